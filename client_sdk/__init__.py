@@ -1,0 +1,1 @@
+"""The SDK that runs on a device: record, recommend, train, unlearn."""

@@ -1,0 +1,109 @@
+"""Randomness: Philox streams of a secret key, and what is drawn from them (design section 6).
+
+The counter is (0, 0, round, stream). The key is 128 secret bits that never leave the device, so that nothing the server
+holds lets it recompute a client's noise or negatives.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.random import Generator, Philox
+from numpy.typing import NDArray
+
+from client_sdk.errors import NoDataError
+from fedau2.v1.task_pb2 import HEAD_DSVAE, Adversary, LocalUpdate
+from fedau2.v1.tensors_pb2 import DISTRIBUTION_NORMAL, DISTRIBUTION_UNIFORM, TensorSpec
+
+
+class Stream(IntEnum):
+    """What a stream's numbers are for."""
+
+    INITIAL = 0
+    SAMPLES = 1
+    NOISE = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Training samples of one client and one local step; positives and their negatives follow each other.
+
+    Attributes:
+        items: catalogue rows, int64 (n,).
+        labels: 1 for a positive, 0 for a negative, float32 (n,).
+        weights: 1 / size of the sample's chunk, float32 (n,): the weighted sum of losses is the sum of chunk means.
+    """
+
+    items: NDArray[np.int64]
+    labels: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+
+def generator(key: bytes, round_number: int, stream: Stream) -> Generator:
+    """The generator of one stream of one round. `key` has 16 bytes."""
+    return Generator(Philox(key=np.frombuffer(key, "<u8"), counter=[0, 0, round_number, stream]))
+
+
+def initial(specs: Iterable[TensorSpec], key: bytes) -> dict[str, NDArray[np.float32]]:
+    """Initial values of tensors, drawn in the order given from one stream of the key."""
+    rng = generator(key, 0, Stream.INITIAL)
+    return {spec.name: _initial(spec, rng) for spec in specs}
+
+
+def _initial(spec: TensorSpec, rng: Generator) -> NDArray[np.float32]:
+    shape, scale = tuple(spec.shape), np.float32(spec.initializer.scale)
+    if spec.initializer.distribution == DISTRIBUTION_NORMAL:
+        return rng.standard_normal(shape, np.float32) * scale
+    if spec.initializer.distribution == DISTRIBUTION_UNIFORM:
+        return (rng.random(shape, np.float32) * 2 - 1) * scale
+    return np.zeros(shape, np.float32)
+
+
+def samples(interactions: NDArray[np.int64], items: int, local: LocalUpdate, rng: Generator) -> list[Samples]:
+    """One pass over the interactions in random order, divided into `local.steps` steps.
+
+    Each positive is followed by `local.negatives` negatives, drawn uniformly with replacement from the items that are
+    not among the interactions. Nothing is rejected: the k-th item outside is found by counting.
+
+    Args:
+        interactions: the client's catalogue rows, sorted and unique, (k,).
+        items: length of the catalogue.
+        local: the plan's local update.
+        rng: the round's stream.
+
+    Raises:
+        NoDataError: there are no interactions, or no items outside them.
+    """
+    count = len(interactions)
+    if count == 0:
+        raise NoDataError("nothing is recorded to train on: call record() first")
+    if count >= items:
+        raise NoDataError("every item of the catalogue is recorded, so there is nothing to contrast them with")
+    positives = interactions[rng.permutation(count)]
+    ranks = rng.integers(0, items - count, (count, local.negatives))
+    # interactions[j] - j items outside lie before the j-th interaction.
+    negatives = ranks + np.searchsorted(interactions - np.arange(count), ranks, side="right")
+    rows = np.concatenate([positives[:, None], negatives], axis=1)
+    return [_samples(part, local.chunk) for part in np.array_split(rows, local.steps)]
+
+
+def _samples(rows: NDArray[np.int64], chunk: int) -> Samples:
+    labels = np.zeros(rows.shape, np.float32)
+    labels[:, 0] = 1
+    weights = np.full(rows.size, 1 / chunk, np.float32)
+    if rest := rows.size % chunk:
+        weights[-rest:] = 1 / rest
+    return Samples(rows.ravel(), labels.ravel(), weights)
+
+
+def noise(adversaries: Iterable[Adversary], steps: int, rng: Generator) -> dict[str, NDArray[np.float32]]:
+    """The heads' noise (n1, n2) per adversary: float32 (steps, 2, classes), n1 = 1 unless the head is dsvae."""
+    return {adversary.name: _noise(adversary, steps, rng) for adversary in adversaries}
+
+
+def _noise(adversary: Adversary, steps: int, rng: Generator) -> NDArray[np.float32]:
+    drawn = rng.standard_normal((steps, 2, len(adversary.classes)), np.float32)
+    spread = np.sqrt(adversary.variance) if adversary.head == HEAD_DSVAE else 0.0
+    drawn[:, 0] = 1 + np.float32(spread) * drawn[:, 0]
+    return drawn

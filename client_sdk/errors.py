@@ -1,0 +1,78 @@
+"""Errors of the SDK. Nothing else is raised for what an app, a server or a disk can cause.
+
+* FedError
+  + StoreError: the state folder cannot be used
+    - StoreLockedError: another process uses it
+    - StoreVersionError: it was written by a newer SDK
+  + UsageError: a call that cannot be meant
+    - UnknownItemError: an item that the catalogue does not list
+    - AttributeValueError: an attribute's value that no adversary of the task knows
+  + NoModelError: nothing to recommend with before the first sync
+  + TaskError: the task cannot be run here
+    - NoDataError: nothing recorded to train on
+    - UnsupportedTaskError: a model, head or format that this SDK does not know
+    - DamagedTaskError: the coordinator sent bytes that are not what their hash says
+    - MissingEngineError: PyTorch is not installed
+  + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
+  + RefusedError: the coordinator refused a call
+"""
+
+
+class FedError(Exception):
+    """Root of the SDK's errors."""
+
+
+class StoreError(FedError):
+    """The state folder cannot be used."""
+
+
+class StoreLockedError(StoreError):
+    """Another process uses the state folder."""
+
+
+class StoreVersionError(StoreError):
+    """The state folder was written by a newer SDK."""
+
+
+class UsageError(FedError, ValueError):
+    """A call that cannot be meant."""
+
+
+class UnknownItemError(UsageError):
+    """The task's catalogue does not list this item."""
+
+
+class AttributeValueError(UsageError):
+    """No adversary of the task knows this value of the attribute."""
+
+
+class NoModelError(FedError):
+    """There is no model yet: call sync() first."""
+
+
+class TaskError(FedError):
+    """The task cannot be run on this device."""
+
+
+class NoDataError(TaskError):
+    """Nothing is recorded that could be trained on."""
+
+
+class UnsupportedTaskError(TaskError):
+    """The task asks for something that this SDK does not know."""
+
+
+class DamagedTaskError(TaskError):
+    """The coordinator sent bytes that are not what their hash says."""
+
+
+class MissingEngineError(TaskError):
+    """Training needs PyTorch, which is not installed."""
+
+
+class TransportError(FedError):
+    """The coordinator could not be reached or did not answer. Nothing is lost; try again later."""
+
+
+class RefusedError(FedError):
+    """The coordinator refused a call; the text says why."""

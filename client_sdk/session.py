@@ -1,0 +1,239 @@
+"""A device's side of one round, sans I/O (design section 5).
+
+`session` is a generator that yields wishes and is sent their results; a driver carries them out. What goes wrong
+outside is thrown into it: `StatusError` for a refused call, `TransportError` for an unanswered one, `Interrupted` when
+the work must stop. Wishes are an open union: later protocols add theirs.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from client_sdk import draws
+from client_sdk.contracts import Engine, Store, Training
+from client_sdk.errors import (
+    AttributeValueError,
+    DamagedTaskError,
+    FedError,
+    NoDataError,
+    TaskError,
+    UnsupportedTaskError,
+)
+from client_sdk.state import ClientData, Job, Model, PrivateState, Staged
+from fedau2.v1 import device_pb2
+from fedau2.v1.device_pb2 import Assignment, FailureReason, UploadHeader
+from fedau2.v1.task_pb2 import Resource, RetryWindow, TaskManifest
+from fedau2.wire import blobs, contributions, manifest
+from fedau2.wire.errors import BlobError, ManifestError
+from fedau2.wire.status import Status, StatusError
+
+
+@dataclass(frozen=True)
+class CheckIn:
+    """Wish for the coordinator's `CheckInResponse`."""
+
+    request: device_pb2.CheckInRequest
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Wish for the bytes of a blob."""
+
+    resource: Resource
+
+
+@dataclass(frozen=True)
+class Train:
+    """Wish for one local step of a training."""
+
+    training: Training
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Wish for the coordinator's `UploadContributionResponse`."""
+
+    header: UploadHeader
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ReportFailure:
+    """Wish for the coordinator's `ReportFailureResponse`."""
+
+    request: device_pb2.ReportFailureRequest
+
+
+Wish = CheckIn | Fetch | Train | Upload | ReportFailure
+
+
+class Interrupted(Exception):  # noqa: N818 - a signal, not an error
+    """Thrown into a session by its driver when the work must stop now."""
+
+
+class Result(Enum):
+    """How a session ended."""
+
+    UPLOADED = "uploaded"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a session ended and when to come back.
+
+    Attributes:
+        result: how it ended.
+        retry: window for the next check-in, where the coordinator gave one.
+        reason: what the coordinator said, for a rejection or a refusal.
+    """
+
+    result: Result
+    retry: RetryWindow | None = None
+    reason: str = ""
+
+
+Session = Generator[Wish, Any, Outcome]
+
+# The coordinator's final word on an upload. DEADLINE_EXCEEDED is one only when the coordinator said it: see _is_final.
+_FINAL = {
+    Status.ABORTED,
+    Status.ALREADY_EXISTS,
+    Status.FAILED_PRECONDITION,
+    Status.INVALID_ARGUMENT,
+    Status.NOT_FOUND,
+    Status.RESOURCE_EXHAUSTED,
+}
+_FAILURES: dict[type[FedError], FailureReason.ValueType] = {
+    NoDataError: FailureReason.FAILURE_REASON_NO_DATA,
+    UnsupportedTaskError: FailureReason.FAILURE_REASON_UNSUPPORTED,
+}
+
+
+def session(store: Store, engine: Engine, population: str, version: str) -> Session:
+    """One check-in and, if assigned, one contribution; first of all an upload that was never answered.
+
+    Raises:
+        TaskError: the task cannot be run here; the assignment has been given back.
+        TransportError, StatusError: as thrown in; what is staged stays staged.
+    """
+    if staged := store.staged():
+        return (yield from _upload(store, staged))
+    request = device_pb2.CheckInRequest(population=population, client_version=version)
+    response: device_pb2.CheckInResponse = yield CheckIn(request)
+    if response.WhichOneof("result") != "assignment":
+        reason = device_pb2.RejectionReason.Name(response.rejection.reason)
+        return Outcome(Result.REJECTED, response.rejection.retry, reason)
+    assignment = response.assignment
+    try:
+        staged = yield from _train(store, engine, assignment)
+    except Interrupted:
+        retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_INTERRUPTED)
+        return Outcome(Result.INTERRUPTED, retry)
+    except FedError as error:
+        if isinstance(error, TaskError | AttributeValueError):
+            yield from _give_back(assignment, _FAILURES.get(type(error), FailureReason.FAILURE_REASON_TRAINING))
+        raise
+    store.stage(staged)
+    return (yield from _upload(store, staged))
+
+
+def _train(store: Store, engine: Engine, assignment: Assignment) -> Generator[Wish, Any, Staged]:
+    job = yield from _prepare(store, assignment)
+    training = engine.begin(job)
+    for _ in range(training.steps):
+        yield Train(training)
+    result = training.finish()
+    data = contributions.encode(result.contribution)
+    return Staged(assignment.assignment_id, assignment.task_id, assignment.round, data, result.state)
+
+
+def _prepare(store: Store, assignment: Assignment) -> Generator[Wish, Any, Job]:
+    try:
+        task = _parse((yield from _fetch(store, assignment.manifest)))
+        for resource in (task.catalogue, *(graph.resource for graph in task.graphs)):
+            yield from _fetch(store, resource)
+        tensors = yield from _fetch(store, assignment.checkpoint)
+    except BlobError as error:
+        raise DamagedTaskError(str(error)) from error
+    except ManifestError as error:
+        raise UnsupportedTaskError(str(error)) from error
+    store.adopt(Model(assignment.task_id, assignment.round, assignment.manifest, assignment.checkpoint))
+    client = _client(store, task, assignment.task_id)
+    return Job(task, assignment.checkpoint, tensors, assignment.round, client)
+
+
+@lru_cache(maxsize=4)  # a fleet's sessions share the manifest
+def _parse(data: bytes) -> TaskManifest:
+    return manifest.parse(data)
+
+
+def _fetch(store: Store, resource: Resource) -> Generator[Wish, Any, bytes]:
+    data = store.blob(resource)
+    if data is None:
+        data = blobs.check((yield Fetch(resource)), resource)
+        store.keep_blob(resource, data)
+    return data
+
+
+def _client(store: Store, task: TaskManifest, task_id: str) -> ClientData:
+    state = store.private(task_id) or initial_state(task, store.key())
+    return ClientData(store.key(), store.interactions(task.catalogue), _labels(store, task), state)
+
+
+def initial_state(task: TaskManifest, key: bytes) -> PrivateState:
+    """The private state that a client starts with: a pure function of manifest and key."""
+    values = draws.initial(manifest.private(task), key)
+    return PrivateState.start({name: value[None] for name, value in values.items()}, 1)
+
+
+def _labels(store: Store, task: TaskManifest) -> dict[str, int]:
+    labels = {}
+    for adversary in task.plan.adversaries:
+        value = store.attribute(adversary.attribute)
+        if value is not None:
+            labels[adversary.name] = label(value, adversary.attribute, list(adversary.classes))
+    return labels
+
+
+def label(value: str, attribute: str, classes: list[str]) -> int:
+    """The class number of an attribute's value.
+
+    Raises:
+        AttributeValueError: the task knows no such value.
+    """
+    if value not in classes:
+        raise AttributeValueError(f"{attribute} cannot be {value!r} in this task; it knows {', '.join(classes)}")
+    return classes.index(value)
+
+
+def _upload(store: Store, staged: Staged) -> Session:
+    data = staged.contribution
+    header = UploadHeader(assignment_id=staged.assignment_id, size=len(data), sha256=blobs.sha256(data))
+    try:
+        response: device_pb2.UploadContributionResponse = yield Upload(header, data)
+    except StatusError as error:
+        if not _is_final(error):
+            raise
+        store.discard(staged.assignment_id)
+        return Outcome(Result.REFUSED, error.retry, str(error))
+    store.promote(staged.assignment_id)
+    return Outcome(Result.UPLOADED, response.next_check_in)
+
+
+def _is_final(error: StatusError) -> bool:
+    # A local timeout has the same code as "lease over", but only the coordinator adds a retry window.
+    return error.status in _FINAL or (error.status == Status.DEADLINE_EXCEEDED and error.retry is not None)
+
+
+def _give_back(assignment: Assignment, reason: FailureReason.ValueType) -> Generator[Wish, Any, RetryWindow | None]:
+    request = device_pb2.ReportFailureRequest(assignment_id=assignment.assignment_id, reason=reason)
+    try:
+        response: device_pb2.ReportFailureResponse = yield ReportFailure(request)
+    except (StatusError, FedError):
+        return None  # the lease runs out by itself
+    return response.next_check_in

@@ -1,0 +1,1 @@
+"""Messages and wire helpers that both ends of FedAU2 share."""

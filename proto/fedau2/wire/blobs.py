@@ -1,0 +1,114 @@
+"""Content-addressed blobs: hashes, chunks and checkpoints."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from fedau2.v1.task_pb2 import Resource
+from fedau2.wire.errors import BlobError
+
+CHUNK = 256 * 1024
+"""Bytes of one streamed chunk; well under gRPC's default message limit of 4 MiB."""
+
+Tensors = dict[str, NDArray[np.float32]]
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256 of data, 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def resource(data: bytes) -> Resource:
+    """The address of data."""
+    return Resource(sha256=sha256(data), size=len(data))
+
+
+def chunks(data: bytes, offset: int = 0) -> Iterator[bytes]:
+    """data from offset on, in pieces of at most `CHUNK` bytes."""
+    for start in range(offset, len(data), CHUNK):
+        yield data[start : start + CHUNK]
+
+
+def check(data: bytes, expected: Resource) -> bytes:
+    """Returns data if it is what `expected` addresses.
+
+    Raises:
+        BlobError: the size or the hash differs.
+    """
+    if len(data) != expected.size:
+        raise BlobError(f"blob {expected.sha256.hex()[:12]} has {len(data)} bytes instead of {expected.size}")
+    if (actual := sha256(data)) != expected.sha256:
+        raise BlobError(
+            f"blob {expected.sha256.hex()[:12]} is damaged: its SHA-256 is {actual.hex()[:12]}; fetch it again"
+        )
+    return data
+
+
+class Assembler:
+    """Puts a streamed blob together and never holds more than was declared.
+
+    Args:
+        expected: what the blob must turn out to be.
+        data: a prefix that is already there.
+    """
+
+    def __init__(self, expected: Resource, data: bytes = b"") -> None:
+        self._expected = expected
+        self._data = bytearray(data)
+
+    def add(self, data: bytes) -> None:
+        """Appends the next bytes.
+
+        Raises:
+            BlobError: more bytes than declared.
+        """
+        if len(self._data) + len(data) > self._expected.size:
+            raise BlobError(f"more bytes than the declared {self._expected.size}")
+        self._data += data
+
+    def finish(self) -> bytes:
+        """The whole blob.
+
+        Raises:
+            BlobError: it is not what was declared.
+        """
+        return check(bytes(self._data), self._expected)
+
+
+def pack(tensors: Mapping[str, NDArray[np.float32]]) -> bytes:
+    """Tensors as safetensors; equal tensors give equal bytes whatever the mapping's order."""
+    return safetensors.numpy.save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
+
+
+def unpack(data: bytes) -> Tensors:
+    """The tensors in a safetensors blob; the arrays are read-only views of data where alignment allows.
+
+    Raises:
+        BlobError: not safetensors.
+    """
+    try:
+        return safetensors.numpy.load(data)
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise BlobError(f"not a readable safetensors file: {error}") from error
+
+
+def catalogue(data: bytes) -> list[str]:
+    """The item ids of a catalogue blob, in row order.
+
+    Raises:
+        BlobError: not UTF-8, an empty or repeated id.
+    """
+    try:
+        items = data.decode("utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise BlobError(f"the item catalogue is not UTF-8: {error}") from error
+    if "" in items:
+        raise BlobError(f"line {items.index('') + 1} of the item catalogue is empty")
+    if len(set(items)) != len(items):
+        repeated = next(item for number, item in enumerate(items) if item in items[:number])
+        raise BlobError(f"the item catalogue lists {repeated!r} twice")
+    return items

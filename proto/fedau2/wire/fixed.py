@@ -1,0 +1,24 @@
+"""The fixed-point grid of the aggregation: integer sums have the same bytes in any order (design section 7)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCALE = 2.0**40
+"""Grid points per unit: one float64 value x becomes the integer rint(x * 2**40)."""
+
+_HEADROOM = 2.0**62
+
+
+def bound(maximum: int) -> float:
+    """Largest |x| of one contribution such that `maximum` of them cannot overflow an int64 sum."""
+    return _HEADROOM / SCALE / maximum
+
+
+def to_fixed(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Rounds values of any shape to the grid; |values| must be at most `bound(1)`."""
+    return np.rint(values.astype(np.float64) * SCALE).astype(np.int64)
+
+
+def mean(total: NDArray[np.int64], weight: int) -> NDArray[np.float64]:
+    """The average that a fixed-point sum over `weight` contributions stands for."""
+    return total.astype(np.float64) / (SCALE * weight)

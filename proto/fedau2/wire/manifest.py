@@ -1,0 +1,175 @@
+"""What makes a manifest acceptable, to a device and to the coordinator alike."""
+
+import math
+
+from google.protobuf.message import DecodeError
+
+from fedau2.v1 import task_pb2, tensors_pb2
+from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan, Resource, TaskManifest
+from fedau2.v1.tensors_pb2 import TensorSpec
+from fedau2.wire.errors import ManifestError
+
+FORMAT = 1
+"""The bundle format that this version reads and writes."""
+
+MAX_ELEMENTS = 2**31
+"""Most elements of one tensor."""
+
+MAX_CONTRIBUTIONS = 1_000_000
+"""Largest `ClosingRule.maximum`."""
+
+
+def parse(data: bytes) -> TaskManifest:
+    """Reads and checks a serialised manifest.
+
+    Raises:
+        ManifestError: it says what is wrong.
+    """
+    try:
+        manifest = TaskManifest.FromString(data)
+    except DecodeError as error:
+        raise ManifestError("not a TaskManifest message") from error
+    check(manifest)
+    return manifest
+
+
+def check(manifest: TaskManifest) -> None:
+    """Checks everything that can be checked without the blobs.
+
+    Raises:
+        ManifestError: it says what is wrong.
+    """
+    if manifest.format != FORMAT:
+        raise ManifestError(
+            f"bundle format {manifest.format}; this version runs format {FORMAT}: build the bundle "
+            "again with a matching fedau2-export, or update the SDK"
+        )
+    _require(bool(manifest.model), "the manifest names no model")
+    _require(manifest.items > 0, "the manifest's catalogue is empty")
+    names = [spec.name for spec in manifest.tensors]
+    _require(len(set(names)) == len(names), "two tensors have the same name")
+    for spec in manifest.tensors:
+        _check_tensor(spec, manifest.items)
+    _check_resource("catalogue", manifest.catalogue)
+    _check_resource("checkpoint", manifest.checkpoint)
+    for graph in manifest.graphs:
+        _require(graph.kind in task_pb2.GraphKind.values() and graph.kind != 0, f"unknown graph kind {graph.kind}")
+        _check_resource("graph", graph.resource)
+    check_plan(manifest.plan, {spec.name for spec in private(manifest)})
+
+
+def shared(manifest: TaskManifest) -> dict[str, TensorSpec]:
+    """Tensors that the checkpoint holds and contributions carry, by name."""
+    return {spec.name: spec for spec in manifest.tensors if spec.scope != tensors_pb2.TENSOR_SCOPE_PRIVATE}
+
+
+def private(manifest: TaskManifest) -> list[TensorSpec]:
+    """Tensors that stay on the device, in manifest order."""
+    return [spec for spec in manifest.tensors if spec.scope == tensors_pb2.TENSOR_SCOPE_PRIVATE]
+
+
+def blobs(manifest: TaskManifest) -> list[Resource]:
+    """Every blob that the manifest names."""
+    return [manifest.catalogue, manifest.checkpoint, *(graph.resource for graph in manifest.graphs)]
+
+
+def check_plan(plan: Plan, private_names: set[str]) -> None:
+    """Checks a plan against the names of the private tensors that it may protect.
+
+    Raises:
+        ManifestError: it says what is wrong.
+    """
+    _check_local(plan.local)
+    _check_optimizer("server.shared", plan.server.shared)
+    _require(len(plan.adversaries) <= 16, "more than 16 adversaries")
+    names = [adversary.name for adversary in plan.adversaries]
+    _require(len(set(names)) == len(names), "two adversaries have the same name")
+    for adversary in plan.adversaries:
+        _check_adversary(adversary, private_names)
+    if plan.adversaries:
+        _check_optimizer("server.adversary", plan.server.adversary)
+
+
+def check_closing(rule: ClosingRule) -> None:
+    """Checks a closing rule.
+
+    Raises:
+        ManifestError: it says what is wrong.
+    """
+    _require(
+        1 <= rule.minimum <= rule.goal <= rule.maximum <= MAX_CONTRIBUTIONS,
+        f"closing rule: 1 <= minimum <= goal <= maximum <= {MAX_CONTRIBUTIONS} does not hold",
+    )
+    _require(
+        math.isfinite(rule.over_selection) and rule.over_selection >= 0, "closing rule: over_selection is negative"
+    )
+    _require(rule.deadline.ToTimedelta().total_seconds() > 0, "closing rule: the deadline is not positive")
+    _require(rule.lease.ToTimedelta().total_seconds() > 0, "closing rule: the lease is not positive")
+
+
+def _check_tensor(spec: TensorSpec, items: int) -> None:
+    _require(0 < len(spec.name.encode()) <= 128, "a tensor's name is empty or longer than 128 bytes")
+    _require(1 <= len(spec.shape) <= 4 and all(spec.shape), f"{spec.name}: shape {list(spec.shape)}")
+    _require(math.prod(spec.shape) <= MAX_ELEMENTS, f"{spec.name}: more than {MAX_ELEMENTS} elements")
+    _require(spec.dtype == tensors_pb2.DTYPE_FLOAT32, f"{spec.name}: unknown dtype {spec.dtype}")
+    _require(spec.kind in tensors_pb2.TensorKind.values() and spec.kind != 0, f"{spec.name}: unknown kind {spec.kind}")
+    _require(
+        spec.scope in tensors_pb2.TensorScope.values() and spec.scope != 0, f"{spec.name}: unknown scope {spec.scope}"
+    )
+    if spec.kind == tensors_pb2.TENSOR_KIND_TABLE:
+        _require(spec.shape[0] == items, f"{spec.name}: {spec.shape[0]} rows for {items} items")
+    initializer = spec.initializer
+    known = initializer.distribution in tensors_pb2.Distribution.values() and initializer.distribution != 0
+    _require(known, f"{spec.name}: unknown initial distribution {initializer.distribution}")
+    zeros = initializer.distribution == tensors_pb2.DISTRIBUTION_ZEROS
+    _require(zeros or _positive(initializer.scale), f"{spec.name}: initial scale {initializer.scale}")
+
+
+def _check_resource(what: str, resource: Resource) -> None:
+    _require(len(resource.sha256) == 32 and resource.size > 0, f"the manifest's {what} is no blob address")
+
+
+def _check_local(local: LocalUpdate) -> None:
+    _require(local.steps >= 1, "local.steps must be at least 1")
+    _require(local.negatives >= 1, "local.negatives must be at least 1")
+    _require(local.chunk >= 1, "local.chunk must be at least 1")
+    _require(_positive(local.private_learning_rate), "local.private_learning_rate must be positive")
+    _require(local.steps == 1 or _positive(local.shared_learning_rate), "local.shared_learning_rate must be positive")
+
+
+def _check_adversary(adversary: Adversary, private_names: set[str]) -> None:
+    where = f"adversary {adversary.name!r}"
+    _require(bool(adversary.name) and bool(adversary.attribute), f"{where}: name and attribute must be given")
+    _require(len(adversary.classes) >= 2, f"{where}: fewer than two classes")
+    _require(len(set(adversary.classes)) == len(adversary.classes), f"{where}: a class is listed twice")
+    unknown = set(adversary.protects) - private_names
+    _require(bool(adversary.protects) and not unknown, f"{where}: protects unknown private tensors {sorted(unknown)}")
+    _require(
+        adversary.head in task_pb2.Head.values() and adversary.head != 0, f"{where}: unknown head {adversary.head}"
+    )
+    _require(adversary.trigger in task_pb2.Trigger.values() and adversary.trigger != 0, f"{where}: unknown trigger")
+    _require(
+        adversary.head != task_pb2.HEAD_DSVAE or _positive(adversary.variance), f"{where}: variance must be positive"
+    )
+    _require(math.isfinite(adversary.epsilon) and adversary.epsilon >= 0, f"{where}: epsilon must not be negative")
+    weights = adversary.class_weights
+    _require(not weights or len(weights) == len(adversary.classes), f"{where}: one class weight per class, or none")
+    _require(all(map(_positive, weights)), f"{where}: class weights must be positive")
+
+
+def _check_optimizer(where: str, optimizer: Optimizer) -> None:
+    known = optimizer.kind in task_pb2.OptimizerKind.values() and optimizer.kind != 0
+    _require(known, f"{where}: unknown optimizer {optimizer.kind}")
+    _require(_positive(optimizer.learning_rate), f"{where}: learning_rate must be positive")
+    if optimizer.kind == task_pb2.OPTIMIZER_KIND_ADAM:
+        _require(0 <= optimizer.beta1 < 1 and 0 <= optimizer.beta2 < 1, f"{where}: betas must lie in [0, 1)")
+        _require(_positive(optimizer.epsilon), f"{where}: epsilon must be positive")
+
+
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ManifestError(message)
