@@ -1,0 +1,34 @@
+"""The private tensors' Adam (Kingma and Ba, 2015, algorithm 1), with a step count for each client."""
+
+import torch
+from torch import Tensor
+
+from client_sdk.kernel.contract import Tensors
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+def step(
+    values: Tensors, first: Tensors, second: Tensors, gradients: Tensors, steps: Tensor, learning_rate: float
+) -> tuple[Tensors, Tensors, Tensors]:
+    """New values and moments; the arguments are left as they are.
+
+    Args:
+        values: by name, (B, ...).
+        first: first moments, same shapes.
+        second: second moments, same shapes.
+        gradients: same shapes.
+        steps: steps taken before this one, int64 (B,).
+        learning_rate: > 0.
+    """
+    taken = (steps + 1).double()
+    rate = (learning_rate / (1 - BETA1**taken)).float()
+    root = (1 - BETA2**taken).sqrt().float()
+    out: tuple[Tensors, Tensors, Tensors] = ({}, {}, {})
+    for name, gradient in gradients.items():
+        shape = (-1, *[1] * (gradient.dim() - 1))
+        out[1][name] = torch.lerp(first[name], gradient, 1 - BETA1)
+        out[2][name] = second[name] * BETA2 + gradient * gradient * (1 - BETA2)
+        denominator = out[2][name].sqrt() / root.view(shape) + EPSILON
+        out[0][name] = values[name] - rate.view(shape) * out[1][name] / denominator
+    return out

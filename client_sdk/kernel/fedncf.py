@@ -1,0 +1,210 @@
+"""FedNCF: NeuMF with the user's vectors on the device.
+
+logit = output . [user_gmf * item_gmf ; MLP([user_mlp ; item_mlp])] + bias, with binary cross-entropy.
+
+The gradients are written by hand rather than left to autograd: the item half of the first layer is applied to each
+touched row once instead of to each sample, nothing is computed twice, and the step is an ordinary graph without a
+backward pass, ready to be exported.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from client_sdk.kernel import grouped
+from client_sdk.kernel.batch import Batch, Rows
+from client_sdk.kernel.contract import Gradients, Tensors, Unlearn
+from fedau2.v1.tensors_pb2 import (
+    DISTRIBUTION_NORMAL,
+    DISTRIBUTION_UNIFORM,
+    DISTRIBUTION_ZEROS,
+    DTYPE_FLOAT32,
+    TENSOR_KIND_DENSE,
+    TENSOR_KIND_TABLE,
+    TENSOR_SCOPE_PRIVATE,
+    TENSOR_SCOPE_SHARED,
+    Initializer,
+    TensorSpec,
+)
+
+_EMBEDDING = Initializer(distribution=DISTRIBUTION_NORMAL, scale=0.01)
+_ZEROS = Initializer(distribution=DISTRIBUTION_ZEROS)
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Sizes of the model; the paper's by default.
+
+    Attributes:
+        gmf: width of the generalised matrix factorisation branch; 0 leaves it out.
+        mlp: width of the item and user vectors that the MLP sees.
+        hidden: widths of the MLP's layers.
+    """
+
+    gmf: int = 32
+    mlp: int = 128
+    hidden: tuple[int, ...] = (128, 64, 32)
+
+
+def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
+    """The model's tensors for a catalogue of `items`. Tables N(0, 0.01^2), MLP Xavier, output Kaiming, biases 0."""
+    widths = widths or Widths()
+    specs = [
+        *_pair("gmf", items, widths.gmf),
+        *_pair("mlp", items, widths.mlp),
+    ]
+    inputs = 2 * widths.mlp
+    for layer, outputs in enumerate(widths.hidden):
+        xavier = Initializer(distribution=DISTRIBUTION_UNIFORM, scale=math.sqrt(6 / (inputs + outputs)))
+        specs.append(_dense(f"mlp.{layer}.weight", [outputs, inputs], xavier))
+        specs.append(_dense(f"mlp.{layer}.bias", [outputs], _ZEROS))
+        inputs = outputs
+    width = widths.gmf + inputs
+    kaiming = Initializer(distribution=DISTRIBUTION_UNIFORM, scale=math.sqrt(3 / width))
+    return [*specs, _dense("output.weight", [width], kaiming), _dense("output.bias", [1], _ZEROS)]
+
+
+def _pair(branch: str, items: int, width: int) -> list[TensorSpec]:
+    if width == 0:
+        return []
+    table = _dense(f"item_{branch}", [items, width], _EMBEDDING)
+    table.kind = TENSOR_KIND_TABLE
+    user = _dense(f"user_{branch}", [width], _EMBEDDING)
+    user.scope = TENSOR_SCOPE_PRIVATE
+    return [table, user]
+
+
+def _dense(name: str, shape: list[int], initializer: Initializer) -> TensorSpec:
+    return TensorSpec(
+        name=name,
+        shape=shape,
+        dtype=DTYPE_FLOAT32,
+        kind=TENSOR_KIND_DENSE,
+        scope=TENSOR_SCOPE_SHARED,
+        initializer=initializer,
+    )
+
+
+def prepare(shared: Tensors) -> Tensors:
+    """What scoring needs of the shared tensors, computed once per checkpoint.
+
+    The item half of the first layer is applied to the whole catalogue: "item_hidden", (items, hidden[0]).
+    """
+    weight = shared["mlp.0.weight"]
+    half = shared["item_mlp"].shape[1]
+    kept = {name: value for name, value in shared.items() if name not in ("item_mlp", "mlp.0.weight")}
+    item_hidden = shared["item_mlp"] @ weight[:, half:].T
+    return {**kept, "user_hidden.weight": weight[:, :half].clone(), "item_hidden": item_hidden}
+
+
+def score(serving: Tensors, private: Tensors) -> Tensor:
+    """Logits of every item, (items,), for one user.
+
+    Args:
+        serving: from `prepare`.
+        private: the user's vectors, each (width,).
+    """
+    user = serving["user_hidden.weight"] @ private["user_mlp"] + serving["mlp.0.bias"]
+    hidden = torch.relu(serving["item_hidden"] + user)
+    for layer in range(1, _depth(serving)):
+        hidden = torch.relu(hidden @ serving[f"mlp.{layer}.weight"].T + serving[f"mlp.{layer}.bias"])
+    weight = serving["output.weight"]
+    gmf = len(weight) - hidden.shape[1]
+    logits = hidden @ weight[gmf:] + serving["output.bias"]
+    if gmf:
+        logits = logits + serving["item_gmf"] @ (private["user_gmf"] * weight[:gmf])
+    return logits
+
+
+def _depth(tensors: Tensors) -> int:
+    return sum(name.startswith("mlp.") and name.endswith(".bias") for name in tensors)
+
+
+def gradients(shared: Tensors, private: Tensors, rows: Rows, batch: Batch, unlearn: Unlearn) -> Gradients:
+    """Gradients of the weighted sum of binary cross-entropies. See `contract.Recommender.gradients`."""
+    out = Gradients(loss=torch.zeros(batch.clients))
+    users, items = private["user_mlp"], shared["item_mlp"]
+    first, bias = shared["mlp.0.weight"], shared["mlp.0.bias"]
+    user_half, item_half = first[:, :, : users.shape[1]], first[:, :, users.shape[1] :]
+    # The two halves of the first layer, before they meet in a sample.
+    item_hidden = grouped.linear(items, item_half)
+    user_hidden = grouped.linear(users, user_half, bias)
+    item_grad, user_grad = torch.zeros_like(item_hidden), torch.zeros_like(user_hidden)
+    for tile in batch.tiles():
+        hidden = item_hidden.index_select(0, tile.slot)
+        hidden.add_(grouped.spread(user_hidden, tile.client, tile.groups)).relu_()
+        grad = _sample_gradients(shared, private, tile, hidden, out)
+        item_grad.index_add_(0, tile.slot, grad)
+        user_grad += grouped.collect(grad, tile.client, tile.clients, tile.groups)
+    out.shared["item_mlp"] = grouped.input_gradient(item_grad, item_half)
+    out.private["user_mlp"] = grouped.input_gradient(user_grad, user_half)
+    halves = [(user_grad, users), (item_grad, items)]
+    out.shared["mlp.0.weight"] = torch.cat([grouped.weight_gradient(g, x, rows.groups) for g, x in halves], 2)
+    out.shared["mlp.0.bias"] = grouped.bias_gradient(user_grad, rows.groups)
+    for name, push in unlearn(private).items():
+        out.private[name] += push
+    return out
+
+
+def _sample_gradients(shared: Tensors, private: Tensors, tile: Batch, hidden: Tensor, out: Gradients) -> Tensor:
+    """Adds a tile's gradients to `out`; returns the gradient before the first layer's ReLU, (samples, hidden[0])."""
+    layers = [hidden]
+    for layer in range(1, _depth(shared)):
+        weight, bias = shared[f"mlp.{layer}.weight"], shared[f"mlp.{layer}.bias"]
+        layers.append(grouped.linear(layers[-1], weight, bias).relu_())
+    output = shared["output.weight"]
+    width = output.shape[1] - layers[-1].shape[1]
+    logits = grouped.linear(layers[-1], output[:, None, width:], shared["output.bias"]).squeeze(1)
+    gmf = _Gmf(shared, private, tile) if width else None
+    if gmf:
+        logits += gmf.logits()
+    grad = _loss_gradient(logits, tile, out)[:, None]
+    weight_grad = grouped.weight_gradient(grad, layers[-1], tile.groups)[:, 0]
+    if gmf:
+        weight_grad = torch.cat([gmf.gradients(grad, out), weight_grad], 1)
+    _add(out.shared, "output.weight", weight_grad)
+    _add(out.shared, "output.bias", grouped.bias_gradient(grad, tile.groups))
+    grad = grouped.input_gradient(grad, output[:, None, width:])
+    for layer in range(len(layers) - 1, 0, -1):
+        grad = grouped.relu_gradient(grad, layers[layer])
+        _add(out.shared, f"mlp.{layer}.weight", grouped.weight_gradient(grad, layers[layer - 1], tile.groups))
+        _add(out.shared, f"mlp.{layer}.bias", grouped.bias_gradient(grad, tile.groups))
+        grad = grouped.input_gradient(grad, shared[f"mlp.{layer}.weight"])
+    return grouped.relu_gradient(grad, layers[0])
+
+
+class _Gmf:
+    """The generalised matrix factorisation branch of one tile."""
+
+    def __init__(self, shared: Tensors, private: Tensors, tile: Batch) -> None:
+        self._users, self._tile = private["user_gmf"], tile
+        self._weight = shared["output.weight"][:, : self._users.shape[1]]
+        self._table = shared["item_gmf"]
+        self._items = self._table.index_select(0, tile.slot)
+        self._scaled = grouped.spread(self._users * self._weight, tile.client, tile.groups)
+
+    def logits(self) -> Tensor:
+        return (self._scaled * self._items).sum(1)
+
+    def gradients(self, grad: Tensor, out: Gradients) -> Tensor:
+        """Adds the branch's gradients to `out`; returns that of its output weights, (G, gmf)."""
+        tile = self._tile
+        per_client = grouped.collect(self._items.mul_(grad), tile.client, tile.clients, tile.groups)
+        if "item_gmf" not in out.shared:
+            out.shared["item_gmf"] = torch.zeros_like(self._table)
+        out.shared["item_gmf"].index_add_(0, tile.slot, self._scaled * grad)
+        _add(out.private, "user_gmf", per_client * self._weight)
+        return grouped.bias_gradient(per_client * self._users, tile.groups)
+
+
+def _loss_gradient(logits: Tensor, tile: Batch, out: Gradients) -> Tensor:
+    """Adds the tile's binary cross-entropy to `out.loss`; returns its gradient by logit, (samples,)."""
+    loss = (torch.relu(logits) - logits * tile.labels + torch.log1p(torch.exp(-logits.abs()))) * tile.weights
+    out.loss.add_(grouped.collect(loss[:, None], tile.client, tile.clients, tile.groups)[:, 0])
+    return (torch.sigmoid(logits) - tile.labels) * tile.weights
+
+
+def _add(sums: Tensors, name: str, value: Tensor) -> None:
+    sums[name] = sums[name].add_(value) if name in sums else value

@@ -1,0 +1,55 @@
+"""Linear algebra over groups: rows of samples times weights that are common to all groups or one per group.
+
+Matrices of samples are flat, (G * n, width). Weights are (1, out, in) while all groups agree, else (G, out, in).
+"""
+
+import torch
+from torch import Tensor
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """X times the transposed weight plus bias, (G * n, out)."""
+    if weight.shape[0] == 1:
+        return x @ weight[0].T if bias is None else torch.addmm(bias[0], x, weight[0].T)
+    groups = x.view(weight.shape[0], -1, x.shape[1])
+    transposed = weight.transpose(1, 2)
+    out = torch.bmm(groups, transposed) if bias is None else torch.baddbmm(bias[:, None], groups, transposed)
+    return out.view(len(x), -1)
+
+
+def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
+    """Gradient of `linear` with respect to x, (G * n, in)."""
+    if weight.shape[0] == 1:
+        return grad @ weight[0]
+    return torch.bmm(grad.view(weight.shape[0], -1, grad.shape[1]), weight).view(len(grad), -1)
+
+
+def weight_gradient(grad: Tensor, x: Tensor, groups: int) -> Tensor:
+    """Gradient of `linear` with respect to the weight, (G, out, in)."""
+    if groups == 1:
+        return (grad.T @ x)[None]
+    return torch.bmm(grad.view(groups, -1, grad.shape[1]).transpose(1, 2), x.view(groups, -1, x.shape[1]))
+
+
+def bias_gradient(grad: Tensor, groups: int) -> Tensor:
+    """Gradient of `linear` with respect to the bias, (G, out)."""
+    return grad.view(groups, -1, grad.shape[1]).sum(1)
+
+
+def relu_gradient(grad: Tensor, activation: Tensor) -> Tensor:
+    """`grad` where the ReLU's output is positive, else 0."""
+    return torch.ops.aten.threshold_backward(grad, activation, 0)  # type: ignore[no-any-return]
+
+
+def spread(per_client: Tensor, client: Tensor, groups: int) -> Tensor:
+    """Per-client vectors (B, width) to samples (G * n, width)."""
+    if groups == len(per_client):
+        return per_client[:, None].expand(-1, len(client) // groups, -1).reshape(len(client), -1)
+    return per_client.index_select(0, client)
+
+
+def collect(per_sample: Tensor, client: Tensor, clients: int, groups: int) -> Tensor:
+    """Adjoint of `spread`: sums the samples of each client, (B, width)."""
+    if groups == clients:
+        return per_sample.view(clients, -1, per_sample.shape[1]).sum(1)
+    return per_sample.new_zeros(clients, per_sample.shape[1]).index_add_(0, client, per_sample)

@@ -1,0 +1,259 @@
+"""Local steps of a cohort: from checkpoint and clients to contributions and new private state."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from client_sdk import draws
+from client_sdk.draws import Samples, Stream
+from client_sdk.errors import UnsupportedTaskError
+from client_sdk.kernel import adam, adversary
+from client_sdk.kernel.batch import layout
+from client_sdk.kernel.contract import Gradients, Recommender, Tensors
+from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.state import Columns, PrivateState, Report
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY
+from fedau2.wire import contributions, manifest
+from fedau2.wire.blobs import Tensors as Arrays
+from fedau2.wire.contributions import Update
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A manifest with a checkpoint, ready to train on.
+
+    Attributes:
+        manifest: checked.
+        recommender: the manifest's.
+        shared: the recommender's tensors.
+        adversary: the adversaries' tensors.
+        tables: names of the shared tables.
+    """
+
+    manifest: TaskManifest
+    recommender: Recommender
+    shared: Tensors
+    adversary: Tensors
+    tables: frozenset[str]
+
+    @classmethod
+    def load(cls, task: TaskManifest, checkpoint: Arrays) -> "Task":
+        """From a checked manifest and its checkpoint.
+
+        Raises:
+            UnsupportedTaskError: the model is not known here, or the checkpoint does not fit the manifest.
+        """
+        if task.model not in RECOMMENDERS:
+            raise UnsupportedTaskError(f"model {task.model!r} is not known; this SDK has {', '.join(RECOMMENDERS)}")
+        specs = manifest.shared(task)
+        shapes = {name: tuple(spec.shape) for name, spec in specs.items()}
+        if {name: value.shape for name, value in checkpoint.items()} != shapes:
+            raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
+        tensors = {name: torch.tensor(value) for name, value in checkpoint.items()}
+        own = {name for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_ADVERSARY}
+        return cls(
+            manifest=task,
+            recommender=RECOMMENDERS[task.model],
+            shared={name: value for name, value in tensors.items() if name not in own},
+            adversary={name: value for name, value in tensors.items() if name in own},
+            tables=frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """The clients of one call, B of them, with all randomness drawn.
+
+    Attributes:
+        samples: per client, per local step.
+        noise: per adversary, float32 (B, steps, 2, classes).
+        labels: per adversary, class numbers int64 (B,), -1 where not known.
+        state: private state of the B clients.
+    """
+
+    samples: Sequence[Sequence[Samples]]
+    noise: Mapping[str, NDArray[np.float32]]
+    labels: Mapping[str, NDArray[np.int64]]
+    state: PrivateState
+
+    @classmethod
+    def draw(
+        cls,
+        task: TaskManifest,
+        round_number: int,
+        keys: Sequence[bytes],
+        interactions: Sequence[NDArray[np.int64]],
+        labels: Mapping[str, NDArray[np.int64]],
+        state: PrivateState,
+    ) -> "Cohort":
+        """Draws each client's samples and noise from its own key.
+
+        Raises:
+            NoDataError: a client has nothing to train on.
+        """
+        plan = task.plan
+        samples = [
+            draws.samples(rows, task.items, plan.local, draws.generator(key, round_number, Stream.SAMPLES))
+            for key, rows in zip(keys, interactions, strict=True)
+        ]
+        drawn = []
+        if plan.adversaries:
+            drawn = [
+                draws.noise(plan.adversaries, plan.local.steps, draws.generator(key, round_number, Stream.NOISE))
+                for key in keys
+            ]
+        noise = {each.name: np.stack([client[each.name] for client in drawn]) for each in plan.adversaries}
+        return cls(samples, noise, labels, state)
+
+
+class CohortTraining:
+    """The local steps of a cohort. Call `step` as often as `steps` says, then take the results.
+
+    Args:
+        task: what to train.
+        round_number: for the triggers.
+        cohort: who trains.
+        summed: keep only the cohort's sum, which one local step computes in one batched pass.
+    """
+
+    def __init__(self, task: Task, round_number: int, cohort: Cohort, *, summed: bool) -> None:
+        self._task, self._round, self._cohort = task, round_number, cohort
+        self._local = task.manifest.plan.local
+        # After the first of several steps the clients' shared tensors differ, so they need groups of their own.
+        together = summed and self._local.steps == 1
+        self._rows, self._batches = layout(cohort.samples, task.manifest.items, summed=together)
+        self._shared = {name: self._start(name, value) for name, value in task.shared.items()}
+        self._adversary = {name: value[None] for name, value in task.adversary.items()}
+        self._labels = {name: torch.from_numpy(value) for name, value in cohort.labels.items()}
+        self._noise = {name: torch.from_numpy(value) for name, value in cohort.noise.items()}
+        state = cohort.state
+        self._values, self._first, self._second = _tensors(state.values), _tensors(state.first), _tensors(state.second)
+        self._sums: Tensors = {}
+        self._verdicts: list[dict[str, adversary.Verdict]] = []
+        self._loss = np.zeros(len(cohort.samples), np.float32)
+
+    @property
+    def steps(self) -> int:
+        """Local steps in all."""
+        return int(self._local.steps)
+
+    def _start(self, name: str, value: Tensor) -> Tensor:
+        return value.index_select(0, self._rows.table) if name in self._task.tables else value[None]
+
+    def step(self) -> None:
+        """Takes the next local step."""
+        taken = len(self._verdicts)
+        verdicts: dict[str, adversary.Verdict] = {}
+
+        def unlearn(states: Tensors) -> Tensors:
+            verdicts.update(self._judge(states, taken))
+            return _total([verdict.push for verdict in verdicts.values()])
+
+        with torch.no_grad():
+            gradients = self._task.recommender.gradients(
+                self._shared, self._values, self._rows, self._batches[taken], unlearn
+            )
+            self._advance_private(gradients, taken)
+            for verdict in verdicts.values():
+                gradients.shared.update(verdict.shared)
+            self._advance_shared(gradients.shared)
+        self._verdicts.append(verdicts)
+        self._loss = gradients.loss.numpy()
+
+    def _judge(self, states: Tensors, step: int) -> dict[str, adversary.Verdict]:
+        return {
+            each.name: adversary.judge(
+                each,
+                self._round,
+                {name: value for name, value in self._adversary.items() if name.startswith(adversary.prefix(each))},
+                states,
+                self._labels[each.name],
+                self._noise[each.name][:, step],
+                self._rows.groups,
+            )
+            for each in self._task.manifest.plan.adversaries
+        }
+
+    def _advance_private(self, gradients: Gradients, taken: int) -> None:
+        steps = torch.from_numpy(self._cohort.state.steps + taken)
+        self._values, self._first, self._second = adam.step(
+            self._values, self._first, self._second, gradients.private, steps, self._local.private_learning_rate
+        )
+
+    def _advance_shared(self, gradients: Tensors) -> None:
+        if self.steps == 1:
+            self._sums = gradients
+            return
+        # Start minus end is kept as a sum of its own: subtracting the ends would lose its small digits.
+        for name, gradient in gradients.items():
+            scaled = gradient.mul_(self._local.shared_learning_rate)
+            self._sums[name] = self._sums[name].add_(scaled) if name in self._sums else scaled.clone()
+            tensors = self._adversary if name in self._adversary else self._shared
+            tensors[name] = tensors[name] - scaled
+
+    def state(self) -> PrivateState:
+        """The clients' new private state."""
+        steps = self._cohort.state.steps + self.steps
+        return PrivateState(_arrays(self._values), _arrays(self._first), _arrays(self._second), steps)
+
+    def report(self) -> Report:
+        """What only the device and the simulator may know."""
+        names = [each.name for each in self._task.manifest.plan.adversaries]
+        triggered = {n: torch.stack([step[n].triggered for step in self._verdicts], 1).numpy() for n in names}
+        margin = {n: torch.stack([step[n].margin for step in self._verdicts], 1).numpy() for n in names}
+        return Report(self._loss, triggered, margin)
+
+    def contributions(self) -> list[dict[str, Update]]:
+        """Each client's contribution; separate form."""
+        return [self._contribution(client) for client in range(len(self._cohort.samples))]
+
+    def _contribution(self, client: int) -> dict[str, Update]:
+        start, count = client * self._rows.slots, int(self._rows.counts[client])
+        used = slice(start, start + count)
+        silent = tuple(f"adversary.{name}." for name, labels in self._cohort.labels.items() if labels[client] < 0)
+        out: dict[str, Update] = {}
+        for name, value in self._sums.items():
+            if name in self._task.tables:
+                out[name] = contributions.Rows(self._rows.table[used].numpy(), value[used].numpy())
+            elif not name.startswith(silent):
+                out[name] = value[client].numpy()
+        return out
+
+    def summed(self) -> tuple[dict[str, Update], dict[str, int]]:
+        """The sum of all contributions, and per tensor how many clients carry it."""
+        weights = dict.fromkeys(self._sums, len(self._cohort.samples))
+        for each, labels in self._cohort.labels.items():
+            known = int((labels >= 0).sum())
+            weights |= {name: known for name in weights if name.startswith(f"adversary.{each}.")}
+        return {name: self._summed(name, value) for name, value in self._sums.items()}, weights
+
+    def _summed(self, name: str, value: Tensor) -> Update:
+        if name not in self._task.tables:
+            return value.sum(0).numpy()
+        table = self._rows.table
+        if self._rows.groups == 1:
+            return contributions.Rows(table.numpy(), value.numpy())
+        rows, slot = torch.unique(table, return_inverse=True)
+        total = torch.zeros(len(rows), *value.shape[1:]).index_add_(0, slot, value)
+        return contributions.Rows(rows.numpy(), total.numpy())
+
+
+def _tensors(columns: Columns) -> Tensors:
+    return {name: torch.from_numpy(value) for name, value in columns.items()}
+
+
+def _arrays(tensors: Tensors) -> Columns:
+    return {name: value.numpy() for name, value in tensors.items()}
+
+
+def _total(pushes: Sequence[Tensors]) -> Tensors:
+    total: Tensors = {}
+    for push in pushes:
+        for name, value in push.items():
+            total[name] = total[name] + value if name in total else value
+    return total

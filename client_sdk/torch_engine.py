@@ -1,0 +1,60 @@
+"""The reference engine: the kernel on PyTorch, for a cohort of one. Importing it loads PyTorch."""
+
+import numpy as np
+
+from client_sdk.kernel.training import Cohort, CohortTraining, Task
+from client_sdk.state import ClientData, Columns, Job, PrivateState, TrainingResult
+from fedau2.wire import blobs
+
+
+class TorchEngine:
+    """Trains one client at a time; `contracts.Engine`. Keeps the newest checkpoint unpacked, for fleets."""
+
+    def __init__(self) -> None:
+        self._task: Task | None = None
+        self._checkpoint = b""
+
+    def begin(self, job: Job) -> "TorchTraining":
+        """Prepares one client's training.
+
+        Raises:
+            UnsupportedTaskError: the model is not known here.
+            NoDataError: the client has nothing to train on.
+        """
+        if self._task is None or self._checkpoint != job.checkpoint.sha256 or self._task.manifest != job.manifest:
+            self._task, self._checkpoint = Task.load(job.manifest, blobs.unpack(job.tensors)), job.checkpoint.sha256
+        return TorchTraining(self._task, job.round, _cohort(self._task, job.round, job.client))
+
+
+class TorchTraining:
+    """A local update under way; `contracts.Training`."""
+
+    def __init__(self, task: Task, round_number: int, cohort: Cohort) -> None:
+        self._training = CohortTraining(task, round_number, cohort, summed=False)
+
+    @property
+    def steps(self) -> int:
+        """Local steps in all."""
+        return self._training.steps
+
+    def step(self) -> None:
+        """Takes the next local step."""
+        self._training.step()
+
+    def finish(self) -> TrainingResult:
+        """The result, once every step is taken."""
+        training = self._training
+        return TrainingResult(training.contributions()[0], training.state(), training.report())
+
+
+def _cohort(task: Task, round_number: int, client: ClientData) -> Cohort:
+    names = [each.name for each in task.manifest.plan.adversaries]
+    labels = {name: np.array([client.labels.get(name, -1)]) for name in names}
+    state = client.state
+    copies = PrivateState(_writable(state.values), _writable(state.first), _writable(state.second), state.steps)
+    return Cohort.draw(task.manifest, round_number, [client.key], [client.interactions], labels, copies)
+
+
+def _writable(columns: Columns) -> Columns:
+    # What comes out of a store may be a read-only view, which PyTorch warns of.
+    return {name: np.array(value) for name, value in columns.items()}

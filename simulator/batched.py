@@ -1,0 +1,84 @@
+"""The batched engine: the kernel on columns of many clients at once, and the coordinator's own aggregation."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+from client_sdk.kernel.training import Cohort, CohortTraining, Task
+from client_sdk.state import Report
+from coordinator.aggregate import Accumulator
+from coordinator.optimizers import server_step
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import manifest
+from fedau2.wire.blobs import Tensors
+from simulator.engine import RoundReport
+from simulator.population import Members, Population
+
+CHUNK = 48
+"""Clients of one call of the kernel. Fixed, whatever the number of workers: the same chunks give the same bytes."""
+
+
+class BatchedEngine:
+    """Trains whole cohorts; `engine.Engine`.
+
+    Args:
+        task: checked manifest.
+        checkpoint: initial shared tensors.
+        population: the clients; their state changes as they train.
+        workers: threads, each computing one chunk at a time.
+    """
+
+    def __init__(self, task: TaskManifest, checkpoint: Tensors, population: Population, workers: int = 1) -> None:
+        self._manifest, self._population, self._workers = task, population, workers
+        self.checkpoint = checkpoint
+        self.server_state: Tensors = {}
+        self._round = 0
+
+    def train_round(self, members: Members) -> RoundReport:
+        """Trains a cohort and takes the server's step."""
+        task = Task.load(self._manifest, self.checkpoint)
+        members = members[members.argsort()]
+        chunks = [members[start : start + CHUNK] for start in range(0, len(members), CHUNK)]
+        total = Accumulator(manifest.shared(self._manifest))
+        reports = []
+        with _single_threaded(), ThreadPoolExecutor(self._workers) as pool:
+            for training, report in pool.map(lambda chunk: self._train(task, chunk), chunks):
+                total.add(*training.summed())
+                reports.append(report)
+        self.checkpoint, self.server_state = server_step(
+            self._manifest, self.checkpoint, self.server_state, total.mean()
+        )
+        self._round += 1
+        return RoundReport.join(members, reports)
+
+    def _train(self, task: Task, members: Members) -> tuple[CohortTraining, Report]:
+        population = self._population
+        cohort = Cohort.draw(
+            self._manifest,
+            self._round,
+            [population.keys[m] for m in members],
+            [population.interactions[m] for m in members],
+            population.labels(self._manifest, members),
+            population.take(members),
+        )
+        training = CohortTraining(task, self._round, cohort, summed=True)
+        for _ in range(training.steps):
+            training.step()
+        population.put(members, training.state())
+        return training, training.report()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    # Parallel over clients, not inside operators: faster for small matrices, and the same bytes for any worker count.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

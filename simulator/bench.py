@@ -1,0 +1,141 @@
+"""`fedau2-sim bench`: what a client costs, as ratios to a naive loop measured in alternation in the same run."""
+
+import ctypes
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from client_sdk import draws
+from client_sdk.draws import Samples
+from client_sdk.kernel import fedncf
+from client_sdk.kernel.training import Cohort, CohortTraining, Task
+from client_sdk.state import PrivateState
+from export.bundle import build
+from export.planfile import make_plan
+from fedau2.v1.task_pb2 import Plan
+from fedau2.wire import blobs, manifest
+from simulator.batched import BatchedEngine
+from simulator.naive import NaiveRound, Sample
+from simulator.population import Population
+
+SMALL = fedncf.Widths(gmf=0, mlp=32, hidden=(32, 16))
+"""The small workload: an MLP 64-32-16-1 on user and item vectors of 32, no adversary."""
+
+SMALL_CHUNK = 16
+"""Clients of one call of the kernel in the small workload."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Two ways of doing the same work, alternated.
+
+    Attributes:
+        naive: CPU milliseconds per client, median over the alternations.
+        ours: likewise.
+        ratio: median of the alternations' ratios.
+        low, high: smallest and largest of these ratios.
+    """
+
+    naive: float
+    ours: float
+    ratio: float
+    low: float
+    high: float
+
+
+def alternate(naive: Callable[[], object], ours: Callable[[], object], clients: int, repeats: int) -> Ratio:
+    """Measures two rounds of `clients` clients, one after the other, `repeats` times, after one warm-up."""
+    pairs = np.array([(_cpu(naive), _cpu(ours)) for _ in range(repeats + 1)][1:]) / clients * 1e3
+    ratios = pairs[:, 0] / pairs[:, 1]
+    medians = np.median(pairs, axis=0)
+    return Ratio(medians[0], medians[1], float(np.median(ratios)), ratios.min(), ratios.max())
+
+
+def _cpu(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def keep_freed_memory() -> None:
+    """Asks glibc to keep freed memory instead of giving large blocks back: each page would be cleared again at next use."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return  # another C library
+    trim_threshold, mmap_threshold = -1, -3
+    libc.mallopt(mmap_threshold, 1 << 30)
+    libc.mallopt(trim_threshold, (1 << 31) - 1)
+
+
+def paper_workload(
+    interactions: Sequence[NDArray[np.int64]], labels: NDArray[np.int64], items: int, repeats: int
+) -> Ratio:
+    """FedNCF as the paper has it: one local step, DSVAE, SUT, sampling and private Adam; rounds of 94 clients."""
+    classes = ("M", "F")
+    engine = _engine(interactions, [classes[label] for label in labels], items)
+    naive = NaiveRound(items, 32, 128, (128, 64, 32), labels, 1)
+    members = np.random.default_rng(1).choice(len(interactions), 94, replace=False)
+    return alternate(
+        lambda: naive.run(members, interactions), lambda: engine.train_round(members), len(members), repeats
+    )
+
+
+def _engine(interactions: Sequence[NDArray[np.int64]], attribute: Sequence[str], items: int) -> BatchedEngine:
+    bundle = build("fedncf", [str(i) for i in range(items)], make_plan(attribute="gender", classes=("M", "F")), seed=0)
+    population = Population.create(bundle.manifest, 0, interactions, {"gender": attribute})
+    checkpoint = blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256])
+    return BatchedEngine(bundle.manifest, checkpoint, population)
+
+
+def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratio:
+    """Two local steps of 250 given samples, separate form; the naive loop sums start minus end as it goes."""
+    rng = np.random.default_rng(0)
+    positives = [np.sort(rng.choice(items, 100, replace=False)) for _ in range(clients)]
+    plan = make_plan(attribute=None, steps=2, chunk=250, shared_learning_rate=0.01)
+    samples = [draws.samples(rows, items, plan.local, rng) for rows in positives]
+    naive = NaiveRound(items, 0, 32, (32, 16), None, 2)
+    tensors = [[_tensors(step) for step in client] for client in samples]
+    task = _small_task(items, plan)
+    return alternate(
+        lambda: naive.run_steps(range(clients), tensors, 0.01), lambda: _separate(task, samples), clients, repeats
+    )
+
+
+def _tensors(step: Samples) -> Sample:
+    return torch.from_numpy(step.items), torch.from_numpy(step.labels)
+
+
+def _small_task(items: int, plan: Plan) -> Task:
+    bundle = build("fedncf", [str(i) for i in range(items)], plan, seed=0, widths=SMALL)
+    return Task.load(bundle.manifest, blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256]))
+
+
+def _separate(task: Task, samples: Sequence[Sequence[Samples]]) -> None:
+    drawn = draws.initial(manifest.private(task.manifest), bytes(16))
+    for start in range(0, len(samples), SMALL_CHUNK):
+        chunk = samples[start : start + SMALL_CHUNK]
+        values = {name: np.repeat(value[None], len(chunk), 0) for name, value in drawn.items()}
+        training = CohortTraining(task, 0, Cohort(chunk, {}, {}, PrivateState.start(values, len(chunk))), summed=False)
+        for _ in range(training.steps):
+            training.step()
+        training.contributions()
+        training.state()
+
+
+def scaling(sizes: Sequence[int], items: int = 1682) -> dict[int, float]:
+    """CPU milliseconds per client of whole rounds (server's step included) for cohorts of several sizes."""
+    rng = np.random.default_rng(0)
+    lengths = np.minimum(rng.geometric(1 / 100, max(sizes)) + 5, items // 4)
+    interactions = [np.sort(rng.choice(items, n, replace=False)) for n in lengths]
+    engine = _engine(interactions, rng.choice(["M", "F"], len(lengths)).tolist(), items)
+    costs = {}
+    for size in sizes:
+        members = np.arange(size)
+        engine.train_round(members)
+        costs[size] = _cpu(lambda members=members: engine.train_round(members)) / size * 1e3  # type: ignore[misc]
+    return costs

@@ -1,0 +1,121 @@
+"""Links to a coordinator: in process, or over gRPC to a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import grpc
+
+from client_sdk.errors import TransportError
+from client_sdk.grpc_transport import AioGrpcTransport
+from client_sdk.inprocess import InProcessTransport
+from coordinator.service import Coordinator
+from fedau2.v1 import admin_pb2, admin_pb2_grpc
+from simulator.errors import FleetError
+
+
+class InProcessLink:
+    """A coordinator in this process; `fleet.Link`. Its clock stands still, so that nothing expires."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+        self.transport = InProcessTransport(coordinator)
+
+    @classmethod
+    async def open(cls, folder: Path) -> "InProcessLink":
+        """Opens the coordinator's state folder."""
+        return cls(await Coordinator.open(folder, clock=lambda: 0.0))
+
+    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
+        """AdminService.CreateTask."""
+        return await self._coordinator.create_task(requests)
+
+    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
+        """AdminService.GetTask."""
+        return await self._coordinator.get_task(request)
+
+    async def close(self) -> None:
+        """Closes the coordinator."""
+        await self._coordinator.close()
+
+
+class GrpcLink:
+    """A coordinator at two addresses; `fleet.Link`.
+
+    Args:
+        devices: address of DeviceService.
+        admin: address of AdminService.
+        on_close: ends what was started for the link.
+    """
+
+    def __init__(self, devices: str, admin: str, on_close: Callable[[], None] = lambda: None) -> None:
+        self.transport = AioGrpcTransport(devices)
+        self._channel = grpc.aio.insecure_channel(admin)
+        self._admin = admin_pb2_grpc.AdminServiceStub(self._channel)
+        self._on_close = on_close
+
+    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
+        """AdminService.CreateTask."""
+        return await _reached(self._admin.CreateTask(requests))
+
+    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
+        """AdminService.GetTask."""
+        return await _reached(self._admin.GetTask(request, timeout=10))
+
+    async def close(self) -> None:
+        """Closes the channels and ends what was started."""
+        await self.transport.close()
+        await self._channel.close()
+        self._on_close()
+
+
+async def _reached(call: Awaitable[admin_pb2.Task]) -> admin_pb2.Task:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        if error.code() == grpc.StatusCode.UNAVAILABLE:
+            raise TransportError(f"the coordinator does not answer: {error.details()}") from error
+        raise FleetError(f"the coordinator refused: {error.details()}") from error
+
+
+class CoordinatorProcess:
+    """`fedau2-coordinator serve` as a child process on loopback.
+
+    Attributes:
+        process: the child.
+        devices: address of DeviceService.
+        admin: address of AdminService.
+    """
+
+    def __init__(self, folder: Path, devices: str = "127.0.0.1:0", admin: str = "127.0.0.1:0") -> None:
+        command = [sys.executable, "-m", "coordinator", "serve", "--state", str(folder)]
+        command += ["--listen", devices, "--admin", admin]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.devices = self._address("devices")
+        self.admin = self._address("admin")
+
+    def _address(self, what: str) -> str:
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        if match := re.search(rf"serving {what} on (\S+)", line):
+            return match[1]
+        self.stop()
+        raise FleetError(f"the coordinator did not start: {line.strip() or 'see its messages above'}")
+
+    async def link(self) -> GrpcLink:
+        """A link that stops the child when it is closed."""
+        return GrpcLink(self.devices, self.admin, self.stop)
+
+    def cpu_seconds(self) -> float:
+        """User and system CPU time of the child so far (Linux)."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        """Asks the child to end and waits."""
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        if self.process.stdout is not None:
+            self.process.stdout.close()

@@ -1,0 +1,84 @@
+"""The simulated clients: their data, and their private state as columns (one array per tensor, rows = clients)."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_sdk import draws
+from client_sdk.state import PrivateState
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import manifest
+
+Members = NDArray[np.int64]
+"""Row numbers of clients."""
+
+
+def client_key(seed: int, client: int) -> bytes:
+    """The 16 bytes that stand for a simulated device's secret: a hash of run seed and client."""
+    return hashlib.sha256(f"fedau2 client {seed} {client}".encode()).digest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Everything that the simulated devices keep to themselves.
+
+    Attributes:
+        keys: 16 bytes per client.
+        interactions: per client, sorted catalogue rows.
+        attributes: per attribute, each client's value or None.
+        state: private state of all clients, changed in place as they train.
+    """
+
+    keys: Sequence[bytes]
+    interactions: Sequence[NDArray[np.int64]]
+    attributes: Mapping[str, Sequence[str | None]]
+    state: PrivateState
+
+    @classmethod
+    def create(
+        cls,
+        task: TaskManifest,
+        seed: int,
+        interactions: Sequence[NDArray[np.int64]],
+        attributes: Mapping[str, Sequence[str | None]],
+    ) -> "Population":
+        """A population before its first round, each client's private tensors drawn from its own key."""
+        keys = [client_key(seed, client) for client in range(len(interactions))]
+        specs = manifest.private(task)
+        drawn = [draws.initial(specs, key) for key in keys]
+        values = {spec.name: np.stack([each[spec.name] for each in drawn]) for spec in specs}
+        return cls(keys, interactions, attributes, PrivateState.start(values, len(keys)))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, members: Members) -> PrivateState:
+        """Copies of some clients' private state."""
+        state = self.state
+        parts = ({name: column[members] for name, column in part.items()} for part in _parts(state))
+        return PrivateState(next(parts), next(parts), next(parts), state.steps[members])
+
+    def put(self, members: Members, state: PrivateState) -> None:
+        """Replaces some clients' private state."""
+        for columns, part in zip(_parts(self.state), _parts(state), strict=True):
+            for name, column in columns.items():
+                column[members] = part[name]
+        self.state.steps[members] = state.steps
+
+    def labels(self, task: TaskManifest, members: Members) -> dict[str, NDArray[np.int64]]:
+        """Class numbers per adversary of the plan, -1 where a client's attribute is not known."""
+        return {
+            each.name: np.array([_label(self.attributes[each.attribute][m], list(each.classes)) for m in members])
+            for each in task.plan.adversaries
+        }
+
+
+def _parts(state: PrivateState) -> tuple[Mapping[str, NDArray[np.float32]], ...]:
+    return state.values, state.first, state.second
+
+
+def _label(value: str | None, classes: Sequence[str]) -> int:
+    return -1 if value is None else classes.index(value)
