@@ -11,6 +11,7 @@ axis, of length 1 while all groups agree. Table rows carry none: only the rows t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,25 +72,49 @@ class Batch:
         return Batch(1, self.clients, self.slot[part], self.client[part], self.labels[part], self.weights[part])
 
 
-def layout(steps: Sequence[Sequence[Samples]], items: int, *, summed: bool) -> tuple[Rows, list[Batch]]:
+def layout(samples: Sequence[Sequence[Samples]], items: int, *, summed: bool) -> tuple[Rows, list[Batch]]:
     """Lays out what each client drew.
 
     Args:
-        steps: samples by client, then local step.
+        samples: by client, then local step.
         items: length of the catalogue.
         summed: one group of all clients, or one group per client.
 
     Returns:
         The rows touched in any step, and a batch for each step.
     """
-    groups = 1 if summed else len(steps)
-    client_items = [np.concatenate([step.items for step in client]) for client in steps]
-    keys = np.concatenate([rows + (0 if summed else g) * items for g, rows in enumerate(client_items)])
-    rows, slot_of = _rows(keys, groups, items)
-    slots = np.split(slot_of[keys], np.cumsum([len(step.items) for client in steps for step in client])[:-1])
-    count = len(steps[0])
-    batch = _summed if summed else _separate
-    return rows, [batch([client[s] for client in steps], slots[s::count], rows.slots) for s in range(count)]
+    clients, steps = len(samples), len(samples[0])
+    flat = [step for client in samples for step in client]
+    lengths = np.array([len(step.items) for step in flat]).reshape(clients, steps)
+    group = np.zeros(clients, np.int64) if summed else np.arange(clients)
+    keys = np.concatenate([step.items for step in flat]) + np.repeat(group * items, lengths.sum(1))
+    rows, slot_of = _rows(keys, int(group[-1]) + 1, items)
+    columns = slot_of[keys], np.concatenate([s.labels for s in flat]), np.concatenate([s.weights for s in flat])
+    if summed and steps == 1:
+        client = np.repeat(np.arange(clients), lengths[:, 0])
+        return rows, [_batch(1, clients, client, columns)]
+    step = np.repeat(np.tile(np.arange(steps), clients), lengths.ravel())
+    return rows, [_padded([c[step == s] for c in columns], lengths[:, s], rows.slots) for s in range(steps)]
+
+
+def _padded(columns: Sequence[NDArray[Any]], lengths: NDArray[np.int64], slots: int) -> Batch:
+    """A group per client, each as long as the longest. Padding points to the group's first slot, with weight 0."""
+    groups, longest = len(lengths), int(lengths.max())
+    first_slot = np.repeat(np.arange(groups) * slots, longest)
+    filled: list[NDArray[Any]] = [
+        first_slot,
+        np.zeros(groups * longest, np.float32),
+        np.zeros(groups * longest, np.float32),
+    ]
+    used = (np.arange(longest) < lengths[:, None]).ravel()
+    for target, column in zip(filled, columns, strict=True):
+        target[used] = column
+    return _batch(groups, groups, np.repeat(np.arange(groups), longest), filled)
+
+
+def _batch(groups: int, clients: int, client: NDArray[np.int64], columns: Sequence[NDArray[Any]]) -> Batch:
+    slot, labels, weights = map(torch.from_numpy, columns)
+    return Batch(groups, clients, slot, torch.from_numpy(client), labels, weights)
 
 
 def _rows(keys: NDArray[np.int64], groups: int, items: int) -> tuple[Rows, NDArray[np.int64]]:
@@ -105,32 +130,3 @@ def _rows(keys: NDArray[np.int64], groups: int, items: int) -> tuple[Rows, NDArr
     table = np.zeros(groups * slots, np.int64)
     table[slot] = found - group * items
     return Rows(groups, slots, torch.from_numpy(table), counts), slot_of
-
-
-def _summed(clients: Sequence[Samples], slots: Sequence[NDArray[np.int64]], _: int) -> Batch:
-    lengths = [len(client.items) for client in clients]
-    return Batch(
-        groups=1,
-        clients=len(clients),
-        slot=torch.from_numpy(np.concatenate(slots)),
-        client=torch.from_numpy(np.repeat(np.arange(len(clients)), lengths)),
-        labels=torch.from_numpy(np.concatenate([client.labels for client in clients])),
-        weights=torch.from_numpy(np.concatenate([client.weights for client in clients])),
-    )
-
-
-def _separate(clients: Sequence[Samples], slots: Sequence[NDArray[np.int64]], per_group: int) -> Batch:
-    shape = (len(clients), max(len(client.items) for client in clients))
-    slot = np.repeat(np.arange(shape[0]) * per_group, shape[1]).reshape(shape)
-    labels, weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for g, client in enumerate(clients):
-        n = len(client.items)
-        slot[g, :n], labels[g, :n], weights[g, :n] = slots[g], client.labels, client.weights
-    return Batch(
-        groups=shape[0],
-        clients=shape[0],
-        slot=torch.from_numpy(slot.ravel()),
-        client=torch.from_numpy(np.repeat(np.arange(shape[0]), shape[1])),
-        labels=torch.from_numpy(labels.ravel()),
-        weights=torch.from_numpy(weights.ravel()),
-    )

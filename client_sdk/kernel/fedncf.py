@@ -128,17 +128,24 @@ def gradients(shared: Tensors, private: Tensors, rows: Rows, batch: Batch, unlea
     users, items = private["user_mlp"], shared["item_mlp"]
     first, bias = shared["mlp.0.weight"], shared["mlp.0.bias"]
     user_half, item_half = first[:, :, : users.shape[1]], first[:, :, users.shape[1] :]
+    # Where several steps share the rows, a step has fewer samples than rows: then its samples stand in for them.
+    by_sample = len(batch.slot) < len(items)
+    if by_sample:
+        items = items.index_select(0, batch.slot)
     # The two halves of the first layer, before they meet in a sample.
     item_hidden = grouped.linear(items, item_half)
     user_hidden = grouped.linear(users, user_half, bias)
-    item_grad, user_grad = torch.zeros_like(item_hidden), torch.zeros_like(user_hidden)
-    for tile in batch.tiles():
-        hidden = item_hidden.index_select(0, tile.slot)
-        hidden.add_(grouped.spread(user_hidden, tile.client, tile.groups)).relu_()
+    item_grad, user_grad = torch.zeros(0 if by_sample else len(items), first.shape[1]), torch.zeros_like(user_hidden)
+    for tile in [batch] if by_sample else batch.tiles():
+        hidden = item_hidden if by_sample else item_hidden.index_select(0, tile.slot)
+        hidden = grouped.add_spread(hidden, user_hidden, tile.client, tile.groups).relu_()
         grad = _sample_gradients(shared, private, tile, hidden, out)
-        item_grad.index_add_(0, tile.slot, grad)
+        item_grad = grad if by_sample else item_grad.index_add_(0, tile.slot, grad)
         user_grad += grouped.collect(grad, tile.client, tile.clients, tile.groups)
-    out.shared["item_mlp"] = grouped.input_gradient(item_grad, item_half)
+    rows_grad = grouped.input_gradient(item_grad, item_half)
+    if by_sample:
+        rows_grad = torch.zeros_like(shared["item_mlp"]).index_add_(0, batch.slot, rows_grad)
+    out.shared["item_mlp"] = rows_grad
     out.private["user_mlp"] = grouped.input_gradient(user_grad, user_half)
     halves = [(user_grad, users), (item_grad, items)]
     out.shared["mlp.0.weight"] = torch.cat([grouped.weight_gradient(g, x, rows.groups) for g, x in halves], 2)
@@ -183,10 +190,10 @@ class _Gmf:
         self._weight = shared["output.weight"][:, : self._users.shape[1]]
         self._table = shared["item_gmf"]
         self._items = self._table.index_select(0, tile.slot)
-        self._scaled = grouped.spread(self._users * self._weight, tile.client, tile.groups)
+        self._scaled = self._users * self._weight
 
     def logits(self) -> Tensor:
-        return (self._scaled * self._items).sum(1)
+        return grouped.mul_spread(self._items, self._scaled, self._tile.client, self._tile.groups).sum(1)
 
     def gradients(self, grad: Tensor, out: Gradients) -> Tensor:
         """Adds the branch's gradients to `out`; returns that of its output weights, (G, gmf)."""
@@ -194,7 +201,8 @@ class _Gmf:
         per_client = grouped.collect(self._items.mul_(grad), tile.client, tile.clients, tile.groups)
         if "item_gmf" not in out.shared:
             out.shared["item_gmf"] = torch.zeros_like(self._table)
-        out.shared["item_gmf"].index_add_(0, tile.slot, self._scaled * grad)
+        pushed = grouped.mul_spread(grad.expand_as(self._items), self._scaled, tile.client, tile.groups)
+        out.shared["item_gmf"].index_add_(0, tile.slot, pushed)
         _add(out.private, "user_gmf", per_client * self._weight)
         return grouped.bias_gradient(per_client * self._users, tile.groups)
 

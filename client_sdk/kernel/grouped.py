@@ -41,15 +41,24 @@ def relu_gradient(grad: Tensor, activation: Tensor) -> Tensor:
     return torch.ops.aten.threshold_backward(grad, activation, 0)  # type: ignore[no-any-return]
 
 
-def spread(per_client: Tensor, client: Tensor, groups: int) -> Tensor:
-    """Per-client vectors (B, width) to samples (G * n, width)."""
+def add_spread(per_sample: Tensor, per_client: Tensor, client: Tensor, groups: int) -> Tensor:
+    """Adds each client's vector (B, width) to its samples (G * n, width), in place."""
     if groups == len(per_client):
-        return per_client[:, None].expand(-1, len(client) // groups, -1).reshape(len(client), -1)
-    return per_client.index_select(0, client)
+        per_sample.view(groups, -1, per_sample.shape[1]).add_(per_client[:, None])
+        return per_sample
+    return per_sample.add_(per_client.index_select(0, client))
+
+
+def mul_spread(per_sample: Tensor, per_client: Tensor, client: Tensor, groups: int) -> Tensor:
+    """Samples (G * n, width) times their client's vector (B, width)."""
+    if groups == len(per_client):
+        product = per_sample.view(groups, -1, per_sample.shape[1]) * per_client[:, None]
+        return product.view(per_sample.shape)
+    return per_client.index_select(0, client).mul_(per_sample)
 
 
 def collect(per_sample: Tensor, client: Tensor, clients: int, groups: int) -> Tensor:
-    """Adjoint of `spread`: sums the samples of each client, (B, width)."""
+    """Sums the samples (G * n, width) of each client, (B, width)."""
     if groups == clients:
         return per_sample.view(clients, -1, per_sample.shape[1]).sum(1)
     return per_sample.new_zeros(clients, per_sample.shape[1]).index_add_(0, client, per_sample)

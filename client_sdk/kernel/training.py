@@ -192,9 +192,10 @@ class CohortTraining:
         # Start minus end is kept as a sum of its own: subtracting the ends would lose its small digits.
         for name, gradient in gradients.items():
             scaled = gradient.mul_(self._local.shared_learning_rate)
-            self._sums[name] = self._sums[name].add_(scaled) if name in self._sums else scaled.clone()
-            tensors = self._adversary if name in self._adversary else self._shared
-            tensors[name] = tensors[name] - scaled
+            if len(self._verdicts) + 1 < self.steps:
+                tensors = self._adversary if name in self._adversary else self._shared
+                tensors[name] = tensors[name] - scaled
+            self._sums[name] = self._sums[name].add_(scaled) if name in self._sums else scaled
 
     def state(self) -> PrivateState:
         """The clients' new private state."""
@@ -210,18 +211,19 @@ class CohortTraining:
 
     def contributions(self) -> list[dict[str, Update]]:
         """Each client's contribution; separate form."""
-        return [self._contribution(client) for client in range(len(self._cohort.samples))]
+        sums, table = _arrays(self._sums), self._rows.table.numpy()
+        return [self._contribution(client, sums, table) for client in range(len(self._cohort.samples))]
 
-    def _contribution(self, client: int) -> dict[str, Update]:
+    def _contribution(self, client: int, sums: Columns, table: NDArray[np.int64]) -> dict[str, Update]:
         start, count = client * self._rows.slots, int(self._rows.counts[client])
         used = slice(start, start + count)
         silent = tuple(f"adversary.{name}." for name, labels in self._cohort.labels.items() if labels[client] < 0)
         out: dict[str, Update] = {}
-        for name, value in self._sums.items():
+        for name, value in sums.items():
             if name in self._task.tables:
-                out[name] = contributions.Rows(self._rows.table[used].numpy(), value[used].numpy())
+                out[name] = contributions.Rows(table[used], value[used])
             elif not name.startswith(silent):
-                out[name] = value[client].numpy()
+                out[name] = value[client]
         return out
 
     def summed(self) -> tuple[dict[str, Update], dict[str, int]]:

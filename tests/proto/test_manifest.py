@@ -1,0 +1,129 @@
+import copy
+import math
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan, Resource, ServerStep, TaskManifest
+from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
+from fedau2.wire import manifest
+from fedau2.wire.errors import ManifestError
+
+ADAM = Optimizer(kind=2, learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=1e-8)
+NORMAL = Initializer(distribution=2, scale=0.01)
+GOOD = TaskManifest(
+    format=1,
+    model="fedncf",
+    items=5,
+    tensors=[
+        TensorSpec(name="table", shape=[5, 3], dtype=1, kind=2, scope=1, initializer=NORMAL),
+        TensorSpec(name="user", shape=[3], dtype=1, kind=1, scope=3, initializer=NORMAL),
+    ],
+    plan=Plan(
+        local=LocalUpdate(steps=1, negatives=4, chunk=128, private_learning_rate=0.1),
+        adversaries=[
+            Adversary(
+                name="gender", attribute="gender", classes=["M", "F"], protects=["user"], head=3, trigger=4, variance=4
+            )
+        ],
+        server=ServerStep(shared=ADAM, adversary=ADAM),
+    ),
+    catalogue=Resource(sha256=bytes(32), size=1),
+    checkpoint=Resource(sha256=bytes(32), size=1),
+)
+CLOSING = ClosingRule(
+    goal=3, minimum=2, maximum=4, over_selection=0.5, deadline=Duration(seconds=9), lease=Duration(seconds=9)
+)
+
+
+def test_a_good_manifest_is_accepted_and_read_back():
+    assert manifest.parse(GOOD.SerializeToString()) == GOOD
+    assert list(manifest.shared(GOOD)) == ["table"]
+    assert [spec.name for spec in manifest.private(GOOD)] == ["user"]
+    manifest.check_closing(CLOSING)
+
+
+SPOILED = {
+    "format": 2,
+    "model": "",
+    "items": 6,
+    "catalogue.size": 0,
+    "checkpoint.sha256": b"short",
+    "tensors.0.name": "user",
+    "tensors.0.dtype": 9,
+    "tensors.0.kind": 0,
+    "tensors.1.scope": 0,
+    "tensors.1.initializer.scale": math.nan,
+    "tensors.1.initializer.distribution": 0,
+    "plan.local.steps": 0,
+    "plan.local.negatives": 0,
+    "plan.local.chunk": 0,
+    "plan.local.private_learning_rate": -1.0,
+    "plan.server.shared.kind": 0,
+    "plan.server.shared.beta1": 1.0,
+    "plan.server.adversary.learning_rate": math.inf,
+    "plan.adversaries.0.name": "",
+    "plan.adversaries.0.head": 0,
+    "plan.adversaries.0.trigger": 0,
+    "plan.adversaries.0.variance": 0.0,
+    "plan.adversaries.0.epsilon": -1.0,
+}
+
+
+@pytest.mark.parametrize("path", SPOILED)
+def test_a_spoiled_field_is_refused(path):
+    spoiled = copy.deepcopy(GOOD)
+    *parents, field = path.split(".")
+    target = spoiled
+    for parent in parents:
+        target = target[int(parent)] if parent.isdigit() else getattr(target, parent)
+    setattr(target, field, SPOILED[path])
+    with pytest.raises(ManifestError):
+        manifest.check(spoiled)
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [("classes", ["M"]), ("classes", ["M", "M"]), ("protects", []), ("protects", ["table"]), ("class_weights", [1.0])],
+)
+def test_a_spoiled_adversary_is_refused(field, values):
+    spoiled = copy.deepcopy(GOOD)
+    adversary = spoiled.plan.adversaries[0]
+    del getattr(adversary, field)[:]
+    getattr(adversary, field).extend(values)
+    with pytest.raises(ManifestError):
+        manifest.check(spoiled)
+
+
+def test_another_format_says_what_to_do():
+    with pytest.raises(ManifestError, match="build the bundle again"):
+        manifest.check(TaskManifest(format=99))
+
+
+def test_noise_is_no_manifest():
+    with pytest.raises(ManifestError):
+        manifest.parse(b"\xff\xff\xff")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"goal": 1},
+        {"minimum": 0},
+        {"maximum": 2},
+        {"maximum": 2_000_000},
+        {"over_selection": -0.1},
+        {"deadline": Duration()},
+        {"lease": Duration(seconds=-1)},
+    ],
+)
+def test_a_closing_rule_that_contradicts_itself_is_refused(change):
+    rule = copy.deepcopy(CLOSING)
+    rule.MergeFrom(ClosingRule(**change))
+    for field in change:
+        if isinstance(change[field], Duration):
+            getattr(rule, field).CopyFrom(change[field])
+        else:
+            setattr(rule, field, change[field])
+    with pytest.raises(ManifestError):
+        manifest.check_closing(rule)
