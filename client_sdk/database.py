@@ -1,0 +1,118 @@
+"""The SQLite file of a state folder: its schema, and how its errors are told."""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from client_sdk.errors import StoreError, StoreVersionError
+
+SCHEMA = 1
+"""The version that this SDK reads and writes, kept in SQLite's user_version."""
+
+_TABLES = (
+    "CREATE TABLE client (one INTEGER PRIMARY KEY CHECK (one = 1), key BLOB NOT NULL)",
+    # time: microseconds since 1970, UTC
+    "CREATE TABLE interactions (item TEXT NOT NULL, time INTEGER NOT NULL)",
+    "CREATE INDEX interactions_by_item ON interactions (item)",
+    "CREATE TABLE attributes (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE private (task_id TEXT PRIMARY KEY, state BLOB NOT NULL)",
+    "CREATE TABLE staged (one INTEGER PRIMARY KEY CHECK (one = 1), assignment_id BLOB NOT NULL, "
+    "task_id TEXT NOT NULL, round INTEGER NOT NULL, contribution BLOB NOT NULL, state BLOB NOT NULL)",
+    "CREATE TABLE model (one INTEGER PRIMARY KEY CHECK (one = 1), "
+    "task_id TEXT NOT NULL, round INTEGER NOT NULL, manifest BLOB NOT NULL, checkpoint BLOB NOT NULL)",
+)
+
+
+class Database:
+    """One connection, shared by all threads. A commit is durable on return, whatever dies afterwards.
+
+    Args:
+        path: made with a new client key if it is not there, for its owner's eyes only.
+
+    Raises:
+        StoreVersionError: a newer SDK wrote it.
+        StoreError: it is damaged or the disk does not do its work. Every method may raise this.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mutex = RLock()
+        with self.errors():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def close(self) -> None:
+        """Closes the connection."""
+        with self.errors():
+            self._connection.close()
+
+    def one(self, query: str, values: Sequence[Any] = ()) -> Any:  # noqa: ANN401
+        """The first row, None where there is none."""
+        with self.errors(), closing(self._connection.execute(query, values)) as cursor:
+            return cursor.fetchone()
+
+    def all(self, query: str) -> list[Any]:
+        """All rows."""
+        with self.errors():
+            return self._connection.execute(query).fetchall()
+
+    def write(self, statement: str, values: Sequence[Any]) -> None:
+        """One statement as a transaction."""
+        with self.transaction() as connection:
+            connection.execute(statement, values)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commits at the end of the block, and rolls back where it raises."""
+        with self.errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            with self._connection:
+                yield self._connection
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Keeps other threads out, and tells what a disk or SQLite raises as a `StoreError`."""
+        try:
+            with self._mutex:
+                yield
+        except (sqlite3.OperationalError, sqlite3.ProgrammingError, OSError, OverflowError) as error:
+            raise StoreError(f"{self._path.parent}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise self.damaged(error) from error
+
+    def damaged(self, why: object) -> StoreError:
+        """The error for a file that does not hold what was written."""
+        return StoreError(
+            f"{self._path} is damaged ({why}): restore the whole folder from a copy, or move it away to start afresh"
+        )
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        (version,) = self.one("PRAGMA user_version")
+        if version > SCHEMA:
+            raise StoreVersionError(
+                f"{self._path} has schema {version}, and this SDK knows {SCHEMA}: update the fedau2 package"
+            )
+        if version == 0:
+            self._create()
+        (verdict,) = self.one("PRAGMA quick_check(1)")
+        if verdict != "ok":
+            raise self.damaged(verdict)
+
+    def _create(self) -> None:
+        with self.transaction() as connection:
+            for table in _TABLES:
+                connection.execute(table)
+            connection.execute("INSERT INTO client VALUES (1, ?)", (secrets.token_bytes(16),))
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")

@@ -1,0 +1,125 @@
+"""Errors of the coordinator, and with which status each refusal answers a call.
+
+* CoordinatorError
+  + FolderLockedError: another coordinator uses the state folder
+  + LedgerError: the ledger is not as it must be
+  + LogError: an acknowledged contribution cannot be read back
+  + AggregationError: values that cannot be added exactly
+  + BundleFolderError: no bundle to create a task from (the command line)
+  + Refusal, also a `StatusError`: the answer to a call
+    - InvalidRequestError                 INVALID_ARGUMENT     a request that cannot be meant
+      . InvalidContributionError          INVALID_ARGUMENT     an upload that does not fit its task or its hash
+      . InvalidBundleError                INVALID_ARGUMENT     a bundle that this version cannot run
+    - UnknownError                        NOT_FOUND            no such assignment, task or blob
+    - LeaseOverError                      DEADLINE_EXCEEDED    the assignment's time is over
+    - DifferentContributionError          ALREADY_EXISTS       the assignment has been reported with other bytes
+    - PopulationTakenError                ALREADY_EXISTS       the population has a running task
+    - TooLargeError                       RESOURCE_EXHAUSTED   more bytes than the task can need
+    - GivenBackError                      FAILED_PRECONDITION  the device has given the assignment back
+    - RoundClosedError                    ABORTED              the round has its contributions
+    - StoppedError                        UNAVAILABLE          the coordinator has turned itself off
+"""
+
+from typing import ClassVar
+
+from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.wire.status import Status, StatusError
+
+
+class CoordinatorError(Exception):
+    """Root of the coordinator's errors."""
+
+
+class FolderLockedError(CoordinatorError):
+    """Another coordinator uses the state folder; there can be one only."""
+
+
+class LedgerError(CoordinatorError):
+    """The ledger is not as it must be: a row was changed by someone else, or by another version."""
+
+
+class LogError(CoordinatorError):
+    """A record of the round's log is missing or damaged."""
+
+
+class AggregationError(CoordinatorError, ValueError):
+    """A value is not finite, or so large that the integer sum could overflow."""
+
+
+class BundleFolderError(CoordinatorError):
+    """A folder is no bundle, or one of its blobs is missing."""
+
+
+class Refusal(CoordinatorError, StatusError):
+    """The answer to a call that is refused; the text says why and what to do.
+
+    Attributes:
+        code: the status that it answers with.
+    """
+
+    code: ClassVar[Status]
+
+    def __init__(self, message: str, retry: RetryWindow | None = None) -> None:
+        StatusError.__init__(self, self.code, message, retry)
+
+
+class InvalidRequestError(Refusal):
+    """A request that cannot be meant."""
+
+    code = Status.INVALID_ARGUMENT
+
+
+class InvalidContributionError(InvalidRequestError):
+    """An upload does not fit its task, its declared size or its hash; nothing of it was counted."""
+
+
+class InvalidBundleError(InvalidRequestError):
+    """A bundle is not complete, contradicts itself or has another format version."""
+
+
+class UnknownError(Refusal):
+    """There is no such assignment, task or blob (any more)."""
+
+    code = Status.NOT_FOUND
+
+
+class LeaseOverError(Refusal):
+    """The assignment's time is over; always with a retry window, which tells it from a timeout of the network."""
+
+    code = Status.DEADLINE_EXCEEDED
+
+
+class DifferentContributionError(Refusal):
+    """The assignment has been reported with other bytes."""
+
+    code = Status.ALREADY_EXISTS
+
+
+class PopulationTakenError(Refusal):
+    """The population has a running task."""
+
+    code = Status.ALREADY_EXISTS
+
+
+class TooLargeError(Refusal):
+    """A declared size is over what the task can need; no byte was taken."""
+
+    code = Status.RESOURCE_EXHAUSTED
+
+
+class GivenBackError(Refusal):
+    """The device has given the assignment back."""
+
+    code = Status.FAILED_PRECONDITION
+
+
+class RoundClosedError(Refusal):
+    """The round has its contributions; come back in the retry window."""
+
+    code = Status.ABORTED
+
+
+class StoppedError(Refusal):
+    """The coordinator has turned itself off; what it acknowledged is on disk, and a restart goes on from there."""
+
+    code = Status.UNAVAILABLE

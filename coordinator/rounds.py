@@ -1,0 +1,244 @@
+"""One round of one task as a pure state machine: events and the time go in, effects come out (design section 4).
+
+No clock, no I/O, no randomness: `now` (seconds) and ids are passed in. A transition happens here first; the caller makes
+its effects durable in the order in which they came, and answers devices only then. A closed round has no more effects.
+"""
+
+import heapq
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Self
+
+from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_ASSIGNED,
+    ASSIGNMENT_STATE_EXPIRED,
+    ASSIGNMENT_STATE_FAILED,
+    ASSIGNMENT_STATE_REPORTED,
+    ROUND_STATE_AGGREGATING,
+    ROUND_STATE_COLLECTING,
+    AssignmentState,
+    RoundState,
+)
+from fedau2.v1.device_pb2 import FailureReason
+from fedau2.v1.task_pb2 import ClosingRule
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A closing rule as the machine uses it.
+
+    Attributes:
+        goal: contributions at which the round closes at once.
+        minimum: fewest with which it may close at its deadline.
+        places: most contributions and live leases together.
+        deadline: seconds from the start of an attempt.
+        lease: seconds from check-in to the end of the upload.
+    """
+
+    goal: int
+    minimum: int
+    places: int
+    deadline: float
+    lease: float
+
+    @classmethod
+    def of(cls, closing: ClosingRule) -> Self:
+        """From a checked message."""
+        over = round(closing.over_selection, 6)  # as float32, 0.7 is a little less
+        return cls(
+            goal=closing.goal,
+            minimum=closing.minimum,
+            places=math.floor(closing.goal * (1 + over) + 1e-6),
+            deadline=closing.deadline.ToNanoseconds() / 1e9,
+            lease=closing.lease.ToNanoseconds() / 1e9,
+        )
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An assignment as it stands; the hash is empty unless it is reported."""
+
+    state: AssignmentState.ValueType
+    deadline: float
+    sha256: bytes = b""
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """A place has been leased."""
+
+    assignment_id: bytes
+    attempt: int
+    deadline: float
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A contribution counts."""
+
+    assignment_id: bytes
+    sha256: bytes
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A device gave its place back."""
+
+    assignment_id: bytes
+    reason: FailureReason.ValueType
+
+
+@dataclass(frozen=True)
+class Expired:
+    """A lease ran out."""
+
+    assignment_id: bytes
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """An attempt ended with too few contributions; the next one has begun and keeps them, and the live leases."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The round has its contributions."""
+
+    attempt: int
+
+
+Effect = Assigned | Reported | Failed | Expired | Abandoned | Closed
+
+
+class Verdict(Enum):
+    """What becomes of a device's call."""
+
+    ACCEPTED = auto()
+    REPEATED = auto()
+    """Heard before; the same answer again, once the first is durable."""
+    FULL = auto()
+    CLOSED = auto()
+    UNKNOWN = auto()
+    DIFFERENT = auto()
+    """Reported before, with another hash."""
+    GIVEN_BACK = auto()
+    LATE = auto()
+
+
+class Round:
+    """The open round of a task.
+
+    Args:
+        rule: the task's closing rule.
+        number: committed rounds before this one.
+        opened: when the attempt began, in seconds.
+        attempt: from 0.
+        state: collecting or aggregating.
+        leases: its assignments so far, by id.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        number: int,
+        opened: float,
+        attempt: int = 0,
+        state: RoundState.ValueType = ROUND_STATE_COLLECTING,
+        leases: Mapping[bytes, Lease] | None = None,
+    ) -> None:
+        self._rule = rule
+        self.number = number
+        self.opened = opened
+        self.attempt = attempt
+        self.state = state
+        self._leases = dict(leases or {})
+        self._due = [(lease.deadline, key) for key, lease in self._leases.items()]
+        heapq.heapify(self._due)
+        self.reported = self._count(ASSIGNMENT_STATE_REPORTED)
+        self.live = self._count(ASSIGNMENT_STATE_ASSIGNED)
+
+    def _count(self, state: AssignmentState.ValueType) -> int:
+        return sum(lease.state == state for lease in self._leases.values())
+
+    def __contains__(self, assignment_id: bytes) -> bool:
+        return assignment_id in self._leases
+
+    def check_in(self, assignment_id: bytes, now: float) -> tuple[Verdict, list[Effect]]:
+        """A device offers itself; `assignment_id` is the fresh id that it gets if it is ACCEPTED. Else FULL, CLOSED."""
+        effects = self.tick(now)
+        if self.state != ROUND_STATE_COLLECTING:
+            return Verdict.CLOSED, effects
+        if self.reported + self.live >= self._rule.places:
+            return Verdict.FULL, effects
+        lease = Lease(ASSIGNMENT_STATE_ASSIGNED, now + self._rule.lease)
+        self._leases[assignment_id] = lease
+        heapq.heappush(self._due, (lease.deadline, assignment_id))
+        self.live += 1
+        return Verdict.ACCEPTED, [*effects, Assigned(assignment_id, self.attempt, lease.deadline)]
+
+    def judge(self, assignment_id: bytes, sha256: bytes, now: float) -> Verdict:
+        """What `report` would say; changes nothing."""
+        lease = self._leases.get(assignment_id)
+        if lease is None:
+            return Verdict.UNKNOWN
+        if lease.state == ASSIGNMENT_STATE_REPORTED:
+            return Verdict.REPEATED if lease.sha256 == sha256 else Verdict.DIFFERENT
+        if lease.state == ASSIGNMENT_STATE_FAILED:
+            return Verdict.GIVEN_BACK
+        if lease.state == ASSIGNMENT_STATE_EXPIRED or lease.deadline <= now:
+            return Verdict.LATE
+        return Verdict.ACCEPTED if self.state == ROUND_STATE_COLLECTING else Verdict.CLOSED
+
+    def report(self, assignment_id: bytes, sha256: bytes, now: float) -> tuple[Verdict, list[Effect]]:
+        """A valid contribution has arrived whole."""
+        effects = self.tick(now)
+        verdict = self.judge(assignment_id, sha256, now)
+        if verdict is Verdict.ACCEPTED:
+            self._end(assignment_id, ASSIGNMENT_STATE_REPORTED, sha256)
+            self.reported += 1
+            effects = [*effects, Reported(assignment_id, sha256), *self._settle(now)]
+        return verdict, effects
+
+    def fail(
+        self, assignment_id: bytes, reason: FailureReason.ValueType, now: float
+    ) -> tuple[Verdict, list[Effect]]:
+        """A device gives its place back."""
+        effects = self.tick(now)
+        verdict = self.judge(assignment_id, b"", now)
+        if verdict is Verdict.GIVEN_BACK:
+            verdict = Verdict.REPEATED
+        if verdict is Verdict.ACCEPTED:
+            self._end(assignment_id, ASSIGNMENT_STATE_FAILED)
+            effects = [*effects, Failed(assignment_id, reason)]
+        return verdict, effects
+
+    def tick(self, now: float) -> list[Effect]:
+        """Time has passed. Every other event ticks first, so how often this is called changes no answer."""
+        if self.state != ROUND_STATE_COLLECTING:
+            return []
+        effects: list[Effect] = []
+        while self._due and self._due[0][0] <= now:
+            _, key = heapq.heappop(self._due)
+            if self._leases[key].state == ASSIGNMENT_STATE_ASSIGNED:
+                self._end(key, ASSIGNMENT_STATE_EXPIRED)
+                effects.append(Expired(key))
+        return effects + self._settle(now)
+
+    def _end(self, key: bytes, state: AssignmentState.ValueType, sha256: bytes = b"") -> None:
+        self._leases[key] = Lease(state, self._leases[key].deadline, sha256)
+        self.live -= 1
+
+    def _settle(self, now: float) -> list[Effect]:
+        over = now >= self.opened + self._rule.deadline
+        if self.reported >= self._rule.goal or (over and self.reported >= self._rule.minimum):
+            self.state = ROUND_STATE_AGGREGATING
+            return [Closed(self.attempt)]
+        if not over:
+            return []
+        self.attempt += 1
+        self.opened = now
+        return [Abandoned(self.attempt - 1)]

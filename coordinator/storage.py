@@ -1,0 +1,173 @@
+"""Everything durable, and the sums. Owned by the writing thread: nothing here is called from two threads at a time."""
+
+import fcntl
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from coordinator.aggregate import Accumulator
+from coordinator.blobs import BlobFolder
+from coordinator.errors import FolderLockedError
+from coordinator.ledger import AssignmentRow, Ledger, TaskRow
+from coordinator.log import RoundLog
+from coordinator.optimizers import server_step
+from coordinator.rounds import Lease, Round, Rule
+from coordinator.streams import Bundle, Contribution, TaskSpec
+from coordinator.transitions import Entry
+from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING
+from fedau2.v1.task_pb2 import ClosingRule, TaskManifest
+from fedau2.wire import contributions, manifest
+from fedau2.wire.blobs import pack, unpack
+
+_EMPTY = pack({})
+"""The server state before the first step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """An entry of the ledger, with the contribution that it counts, if any."""
+
+    entry: Entry
+    contribution: Contribution | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """A task as a restart finds it; the last two are None if it is finished."""
+
+    row: TaskRow
+    spec: TaskSpec | None = None
+    round: Round | None = None
+
+
+class Storage:
+    """A coordinator's state folder.
+
+    Args:
+        folder: made if it is not there.
+        database: URL of the ledger; None: SQLite in the folder.
+
+    Attributes:
+        served: blobs that devices may fetch; its reading methods may be called from any thread.
+
+    Raises:
+        FolderLockedError: another coordinator uses the folder.
+    """
+
+    def __init__(self, folder: Path, database: str | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise FolderLockedError(f"{folder} is used by another coordinator; give each a folder of its own") from error
+        self.served = BlobFolder(folder / "blobs")
+        self._private = BlobFolder(folder / "server-state")
+        self._log = RoundLog(folder / "log")
+        self._ledger = Ledger(database or f"sqlite:///{folder / 'ledger.sqlite'}")
+        self._rows: dict[str, TaskRow] = {}
+        self._totals: dict[str, Accumulator] = {}
+
+    def close(self) -> None:
+        """Closes all files and lets go of the folder."""
+        self._log.close()
+        self._ledger.close()
+        self._lock.close()
+
+    def recover(self) -> list[Recovered]:
+        """All tasks, oldest first, with the contributions of their open rounds added again; removes what nobody needs.
+
+        Raises:
+            LogError: an acknowledged contribution is damaged.
+            LedgerError, ManifestError, OSError: the folder is not as it was left.
+        """
+        self._rows = {row.task_id: row for row in self._ledger.tasks()}
+        self._log.keep_only({_owner(row) for row in self._rows.values() if row.state == TASK_STATE_RUNNING})
+        self.served.keep_only(self._served_in_use())
+        self._private.keep_only(self._private_in_use())
+        return [self._recover(row) for row in self._rows.values()]
+
+    def _recover(self, row: TaskRow) -> Recovered:
+        if row.state != TASK_STATE_RUNNING:
+            return Recovered(row)
+        closing = ClosingRule.FromString(row.closing)
+        spec = TaskSpec.of(manifest.parse(self.served.get(row.manifest)), closing)
+        assignments = self._ledger.assignments(row.task_id, row.round)
+        self._totals[row.task_id] = self._replay(spec, assignments)
+        attempt = self._ledger.open_round(row.task_id, row.round)
+        leases = {each.assignment_id: Lease(each.state, each.deadline, each.sha256) for each in assignments}
+        rule = Rule.of(closing)
+        return Recovered(row, spec, Round(rule, row.round, attempt.opened, attempt.attempt, attempt.state, leases))
+
+    def _replay(self, spec: TaskSpec, assignments: Sequence[AssignmentRow]) -> Accumulator:
+        total = Accumulator(spec.shared)
+        for each in assignments:
+            if each.location is not None:
+                data = self._log.read(each.location, each.sha256)
+                total.add(contributions.decode(data, spec.shared, spec.bound))
+        return total
+
+    def create_task(self, row: TaskRow, bundle: Bundle) -> None:
+        """Stores a task with its blobs."""
+        for data in (bundle.header.manifest, *bundle.blobs.values()):
+            self.served.put(data)
+        self._private.put(_EMPTY)
+        self._ledger.create_task(row)
+        self._rows[row.task_id] = row
+        self._totals[row.task_id] = Accumulator(bundle.spec.shared)
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Makes changes durable and counts their contributions: log, sync, ledger, sums.
+
+        Raises:
+            LedgerError: the ledger is not as this coordinator left it.
+            OSError: the disk is full or broken.
+        """
+        self._ledger.write([self._logged(change) for change in changes])
+        for change in changes:
+            if change.contribution is not None:
+                self._totals[change.entry.task_id].add(change.contribution.updates)
+
+    def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
+        """An assignment of any round."""
+        return self._ledger.assignment(assignment_id)
+
+    def commit(self, task_id: str, spec: TaskSpec, attempt: int, at: float) -> TaskRow:
+        """Takes the server's step on the sum of the open round, commits it, and removes what is older than that.
+
+        Args:
+            task_id: the task.
+            spec: of the task.
+            attempt: the attempt that is being aggregated.
+            at: now, in seconds.
+
+        Returns:
+            The task as it stands now.
+        """
+        old, total = self._rows[task_id], self._totals[task_id]
+        checkpoint, state = unpack(self.served.get(old.checkpoint)), unpack(self._private.get(old.server_state))
+        checkpoint, state = server_step(spec.manifest, checkpoint, state, total.mean())
+        new = old.committed(self.served.put(pack(checkpoint)).sha256, self._private.put(pack(state)).sha256)
+        self._ledger.commit(old, attempt, new, at)
+        self._rows[task_id] = new
+        total.reset()
+        self._log.drop(_owner(old))
+        self._forget(old)
+        return new
+
+    def _forget(self, old: TaskRow) -> None:
+        if old.previous_checkpoint not in self._served_in_use():
+            self.served.delete(old.previous_checkpoint)
+        if old.previous_server_state not in self._private_in_use():
+            self._private.delete(old.previous_server_state)
+
+    def _served_in_use(self) -> set[bytes]:
+        ...
+
+    def _private_in_use(self) -> set[bytes]:
+        return {each for row in self._rows.values() for each in (row.server_state, row.previous_server_state)}
+
+
+def _owner(row: TaskRow) -> str:
+    return f"{row.task_id}-{row.round}"

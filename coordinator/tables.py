@@ -1,0 +1,102 @@
+"""The ledger's tables. States are the numbers of the enums in `admin.proto`; times are seconds since 1970."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING
+
+metadata = MetaData()
+
+_Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers INTEGER keys only
+_HASH = LargeBinary(32)
+
+task = Table(
+    "task",
+    metadata,
+    Column("task_id", String(32), primary_key=True),
+    Column("population", String(128), nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("rounds", BigInteger, nullable=False),
+    Column("round", BigInteger, nullable=False),  # committed so far
+    Column("manifest", _HASH, nullable=False),
+    Column("closing", LargeBinary, nullable=False),  # ClosingRule, serialised
+    Column("checkpoint", _HASH, nullable=False),
+    Column("server_state", _HASH, nullable=False),
+    Column("previous_checkpoint", _HASH, nullable=False),
+    Column("previous_server_state", _HASH, nullable=False),
+)
+
+Index(
+    "one_running_task",
+    task.c.population,
+    unique=True,
+    sqlite_where=task.c.state == TASK_STATE_RUNNING,
+    postgresql_where=task.c.state == TASK_STATE_RUNNING,
+)
+
+round_attempt = Table(
+    "round",
+    metadata,
+    Column("task_id", ForeignKey(task.c.task_id), primary_key=True),
+    Column("round", BigInteger, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("state", Integer, nullable=False),
+    Column("opened", Float, nullable=False),
+    Column("checkpoint", _HASH),  # what it was committed as
+    Column("server_state", _HASH),
+)
+
+round_history = Table(
+    "round_history",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("task_id", String(32), nullable=False),
+    Column("round", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("old", Integer, nullable=False),
+    Column("new", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    ForeignKeyConstraint(
+        ["task_id", "round", "attempt"],
+        [round_attempt.c.task_id, round_attempt.c.round, round_attempt.c.attempt],
+    ),
+)
+
+assignment = Table(
+    "assignment",
+    metadata,
+    Column("assignment_id", LargeBinary(16), primary_key=True),
+    Column("task_id", String(32), nullable=False),
+    Column("round", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("deadline", Float, nullable=False),
+    Column("sha256", _HASH),  # this and where the contribution lies: REPORTED only
+    Column("segment", String(128)),
+    Column("offset", BigInteger),
+    Column("length", BigInteger),
+    Column("reason", Integer),  # FailureReason, FAILED only
+    Index("assignments_of_a_round", "task_id", "round"),
+)
+
+assignment_history = Table(
+    "assignment_history",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("assignment_id", ForeignKey(assignment.c.assignment_id), nullable=False),
+    Column("old", Integer, nullable=False),
+    Column("new", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+)

@@ -1,0 +1,163 @@
+"""Group commit: one queue, one thread, in order.
+
+The thread owns everything durable. Writes that wait together are committed together; a job runs alone, in its turn. If
+anything fails, the writer turns itself off: nothing of what was waiting is acknowledged, and a restart recovers.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
+
+from coordinator.errors import StoppedError
+
+GROUP = 64
+"""Most writes of one group."""
+
+LINGER = 0.005
+"""Seconds that a group waits to be filled."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class _Write(Generic[T]):
+    item: T
+    done: asyncio.Future[None]
+
+
+@dataclass(frozen=True)
+class _Job:
+    call: Callable[[], Any]
+    done: asyncio.Future[Any]
+
+
+class Writer(Generic[T]):
+    """Commits writes in groups. Made and used on one event loop.
+
+    Args:
+        commit: makes a group of writes durable, all or nothing; called on the writing thread.
+
+    Attributes:
+        stopped: set once the writer has failed.
+        failure: what failed, or None.
+    """
+
+    def __init__(self, commit: Callable[[list[T]], None]) -> None:
+        self._commit = commit
+        self._queue: deque[_Write[T] | _Job] = deque()
+        self._arrived = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._closing = False
+        self.stopped = asyncio.Event()
+        self.failure: Exception | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="coordinator-writer")
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def write(self, item: T) -> asyncio.Future[None]:
+        """Queues a write; the future is done when it is durable.
+
+        Raises:
+            StoppedError: the writer has failed or is closed; also through the future.
+        """
+        done = self._future()
+        self._put(_Write(item, done))
+        return done
+
+    def run(self, job: Callable[[], R]) -> asyncio.Future[R]:
+        """Queues a call on the writing thread, after every write so far.
+
+        Raises:
+            StoppedError: the writer has failed or is closed; also through the future.
+        """
+        done: asyncio.Future[R] = self._future()
+        self._put(_Job(job, done))
+        return done
+
+    def check(self) -> None:
+        """Returns if the writer works.
+
+        Raises:
+            StoppedError: it has failed or is closed.
+        """
+        if self.failure is not None:
+            raise _stopped(self.failure)
+        if self._closing:
+            raise StoppedError("the coordinator is shutting down; try again later")
+
+    async def close(self) -> None:
+        """Finishes what is queued, then ends the thread."""
+        self._closing = True
+        self._arrived.set()
+        self._ready.set()
+        await self._task
+        self._thread.shutdown()
+
+    def _future(self) -> asyncio.Future[Any]:
+        self.check()
+        return asyncio.get_running_loop().create_future()
+
+    def _put(self, entry: _Write[T] | _Job) -> None:
+        self._queue.append(entry)
+        self._arrived.set()
+        if len(self._queue) >= GROUP or isinstance(entry, _Job):
+            self._ready.set()
+
+    async def _work(self) -> None:
+        while await self._wait():
+            group = self._take()
+            try:
+                result = await asyncio.get_running_loop().run_in_executor(self._thread, self._call(group))
+            except Exception as error:
+                self._fail(error, group)
+                return
+            for entry in group:
+                if not entry.done.done():  # a caller may have gone away
+                    entry.done.set_result(result)
+
+    async def _wait(self) -> bool:
+        await self._arrived.wait()
+        if not self._ready.is_set():
+            try:
+                async with asyncio.timeout(LINGER):
+                    await self._ready.wait()
+            except TimeoutError:
+                pass
+        return bool(self._queue)
+
+    def _take(self) -> list[_Write[T] | _Job]:
+        group = [self._queue.popleft()]
+        if isinstance(group[0], _Write):
+            while self._queue and isinstance(self._queue[0], _Write) and len(group) < GROUP:
+                group.append(self._queue.popleft())
+        if not self._closing:
+            if not self._queue:
+                self._arrived.clear()
+            if len(self._queue) < GROUP and not any(isinstance(entry, _Job) for entry in self._queue):
+                self._ready.clear()
+        return group
+
+    def _call(self, group: list[_Write[T] | _Job]) -> Callable[[], Any]:
+        if isinstance(group[0], _Job):
+            return group[0].call
+        return partial(self._commit, [cast(_Write[T], entry).item for entry in group])
+
+    def _fail(self, error: Exception, group: list[_Write[T] | _Job]) -> None:
+        self.failure = error
+        for entry in (*group, *self._queue):
+            if not entry.done.done():
+                entry.done.set_exception(_stopped(error))
+                entry.done.exception()  # seen: nobody need wait for it
+        self._queue.clear()
+        self.stopped.set()
+
+
+def _stopped(error: Exception) -> StoppedError:
+    return StoppedError(
+        f"the coordinator has stopped because it could not write: {error}. What it acknowledged is safe; "
+        "repair the cause and start it again"
+    )

@@ -1,0 +1,119 @@
+"""One configuration: everything that decides a run's result."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simulator.errors import ConfigError
+
+ADVERSARIES = ("none", "mlp", "vae", "dsvae")
+TRIGGERS = ("sut", "global", "pretrain", "off")
+ENGINES = ("batched", "fleet")
+TRANSPORTS = ("inproc", "grpc")
+SPLITS = ("validation", "paper")
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "adversary": ADVERSARIES,
+    "trigger": TRIGGERS,
+    "engine": ENGINES,
+    "transport": TRANSPORTS,
+    "split": SPLITS,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run's configuration. `fedau2-sim run --help` has a line for each.
+
+    Attributes:
+        model: recommender.
+        dataset: data set.
+        attribute: the attribute to unlearn and to attack.
+        adversary: the adversary's head, or none: the Original.
+        trigger: when the reversed gradient reaches the embedding.
+        class_weights: weigh the adversary's cross-entropy by inverse class frequency.
+        epsilon: scale of the reversed gradient.
+        variance: lambda, the variance of dsvae's n1.
+        pretrain_rounds: for trigger pretrain.
+        rounds: rounds to train.
+        fraction: share of the clients in each round's cohort.
+        local_steps: local steps of a client.
+        server_learning_rate: of the server's Adam on shared tensors.
+        private_learning_rate: of the clients' Adam on private tensors.
+        adversary_learning_rate: of the server's Adam on the adversary.
+        shared_learning_rate: of local SGD on shared tensors, with several local steps.
+        seed: of everything drawn.
+        split: validation (last but one is validation) or paper (none; the round is chosen on test).
+        engine: batched or fleet.
+        transport: of a fleet.
+        workers: threads of the batched engine; the result does not depend on it.
+        evaluate_every: rounds between evaluations.
+        users: of the synthetic data set.
+        items: of the synthetic data set.
+        dependence: of the synthetic data set's tastes on the attribute, 0 to 1.
+    """
+
+    model: str = "fedncf"
+    dataset: str = "ml-100k"
+    attribute: str = "gender"
+    adversary: str = "dsvae"
+    trigger: str = "sut"
+    class_weights: bool = False
+    epsilon: float = 400.0
+    variance: float = 4.0
+    pretrain_rounds: int = 50
+    rounds: int = 600
+    fraction: float = 0.1
+    local_steps: int = 1
+    server_learning_rate: float = 0.003
+    private_learning_rate: float = 0.1
+    adversary_learning_rate: float = 0.1
+    shared_learning_rate: float = 0.05
+    seed: int = 0
+    split: str = "validation"
+    engine: str = "batched"
+    transport: str = "inproc"
+    workers: int = 2
+    evaluate_every: int = 25
+    users: int = 600
+    items: int = 400
+    dependence: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        positive = ("rounds", "local_steps", "workers", "evaluate_every", "users", "items")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in (each.name for each in fields(self) if each.name.endswith("learning_rate")):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be positive, not {getattr(self, name)}")
+        if not 0 < self.fraction <= 1:
+            raise ConfigError(f"fraction must lie in (0, 1], not {self.fraction}")
+        if not 0 <= self.dependence <= 1:
+            raise ConfigError(f"dependence must lie in [0, 1], not {self.dependence}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by name."""
+        return asdict(self)
+
+    def save(self, path: Path) -> None:
+        """Writes YAML."""
+        path.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False))
+
+    @classmethod
+    def load(cls, path: Path) -> "Config":
+        """Reads YAML.
+
+        Raises:
+            ConfigError: not a configuration.
+        """
+        try:
+            values = yaml.safe_load(path.read_text())
+            return cls(**values)
+        except (OSError, yaml.YAMLError, TypeError) as error:
+            raise ConfigError(f"{path} is not a configuration: {error}") from error

@@ -1,0 +1,97 @@
+"""From a configuration to everything that a run needs: data, split, bundle, population, engine."""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator, Philox
+from numpy.typing import NDArray
+
+from export.bundle import Bundle, build
+from export.planfile import make_plan
+from fedau2.v1.task_pb2 import Plan
+from fedau2.wire import blobs
+from simulator.batched import BatchedEngine
+from simulator.config import Config
+from simulator.datasets import Attribute, Dataset
+from simulator.engine import Engine
+from simulator.errors import ConfigError
+from simulator.fleet import FleetEngine
+from simulator.links import CoordinatorProcess, InProcessLink
+from simulator.population import Members, Population
+
+
+def attribute_of(dataset: Dataset, name: str) -> Attribute:
+    """The attribute to unlearn.
+
+    Raises:
+        ConfigError: the data set has no such attribute.
+    """
+    if name not in dataset.attributes:
+        raise ConfigError(f"{dataset.name} has no attribute {name!r}; it has {', '.join(dataset.attributes)}")
+    return dataset.attributes[name]
+
+
+def plan_of(config: Config, attribute: Attribute) -> Plan:
+    """The plan that a configuration describes."""
+    weights: list[float] = []
+    if config.class_weights:
+        counts = np.bincount(attribute.labels[attribute.labels >= 0], minlength=len(attribute.classes))
+        weights = (counts.sum() / len(counts) / counts).tolist()
+    return make_plan(
+        attribute=None if config.adversary == "none" else config.attribute,
+        classes=attribute.classes,
+        head=config.adversary,
+        trigger=config.trigger,
+        epsilon=config.epsilon,
+        variance=config.variance,
+        pretrain_rounds=config.pretrain_rounds,
+        class_weights=weights,
+        steps=config.local_steps,
+        private_learning_rate=config.private_learning_rate,
+        shared_learning_rate=config.shared_learning_rate,
+        server_learning_rate=config.server_learning_rate,
+        adversary_learning_rate=config.adversary_learning_rate,
+    )
+
+
+def bundle_of(config: Config, dataset: Dataset) -> Bundle:
+    """The task's bundle."""
+    return build(config.model, dataset.items, plan_of(config, attribute_of(dataset, config.attribute)), config.seed)
+
+
+def population_of(
+    config: Config, dataset: Dataset, bundle: Bundle, interactions: Sequence[NDArray[np.int64]]
+) -> Population:
+    """The clients, with what they train on and their attributes."""
+    attributes = {
+        name: [None if label < 0 else each.classes[label] for label in each.labels]
+        for name, each in dataset.attributes.items()
+    }
+    return Population.create(bundle.manifest, config.seed, interactions, attributes)
+
+
+def cohort_size(config: Config, clients: int) -> int:
+    """Clients of a round: the fraction, rounded down, at least one."""
+    return max(1, int(config.fraction * clients))
+
+
+def cohort(config: Config, round_number: int, clients: int) -> Members:
+    """A round's cohort, drawn without replacement from the public randomness of the run seed."""
+    key = hashlib.sha256(f"fedau2 cohorts {config.seed}".encode()).digest()[:16]
+    rng = Generator(Philox(key=np.frombuffer(key, "<u8"), counter=[0, 0, round_number, 0]))
+    return rng.choice(clients, cohort_size(config, clients), replace=False)
+
+
+def engine_of(config: Config, bundle: Bundle, population: Population, folder: Path) -> Engine:
+    """The engine that a configuration names; a fleet's coordinator keeps its state under `folder`."""
+    if config.engine == "batched":
+        checkpoint = blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256])
+        return BatchedEngine(bundle.manifest, checkpoint, population, config.workers)
+    state = Path(tempfile.mkdtemp(prefix="coordinator-", dir=folder))
+    size = cohort_size(config, len(population))
+    if config.transport == "inproc":
+        return FleetEngine.start(lambda: InProcessLink.open(state), bundle, population, size, config.rounds)
+    return FleetEngine.start(CoordinatorProcess(state).link, bundle, population, size, config.rounds)
