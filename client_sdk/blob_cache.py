@@ -35,7 +35,7 @@ class BlobCache:
         """Keeps a blob that has been checked; it is durable on return."""
         path = self._folder / resource.sha256.hex()
         part = path.with_suffix(".part")
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

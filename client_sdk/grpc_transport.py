@@ -1,6 +1,6 @@
 """The way to a coordinator over gRPC, blocking for a device and asynchronous for a fleet."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -189,7 +189,8 @@ def _translate(error: grpc.RpcError, name: str) -> StatusError | TransportError:
 
 
 def _retry(error: grpc.RpcError) -> RetryWindow | None:
-    window = next((datum[1] for datum in error.trailing_metadata() or () if datum[0] == RETRY_METADATA), None)
+    metadata: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
+    window = dict(metadata).get(RETRY_METADATA)
     try:
         return None if window is None else RetryWindow.FromString(window)
     except DecodeError:

@@ -138,7 +138,7 @@ class SqliteStore:
     def staged(self) -> Staged | None:
         """The contribution whose upload is unanswered."""
         row = self._database.one("SELECT assignment_id, task_id, round, contribution, state FROM staged")
-        return None if row is None else Staged(*row[:4], self._unpack(row[4]))
+        return None if row is None else Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]))
 
     def stage(self, staged: Staged) -> None:
         """Keeps contribution and new private state in one transaction; an error if something is staged already."""

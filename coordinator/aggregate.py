@@ -44,7 +44,7 @@ class Accumulator:
         Raises:
             AggregationError: a value is not finite, or sums could overflow.
         """
-        reached = {name: self._reached[name] + _largest(name, values) for name, values in sums.items()}
+        reached = {name: self._reached_with(name, values) for name, values in sums.items()}
         _expect_room(reached)
         self._reached |= reached
         for name, values in sums.items():
@@ -53,6 +53,13 @@ class Accumulator:
                 self._totals[name][values.indices] += fixed.to_fixed(values.values)  # rows are unique
             else:
                 self._fold(self._totals[name].reshape(-1), np.ravel(values))
+
+    def _reached_with(self, name: str, values: NDArray[np.floating[Any]] | Rows) -> float:
+        shape = values.values.shape[1:] if isinstance(values, Rows) else values.shape
+        total = self._totals[name]
+        if shape != (total.shape[1:] if isinstance(values, Rows) else total.shape):
+            raise AggregationError(f"{name}: values of shape {shape} for a tensor of shape {total.shape}")
+        return self._reached[name] + _largest(name, values)
 
     def _fold(self, total: NDArray[np.int64], values: NDArray[np.floating[Any]]) -> None:
         # fixed.to_fixed without its temporaries: float64 and int64 share one scratch block.
@@ -106,4 +113,6 @@ def _expect_room(reached: Mapping[str, float]) -> None:
     # int64 holds twice what `bound` promises, so rounding in this float sum cannot refuse a promised contribution.
     limit = 1.5 * fixed.bound(1)
     if name := next((name for name, largest in reached.items() if largest > limit), None):
-        raise AggregationError(f"{name}: values add up to {reached[name]:g}, more than {limit:g}; the sum could overflow")
+        raise AggregationError(
+            f"{name}: values add up to {reached[name]:g}, more than {limit:g}; the sum could overflow"
+        )

@@ -64,10 +64,6 @@ class BlobFolder:
             while piece := file.read(blobs.CHUNK):
                 yield piece
 
-    def has(self, sha256: bytes) -> bool:
-        """Whether the blob is there."""
-        return self._file(sha256).exists()
-
     def delete(self, sha256: bytes) -> None:
         """Removes a blob; one that is not there is fine."""
         self._file(sha256).unlink(missing_ok=True)

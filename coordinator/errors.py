@@ -6,7 +6,7 @@
   + LogError: an acknowledged contribution cannot be read back
   + AggregationError: values that cannot be added exactly
   + BundleFolderError: no bundle to create a task from (the command line)
-  + Refusal, also a `StatusError`: the answer to a call
+  + RefusalError, also a `StatusError`: the answer to a call
     - InvalidRequestError                 INVALID_ARGUMENT     a request that cannot be meant
       . InvalidContributionError          INVALID_ARGUMENT     an upload that does not fit its task or its hash
       . InvalidBundleError                INVALID_ARGUMENT     a bundle that this version cannot run
@@ -43,14 +43,14 @@ class LogError(CoordinatorError):
 
 
 class AggregationError(CoordinatorError, ValueError):
-    """A value is not finite, or so large that the integer sum could overflow."""
+    """A value is not finite, of a wrong shape, or so large that the integer sum could overflow."""
 
 
 class BundleFolderError(CoordinatorError):
     """A folder is no bundle, or one of its blobs is missing."""
 
 
-class Refusal(CoordinatorError, StatusError):
+class RefusalError(CoordinatorError, StatusError):
     """The answer to a call that is refused; the text says why and what to do.
 
     Attributes:
@@ -63,7 +63,7 @@ class Refusal(CoordinatorError, StatusError):
         StatusError.__init__(self, self.code, message, retry)
 
 
-class InvalidRequestError(Refusal):
+class InvalidRequestError(RefusalError):
     """A request that cannot be meant."""
 
     code = Status.INVALID_ARGUMENT
@@ -77,49 +77,49 @@ class InvalidBundleError(InvalidRequestError):
     """A bundle is not complete, contradicts itself or has another format version."""
 
 
-class UnknownError(Refusal):
+class UnknownError(RefusalError):
     """There is no such assignment, task or blob (any more)."""
 
     code = Status.NOT_FOUND
 
 
-class LeaseOverError(Refusal):
+class LeaseOverError(RefusalError):
     """The assignment's time is over; always with a retry window, which tells it from a timeout of the network."""
 
     code = Status.DEADLINE_EXCEEDED
 
 
-class DifferentContributionError(Refusal):
+class DifferentContributionError(RefusalError):
     """The assignment has been reported with other bytes."""
 
     code = Status.ALREADY_EXISTS
 
 
-class PopulationTakenError(Refusal):
+class PopulationTakenError(RefusalError):
     """The population has a running task."""
 
     code = Status.ALREADY_EXISTS
 
 
-class TooLargeError(Refusal):
+class TooLargeError(RefusalError):
     """A declared size is over what the task can need; no byte was taken."""
 
     code = Status.RESOURCE_EXHAUSTED
 
 
-class GivenBackError(Refusal):
+class GivenBackError(RefusalError):
     """The device has given the assignment back."""
 
     code = Status.FAILED_PRECONDITION
 
 
-class RoundClosedError(Refusal):
+class RoundClosedError(RefusalError):
     """The round has its contributions; come back in the retry window."""
 
     code = Status.ABORTED
 
 
-class StoppedError(Refusal):
+class StoppedError(RefusalError):
     """The coordinator has turned itself off; what it acknowledged is on disk, and a restart goes on from there."""
 
     code = Status.UNAVAILABLE

@@ -79,13 +79,19 @@ class Ledger:
 
     Args:
         url: of SQLAlchemy, for example `sqlite:///ledger.sqlite`.
+
+    Raises:
+        LedgerError: there is no such database, or it cannot be used.
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url, hide_parameters=True)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _configure_sqlite)
-        metadata.create_all(self._engine)
+        try:
+            self._engine = sa.create_engine(url, hide_parameters=True)
+            if self._engine.dialect.name == "sqlite":
+                event.listen(self._engine, "connect", _configure_sqlite)
+            metadata.create_all(self._engine)
+        except (sa.exc.SQLAlchemyError, ImportError) as error:
+            raise LedgerError(f"the ledger cannot be opened: {error}") from error
 
     def close(self) -> None:
         """Closes the connections."""

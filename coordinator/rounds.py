@@ -1,7 +1,8 @@
 """One round of one task as a pure state machine: events and the time go in, effects come out (design section 4).
 
-No clock, no I/O, no randomness: `now` (seconds) and ids are passed in. A transition happens here first; the caller makes
-its effects durable in the order in which they came, and answers devices only then. A closed round has no more effects.
+No clock, no I/O, no randomness: `now` (seconds) and ids are passed in. A transition happens here first; the caller
+makes its effects durable in the order in which they came, and answers devices only then. A closed round has no more
+effects.
 """
 
 import heapq
@@ -203,9 +204,7 @@ class Round:
             effects = [*effects, Reported(assignment_id, sha256), *self._settle(now)]
         return verdict, effects
 
-    def fail(
-        self, assignment_id: bytes, reason: FailureReason.ValueType, now: float
-    ) -> tuple[Verdict, list[Effect]]:
+    def fail(self, assignment_id: bytes, reason: FailureReason.ValueType, now: float) -> tuple[Verdict, list[Effect]]:
         """A device gives its place back."""
         effects = self.tick(now)
         verdict = self.judge(assignment_id, b"", now)

@@ -4,11 +4,13 @@ import fcntl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 from coordinator.aggregate import Accumulator
 from coordinator.blobs import BlobFolder
 from coordinator.errors import FolderLockedError
 from coordinator.ledger import AssignmentRow, Ledger, TaskRow
+from coordinator.live import LiveTask
 from coordinator.log import RoundLog
 from coordinator.optimizers import server_step
 from coordinator.rounds import Lease, Round, Rule
@@ -31,15 +33,6 @@ class Change:
     contribution: Contribution | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Recovered:
-    """A task as a restart finds it; the last two are None if it is finished."""
-
-    row: TaskRow
-    spec: TaskSpec | None = None
-    round: Round | None = None
-
-
 class Storage:
     """A coordinator's state folder.
 
@@ -56,18 +49,25 @@ class Storage:
 
     def __init__(self, folder: Path, database: str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (folder / "lock").open("w")
+        self._lock = _locked(folder)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._open(folder, database)
+        except BaseException:
             self._lock.close()
-            raise FolderLockedError(f"{folder} is used by another coordinator; give each a folder of its own") from error
+            raise
+
+    def _open(self, folder: Path, database: str | None) -> None:
         self.served = BlobFolder(folder / "blobs")
         self._private = BlobFolder(folder / "server-state")
         self._log = RoundLog(folder / "log")
         self._ledger = Ledger(database or f"sqlite:///{folder / 'ledger.sqlite'}")
-        self._rows: dict[str, TaskRow] = {}
+        self._rows = {row.task_id: row for row in self._ledger.tasks()}
         self._totals: dict[str, Accumulator] = {}
+        self._bundles: dict[bytes, frozenset[bytes]] = {}  # by manifest: the blobs that stay
+
+    def tasks(self) -> list[TaskRow]:
+        """All tasks, oldest first."""
+        return list(self._rows.values())
 
     def close(self) -> None:
         """Closes all files and lets go of the folder."""
@@ -75,30 +75,28 @@ class Storage:
         self._ledger.close()
         self._lock.close()
 
-    def recover(self) -> list[Recovered]:
-        """All tasks, oldest first, with the contributions of their open rounds added again; removes what nobody needs.
+    def recover(self) -> list[LiveTask]:
+        """The running tasks, with the contributions of their open rounds added again; removes what nobody needs.
 
         Raises:
             LogError: an acknowledged contribution is damaged.
             LedgerError, ManifestError, OSError: the folder is not as it was left.
         """
-        self._rows = {row.task_id: row for row in self._ledger.tasks()}
-        self._log.keep_only({_owner(row) for row in self._rows.values() if row.state == TASK_STATE_RUNNING})
+        running = [row for row in self._rows.values() if row.state == TASK_STATE_RUNNING]
+        self._log.keep_only({_owner(row) for row in running})
         self.served.keep_only(self._served_in_use())
         self._private.keep_only(self._private_in_use())
-        return [self._recover(row) for row in self._rows.values()]
+        return [self._recover(row) for row in running]
 
-    def _recover(self, row: TaskRow) -> Recovered:
-        if row.state != TASK_STATE_RUNNING:
-            return Recovered(row)
+    def _recover(self, row: TaskRow) -> LiveTask:
         closing = ClosingRule.FromString(row.closing)
         spec = TaskSpec.of(manifest.parse(self.served.get(row.manifest)), closing)
         assignments = self._ledger.assignments(row.task_id, row.round)
         self._totals[row.task_id] = self._replay(spec, assignments)
-        attempt = self._ledger.open_round(row.task_id, row.round)
+        open_round = self._ledger.open_round(row.task_id, row.round)
         leases = {each.assignment_id: Lease(each.state, each.deadline, each.sha256) for each in assignments}
-        rule = Rule.of(closing)
-        return Recovered(row, spec, Round(rule, row.round, attempt.opened, attempt.attempt, attempt.state, leases))
+        machine = Round(Rule.of(closing), row.round, open_round.opened, open_round.attempt, open_round.state, leases)
+        return LiveTask(row, spec, machine)
 
     def _replay(self, spec: TaskSpec, assignments: Sequence[AssignmentRow]) -> Accumulator:
         total = Accumulator(spec.shared)
@@ -108,14 +106,30 @@ class Storage:
                 total.add(contributions.decode(data, spec.shared, spec.bound))
         return total
 
-    def create_task(self, row: TaskRow, bundle: Bundle) -> None:
-        """Stores a task with its blobs."""
-        for data in (bundle.header.manifest, *bundle.blobs.values()):
+    def create_task(self, task_id: str, bundle: Bundle, at: float) -> LiveTask:
+        """Stores a new task with its blobs, and opens its first round."""
+        header = bundle.header
+        for data in bundle.blobs.values():
             self.served.put(data)
-        self._private.put(_EMPTY)
+        checkpoint, state = bundle.spec.manifest.checkpoint.sha256, self._private.put(_EMPTY).sha256
+        row = TaskRow(
+            task_id=task_id,
+            population=header.population,
+            state=TASK_STATE_RUNNING,
+            created=at,
+            rounds=header.rounds,
+            round=0,
+            manifest=self.served.put(header.manifest).sha256,
+            closing=header.closing.SerializeToString(deterministic=True),
+            checkpoint=checkpoint,
+            server_state=state,
+            previous_checkpoint=checkpoint,
+            previous_server_state=state,
+        )
         self._ledger.create_task(row)
-        self._rows[row.task_id] = row
-        self._totals[row.task_id] = Accumulator(bundle.spec.shared)
+        self._rows[task_id] = row
+        self._totals[task_id] = Accumulator(bundle.spec.shared)
+        return LiveTask(row, bundle.spec, Round(Rule.of(header.closing), 0, at))
 
     def write(self, changes: Sequence[Change]) -> None:
         """Makes changes durable and counts their contributions: log, sync, ledger, sums.
@@ -124,10 +138,20 @@ class Storage:
             LedgerError: the ledger is not as this coordinator left it.
             OSError: the disk is full or broken.
         """
-        self._ledger.write([self._logged(change) for change in changes])
+        entries = [self._logged(change) for change in changes]
+        self._log.sync()
+        self._ledger.write(entries)
         for change in changes:
             if change.contribution is not None:
                 self._totals[change.entry.task_id].add(change.contribution.updates)
+
+    def _logged(self, change: Change) -> Entry:
+        if change.contribution is None:
+            return change.entry
+        owner = _owner(self._rows[change.entry.task_id])
+        return replace(
+            change.entry, location=self._log.append(owner, change.contribution.data, change.contribution.sha256)
+        )
 
     def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
         """An assignment of any round."""
@@ -163,10 +187,27 @@ class Storage:
             self._private.delete(old.previous_server_state)
 
     def _served_in_use(self) -> set[bytes]:
-        ...
+        versions = {each for row in self._rows.values() for each in (row.checkpoint, row.previous_checkpoint)}
+        return versions.union(*(self._bundle(row.manifest) for row in self._rows.values()))
+
+    def _bundle(self, digest: bytes) -> frozenset[bytes]:
+        if digest not in self._bundles:
+            named = manifest.blobs(TaskManifest.FromString(self.served.get(digest)))
+            self._bundles[digest] = frozenset({digest, *(resource.sha256 for resource in named)})
+        return self._bundles[digest]
 
     def _private_in_use(self) -> set[bytes]:
         return {each for row in self._rows.values() for each in (row.server_state, row.previous_server_state)}
+
+
+def _locked(folder: Path) -> TextIO:
+    file = (folder / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise FolderLockedError(f"{folder} is used by another coordinator; give each a folder of its own") from error
+    return file
 
 
 def _owner(row: TaskRow) -> str:

@@ -133,9 +133,7 @@ def population(name: str) -> None:
         raise InvalidRequestError("a population's name has 1 to 128 bytes")
 
 
-async def _blobs(
-    requests: AsyncIterator[CreateTaskRequest], expected: Mapping[bytes, Resource]
-) -> dict[bytes, bytes]:
+async def _blobs(requests: AsyncIterator[CreateTaskRequest], expected: Mapping[bytes, Resource]) -> dict[bytes, bytes]:
     assemblers = {sha256: blobs.Assembler(resource) for sha256, resource in expected.items()}
     seen = set()
     async for request in requests:

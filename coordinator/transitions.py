@@ -1,4 +1,4 @@
-"""The ledger's transitions in SQL: each changes exactly the rows that it means to, and leaves a history row for each."""
+"""The ledger's transitions in SQL: each changes exactly the rows that it means to, and leaves history rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -5,14 +5,18 @@ anything fails, the writer turns itself off: nothing of what was waiting is ackn
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from coordinator.errors import StoppedError
+
+_log = logging.getLogger(__name__)
 
 GROUP = 64
 """Most writes of one group."""
@@ -52,6 +56,7 @@ class Writer(Generic[T]):
         self._queue: deque[_Write[T] | _Job] = deque()
         self._arrived = asyncio.Event()
         self._ready = asyncio.Event()
+        self._jobs = 0  # of the queue
         self._closing = False
         self.stopped = asyncio.Event()
         self.failure: Exception | None = None
@@ -65,7 +70,8 @@ class Writer(Generic[T]):
             StoppedError: the writer has failed or is closed; also through the future.
         """
         done = self._future()
-        self._put(_Write(item, done))
+        self._queue.append(_Write(item, done))
+        self._signal()
         return done
 
     def run(self, job: Callable[[], R]) -> asyncio.Future[R]:
@@ -75,7 +81,9 @@ class Writer(Generic[T]):
             StoppedError: the writer has failed or is closed; also through the future.
         """
         done: asyncio.Future[R] = self._future()
-        self._put(_Job(job, done))
+        self._queue.append(_Job(job, done))
+        self._jobs += 1
+        self._signal()
         return done
 
     def check(self) -> None:
@@ -92,8 +100,7 @@ class Writer(Generic[T]):
     async def close(self) -> None:
         """Finishes what is queued, then ends the thread."""
         self._closing = True
-        self._arrived.set()
-        self._ready.set()
+        self._signal()
         await self._task
         self._thread.shutdown()
 
@@ -101,11 +108,9 @@ class Writer(Generic[T]):
         self.check()
         return asyncio.get_running_loop().create_future()
 
-    def _put(self, entry: _Write[T] | _Job) -> None:
-        self._queue.append(entry)
-        self._arrived.set()
-        if len(self._queue) >= GROUP or isinstance(entry, _Job):
-            self._ready.set()
+    def _signal(self) -> None:
+        _set(self._arrived, bool(self._queue) or self._closing)
+        _set(self._ready, len(self._queue) >= GROUP or self._jobs > 0 or self._closing)
 
     async def _work(self) -> None:
         while await self._wait():
@@ -121,12 +126,9 @@ class Writer(Generic[T]):
 
     async def _wait(self) -> bool:
         await self._arrived.wait()
-        if not self._ready.is_set():
-            try:
-                async with asyncio.timeout(LINGER):
-                    await self._ready.wait()
-            except TimeoutError:
-                pass
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self._ready.wait()
         return bool(self._queue)
 
     def _take(self) -> list[_Write[T] | _Job]:
@@ -134,11 +136,9 @@ class Writer(Generic[T]):
         if isinstance(group[0], _Write):
             while self._queue and isinstance(self._queue[0], _Write) and len(group) < GROUP:
                 group.append(self._queue.popleft())
-        if not self._closing:
-            if not self._queue:
-                self._arrived.clear()
-            if len(self._queue) < GROUP and not any(isinstance(entry, _Job) for entry in self._queue):
-                self._ready.clear()
+        else:
+            self._jobs -= 1
+        self._signal()
         return group
 
     def _call(self, group: list[_Write[T] | _Job]) -> Callable[[], Any]:
@@ -147,6 +147,7 @@ class Writer(Generic[T]):
         return partial(self._commit, [cast(_Write[T], entry).item for entry in group])
 
     def _fail(self, error: Exception, group: list[_Write[T] | _Job]) -> None:
+        _log.error("writing failed; the coordinator stops", exc_info=error)
         self.failure = error
         for entry in (*group, *self._queue):
             if not entry.done.done():
@@ -156,8 +157,16 @@ class Writer(Generic[T]):
         self.stopped.set()
 
 
+def _set(event: asyncio.Event, value: bool) -> None:
+    if value:
+        event.set()
+    else:
+        event.clear()
+
+
 def _stopped(error: Exception) -> StoppedError:
+    reason = str(error).partition("\n")[0]
     return StoppedError(
-        f"the coordinator has stopped because it could not write: {error}. What it acknowledged is safe; "
+        f"the coordinator has stopped because it could not write ({reason}); what it acknowledged is safe: "
         "repair the cause and start it again"
     )

@@ -62,7 +62,7 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 def keep_freed_memory() -> None:
-    """Asks glibc to keep freed memory instead of giving large blocks back: each page would be cleared again at next use."""
+    """Asks glibc to keep freed memory: a large block given back would be cleared page by page at its next use."""
     try:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:

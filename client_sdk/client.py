@@ -1,0 +1,248 @@
+"""The SDK as an app sees it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from client_sdk.contracts import Engine
+from client_sdk.drivers import drive
+from client_sdk.errors import (
+    MissingEngineError,
+    NoModelError,
+    RefusedError,
+    UnknownItemError,
+    UsageError,
+)
+from client_sdk.recommender import Recommender
+from client_sdk.session import Outcome, initial_state, label, session
+from client_sdk.sqlite_store import SqliteStore
+from client_sdk.state import Model
+from client_sdk.target import check
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import manifest
+from fedau2.wire.errors import ManifestError
+from fedau2.wire.status import StatusError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """An item that the client has not recorded.
+
+    Attributes:
+        item: its id in the catalogue.
+        score: the model's score, higher is better; comparable within one list only.
+    """
+
+    item: str
+    score: float
+
+
+class FedClient:
+    """One user's recommender on one device. Made by `open`; its methods may be called from any thread.
+
+    Every method raises `StoreError` where the state folder cannot be used, or after `close`.
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        coordinator: str,
+        population: str,
+        engine: Engine | None,
+        root_certificates: bytes | None,
+        insecure: bool,
+    ) -> None:
+        self._store = store
+        self._coordinator = coordinator
+        self._population = population
+        self._engine = engine
+        self._root_certificates = root_certificates
+        self._insecure = insecure
+        self._syncing = Lock()
+        self._loaded: tuple[Model, Recommender] | None = None
+
+    @classmethod
+    def open(
+        cls,
+        state_dir: str | PathLike[str],
+        coordinator: str,
+        population: str,
+        *,
+        engine: Engine | None = None,
+        root_certificates: bytes | None = None,
+        insecure: bool = False,
+    ) -> Self:
+        """Opens a client's state folder. Does not touch the network.
+
+        Args:
+            state_dir: a folder of this client's own; made if it is not there.
+            coordinator: `host:port` or any other name that gRPC knows, for example "dns:///fed.example.com:443".
+            population: the devices that this one belongs to; at most 128 bytes.
+            engine: what trains; PyTorch unless given.
+            root_certificates: PEM of the authorities to trust; None: the ones that gRPC brings along.
+            insecure: sends plaintext to a coordinator on another machine; for networks that something else protects.
+
+        Raises:
+            UsageError: an argument cannot be meant.
+            StoreLockedError: someone else has opened the folder.
+            StoreVersionError: a newer SDK wrote it.
+            StoreError: it is damaged or cannot be used.
+        """
+        if not isinstance(state_dir, str | PathLike) or not str(state_dir):
+            raise UsageError(f"state_dir must be the path of a folder, not {state_dir!r}")
+        check(_text("coordinator", coordinator))
+        if len(_text("population", population).encode()) > 128:
+            raise UsageError("population is longer than 128 bytes")
+        if not isinstance(root_certificates, bytes | None):
+            raise UsageError("root_certificates must be the bytes of a PEM file")
+        if insecure and root_certificates is not None:
+            raise UsageError("insecure=True sends plaintext, which no root certificate secures: give one of them")
+        store = SqliteStore(Path(state_dir))
+        return cls(store, coordinator, population, engine, root_certificates, insecure)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the state folder. May be called again; a sync under way ends with a `StoreError`."""
+        self._store.close()
+
+    def record(self, item: str, time: datetime | None = None) -> None:
+        """Keeps an interaction of the user with an item, on this device.
+
+        Args:
+            item: its id in the catalogue. Before the first sync any id is taken; later ones that the task's catalogue
+                does not list are left out of training.
+            time: when; with a time zone; now unless given.
+
+        Raises:
+            UnknownItemError: the task's catalogue does not list the item; nothing was recorded.
+            UsageError: an argument cannot be meant; nothing was recorded.
+        """
+        microseconds = _microseconds(datetime.now(UTC) if time is None else time)
+        with self._store.held():
+            task = self._task()
+            rows = self._store.rows(task.catalogue) if task else None
+            if _text("item", item) not in (rows or (item,)):
+                raise UnknownItemError(
+                    f"the catalogue does not list {item!r}, so nothing was recorded: record an id that it lists, "
+                    "or sync() first if the item is new"
+                )
+            self._store.record(item, microseconds)
+
+    def set_attribute(self, name: str, value: str | None) -> None:
+        """Keeps an attribute of the user, on this device; a task that unlearns it then does so for this client.
+
+        Args:
+            name: for example "gender".
+            value: for example "F"; None forgets it.
+
+        Raises:
+            AttributeValueError: the task knows no such value; what was kept before stays.
+            UsageError: an argument cannot be meant.
+        """
+        _text("name", name)
+        with self._store.held():
+            task = self._task() if value is not None else None
+            for adversary in task.plan.adversaries if task else ():
+                if adversary.attribute == name:
+                    label(_text("value", value), name, list(adversary.classes))
+            self._store.set_attribute(name, None if value is None else _text("value", value))
+
+    def sync(self) -> Outcome:
+        """One check-in now: an upload that was never answered, or one round's training if the coordinator assigns one.
+
+        Raises:
+            TransportError: the coordinator did not answer; nothing is lost, call again later.
+            RefusedError: it refused; nothing is lost.
+            TaskError: the task cannot be run here; `NoDataError` where nothing is recorded.
+            AttributeValueError: the task does not know the value that an attribute was set to: set it anew.
+        """
+        from client_sdk.grpc_transport import GrpcTransport
+
+        with self._syncing:
+            one = session(self._store, self._trainer(), self._population, version("fedau2"))
+            certificates, insecure = self._root_certificates, self._insecure
+            with GrpcTransport(self._coordinator, root_certificates=certificates, insecure=insecure) as transport:
+                try:
+                    return drive(one, transport)
+                except StatusError as error:
+                    raise RefusedError(f"{self._coordinator} refused ({error.status.name}): {error}") from error
+
+    def recommend(self, k: int = 10) -> list[Recommendation]:
+        """The user's best items that are not recorded, best first, from the newest model on this device; offline.
+
+        Args:
+            k: how many; there are fewer where fewer are left.
+
+        Raises:
+            NoModelError: there is no model yet.
+            UnsupportedTaskError: the model cannot be run here.
+            UsageError: k is no number from 1 up.
+        """
+        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+            raise UsageError(f"k must be a whole number from 1 up, not {k!r}")
+        with self._store.held():  # a sync must not swap the model in between
+            model, recommender = self._current()
+            catalogue = recommender.task.catalogue
+            seen, rows = self._store.interactions(catalogue), self._store.rows(catalogue)
+            state = self._store.private(model.task_id) or initial_state(recommender.task, self._store.key())
+        private = {name: value[0] for name, value in state.values.items()}
+        items = list(rows or ())
+        return [Recommendation(items[row], score) for row, score in recommender.recommend(k, seen, private)]
+
+    def _current(self) -> tuple[Model, Recommender]:
+        model = self._store.model()
+        if model is None:
+            raise NoModelError("there is no model on this device yet: call sync() first")
+        if self._loaded is None or self._loaded[0] != model:
+            self._loaded = (model, Recommender.load(self._store, model))
+        return self._loaded
+
+    def _task(self) -> TaskManifest | None:
+        # None also where the manifest is damaged, or older than what this SDK runs: the next sync brings another.
+        model = self._store.model()
+        data = self._store.blob(model.manifest) if model else None
+        try:
+            return manifest.parse(data) if data else None
+        except ManifestError:
+            return None
+
+    def _trainer(self) -> Engine:
+        if self._engine is None:
+            try:
+                from client_sdk.torch_engine import TorchEngine
+            except (ImportError, OSError) as error:
+                raise MissingEngineError(
+                    f"training needs PyTorch, which cannot be imported ({error}): pip install 'fedau2[torch]'"
+                ) from error
+            self._engine = TorchEngine()
+        return self._engine
+
+
+def _text(what: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{what} must be a string that is not empty, not {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{what} {value!r} cannot be written as UTF-8") from error
+    return value
+
+
+def _microseconds(time: object) -> int:
+    if not isinstance(time, datetime) or time.tzinfo is None:
+        raise UsageError(f"time must be a datetime with a time zone, for example datetime.now(UTC), not {time!r}")
+    return (time - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,124 @@
+"""Recommendations from a cached model, by ONNX Runtime: a bundle's graphs carry no weights, the checkpoint does.
+
+`prepare.onnx` takes the shared tensors by name and makes serving tensors of them, once per checkpoint. `recommend.onnx`
+takes what it declares of: the serving tensors, the private tensors by name (without the axis of clients), `history` and
+`seen` (int64, catalogue rows) and `k` (int64, no axes). It gives `items` (int64, best first) and `scores` (float32).
+"""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_sdk.contracts import Store
+from client_sdk.errors import NoModelError, UnsupportedTaskError
+from client_sdk.state import Model
+from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, GraphKind, Resource, TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
+from fedau2.wire import blobs, manifest
+from fedau2.wire.errors import WireError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Recommender:
+    """One model version, ready to recommend. Safe between threads.
+
+    Args:
+        task: the manifest.
+        checkpoint: shared tensors by name.
+        prepare: the graph, as ONNX bytes.
+        recommend: the graph, as ONNX bytes.
+
+    Raises:
+        UnsupportedTaskError: the graphs cannot be run here.
+    """
+
+    def __init__(self, task: TaskManifest, checkpoint: Arrays, prepare: bytes, recommend: bytes) -> None:
+        names = {spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED}
+        shared = {name: tensor for name, tensor in checkpoint.items() if name in names}
+        self.task = task
+        self._serving = _run(_load(prepare), shared)
+        self._graph = _load(recommend)
+
+    @classmethod
+    def load(cls, store: Store, model: Model) -> Self:
+        """Loads a model version from the blobs of a store.
+
+        Raises:
+            NoModelError: a blob is missing, or was damaged.
+            UnsupportedTaskError: the task cannot be run here.
+        """
+        try:
+            task = manifest.parse(_blob(store, model.manifest))
+            checkpoint = blobs.unpack(_blob(store, model.checkpoint))
+        except WireError as error:
+            raise UnsupportedTaskError(str(error)) from error
+        graphs = [_blob(store, _graph(task, kind)) for kind in (GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND)]
+        return cls(task, checkpoint, *graphs)
+
+    def recommend(self, k: int, seen: NDArray[np.int64], private: Arrays) -> list[tuple[int, float]]:
+        """The best items that are not among `seen`.
+
+        Args:
+            k: how many, at least 1; there are fewer where fewer are left.
+            seen: the client's interactions as catalogue rows, (s,).
+            private: the client's private tensors by name, without the axis of clients.
+
+        Returns:
+            Catalogue rows and scores, best first.
+
+        Raises:
+            UnsupportedTaskError: the graph cannot be run here.
+        """
+        inputs = {"history": seen, "seen": seen, "k": np.array(min(k, self.task.items), np.int64)}
+        outputs = _run(self._graph, {**self._serving, **private, **inputs})
+        if not {"items", "scores"} <= outputs.keys():
+            raise UnsupportedTaskError("the task's graph for recommending gives no items and scores")
+        best = zip(outputs["items"].tolist(), outputs["scores"].tolist(), strict=True)
+        return [(row, score) for row, score in best if np.isfinite(score)]  # -inf marks what was seen
+
+
+def _blob(store: Store, resource: Resource) -> bytes:
+    data = store.blob(resource)
+    if data is None:
+        raise NoModelError("a part of the model is missing or was damaged: call sync() to fetch it again")
+    return data
+
+
+def _graph(task: TaskManifest, kind: GraphKind.ValueType) -> Resource:
+    for graph in task.graphs:
+        if graph.kind == kind:
+            return graph.resource
+    raise UnsupportedTaskError(f"the task brings no {GraphKind.Name(kind)}, so it cannot recommend")
+
+
+def _load(graph: bytes) -> "InferenceSession":
+    # The wheel's telemetry starts with the import and leaves a device id on the disk; this is what turns it off.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no common root
+        raise UnsupportedTaskError(f"a graph of the task cannot be loaded: {error}") from error
+
+
+def _run(graph: "InferenceSession", available: Arrays) -> dict[str, NDArray[Any]]:
+    names = [each.name for each in graph.get_inputs()]
+    if missing := sorted(set(names) - available.keys()):
+        raise UnsupportedTaskError(f"a graph of the task wants inputs that this SDK does not have: {missing}")
+    try:
+        values = graph.run(None, {name: available[name] for name in names})
+    except Exception as error:  # its errors have no common root
+        raise UnsupportedTaskError(f"a graph of the task cannot be run: {error}") from error
+    return dict(zip((each.name for each in graph.get_outputs()), values, strict=True))

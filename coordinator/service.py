@@ -1,0 +1,281 @@
+"""The coordinator as an object on an event loop, whatever the transport.
+
+The loop owns the rounds, which decide; the writing thread owns the storage, which makes decisions durable in the order
+in which they were made. No caller is answered before that.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from coordinator import pace, streams
+from coordinator.errors import InvalidRequestError, PopulationTakenError, RefusalError, StoppedError, UnknownError
+from coordinator.ledger import TaskRow
+from coordinator.live import LiveTask, message, refusal, verdict_of
+from coordinator.rounds import Closed, Effect, Reported, Verdict
+from coordinator.storage import Change, Storage
+from coordinator.streams import Bundle, Contribution
+from coordinator.transitions import Entry
+from coordinator.writer import Writer
+from fedau2.v1 import admin_pb2, device_pb2
+from fedau2.v1.device_pb2 import Rejection
+
+_log = logging.getLogger(__name__)
+
+_TICK = 1.0
+"""Seconds between two looks at the clock when no device calls."""
+
+_REJECTIONS = {
+    Verdict.FULL: Rejection(reason=device_pb2.REJECTION_REASON_ROUND_FULL, retry=pace.FULL),
+    Verdict.CLOSED: Rejection(reason=device_pb2.REJECTION_REASON_ROUND_CLOSING, retry=pace.CLOSING),
+}
+
+
+class Coordinator:
+    """Both services as methods. Refuses a call by raising an `errors.RefusalError`. Opened by `open`.
+
+    Attributes:
+        refusals: refused uploads so far, by name of the error.
+    """
+
+    def __init__(self, storage: Storage, clock: Callable[[], float]) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._rows = {row.task_id: row for row in storage.tasks()}
+        self._running = {task.row.population: task for task in storage.recover()}
+        self._writer = Writer[Change](storage.write)
+        self._creating = asyncio.Lock()
+        self.refusals: Counter[str] = Counter()
+        for task in self._running.values():
+            if task.round.state == admin_pb2.ROUND_STATE_AGGREGATING:
+                self._commit(task)
+        self._timer = asyncio.get_running_loop().create_task(self._keep_time())
+
+    @classmethod
+    async def open(cls, folder: Path, clock: Callable[[], float] = time.time, database: str | None = None) -> Self:
+        """Opens a state folder and goes on where it was left.
+
+        Args:
+            folder: made if it is not there.
+            clock: seconds since 1970; one that stands still lets nothing expire.
+            database: SQLAlchemy URL of the ledger; None: SQLite in the folder.
+
+        Raises:
+            FolderLockedError: another coordinator uses the folder.
+            LogError, LedgerError, WireError, OSError: the folder is not as it was left.
+        """
+        storage = Storage(folder, database)
+        try:
+            return cls(storage, clock)
+        except BaseException:
+            storage.close()
+            raise
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Finishes what has been accepted, and lets go of the folder."""
+        self._timer.cancel()
+        if self.refusals:
+            _log.info("refused uploads: %s", dict(self.refusals))
+        await self._writer.close()
+        self._storage.close()
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the coordinator has turned itself off, or None."""
+        return self._writer.failure
+
+    async def failed(self) -> None:
+        """Returns when the coordinator has turned itself off."""
+        await self._writer.stopped.wait()
+
+    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
+        """DeviceService.CheckIn.
+
+        Raises:
+            InvalidRequestError: no population can have this name.
+        """
+        self._writer.check()
+        streams.population(request.population)
+        task = self._running.get(request.population)
+        if task is None:
+            no_task = Rejection(reason=device_pb2.REJECTION_REASON_NO_TASK, retry=pace.IDLE)
+            return device_pb2.CheckInResponse(rejection=no_task)
+        assignment_id = secrets.token_bytes(16)
+        verdict, effects = task.round.check_in(assignment_id, self._clock())
+        if verdict is Verdict.ACCEPTED:  # told of this round, even if it is over once the lease is durable
+            assignment = task.assignment(assignment_id, self._storage.served.size)
+            response = device_pb2.CheckInResponse(assignment=assignment)
+        else:
+            response = device_pb2.CheckInResponse(rejection=_REJECTIONS[verdict])
+        await self._record(task, effects)
+        return response
+
+    async def fetch_resource(
+        self, request: device_pb2.FetchResourceRequest
+    ) -> AsyncIterator[device_pb2.FetchResourceResponse]:
+        """DeviceService.FetchResource.
+
+        Raises:
+            UnknownError: no such blob is served.
+            InvalidRequestError: no hash, or an offset beyond the end.
+        """
+        self._writer.check()
+        if len(request.sha256) != 32:
+            raise InvalidRequestError("a blob is addressed by a SHA-256 of 32 bytes")
+        try:
+            size = self._storage.served.size(request.sha256)
+        except FileNotFoundError as error:
+            name = request.sha256.hex()[:12]
+            raise UnknownError(f"no blob {name} is served (any more); check in again") from error
+        if request.offset > size:
+            raise InvalidRequestError(f"offset {request.offset} lies beyond the blob's {size} bytes")
+        for data in self._storage.served.stream(request.sha256, request.offset):
+            yield device_pb2.FetchResourceResponse(data=data)
+
+    async def upload_contribution(
+        self, requests: AsyncIterator[device_pb2.UploadContributionRequest]
+    ) -> device_pb2.UploadContributionResponse:
+        """DeviceService.UploadContribution.
+
+        Raises:
+            RefusalError: see `errors`; nothing was changed.
+        """
+        self._writer.check()
+        try:
+            await self._upload(requests)
+        except RefusalError as error:
+            self.refusals[type(error).__name__] += 1
+            raise
+        return device_pb2.UploadContributionResponse(next_check_in=pace.NEXT)
+
+    async def _upload(self, requests: AsyncIterator[device_pb2.UploadContributionRequest]) -> None:
+        header = await streams.upload_header(requests)
+        task, verdict = self._with(header.assignment_id), Verdict.UNKNOWN
+        if task is not None:
+            verdict = task.round.judge(header.assignment_id, header.sha256, self._clock())
+        if task is not None and verdict is Verdict.ACCEPTED:
+            contribution = await streams.contribution(requests, header, task.spec)
+            verdict, effects = task.round.report(header.assignment_id, header.sha256, self._clock())
+            await self._record(task, effects, contribution)
+        elif verdict is Verdict.REPEATED:
+            await self._writer.run(lambda: None)  # the first may still be in flight
+        if verdict is Verdict.UNKNOWN:
+            verdict = await self._recall(header.assignment_id, header.sha256)
+        if verdict not in (Verdict.ACCEPTED, Verdict.REPEATED):
+            raise refusal(verdict)
+
+    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
+        """DeviceService.ReportFailure.
+
+        Raises:
+            RefusalError: see `errors`; nothing was changed.
+        """
+        self._writer.check()
+        if task := self._with(request.assignment_id):
+            verdict, effects = task.round.fail(request.assignment_id, request.reason, self._clock())
+            await self._record(task, effects)
+        else:
+            verdict = await self._recall(request.assignment_id, b"")
+        if verdict not in (Verdict.ACCEPTED, Verdict.GIVEN_BACK):
+            raise refusal(verdict)
+        return device_pb2.ReportFailureResponse(next_check_in=pace.NEXT)
+
+    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
+        """AdminService.CreateTask.
+
+        Raises:
+            InvalidRequestError, InvalidBundleError: the task cannot be run.
+            PopulationTakenError: the population has a running task.
+        """
+        self._writer.check()
+        bundle = await streams.bundle(requests)
+        # Shielded: a caller that goes away must not leave a task that is stored but not run.
+        return await asyncio.shield(self._create(bundle))
+
+    async def _create(self, bundle: Bundle) -> admin_pb2.Task:
+        async with self._creating:
+            if (population := bundle.header.population) in self._running:
+                raise PopulationTakenError(f"population {population!r} has a running task; let it finish first")
+            job = partial(self._storage.create_task, secrets.token_hex(8), bundle, self._clock())
+            task = await self._writer.run(job)
+            self._rows[task.row.task_id] = task.row
+            self._running[population] = task
+        return self._message(task.row)
+
+    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
+        """AdminService.GetTask.
+
+        Raises:
+            UnknownError: there is none of that id.
+        """
+        self._writer.check()
+        row = self._rows.get(request.task_id)
+        if row is None:
+            raise UnknownError(f"no task {request.task_id!r}")
+        return self._message(row)
+
+    async def list_tasks(self, request: admin_pb2.ListTasksRequest) -> admin_pb2.ListTasksResponse:
+        """AdminService.ListTasks."""
+        self._writer.check()
+        return admin_pb2.ListTasksResponse(tasks=[self._message(row) for row in self._rows.values()])
+
+    def _message(self, row: TaskRow) -> admin_pb2.Task:
+        return message(row, self._running.get(row.population), self._storage.served.size)
+
+    def _with(self, assignment_id: bytes) -> LiveTask | None:
+        return next((task for task in self._running.values() if assignment_id in task.round), None)
+
+    async def _recall(self, assignment_id: bytes, sha256: bytes) -> Verdict:
+        """What the ledger knows of an assignment whose round is over, or never was."""
+        return verdict_of(await self._writer.run(partial(self._storage.assignment, assignment_id)), sha256)
+
+    async def _record(
+        self, task: LiveTask, effects: Sequence[Effect], contribution: Contribution | None = None
+    ) -> None:
+        """Queues effects at once and in order, and returns when all are durable."""
+        durable, at = None, self._clock()
+        for effect in effects:
+            entry = Entry(task.row.task_id, task.row.round, at, effect)
+            durable = self._writer.write(Change(entry, contribution if isinstance(effect, Reported) else None))
+            if isinstance(effect, Closed):
+                self._commit(task)
+        if durable is not None:
+            await durable
+
+    def _commit(self, task: LiveTask) -> None:
+        at = self._clock()
+        job = partial(self._storage.commit, task.row.task_id, task.spec, task.round.attempt, at)
+        self._writer.run(job).add_done_callback(partial(self._advance, task, at))
+
+    def _advance(self, task: LiveTask, at: float, committed: asyncio.Future[TaskRow]) -> None:
+        if committed.exception() is not None:
+            return  # the coordinator has turned itself off
+        row = self._rows[task.row.task_id] = committed.result()
+        if row.state == admin_pb2.TASK_STATE_RUNNING:
+            task.advance(row, at)
+        else:
+            del self._running[row.population]
+
+    async def _keep_time(self) -> None:
+        while self.failure is None:
+            for task in list(self._running.values()):
+                try:
+                    await self._record(task, task.round.tick(self._clock()))
+                except StoppedError:
+                    return
+            await asyncio.sleep(_TICK)

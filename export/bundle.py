@@ -1,0 +1,178 @@
+"""The bundle of a task: what it is made of, how it is built, and how it lies in a folder.
+
+manifest.binpb        the TaskManifest, serialised
+blobs/<sha256, hex>   catalogue, checkpoint and graphs
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from client_sdk import draws
+from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
+from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, Graph, Plan, Resource, TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TensorSpec
+from fedau2.wire import blobs, manifest
+from fedau2.wire.errors import BlobError, ManifestError
+
+MANIFEST = "manifest.binpb"
+BLOBS = "blobs"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A task, ready to be created.
+
+    Attributes:
+        manifest: checked.
+        blobs: every blob that the manifest names, by SHA-256.
+    """
+
+    manifest: TaskManifest
+    blobs: Mapping[bytes, bytes]
+
+    def blob(self, resource: Resource) -> bytes:
+        """The content that the manifest addresses by `resource`."""
+        return self.blobs[resource.sha256]
+
+
+def read_items(path: Path) -> list[str]:
+    """Item ids from a UTF-8 file, one a line.
+
+    Raises:
+        ItemsError: it cannot be read, is empty, has an empty line or repeats an item.
+    """
+    try:
+        items = path.read_text("utf-8-sig").removesuffix("\n").split("\n")
+        _catalogue([] if items == [""] else items)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ItemsError(f"{path}: the items cannot be read: {error}") from error
+    except ItemsError as error:
+        raise ItemsError(f"{path}: {error}") from error
+    return items
+
+
+def _catalogue(items: Sequence[str]) -> bytes:
+    if not items:
+        raise ItemsError("there are no items; one item id a line is expected")
+    data = "".join(f"{item}\n" for item in items).encode()
+    try:
+        listed = blobs.catalogue(data)
+    except BlobError as error:
+        raise ItemsError(str(error)) from error
+    if len(listed) != len(items):
+        raise ItemsError("an item id holds a line break")
+    return data
+
+
+def build(model: str, items: Sequence[str], plan: Plan, seed: int, widths: Any = None) -> Bundle:  # noqa: ANN401
+    """Builds a bundle. The same arguments give the same bytes (on one machine and with the same versions).
+
+    Args:
+        model: name of the recommender.
+        items: the catalogue, in row order.
+        plan: for the manifest.
+        seed: of the initial checkpoint, which is public.
+        widths: the recommender's own `Widths`; None for its defaults.
+
+    Raises:
+        UnknownModelError: no such recommender.
+        ItemsError: the items cannot be a catalogue.
+        PlanError: the plan cannot be run with this recommender.
+    """
+    # Here, so that a bundle can be read without PyTorch.
+    from client_sdk.kernel.models import RECOMMENDERS
+    from export import graphs
+
+    if model not in RECOMMENDERS:
+        raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
+    catalogue = _catalogue(items)
+    specs = _specs(RECOMMENDERS[model].tensors(len(items), widths), plan)
+    task = TaskManifest(format=manifest.FORMAT, model=model, tensors=specs, plan=plan, items=len(items))
+    checkpoint = blobs.pack(draws.initial(manifest.shared(task).values(), _key(seed)))
+    exported = graphs.export(RECOMMENDERS[model], specs)
+    task.catalogue.CopyFrom(blobs.resource(catalogue))
+    task.checkpoint.CopyFrom(blobs.resource(checkpoint))
+    for kind, data in ((GRAPH_KIND_PREPARE, exported.prepare), (GRAPH_KIND_RECOMMEND, exported.recommend)):
+        task.graphs.append(Graph(kind=kind, resource=blobs.resource(data)))
+    manifest.check(task)
+    contents = (catalogue, checkpoint, exported.prepare, exported.recommend)
+    return Bundle(task, {blobs.sha256(data): data for data in contents})
+
+
+def _specs(tensors: Sequence[TensorSpec], plan: Plan) -> list[TensorSpec]:
+    from client_sdk.kernel import adversary
+
+    private = [spec for spec in tensors if spec.scope == TENSOR_SCOPE_PRIVATE]
+    try:
+        manifest.check_plan(plan, {spec.name for spec in private})
+    except ManifestError as error:
+        raise PlanError(str(error)) from error
+    return [*tensors, *(spec for each in plan.adversaries for spec in adversary.tensors(each, private))]
+
+
+def _key(seed: int) -> bytes:
+    """The checkpoint's key: public, and no key that a device could have."""
+    return blobs.sha256(f"fedau2 initial checkpoint {seed}".encode())[:16]
+
+
+def write(bundle: Bundle, folder: Path) -> None:
+    """Writes a bundle to a folder that is new or empty: all of it or nothing.
+
+    Raises:
+        TargetError: the folder holds something, or cannot be written.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise TargetError(f"{folder} is there already and not empty: choose another folder or remove it")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # A folder within the temporary one, whose own permissions are narrow.
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
+            staged = Path(beside) / folder.name
+            _write_all(bundle, staged)
+            staged.replace(folder)
+    except OSError as error:
+        raise TargetError(f"{folder} cannot be written: {error}") from error
+
+
+def _write_all(bundle: Bundle, folder: Path) -> None:
+    (folder / BLOBS).mkdir(parents=True)
+    for sha256, data in bundle.blobs.items():
+        _write_file(folder / BLOBS / sha256.hex(), data)
+    _write_file(folder / MANIFEST, bundle.manifest.SerializeToString(deterministic=True))
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(folder: Path) -> Bundle:
+    """Reads a bundle and checks every blob against its hash. Needs no PyTorch.
+
+    Raises:
+        NotABundleError: no bundle is there.
+        DamagedBundleError: a blob is missing or damaged, or the manifest cannot be run.
+    """
+    try:
+        task = manifest.parse((folder / MANIFEST).read_bytes())
+    except OSError as error:
+        raise NotABundleError(f"{folder} is no bundle: its {MANIFEST} cannot be read: {error}") from error
+    except ManifestError as error:
+        raise DamagedBundleError(f"{folder}: {error}") from error
+    return Bundle(task, {each.sha256: _read_blob(folder, each) for each in manifest.blobs(task)})
+
+
+def _read_blob(folder: Path, resource: Resource) -> bytes:
+    path = folder / BLOBS / resource.sha256.hex()
+    try:
+        return blobs.check(path.read_bytes(), resource)
+    except OSError as error:
+        raise DamagedBundleError(f"{path} cannot be read: {error}; copy the whole bundle again") from error
+    except BlobError as error:
+        raise DamagedBundleError(f"{path}: {error}") from error

@@ -1,0 +1,75 @@
+"""`fedau2-export`: builds, shows and checks task bundles. Exit code 0: done; 1: could not be done; 2: wrong usage."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from export import bundle
+from export.errors import ExportError
+
+# PyTorch, ONNX and YAML are imported by the commands that need them.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `fedau2-export` with these arguments, by default those of the process; returns the exit code.
+
+    Raises:
+        SystemExit: wrong usage (code 2) or a call for help (code 0).
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except ExportError as error:
+        print(f"fedau2-export: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"fedau2-export: {error.name} is not installed: pip install 'fedau2[export]'", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fedau2-export", description="Builds, shows and checks task bundles.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    build = commands.add_parser("bundle", help="build a bundle")
+    build.add_argument("--model", required=True, help="name of the recommender, for example fedncf")
+    build.add_argument("--items", type=Path, required=True, metavar="FILE", help="item ids, UTF-8, one a line")
+    build.add_argument("--plan", type=Path, required=True, metavar="FILE", help="hyper-parameters, YAML")
+    build.add_argument("--seed", type=int, required=True, help="of the initial checkpoint")
+    build.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make; new or empty")
+    build.set_defaults(run=_bundle)
+    for name, run, text in (("inspect", _inspect, "show a bundle"), ("verify", _verify, "check a bundle")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("folder", type=Path, metavar="DIR", help="the bundle's folder")
+        command.set_defaults(run=run)
+    return parser
+
+
+def _bundle(arguments: argparse.Namespace) -> None:
+    from export import planfile
+
+    start = time.monotonic()
+    items = bundle.read_items(arguments.items)
+    plan = planfile.read(arguments.plan, arguments.model)
+    built = bundle.build(arguments.model, items, plan.plan, arguments.seed, plan.widths)
+    bundle.write(built, arguments.out)
+    size = sum(map(len, built.blobs.values()))
+    print(
+        f"{arguments.out}: {arguments.model} over {len(items)} items, {len(built.blobs)} blobs of {size:,} bytes, "
+        f"built in {time.monotonic() - start:.1f} s"
+    )
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from export.describe import describe
+
+    print(describe(bundle.read(arguments.folder)))
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from export.verify import verify
+
+    for line in verify(arguments.folder):
+        print(f"ok  {line}")

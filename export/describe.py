@@ -1,0 +1,71 @@
+"""A bundle in words. Needs no PyTorch."""
+
+import math
+from collections.abc import Iterator
+
+import yaml
+from google.protobuf import json_format
+
+from export.bundle import Bundle
+from fedau2.v1.task_pb2 import GraphKind, Plan, TaskManifest
+from fedau2.v1.tensors_pb2 import Distribution, TensorKind, TensorScope, TensorSpec
+from fedau2.wire import blobs, contributions, manifest
+
+
+def describe(bundle: Bundle) -> str:
+    """What `fedau2-export inspect` prints: model, items, tensors, sizes, blobs and plan."""
+    task = bundle.manifest
+    items = blobs.catalogue(bundle.blob(task.catalogue))
+    lines = [
+        f"model    {task.model}, bundle format {task.format}",
+        f"items    {task.items}: {', '.join(items[:3])}{', ...' if len(items) > 3 else ''}",
+        "",
+        *_tensors(task),
+        "",
+        *_sizes(task),
+        "",
+        *_blobs(task),
+        "",
+        "plan, as a plan file",
+        plan_yaml(task.plan),
+    ]
+    return "\n".join(lines)
+
+
+def plan_yaml(plan: Plan) -> str:
+    """A plan as a plan file; reading it gives the same plan."""
+    fields = json_format.MessageToDict(
+        plan, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return yaml.safe_dump(fields, sort_keys=False, default_flow_style=None).rstrip("\n")
+
+
+def _tensors(task: TaskManifest) -> Iterator[str]:
+    width = max(len(spec.name) for spec in task.tensors)
+    for spec in task.tensors:
+        shape = " x ".join(map(str, spec.shape))
+        kind, scope = TensorKind.Name(spec.kind), TensorScope.Name(spec.scope)
+        yield f"tensor   {spec.name:{width}}  {shape:>12}  {_short(kind):5}  {_short(scope):9}  {_initializer(spec)}"
+
+
+def _initializer(spec: TensorSpec) -> str:
+    name = _short(Distribution.Name(spec.initializer.distribution))
+    return name if name == "zeros" else f"{name} {spec.initializer.scale:.4g}"
+
+
+def _sizes(task: TaskManifest) -> Iterator[str]:
+    for scope in sorted({spec.scope for spec in task.tensors}):
+        count = sum(math.prod(spec.shape) for spec in task.tensors if spec.scope == scope)
+        yield f"size     {_short(TensorScope.Name(scope)):9} {count:>13,} parameters"
+    yield f"size     upload    {contributions.largest(manifest.shared(task).values()):>13,} bytes at most"
+
+
+def _blobs(task: TaskManifest) -> Iterator[str]:
+    named = [("catalogue", task.catalogue), ("checkpoint", task.checkpoint)]
+    named += [(_short(GraphKind.Name(graph.kind)), graph.resource) for graph in task.graphs]
+    for name, resource in named:
+        yield f"blob     {name:10} {resource.size:>12,} bytes  {resource.sha256.hex()}"
+
+
+def _short(enum_value: str) -> str:
+    return enum_value.rpartition("_")[2].lower()

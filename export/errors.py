@@ -1,0 +1,48 @@
+"""Errors of the bundle builder. Each text says what was wrong, where, and what would be right.
+
+* ExportError
+  + UnknownModelError: no recommender has this name
+  + ItemsError: the list of items cannot be a catalogue
+  + PlanError: a plan file cannot be read, or what it says cannot be run
+  + BundleError: a folder that cannot be used
+    - NotABundleError: no bundle is there
+    - TargetError: a bundle cannot be written there
+    - DamagedBundleError: a blob is missing or is not what its hash says, or the manifest cannot be run
+  + VerificationError: the bundle is whole, but its parts contradict each other or PyTorch
+"""
+
+
+class ExportError(Exception):
+    """Root of the builder's errors."""
+
+
+class UnknownModelError(ExportError):
+    """No recommender has this name."""
+
+
+class ItemsError(ExportError):
+    """The list of items is empty, repeats an item or cannot be read."""
+
+
+class PlanError(ExportError):
+    """A plan file cannot be read, or what it says cannot be run."""
+
+
+class BundleError(ExportError):
+    """A folder cannot be used as a bundle."""
+
+
+class NotABundleError(BundleError):
+    """The folder holds no bundle."""
+
+
+class TargetError(BundleError):
+    """A bundle cannot be written there; what is there is left as it was."""
+
+
+class DamagedBundleError(BundleError):
+    """A blob is missing or is not what its hash says, or the manifest is malformed or of another version."""
+
+
+class VerificationError(ExportError):
+    """The bundle is whole, but its parts contradict each other or PyTorch."""

@@ -1,0 +1,223 @@
+"""Plans: the paper's values, changed by keyword arguments or by a YAML file.
+
+A plan file is a mapping with up to four keys, each of which may be left out. `model` holds the recommender's widths;
+`local`, `adversaries` and `server` are the fields of the message `fedau2.v1.Plan` under their own names. An enum's value
+is its short name in lower case (`head: dsvae`) or its full one. What is absent has the paper's value.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from google.protobuf import json_format
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from client_sdk.kernel.models import RECOMMENDERS
+from export.errors import PlanError, UnknownModelError
+from fedau2.v1 import task_pb2
+from fedau2.v1.task_pb2 import OPTIMIZER_KIND_ADAM, Adversary, LocalUpdate, Optimizer, Plan, ServerStep
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
+from fedau2.wire import manifest
+from fedau2.wire.errors import ManifestError
+
+_KEYS = ("model", "local", "adversaries", "server")
+
+
+def make_plan(
+    *,
+    attribute: str | None,
+    classes: Sequence[str] = (),
+    protects: Sequence[str] = ("user_gmf",),
+    head: str = "dsvae",
+    trigger: str = "sut",
+    variance: float = 4.0,
+    epsilon: float = 400.0,
+    pretrain_rounds: int = 0,
+    class_weights: Sequence[float] = (),
+    steps: int = 1,
+    negatives: int = 4,
+    chunk: int = 128,
+    private_learning_rate: float = 0.1,
+    shared_learning_rate: float = 0.0,
+    server_learning_rate: float = 0.001,
+    adversary_learning_rate: float = 0.1,
+) -> Plan:
+    """A plan with at most one adversary; the defaults are the paper's FedAU2 for FedNCF.
+
+    Args:
+        attribute: what to unlearn, which is also the adversary's name; None trains without an adversary.
+        classes: the attribute's values in label order.
+        protects: names of the private tensors that the adversary sees.
+        head: `mlp`, `vae` or `dsvae`.
+        trigger: `off`, `global`, `pretrain` or `sut`.
+        variance: lambda of the dsvae head.
+        epsilon: scale of the reversed gradient.
+        pretrain_rounds: first round in which `pretrain` fires.
+        class_weights: of the adversary's cross-entropy; empty: all 1.
+        steps: local steps.
+        negatives: drawn for each positive.
+        chunk: samples over which the recommendation loss is a mean.
+        private_learning_rate: of the device's Adam.
+        shared_learning_rate: of the local SGD; needed where `steps` > 1.
+        server_learning_rate: of the server's Adam on the recommender.
+        adversary_learning_rate: of the server's Adam on the adversary.
+
+    Raises:
+        ValueError: no such head or trigger.
+    """
+    plan = Plan(
+        local=LocalUpdate(
+            steps=steps,
+            negatives=negatives,
+            chunk=chunk,
+            private_learning_rate=private_learning_rate,
+            shared_learning_rate=shared_learning_rate,
+        ),
+        server=ServerStep(shared=_adam(server_learning_rate), adversary=_adam(adversary_learning_rate)),
+    )
+    if attribute is not None:
+        plan.adversaries.add(
+            name=attribute,
+            attribute=attribute,
+            classes=classes,
+            protects=protects,
+            head=task_pb2.Head.Value(f"HEAD_{head.upper()}"),
+            trigger=task_pb2.Trigger.Value(f"TRIGGER_{trigger.upper()}"),
+            variance=variance,
+            epsilon=epsilon,
+            pretrain_rounds=pretrain_rounds,
+            class_weights=class_weights,
+        )
+    return plan
+
+
+def _adam(learning_rate: float) -> Optimizer:
+    return Optimizer(kind=OPTIMIZER_KIND_ADAM, learning_rate=learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8)
+
+
+@dataclass(frozen=True, eq=False)
+class PlanFile:
+    """What a plan file says.
+
+    Attributes:
+        plan: checked against the recommender's private tensors.
+        widths: the recommender's own `Widths`.
+    """
+
+    plan: Plan
+    widths: Any
+
+
+def read(path: Path, model: str) -> PlanFile:
+    """Reads a plan file for a recommender.
+
+    Raises:
+        PlanError: it names the file, the key, and what would be right.
+        UnknownModelError: no such recommender.
+    """
+    if model not in RECOMMENDERS:
+        raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
+    document = _document(path)
+    widths = _widths(RECOMMENDERS[model], document.get("model", {}), f"{path}: model")
+    plan = _plan(document, path)
+    private = {t.name for t in RECOMMENDERS[model].tensors(1, widths) if t.scope == TENSOR_SCOPE_PRIVATE}
+    try:
+        manifest.check_plan(plan, private)
+    except ManifestError as error:
+        raise PlanError(f"{path}: {error}; the private tensors of {model} are {', '.join(sorted(private))}") from error
+    return PlanFile(plan, widths)
+
+
+def _document(path: Path) -> Mapping[str, object]:
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: the plan file cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise PlanError(f"{path}: not YAML: {error}") from error
+    return _mapping({} if document is None else document, _KEYS, str(path))
+
+
+def _mapping(value: object, keys: Sequence[str], where: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise PlanError(f"{where}: expected a mapping with the keys {', '.join(keys)}, not {value!r}")
+    if unknown := [key for key in value if key not in keys]:
+        raise PlanError(f"{where}: there is no key {unknown[0]!r}; the keys are {', '.join(keys)}")
+    return value
+
+
+def _list(value: object, where: str) -> list[object]:
+    if not isinstance(value, list):
+        raise PlanError(f"{where}: expected a list, not {value!r}")
+    return value
+
+
+def _widths(recommender: Any, value: object, where: str) -> object:  # noqa: ANN401 - each has widths of its own
+    defaults = {field.name: field.default for field in dataclasses.fields(recommender.Widths)}
+    widths = dict(_mapping(value, list(defaults), where))
+    for key, given in widths.items():
+        several = isinstance(defaults[key], tuple)
+        numbers = _list(given, f"{where}.{key}") if several else [given]
+        if not numbers or not all(type(number) is int and number >= 1 for number in numbers):
+            expected = "a list of whole numbers, each" if several else "a whole number,"
+            raise PlanError(f"{where}.{key}: expected {expected} at least 1, not {given!r}")
+        widths[key] = tuple(numbers) if several else given
+    return recommender.Widths(**widths)
+
+
+def _plan(document: Mapping[str, object], path: Path) -> Plan:
+    plan = make_plan(attribute="")
+    paper: Adversary = plan.adversaries.pop()
+    _fill(plan.local, document.get("local", {}), f"{path}: local")
+    for number, entry in enumerate(_list(document.get("adversaries", []), f"{path}: adversaries")):
+        adversary = plan.adversaries.add()
+        adversary.CopyFrom(paper)
+        _fill(adversary, entry, f"{path}: adversaries[{number}]")
+        adversary.name = adversary.name or adversary.attribute
+    _fill(plan.server, document.get("server", {}), f"{path}: server")
+    return plan
+
+
+def _fill(message: Message, values: object, where: str) -> None:
+    fields = message.DESCRIPTOR.fields_by_name
+    for key, value in _mapping(values, list(fields), where).items():
+        field, place = fields[key], f"{where}.{key}"
+        if field.message_type:
+            _fill(getattr(message, key), value, place)
+        elif field.enum_type:
+            setattr(message, key, _choice(field.enum_type, value, place))
+        else:
+            message.ClearField(key)
+            _assign(message, field, value, place)
+
+
+def _choice(enum: EnumDescriptor, value: object, where: str) -> int:
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    choices = {each.name.removeprefix(prefix).lower(): each.number for each in enum.values if each.number}
+    # YAML 1.1 reads a bare `off` as false.
+    name = "off" if value is False else str(value).lower().removeprefix(prefix.lower())
+    if name not in choices:
+        raise PlanError(f"{where}: {value!r} is none of {', '.join(choices)}")
+    return choices[name]
+
+
+_EXPECTED = {
+    FieldDescriptor.CPPTYPE_UINT32: "a whole number, at least 0",
+    FieldDescriptor.CPPTYPE_UINT64: "a whole number, at least 0",
+    FieldDescriptor.CPPTYPE_FLOAT: "a number",
+    FieldDescriptor.CPPTYPE_STRING: "text (put it in quotes)",
+}
+
+
+def _assign(message: Message, field: FieldDescriptor, value: object, where: str) -> None:
+    try:
+        json_format.ParseDict({field.name: value}, message)
+    except json_format.ParseError as error:
+        expected = _EXPECTED[field.cpp_type]
+        raise PlanError(
+            f"{where}: expected {f'a list, each {expected}' if field.is_repeated else expected}, not {value!r}"
+        ) from error

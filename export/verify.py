@@ -1,0 +1,189 @@
+"""Checks a bundle as far as it can be checked: its parts against each other, and its graphs against PyTorch."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from client_sdk.kernel.contract import Recommender
+from client_sdk.kernel.models import RECOMMENDERS
+from export import bundle as bundles
+from export import graphs
+from export.bundle import Bundle
+from export.errors import UnknownModelError, VerificationError
+from fedau2.v1 import task_pb2
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED, TensorSpec
+from fedau2.wire import blobs, manifest
+from fedau2.wire.blobs import Tensors
+from fedau2.wire.errors import BlobError
+
+TOLERANCE = 1e-5
+"""Largest difference between a graph and PyTorch, relative to the largest absolute value (or to 1 if that is less)."""
+
+Run = Callable[[dict[str, NDArray[np.generic]]], dict[str, NDArray[np.generic]]]
+"""A loaded graph: named inputs to named outputs."""
+
+
+def verify(folder: Path) -> Iterator[str]:
+    """Checks a bundle; yields a line for each thing that holds.
+
+    Raises:
+        BundleError: it cannot be read, or a blob is damaged.
+        UnknownModelError: its recommender is not known here.
+        VerificationError: its parts contradict each other or PyTorch.
+    """
+    bundle = bundles.read(folder)
+    task = bundle.manifest
+    yield f"manifest: format {task.format}, {len(task.tensors)} tensors, {len(task.plan.adversaries)} adversaries"
+    yield f"blobs: {len(bundle.blobs)} match their SHA-256 and size"
+    items = _catalogue(bundle)
+    yield f"catalogue: {items} items, all different"
+    checkpoint = _checkpoint(bundle)
+    yield f"checkpoint: {len(checkpoint)} tensors as declared, all finite"
+    if task.model not in RECOMMENDERS:
+        raise UnknownModelError(f"no recommender is called {task.model!r}; there is {', '.join(RECOMMENDERS)}")
+    cases = _compare(bundle, RECOMMENDERS[task.model], checkpoint)
+    yield f"graphs: load in ONNX Runtime and agree with PyTorch to {TOLERANCE:g} in {cases} cases of seen items and k"
+
+
+def _catalogue(bundle: Bundle) -> int:
+    try:
+        items = blobs.catalogue(bundle.blob(bundle.manifest.catalogue))
+    except BlobError as error:
+        raise VerificationError(str(error)) from error
+    _require(
+        len(items) == bundle.manifest.items,
+        f"the catalogue lists {len(items)} items, the manifest says {bundle.manifest.items}",
+    )
+    return len(items)
+
+
+def _checkpoint(bundle: Bundle) -> Tensors:
+    try:
+        tensors = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
+    except BlobError as error:
+        raise VerificationError(f"checkpoint: {error}") from error
+    specs = manifest.shared(bundle.manifest)
+    if different := sorted(specs.keys() ^ tensors.keys()):
+        raise VerificationError(f"checkpoint and manifest do not hold the same tensors: {', '.join(different)}")
+    for name, spec in specs.items():
+        _check_tensor(tensors[name], spec)
+    return tensors
+
+
+def _check_tensor(value: NDArray[np.float32], spec: TensorSpec) -> None:
+    shape = tuple(spec.shape)
+    _require(value.dtype == np.float32, f"checkpoint: {spec.name} is {value.dtype} instead of float32")
+    _require(value.shape == shape, f"checkpoint: {spec.name} has shape {value.shape} instead of {shape}")
+    _require(bool(np.isfinite(value).all()), f"checkpoint: {spec.name} has a value that is not finite")
+
+
+def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> int:
+    """Runs both graphs beside PyTorch on random private state; returns the number of cases."""
+    task, rng = bundle.manifest, np.random.default_rng(0)
+    prepare, recommend = _load(bundle, task_pb2.GRAPH_KIND_PREPARE), _load(bundle, task_pb2.GRAPH_KIND_RECOMMEND)
+    shared = {spec.name: checkpoint[spec.name] for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED}
+    serving = prepare(dict(shared))
+    private = {s.name: rng.standard_normal(tuple(s.shape), np.float32) for s in manifest.private(task)}
+    expected = _logits(recommender, shared, private)
+    cases = 0
+    for seen in _seen(task, rng):
+        for k in (1, 10, task.items, task.items + 1):
+            outputs = recommend({**serving, **private, "seen": seen, "k": np.array(k)})
+            check_recommendation(outputs["items"], outputs["scores"], expected, seen, k)
+            cases += 1
+    return cases
+
+
+def _seen(task: TaskManifest, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """None, some (with repetitions), and all items."""
+    return [np.zeros(0, np.int64), rng.integers(0, task.items, (task.items + 1) // 2), np.arange(task.items)]
+
+
+def _logits(recommender: Recommender, shared: Tensors, private: Tensors) -> NDArray[np.float32]:
+    with torch.no_grad():
+        serving = recommender.prepare({name: torch.tensor(value) for name, value in shared.items()})
+        logits: NDArray[np.float32] = recommender.score(
+            serving, {name: torch.tensor(value) for name, value in private.items()}
+        ).numpy()
+    return logits
+
+
+def check_recommendation(
+    items: NDArray[np.generic],
+    scores: NDArray[np.generic],
+    logits: NDArray[np.float32],
+    seen: NDArray[np.int64],
+    k: int,
+) -> None:
+    """Checks what recommend.onnx gave: the best k items, best first; items that tie may come in any order.
+
+    Args:
+        items: rows, int64 (k',).
+        scores: float32 (k',).
+        logits: PyTorch's, of all items, (n,).
+        seen: rows that were to be left out.
+        k: how many were asked for.
+
+    Raises:
+        VerificationError: it is not that.
+    """
+    masked = logits.copy()
+    masked[seen] = -np.inf
+    best = np.sort(masked)[::-1][:k]
+    _require(items.shape == scores.shape == best.shape, f"recommend.onnx gives {items.shape} items for k = {k}")
+    _require(len(np.unique(items)) == len(items), "recommend.onnx lists an item twice")
+    tolerance = TOLERANCE * max(1.0, float(np.abs(logits).max()))
+    own = masked[items.astype(np.int64)]
+    # Equal infinities are close; an infinity and a number are not.
+    agree = np.allclose(scores.astype(np.float32), best, 0, tolerance) and np.allclose(own, best, 0, tolerance)
+    _require(agree, f"recommend.onnx and PyTorch differ by more than {tolerance:g} (k = {k}, {len(seen)} seen)")
+
+
+def _load(bundle: Bundle, kind: task_pb2.GraphKind.ValueType) -> Run:
+    name = task_pb2.GraphKind.Name(kind)
+    found = [graph.resource for graph in bundle.manifest.graphs if graph.kind == kind]
+    _require(len(found) == 1, f"the manifest names {len(found)} graphs of kind {name} instead of one")
+    return load(bundle.blob(found[0]), name)
+
+
+def load(graph: bytes, name: str) -> Run:
+    """Loads a graph in ONNX Runtime, on one thread and with its telemetry off.
+
+    Args:
+        graph: serialised.
+        name: for messages.
+
+    Raises:
+        VerificationError: it cannot be loaded; also raised by what is returned, when it cannot be run.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the library is loaded
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+
+    def guarded(what: str, call: Callable[[], object]) -> object:
+        try:
+            return call()
+        except Exception as error:  # ONNX Runtime's errors have no other base
+            raise VerificationError(f"{name} cannot be {what}: {error}") from error
+
+    session: onnxruntime.InferenceSession = guarded(
+        "loaded", lambda: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    )
+    outputs = [output.name for output in session.get_outputs()]
+
+    def run(inputs: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        return dict(zip(outputs, guarded("run", lambda: session.run(outputs, inputs)), strict=True))
+
+    return run
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise VerificationError(message)

@@ -1,0 +1,56 @@
+"""A generated data set whose users' tastes depend on a hidden attribute to a chosen degree."""
+
+import numpy as np
+from numpy.random import Generator, Philox
+
+from simulator.datasets.dataset import Attribute, Dataset
+from simulator.errors import ConfigError
+
+NAME = "synthetic"
+_TASTES = 8
+"""Dimensions of taste."""
+
+
+def generate(
+    users: int = 600,
+    items: int = 400,
+    *,
+    interactions: int = 30,
+    dependence: float = 0.5,
+    minority: float = 0.3,
+    seed: int = 0,
+) -> Dataset:
+    """Users choose items by popularity and by taste; taste shifts with gender.
+
+    Args:
+        users: at least 2.
+        items: more than three times `interactions`.
+        interactions: mean number per user; the actual numbers spread over half to one and a half of it.
+        dependence: 0: tastes do not depend on gender; 1: strongly.
+        minority: share of the class F.
+        seed: of everything drawn.
+
+    Raises:
+        ConfigError: arguments that contradict each other.
+    """
+    if users < 2 or interactions < 6 or items <= 3 * interactions:
+        raise ConfigError("a synthetic data set needs 2 users, 6 interactions each, and 3 items for each interaction")
+    rng = Generator(Philox(key=[seed, 0xFEDA02]))
+    labels = (rng.random(users) < minority).astype(np.int64)
+    shift = rng.standard_normal(_TASTES) / np.sqrt(_TASTES) * 2 * dependence
+    tastes = rng.standard_normal((users, _TASTES)) + np.where(labels[:, None] == 1, shift, -shift)
+    features = rng.standard_normal((items, _TASTES))
+    popularity = -np.log(1 + np.arange(items))[rng.permutation(items)]
+    # Gumbel's trick: the largest of score plus noise are a sample without replacement, by softmax of the score.
+    scores = tastes @ features.T / np.sqrt(2) + popularity + rng.gumbel(size=(users, items))
+    ranked = np.argsort(-scores, axis=1)
+    counts = rng.integers(interactions // 2, interactions * 3 // 2 + 1, users)
+    chosen = [rng.permutation(row[:count]) for row, count in zip(ranked, counts, strict=True)]
+    return Dataset(
+        name=NAME,
+        users=[f"user-{number}" for number in range(users)],
+        items=[f"item-{number}" for number in range(items)],
+        user=np.repeat(np.arange(users), counts),
+        item=np.concatenate(chosen),
+        attributes={"gender": Attribute(("M", "F"), labels)},
+    )

@@ -1,0 +1,48 @@
+"""Errors of the simulator.
+
+* SimulatorError
+  + ConfigError: a configuration that cannot be run
+  + DatasetError: a data set that cannot be used
+    - DatasetMissingError: its files are not there
+    - DatasetDamagedError: a file is cut off, or not the one that its checksum says
+    - DatasetFormatError: a file is not of the format expected; the text names the line
+    - DownloadError: it could not be fetched from its home
+  + TooFewUsersError: an attacker needs more users of a class
+  + FleetError: a fleet's coordinator or session failed
+"""
+
+
+class SimulatorError(Exception):
+    """Root of the simulator's errors."""
+
+
+class ConfigError(SimulatorError, ValueError):
+    """A configuration that cannot be run."""
+
+
+class DatasetError(SimulatorError):
+    """A data set that cannot be used."""
+
+
+class DatasetMissingError(DatasetError):
+    """A data set's files are not there."""
+
+
+class DatasetDamagedError(DatasetError):
+    """A file is cut off, or not the one that its checksum says."""
+
+
+class DatasetFormatError(DatasetError):
+    """A file is not of the format expected."""
+
+
+class DownloadError(DatasetError):
+    """A data set could not be fetched from its home."""
+
+
+class TooFewUsersError(SimulatorError):
+    """An attacker needs more users of a class than there are."""
+
+
+class FleetError(SimulatorError):
+    """A fleet's coordinator or session failed."""

@@ -1,0 +1,68 @@
+"""HR@k and NDCG@k of one held-out item per user, among candidates and among all items (design section 10)."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+"""From user rows to scores of all items, float32 (users, items)."""
+
+_BLOCK = 256
+"""Users scored at a time."""
+
+
+def rank(positive: NDArray[np.float32], rivals: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Rivals that come before the positive, (users,). A tie counts against it, and so does a score that is not finite.
+
+    Args:
+        positive: (users,).
+        rivals: (users, rivals); -inf takes a rival out.
+    """
+    behind = (rivals < positive[:, None]) | np.isneginf(rivals)
+    ranks = rivals.shape[1] - behind.sum(1)
+    return np.where(np.isfinite(positive), ranks, np.iinfo(np.int64).max)
+
+
+def hit_rate(ranks: NDArray[np.int64], k: int) -> float:
+    """HR@k: share of users whose positive is among the first k."""
+    return float((ranks < k).mean())
+
+
+def ndcg(ranks: NDArray[np.int64], k: int) -> float:
+    """NDCG@k with one relevant item: the mean of 1 / log2(rank + 2) over users, 0 beyond the first k."""
+    near = np.minimum(ranks, k)
+    return float(np.where(ranks < k, 1 / np.log2(near + 2), 0.0).mean())
+
+
+def evaluate(
+    scores: Scores,
+    positives: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    masked: Sequence[NDArray[np.int64]],
+) -> dict[str, float]:
+    """`hr@10` and `ndcg@10` among the candidates, `hr@10_full` and `ndcg@10_full` among all items that are not masked.
+
+    Args:
+        scores: asked for blocks of users.
+        positives: held-out item per user, (users,).
+        candidates: (users, n).
+        masked: per user, items left out of the full ranking.
+    """
+    sampled, full = [], []
+    for start in range(0, len(positives), _BLOCK):
+        users = np.arange(start, min(start + _BLOCK, len(positives)))
+        rows, block = np.arange(len(users)), scores(users)
+        positive = block[rows, positives[users]]
+        sampled.append(rank(positive, block[rows[:, None], candidates[users]]))
+        for row, user in enumerate(users):
+            block[row, masked[user]] = -np.inf
+        block[rows, positives[users]] = -np.inf
+        full.append(rank(positive, block))
+    few, all_ = np.concatenate(sampled), np.concatenate(full)
+    return {
+        "hr@10": hit_rate(few, 10),
+        "ndcg@10": ndcg(few, 10),
+        "hr@10_full": hit_rate(all_, 10),
+        "ndcg@10_full": ndcg(all_, 10),
+    }

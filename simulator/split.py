@@ -1,0 +1,80 @@
+"""What is held out (design section 10): by time, the last item for test, the one before for validation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator, Philox
+from numpy.typing import NDArray
+
+from simulator.datasets import Dataset
+from simulator.errors import DatasetError
+
+NEGATIVES = 99
+"""Candidates beside the held-out item."""
+
+_CANDIDATE_KEY = 0xFEDA0C
+"""Public: the same candidates in every run on the same data set."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Held-out items and their rivals.
+
+    Attributes:
+        train: per user, sorted unique item rows.
+        validation: one item row per user, int64 (users,); -1 without a validation item (`paper`).
+        test: one item row per user, int64 (users,).
+        validation_candidates: items that the user never touched, int64 (users, 99).
+        test_candidates: likewise, drawn apart.
+    """
+
+    train: list[NDArray[np.int64]]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    validation_candidates: NDArray[np.int64]
+    test_candidates: NDArray[np.int64]
+
+
+def leave_one_out(dataset: Dataset, kind: str = "validation") -> Split:
+    """Splits each user's history by time; ties keep file order.
+
+    Args:
+        dataset: at least 3 interactions with different items per user.
+        kind: `validation`, or `paper`: no validation item, which is then trained on.
+
+    Raises:
+        DatasetError: a user has too few interactions, or too few untouched items to draw candidates from.
+    """
+    held_out = 1 if kind == "paper" else 2
+    histories = [_first_visits(history) for history in dataset.histories()]
+    for user, history in zip(dataset.users, histories, strict=True):
+        _check(user, len(history), held_out, len(dataset.items))
+    candidates = [_candidates(history, row, len(dataset.items)) for row, history in enumerate(histories)]
+    last_but_one = [-1 if kind == "paper" else history[-2] for history in histories]
+    return Split(
+        train=[np.sort(history[:-held_out]) for history in histories],
+        validation=np.array(last_but_one),
+        test=np.array([history[-1] for history in histories]),
+        validation_candidates=np.stack([each[0] for each in candidates]),
+        test_candidates=np.stack([each[1] for each in candidates]),
+    )
+
+
+def _first_visits(history: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A history without the repeats of an item, so that nothing held out is trained on."""
+    return history[np.sort(np.unique(history, return_index=True)[1])]
+
+
+def _check(user: str, length: int, held_out: int, items: int) -> None:
+    if length <= held_out:
+        raise DatasetError(f"user {user!r} has {length} items; {held_out + 1} are needed: leave such users out")
+    if items - length < NEGATIVES:
+        raise DatasetError(
+            f"user {user!r} has touched all but {items - length} items; {NEGATIVES} candidates are needed"
+        )
+
+
+def _candidates(history: NDArray[np.int64], row: int, items: int) -> NDArray[np.int64]:
+    rng = Generator(Philox(key=[_CANDIDATE_KEY, row]))
+    untouched = np.setdiff1d(np.arange(items), history)
+    return np.stack([rng.choice(untouched, NEGATIVES, replace=False) for _ in range(2)])

@@ -1,0 +1,82 @@
+import asyncio
+
+import numpy as np
+import pytest
+
+from export.bundle import build
+from export.planfile import make_plan
+from fedau2.wire import blobs
+from simulator.batched import BatchedEngine
+from simulator.fleet import FleetEngine
+from simulator.links import CoordinatorProcess, InProcessLink
+from simulator.population import Population
+
+CLIENTS, ITEMS, COHORT = 12, 40, 5
+
+
+@pytest.fixture
+def make_bundle():
+    def make(head="dsvae", trigger="sut", **options):
+        plan = make_plan(
+            attribute=None if head == "none" else "gender", classes=("M", "F"), head=head, trigger=trigger, **options
+        )
+        return build("fedncf", [f"item-{i}" for i in range(ITEMS)], plan, 0)
+
+    return make
+
+
+@pytest.fixture
+def make_population():
+    def make(bundle, seed=0):
+        rng = np.random.default_rng(seed)
+        interactions = [np.sort(rng.choice(ITEMS, rng.integers(3, 15), replace=False)) for _ in range(CLIENTS)]
+        genders = [("M", "F", None)[i] for i in rng.choice(3, CLIENTS, p=[0.5, 0.4, 0.1])]
+        return Population.create(bundle.manifest, seed, interactions, {"gender": genders})
+
+    return make
+
+
+@pytest.fixture
+def cohorts():
+    rng = np.random.default_rng(3)
+    return [rng.choice(CLIENTS, COHORT, replace=False) for _ in range(40)]
+
+
+def initial(bundle):
+    return blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256])
+
+
+@pytest.fixture
+def batched():
+    def make(bundle, population, **options):
+        return BatchedEngine(bundle.manifest, initial(bundle), population, **options)
+
+    return make
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    """Starts fleets and closes them at the end."""
+    started = []
+
+    def make(bundle, population, transport="inproc", rounds=40, folder="coordinator"):
+        state = tmp_path / folder
+
+        async def link():
+            if transport == "inproc":
+                return await InProcessLink.open(state)
+            return await CoordinatorProcess(state).link()
+
+        engine = FleetEngine.start(link, bundle, population, COHORT, rounds)
+        started.append(engine)
+        return engine
+
+    yield make
+    for engine in started:
+        engine.close()
+
+
+@pytest.fixture
+def loop():
+    with asyncio.Runner() as runner:
+        yield runner

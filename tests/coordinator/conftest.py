@@ -1,0 +1,311 @@
+"""A small task made by hand, and devices that talk to a coordinator in process or over gRPC."""
+
+import asyncio
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+import pytest
+
+from coordinator.pace import duration
+from coordinator.server import Servers
+from coordinator.service import Coordinator
+from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2, device_pb2_grpc, task_pb2, tensors_pb2
+from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest, UploadHeader
+from fedau2.v1.task_pb2 import ClosingRule, Optimizer, RetryWindow, TaskManifest
+from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
+from fedau2.wire import blobs, contributions, manifest
+from fedau2.wire.contributions import Rows
+from fedau2.wire.status import RETRY_METADATA, Status, StatusError
+
+ITEMS = 6
+ADAM = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
+SGD = Optimizer(kind=task_pb2.OPTIMIZER_KIND_SGD, learning_rate=0.1)
+ADVERSARY = "adversary.gender.head.weight"
+
+
+def spec(name, shape, kind, scope):
+    return TensorSpec(
+        name=name,
+        shape=shape,
+        dtype=tensors_pb2.DTYPE_FLOAT32,
+        kind=kind,
+        scope=scope,
+        initializer=Initializer(distribution=tensors_pb2.DISTRIBUTION_ZEROS),
+    )
+
+
+@dataclass
+class Bundle:
+    """The task's parts, each of which a test may spoil before it creates the task."""
+
+    manifest: TaskManifest
+    blobs: dict[bytes, bytes]
+    rounds: int = 3
+    population: str = "movies"
+    closing: ClosingRule = field(default_factory=lambda: closing(3))
+
+    async def requests(self):
+        header = admin_pb2.CreateTaskHeader(
+            population=self.population,
+            manifest=self.manifest.SerializeToString(deterministic=True),
+            rounds=self.rounds,
+            closing=self.closing,
+        )
+        yield admin_pb2.CreateTaskRequest(header=header)
+        for sha256, data in self.blobs.items():
+            for piece in blobs.chunks(data):
+                yield admin_pb2.CreateTaskRequest(blob=admin_pb2.BlobPart(sha256=sha256, data=piece))
+
+    def write(self, folder):
+        (folder / "blobs").mkdir(parents=True)
+        (folder / "manifest.binpb").write_bytes(self.manifest.SerializeToString(deterministic=True))
+        for sha256, data in self.blobs.items():
+            (folder / "blobs" / sha256.hex()).write_bytes(data)
+
+
+def closing(goal, minimum=None, maximum=None, over_selection=1.0, deadline=1000.0, lease=100.0):
+    return ClosingRule(
+        goal=goal,
+        minimum=goal if minimum is None else minimum,
+        maximum=goal if maximum is None else maximum,
+        over_selection=over_selection,
+        deadline=duration(deadline),
+        lease=duration(lease),
+    )
+
+
+def make_bundle(optimizer=ADAM, **options):
+    specs = [
+        spec("items", [ITEMS, 4], tensors_pb2.TENSOR_KIND_TABLE, tensors_pb2.TENSOR_SCOPE_SHARED),
+        spec("tower", [3, 2], tensors_pb2.TENSOR_KIND_DENSE, tensors_pb2.TENSOR_SCOPE_SHARED),
+        spec(ADVERSARY, [2, 5], tensors_pb2.TENSOR_KIND_DENSE, tensors_pb2.TENSOR_SCOPE_ADVERSARY),
+        spec("user", [4], tensors_pb2.TENSOR_KIND_DENSE, tensors_pb2.TENSOR_SCOPE_PRIVATE),
+    ]
+    generator = np.random.default_rng(7)
+    shared = [each for each in specs if each.scope != tensors_pb2.TENSOR_SCOPE_PRIVATE]
+    checkpoint = blobs.pack({each.name: generator.normal(size=each.shape).astype(np.float32) for each in shared})
+    catalogue = "\n".join(f"movie-{row}" for row in range(ITEMS)).encode()
+    adversary = task_pb2.Adversary(
+        name="gender",
+        attribute="gender",
+        classes=["F", "M"],
+        protects=["user"],
+        head=task_pb2.HEAD_MLP,
+        trigger=task_pb2.TRIGGER_SUT,
+        epsilon=1,
+    )
+    task = TaskManifest(
+        format=manifest.FORMAT,
+        model="fedncf",
+        tensors=specs,
+        plan=task_pb2.Plan(
+            local=task_pb2.LocalUpdate(steps=1, negatives=4, chunk=128, private_learning_rate=0.01),
+            adversaries=[adversary],
+            server=task_pb2.ServerStep(shared=optimizer, adversary=SGD),
+        ),
+        items=ITEMS,
+        catalogue=blobs.resource(catalogue),
+        checkpoint=blobs.resource(checkpoint),
+    )
+    return Bundle(task, {blobs.sha256(data): data for data in (catalogue, checkpoint)}, **options)
+
+
+def make_updates(seed=0, knows_attribute=True):
+    generator = np.random.default_rng(seed)
+    rows = np.sort(generator.choice(ITEMS, size=3, replace=False))
+    updates = {
+        "items": Rows(rows, generator.normal(size=(3, 4)).astype(np.float32)),
+        "tower": generator.normal(size=(3, 2)).astype(np.float32),
+    }
+    if knows_attribute:
+        updates[ADVERSARY] = generator.normal(size=(2, 5)).astype(np.float32)
+    return updates
+
+
+def make_contribution(seed=0, knows_attribute=True):
+    return contributions.encode(make_updates(seed, knows_attribute))
+
+
+async def upload_requests(assignment_id, data, sha256=None, size=None):
+    header = UploadHeader(
+        assignment_id=assignment_id,
+        size=len(data) if size is None else size,
+        sha256=blobs.sha256(data) if sha256 is None else sha256,
+    )
+    yield UploadContributionRequest(header=header)
+    for piece in blobs.chunks(data):
+        yield UploadContributionRequest(data=piece)
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class InProcess:
+    """The coordinator's methods."""
+
+    def __init__(self, coordinator):
+        self.check_in_call = coordinator.check_in
+        self.upload_call = coordinator.upload_contribution
+        self.fail_call = coordinator.report_failure
+        self.fetch_call = coordinator.fetch_resource
+        self.create_task = coordinator.create_task
+        self.get_task_call = coordinator.get_task
+        self.list_tasks = coordinator.list_tasks
+
+
+class OverGrpc:
+    """The same through stubs; a refusal becomes the `StatusError` that a device sees."""
+
+    def __init__(self, devices, admin):
+        device = device_pb2_grpc.DeviceServiceStub(devices)
+        operator = admin_pb2_grpc.AdminServiceStub(admin)
+        self.check_in_call = self._call(device.CheckIn)
+        self.upload_call = self._call(device.UploadContribution)
+        self.fail_call = self._call(device.ReportFailure)
+        self.create_task = self._call(operator.CreateTask)
+        self.get_task_call = self._call(operator.GetTask)
+        self.list_tasks = self._call(operator.ListTasks)
+        self._fetch = device.FetchResource
+
+    async def fetch_call(self, request):
+        try:
+            async for response in self._fetch(request):
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from error
+
+    def _call(self, method):
+        async def call(request):
+            try:
+                return await method(request)
+            except grpc.aio.AioRpcError as error:
+                raise self._error(error) from error
+
+        return call
+
+    @staticmethod
+    def _error(error):
+        trailing = dict(error.trailing_metadata() or ())
+        retry = RetryWindow.FromString(trailing[RETRY_METADATA]) if RETRY_METADATA in trailing else None
+        return StatusError(Status(error.code().value[0]), error.details(), retry)
+
+
+class Lab:
+    """A coordinator and ways to use it.
+
+    Attributes:
+        link: `InProcess` or `OverGrpc`.
+        coordinator: the service object, or None if it runs in another process.
+    """
+
+    def __init__(self, link, coordinator=None):
+        self.link = link
+        self.coordinator = coordinator
+
+    async def create(self, bundle=None):
+        task = await self.link.create_task((bundle or make_bundle()).requests())
+        return task.task_id
+
+    async def check_in(self, population="movies"):
+        return await self.link.check_in_call(CheckInRequest(population=population))
+
+    async def assignment(self):
+        response = await self.check_in()
+        assert response.WhichOneof("result") == "assignment", response
+        return response.assignment
+
+    async def upload(self, assignment, data, **header):
+        return await self.link.upload_call(upload_requests(assignment.assignment_id, data, **header))
+
+    async def fail(self, assignment, reason=device_pb2.FAILURE_REASON_INTERRUPTED):
+        request = device_pb2.ReportFailureRequest(assignment_id=assignment.assignment_id, reason=reason)
+        return await self.link.fail_call(request)
+
+    async def fetch(self, sha256, offset=0):
+        request = device_pb2.FetchResourceRequest(sha256=sha256, offset=offset)
+        return b"".join([response.data async for response in self.link.fetch_call(request)])
+
+    async def task(self, task_id):
+        return await self.link.get_task_call(admin_pb2.GetTaskRequest(task_id=task_id))
+
+    async def committed(self, task_id, rounds):
+        while (task := await self.task(task_id)).round < rounds:
+            await asyncio.sleep(0.001)
+        return task
+
+    async def contribute(self, seeds):
+        assignments = [await self.assignment() for _ in seeds]
+        await asyncio.gather(
+            *(
+                self.upload(assignment, make_contribution(seed))
+                for assignment, seed in zip(assignments, seeds, strict=True)
+            )
+        )
+
+
+@asynccontextmanager
+async def open_lab(folder, transport="inproc", clock=None):
+    async with await Coordinator.open(folder, clock=clock or Clock()) as coordinator:
+        if transport == "inproc":
+            yield Lab(InProcess(coordinator), coordinator)
+            return
+        servers = await Servers.start(coordinator, "127.0.0.1:0", "127.0.0.1:0")
+        try:
+            async with connect(servers.devices, servers.admin) as lab:
+                lab.coordinator = coordinator
+                yield lab
+        finally:
+            await servers.stop()
+
+
+@asynccontextmanager
+async def connect(devices, admin):
+    async with grpc.aio.insecure_channel(devices) as one, grpc.aio.insecure_channel(admin) as other:
+        yield Lab(OverGrpc(one, other))
+
+
+class Process:
+    """`fedau2-coordinator serve` as a child."""
+
+    def __init__(self, folder, *options):
+        command = [sys.executable, "-m", "coordinator", "serve", "--state", str(folder)]
+        command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *options]
+        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.devices = self._address("devices")
+        self.admin = self._address("admin")
+
+    def _address(self, what):
+        line = self.child.stdout.readline()
+        prefix = f"serving {what} on "
+        assert line.startswith(prefix), (line, self.child.stderr.read() if not line else "")
+        return line.removeprefix(prefix).strip()
+
+    def end(self, end):
+        end()
+        code = self.child.wait(timeout=30)
+        errors = self.child.stderr.read()
+        self.child.stdout.close()
+        self.child.stderr.close()
+        return code, errors
+
+
+@pytest.fixture
+def tools():
+    """This file's helpers, for tests that cannot import it."""
+    return sys.modules[__name__]
+
+
+@pytest.fixture(params=["inproc", "grpc"])
+def transport(request):
+    return request.param
