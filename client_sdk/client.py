@@ -9,20 +9,14 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
+from client_sdk import target
 from client_sdk.contracts import Engine
 from client_sdk.drivers import drive
-from client_sdk.errors import (
-    MissingEngineError,
-    NoModelError,
-    RefusedError,
-    UnknownItemError,
-    UsageError,
-)
+from client_sdk.errors import MissingEngineError, NoModelError, RefusedError, UnknownItemError, UsageError
 from client_sdk.recommender import Recommender
 from client_sdk.session import Outcome, initial_state, label, session
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model
-from client_sdk.target import check
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
@@ -97,7 +91,7 @@ class FedClient:
         """
         if not isinstance(state_dir, str | PathLike) or not str(state_dir):
             raise UsageError(f"state_dir must be the path of a folder, not {state_dir!r}")
-        check(_text("coordinator", coordinator))
+        target.check(_text("coordinator", coordinator))
         if len(_text("population", population).encode()) > 128:
             raise UsageError("population is longer than 128 bytes")
         if not isinstance(root_certificates, bytes | None):
@@ -131,11 +125,12 @@ class FedClient:
             UnknownItemError: the task's catalogue does not list the item; nothing was recorded.
             UsageError: an argument cannot be meant; nothing was recorded.
         """
+        _text("item", item)
         microseconds = _microseconds(datetime.now(UTC) if time is None else time)
         with self._store.held():
             task = self._task()
             rows = self._store.rows(task.catalogue) if task else None
-            if _text("item", item) not in (rows or (item,)):
+            if rows is not None and item not in rows:
                 raise UnknownItemError(
                     f"the catalogue does not list {item!r}, so nothing was recorded: record an id that it lists, "
                     "or sync() first if the item is new"
@@ -243,6 +238,6 @@ def _text(what: str, value: object) -> str:
 
 
 def _microseconds(time: object) -> int:
-    if not isinstance(time, datetime) or time.tzinfo is None:
+    if not isinstance(time, datetime) or time.utcoffset() is None:
         raise UsageError(f"time must be a datetime with a time zone, for example datetime.now(UTC), not {time!r}")
     return (time - _EPOCH) // timedelta(microseconds=1)

@@ -78,10 +78,11 @@ class Recommender:
         """
         inputs = {"history": seen, "seen": seen, "k": np.array(min(k, self.task.items), np.int64)}
         outputs = _run(self._graph, {**self._serving, **private, **inputs})
-        if not {"items", "scores"} <= outputs.keys():
-            raise UnsupportedTaskError("the task's graph for recommending gives no items and scores")
-        best = zip(outputs["items"].tolist(), outputs["scores"].tolist(), strict=True)
-        return [(row, score) for row, score in best if np.isfinite(score)]  # -inf marks what was seen
+        items, scores = (outputs.get(name, np.zeros(())) for name in ("items", "scores"))
+        if items.ndim != 1 or items.shape != scores.shape or not np.isin(items, range(self.task.items)).all():
+            raise UnsupportedTaskError("the task's graph for recommending does not give items and their scores")
+        kept = np.isfinite(scores)  # -inf marks what was seen
+        return list(zip(items[kept].tolist(), scores[kept].tolist(), strict=True))
 
 
 def _blob(store: Store, resource: Resource) -> bytes:

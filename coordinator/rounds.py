@@ -208,8 +208,6 @@ class Round:
         """A device gives its place back."""
         effects = self.tick(now)
         verdict = self.judge(assignment_id, b"", now)
-        if verdict is Verdict.GIVEN_BACK:
-            verdict = Verdict.REPEATED
         if verdict is Verdict.ACCEPTED:
             self._end(assignment_id, ASSIGNMENT_STATE_FAILED)
             effects = [*effects, Failed(assignment_id, reason)]

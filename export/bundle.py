@@ -9,14 +9,17 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from client_sdk import draws
 from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
-from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, Graph, Plan, Resource, TaskManifest
+from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, Plan, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TensorSpec
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError, ManifestError
+
+if TYPE_CHECKING:
+    from client_sdk.kernel.contract import Recommender
 
 MANIFEST = "manifest.binpb"
 BLOBS = "blobs"
@@ -85,21 +88,17 @@ def build(model: str, items: Sequence[str], plan: Plan, seed: int, widths: Any =
     """
     # Here, so that a bundle can be read without PyTorch.
     from client_sdk.kernel.models import RECOMMENDERS
-    from export import graphs
 
     if model not in RECOMMENDERS:
         raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
     catalogue = _catalogue(items)
-    specs = _specs(RECOMMENDERS[model].tensors(len(items), widths), plan)
-    task = TaskManifest(format=manifest.FORMAT, model=model, tensors=specs, plan=plan, items=len(items))
-    checkpoint = blobs.pack(draws.initial(manifest.shared(task).values(), _key(seed)))
-    exported = graphs.export(RECOMMENDERS[model], specs)
-    task.catalogue.CopyFrom(blobs.resource(catalogue))
-    task.checkpoint.CopyFrom(blobs.resource(checkpoint))
-    for kind, data in ((GRAPH_KIND_PREPARE, exported.prepare), (GRAPH_KIND_RECOMMEND, exported.recommend)):
-        task.graphs.append(Graph(kind=kind, resource=blobs.resource(data)))
-    manifest.check(task)
-    contents = (catalogue, checkpoint, exported.prepare, exported.recommend)
+    task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=len(items))
+    try:
+        task.tensors.extend(_specs(RECOMMENDERS[model].tensors(len(items), widths), plan))
+        contents = _blobs(task, RECOMMENDERS[model], catalogue, seed)
+        manifest.check(task)
+    except ManifestError as error:
+        raise PlanError(str(error)) from error
     return Bundle(task, {blobs.sha256(data): data for data in contents})
 
 
@@ -107,11 +106,21 @@ def _specs(tensors: Sequence[TensorSpec], plan: Plan) -> list[TensorSpec]:
     from client_sdk.kernel import adversary
 
     private = [spec for spec in tensors if spec.scope == TENSOR_SCOPE_PRIVATE]
-    try:
-        manifest.check_plan(plan, {spec.name for spec in private})
-    except ManifestError as error:
-        raise PlanError(str(error)) from error
+    manifest.check_plan(plan, {spec.name for spec in private})
     return [*tensors, *(spec for each in plan.adversaries for spec in adversary.tensors(each, private))]
+
+
+def _blobs(task: TaskManifest, recommender: "Recommender", catalogue: bytes, seed: int) -> list[bytes]:
+    """Makes the blobs and enters their addresses in the manifest."""
+    from export import graphs
+
+    checkpoint = blobs.pack(draws.initial(manifest.shared(task).values(), _key(seed)))
+    exported = graphs.export(recommender, task.tensors)
+    task.catalogue.CopyFrom(blobs.resource(catalogue))
+    task.checkpoint.CopyFrom(blobs.resource(checkpoint))
+    task.graphs.add(kind=GRAPH_KIND_PREPARE).resource.CopyFrom(blobs.resource(exported.prepare))
+    task.graphs.add(kind=GRAPH_KIND_RECOMMEND).resource.CopyFrom(blobs.resource(exported.recommend))
+    return [catalogue, checkpoint, exported.prepare, exported.recommend]
 
 
 def _key(seed: int) -> bytes:
@@ -125,9 +134,10 @@ def write(bundle: Bundle, folder: Path) -> None:
     Raises:
         TargetError: the folder holds something, or cannot be written.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise TargetError(f"{folder} is there already and not empty: choose another folder or remove it")
+    folder = folder.absolute()
     try:
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise TargetError(f"{folder} is there already and not empty: choose another folder or remove it")
         folder.parent.mkdir(parents=True, exist_ok=True)
         # A folder within the temporary one, whose own permissions are narrow.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:

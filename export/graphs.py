@@ -3,7 +3,8 @@
 * prepare.onnx: every shared tensor under its own name -> serving tensors, named "serving.<name>".
 * recommend.onnx: serving tensors, private tensors under their own names (without a client axis), `seen` int64 (s,), the
   rows to leave out, and `k` int64 () -> `items` int64 (k',), rows best first, and `scores` float32 (k',), where k' is
-  the smaller of k and the number of items. s may be 0 and rows may repeat. Seen items score -inf and come last.
+  the smaller of k and the number of items. s may be 0 and rows may repeat. Seen items score -inf and come last. A row
+  beyond the catalogue fails; one below 0 counts from the end, so callers check.
 
 The number of items is fixed: graphs are built once per task, whose catalogue never changes, and a checkpoint of another
 size is then refused by the runtime instead of giving wrong rows.
@@ -94,7 +95,7 @@ def _export(function: Callable[[Tensors], Tensors], example: Tensors) -> onnx.Mo
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences what the exporter says whatever is exported: that torchvision is missing, and a deprecation of its own."""
+    """Silences what the exporter always says: that torchvision is missing, and a deprecation of its own."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)

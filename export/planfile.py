@@ -1,8 +1,8 @@
 """Plans: the paper's values, changed by keyword arguments or by a YAML file.
 
 A plan file is a mapping with up to four keys, each of which may be left out. `model` holds the recommender's widths;
-`local`, `adversaries` and `server` are the fields of the message `fedau2.v1.Plan` under their own names. An enum's value
-is its short name in lower case (`head: dsvae`) or its full one. What is absent has the paper's value.
+`local`, `adversaries` and `server` are the fields of the message `fedau2.v1.Plan` under their own names. The value of an
+enum is its short name in lower case (`head: dsvae`) or its full one. What is absent has the paper's value.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 from google.protobuf import json_format
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from client_sdk.kernel.models import RECOMMENDERS
@@ -189,13 +189,14 @@ def _fill(message: Message, values: object, where: str) -> None:
         if field.message_type:
             _fill(getattr(message, key), value, place)
         elif field.enum_type:
-            setattr(message, key, _choice(field.enum_type, value, place))
+            setattr(message, key, _choice(message, key, value, place))
         else:
-            message.ClearField(key)
-            _assign(message, field, value, place)
+            _assign(message, key, value, place)
 
 
-def _choice(enum: EnumDescriptor, value: object, where: str) -> int:
+def _choice(message: Message, key: str, value: object, where: str) -> int:
+    enum = message.DESCRIPTOR.fields_by_name[key].enum_type
+    assert enum is not None
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     choices = {each.name.removeprefix(prefix).lower(): each.number for each in enum.values if each.number}
     # YAML 1.1 reads a bare `off` as false.
@@ -213,11 +214,11 @@ _EXPECTED = {
 }
 
 
-def _assign(message: Message, field: FieldDescriptor, value: object, where: str) -> None:
+def _assign(message: Message, key: str, value: object, where: str) -> None:
+    field = message.DESCRIPTOR.fields_by_name[key]
+    message.ClearField(key)  # a list replaces the paper's instead of being added to it
     try:
-        json_format.ParseDict({field.name: value}, message)
+        json_format.ParseDict({key: value}, message)
     except json_format.ParseError as error:
-        expected = _EXPECTED[field.cpp_type]
-        raise PlanError(
-            f"{where}: expected {f'a list, each {expected}' if field.is_repeated else expected}, not {value!r}"
-        ) from error
+        expected = f"a list, each {_EXPECTED[field.cpp_type]}" if field.is_repeated else _EXPECTED[field.cpp_type]
+        raise PlanError(f"{where}: expected {expected}, not {value!r}") from error

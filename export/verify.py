@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from client_sdk.kernel.contract import Recommender
 from client_sdk.kernel.models import RECOMMENDERS
 from export import bundle as bundles
-from export import graphs
 from export.bundle import Bundle
 from export.errors import UnknownModelError, VerificationError
 from fedau2.v1 import task_pb2
@@ -166,22 +166,23 @@ def load(graph: bytes, name: str) -> Run:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-
-    def guarded(what: str, call: Callable[[], object]) -> object:
-        try:
-            return call()
-        except Exception as error:  # ONNX Runtime's errors have no other base
-            raise VerificationError(f"{name} cannot be {what}: {error}") from error
-
-    session: onnxruntime.InferenceSession = guarded(
-        "loaded", lambda: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    )
+    with _guard(f"{name} cannot be loaded"):
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     outputs = [output.name for output in session.get_outputs()]
 
     def run(inputs: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
-        return dict(zip(outputs, guarded("run", lambda: session.run(outputs, inputs)), strict=True))
+        with _guard(f"{name} cannot be run"):
+            return dict(zip(outputs, session.run(outputs, inputs), strict=True))
 
     return run
+
+
+@contextmanager
+def _guard(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # ONNX Runtime's errors have no other base
+        raise VerificationError(f"{what}: {error}") from error
 
 
 def _require(condition: bool, message: str) -> None:

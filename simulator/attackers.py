@@ -1,4 +1,4 @@
-"""Attribute inference from private state: the attackers, their protocol and the null beside them (design section 10)."""
+"""Attribute inference from private state: attackers, their protocol, and the null beside them (design section 10)."""
 
 import warnings
 from collections.abc import Callable
@@ -84,16 +84,16 @@ def attack(features: NDArray[np.float32], labels: NDArray[np.int64], attacker: s
         TooFewUsersError: a class has fewer than `MINIMUM` users.
     """
     known = labels >= 0
-    features, labels = features[known].astype(np.float64), labels[known]
+    inputs, labels = features[known].astype(np.float64), labels[known]
     counts = np.bincount(labels)
     if len(counts) < 2 or counts.min() < MINIMUM:
         raise TooFewUsersError(f"an attack needs {MINIMUM} users of each of two classes; there are {counts.tolist()}")
     rng = np.random.default_rng(seed)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        scores = _scores(features, labels, ATTACKERS[attacker], SPLITS, rng)
+        scores = _scores(inputs, labels, ATTACKERS[attacker], SPLITS, rng)
         null = [
-            _folded(_scores(features, rng.permutation(labels), ATTACKERS[attacker], NULL_SPLITS, rng), len(counts))
+            _folded(_scores(inputs, rng.permutation(labels), ATTACKERS[attacker], NULL_SPLITS, rng), len(counts))
             for _ in range(SHUFFLES)
         ]
     return Attack(

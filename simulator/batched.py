@@ -69,6 +69,10 @@ class BatchedEngine:
         population.put(members, training.state())
         return training, training.report()
 
+    def resume(self, round_number: int) -> None:
+        """Goes on after this many rounds; checkpoint and server state have been put back."""
+        self._round = round_number
+
     def close(self) -> None:
         """Nothing is held."""
 

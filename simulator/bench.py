@@ -1,13 +1,16 @@
 """`fedau2-sim bench`: what a client costs, as ratios to a naive loop measured in alternation in the same run."""
 
-import ctypes
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 from client_sdk import draws
 from client_sdk.draws import Samples
@@ -19,13 +22,16 @@ from export.planfile import make_plan
 from fedau2.v1.task_pb2 import Plan
 from fedau2.wire import blobs, manifest
 from simulator.batched import BatchedEngine
+from simulator.datasets import load
+from simulator.errors import DatasetError
 from simulator.naive import NaiveRound, Sample
 from simulator.population import Population
+from simulator.split import leave_one_out
 
 SMALL = fedncf.Widths(gmf=0, mlp=32, hidden=(32, 16))
 """The small workload: an MLP 64-32-16-1 on user and item vectors of 32, no adversary."""
 
-SMALL_CHUNK = 16
+SMALL_CHUNK = 32
 """Clients of one call of the kernel in the small workload."""
 
 
@@ -61,17 +67,6 @@ def _cpu(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def keep_freed_memory() -> None:
-    """Asks glibc to keep freed memory: a large block given back would be cleared page by page at its next use."""
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-    except OSError:
-        return  # another C library
-    trim_threshold, mmap_threshold = -1, -3
-    libc.mallopt(mmap_threshold, 1 << 30)
-    libc.mallopt(trim_threshold, (1 << 31) - 1)
-
-
 def paper_workload(
     interactions: Sequence[NDArray[np.int64]], labels: NDArray[np.int64], items: int, repeats: int
 ) -> Ratio:
@@ -86,7 +81,7 @@ def paper_workload(
 
 
 def _engine(interactions: Sequence[NDArray[np.int64]], attribute: Sequence[str], items: int) -> BatchedEngine:
-    bundle = build("fedncf", [str(i) for i in range(items)], make_plan(attribute="gender", classes=("M", "F")), seed=0)
+    bundle = build("fedncf", _names(items), make_plan(attribute="gender", classes=("M", "F")), 0)
     population = Population.create(bundle.manifest, 0, interactions, {"gender": attribute})
     checkpoint = blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256])
     return BatchedEngine(bundle.manifest, checkpoint, population)
@@ -110,8 +105,12 @@ def _tensors(step: Samples) -> Sample:
     return torch.from_numpy(step.items), torch.from_numpy(step.labels)
 
 
+def _names(items: int) -> list[str]:
+    return [str(item) for item in range(items)]
+
+
 def _small_task(items: int, plan: Plan) -> Task:
-    bundle = build("fedncf", [str(i) for i in range(items)], plan, seed=0, widths=SMALL)
+    bundle = build("fedncf", _names(items), plan, 0, SMALL)
     return Task.load(bundle.manifest, blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256]))
 
 
@@ -139,3 +138,45 @@ def scaling(sizes: Sequence[int], items: int = 1682) -> dict[int, float]:
         engine.train_round(members)
         costs[size] = _cpu(lambda members=members: engine.train_round(members)) / size * 1e3  # type: ignore[misc]
     return costs
+
+
+def report(data_dir: Path | None, out: Path | None, quick: bool, console: Console) -> None:
+    """Measures everything, prints it, and writes JSON if asked to."""
+    torch.set_num_threads(1)
+    interactions, labels, items, source = _data(data_dir)
+    repeats = 3 if quick else 15
+    paper = paper_workload(interactions, labels, items, repeats)
+    small = small_workload(repeats)
+    costs = scaling((10, 100, 1000) if quick else (10, 100, 1000, 10_000))
+    console.print(_ratios({f"FedNCF, DSVAE, SUT, 94 clients of {source}": paper, "small, two local steps": small}))
+    console.print(_scaling(costs))
+    figures = {"paper": asdict(paper), "small": asdict(small), "scaling_cpu_ms": costs}
+    if out is not None:
+        out.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _data(data_dir: Path | None) -> tuple[Sequence[NDArray[np.int64]], NDArray[np.int64], int, str]:
+    try:
+        dataset = load("ml-100k", data_dir)
+    except DatasetError:
+        dataset = load("synthetic", users=943, items=1682)
+    train = leave_one_out(dataset).train
+    return train, dataset.attributes["gender"].labels, len(dataset.items), dataset.name
+
+
+def _ratios(rows: dict[str, Ratio]) -> Table:
+    table = Table(title="CPU-ms per client, one thread, alternated with a naive PyTorch loop", title_justify="left")
+    for column in ("workload", "naive", "batched", "times faster", "least to most"):
+        table.add_column(column)
+    for name, row in rows.items():
+        spread = f"{row.low:.1f} to {row.high:.1f}"
+        table.add_row(name, f"{row.naive:.2f}", f"{row.ours:.3f}", f"{row.ratio:.1f}", spread)
+    return table
+
+
+def _scaling(costs: dict[int, float]) -> Table:
+    table = Table(title="CPU-ms per client by size of the cohort, server's step included", title_justify="left")
+    for size in costs:
+        table.add_column(f"{size:,}")
+    table.add_row(*(f"{cost:.2f}" for cost in costs.values()))
+    return table

@@ -46,8 +46,9 @@ class RoundReport:
 class Engine(Protocol):
     """Runs rounds one after another, from round 0 on."""
 
-    checkpoint: Tensors
-    """The newest shared tensors."""
+    @property
+    def checkpoint(self) -> Tensors:
+        """The newest shared tensors."""
 
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort and takes the server's step."""

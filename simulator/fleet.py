@@ -34,7 +34,9 @@ T = TypeVar("T")
 class Link(Protocol):
     """A way to a coordinator, for devices and for the operator."""
 
-    transport: AsyncTransport
+    @property
+    def transport(self) -> AsyncTransport:
+        """For the devices' sessions."""
 
     async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
         """AdminService.CreateTask."""

@@ -68,7 +68,7 @@ class GrpcLink:
     async def close(self) -> None:
         """Closes the channels and ends what was started."""
         await self.transport.close()
-        await self._channel.close()
+        await self._channel.close(None)
         self._on_close()
 
 

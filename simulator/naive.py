@@ -4,7 +4,7 @@ Only `fedau2-sim bench` uses it. It is written for speed within that idea: one f
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,7 @@ class NaiveRound:
         items = torch.from_numpy(np.concatenate([positives, negatives]))
         return items, torch.cat([torch.ones(len(positives)), torch.zeros(len(negatives))])
 
-    def run(self, members: Sequence[int], interactions: Sequence[NDArray[np.int64]]) -> list[Tensor]:
+    def run(self, members: Iterable[int], interactions: Sequence[NDArray[np.int64]]) -> list[Tensor]:
         """One round of one local step over freshly drawn samples."""
         total = [torch.zeros_like(tensor) for tensor in self._shared]
         for member in members:
@@ -98,7 +98,7 @@ class NaiveRound:
             self._add(total, [tensor.grad for tensor in self._shared])
         return total
 
-    def run_steps(self, members: Sequence[int], samples: Sequence[Sequence[Sample]], rate: float) -> list[Tensor]:
+    def run_steps(self, members: Iterable[int], samples: Sequence[Sequence[Sample]], rate: float) -> list[Tensor]:
         """One round of several local steps of SGD over given samples."""
         total = [torch.zeros_like(tensor) for tensor in self._shared]
         start = [tensor.detach().clone() for tensor in self._shared]
@@ -125,7 +125,7 @@ class NaiveRound:
             label = self._labels[member : member + 1]
             gate[0] = 400.0 if logits.argmax() == label else 0.0
             loss = loss + F.cross_entropy(logits, label)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     def _client(self, member: int) -> tuple[list[Tensor], torch.optim.Optimizer]:

@@ -55,7 +55,7 @@ def evaluate(
         rows, block = np.arange(len(users)), scores(users)
         positive = block[rows, positives[users]]
         sampled.append(rank(positive, block[rows[:, None], candidates[users]]))
-        for row, user in enumerate(users):
+        for row, user in enumerate(users.tolist()):
             block[row, masked[user]] = -np.inf
         block[rows, positives[users]] = -np.inf
         full.append(rank(positive, block))

@@ -1,0 +1,89 @@
+"""`fedau2-sim`: run an experiment, the demo, or the benchmark."""
+
+import argparse
+import dataclasses
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from client_sdk.errors import FedError
+from export.errors import ExportError
+from fedau2.wire.errors import WireError
+from simulator import bench
+from simulator.config import CHOICES, Config
+from simulator.datasets import NAMES
+from simulator.demo import demo
+from simulator.errors import SimulatorError
+from simulator.memory import keep_freed_memory
+from simulator.run import run
+from simulator.terminal import Bar, bars, results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command's exit status: 0, 1 for an error that is explained, 2 for wrong usage, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    keep_freed_memory()
+    try:
+        options.command(options, console)
+    except (SimulatorError, ExportError, WireError, FedError) as error:
+        print(f"fedau2-sim: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("fedau2-sim: interrupted; a batched run goes on when the same command is given again", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fedau2-sim", description="Simulates federated attribute unlearning.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    shown = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
+    shown.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the results (%(default)s)")
+    shown.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
+    shown.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
+    measured = commands.add_parser("bench", help="what a client costs, against a naive loop in the same run")
+    measured.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
+    measured.add_argument("--out", type=Path, help="write the figures as JSON to this file")
+    measured.add_argument("--quick", action="store_true", help="fewer repeats and smaller fleets")
+    measured.set_defaults(
+        command=lambda options, console: bench.report(options.data_dir, options.out, options.quick, console)
+    )
+    return parser
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("run", help="train and evaluate one configuration into a run folder")
+    parser.add_argument("--out", type=Path, required=True, help="the run folder")
+    parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
+    parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
+    told = _told()
+    for field in dataclasses.fields(Config):
+        flag, choices = f"--{field.name.replace('_', '-')}", CHOICES.get(field.name)
+        text = f"{told[field.name]} ({field.default})"
+        if field.type is bool or field.type == "bool":
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            choices = NAMES if field.name == "dataset" else choices
+            parser.add_argument(flag, type=type(field.default), choices=choices, help=text)
+    parser.set_defaults(command=_run)
+
+
+def _told() -> dict[str, str]:
+    """The line on each attribute in the docstring of `Config`."""
+    return dict(re.findall(r"^ +(\w+): (.+)$", Config.__doc__ or "", re.MULTILINE))
+
+
+def _run(options: argparse.Namespace, console: Console) -> None:
+    base = Config.load(options.config).to_dict() if options.config else {}
+    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Config)}
+    config = Config(**(base | {name: value for name, value in given.items() if value is not None}))
+    with bars(console) as display:
+        metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name))
+    title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"
+    console.print(results({f"adversary {config.adversary}": metrics}, title))
+    console.print(f"Plots and metrics: {options.out}/")

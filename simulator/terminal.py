@@ -1,0 +1,69 @@
+"""What a person sees while the simulator works."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+class Bar:
+    """A progress bar with time left; `run.Progress`.
+
+    Args:
+        progress: the display, which may show several bars.
+        name: what the bar is for.
+    """
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress, self._name = progress, name
+        self._task: TaskID = progress.add_task(name, total=None, text="")
+
+    def start(self, what: str, total: int, done: int = 0) -> None:
+        """A phase begins."""
+        label = f"{self._name}: {what}"
+        self._progress.reset(self._task, total=total, completed=done, description=label, text="")
+
+    def advance(self, text: str = "") -> None:
+        """One part is done."""
+        self._progress.update(self._task, advance=1, text=text)
+
+
+@contextmanager
+def bars(console: Console) -> Iterator[Progress]:
+    """A display of progress bars."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[text]}"), console=console) as progress:
+        yield progress
+
+
+_ROWS = (
+    ("HR@10", "hr@10", ""),
+    ("NDCG@10", "ndcg@10", ""),
+    ("HR@10, all items", "hr@10_full", ""),
+    ("NDCG@10, all items", "ndcg@10_full", ""),
+    ("BAcc, paper attacker, embedding", "bacc_paper", "bacc_null_p95_paper"),
+    ("BAcc, strong attacker, embedding", "bacc_strong", "bacc_null_p95_strong"),
+    ("BAcc, paper attacker, all private state", "bacc_paper_all", "bacc_null_p95_paper_all"),
+    ("BAcc, strong attacker, all private state", "bacc_strong_all", "bacc_null_p95_strong_all"),
+)
+
+
+def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
+    """Metrics of runs side by side; beside each balanced accuracy the null's 95th percentile."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name in runs:
+        table.add_column(name, justify="right")
+        table.add_column("null p95", justify="right", style="dim")
+    for label, key, null in _ROWS:
+        table.add_row(label, *_cells(runs.values(), key, null))
+    table.add_row("chosen round", *(cell for run in runs.values() for cell in (str(run["round"]), "")))
+    return table
+
+
+def _cells(runs: Iterable[Mapping[str, float]], key: str, null: str) -> Iterator[str]:
+    for run in runs:
+        yield f"{run[key]:.3f}"
+        yield f"{run[null]:.3f}" if null else ""

@@ -1,0 +1,179 @@
+"""The ledger: compare-and-set with history, all or nothing."""
+
+import sqlite3
+from dataclasses import replace
+
+import pytest
+
+from coordinator.errors import LedgerError
+from coordinator.ledger import Ledger, TaskRow
+from coordinator.log import Location
+from coordinator.rounds import Abandoned, Assigned, Closed, Expired, Failed, Reported
+from coordinator.transitions import Entry
+from fedau2.v1 import admin_pb2
+from fedau2.v1.device_pb2 import FAILURE_REASON_TRAINING
+
+KEYS = [bytes([number]) * 16 for number in range(4)]
+SHA = b"s" * 32
+ROW = TaskRow(
+    task_id="task",
+    population="movies",
+    state=admin_pb2.TASK_STATE_RUNNING,
+    created=1.0,
+    rounds=2,
+    round=0,
+    manifest=b"m" * 32,
+    closing=b"",
+    checkpoint=b"0" * 32,
+    server_state=b"a" * 32,
+    previous_checkpoint=b"0" * 32,
+    previous_server_state=b"a" * 32,
+)
+
+
+def entry(effect, location=None, at=2.0):
+    return Entry("task", 0, at, effect, location)
+
+
+def assigned(number):
+    return entry(Assigned(KEYS[number], 0, 50.0))
+
+
+def reported(number, offset=0):
+    return entry(Reported(KEYS[number], SHA), Location("task-0.0", offset, 10))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path):
+    ledger = Ledger(f"sqlite:///{path}")
+    ledger.create_task(ROW)
+    yield ledger
+    ledger.close()
+
+
+def dump(path):
+    connection = sqlite3.connect(path)
+    try:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+    finally:
+        connection.close()
+
+
+def state_of(ledger, number):
+    return ledger.assignment(KEYS[number]).state
+
+
+def test_a_task_comes_back_as_it_was_stored(ledger):
+    assert ledger.tasks() == [ROW]
+    row = ledger.open_round("task", 0)
+    assert (row.attempt, row.state, row.opened) == (0, admin_pb2.ROUND_STATE_COLLECTING, 1.0)
+
+
+def test_a_population_has_one_running_task(ledger, path):
+    before = dump(path)
+    with pytest.raises(Exception, match="UNIQUE"):
+        ledger.create_task(replace(ROW, task_id="other"))
+    assert dump(path) == before
+    ledger.create_task(replace(ROW, task_id="finished", state=admin_pb2.TASK_STATE_FINISHED))
+
+
+def test_a_group_of_effects_is_one_transition_each_with_history(ledger, path):
+    ledger.write([assigned(number) for number in range(4)])
+    ledger.write(
+        [
+            reported(0, 7),
+            entry(Expired(KEYS[1])),
+            reported(2, 99),
+            entry(Failed(KEYS[3], FAILURE_REASON_TRAINING)),
+            entry(Abandoned(0)),
+            entry(Closed(1)),
+        ]
+    )
+    first = ledger.assignment(KEYS[0])
+    assert (first.sha256, first.location) == (SHA, Location("task-0.0", 7, 10))
+    assert [state_of(ledger, number) for number in range(4)] == [2, 4, 2, 3]
+    attempt = ledger.open_round("task", 0)
+    assert (attempt.attempt, attempt.state, attempt.opened) == (1, admin_pb2.ROUND_STATE_AGGREGATING, 2.0)
+    history = dump(path)
+    assert sorted(row[1:4] for row in history["assignment_history"]) == sorted(
+        [(key, 0, 1) for key in KEYS] + [(key, 1, end) for key, end in zip(KEYS, (2, 4, 2, 3), strict=True)]
+    )
+    assert [row[3:6] for row in history["round_history"]] == [(0, 0, 1), (0, 1, 4), (1, 0, 1), (1, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        reported(0),  # reported before
+        entry(Expired(KEYS[0])),
+        entry(Failed(KEYS[0], FAILURE_REASON_TRAINING)),
+        reported(3),  # never assigned
+        entry(Abandoned(1)),  # there is no such attempt
+        entry(Closed(1)),
+    ],
+)
+def test_a_row_in_another_state_undoes_the_whole_group(ledger, path, wrong):
+    ledger.write([assigned(0), assigned(1)])
+    ledger.write([reported(0)])
+    before = dump(path)
+    with pytest.raises(LedgerError, match="someone else"):
+        ledger.write([reported(1), wrong])
+    assert dump(path) == before
+
+
+def test_a_commit_moves_task_round_and_leases_together(ledger, path):
+    ledger.write([assigned(0), assigned(1)])
+    ledger.write([reported(0), entry(Closed(0))])
+    new = ROW.committed(b"1" * 32, b"b" * 32)
+    ledger.commit(ROW, 0, new, 3.0)
+    assert ledger.tasks() == [new]
+    assert (new.round, new.previous_checkpoint, new.state) == (1, ROW.checkpoint, admin_pb2.TASK_STATE_RUNNING)
+    assert [state_of(ledger, number) for number in (0, 1)] == [2, 4]
+    assert ledger.open_round("task", 1).opened == 3.0
+    assert (KEYS[1], 1, 4, 3.0) in [row[1:] for row in dump(path)["assignment_history"]]
+    assert dump(path)["round"][0][3:] == (admin_pb2.ROUND_STATE_COMMITTED, 1.0, b"1" * 32, b"b" * 32)
+
+
+def test_the_last_commit_finishes_the_task(ledger):
+    row = ROW
+    for number in range(2):
+        ledger.write([Entry("task", number, 2.0, Closed(0))])
+        old, row = row, row.committed(b"1" * 32, b"b" * 32)
+        ledger.commit(old, 0, row, 3.0)
+    assert ledger.tasks()[0].state == admin_pb2.TASK_STATE_FINISHED
+    with pytest.raises(LedgerError, match="no round 2"):
+        ledger.open_round("task", 2)
+
+
+def test_a_commit_happens_once_and_only_after_the_round_is_closed(ledger, path):
+    new = ROW.committed(b"1" * 32, b"b" * 32)
+    before = dump(path)
+    with pytest.raises(LedgerError):
+        ledger.commit(ROW, 0, new, 3.0)
+    assert dump(path) == before
+    ledger.write([entry(Closed(0))])
+    ledger.commit(ROW, 0, new, 3.0)
+    before = dump(path)
+    with pytest.raises(LedgerError):
+        ledger.commit(ROW, 0, new, 4.0)
+    assert dump(path) == before
+
+
+def test_sqlite_syncs_every_transaction(path):
+    ledger = Ledger(f"sqlite:///{path}")
+    with ledger._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+    ledger.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite:////no/such/folder/ledger.sqlite", "nosuch://here"])
+def test_a_ledger_that_cannot_be_opened_is_a_ledger_error(url):
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        Ledger(url)
