@@ -17,7 +17,9 @@ keys = st.binary(min_size=16, max_size=16)
 def clients(draw):
     items = draw(st.integers(2, 60))
     taken = draw(st.sets(st.integers(0, items - 1), min_size=1, max_size=items - 1))
-    local = LocalUpdate(steps=draw(st.integers(1, 4)), negatives=draw(st.integers(1, 5)), chunk=draw(st.integers(1, 20)))
+    local = LocalUpdate(
+        steps=draw(st.integers(1, 4)), negatives=draw(st.integers(1, 5)), chunk=draw(st.integers(1, 20))
+    )
     return items, np.array(sorted(taken), np.int64), local
 
 

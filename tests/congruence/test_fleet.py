@@ -2,8 +2,6 @@
 
 import signal
 import socket
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -49,48 +47,58 @@ def free_port():
 
 
 class Restarting:
-    """A coordinator on fixed addresses that is killed in the middle of rounds and started again."""
+    """A coordinator on fixed addresses, killed when chosen uploads are answered, and started again.
 
-    def __init__(self, folder):
-        self.addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-        self.folder, self.kills = folder, 0
-        self.process = CoordinatorProcess(folder, *self.addresses)
+    Args:
+        folder: its state.
+        moments: numbers of answered uploads at which it is killed.
+    """
+
+    def __init__(self, folder, moments):
+        self._addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+        self._folder, self._moments = folder, set(moments)
+        self._process = CoordinatorProcess(folder, *self._addresses)
+        self.kills = 0
 
     async def link(self):
-        return GrpcLink(*self.addresses, on_close=lambda: self.process.stop())
+        link = GrpcLink(*self._addresses, on_close=lambda: self._process.stop())
+        upload, answered = link.transport.upload, 0
 
-    def kill(self):
-        self.process.process.send_signal(signal.SIGKILL)
-        self.process.process.wait()
-        self.process.process.stdout.close()
+        async def counting(header, data):
+            nonlocal answered
+            response = await upload(header, data)
+            answered += 1
+            if answered in self._moments:
+                self._kill()
+            return response
+
+        link.transport.upload = counting
+        return link
+
+    def _kill(self):
+        process = self._process.process
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
         self.kills += 1
-        self.process = CoordinatorProcess(self.folder, *self.addresses)
+        self._process = CoordinatorProcess(self._folder, *self._addresses)
 
 
-def test_a_killed_coordinator_ends_in_the_same_bytes(make_bundle, make_population, fleet, cohorts, tmp_path):
-    bundle = make_bundle()
+def test_a_coordinator_killed_in_mid_round_ends_in_the_same_bytes(
+    make_bundle, make_population, fleet, cohorts, tmp_path
+):
+    bundle, cohorts = make_bundle(), cohorts[:6]
+    size = len(cohorts[0])
     population = make_population(bundle)
-    undisturbed = outcome(fleet(bundle, population, rounds=8), population, cohorts[:8])
+    undisturbed = outcome(fleet(bundle, population, rounds=6), population, cohorts)
 
     population = make_population(bundle)
-    coordinator = Restarting(tmp_path / "killed")
-    engine = FleetEngine.start(coordinator.link, bundle, population, len(cohorts[0]), 8)
-    stop = threading.Event()
-
-    def killer():
-        # Whenever some but not all of a round's contributions are acknowledged: the moment that loses most.
-        rng = np.random.default_rng(0)
-        while not stop.wait(rng.uniform(0.02, 0.1)) and coordinator.kills < 3:
-            coordinator.kill()
-            time.sleep(0.5)
-
-    thread = threading.Thread(target=killer)
-    thread.start()
+    # After the first upload of round 1, the third of round 3, and the last of round 4: before or while it is committed.
+    coordinator = Restarting(tmp_path / "killed", [size + 1, 3 * size + 3, 5 * size])
+    engine = FleetEngine.start(coordinator.link, bundle, population, size, 6)
     try:
-        disturbed = outcome(engine, population, cohorts[:8])
+        disturbed = outcome(engine, population, cohorts)
     finally:
-        stop.set()
-        thread.join()
         engine.close()
-    assert coordinator.kills >= 1
+    assert coordinator.kills == 3
     assert disturbed == undisturbed

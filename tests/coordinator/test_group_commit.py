@@ -53,7 +53,7 @@ def test_what_waits_together_is_committed_together_up_to_the_limit():
 
     asyncio.run(main())
     assert [len(group) for group in disk.groups] == [GROUP, GROUP, 1]
-    assert sum(disk.groups, []) == list(range(2 * GROUP + 1))
+    assert [number for group in disk.groups for number in group] == list(range(2 * GROUP + 1))
 
 
 def test_nothing_is_acknowledged_before_it_is_committed():

@@ -1,5 +1,7 @@
 """The round's log: what was synced comes back, and what is damaged is seen."""
 
+from contextlib import closing
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,13 +24,12 @@ def append(log, payload, owner="task-0"):
 
 @given(payloads=st.lists(st.binary(max_size=200), min_size=1, max_size=8), data=st.data())
 def test_every_record_comes_back_whatever_the_order(tmp_path_factory, payloads, data):
-    log = RoundLog(tmp_path_factory.mktemp("log"))
     owners = data.draw(st.lists(st.sampled_from(["a-0", "b-3"]), min_size=len(payloads), max_size=len(payloads)))
-    locations = [append(log, payload, owner) for payload, owner in zip(payloads, owners, strict=True)]
-    log.sync()
-    for payload, location in data.draw(st.permutations(list(zip(payloads, locations, strict=True)))):
-        assert log.read(location, sha256(payload)) == payload
-    log.close()
+    with closing(RoundLog(tmp_path_factory.mktemp("log"))) as log:
+        locations = [append(log, payload, owner) for payload, owner in zip(payloads, owners, strict=True)]
+        log.sync()
+        for payload, location in data.draw(st.permutations(list(zip(payloads, locations, strict=True)))):
+            assert log.read(location, sha256(payload)) == payload
 
 
 def test_a_torn_tail_harms_no_earlier_record_and_no_later_process(tmp_path):

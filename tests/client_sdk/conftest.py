@@ -1,0 +1,299 @@
+"""A small task with real blobs, a scripted coordinator that serves it, and state folders."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+import grpc
+import numpy as np
+import onnx
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from onnx import TensorProto, helper
+
+from client_sdk import draws
+from client_sdk.kernel import adversary, fedncf
+from client_sdk.sqlite_store import SqliteStore
+from fedau2.v1 import device_pb2, device_pb2_grpc, task_pb2
+from fedau2.v1.device_pb2 import Assignment, CheckInResponse, FetchResourceResponse, Rejection
+from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Optimizer, Plan, RetryWindow, ServerStep, TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
+from fedau2.wire import blobs, manifest
+from fedau2.wire.status import RETRY_METADATA, Status, StatusError
+
+ITEMS = [f"film-{row}" for row in range(12)]
+WINDOW = RetryWindow(delay_min=Duration(seconds=5), delay_max=Duration(seconds=9))
+
+
+def tensor_input(name, kind, shape):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def serialise(nodes, inputs, outputs, constants=()):
+    graph = helper.make_graph(nodes, "graph", inputs, outputs, list(constants))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def prepare_graph(specs):
+    """Every shared tensor in, twice the item table out."""
+    shared = [spec for spec in specs if spec.scope == TENSOR_SCOPE_SHARED]
+    inputs = [tensor_input(spec.name, TensorProto.FLOAT, list(spec.shape)) for spec in shared]
+    node = helper.make_node("Add", ["item_gmf", "item_gmf"], ["doubled"])
+    return serialise([node], inputs, [tensor_input("doubled", TensorProto.FLOAT, None)])
+
+
+def recommend_graph(specs, history=False):
+    """Scores are doubled @ user_gmf, plus 100 on every row of the history where the graph declares it."""
+    private = [tensor_input(spec.name, TensorProto.FLOAT, list(spec.shape)) for spec in manifest_private(specs)]
+    inputs = [
+        tensor_input("doubled", TensorProto.FLOAT, [None, None]),
+        *private,
+        tensor_input("seen", TensorProto.INT64, ["s"]),
+        tensor_input("k", TensorProto.INT64, []),
+    ]
+    nodes = [helper.make_node("MatMul", ["doubled", "user_gmf"], ["plain"])]
+    if history:
+        inputs.append(tensor_input("history", TensorProto.INT64, ["h"]))
+        nodes.append(helper.make_node("Shape", ["history"], ["h"]))
+        nodes.append(helper.make_node("Expand", ["hundred", "h"], ["hundreds"]))
+        nodes.append(helper.make_node("ScatterElements", ["plain", "history", "hundreds"], ["logits"], reduction="add"))
+    else:
+        nodes.append(helper.make_node("Identity", ["plain"], ["logits"]))
+    nodes += [
+        helper.make_node("Shape", ["seen"], ["s"]),
+        helper.make_node("Expand", ["lowest", "s"], ["lowests"]),
+        helper.make_node("ScatterElements", ["logits", "seen", "lowests"], ["masked"]),
+        helper.make_node("Reshape", ["k", "one"], ["top"]),
+        helper.make_node("TopK", ["masked", "top"], ["scores", "items"]),
+    ]
+    outputs = [tensor_input("items", TensorProto.INT64, ["n"]), tensor_input("scores", TensorProto.FLOAT, ["n"])]
+    constants = [
+        helper.make_tensor("lowest", TensorProto.FLOAT, [1], [-np.inf]),
+        helper.make_tensor("hundred", TensorProto.FLOAT, [1], [100.0]),
+        helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+    ]
+    return serialise(nodes, inputs, outputs, constants)
+
+
+def manifest_private(specs):
+    return manifest.private(TaskManifest(tensors=specs))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A manifest and every blob that it names, its own bytes among them."""
+
+    manifest: TaskManifest
+    blobs: dict
+    checkpoint: task_pb2.Resource
+
+    @property
+    def address(self):
+        return blobs.resource(self.manifest.SerializeToString(deterministic=True))
+
+    def assignment(self, number=0, round_number=0, task_id="task"):
+        return Assignment(
+            assignment_id=bytes([number]) * 16,
+            task_id=task_id,
+            round=round_number,
+            manifest=self.address,
+            checkpoint=self.checkpoint,
+            lease=Duration(seconds=600),
+            next_check_in=WINDOW,
+        )
+
+    def with_manifest(self, **fields):
+        """The same task with other fields in its manifest."""
+        changed = TaskManifest()
+        changed.CopyFrom(self.manifest)
+        changed.MergeFrom(TaskManifest(**fields))
+        data = changed.SerializeToString(deterministic=True)
+        return replace(self, manifest=changed, blobs=self.blobs | {blobs.sha256(data): data})
+
+    def with_checkpoint(self, seed):
+        """The same task at another model version."""
+        data = checkpoint(self.manifest, seed)
+        return replace(self, blobs=self.blobs | {blobs.sha256(data): data}, checkpoint=blobs.resource(data))
+
+
+def checkpoint(task, seed):
+    return blobs.pack(draws.initial(manifest.shared(task).values(), bytes([seed]) * 16))
+
+
+def make_bundle(items=ITEMS, steps=2, history=False):
+    protected = Adversary(
+        name="gender", attribute="gender", classes=["M", "F"], protects=["user_gmf"],
+        head=task_pb2.HEAD_DSVAE, trigger=task_pb2.TRIGGER_SUT, variance=4, epsilon=40,
+    )  # fmt: skip
+    specs = fedncf.tensors(len(items), fedncf.Widths(gmf=4, mlp=6, hidden=(5,)))
+    specs += adversary.tensors(protected, manifest_private(specs))
+    local = LocalUpdate(steps=steps, negatives=2, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05)
+    adam = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
+    plan = Plan(local=local, adversaries=[protected], server=ServerStep(shared=adam, adversary=adam))
+    task = TaskManifest(format=1, model="fedncf", tensors=specs, plan=plan, items=len(items))
+    parts = {
+        "catalogue": "\n".join(items).encode(),
+        "checkpoint": checkpoint(task, 0),
+        "prepare": prepare_graph(specs),
+        "recommend": recommend_graph(specs, history),
+    }
+    task.catalogue.CopyFrom(blobs.resource(parts["catalogue"]))
+    task.checkpoint.CopyFrom(blobs.resource(parts["checkpoint"]))
+    task.graphs.add(kind=task_pb2.GRAPH_KIND_PREPARE, resource=blobs.resource(parts["prepare"]))
+    task.graphs.add(kind=task_pb2.GRAPH_KIND_RECOMMEND, resource=blobs.resource(parts["recommend"]))
+    data = [*parts.values(), task.SerializeToString(deterministic=True)]
+    return Bundle(task, {blobs.sha256(each): each for each in data}, task.checkpoint)
+
+
+@dataclass
+class Remote:
+    """A scripted coordinator. `refusals` maps a call's name to what it raises; `calls` keeps what was asked.
+
+    It is a blocking transport by itself, and what the servicers below answer with.
+    """
+
+    bundle: Bundle
+    assignment: Assignment | None = None
+    refusals: dict = field(default_factory=dict)
+    calls: list = field(default_factory=list)
+
+    def _answer(self, call, request, response):
+        self.calls.append((call, request))
+        if error := self.refusals.get(call):
+            raise error
+        return response
+
+    def check_in(self, request):
+        response = CheckInResponse(assignment=self.assignment)
+        if self.assignment is None:
+            reason = device_pb2.REJECTION_REASON_ROUND_FULL
+            response = CheckInResponse(rejection=Rejection(reason=reason, retry=WINDOW))
+        return self._answer("check_in", request, response)
+
+    def fetch(self, request):
+        self._answer("fetch", request, None)
+        if request.sha256 not in self.bundle.blobs:
+            raise StatusError(Status.NOT_FOUND, "no such blob")
+        return blobs.chunks(self.bundle.blobs[request.sha256], request.offset)
+
+    def upload(self, header, data):
+        return self._answer("upload", (header, data), device_pb2.UploadContributionResponse(next_check_in=WINDOW))
+
+    def report_failure(self, request):
+        return self._answer("report_failure", request, device_pb2.ReportFailureResponse(next_check_in=WINDOW))
+
+    def names(self):
+        return [name for name, _ in self.calls]
+
+
+class Servicer(device_pb2_grpc.DeviceServiceServicer):
+    """A scripted coordinator behind gRPC."""
+
+    def __init__(self, remote):
+        self.remote = remote
+        self.sizes = []
+
+    def _run(self, context, call):
+        try:
+            return call()
+        except StatusError as error:
+            if error.retry is not None:
+                context.set_trailing_metadata(((RETRY_METADATA, error.retry.SerializeToString()),))
+            code = next(code for code in grpc.StatusCode if code.value[0] == error.status)
+            context.abort(code, str(error))
+
+    def CheckIn(self, request, context):
+        return self._run(context, lambda: self.remote.check_in(request))
+
+    def FetchResource(self, request, context):
+        for data in self._run(context, lambda: self.remote.fetch(request)):
+            yield FetchResourceResponse(data=data)
+
+    def UploadContribution(self, request_iterator, context):
+        header, *rest = request_iterator
+        assert header.WhichOneof("part") == "header"
+        assert all(request.WhichOneof("part") == "data" for request in rest)
+        self.sizes += [len(request.data) for request in rest]
+        data = b"".join(request.data for request in rest)
+        return self._run(context, lambda: self.remote.upload(header.header, data))
+
+    def ReportFailure(self, request, context):
+        return self._run(context, lambda: self.remote.report_failure(request))
+
+
+@pytest.fixture(scope="session")
+def bundle():
+    return make_bundle()
+
+
+@pytest.fixture(scope="session")
+def bundles():
+    """Makes other tasks."""
+    return make_bundle
+
+
+@pytest.fixture
+def window():
+    return WINDOW
+
+
+@pytest.fixture
+def remote(bundle):
+    return Remote(bundle, bundle.assignment())
+
+
+@pytest.fixture
+def serve():
+    """Serves a servicer on a free port, or a given address, and stops it at the end."""
+    servers = []
+
+    def start(servicer, address="127.0.0.1:0", credentials=None):
+        server = grpc.server(ThreadPoolExecutor(4))
+        device_pb2_grpc.add_DeviceServiceServicer_to_server(servicer, server)
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+        server.start()
+        servers.append(server)
+        return address.replace(":0", f":{port}")
+
+    yield start
+    for server in servers:
+        server.stop(None).wait()
+
+
+@pytest.fixture
+def servicer(remote):
+    return Servicer(remote)
+
+
+@pytest.fixture
+def address(serve, servicer):
+    return serve(servicer)
+
+
+@pytest.fixture
+def silent():
+    """A servicer that never answers, let go at the end."""
+    over = threading.Event()
+
+    class Silent(device_pb2_grpc.DeviceServiceServicer):
+        def CheckIn(self, request, context):
+            over.wait()
+            return CheckInResponse()
+
+    yield Silent()
+    over.set()
+
+
+@pytest.fixture
+def nowhere(tmp_path):
+    """An address at which nobody listens."""
+    return f"unix:{tmp_path}/nobody.sock"
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(SqliteStore(tmp_path / "state")) as opened:
+        yield opened

@@ -1,0 +1,117 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from export.bundle import read
+from export.cli import main
+from fedau2.v1.task_pb2 import TaskManifest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "plans" / "fedncf-paper.yaml"
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    (tmp_path / "items").write_text("a\nb\nc\n")
+    (tmp_path / "plan.yaml").write_text("model: {gmf: 2, mlp: 2, hidden: [3]}\n")
+    options = {"model": "fedncf", "items": tmp_path / "items", "plan": tmp_path / "plan.yaml", "seed": 1}
+
+    def make(**changes):
+        chosen = options | {"out": tmp_path / "out"} | changes
+        return ["bundle", *(part for name, value in chosen.items() for part in (f"--{name}", str(value)))]
+
+    return make
+
+
+def test_a_bundle_of_the_example_plan_can_be_built_shown_and_verified(arguments, tmp_path, capsys):
+    assert main(arguments(plan=EXAMPLE)) == 0
+    assert "fedncf over 3 items" in capsys.readouterr().out
+    assert read(tmp_path / "out").manifest.plan.adversaries[0].attribute == "gender"
+    assert main(["inspect", str(tmp_path / "out")]) == 0
+    assert "adversary.gender.hidden.weight" in capsys.readouterr().out
+    assert main(["verify", str(tmp_path / "out")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert all(line.startswith("ok ") for line in lines)
+
+
+def test_inspect_shows_everything_that_the_bundle_holds(small, folder, capsys):
+    assert main(["inspect", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "fedncf, bundle format 1" in out
+    assert "11: item-0, item-1, item-2, ..." in out
+    for spec in small.manifest.tensors:
+        assert spec.name in out
+    for sha256 in small.blobs:
+        assert sha256.hex() in out
+    assert "item_mlp" in out
+    assert "11 x 4  table  shared     normal 0.01" in out
+    shared = 11 * (3 + 4) + (5 * 8 + 5) + (3 * 5 + 3) + (3 + 3) + 1
+    sizes = [line.split()[1:] for line in out.splitlines() if line.startswith("size")]
+    assert sizes[:3] == [
+        ["shared", str(shared), "parameters"],
+        ["adversary", f"{100 * 3 + 100 + 4 * 100}", "parameters"],
+        ["private", "7", "parameters"],
+    ]
+
+
+def test_inspect_loads_no_torch(folder):
+    script = (
+        "import sys; from export.cli import main; code = main(['inspect', sys.argv[1]]);"
+        "sys.exit(code or bool({'torch', 'onnx', 'onnxruntime'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script, str(folder)], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "export", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "fedau2-export" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"items": "nowhere"}, "nowhere: the items cannot be read"),
+        ({"plan": "nowhere"}, "nowhere: the plan file cannot be read"),
+        ({"model": "fedfoo"}, "no recommender is called 'fedfoo'; there is fedncf"),
+    ],
+)
+def test_bad_input_is_said_in_one_line_and_makes_nothing(arguments, tmp_path, capsys, changes, message):
+    assert main(arguments(**changes)) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"fedau2-export: {message}")
+    assert len(printed.err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_target_is_refused(arguments, tmp_path, capsys):
+    assert main(arguments(out=tmp_path)) == 1
+    assert "not empty" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"items", "plan.yaml"}
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_what_is_no_whole_bundle_is_refused(folder, tmp_path, capsys, command):
+    assert main([command, str(tmp_path)]) == 1
+    assert "is no bundle" in capsys.readouterr().err
+    task = TaskManifest.FromString((folder / "manifest.binpb").read_bytes())
+    blob = folder / "blobs" / task.checkpoint.sha256.hex()
+    blob.write_bytes(b"x" * task.checkpoint.size)
+    assert main([command, str(folder)]) == 1
+    assert "is damaged" in capsys.readouterr().err
+    task.format = 99
+    (folder / "manifest.binpb").write_bytes(task.SerializeToString())
+    assert main([command, str(folder)]) == 1
+    assert "bundle format 99" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [[], ["unknown"], ["bundle"], ["bundle", "--seed", "x"], ["inspect"]])
+def test_wrong_usage_is_exit_code_two(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    assert "usage:" in capsys.readouterr().err
