@@ -92,8 +92,9 @@ class Database:
 
     def damaged(self, why: object) -> StoreError:
         """The error for a file that does not hold what was written."""
+        reason = " ".join(str(why).split())
         return StoreError(
-            f"{self._path} is damaged ({why}): restore the whole folder from a copy, or move it away to start afresh"
+            f"{self._path} is damaged ({reason}): restore the whole folder from a copy, or move it away to start afresh"
         )
 
     def _prepare(self) -> None:

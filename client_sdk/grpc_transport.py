@@ -53,7 +53,8 @@ class _Base:
         loopback = target.is_loopback(coordinator)
         plaintext = insecure or (loopback and root_certificates is None)
         self._credentials = None if plaintext else grpc.ssl_channel_credentials(root_certificates)
-        self._options = [("grpc.enable_http_proxy", 0)] if loopback else []
+        # A pool of its own: a new channel must not inherit the waiting time after another's failure to connect.
+        self._options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", int(not loopback))]
         self._timeout = timeout
         self._transfer_timeout = transfer_timeout
 

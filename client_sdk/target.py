@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from client_sdk.errors import UsageError
 
 _NAME = re.compile(
-    r"(?:(?P<scheme>dns|ipv4|ipv6|unix|unix-abstract):(?://(?P<authority>[^/]*)/)?)?(?P<endpoint>[^\s]+)"
+    r"(?:(?P<scheme>dns|ipv4|ipv6|unix|unix-abstract):(?://(?P<authority>[^/]*)/)?)?(?P<endpoint>\S*[^\s:])"
 )
 
 

@@ -1,5 +1,6 @@
 """The coordinator over gRPC: devices on one address, operators on another."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
@@ -135,8 +136,7 @@ class Servers:
 
     async def stop(self) -> None:
         """Reports that nothing is served any more, and ends the calls that are under way."""
-        for server in self._servers:
-            await server.stop()
+        await asyncio.gather(*(server.stop() for server in self._servers))
 
 
 class _Server:

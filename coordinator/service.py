@@ -116,14 +116,12 @@ class Coordinator:
             no_task = Rejection(reason=device_pb2.REJECTION_REASON_NO_TASK, retry=pace.IDLE)
             return device_pb2.CheckInResponse(rejection=no_task)
         assignment_id = secrets.token_bytes(16)
+        assignment = task.assignment(assignment_id, self._storage.served.size)  # of this round, whatever comes next
         verdict, effects = task.round.check_in(assignment_id, self._clock())
-        if verdict is Verdict.ACCEPTED:  # told of this round, even if it is over once the lease is durable
-            assignment = task.assignment(assignment_id, self._storage.served.size)
-            response = device_pb2.CheckInResponse(assignment=assignment)
-        else:
-            response = device_pb2.CheckInResponse(rejection=_REJECTIONS[verdict])
         await self._record(task, effects)
-        return response
+        if verdict is not Verdict.ACCEPTED:
+            return device_pb2.CheckInResponse(rejection=_REJECTIONS[verdict])
+        return device_pb2.CheckInResponse(assignment=assignment)
 
     async def fetch_resource(
         self, request: device_pb2.FetchResourceRequest

@@ -1,6 +1,7 @@
 """`fedau2-sim bench`: what a client costs, as ratios to a naive loop measured in alternation in the same run."""
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,19 +18,24 @@ from client_sdk.draws import Samples
 from client_sdk.kernel import fedncf
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.state import PrivateState
-from export.bundle import build
+from export.bundle import Bundle, build
 from export.planfile import make_plan
 from fedau2.v1.task_pb2 import Plan
 from fedau2.wire import blobs, manifest
 from simulator.batched import BatchedEngine
 from simulator.datasets import load
 from simulator.errors import DatasetError
+from simulator.fleet import FleetEngine
+from simulator.links import CoordinatorProcess
 from simulator.naive import NaiveRound, Sample
 from simulator.population import Population
 from simulator.split import leave_one_out
 
 SMALL = fedncf.Widths(gmf=0, mlp=32, hidden=(32, 16))
 """The small workload: an MLP 64-32-16-1 on user and item vectors of 32, no adversary."""
+
+Interactions = Sequence[NDArray[np.int64]]
+_CLASSES = ("M", "F")
 
 SMALL_CHUNK = 32
 """Clients of one call of the kernel in the small workload."""
@@ -67,22 +73,23 @@ def _cpu(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def paper_workload(
-    interactions: Sequence[NDArray[np.int64]], labels: NDArray[np.int64], items: int, repeats: int
-) -> Ratio:
+def paper_workload(interactions: Interactions, labels: NDArray[np.int64], items: int, repeats: int) -> Ratio:
     """FedNCF as the paper has it: one local step, DSVAE, SUT, sampling and private Adam; rounds of 94 clients."""
-    classes = ("M", "F")
-    engine = _engine(interactions, [classes[label] for label in labels], items)
+    engine = _engine(interactions, [_CLASSES[label] for label in labels], items)
     naive = NaiveRound(items, 32, 128, (128, 64, 32), labels, 1)
-    members = np.random.default_rng(1).choice(len(interactions), 94, replace=False)
+    members = _cohort(len(interactions), 94, 1)
     return alternate(
         lambda: naive.run(members, interactions), lambda: engine.train_round(members), len(members), repeats
     )
 
 
-def _engine(interactions: Sequence[NDArray[np.int64]], attribute: Sequence[str], items: int) -> BatchedEngine:
-    bundle = build("fedncf", _names(items), make_plan(attribute="gender", classes=("M", "F")), 0)
-    population = Population.create(bundle.manifest, 0, interactions, {"gender": attribute})
+def _population(interactions: Interactions, attribute: Sequence[str], items: int) -> tuple[Bundle, Population]:
+    bundle = build("fedncf", _names(items), make_plan(attribute="gender", classes=_CLASSES), 0)
+    return bundle, Population.create(bundle.manifest, 0, interactions, {"gender": attribute})
+
+
+def _engine(interactions: Interactions, attribute: Sequence[str], items: int) -> BatchedEngine:
+    bundle, population = _population(interactions, attribute, items)
     checkpoint = blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256])
     return BatchedEngine(bundle.manifest, checkpoint, population)
 
@@ -140,6 +147,48 @@ def scaling(sizes: Sequence[int], items: int = 1682) -> dict[int, float]:
     return costs
 
 
+@dataclass(frozen=True)
+class FleetCost:
+    """What a session costs over gRPC.
+
+    Attributes:
+        at_once: sessions at the same time.
+        device_ms: CPU milliseconds per session in the fleet's process: fetch, training, upload.
+        coordinator_ms: CPU milliseconds per session in the coordinator's process, server's step included.
+        sessions_per_second: by the clock, both processes on this machine.
+    """
+
+    at_once: int
+    device_ms: float
+    coordinator_ms: float
+    sessions_per_second: float
+
+
+def fleet(interactions: Interactions, labels: NDArray[np.int64], items: int, at_once: int, rounds: int) -> FleetCost:
+    """All clients as SDK instances in this process, the coordinator in another, cohorts of `at_once`; one warm-up round."""
+    bundle, population = _population(interactions, [_CLASSES[label] for label in labels], items)
+    with tempfile.TemporaryDirectory() as folder:
+        process = CoordinatorProcess(Path(folder) / "coordinator")
+        engine = FleetEngine.start(process.link, bundle, population, at_once, rounds + 1)
+        try:
+            cohorts = [np.arange(at_once) if at_once == len(population) else _cohort(len(population), at_once, r)
+                       for r in range(rounds + 1)]  # fmt: skip
+            engine.train_round(cohorts[0])
+            start = time.perf_counter(), time.process_time(), process.cpu_seconds()
+            for members in cohorts[1:]:
+                engine.train_round(members)
+            end = time.perf_counter(), time.process_time(), process.cpu_seconds()
+        finally:
+            engine.close()
+    clock, device, coordinator = (b - a for a, b in zip(start, end, strict=True))
+    sessions = at_once * rounds
+    return FleetCost(at_once, 1e3 * device / sessions, 1e3 * coordinator / sessions, sessions / clock)
+
+
+def _cohort(clients: int, size: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).choice(clients, size, replace=False)
+
+
 def report(data_dir: Path | None, out: Path | None, quick: bool, console: Console) -> None:
     """Measures everything, prints it, and writes JSON if asked to."""
     torch.set_num_threads(1)
@@ -150,12 +199,20 @@ def report(data_dir: Path | None, out: Path | None, quick: bool, console: Consol
     costs = scaling((10, 100, 1000) if quick else (10, 100, 1000, 10_000))
     console.print(_ratios({f"FedNCF, DSVAE, SUT, 94 clients of {source}": paper, "small, two local steps": small}))
     console.print(_scaling(costs))
-    figures = {"paper": asdict(paper), "small": asdict(small), "scaling_cpu_ms": costs}
+    clients = len(interactions)
+    fleets = [fleet(interactions, labels, items, at_once, 2 if quick else 10) for at_once in (94, clients)]
+    console.print(_fleets(fleets))
+    figures = {
+        "paper": asdict(paper),
+        "small": asdict(small),
+        "scaling_cpu_ms": costs,
+        "fleet": list(map(asdict, fleets)),
+    }
     if out is not None:
         out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def _data(data_dir: Path | None) -> tuple[Sequence[NDArray[np.int64]], NDArray[np.int64], int, str]:
+def _data(data_dir: Path | None) -> tuple[Interactions, NDArray[np.int64], int, str]:
     try:
         dataset = load("ml-100k", data_dir)
     except DatasetError:
@@ -171,6 +228,17 @@ def _ratios(rows: dict[str, Ratio]) -> Table:
     for name, row in rows.items():
         spread = f"{row.low:.1f} to {row.high:.1f}"
         table.add_row(name, f"{row.naive:.2f}", f"{row.ours:.3f}", f"{row.ratio:.1f}", spread)
+    return table
+
+
+def _fleets(costs: Sequence[FleetCost]) -> Table:
+    table = Table(title="Fleet over gRPC: CPU-ms per session, one thread", title_justify="left")
+    for column in ("at once", "device", "coordinator", "sessions/s"):
+        table.add_column(column)
+    for cost in costs:
+        table.add_row(
+            str(cost.at_once), f"{cost.device_ms:.1f}", f"{cost.coordinator_ms:.1f}", f"{cost.sessions_per_second:.0f}"
+        )
     return table
 
 

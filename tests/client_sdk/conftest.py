@@ -1,4 +1,5 @@
 """A small task with real blobs, a scripted coordinator that serves it, and state folders."""
+# ruff: noqa: N802 - the names of gRPC's servicers
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -42,14 +43,14 @@ def prepare_graph(specs):
     shared = [spec for spec in specs if spec.scope == TENSOR_SCOPE_SHARED]
     inputs = [tensor_input(spec.name, TensorProto.FLOAT, list(spec.shape)) for spec in shared]
     node = helper.make_node("Add", ["item_gmf", "item_gmf"], ["doubled"])
-    return serialise([node], inputs, [tensor_input("doubled", TensorProto.FLOAT, None)])
+    return serialise([node], inputs, [tensor_input("doubled", TensorProto.FLOAT, ["n", "d"])])
 
 
 def recommend_graph(specs, history=False):
     """Scores are doubled @ user_gmf, plus 100 on every row of the history where the graph declares it."""
     private = [tensor_input(spec.name, TensorProto.FLOAT, list(spec.shape)) for spec in manifest_private(specs)]
     inputs = [
-        tensor_input("doubled", TensorProto.FLOAT, [None, None]),
+        tensor_input("doubled", TensorProto.FLOAT, ["n", "d"]),
         *private,
         tensor_input("seen", TensorProto.INT64, ["s"]),
         tensor_input("k", TensorProto.INT64, []),

@@ -316,7 +316,7 @@ class Process:
         return code, errors
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tools():
     """This file's helpers, for tests that cannot import it."""
     return sys.modules[__name__]

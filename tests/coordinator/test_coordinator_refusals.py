@@ -8,7 +8,7 @@ import pytest
 
 from coordinator import errors
 from fedau2.v1 import admin_pb2
-from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
+from fedau2.v1.device_pb2 import REJECTION_REASON_NO_TASK, UploadContributionRequest, UploadHeader
 from fedau2.v1.tensors_pb2 import DTYPE_UNSPECIFIED, Contribution
 from fedau2.wire import blobs, contributions
 from fedau2.wire.contributions import Rows
@@ -81,19 +81,25 @@ CONTRIBUTIONS = {
 
 
 @asynccontextmanager
-async def undisturbed(tools, folder, transport="inproc", **options):
+async def undisturbed(tools, folder, transport="inproc"):
     """A lab with one contribution and a lease out; what is refused in it must change nothing and cost no place."""
-    clock = tools.Clock()
-    async with tools.open_lab(folder, transport, clock) as lab:
-        task_id = await lab.create(tools.make_bundle(**options))
-        lab.clock, lab.reported = clock, await lab.assignment()
+
+    def files():
+        return {path for path in folder.rglob("*") if path.is_file() and "ledger" not in path.name}
+
+    async with tools.open_lab(folder, transport) as lab:
+        task_id = await lab.create()
+        lab.reported = await lab.assignment()
         await lab.upload(lab.reported, tools.make_contribution(0))
         lab.lease = await lab.assignment()
-        before = await lab.task(task_id)
-        files = {path for path in folder.rglob("*") if path.is_file() and "ledger" not in path.name}
+        before = await lab.task(task_id), files()
+
+        async def unchanged():
+            assert (await lab.task(task_id), files()) == before
+
+        lab.unchanged = unchanged
         yield lab
-        assert await lab.task(task_id) == before
-        assert {path for path in folder.rglob("*") if path.is_file() and "ledger" not in path.name} == files
+        await unchanged()
         await lab.upload(lab.lease, tools.make_contribution(1))
         await lab.contribute([2])
         task = await lab.committed(task_id, 1)
@@ -107,14 +113,13 @@ async def refused(call, status, match):
     return caught.value
 
 
-@pytest.mark.parametrize("case", CONTRIBUTIONS)
-def test_a_contribution_that_does_not_fit_is_refused(tools, tmp_path, transport, case):
-    make, match = CONTRIBUTIONS[case]
-
+def test_a_contribution_that_does_not_fit_is_refused(tools, tmp_path, transport):
     async def main():
         async with undisturbed(tools, tmp_path / "lab", transport) as lab:
-            await refused(lab.upload(lab.lease, make(tools)), Status.INVALID_ARGUMENT, match)
-            assert lab.coordinator.refusals == {"InvalidContributionError": 1}
+            for make, match in CONTRIBUTIONS.values():
+                await refused(lab.upload(lab.lease, make(tools)), Status.INVALID_ARGUMENT, match)
+                await lab.unchanged()
+            assert lab.coordinator.refusals == {"InvalidContributionError": len(CONTRIBUTIONS)}
 
     asyncio.run(main())
 
@@ -390,22 +395,24 @@ BUNDLES = {
 }
 
 
-@pytest.mark.parametrize("case", BUNDLES)
-def test_a_bundle_that_cannot_be_run_is_refused(tools, tmp_path, transport, case):
-    spoil, match = BUNDLES[case]
-
+def test_a_bundle_that_cannot_be_run_is_refused(tools, tmp_path, transport):
     async def main():
         async with undisturbed(tools, tmp_path / "lab", transport) as lab:
-            bundle = tools.make_bundle(population="books")
-            spoil(bundle)
-            await refused(lab.create(bundle), Status.INVALID_ARGUMENT, match)
+            for spoil, match in BUNDLES.values():
+                bundle = tools.make_bundle(population="books")
+                spoil(bundle)
+                await refused(lab.create(bundle), Status.INVALID_ARGUMENT, match)
+                await lab.unchanged()
+                rejection = (await lab.check_in("books")).rejection
+                assert rejection.reason == REJECTION_REASON_NO_TASK
 
     asyncio.run(main())
 
 
 def test_a_population_has_one_running_task(tools, tmp_path, transport):
     async def main():
-        async with undisturbed(tools, tmp_path / "lab", transport) as lab:
+        async with tools.open_lab(tmp_path, transport) as lab:
+            await lab.create()
             await refused(lab.create(), Status.ALREADY_EXISTS, "'movies' has a running task")
             both = [tools.make_bundle(population="books") for _ in range(2)]
             results = await asyncio.gather(*(lab.create(bundle) for bundle in both), return_exceptions=True)

@@ -1,0 +1,357 @@
+"""The session driven by hand: every way that it can go."""
+
+import asyncio
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from client_sdk.drivers import drive, drive_async
+from client_sdk.errors import (
+    AttributeValueError,
+    DamagedTaskError,
+    NoDataError,
+    TransportError,
+    UnsupportedTaskError,
+)
+from client_sdk.inprocess import InProcessTransport
+from client_sdk.session import (
+    CheckIn,
+    Fetch,
+    Interrupted,
+    Outcome,
+    ReportFailure,
+    Result,
+    Train,
+    Upload,
+    initial_state,
+    session,
+)
+from client_sdk.sqlite_store import SqliteStore
+from client_sdk.torch_engine import TorchEngine
+from fedau2.v1 import device_pb2
+from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, FetchResourceResponse, Rejection
+from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.wire import blobs, contributions, manifest
+from fedau2.wire.errors import BlobError
+from fedau2.wire.status import Status, StatusError
+
+FINAL = [
+    Status.ABORTED,
+    Status.ALREADY_EXISTS,
+    Status.FAILED_PRECONDITION,
+    Status.INVALID_ARGUMENT,
+    Status.NOT_FOUND,
+    Status.RESOURCE_EXHAUSTED,
+]
+
+
+def begin(store):
+    return session(store, TorchEngine(), "films", "1.2.3")
+
+
+def answer(wish, bundle):
+    """What a coordinator and a device that work would answer."""
+    match wish:
+        case CheckIn():
+            return CheckInResponse(assignment=bundle.assignment())
+        case Fetch(resource):
+            return bundle.blobs[resource.sha256]
+        case Train(training):
+            return training.step()
+    raise AssertionError(wish)
+
+
+def until(kind, session, bundle):
+    """Answers wishes up to the first of a kind; returns that one and all wishes so far."""
+    wishes = [next(session)]
+    while not isinstance(wishes[-1], kind):
+        wishes.append(session.send(answer(wishes[-1], bundle)))
+    return wishes[-1], wishes
+
+
+def end(act, *values):
+    with pytest.raises(StopIteration) as stop:
+        act(*values)
+    return stop.value.value
+
+
+def record(store):
+    for item in ("film-3", "film-1", "film-3", "film-9", "not listed"):
+        store.record(item, 0)
+
+
+@pytest.fixture
+def busy(store):
+    """A store with something to train on."""
+    record(store)
+    return store
+
+
+def test_a_round_goes_check_in_fetch_train_upload(busy, bundle, window):
+    running = begin(busy)
+    upload, wishes = until(Upload, running, bundle)
+    assert wishes[0] == CheckIn(CheckInRequest(population="films", client_version="1.2.3"))
+    kinds = [type(wish) for wish in wishes]
+    assert kinds == [CheckIn] + [Fetch] * 5 + [Train] * 2 + [Upload]
+    assert {wish.resource.sha256 for wish in wishes if isinstance(wish, Fetch)} == set(bundle.blobs)
+    assert upload.header.assignment_id == bundle.assignment().assignment_id
+    assert (upload.header.size, upload.header.sha256) == (len(upload.data), blobs.sha256(upload.data))
+    contributions.decode(upload.data, manifest.shared(bundle.manifest), 1e6)
+    outcome = end(running.send, device_pb2.UploadContributionResponse(next_check_in=window))
+    assert outcome == Outcome(Result.UPLOADED, window)
+
+
+def test_private_state_is_staged_before_the_upload_and_promoted_by_the_acknowledgement(busy, bundle):
+    running = begin(busy)
+    upload, _ = until(Upload, running, bundle)
+    staged = busy.staged()
+    assert staged.contribution == upload.data
+    assert busy.private("task") is None
+    end(running.send, device_pb2.UploadContributionResponse())
+    assert busy.staged() is None
+    assert busy.private("task").pack() == staged.state.pack()
+    started = initial_state(bundle.manifest, busy.key())
+    assert busy.private("task").steps.tolist() == [2]
+    assert not np.array_equal(staged.state.values["user_gmf"], started.values["user_gmf"])
+
+
+def test_the_next_round_starts_from_promoted_state_and_fetches_only_the_new_checkpoint(busy, bundle):
+    for version in (bundle, bundle.with_checkpoint(5)):
+        running = begin(busy)
+        _, wishes = until(Upload, running, version)
+        end(running.send, device_pb2.UploadContributionResponse())
+    assert [wish.resource for wish in wishes if isinstance(wish, Fetch)] == [version.checkpoint]
+    assert busy.private("task").steps.tolist() == [4]
+
+
+def test_the_model_is_there_before_anything_is_trained(busy, bundle):
+    running = begin(busy)
+    until(Train, running, bundle)
+    assert busy.model().checkpoint == bundle.checkpoint
+    running.close()
+
+
+def test_a_rejection_says_when_to_come_back(busy, window):
+    running = begin(busy)
+    next(running)
+    rejection = Rejection(reason=device_pb2.REJECTION_REASON_ROUND_CLOSING, retry=window)
+    outcome = end(running.send, CheckInResponse(rejection=rejection))
+    assert outcome == Outcome(Result.REJECTED, window, "REJECTION_REASON_ROUND_CLOSING")
+
+
+def test_interrupted_work_is_given_back_and_leaves_nothing(busy, bundle, window):
+    running = begin(busy)
+    until(Train, running, bundle)
+    wish = running.throw(Interrupted())
+    assert isinstance(wish, ReportFailure)
+    assert wish.request.assignment_id == bundle.assignment().assignment_id
+    assert wish.request.reason == FailureReason.FAILURE_REASON_INTERRUPTED
+    outcome = end(running.send, device_pb2.ReportFailureResponse(next_check_in=window))
+    assert outcome == Outcome(Result.INTERRUPTED, window)
+    assert busy.staged() is None
+    assert busy.private("task") is None
+
+
+@pytest.mark.parametrize("error", [TransportError("gone"), StatusError(Status.NOT_FOUND, "unknown")])
+def test_giving_back_may_fail(busy, bundle, error):
+    running = begin(busy)
+    until(Train, running, bundle)
+    running.throw(Interrupted())
+    assert end(running.throw, error) == Outcome(Result.INTERRUPTED)
+
+
+def gives_back(running, bundle, expected, reason):
+    """Runs to the report of a failure; acknowledges it; expects the error."""
+    wish, _ = until(ReportFailure, running, bundle)
+    assert wish.request.reason == reason
+    with pytest.raises(expected) as raised:
+        running.send(device_pb2.ReportFailureResponse())
+    return str(raised.value)
+
+
+def test_nothing_to_train_on_is_given_back(store, bundle):
+    text = gives_back(begin(store), bundle, NoDataError, FailureReason.FAILURE_REASON_NO_DATA)
+    assert "record()" in text
+
+
+@pytest.mark.parametrize("position", range(5))
+@pytest.mark.parametrize("damage", [b"", b"other bytes", None])
+def test_a_damaged_blob_is_given_back_and_never_cached(busy, bundle, position, damage):
+    running = begin(busy)
+    wish = running.send(answer(next(running), bundle))
+    for _ in range(position):
+        wish = running.send(answer(wish, bundle))
+    wrong, address = damage, wish.resource
+    wish = running.throw(BlobError("more bytes than declared")) if wrong is None else running.send(wrong)
+    assert wish.request.reason == FailureReason.FAILURE_REASON_TRAINING
+    with pytest.raises(DamagedTaskError):
+        running.send(device_pb2.ReportFailureResponse())
+    assert busy.blob(address) is None
+    assert busy.model() is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [({"format": 2}, "format 2"), ({"model": "unheard-of"}, "unheard-of"), ({"items": 13}, "13")],
+)
+def test_an_unsupported_task_is_given_back(busy, bundle, fields, text):
+    other = bundle.with_manifest(**fields)
+    for spec in other.manifest.tensors:  # tables follow the number of items
+        if "item" in spec.name:
+            spec.shape[0] = other.manifest.items
+    other = other.with_manifest()
+    said = gives_back(begin(busy), other, UnsupportedTaskError, FailureReason.FAILURE_REASON_UNSUPPORTED)
+    assert text in said
+
+
+def test_a_manifest_that_is_none_is_given_back(busy, bundle):
+    data = b"\xff not a manifest"
+    address = blobs.resource(data)
+    running = begin(busy)
+    next(running)
+    assignment = bundle.assignment()
+    assignment.manifest.CopyFrom(address)
+    running.send(CheckInResponse(assignment=assignment))
+    wish = running.send(data)
+    assert wish.request.reason == FailureReason.FAILURE_REASON_UNSUPPORTED
+    with pytest.raises(UnsupportedTaskError):
+        running.send(device_pb2.ReportFailureResponse())
+
+
+def test_an_attribute_value_that_the_plan_does_not_know_is_given_back(busy, bundle):
+    busy.set_attribute("gender", "unheard-of")
+    text = gives_back(begin(busy), bundle, AttributeValueError, FailureReason.FAILURE_REASON_TRAINING)
+    assert "'unheard-of'" in text
+    assert "M, F" in text
+
+
+@pytest.mark.parametrize("value", [None, "M", "F"])
+def test_adversary_tensors_are_contributed_only_where_the_attribute_is_known(busy, bundle, value):
+    busy.set_attribute("gender", value)
+    busy.set_attribute("of no task", "anything")
+    upload, _ = until(Upload, begin(busy), bundle)
+    names = contributions.decode(upload.data, manifest.shared(bundle.manifest), 1e6)
+    assert any(name.startswith("adversary.") for name in names) == (value is not None)
+    assert not any(name.startswith("user_") for name in names)
+
+
+@pytest.mark.parametrize("kind", [CheckIn, Fetch])
+@pytest.mark.parametrize("error", [TransportError("gone"), StatusError(Status.NOT_FOUND, "no such blob")])
+def test_a_call_that_fails_ends_the_session_and_loses_nothing(busy, bundle, kind, error):
+    running = begin(busy)
+    until(kind, running, bundle)
+    with pytest.raises(type(error)):
+        running.throw(error)
+    assert busy.staged() is None
+    upload, _ = until(Upload, begin(busy), bundle)
+    assert upload.data
+
+
+@pytest.mark.parametrize("status", [*FINAL, Status.DEADLINE_EXCEEDED])
+def test_a_final_refusal_drops_what_was_staged(busy, bundle, window, status):
+    running = begin(busy)
+    until(Upload, running, bundle)
+    outcome = end(running.throw, StatusError(status, "the round is closed", window))
+    assert outcome == Outcome(Result.REFUSED, window, "the round is closed")
+    assert busy.staged() is None
+    assert busy.private("task") is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransportError("gone"),
+        StatusError(Status.UNAVAILABLE, "later", RetryWindow()),
+        StatusError(Status.INTERNAL, "broken"),
+        StatusError(Status.DEADLINE_EXCEEDED, "a local timeout"),
+    ],
+)
+def test_an_unanswered_upload_is_made_again_with_the_same_bytes(tmp_path, bundle, error):
+    folder = tmp_path / "unanswered"
+    store = SqliteStore(folder)
+    record(store)
+    running = begin(store)
+    upload, _ = until(Upload, running, bundle)
+    with pytest.raises(type(error)):
+        running.throw(error)
+    store.close()
+    store = SqliteStore(folder)
+    running = begin(store)
+    assert next(running) == upload
+    assert end(running.send, device_pb2.UploadContributionResponse()).result == Result.UPLOADED
+    assert store.private("task").steps.tolist() == [2]
+    assert isinstance(next(begin(store)), CheckIn)
+    store.close()
+
+
+class Service:
+    """The scripted coordinator as a service object."""
+
+    def __init__(self, remote):
+        self.remote = remote
+
+    async def check_in(self, request):
+        return self.remote.check_in(request)
+
+    async def fetch_resource(self, request):
+        for data in self.remote.fetch(request):
+            yield FetchResourceResponse(data=data)
+
+    async def upload_contribution(self, requests):
+        header, *rest = [request async for request in requests]
+        return self.remote.upload(header.header, b"".join(request.data for request in rest))
+
+    async def report_failure(self, request):
+        return self.remote.report_failure(request)
+
+
+DRIVERS = {
+    "blocking": lambda running, remote: drive(running, remote),
+    "asyncio": lambda running, remote: asyncio.run(drive_async(running, InProcessTransport(Service(remote)))),
+}
+
+
+@pytest.fixture(params=DRIVERS)
+def run(request):
+    """Drives a session against a scripted coordinator."""
+    return DRIVERS[request.param]
+
+
+def test_drivers_run_a_session_to_its_end(run, busy, remote, window):
+    assert run(begin(busy), remote) == Outcome(Result.UPLOADED, window)
+    assert remote.names() == ["check_in"] + ["fetch"] * 5 + ["upload"]
+
+
+def test_drivers_upload_what_the_session_wished(run, busy, remote, bundle):
+    wish, _ = until(Upload, begin(busy), bundle)
+    busy.discard(wish.header.assignment_id)
+    run(begin(busy), remote)
+    assert remote.calls[-1][1] == (wish.header, wish.data)
+
+
+def test_drivers_throw_what_goes_wrong_into_the_session(run, busy, remote, window):
+    remote.refusals["upload"] = StatusError(Status.ABORTED, "closed", window)
+    assert run(begin(busy), remote) == Outcome(Result.REFUSED, window, "closed")
+    remote.refusals["check_in"] = TransportError("gone")
+    with pytest.raises(TransportError):
+        run(begin(busy), remote)
+
+
+def test_drivers_stop_a_blob_that_is_longer_than_declared(run, busy, remote, bundle):
+    remote.bundle = replace(bundle, blobs={key: data + b"more" for key, data in bundle.blobs.items()})
+    with pytest.raises(DamagedTaskError, match="more bytes than"):
+        run(begin(busy), remote)
+    assert remote.names() == ["check_in", "fetch", "report_failure"]
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_the_blocking_driver_can_be_interrupted_before_each_step(busy, remote, window, steps):
+    left = iter(range(steps))
+
+    def check():
+        if next(left, None) is None:
+            raise Interrupted
+
+    assert drive(begin(busy), remote, check) == Outcome(Result.INTERRUPTED, window)
+    assert remote.names()[-1] == "report_failure"

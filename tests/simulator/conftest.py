@@ -1,0 +1,33 @@
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+USERS = ["1|24|M|technician|85711", "2|53|F|other|94043", "3|30|M|writer|32067"]
+ITEMS = ["1|Toy Story (1995)|rest", "2|GoldenEye (1995)|rest", "3|Four Rooms (1995)|rest", "4|Get Shorty (1995)|rest"]
+DATA = ["1\t1\t5\t10", "2\t3\t1\t7", "1\t2\t3\t9", "3\t4\t2\t5", "1\t4\t3\t9", "2\t1\t4\t8"]
+
+
+@pytest.fixture
+def miniature(tmp_path):
+    """Writes a folder in MovieLens 100K's format; lines may be replaced, files packed."""
+
+    def write(users=USERS, items=ITEMS, data=DATA, packed=False, folder=tmp_path / "ml-100k"):
+        folder.mkdir(exist_ok=True, parents=True)
+        for name, lines in (("u.user", users), ("u.item", items), ("u.data", data)):
+            content = ("\n".join(lines) + "\n").encode("latin-1")
+            path = folder / (f"{name}.gz" if packed else name)
+            path.write_bytes(gzip.compress(content) if packed else content)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def movielens():
+    """The folder above `ml-100k/`, from FEDAU2_DATA."""
+    folder = os.environ.get("FEDAU2_DATA")
+    if not folder or not (Path(folder) / "ml-100k").is_dir():
+        pytest.skip("FEDAU2_DATA names no folder with ml-100k/ in it")
+    return Path(folder)

@@ -1,0 +1,193 @@
+import hashlib
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+
+from simulator.datasets import download, load, movielens, synthetic
+from simulator.errors import (
+    ConfigError,
+    DatasetDamagedError,
+    DatasetFormatError,
+    DatasetMissingError,
+    DownloadError,
+)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_each_users_history_is_in_time_order_and_ties_in_file_order(miniature, packed):
+    dataset = movielens.load(miniature(packed=packed), {})
+    assert [history.tolist() for history in dataset.histories()] == [[1, 3, 0], [2, 0], [3]]
+    assert dataset.items == ["1", "2", "3", "4"]
+    assert dataset.attributes["gender"].labels.tolist() == [0, 1, 0]
+    assert dataset.attributes["age"].labels.tolist() == [0, 2, 1]
+
+
+def test_movielens_100k_has_its_known_sizes(movielens):
+    dataset = load("ml-100k", movielens)
+    assert (len(dataset.users), len(dataset.items), len(dataset.item)) == (943, 1682, 100_000)
+    assert np.bincount(dataset.attributes["gender"].labels).tolist() == [670, 273]
+    assert np.bincount(dataset.attributes["age"].labels).tolist() == [306, 305, 332]
+
+
+def test_an_attribute_left_empty_is_unknown(miniature):
+    dataset = movielens.load(miniature(users=["1||M|x|y", "2|53||x|y", "3|30|F|x|y"]), {})
+    assert dataset.attributes["gender"].labels.tolist() == [0, -1, 1]
+    assert dataset.attributes["age"].labels.tolist() == [-1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"data": ["1\t1\t5"]}, "u.data, line 1"),
+        ({"data": ["1\t1\t5\t10", "9\t1\t5\t10"]}, "line 2: user '9' is not in u.user"),
+        ({"data": ["1\t9\t5\t10"]}, "item '9' is not in u.item"),
+        ({"data": ["1\t1\t5\tnoon"]}, "no time"),
+        ({"users": ["1|24|M|x|y", "1|24|M|x|y"]}, "listed twice"),
+        ({"users": ["1|24|X|x|y", "2|1|M|x|y", "3|1|M|x|y"]}, "gender 'X' of user 1"),
+        ({"users": ["1|old|M|x|y", "2|1|M|x|y", "3|1|M|x|y"]}, "age 'old' of user 1"),
+        ({"items": ["no separator"]}, "u.item, line 1"),
+    ],
+)
+def test_a_bad_line_is_named(miniature, change, text):
+    with pytest.raises(DatasetFormatError, match=text):
+        movielens.load(miniature(**change), {})
+
+
+def test_a_truncated_gzip_is_damaged(miniature):
+    path = miniature(packed=True) / "u.data.gz"
+    path.write_bytes(path.read_bytes()[:-12])
+    with pytest.raises(DatasetDamagedError, match="cut off"):
+        movielens.load(path.parent, {})
+
+
+def test_another_content_than_the_official_one_is_refused(miniature):
+    with pytest.raises(DatasetDamagedError, match="not the official file"):
+        movielens.load(miniature())
+
+
+def test_missing_files_are_named(miniature, tmp_path):
+    (miniature() / "u.item").unlink()
+    with pytest.raises(DatasetMissingError, match=r"u\.item"):
+        movielens.load(tmp_path / "ml-100k", {})
+    with pytest.raises(DatasetMissingError, match="neither"):
+        load("ml-100k", tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="ml-100k"):
+        load("movies")
+
+
+def test_the_environment_names_the_folder(miniature, monkeypatch, tmp_path):
+    monkeypatch.setattr(movielens, "load", lambda folder: folder)
+    miniature()
+    monkeypatch.setenv("FEDAU2_DATA", str(tmp_path))
+    assert load("ml-100k") == tmp_path / "ml-100k"
+    assert load("ml-100k", tmp_path / "ml-100k") == tmp_path / "ml-100k"
+
+
+class Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A real HTTP server over a folder: its address and the folder."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def offered(home, miniature):
+    """A zip file at its home: address, path and checksums."""
+    address, folder = home
+    files = sorted(miniature().iterdir())
+    with zipfile.ZipFile(folder / "set.zip", "w") as packed:
+        for path in files:
+            packed.write(path, f"ml-100k/{path.name}")
+    return f"{address}/set.zip", folder / "set.zip", {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_a_download_is_checked_and_unpacked(offered, tmp_path):
+    url, _, checksums = offered
+    target = download.fetch(url, "set", checksums, tmp_path / "cache/ml-100k")
+    assert movielens.load(target, checksums).users == ["1", "2", "3"]
+    assert [path.name for path in target.parent.iterdir()] == ["ml-100k"]
+
+
+def test_two_downloads_at_once_leave_one_folder(offered, tmp_path):
+    url, _, checksums = offered
+    target = tmp_path / "cache/ml-100k"
+    target.mkdir(parents=True)
+    (target / "u.data").write_text("the other fetch was faster")
+    assert download.fetch(url, "set", checksums, target) == target
+    assert [path.name for path in target.parent.iterdir()] == ["ml-100k"]
+
+
+def spoil_truncate(path, checksums):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def spoil_content(path, checksums):
+    checksums["u.data"] = "0" * 64
+
+
+def spoil_missing(path, checksums):
+    checksums["u.info"] = "0" * 64
+
+
+@pytest.mark.parametrize("spoil", [spoil_truncate, spoil_content, spoil_missing])
+def test_a_wrong_download_leaves_nothing(offered, tmp_path, spoil):
+    url, path, checksums = offered
+    spoil(path, checksums)
+    with pytest.raises(DatasetDamagedError):
+        download.fetch(url, "set", checksums, tmp_path / "cache/ml-100k")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["/absent.zip", None])
+def test_a_home_that_does_not_answer_says_what_to_do(home, tmp_path, url):
+    address = f"{home[0]}{url}" if url else "http://127.0.0.1:9/set.zip"
+    with pytest.raises(DownloadError, match="--data-dir"):
+        download.fetch(address, "set", {}, tmp_path / "cache/ml-100k")
+
+
+def test_an_unwritable_cache_is_explained(offered, tmp_path):
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    with pytest.raises(DownloadError):
+        download.fetch(offered[0], "set", offered[2], tmp_path / "cache/ml-100k")
+
+
+def readable(dependence):
+    dataset = synthetic.generate(500, 300, dependence=dependence, seed=1)
+    matrix = np.zeros((500, 300))
+    matrix[dataset.user, dataset.item] = 1
+    labels = dataset.attributes["gender"].labels
+    model = LogisticRegression(class_weight="balanced", C=0.1)
+    return cross_val_score(model, matrix, labels, scoring="balanced_accuracy", cv=5).mean()
+
+
+def test_tastes_tell_the_attribute_as_much_as_asked_for():
+    assert abs(readable(0.0) - 0.5) < 0.08
+    assert readable(1.0) > 0.75
+
+
+def test_the_synthetic_set_is_a_function_of_its_arguments():
+    first, again, other = (synthetic.generate(50, 200, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.item, again.item)
+    assert first.item.shape != other.item.shape or (first.item != other.item).any()
+    for history in first.histories():
+        assert len(set(history.tolist())) == len(history) >= 15
+    with pytest.raises(ConfigError):
+        synthetic.generate(50, 40)

@@ -1,0 +1,50 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from simulator import ranking
+
+values = st.sampled_from([-1.0, 0.0, 0.5, 0.5, 2.0, np.nan, np.inf])
+
+
+def slow(row, positive, rivals):
+    """HR and NDCG of one user, from the definition: the positive goes last among its equals."""
+    if not math.isfinite(row[positive]):
+        return 0.0, 0.0
+    order = sorted([(-row[i] if row[i] == row[i] else -math.inf, 0) for i in rivals] + [(-row[positive], 1)])
+    place = order.index((-row[positive], 1))
+    return (1.0, 1 / math.log2(place + 2)) if place < 10 else (0.0, 0.0)
+
+
+@given(
+    st.integers(1, 4).flatmap(lambda users: hnp.arrays(np.float32, (users, 30), elements=values)), st.integers(0, 99)
+)
+def test_metrics_are_the_definition(scores, seed):
+    rng = np.random.default_rng(seed)
+    users = len(scores)
+    orders = [rng.permutation(30) for _ in range(users)]
+    positives = np.array([order[0] for order in orders])
+    candidates = np.stack([order[1:13] for order in orders])
+    masked = [order[13 : 13 + rng.integers(0, 6)] for order in orders]
+    result = ranking.evaluate(lambda rows: scores[rows].copy(), positives, candidates, masked)
+    sampled = [slow(scores[u], positives[u], candidates[u]) for u in range(users)]
+    everything = [
+        slow(scores[u], positives[u], np.setdiff1d(np.arange(30), [positives[u], *masked[u]])) for u in range(users)
+    ]
+    expected = [*np.mean(sampled, axis=0), *np.mean(everything, axis=0)]
+    assert list(result.values()) == pytest.approx(expected)
+    assert list(result) == ["hr@10", "ndcg@10", "hr@10_full", "ndcg@10_full"]
+
+
+def test_a_constant_model_hits_nothing():
+    result = ranking.evaluate(
+        lambda rows: np.zeros((len(rows), 50), np.float32),
+        np.array([3]),
+        np.arange(4, 24)[None],
+        [np.array([], np.int64)],
+    )
+    assert set(result.values()) == {0.0}

@@ -1,0 +1,123 @@
+"""Whole runs on the synthetic data set, small."""
+
+import dataclasses
+import json
+
+import pandas as pd
+import pytest
+import yaml
+
+from simulator import attackers, cli, run
+from simulator.config import Config
+from simulator.errors import ConfigError
+
+SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1)
+WANTED = (
+    "hr@10 ndcg@10 hr@10_full ndcg@10_full bacc_paper bacc_strong bacc_paper_all bacc_strong_all bacc_null_p95 round "
+    "seconds clients_trained trigger_rate bytes_up bytes_down cpu_ms configuration"
+).split()
+
+
+class Quiet:
+    def __init__(self, stop_after=None):
+        self.left = stop_after
+
+    def start(self, what, total, done=0):
+        self.done = done
+
+    def advance(self, text=""):
+        if self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def fewer(monkeypatch):
+    monkeypatch.setattr(attackers, "SPLITS", 3)
+    monkeypatch.setattr(attackers, "SHUFFLES", 2)
+    monkeypatch.setattr(attackers, "NULL_SPLITS", 2)
+
+
+def figures(metrics):
+    return {name: value for name, value in metrics.items() if name not in ("seconds", "cpu_ms")}
+
+
+@pytest.mark.parametrize("engine", ["batched", "fleet"])
+@pytest.mark.parametrize("adversary", ["none", "dsvae"])
+def test_a_run_folder_is_complete(tmp_path, engine, adversary):
+    config = dataclasses.replace(SMALL, engine=engine, adversary=adversary)
+    metrics = run.run(config, tmp_path / "run", None, Quiet())
+    written = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert written == metrics
+    assert not set(WANTED) - set(written)
+    assert set(written["trigger_rate"]) == ({"M", "F"} if adversary == "dsvae" else set())
+    assert Config.load(tmp_path / "run/config.yaml") == config
+    rounds = pd.read_parquet(tmp_path / "run/rounds.parquet")
+    assert rounds["round"].tolist() == [1, 2, 3, 4]
+    assert rounds["ndcg@10"].notna().tolist() == [False, True, False, True]
+    assert written["clients_trained"] == 4 * 6
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {"learning.png", "leakage.png"}
+
+
+def test_batched_and_fleet_cost_the_same_bytes(tmp_path):
+    sizes = [
+        run.run(dataclasses.replace(SMALL, engine=engine, fraction=1.0), tmp_path / engine, None, Quiet())["bytes_up"]
+        for engine in ("batched", "fleet")
+    ]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path):
+    undisturbed = run.run(SMALL, tmp_path / "one", None, Quiet())
+    with pytest.raises(KeyboardInterrupt):
+        run.run(SMALL, tmp_path / "two", None, Quiet(stop_after=3))
+    resumed = Quiet()
+    assert figures(run.run(SMALL, tmp_path / "two", None, resumed)) == figures(undisturbed)
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+
+
+def test_workers_do_not_change_the_result(tmp_path, monkeypatch):
+    monkeypatch.setattr("simulator.batched.CHUNK", 2)
+    results = [
+        figures(run.run(dataclasses.replace(SMALL, workers=workers), tmp_path / str(workers), None, Quiet()))
+        for workers in (1, 3)
+    ]
+    for result in results:
+        result.pop("configuration")
+    assert results[0] == results[1]
+
+
+def test_another_configuration_does_not_overwrite_a_run(tmp_path):
+    SMALL.save(tmp_path / "config.yaml")
+    with pytest.raises(ConfigError, match="another configuration"):
+        run.run(dataclasses.replace(SMALL, seed=1), tmp_path, None, Quiet())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"adversary": "gan"}, {"rounds": 0}, {"fraction": 0.0}, {"dependence": 2.0}, {"server_learning_rate": -1.0}],
+)
+def test_a_configuration_that_cannot_be_run_is_refused(change):
+    with pytest.raises(ConfigError, match=next(iter(change))):
+        dataclasses.replace(SMALL, **change)
+
+
+def test_the_command_line_runs_repeats_and_explains(tmp_path, capsys):
+    options = ["--dataset", "synthetic", "--users", "60", "--items", "200", "--rounds", "2", "--evaluate-every", "1"]
+    assert cli.main(["run", "--out", str(tmp_path / "a"), *options]) == 0
+    assert "NDCG@10" in capsys.readouterr().out
+    config = tmp_path / "a/config.yaml"
+    assert cli.main(["run", "--out", str(tmp_path / "b"), "--config", str(config)]) == 0
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
+    assert figures(one) == figures(two)
+
+    assert cli.main(["run", "--out", str(tmp_path / "c"), *options, "--attribute", "age"]) == 1
+    assert "gender" in capsys.readouterr().err
+    assert cli.main(["run", "--out", str(tmp_path / "d"), "--data-dir", str(tmp_path)]) == 1
+    assert "ml-100k" in capsys.readouterr().err
+    config.write_text(yaml.safe_dump({"colour": "blue"}))
+    assert cli.main(["run", "--out", str(tmp_path / "e"), "--config", str(config)]) == 1
+    assert "not a configuration" in capsys.readouterr().err
+    config.write_text(yaml.safe_dump({"rounds": "many"}))
+    assert cli.main(["run", "--out", str(tmp_path / "e"), "--config", str(config)]) == 1
