@@ -1,10 +1,10 @@
 """What runs on a server: rounds, exact aggregation, ledger, gRPC services.
 
-* `service`: the coordinator as an object, on an event loop
+* `service`: the coordinator as an object, on an event loop; `live`: a running task as it sees it
 * `server`, `cli`: the same over gRPC, and the command line
 * `rounds`: the round as a pure state machine
 * `aggregate`, `optimizers`: sums that are exact, and the server's step on their mean
 * `writer`, `storage`: group commit, and everything that the one writing thread owns
-* `ledger`, `tables`, `log`, `blobs`: what is on disk
+* `ledger`, `transitions`, `tables`, `log`, `blobs`: what is on disk
 * `streams`, `pace`, `errors`: requests checked, retry windows, refusals
 """

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from coordinator.aggregate import Accumulator
 from coordinator.blobs import BlobFolder
-from coordinator.errors import FolderLockedError
+from coordinator.errors import FolderLockedError, LedgerError
 from coordinator.ledger import AssignmentRow, Ledger, TaskRow
 from coordinator.live import LiveTask
 from coordinator.log import RoundLog
@@ -83,14 +83,16 @@ class Storage:
             LedgerError, ManifestError, OSError: the folder is not as it was left.
         """
         running = [row for row in self._rows.values() if row.state == TASK_STATE_RUNNING]
-        self._log.keep_only({_owner(row) for row in running})
-        self.served.keep_only(self._served_in_use())
-        self._private.keep_only(self._private_in_use())
-        return [self._recover(row) for row in running]
+        tasks = [self._recover(row) for row in running]
+        if self._rows:  # an empty ledger may be a wrong one: nothing is removed on its word
+            self.served.keep_only(self._served_in_use())
+            self._private.keep_only(self._private_in_use())
+            self._log.keep_only({_owner(row) for row in running})
+        return tasks
 
     def _recover(self, row: TaskRow) -> LiveTask:
         closing = ClosingRule.FromString(row.closing)
-        spec = TaskSpec.of(manifest.parse(self.served.get(row.manifest)), closing)
+        spec = TaskSpec.of(manifest.parse(self._manifest(row.manifest)), closing)
         assignments = self._ledger.assignments(row.task_id, row.round)
         self._totals[row.task_id] = self._replay(spec, assignments)
         open_round = self._ledger.open_round(row.task_id, row.round)
@@ -192,9 +194,16 @@ class Storage:
 
     def _bundle(self, digest: bytes) -> frozenset[bytes]:
         if digest not in self._bundles:
-            named = manifest.blobs(TaskManifest.FromString(self.served.get(digest)))
+            named = manifest.blobs(TaskManifest.FromString(self._manifest(digest)))
             self._bundles[digest] = frozenset({digest, *(resource.sha256 for resource in named)})
         return self._bundles[digest]
+
+    def _manifest(self, digest: bytes) -> bytes:
+        try:
+            return self.served.get(digest)
+        except FileNotFoundError as error:
+            name = digest.hex()[:12]
+            raise LedgerError(f"the folder lacks manifest {name} of the ledger: is this another's ledger?") from error
 
     def _private_in_use(self) -> set[bytes]:
         return {each for row in self._rows.values() for each in (row.server_state, row.previous_server_state)}

@@ -1,0 +1,362 @@
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from importlib.metadata import version
+from threading import Event, Thread
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import client_sdk
+from client_sdk import FedClient, Outcome, Recommendation, Result, errors
+from client_sdk.client import _microseconds
+from client_sdk.errors import (
+    AttributeValueError,
+    FedError,
+    MissingEngineError,
+    NoDataError,
+    NoModelError,
+    RefusedError,
+    StoreError,
+    StoreLockedError,
+    TransportError,
+    UnknownItemError,
+    UsageError,
+)
+from client_sdk.recommender import Recommender
+from client_sdk.session import initial_state
+from client_sdk.sqlite_store import SqliteStore
+from client_sdk.state import Model
+from client_sdk.torch_engine import TorchEngine
+from fedau2.v1.device_pb2 import CheckInRequest
+from fedau2.wire import blobs
+from fedau2.wire.status import Status, StatusError
+
+
+@pytest.fixture
+def open_client(tmp_path, address):
+    """Opens clients of the scripted coordinator and closes them at the end."""
+    opened = []
+
+    def make(folder="state", coordinator=address, **options):
+        opened.append(FedClient.open(tmp_path / folder, coordinator, "films", **options))
+        return opened[-1]
+
+    yield make
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def client(open_client):
+    return open_client()
+
+
+@pytest.fixture
+def synced(client):
+    """A client that has trained one round."""
+    client.record("film-1")
+    client.record("film-4")
+    assert client.sync().result == Result.UPLOADED
+    return client
+
+
+def test_a_first_sync_trains_and_uploads(client, remote, window):
+    client.record("film-1")
+    client.set_attribute("gender", "F")
+    assert client.sync() == Outcome(Result.UPLOADED, window)
+    assert remote.names() == ["check_in"] + ["fetch"] * 5 + ["upload"]
+    assert remote.calls[0][1] == CheckInRequest(population="films", client_version=version("fedau2"))
+
+
+def test_recommendations_are_the_best_unseen_items_of_the_model(synced, bundle, tmp_path):
+    found = synced.recommend(k=4)
+    synced.close()
+    store = SqliteStore(tmp_path / "state")
+    graphs = [bundle.blobs[graph.resource.sha256] for graph in bundle.manifest.graphs]
+    tensors = blobs.unpack(bundle.blobs[bundle.checkpoint.sha256])
+    private = {name: value[0] for name, value in store.private("task").values.items()}
+    seen = store.interactions(bundle.manifest.catalogue)
+    store.close()
+    expected = Recommender(bundle.manifest, tensors, *graphs).recommend(4, seen, private)
+    assert found == [Recommendation(f"film-{row}", score) for row, score in expected]
+    assert not {each.item for each in found} & {"film-1", "film-4"}
+
+
+def test_before_the_first_acknowledgement_the_initial_state_recommends(client, remote, bundle, tmp_path):
+    client.record("film-1")
+    remote.refusals["upload"] = StatusError(Status.ABORTED, "closed")
+    assert client.sync().result == Result.REFUSED
+    found = client.recommend(3)
+    client.close()
+    store = SqliteStore(tmp_path / "state")
+    state = initial_state(bundle.manifest, store.key())
+    model = Recommender.load(store, store.model())
+    seen = store.interactions(bundle.manifest.catalogue)
+    store.close()
+    expected = model.recommend(3, seen, {name: value[0] for name, value in state.values.items()})
+    assert found == [Recommendation(f"film-{row}", score) for row, score in expected]
+
+
+def test_without_a_coordinator_everything_but_sync_goes_on(synced, open_client, nowhere):
+    before = synced.recommend()
+    synced.close()
+    with open_client(coordinator=nowhere) as offline:
+        assert offline.recommend() == before
+        offline.record(before[0].item)
+        assert offline.recommend(12) == [each for each in before if each.item != before[0].item]
+        with pytest.raises(TransportError, match="is the coordinator running"):
+            offline.sync()
+        assert before[0].item not in {each.item for each in offline.recommend()}
+
+
+def test_a_new_model_version_is_used_at_once(synced, remote, bundle):
+    before = synced.recommend()
+    remote.bundle = bundle.with_checkpoint(9)
+    remote.assignment = remote.bundle.assignment(1, 1)
+    synced.sync()
+    assert synced.recommend() != before
+
+
+def test_recommending_goes_on_while_a_sync_trains(synced, remote, bundle):
+    before = synced.recommend()
+    started, over = Event(), Event()
+
+    class Slow(TorchEngine):
+        def begin(self, job):
+            started.set()
+            over.wait()
+            return super().begin(job)
+
+    synced._engine = Slow()
+    remote.bundle = bundle.with_checkpoint(9)
+    remote.assignment = remote.bundle.assignment(1, 1)
+    thread = Thread(target=synced.sync)
+    thread.start()
+    started.wait()
+    during = synced.recommend()
+    over.set()
+    thread.join()
+    assert during != before
+    assert remote.names()[-1] == "upload"
+
+
+def test_threads_may_recommend_while_models_come_and_go(synced, remote, bundle):
+    over, wrong = Event(), []
+
+    def work():
+        while not over.is_set():
+            try:
+                assert len(synced.recommend(3)) == 3
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 6):
+        remote.bundle = bundle.with_checkpoint(number)
+        remote.assignment = remote.bundle.assignment(number, number)
+        assert synced.sync().result == Result.UPLOADED
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_an_unanswered_upload_comes_first_at_the_next_sync(client, remote):
+    client.record("film-1")
+    remote.refusals["upload"] = StatusError(Status.UNAVAILABLE, "going down")
+    with pytest.raises(TransportError):
+        client.sync()
+    del remote.refusals["upload"]
+    assert client.sync().result == Result.UPLOADED
+    assert remote.names()[-2:] == ["upload", "upload"]
+    assert remote.calls[-1] == remote.calls[-2]
+
+
+def test_a_rejection_is_an_outcome(client, remote, window):
+    remote.assignment = None
+    assert client.sync() == Outcome(Result.REJECTED, window, "REJECTION_REASON_ROUND_FULL")
+
+
+def test_a_refused_check_in_says_why(client, remote):
+    remote.refusals["check_in"] = StatusError(Status.INVALID_ARGUMENT, "no such population")
+    with pytest.raises(RefusedError, match=r"INVALID_ARGUMENT.*no such population"):
+        client.sync()
+
+
+def test_nothing_recorded_is_told(client):
+    with pytest.raises(NoDataError, match=r"call record\(\) first"):
+        client.sync()
+    assert len(client.recommend()) == 10  # the model is there all the same
+
+
+def test_before_the_first_sync_there_is_no_model(client):
+    with pytest.raises(NoModelError, match=r"call sync\(\) first"):
+        client.recommend()
+
+
+def test_a_damaged_model_is_told_and_fetched_again(synced, tmp_path, bundle):
+    (tmp_path / "state/blobs" / bundle.checkpoint.sha256.hex()).write_bytes(b"damaged")
+    synced._loaded = None
+    with pytest.raises(NoModelError, match="fetch it again"):
+        synced.recommend()
+    synced.sync()
+    assert synced.recommend()
+
+
+def test_an_unknown_item_is_refused_once_the_catalogue_is_known(client, remote):
+    client.record("not listed")  # no catalogue says so yet
+    client.record("film-1")
+    client.sync()
+    before = client.recommend(12)
+    with pytest.raises(UnknownItemError, match=r"'not listed'.*nothing was recorded"):
+        client.record("not listed")
+    assert client.recommend(12) == before
+    client.record("film-2")
+
+
+def test_an_attribute_value_is_checked_once_the_task_is_known(client, remote):
+    client.set_attribute("gender", "unheard-of")
+    client.record("film-1")
+    with pytest.raises(AttributeValueError, match="it knows M, F"):
+        client.sync()
+    with pytest.raises(AttributeValueError, match="it knows M, F"):
+        client.set_attribute("gender", "other")
+    client.set_attribute("age", "any value of an attribute that the task does not unlearn")
+    client.set_attribute("gender", None)
+    assert client.sync().result == Result.UPLOADED
+
+
+def test_an_old_manifest_does_not_keep_an_app_from_recording(synced, bundle, tmp_path):
+    # As after an update of the SDK that no longer runs the format of the cached task.
+    synced.close()
+    other = bundle.with_manifest(format=2)
+    with closing(SqliteStore(tmp_path / "state")) as store:
+        for data in other.blobs.values():
+            store.keep_blob(blobs.resource(data), data)
+        store.adopt(Model("task", 1, other.address, other.checkpoint))
+    with FedClient.open(tmp_path / "state", "localhost:1", "films") as client:
+        client.record("anything")
+        client.set_attribute("gender", "anything")
+        with pytest.raises(errors.UnsupportedTaskError, match="format 2"):
+            client.recommend()
+
+
+def test_a_second_client_on_the_same_folder_is_refused(client, open_client):
+    with pytest.raises(StoreLockedError):
+        open_client()
+    client.close()
+    open_client()
+
+
+def test_a_closed_client_says_so(client):
+    client.close()
+    for act in (client.recommend, client.sync, lambda: client.record("film-1")):
+        with pytest.raises(StoreError, match="closed"):
+            act()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda client: client.record(7),
+        lambda client: client.record(""),
+        lambda client: client.record(["film-1"]),
+        lambda client: client.record("\ud800"),
+        lambda client: client.record("film-1", datetime(2024, 1, 1)),
+        lambda client: client.record("film-1", 1700000000),
+        lambda client: client.set_attribute("", "M"),
+        lambda client: client.set_attribute(None, "M"),
+        lambda client: client.set_attribute("gender", 1),
+        lambda client: client.set_attribute("gender", ""),
+        lambda client: client.recommend(0),
+        lambda client: client.recommend(-1),
+        lambda client: client.recommend(2.0),
+        lambda client: client.recommend(True),
+        lambda client: client.recommend("10"),
+    ],
+)
+def test_calls_that_cannot_be_meant_are_told_and_change_nothing(synced, act):
+    before = synced.recommend(12)
+    with pytest.raises(UsageError):
+        act(synced)
+    assert synced.recommend(12) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"state_dir": 7},
+        {"state_dir": ""},
+        {"coordinator": None},
+        {"coordinator": "http://fed.example.com"},
+        {"population": ""},
+        {"population": "x" * 129},
+        {"population": b"films"},
+        {"root_certificates": "roots.pem"},
+        {"root_certificates": b"PEM", "insecure": True},
+    ],
+)
+def test_arguments_that_cannot_be_meant_open_nothing(tmp_path, arguments):
+    good = {"state_dir": tmp_path / "state", "coordinator": "localhost:1", "population": "films"}
+    with pytest.raises(UsageError):
+        FedClient.open(**{**good, **arguments})
+    assert not (tmp_path / "state").exists()
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-7))])))
+def test_times_are_kept_to_the_microsecond(time):
+    assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=_microseconds(time)) == time
+
+
+def python(code, *arguments):
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+
+
+def test_opening_and_recording_load_no_heavy_library_and_no_network(tmp_path):
+    code = """
+import sys
+from client_sdk import FedClient, Outcome, Recommendation, Result
+with FedClient.open(sys.argv[1], "fed.invalid:443", "films") as client:
+    client.record("film-1")
+    client.set_attribute("gender", "F")
+print([name for name in ("torch", "pandas", "onnxruntime", "grpc") if name in sys.modules])
+"""
+    result = python(code, str(tmp_path / "state"))
+    assert result.stdout == "[]\n", result.stderr
+
+
+def test_without_pytorch_sync_says_what_to_install_and_recommend_works(synced, tmp_path, address, remote):
+    synced.close()
+    calls = len(remote.calls)
+    code = """
+import sys
+sys.modules["torch"] = None
+from client_sdk import FedClient, MissingEngineError
+with FedClient.open(sys.argv[1], sys.argv[2], "films") as client:
+    try:
+        client.sync()
+    except MissingEngineError as error:
+        print(error)
+    print(len(client.recommend(5)))
+"""
+    result = python(code, str(tmp_path / "state"), address)
+    said, found = result.stdout.splitlines()
+    assert "pip install 'fedau2[torch]'" in said, result.stderr
+    assert found == "5"
+    assert len(remote.calls) == calls
+    assert issubclass(MissingEngineError, FedError)
+
+
+def test_the_package_exports_what_it_lists():
+    for name in client_sdk.__all__:
+        assert getattr(client_sdk, name).__name__ == name
+    assert set(client_sdk.__all__) <= set(dir(client_sdk))
+    listed = {name for name, each in vars(errors).items() if isinstance(each, type)}
+    assert listed <= set(client_sdk.__all__)
+    with pytest.raises(AttributeError, match="unheard_of"):
+        client_sdk.unheard_of  # noqa: B018
