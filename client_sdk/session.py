@@ -148,7 +148,7 @@ def _train(store: Store, engine: Engine, assignment: Assignment) -> Generator[Wi
     for _ in range(training.steps):
         yield Train(training)
     result = training.finish()
-    data = contributions.encode(result.contribution)
+    data = contributions.encode(contributions.clip(result.contribution, assignment.bound))
     return Staged(assignment.assignment_id, assignment.task_id, assignment.round, data, result.state)
 
 

@@ -18,6 +18,7 @@ from coordinator.streams import TaskSpec
 from fedau2.v1.admin_pb2 import ASSIGNMENT_STATE_FAILED, ASSIGNMENT_STATE_REPORTED, Task
 from fedau2.v1.device_pb2 import Assignment
 from fedau2.v1.task_pb2 import ClosingRule, Resource
+from fedau2.wire import fixed
 
 Size = Callable[[bytes], int]
 """Length of the blob with this hash."""
@@ -44,14 +45,16 @@ class LiveTask:
 
     def assignment(self, assignment_id: bytes, size: Size) -> Assignment:
         """What a device is told that got this place."""
+        closing = ClosingRule.FromString(self.row.closing)
         return Assignment(
             assignment_id=assignment_id,
             task_id=self.row.task_id,
             round=self.row.round,
             manifest=Resource(sha256=self.row.manifest, size=size(self.row.manifest)),
             checkpoint=Resource(sha256=self.row.checkpoint, size=size(self.row.checkpoint)),
-            lease=ClosingRule.FromString(self.row.closing).lease,
+            lease=closing.lease,
             next_check_in=pace.NEXT,
+            bound=fixed.bound(closing.maximum),
         )
 
 

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 import onnx
 import torch
@@ -46,6 +47,14 @@ class Graphs:
 
 def export(recommender: Recommender, specs: Sequence[TensorSpec]) -> Graphs:
     """The graphs of a recommender over the tensors `specs`; adversaries' are passed over."""
+    wanted = (TENSOR_SCOPE_SHARED, TENSOR_SCOPE_PRIVATE)
+    # mypy does not know that modules can be hashed.
+    return _exported(recommender, tuple(spec.SerializeToString() for spec in specs if spec.scope in wanted))  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=8)  # an export takes seconds, and a process often builds many bundles of one model
+def _exported(recommender: Recommender, serialised: Sequence[bytes]) -> Graphs:
+    specs = [TensorSpec.FromString(data) for data in serialised]
     shared = _zeros(specs, TENSOR_SCOPE_SHARED)
     private = _zeros(specs, TENSOR_SCOPE_PRIVATE)
 

@@ -165,7 +165,7 @@ class FleetCost:
 
 
 def fleet(interactions: Interactions, labels: NDArray[np.int64], items: int, at_once: int, rounds: int) -> FleetCost:
-    """All clients as SDK instances in this process, the coordinator in another, cohorts of `at_once`; one warm-up round."""
+    """All clients as SDK instances in this process, the coordinator in another; one warm-up round."""
     bundle, population = _population(interactions, [_CLASSES[label] for label in labels], items)
     with tempfile.TemporaryDirectory() as folder:
         process = CoordinatorProcess(Path(folder) / "coordinator")

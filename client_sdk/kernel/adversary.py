@@ -33,6 +33,10 @@ from fedau2.v1.tensors_pb2 import (
 HIDDEN = 100
 """Width of the hidden layer."""
 
+LOG_SIGMA_MAX = 4.0
+"""Where s saturates in exp(s). The paper lets it grow; but the reversed gradient makes s grow without end (noise is one
+way to confuse the adversary), until gradients overflow. The derivative stays exp(s) there, so that s can come back."""
+
 
 def tensors(adversary: Adversary, private: Sequence[TensorSpec]) -> list[TensorSpec]:
     """The adversary's tensors: Xavier-normal weights, biases N(0, 0.001^2).
@@ -113,10 +117,11 @@ def judge(
     classes = len(adversary.classes)
     mu, log_sigma = out[:, :classes], out[:, classes:]
     stochastic = adversary.head != HEAD_MLP
-    logits = mu * noise[:, 0] + torch.exp(log_sigma) * noise[:, 1] if stochastic else out
+    sigma = torch.exp(log_sigma.clamp(max=LOG_SIGMA_MAX))
+    logits = mu * noise[:, 0] + sigma * noise[:, 1] if stochastic else out
     grad = _cross_entropy_gradient(adversary, logits, labels)
     if stochastic:
-        grad = torch.cat([grad * noise[:, 0], grad * noise[:, 1] * torch.exp(log_sigma)], 1)
+        grad = torch.cat([grad * noise[:, 0], grad * noise[:, 1] * sigma], 1)
     grads = {"head.weight": grouped.weight_gradient(grad, hidden, groups)}
     if "head.bias" in own:
         grads["head.bias"] = grouped.bias_gradient(grad, groups)

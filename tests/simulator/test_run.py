@@ -12,10 +12,25 @@ from simulator.config import Config
 from simulator.errors import ConfigError
 
 SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1)
-WANTED = (
-    "hr@10 ndcg@10 hr@10_full ndcg@10_full bacc_paper bacc_strong bacc_paper_all bacc_strong_all bacc_null_p95 round "
-    "seconds clients_trained trigger_rate bytes_up bytes_down cpu_ms configuration"
-).split()
+WANTED = {
+    "hr@10",
+    "ndcg@10",
+    "hr@10_full",
+    "ndcg@10_full",
+    "bacc_paper",
+    "bacc_strong",
+    "bacc_paper_all",
+    "bacc_strong_all",
+    "bacc_null_p95",
+    "round",
+    "seconds",
+    "clients_trained",
+    "trigger_rate",
+    "bytes_up",
+    "bytes_down",
+    "cpu_ms",
+    "configuration",
+}
 
 
 class Quiet:
@@ -50,7 +65,7 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary):
     metrics = run.run(config, tmp_path / "run", None, Quiet())
     written = json.loads((tmp_path / "run/metrics.json").read_text())
     assert written == metrics
-    assert not set(WANTED) - set(written)
+    assert set(written) >= WANTED
     assert set(written["trigger_rate"]) == ({"M", "F"} if adversary == "dsvae" else set())
     assert Config.load(tmp_path / "run/config.yaml") == config
     rounds = pd.read_parquet(tmp_path / "run/rounds.parquet")

@@ -114,12 +114,15 @@ class Assignment(_message.Message):
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     LEASE_FIELD_NUMBER: _builtins.int
     NEXT_CHECK_IN_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
     assignment_id: _builtins.bytes
     """Opaque and unguessable, 16 bytes; carries no device identity."""
     task_id: _builtins.str
     """Names the device's private state for this task."""
     round: _builtins.int
     """Committed rounds so far; the round being trained, counted from 0."""
+    bound: _builtins.float
+    """Largest absolute value that a contribution may carry; the device clips to it. > 0."""
     @_builtins.property
     def manifest(self) -> _task_pb2.Resource:
         """The TaskManifest, serialised."""
@@ -146,10 +149,11 @@ class Assignment(_message.Message):
         checkpoint: _task_pb2.Resource | None = ...,
         lease: _duration_pb2.Duration | None = ...,
         next_check_in: _task_pb2.RetryWindow | None = ...,
+        bound: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "lease", b"lease", "manifest", b"manifest", "next_check_in", b"next_check_in"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "checkpoint", b"checkpoint", "lease", b"lease", "manifest", b"manifest", "next_check_in", b"next_check_in", "round", b"round", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "bound", b"bound", "checkpoint", b"checkpoint", "lease", b"lease", "manifest", b"manifest", "next_check_in", b"next_check_in", "round", b"round", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

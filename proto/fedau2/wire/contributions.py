@@ -55,6 +55,27 @@ def _message(name: str, update: Update) -> TensorUpdate:
     return TensorUpdate(name=name, dtype=DTYPE_FLOAT32, shape=values.shape, dense=values.tobytes())
 
 
+def clip(updates: Mapping[str, Update], bound: float) -> dict[str, Update]:
+    """Updates with every value brought into [-bound, bound]; what is not a number becomes 0."""
+    limit = np.float32(bound)
+    if limit > bound:  # rounded up
+        limit = np.nextafter(limit, np.float32(0))
+    return {name: _clipped(update, limit) for name, update in updates.items()}
+
+
+def _clipped(update: Update, bound: np.float32) -> Update:
+    if isinstance(update, Rows):
+        return Rows(update.indices, _clip(update.values, bound))
+    return _clip(update, bound)
+
+
+def _clip(values: NDArray[np.float32], bound: np.float32) -> NDArray[np.float32]:
+    # Almost always everything is within: then nothing is copied.
+    if not values.size or np.abs(values).max() <= bound:
+        return values
+    return np.clip(np.nan_to_num(values, nan=0.0), -bound, bound)
+
+
 def largest(specs: Iterable[TensorSpec]) -> int:
     """Upper bound, in bytes, of a serialised contribution to these tensors."""
     return sum(_OVERHEAD + 4 * int(np.prod(spec.shape)) + 4 * spec.shape[0] for spec in specs)

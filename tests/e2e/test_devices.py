@@ -1,0 +1,120 @@
+"""The whole house as its users see it: three commands, some devices, a killed server, recommendations offline."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from client_sdk import FedClient, Result
+from client_sdk.errors import AttributeValueError, NoDataError, TransportError, UnknownItemError
+from simulator.links import CoordinatorProcess
+
+ITEMS = [f"movie-{number}" for number in range(40)]
+DEVICES = 3
+
+
+def command(module, *arguments, fails=False):
+    result = subprocess.run([sys.executable, "-m", module, *map(str, arguments)], capture_output=True, text=True)
+    assert (result.returncode != 0) == fails, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle")
+    (folder / "items.txt").write_text("\n".join(ITEMS) + "\n")
+    plan = "adversaries:\n- {attribute: gender, classes: [M, F], head: dsvae, trigger: sut}\n"
+    (folder / "plan.yaml").write_text(plan)
+    out = folder / "bundle"
+    command("export", "bundle", "--model", "fedncf", "--items", folder / "items.txt", "--plan", folder / "plan.yaml",
+            "--seed", 1, "--out", out)  # fmt: skip
+    return out
+
+
+@pytest.fixture
+def coordinator(tmp_path, bundle):
+    process = CoordinatorProcess(tmp_path / "state")
+    task = ["--bundle", bundle, "--population", "movies", "--rounds", 2, "--goal", DEVICES]
+    command("coordinator", "create-task", *task, "--admin", process.admin)
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def devices(tmp_path, coordinator):
+    clients = []
+    for number in range(DEVICES):
+        client = FedClient.open(tmp_path / f"device-{number}", coordinator=coordinator.devices, population="movies")
+        for item in ITEMS[number : number + 12]:
+            client.record(item)
+        clients.append(client)
+    clients[0].set_attribute("gender", "F")
+    yield clients
+    for client in clients:
+        client.close()
+
+
+def contribute(client):
+    """Syncs as the coordinator asks: until the round before is committed, a check-in is turned away for a moment."""
+    while (outcome := client.sync()).result is Result.REJECTED:
+        assert outcome.reason == "REJECTION_REASON_ROUND_CLOSING"
+        time.sleep(outcome.retry.delay_min.ToTimedelta().total_seconds())
+    assert outcome.result is Result.UPLOADED
+
+
+def test_devices_train_two_rounds_and_recommend_offline(coordinator, devices):
+    for _ in range(2):
+        for client in devices:
+            contribute(client)
+    while (outcome := devices[0].sync()).reason == "REJECTION_REASON_ROUND_CLOSING":
+        time.sleep(0.05)
+    assert outcome.reason == "REJECTION_REASON_NO_TASK"  # the task is finished
+    assert "finished" in command("coordinator", "status", "--admin", coordinator.admin)
+
+    coordinator.process.terminate()
+    coordinator.process.wait()
+    for number, client in enumerate(devices):
+        best = client.recommend(k=5)
+        assert len(best) == 5
+        assert not {each.item for each in best} & set(ITEMS[number : number + 12])
+        assert [each.score for each in best] == sorted((each.score for each in best), reverse=True)
+    with pytest.raises(TransportError):
+        devices[0].sync()
+
+
+def test_bad_input_is_explained_and_loses_nothing(devices):
+    client = devices[1]
+    assert client.sync().result is Result.UPLOADED
+    with pytest.raises(UnknownItemError, match="movie-99"):
+        client.record("movie-99")
+    with pytest.raises(AttributeValueError, match="M, F"):
+        client.set_attribute("gender", "unknown")
+    client.record("movie-30")
+    assert "movie-30" not in {each.item for each in client.recommend(k=40)}
+
+
+def test_a_device_without_data_gives_its_place_back(tmp_path, coordinator, devices):
+    empty = FedClient.open(tmp_path / "empty", coordinator=coordinator.devices, population="movies")
+    with empty, pytest.raises(NoDataError):
+        empty.sync()
+    # Its place is free again: the others fill the round.
+    assert [client.sync().result for client in devices] == [Result.UPLOADED] * DEVICES
+
+
+def test_a_device_writes_only_into_its_folder_and_sends_nothing_home(tmp_path, coordinator, devices):
+    home = tmp_path / "home"
+    home.mkdir()
+    code = (
+        "from client_sdk import FedClient\n"
+        f"with FedClient.open({str(tmp_path / 'one')!r}, {coordinator.devices!r}, 'movies') as c:\n"
+        f"    [c.record(item) for item in {ITEMS[:9]!r}]\n"
+        "    c.sync()\n"
+        "    assert len(c.recommend(k=3)) == 3\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment | {"HOME": str(home)})
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+    assert Path(tmp_path / "one").is_dir()
