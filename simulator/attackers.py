@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from simulator.errors import TooFewUsersError
+from simulator.errors import NotFiniteError, TooFewUsersError
 
 SPLITS = 40
 SHUFFLES = 20
@@ -82,12 +82,14 @@ def attack(features: NDArray[np.float32], labels: NDArray[np.int64], attacker: s
 
     Raises:
         TooFewUsersError: a class has fewer than `MINIMUM` users.
+        NotFiniteError: a feature is NaN or infinite.
     """
     known = labels >= 0
     inputs, labels = features[known].astype(np.float64), labels[known]
     counts = np.bincount(labels)
     if len(counts) < 2 or counts.min() < MINIMUM:
         raise TooFewUsersError(f"an attack needs {MINIMUM} users of each of two classes; there are {counts.tolist()}")
+    _check_finite(inputs, np.flatnonzero(known))
     rng = np.random.default_rng(seed)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -102,6 +104,15 @@ def attack(features: NDArray[np.float32], labels: NDArray[np.int64], attacker: s
         null_mean=float(np.mean(null)),
         null_p95=float(np.percentile(null, 95)),
     )
+
+
+def _check_finite(features: NDArray[np.float64], users: NDArray[np.int64]) -> None:
+    diverged = users[~np.isfinite(features).all(axis=1)]
+    if len(diverged):
+        raise NotFiniteError(
+            f"private state of {len(diverged)} users, first of row {diverged[0]}, is not finite: training diverged; "
+            "lower the learning rates"
+        )
 
 
 def _scores(

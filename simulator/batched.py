@@ -73,9 +73,6 @@ class BatchedEngine:
         """Goes on after this many rounds; checkpoint and server state have been put back."""
         self._round = round_number
 
-    def close(self) -> None:
-        """Nothing is held."""
-
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:

@@ -191,7 +191,6 @@ def _cohort(clients: int, size: int, seed: int) -> NDArray[np.int64]:
 
 def report(data_dir: Path | None, out: Path | None, quick: bool, console: Console) -> None:
     """Measures everything, prints it, and writes JSON if asked to."""
-    torch.set_num_threads(1)
     interactions, labels, items, source = _data(data_dir)
     repeats = 3 if quick else 15
     paper = paper_workload(interactions, labels, items, repeats)

@@ -12,12 +12,11 @@ from rich.console import Console
 from client_sdk.errors import FedError
 from export.errors import ExportError
 from fedau2.wire.errors import WireError
-from simulator import bench
+from simulator import bench, process
 from simulator.config import CHOICES, Config
 from simulator.datasets import NAMES
 from simulator.demo import demo
 from simulator.errors import SimulatorError
-from simulator.memory import keep_freed_memory
 from simulator.run import run
 from simulator.terminal import Bar, bars, results
 
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command's exit status: 0, 1 for an error that is explained, 2 for wrong usage, 130 when interrupted."""
     options = _parser().parse_args(arguments)
     console = Console()
-    keep_freed_memory()
+    process.prepare()
     try:
         options.command(options, console)
     except (SimulatorError, ExportError, WireError, FedError) as error:

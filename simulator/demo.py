@@ -10,11 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
-from simulator import plots
+from simulator import plots, process
 from simulator.config import Config
 from simulator.datasets import load
 from simulator.errors import DatasetError
-from simulator.memory import keep_freed_memory
 from simulator.run import run
 from simulator.terminal import Bar, bars, results
 
@@ -89,5 +88,5 @@ def _show(shown: dict[str, Bar], events: "Queue[Event]") -> None:
 
 
 def _run(config: Config, folder: Path, data_dir: Path | None, progress: _Remote) -> dict[str, Any]:
-    keep_freed_memory()
+    process.prepare()
     return run(config, folder, data_dir, progress)

@@ -52,6 +52,3 @@ class Engine(Protocol):
 
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort and takes the server's step."""
-
-    def close(self) -> None:
-        """Releases what is held."""

@@ -8,6 +8,7 @@
     - DatasetFormatError: a file is not of the format expected; the text names the line
     - DownloadError: it could not be fetched from its home
   + TooFewUsersError: an attacker needs more users of a class
+  + NotFiniteError: private state that diverged cannot be attacked
   + FleetError: a fleet's coordinator or session failed
 """
 
@@ -42,6 +43,10 @@ class DownloadError(DatasetError):
 
 class TooFewUsersError(SimulatorError):
     """An attacker needs more users of a class than there are."""
+
+
+class NotFiniteError(SimulatorError):
+    """Private state holds a NaN or an infinity."""
 
 
 class FleetError(SimulatorError):

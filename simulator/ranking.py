@@ -52,7 +52,7 @@ def evaluate(
     sampled, full = [], []
     for start in range(0, len(positives), _BLOCK):
         users = np.arange(start, min(start + _BLOCK, len(positives)))
-        rows, block = np.arange(len(users)), scores(users)
+        rows, block = np.arange(len(users)), scores(users).copy()
         positive = block[rows, positives[users]]
         sampled.append(rank(positive, block[rows[:, None], candidates[users]]))
         for row, user in enumerate(users.tolist()):

@@ -120,14 +120,11 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     bundle = setup.bundle_of(config, dataset)
     population = setup.population_of(config, dataset, bundle, split.train)
     evaluation = Evaluation(bundle.manifest, split)
-    engine = setup.engine_of(config, bundle, population, folder)
-    try:
+    with setup.engine_of(config, bundle, population, folder) as engine:
         trainer = Trainer(config, attribute, engine, population, evaluation, folder)
         standing = trainer.train(progress)
         best, rounds = standing.best, pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
-    finally:
-        engine.close()
     progress.start("attacking", 1)
     metrics = {
         **evaluation.test(best.checkpoint, best.private),

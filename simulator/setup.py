@@ -2,7 +2,9 @@
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from simulator.datasets import Attribute, Dataset
 from simulator.engine import Engine
 from simulator.errors import ConfigError
 from simulator.fleet import FleetEngine
-from simulator.links import CoordinatorProcess, InProcessLink
+from simulator.links import CoordinatorProcess, GrpcLink, InProcessLink
 from simulator.population import Members, Population
 
 
@@ -85,13 +87,23 @@ def cohort(config: Config, round_number: int, clients: int) -> Members:
     return rng.choice(clients, cohort_size(config, clients), replace=False)
 
 
-def engine_of(config: Config, bundle: Bundle, population: Population, folder: Path) -> Engine:
-    """The engine that a configuration names; a fleet's coordinator keeps its state under `folder`."""
+@contextmanager
+def engine_of(config: Config, bundle: Bundle, population: Population, folder: Path) -> Iterator[Engine]:
+    """The engine that a configuration names; while it is open a fleet's coordinator keeps its state under `folder`."""
     if config.engine == "batched":
-        checkpoint = blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256])
-        return BatchedEngine(bundle.manifest, checkpoint, population, config.workers)
-    state = Path(tempfile.mkdtemp(prefix="coordinator-", dir=folder))
+        checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
+        yield BatchedEngine(bundle.manifest, checkpoint, population, config.workers)
+        return
     size = cohort_size(config, len(population))
-    if config.transport == "inproc":
-        return FleetEngine.start(lambda: InProcessLink.open(state), bundle, population, size, config.rounds)
-    return FleetEngine.start(CoordinatorProcess(state).link, bundle, population, size, config.rounds)
+    with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:
+        state = Path(name)
+        link = partial(InProcessLink.open, state) if config.transport == "inproc" else partial(_start, state)
+        engine = FleetEngine.start(link, bundle, population, size, config.rounds)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+async def _start(state: Path) -> GrpcLink:
+    return await CoordinatorProcess(state).link()

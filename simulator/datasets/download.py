@@ -1,6 +1,5 @@
 """Fetches a data set from its home into the user's cache."""
 
-import contextlib
 import hashlib
 import http.client
 import os
@@ -9,6 +8,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -49,8 +49,7 @@ def fetch(url: str, name: str, checksums: Checksums, target: Path) -> Path:
             archive, unpacked = Path(folder) / "archive.zip", Path(folder) / "unpacked"
             _download(url, name, archive)
             _unpack(archive, unpacked, checksums)
-            with contextlib.suppress(FileExistsError):
-                _move(unpacked, target)
+            _move(unpacked, target)
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise DownloadError(
@@ -92,8 +91,9 @@ def _unpack(archive: Path, folder: Path, checksums: Checksums) -> None:
                 if hashlib.sha256(data).hexdigest() != expected:
                     raise DatasetDamagedError(f"the {name} that was fetched is not the official one")
                 (folder / name).write_bytes(data)
-    except zipfile.BadZipFile as error:
-        raise DatasetDamagedError(f"what was fetched is no zip file: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        # The last two: a compression that zipfile does not know, and encryption.
+        raise DatasetDamagedError(f"what was fetched cannot be unpacked: {error}") from error
 
 
 def _move(unpacked: Path, target: Path) -> None:

@@ -17,28 +17,30 @@ def read(folder: Path, name: str, checksums: Checksums) -> bytes:
 
     Raises:
         DatasetMissingError: neither is there.
-        DatasetDamagedError: the gzip is cut off or corrupt, or the content is not the official one.
+        DatasetDamagedError: it cannot be read, the gzip is cut off or corrupt, or the content is not the official one.
     """
     data = _unpacked(folder, name)
     expected = checksums.get(name)
     if expected is not None and (actual := hashlib.sha256(data).hexdigest()) != expected:
         raise DatasetDamagedError(
             f"{folder / name} is not the official file: its SHA-256 is {actual[:12]}..., expected {expected[:12]}...; "
-            "fetch the data set again"
+            "remove it and fetch the data set again"
         )
     return data
 
 
 def _unpacked(folder: Path, name: str) -> bytes:
     plain, packed = folder / name, folder / f"{name}.gz"
-    if plain.is_file():
-        return plain.read_bytes()
-    if not packed.is_file():
+    found = next((path for path in (plain, packed) if path.is_file()), None)
+    if found is None:
         raise DatasetMissingError(f"there is neither {name} nor {name}.gz in {folder}")
     try:
-        return gzip.decompress(packed.read_bytes())
+        data = found.read_bytes()
+        return data if found == plain else gzip.decompress(data)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DatasetDamagedError(f"{packed} is cut off or corrupt ({error}); fetch it again") from error
+        raise DatasetDamagedError(f"{found} is cut off or corrupt ({error}); fetch it again") from error
+    except OSError as error:
+        raise DatasetDamagedError(f"{found} cannot be read: {error.strerror}") from error
 
 
 def rows(data: bytes, name: str, separator: str, columns: int) -> Iterator[tuple[int, list[str]]]:
@@ -47,9 +49,10 @@ def rows(data: bytes, name: str, separator: str, columns: int) -> Iterator[tuple
     Raises:
         DatasetFormatError: a line has fewer than `columns` fields.
     """
-    for number, line in enumerate(data.decode("latin-1").splitlines(), 1):
-        if line:
-            fields = line.split(separator)
+    # Not splitlines: in latin-1 it also breaks lines at characters that may be part of a title.
+    for number, line in enumerate(data.decode("latin-1").split("\n"), 1):
+        if line.rstrip("\r"):
+            fields = line.rstrip("\r").split(separator)
             if len(fields) < columns:
                 raise DatasetFormatError(f"{name}, line {number}: {len(fields)} fields where {columns} are expected")
             yield number, fields

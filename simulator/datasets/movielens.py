@@ -45,6 +45,8 @@ def load(folder: Path, checksums: files.Checksums = CHECKSUMS) -> Dataset:
 def _ids(name: str, lines: Iterable[tuple[int, Sequence[str]]]) -> dict[str, int]:
     ids: dict[str, int] = {}
     for number, fields in lines:
+        if not fields[0]:
+            raise DatasetFormatError(f"{name}, line {number}: the id is empty")
         if fields[0] in ids:
             raise DatasetFormatError(f"{name}, line {number}: id {fields[0]!r} is listed twice")
         ids[fields[0]] = len(ids)
@@ -55,28 +57,34 @@ def _interactions(
     data: bytes, users: dict[str, int], items: dict[str, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     found: list[tuple[int, int, int]] = []
-    for number, (user, item, _, time, *_rest) in files.rows(data, "u.data", "\t", 4):
+    for number, (user, item, rating, time, *_rest) in files.rows(data, "u.data", "\t", 4):
         where = f"u.data, line {number}"
         if user not in users:
             raise DatasetFormatError(f"{where}: user {user!r} is not in u.user")
         if item not in items:
             raise DatasetFormatError(f"{where}: item {item!r} is not in u.item")
-        if not time.isdigit():
-            raise DatasetFormatError(f"{where}: {time!r} is no time in seconds")
-        found.append((users[user], items[item], int(time)))
+        _number(rating, f"{where}: rating")
+        found.append((users[user], items[item], _number(time, f"{where}: time")))
     table = np.array(found, np.int64).reshape(-1, 3)
     order = np.lexsort((np.arange(len(table)), table[:, 2], table[:, 0]))
     return table[order, 0], table[order, 1]
 
 
+def _number(text: str, what: str) -> int:
+    # 18 digits fit an int64.
+    if not text.isdecimal() or len(text) > 18:
+        raise DatasetFormatError(f"{what} {text!r} is no whole number")
+    return int(text)
+
+
 def _attributes(lines: Iterable[tuple[int, Sequence[str]]]) -> dict[str, Attribute]:
     genders, ages = [], []
     for number, (user, age, gender, *_rest) in lines:
+        where = f"u.user, line {number}: user {user}:"
         if gender not in (*GENDERS, ""):
-            raise DatasetFormatError(f"u.user, line {number}: gender {gender!r} of user {user} is neither M nor F")
-        if not (age.isdigit() or age == ""):
-            raise DatasetFormatError(f"u.user, line {number}: age {age!r} of user {user} is no number")
+            raise DatasetFormatError(f"{where} gender {gender!r} is neither M nor F")
         # An attribute left empty is not known: such a user trains without that adversary and is not attacked.
         genders.append(GENDERS.index(gender) if gender else -1)
-        ages.append(int(np.searchsorted(_AGE_STARTS, int(age), "right")) if age else -1)
+        years = _number(age, f"{where} age") if age else None
+        ages.append(-1 if years is None else int(np.searchsorted(_AGE_STARTS, years, "right")))
     return {"gender": Attribute(GENDERS, np.array(genders)), "age": Attribute(AGES, np.array(ages))}

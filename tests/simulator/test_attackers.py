@@ -3,7 +3,7 @@ import pytest
 
 from simulator import attackers
 from simulator.attackers import ATTACKERS, attack
-from simulator.errors import TooFewUsersError
+from simulator.errors import NotFiniteError, TooFewUsersError
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1, -1], [120, 60, 20])
@@ -49,3 +49,18 @@ def test_users_are_balanced_and_the_unknown_left_out():
 def test_too_few_users_of_a_class_are_refused(labels):
     with pytest.raises(TooFewUsersError, match="10 users"):
         attack(features(0), labels, "paper")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_state_that_diverged_is_refused_by_row(value):
+    x = features(0)
+    x[7, 3] = value
+    with pytest.raises(NotFiniteError, match="row 7"):
+        attack(x, LABELS, "paper")
+
+
+def test_state_of_users_who_are_left_out_does_not_matter():
+    x = features(1.0)
+    expected = attack(x, LABELS, "paper")
+    x[LABELS < 0] = np.nan
+    assert attack(x, LABELS, "paper") == expected

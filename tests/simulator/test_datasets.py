@@ -1,8 +1,11 @@
+import contextlib
 import hashlib
+import resource
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -47,16 +50,34 @@ def test_an_attribute_left_empty_is_unknown(miniature):
         ({"data": ["1\t1\t5"]}, "u.data, line 1"),
         ({"data": ["1\t1\t5\t10", "9\t1\t5\t10"]}, "line 2: user '9' is not in u.user"),
         ({"data": ["1\t9\t5\t10"]}, "item '9' is not in u.item"),
-        ({"data": ["1\t1\t5\tnoon"]}, "no time"),
+        ({"data": ["1\t1\t5\tnoon"]}, "time 'noon'"),
+        ({"data": ["1\t1\t5\t\xb2"]}, "time '\xb2'"),
+        ({"data": ["1\t1\t5\t" + "9" * 30]}, "time '9"),
+        ({"data": ["1\t1\tgood\t10"]}, "rating 'good'"),
+        ({"items": ["|Toy Story|rest"]}, "u.item, line 1: the id is empty"),
         ({"users": ["1|24|M|x|y", "1|24|M|x|y"]}, "listed twice"),
-        ({"users": ["1|24|X|x|y", "2|1|M|x|y", "3|1|M|x|y"]}, "gender 'X' of user 1"),
-        ({"users": ["1|old|M|x|y", "2|1|M|x|y", "3|1|M|x|y"]}, "age 'old' of user 1"),
+        ({"users": ["1|24|X|x|y", "2|1|M|x|y", "3|1|M|x|y"]}, "line 1: user 1: gender 'X'"),
+        ({"users": ["1|old|M|x|y", "2|1|M|x|y", "3|1|M|x|y"]}, "line 1: user 1: age 'old'"),
+        ({"users": ["1|\xb2|M|x|y", "2|1|M|x|y", "3|1|M|x|y"]}, "age '\xb2'"),
         ({"items": ["no separator"]}, "u.item, line 1"),
     ],
 )
 def test_a_bad_line_is_named(miniature, change, text):
     with pytest.raises(DatasetFormatError, match=text):
         movielens.load(miniature(**change), {})
+
+
+def test_lines_end_at_newlines_only(miniature):
+    folder = miniature(items=["1|Caf\x85|rest\r", "2|b|rest", "", "3|\x1c|rest", "4|d|rest"])
+    assert movielens.load(folder, {}).items == ["1", "2", "3", "4"]
+
+
+def test_a_file_that_cannot_be_read_is_explained(miniature):
+    path = miniature() / "u.user"
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(DatasetDamagedError, match="cannot be read"):
+        movielens.load(path.parent, {})
 
 
 def test_a_truncated_gzip_is_damaged(miniature):
@@ -94,18 +115,25 @@ class Silent(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def home(tmp_path):
-    """A real HTTP server over a folder: its address and the folder."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
+@contextlib.contextmanager
+def served(handler):
+    """A real HTTP server: its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", folder
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A server over a folder: its address and the folder."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    with served(partial(Silent, directory=str(folder))) as address:
+        yield address, folder
 
 
 @pytest.fixture
@@ -113,7 +141,7 @@ def offered(home, miniature):
     """A zip file at its home: address, path and checksums."""
     address, folder = home
     files = sorted(miniature().iterdir())
-    with zipfile.ZipFile(folder / "set.zip", "w") as packed:
+    with zipfile.ZipFile(folder / "set.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         for path in files:
             packed.write(path, f"ml-100k/{path.name}")
     return f"{address}/set.zip", folder / "set.zip", {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
@@ -129,6 +157,16 @@ def test_a_download_is_checked_and_unpacked(offered, tmp_path):
 def test_two_downloads_at_once_leave_one_folder(offered, tmp_path):
     url, _, checksums = offered
     target = tmp_path / "cache/ml-100k"
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(download.fetch, url, "set", checksums, target) for _ in range(2)]
+        assert [job.result() for job in jobs] == [target, target]
+    assert [path.name for path in target.parent.iterdir()] == ["ml-100k"]
+    assert movielens.load(target, checksums).users == ["1", "2", "3"]
+
+
+def test_a_slower_download_gives_way(offered, tmp_path):
+    url, _, checksums = offered
+    target = tmp_path / "cache/ml-100k"
     target.mkdir(parents=True)
     (target / "u.data").write_text("the other fetch was faster")
     assert download.fetch(url, "set", checksums, target) == target
@@ -139,6 +177,15 @@ def spoil_truncate(path, checksums):
     path.write_bytes(path.read_bytes()[:-30])
 
 
+def spoil_bytes(path, checksums):
+    with zipfile.ZipFile(path) as packed:
+        entry = packed.infolist()[0]
+    data = bytearray(path.read_bytes())
+    start = entry.header_offset + 30 + len(entry.filename)
+    data[start : start + 8] = bytes([0xFF] * 8)
+    path.write_bytes(data)
+
+
 def spoil_content(path, checksums):
     checksums["u.data"] = "0" * 64
 
@@ -147,7 +194,7 @@ def spoil_missing(path, checksums):
     checksums["u.info"] = "0" * 64
 
 
-@pytest.mark.parametrize("spoil", [spoil_truncate, spoil_content, spoil_missing])
+@pytest.mark.parametrize("spoil", [spoil_truncate, spoil_bytes, spoil_content, spoil_missing])
 def test_a_wrong_download_leaves_nothing(offered, tmp_path, spoil):
     url, path, checksums = offered
     spoil(path, checksums)
@@ -161,6 +208,34 @@ def test_a_home_that_does_not_answer_says_what_to_do(home, tmp_path, url):
     address = f"{home[0]}{url}" if url else "http://127.0.0.1:9/set.zip"
     with pytest.raises(DownloadError, match="--data-dir"):
         download.fetch(address, "set", {}, tmp_path / "cache/ml-100k")
+
+
+class BreaksOff(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        self.wfile.write(bytes(70_000))
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_home_that_breaks_off_leaves_nothing(tmp_path):
+    with served(BreaksOff) as address, pytest.raises(DownloadError, match="70,000 of 100,000"):
+        download.fetch(address, "set", {}, tmp_path / "cache/ml-100k")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(offered, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(DownloadError, match="too large"):
+            download.fetch(offered[0], "set", offered[2], tmp_path / "cache/ml-100k")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_an_unwritable_cache_is_explained(offered, tmp_path):

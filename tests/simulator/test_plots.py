@@ -1,0 +1,33 @@
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from simulator import plots
+
+KEYS = ("paper", "strong", "paper_all", "strong_all")
+
+
+def metrics(value):
+    return {f"bacc_{key}": value for key in KEYS} | {f"bacc_null_p95_{key}": 0.53 for key in KEYS}
+
+
+def coloured(path, colour):
+    """Share of the picture's pixels that have a colour like `#2b6cb0`."""
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+    return (np.abs(imread(path)[..., :3] * 255 - rgb).max(-1) < 3).mean()
+
+
+def test_rounds_without_an_evaluation_are_left_out(tmp_path):
+    sparse = pd.DataFrame({"round": [1, 2, 3, 4], "hr@10": [np.nan, 0.2, np.nan, 0.4], "ndcg@10": [np.nan, 0.1] * 2})
+    plots.plot_learning(sparse, 4, tmp_path / "sparse.png")
+    plots.plot_learning(sparse.iloc[[1, 3]], 4, tmp_path / "dense.png")
+    assert (imread(tmp_path / "sparse.png") == imread(tmp_path / "dense.png")).all()
+    assert coloured(tmp_path / "sparse.png", plots._BLUE) > 0.001
+
+
+@pytest.mark.parametrize("chance", [0.5, 1 / 3])
+def test_each_run_has_its_bars_and_more_leakage_is_more_ink(tmp_path, chance):
+    plots.plot_leakage({"Original": metrics(0.7), "FedAU2": metrics(0.55)}, chance, tmp_path / "both.png")
+    original, fedau2 = (coloured(tmp_path / "both.png", colour) for colour in (plots._BLUE, plots._ORANGE))
+    assert original > fedau2 > 0.01
