@@ -71,7 +71,9 @@ class Attack:
     null_p95: float
 
 
-def attack(features: NDArray[np.float32], labels: NDArray[np.int64], attacker: str, seed: int = 0) -> Attack:
+def attack(
+    features: NDArray[np.float32], labels: NDArray[np.int64], attacker: str, seed: int = 0, classes: int = 2
+) -> Attack:
     """Runs an attacker and its null on class-balanced users.
 
     Args:
@@ -79,6 +81,7 @@ def attack(features: NDArray[np.float32], labels: NDArray[np.int64], attacker: s
         labels: class numbers, (users,); -1 leaves a user out.
         attacker: a key of `ATTACKERS`.
         seed: of balancing, splits and the attacker.
+        classes: number of classes.
 
     Raises:
         TooFewUsersError: a class has fewer than `MINIMUM` users.
@@ -86,9 +89,9 @@ def attack(features: NDArray[np.float32], labels: NDArray[np.int64], attacker: s
     """
     known = labels >= 0
     inputs, labels = features[known].astype(np.float64), labels[known]
-    counts = np.bincount(labels)
-    if len(counts) < 2 or counts.min() < MINIMUM:
-        raise TooFewUsersError(f"an attack needs {MINIMUM} users of each of two classes; there are {counts.tolist()}")
+    counts = np.bincount(labels, minlength=classes)
+    if counts.min() < MINIMUM:
+        raise TooFewUsersError(f"an attack needs {MINIMUM} users of each class; there are {counts.tolist()}")
     _check_finite(inputs, np.flatnonzero(known))
     rng = np.random.default_rng(seed)
     with warnings.catch_warnings(), threadpool_limits(1):

@@ -92,6 +92,8 @@ class Config:
         for name in (each.name for each in fields(self) if each.name.endswith("learning_rate")):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be positive, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed must lie in 0 to 2**32 - 1, not {self.seed}")
         if not 0 < self.fraction <= 1:
             raise ConfigError(f"fraction must lie in (0, 1], not {self.fraction}")
         if not 0 <= self.dependence <= 1:

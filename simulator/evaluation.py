@@ -56,7 +56,7 @@ def attribute_attacks(task: TaskManifest, private: Columns, attribute: Attribute
     metrics: dict[str, float] = {}
     for name in ATTACKERS:
         for suffix, features in states.items():
-            result = attack(features, attribute.labels, name, seed)
+            result = attack(features, attribute.labels, name, seed, len(attribute.classes))
             metrics[f"bacc_{name}{suffix}"] = result.bacc
             metrics[f"bacc_std_{name}{suffix}"] = result.std
             metrics[f"bacc_null_mean_{name}{suffix}"] = result.null_mean

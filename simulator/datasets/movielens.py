@@ -81,10 +81,10 @@ def _attributes(lines: Iterable[tuple[int, Sequence[str]]]) -> dict[str, Attribu
     genders, ages = [], []
     for number, (user, age, gender, *_rest) in lines:
         where = f"u.user, line {number}: user {user}:"
-        if gender not in (*GENDERS, ""):
-            raise DatasetFormatError(f"{where} gender {gender!r} is neither M nor F")
-        # An attribute left empty is not known: such a user trains without that adversary and is not attacked.
-        genders.append(GENDERS.index(gender) if gender else -1)
-        years = _number(age, f"{where} age") if age else None
-        ages.append(-1 if years is None else int(np.searchsorted(_AGE_STARTS, years, "right")))
+        if gender not in GENDERS:
+            raise DatasetFormatError(
+                f"{where} gender {gender!r} is neither M nor F; leave the user out or complete the file"
+            )
+        genders.append(GENDERS.index(gender))
+        ages.append(int(np.searchsorted(_AGE_STARTS, _number(age, f"{where} age"), "right")))
     return {"gender": Attribute(GENDERS, np.array(genders)), "age": Attribute(AGES, np.array(ages))}

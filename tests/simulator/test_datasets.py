@@ -38,10 +38,10 @@ def test_movielens_100k_has_its_known_sizes(movielens):
     assert np.bincount(dataset.attributes["age"].labels).tolist() == [306, 305, 332]
 
 
-def test_an_attribute_left_empty_is_unknown(miniature):
-    dataset = movielens.load(miniature(users=["1||M|x|y", "2|53||x|y", "3|30|F|x|y"]), {})
-    assert dataset.attributes["gender"].labels.tolist() == [0, -1, 1]
-    assert dataset.attributes["age"].labels.tolist() == [-1, 2, 1]
+@pytest.mark.parametrize("line", ["2||F|x|y", "2|53||x|y"])
+def test_a_user_without_the_attribute_is_named(miniature, line):
+    with pytest.raises(DatasetFormatError, match=r"u\.user, line 2: user 2"):
+        movielens.load(miniature(users=["1|24|M|x|y", line, "3|30|F|x|y"]), {})
 
 
 @pytest.mark.parametrize(
