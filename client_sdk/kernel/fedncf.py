@@ -47,6 +47,10 @@ class Widths:
     mlp: int = 128
     hidden: tuple[int, ...] = (128, 64, 32)
 
+    def __post_init__(self) -> None:
+        if self.gmf < 0 or self.mlp < 1 or not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"FedNCF needs an MLP with layers of at least one unit, not {self}")
+
 
 def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
     """The model's tensors for a catalogue of `items`. Tables N(0, 0.01^2), MLP Xavier, output Kaiming, biases 0."""
