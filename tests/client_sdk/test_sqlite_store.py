@@ -21,7 +21,7 @@ from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model, PrivateState, Staged
 from fedau2.wire import blobs
 
-CATALOGUE = [f"item-{row}" for row in range(6)]
+CATALOGUE = ["delta", "bravo", "foxtrot", "alpha", "echo", "charlie"]  # rows do not follow the alphabet
 TASKS = ["first", "second"]
 
 
@@ -218,7 +218,9 @@ def overwrite(path, start, data):
         file.write(data)
 
 
-@pytest.mark.parametrize(("start", "data"), [(0, b"not a database at all" * 50), (4096, bytes(3 * 4096))])
+@pytest.mark.parametrize(
+    ("start", "data"), [(0, b"not a database at all" * 50), (4096, bytes(4096)), (8192, bytes(4096))]
+)
 def test_a_damaged_database_is_told_with_what_to_do_and_lets_go_of_the_lock(tmp_path, start, data):
     with closing(SqliteStore(tmp_path)) as store:
         for number in range(5):
