@@ -1,6 +1,6 @@
 """The seams of the SDK: where a session's state lives, what trains, and how the coordinator is reached."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -95,7 +95,7 @@ class AsyncTransport(Protocol):
     async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
         """DeviceService.CheckIn."""
 
-    def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncIterator[bytes]:
+    def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
         """DeviceService.FetchResource: the data of each response."""
 
     async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:

@@ -1,6 +1,7 @@
 """Drivers carry out what a session wishes: one blocking, for a device; one for asyncio, for fleets."""
 
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 from client_sdk.contracts import AsyncTransport, Transport
@@ -82,8 +83,9 @@ async def _carry_out_async(wish: Wish, transport: AsyncTransport) -> Any:  # noq
             return await transport.check_in(request)
         case Fetch(resource):
             assembler = Assembler(resource)
-            async for data in transport.fetch(_request(resource)):
-                assembler.add(data)
+            async with aclosing(transport.fetch(_request(resource))) as parts:
+                async for data in parts:
+                    assembler.add(data)
             return assembler.finish()
         case Train(training):
             return training.step()

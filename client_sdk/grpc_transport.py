@@ -1,6 +1,6 @@
 """The way to a coordinator over gRPC, blocking for a device and asynchronous for a fleet."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -144,7 +144,7 @@ class AioGrpcTransport(_Base):
             response: device_pb2.CheckInResponse = await self._stub().CheckIn(request, timeout=self._timeout)
             return response
 
-    async def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncIterator[bytes]:
+    async def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
         """DeviceService.FetchResource: the data of each response."""
         call = self._stub().FetchResource(request, timeout=self._transfer_timeout)
         try:

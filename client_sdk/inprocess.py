@@ -1,6 +1,6 @@
 """The way to a coordinator in the same process: the same messages, without gRPC. For fleets and tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
 from client_sdk import upload
@@ -37,7 +37,7 @@ class InProcessTransport:
         """DeviceService.CheckIn."""
         return await self._service.check_in(request)
 
-    async def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncIterator[bytes]:
+    async def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
         """DeviceService.FetchResource: the data of each response."""
         async for response in self._service.fetch_resource(request):
             yield response.data

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from client_sdk.errors import DamagedTaskError
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.state import ClientData, Columns, Job, PrivateState, TrainingResult
 from fedau2.wire import blobs
+from fedau2.wire.errors import BlobError
 
 
 class TorchEngine:
@@ -19,10 +21,11 @@ class TorchEngine:
 
         Raises:
             UnsupportedTaskError: the model is not known here.
+            DamagedTaskError: the checkpoint cannot be read.
             NoDataError: the client has nothing to train on.
         """
         if self._task is None or self._checkpoint != job.checkpoint.sha256 or self._task.manifest != job.manifest:
-            self._task, self._checkpoint = Task.load(job.manifest, blobs.unpack(job.tensors)), job.checkpoint.sha256
+            self._task, self._checkpoint = Task.load(job.manifest, _unpacked(job)), job.checkpoint.sha256
         return TorchTraining(self._task, job.round, _cohort(self._task, job.round, job.client))
 
 
@@ -45,6 +48,13 @@ class TorchTraining:
         """The result, once every step is taken."""
         training = self._training
         return TrainingResult(training.contributions()[0], training.state(), training.report())
+
+
+def _unpacked(job: Job) -> blobs.Tensors:
+    try:
+        return blobs.unpack(job.tensors)
+    except BlobError as error:
+        raise DamagedTaskError(f"the checkpoint cannot be read: {error}") from error
 
 
 def _cohort(task: Task, round_number: int, client: ClientData) -> Cohort:
