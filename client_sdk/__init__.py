@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
+    DivergedError,
     FedError,
     MissingEngineError,
     NoDataError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AttributeValueError",
     "DamagedTaskError",
+    "DivergedError",
     "FedClient",
     "FedError",
     "MissingEngineError",

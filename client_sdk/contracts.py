@@ -26,6 +26,9 @@ class Store(Protocol):
     def private(self, task_id: str) -> PrivateState | None:
         """Promoted private state for a task, None before the first acknowledged contribution."""
 
+    def contributed(self, task_id: str) -> int | None:
+        """The last round of a task with an acknowledged contribution, None before the first."""
+
     def blob(self, resource: Resource) -> bytes | None:
         """A cached blob, None where it is not there or damaged."""
 

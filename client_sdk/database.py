@@ -20,7 +20,7 @@ _TABLES = (
     "CREATE TABLE interactions (item TEXT NOT NULL, time INTEGER NOT NULL)",
     "CREATE INDEX interactions_by_item ON interactions (item)",
     "CREATE TABLE attributes (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE private (task_id TEXT PRIMARY KEY, state BLOB NOT NULL)",
+    "CREATE TABLE private (task_id TEXT PRIMARY KEY, round INTEGER NOT NULL, state BLOB NOT NULL)",
     "CREATE TABLE staged (one INTEGER PRIMARY KEY CHECK (one = 1), assignment_id BLOB NOT NULL, "
     "task_id TEXT NOT NULL, round INTEGER NOT NULL, contribution BLOB NOT NULL, state BLOB NOT NULL)",
     "CREATE TABLE model (one INTEGER PRIMARY KEY CHECK (one = 1), "

@@ -12,6 +12,7 @@
     - NoDataError: nothing recorded to train on
     - UnsupportedTaskError: a model, head or format that this SDK does not know
     - DamagedTaskError: the coordinator sent bytes that are not what their hash says
+    - DivergedError: training gave values that are not finite
     - MissingEngineError: PyTorch is not installed
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
   + RefusedError: the coordinator refused a call
@@ -64,6 +65,10 @@ class UnsupportedTaskError(TaskError):
 
 class DamagedTaskError(TaskError):
     """The coordinator sent bytes that are not what their hash says."""
+
+
+class DivergedError(TaskError):
+    """Training gave values that are not finite."""
 
 
 class MissingEngineError(TaskError):

@@ -11,21 +11,25 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from client_sdk import draws
 from client_sdk.contracts import Engine, Store, Training
 from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
+    DivergedError,
     FedError,
     NoDataError,
     TaskError,
     UnsupportedTaskError,
 )
-from client_sdk.state import ClientData, Job, Model, PrivateState, Staged
+from client_sdk.state import ClientData, Job, Model, PrivateState, Staged, TrainingResult
 from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import Assignment, FailureReason, UploadHeader
 from fedau2.v1.task_pb2 import Resource, RetryWindow, TaskManifest
 from fedau2.wire import blobs, contributions, manifest
+from fedau2.wire.contributions import Rows
 from fedau2.wire.errors import BlobError, ManifestError
 from fedau2.wire.status import Status, StatusError
 
@@ -130,7 +134,12 @@ def session(store: Store, engine: Engine, population: str, version: str) -> Sess
         return Outcome(Result.REJECTED, response.rejection.retry, reason)
     assignment = response.assignment
     try:
-        staged = yield from _train(store, engine, assignment)
+        job = yield from _prepare(store, assignment)
+        if store.contributed(assignment.task_id) == assignment.round:
+            # Twice in one round would count one user double, and with the same noise.
+            retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_ALREADY_CONTRIBUTED)
+            return Outcome(Result.REJECTED, retry, "FAILURE_REASON_ALREADY_CONTRIBUTED")
+        staged = yield from _train(engine, assignment, job)
     except Interrupted:
         retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_INTERRUPTED)
         return Outcome(Result.INTERRUPTED, retry)
@@ -142,14 +151,23 @@ def session(store: Store, engine: Engine, population: str, version: str) -> Sess
     return (yield from _upload(store, staged))
 
 
-def _train(store: Store, engine: Engine, assignment: Assignment) -> Generator[Wish, Any, Staged]:
-    job = yield from _prepare(store, assignment)
+def _train(engine: Engine, assignment: Assignment, job: Job) -> Generator[Wish, Any, Staged]:
     training = engine.begin(job)
     for _ in range(training.steps):
         yield Train(training)
     result = training.finish()
+    _check_finite(result)
     data = contributions.encode(contributions.clip(result.contribution, assignment.bound))
     return Staged(assignment.assignment_id, assignment.task_id, assignment.round, data, result.state)
+
+
+def _check_finite(result: TrainingResult) -> None:
+    """What diverged must reach neither the sum nor the device's state, which would never recover."""
+    values = [update.values if isinstance(update, Rows) else update for update in result.contribution.values()]
+    for part in (result.state.values, result.state.first, result.state.second):
+        values += part.values()
+    if not all(np.isfinite(each).all() for each in values):
+        raise DivergedError("training gave values that are not finite; nothing was kept or sent")
 
 
 def _prepare(store: Store, assignment: Assignment) -> Generator[Wish, Any, Job]:
@@ -162,6 +180,8 @@ def _prepare(store: Store, assignment: Assignment) -> Generator[Wish, Any, Job]:
         raise DamagedTaskError(str(error)) from error
     except ManifestError as error:
         raise UnsupportedTaskError(str(error)) from error
+    if not assignment.bound > 0:
+        raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
     store.adopt(Model(assignment.task_id, assignment.round, assignment.manifest, assignment.checkpoint))
     client = _client(store, task, assignment.task_id)
     return Job(task, assignment.checkpoint, tensors, assignment.round, client)

@@ -105,6 +105,11 @@ class SqliteStore:
         row = self._database.one("SELECT state FROM private WHERE task_id = ?", (task_id,))
         return None if row is None else self._unpack(row[0])
 
+    def contributed(self, task_id: str) -> int | None:
+        """The last round of a task with an acknowledged contribution, None before the first."""
+        row = self._database.one("SELECT round FROM private WHERE task_id = ?", (task_id,))
+        return None if row is None else row[0]
+
     def blob(self, resource: Resource) -> bytes | None:
         """A cached blob; None where it is not there, or was damaged and has been removed."""
         with self.held():
@@ -150,7 +155,7 @@ class SqliteStore:
 
     def promote(self, assignment_id: bytes) -> None:
         """Makes the staged private state the task's private state; an error if this assignment is not staged."""
-        promote = "INSERT OR REPLACE INTO private SELECT task_id, state FROM staged WHERE assignment_id = ?"
+        promote = "INSERT OR REPLACE INTO private SELECT task_id, round, state FROM staged WHERE assignment_id = ?"
         with self._database.transaction() as connection:
             connection.execute(promote, (assignment_id,))
             self._unstage(connection, assignment_id)

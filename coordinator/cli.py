@@ -73,9 +73,19 @@ def _add_create_task(parser: argparse.ArgumentParser) -> None:
     add("--minimum", type=_count, metavar="N", help="fewest with which it closes at its deadline (the goal)")
     add("--maximum", type=_count, metavar="N", help="most that one round can ever hold (the goal)")
     add("--over-selection", type=float, default=0.3, metavar="X", help="devices beyond the goal, a share (%(default)s)")
-    add("--deadline", type=float, default=600, metavar="SECONDS", help="of an attempt at a round (%(default)s)")
-    add("--lease", type=float, default=300, metavar="SECONDS", help="from check-in to upload (%(default)s)")
+    add("--deadline", type=_seconds, default=600, metavar="SECONDS", help="of an attempt at a round (%(default)s)")
+    add("--lease", type=_seconds, default=300, metavar="SECONDS", help="from check-in to upload (%(default)s)")
     add("--admin", default=_ADMIN, metavar="HOST:PORT", help="the coordinator's address for operators (%(default)s)")
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e11:
+        raise ValueError
+    return number
+
+
+_seconds.__name__ = "number of seconds"  # what argparse says of a wrong one
 
 
 def _count(text: str) -> int:
@@ -100,7 +110,20 @@ def _serve(args: argparse.Namespace) -> int:
     if (args.tls_certificate is None) != (args.tls_key is None):
         raise CoordinatorError("--tls-certificate and --tls-key go together")
     tls = None if args.tls_key is None else Tls(args.tls_certificate, args.tls_key)
+    if not _is_loopback(args.admin):
+        raise CoordinatorError(
+            f"--admin {args.admin}: operators are served on loopback only, in plaintext; use a tunnel"
+        )
+    if tls is None and not _is_loopback(args.listen):
+        raise CoordinatorError(
+            f"--listen {args.listen}: other addresses than loopback need --tls-certificate and --tls-key"
+        )
     return asyncio.run(_serve_until_told(args, tls))
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.") or address.startswith("unix:")
 
 
 async def _serve_until_told(args: argparse.Namespace, tls: Tls | None) -> int:

@@ -5,6 +5,7 @@ in which they were made. No caller is answered before that.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -170,7 +171,7 @@ class Coordinator:
             contribution = await streams.contribution(requests, header, task.spec)
             verdict, effects = task.round.report(header.assignment_id, header.sha256, self._clock())
             await self._record(task, effects, contribution)
-        elif verdict is Verdict.REPEATED:
+        if verdict is Verdict.REPEATED:
             await self._writer.run(lambda: None)  # the first may still be in flight
         if verdict is Verdict.UNKNOWN:
             verdict = await self._recall(header.assignment_id, header.sha256)
@@ -272,8 +273,6 @@ class Coordinator:
     async def _keep_time(self) -> None:
         while self.failure is None:
             for task in list(self._running.values()):
-                try:
+                with contextlib.suppress(StoppedError):
                     await self._record(task, task.round.tick(self._clock()))
-                except StoppedError:
-                    return
             await asyncio.sleep(_TICK)

@@ -18,10 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from simulator.errors import NotFiniteError, TooFewUsersError
 
-SPLITS = 40
 SHUFFLES = 20
-NULL_SPLITS = 8
-"""Splits of each shuffle of the null. Fewer than the attack's own, so the null's spread is, if anything, too wide."""
+"""Permutations of the labels for the null, each with as many splits as the attack itself."""
 
 MINIMUM = 10
 """Fewest users of each class."""
@@ -72,7 +70,13 @@ class Attack:
 
 
 def attack(
-    features: NDArray[np.float32], labels: NDArray[np.int64], attacker: str, seed: int = 0, classes: int = 2
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    attacker: str,
+    *,
+    seed: int = 0,
+    classes: int = 2,
+    splits: int = 40,
 ) -> Attack:
     """Runs an attacker and its null on class-balanced users.
 
@@ -82,6 +86,7 @@ def attack(
         attacker: a key of `ATTACKERS`.
         seed: of balancing, splits and the attacker.
         classes: number of classes.
+        splits: random splits, of the attack and of each shuffle of the null.
 
     Raises:
         TooFewUsersError: a class has fewer than `MINIMUM` users.
@@ -89,24 +94,33 @@ def attack(
     """
     known = labels >= 0
     inputs, labels = features[known].astype(np.float64), labels[known]
-    counts = np.bincount(labels, minlength=classes)
-    if counts.min() < MINIMUM:
-        raise TooFewUsersError(f"an attack needs {MINIMUM} users of each class; there are {counts.tolist()}")
+    expect_enough(labels, classes)
     _check_finite(inputs, np.flatnonzero(known))
     rng = np.random.default_rng(seed)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        scores = _scores(inputs, labels, ATTACKERS[attacker], SPLITS, rng)
+        scores = _scores(inputs, labels, ATTACKERS[attacker], splits, rng)
         null = [
-            _folded(_scores(inputs, rng.permutation(labels), ATTACKERS[attacker], NULL_SPLITS, rng), len(counts))
+            _folded(_scores(inputs, rng.permutation(labels), ATTACKERS[attacker], splits, rng), classes)
             for _ in range(SHUFFLES)
         ]
     return Attack(
-        bacc=_folded(scores, len(counts)),
+        bacc=_folded(scores, classes),
         std=float(scores.std()),
         null_mean=float(np.mean(null)),
         null_p95=float(np.percentile(null, 95)),
     )
+
+
+def expect_enough(labels: NDArray[np.int64], classes: int) -> None:
+    """Checks that attackers can be run at all.
+
+    Raises:
+        TooFewUsersError: a class has fewer than `MINIMUM` users.
+    """
+    counts = np.bincount(labels[labels >= 0], minlength=classes)
+    if counts.min() < MINIMUM:
+        raise TooFewUsersError(f"an attack needs {MINIMUM} users of each class; there are {counts.tolist()}")
 
 
 def _check_finite(features: NDArray[np.float64], users: NDArray[np.int64]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from client_sdk.errors import FedError
+from coordinator.errors import AggregationError, CoordinatorError
 from export.errors import ExportError
 from fedau2.wire.errors import WireError
 from simulator import bench, process
@@ -28,11 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.prepare()
     try:
         options.command(options, console)
-    except (SimulatorError, ExportError, WireError, FedError) as error:
+    except AggregationError as error:
+        print(f"fedau2-sim: training diverged: {error}; lower the learning rates", file=sys.stderr)
+        return 1
+    except (SimulatorError, ExportError, CoordinatorError, WireError, FedError, OSError) as error:
         print(f"fedau2-sim: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("fedau2-sim: interrupted; a batched run goes on when the same command is given again", file=sys.stderr)
+        print("fedau2-sim: interrupted", file=sys.stderr)
         return 130
     return 0
 

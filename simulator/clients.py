@@ -46,6 +46,7 @@ class ClientStore:
         self._held: set[bytes] = set()
         self._checkpoint = b""
         self._staged: Staged | None = None
+        self._contributed: int | None = None
 
     def key(self) -> bytes:
         """The client's 16 bytes."""
@@ -62,6 +63,10 @@ class ClientStore:
     def private(self, task_id: str) -> PrivateState:
         """The client's row of the columns; a population has one task."""
         return self._population.take(self._members)
+
+    def contributed(self, task_id: str) -> int | None:
+        """The last round with an acknowledged contribution, None before the first."""
+        return self._contributed
 
     def blob(self, resource: Resource) -> bytes | None:
         """A blob that this client has fetched."""
@@ -93,7 +98,7 @@ class ClientStore:
         """Writes the staged state into the columns."""
         staged = self._expect(assignment_id)
         self._population.put(self._members, staged.state)
-        self._staged = None
+        self._staged, self._contributed = None, staged.round
 
     def discard(self, assignment_id: bytes) -> None:
         """Drops what is staged."""

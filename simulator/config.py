@@ -50,6 +50,7 @@ class Config:
         transport: of a fleet.
         workers: threads of the batched engine; the result does not depend on it.
         evaluate_every: rounds between evaluations.
+        attack_splits: random splits of each attribute attack, and of each shuffle of its null.
         users: of the synthetic data set.
         items: of the synthetic data set.
         dependence: of the synthetic data set's tastes on the attribute, 0 to 1.
@@ -77,23 +78,27 @@ class Config:
     transport: str = "inproc"
     workers: int = 2
     evaluate_every: int = 25
+    attack_splits: int = 40
     users: int = 600
     items: int = 400
     dependence: float = 0.5
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            _check_type(each.name, getattr(self, each.name), type(each.default))
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
-        positive = ("rounds", "local_steps", "workers", "evaluate_every", "users", "items")
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        counts = ("rounds", "local_steps", "workers", "evaluate_every", "attack_splits", "users", "items")
+        for name in counts:
+            if not 1 <= getattr(self, name) < 2**31:
+                raise ConfigError(f"{name} must be a number from 1 on, not {getattr(self, name)}")
+        for name in ("pretrain_rounds", "seed"):
+            if not 0 <= getattr(self, name) < 2**32:
+                raise ConfigError(f"{name} must lie in 0 to 2**32 - 1, not {getattr(self, name)}")
         for name in (each.name for each in fields(self) if each.name.endswith("learning_rate")):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be positive, not {getattr(self, name)}")
-        if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"seed must lie in 0 to 2**32 - 1, not {self.seed}")
         if not 0 < self.fraction <= 1:
             raise ConfigError(f"fraction must lie in (0, 1], not {self.fraction}")
         if not 0 <= self.dependence <= 1:
@@ -117,5 +122,11 @@ class Config:
         try:
             values = yaml.safe_load(path.read_text())
             return cls(**values)
-        except (OSError, yaml.YAMLError, TypeError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
             raise ConfigError(f"{path} is not a configuration: {error}") from error
+
+
+def _check_type(name: str, value: object, expected: type) -> None:
+    fits = isinstance(value, (int, float) if expected is float else expected)
+    if not fits or isinstance(value, bool) != (expected is bool):
+        raise ConfigError(f"{name} must be of type {expected.__name__}, not {value!r}")

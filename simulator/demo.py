@@ -45,14 +45,21 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
         console: to print on.
     """
     dataset = _dataset(data_dir, console)
-    configs = [Config(dataset=dataset, adversary=adversary, rounds=400, workers=1) for adversary in ("none", "dsvae")]
+    configs = [
+        Config(dataset=dataset, adversary=adversary, rounds=400, workers=1, attack_splits=8)
+        for adversary in ("none", "dsvae")
+    ]
     for name in NAMES:
-        shutil.rmtree(folder / name.lower(), ignore_errors=True)
+        shutil.rmtree(_folder(folder, name), ignore_errors=True)
     runs = dict(zip(NAMES, _both(configs, folder, data_dir, console), strict=True))
     console.print(results(runs, f"FedNCF on {dataset}, gender, {configs[0].rounds} rounds"))
     plots.plot_leakage(runs, 0.5, folder / "leakage.png")
     console.print(f"Plots and metrics: {folder}/")
     return runs
+
+
+def _folder(folder: Path, name: str) -> Path:
+    return folder / f"demo-{name.lower()}"
 
 
 def _dataset(data_dir: Path | None, console: Console) -> str:
@@ -71,7 +78,7 @@ def _both(configs: Sequence[Config], folder: Path, data_dir: Path | None, consol
         events: Queue[Event] = manager.Queue()
         shown = {name: Bar(display, name) for name in NAMES}
         jobs = [
-            pool.submit(_run, config, folder / name.lower(), data_dir, _Remote(name, events))
+            pool.submit(_run, config, _folder(folder, name), data_dir, _Remote(name, events))
             for name, config in zip(NAMES, configs, strict=True)
         ]
         while not all(job.done() for job in jobs):

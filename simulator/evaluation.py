@@ -50,13 +50,15 @@ def embedding(task: TaskManifest, private: Columns) -> NDArray[np.float32]:
     return _features(private, list(protected))
 
 
-def attribute_attacks(task: TaskManifest, private: Columns, attribute: Attribute, seed: int) -> dict[str, float]:
+def attribute_attacks(
+    task: TaskManifest, private: Columns, attribute: Attribute, seed: int, splits: int
+) -> dict[str, float]:
     """Every attacker on the paper's embedding and on all private state (suffix `_all`), each with its null."""
     states = {"": embedding(task, private), "_all": _features(private, sorted(private))}
     metrics: dict[str, float] = {}
     for name in ATTACKERS:
         for suffix, features in states.items():
-            result = attack(features, attribute.labels, name, seed, len(attribute.classes))
+            result = attack(features, attribute.labels, name, seed=seed, classes=len(attribute.classes), splits=splits)
             metrics[f"bacc_{name}{suffix}"] = result.bacc
             metrics[f"bacc_std_{name}{suffix}"] = result.std
             metrics[f"bacc_null_mean_{name}{suffix}"] = result.null_mean

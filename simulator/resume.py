@@ -67,9 +67,13 @@ def restore(folder: Path, engine: Engine, population: Population) -> Standing:
     """Puts engine and population where they were; a new standing if the folder holds nothing that is whole."""
     if not isinstance(engine, BatchedEngine) or not (folder / _ROWS).exists():
         return Standing()
-    about, data = json.loads((folder / _ROWS).read_text()), (folder / _FILE).read_bytes()
-    if blobs.sha256(data).hex() != about["sha256"]:
-        return Standing()  # interrupted between the two files: start again
+    try:
+        about, data = json.loads((folder / _ROWS).read_text()), (folder / _FILE).read_bytes()
+        whole = blobs.sha256(data).hex() == about["sha256"]
+    except (OSError, ValueError, KeyError):
+        whole = False
+    if not whole:
+        return Standing()  # damaged, or interrupted between the two files: start again
     standing = Standing(Best(*about["best"]), about["rows"])
     arrays = {name: value.copy() for name, value in blobs.unpack(data).items()}
     population.state.steps[:] = arrays.pop("steps")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from simulator import costs, plots, resume, setup
+from simulator.attackers import expect_enough
 from simulator.config import Config
 from simulator.datasets import Attribute, load
 from simulator.engine import Engine, RoundReport
@@ -115,6 +116,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         seed=config.seed,
     )
     attribute = setup.attribute_of(dataset, config.attribute)
+    expect_enough(attribute.labels, len(attribute.classes))
     split = leave_one_out(dataset, config.split)
     _prepare(folder, config)
     bundle = setup.bundle_of(config, dataset)
@@ -128,7 +130,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     progress.start("attacking", 1)
     metrics = {
         **evaluation.test(best.checkpoint, best.private),
-        **attribute_attacks(bundle.manifest, best.private, attribute, config.seed),
+        **attribute_attacks(bundle.manifest, best.private, attribute, config.seed, config.attack_splits),
         "round": best.round,
         "trigger_rate": _trigger_rates(rounds, attribute),
         **cost,
@@ -162,5 +164,7 @@ def _write(folder: Path, metrics: dict[str, Any], rounds: pd.DataFrame, attribut
     plots.plot_learning(rounds, metrics["round"], folder / "learning.png")
     name = f"adversary: {metrics['configuration']['adversary']}"
     plots.plot_leakage({name: metrics}, 1 / len(attribute.classes), folder / "leakage.png")
+    fresh = folder / "metrics.json.new"
+    fresh.write_text(json.dumps(metrics, indent=2) + "\n")
+    fresh.replace(folder / "metrics.json")
     resume.discard(folder)
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")

@@ -90,16 +90,18 @@ class Bundle:
     manifest: TaskManifest
     blobs: dict
     checkpoint: task_pb2.Resource
+    round: int = 0
 
     @property
     def address(self):
         return blobs.resource(self.manifest.SerializeToString(deterministic=True))
 
-    def assignment(self, number=0, round_number=0, task_id="task"):
+    def assignment(self, number=0, round_number=None, task_id="task", bound=1e6):
         return Assignment(
             assignment_id=bytes([number]) * 16,
             task_id=task_id,
-            round=round_number,
+            round=self.round if round_number is None else round_number,
+            bound=bound,
             manifest=self.address,
             checkpoint=self.checkpoint,
             lease=Duration(seconds=600),
@@ -115,9 +117,11 @@ class Bundle:
         return replace(self, manifest=changed, blobs=self.blobs | {blobs.sha256(data): data})
 
     def with_checkpoint(self, seed):
-        """The same task at another model version."""
+        """The same task at the next model version."""
         data = checkpoint(self.manifest, seed)
-        return replace(self, blobs=self.blobs | {blobs.sha256(data): data}, checkpoint=blobs.resource(data))
+        return replace(
+            self, blobs=self.blobs | {blobs.sha256(data): data}, checkpoint=blobs.resource(data), round=self.round + 1
+        )
 
 
 def checkpoint(task, seed):

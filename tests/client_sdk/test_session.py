@@ -10,6 +10,7 @@ from client_sdk.drivers import drive, drive_async
 from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
+    DivergedError,
     NoDataError,
     TransportError,
     UnsupportedTaskError,
@@ -123,6 +124,43 @@ def test_the_next_round_starts_from_promoted_state_and_fetches_only_the_new_chec
         end(running.send, device_pb2.UploadContributionResponse())
     assert [wish.resource for wish in wishes if isinstance(wish, Fetch)] == [version.checkpoint]
     assert busy.private("task").steps.tolist() == [4]
+
+
+def test_a_round_that_has_its_contribution_is_given_back(busy, bundle):
+    running = begin(busy)
+    until(Upload, running, bundle)
+    end(running.send, device_pb2.UploadContributionResponse())
+    before = busy.private("task").pack()
+    running = begin(busy)
+    wish, wishes = until(ReportFailure, running, bundle)
+    assert wish.request.reason == FailureReason.FAILURE_REASON_ALREADY_CONTRIBUTED
+    assert not any(isinstance(each, Train | Upload) for each in wishes)
+    assert end(running.send, device_pb2.ReportFailureResponse()).result is Result.REJECTED
+    assert busy.private("task").pack() == before
+
+
+def test_a_diverged_training_is_given_back_and_nothing_is_kept(busy, bundle):
+    tensors = {name: np.full_like(v, 1e30) for name, v in blobs.unpack(bundle.blobs[bundle.checkpoint.sha256]).items()}
+    data = blobs.pack(tensors)
+    huge = replace(bundle, blobs=bundle.blobs | {blobs.sha256(data): data}, checkpoint=blobs.resource(data))
+    running = begin(busy)
+    wish, _ = until(ReportFailure, running, huge)
+    assert wish.request.reason == FailureReason.FAILURE_REASON_TRAINING
+    with pytest.raises(DivergedError):
+        running.send(device_pb2.ReportFailureResponse())
+    assert busy.staged() is None
+    assert busy.private("task") is None
+
+
+def test_a_lease_without_a_bound_is_given_back(busy, bundle):
+    running = begin(busy)
+    next(running)
+    wish = running.send(CheckInResponse(assignment=bundle.assignment(bound=0)))
+    while not isinstance(wish, ReportFailure):
+        wish = running.send(answer(wish, bundle))
+    assert wish.request.reason == FailureReason.FAILURE_REASON_UNSUPPORTED
+    with pytest.raises(UnsupportedTaskError, match="bound"):
+        running.send(device_pb2.ReportFailureResponse())
 
 
 def test_the_model_is_there_before_anything_is_trained(busy, bundle):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from client_sdk.kernel.training import CohortTraining
-from fedau2.wire import blobs
+from client_sdk import draws
+from client_sdk.kernel.training import Cohort, CohortTraining
+from fedau2.wire import blobs, manifest
 from fedau2.wire.contributions import Rows
 from simulator import fleet as fleet_module
 
@@ -93,14 +94,21 @@ def test_the_number_of_workers_does_not_change_a_byte(make_bundle, make_populati
     assert results[0] == results[1] == results[2]
 
 
-def test_nothing_the_server_holds_recomputes_a_clients_noise(make_bundle, make_population, fleet, cohorts, tmp_path):
+def test_what_the_server_holds_does_not_determine_what_a_client_draws(make_bundle, make_population):
+    """Same bundle, same data, another secret: samples, noise and private state all differ, for every client."""
     bundle = make_bundle()
-    population = make_population(bundle)
-    engine = fleet(bundle, population, folder="seen")
-    for members in cohorts[:2]:
-        engine.train_round(members)
-    held = b"".join(path.read_bytes() for path in (tmp_path / "seen").rglob("*") if path.is_file())
-    held += b"".join(bundle.blobs.values()) + bundle.manifest.SerializeToString()
-    for key in population.keys:
-        assert key not in held
-        assert key.hex().encode() not in held
+    task = bundle.manifest
+    one, other = make_population(bundle, 0), make_population(bundle, 0)
+    changed = [bytes(byte ^ 1 for byte in key) for key in other.keys]
+    everyone, drawn = np.arange(len(one)), []
+    for keys in (one.keys, changed):
+        cohort = Cohort.draw(task, 5, keys, one.interactions, one.labels(task, everyone), one.take(everyone))
+        initial = [draws.initial(manifest.private(task), key) for key in keys]
+        drawn.append((cohort, initial))
+    (first, first_initial), (second, second_initial) = drawn
+    for client in everyone:
+        negatives = [each.samples[client][0].items for each in (first, second)]
+        assert (negatives[0] != negatives[1]).any()
+        assert (first.noise["gender"][client] != second.noise["gender"][client]).all()
+        for name, value in first_initial[client].items():
+            assert (value != second_initial[client][name]).all()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 
 import pytest
 
@@ -298,5 +299,35 @@ def test_goal_many_uploads_at_once_make_one_round(tools, tmp_path, transport):
             assert refused == [Status.ABORTED] * 20
             task = await lab.committed(task_id, 1)
             assert task.checkpoint.sha256 == tools.expected_checkpoint([[7] * goal])
+
+    asyncio.run(main())
+
+
+def test_no_upload_is_acknowledged_before_it_is_durable(tools, tmp_path):
+    """Also not the second of two uploads of one assignment whose headers arrive before either body."""
+
+    async def main():
+        async with tools.open_lab(tmp_path) as lab:
+            await lab.create()
+            assignment, data = await lab.assignment(), tools.make_contribution()
+            bodies, disk = asyncio.Event(), threading.Event()
+
+            async def requests():
+                parts = [request async for request in tools.upload_requests(assignment.assignment_id, data)]
+                yield parts[0]
+                await bodies.wait()
+                for part in parts[1:]:
+                    yield part
+
+            uploads = [asyncio.create_task(lab.coordinator.upload_contribution(requests())) for _ in range(2)]
+            await asyncio.sleep(0.05)
+            stuck = lab.coordinator._writer.run(disk.wait)  # the writing thread is busy until the disk answers
+            bodies.set()
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not any(upload.done() for upload in uploads)
+            disk.set()
+            await asyncio.gather(stuck, *uploads)
+            assert (await lab.coordinator.list_tasks(admin_pb2.ListTasksRequest())).tasks[0].reported == 1
 
     asyncio.run(main())

@@ -1,8 +1,10 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
 from simulator import attackers
-from simulator.attackers import ATTACKERS, attack
+from simulator.attackers import ATTACKERS
 from simulator.errors import NotFiniteError, TooFewUsersError
 
 RNG = np.random.default_rng(0)
@@ -13,11 +15,12 @@ def features(strength, classes=2):
     return (RNG.normal(size=(200, 8)) + strength * (LABELS == 1)[:, None]).astype(np.float32)
 
 
+attack = partial(attackers.attack, splits=4)
+
+
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
-    monkeypatch.setattr(attackers, "SPLITS", 8)
     monkeypatch.setattr(attackers, "SHUFFLES", 6)
-    monkeypatch.setattr(attackers, "NULL_SPLITS", 3)
 
 
 @pytest.mark.parametrize("name", ATTACKERS)

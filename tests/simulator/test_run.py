@@ -11,7 +11,7 @@ from simulator import attackers, cli, run
 from simulator.config import Config
 from simulator.errors import ConfigError
 
-SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1)
+SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=2)
 WANTED = {
     "hr@10",
     "ndcg@10",
@@ -49,9 +49,7 @@ class Quiet:
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
-    monkeypatch.setattr(attackers, "SPLITS", 3)
     monkeypatch.setattr(attackers, "SHUFFLES", 2)
-    monkeypatch.setattr(attackers, "NULL_SPLITS", 2)
 
 
 def figures(metrics):
@@ -119,7 +117,20 @@ def test_a_configuration_that_cannot_be_run_is_refused(change):
 
 
 def test_the_command_line_runs_repeats_and_explains(tmp_path, capsys):
-    options = ["--dataset", "synthetic", "--users", "60", "--items", "200", "--rounds", "2", "--evaluate-every", "1"]
+    options = [
+        "--dataset",
+        "synthetic",
+        "--users",
+        "60",
+        "--items",
+        "200",
+        "--rounds",
+        "2",
+        "--evaluate-every",
+        "1",
+        "--attack-splits",
+        "2",
+    ]
     assert cli.main(["run", "--out", str(tmp_path / "a"), *options]) == 0
     assert "NDCG@10" in capsys.readouterr().out
     config = tmp_path / "a/config.yaml"
@@ -136,3 +147,19 @@ def test_the_command_line_runs_repeats_and_explains(tmp_path, capsys):
     assert "not a configuration" in capsys.readouterr().err
     config.write_text(yaml.safe_dump({"rounds": "many"}))
     assert cli.main(["run", "--out", str(tmp_path / "e"), "--config", str(config)]) == 1
+
+
+@pytest.mark.parametrize("spoil", [lambda f: f.unlink(), lambda f: f.write_bytes(f.read_bytes()[:40])])
+@pytest.mark.parametrize("name", ["progress.json", "progress.safetensors"])
+def test_damaged_leftovers_only_cost_the_start(tmp_path, spoil, name):
+    undisturbed = run.run(SMALL, tmp_path / "one", None, Quiet())
+    with pytest.raises(KeyboardInterrupt):
+        run.run(SMALL, tmp_path / "two", None, Quiet(stop_after=3))
+    spoil(tmp_path / "two" / name)
+    assert figures(run.run(SMALL, tmp_path / "two", None, Quiet())) == figures(undisturbed)
+
+
+def test_divergence_is_explained(tmp_path, capsys):
+    options = ["--dataset", "synthetic", "--users", "60", "--items", "200", "--rounds", "4", "--attack-splits", "2"]
+    assert cli.main(["run", "--out", str(tmp_path / "a"), *options, "--server-learning-rate", "1e30"]) == 1
+    assert "learning rate" in capsys.readouterr().err

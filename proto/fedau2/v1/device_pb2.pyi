@@ -60,6 +60,8 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     """The task is not one that this SDK can run."""
     FAILURE_REASON_TRAINING: _FailureReason.ValueType  # 4
     """Training failed."""
+    FAILURE_REASON_ALREADY_CONTRIBUTED: _FailureReason.ValueType  # 5
+    """The device has contributed to this round already."""
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """Why a device gives an assignment back."""
@@ -73,6 +75,8 @@ FAILURE_REASON_UNSUPPORTED: FailureReason.ValueType  # 3
 """The task is not one that this SDK can run."""
 FAILURE_REASON_TRAINING: FailureReason.ValueType  # 4
 """Training failed."""
+FAILURE_REASON_ALREADY_CONTRIBUTED: FailureReason.ValueType  # 5
+"""The device has contributed to this round already."""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
 @_typing.final

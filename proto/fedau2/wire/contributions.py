@@ -56,7 +56,7 @@ def _message(name: str, update: Update) -> TensorUpdate:
 
 
 def clip(updates: Mapping[str, Update], bound: float) -> dict[str, Update]:
-    """Updates with every value brought into [-bound, bound]; what is not a number becomes 0."""
+    """Updates with every value brought into [-bound, bound]. Values must be finite."""
     limit = np.float32(bound)
     if limit > bound:  # rounded up
         limit = np.nextafter(limit, np.float32(0))
@@ -73,7 +73,7 @@ def _clip(values: NDArray[np.float32], bound: np.float32) -> NDArray[np.float32]
     # Almost always everything is within: then nothing is copied.
     if not values.size or np.abs(values).max() <= bound:
         return values
-    return np.clip(np.nan_to_num(values, nan=0.0), -bound, bound)
+    return np.clip(values, -bound, bound)
 
 
 def largest(specs: Iterable[TensorSpec]) -> int:

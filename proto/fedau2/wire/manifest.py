@@ -140,6 +140,8 @@ def _check_local(local: LocalUpdate) -> None:
 def _check_adversary(adversary: Adversary, private_names: set[str]) -> None:
     where = f"adversary {adversary.name!r}"
     _require(bool(adversary.name) and bool(adversary.attribute), f"{where}: name and attribute must be given")
+    # Tensors are found by their prefix, which a dot would make ambiguous.
+    _require("." not in adversary.name, f"{where}: a name must not contain a dot")
     _require(len(adversary.classes) >= 2, f"{where}: fewer than two classes")
     _require(len(set(adversary.classes)) == len(adversary.classes), f"{where}: a class is listed twice")
     unknown = set(adversary.protects) - private_names
