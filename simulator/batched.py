@@ -16,7 +16,7 @@ from fedau2.wire.blobs import Tensors
 from simulator.engine import RoundReport
 from simulator.population import Members, Population
 
-CHUNK = 48
+CHUNK = 96
 """Clients of one call of the kernel. Fixed, whatever the number of workers: the same chunks give the same bytes."""
 
 

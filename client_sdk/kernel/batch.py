@@ -20,7 +20,7 @@ from torch import Tensor
 
 from client_sdk.draws import Samples
 
-TILE = 2048
+TILE = 4096
 """Samples worked on at a time in summed form, so that activations stay in the processor's cache."""
 
 
