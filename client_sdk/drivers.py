@@ -82,17 +82,27 @@ async def _carry_out_async(wish: Wish, transport: AsyncTransport) -> Any:  # noq
         case CheckIn(request):
             return await transport.check_in(request)
         case Fetch(resource):
-            assembler = Assembler(resource)
-            async with aclosing(transport.fetch(_request(resource))) as parts:
-                async for data in parts:
-                    assembler.add(data)
-            return assembler.finish()
+            return await fetch_async(transport, resource)
         case Train(training):
             return training.step()
         case Upload(header, data):
             return await transport.upload(header, data)
         case ReportFailure(request):
             return await transport.report_failure(request)
+
+
+async def fetch_async(transport: AsyncTransport, resource: Resource) -> bytes:
+    """A whole blob.
+
+    Raises:
+        TransportError, StatusError: unanswered or refused.
+        BlobError: what came is not the blob.
+    """
+    assembler = Assembler(resource)
+    async with aclosing(transport.fetch(_request(resource))) as parts:
+        async for data in parts:
+            assembler.add(data)
+    return assembler.finish()
 
 
 def _request(resource: Resource) -> FetchResourceRequest:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from client_sdk.kernel.training import Cohort, CohortTraining, Task
+from client_sdk.kernel.training import CohortTraining, Task
 from client_sdk.state import Report
 from coordinator.aggregate import Accumulator
 from coordinator.optimizers import server_step
@@ -55,17 +55,8 @@ class BatchedEngine:
 
     def _train(self, task: Task, members: Members) -> tuple[CohortTraining, Report]:
         population = self._population
-        cohort = Cohort.draw(
-            self._manifest,
-            self._round,
-            [population.keys[m] for m in members],
-            [population.interactions[m] for m in members],
-            population.labels(self._manifest, members),
-            population.take(members),
-        )
-        training = CohortTraining(task, self._round, cohort, summed=True)
-        for _ in range(training.steps):
-            training.step()
+        cohort = population.cohort(self._manifest, self._round, members)
+        training = CohortTraining(task, self._round, cohort, summed=True).run()
         population.put(members, training.state())
         return training, training.report()
 

@@ -90,7 +90,7 @@ def _population(interactions: Interactions, attribute: Sequence[str], items: int
 
 def _engine(interactions: Interactions, attribute: Sequence[str], items: int) -> BatchedEngine:
     bundle, population = _population(interactions, attribute, items)
-    checkpoint = blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256])
+    checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
     return BatchedEngine(bundle.manifest, checkpoint, population)
 
 
@@ -118,7 +118,7 @@ def _names(items: int) -> list[str]:
 
 def _small_task(items: int, plan: Plan) -> Task:
     bundle = build("fedncf", _names(items), plan, 0, SMALL)
-    return Task.load(bundle.manifest, blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256]))
+    return Task.load(bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)))
 
 
 def _separate(task: Task, samples: Sequence[Sequence[Samples]]) -> None:
@@ -126,9 +126,8 @@ def _separate(task: Task, samples: Sequence[Sequence[Samples]]) -> None:
     for start in range(0, len(samples), SMALL_CHUNK):
         chunk = samples[start : start + SMALL_CHUNK]
         values = {name: np.repeat(value[None], len(chunk), 0) for name, value in drawn.items()}
-        training = CohortTraining(task, 0, Cohort(chunk, {}, {}, PrivateState.start(values, len(chunk))), summed=False)
-        for _ in range(training.steps):
-            training.step()
+        cohort = Cohort(chunk, {}, {}, PrivateState.start(values, len(chunk)))
+        training = CohortTraining(task, 0, cohort, summed=False).run()
         training.contributions()
         training.state()
 

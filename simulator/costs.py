@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from client_sdk.kernel.training import Cohort, CohortTraining, Task
+from client_sdk.kernel.training import CohortTraining, Task
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorScope
@@ -44,18 +44,8 @@ def _traffic(bundle: Bundle, population: Population, engine: Engine, trained: in
 
 
 def _separate(task: TaskManifest, population: Population, engine: Engine, members: Members) -> list[Any]:
-    cohort = Cohort.draw(
-        task,
-        0,
-        [population.keys[m] for m in members],
-        [population.interactions[m] for m in members],
-        population.labels(task, members),
-        population.take(members),
-    )
-    training = CohortTraining(Task.load(task, engine.checkpoint), 0, cohort, summed=False)
-    for _ in range(training.steps):
-        training.step()
-    return training.contributions()
+    cohort = population.cohort(task, 0, members)
+    return CohortTraining(Task.load(task, engine.checkpoint), 0, cohort, summed=False).run().contributions()
 
 
 def _parameters(task: TaskManifest) -> dict[str, int]:

@@ -8,15 +8,14 @@ from typing import Any, Protocol, TypeVar
 from google.protobuf.duration_pb2 import Duration
 
 from client_sdk.contracts import AsyncTransport, Training
-from client_sdk.drivers import drive_async
+from client_sdk.drivers import drive_async, fetch_async
 from client_sdk.errors import TransportError
 from client_sdk.session import Outcome, Result, session
 from client_sdk.state import Job, Report, TrainingResult
 from client_sdk.torch_engine import TorchEngine
 from export.bundle import Bundle
 from fedau2.v1 import admin_pb2
-from fedau2.v1.device_pb2 import FetchResourceRequest
-from fedau2.v1.task_pb2 import ClosingRule, Resource
+from fedau2.v1.task_pb2 import ClosingRule
 from fedau2.wire import blobs
 from simulator.clients import ClientStore, Shelf
 from simulator.engine import RoundReport
@@ -155,13 +154,9 @@ class FleetEngine:
         return task
 
     async def _load(self, task: admin_pb2.Task) -> None:
-        self._progress.checkpoint = blobs.unpack(await _patiently(lambda: self._fetch(task.checkpoint)))
-
-    async def _fetch(self, resource: Resource) -> bytes:
-        assembler = blobs.Assembler(resource)
-        async for data in self.link.transport.fetch(FetchResourceRequest(sha256=resource.sha256)):
-            assembler.add(data)
-        return assembler.finish()
+        self._progress.checkpoint = blobs.unpack(
+            await _patiently(lambda: fetch_async(self.link.transport, task.checkpoint))
+        )
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
@@ -181,13 +176,13 @@ class _Progress:
     checkpoint: blobs.Tensors = field(default_factory=dict)
 
 
-class _RecordingEngine(TorchEngine):
+class _RecordingEngine:
     """Lets the simulator see the report that a device keeps to itself."""
 
     _loaded = TorchEngine()
     report: Report | None = None
 
-    def begin(self, job: Job) -> "Training":  # type: ignore[override]
+    def begin(self, job: Job) -> "_Recording":
         return _Recording(self, self._loaded.begin(job))
 
 

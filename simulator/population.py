@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import draws
+from client_sdk.kernel.training import Cohort
 from client_sdk.state import PrivateState
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
@@ -67,6 +68,12 @@ class Population:
             for name, column in columns.items():
                 column[members] = part[name]
         self.state.steps[members] = state.steps
+
+    def cohort(self, task: TaskManifest, round_number: int, members: Members) -> Cohort:
+        """Some clients as the kernel takes them, with what they draw for this round."""
+        keys = [self.keys[m] for m in members]
+        interactions = [self.interactions[m] for m in members]
+        return Cohort.draw(task, round_number, keys, interactions, self.labels(task, members), self.take(members))
 
     def labels(self, task: TaskManifest, members: Members) -> dict[str, NDArray[np.int64]]:
         """Class numbers per adversary of the plan, -1 where a client's attribute is not known."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -196,6 +197,12 @@ class CohortTraining:
                 tensors = self._adversary if name in self._adversary else self._shared
                 tensors[name] = tensors[name] - scaled
             self._sums[name] = self._sums[name].add_(scaled) if name in self._sums else scaled
+
+    def run(self) -> Self:
+        """Takes all local steps."""
+        for _ in range(self.steps):
+            self.step()
+        return self
 
     def state(self) -> PrivateState:
         """The clients' new private state."""
