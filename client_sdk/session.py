@@ -137,8 +137,8 @@ def session(store: Store, engine: Engine, population: str, version: str) -> Sess
         job = yield from _prepare(store, assignment)
         if store.contributed(assignment.task_id) == assignment.round:
             # Twice in one round would count one user double, and with the same noise.
-            retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_ALREADY_CONTRIBUTED)
-            return Outcome(Result.REJECTED, retry, "FAILURE_REASON_ALREADY_CONTRIBUTED")
+            retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_TOO_SOON)
+            return Outcome(Result.REJECTED, retry, "FAILURE_REASON_TOO_SOON")
         staged = yield from _train(engine, assignment, job)
     except Interrupted:
         retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_INTERRUPTED)

@@ -133,7 +133,7 @@ def test_a_round_that_has_its_contribution_is_given_back(busy, bundle):
     before = busy.private("task").pack()
     running = begin(busy)
     wish, wishes = until(ReportFailure, running, bundle)
-    assert wish.request.reason == FailureReason.FAILURE_REASON_ALREADY_CONTRIBUTED
+    assert wish.request.reason == FailureReason.FAILURE_REASON_TOO_SOON
     assert not any(isinstance(each, Train | Upload) for each in wishes)
     assert end(running.send, device_pb2.ReportFailureResponse()).result is Result.REJECTED
     assert busy.private("task").pack() == before

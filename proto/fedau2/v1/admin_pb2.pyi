@@ -32,6 +32,10 @@ class _TaskStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskState.V
     """Rounds are being run."""
     TASK_STATE_FINISHED: _TaskState.ValueType  # 2
     """All rounds are committed."""
+    TASK_STATE_PAUSED: _TaskState.ValueType  # 3
+    """Takes no check-ins until it is resumed."""
+    TASK_STATE_STOPPED: _TaskState.ValueType  # 4
+    """Ended by the operator before all rounds were committed."""
 
 class TaskState(_TaskState, metaclass=_TaskStateEnumTypeWrapper):
     """Life of a task."""
@@ -41,6 +45,10 @@ TASK_STATE_RUNNING: TaskState.ValueType  # 1
 """Rounds are being run."""
 TASK_STATE_FINISHED: TaskState.ValueType  # 2
 """All rounds are committed."""
+TASK_STATE_PAUSED: TaskState.ValueType  # 3
+"""Takes no check-ins until it is resumed."""
+TASK_STATE_STOPPED: TaskState.ValueType  # 4
+"""Ended by the operator before all rounds were committed."""
 Global___TaskState: _TypeAlias = TaskState  # noqa: Y015
 
 class _RoundState:
@@ -113,6 +121,7 @@ class CreateTaskHeader(_message.Message):
     MANIFEST_FIELD_NUMBER: _builtins.int
     ROUNDS_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
     population: _builtins.str
     """The devices that the task is for; at most 128 bytes. One running task a population."""
     manifest: _builtins.bytes
@@ -121,6 +130,8 @@ class CreateTaskHeader(_message.Message):
     """Rounds to commit, at least 1."""
     @_builtins.property
     def closing(self) -> _task_pb2.ClosingRule: ...
+    @_builtins.property
+    def versions(self) -> _task_pb2.ClientVersions: ...
     def __init__(
         self,
         *,
@@ -128,10 +139,11 @@ class CreateTaskHeader(_message.Message):
         manifest: _builtins.bytes = ...,
         rounds: _builtins.int = ...,
         closing: _task_pb2.ClosingRule | None = ...,
+        versions: _task_pb2.ClientVersions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "manifest", b"manifest", "population", b"population", "rounds", b"rounds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "manifest", b"manifest", "population", b"population", "rounds", b"rounds", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -254,6 +266,141 @@ class ListTasksResponse(_message.Message):
 Global___ListTasksResponse: _TypeAlias = ListTasksResponse  # noqa: Y015
 
 @_typing.final
+class PauseTaskRequest(_message.Message):
+    """Set by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseTaskRequest: _TypeAlias = PauseTaskRequest  # noqa: Y015
+
+@_typing.final
+class ResumeTaskRequest(_message.Message):
+    """Set by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeTaskRequest: _TypeAlias = ResumeTaskRequest  # noqa: Y015
+
+@_typing.final
+class StopTaskRequest(_message.Message):
+    """Set by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopTaskRequest: _TypeAlias = StopTaskRequest  # noqa: Y015
+
+@_typing.final
+class ListRoundsRequest(_message.Message):
+    """Set by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    first: _builtins.int
+    """First round wanted, from 0."""
+    limit: _builtins.int
+    """Most rounds wanted; 0 and more than 1,000: 1,000."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        first: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "limit", b"limit", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRoundsRequest: _TypeAlias = ListRoundsRequest  # noqa: Y015
+
+@_typing.final
+class ListRoundsResponse(_message.Message):
+    """Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUNDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Round]: ...
+    def __init__(
+        self,
+        *,
+        rounds: _abc.Iterable[Global___Round] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rounds", b"rounds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRoundsResponse: _TypeAlias = ListRoundsResponse  # noqa: Y015
+
+@_typing.final
+class WatchRoundsRequest(_message.Message):
+    """Set by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRoundsRequest: _TypeAlias = WatchRoundsRequest  # noqa: Y015
+
+@_typing.final
 class Task(_message.Message):
     """A task as it stands. Set by the coordinator."""
 
@@ -272,6 +419,7 @@ class Task(_message.Message):
     CREATED_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Made by the coordinator."""
     population: _builtins.str
@@ -298,6 +446,8 @@ class Task(_message.Message):
     def closing(self) -> _task_pb2.ClosingRule: ...
     @_builtins.property
     def manifest(self) -> _task_pb2.Resource: ...
+    @_builtins.property
+    def versions(self) -> _task_pb2.ClientVersions: ...
     def __init__(
         self,
         *,
@@ -314,11 +464,73 @@ class Task(_message.Message):
         created: _timestamp_pb2.Timestamp | None = ...,
         closing: _task_pb2.ClosingRule | None = ...,
         manifest: _task_pb2.Resource | None = ...,
+        versions: _task_pb2.ClientVersions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "manifest", b"manifest"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "manifest", b"manifest", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "live_leases", b"live_leases", "manifest", b"manifest", "population", b"population", "reported", b"reported", "round", b"round", "round_state", b"round_state", "rounds", b"rounds", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "live_leases", b"live_leases", "manifest", b"manifest", "population", b"population", "reported", b"reported", "round", b"round", "round_state", b"round_state", "rounds", b"rounds", "state", b"state", "task_id", b"task_id", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
+
+@_typing.final
+class Round(_message.Message):
+    """A round of a task, with its newest attempt. Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
+    COMMITTED_FIELD_NUMBER: _builtins.int
+    LIVE_LEASES_FIELD_NUMBER: _builtins.int
+    REPORTED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    round: _builtins.int
+    """From 0."""
+    attempt: _builtins.int
+    """From 0; how often it was abandoned."""
+    state: Global___RoundState.ValueType
+    live_leases: _builtins.int
+    """Its assignments over all attempts, by how they stand."""
+    reported: _builtins.int
+    failed: _builtins.int
+    expired: _builtins.int
+    checkpoint: _builtins.bytes
+    """SHA-256 of the checkpoint that it was committed as; empty before. Only the newest two are kept."""
+    @_builtins.property
+    def opened(self) -> _timestamp_pb2.Timestamp:
+        """When the attempt began."""
+
+    @_builtins.property
+    def committed(self) -> _timestamp_pb2.Timestamp:
+        """When it was committed; absent before."""
+
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        round: _builtins.int = ...,
+        attempt: _builtins.int = ...,
+        state: Global___RoundState.ValueType = ...,
+        opened: _timestamp_pb2.Timestamp | None = ...,
+        committed: _timestamp_pb2.Timestamp | None = ...,
+        live_leases: _builtins.int = ...,
+        reported: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        expired: _builtins.int = ...,
+        checkpoint: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "opened", b"opened"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "committed", b"committed", "expired", b"expired", "failed", b"failed", "live_leases", b"live_leases", "opened", b"opened", "reported", b"reported", "round", b"round", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Round: _TypeAlias = Round  # noqa: Y015

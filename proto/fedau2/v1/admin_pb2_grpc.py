@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from fedau2.v1 import admin_pb2 as fedau2_dot_v1_dot_admin__pb2
+from fedau2.v1 import device_pb2 as fedau2_dot_v1_dot_device__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -50,6 +51,36 @@ class AdminServiceStub:
                 request_serializer=fedau2_dot_v1_dot_admin__pb2.ListTasksRequest.SerializeToString,
                 response_deserializer=fedau2_dot_v1_dot_admin__pb2.ListTasksResponse.FromString,
                 _registered_method=True)
+        self.PauseTask = channel.unary_unary(
+                '/fedau2.v1.AdminService/PauseTask',
+                request_serializer=fedau2_dot_v1_dot_admin__pb2.PauseTaskRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+                _registered_method=True)
+        self.ResumeTask = channel.unary_unary(
+                '/fedau2.v1.AdminService/ResumeTask',
+                request_serializer=fedau2_dot_v1_dot_admin__pb2.ResumeTaskRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+                _registered_method=True)
+        self.StopTask = channel.unary_unary(
+                '/fedau2.v1.AdminService/StopTask',
+                request_serializer=fedau2_dot_v1_dot_admin__pb2.StopTaskRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+                _registered_method=True)
+        self.ListRounds = channel.unary_unary(
+                '/fedau2.v1.AdminService/ListRounds',
+                request_serializer=fedau2_dot_v1_dot_admin__pb2.ListRoundsRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_admin__pb2.ListRoundsResponse.FromString,
+                _registered_method=True)
+        self.WatchRounds = channel.unary_stream(
+                '/fedau2.v1.AdminService/WatchRounds',
+                request_serializer=fedau2_dot_v1_dot_admin__pb2.WatchRoundsRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_admin__pb2.Round.FromString,
+                _registered_method=True)
+        self.FetchResource = channel.unary_stream(
+                '/fedau2.v1.AdminService/FetchResource',
+                request_serializer=fedau2_dot_v1_dot_device__pb2.FetchResourceRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_device__pb2.FetchResourceResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -77,6 +108,50 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseTask(self, request, context):
+        """Takes no more check-ins until ResumeTask; contributions under way still count, and the round may close with them.
+        Paused already: the same answer. FAILED_PRECONDITION if the task is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeTask(self, request, context):
+        """Takes check-ins again. Running already: the same answer. FAILED_PRECONDITION if the task is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopTask(self, request, context):
+        """Ends a task for good at its newest checkpoint; the open round and its contributions are dropped. Stopped already: the
+        same answer. FAILED_PRECONDITION if it is finished.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRounds(self, request, context):
+        """Rounds of a task, oldest first, each with its newest attempt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchRounds(self, request, context):
+        """The open round as it stands, then again after every change; ends when the task is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchResource(self, request, context):
+        """Streams a blob of a task, as DeviceService.FetchResource does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +169,36 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListTasks,
                     request_deserializer=fedau2_dot_v1_dot_admin__pb2.ListTasksRequest.FromString,
                     response_serializer=fedau2_dot_v1_dot_admin__pb2.ListTasksResponse.SerializeToString,
+            ),
+            'PauseTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseTask,
+                    request_deserializer=fedau2_dot_v1_dot_admin__pb2.PauseTaskRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_admin__pb2.Task.SerializeToString,
+            ),
+            'ResumeTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeTask,
+                    request_deserializer=fedau2_dot_v1_dot_admin__pb2.ResumeTaskRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_admin__pb2.Task.SerializeToString,
+            ),
+            'StopTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopTask,
+                    request_deserializer=fedau2_dot_v1_dot_admin__pb2.StopTaskRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_admin__pb2.Task.SerializeToString,
+            ),
+            'ListRounds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRounds,
+                    request_deserializer=fedau2_dot_v1_dot_admin__pb2.ListRoundsRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_admin__pb2.ListRoundsResponse.SerializeToString,
+            ),
+            'WatchRounds': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRounds,
+                    request_deserializer=fedau2_dot_v1_dot_admin__pb2.WatchRoundsRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_admin__pb2.Round.SerializeToString,
+            ),
+            'FetchResource': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchResource,
+                    request_deserializer=fedau2_dot_v1_dot_device__pb2.FetchResourceRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_device__pb2.FetchResourceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +283,168 @@ class AdminService:
             '/fedau2.v1.AdminService/ListTasks',
             fedau2_dot_v1_dot_admin__pb2.ListTasksRequest.SerializeToString,
             fedau2_dot_v1_dot_admin__pb2.ListTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fedau2.v1.AdminService/PauseTask',
+            fedau2_dot_v1_dot_admin__pb2.PauseTaskRequest.SerializeToString,
+            fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fedau2.v1.AdminService/ResumeTask',
+            fedau2_dot_v1_dot_admin__pb2.ResumeTaskRequest.SerializeToString,
+            fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fedau2.v1.AdminService/StopTask',
+            fedau2_dot_v1_dot_admin__pb2.StopTaskRequest.SerializeToString,
+            fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRounds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fedau2.v1.AdminService/ListRounds',
+            fedau2_dot_v1_dot_admin__pb2.ListRoundsRequest.SerializeToString,
+            fedau2_dot_v1_dot_admin__pb2.ListRoundsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRounds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fedau2.v1.AdminService/WatchRounds',
+            fedau2_dot_v1_dot_admin__pb2.WatchRoundsRequest.SerializeToString,
+            fedau2_dot_v1_dot_admin__pb2.Round.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fedau2.v1.AdminService/FetchResource',
+            fedau2_dot_v1_dot_device__pb2.FetchResourceRequest.SerializeToString,
+            fedau2_dot_v1_dot_device__pb2.FetchResourceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ What operators call. Served on an address of its own, so that devices cannot rea
 
 from collections import abc as _abc
 from fedau2.v1 import admin_pb2 as _admin_pb2
+from fedau2.v1 import device_pb2 as _device_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -39,6 +40,22 @@ class AdminServiceStub:
     """One task. NOT_FOUND if there is none of that id."""
     ListTasks: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListTasksRequest, _admin_pb2.ListTasksResponse]
     """All tasks, oldest first."""
+    PauseTask: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PauseTaskRequest, _admin_pb2.Task]
+    """Takes no more check-ins until ResumeTask; contributions under way still count, and the round may close with them.
+    Paused already: the same answer. FAILED_PRECONDITION if the task is over.
+    """
+    ResumeTask: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ResumeTaskRequest, _admin_pb2.Task]
+    """Takes check-ins again. Running already: the same answer. FAILED_PRECONDITION if the task is over."""
+    StopTask: _grpc.UnaryUnaryMultiCallable[_admin_pb2.StopTaskRequest, _admin_pb2.Task]
+    """Ends a task for good at its newest checkpoint; the open round and its contributions are dropped. Stopped already: the
+    same answer. FAILED_PRECONDITION if it is finished.
+    """
+    ListRounds: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListRoundsRequest, _admin_pb2.ListRoundsResponse]
+    """Rounds of a task, oldest first, each with its newest attempt."""
+    WatchRounds: _grpc.UnaryStreamMultiCallable[_admin_pb2.WatchRoundsRequest, _admin_pb2.Round]
+    """The open round as it stands, then again after every change; ends when the task is over."""
+    FetchResource: _grpc.UnaryStreamMultiCallable[_device_pb2.FetchResourceRequest, _device_pb2.FetchResourceResponse]
+    """Streams a blob of a task, as DeviceService.FetchResource does."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -51,6 +68,22 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """One task. NOT_FOUND if there is none of that id."""
     ListTasks: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListTasksRequest, _admin_pb2.ListTasksResponse]  # type: ignore[assignment]
     """All tasks, oldest first."""
+    PauseTask: _aio.UnaryUnaryMultiCallable[_admin_pb2.PauseTaskRequest, _admin_pb2.Task]  # type: ignore[assignment]
+    """Takes no more check-ins until ResumeTask; contributions under way still count, and the round may close with them.
+    Paused already: the same answer. FAILED_PRECONDITION if the task is over.
+    """
+    ResumeTask: _aio.UnaryUnaryMultiCallable[_admin_pb2.ResumeTaskRequest, _admin_pb2.Task]  # type: ignore[assignment]
+    """Takes check-ins again. Running already: the same answer. FAILED_PRECONDITION if the task is over."""
+    StopTask: _aio.UnaryUnaryMultiCallable[_admin_pb2.StopTaskRequest, _admin_pb2.Task]  # type: ignore[assignment]
+    """Ends a task for good at its newest checkpoint; the open round and its contributions are dropped. Stopped already: the
+    same answer. FAILED_PRECONDITION if it is finished.
+    """
+    ListRounds: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListRoundsRequest, _admin_pb2.ListRoundsResponse]  # type: ignore[assignment]
+    """Rounds of a task, oldest first, each with its newest attempt."""
+    WatchRounds: _aio.UnaryStreamMultiCallable[_admin_pb2.WatchRoundsRequest, _admin_pb2.Round]  # type: ignore[assignment]
+    """The open round as it stands, then again after every change; ends when the task is over."""
+    FetchResource: _aio.UnaryStreamMultiCallable[_device_pb2.FetchResourceRequest, _device_pb2.FetchResourceResponse]  # type: ignore[assignment]
+    """Streams a blob of a task, as DeviceService.FetchResource does."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """The coordinator as an operator sees it."""
@@ -78,5 +111,57 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ListTasksResponse, _abc.Awaitable[_admin_pb2.ListTasksResponse]]:
         """All tasks, oldest first."""
+
+    @_abc_1.abstractmethod
+    def PauseTask(
+        self,
+        request: _admin_pb2.PauseTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Task, _abc.Awaitable[_admin_pb2.Task]]:
+        """Takes no more check-ins until ResumeTask; contributions under way still count, and the round may close with them.
+        Paused already: the same answer. FAILED_PRECONDITION if the task is over.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeTask(
+        self,
+        request: _admin_pb2.ResumeTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Task, _abc.Awaitable[_admin_pb2.Task]]:
+        """Takes check-ins again. Running already: the same answer. FAILED_PRECONDITION if the task is over."""
+
+    @_abc_1.abstractmethod
+    def StopTask(
+        self,
+        request: _admin_pb2.StopTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Task, _abc.Awaitable[_admin_pb2.Task]]:
+        """Ends a task for good at its newest checkpoint; the open round and its contributions are dropped. Stopped already: the
+        same answer. FAILED_PRECONDITION if it is finished.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRounds(
+        self,
+        request: _admin_pb2.ListRoundsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListRoundsResponse, _abc.Awaitable[_admin_pb2.ListRoundsResponse]]:
+        """Rounds of a task, oldest first, each with its newest attempt."""
+
+    @_abc_1.abstractmethod
+    def WatchRounds(
+        self,
+        request: _admin_pb2.WatchRoundsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.Round], _abc.AsyncIterator[_admin_pb2.Round]]:
+        """The open round as it stands, then again after every change; ends when the task is over."""
+
+    @_abc_1.abstractmethod
+    def FetchResource(
+        self,
+        request: _device_pb2.FetchResourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_device_pb2.FetchResourceResponse], _abc.AsyncIterator[_device_pb2.FetchResourceResponse]]:
+        """Streams a blob of a task, as DeviceService.FetchResource does."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -32,6 +32,10 @@ class _RejectionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rejec
     """The round is being aggregated; the next opens soon."""
     REJECTION_REASON_NO_TASK: _RejectionReason.ValueType  # 3
     """The population has no task that is running."""
+    REJECTION_REASON_CLIENT_VERSION: _RejectionReason.ValueType  # 4
+    """The task does not take this version of the SDK."""
+    REJECTION_REASON_PAUSED: _RejectionReason.ValueType  # 5
+    """The operator has paused the task."""
 
 class RejectionReason(_RejectionReason, metaclass=_RejectionReasonEnumTypeWrapper):
     """Why a check-in was turned away."""
@@ -43,6 +47,10 @@ REJECTION_REASON_ROUND_CLOSING: RejectionReason.ValueType  # 2
 """The round is being aggregated; the next opens soon."""
 REJECTION_REASON_NO_TASK: RejectionReason.ValueType  # 3
 """The population has no task that is running."""
+REJECTION_REASON_CLIENT_VERSION: RejectionReason.ValueType  # 4
+"""The task does not take this version of the SDK."""
+REJECTION_REASON_PAUSED: RejectionReason.ValueType  # 5
+"""The operator has paused the task."""
 Global___RejectionReason: _TypeAlias = RejectionReason  # noqa: Y015
 
 class _FailureReason:
@@ -60,8 +68,8 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     """The task is not one that this SDK can run."""
     FAILURE_REASON_TRAINING: _FailureReason.ValueType  # 4
     """Training failed."""
-    FAILURE_REASON_ALREADY_CONTRIBUTED: _FailureReason.ValueType  # 5
-    """The device has contributed to this round already."""
+    FAILURE_REASON_TOO_SOON: _FailureReason.ValueType  # 5
+    """The device's last contribution is fewer rounds ago than the plan's minimum separation."""
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """Why a device gives an assignment back."""
@@ -75,8 +83,8 @@ FAILURE_REASON_UNSUPPORTED: FailureReason.ValueType  # 3
 """The task is not one that this SDK can run."""
 FAILURE_REASON_TRAINING: FailureReason.ValueType  # 4
 """Training failed."""
-FAILURE_REASON_ALREADY_CONTRIBUTED: FailureReason.ValueType  # 5
-"""The device has contributed to this round already."""
+FAILURE_REASON_TOO_SOON: FailureReason.ValueType  # 5
+"""The device's last contribution is fewer rounds ago than the plan's minimum separation."""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
 @_typing.final

@@ -315,6 +315,9 @@ class ServerStep(_message.Message):
 
     SHARED_FIELD_NUMBER: _builtins.int
     ADVERSARY_FIELD_NUMBER: _builtins.int
+    CLIP_NORM_FIELD_NUMBER: _builtins.int
+    clip_norm: _builtins.float
+    """L2 norm, over all its tensors together, to which a longer contribution is scaled down before it is added; 0: never."""
     @_builtins.property
     def shared(self) -> Global___Optimizer: ...
     @_builtins.property
@@ -326,10 +329,11 @@ class ServerStep(_message.Message):
         *,
         shared: Global___Optimizer | None = ...,
         adversary: Global___Optimizer | None = ...,
+        clip_norm: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "shared", b"shared"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "shared", b"shared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "clip_norm", b"clip_norm", "shared", b"shared"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -344,6 +348,9 @@ class Plan(_message.Message):
     LOCAL_FIELD_NUMBER: _builtins.int
     ADVERSARIES_FIELD_NUMBER: _builtins.int
     SERVER_FIELD_NUMBER: _builtins.int
+    MINIMUM_SEPARATION_FIELD_NUMBER: _builtins.int
+    minimum_separation: _builtins.int
+    """Rounds from one contribution of a device to its next, at least; kept by the device. 0 and 1: once a round."""
     @_builtins.property
     def local(self) -> Global___LocalUpdate: ...
     @_builtins.property
@@ -358,10 +365,11 @@ class Plan(_message.Message):
         local: Global___LocalUpdate | None = ...,
         adversaries: _abc.Iterable[Global___Adversary] | None = ...,
         server: Global___ServerStep | None = ...,
+        minimum_separation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["local", b"local", "server", b"server"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversaries", b"adversaries", "local", b"local", "server", b"server"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversaries", b"adversaries", "local", b"local", "minimum_separation", b"minimum_separation", "server", b"server"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -466,6 +474,34 @@ class ClosingRule(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClosingRule: _TypeAlias = ClosingRule  # noqa: Y015
+
+@_typing.final
+class ClientVersions(_message.Message):
+    """Versions of the SDK that may take part: minimum <= version < below, compared number by number ("0.10" > "0.9"). Set by
+    the operator at CreateTask.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    BELOW_FIELD_NUMBER: _builtins.int
+    minimum: _builtins.str
+    """Oldest that may, for example "0.2"; empty: any."""
+    below: _builtins.str
+    """First that may not, for example "2"; empty: none."""
+    def __init__(
+        self,
+        *,
+        minimum: _builtins.str = ...,
+        below: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below", b"below", "minimum", b"minimum"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClientVersions: _TypeAlias = ClientVersions  # noqa: Y015
 
 @_typing.final
 class RetryWindow(_message.Message):
