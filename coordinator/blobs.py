@@ -1,49 +1,73 @@
 """Folders of content-addressed blobs."""
 
-import os
-from collections.abc import Iterator
+import hashlib
+import re
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
+from coordinator.disk import REAL, Disk
+from coordinator.errors import BlobLostError
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire import blobs
+
+_NAME = re.compile(r"[0-9a-f]{64}(\.tmp)?")
 
 
 class BlobFolder:
     """Blobs as files, each named by its SHA-256 in hex. What `put` returned survives a crash.
 
     Args:
-        path: made if it is not there.
+        path: an existing folder.
+        disk: what it is written to.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, disk: Disk = REAL) -> None:
         self._path = path
-        for left_over in path.glob("*.tmp"):
-            left_over.unlink()
+        self._disk = disk
 
     def put(self, data: bytes) -> Resource:
-        """Stores a blob durably; storing it again changes nothing."""
+        """Stores a blob durably; storing it again changes nothing, or mends it."""
         resource = blobs.resource(data)
-        target = self._file(resource.sha256)
-        if not target.exists():
-            temporary = target.with_suffix(".tmp")
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(target)
-            sync_folder(self._path)
+        try:
+            self.check(resource.sha256)
+        except BlobLostError:
+            self._disk.write_file(self._file(resource.sha256), data)
         return resource
 
     def get(self, sha256: bytes) -> bytes:
         """A blob, checked against its hash.
 
         Raises:
-            FileNotFoundError: there is none.
-            BlobError: the file is damaged.
+            BlobLostError: it is missing or damaged.
         """
-        data = self._file(sha256).read_bytes()
-        return blobs.check(data, Resource(sha256=sha256, size=len(data)))
+        with self._opened(sha256) as file:
+            data = file.read()
+        self._expect(sha256, blobs.sha256(data))
+        return data
+
+    def check(self, sha256: bytes) -> None:
+        """Returns if a blob is there and whole; holds little of it in memory.
+
+        Raises:
+            BlobLostError: it is missing or damaged.
+        """
+        with self._opened(sha256) as file:
+            actual = hashlib.file_digest(file, "sha256").digest()
+        self._expect(sha256, actual)
+
+    @contextmanager
+    def _opened(self, sha256: bytes) -> Iterator[BinaryIO]:
+        try:
+            with self._file(sha256).open("rb") as file:
+                yield file
+        except OSError as error:
+            raise BlobLostError(f"{self._file(sha256)} cannot be read: {error.strerror}") from error
+
+    def _expect(self, sha256: bytes, actual: bytes) -> None:
+        if actual != sha256:
+            raise BlobLostError(f"{self._file(sha256)} is damaged: its SHA-256 is {actual.hex()[:12]}")
 
     def size(self, sha256: bytes) -> int:
         """Length in bytes.
@@ -66,22 +90,17 @@ class BlobFolder:
 
     def delete(self, sha256: bytes) -> None:
         """Removes a blob; one that is not there is fine."""
-        self._file(sha256).unlink(missing_ok=True)
+        self._disk.delete(self._file(sha256))
 
-    def keep_only(self, hashes: set[bytes]) -> None:
+    def orphans(self, hashes: Set[bytes]) -> list[Path]:
+        """The files of all other blobs, and what a crash left of one; files that no blob can have made are not among."""
+        names = {sha256.hex() for sha256 in hashes}
+        return sorted(path for path in self._path.iterdir() if path.name not in names and _NAME.fullmatch(path.name))
+
+    def keep_only(self, hashes: Set[bytes]) -> None:
         """Removes every other blob."""
-        for path in self._path.iterdir():
-            if path.name not in {sha256.hex() for sha256 in hashes}:
-                path.unlink()
+        for path in self.orphans(hashes):
+            self._disk.delete(path)
 
     def _file(self, sha256: bytes) -> Path:
         return self._path / sha256.hex()
-
-
-def sync_folder(path: Path) -> None:
-    """Makes new and renamed files of a folder survive a crash."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

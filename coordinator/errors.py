@@ -1,8 +1,10 @@
 """Errors of the coordinator, and with which status each refusal answers a call.
 
 * CoordinatorError
-  + FolderLockedError: another coordinator uses the state folder
-  + LedgerError: the ledger is not as it must be
+  + FolderError: the state folder cannot be used
+  + FolderLockedError: another coordinator uses the state folder or the ledger
+  + LedgerError: the ledger cannot be used, or is not as it must be
+  + BlobLostError: a blob that a task needs is missing or damaged
   + LogError: an acknowledged contribution cannot be read back
   + AggregationError: values that cannot be added exactly
   + BundleFolderError: no bundle to create a task from (the command line)
@@ -30,12 +32,20 @@ class CoordinatorError(Exception):
     """Root of the coordinator's errors."""
 
 
+class FolderError(CoordinatorError):
+    """The state folder is no folder, or this user may not read and write it."""
+
+
 class FolderLockedError(CoordinatorError):
-    """Another coordinator uses the state folder; there can be one only."""
+    """Another coordinator uses the state folder or the ledger; there can be one only."""
 
 
 class LedgerError(CoordinatorError):
-    """The ledger is not as it must be: a row was changed by someone else, or by another version."""
+    """The ledger cannot be used, is another folder's or version's, or a row was changed by someone else."""
+
+
+class BlobLostError(CoordinatorError):
+    """A blob that a task needs is missing or damaged."""
 
 
 class LogError(CoordinatorError):

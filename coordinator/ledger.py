@@ -5,14 +5,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
+from sqlalchemy.engine import Connection
 
-from coordinator import transitions
+from coordinator import migrations, transitions
+from coordinator.database import Database
+from coordinator.disk import REAL, Disk
 from coordinator.errors import LedgerError
 from coordinator.log import Location
-from coordinator.tables import assignment, metadata, round_attempt, task
+from coordinator.tables import assignment, meta, round_attempt, task
 from coordinator.transitions import Entry
 from fedau2.v1.admin_pb2 import (
+    ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
     ROUND_STATE_COMMITTED,
     TASK_STATE_FINISHED,
@@ -79,28 +82,58 @@ class Ledger:
 
     Args:
         url: of SQLAlchemy, for example `sqlite:///ledger.sqlite`.
+        disk: what commits.
+
+    Attributes:
+        folder: id of the state folder that it belongs to; None: of none yet.
 
     Raises:
-        LedgerError: there is no such database, or it cannot be used.
+        LedgerError: there is no such database, it cannot be used, or it is of a newer version.
+        FolderLockedError: another coordinator uses it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, disk: Disk = REAL) -> None:
+        self._database = Database(url, disk)
         try:
-            self._engine = sa.create_engine(url, hide_parameters=True)
-            if self._engine.dialect.name == "sqlite":
-                event.listen(self._engine, "connect", _configure_sqlite)
-            metadata.create_all(self._engine)
-        except (sa.exc.SQLAlchemyError, ImportError) as error:
-            raise LedgerError(f"the ledger cannot be opened: {error}") from error
+            with self._database.reading() as connection:
+                self.version = migrations.version(connection)
+                self.folder = _folder(connection, self.version)
+        except BaseException:
+            self.close()
+            raise
+
+    def prepare(self, folder: str) -> None:
+        """Makes the tables, or brings them to this version, and notes the state folder: one transaction.
+
+        Args:
+            folder: its id.
+        """
+        if self.version == migrations.VERSION:
+            return
+        with self._database.transaction() as connection:
+            migrations.migrate(connection, self.version)
+            connection.execute(sa.delete(meta))
+            connection.execute(sa.insert(meta), {"version": migrations.VERSION, "folder": folder})
+        self.version, self.folder = migrations.VERSION, folder
 
     def close(self) -> None:
-        """Closes the connections."""
-        self._engine.dispose()
+        """Closes the connection."""
+        self._database.close()
+
+    def damage(self) -> list[str]:
+        """What the database itself finds damaged."""
+        return self._database.damage()
+
+    def manifests(self) -> list[bytes]:
+        """Hashes of all tasks' manifests; in a ledger of any version."""
+        if self.version == migrations.NEW:
+            return []
+        return [digest for (digest,) in self._database.rows(sa.select(task.c.manifest))]
 
     def tasks(self) -> list[TaskRow]:
         """All tasks, oldest first."""
         query = sa.select(task).order_by(task.c.created, task.c.task_id)
-        return [TaskRow(**row._mapping) for row in self._rows(query)]
+        return [TaskRow(**row._mapping) for row in self._database.rows(query)]
 
     def open_round(self, task_id: str, number: int) -> RoundRow:
         """The newest attempt of a round.
@@ -110,7 +143,7 @@ class Ledger:
         """
         columns = round_attempt.c
         query = sa.select(columns.attempt, columns.state, columns.opened).order_by(columns.attempt.desc()).limit(1)
-        rows = self._rows(query.where(columns.task_id == task_id, columns.round == number))
+        rows = self._database.rows(query.where(columns.task_id == task_id, columns.round == number))
         if not rows:
             raise LedgerError(f"the ledger has no round {number} of task {task_id}")
         return RoundRow(**rows[0]._mapping)
@@ -118,22 +151,34 @@ class Ledger:
     def assignments(self, task_id: str, number: int) -> list[AssignmentRow]:
         """The assignments of a round."""
         query = sa.select(assignment).where(assignment.c.task_id == task_id, assignment.c.round == number)
-        return [_assignment(row) for row in self._rows(query)]
+        return [_assignment(row) for row in self._database.rows(query)]
 
     def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
         """One assignment of any round."""
         query = sa.select(assignment).where(assignment.c.assignment_id == assignment_id)
-        return next(map(_assignment, self._rows(query)), None)
-
-    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        with self._engine.connect() as connection:
-            return connection.execute(query).all()
+        return next(map(_assignment, self._database.rows(query)), None)
 
     def create_task(self, row: TaskRow) -> None:
         """Stores a task and opens its first round."""
-        with self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             connection.execute(sa.insert(task), asdict(row))
             transitions.open_attempt(connection, (row.task_id, 0, 0), row.created)
+
+    def give_up(self, task_id: str, number: int, keys: Sequence[bytes], at: float) -> None:
+        """Ends reported assignments of the open round whose contributions cannot be read back.
+
+        A round that was closed with them is taken up again, as its next attempt.
+
+        Raises:
+            LedgerError: a row was not in the state that it must be in; nothing was changed.
+        """
+        newest = self.open_round(task_id, number)
+        with self._database.transaction() as connection:
+            transitions.give_up(connection, keys, at)
+            if newest.state == ROUND_STATE_AGGREGATING:
+                key = (task_id, number, newest.attempt)
+                transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_ABANDONED, at)
+                transitions.open_attempt(connection, (task_id, number, newest.attempt + 1), at)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Makes effects durable in one transaction.
@@ -141,7 +186,7 @@ class Ledger:
         Raises:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
         """
-        with self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             transitions.write(connection, entries)
 
     def commit(self, old: TaskRow, attempt: int, new: TaskRow, at: float) -> None:
@@ -158,7 +203,7 @@ class Ledger:
         """
         outcome = {"checkpoint": new.checkpoint, "server_state": new.server_state}
         unchanged = (task.c.task_id == old.task_id, task.c.round == old.round, task.c.state == old.state)
-        with self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             key = (old.task_id, old.round, attempt)
             transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_COMMITTED, at, outcome)
             transitions.expire_leases(connection, old.task_id, old.round, at)
@@ -168,9 +213,15 @@ class Ledger:
                 transitions.open_attempt(connection, (new.task_id, new.round, 0), at)
 
 
-def _configure_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
-    for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {setting}")
+def _folder(connection: Connection, version: int) -> str | None:
+    if version > migrations.VERSION:
+        raise LedgerError(
+            f"the ledger has schema version {version}, made by a newer fedau2-coordinator; this one works with version "
+            f"{migrations.VERSION}: update it"
+        )
+    if version < 2:
+        return None
+    return connection.execute(sa.select(meta.c.folder)).scalar_one()
 
 
 def _assignment(row: sa.Row[Any]) -> AssignmentRow:

@@ -4,19 +4,27 @@ A process writes only to segments that it made itself, so what a crash left torn
 is the truth: a record that no row points to does not exist.
 """
 
-import os
+import re
 import struct
+from collections.abc import Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from coordinator.blobs import sync_folder
+from coordinator.disk import REAL, Disk
 from coordinator.errors import LogError
 from fedau2.wire.blobs import sha256
 
 _MAGIC = b"FEDAU2\x00\x01"
 _HEADER = struct.Struct("<8sQ32s")
 """Magic, length of the payload, its SHA-256."""
+
+_ADVICE = (
+    "restore the state folder from a copy, or give up what cannot be read with `fedau2-coordinator doctor --drop-damaged`"
+)
+
+_NAME = re.compile(r".+-\d+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -32,12 +40,13 @@ class RoundLog:
     """Segments of the open rounds, in one folder.
 
     Args:
-        path: made if it is not there.
+        path: an existing folder.
+        disk: what it is written to.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, disk: Disk = REAL) -> None:
         self._path = path
+        self._disk = disk
         self._open: dict[str, BinaryIO] = {}
         self._unsynced: set[str] = set()
 
@@ -45,29 +54,30 @@ class RoundLog:
         """Writes a record; it is durable after `sync`.
 
         Args:
-            owner: names the task and round, for `drop`.
+            owner: names the task and round, for `drop`: ends in a hyphen and a number.
             payload: any bytes.
             digest: their SHA-256.
         """
         file = self._open.get(owner) or self._segment(owner)
         location = Location(Path(file.name).name, file.tell(), len(payload))
-        file.write(_HEADER.pack(_MAGIC, len(payload), digest))
-        file.write(payload)
+        self._disk.write(file, _HEADER.pack(_MAGIC, len(payload), digest) + payload)
         self._unsynced.add(owner)
         return location
 
     def _segment(self, owner: str) -> BinaryIO:
-        number = sum(1 for _ in self._path.glob(f"{owner}.*"))
-        file = (self._path / f"{owner}.{number}").open("xb")
-        sync_folder(self._path)
+        taken = [int(path.suffix[1:]) for path in self._segments() if path.stem == owner]
+        file = self._disk.create(self._path / f"{owner}.{max(taken, default=-1) + 1}")
         self._open[owner] = file
+        self._disk.sync_folder(self._path)
         return file
+
+    def _segments(self) -> list[Path]:
+        return sorted(path for path in self._path.iterdir() if _NAME.fullmatch(path.name))
 
     def sync(self) -> None:
         """Makes all records so far durable."""
         for owner in self._unsynced:
-            self._open[owner].flush()
-            os.fdatasync(self._open[owner].fileno())
+            self._disk.sync(self._open[owner])
         self._unsynced.clear()
 
     def read(self, location: Location, digest: bytes) -> bytes:
@@ -82,11 +92,11 @@ class RoundLog:
                 header = file.read(_HEADER.size)
                 payload = file.read(location.length)
         except OSError as error:
-            raise LogError(f"segment {location.segment} of the round's log cannot be read: {error}") from error
+            raise LogError(f"segment {location.segment} of the round's log cannot be read: {error}; {_ADVICE}") from error
         if header != _HEADER.pack(_MAGIC, location.length, digest) or sha256(payload) != digest:
             raise LogError(
                 f"the record at byte {location.offset} of segment {location.segment} of the round's log is damaged: "
-                "restore the state folder from a copy"
+                f"{_ADVICE}"
             )
         return payload
 
@@ -94,15 +104,21 @@ class RoundLog:
         """Removes the segments of a committed round."""
         if file := self._open.pop(owner, None):
             file.close()
-        for path in self._path.glob(f"{owner}.*"):
-            path.unlink()
+        for path in self._segments():
+            if path.stem == owner:
+                self._disk.delete(path)
 
-    def keep_only(self, owners: set[str]) -> None:
+    def orphans(self, owners: Set[str]) -> list[Path]:
+        """The segments of every other round; files that no log can have made are not among them."""
+        return [path for path in self._segments() if path.stem not in owners]
+
+    def keep_only(self, owners: Set[str]) -> None:
         """Removes the segments of every other round."""
-        for owner in {path.stem for path in self._path.iterdir()} - owners:
-            self.drop(owner)
+        for path in self.orphans(owners):
+            self._disk.delete(path)
 
     def close(self) -> None:
         """Closes the files."""
         for file in self._open.values():
-            file.close()
+            with suppress(OSError):  # a disk that was full still is; what was not synced has never been acknowledged
+                file.close()

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from coordinator import pace, streams
+from coordinator.disk import REAL, Disk
 from coordinator.errors import InvalidRequestError, PopulationTakenError, RefusalError, StoppedError, UnknownError
 from coordinator.ledger import TaskRow
 from coordinator.live import LiveTask, message, refusal, verdict_of
@@ -60,19 +61,23 @@ class Coordinator:
         self._timer = asyncio.get_running_loop().create_task(self._keep_time())
 
     @classmethod
-    async def open(cls, folder: Path, clock: Callable[[], float] = time.time, database: str | None = None) -> Self:
+    async def open(
+        cls, folder: Path, clock: Callable[[], float] = time.time, database: str | None = None, disk: Disk = REAL
+    ) -> Self:
         """Opens a state folder and goes on where it was left.
 
         Args:
             folder: made if it is not there.
             clock: seconds since 1970; one that stands still lets nothing expire.
             database: SQLAlchemy URL of the ledger; None: SQLite in the folder.
+            disk: what everything is written to.
 
         Raises:
-            FolderLockedError: another coordinator uses the folder.
-            LogError, LedgerError, WireError, OSError: the folder is not as it was left.
+            FolderLockedError: another coordinator uses the folder or the ledger.
+            FolderError, LedgerError, BlobLostError, LogError: they cannot be used, or are not as they were left.
+            WireError, OSError: a task is of another version; the disk is full or broken.
         """
-        storage = Storage(folder, database)
+        storage = Storage(folder, database, disk)
         try:
             return cls(storage, clock)
         except BaseException:

@@ -1,14 +1,18 @@
 """Everything durable, and the sums. Owned by the writing thread: nothing here is called from two threads at a time."""
 
-import fcntl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+
+from google.protobuf.message import DecodeError
 
 from coordinator.aggregate import Accumulator
 from coordinator.blobs import BlobFolder
-from coordinator.errors import FolderLockedError, LedgerError
+from coordinator.disk import REAL, Disk
+from coordinator.errors import BlobLostError, LedgerError
+from coordinator.folder import StateFolder
+from coordinator.inventory import Kept, kept
 from coordinator.ledger import AssignmentRow, Ledger, TaskRow
 from coordinator.live import LiveTask
 from coordinator.log import RoundLog
@@ -37,33 +41,31 @@ class Storage:
     """A coordinator's state folder.
 
     Args:
-        folder: made if it is not there.
+        path: of the folder; made if it is not there.
         database: URL of the ledger; None: SQLite in the folder.
+        disk: what everything is written to.
 
     Attributes:
         served: blobs that devices may fetch; its reading methods may be called from any thread.
 
     Raises:
-        FolderLockedError: another coordinator uses the folder.
+        FolderLockedError: another coordinator uses the folder or the ledger.
+        FolderError, LedgerError: they cannot be used, or do not belong together.
     """
 
-    def __init__(self, folder: Path, database: str | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(folder)
-        try:
-            self._open(folder, database)
-        except BaseException:
-            self._lock.close()
-            raise
-
-    def _open(self, folder: Path, database: str | None) -> None:
-        self.served = BlobFolder(folder / "blobs")
-        self._private = BlobFolder(folder / "server-state")
-        self._log = RoundLog(folder / "log")
-        self._ledger = Ledger(database or f"sqlite:///{folder / 'ledger.sqlite'}")
-        self._rows = {row.task_id: row for row in self._ledger.tasks()}
+    def __init__(self, path: Path, database: str | None = None, disk: Disk = REAL) -> None:
+        folder = StateFolder(path)
+        with ExitStack() as stack:
+            stack.enter_context(folder.open(disk))
+            self._ledger = stack.enter_context(closing(Ledger(folder.database(database), disk)))
+            folder.join(self._ledger, disk)
+            self.served = BlobFolder(folder.blobs, disk)
+            self._private = BlobFolder(folder.server_state, disk)
+            self._log = stack.enter_context(closing(RoundLog(folder.log, disk)))
+            self._rows = {row.task_id: row for row in self._ledger.tasks()}
+            self._held = stack.pop_all()
         self._totals: dict[str, Accumulator] = {}
-        self._bundles: dict[bytes, frozenset[bytes]] = {}  # by manifest: the blobs that stay
+        self._manifests: dict[bytes, TaskManifest] = {}
 
     def tasks(self) -> list[TaskRow]:
         """All tasks, oldest first."""
@@ -71,33 +73,40 @@ class Storage:
 
     def close(self) -> None:
         """Closes all files and lets go of the folder."""
-        self._log.close()
-        self._ledger.close()
-        self._lock.close()
+        self._held.close()
 
     def recover(self) -> list[LiveTask]:
         """The running tasks, with the contributions of their open rounds added again; removes what nobody needs.
 
         Raises:
-            LogError: an acknowledged contribution is damaged.
-            LedgerError, ManifestError, OSError: the folder is not as it was left.
+            BlobLostError: a blob that a running task needs is missing or damaged.
+            LogError: an acknowledged contribution is missing or damaged.
+            LedgerError, ManifestError: the ledger is not as it was left.
         """
         running = [row for row in self._rows.values() if row.state == TASK_STATE_RUNNING]
+        for row in running:
+            self._expect_blobs(row)
         tasks = [self._recover(row) for row in running]
-        if self._rows:  # an empty ledger may be a wrong one: nothing is removed on its word
-            self.served.keep_only(self._served_in_use())
-            self._private.keep_only(self._private_in_use())
-            self._log.keep_only({_owner(row) for row in running})
+        self.served.keep_only(self._in_use(served=True))
+        self._private.keep_only(self._in_use(served=False))
+        self._log.keep_only({owner(row) for row in running})
         return tasks
 
+    def _expect_blobs(self, row: TaskRow) -> None:
+        for blob in self._kept(row):
+            if blob.vital:
+                with _explained(row, blob.what):
+                    (self.served if blob.served else self._private).check(blob.sha256)
+
     def _recover(self, row: TaskRow) -> LiveTask:
-        closing = ClosingRule.FromString(row.closing)
-        spec = TaskSpec.of(manifest.parse(self._manifest(row.manifest)), closing)
+        rule, task = _closing(row), self._manifest(row)
+        manifest.check(task)
+        spec = TaskSpec.of(task, rule)
         assignments = self._ledger.assignments(row.task_id, row.round)
         self._totals[row.task_id] = self._replay(spec, assignments)
         open_round = self._ledger.open_round(row.task_id, row.round)
         leases = {each.assignment_id: Lease(each.state, each.deadline, each.sha256) for each in assignments}
-        machine = Round(Rule.of(closing), row.round, open_round.opened, open_round.attempt, open_round.state, leases)
+        machine = Round(Rule.of(rule), row.round, open_round.opened, open_round.attempt, open_round.state, leases)
         return LiveTask(row, spec, machine)
 
     def _replay(self, spec: TaskSpec, assignments: Sequence[AssignmentRow]) -> Accumulator:
@@ -150,10 +159,8 @@ class Storage:
     def _logged(self, change: Change) -> Entry:
         if change.contribution is None:
             return change.entry
-        owner = _owner(self._rows[change.entry.task_id])
-        return replace(
-            change.entry, location=self._log.append(owner, change.contribution.data, change.contribution.sha256)
-        )
+        row, contribution = self._rows[change.entry.task_id], change.contribution
+        return replace(change.entry, location=self._log.append(owner(row), contribution.data, contribution.sha256))
 
     def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
         """An assignment of any round."""
@@ -178,46 +185,49 @@ class Storage:
         self._ledger.commit(old, attempt, new, at)
         self._rows[task_id] = new
         total.reset()
-        self._log.drop(_owner(old))
+        self._log.drop(owner(old))
         self._forget(old)
         return new
 
     def _forget(self, old: TaskRow) -> None:
-        if old.previous_checkpoint not in self._served_in_use():
+        if old.previous_checkpoint not in self._in_use(served=True):
             self.served.delete(old.previous_checkpoint)
-        if old.previous_server_state not in self._private_in_use():
+        if old.previous_server_state not in self._in_use(served=False):
             self._private.delete(old.previous_server_state)
 
-    def _served_in_use(self) -> set[bytes]:
-        versions = {each for row in self._rows.values() for each in (row.checkpoint, row.previous_checkpoint)}
-        return versions.union(*(self._bundle(row.manifest) for row in self._rows.values()))
+    def _in_use(self, served: bool) -> set[bytes]:
+        return {blob.sha256 for row in self._rows.values() for blob in self._kept(row) if blob.served is served}
 
-    def _bundle(self, digest: bytes) -> frozenset[bytes]:
-        if digest not in self._bundles:
-            named = manifest.blobs(TaskManifest.FromString(self._manifest(digest)))
-            self._bundles[digest] = frozenset({digest, *(resource.sha256 for resource in named)})
-        return self._bundles[digest]
+    def _kept(self, row: TaskRow) -> list[Kept]:
+        return kept(row, self._manifest(row))
 
-    def _manifest(self, digest: bytes) -> bytes:
-        try:
-            return self.served.get(digest)
-        except FileNotFoundError as error:
-            name = digest.hex()[:12]
-            raise LedgerError(f"the folder lacks manifest {name} of the ledger: is this another's ledger?") from error
-
-    def _private_in_use(self) -> set[bytes]:
-        return {each for row in self._rows.values() for each in (row.server_state, row.previous_server_state)}
+    def _manifest(self, row: TaskRow) -> TaskManifest:
+        if row.manifest not in self._manifests:
+            with _explained(row, "manifest"):
+                self._manifests[row.manifest] = TaskManifest.FromString(self.served.get(row.manifest))
+        return self._manifests[row.manifest]
 
 
-def _locked(folder: Path) -> TextIO:
-    file = (folder / "lock").open("w")
+def _closing(row: TaskRow) -> ClosingRule:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise FolderLockedError(f"{folder} is used by another coordinator; give each a folder of its own") from error
-    return file
+        return ClosingRule.FromString(row.closing)
+    except DecodeError as error:
+        raise LedgerError(
+            f"the closing rule of task {row.task_id} is damaged: restore the ledger and the state folder from a copy"
+        ) from error
 
 
-def _owner(row: TaskRow) -> str:
+@contextmanager
+def _explained(row: TaskRow, what: str) -> Iterator[None]:
+    try:
+        yield
+    except BlobLostError as error:
+        raise BlobLostError(
+            f"the {what} of task {row.task_id} is lost: {error}; put the file back from a copy of the state folder or, "
+            "if it is part of the task's bundle, from there"
+        ) from error
+
+
+def owner(row: TaskRow) -> str:
+    """Names the open round of a task in the log."""
     return f"{row.task_id}-{row.round}"

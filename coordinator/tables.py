@@ -21,6 +21,13 @@ metadata = MetaData()
 _Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers INTEGER keys only
 _HASH = LargeBinary(32)
 
+meta = Table(
+    "meta",
+    metadata,
+    Column("version", Integer, nullable=False),  # of the schema: see `migrations`
+    Column("folder", String(32), nullable=False),  # id of the state folder that this ledger belongs to
+)
+
 task = Table(
     "task",
     metadata,

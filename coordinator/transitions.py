@@ -165,6 +165,20 @@ def expire_leases(connection: Connection, task_id: str, number: int, at: float) 
     connection.execute(sa.update(assignment).where(*live).values(state=ASSIGNMENT_STATE_EXPIRED))
 
 
+def give_up(connection: Connection, keys: Sequence[bytes], at: float) -> None:
+    """Ends reported assignments as if their leases had run out; they keep no contribution.
+
+    Raises:
+        LedgerError: an assignment was not reported.
+    """
+    reported = (assignment.c.assignment_id == sa.bindparam("key"), assignment.c.state == ASSIGNMENT_STATE_REPORTED)
+    nothing = dict.fromkeys(("sha256", "segment", "offset", "length"))
+    update = sa.update(assignment).where(*reported).values(state=ASSIGNMENT_STATE_EXPIRED, **nothing)
+    expect(connection.execute(update, [{"key": key} for key in keys]).rowcount, len(keys), "assignment")
+    moved = {"old": ASSIGNMENT_STATE_REPORTED, "new": ASSIGNMENT_STATE_EXPIRED, "at": at}
+    connection.execute(sa.insert(assignment_history), [{"assignment_id": key, **moved} for key in keys])
+
+
 def expect(changed: int, expected: int, what: str) -> None:
     """Returns if as many rows were changed as had to be.
 

@@ -3,12 +3,13 @@
 import pytest
 
 from coordinator.blobs import BlobFolder
+from coordinator.errors import BlobLostError
 from fedau2.wire import blobs
-from fedau2.wire.errors import BlobError
 
 
 @pytest.fixture
 def folder(tmp_path):
+    (tmp_path / "blobs").mkdir()
     return BlobFolder(tmp_path / "blobs")
 
 
@@ -41,13 +42,17 @@ def test_a_stream_goes_on_though_the_blob_is_deleted(folder):
 def test_damage_is_seen(folder, tmp_path):
     sha256 = folder.put(b"data").sha256
     (tmp_path / "blobs" / sha256.hex()).write_bytes(b"date")
-    with pytest.raises(BlobError, match="damaged"):
-        folder.get(sha256)
+    for read in (folder.get, folder.check):
+        with pytest.raises(BlobLostError, match="damaged"):
+            read(sha256)
+    folder.put(b"data")  # storing it again mends it
+    assert folder.get(sha256) == b"data"
 
 
 def test_one_that_is_not_there_is_not_found(folder):
-    with pytest.raises(FileNotFoundError):
-        folder.get(bytes(32))
+    for read in (folder.get, folder.check):
+        with pytest.raises(BlobLostError, match="No such file"):
+            read(bytes(32))
     with pytest.raises(FileNotFoundError):
         folder.size(bytes(32))
 
@@ -56,7 +61,8 @@ def test_what_nobody_needs_goes_and_so_does_what_a_crash_left(folder, tmp_path):
     keep, drop = folder.put(b"keep").sha256, folder.put(b"drop").sha256
     (tmp_path / "blobs" / f"{'0' * 64}.tmp").write_bytes(b"half")
     again = BlobFolder(tmp_path / "blobs")
+    (tmp_path / "blobs" / "notes.txt").write_text("an operator's")
     again.keep_only({keep})
-    assert [path.name for path in (tmp_path / "blobs").iterdir()] == [keep.hex()]
-    with pytest.raises(FileNotFoundError):
+    assert {path.name for path in (tmp_path / "blobs").iterdir()} == {keep.hex(), "notes.txt"}
+    with pytest.raises(BlobLostError):
         again.get(drop)

@@ -13,6 +13,7 @@ from fedau2.wire.blobs import sha256
 
 @pytest.fixture
 def log(tmp_path):
+    (tmp_path / "log").mkdir()
     log = RoundLog(tmp_path / "log")
     yield log
     log.close()
