@@ -84,7 +84,7 @@ def _engine(url: sa.URL) -> sa.Engine:
     settings = _SETTINGS.get(url.get_backend_name())
     if settings is None:
         raise LedgerError(f"the ledger can be kept in SQLite or PostgreSQL, not in {url.get_backend_name()}")
-    if url.drivername == "postgresql":
+    if url.get_backend_name() == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(url, hide_parameters=True, poolclass=sa.QueuePool, pool_size=1, max_overflow=0)
     event.listen(engine, "connect", settings)

@@ -22,6 +22,9 @@ from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
 from fedau2.wire import blobs, contributions, manifest
 from fedau2.wire.contributions import Rows
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
+from tests.coordinator.postgres import database_url, postgres, postgres_url
+
+__all__ = ["database_url", "postgres", "postgres_url"]
 
 ITEMS = 6
 ADAM = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
@@ -271,8 +274,8 @@ class Lab:
 
 
 @asynccontextmanager
-async def open_lab(folder, transport="inproc", clock=None):
-    async with await Coordinator.open(folder, clock=clock or Clock()) as coordinator:
+async def open_lab(folder, transport="inproc", clock=None, **options):
+    async with await Coordinator.open(folder, clock=clock or Clock(), **options) as coordinator:
         if transport == "inproc":
             yield Lab(InProcess(coordinator), coordinator)
             return

@@ -1,14 +1,16 @@
 """The ledger: compare-and-set with history, all or nothing."""
 
-import sqlite3
+import sys
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from coordinator.errors import LedgerError
 from coordinator.ledger import Ledger, TaskRow
 from coordinator.log import Location
 from coordinator.rounds import Abandoned, Assigned, Closed, Expired, Failed, Reported
+from coordinator.tables import metadata
 from coordinator.transitions import Entry
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import FAILURE_REASON_TRAINING
@@ -44,26 +46,20 @@ def reported(number, offset=0):
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "ledger.sqlite"
-
-
-@pytest.fixture
-def ledger(path):
-    ledger = Ledger(f"sqlite:///{path}")
+def ledger(database_url):
+    ledger = Ledger(database_url)
     ledger.prepare("folder")
     ledger.create_task(ROW)
     yield ledger
     ledger.close()
 
 
-def dump(path):
-    connection = sqlite3.connect(path)
-    try:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
-    finally:
-        connection.close()
+def dump(ledger):
+    with ledger._database.reading() as connection:
+        return {
+            name: [tuple(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key))]
+            for name, table in metadata.tables.items()
+        }
 
 
 def state_of(ledger, number):
@@ -76,15 +72,15 @@ def test_a_task_comes_back_as_it_was_stored(ledger):
     assert (row.attempt, row.state, row.opened) == (0, admin_pb2.ROUND_STATE_COLLECTING, 1.0)
 
 
-def test_a_population_has_one_running_task(ledger, path):
-    before = dump(path)
+def test_a_population_has_one_running_task(ledger):
+    before = dump(ledger)
     with pytest.raises(LedgerError, match="(?i)unique"):
         ledger.create_task(replace(ROW, task_id="other"))
-    assert dump(path) == before
+    assert dump(ledger) == before
     ledger.create_task(replace(ROW, task_id="finished", state=admin_pb2.TASK_STATE_FINISHED))
 
 
-def test_a_group_of_effects_is_one_transition_each_with_history(ledger, path):
+def test_a_group_of_effects_is_one_transition_each_with_history(ledger):
     ledger.write([assigned(number) for number in range(4)])
     ledger.write(
         [
@@ -101,7 +97,7 @@ def test_a_group_of_effects_is_one_transition_each_with_history(ledger, path):
     assert [state_of(ledger, number) for number in range(4)] == [2, 4, 2, 3]
     attempt = ledger.open_round("task", 0)
     assert (attempt.attempt, attempt.state, attempt.opened) == (1, admin_pb2.ROUND_STATE_AGGREGATING, 2.0)
-    history = dump(path)
+    history = dump(ledger)
     assert sorted(row[1:4] for row in history["assignment_history"]) == sorted(
         [(key, 0, 1) for key in KEYS] + [(key, 1, end) for key, end in zip(KEYS, (2, 4, 2, 3), strict=True)]
     )
@@ -119,16 +115,16 @@ def test_a_group_of_effects_is_one_transition_each_with_history(ledger, path):
         entry(Closed(1)),
     ],
 )
-def test_a_row_in_another_state_undoes_the_whole_group(ledger, path, wrong):
+def test_a_row_in_another_state_undoes_the_whole_group(ledger, wrong):
     ledger.write([assigned(0), assigned(1)])
     ledger.write([reported(0)])
-    before = dump(path)
+    before = dump(ledger)
     with pytest.raises(LedgerError, match="someone else"):
         ledger.write([reported(1), wrong])
-    assert dump(path) == before
+    assert dump(ledger) == before
 
 
-def test_a_commit_moves_task_round_and_leases_together(ledger, path):
+def test_a_commit_moves_task_round_and_leases_together(ledger):
     ledger.write([assigned(0), assigned(1)])
     ledger.write([reported(0), entry(Closed(0))])
     new = ROW.committed(b"1" * 32, b"b" * 32)
@@ -137,8 +133,8 @@ def test_a_commit_moves_task_round_and_leases_together(ledger, path):
     assert (new.round, new.previous_checkpoint, new.state) == (1, ROW.checkpoint, admin_pb2.TASK_STATE_RUNNING)
     assert [state_of(ledger, number) for number in (0, 1)] == [2, 4]
     assert ledger.open_round("task", 1).opened == 3.0
-    assert (KEYS[1], 1, 4, 3.0) in [row[1:] for row in dump(path)["assignment_history"]]
-    assert dump(path)["round"][0][3:] == (admin_pb2.ROUND_STATE_COMMITTED, 1.0, b"1" * 32, b"b" * 32)
+    assert (KEYS[1], 1, 4, 3.0) in [row[1:] for row in dump(ledger)["assignment_history"]]
+    assert dump(ledger)["round"][0][3:] == (admin_pb2.ROUND_STATE_COMMITTED, 1.0, b"1" * 32, b"b" * 32)
 
 
 def test_the_last_commit_finishes_the_task(ledger):
@@ -152,29 +148,68 @@ def test_the_last_commit_finishes_the_task(ledger):
         ledger.open_round("task", 2)
 
 
-def test_a_commit_happens_once_and_only_after_the_round_is_closed(ledger, path):
+def test_a_commit_happens_once_and_only_after_the_round_is_closed(ledger):
     new = ROW.committed(b"1" * 32, b"b" * 32)
-    before = dump(path)
+    before = dump(ledger)
     with pytest.raises(LedgerError):
         ledger.commit(ROW, 0, new, 3.0)
-    assert dump(path) == before
+    assert dump(ledger) == before
     ledger.write([entry(Closed(0))])
     ledger.commit(ROW, 0, new, 3.0)
-    before = dump(path)
+    before = dump(ledger)
     with pytest.raises(LedgerError):
         ledger.commit(ROW, 0, new, 4.0)
-    assert dump(path) == before
+    assert dump(ledger) == before
 
 
-def test_sqlite_syncs_every_transaction(path):
-    ledger = Ledger(f"sqlite:///{path}")
+def test_sqlite_syncs_every_transaction(tmp_path):
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     with ledger._database.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
     ledger.close()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "sqlite:////no/such/folder/ledger.sqlite", "nosuch://here"])
-def test_a_ledger_that_cannot_be_opened_is_a_ledger_error(url):
-    with pytest.raises(LedgerError, match="ledger"):
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("nonsense", "cannot be used"),
+        ("sqlite:////no/such/folder/ledger.sqlite", "unable to open"),
+        ("mysql://here/ledger", "SQLite or PostgreSQL, not in mysql"),
+        ("postgresql://nobody@127.0.0.1:1/ledger", "cannot be used"),
+    ],
+)
+def test_a_ledger_that_cannot_be_opened_is_a_ledger_error(url, reason):
+    with pytest.raises(LedgerError, match=reason):
         Ledger(url)
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(LedgerError, match=r"pip install 'fedau2\[postgres\]'"):
+        Ledger("postgresql://here/ledger")
+
+
+def test_contributions_that_cannot_be_read_are_given_up_with_history(ledger):
+    ledger.write([assigned(number) for number in range(3)])
+    ledger.write([reported(0), reported(1)])
+    ledger.give_up("task", 0, [KEYS[0]], 3.0)
+    assert [state_of(ledger, number) for number in range(3)] == [4, 2, 1]
+    given_up = ledger.assignment(KEYS[0])
+    assert (given_up.location, given_up.sha256) == (None, b"")
+    assert dump(ledger)["assignment_history"][-1][1:] == (KEYS[0], 2, 4, 3.0)
+    assert ledger.open_round("task", 0).attempt == 0
+    before = dump(ledger)
+    for number in (0, 2):  # given up before; never reported
+        with pytest.raises(LedgerError, match="someone else"):
+            ledger.give_up("task", 0, [KEYS[1], KEYS[number]], 4.0)
+    assert dump(ledger) == before
+
+
+def test_a_closed_round_that_loses_a_contribution_is_taken_up_again(ledger):
+    ledger.write([assigned(0)])
+    ledger.write([reported(0), entry(Closed(0))])
+    ledger.give_up("task", 0, [KEYS[0]], 3.0)
+    newest = ledger.open_round("task", 0)
+    assert (newest.attempt, newest.state, newest.opened) == (1, admin_pb2.ROUND_STATE_COLLECTING, 3.0)
+    assert dump(ledger)["round"][0][3] == admin_pb2.ROUND_STATE_ABANDONED
