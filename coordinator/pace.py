@@ -1,12 +1,35 @@
-"""Pace steering: when devices are asked to come back."""
+"""Pace steering: when devices are asked to come back.
+
+Every device that is sent away gets the next free slot of a calendar. Slots follow each other at the rate at which
+rounds can use devices, so a herd comes back evenly spread, while fewer devices than a round wants come back as soon as
+it can use them. No clock, no I/O, no memory of devices: `now` (seconds) is passed in.
+"""
+
+import math
 
 from google.protobuf.duration_pb2 import Duration
 
+from coordinator.rounds import Round, Rule
+from fedau2.v1.admin_pb2 import ROUND_STATE_COLLECTING
 from fedau2.v1.task_pb2 import RetryWindow
 
+SOONEST = 1.0
+"""Seconds after which a device may be asked back at the earliest; also the most by which it may miss its slot."""
 
-def _window(least: float, most: float) -> RetryWindow:
-    return RetryWindow(delay_min=duration(least), delay_max=duration(most))
+HORIZON = 86_400.0
+"""Seconds after which a device is asked back at the latest, however long the calendar is."""
+
+IDLE = 60.0
+"""Seconds after which a device that nobody needs is asked back at the earliest."""
+
+IDLE_RATE = 20.0
+"""Check-ins a second for which the coordinator asks, over all populations without a running task."""
+
+_HEADROOM = 1.5
+"""Devices asked for each place: some do not come, and the next round is filled while this one's devices train."""
+
+_WEIGHT = 0.25
+"""Share of the newest round in the averages."""
 
 
 def duration(seconds: float) -> Duration:
@@ -16,14 +39,104 @@ def duration(seconds: float) -> Duration:
     return message
 
 
-CLOSING = _window(0.01, 0.1)
-"""The server step is under way; the next round opens as soon as it is done."""
+def _window(least: float, most: float) -> RetryWindow:
+    return RetryWindow(delay_min=duration(least), delay_max=duration(most))
 
-FULL = _window(1, 10)
-"""All places are taken; one comes free when a lease ends or the round closes."""
 
-NEXT = _window(1, 10)
-"""After a contribution: the next round."""
+LATER = _window(HORIZON / 2, HORIZON)
+"""Some time until tomorrow: for devices that must be updated first, and for those that the calendar has no room for."""
 
-IDLE = _window(60, 600)
-"""The population has no running task."""
+
+def unheard(rule: Rule) -> RetryWindow:
+    """For an assigned device that hears nothing more: after its lease. Books no slot, as nearly all are heard."""
+    return _window(rule.lease, 1.5 * rule.lease)
+
+
+class Calendar:
+    """Slots, each at least `1 / rate` after the one before: a leaky bucket that remembers one number.
+
+    A slot in which nobody comes stays empty. One that has forgotten its slots adds to those that devices still have, so
+    arrivals stay under twice the rate.
+    """
+
+    def __init__(self) -> None:
+        self._last = -math.inf
+
+    def book(self, now: float, delay: float, rate: float) -> RetryWindow:
+        """The first free slot; `LATER` if it lies beyond the horizon.
+
+        Args:
+            now: seconds.
+            delay: least seconds from now.
+            rate: slots a second, > 0.
+        """
+        slot = max(now + delay, self._last + 1 / rate)
+        if slot > now + HORIZON:
+            return LATER
+        self._last = slot
+        return _window(slot - now, slot - now + min(1 / rate, SOONEST))
+
+
+class Pace:
+    """When the devices of one task are asked back.
+
+    The rate is the round's places over the time that a round takes once it has leased as many as its goal. The wait for
+    devices is left out: else a lack of devices would lower the rate, and so make itself last.
+
+    Args:
+        rule: the task's closing rule.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._calendar = Calendar()
+        self._work: float | None = None  # seconds from the goal's lease to the commit, smoothed
+        self._period: float | None = None  # seconds from the opening to the commit, smoothed
+
+    @property
+    def rate(self) -> float:
+        """Check-ins a second for which the task asks; half a lease stands for what has not been measured yet."""
+        work = self._rule.lease / 2 if self._work is None else self._work
+        return _HEADROOM * self._rule.places / max(work, SOONEST)
+
+    def window(self, round: Round, now: float, rounds: int = 1) -> RetryWindow:
+        """When a device should come back that has been answered now.
+
+        Args:
+            round: the open round, as it is after the answer.
+            now: seconds.
+            rounds: openings to wait for: 0 if the open round, or the one that is about to open, can use the device.
+        """
+        delay = SOONEST
+        if round.paused:
+            delay = IDLE
+        elif rounds > 0 and round.state == ROUND_STATE_COLLECTING:
+            delay = max(delay, self._remaining(round, now))
+        window = self._calendar.book(now, delay, self.rate)
+        # Added after the booking: a far slot in the calendar would leave all nearer ones empty.
+        further = max(0, rounds - 1) * (self._period or 0.0)
+        return _window(_seconds(window.delay_min) + further, _seconds(window.delay_max) + further)
+
+    def _remaining(self, round: Round, now: float) -> float:
+        """Seconds until the open round can be expected to end: at its deadline at the latest."""
+        work = self._work or 0.0
+        since = now - (round.opened if round.covered is None else round.covered)
+        expected = work if round.covered is None else work - since
+        overdue = (since - work) / 2  # the longer it has taken, the longer it may still take
+        return min(max(expected, overdue), round.opened + self._rule.deadline - now)
+
+    def committed(self, round: Round, now: float) -> None:
+        """Learns from a round that was closed at `now` and is committed."""
+        attempt = min(now - round.opened, self._rule.deadline)
+        self._period = _smooth(self._period, round.attempt * self._rule.deadline + attempt)
+        if round.covered is not None:
+            # It is longer than a lease only where the coordinator was away in between.
+            self._work = _smooth(self._work, min(now - round.covered, self._rule.lease))
+
+
+def _smooth(average: float | None, newest: float) -> float:
+    return newest if average is None else average + _WEIGHT * (newest - average)
+
+
+def _seconds(message: Duration) -> float:
+    return message.ToMicroseconds() / 1e6
