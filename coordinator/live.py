@@ -55,7 +55,7 @@ class LiveTask:
     def __post_init__(self) -> None:
         self.rule = Rule.of(ClosingRule.FromString(self.row.closing))
         self.versions = VersionRange.of(ClientVersions.FromString(self.row.versions))
-        self.pace = Pace(self.rule)
+        self.pace = Pace(self.rule, max(1, self.spec.manifest.plan.minimum_separation))
 
     def advance(self, row: TaskRow, at: float) -> None:
         """Opens the next round after a commit."""
@@ -67,17 +67,6 @@ class LiveTask:
         """Takes over how the task is stored now."""
         self.row = row
         self.round.paused = row.state == TASK_STATE_PAUSED
-
-    def retry(self, verdict: Verdict, now: float) -> RetryWindow:
-        """When a device that is answered so should come back."""
-        match verdict:
-            case Verdict.ACCEPTED | Verdict.REPEATED:
-                rounds = max(1, self.spec.manifest.plan.minimum_separation)
-            case Verdict.FULL | Verdict.GIVEN_BACK:
-                rounds = 1
-            case _:
-                rounds = 0
-        return self.pace.window(self.round, now, rounds)
 
     def assignment(self, assignment_id: bytes, size: Size) -> Assignment:
         """What a device is told that got this place."""

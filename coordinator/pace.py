@@ -9,7 +9,7 @@ import math
 
 from google.protobuf.duration_pb2 import Duration
 
-from coordinator.rounds import Round, Rule
+from coordinator.rounds import Round, Rule, Verdict
 from fedau2.v1.admin_pb2 import ROUND_STATE_COLLECTING
 from fedau2.v1.task_pb2 import RetryWindow
 
@@ -85,10 +85,12 @@ class Pace:
 
     Args:
         rule: the task's closing rule.
+        separation: rounds from one contribution of a device to its next, at least 1.
     """
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, separation: int = 1) -> None:
         self._rule = rule
+        self._separation = separation
         self._calendar = Calendar()
         self._work: float | None = None  # seconds from the goal's lease to the commit, smoothed
         self._period: float | None = None  # seconds from the opening to the commit, smoothed
@@ -99,22 +101,24 @@ class Pace:
         work = self._rule.lease / 2 if self._work is None else self._work
         return _HEADROOM * self._rule.places / max(work, SOONEST)
 
-    def window(self, round: Round, now: float, rounds: int = 1) -> RetryWindow:
-        """When a device should come back that has been answered now.
+    def window(self, round: Round, verdict: Verdict, now: float) -> RetryWindow:
+        """When a device should come back that is answered now.
 
         Args:
             round: the open round, as it is after the answer.
+            verdict: the answer; a contribution is ACCEPTED or REPEATED, whatever its round.
             now: seconds.
-            rounds: openings to wait for: 0 if the open round, or the one that is about to open, can use the device.
         """
+        contributed = verdict in (Verdict.ACCEPTED, Verdict.REPEATED)
+        useless = contributed or verdict in (Verdict.FULL, Verdict.GIVEN_BACK)  # until the next round
         delay = SOONEST
         if round.paused:
             delay = IDLE
-        elif rounds > 0 and round.state == ROUND_STATE_COLLECTING:
+        elif useless and round.state == ROUND_STATE_COLLECTING:
             delay = max(delay, self._remaining(round, now))
         window = self._calendar.book(now, delay, self.rate)
         # Added after the booking: a far slot in the calendar would leave all nearer ones empty.
-        further = max(0, rounds - 1) * (self._period or 0.0)
+        further = (self._separation - 1) * (self._period or 0.0) if contributed else 0.0
         return _window(_seconds(window.delay_min) + further, _seconds(window.delay_max) + further)
 
     def _remaining(self, round: Round, now: float) -> float:

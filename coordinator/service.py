@@ -328,7 +328,9 @@ class Coordinator:
 
     def _retry(self, task: LiveTask | None, verdict: Verdict) -> RetryWindow:
         now = self._clock()
-        return self._idle.book(now, pace.IDLE, pace.IDLE_RATE) if task is None else task.retry(verdict, now)
+        if task is None:
+            return self._idle.book(now, pace.IDLE, pace.IDLE_RATE)
+        return task.pace.window(task.round, verdict, now)
 
     async def _record(
         self, task: LiveTask, effects: Sequence[Effect], contribution: Contribution | None = None
