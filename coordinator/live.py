@@ -78,7 +78,7 @@ class LiveTask:
             manifest=Resource(sha256=self.row.manifest, size=size(self.row.manifest)),
             checkpoint=Resource(sha256=self.row.checkpoint, size=size(self.row.checkpoint)),
             lease=closing.lease,
-            next_check_in=pace.unheard(self.rule),
+            next_check_in=pace.unheard(self.rule).message(),
             bound=fixed.bound(closing.maximum),
         )
 

@@ -6,6 +6,7 @@ it can use them. No clock, no I/O, no memory of devices: `now` (seconds) is pass
 """
 
 import math
+from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -39,17 +40,24 @@ def duration(seconds: float) -> Duration:
     return message
 
 
-def _window(least: float, most: float) -> RetryWindow:
-    return RetryWindow(delay_min=duration(least), delay_max=duration(most))
+class Window(NamedTuple):
+    """A device should come back between these two, in seconds from now."""
+
+    least: float
+    most: float
+
+    def message(self) -> RetryWindow:
+        """As a device is told."""
+        return RetryWindow(delay_min=duration(self.least), delay_max=duration(self.most))
 
 
-LATER = _window(HORIZON / 2, HORIZON)
+LATER = Window(HORIZON / 2, HORIZON)
 """Some time until tomorrow: for devices that must be updated first, and for those that the calendar has no room for."""
 
 
-def unheard(rule: Rule) -> RetryWindow:
+def unheard(rule: Rule) -> Window:
     """For an assigned device that hears nothing more: after its lease. Books no slot, as nearly all are heard."""
-    return _window(rule.lease, 1.5 * rule.lease)
+    return Window(rule.lease, 1.5 * rule.lease)
 
 
 class Calendar:
@@ -62,7 +70,7 @@ class Calendar:
     def __init__(self) -> None:
         self._last = -math.inf
 
-    def book(self, now: float, delay: float, rate: float) -> RetryWindow:
+    def book(self, now: float, delay: float, rate: float) -> Window:
         """The first free slot; `LATER` if it lies beyond the horizon.
 
         Args:
@@ -74,7 +82,7 @@ class Calendar:
         if slot > now + HORIZON:
             return LATER
         self._last = slot
-        return _window(slot - now, slot - now + min(1 / rate, SOONEST))
+        return Window(slot - now, slot - now + min(1 / rate, SOONEST))
 
 
 class Pace:
@@ -101,7 +109,7 @@ class Pace:
         work = self._rule.lease / 2 if self._work is None else self._work
         return _HEADROOM * self._rule.places / max(work, SOONEST)
 
-    def window(self, round: Round, verdict: Verdict, now: float) -> RetryWindow:
+    def window(self, round: Round, verdict: Verdict, now: float) -> Window:
         """When a device should come back that is answered now.
 
         Args:
@@ -119,12 +127,13 @@ class Pace:
         window = self._calendar.book(now, delay, self.rate)
         # Added after the booking: a far slot in the calendar would leave all nearer ones empty.
         further = (self._separation - 1) * (self._period or 0.0) if contributed else 0.0
-        return _window(_seconds(window.delay_min) + further, _seconds(window.delay_max) + further)
+        return Window(window.least + further, window.most + further)
 
     def _remaining(self, round: Round, now: float) -> float:
         """Seconds until the open round can be expected to end: at its deadline at the latest."""
         work = self._work or 0.0
-        since = now - (round.opened if round.covered is None else round.covered)
+        begun = round.opened - round.attempt * self._rule.deadline
+        since = now - (begun if round.covered is None else round.covered)
         expected = work if round.covered is None else work - since
         overdue = (since - work) / 2  # the longer it has taken, the longer it may still take
         return min(max(expected, overdue), round.opened + self._rule.deadline - now)
@@ -140,7 +149,3 @@ class Pace:
 
 def _smooth(average: float | None, newest: float) -> float:
     return newest if average is None else average + _WEIGHT * (newest - average)
-
-
-def _seconds(message: Duration) -> float:
-    return message.ToMicroseconds() / 1e6

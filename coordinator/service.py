@@ -126,7 +126,7 @@ class Coordinator:
         if task is None:
             return _rejected(device_pb2.REJECTION_REASON_NO_TASK, self._retry(None, Verdict.UNKNOWN))
         if not task.versions.admits(request.client_version):
-            return _rejected(device_pb2.REJECTION_REASON_CLIENT_VERSION, pace.LATER)
+            return _rejected(device_pb2.REJECTION_REASON_CLIENT_VERSION, pace.LATER.message())
         assignment_id = secrets.token_bytes(16)
         assignment = task.assignment(assignment_id, self._storage.served.size)  # of this round, whatever comes next
         verdict, effects = task.round.check_in(assignment_id, self._clock())
@@ -329,8 +329,8 @@ class Coordinator:
     def _retry(self, task: LiveTask | None, verdict: Verdict) -> RetryWindow:
         now = self._clock()
         if task is None:
-            return self._idle.book(now, pace.IDLE, pace.IDLE_RATE)
-        return task.pace.window(task.round, verdict, now)
+            return self._idle.book(now, pace.IDLE, pace.IDLE_RATE).message()
+        return task.pace.window(task.round, verdict, now).message()
 
     async def _record(
         self, task: LiveTask, effects: Sequence[Effect], contribution: Contribution | None = None

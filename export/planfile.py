@@ -1,8 +1,9 @@
 """Plans: the paper's values, changed by keyword arguments or by a YAML file.
 
 A plan file is a mapping, each key of which may be left out. `model` holds the recommender's widths; `local`,
-`adversaries`, `server` and `minimum_separation` are the fields of the message `fedau2.v1.Plan` under their own names. The value of
-an enum is its short name in lower case (`head: dsvae`) or its full one. What is absent has the paper's value.
+`adversaries`, `server` and `minimum_separation` are the fields of the message `fedau2.v1.Plan` under their own names.
+The value of an enum is its short name in lower case (`head: dsvae`) or its full one. What is absent has the paper's
+value.
 """
 
 import dataclasses
