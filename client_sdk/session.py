@@ -135,7 +135,8 @@ def session(store: Store, engine: Engine, population: str, version: str) -> Sess
     assignment = response.assignment
     try:
         job = yield from _prepare(store, assignment)
-        if store.contributed(assignment.task_id) == assignment.round:
+        last = store.contributed(assignment.task_id)
+        if last is not None and assignment.round - last < max(1, job.manifest.plan.minimum_separation):
             # Twice in one round would count one user double, and with the same noise.
             retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_TOO_SOON)
             return Outcome(Result.REJECTED, retry, "FAILURE_REASON_TOO_SOON")

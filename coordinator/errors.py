@@ -18,7 +18,8 @@
     - PopulationTakenError                ALREADY_EXISTS       the population has a running task
     - TooLargeError                       RESOURCE_EXHAUSTED   more bytes than the task can need
     - GivenBackError                      FAILED_PRECONDITION  the device has given the assignment back
-    - RoundClosedError                    ABORTED              the round has its contributions
+    - TaskOverError                       FAILED_PRECONDITION  the task is finished or stopped
+    - RoundClosedError                    ABORTED              the round takes no contribution any more
     - StoppedError                        UNAVAILABLE          the coordinator has turned itself off
 """
 
@@ -123,8 +124,14 @@ class GivenBackError(RefusalError):
     code = Status.FAILED_PRECONDITION
 
 
+class TaskOverError(RefusalError):
+    """The task is finished or stopped, so it can be neither paused nor resumed; only a stopped one can be stopped."""
+
+    code = Status.FAILED_PRECONDITION
+
+
 class RoundClosedError(RefusalError):
-    """The round has its contributions; come back in the retry window."""
+    """The round has its contributions, or its task was stopped; come back in the retry window."""
 
     code = Status.ABORTED
 

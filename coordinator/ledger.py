@@ -12,14 +12,15 @@ from coordinator.database import Database
 from coordinator.disk import REAL, Disk
 from coordinator.errors import LedgerError
 from coordinator.log import Location
-from coordinator.tables import assignment, meta, round_attempt, task
+from coordinator.tables import OPEN_STATES, assignment, meta, round_attempt, task
 from coordinator.transitions import Entry
 from fedau2.v1.admin_pb2 import (
     ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
+    ROUND_STATE_COLLECTING,
     ROUND_STATE_COMMITTED,
     TASK_STATE_FINISHED,
-    TASK_STATE_RUNNING,
+    TASK_STATE_UNSPECIFIED,
     AssignmentState,
     RoundState,
     TaskState,
@@ -28,7 +29,10 @@ from fedau2.v1.admin_pb2 import (
 
 @dataclass(frozen=True)
 class TaskRow:
-    """A task as it is stored; hashes address blobs, `closing` is a serialised `ClosingRule`."""
+    """A task as it is stored.
+
+    Hashes address blobs; `closing` is a serialised `ClosingRule`, `versions` a serialised `ClientVersions`.
+    """
 
     task_id: str
     population: str
@@ -42,13 +46,19 @@ class TaskRow:
     server_state: bytes
     previous_checkpoint: bytes
     previous_server_state: bytes
+    versions: bytes = b""
+
+    @property
+    def open(self) -> bool:
+        """Whether the task has an open round: it is neither finished nor stopped."""
+        return self.state in OPEN_STATES
 
     def committed(self, checkpoint: bytes, server_state: bytes) -> "TaskRow":
         """The row after its open round has been committed with this outcome."""
         last = self.round + 1 == self.rounds
         return replace(
             self,
-            state=TASK_STATE_FINISHED if last else TASK_STATE_RUNNING,
+            state=TASK_STATE_FINISHED if last else self.state,
             round=self.round + 1,
             checkpoint=checkpoint,
             server_state=server_state,
@@ -71,6 +81,7 @@ class AssignmentRow:
     """An assignment as it is stored; hash and location are there if it is reported."""
 
     assignment_id: bytes
+    task_id: str
     state: AssignmentState.ValueType
     deadline: float
     sha256: bytes
@@ -162,6 +173,7 @@ class Ledger:
         """Stores a task and opens its first round."""
         with self._database.transaction() as connection:
             connection.execute(sa.insert(task), asdict(row))
+            transitions.remember_task(connection, row.task_id, TASK_STATE_UNSPECIFIED, row.state, row.created)
             transitions.open_attempt(connection, (row.task_id, 0, 0), row.created)
 
     def give_up(self, task_id: str, number: int, keys: Sequence[bytes], at: float) -> None:
@@ -202,15 +214,26 @@ class Ledger:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
         """
         outcome = {"checkpoint": new.checkpoint, "server_state": new.server_state}
-        unchanged = (task.c.task_id == old.task_id, task.c.round == old.round, task.c.state == old.state)
         with self._database.transaction() as connection:
             key = (old.task_id, old.round, attempt)
             transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_COMMITTED, at, outcome)
             transitions.expire_leases(connection, old.task_id, old.round, at)
-            changed = connection.execute(sa.update(task).where(*unchanged).values(asdict(new))).rowcount
-            transitions.expect(changed, 1, "task")
-            if new.state == TASK_STATE_RUNNING:
+            transitions.replace_task(connection, asdict(old), asdict(new), at)
+            if new.open:
                 transitions.open_attempt(connection, (new.task_id, new.round, 0), at)
+
+    def change_state(self, old: TaskRow, new: TaskRow, at: float) -> None:
+        """Moves an open task from one state to another; one that is over ends its open round and the leases.
+
+        Raises:
+            LedgerError: a row was not in the state that it must be in; nothing was changed.
+        """
+        with self._database.transaction() as connection:
+            transitions.replace_task(connection, asdict(old), asdict(new), at)
+            if not new.open:
+                key = (old.task_id, old.round, self.open_round(old.task_id, old.round).attempt)
+                transitions.move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, at)
+                transitions.expire_leases(connection, old.task_id, old.round, at)
 
 
 def _folder(connection: Connection, version: int) -> str | None:
@@ -226,4 +249,4 @@ def _folder(connection: Connection, version: int) -> str | None:
 
 def _assignment(row: sa.Row[Any]) -> AssignmentRow:
     location = None if row.segment is None else Location(row.segment, row.offset, row.length)
-    return AssignmentRow(row.assignment_id, row.state, row.deadline, row.sha256 or b"", location)
+    return AssignmentRow(row.assignment_id, row.task_id, row.state, row.deadline, row.sha256 or b"", location)

@@ -1,9 +1,10 @@
 """A running task as the event loop sees it, and how verdicts and tasks are put into messages."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from coordinator import pace
+from coordinator.admission import VersionRange
 from coordinator.errors import (
     DifferentContributionError,
     GivenBackError,
@@ -13,11 +14,18 @@ from coordinator.errors import (
     UnknownError,
 )
 from coordinator.ledger import AssignmentRow, TaskRow
+from coordinator.pace import Pace
 from coordinator.rounds import Round, Rule, Verdict
 from coordinator.streams import TaskSpec
-from fedau2.v1.admin_pb2 import ASSIGNMENT_STATE_FAILED, ASSIGNMENT_STATE_REPORTED, Task
+from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_FAILED,
+    ASSIGNMENT_STATE_REPORTED,
+    TASK_STATE_PAUSED,
+    TASK_STATE_STOPPED,
+    Task,
+)
 from fedau2.v1.device_pb2 import Assignment
-from fedau2.v1.task_pb2 import ClosingRule, Resource
+from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, Resource, RetryWindow
 from fedau2.wire import fixed
 
 Size = Callable[[bytes], int]
@@ -26,22 +34,39 @@ Size = Callable[[bytes], int]
 
 @dataclass(eq=False)
 class LiveTask:
-    """A running task.
+    """A task with an open round: running or paused.
 
     Attributes:
-        row: as it was last committed.
+        row: as it was last stored.
         spec: its manifest and closing rule.
         round: the open round.
+        rule: its closing rule as the round uses it.
+        versions: of the SDK that may take part.
+        pace: when its devices come back.
     """
 
     row: TaskRow
     spec: TaskSpec
     round: Round
+    rule: Rule = field(init=False)
+    versions: VersionRange = field(init=False)
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rule = Rule.of(ClosingRule.FromString(self.row.closing))
+        self.versions = VersionRange.of(ClientVersions.FromString(self.row.versions))
+        self.pace = Pace(self.rule, max(1, self.spec.manifest.plan.minimum_separation))
 
     def advance(self, row: TaskRow, at: float) -> None:
         """Opens the next round after a commit."""
+        self.pace.committed(self.round, at)
+        self.round = Round(self.rule, row.round, at)
+        self.update(row)
+
+    def update(self, row: TaskRow) -> None:
+        """Takes over how the task is stored now."""
         self.row = row
-        self.round = Round(Rule.of(ClosingRule.FromString(row.closing)), row.round, at)
+        self.round.paused = row.state == TASK_STATE_PAUSED
 
     def assignment(self, assignment_id: bytes, size: Size) -> Assignment:
         """What a device is told that got this place."""
@@ -53,7 +78,7 @@ class LiveTask:
             manifest=Resource(sha256=self.row.manifest, size=size(self.row.manifest)),
             checkpoint=Resource(sha256=self.row.checkpoint, size=size(self.row.checkpoint)),
             lease=closing.lease,
-            next_check_in=pace.NEXT,
+            next_check_in=pace.unheard(self.rule).message(),
             bound=fixed.bound(closing.maximum),
         )
 
@@ -63,7 +88,7 @@ def message(row: TaskRow, live: LiveTask | None, size: Size) -> Task:
 
     Args:
         row: the task.
-        live: the running task of its population, if there is one.
+        live: the same, if it has an open round.
         size: of a served blob.
     """
     task = Task(
@@ -75,9 +100,10 @@ def message(row: TaskRow, live: LiveTask | None, size: Size) -> Task:
         checkpoint=Resource(sha256=row.checkpoint, size=size(row.checkpoint)),
         closing=ClosingRule.FromString(row.closing),
         manifest=Resource(sha256=row.manifest, size=size(row.manifest)),
+        versions=ClientVersions.FromString(row.versions),
     )
     task.created.FromMicroseconds(round(row.created * 1e6))
-    if live is not None and live.row is row:
+    if live is not None:
         task.round_state = live.round.state
         task.attempt = live.round.attempt
         task.reported = live.round.reported
@@ -85,25 +111,29 @@ def message(row: TaskRow, live: LiveTask | None, size: Size) -> Task:
     return task
 
 
-def verdict_of(row: AssignmentRow | None, sha256: bytes) -> Verdict:
-    """What becomes of a report for an assignment of a round that is over, or for none."""
-    if row is None:
-        return Verdict.UNKNOWN
+def verdict_of(row: AssignmentRow, task: TaskRow, sha256: bytes) -> Verdict:
+    """What becomes of a report for an assignment of a round that is over."""
     if row.state == ASSIGNMENT_STATE_REPORTED:
         return Verdict.REPEATED if row.sha256 == sha256 else Verdict.DIFFERENT
-    return Verdict.GIVEN_BACK if row.state == ASSIGNMENT_STATE_FAILED else Verdict.CLOSED
+    if row.state == ASSIGNMENT_STATE_FAILED:
+        return Verdict.GIVEN_BACK
+    return Verdict.STOPPED if task.state == TASK_STATE_STOPPED else Verdict.CLOSED
 
 
-def refusal(verdict: Verdict) -> RefusalError:
-    """The error that tells a device why its report was not accepted."""
+def refusal(verdict: Verdict, retry: RetryWindow) -> RefusalError:
+    """The error that tells a device why its report was not accepted, and when to come back."""
     match verdict:
         case Verdict.DIFFERENT:
-            return DifferentContributionError("the assignment has been reported already, with another contribution")
+            return DifferentContributionError(
+                "the assignment has been reported already, with another contribution", retry
+            )
         case Verdict.GIVEN_BACK:
-            return GivenBackError("the assignment has been given back; check in for another")
+            return GivenBackError("the assignment has been given back; check in for another", retry)
         case Verdict.LATE:
-            return LeaseOverError("the assignment's lease is over; check in for another", pace.NEXT)
+            return LeaseOverError("the assignment's lease is over; check in for another", retry)
         case Verdict.CLOSED:
-            return RoundClosedError("the round has its contributions; check in for the next", pace.NEXT)
+            return RoundClosedError("the round has its contributions; check in for the next", retry)
+        case Verdict.STOPPED:
+            return RoundClosedError("the task was stopped; check in for another", retry)
         case _:
-            return UnknownError("no such assignment; check in for one")
+            return UnknownError("no such assignment; check in for one", retry)

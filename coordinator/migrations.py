@@ -4,13 +4,13 @@ To change the schema, change `tables` and append to `MIGRATIONS` what does the s
 `add_column(task.c.colour)`. A test holds that both ways lead to one schema.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateColumn
 
-from coordinator.tables import meta, metadata
+from coordinator.tables import meta, metadata, one_open_task, task, task_history
 
 Migration = Callable[[Connection], None]
 
@@ -20,19 +20,51 @@ def add_table(table: sa.Table) -> Migration:
     return table.create
 
 
-def add_column(column: sa.Column[object]) -> Migration:
-    """Adds a column; one that is not nullable needs a `server_default` for the rows that are there."""
+def add_column(column: sa.Column[object], default: Mapping[str, str] | None = None) -> Migration:
+    """Adds a column; one that is not nullable needs a default for the rows that are there.
+
+    Args:
+        column: as `tables` has it.
+        default: SQL of a value by dialect, where the column has no `server_default`.
+    """
 
     def add(connection: Connection) -> None:
         preparer = connection.dialect.identifier_preparer
         definition = CreateColumn(column).compile(dialect=connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {preparer.format_table(column.table)} ADD COLUMN {definition}")
+        value = f" DEFAULT {default[connection.dialect.name]}" if default else ""
+        connection.exec_driver_sql(f"ALTER TABLE {preparer.format_table(column.table)} ADD COLUMN {definition}{value}")
 
     return add
 
 
+def replace_index(old: str, new: sa.Index) -> Migration:
+    """Drops an index by its name and makes another."""
+
+    def replace(connection: Connection) -> None:
+        connection.exec_driver_sql(f"DROP INDEX {connection.dialect.identifier_preparer.quote(old)}")
+        new.create(connection)
+
+    return replace
+
+
+def together(*migrations: Migration) -> Migration:
+    """Several steps from one version to the next."""
+
+    def migrate_all(connection: Connection) -> None:
+        for migration in migrations:
+            migration(connection)
+
+    return migrate_all
+
+
 MIGRATIONS: tuple[Migration, ...] = (
-    add_table(meta),  # 2: ledger and state folder know each other
+    # 2: ledger and state folder know each other; tasks can be paused, and take some versions of the SDK only.
+    together(
+        add_table(meta),
+        add_table(task_history),
+        add_column(task.c.versions, {"sqlite": "x''", "postgresql": "''"}),
+        replace_index("one_running_task", one_open_task),
+    ),
 )
 """The first leads from version 1 to 2, and so on."""
 

@@ -8,7 +8,7 @@ effects.
 import heapq
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Self
 
@@ -17,6 +17,7 @@ from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_EXPIRED,
     ASSIGNMENT_STATE_FAILED,
     ASSIGNMENT_STATE_REPORTED,
+    ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
     ROUND_STATE_COLLECTING,
     AssignmentState,
@@ -122,7 +123,9 @@ class Verdict(Enum):
     REPEATED = auto()
     """Heard before; the same answer again, once the first is durable."""
     FULL = auto()
+    PAUSED = auto()
     CLOSED = auto()
+    STOPPED = auto()
     UNKNOWN = auto()
     DIFFERENT = auto()
     """Reported before, with another hash."""
@@ -133,6 +136,9 @@ class Verdict(Enum):
 class Round:
     """The open round of a task.
 
+    However many leases are out, and over all attempts, it acknowledges at most `goal` contributions: the one that
+    reaches the goal closes it. So never more than `ClosingRule.maximum`, for which every value is bounded, are added.
+
     Args:
         rule: the task's closing rule.
         number: committed rounds before this one.
@@ -140,6 +146,13 @@ class Round:
         attempt: from 0.
         state: collecting or aggregating.
         leases: its assignments so far, by id.
+        paused: whether it begins paused.
+        now: for a stored round, by a clock that may have gone back since. So that the round waits for nothing that the
+            rule cannot explain, a lease ends at most its length from now, and the attempt has begun.
+
+    Attributes:
+        paused: takes no check-ins and is not abandoned; what is out still counts, and it may close. May be set.
+        covered: when contributions and live leases first reached the goal, in seconds; None before.
     """
 
     def __init__(
@@ -150,17 +163,24 @@ class Round:
         attempt: int = 0,
         state: RoundState.ValueType = ROUND_STATE_COLLECTING,
         leases: Mapping[bytes, Lease] | None = None,
+        paused: bool = False,
+        now: float = math.inf,
     ) -> None:
         self._rule = rule
         self.number = number
-        self.opened = opened
+        self.opened = min(opened, now)
         self.attempt = attempt
         self.state = state
-        self._leases = dict(leases or {})
+        self.paused = paused
+        latest = now + rule.lease
+        self._leases = {
+            key: replace(lease, deadline=min(lease.deadline, latest)) for key, lease in (leases or {}).items()
+        }
         self._due = [(lease.deadline, key) for key, lease in self._leases.items()]
         heapq.heapify(self._due)
         self.reported = self._count(ASSIGNMENT_STATE_REPORTED)
         self.live = self._count(ASSIGNMENT_STATE_ASSIGNED)
+        self.covered = self.opened if self.reported + self.live >= rule.goal else None
 
     def _count(self, state: AssignmentState.ValueType) -> int:
         return sum(lease.state == state for lease in self._leases.values())
@@ -169,8 +189,10 @@ class Round:
         return assignment_id in self._leases
 
     def check_in(self, assignment_id: bytes, now: float) -> tuple[Verdict, list[Effect]]:
-        """A device offers itself; `assignment_id` is the fresh id that it gets if it is ACCEPTED. Else FULL, CLOSED."""
+        """A device offers itself; `assignment_id` is the fresh id that it gets if ACCEPTED; or PAUSED, CLOSED, FULL."""
         effects = self.tick(now)
+        if self.paused:
+            return Verdict.PAUSED, effects
         if self.state != ROUND_STATE_COLLECTING:
             return Verdict.CLOSED, effects
         if self.reported + self.live >= self._rule.places:
@@ -179,6 +201,8 @@ class Round:
         self._leases[assignment_id] = lease
         heapq.heappush(self._due, (lease.deadline, assignment_id))
         self.live += 1
+        if self.covered is None and self.reported + self.live >= self._rule.goal:
+            self.covered = now
         return Verdict.ACCEPTED, [*effects, Assigned(assignment_id, self.attempt, lease.deadline)]
 
     def judge(self, assignment_id: bytes, sha256: bytes, now: float) -> Verdict:
@@ -192,6 +216,8 @@ class Round:
             return Verdict.GIVEN_BACK
         if lease.state == ASSIGNMENT_STATE_EXPIRED or lease.deadline <= now:
             return Verdict.LATE
+        if self.state == ROUND_STATE_ABANDONED:
+            return Verdict.STOPPED
         return Verdict.ACCEPTED if self.state == ROUND_STATE_COLLECTING else Verdict.CLOSED
 
     def report(self, assignment_id: bytes, sha256: bytes, now: float) -> tuple[Verdict, list[Effect]]:
@@ -225,6 +251,10 @@ class Round:
                 effects.append(Expired(key))
         return effects + self._settle(now)
 
+    def stop(self) -> None:
+        """The task is over. No more effects: whoever ends the task ends its attempt and its leases."""
+        self.state = ROUND_STATE_ABANDONED
+
     def _end(self, key: bytes, state: AssignmentState.ValueType, sha256: bytes = b"") -> None:
         self._leases[key] = Lease(state, self._leases[key].deadline, sha256)
         self.live -= 1
@@ -234,7 +264,7 @@ class Round:
         if self.reported >= self._rule.goal or (over and self.reported >= self._rule.minimum):
             self.state = ROUND_STATE_AGGREGATING
             return [Closed(self.attempt)]
-        if not over:
+        if not over or self.paused:
             return []
         self.attempt += 1
         self.opened = now

@@ -83,6 +83,15 @@ class _Admin(admin_pb2_grpc.AdminServiceServicer):
     ) -> admin_pb2.Task:
         return await _answer(self._coordinator.create_task(requests), context)
 
+    async def PauseTask(self, request: admin_pb2.PauseTaskRequest, context: _Context) -> admin_pb2.Task:  # noqa: N802
+        return await _answer(self._coordinator.pause_task(request), context)
+
+    async def ResumeTask(self, request: admin_pb2.ResumeTaskRequest, context: _Context) -> admin_pb2.Task:  # noqa: N802
+        return await _answer(self._coordinator.resume_task(request), context)
+
+    async def StopTask(self, request: admin_pb2.StopTaskRequest, context: _Context) -> admin_pb2.Task:  # noqa: N802
+        return await _answer(self._coordinator.stop_task(request), context)
+
     async def GetTask(self, request: admin_pb2.GetTaskRequest, context: _Context) -> admin_pb2.Task:  # noqa: N802
         return await _answer(self._coordinator.get_task(request), context)
 

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
@@ -17,8 +16,16 @@ from types import TracebackType
 from typing import Self
 
 from coordinator import pace, streams
+from coordinator.clock import MonotonicClock
 from coordinator.disk import REAL, Disk
-from coordinator.errors import InvalidRequestError, PopulationTakenError, RefusalError, StoppedError, UnknownError
+from coordinator.errors import (
+    InvalidRequestError,
+    PopulationTakenError,
+    RefusalError,
+    StoppedError,
+    TaskOverError,
+    UnknownError,
+)
 from coordinator.ledger import TaskRow
 from coordinator.live import LiveTask, message, refusal, verdict_of
 from coordinator.rounds import Closed, Effect, Reported, Verdict
@@ -28,15 +35,17 @@ from coordinator.transitions import Entry
 from coordinator.writer import Writer
 from fedau2.v1 import admin_pb2, device_pb2
 from fedau2.v1.device_pb2 import Rejection
+from fedau2.v1.task_pb2 import RetryWindow
 
 _log = logging.getLogger(__name__)
 
 _TICK = 1.0
 """Seconds between two looks at the clock when no device calls."""
 
-_REJECTIONS = {
-    Verdict.FULL: Rejection(reason=device_pb2.REJECTION_REASON_ROUND_FULL, retry=pace.FULL),
-    Verdict.CLOSED: Rejection(reason=device_pb2.REJECTION_REASON_ROUND_CLOSING, retry=pace.CLOSING),
+_REASONS = {
+    Verdict.FULL: device_pb2.REJECTION_REASON_ROUND_FULL,
+    Verdict.CLOSED: device_pb2.REJECTION_REASON_ROUND_CLOSING,
+    Verdict.PAUSED: device_pb2.REJECTION_REASON_PAUSED,
 }
 
 
@@ -51,7 +60,8 @@ class Coordinator:
         self._storage = storage
         self._clock = clock
         self._rows = {row.task_id: row for row in storage.tasks()}
-        self._running = {task.row.population: task for task in storage.recover()}
+        self._running = {task.row.population: task for task in storage.recover(clock())}  # or paused
+        self._idle = pace.Calendar()  # one for all names of populations, which callers choose
         self._writer = Writer[Change](storage.write)
         self._creating = asyncio.Lock()
         self.refusals: Counter[str] = Counter()
@@ -62,13 +72,17 @@ class Coordinator:
 
     @classmethod
     async def open(
-        cls, folder: Path, clock: Callable[[], float] = time.time, database: str | None = None, disk: Disk = REAL
+        cls,
+        folder: Path,
+        clock: Callable[[], float] | None = None,
+        database: str | None = None,
+        disk: Disk = REAL,
     ) -> Self:
         """Opens a state folder and goes on where it was left.
 
         Args:
             folder: made if it is not there.
-            clock: seconds since 1970; one that stands still lets nothing expire.
+            clock: seconds since 1970, never going back; one that stands still lets nothing expire. None: the system's.
             database: SQLAlchemy URL of the ledger; None: SQLite in the folder.
             disk: what everything is written to.
 
@@ -79,7 +93,7 @@ class Coordinator:
         """
         storage = Storage(folder, database, disk)
         try:
-            return cls(storage, clock)
+            return cls(storage, clock or MonotonicClock())
         except BaseException:
             storage.close()
             raise
@@ -119,15 +133,18 @@ class Coordinator:
         streams.population(request.population)
         task = self._running.get(request.population)
         if task is None:
-            no_task = Rejection(reason=device_pb2.REJECTION_REASON_NO_TASK, retry=pace.IDLE)
-            return device_pb2.CheckInResponse(rejection=no_task)
+            return _rejected(device_pb2.REJECTION_REASON_NO_TASK, self._retry(None, Verdict.UNKNOWN))
+        if not task.versions.admits(request.client_version):
+            return _rejected(device_pb2.REJECTION_REASON_CLIENT_VERSION, pace.LATER.message())
         assignment_id = secrets.token_bytes(16)
         assignment = task.assignment(assignment_id, self._storage.served.size)  # of this round, whatever comes next
         verdict, effects = task.round.check_in(assignment_id, self._clock())
+        if verdict is Verdict.ACCEPTED:
+            await self._record(task, effects)
+            return device_pb2.CheckInResponse(assignment=assignment)
+        retry = self._retry(task, verdict)
         await self._record(task, effects)
-        if verdict is not Verdict.ACCEPTED:
-            return device_pb2.CheckInResponse(rejection=_REJECTIONS[verdict])
-        return device_pb2.CheckInResponse(assignment=assignment)
+        return _rejected(_REASONS[verdict], retry)
 
     async def fetch_resource(
         self, request: device_pb2.FetchResourceRequest
@@ -161,27 +178,30 @@ class Coordinator:
         """
         self._writer.check()
         try:
-            await self._upload(requests)
+            retry = await self._upload(requests)
         except RefusalError as error:
             self.refusals[type(error).__name__] += 1
             raise
-        return device_pb2.UploadContributionResponse(next_check_in=pace.NEXT)
+        return device_pb2.UploadContributionResponse(next_check_in=retry)
 
-    async def _upload(self, requests: AsyncIterator[device_pb2.UploadContributionRequest]) -> None:
+    async def _upload(self, requests: AsyncIterator[device_pb2.UploadContributionRequest]) -> RetryWindow:
         header = await streams.upload_header(requests)
         task, verdict = self._with(header.assignment_id), Verdict.UNKNOWN
         if task is not None:
             verdict = task.round.judge(header.assignment_id, header.sha256, self._clock())
-        if task is not None and verdict is Verdict.ACCEPTED:
-            contribution = await streams.contribution(requests, header, task.spec)
-            verdict, effects = task.round.report(header.assignment_id, header.sha256, self._clock())
+            contribution, effects = None, list[Effect]()
+            if verdict is Verdict.ACCEPTED:
+                contribution = await streams.contribution(requests, header, task.spec)
+                verdict, effects = task.round.report(header.assignment_id, header.sha256, self._clock())
+            retry = self._retry(task, verdict)  # of this round, whatever comes next
             await self._record(task, effects, contribution)
+        if verdict is Verdict.UNKNOWN:
+            verdict, retry = await self._recall(header.assignment_id, header.sha256)
         if verdict is Verdict.REPEATED:
             await self._writer.run(lambda: None)  # the first may still be in flight
-        if verdict is Verdict.UNKNOWN:
-            verdict = await self._recall(header.assignment_id, header.sha256)
         if verdict not in (Verdict.ACCEPTED, Verdict.REPEATED):
-            raise refusal(verdict)
+            raise refusal(verdict, retry)
+        return retry
 
     async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
         """DeviceService.ReportFailure.
@@ -192,12 +212,14 @@ class Coordinator:
         self._writer.check()
         if task := self._with(request.assignment_id):
             verdict, effects = task.round.fail(request.assignment_id, request.reason, self._clock())
+            verdict = Verdict.GIVEN_BACK if verdict is Verdict.ACCEPTED else verdict
+            retry = self._retry(task, verdict)
             await self._record(task, effects)
         else:
-            verdict = await self._recall(request.assignment_id, b"")
-        if verdict not in (Verdict.ACCEPTED, Verdict.GIVEN_BACK):
-            raise refusal(verdict)
-        return device_pb2.ReportFailureResponse(next_check_in=pace.NEXT)
+            verdict, retry = await self._recall(request.assignment_id, b"")
+        if verdict is not Verdict.GIVEN_BACK:
+            raise refusal(verdict, retry)
+        return device_pb2.ReportFailureResponse(next_check_in=retry)
 
     async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
         """AdminService.CreateTask.
@@ -214,12 +236,66 @@ class Coordinator:
     async def _create(self, bundle: Bundle) -> admin_pb2.Task:
         async with self._creating:
             if (population := bundle.header.population) in self._running:
-                raise PopulationTakenError(f"population {population!r} has a running task; let it finish first")
+                raise PopulationTakenError(
+                    f"population {population!r} has a running task; let it finish or stop it first"
+                )
             job = partial(self._storage.create_task, secrets.token_hex(8), bundle, self._clock())
             task = await self._writer.run(job)
             self._rows[task.row.task_id] = task.row
             self._running[population] = task
         return self._message(task.row)
+
+    async def pause_task(self, request: admin_pb2.PauseTaskRequest) -> admin_pb2.Task:
+        """AdminService.PauseTask.
+
+        Raises:
+            UnknownError: there is none of that id.
+            TaskOverError: it is finished or stopped.
+        """
+        return await self._change_state(request.task_id, admin_pb2.TASK_STATE_PAUSED)
+
+    async def resume_task(self, request: admin_pb2.ResumeTaskRequest) -> admin_pb2.Task:
+        """AdminService.ResumeTask.
+
+        Raises:
+            UnknownError: there is none of that id.
+            TaskOverError: it is finished or stopped.
+        """
+        return await self._change_state(request.task_id, admin_pb2.TASK_STATE_RUNNING)
+
+    async def stop_task(self, request: admin_pb2.StopTaskRequest) -> admin_pb2.Task:
+        """AdminService.StopTask.
+
+        Raises:
+            UnknownError: there is none of that id.
+            TaskOverError: it is finished.
+        """
+        self._writer.check()
+        row = self._row(request.task_id)
+        if (task := self._live(row)) is not None:
+            del self._running[row.population]
+            task.round.stop()  # an effect from now on would be written after the task's end
+        return await self._change_state(request.task_id, admin_pb2.TASK_STATE_STOPPED)
+
+    async def _change_state(self, task_id: str, state: admin_pb2.TaskState.ValueType) -> admin_pb2.Task:
+        self._writer.check()
+        self._row(task_id)
+        # The writing thread decides, after the commits that are queued, whether the task is over.
+        changed = self._writer.run(partial(self._storage.change_state, task_id, state, self._clock()))
+        changed.add_done_callback(self._update)
+        row = await asyncio.shield(changed)  # a caller that goes away changes nothing
+        if row.state != state:
+            over = admin_pb2.TaskState.Name(row.state).removeprefix("TASK_STATE_").lower()
+            raise TaskOverError(f"task {task_id} is {over}; create another")
+        return self._message(row)
+
+    def _update(self, changed: asyncio.Future[TaskRow]) -> None:
+        if changed.exception() is not None:
+            return  # the coordinator has turned itself off
+        row = changed.result()
+        if (task := self._live(row)) is not None:
+            task.update(row)
+        self._rows[row.task_id] = row
 
     async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
         """AdminService.GetTask.
@@ -228,10 +304,7 @@ class Coordinator:
             UnknownError: there is none of that id.
         """
         self._writer.check()
-        row = self._rows.get(request.task_id)
-        if row is None:
-            raise UnknownError(f"no task {request.task_id!r}")
-        return self._message(row)
+        return self._message(self._row(request.task_id))
 
     async def list_tasks(self, request: admin_pb2.ListTasksRequest) -> admin_pb2.ListTasksResponse:
         """AdminService.ListTasks."""
@@ -239,14 +312,34 @@ class Coordinator:
         return admin_pb2.ListTasksResponse(tasks=[self._message(row) for row in self._rows.values()])
 
     def _message(self, row: TaskRow) -> admin_pb2.Task:
-        return message(row, self._running.get(row.population), self._storage.served.size)
+        return message(row, self._live(row), self._storage.served.size)
+
+    def _row(self, task_id: str) -> TaskRow:
+        if task_id not in self._rows:
+            raise UnknownError(f"no task {task_id!r}")
+        return self._rows[task_id]
+
+    def _live(self, row: TaskRow) -> LiveTask | None:
+        task = self._running.get(row.population)
+        return task if task is not None and task.row.task_id == row.task_id else None
 
     def _with(self, assignment_id: bytes) -> LiveTask | None:
         return next((task for task in self._running.values() if assignment_id in task.round), None)
 
-    async def _recall(self, assignment_id: bytes, sha256: bytes) -> Verdict:
+    async def _recall(self, assignment_id: bytes, sha256: bytes) -> tuple[Verdict, RetryWindow]:
         """What the ledger knows of an assignment whose round is over, or never was."""
-        return verdict_of(await self._writer.run(partial(self._storage.assignment, assignment_id)), sha256)
+        row = await self._writer.run(partial(self._storage.assignment, assignment_id))
+        if row is None:
+            return Verdict.UNKNOWN, self._retry(None, Verdict.UNKNOWN)
+        task = self._rows[row.task_id]
+        verdict = verdict_of(row, task, sha256)
+        return verdict, self._retry(self._running.get(task.population), verdict)
+
+    def _retry(self, task: LiveTask | None, verdict: Verdict) -> RetryWindow:
+        now = self._clock()
+        if task is None:
+            return self._idle.book(now, pace.IDLE, pace.IDLE_RATE).message()
+        return task.pace.window(task.round, verdict, now).message()
 
     async def _record(
         self, task: LiveTask, effects: Sequence[Effect], contribution: Contribution | None = None
@@ -270,7 +363,9 @@ class Coordinator:
         if committed.exception() is not None:
             return  # the coordinator has turned itself off
         row = self._rows[task.row.task_id] = committed.result()
-        if row.state == admin_pb2.TASK_STATE_RUNNING:
+        if self._running.get(row.population) is not task:
+            return  # stopped meanwhile
+        if row.open:
             task.advance(row, at)
         else:
             del self._running[row.population]
@@ -281,3 +376,7 @@ class Coordinator:
                 with contextlib.suppress(StoppedError):
                     await self._record(task, task.round.tick(self._clock()))
             await asyncio.sleep(_TICK)
+
+
+def _rejected(reason: device_pb2.RejectionReason.ValueType, retry: RetryWindow) -> device_pb2.CheckInResponse:
+    return device_pb2.CheckInResponse(rejection=Rejection(reason=reason, retry=retry))

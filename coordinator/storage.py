@@ -20,7 +20,7 @@ from coordinator.optimizers import server_step
 from coordinator.rounds import Lease, Round, Rule
 from coordinator.streams import Bundle, Contribution, TaskSpec
 from coordinator.transitions import Entry
-from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING
+from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED, TASK_STATE_RUNNING, TaskState
 from fedau2.v1.task_pb2 import ClosingRule, TaskManifest
 from fedau2.wire import contributions, manifest
 from fedau2.wire.blobs import pack, unpack
@@ -75,18 +75,21 @@ class Storage:
         """Closes all files and lets go of the folder."""
         self._held.close()
 
-    def recover(self) -> list[LiveTask]:
-        """The running tasks, with the contributions of their open rounds added again; removes what nobody needs.
+    def recover(self, now: float) -> list[LiveTask]:
+        """The open tasks, with the contributions of their open rounds added again; removes what nobody needs.
+
+        Args:
+            now: in seconds, by a clock that may have gone back.
 
         Raises:
             BlobLostError: a blob that a running task needs is missing or damaged.
             LogError: an acknowledged contribution is missing or damaged.
             LedgerError, ManifestError: the ledger is not as it was left.
         """
-        running = [row for row in self._rows.values() if row.state == TASK_STATE_RUNNING]
+        running = [row for row in self._rows.values() if row.open]
         for row in running:
             self._expect_blobs(row)
-        tasks = [self._recover(row) for row in running]
+        tasks = [self._recover(row, now) for row in running]
         self.served.keep_only(self._in_use(served=True))
         self._private.keep_only(self._in_use(served=False))
         self._log.keep_only({owner(row) for row in running})
@@ -98,7 +101,7 @@ class Storage:
                 with _explained(row, blob.what):
                     (self.served if blob.served else self._private).check(blob.sha256)
 
-    def _recover(self, row: TaskRow) -> LiveTask:
+    def _recover(self, row: TaskRow, now: float) -> LiveTask:
         rule, task = _closing(row), self._manifest(row)
         manifest.check(task)
         spec = TaskSpec.of(task, rule)
@@ -106,7 +109,16 @@ class Storage:
         self._totals[row.task_id] = self._replay(spec, assignments)
         open_round = self._ledger.open_round(row.task_id, row.round)
         leases = {each.assignment_id: Lease(each.state, each.deadline, each.sha256) for each in assignments}
-        machine = Round(Rule.of(rule), row.round, open_round.opened, open_round.attempt, open_round.state, leases)
+        machine = Round(
+            Rule.of(rule),
+            row.round,
+            open_round.opened,
+            open_round.attempt,
+            open_round.state,
+            leases,
+            paused=row.state == TASK_STATE_PAUSED,
+            now=now,
+        )
         return LiveTask(row, spec, machine)
 
     def _replay(self, spec: TaskSpec, assignments: Sequence[AssignmentRow]) -> Accumulator:
@@ -136,6 +148,7 @@ class Storage:
             server_state=state,
             previous_checkpoint=checkpoint,
             previous_server_state=state,
+            versions=header.versions.SerializeToString(deterministic=True),
         )
         self._ledger.create_task(row)
         self._rows[task_id] = row
@@ -187,6 +200,23 @@ class Storage:
         total.reset()
         self._log.drop(owner(old))
         self._forget(old)
+        return new
+
+    def change_state(self, task_id: str, state: TaskState.ValueType, at: float) -> TaskRow:
+        """Moves a task to another state, unless it is over; where that ends it, its contributions are removed.
+
+        Returns:
+            The task as it stands now.
+        """
+        old = self._rows[task_id]
+        if not old.open or old.state == state:
+            return old
+        new = replace(old, state=state)
+        self._ledger.change_state(old, new, at)
+        self._rows[task_id] = new
+        if not new.open:
+            del self._totals[task_id]
+            self._log.drop(owner(old))
         return new
 
     def _forget(self, old: TaskRow) -> None:

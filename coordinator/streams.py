@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coordinator.admission import VersionRange
 from coordinator.errors import InvalidBundleError, InvalidContributionError, InvalidRequestError, TooLargeError
 from fedau2.v1.admin_pb2 import CreateTaskHeader, CreateTaskRequest
 from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
@@ -111,6 +112,7 @@ async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
         raise InvalidRequestError("CreateTask begins with a header")
     header = request.header
     population(header.population)
+    VersionRange.of(header.versions)
     if header.rounds < 1:
         raise InvalidRequestError("a task has at least one round")
     try:

@@ -14,7 +14,7 @@ from sqlalchemy import (
     Table,
 )
 
-from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING
+from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED, TASK_STATE_RUNNING
 
 metadata = MetaData()
 
@@ -43,14 +43,23 @@ task = Table(
     Column("server_state", _HASH, nullable=False),
     Column("previous_checkpoint", _HASH, nullable=False),
     Column("previous_server_state", _HASH, nullable=False),
+    Column("versions", LargeBinary, nullable=False),  # ClientVersions, serialised
 )
 
-Index(
-    "one_running_task",
-    task.c.population,
-    unique=True,
-    sqlite_where=task.c.state == TASK_STATE_RUNNING,
-    postgresql_where=task.c.state == TASK_STATE_RUNNING,
+OPEN_STATES = (TASK_STATE_RUNNING, TASK_STATE_PAUSED)
+"""A task in one of these has an open round; a population has one such task."""
+
+_open = task.c.state.in_(OPEN_STATES)
+one_open_task = Index("one_open_task", task.c.population, unique=True, sqlite_where=_open, postgresql_where=_open)
+
+task_history = Table(
+    "task_history",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("task_id", ForeignKey(task.c.task_id), nullable=False),
+    Column("old", Integer, nullable=False),
+    Column("new", Integer, nullable=False),
+    Column("at", Float, nullable=False),
 )
 
 round_attempt = Table(

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from coordinator import rounds
 from coordinator.errors import LedgerError
 from coordinator.log import Location
-from coordinator.tables import assignment, assignment_history, round_attempt, round_history
+from coordinator.tables import assignment, assignment_history, round_attempt, round_history, task, task_history
 from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,
@@ -23,6 +23,7 @@ from fedau2.v1.admin_pb2 import (
     ROUND_STATE_UNSPECIFIED,
     AssignmentState,
     RoundState,
+    TaskState,
 )
 
 Attempt = tuple[str, int, int]
@@ -114,6 +115,25 @@ def _move_attempt(connection: Connection, entry: Entry) -> None:
         case rounds.Closed(attempt):
             key = (entry.task_id, entry.round, attempt)
             move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_AGGREGATING, entry.at)
+
+
+def replace_task(connection: Connection, old: Mapping[str, Any], new: Mapping[str, Any], at: float) -> None:
+    """Changes a task's columns.
+
+    Raises:
+        LedgerError: its state or its number of rounds is not the old one.
+    """
+    unchanged = [task.c[name] == old[name] for name in ("task_id", "round", "state")]
+    expect(connection.execute(sa.update(task).where(*unchanged).values(new)).rowcount, 1, "task")
+    if old["state"] != new["state"]:
+        remember_task(connection, new["task_id"], old["state"], new["state"], at)
+
+
+def remember_task(
+    connection: Connection, task_id: str, old: TaskState.ValueType, new: TaskState.ValueType, at: float
+) -> None:
+    """Stores that a task has moved from one state to another."""
+    connection.execute(sa.insert(task_history), {"task_id": task_id, "old": old, "new": new, "at": at})
 
 
 def open_attempt(connection: Connection, key: Attempt, at: float) -> None:

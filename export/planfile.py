@@ -1,8 +1,9 @@
 """Plans: the paper's values, changed by keyword arguments or by a YAML file.
 
-A plan file is a mapping with up to four keys, each of which may be left out. `model` holds the recommender's widths;
-`local`, `adversaries` and `server` are the fields of the message `fedau2.v1.Plan` under their own names. The value of
-an enum is its short name in lower case (`head: dsvae`) or its full one. What is absent has the paper's value.
+A plan file is a mapping, each key of which may be left out. `model` holds the recommender's widths; `local`,
+`adversaries`, `server` and `minimum_separation` are the fields of the message `fedau2.v1.Plan` under their own names.
+The value of an enum is its short name in lower case (`head: dsvae`) or its full one. What is absent has the paper's
+value.
 """
 
 import dataclasses
@@ -24,7 +25,7 @@ from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
 
-_KEYS = ("model", "local", "adversaries", "server")
+_KEYS = ("model", "local", "adversaries", "server", "minimum_separation")
 
 
 def make_plan(
@@ -45,6 +46,7 @@ def make_plan(
     shared_learning_rate: float = 0.0,
     server_learning_rate: float = 0.001,
     adversary_learning_rate: float = 0.1,
+    minimum_separation: int = 1,
 ) -> Plan:
     """A plan with at most one adversary; the defaults are the paper's FedAU2 for FedNCF.
 
@@ -65,6 +67,7 @@ def make_plan(
         shared_learning_rate: of the local SGD; needed where `steps` > 1.
         server_learning_rate: of the server's Adam on the recommender.
         adversary_learning_rate: of the server's Adam on the adversary.
+        minimum_separation: rounds from one contribution of a device to its next, at least; 1: once a round.
 
     Raises:
         ValueError: no such head or trigger.
@@ -78,6 +81,7 @@ def make_plan(
             shared_learning_rate=shared_learning_rate,
         ),
         server=ServerStep(shared=_adam(server_learning_rate), adversary=_adam(adversary_learning_rate)),
+        minimum_separation=minimum_separation,
     )
     if attribute is not None:
         plan.adversaries.add(
@@ -179,6 +183,8 @@ def _plan(document: Mapping[str, object], path: Path) -> Plan:
         _fill(adversary, entry, f"{path}: adversaries[{number}]")
         adversary.name = adversary.name or adversary.attribute
     _fill(plan.server, document.get("server", {}), f"{path}: server")
+    if "minimum_separation" in document:
+        _assign(plan, "minimum_separation", document["minimum_separation"], f"{path}: minimum_separation")
     return plan
 
 

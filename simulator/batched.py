@@ -13,7 +13,7 @@ from coordinator.optimizers import server_step
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
-from simulator.engine import RoundReport
+from simulator.engine import RoundReport, require_any_cohort
 from simulator.population import Members, Population
 
 CHUNK = 96
@@ -28,9 +28,13 @@ class BatchedEngine:
         checkpoint: initial shared tensors.
         population: the clients; their state changes as they train.
         workers: threads, each computing one chunk at a time.
+
+    Raises:
+        ConfigError: the plan keeps a client's contributions several rounds apart.
     """
 
     def __init__(self, task: TaskManifest, checkpoint: Tensors, population: Population, workers: int = 1) -> None:
+        require_any_cohort(task.plan)
         self._manifest, self._population, self._workers = task, population, workers
         self.checkpoint = checkpoint
         self.server_state: Tensors = {}

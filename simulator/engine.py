@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk.state import Report
+from fedau2.v1.task_pb2 import Plan
 from fedau2.wire.blobs import Tensors
+from simulator.errors import ConfigError
 from simulator.population import Members
 
 
@@ -41,6 +43,19 @@ class RoundReport:
         """
         fired, of = self.report.triggered[adversary], labels[self.members]
         return {name: float(fired[of == c].mean()) for c, name in enumerate(classes) if (of == c).any()}
+
+
+def require_any_cohort(plan: Plan) -> None:
+    """Returns if every client may take part in every round, as cohorts drawn anew in each round need it.
+
+    Raises:
+        ConfigError: the plan keeps a client's contributions apart.
+    """
+    if plan.minimum_separation > 1:
+        raise ConfigError(
+            f"the plan keeps a client's contributions {plan.minimum_separation} rounds apart; the simulator draws each "
+            "round's cohort from all clients: set minimum_separation to 1"
+        )
 
 
 class Engine(Protocol):

@@ -18,7 +18,7 @@ from fedau2.v1 import admin_pb2
 from fedau2.v1.task_pb2 import ClosingRule
 from fedau2.wire import blobs
 from simulator.clients import ClientStore, Shelf
-from simulator.engine import RoundReport
+from simulator.engine import RoundReport, require_any_cohort
 from simulator.errors import FleetError
 from simulator.population import Members, Population
 
@@ -83,7 +83,12 @@ class FleetEngine:
         cohort: int,
         rounds: int,
     ) -> "FleetEngine":
-        """Connects and creates the task: goal = minimum = maximum = cohort."""
+        """Connects and creates the task: goal = minimum = maximum = cohort.
+
+        Raises:
+            ConfigError: the plan keeps a client's contributions several rounds apart.
+        """
+        require_any_cohort(bundle.manifest.plan)
         runner = asyncio.Runner()
         fleet = cls(runner.run(open_link()), population, runner)
         try:

@@ -30,7 +30,7 @@ from client_sdk.session import (
 )
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.torch_engine import TorchEngine
-from fedau2.v1 import device_pb2
+from fedau2.v1 import device_pb2, task_pb2
 from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, FetchResourceResponse, Rejection
 from fedau2.v1.task_pb2 import RetryWindow
 from fedau2.wire import blobs, contributions, manifest
@@ -137,6 +137,24 @@ def test_a_round_that_has_its_contribution_is_given_back(busy, bundle):
     assert not any(isinstance(each, Train | Upload) for each in wishes)
     assert end(running.send, device_pb2.ReportFailureResponse()).result is Result.REJECTED
     assert busy.private("task").pack() == before
+
+
+@pytest.mark.parametrize("separation", [0, 1, 2, 5])
+def test_contributions_are_at_least_the_minimum_separation_apart(busy, bundle, separation):
+    plan = task_pb2.Plan(minimum_separation=separation)
+    task = bundle.with_manifest(plan=plan)
+    contributed = []
+    for number in range(12):
+        running = begin(busy)
+        wish, _ = until((Upload, ReportFailure), running, replace(task, round=number))
+        if isinstance(wish, Upload):
+            contributed.append(number)
+            end(running.send, device_pb2.UploadContributionResponse())
+        else:
+            assert wish.request.reason == FailureReason.FAILURE_REASON_TOO_SOON
+            outcome = end(running.send, device_pb2.ReportFailureResponse())
+            assert outcome == Outcome(Result.REJECTED, RetryWindow(), "FAILURE_REASON_TOO_SOON")
+    assert contributed == list(range(0, 12, max(1, separation)))
 
 
 def test_a_diverged_training_is_given_back_and_nothing_is_kept(busy, bundle):

@@ -79,6 +79,7 @@ ALL = {
     "steps": st.integers(1, 9),
     "shared_learning_rate": st.floats(2**-20, 1, width=32),
     "server_learning_rate": st.floats(2**-20, 1, width=32),
+    "minimum_separation": st.integers(0, 2**32 - 1),
 }
 
 
@@ -95,7 +96,7 @@ def test_what_inspect_prints_is_a_plan_file_of_the_same_plan(tmp_path_factory, o
     [
         ("[]", "expected a mapping"),
         ("local: [", "not YAML"),
-        ("locale: {}", "no key 'locale'; the keys are model, local, adversaries, server"),
+        ("locale: {}", "no key 'locale'; the keys are model, local, adversaries, server, minimum_separation"),
         ("model: {width: 3}", "model: there is no key 'width'; the keys are gmf, mlp, hidden"),
         ("model: {gmf: 0}", "model.gmf: expected a whole number, at least 1, not 0"),
         ("model: {gmf: true}", "model.gmf: expected a whole number"),
@@ -115,6 +116,7 @@ def test_what_inspect_prints_is_a_plan_file_of_the_same_plan(tmp_path_factory, o
         ("server: {shared: {kind: unspecified}}", "server.shared.kind: 'unspecified' is none of sgd, adam"),
         ("server: {shared: {beta1: 1}}", "server.shared: betas must lie in"),
         ("server: {shared: adam}", "server.shared: expected a mapping"),
+        ("minimum_separation: -1", "minimum_separation: expected a whole number, at least 0, not -1"),
         ("adversaries: {}", "adversaries: expected a list"),
         ("adversaries: [gender]", r"adversaries\[0\]: expected a mapping"),
         ("adversaries: [{classes: [M, F]}]", "name and attribute must be given"),

@@ -1,0 +1,218 @@
+"""A day of a large population, simulated: do devices come evenly, and does a round ever starve?
+
+The coordinator's own round machine and pace steering on a logical clock, without gRPC and disk. Devices are there while
+they charge: nearly all at night, few at noon. All that are there wake in the same instant at midnight; at noon the
+coordinator is away for an hour and comes back without its calendar, while devices try again by a backoff of their own.
+"""
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from coordinator.pace import Pace, Window, unheard
+from coordinator.rounds import Abandoned, Closed, Effect, Round, Rule, Verdict
+from fedau2.v1.device_pb2 import FAILURE_REASON_INTERRUPTED, FAILURE_REASON_TOO_SOON, FailureReason
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+OUTAGE = (12 * HOUR, 13 * HOUR)
+
+_STEP = 1.0
+"""Seconds of a server step."""
+
+_DROPOUT = 0.08
+"""Share of assigned devices that are not heard of again."""
+
+_BACKOFF = (30.0, HOUR)
+"""Seconds that a device waits after its first unanswered call, and at most; doubled in between, with jitter."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a simulated day came to. An arrival is steered if the device came in the window that it was given.
+
+    Attributes:
+        devices: of the population.
+        steered: steered arrivals.
+        unsteered: all others: first ones, plugged in after the window had passed, or after unanswered calls.
+        mean: steered arrivals a second, over the seconds that count: outside the outage, from the first arrival on.
+        peak: most steered arrivals in one second.
+        busiest: most arrivals of any kind in one second, after the one in which all devices wake.
+        committed: rounds.
+        abandoned: attempts.
+        longest: most seconds between two commits without the outage in between.
+    """
+
+    devices: int
+    steered: int
+    unsteered: int
+    mean: float
+    peak: int
+    busiest: int
+    committed: int
+    abandoned: int
+    longest: float
+
+    def __str__(self) -> str:
+        check_ins = (self.steered + self.unsteered) / self.devices
+        return "\n".join(
+            [
+                f"devices                  {self.devices:>10,}, of which all that charge wake in one instant",
+                f"check-ins a device       {check_ins:>10.1f} a day",
+                f"steered arrivals         {self.mean:>10.1f} a second on average (outside the outage)",
+                f"  in the busiest second  {self.peak:>10} = {self.peak / self.mean:.2f} x the average",
+                f"other arrivals           {self.unsteered:>10,}: first ones, after a missed window, after the outage",
+                f"all arrivals             {self.busiest:>10} in the busiest second after the first",
+                f"rounds committed         {self.committed:>10,}, attempts abandoned {self.abandoned}",
+                f"longest between commits  {self.longest:>10.0f} s (outside the outage)",
+            ]
+        )
+
+
+def simulate(devices: int = 100_000, seed: int = 0, goal: int = 1000, training: float = 60.0) -> Result:
+    """Runs a day.
+
+    Args:
+        devices: of the population.
+        seed: of everything drawn.
+        goal: contributions of a round; over-selection is 0.3, the minimum 0.8 of the goal.
+        training: median seconds that a device takes.
+    """
+    rule = Rule(goal=goal, minimum=max(1, goal * 4 // 5), places=int(goal * 1.3), deadline=600.0, lease=300.0)
+    day = _Day(rule, training, random.Random(seed), devices)
+    day.run()
+    return day.result()
+
+
+class _Event(NamedTuple):
+    at: float
+    device: int
+    assignment: bytes = b""  # empty: a check-in; else the end of its training
+    steered: bool = False
+
+
+class _Day:
+    def __init__(self, rule: Rule, training: float, rng: random.Random, devices: int) -> None:
+        self._rule, self._training, self._rng, self._devices = rule, training, rng, devices
+        self._charging = [_charging(rng) for _ in range(devices)]
+        self._unanswered = [0] * devices
+        self._contributed = [-1] * devices  # in which round last
+        self._events = [_Event(self._next_charge(device, 0.0), device) for device in range(devices)]
+        heapq.heapify(self._events)
+        self._round, self._pace = Round(rule, 0, 0.0), Pace(rule)
+        self._closed: float | None = None
+        self._commits = [0.0]
+        self._abandoned = self._assigned = 0
+        self._steered: Counter[int] = Counter()
+        self._unsteered: Counter[int] = Counter()
+        self._restarted = False
+
+    def run(self) -> None:
+        while self._events and self._events[0].at < DAY:
+            event = heapq.heappop(self._events)
+            if OUTAGE[0] <= event.at < OUTAGE[1]:
+                self._back_off(event)
+                continue
+            if event.at >= OUTAGE[1] and not self._restarted:
+                self._pace, self._restarted = Pace(self._rule), True
+            self._commit(event.at)
+            self._unanswered[event.device] = 0
+            if event.assignment:
+                self._finish(event)
+            elif self._next_charge(event.device, event.at) > event.at:
+                self._push(_Event(self._next_charge(event.device, event.at), event.device))
+            else:
+                self._check_in(event)
+
+    def _back_off(self, event: _Event) -> None:
+        first, most = _BACKOFF
+        wait = min(most, first * 2.0 ** self._unanswered[event.device]) * self._rng.uniform(0.5, 1)
+        self._unanswered[event.device] += 1
+        self._push(_Event(event.at + wait, event.device, event.assignment))
+
+    def _check_in(self, event: _Event) -> None:
+        (self._steered if event.steered else self._unsteered)[int(event.at)] += 1
+        self._assigned += 1
+        key = b"%d" % self._assigned
+        verdict, effects = self._round.check_in(key, event.at)
+        self._note(effects, event.at)
+        if verdict is not Verdict.ACCEPTED:
+            self._come_back(event, self._pace.window(self._round, verdict, event.at))
+        elif self._contributed[event.device] == self._round.number:
+            self._give_back(event._replace(assignment=key), FAILURE_REASON_TOO_SOON)
+        elif self._rng.random() < _DROPOUT:
+            self._come_back(event, unheard(self._rule))
+        else:
+            end = event.at + self._training * self._rng.lognormvariate(0, 0.5)
+            self._push(_Event(end, event.device, key))
+
+    def _finish(self, event: _Event) -> None:
+        if self._next_charge(event.device, event.at) > event.at:  # unplugged while it trained
+            self._give_back(event, FAILURE_REASON_INTERRUPTED)
+            return
+        verdict, effects = self._round.report(event.assignment, b"", event.at)
+        if verdict is Verdict.ACCEPTED:
+            self._contributed[event.device] = self._round.number
+        self._note(effects, event.at)
+        self._come_back(event, self._pace.window(self._round, verdict, event.at))
+
+    def _give_back(self, event: _Event, reason: FailureReason.ValueType) -> None:
+        verdict, effects = self._round.fail(event.assignment, reason, event.at)
+        self._note(effects, event.at)
+        verdict = Verdict.GIVEN_BACK if verdict is Verdict.ACCEPTED else verdict
+        self._come_back(event, self._pace.window(self._round, verdict, event.at))
+
+    def _note(self, effects: Iterable[Effect], now: float) -> None:
+        for effect in effects:
+            self._abandoned += isinstance(effect, Abandoned)
+            if isinstance(effect, Closed):
+                self._closed = now
+
+    def _commit(self, now: float) -> None:
+        if self._closed is not None and now >= self._closed + _STEP:
+            self._pace.committed(self._round, self._closed)
+            self._round = Round(self._rule, self._round.number + 1, self._closed)
+            self._commits.append(self._closed + _STEP)
+            self._closed = None
+
+    def _come_back(self, event: _Event, window: Window) -> None:
+        self._push(_Event(event.at + self._rng.uniform(*window), event.device, steered=True))
+
+    def _push(self, event: _Event) -> None:
+        heapq.heappush(self._events, event)
+
+    def _next_charge(self, device: int, now: float) -> float:
+        """Now, or when the device charges next."""
+        return next((max(now, begin) for begin, end in self._charging[device] if now < end), DAY)
+
+    def result(self) -> Result:
+        """The day in figures."""
+        counted = DAY - (OUTAGE[1] - OUTAGE[0])
+        everything = self._steered + self._unsteered
+        gaps = [late - early for early, late in zip(self._commits, self._commits[1:], strict=False)]
+        outside = [gap for gap, end in zip(gaps, self._commits[1:], strict=True) if not end - gap <= OUTAGE[1] <= end]
+        return Result(
+            devices=self._devices,
+            steered=self._steered.total(),
+            unsteered=self._unsteered.total(),
+            mean=self._steered.total() / counted,
+            peak=max(self._steered.values()),
+            busiest=max(count for second, count in everything.items() if second > 0),
+            committed=len(self._commits) - 1,
+            abandoned=self._abandoned,
+            longest=max(outside),
+        )
+
+
+def _charging(rng: random.Random) -> list[tuple[float, float]]:
+    """When a device charges, as intervals of the day: at night, and with some luck once by day."""
+    unplugged, plugged = rng.gauss(7, 1) * HOUR, rng.gauss(22.5, 1.25) * HOUR
+    last = plugged - DAY + rng.gauss(0, 0.5) * HOUR  # of the evening before
+    spans = [(max(0.0, last), unplugged)]
+    if rng.random() < 0.4:
+        noon = rng.uniform(9, 18) * HOUR
+        spans.append((noon, noon + rng.expovariate(1 / HOUR)))
+    return sorted([*spans, (plugged, DAY)])
