@@ -50,9 +50,7 @@ class Accumulator:
             self._weights[name] += weights if isinstance(weights, int) else weights[name]
         self._fold.add(piece for name, values in sums.items() for piece in pieces(self._totals[name], values))
 
-    def _reached_with(
-        self, name: str, values: NDArray[np.floating[Any]] | Rows, largest: float | None
-    ) -> float:
+    def _reached_with(self, name: str, values: NDArray[np.floating[Any]] | Rows, largest: float | None) -> float:
         shape = values.values.shape[1:] if isinstance(values, Rows) else values.shape
         total = self._totals[name]
         if shape != (total.shape[1:] if isinstance(values, Rows) else total.shape):

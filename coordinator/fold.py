@@ -1,4 +1,7 @@
-"""Adds float values to fixed-point sums, many small tensors at a time: numpy's cost is by the call, not by the value."""
+"""Adds float values to fixed-point sums.
+
+Models have many small tensors, for which numpy's cost is by the call and not by the value: they are converted together.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -34,14 +37,14 @@ def pieces(total: NDArray[np.int64], values: NDArray[np.floating[Any]] | Rows) -
         for start in range(0, len(values.indices), step):
             yield Piece(total, values.indices[start : start + step], values.values[start : start + step])
     else:
-        flat, source = total.reshape(-1), np.ravel(values)
+        flat, source = total.reshape(-1), values.reshape(-1)
         for start in range(0, source.size, BLOCK):
             part = slice(start, start + BLOCK)
             yield Piece(flat, part, source[part])
 
 
 class Fold:
-    """Adds pieces to sums as if each value were rounded by `fixed.to_fixed`. Not to be used by two threads at a time."""
+    """Adds pieces to sums, with the results of `fixed.to_fixed`. Not to be used by two threads at a time."""
 
     def __init__(self) -> None:
         self._scaled = np.empty(BLOCK)

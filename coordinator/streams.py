@@ -75,7 +75,7 @@ async def contribution(
         raise TooLargeError(f"{header.size} bytes declared; a contribution to this task has at most {spec.largest}")
     assembler = blobs.Assembler(Resource(sha256=header.sha256, size=header.size))
     try:
-        # Nothing is read beyond what was declared, not even the end of the stream: that would cost a third of the reads.
+        # Nothing is read beyond what was declared, not even the end of the stream: mostly that is a third of all reads.
         while not assembler.whole and (request := await anext(requests, None)) is not None:
             if request.WhichOneof("part") != "data":
                 raise InvalidRequestError("after the header an upload has data only")

@@ -3,13 +3,22 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import grpc
+
+from coordinator.bench.workload import Model
 from coordinator.errors import BenchError
+from fedau2.v1.admin_pb2 import GetTaskRequest
+from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_DISK = "/var/tmp"
+"""Where state folders are made: the place of temporary files that outlast a restart, so on a real disk."""
+
 _PATIENCE = 30
 """Seconds that a child has to end."""
 
@@ -27,6 +36,7 @@ class Child:
     def __init__(self, *arguments: str) -> None:
         if not Path("/proc/self/stat").exists():
             raise BenchError("the benchmarks read CPU time and memory from /proc: run them on Linux")
+        self._name = arguments[0]
         self._process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True)
         self._proc = Path("/proc", str(self._process.pid))
 
@@ -48,7 +58,7 @@ class Child:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise BenchError(f"{' '.join(map(str, self._process.args))} has ended; standard error says why")
+            raise BenchError(f"{self._name} has ended; standard error says why")
         return line.strip()
 
     def cpu(self) -> float:
@@ -66,26 +76,43 @@ class Server(Child):
 
     Attributes:
         devices: its address for devices.
-        admin: its address for operators; a bare server has none.
     """
-
-    @classmethod
-    def coordinator(cls, folder: Path) -> Self:
-        """`fedau2-coordinator serve` with its state in a folder."""
-        addresses = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-        server = cls("coordinator", "serve", "--state", str(folder), *addresses)
-        server.admin = server._address("admin")
-        return server
-
-    @classmethod
-    def bare(cls) -> Self:
-        """The bare server that the coordinator is compared with."""
-        return cls("coordinator.bench.bare")
 
     def __init__(self, *arguments: str) -> None:
         super().__init__(*arguments)
         self.devices = self._address("devices")
-        self.admin = ""
 
     def _address(self, what: str) -> str:
         return self.line().removeprefix(f"serving {what} on ")
+
+
+class CoordinatorServer(Server):
+    """`fedau2-coordinator serve`, with a state folder that is removed afterwards."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="fedau2-bench-", dir=_DISK)
+        addresses = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+        super().__init__("coordinator", "serve", "--state", self._folder.name, *addresses)
+        self._admin = grpc.insecure_channel(self._address("admin"))
+        self._stub = AdminServiceStub(self._admin)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._admin.close()
+        super().__exit__(kind, error, trace)
+        self._folder.cleanup()
+
+    def create_task(self, model: Model) -> str:
+        """Creates a task and returns its id."""
+        return self._stub.CreateTask(model.task()).task_id
+
+    def expect(self, task_id: str, contributions: int) -> None:
+        """Returns if the open round of a task has counted so many contributions.
+
+        Raises:
+            BenchError: it has counted others.
+        """
+        reported = self._stub.GetTask(GetTaskRequest(task_id=task_id)).reported
+        if reported != contributions:
+            raise BenchError(f"{contributions} contributions were acknowledged, but {reported} were counted")

@@ -1,29 +1,13 @@
 """`bench uploads`: durable uploads beside a bare server that adds the same bytes, in alternation in one run."""
 
-import asyncio
 import itertools
-import secrets
 import statistics
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import grpc
-import numpy as np
-
-from coordinator.bench import workload
-from coordinator.bench.load import Crowd, Phone
-from coordinator.bench.processes import Server
-from coordinator.bench.workload import Payload
-from fedau2.v1.admin_pb2_grpc import AdminServiceStub
-
-DISK = "/var/tmp"
-"""Where state folders are made: the place for temporary files that survive a restart, so on a real disk."""
-
-ROWS = (61, 853)
-"""Rows of the two contributions: about 20 KB and 226 KB."""
+from coordinator.bench.load import IN_FLIGHT, Crowd, Turn
+from coordinator.bench.processes import CoordinatorServer, Server
+from coordinator.bench.workload import PAPER, SMALL, Model
 
 
 @dataclass(frozen=True)
@@ -31,65 +15,121 @@ class Effort:
     """How much is measured.
 
     Attributes:
-        alternations: how often each server has its turn.
-        uploads: of one turn, for each contribution of `ROWS`.
-        held: contributions in one round after which the memory is read.
+        turns: how often each server has its turn, after one that does not count.
+        uploads: models, and how many uploads one turn has.
+        held: contributions in one round at which the memory is read.
     """
 
-    alternations: int
-    uploads: tuple[int, int]
-    held: tuple[int, ...]
+    turns: int
+    uploads: Sequence[tuple[Model, int]]
+    held: Sequence[int]
 
 
-FULL = Effort(alternations=7, uploads=(2000, 500), held=(100, 1_000, 10_000))
-QUICK = Effort(alternations=3, uploads=(500, 150), held=(100, 1_000))
+FULL = Effort(turns=9, uploads=((SMALL, 2000), (PAPER, 800)), held=(100, 1_000, 10_000))
+QUICK = Effort(turns=3, uploads=((SMALL, 500), (PAPER, 200)), held=(100, 1_000))
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One server's turn.
+class Comparison:
+    """What one kind of contribution costs.
 
     Attributes:
-        cpu: microseconds of the server's CPU for one call.
-        wall: calls in a second.
-        median, p99: milliseconds from a call's start to its answer.
+        model: whose contributions.
+        size: of one, in bytes.
+        check_ins: durable check-ins at the coordinator.
+        durable: validated and durable uploads to the coordinator.
+        bare: uploads to the bare server, one turn after each of `durable`.
     """
 
-    cpu: float
-    wall: float
-    median: float
-    p99: float
+    model: str
+    size: int
+    check_ins: list[Turn]
+    durable: list[Turn]
+    bare: list[Turn]
+
+    def ratios(self) -> list[float]:
+        """Uploads per CPU second, the coordinator's over the bare server's, for each pair of turns."""
+        return [bare.cpu / durable.cpu for durable, bare in zip(self.durable, self.bare, strict=True)]
 
 
-async def _turn(server: Server, crowd: Crowd, jobs: Sequence[tuple[bytes, Payload]]) -> Turn:
-    cpu, start = server.cpu(), time.perf_counter()
-    seconds = await crowd.share(jobs, _timed_upload)
-    wall, cpu = time.perf_counter() - start, server.cpu() - cpu
-    median, p99 = np.quantile(seconds, (0.5, 0.99)) * 1e3
-    return Turn(cpu / len(jobs) * 1e6, len(jobs) / wall, float(median), float(p99))
+@dataclass(frozen=True)
+class Report:
+    """What `bench uploads` has measured.
+
+    Attributes:
+        comparisons: one for each kind of contribution.
+        memory: the coordinator's resident MiB, by the number of contributions that its open round holds.
+    """
+
+    comparisons: list[Comparison]
+    memory: dict[int, float]
 
 
-async def _timed_upload(phone: Phone, job: tuple[bytes, Payload]) -> float:
-    start = time.perf_counter()
-    await phone.upload(*job)
-    return time.perf_counter() - start
+async def measure(effort: Effort) -> Report:
+    """Measures both servers.
+
+    Raises:
+        BenchError: a server has ended, or has not counted what it acknowledged.
+    """
+    with CoordinatorServer() as ours, Server("coordinator.bench.bare") as bare:
+        comparisons = [await _compare(*each, effort.turns, ours, bare) for each in effort.uploads]
+    return Report(comparisons, await _memory(effort.held))
 
 
-async def main() -> None:
-    effort = QUICK
-    with tempfile.TemporaryDirectory(dir=DISK) as folder, Server.coordinator(Path(folder)) as ours, Server.bare() as bare:
-        async with grpc.aio.insecure_channel(ours.admin) as admin, Crowd(ours.devices) as one, Crowd(bare.devices) as two:
-            await AdminServiceStub(admin).CreateTask(workload.task(100_000))
-            for rows, count in zip(ROWS, effort.uploads):
-                pool = workload.payloads(rows)
-                print(pool[0].size)
-                for _ in range(effort.alternations):
-                    cpu, start = ours.cpu(), time.perf_counter()
-                    ids = await one.share(range(count), lambda phone, _: phone.check_in())
-                    print("checkin", (ours.cpu()-cpu)/count*1e6, count/(time.perf_counter()-start))
-                    jobs = list(zip(ids, itertools.cycle(pool)))
-                    a = await _turn(ours, one, jobs)
-                    b = await _turn(bare, two, jobs)
-                    print(f"ours {a.cpu:.0f}us {a.wall:.0f}/s {a.median:.1f} {a.p99:.1f}  bare {b.cpu:.0f}us {b.wall:.0f}/s {b.median:.1f} {b.p99:.1f} ratio {b.cpu/a.cpu:.2f} rss {ours.memory():.0f} {bare.memory():.0f}", flush=True)
+async def _compare(model: Model, count: int, turns: int, ours: CoordinatorServer, bare: Server) -> Comparison:
+    task_id, payloads = ours.create_task(model), model.payloads()
+    result = Comparison(model.name, payloads[0].size, [], [], [])
+    async with Crowd(ours) as crowd, Crowd(bare) as beside:
+        for _ in range(1 + turns):
+            check_ins, ids = await crowd.check_in(model.name, count)
+            jobs = list(zip(ids, itertools.cycle(payloads), strict=False))
+            result.check_ins.append(check_ins)
+            result.durable.append(await crowd.upload(jobs))
+            result.bare.append(await beside.upload(jobs))
+    ours.expect(task_id, (1 + turns) * count)
+    for each in (result.check_ins, result.durable, result.bare):
+        del each[0]  # nothing was warm yet
+    return result
 
-asyncio.run(main())
+
+async def _memory(held: Sequence[int]) -> dict[int, float]:
+    memory, payloads = {}, itertools.cycle(SMALL.payloads())
+    with CoordinatorServer() as server:
+        task_id = server.create_task(SMALL)
+        async with Crowd(server) as crowd:
+            for before, count in itertools.pairwise((0, *held)):
+                _, ids = await crowd.check_in(SMALL.name, count - before)
+                await crowd.upload(zip(ids, payloads, strict=False))
+                memory[count] = server.memory()
+        server.expect(task_id, held[-1])
+    return memory
+
+
+def table(report: Report) -> str:
+    """A report for people."""
+    lines = [
+        f"{IN_FLIGHT} calls in flight; medians of {len(report.comparisons[0].durable)} turns (smallest-largest)",
+        "",
+    ]
+    lines.append(f"{'':24} {'CPU us/call':>20} {'calls/CPU s':>11} {'calls/s':>20} {'ms median':>10} {'ms p99':>8}")
+    for each in report.comparisons:
+        kilobytes = f"{each.size / 1000:.0f} KB"
+        lines.append(_row("check-in", each.check_ins))
+        lines.append(_row(f"{kilobytes} durable upload", each.durable))
+        lines.append(_row(f"{kilobytes} bare upload", each.bare))
+        ratios = each.ratios()
+        lines.append(f"{kilobytes}: uploads per CPU second, durable over bare: {_spread(ratios, '.2f')}")
+        lines.append("")
+    memory = ", ".join(f"{mebibytes:.0f} MiB with {count:,}" for count, mebibytes in report.memory.items())
+    lines.append(f"memory, by contributions of {report.comparisons[0].size / 1000:.0f} KB in the open round: {memory}")
+    return "\n".join(lines)
+
+
+def _row(name: str, turns: Sequence[Turn]) -> str:
+    middle = Turn.median_of(turns)
+    cpu, rate = _spread([turn.cpu for turn in turns], ".0f"), _spread([turn.rate for turn in turns], ".0f")
+    return f"{name:24} {cpu:>20} {1e6 / middle.cpu:>11.0f} {rate:>20} {middle.median:>10.1f} {middle.p99:>8.1f}"
+
+
+def _spread(figures: Sequence[float], form: str) -> str:
+    return f"{statistics.median(figures):{form}} ({min(figures):{form}}-{max(figures):{form}})"

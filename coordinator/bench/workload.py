@@ -17,7 +17,10 @@ from fedau2.wire.contributions import Rows, Update
 ITEMS = 1682
 """Rows of the item tables, as many as MovieLens 100K has films."""
 
-_DAY = 86_400
+_DAY = duration(86_400)
+_GOAL = 100_000
+"""No round closes while it is measured, so no commit is in any figure."""
+
 _POOL = 32
 """Different contributions to a task."""
 
@@ -53,18 +56,11 @@ class Model:
             for name, shape in shapes.items()
         ]
 
-    def task(self, capacity: int, lease: float = _DAY) -> Iterator[CreateTaskRequest]:
-        """Creates a task of one round that stays open until it has so many contributions.
-
-        Args:
-            capacity: goal and maximum of the round.
-            lease: seconds from check-in to the end of the upload.
-        """
+    def task(self) -> Iterator[CreateTaskRequest]:
+        """Creates a task of one round, which takes far more contributions than any benchmark makes."""
         tensors = {spec.name: np.zeros(tuple(spec.shape), np.float32) for spec in self.specs()}
         checkpoint, catalogue = blobs.pack(tensors), "\n".join(map(str, range(ITEMS))).encode()
-        closing = ClosingRule(goal=capacity, minimum=capacity, maximum=capacity)
-        closing.deadline.CopyFrom(duration(_DAY))
-        closing.lease.CopyFrom(duration(lease))
+        closing = ClosingRule(goal=_GOAL, minimum=_GOAL, maximum=_GOAL, deadline=_DAY, lease=_DAY)
         header = CreateTaskHeader(population=self.name, rounds=1, closing=closing)
         header.manifest = self._manifest(checkpoint, catalogue).SerializeToString(deterministic=True)
         yield CreateTaskRequest(header=header)
@@ -158,12 +154,10 @@ class Payload:
     def of(cls, data: bytes, piece: int) -> "Payload":
         """Cuts a contribution into pieces of so many bytes."""
         parts = (data[start : start + piece] for start in range(0, len(data), piece))
-        return cls(len(data), blobs.sha256(data), tuple(_serialised(data=part) for part in parts))
+        messages = tuple(UploadContributionRequest(data=part).SerializeToString() for part in parts)
+        return cls(len(data), blobs.sha256(data), messages)
 
     def header(self, assignment_id: bytes) -> bytes:
         """The first message of an upload."""
-        return _serialised(header=UploadHeader(assignment_id=assignment_id, size=self.size, sha256=self.sha256))
-
-
-def _serialised(data: bytes | None = None, header: UploadHeader | None = None) -> bytes:
-    return UploadContributionRequest(data=data, header=header).SerializeToString()
+        header = UploadHeader(assignment_id=assignment_id, size=self.size, sha256=self.sha256)
+        return UploadContributionRequest(header=header).SerializeToString()

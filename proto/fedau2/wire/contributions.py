@@ -98,12 +98,13 @@ def decode(data: bytes, specs: Mapping[str, TensorSpec], bound: float) -> dict[s
         message = Contribution.FromString(data)
     except DecodeError as error:
         raise ContributionError("not a Contribution message") from error
-    names = [tensor.name for tensor in message.tensors]
+    tensors = list(message.tensors)  # each look into the message makes its objects anew
+    names = [tensor.name for tensor in tensors]
     if not names:
         raise ContributionError("the contribution carries no tensor")
     if names != sorted(set(names)):
         raise ContributionError("tensor names are not sorted and unique")
-    return _updates([_body(tensor, specs) for tensor in message.tensors], bound)
+    return _updates([_body(tensor, specs) for tensor in tensors], bound)
 
 
 class _Body(NamedTuple):
@@ -125,8 +126,9 @@ def _body(tensor: TensorUpdate, specs: Mapping[str, TensorSpec]) -> _Body:
     if kind == "dense":
         body = _Body(tensor.name, tuple(spec.shape), None, tensor.dense)
     elif kind == "rows" and spec.kind == TENSOR_KIND_TABLE:
-        indices = _indices(tensor, spec.shape[0])
-        body = _Body(tensor.name, (len(indices), *spec.shape[1:]), indices, tensor.rows.values)
+        rows = tensor.rows
+        indices = _indices(tensor.name, rows.indices, spec.shape[0])
+        body = _Body(tensor.name, (len(indices), *spec.shape[1:]), indices, rows.values)
     else:
         raise ContributionError(f"{tensor.name}: a body of kind {kind} does not fit this tensor")
     if tuple(tensor.shape) != body.shape:
@@ -136,15 +138,14 @@ def _body(tensor: TensorUpdate, specs: Mapping[str, TensorSpec]) -> _Body:
     return body
 
 
-def _indices(tensor: TensorUpdate, rows: int) -> NDArray[np.int64]:
-    data = tensor.rows.indices
+def _indices(name: str, data: bytes, rows: int) -> NDArray[np.int64]:
     if len(data) % 4:
-        raise ContributionError(f"{tensor.name}: row numbers are not uint32")
+        raise ContributionError(f"{name}: row numbers are not uint32")
     indices = np.frombuffer(data, "<u4")
     if not (indices[1:] > indices[:-1]).all():
-        raise ContributionError(f"{tensor.name}: rows are repeated or not in order")
+        raise ContributionError(f"{name}: rows are repeated or not in order")
     if indices.size and indices[-1] >= rows:
-        raise ContributionError(f"{tensor.name}: row {indices[-1]} of a table with {rows} rows")
+        raise ContributionError(f"{name}: row {indices[-1]} of a table with {rows} rows")
     return indices.astype(np.int64)
 
 
