@@ -7,15 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.errors import AggregationError
+from coordinator.fold import Fold, pieces
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import fixed
 from fedau2.wire.contributions import Rows
 
 Sums = Mapping[str, NDArray[np.floating[Any]] | Rows]
 """Per tensor the sum over some clients: all of it (float32 or float64), or some rows."""
-
-_BLOCK = 2**16
-"""Elements that are converted at a time, so that the scratch space stays small."""
 
 
 class Accumulator:
@@ -30,9 +28,9 @@ class Accumulator:
         self._weights = dict.fromkeys(specs, 0)
         # Upper bound of any element's absolute value, kept so that an overflow is refused and never happens silently.
         self._reached = dict.fromkeys(specs, 0.0)
-        self._scratch = np.empty(_BLOCK)
+        self._fold = Fold()
 
-    def add(self, sums: Sums, weights: Mapping[str, int] | int = 1) -> None:
+    def add(self, sums: Sums, weights: Mapping[str, int] | int = 1, largest: float | None = None) -> None:
         """Adds what some clients sent. All or nothing.
 
         What `fedau2.wire.contributions.decode` returns is never refused, for up to `ClosingRule.maximum` contributions.
@@ -40,37 +38,24 @@ class Accumulator:
         Args:
             sums: per tensor the sum over the clients that carry it, of the tensor's shape.
             weights: how many clients that is, for all tensors or by name.
+            largest: no absolute value is larger, if that has been checked already.
 
         Raises:
             AggregationError: a value is not finite, or sums could overflow.
         """
-        reached = {name: self._reached_with(name, values) for name, values in sums.items()}
+        reached = {name: self._reached_with(name, values, largest) for name, values in sums.items()}
         _expect_room(reached)
         self._reached |= reached
-        for name, values in sums.items():
+        for name in sums:
             self._weights[name] += weights if isinstance(weights, int) else weights[name]
-            if isinstance(values, Rows):
-                self._totals[name][values.indices] += fixed.to_fixed(values.values)  # rows are unique
-            else:
-                self._fold(self._totals[name].reshape(-1), np.ravel(values))
+        self._fold.add(piece for name, values in sums.items() for piece in pieces(self._totals[name], values))
 
-    def _reached_with(self, name: str, values: NDArray[np.floating[Any]] | Rows) -> float:
+    def _reached_with(self, name: str, values: NDArray[np.floating[Any]] | Rows, largest: float | None) -> float:
         shape = values.values.shape[1:] if isinstance(values, Rows) else values.shape
         total = self._totals[name]
         if shape != (total.shape[1:] if isinstance(values, Rows) else total.shape):
             raise AggregationError(f"{name}: values of shape {shape} for a tensor of shape {total.shape}")
-        return self._reached[name] + _largest(name, values)
-
-    def _fold(self, total: NDArray[np.int64], values: NDArray[np.floating[Any]]) -> None:
-        # fixed.to_fixed without its temporaries: float64 and int64 share one scratch block.
-        for start in range(0, values.size, _BLOCK):
-            block = values[start : start + _BLOCK]
-            scratch = self._scratch[: block.size]
-            grid = scratch.view(np.int64)
-            np.multiply(block, fixed.SCALE, out=scratch, dtype=np.float64)
-            np.rint(scratch, out=scratch)
-            np.copyto(grid, scratch, casting="unsafe")
-            total[start : start + _BLOCK] += grid
+        return self._reached[name] + (_largest(name, values) if largest is None else largest)
 
     def merge(self, other: "Accumulator") -> None:
         """Adds another accumulator of the same tensors.

@@ -1,4 +1,4 @@
-"""The command line: `fedau2-coordinator serve`, `create-task`, `status`."""
+"""The command line: `fedau2-coordinator serve`, `create-task`, `status`, `bench`."""
 
 import argparse
 import asyncio
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 
+from coordinator.bench.cli import add_bench
 from coordinator.errors import BundleFolderError, CoordinatorError
 from coordinator.pace import duration
 from coordinator.server import Servers, Tls
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve", help="serve devices and operators until SIGTERM"))
     _add_create_task(commands.add_parser("create-task", help="create a task from a bundle and print its id"))
     _add_status(commands.add_parser("status", help="show tasks and their rounds"))
+    add_bench(commands.add_parser("bench", help="measure what a coordinator can carry on this machine"))
     return parser
 
 

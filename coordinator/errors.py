@@ -8,6 +8,7 @@
   + LogError: an acknowledged contribution cannot be read back
   + AggregationError: values that cannot be added exactly
   + BundleFolderError: no bundle to create a task from (the command line)
+  + BenchError: a benchmark cannot be run here
   + RefusalError, also a `StatusError`: the answer to a call
     - InvalidRequestError                 INVALID_ARGUMENT     a request that cannot be meant
       . InvalidContributionError          INVALID_ARGUMENT     an upload that does not fit its task or its hash
@@ -59,6 +60,10 @@ class AggregationError(CoordinatorError, ValueError):
 
 class BundleFolderError(CoordinatorError):
     """A folder is no bundle, or one of its blobs is missing."""
+
+
+class BenchError(CoordinatorError):
+    """A benchmark cannot be run on this system, or a server that it measures has ended."""
 
 
 class RefusalError(CoordinatorError, StatusError):

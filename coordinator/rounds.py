@@ -188,6 +188,10 @@ class Round:
     def __contains__(self, assignment_id: bytes) -> bool:
         return assignment_id in self._leases
 
+    def deadline(self, assignment_id: bytes) -> float:
+        """When the lease of one of its assignments ends, in seconds."""
+        return self._leases[assignment_id].deadline
+
     def check_in(self, assignment_id: bytes, now: float) -> tuple[Verdict, list[Effect]]:
         """A device offers itself; `assignment_id` is the fresh id that it gets if ACCEPTED; or PAUSED, CLOSED, FULL."""
         effects = self.tick(now)

@@ -17,6 +17,7 @@ from typing import Self
 
 from coordinator import pace, streams
 from coordinator.clock import MonotonicClock
+from coordinator.deadlines import Deadlines
 from coordinator.disk import REAL, Disk
 from coordinator.errors import (
     InvalidRequestError,
@@ -64,6 +65,7 @@ class Coordinator:
         self._idle = pace.Calendar()  # one for all names of populations, which callers choose
         self._writer = Writer[Change](storage.write)
         self._creating = asyncio.Lock()
+        self._deadlines = Deadlines()
         self.refusals: Counter[str] = Counter()
         for task in self._running.values():
             if task.round.state == admin_pb2.ROUND_STATE_AGGREGATING:
@@ -118,6 +120,11 @@ class Coordinator:
     def failure(self) -> Exception | None:
         """Why the coordinator has turned itself off, or None."""
         return self._writer.failure
+
+    @property
+    def receiving(self) -> int:
+        """Contributions that are on their way in."""
+        return len(self._deadlines)
 
     async def failed(self) -> None:
         """Returns when the coordinator has turned itself off."""
@@ -191,7 +198,7 @@ class Coordinator:
             verdict = task.round.judge(header.assignment_id, header.sha256, self._clock())
             contribution, effects = None, list[Effect]()
             if verdict is Verdict.ACCEPTED:
-                contribution = await streams.contribution(requests, header, task.spec)
+                contribution = await self._receive(requests, header, task)
                 verdict, effects = task.round.report(header.assignment_id, header.sha256, self._clock())
             retry = self._retry(task, verdict)  # of this round, whatever comes next
             await self._record(task, effects, contribution)
@@ -202,6 +209,19 @@ class Coordinator:
         if verdict not in (Verdict.ACCEPTED, Verdict.REPEATED):
             raise refusal(verdict, retry)
         return retry
+
+    async def _receive(
+        self,
+        requests: AsyncIterator[device_pb2.UploadContributionRequest],
+        header: device_pb2.UploadHeader,
+        task: LiveTask,
+    ) -> Contribution:
+        # A device that trickles or stalls must not hold memory for longer than its lease, whatever became of the round.
+        try:
+            async with self._deadlines.until(task.round.deadline(header.assignment_id)):
+                return await streams.contribution(requests, header, task.spec)
+        except TimeoutError:
+            raise refusal(Verdict.LATE, self._retry(task, Verdict.LATE)) from None
 
     async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
         """DeviceService.ReportFailure.
@@ -372,6 +392,7 @@ class Coordinator:
 
     async def _keep_time(self) -> None:
         while self.failure is None:
+            self._deadlines.tick(self._clock())
             for task in list(self._running.values()):
                 with contextlib.suppress(StoppedError):
                     await self._record(task, task.round.tick(self._clock()))

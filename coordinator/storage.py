@@ -126,7 +126,7 @@ class Storage:
         for each in assignments:
             if each.location is not None:
                 data = self._log.read(each.location, each.sha256)
-                total.add(contributions.decode(data, spec.shared, spec.bound))
+                total.add(contributions.decode(data, spec.shared, spec.bound), largest=spec.bound)
         return total
 
     def create_task(self, task_id: str, bundle: Bundle, at: float) -> LiveTask:
@@ -166,8 +166,8 @@ class Storage:
         self._log.sync()
         self._ledger.write(entries)
         for change in changes:
-            if change.contribution is not None:
-                self._totals[change.entry.task_id].add(change.contribution.updates)
+            if (contribution := change.contribution) is not None:
+                self._totals[change.entry.task_id].add(contribution.updates, largest=contribution.bound)
 
     def _logged(self, change: Change) -> Entry:
         if change.contribution is None:

@@ -1,7 +1,7 @@
 """The ledger's transitions in SQL: each changes exactly the rows that it means to, and leaves history rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,6 +34,12 @@ _ENDS: dict[type[rounds.Effect], AssignmentState.ValueType] = {
     rounds.Failed: ASSIGNMENT_STATE_FAILED,
     rounds.Expired: ASSIGNMENT_STATE_EXPIRED,
 }
+
+_INSERT = sa.insert(assignment)
+_UPDATE = sa.update(assignment).where(
+    assignment.c.assignment_id == sa.bindparam("key"), assignment.c.state == ASSIGNMENT_STATE_ASSIGNED
+)
+_REMEMBER = sa.insert(assignment_history)
 
 
 @dataclass(frozen=True)
@@ -73,24 +79,23 @@ def write(connection: Connection, entries: Sequence[Entry]) -> None:
 
 def _assign(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [
-        {"task_id": entry.task_id, "round": entry.round, "state": ASSIGNMENT_STATE_ASSIGNED, **asdict(entry.effect)}
+        {"task_id": entry.task_id, "round": entry.round, "state": ASSIGNMENT_STATE_ASSIGNED, **vars(entry.effect)}
         for entry in entries
     ]
-    connection.execute(sa.insert(assignment), rows)
+    connection.execute(_INSERT, rows)
     _remember(connection, entries, ASSIGNMENT_STATE_UNSPECIFIED, ASSIGNMENT_STATE_ASSIGNED)
 
 
 def _end(connection: Connection, entries: Sequence[Entry], state: AssignmentState.ValueType) -> None:
-    unchanged = (assignment.c.assignment_id == sa.bindparam("key"), assignment.c.state == ASSIGNMENT_STATE_ASSIGNED)
     rows = [_ended(entry, state) for entry in entries]
-    expect(connection.execute(sa.update(assignment).where(*unchanged), rows).rowcount, len(rows), "assignment")
+    expect(connection.execute(_UPDATE, rows).rowcount, len(rows), "assignment")
     _remember(connection, entries, ASSIGNMENT_STATE_ASSIGNED, state)
 
 
 def _ended(entry: Entry, state: AssignmentState.ValueType) -> dict[str, Any]:
-    columns = {"state": state, **asdict(entry.effect)}
+    columns = {"state": state, **vars(entry.effect)}
     columns["key"] = columns.pop("assignment_id")
-    return columns if entry.location is None else {**columns, **asdict(entry.location)}
+    return columns if entry.location is None else {**columns, **vars(entry.location)}
 
 
 def _remember(
@@ -100,10 +105,10 @@ def _remember(
     new: AssignmentState.ValueType,
 ) -> None:
     rows = [
-        {"assignment_id": asdict(entry.effect)["assignment_id"], "old": old, "new": new, "at": entry.at}
+        {"assignment_id": vars(entry.effect)["assignment_id"], "old": old, "new": new, "at": entry.at}
         for entry in entries
     ]
-    connection.execute(sa.insert(assignment_history), rows)
+    connection.execute(_REMEMBER, rows)
 
 
 def _move_attempt(connection: Connection, entry: Entry) -> None:

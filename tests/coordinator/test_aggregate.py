@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from coordinator.aggregate import _BLOCK, Accumulator
+from coordinator.aggregate import Accumulator
 from coordinator.errors import AggregationError
+from coordinator.fold import BLOCK
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_KIND_TABLE, TensorSpec
 from fedau2.wire import fixed
 from fedau2.wire.contributions import Rows
@@ -119,12 +120,28 @@ def test_reset_forgets_everything(before, after):
 
 
 def test_tensors_larger_than_a_block_are_added_whole():
-    specs = {"big": TensorSpec(name="big", shape=[2 * _BLOCK + 5])}
-    values = np.random.default_rng(0).normal(size=2 * _BLOCK + 5).astype(np.float32)
+    specs = {"big": TensorSpec(name="big", shape=[2 * BLOCK + 5])}
+    values = np.random.default_rng(0).normal(size=2 * BLOCK + 5).astype(np.float32)
     total = Accumulator(specs)
     total.add({"big": values})
     total.add({"big": values[::-1]})  # not contiguous
     assert (total.mean()["big"] == fixed.mean(fixed.to_fixed(values) + fixed.to_fixed(values[::-1]), 2)).all()
+
+
+@pytest.mark.parametrize("width", [7, BLOCK // 2, BLOCK // 2 + 1, BLOCK + 1])
+def test_tables_larger_than_a_block_are_added_whole(width):
+    generator = np.random.default_rng(0)
+    taken = np.array([0, 2, 3, 6, 8])
+    sums = {
+        "table": Rows(taken, generator.normal(size=(5, width)).astype(np.float32)),
+        "rare": generator.normal(size=4).astype(np.float32),
+    }
+    total = Accumulator({"table": TensorSpec(name="table", shape=[9, width]), "rare": SPECS["rare"]})
+    total.add(sums)
+    expected = np.zeros((9, width), np.int64)
+    expected[taken] = fixed.to_fixed(sums["table"].values)
+    assert (total.mean()["table"] == fixed.mean(expected, 1)).all()
+    assert (total.mean()["rare"] == fixed.mean(fixed.to_fixed(sums["rare"]), 1)).all()
 
 
 @given(st.integers(1, 1000))

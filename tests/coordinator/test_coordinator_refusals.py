@@ -240,6 +240,33 @@ def test_a_lease_that_ends_while_the_bytes_come_is_over(tools, tmp_path):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("closed", [False, True], ids=["round open", "round committed"])
+def test_an_upload_that_stalls_is_ended_with_its_lease(tools, tmp_path, transport, closed):
+    async def stalled(assignment):
+        requests = tools.upload_requests(assignment.assignment_id, tools.make_contribution(0))
+        yield await anext(requests)
+        yield UploadContributionRequest(data=(await anext(requests)).data[:9])
+        await asyncio.Event().wait()
+
+    async def main():
+        async with tools.open_lab(tmp_path, transport, clock := tools.Clock()) as lab:
+            task_id = await lab.create()
+            upload = asyncio.create_task(lab.link.upload_call(stalled(await lab.assignment())))
+            while not lab.coordinator.receiving:
+                await asyncio.sleep(0.001)
+            if closed:
+                await lab.contribute([0, 1, 2])
+                await lab.committed(task_id, 1)
+            clock.now += 100
+            error = await refused(upload, Status.DEADLINE_EXCEEDED, "lease is over")
+            assert error.retry.delay_max.seconds > 0
+            assert lab.coordinator.receiving == 0
+            await lab.contribute([0, 1, 2])
+            await lab.committed(task_id, 1 + closed)
+
+    asyncio.run(main())
+
+
 def test_an_assignment_that_was_given_back_cannot_be_reported(tools, tmp_path, transport):
     async def main():
         async with tools.open_lab(tmp_path, transport) as lab:

@@ -58,7 +58,12 @@ class Assembler:
 
     def __init__(self, expected: Resource, data: bytes = b"") -> None:
         self._expected = expected
-        self._data = bytearray(data)
+        self._data: bytes | bytearray = data
+
+    @property
+    def whole(self) -> bool:
+        """Whether all bytes that were declared are there."""
+        return len(self._data) == self._expected.size
 
     def add(self, data: bytes) -> None:
         """Appends the next bytes.
@@ -68,6 +73,11 @@ class Assembler:
         """
         if len(self._data) + len(data) > self._expected.size:
             raise BlobError(f"more bytes than the declared {self._expected.size}")
+        if not self._data:
+            self._data = data  # a blob of one piece is never copied
+            return
+        if isinstance(self._data, bytes):
+            self._data = bytearray(self._data)
         self._data += data
 
     def finish(self) -> bytes:

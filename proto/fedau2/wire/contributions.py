@@ -1,7 +1,9 @@
 """A device's contribution to bytes and back. What `decode` returns can be folded without failing."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -96,53 +98,72 @@ def decode(data: bytes, specs: Mapping[str, TensorSpec], bound: float) -> dict[s
         message = Contribution.FromString(data)
     except DecodeError as error:
         raise ContributionError("not a Contribution message") from error
-    names = [tensor.name for tensor in message.tensors]
+    tensors = list(message.tensors)  # each look into the message makes its objects anew
+    names = [tensor.name for tensor in tensors]
     if not names:
         raise ContributionError("the contribution carries no tensor")
     if names != sorted(set(names)):
         raise ContributionError("tensor names are not sorted and unique")
-    return {tensor.name: _update(tensor, specs, bound) for tensor in message.tensors}
+    return _updates([_body(tensor, specs) for tensor in tensors], bound)
 
 
-def _update(tensor: TensorUpdate, specs: Mapping[str, TensorSpec], bound: float) -> Update:
+class _Body(NamedTuple):
+    """What a tensor's message says, checked but for the values."""
+
+    name: str
+    shape: tuple[int, ...]
+    indices: NDArray[np.int64] | None
+    values: bytes
+
+
+def _body(tensor: TensorUpdate, specs: Mapping[str, TensorSpec]) -> _Body:
     spec = specs.get(tensor.name)
     if spec is None or spec.scope == TENSOR_SCOPE_PRIVATE:
         raise ContributionError(f"no tensor {tensor.name[:128]!r} is aggregated in this task")
     if tensor.dtype != spec.dtype:
         raise ContributionError(f"{tensor.name}: dtype {tensor.dtype} instead of {DType.Name(spec.dtype)}")
-    shape = tuple(spec.shape)
-    body = tensor.WhichOneof("body")
-    if body == "dense":
-        _expect_shape(tensor, shape)
-        return _values(tensor.name, tensor.dense, shape, bound)
-    if body == "rows" and spec.kind == TENSOR_KIND_TABLE:
-        return _rows(tensor, shape, bound)
-    raise ContributionError(f"{tensor.name}: a body of kind {body} does not fit this tensor")
+    kind = tensor.WhichOneof("body")
+    if kind == "dense":
+        body = _Body(tensor.name, tuple(spec.shape), None, tensor.dense)
+    elif kind == "rows" and spec.kind == TENSOR_KIND_TABLE:
+        rows = tensor.rows
+        indices = _indices(tensor.name, rows.indices, spec.shape[0])
+        body = _Body(tensor.name, (len(indices), *spec.shape[1:]), indices, rows.values)
+    else:
+        raise ContributionError(f"{tensor.name}: a body of kind {kind} does not fit this tensor")
+    if tuple(tensor.shape) != body.shape:
+        raise ContributionError(f"{tensor.name}: shape {tuple(tensor.shape)} instead of {body.shape}")
+    if len(body.values) != 4 * math.prod(body.shape):
+        raise ContributionError(f"{tensor.name}: {len(body.values)} bytes of float32 for shape {body.shape}")
+    return body
 
 
-def _rows(tensor: TensorUpdate, shape: tuple[int, ...], bound: float) -> Rows:
-    if len(tensor.rows.indices) % 4:
-        raise ContributionError(f"{tensor.name}: row numbers are not uint32")
-    indices = np.frombuffer(tensor.rows.indices, "<u4").astype(np.int64)
-    if len(indices) and indices.max() >= shape[0]:
-        raise ContributionError(f"{tensor.name}: row {indices.max()} of a table with {shape[0]} rows")
-    if (np.diff(indices) <= 0).any():
-        raise ContributionError(f"{tensor.name}: rows are repeated or not in order")
-    shape = (len(indices), *shape[1:])
-    _expect_shape(tensor, shape)
-    return Rows(indices, _values(tensor.name, tensor.rows.values, shape, bound))
+def _indices(name: str, data: bytes, rows: int) -> NDArray[np.int64]:
+    if len(data) % 4:
+        raise ContributionError(f"{name}: row numbers are not uint32")
+    indices = np.frombuffer(data, "<u4")
+    if not (indices[1:] > indices[:-1]).all():
+        raise ContributionError(f"{name}: rows are repeated or not in order")
+    if indices.size and indices[-1] >= rows:
+        raise ContributionError(f"{name}: row {indices[-1]} of a table with {rows} rows")
+    return indices.astype(np.int64)
 
 
-def _expect_shape(tensor: TensorUpdate, shape: tuple[int, ...]) -> None:
-    if tuple(tensor.shape) != shape:
-        raise ContributionError(f"{tensor.name}: shape {tuple(tensor.shape)} instead of {shape}")
-
-
-def _values(name: str, data: bytes, shape: tuple[int, ...], bound: float) -> NDArray[np.float32]:
-    if len(data) != 4 * int(np.prod(shape)):
-        raise ContributionError(f"{name}: {len(data)} bytes of float32 for shape {shape}")
-    values = np.frombuffer(data, "<f4").reshape(shape)
-    # One pass: NaN fails every comparison.
-    if values.size and not (np.abs(values).max() <= bound):
+def _updates(bodies: Sequence[_Body], bound: float) -> dict[str, Update]:
+    # One array for all: models have many small tensors, for which numpy's cost is by the call and not by the value.
+    values = np.frombuffer(b"".join([body.values for body in bodies]), "<f4")
+    updates: dict[str, Update] = {}
+    start = 0
+    for body in bodies:
+        part = values[start : start + len(body.values) // 4].reshape(body.shape)
+        updates[body.name] = part if body.indices is None else Rows(body.indices, part)
+        start += part.size
+    if not _within(values, bound):
+        name = next(body.name for body in bodies if not _within(np.frombuffer(body.values, "<f4"), bound))
         raise ContributionError(f"{name}: a value is not finite or beyond +-{bound:g}")
-    return values
+    return updates
+
+
+def _within(values: NDArray[np.float32], bound: float) -> bool:
+    # NaN is in both extremes, and fails every comparison.
+    return not values.size or bool(-bound <= values.min() and values.max() <= bound)

@@ -1,0 +1,28 @@
+"""The commands `fedau2-coordinator bench uploads` and `bench slow-phones`."""
+
+import argparse
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Any
+
+from coordinator.bench import slow_phones, uploads
+
+
+def add_bench(parser: argparse.ArgumentParser) -> None:
+    """Adds the benchmarks to a command's parser."""
+    commands = parser.add_subparsers(required=True, metavar="BENCH")
+    _add(commands.add_parser("uploads", help="durable uploads, beside a bare server that adds the same bytes"), uploads)
+    _add(commands.add_parser("slow-phones", help="check-ins, beside a thousand uploads that trickle"), slow_phones)
+
+
+def _add(parser: argparse.ArgumentParser, bench: Any) -> None:  # noqa: ANN401 - one of the modules
+    parser.add_argument("--quick", action="store_true", help="fewer measurements; the figures say less")
+    parser.add_argument("--json", action="store_true", help="print every figure as JSON, not a table")
+    parser.set_defaults(run=_run, bench=bench)
+
+
+def _run(args: argparse.Namespace) -> int:
+    report = asyncio.run(args.bench.measure(args.bench.QUICK if args.quick else args.bench.FULL))
+    print(json.dumps(asdict(report), indent=2) if args.json else args.bench.table(report))
+    return 0

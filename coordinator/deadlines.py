@@ -1,0 +1,35 @@
+"""Ends what devices do not finish in time, by the coordinator's clock."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Deadlines:
+    """Blocks of code that must end in time. Used on one event loop."""
+
+    def __init__(self) -> None:
+        self._open: dict[asyncio.Timeout, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @asynccontextmanager
+    async def until(self, deadline: float) -> AsyncIterator[None]:
+        """Runs its block until a `tick` finds the deadline, in seconds, reached.
+
+        Raises:
+            TimeoutError: the block was cut off.
+        """
+        async with asyncio.timeout(None) as timeout:
+            self._open[timeout] = deadline
+            try:
+                yield
+            finally:
+                del self._open[timeout]
+
+    def tick(self, now: float) -> None:
+        """Time has passed."""
+        for timeout, deadline in self._open.items():
+            if deadline <= now and not timeout.expired():
+                timeout.reschedule(0)  # in the past of every loop's clock: as soon as the loop runs

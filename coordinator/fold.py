@@ -1,0 +1,81 @@
+"""Adds float values to fixed-point sums.
+
+Models have many small tensors, for which numpy's cost is by the call and not by the value: they are converted together.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedau2.wire import fixed
+from fedau2.wire.contributions import Rows
+
+BLOCK = 2**16
+"""Elements that are converted at a time, so that the scratch space stays small."""
+
+
+class Piece(NamedTuple):
+    """Values for a part of a sum.
+
+    Attributes:
+        total: int64.
+        part: what of the sum's first axis; row numbers are unique.
+        values: of the shape of that part.
+    """
+
+    total: NDArray[np.int64]
+    part: slice | NDArray[np.int64]
+    values: NDArray[np.floating[Any]]
+
+
+def pieces(total: NDArray[np.int64], values: NDArray[np.floating[Any]] | Rows) -> Iterator[Piece]:
+    """Cuts what is to be added to a tensor's sum into pieces of at most `BLOCK` elements, or of one row."""
+    if isinstance(values, Rows):
+        step = max(1, BLOCK // max(1, total[0].size))
+        for start in range(0, len(values.indices), step):
+            yield Piece(total, values.indices[start : start + step], values.values[start : start + step])
+    else:
+        flat, source = total.reshape(-1), values.reshape(-1)
+        for start in range(0, source.size, BLOCK):
+            part = slice(start, start + BLOCK)
+            yield Piece(flat, part, source[part])
+
+
+class Fold:
+    """Adds pieces to sums, with the results of `fixed.to_fixed`. Not to be used by two threads at a time."""
+
+    def __init__(self) -> None:
+        self._scaled = np.empty(BLOCK)
+        self._grid = np.empty(BLOCK, np.int64)
+
+    def add(self, parts: Iterable[Piece]) -> None:
+        """Adds the pieces; |values| must be at most `fixed.bound(1)`."""
+        block: list[Piece] = []
+        size = 0
+        for piece in parts:
+            if size + piece.values.size > BLOCK and block:
+                self._add_block(block)
+                block, size = [], 0
+            block.append(piece)
+            size += piece.values.size
+        if block:
+            self._add_block(block)
+
+    def _add_block(self, block: list[Piece]) -> None:
+        start = 0
+        grid = self._to_grid([piece.values.reshape(-1) for piece in block])
+        for total, part, values in block:
+            total[part] += grid[start : start + values.size].reshape(values.shape)
+            start += values.size
+
+    def _to_grid(self, values: list[NDArray[np.floating[Any]]]) -> NDArray[np.int64]:
+        size = sum(each.size for each in values)
+        if size > BLOCK:  # one row that is larger than a block
+            return fixed.to_fixed(np.concatenate(values))
+        scaled, grid = self._scaled[:size], self._grid[:size]
+        np.concatenate(values, out=scaled)
+        scaled *= fixed.SCALE
+        np.rint(scaled, out=grid, casting="unsafe")
+        return grid
