@@ -17,7 +17,7 @@ from coordinator.server import Servers
 from coordinator.service import Coordinator
 from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2, device_pb2_grpc, task_pb2, tensors_pb2
 from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest, UploadHeader
-from fedau2.v1.task_pb2 import ClosingRule, Optimizer, RetryWindow, TaskManifest
+from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, Optimizer, RetryWindow, TaskManifest
 from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
 from fedau2.wire import blobs, contributions, manifest
 from fedau2.wire.contributions import Rows
@@ -52,6 +52,7 @@ class Bundle:
     rounds: int = 3
     population: str = "movies"
     closing: ClosingRule = field(default_factory=lambda: closing(3))
+    versions: ClientVersions = field(default_factory=ClientVersions)
 
     async def requests(self):
         header = admin_pb2.CreateTaskHeader(
@@ -59,6 +60,7 @@ class Bundle:
             manifest=self.manifest.SerializeToString(deterministic=True),
             rounds=self.rounds,
             closing=self.closing,
+            versions=self.versions,
         )
         yield admin_pb2.CreateTaskRequest(header=header)
         for sha256, data in self.blobs.items():
@@ -179,6 +181,9 @@ class InProcess:
         self.create_task = coordinator.create_task
         self.get_task_call = coordinator.get_task
         self.list_tasks = coordinator.list_tasks
+        self.pause_call = coordinator.pause_task
+        self.resume_call = coordinator.resume_task
+        self.stop_call = coordinator.stop_task
 
 
 class OverGrpc:
@@ -193,6 +198,9 @@ class OverGrpc:
         self.create_task = self._call(operator.CreateTask)
         self.get_task_call = self._call(operator.GetTask)
         self.list_tasks = self._call(operator.ListTasks)
+        self.pause_call = self._call(operator.PauseTask)
+        self.resume_call = self._call(operator.ResumeTask)
+        self.stop_call = self._call(operator.StopTask)
         self._fetch = device.FetchResource
 
     async def fetch_call(self, request):
@@ -236,8 +244,8 @@ class Lab:
         task = await self.link.create_task((bundle or make_bundle()).requests())
         return task.task_id
 
-    async def check_in(self, population="movies"):
-        return await self.link.check_in_call(CheckInRequest(population=population))
+    async def check_in(self, population="movies", version=""):
+        return await self.link.check_in_call(CheckInRequest(population=population, client_version=version))
 
     async def assignment(self):
         response = await self.check_in()
@@ -257,6 +265,15 @@ class Lab:
 
     async def task(self, task_id):
         return await self.link.get_task_call(admin_pb2.GetTaskRequest(task_id=task_id))
+
+    async def pause(self, task_id):
+        return await self.link.pause_call(admin_pb2.PauseTaskRequest(task_id=task_id))
+
+    async def resume(self, task_id):
+        return await self.link.resume_call(admin_pb2.ResumeTaskRequest(task_id=task_id))
+
+    async def stop(self, task_id):
+        return await self.link.stop_call(admin_pb2.StopTaskRequest(task_id=task_id))
 
     async def committed(self, task_id, rounds):
         while (task := await self.task(task_id)).round < rounds:

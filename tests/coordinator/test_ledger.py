@@ -30,6 +30,7 @@ ROW = TaskRow(
     server_state=b"a" * 32,
     previous_checkpoint=b"0" * 32,
     previous_server_state=b"a" * 32,
+    versions=b"v",
 )
 
 
@@ -74,9 +75,12 @@ def test_a_task_comes_back_as_it_was_stored(ledger):
 
 def test_a_population_has_one_running_task(ledger):
     before = dump(ledger)
-    with pytest.raises(LedgerError, match="(?i)unique"):
+    with pytest.raises(LedgerError, match=r"(?i)unique"):
         ledger.create_task(replace(ROW, task_id="other"))
     assert dump(ledger) == before
+    ledger.change_state(ROW, replace(ROW, state=admin_pb2.TASK_STATE_PAUSED), 2.0)
+    with pytest.raises(LedgerError, match=r"(?i)unique"):
+        ledger.create_task(replace(ROW, task_id="other"))
     ledger.create_task(replace(ROW, task_id="finished", state=admin_pb2.TASK_STATE_FINISHED))
 
 
@@ -160,6 +164,57 @@ def test_a_commit_happens_once_and_only_after_the_round_is_closed(ledger):
     with pytest.raises(LedgerError):
         ledger.commit(ROW, 0, new, 4.0)
     assert dump(ledger) == before
+
+
+def in_state(state):
+    return replace(ROW, state=state)
+
+
+PAUSED, STOPPED = in_state(admin_pb2.TASK_STATE_PAUSED), in_state(admin_pb2.TASK_STATE_STOPPED)
+
+
+def test_a_task_moves_between_its_states_with_history(ledger):
+    ledger.change_state(ROW, PAUSED, 2.0)
+    ledger.change_state(PAUSED, ROW, 3.0)
+    assert ledger.tasks() == [ROW]
+    assert [row[1:] for row in dump(ledger)["task_history"]] == [
+        ("task", 0, 1, 1.0),
+        ("task", 1, 3, 2.0),
+        ("task", 3, 1, 3.0),
+    ]
+    assert ledger.open_round("task", 0).state == admin_pb2.ROUND_STATE_COLLECTING
+
+
+def test_a_stop_ends_task_round_and_leases_together(ledger):
+    ledger.write([assigned(0), assigned(1), entry(Abandoned(0))])
+    ledger.write([reported(0)])
+    ledger.change_state(ROW, STOPPED, 3.0)
+    assert ledger.tasks() == [STOPPED]
+    assert [state_of(ledger, number) for number in (0, 1)] == [2, 4]
+    attempt = ledger.open_round("task", 0)
+    assert (attempt.attempt, attempt.state) == (1, admin_pb2.ROUND_STATE_ABANDONED)
+    history = dump(ledger)
+    assert history["round_history"][-1][3:] == (1, 1, 4, 3.0)
+    assert history["assignment_history"][-1][1:] == (KEYS[1], 1, 4, 3.0)
+    assert history["task_history"][-1][1:] == ("task", 1, 4, 3.0)
+
+
+def test_a_stop_of_a_round_that_is_being_committed_changes_nothing(ledger):
+    ledger.write([assigned(0), entry(Closed(0))])
+    before = dump(ledger)
+    with pytest.raises(LedgerError, match="round rows"):
+        ledger.change_state(ROW, STOPPED, 3.0)
+    with pytest.raises(LedgerError, match="task rows"):
+        ledger.change_state(PAUSED, STOPPED, 3.0)
+    assert dump(ledger) == before
+
+
+def test_a_paused_task_stays_paused_over_a_commit(ledger):
+    ledger.write([entry(Closed(0))])
+    ledger.change_state(ROW, PAUSED, 2.5)
+    ledger.commit(PAUSED, 0, PAUSED.committed(b"1" * 32, b"b" * 32), 3.0)
+    assert ledger.tasks()[0].state == admin_pb2.TASK_STATE_PAUSED
+    assert ledger.open_round("task", 1).state == admin_pb2.ROUND_STATE_COLLECTING
 
 
 def test_sqlite_syncs_every_transaction(tmp_path):

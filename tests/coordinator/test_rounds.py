@@ -1,9 +1,11 @@
 """The round's state machine: invariants over any run of events, and its rules one by one."""
 
+from dataclasses import replace
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from coordinator.rounds import Abandoned, Assigned, Closed, Expired, Failed, Lease, Reported, Round, Rule, Verdict
 from fedau2.v1.admin_pb2 import (
@@ -11,6 +13,7 @@ from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_EXPIRED,
     ASSIGNMENT_STATE_FAILED,
     ASSIGNMENT_STATE_REPORTED,
+    ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
     ROUND_STATE_COLLECTING,
 )
@@ -38,17 +41,20 @@ class Machine(RuleBasedStateMachine):
         self.round = Round(self.rule, 5, 0.0)
         self.now, self.ids, self.closed = 0.0, 0, False
         self.leases, self.attempt, self.opened = {}, 0, 0.0
+        self.paused = self.stopped = False
 
     def apply(self, effects):
-        assert not (self.closed and effects), "a closed round has no more effects"
+        assert not ((self.closed or self.stopped) and effects), "a round that is over has no more effects"
         for effect in effects:
             match effect:
                 case Assigned(key, attempt, deadline):
                     assert key not in self.leases
                     assert attempt == self.attempt
+                    assert not self.paused
                     self.leases[key] = Lease(ASSIGNMENT_STATE_ASSIGNED, deadline)
                 case Abandoned(attempt):
                     assert attempt == self.attempt
+                    assert not self.paused
                     assert self.reported() < self.rule.minimum
                     assert self.now >= self.opened + self.rule.deadline
                     self.attempt, self.opened = attempt + 1, self.now
@@ -74,7 +80,8 @@ class Machine(RuleBasedStateMachine):
         verdict, effects = self.round.check_in(b"%d" % self.ids, self.now)
         self.apply(effects)
         assert (verdict is Verdict.ACCEPTED) == any(isinstance(effect, Assigned) for effect in effects)
-        assert (verdict is Verdict.CLOSED) == self.closed
+        assert (verdict is Verdict.PAUSED) == self.paused
+        assert (verdict is Verdict.CLOSED) == ((self.closed or self.stopped) and not self.paused)
 
     @rule(number=st.integers(0, 12), sha256=st.sampled_from([b"a", b"b"]))
     def report(self, number, sha256):
@@ -87,6 +94,7 @@ class Machine(RuleBasedStateMachine):
             assert verdict is expected, "judge says what report will say"
         assert (verdict is Verdict.ACCEPTED) == (Reported(key, sha256) in effects)
         assert (verdict is Verdict.UNKNOWN) == (before is None)
+        assert (verdict is Verdict.STOPPED) <= self.stopped
         if before is not None and before.state == ASSIGNMENT_STATE_REPORTED:
             assert verdict is (Verdict.REPEATED if before.sha256 == sha256 else Verdict.DIFFERENT)
 
@@ -104,16 +112,45 @@ class Machine(RuleBasedStateMachine):
     def tick(self):
         self.apply(self.round.tick(self.now))
 
+    @rule(paused=st.booleans())
+    def pause_or_resume(self, paused):
+        self.round.paused = self.paused = paused
+
     @rule()
-    def restart(self):
+    def stop(self):
+        assume(self.ids >= 3)  # not as the first thing
+        self.round.stop()
+        self.stopped = True
+
+    @precondition(lambda self: not self.stopped)
+    @rule(jump=st.integers(-30, 30))
+    def restart(self, jump):
+        """The clock may have been set in between. What is stored is what the effects said."""
+        self.now = max(0.0, self.now + jump)
         state = ROUND_STATE_AGGREGATING if self.closed else ROUND_STATE_COLLECTING
-        self.round = Round(self.rule, 5, self.opened, self.attempt, state, self.leases)
+        self.round = Round(self.rule, 5, self.opened, self.attempt, state, self.leases, self.paused, self.now)
+        latest = self.now + self.rule.lease
+        self.opened = min(self.opened, self.now)
+        self.leases = {key: replace(each, deadline=min(each.deadline, latest)) for key, each in self.leases.items()}
+
+    @precondition(lambda self: not (self.closed or self.stopped or self.paused))
+    @rule()
+    def wait_for_everything(self):
+        """Whatever the clock did, leases and attempts end when the rule says so."""
+        before = self.attempt
+        self.now += max(self.rule.lease, self.rule.deadline)
+        self.apply(self.round.tick(self.now))
+        assert self.live() == 0
+        assert self.closed or self.attempt == before + 1
 
     @invariant()
     def what_it_says_of_itself_is_what_its_effects_say(self):
         assert (self.round.reported, self.round.live) == (self.reported(), self.live())
         assert self.round.attempt == self.attempt
-        assert (self.round.state == ROUND_STATE_AGGREGATING) == self.closed
+        if self.stopped:
+            assert self.round.state == ROUND_STATE_ABANDONED
+        else:
+            assert (self.round.state == ROUND_STATE_AGGREGATING) == self.closed
         assert all(key in self.round for key in self.leases)
 
     @invariant()
@@ -121,6 +158,11 @@ class Machine(RuleBasedStateMachine):
         assert self.reported() + self.live() <= self.rule.places
         assert self.reported() <= self.rule.goal
         assert self.closed or self.reported() < self.rule.goal
+
+    @invariant()
+    def covered_is_when_it_first_had_as_many_as_its_goal(self):
+        assert (self.round.covered is not None) >= (self.reported() + self.live() >= self.rule.goal)
+        assert self.round.covered is None or self.round.covered <= self.now
 
 
 Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
@@ -199,3 +241,65 @@ def test_ticking_more_often_changes_no_answer(moments):
 )
 def test_places_are_the_goal_and_the_over_selection_rounded_down(tools, goal, over_selection, places):
     assert Rule.of(tools.closing(goal, over_selection=over_selection)).places == places
+
+
+@given(st.data())
+def test_over_all_attempts_never_more_than_the_maximum_are_acknowledged(tools, data):
+    maximum = data.draw(st.integers(1, 30))
+    goal = data.draw(st.integers(1, maximum))
+    over_selection = data.draw(st.floats(0, 3, width=32))
+    rule = Rule.of(tools.closing(goal, maximum=maximum, over_selection=over_selection, deadline=10, lease=1000))
+    machine, now, keys, acknowledged = Round(rule, 0, 0.0), 0.0, [], 0
+    while machine.state == ROUND_STATE_COLLECTING:  # all places are always taken, and the leases outlive attempts
+        while machine.check_in(key := b"%d" % len(keys), now)[0] is Verdict.ACCEPTED:
+            keys.append(key)
+        now += data.draw(st.sampled_from([0, 10]))
+        index = data.draw(st.integers(0, len(keys) - 1))
+        acknowledged += machine.report(keys[index], b"x", now)[0] is Verdict.ACCEPTED
+    acknowledged += sum(machine.report(key, b"x", now)[0] is Verdict.ACCEPTED for key in keys)
+    assert acknowledged == goal <= maximum
+
+
+def test_a_paused_round_counts_what_is_out_and_may_close():
+    machine = Round(RULE, 0, 0.0)
+    for key in (b"1", b"2"):
+        machine.check_in(key, 0)
+    machine.paused = True
+    assert machine.check_in(b"3", 1) == (Verdict.PAUSED, [])
+    assert machine.report(b"1", b"x", 1) == (Verdict.ACCEPTED, [Reported(b"1", b"x")])
+    assert machine.report(b"2", b"y", 2) == (Verdict.ACCEPTED, [Reported(b"2", b"y"), Closed(0)])
+    machine = Round(RULE, 0, 0.0)
+    machine.check_in(b"1", 0)
+    machine.paused = True
+    machine.report(b"1", b"x", 1)
+    assert machine.tick(10) == [Closed(0)]
+
+
+def test_a_paused_round_is_abandoned_only_after_it_is_resumed():
+    machine = Round(RULE, 0, 0.0, paused=True)
+    assert machine.tick(99) == []
+    machine.paused = False
+    assert machine.tick(100) == [Abandoned(0)]
+    assert machine.opened == 100
+
+
+def test_a_stopped_round_takes_nothing_and_tells_the_late_and_the_reported_apart():
+    machine = Round(RULE, 0, 0.0)
+    for key in (b"1", b"2"):
+        machine.check_in(key, 0)
+    machine.report(b"1", b"x", 1)
+    machine.stop()
+    assert machine.report(b"1", b"x", 2) == (Verdict.REPEATED, [])
+    assert machine.report(b"2", b"y", 2) == (Verdict.STOPPED, [])
+    assert machine.fail(b"2", FAILURE_REASON_TRAINING, 2) == (Verdict.STOPPED, [])
+    assert machine.report(b"2", b"y", 4) == (Verdict.LATE, [])
+    assert machine.tick(1000) == []
+
+
+def test_a_forward_jump_ends_leases_early_and_keeps_contributions():
+    leases = {b"1": Lease(ASSIGNMENT_STATE_REPORTED, 4, b"x"), b"2": Lease(ASSIGNMENT_STATE_ASSIGNED, 4)}
+    machine = Round(Rule(goal=3, minimum=2, places=3, deadline=10, lease=4), 0, 0.0, leases=leases, now=1e6)
+    assert machine.tick(1e6) == [Expired(b"2"), Abandoned(0)]
+    assert machine.report(b"2", b"y", 1e6) == (Verdict.LATE, [])
+    assert machine.report(b"1", b"x", 1e6) == (Verdict.REPEATED, [])
+    assert machine.reported == 1
