@@ -109,7 +109,9 @@ class Books:
         reports = {report.assignment_id.hex(): report for report in self.reports()}
         for line in journal:
             if line["event"] == "acknowledged":
-                assert reports[line["assignment"]].sha256.hex() == line["sha256"], "an acknowledged contribution is lost"
+                assert reports[line["assignment"]].sha256.hex() == line["sha256"], (
+                    "an acknowledged contribution is lost"
+                )
         senders = {line["assignment"]: line["device"] for line in journal}
         counted = Counter((report.round, senders[assignment]) for assignment, report in reports.items())
         assert max(counted.values()) == 1, "a device counts twice in a round"

@@ -52,7 +52,9 @@ class Fleet:
     seed: int
 
     def __str__(self):
-        return f"{self.devices} devices in {self.workers} processes, {self.rounds} rounds of {self.cohort or 'who comes'}"
+        return (
+            f"{self.devices} devices in {self.workers} processes, {self.rounds} rounds of {self.cohort or 'who comes'}"
+        )
 
     def members(self, number):
         """The devices of a round, drawn from the seed."""
