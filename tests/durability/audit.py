@@ -46,6 +46,10 @@ class Books:
     def rows(self, query, *values):
         return self._database.execute(query, values).fetchall()
 
+    def dump(self):
+        """Everything, as SQL."""
+        return "\n".join(self._database.iterdump())
+
     def newest(self):
         """Of the newest task: its id, state and committed rounds."""
         return self.rows("SELECT task_id, state, round FROM task ORDER BY created DESC LIMIT 1")[0]
