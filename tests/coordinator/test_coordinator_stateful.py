@@ -38,6 +38,12 @@ STEPS = [
 ]
 """What the storage does, step by step; the power may fail before and after each."""
 
+SEED = st.integers(0, 3)
+"""Of a contribution; few, so that the same comes again."""
+
+VISITS = st.lists(st.none() | SEED, max_size=4)
+"""Devices that check in: None only holds its place, the others report."""
+
 UNKNOWN = Assignment(assignment_id=b"?" * 16)
 
 
@@ -54,12 +60,14 @@ class Place:
         sent: hashes of the valid contributions that were sent.
         acknowledged: the hash that was acknowledged.
         given_back: whether giving it back was acknowledged.
+        deadline: when its lease ends, unless the clock is set back.
     """
 
     assignment: Assignment
     sent: set[bytes] = field(default_factory=set)
     acknowledged: bytes = b""
     given_back: bool = False
+    deadline: float = 0.0
 
 
 def spoiled(data):
@@ -98,6 +106,7 @@ class Machine(RuleBasedStateMachine):
             patch.setattr(owner, name, self.cuttable((owner, name), getattr(owner, name)))
         self.runner = self.resources.enter_context(asyncio.Runner())
         self.clock = tools.Clock()
+        self.latest = self.clock.now
         self.bundle = tools.make_bundle(rounds=ROUNDS, closing=tools.closing(
             goal, max(1, goal - short), None, over_selection, deadline, lease))  # fmt: skip
         self.places, self.contributions, self.round = [], {}, 0
@@ -134,8 +143,9 @@ class Machine(RuleBasedStateMachine):
         return self.runner.run(self.answers(calls))
 
     async def answers(self, calls):
-        results = await asyncio.gather(*calls, return_exceptions=True)
-        await self.come_to_rest()
+        async with asyncio.timeout(30):  # nothing may be stuck
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            await self.come_to_rest()
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, StatusError):
                 raise result
@@ -172,41 +182,50 @@ class Machine(RuleBasedStateMachine):
 
     # What devices do.
 
-    @rule()
+    @rule(seeds=VISITS)
+    def visit(self, seeds):
+        """Devices check in one after another; then those that do report, all at the same time."""
+        visitors = [(self.check_in(), seed) for seed in seeds]
+        self.report([(place, seed) for place, seed in visitors if place is not None and seed is not None])
+
     def check_in(self):
         (answer,) = self.call(self.lab.check_in())
-        if answer is not Status.UNAVAILABLE and answer.WhichOneof("result") == "assignment":
-            self.places.append(Place(answer.assignment))
+        if isinstance(answer, Status) or answer.WhichOneof("result") != "assignment":
+            return None
+        lease = Rule.of(self.bundle.closing).lease
+        self.places.append(Place(answer.assignment, deadline=self.clock.now + lease))
+        return self.places[-1]
 
-    @rule(back=st.integers(0, 6), seed=st.integers(0, 20))
-    def upload(self, back, seed):
-        place = self.place(back)
-        data, digest = self.contribution(place, seed)
-        (answer,) = self.call(self.lab.upload(place.assignment, data))
-        self.judge(place, digest, answer)
+    @rule(reports=st.lists(st.tuples(st.integers(0, 4), SEED), min_size=1, max_size=4))
+    def upload(self, reports):
+        """Places report at the same time, perhaps again, perhaps with something else."""
+        self.report([(self.place(back), seed) for back, seed in reports])
+
+    def report(self, reports):
+        sent = [self.contribution(place, seed) for place, seed in reports]
+        calls = (self.lab.upload(place.assignment, data) for (place, _), (data, _) in zip(reports, sent, strict=True))
+        for (place, _), (_, digest), answer in zip(reports, sent, self.call(*calls), strict=True):
+            self.judge(place, digest, answer)
 
     def judge(self, place, digest, answer):
+        """Holds an answer to an upload against what its device knows."""
         if not isinstance(answer, Status):
             assert place.assignment is not UNKNOWN
             assert place.acknowledged in (b"", digest)
             assert not place.given_back
             place.acknowledged = digest
+        elif answer is Status.UNAVAILABLE:
+            pass  # the power failed: it may count or not
         elif place.assignment is UNKNOWN:
-            assert answer in (Status.NOT_FOUND, Status.UNAVAILABLE)
+            assert answer is Status.NOT_FOUND
         elif place.acknowledged:
-            assert answer in (Status.UNAVAILABLE, Status.ALREADY_EXISTS)
-            assert answer is Status.UNAVAILABLE or digest != place.acknowledged
+            assert answer is Status.ALREADY_EXISTS
+            assert digest != place.acknowledged
+        else:
+            assert answer is not Status.NOT_FOUND
+            assert answer is not Status.DEADLINE_EXCEEDED or place.deadline <= self.latest
 
-    @rule(back=st.integers(1, 3), seeds=st.lists(st.integers(0, 3), min_size=2, max_size=5))
-    def upload_at_once(self, back, seeds):
-        """The newest places report at the same time; where there are more seeds than places, places report twice."""
-        places = [self.place(1 + number % back) for number in range(len(seeds))]
-        sent = [self.contribution(*each) for each in zip(places, seeds, strict=True)]
-        calls = (self.lab.upload(place.assignment, data) for place, (data, _) in zip(places, sent, strict=True))
-        for place, (_, digest), answer in zip(places, sent, self.call(*calls), strict=True):
-            self.judge(place, digest, answer)
-
-    @rule(back=st.integers(0, 6), seed=st.integers(0, 20), way=st.integers(0, 5))
+    @rule(back=st.integers(0, 6), seed=SEED, way=st.integers(0, 5))
     def upload_spoiled(self, back, seed, way):
         data, header = spoiled(tools.make_contribution(seed))[way]
         (answer,) = self.call(self.lab.upload(self.place(back).assignment, data, **header))
@@ -222,25 +241,32 @@ class Machine(RuleBasedStateMachine):
 
     # What happens to the coordinator.
 
-    @rule(seconds=st.integers(-10, 20))
-    def pass_time(self, seconds):
+    # Devices come after each of these, so that no run is spent on a coordinator without anything to do.
+
+    @rule(seconds=st.integers(-10, 12), seeds=VISITS)
+    def pass_time(self, seconds, seeds):
         self.clock.now += seconds
+        self.latest = max(self.latest, self.clock.now)
+        self.visit(seeds)
 
-    @rule()
-    def restart(self):
+    @rule(seeds=VISITS)
+    def restart(self, seeds):
         self.call(self.reopen())
+        self.visit(seeds)
 
-    @rule()
-    def crash(self):
+    @rule(seeds=VISITS)
+    def crash(self, seeds):
         """Goes on from a copy of the folder, as it lies there while the coordinator is running."""
         left, self.folder = self.folder, self.root / str(1 + int(self.folder.name))
         shutil.copytree(left, self.folder)
         self.call(self.reopen())
+        self.visit(seeds)
 
-    @rule(step=st.sampled_from(STEPS), moment=st.sampled_from(["before", "after"]))
-    def fail_power(self, step, moment):
+    @rule(step=st.sampled_from(STEPS), moment=st.sampled_from(["before", "after"]), seeds=VISITS)
+    def fail_power(self, step, moment, seeds):
         """The next time that the storage comes to this step, it is the last thing that it does."""
         self.cut = (step, moment)
+        self.visit(seeds)
 
     # What must be true.
 
@@ -274,7 +300,7 @@ class Machine(RuleBasedStateMachine):
 
 
 CALM = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
-Machine.TestCase.settings = settings(CALM, max_examples=25, stateful_step_count=30)
+Machine.TestCase.settings = settings(CALM, max_examples=40, stateful_step_count=25)
 TestMachine = Machine.TestCase
 
 
