@@ -113,6 +113,11 @@ class CoordinatorProcess:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def peak_memory(self) -> float:
+        """Most resident memory of the child so far, in MB (Linux)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1000
+
     def stop(self) -> None:
         """Asks the child to end and waits."""
         self.process.terminate()
