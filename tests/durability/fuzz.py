@@ -124,7 +124,7 @@ async def _status(channel, case: Case):
         if await call.read() is not grpc.aio.EOF:
             call.cancel()
             return "OK"
-    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+    except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
         pass  # it was answered before everything was sent
     code = await call.code()
     if await call.details() == "Internal error from Core":
