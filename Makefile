@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow lint bench proto clean
+.PHONY: install demo test test-slow kill-test fuzz lint bench proto clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
@@ -20,6 +20,12 @@ test: lint
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+kill-test: install
+	$(BIN)/python -m pytest -m slow tests/durability/test_kill.py
+
+fuzz: install
+	$(BIN)/python -m pytest -m slow tests/durability/test_fuzz.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -149,6 +149,7 @@ def session(store: Store, engine: Engine, population: str, version: str) -> Sess
             yield from _give_back(assignment, _FAILURES.get(type(error), FailureReason.FAILURE_REASON_TRAINING))
         raise
     store.stage(staged)
+    del job  # a checkpoint may be large, and an upload takes long
     return (yield from _upload(store, staged))
 
 

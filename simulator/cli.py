@@ -13,7 +13,7 @@ from client_sdk.errors import FedError
 from coordinator.errors import AggregationError, CoordinatorError
 from export.errors import ExportError
 from fedau2.wire.errors import WireError
-from simulator import bench, process
+from simulator import bench, crowd, process
 from simulator.config import CHOICES, Config
 from simulator.datasets import NAMES
 from simulator.demo import demo
@@ -53,10 +53,16 @@ def _parser() -> argparse.ArgumentParser:
     measured.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     measured.add_argument("--out", type=Path, help="write the figures as JSON to this file")
     measured.add_argument("--quick", action="store_true", help="fewer repeats and smaller fleets")
-    measured.set_defaults(
-        command=lambda options, console: bench.report(options.data_dir, options.out, options.quick, console)
-    )
+    measured.add_argument("--fleet", type=int, metavar="N", help="only this: N devices at once in one round over gRPC")
+    measured.set_defaults(command=_bench)
     return parser
+
+
+def _bench(options: argparse.Namespace, console: Console) -> None:
+    if options.fleet is not None:
+        crowd.report(options.fleet, console)
+    else:
+        bench.report(options.data_dir, options.out, options.quick, console)
 
 
 def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,19 +1,22 @@
 """Links to a coordinator: in process, or over gRPC to a process of its own."""
 
+import asyncio
 import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import grpc
 
+from client_sdk.contracts import AsyncTransport
 from client_sdk.errors import TransportError
 from client_sdk.grpc_transport import AioGrpcTransport
 from client_sdk.inprocess import InProcessTransport
 from coordinator.service import Coordinator
-from fedau2.v1 import admin_pb2, admin_pb2_grpc
+from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2
 from simulator.errors import FleetError
 
 
@@ -52,7 +55,8 @@ class GrpcLink:
     """
 
     def __init__(self, devices: str, admin: str, on_close: Callable[[], None] = lambda: None) -> None:
-        self.transport = AioGrpcTransport(devices)
+        self._connection = AioGrpcTransport(devices)
+        self.transport = _Transfers(self._connection)
         self._channel = grpc.aio.insecure_channel(admin)
         self._admin = admin_pb2_grpc.AdminServiceStub(self._channel)
         self._on_close = on_close
@@ -67,9 +71,35 @@ class GrpcLink:
 
     async def close(self) -> None:
         """Closes the channels and ends what was started."""
-        await self.transport.close()
+        await self._connection.close()
         await self._channel.close(None)
         self._on_close()
+
+
+class _Transfers:
+    """An `AsyncTransport` that has some fetches and uploads under way at a time, so that thousands fit into memory."""
+
+    _AT_ONCE = 64
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+        self._fetches = asyncio.Semaphore(self._AT_ONCE)
+        self._uploads = asyncio.Semaphore(self._AT_ONCE)
+
+    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
+        return await self._transport.check_in(request)
+
+    async def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
+        async with self._fetches, aclosing(self._transport.fetch(request)) as parts:
+            async for data in parts:
+                yield data
+
+    async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
+        async with self._uploads:
+            return await self._transport.upload(header, data)
+
+    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
+        return await self._transport.report_failure(request)
 
 
 async def _reached(call: Awaitable[admin_pb2.Task]) -> admin_pb2.Task:
@@ -112,6 +142,11 @@ class CoordinatorProcess:
         """User and system CPU time of the child so far (Linux)."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_memory(self) -> float:
+        """Most resident memory of the child so far, in MB (Linux)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1000
 
     def stop(self) -> None:
         """Asks the child to end and waits."""
