@@ -9,6 +9,7 @@
   + AggregationError: values that cannot be added exactly
   + BundleFolderError: no bundle to create a task from (the command line)
   + BenchError: a benchmark cannot be run here
+  + SettingError: a setting of `serve` cannot be used
   + RefusalError, also a `StatusError`: the answer to a call
     - InvalidRequestError                 INVALID_ARGUMENT     a request that cannot be meant
       . InvalidContributionError          INVALID_ARGUMENT     an upload that does not fit its task or its hash
@@ -64,6 +65,10 @@ class BundleFolderError(CoordinatorError):
 
 class BenchError(CoordinatorError):
     """A benchmark cannot be run on this system, or a server that it measures has ended."""
+
+
+class SettingError(CoordinatorError):
+    """A setting of `serve` is missing, unknown, of a wrong type, or contradicts another."""
 
 
 class RefusalError(CoordinatorError, StatusError):

@@ -12,7 +12,7 @@ from coordinator.database import Database
 from coordinator.disk import REAL, Disk
 from coordinator.errors import LedgerError
 from coordinator.log import Location
-from coordinator.tables import OPEN_STATES, assignment, meta, round_attempt, task
+from coordinator.tables import OPEN_STATES, assignment, meta, round_attempt, round_history, task
 from coordinator.transitions import Entry
 from fedau2.v1.admin_pb2 import (
     ROUND_STATE_ABANDONED,
@@ -74,6 +74,25 @@ class RoundRow:
     attempt: int
     state: RoundState.ValueType
     opened: float
+
+
+@dataclass(frozen=True)
+class RoundSummary:
+    """A round with its newest attempt.
+
+    Attributes:
+        number: from 0.
+        newest: its newest attempt.
+        committed: when, in seconds; None: not yet.
+        checkpoint: SHA-256 of what it was committed as; empty: not yet.
+        assignments: how many are in each state, over all attempts.
+    """
+
+    number: int
+    newest: RoundRow
+    committed: float | None
+    checkpoint: bytes
+    assignments: dict[int, int]
 
 
 @dataclass(frozen=True)
@@ -159,6 +178,41 @@ class Ledger:
             raise LedgerError(f"the ledger has no round {number} of task {task_id}")
         return RoundRow(**rows[0]._mapping)
 
+    def rounds(self, task_id: str, first: int, limit: int) -> list[RoundSummary]:
+        """Rounds of a task from `first` on, oldest first, at most `limit`."""
+        columns = round_attempt.c
+        newest = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
+        query = sa.select(columns.round, columns.attempt, columns.state, columns.opened, columns.checkpoint)
+        ends = self._ends(task_id, first, limit)
+        counts = self._counts(task_id, first, limit)
+        # Later attempts of a round replace earlier ones.
+        rows = {row.round: row for row in self._database.rows(query.where(*newest).order_by(columns.attempt))}
+        return [
+            RoundSummary(
+                row.round,
+                RoundRow(row.attempt, row.state, row.opened),
+                ends.get(row.round),
+                row.checkpoint or b"",
+                counts.get(row.round, {}),
+            )
+            for row in (rows[number] for number in sorted(rows))
+        ]
+
+    def _ends(self, task_id: str, first: int, limit: int) -> dict[int, float]:
+        columns = round_history.c
+        here = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
+        query = sa.select(columns.round, columns.at).where(*here, columns.new == ROUND_STATE_COMMITTED)
+        return {row.round: row.at for row in self._database.rows(query)}
+
+    def _counts(self, task_id: str, first: int, limit: int) -> dict[int, dict[int, int]]:
+        columns = assignment.c
+        here = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
+        grouped = sa.select(columns.round, columns.state, sa.func.count().label("number")).where(*here)
+        counts: dict[int, dict[int, int]] = {}
+        for row in self._database.rows(grouped.group_by(columns.round, columns.state)):
+            counts.setdefault(row.round, {})[row.state] = row.number
+        return counts
+
     def assignments(self, task_id: str, number: int) -> list[AssignmentRow]:
         """The assignments of a round."""
         query = sa.select(assignment).where(assignment.c.task_id == task_id, assignment.c.round == number)
@@ -228,10 +282,10 @@ class Ledger:
         Raises:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
         """
+        key = (old.task_id, old.round, self.open_round(old.task_id, old.round).attempt)
         with self._database.transaction() as connection:
             transitions.replace_task(connection, asdict(old), asdict(new), at)
             if not new.open:
-                key = (old.task_id, old.round, self.open_round(old.task_id, old.round).attempt)
                 transitions.move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, at)
                 transitions.expire_leases(connection, old.task_id, old.round, at)
 

@@ -13,17 +13,20 @@ from coordinator.errors import (
     RoundClosedError,
     UnknownError,
 )
-from coordinator.ledger import AssignmentRow, TaskRow
+from coordinator.ledger import AssignmentRow, RoundSummary, TaskRow
 from coordinator.pace import Pace
 from coordinator.rounds import Round, Rule, Verdict
 from coordinator.streams import TaskSpec
 from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_ASSIGNED,
+    ASSIGNMENT_STATE_EXPIRED,
     ASSIGNMENT_STATE_FAILED,
     ASSIGNMENT_STATE_REPORTED,
     TASK_STATE_PAUSED,
     TASK_STATE_STOPPED,
     Task,
 )
+from fedau2.v1.admin_pb2 import Round as RoundMessage
 from fedau2.v1.device_pb2 import Assignment
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, Resource, RetryWindow
 from fedau2.wire import fixed
@@ -109,6 +112,43 @@ def message(row: TaskRow, live: LiveTask | None, size: Size) -> Task:
         task.reported = live.round.reported
         task.live_leases = live.round.live
     return task
+
+
+def open_round(task: LiveTask) -> RoundMessage:
+    """The open round as operators see it."""
+    here = task.round
+    message = RoundMessage(
+        task_id=task.row.task_id,
+        round=here.number,
+        attempt=here.attempt,
+        state=here.state,
+        live_leases=here.live,
+        reported=here.reported,
+        failed=here.failed,
+        expired=here.expired,
+    )
+    message.opened.FromMicroseconds(round(here.opened * 1e6))
+    return message
+
+
+def past_round(task_id: str, summary: RoundSummary) -> RoundMessage:
+    """A round of the ledger as operators see it."""
+    counts = summary.assignments
+    message = RoundMessage(
+        task_id=task_id,
+        round=summary.number,
+        attempt=summary.newest.attempt,
+        state=summary.newest.state,
+        live_leases=counts.get(ASSIGNMENT_STATE_ASSIGNED, 0),
+        reported=counts.get(ASSIGNMENT_STATE_REPORTED, 0),
+        failed=counts.get(ASSIGNMENT_STATE_FAILED, 0),
+        expired=counts.get(ASSIGNMENT_STATE_EXPIRED, 0),
+        checkpoint=summary.checkpoint,
+    )
+    message.opened.FromMicroseconds(round(summary.newest.opened * 1e6))
+    if summary.committed is not None:
+        message.committed.FromMicroseconds(round(summary.committed * 1e6))
+    return message
 
 
 def verdict_of(row: AssignmentRow, task: TaskRow, sha256: bytes) -> Verdict:

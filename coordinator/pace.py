@@ -51,6 +51,9 @@ class Window(NamedTuple):
         return RetryWindow(delay_min=duration(self.least), delay_max=duration(self.most))
 
 
+STARTING = Window(1.0, 10.0)
+"""The coordinator is starting or shutting down."""
+
 LATER = Window(HORIZON / 2, HORIZON)
 """Some time until tomorrow: for devices that must be updated first, and for those that the calendar has no room for."""
 

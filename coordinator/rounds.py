@@ -180,6 +180,8 @@ class Round:
         heapq.heapify(self._due)
         self.reported = self._count(ASSIGNMENT_STATE_REPORTED)
         self.live = self._count(ASSIGNMENT_STATE_ASSIGNED)
+        self.failed = self._count(ASSIGNMENT_STATE_FAILED)
+        self.expired = self._count(ASSIGNMENT_STATE_EXPIRED)
         self.covered = self.opened if self.reported + self.live >= rule.goal else None
 
     def _count(self, state: AssignmentState.ValueType) -> int:
@@ -262,6 +264,8 @@ class Round:
     def _end(self, key: bytes, state: AssignmentState.ValueType, sha256: bytes = b"") -> None:
         self._leases[key] = Lease(state, self._leases[key].deadline, sha256)
         self.live -= 1
+        self.failed += state == ASSIGNMENT_STATE_FAILED
+        self.expired += state == ASSIGNMENT_STATE_EXPIRED
 
     def _settle(self, now: float) -> list[Effect]:
         over = now >= self.opened + self._rule.deadline

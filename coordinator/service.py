@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from coordinator import pace, streams
+from coordinator.changes import Changes
 from coordinator.clock import MonotonicClock
 from coordinator.deadlines import Deadlines
 from coordinator.disk import REAL, Disk
@@ -28,7 +29,7 @@ from coordinator.errors import (
     UnknownError,
 )
 from coordinator.ledger import TaskRow
-from coordinator.live import LiveTask, message, refusal, verdict_of
+from coordinator.live import LiveTask, message, open_round, past_round, refusal, verdict_of
 from coordinator.rounds import Closed, Effect, Reported, Verdict
 from coordinator.storage import Change, Storage
 from coordinator.streams import Bundle, Contribution
@@ -42,6 +43,15 @@ _log = logging.getLogger(__name__)
 
 _TICK = 1.0
 """Seconds between two looks at the clock when no device calls."""
+
+_DRAIN_TICK = 0.02
+"""Seconds between two looks at the contributions on their way in."""
+
+_PAGE = 1000
+"""Most rounds of one answer."""
+
+_LAST = 2**63 - 1 - _PAGE
+"""Highest number of a round that the ledger can be asked for."""
 
 _REASONS = {
     Verdict.FULL: device_pb2.REJECTION_REASON_ROUND_FULL,
@@ -57,15 +67,17 @@ class Coordinator:
         refusals: refused uploads so far, by name of the error.
     """
 
-    def __init__(self, storage: Storage, clock: Callable[[], float]) -> None:
+    def __init__(self, storage: Storage, clock: Callable[[], float], tasks: Sequence[LiveTask]) -> None:
         self._storage = storage
         self._clock = clock
         self._rows = {row.task_id: row for row in storage.tasks()}
-        self._running = {task.row.population: task for task in storage.recover(clock())}  # or paused
+        self._running = {task.row.population: task for task in tasks}  # or paused
         self._idle = pace.Calendar()  # one for all names of populations, which callers choose
         self._writer = Writer[Change](storage.write)
         self._creating = asyncio.Lock()
         self._deadlines = Deadlines()
+        self._changes = Changes()
+        self._draining = False
         self.refusals: Counter[str] = Counter()
         for task in self._running.values():
             if task.round.state == admin_pb2.ROUND_STATE_AGGREGATING:
@@ -93,9 +105,10 @@ class Coordinator:
             FolderError, LedgerError, BlobLostError, LogError: they cannot be used, or are not as they were left.
             WireError, OSError: a task is of another version; the disk is full or broken.
         """
-        storage = Storage(folder, database, disk)
+        clock = clock or MonotonicClock()
+        storage = await asyncio.to_thread(Storage, folder, database, disk)  # so that health checks are answered
         try:
-            return cls(storage, clock or MonotonicClock())
+            return cls(storage, clock, await asyncio.to_thread(storage.recover, clock()))
         except BaseException:
             storage.close()
             raise
@@ -111,6 +124,7 @@ class Coordinator:
     async def close(self) -> None:
         """Finishes what has been accepted, and lets go of the folder."""
         self._timer.cancel()
+        self._changes.notify_all()
         if self.refusals:
             _log.info("refused uploads: %s", dict(self.refusals))
         await self._writer.close()
@@ -120,6 +134,13 @@ class Coordinator:
     def failure(self) -> Exception | None:
         """Why the coordinator has turned itself off, or None."""
         return self._writer.failure
+
+    async def drain(self) -> None:
+        """Takes no more check-ins, and returns when no contribution is on its way in any more."""
+        self._draining = True
+        self._changes.notify_all()
+        while self.receiving and self.failure is None:
+            await asyncio.sleep(_DRAIN_TICK)
 
     @property
     def receiving(self) -> int:
@@ -138,6 +159,8 @@ class Coordinator:
         """
         self._writer.check()
         streams.population(request.population)
+        if self._draining:
+            raise StoppedError("the coordinator is shutting down; try again later", pace.STARTING.message())
         task = self._running.get(request.population)
         if task is None:
             return _rejected(device_pb2.REJECTION_REASON_NO_TASK, self._retry(None, Verdict.UNKNOWN))
@@ -295,6 +318,7 @@ class Coordinator:
         if (task := self._live(row)) is not None:
             del self._running[row.population]
             task.round.stop()  # an effect from now on would be written after the task's end
+            self._changes.notify(row.task_id)
         return await self._change_state(request.task_id, admin_pb2.TASK_STATE_STOPPED)
 
     async def _change_state(self, task_id: str, state: admin_pb2.TaskState.ValueType) -> admin_pb2.Task:
@@ -330,6 +354,38 @@ class Coordinator:
         """AdminService.ListTasks."""
         self._writer.check()
         return admin_pb2.ListTasksResponse(tasks=[self._message(row) for row in self._rows.values()])
+
+    async def list_rounds(self, request: admin_pb2.ListRoundsRequest) -> admin_pb2.ListRoundsResponse:
+        """AdminService.ListRounds.
+
+        Raises:
+            UnknownError: there is no task of that id.
+        """
+        self._writer.check()
+        self._row(request.task_id)
+        limit = min(request.limit or _PAGE, _PAGE)
+        job = partial(self._storage.rounds, request.task_id, min(request.first, _LAST), limit)
+        rounds = await self._writer.run(job)
+        return admin_pb2.ListRoundsResponse(rounds=[past_round(request.task_id, each) for each in rounds])
+
+    async def watch_rounds(self, request: admin_pb2.WatchRoundsRequest) -> AsyncIterator[admin_pb2.Round]:
+        """AdminService.WatchRounds. A slow reader misses states in between, never the newest.
+
+        Raises:
+            UnknownError: there is no task of that id.
+            StoppedError: the coordinator shuts down.
+        """
+        last = None
+        while (task := self._live(self._row(request.task_id))) is not None:
+            self._writer.check()
+            if self._draining:
+                raise StoppedError("the coordinator is shutting down; watch again when it is back")
+            change = self._changes.next(request.task_id)
+            if (now := open_round(task)) != last:
+                last = now
+                yield now
+            else:
+                await change.wait()
 
     def _message(self, row: TaskRow) -> admin_pb2.Task:
         return message(row, self._live(row), self._storage.served.size)
@@ -371,6 +427,8 @@ class Coordinator:
             durable = self._writer.write(Change(entry, contribution if isinstance(effect, Reported) else None))
             if isinstance(effect, Closed):
                 self._commit(task)
+        if effects:
+            self._changes.notify(task.row.task_id)
         if durable is not None:
             await durable
 
@@ -389,6 +447,7 @@ class Coordinator:
             task.advance(row, at)
         else:
             del self._running[row.population]
+        self._changes.notify(row.task_id)
 
     async def _keep_time(self) -> None:
         while self.failure is None:

@@ -13,7 +13,7 @@ from coordinator.disk import REAL, Disk
 from coordinator.errors import BlobLostError, LedgerError
 from coordinator.folder import StateFolder
 from coordinator.inventory import Kept, kept
-from coordinator.ledger import AssignmentRow, Ledger, TaskRow
+from coordinator.ledger import AssignmentRow, Ledger, RoundSummary, TaskRow
 from coordinator.live import LiveTask
 from coordinator.log import RoundLog
 from coordinator.optimizers import server_step
@@ -174,6 +174,10 @@ class Storage:
             return change.entry
         row, contribution = self._rows[change.entry.task_id], change.contribution
         return replace(change.entry, location=self._log.append(owner(row), contribution.data, contribution.sha256))
+
+    def rounds(self, task_id: str, first: int, limit: int) -> list[RoundSummary]:
+        """Rounds of a task from `first` on, oldest first, at most `limit`."""
+        return self._ledger.rounds(task_id, first, limit)
 
     def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
         """An assignment of any round."""

@@ -296,7 +296,8 @@ async def open_lab(folder, transport="inproc", clock=None, **options):
         if transport == "inproc":
             yield Lab(InProcess(coordinator), coordinator)
             return
-        servers = await Servers.start(coordinator, "127.0.0.1:0", "127.0.0.1:0")
+        servers = await Servers.start("127.0.0.1:0", "127.0.0.1:0")
+        await servers.serve(coordinator)
         try:
             async with connect(servers.devices, servers.admin) as lab:
                 lab.coordinator = coordinator

@@ -225,6 +225,6 @@ def test_tls_files_that_cannot_be_read_are_said_so(tools, tmp_path):
         async with tools.open_lab(tmp_path / "state") as lab:
             tls = Tls(tmp_path / "no.pem", tmp_path / "no.key")
             with pytest.raises(CoordinatorError, match="No such file"):
-                await Servers.start(lab.coordinator, "127.0.0.1:0", "127.0.0.1:0", tls)
+                await Servers.start("127.0.0.1:0", "127.0.0.1:0", tls)
 
     asyncio.run(start())

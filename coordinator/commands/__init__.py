@@ -1,0 +1,1 @@
+"""The commands of `fedau2-coordinator`, a module for each family."""

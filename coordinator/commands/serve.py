@@ -1,0 +1,70 @@
+"""`fedau2-coordinator serve`."""
+
+import argparse
+import asyncio
+import logging
+import signal
+
+from coordinator import settings
+from coordinator.errors import CoordinatorError
+from coordinator.server import Servers, Tls
+from coordinator.service import Coordinator
+from coordinator.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def add_serve(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's flags."""
+    parser.set_defaults(run=_serve)
+    settings.add_flags(parser)
+    parser.add_argument("--check", action="store_true", help="print and check the settings, serve nothing")
+
+
+def _serve(args: argparse.Namespace) -> int:
+    loaded = settings.load(args)
+    if args.check:
+        print("\n".join(loaded.describe()))
+        return 0
+    logging.getLogger().setLevel(loaded.settings.log_level)
+    for line in loaded.describe():
+        _log.info("setting %s", line)
+    return asyncio.run(_serve_until_told(loaded.settings))
+
+
+async def _serve_until_told(told: Settings) -> int:
+    assert told.state is not None  # checked
+    tls = Tls(told.tls_certificate, told.tls_key) if told.tls_certificate and told.tls_key else None
+    signals = _signals()
+    servers = await Servers.start(told.listen, told.admin, tls)
+    try:
+        async with await Coordinator.open(told.state, database=told.database) as coordinator:
+            await servers.serve(coordinator)
+            print(f"serving devices on {servers.devices}", flush=True)
+            print(f"serving admin on {servers.admin}", flush=True)
+            await _first(signals.get(), coordinator.failed())
+            if coordinator.failure is None:
+                print("draining: SIGTERM again ends at once", flush=True)
+                await _first(servers.drain(coordinator, told.drain), signals.get())
+            await servers.stop()
+        if coordinator.failure is not None:
+            raise CoordinatorError(f"stopped, because writing failed: {coordinator.failure}")
+    finally:
+        await servers.stop()
+    return 0
+
+
+def _signals() -> asyncio.Queue[int]:
+    arrived = asyncio.Queue[int]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, arrived.put_nowait, number)
+    return arrived
+
+
+async def _first(*calls: object) -> None:
+    """Returns when one has ended, and cancels the others."""
+    tasks = [asyncio.ensure_future(call) for call in calls]  # type: ignore[call-overload]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,153 @@
+"""Settings of `fedau2-coordinator serve`: from a TOML file, the environment and flags, the later ones winning."""
+
+import argparse
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from coordinator.errors import SettingError
+
+PREFIX = "FEDAU2_COORDINATOR_"
+"""Of environment variables: the rest is the setting's name in capitals."""
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < 86400:
+        raise ValueError(text)
+    return seconds
+
+
+def _address(text: str) -> str:
+    if not text.startswith("unix:") and not re.fullmatch(r".+:\d{1,5}", text):
+        raise ValueError(text)
+    return text
+
+
+def _level(text: str) -> str:
+    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError(text)
+    return text.upper()
+
+
+def _setting(parse: Callable[[str], Any], what: str, text: str, default: Any = None) -> Any:  # noqa: ANN401
+    return field(default=default, metadata={"parse": parse, "what": what, "help": text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `serve` is told; each field's metadata says what it is for."""
+
+    state: Path | None = _setting(Path, "DIR", "folder of everything that must last; made if missing")
+    listen: str = _setting(_address, "HOST:PORT", "address for devices", "127.0.0.1:8643")
+    admin: str = _setting(_address, "HOST:PORT", "address for operators, never for devices", "127.0.0.1:8644")
+    database: str | None = _setting(str, "URL", "SQLAlchemy URL of the ledger; unset: SQLite in the state folder")
+    tls_certificate: Path | None = _setting(Path, "FILE", "PEM certificate chain of the device address")
+    tls_key: Path | None = _setting(Path, "FILE", "PEM key of the certificate")
+    metrics: str | None = _setting(_address, "HOST:PORT", "address of /metrics and /healthz; unset: none")
+    drain: float = _setting(_seconds, "SECONDS", "time for uploads under way to end after SIGTERM", 30.0)
+    log_level: str = _setting(_level, "LEVEL", "DEBUG, INFO, WARNING or ERROR", "INFO")
+
+    def check(self) -> Self:
+        """The same settings, if they can be used together.
+
+        Raises:
+            SettingError: one is missing, or two contradict each other.
+        """
+        if self.state is None:
+            raise SettingError("state is not set: name the state folder, for example with --state DIR")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise SettingError("tls_certificate and tls_key go together: set both or none")
+        for name in ("admin", "metrics"):
+            if (address := getattr(self, name)) and not is_loopback(address):
+                raise SettingError(f"{name} is {address}: it is served on loopback only, in plaintext; use a tunnel")
+        if self.tls_key is None and not is_loopback(self.listen):
+            raise SettingError(
+                f"listen is {self.listen}: other addresses than loopback need tls_certificate and tls_key"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings, and where each came from: "default", a file, a variable or a flag."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+    def describe(self) -> list[str]:
+        """A line per setting; the password of a database URL is masked."""
+        width = max(map(len, self.sources))
+        lines = []
+        for name, source in self.sources.items():
+            value = getattr(self.settings, name)
+            shown = "-" if value is None else re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(value))
+            lines.append(f"{name:{width}} = {shown}  ({source})")
+        return lines
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds a flag for every setting, and `--config`."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings, by the flags' names")
+    for each in fields(Settings):
+        default = "" if each.default is None else f" ({each.default})"
+        what, text = each.metadata["what"], each.metadata["help"]
+        parser.add_argument(_flag(each.name), metavar=what, help=f"{text}{default}")
+
+
+def load(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Loaded:
+    """Settings from file, environment and flags.
+
+    Args:
+        args: parsed by a parser with `add_flags`.
+        environment: variables by name.
+
+    Raises:
+        SettingError: it names the file, variable or flag and what is wrong.
+    """
+    known = {each.name: each for each in fields(Settings)}
+    given: dict[str, tuple[object, str]] = {}
+    if args.config is not None:
+        given |= {name: (value, f"file {args.config}") for name, value in _file(args.config).items()}
+    for variable, value in environment.items():
+        if variable.startswith(PREFIX):
+            given[variable.removeprefix(PREFIX).lower()] = (value, f"variable {variable}")
+    given |= {name: (value, f"flag {_flag(name)}") for name in known if (value := getattr(args, name)) is not None}
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(known, "default")
+    for name, (value, source) in given.items():
+        if name not in known:
+            raise SettingError(f"{source}: there is no setting {name!r}; there are {', '.join(known)}")
+        values[name], sources[name] = _parsed(name, known[name].metadata, value, source), source
+    return Loaded(Settings(**values).check(), sources)
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(f"file {path} cannot be read: {error}") from error
+
+
+def _parsed(name: str, metadata: Mapping[str, Any], value: object, source: str) -> object:
+    wrong = SettingError(f"{source}: {name} must be {metadata['what']} ({metadata['help']}), not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        raise wrong
+    try:
+        return metadata["parse"](str(value))
+    except ValueError as error:
+        raise wrong from error
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether nobody on another machine can reach an address."""
+    host = address.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.") or address.startswith("unix:")
