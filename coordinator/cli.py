@@ -1,4 +1,4 @@
-"""The command line: `fedau2-coordinator serve`, `create-task`, `status`."""
+"""The command line: `fedau2-coordinator serve`, `create-task`, `doctor`, `status`."""
 
 import argparse
 import asyncio
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 
+from coordinator.doctor import add_doctor
 from coordinator.errors import BundleFolderError, CoordinatorError
 from coordinator.pace import duration
 from coordinator.server import Servers, Tls
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="serve devices and operators until SIGTERM"))
     _add_create_task(commands.add_parser("create-task", help="create a task from a bundle and print its id"))
+    add_doctor(commands.add_parser("doctor", help="examine a state folder that no coordinator uses"))
     _add_status(commands.add_parser("status", help="show tasks and their rounds"))
     return parser
 

@@ -112,7 +112,11 @@ class StateFolder:
         if missing or (contents and not manifests):
             raise LedgerError(
                 f"the ledger and {self.path} do not belong together: "
-                + (f"the folder lacks manifest {missing[0].hex()[:12]}" if missing else "the ledger knows no task of it")
+                + (
+                    f"the folder lacks manifest {missing[0].hex()[:12]}"
+                    if missing
+                    else "the ledger knows no task of it"
+                )
                 + "; give --state and --database that belong together"
             )
 

@@ -21,7 +21,8 @@ _HEADER = struct.Struct("<8sQ32s")
 """Magic, length of the payload, its SHA-256."""
 
 _ADVICE = (
-    "restore the state folder from a copy, or give up what cannot be read with `fedau2-coordinator doctor --drop-damaged`"
+    "restore the state folder from a copy, or give up what cannot be read with "
+    "`fedau2-coordinator doctor --drop-damaged`"
 )
 
 _NAME = re.compile(r".+-\d+\.\d+")
@@ -92,7 +93,9 @@ class RoundLog:
                 header = file.read(_HEADER.size)
                 payload = file.read(location.length)
         except OSError as error:
-            raise LogError(f"segment {location.segment} of the round's log cannot be read: {error}; {_ADVICE}") from error
+            raise LogError(
+                f"segment {location.segment} of the round's log cannot be read: {error}; {_ADVICE}"
+            ) from error
         if header != _HEADER.pack(_MAGIC, location.length, digest) or sha256(payload) != digest:
             raise LogError(
                 f"the record at byte {location.offset} of segment {location.segment} of the round's log is damaged: "

@@ -74,7 +74,7 @@ def test_a_task_comes_back_as_it_was_stored(ledger):
 
 def test_a_population_has_one_running_task(ledger):
     before = dump(ledger)
-    with pytest.raises(LedgerError, match="(?i)unique"):
+    with pytest.raises(LedgerError, match=r"(?i)unique"):
         ledger.create_task(replace(ROW, task_id="other"))
     assert dump(ledger) == before
     ledger.create_task(replace(ROW, task_id="finished", state=admin_pb2.TASK_STATE_FINISHED))
