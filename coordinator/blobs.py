@@ -4,8 +4,8 @@ import hashlib
 import re
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from coordinator.disk import REAL, Disk
 from coordinator.errors import BlobLostError
@@ -58,7 +58,7 @@ class BlobFolder:
         self._expect(sha256, actual)
 
     @contextmanager
-    def _opened(self, sha256: bytes) -> Iterator[BinaryIO]:
+    def _opened(self, sha256: bytes) -> Iterator[BufferedReader]:
         try:
             with self._file(sha256).open("rb") as file:
                 yield file
@@ -93,7 +93,7 @@ class BlobFolder:
         self._disk.delete(self._file(sha256))
 
     def orphans(self, hashes: Set[bytes]) -> list[Path]:
-        """The files of all other blobs, and what a crash left of one; files that no blob can have made are not among."""
+        """The files of all other blobs, and what a crash left of one; other files are none of them."""
         names = {sha256.hex() for sha256 in hashes}
         return sorted(path for path in self._path.iterdir() if path.name not in names and _NAME.fullmatch(path.name))
 

@@ -8,6 +8,7 @@ import grpc
 
 from coordinator.bench.cli import add_bench
 from coordinator.commands import admin, export, serve, tasks, watch
+from coordinator.doctor import add_doctor
 from coordinator.errors import CoordinatorError
 from fedau2.wire.errors import WireError
 
@@ -21,6 +22,7 @@ _COMMANDS = (
     ("resume", tasks.add_resume, "take check-ins again"),
     ("stop", tasks.add_stop, "end a task for good"),
     ("export", export.add_export, "write a task's newest model as a bundle"),
+    ("doctor", add_doctor, "examine a state folder that no coordinator uses"),
     ("bench", add_bench, "measure what a coordinator can carry on this machine"),
 )
 

@@ -76,8 +76,8 @@ class Database:
         """What the database itself finds damaged; PostgreSQL has no such check for one of its users."""
         if self._engine.dialect.name != "sqlite":
             return []
-        found = self.rows(sa.text("PRAGMA integrity_check").columns(sa.column("found", sa.String)).select())
-        return [line for (line,) in found if line != "ok"]
+        with self.reading() as connection:
+            return [line for line in connection.exec_driver_sql("PRAGMA integrity_check").scalars() if line != "ok"]
 
 
 def _engine(url: sa.URL) -> sa.Engine:

@@ -1,7 +1,7 @@
 """Every step by which the coordinator changes its disk, each under its name.
 
-One seam: what writes to the state folder or commits to the ledger does it through a `Disk`. So a test can count the steps
-of a task's life and fail, tear or end the process at every single one.
+One seam: what writes to the state folder or commits to the ledger does it through a `Disk`. So a test can count the
+steps of a task's life and fail, tear or end the process at every single one.
 """
 
 import os

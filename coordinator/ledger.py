@@ -298,7 +298,7 @@ def _folder(connection: Connection, version: int) -> str | None:
         )
     if version < 2:
         return None
-    return connection.execute(sa.select(meta.c.folder)).scalar_one()
+    return str(connection.execute(sa.select(meta.c.folder)).scalar_one())
 
 
 def _assignment(row: sa.Row[Any]) -> AssignmentRow:

@@ -20,7 +20,10 @@ _MAGIC = b"FEDAU2\x00\x01"
 _HEADER = struct.Struct("<8sQ32s")
 """Magic, length of the payload, its SHA-256."""
 
-_ADVICE = "restore the state folder from a copy, or give up what cannot be read with `fedau2-coordinator doctor --drop-damaged`"
+_ADVICE = (
+    "restore the state folder from a copy, or give up what cannot be read with "
+    "`fedau2-coordinator doctor --drop-damaged`"
+)
 
 _NAME = re.compile(r".+-\d+\.\d+")
 

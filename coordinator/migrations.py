@@ -1,10 +1,11 @@
 """Versions of the ledger's schema, and how an older ledger becomes one of this version.
 
-To change the schema, change `tables` and append to `MIGRATIONS` what does the same to a ledger that is there, for example
-`add_column(task.c.colour)`. A test holds that both ways lead to one schema.
+To change the schema, change `tables` and append to `MIGRATIONS` what does the same to a ledger that is there, for
+example `add_column(task.c.colour, "red")`. A test holds that both ways lead to one schema.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,6 +13,7 @@ from sqlalchemy.schema import CreateColumn
 
 from coordinator.tables import meta, metadata, one_open_task, task, task_history
 
+T = TypeVar("T")
 Migration = Callable[[Connection], None]
 
 
@@ -20,19 +22,14 @@ def add_table(table: sa.Table) -> Migration:
     return table.create
 
 
-def add_column(column: sa.Column[object], default: Mapping[str, str] | None = None) -> Migration:
-    """Adds a column; one that is not nullable needs a default for the rows that are there.
-
-    Args:
-        column: as `tables` has it.
-        default: SQL of a value by dialect, where the column has no `server_default`.
-    """
+def add_column(column: sa.Column[T], value: T) -> Migration:
+    """Adds a nullable column and sets it in the rows that are there."""
 
     def add(connection: Connection) -> None:
-        preparer = connection.dialect.identifier_preparer
+        table = connection.dialect.identifier_preparer.format_table(column.table)
         definition = CreateColumn(column).compile(dialect=connection.dialect)
-        value = f" DEFAULT {default[connection.dialect.name]}" if default else ""
-        connection.exec_driver_sql(f"ALTER TABLE {preparer.format_table(column.table)} ADD COLUMN {definition}{value}")
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
+        connection.execute(sa.update(column.table).values({column: value}))
 
     return add
 
@@ -62,7 +59,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     together(
         add_table(meta),
         add_table(task_history),
-        add_column(task.c.versions, {"sqlite": "x''", "postgresql": "''"}),
+        add_column(task.c.versions, b""),
         replace_index("one_running_task", one_open_task),
     ),
 )
@@ -79,7 +76,7 @@ def version(connection: Connection) -> int:
     """Version of the schema that a database has."""
     names = set(sa.inspect(connection).get_table_names())
     if meta.name in names:
-        return connection.execute(sa.select(meta.c.version)).scalar_one()
+        return int(connection.execute(sa.select(meta.c.version)).scalar_one())
     return 1 if names & metadata.tables.keys() else NEW
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Self
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from coordinator.errors import CoordinatorError
@@ -25,6 +24,7 @@ _GRACE = 5.0
 _STARTING = health_pb2.HealthCheckResponse.UNKNOWN
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _DRAINING = health_pb2.HealthCheckResponse.NOT_SERVING
+_HEALTH = {_STARTING: "starting", _SERVING: "serving", _DRAINING: "draining"}
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,17 @@ class Tls:
 
 
 class Servers:
-    """A coordinator being served. Its health tells starting (UNKNOWN), serving (SERVING) and draining (NOT_SERVING) apart.
+    """A coordinator being served. Health: UNKNOWN while it starts, then SERVING, NOT_SERVING while it drains.
 
     Attributes:
         devices: address of DeviceService, with the actual port.
         admin: address of AdminService, with the actual port.
+        health: "starting", "serving" or "draining".
     """
 
     def __init__(self, door: Door, devices: "_Server", admin: "_Server") -> None:
         self._door = door
+        self.health = "starting"
         self._servers = (devices, admin)
         self.devices = devices.address
         self.admin = admin.address
@@ -87,6 +89,7 @@ class Servers:
         await asyncio.gather(*(server.server.stop(_GRACE) for server in self._servers))
 
     async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+        self.health = _HEALTH[status]
         for server in self._servers:
             await server.report(status)
 
@@ -95,7 +98,7 @@ class _Server:
     def __init__(self, service: str, address: str, tls: Tls | None = None) -> None:
         self.server = grpc.aio.server(options=_OPTIONS)
         self._service = service
-        self._health = health.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
         reflection.enable_server_reflection((service, health.SERVICE_NAME, reflection.SERVICE_NAME), self.server)
         try:

@@ -30,6 +30,7 @@ from coordinator.errors import (
 )
 from coordinator.ledger import TaskRow
 from coordinator.live import LiveTask, message, open_round, past_round, refusal, verdict_of
+from coordinator.metrics import Gauges, timed
 from coordinator.rounds import Closed, Effect, Reported, Verdict
 from coordinator.storage import Change, Storage
 from coordinator.streams import Bundle, Contribution
@@ -65,6 +66,7 @@ class Coordinator:
 
     Attributes:
         refusals: refused uploads so far, by name of the error.
+        metrics: what is shown to Prometheus.
     """
 
     def __init__(self, storage: Storage, clock: Callable[[], float], tasks: Sequence[LiveTask]) -> None:
@@ -79,6 +81,8 @@ class Coordinator:
         self._changes = Changes()
         self._draining = False
         self.refusals: Counter[str] = Counter()
+        self.metrics = storage.metrics
+        self.metrics.show(self._gauges)
         for task in self._running.values():
             if task.round.state == admin_pb2.ROUND_STATE_AGGREGATING:
                 self._commit(task)
@@ -156,7 +160,16 @@ class Coordinator:
 
         Raises:
             InvalidRequestError: no population can have this name.
+            StoppedError: the coordinator is shutting down.
         """
+        with timed(self.metrics.check_in):
+            response = await self._check_in(request)
+        if response.WhichOneof("result") == "rejection":
+            name = device_pb2.RejectionReason.Name(response.rejection.reason)
+            self.metrics.rejections.labels(name.removeprefix("REJECTION_REASON_").lower()).inc()
+        return response
+
+    async def _check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
         self._writer.check()
         streams.population(request.population)
         if self._draining:
@@ -196,6 +209,7 @@ class Coordinator:
         if request.offset > size:
             raise InvalidRequestError(f"offset {request.offset} lies beyond the blob's {size} bytes")
         for data in self._storage.served.stream(request.sha256, request.offset):
+            self.metrics.sent.inc(len(data))
             yield device_pb2.FetchResourceResponse(data=data)
 
     async def upload_contribution(
@@ -208,9 +222,11 @@ class Coordinator:
         """
         self._writer.check()
         try:
-            retry = await self._upload(requests)
+            with timed(self.metrics.upload):
+                retry = await self._upload(requests)
         except RefusalError as error:
             self.refusals[type(error).__name__] += 1
+            self.metrics.refusals.labels(type(error).__name__).inc()
             raise
         return device_pb2.UploadContributionResponse(next_check_in=retry)
 
@@ -240,9 +256,15 @@ class Coordinator:
         task: LiveTask,
     ) -> Contribution:
         # A device that trickles or stalls must not hold memory for longer than its lease, whatever became of the round.
+        self.metrics.step(task.row.task_id, header.assignment_id, "u")
         try:
             async with self._deadlines.until(task.round.deadline(header.assignment_id)):
-                return await streams.contribution(requests, header, task.spec)
+                contribution = await streams.contribution(requests, header, task.spec)
+            self.metrics.received.inc(header.size)
+            return contribution
+        except (RefusalError, asyncio.CancelledError):
+            self.metrics.step(task.row.task_id, header.assignment_id, "!")
+            raise
         except TimeoutError:
             raise refusal(Verdict.LATE, self._retry(task, Verdict.LATE)) from None
 
@@ -319,6 +341,7 @@ class Coordinator:
             del self._running[row.population]
             task.round.stop()  # an effect from now on would be written after the task's end
             self._changes.notify(row.task_id)
+            self.metrics.round_over(row.task_id)
         return await self._change_state(request.task_id, admin_pb2.TASK_STATE_STOPPED)
 
     async def _change_state(self, task_id: str, state: admin_pb2.TaskState.ValueType) -> admin_pb2.Task:
@@ -424,6 +447,7 @@ class Coordinator:
         durable, at = None, self._clock()
         for effect in effects:
             entry = Entry(task.row.task_id, task.row.round, at, effect)
+            self.metrics.effect(task.row.task_id, effect)
             durable = self._writer.write(Change(entry, contribution if isinstance(effect, Reported) else None))
             if isinstance(effect, Closed):
                 self._commit(task)
@@ -441,13 +465,25 @@ class Coordinator:
         if committed.exception() is not None:
             return  # the coordinator has turned itself off
         row = self._rows[task.row.task_id] = committed.result()
+        self.metrics.rounds.labels(row.population).inc()
+        _log.info("task %s: round %d committed with %d contributions", row.task_id, row.round - 1, task.round.reported)
         if self._running.get(row.population) is not task:
             return  # stopped meanwhile
+        self.metrics.round_over(row.task_id)
         if row.open:
             task.advance(row, at)
         else:
             del self._running[row.population]
         self._changes.notify(row.task_id)
+
+    def _gauges(self) -> Gauges:
+        yield "fedau2_receiving", "Contributions on their way in.", self.receiving, {}
+        yield "fedau2_writer_queue", "Changes that wait to become durable.", len(self._writer), {}
+        for task in list(self._running.values()):
+            labels = {"population": task.row.population}
+            yield "fedau2_round", "Number of the open round.", task.round.number, labels
+            yield "fedau2_reported", "Contributions of the open round.", task.round.reported, labels
+            yield "fedau2_live_leases", "Assignments of the open round that are out.", task.round.live, labels
 
     async def _keep_time(self) -> None:
         while self.failure is None:

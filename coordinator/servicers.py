@@ -1,5 +1,5 @@
 """The gRPC services: every call goes through one door to the coordinator, and every error through one table."""
-# ruff: noqa: N802 - methods are named by gRPC
+# ruff: noqa: N802, D102 - methods are named and described in the .proto files
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable

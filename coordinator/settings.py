@@ -34,23 +34,35 @@ def _level(text: str) -> str:
     return text.upper()
 
 
-def _setting(parse: Callable[[str], Any], what: str, text: str, default: Any = None) -> Any:  # noqa: ANN401
-    return field(default=default, metadata={"parse": parse, "what": what, "help": text})
+def _of(parse: Callable[[str], Any], what: str, text: str) -> dict[str, Any]:
+    return {"parse": parse, "what": what, "help": text}
 
 
 @dataclass(frozen=True)
 class Settings:
     """What `serve` is told; each field's metadata says what it is for."""
 
-    state: Path | None = _setting(Path, "DIR", "folder of everything that must last; made if missing")
-    listen: str = _setting(_address, "HOST:PORT", "address for devices", "127.0.0.1:8643")
-    admin: str = _setting(_address, "HOST:PORT", "address for operators, never for devices", "127.0.0.1:8644")
-    database: str | None = _setting(str, "URL", "SQLAlchemy URL of the ledger; unset: SQLite in the state folder")
-    tls_certificate: Path | None = _setting(Path, "FILE", "PEM certificate chain of the device address")
-    tls_key: Path | None = _setting(Path, "FILE", "PEM key of the certificate")
-    metrics: str | None = _setting(_address, "HOST:PORT", "address of /metrics and /healthz; unset: none")
-    drain: float = _setting(_seconds, "SECONDS", "time for uploads under way to end after SIGTERM", 30.0)
-    log_level: str = _setting(_level, "LEVEL", "DEBUG, INFO, WARNING or ERROR", "INFO")
+    state: Path | None = field(
+        default=None, metadata=_of(Path, "DIR", "folder of everything that must last; made if missing")
+    )
+    listen: str = field(default="127.0.0.1:8643", metadata=_of(_address, "HOST:PORT", "address for devices"))
+    admin: str = field(
+        default="127.0.0.1:8644", metadata=_of(_address, "HOST:PORT", "address for operators, never for devices")
+    )
+    database: str | None = field(
+        default=None, metadata=_of(str, "URL", "SQLAlchemy URL of the ledger; unset: SQLite in the state folder")
+    )
+    tls_certificate: Path | None = field(
+        default=None, metadata=_of(Path, "FILE", "PEM certificate chain of the device address")
+    )
+    tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of the certificate"))
+    metrics: str | None = field(
+        default=None, metadata=_of(_address, "HOST:PORT", "address of /metrics and /healthz; unset: none")
+    )
+    drain: float = field(
+        default=30.0, metadata=_of(_seconds, "SECONDS", "time for uploads under way to end after SIGTERM")
+    )
+    log_level: str = field(default="INFO", metadata=_of(_level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
 
     def check(self) -> Self:
         """The same settings, if they can be used together.
@@ -113,9 +125,9 @@ def load(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) 
     given: dict[str, tuple[object, str]] = {}
     if args.config is not None:
         given |= {name: (value, f"file {args.config}") for name, value in _file(args.config).items()}
-    for variable, value in environment.items():
+    for variable, text in environment.items():
         if variable.startswith(PREFIX):
-            given[variable.removeprefix(PREFIX).lower()] = (value, f"variable {variable}")
+            given[variable.removeprefix(PREFIX).lower()] = (text, f"variable {variable}")
     given |= {name: (value, f"flag {_flag(name)}") for name in known if (value := getattr(args, name)) is not None}
     values: dict[str, Any] = {}
     sources = dict.fromkeys(known, "default")

@@ -16,6 +16,7 @@ from coordinator.inventory import Kept, kept
 from coordinator.ledger import AssignmentRow, Ledger, RoundSummary, TaskRow
 from coordinator.live import LiveTask
 from coordinator.log import RoundLog
+from coordinator.metrics import Metrics, timed
 from coordinator.optimizers import server_step
 from coordinator.rounds import Lease, Round, Rule
 from coordinator.streams import Bundle, Contribution, TaskSpec
@@ -46,6 +47,7 @@ class Storage:
         disk: what everything is written to.
 
     Attributes:
+        metrics: of the coordinator.
         served: blobs that devices may fetch; its reading methods may be called from any thread.
 
     Raises:
@@ -64,6 +66,7 @@ class Storage:
             self._log = stack.enter_context(closing(RoundLog(folder.log, disk)))
             self._rows = {row.task_id: row for row in self._ledger.tasks()}
             self._held = stack.pop_all()
+        self.metrics = Metrics()
         self._totals: dict[str, Accumulator] = {}
         self._manifests: dict[bytes, TaskManifest] = {}
 
@@ -162,12 +165,14 @@ class Storage:
             LedgerError: the ledger is not as this coordinator left it.
             OSError: the disk is full or broken.
         """
-        entries = [self._logged(change) for change in changes]
-        self._log.sync()
-        self._ledger.write(entries)
-        for change in changes:
-            if (contribution := change.contribution) is not None:
-                self._totals[change.entry.task_id].add(contribution.updates, largest=contribution.bound)
+        with timed(self.metrics.sync):
+            entries = [self._logged(change) for change in changes]
+            self._log.sync()
+            self._ledger.write(entries)
+        with timed(self.metrics.fold):
+            for change in changes:
+                if (contribution := change.contribution) is not None:
+                    self._totals[change.entry.task_id].add(contribution.updates, largest=contribution.bound)
 
     def _logged(self, change: Change) -> Entry:
         if change.contribution is None:

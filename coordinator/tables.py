@@ -43,7 +43,7 @@ task = Table(
     Column("server_state", _HASH, nullable=False),
     Column("previous_checkpoint", _HASH, nullable=False),
     Column("previous_server_state", _HASH, nullable=False),
-    Column("versions", LargeBinary, nullable=False),  # ClientVersions, serialised
+    Column("versions", LargeBinary),  # ClientVersions, serialised
 )
 
 OPEN_STATES = (TASK_STATE_RUNNING, TASK_STATE_PAUSED)

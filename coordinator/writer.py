@@ -63,6 +63,9 @@ class Writer(Generic[T]):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="coordinator-writer")
         self._task = asyncio.get_running_loop().create_task(self._work())
 
+    def __len__(self) -> int:
+        return len(self._queue)
+
     def write(self, item: T) -> asyncio.Future[None]:
         """Queues a write; the future is done when it is durable.
 

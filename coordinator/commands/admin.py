@@ -39,7 +39,7 @@ def as_json(message: Message) -> str:
 
 def explained(error: grpc.RpcError, address: str) -> str:
     """One line on why a call failed."""
-    details = error.details()
+    details = error.details() or "no details"
     if error.code() == grpc.StatusCode.UNAVAILABLE and "the coordinator" not in details:
         return f"no coordinator answers on {address}: is `fedau2-coordinator serve` running? ({details})"
-    return str(details)
+    return details

@@ -4,9 +4,11 @@ import argparse
 import asyncio
 import logging
 import signal
+from contextlib import AsyncExitStack
 
 from coordinator import settings
 from coordinator.errors import CoordinatorError
+from coordinator.scrape import Scrape
 from coordinator.server import Servers, Tls
 from coordinator.service import Coordinator
 from coordinator.settings import Settings
@@ -35,22 +37,26 @@ def _serve(args: argparse.Namespace) -> int:
 async def _serve_until_told(told: Settings) -> int:
     assert told.state is not None  # checked
     tls = Tls(told.tls_certificate, told.tls_key) if told.tls_certificate and told.tls_key else None
-    signals = _signals()
+    signals, state, opened = _signals(), told.state, list[Coordinator]()
     servers = await Servers.start(told.listen, told.admin, tls)
-    try:
-        async with await Coordinator.open(told.state, database=told.database) as coordinator:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(servers.stop)
+        if told.metrics is not None:
+            registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
+            scrape = stack.enter_context(Scrape(told.metrics, registry, lambda: servers.health))
+            _log.info("metrics on %s", scrape.address)
+        async with await Coordinator.open(state, database=told.database) as coordinator:
+            opened.append(coordinator)
             await servers.serve(coordinator)
             print(f"serving devices on {servers.devices}", flush=True)
             print(f"serving admin on {servers.admin}", flush=True)
             await _first(signals.get(), coordinator.failed())
             if coordinator.failure is None:
-                print("draining: SIGTERM again ends at once", flush=True)
+                _log.info("draining; a second signal ends at once")
                 await _first(servers.drain(coordinator, told.drain), signals.get())
             await servers.stop()
         if coordinator.failure is not None:
             raise CoordinatorError(f"stopped, because writing failed: {coordinator.failure}")
-    finally:
-        await servers.stop()
     return 0
 
 

@@ -1,6 +1,6 @@
-"""Child process of `test_faults`: for each line of JSON on standard input, forks a coordinator that is killed at a step.
+"""Child process of `test_faults`: for each line on standard input, forks a coordinator that is killed at a step.
 
-A line names the folder to work in and the fault; the answer is the signal that ended it, or 0.
+A line of JSON names the folder to work in and the fault; the answer is the signal that ended it, or 0.
 """
 
 import asyncio

@@ -222,7 +222,7 @@ def test_what_nobody_expected_is_an_internal_error_and_changes_nothing(tools, tm
 
 def test_tls_files_that_cannot_be_read_are_said_so(tools, tmp_path):
     async def start():
-        async with tools.open_lab(tmp_path / "state") as lab:
+        async with tools.open_lab(tmp_path / "state"):
             tls = Tls(tmp_path / "no.pem", tmp_path / "no.key")
             with pytest.raises(CoordinatorError, match="No such file"):
                 await Servers.start("127.0.0.1:0", "127.0.0.1:0", tls)
