@@ -184,10 +184,10 @@ class Ledger:
         Raises:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
         """
+        key = (old.task_id, old.round, self.open_round(old.task_id, old.round).attempt)
         with self._engine.begin() as connection:
             transitions.replace_task(connection, asdict(old), asdict(new), at)
             if not new.open:
-                key = (old.task_id, old.round, self.open_round(old.task_id, old.round).attempt)
                 transitions.move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, at)
                 transitions.expire_leases(connection, old.task_id, old.round, at)
 
