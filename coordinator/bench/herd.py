@@ -216,3 +216,7 @@ def _charging(rng: random.Random) -> list[tuple[float, float]]:
         noon = rng.uniform(9, 18) * HOUR
         spans.append((noon, noon + rng.expovariate(1 / HOUR)))
     return sorted([*spans, (plugged, DAY)])
+
+
+if __name__ == "__main__":
+    print(simulate())
