@@ -59,7 +59,12 @@ def test_a_healthy_folder_is_described_and_left_as_it_is(state, capsys):
     assert contents(state) == before
     assert lines[-1] == "healthy"
     text = "\n".join(lines)
-    for words in ("schema version", "free disk space", "'movies', running, 1 of 3 rounds", "collecting, attempt 0, 2 con"):
+    for words in (
+        "schema version",
+        "free disk space",
+        "'movies', running, 1 of 3 rounds",
+        "collecting, attempt 0, 2 con",
+    ):
         assert words in text
     for blob in ("manifest", "catalogue", "checkpoint", "server state", "previous checkpoint"):
         assert any(line.strip().startswith(blob) and ", whole, " in line for line in lines)

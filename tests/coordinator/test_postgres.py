@@ -33,6 +33,7 @@ def commits(postgres, tmp_path_factory):
     return disk.passed["commit"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Kind.FULL, Kind.LATE])
 def test_after_an_error_at_any_commit_it_goes_on_to_the_same_end(kind, tools, tmp_path, postgres, commits):
     for number in range(commits):
@@ -117,13 +118,17 @@ class Relay:
     def __init__(self, postgres):
         self._server = postgres.query.get("host"), postgres.host, postgres.port or 5432
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._ends = [self._listener]
         self.port = self._listener.getsockname()[1]
         self.armed = threading.Event()
         self.cut = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
-        self._listener.close()
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it
+            end.close()
 
     def _accept(self):
         with suppress(OSError):
@@ -137,6 +142,7 @@ class Relay:
             server.connect(f"{folder}/.s.PGSQL.{port}")
         else:
             server = socket.create_connection((host, port))
+        self._ends += [client, server]
         threading.Thread(target=self._pass, args=(server, client), daemon=True).start()
         threading.Thread(target=self._pass, args=(client, server, b"COMMIT"), daemon=True).start()
 
