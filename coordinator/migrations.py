@@ -1,6 +1,6 @@
 """Versions of the ledger's schema, and how an older ledger becomes one of this version.
 
-To change the schema, change `tables` and append to `MIGRATIONS` what does the same to a ledger that is there, for example
+To change the schema, change `tables` and append to `MIGRATIONS` what does the same to a ledger that is there, such as
 `add_column(task.c.colour)`. A test holds that both ways lead to one schema.
 """
 
