@@ -106,7 +106,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def _set_up_postgresql(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
     try:
         # A killed coordinator's session ends as soon as the server sees it; a living one's does not.
-        connection.execute("SET lock_timeout = '5s'")
+        connection.execute("SET lock_timeout = '3s'")
         connection.execute(f"SELECT pg_advisory_lock({_LOCK})")
     except Exception as error:
         if getattr(error, "sqlstate", None) != _LOCK_TIMEOUT:

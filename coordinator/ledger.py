@@ -1,6 +1,6 @@
 """The ledger: what tasks, rounds and assignments are, durably (design section 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -213,10 +213,11 @@ class Ledger:
             counts.setdefault(row.round, {})[row.state] = row.number
         return counts
 
-    def assignments(self, task_id: str, number: int) -> list[AssignmentRow]:
-        """The assignments of a round."""
+    def assignments(self, task_id: str, number: int) -> Iterator[AssignmentRow]:
+        """The assignments of a round, a few in memory at a time; the ledger does nothing else meanwhile."""
         query = sa.select(assignment).where(assignment.c.task_id == task_id, assignment.c.round == number)
-        return [_assignment(row) for row in self._database.rows(query)]
+        with self._database.reading() as connection:
+            yield from map(_assignment, connection.execution_options(yield_per=1000).execute(query))
 
     def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
         """One assignment of any round."""

@@ -1,11 +1,10 @@
 """Versions of the ledger's schema, and how an older ledger becomes one of this version.
 
-To change the schema, change `tables` and append to `MIGRATIONS` what does the same to a ledger that is there, for
-example `add_column(task.c.colour, "red")`. A test holds that both ways lead to one schema.
+To change the schema, change `tables` and append to `MIGRATIONS` what does the same to a ledger that is there, such as
+`add_column(task.c.colour)`. A test holds that both ways lead to one schema.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -13,7 +12,6 @@ from sqlalchemy.schema import CreateColumn
 
 from coordinator.tables import meta, metadata, one_open_task, task, task_history
 
-T = TypeVar("T")
 Migration = Callable[[Connection], None]
 
 
@@ -22,14 +20,13 @@ def add_table(table: sa.Table) -> Migration:
     return table.create
 
 
-def add_column(column: sa.Column[T], value: T) -> Migration:
-    """Adds a nullable column and sets it in the rows that are there."""
+def add_column(column: sa.Column[object]) -> Migration:
+    """Adds a column; one that is not nullable needs a `server_default` for the rows that are there."""
 
     def add(connection: Connection) -> None:
-        table = connection.dialect.identifier_preparer.format_table(column.table)
+        preparer = connection.dialect.identifier_preparer
         definition = CreateColumn(column).compile(dialect=connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
-        connection.execute(sa.update(column.table).values({column: value}))
+        connection.exec_driver_sql(f"ALTER TABLE {preparer.format_table(column.table)} ADD COLUMN {definition}")
 
     return add
 

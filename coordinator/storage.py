@@ -108,10 +108,12 @@ class Storage:
         rule, task = _closing(row), self._manifest(row)
         manifest.check(task)
         spec = TaskSpec.of(task, rule)
-        assignments = self._ledger.assignments(row.task_id, row.round)
-        self._totals[row.task_id] = self._replay(spec, assignments)
+        total, leases = Accumulator(spec.shared), {}
+        for each in self._ledger.assignments(row.task_id, row.round):
+            self._replay(spec, each, total)
+            leases[each.assignment_id] = Lease(each.state, each.deadline, each.sha256)
+        self._totals[row.task_id] = total
         open_round = self._ledger.open_round(row.task_id, row.round)
-        leases = {each.assignment_id: Lease(each.state, each.deadline, each.sha256) for each in assignments}
         machine = Round(
             Rule.of(rule),
             row.round,
@@ -124,13 +126,10 @@ class Storage:
         )
         return LiveTask(row, spec, machine)
 
-    def _replay(self, spec: TaskSpec, assignments: Sequence[AssignmentRow]) -> Accumulator:
-        total = Accumulator(spec.shared)
-        for each in assignments:
-            if each.location is not None:
-                data = self._log.read(each.location, each.sha256)
-                total.add(contributions.decode(data, spec.shared, spec.bound), largest=spec.bound)
-        return total
+    def _replay(self, spec: TaskSpec, row: AssignmentRow, total: Accumulator) -> None:
+        if row.location is not None:
+            data = self._log.read(row.location, row.sha256)
+            total.add(contributions.decode(data, spec.shared, spec.bound), largest=spec.bound)
 
     def create_task(self, task_id: str, bundle: Bundle, at: float) -> LiveTask:
         """Stores a new task with its blobs, and opens its first round."""

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from coordinator.errors import LedgerError, LogError
+from coordinator.errors import LogError
 from coordinator.service import Coordinator
 from coordinator.storage import Storage
 from fedau2.v1 import admin_pb2
@@ -151,31 +151,6 @@ def test_what_a_crash_left_behind_is_ignored_and_removed(tools, tmp_path):
         assert found == tools.expected_checkpoint([[0, 1, 2]])
 
     asyncio.run(main())
-
-
-def test_the_wrong_ledger_loses_nothing(tools, tmp_path):
-    folder = tmp_path / "lab"
-
-    def files():
-        return {path for name in ("blobs", "server-state", "log") for path in (folder / name).iterdir()}
-
-    async def main():
-        async with tools.open_lab(tmp_path / "other") as lab:
-            await lab.create(tools.make_bundle(tools.SGD))
-        async with tools.open_lab(folder) as lab:
-            task_id = await lab.create()
-            await lab.contribute([0])
-        before = files()
-        async with await Coordinator.open(folder, database=f"sqlite:///{tmp_path / 'empty.sqlite'}"):
-            assert files() == before
-        with pytest.raises(LedgerError, match="another's ledger"):
-            await Coordinator.open(folder, database=f"sqlite:///{tmp_path / 'other' / 'ledger.sqlite'}")
-        assert files() == before
-        async with tools.open_lab(folder) as lab:
-            await lab.contribute([1, 2])
-            return (await lab.committed(task_id, 1)).checkpoint.sha256
-
-    assert asyncio.run(main()) == tools.expected_checkpoint([[0, 1, 2]])
 
 
 def test_a_damaged_contribution_stops_the_start_and_says_where(tools, tmp_path):

@@ -115,3 +115,15 @@ def test_killed_at_every_single_step_it_goes_on_to_the_same_end(step, undisturbe
     for number in range(undisturbed[0][step]):
         for kind in KILLS:
             end(killer, tmp_path / f"{kind.name}-{number}", Fault(step, number, kind), undisturbed)
+
+
+@pytest.mark.parametrize("part", ["blobs", "server-state", "log"])
+@pytest.mark.parametrize("kind", [Kind.FULL, Kind.LATE])
+def test_a_recovery_that_fails_can_be_repeated(part, kind, undisturbed, tmp_path):
+    life = Life(tmp_path / "state", tmp_path / "journal")
+    asyncio.run(life.run())
+    for left_over in (f"blobs/{'0' * 64}", f"blobs/{'1' * 64}.tmp", f"server-state/{'2' * 64}", "log/task-9.0"):
+        (tmp_path / "state" / left_over).write_bytes(b"of a crash")
+    with pytest.raises(OSError, match="injected"):
+        asyncio.run(life.run(FaultyDisk(Fault(f"delete {part}", 0, kind))))
+    check_end(life, tmp_path, undisturbed)
