@@ -51,7 +51,7 @@ def check(coordinator, task_id, fleet, bundle):
 
 def check_reproducible(fleet, plan, run):
     """Only a round's cohort comes; places are enough for the answers that a kill loses; attempts may be abandoned."""
-    options = ("--goal", fleet.cohort, "--over-selection", 2, "--lease", 10, "--deadline", 20)
+    options = ("--goal", fleet.cohort, "--over-selection", 6, "--lease", 10, "--deadline", 20)
     calm, wild = (replace(fleet, folder=fleet.folder / name) for name in ("calm", "wild"))
     calm.make()
     shutil.copytree(calm.folder, wild.folder)
