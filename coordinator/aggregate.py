@@ -1,15 +1,20 @@
-"""Exact aggregation: integer sums that do not depend on order, workers, shards or restarts (design section 7)."""
+"""Exact aggregation: integer sums that do not depend on order, workers, shards or restarts (design section 7).
 
+What every aggregator promises is told in docs/aggregation.md and tested by tests/coordinator/test_aggregators.py.
+"""
+
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.errors import AggregationError
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
-from fedau2.wire import fixed
-from fedau2.wire.contributions import Rows
+from fedau2.wire import fixed, manifest
+from fedau2.wire.contributions import Rows, Update
 
 Sums = Mapping[str, NDArray[np.floating[Any]] | Rows]
 """Per tensor the sum over some clients: all of it (float32 or float64), or some rows."""
@@ -18,8 +23,40 @@ _BLOCK = 2**16
 """Elements that are converted at a time, so that the scratch space stays small."""
 
 
-class Accumulator:
-    """The sum of a round's contributions on the fixed-point grid, one int64 array per tensor.
+class Aggregator(Protocol):
+    """From a round's contributions to what the server steps on. Any order and any shards give the same bytes."""
+
+    def add(self, contribution: Mapping[str, Update]) -> None:
+        """Adds what one client sent. All or nothing.
+
+        What `fedau2.wire.contributions.decode` returns is never refused, for up to `ClosingRule.maximum` contributions.
+
+        Raises:
+            AggregationError: a value is not finite, or sums could overflow.
+        """
+
+    def merge(self, other: Self) -> None:
+        """Adds what a shard has added up: another aggregator of the same task.
+
+        Raises:
+            AggregationError: sums could overflow.
+        """
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        """Per tensor that anybody carried, the mean over the clients that carry it; untouched rows are 0."""
+
+    def reset(self) -> None:
+        """Forgets everything that was added."""
+
+
+def of(task: TaskManifest) -> Aggregator:
+    """The aggregator that a checked manifest asks for."""
+    tensors, clip_norm = manifest.shared(task), task.plan.server.clip_norm
+    return ClippedMean(tensors, clip_norm) if clip_norm else Mean(tensors)
+
+
+class Mean:
+    """The mean of the contributions; `Aggregator`. It keeps their sum on the fixed-point grid, in int64.
 
     Args:
         specs: the tensors that are aggregated, by name (`fedau2.wire.manifest.shared`).
@@ -32,52 +69,48 @@ class Accumulator:
         self._reached = dict.fromkeys(specs, 0.0)
         self._scratch = np.empty(_BLOCK)
 
-    def add(self, sums: Sums, weights: Mapping[str, int] | int = 1) -> None:
-        """Adds what some clients sent. All or nothing.
-
-        What `fedau2.wire.contributions.decode` returns is never refused, for up to `ClosingRule.maximum` contributions.
+    def add(self, sums: Sums, weights: Mapping[str, int] | int = 1, factor: float = 1.0) -> None:
+        """Adds what one client sent, or the sum of what some clients sent. All or nothing.
 
         Args:
             sums: per tensor the sum over the clients that carry it, of the tensor's shape.
             weights: how many clients that is, for all tensors or by name.
+            factor: 0 to 1; every value is multiplied by it, in float64, before it is put on the grid.
 
         Raises:
             AggregationError: a value is not finite, or sums could overflow.
         """
-        reached = {name: self._reached_with(name, values) for name, values in sums.items()}
+        reached = {name: self._reached_with(name, values, factor) for name, values in sums.items()}
         _expect_room(reached)
         self._reached |= reached
         for name, values in sums.items():
             self._weights[name] += weights if isinstance(weights, int) else weights[name]
             if isinstance(values, Rows):
-                self._totals[name][values.indices] += fixed.to_fixed(values.values)  # rows are unique
+                self._totals[name][values.indices] += fixed.to_fixed(values.values, factor)  # rows are unique
             else:
-                self._fold(self._totals[name].reshape(-1), np.ravel(values))
+                self._fold(self._totals[name].reshape(-1), np.ravel(values), factor)
 
-    def _reached_with(self, name: str, values: NDArray[np.floating[Any]] | Rows) -> float:
+    def _reached_with(self, name: str, values: NDArray[np.floating[Any]] | Rows, factor: float) -> float:
         shape = values.values.shape[1:] if isinstance(values, Rows) else values.shape
         total = self._totals[name]
         if shape != (total.shape[1:] if isinstance(values, Rows) else total.shape):
             raise AggregationError(f"{name}: values of shape {shape} for a tensor of shape {total.shape}")
-        return self._reached[name] + _largest(name, values)
+        return self._reached[name] + factor * _largest(name, values)
 
-    def _fold(self, total: NDArray[np.int64], values: NDArray[np.floating[Any]]) -> None:
+    def _fold(self, total: NDArray[np.int64], values: NDArray[np.floating[Any]], factor: float) -> None:
         # fixed.to_fixed without its temporaries: float64 and int64 share one scratch block.
+        scale = factor * fixed.SCALE
         for start in range(0, values.size, _BLOCK):
             block = values[start : start + _BLOCK]
             scratch = self._scratch[: block.size]
             grid = scratch.view(np.int64)
-            np.multiply(block, fixed.SCALE, out=scratch, dtype=np.float64)
+            np.multiply(block, scale, out=scratch, dtype=np.float64)
             np.rint(scratch, out=scratch)
             np.copyto(grid, scratch, casting="unsafe")
             total[start : start + _BLOCK] += grid
 
-    def merge(self, other: "Accumulator") -> None:
-        """Adds another accumulator of the same tensors.
-
-        Raises:
-            AggregationError: sums could overflow.
-        """
+    def merge(self, other: "Mean") -> None:
+        """Adds a shard."""
         reached = {name: self._reached[name] + other._reached[name] for name in self._totals}
         _expect_room(reached)
         self._reached = reached
@@ -86,7 +119,7 @@ class Accumulator:
             self._weights[name] += other._weights[name]
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
-        """Per tensor that anybody carried, its sum over the number of clients that carry it; untouched rows are 0."""
+        """The mean."""
         return {
             name: fixed.mean(total, self._weights[name]) for name, total in self._totals.items() if self._weights[name]
         }
@@ -97,6 +130,59 @@ class Accumulator:
             total.fill(0)
             self._weights[name] = 0
             self._reached[name] = 0.0
+
+
+class ClippedMean:
+    """The mean of the contributions, of which none is longer than a norm; `Aggregator`.
+
+    A contribution whose `norm` is larger is scaled down to it, so that no client pulls harder than that.
+
+    Args:
+        specs: the tensors that are aggregated, by name.
+        clip_norm: the norm, > 0.
+    """
+
+    def __init__(self, specs: Mapping[str, TensorSpec], clip_norm: float) -> None:
+        self._mean, self._clip_norm = Mean(specs), clip_norm
+
+    def add(self, contribution: Mapping[str, Update]) -> None:
+        """Clips and adds what one client sent. All or nothing."""
+        length = norm(contribution)
+        self._mean.add(contribution, factor=self._clip_norm / length if length > self._clip_norm else 1.0)
+
+    def merge(self, other: "ClippedMean") -> None:
+        """Adds a shard."""
+        self._mean.merge(other._mean)
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        """The mean."""
+        return self._mean.mean()
+
+    def reset(self) -> None:
+        """Forgets everything that was added."""
+        self._mean.reset()
+
+
+def norm(contribution: Mapping[str, Update]) -> float:
+    """The L2 norm of a contribution over all its tensors together.
+
+    Squares are summed in float64: along each row of the first axis in numpy's order, then exactly over the rows of all
+    tensors, so that neither the order of the tensors nor rows of zeros, sent or left out, change a bit.
+    """
+    squares = [_squares(update) for update in contribution.values()]
+    return math.sqrt(math.fsum(np.concatenate(squares).tolist())) if squares else 0.0
+
+
+def _squares(update: Update) -> NDArray[np.float64]:
+    values = update.values if isinstance(update, Rows) else update
+    rows = values.reshape(len(values), math.prod(values.shape[1:]))
+    sums = np.empty(len(rows))
+    step = max(1, _BLOCK // max(1, rows.shape[1]))
+    for start in range(0, len(rows), step):
+        # One memory layout, and no BLAS, whose order of addition may depend on its number of threads.
+        block = rows[start : start + step].astype(np.float64, order="C")
+        np.einsum("ij,ij->i", block, block, out=sums[start : start + step])
+    return sums
 
 
 def _largest(name: str, values: NDArray[np.floating[Any]] | Rows) -> float:

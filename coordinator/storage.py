@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from coordinator.aggregate import Accumulator
+from coordinator import aggregate
+from coordinator.aggregate import Aggregator
 from coordinator.blobs import BlobFolder
 from coordinator.errors import FolderLockedError, LedgerError
 from coordinator.ledger import AssignmentRow, Ledger, TaskRow
@@ -62,7 +63,7 @@ class Storage:
         self._log = RoundLog(folder / "log")
         self._ledger = Ledger(database or f"sqlite:///{folder / 'ledger.sqlite'}")
         self._rows = {row.task_id: row for row in self._ledger.tasks()}
-        self._totals: dict[str, Accumulator] = {}
+        self._totals: dict[str, Aggregator] = {}
         self._bundles: dict[bytes, frozenset[bytes]] = {}  # by manifest: the blobs that stay
 
     def tasks(self) -> list[TaskRow]:
@@ -100,8 +101,8 @@ class Storage:
         machine = Round(Rule.of(closing), row.round, open_round.opened, open_round.attempt, open_round.state, leases)
         return LiveTask(row, spec, machine)
 
-    def _replay(self, spec: TaskSpec, assignments: Sequence[AssignmentRow]) -> Accumulator:
-        total = Accumulator(spec.shared)
+    def _replay(self, spec: TaskSpec, assignments: Sequence[AssignmentRow]) -> Aggregator:
+        total = aggregate.of(spec.manifest)
         for each in assignments:
             if each.location is not None:
                 data = self._log.read(each.location, each.sha256)
@@ -130,7 +131,7 @@ class Storage:
         )
         self._ledger.create_task(row)
         self._rows[task_id] = row
-        self._totals[task_id] = Accumulator(bundle.spec.shared)
+        self._totals[task_id] = aggregate.of(bundle.spec.manifest)
         return LiveTask(row, bundle.spec, Round(Rule.of(header.closing), 0, at))
 
     def write(self, changes: Sequence[Change]) -> None:

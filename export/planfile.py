@@ -45,6 +45,7 @@ def make_plan(
     shared_learning_rate: float = 0.0,
     server_learning_rate: float = 0.001,
     adversary_learning_rate: float = 0.1,
+    clip_norm: float = 0.0,
 ) -> Plan:
     """A plan with at most one adversary; the defaults are the paper's FedAU2 for FedNCF.
 
@@ -65,6 +66,7 @@ def make_plan(
         shared_learning_rate: of the local SGD; needed where `steps` > 1.
         server_learning_rate: of the server's Adam on the recommender.
         adversary_learning_rate: of the server's Adam on the adversary.
+        clip_norm: L2 norm to which longer contributions are scaled down; 0: never.
 
     Raises:
         ValueError: no such head or trigger.
@@ -77,7 +79,9 @@ def make_plan(
             private_learning_rate=private_learning_rate,
             shared_learning_rate=shared_learning_rate,
         ),
-        server=ServerStep(shared=_adam(server_learning_rate), adversary=_adam(adversary_learning_rate)),
+        server=ServerStep(
+            shared=_adam(server_learning_rate), adversary=_adam(adversary_learning_rate), clip_norm=clip_norm
+        ),
     )
     if attribute is not None:
         plan.adversaries.add(
