@@ -4,7 +4,8 @@ What every aggregator promises is told in docs/aggregation.md and tested by test
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -169,20 +170,19 @@ def norm(contribution: Mapping[str, Update]) -> float:
     Squares are summed in float64: along each row of the first axis in numpy's order, then exactly over the rows of all
     tensors, so that neither the order of the tensors nor rows of zeros, sent or left out, change a bit.
     """
-    squares = [_squares(update) for update in contribution.values()]
-    return math.sqrt(math.fsum(np.concatenate(squares).tolist())) if squares else 0.0
+    squares = (block for update in contribution.values() for block in _squares(update))
+    return math.sqrt(math.fsum(chain.from_iterable(squares)))
 
 
-def _squares(update: Update) -> NDArray[np.float64]:
+def _squares(update: Update) -> Iterator[list[float]]:
+    """Per row the sum of its squares, some rows at a time."""
     values = update.values if isinstance(update, Rows) else update
     rows = values.reshape(len(values), math.prod(values.shape[1:]))
-    sums = np.empty(len(rows))
     step = max(1, _BLOCK // max(1, rows.shape[1]))
     for start in range(0, len(rows), step):
         # One memory layout, and no BLAS, whose order of addition may depend on its number of threads.
         block = rows[start : start + step].astype(np.float64, order="C")
-        np.einsum("ij,ij->i", block, block, out=sums[start : start + step])
-    return sums
+        yield np.einsum("ij,ij->i", block, block).tolist()
 
 
 def _largest(name: str, values: NDArray[np.floating[Any]] | Rows) -> float:
