@@ -1,23 +1,65 @@
-"""Exact aggregation: integer sums that do not depend on order, workers, shards or restarts (design section 7)."""
+"""Exact aggregation: integer sums that do not depend on order, workers, shards or restarts (design section 7).
 
-from collections.abc import Mapping
-from typing import Any
+What every aggregator promises is told in docs/aggregation.md and tested by tests/coordinator/test_aggregators.py.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.errors import AggregationError
-from coordinator.fold import Fold, pieces
+from coordinator.fold import BLOCK, Fold, pieces
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
-from fedau2.wire import fixed
-from fedau2.wire.contributions import Rows
+from fedau2.wire import fixed, manifest
+from fedau2.wire.contributions import Rows, Update
 
 Sums = Mapping[str, NDArray[np.floating[Any]] | Rows]
 """Per tensor the sum over some clients: all of it (float32 or float64), or some rows."""
 
 
-class Accumulator:
-    """The sum of a round's contributions on the fixed-point grid, one int64 array per tensor.
+class Aggregator(Protocol):
+    """From a round's contributions to what the server steps on. Any order and any shards give the same bytes."""
+
+    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
+        """Adds what one client sent. All or nothing.
+
+        What `fedau2.wire.contributions.decode` returns is never refused, for up to `ClosingRule.maximum` contributions.
+
+        Args:
+            contribution: per tensor all of it, or some rows.
+            largest: no absolute value is larger, if that has been checked already.
+
+        Raises:
+            AggregationError: a value is not finite, or sums could overflow.
+        """
+
+    def merge(self, other: Self) -> None:
+        """Adds what a shard has added up: another aggregator of the same task.
+
+        Raises:
+            AggregationError: sums could overflow.
+        """
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        """Per tensor that anybody carried, the mean over the clients that carry it; untouched rows are 0."""
+
+    def reset(self) -> None:
+        """Forgets everything that was added."""
+
+
+def of(task: TaskManifest) -> Aggregator:
+    """The aggregator that a checked manifest asks for."""
+    tensors, clip_norm = manifest.shared(task), task.plan.server.clip_norm
+    return ClippedMean(tensors, clip_norm) if clip_norm else Mean(tensors)
+
+
+class Mean:
+    """The mean of the contributions; `Aggregator`. It keeps their sum on the fixed-point grid, in int64.
 
     Args:
         specs: the tensors that are aggregated, by name (`fedau2.wire.manifest.shared`).
@@ -30,39 +72,44 @@ class Accumulator:
         self._reached = dict.fromkeys(specs, 0.0)
         self._fold = Fold()
 
-    def add(self, sums: Sums, weights: Mapping[str, int] | int = 1, largest: float | None = None) -> None:
-        """Adds what some clients sent. All or nothing.
-
-        What `fedau2.wire.contributions.decode` returns is never refused, for up to `ClosingRule.maximum` contributions.
+    def add(
+        self,
+        sums: Sums,
+        weights: Mapping[str, int] | int = 1,
+        *,
+        largest: float | None = None,
+        factor: float = 1.0,
+    ) -> None:
+        """Adds what one client sent, or the sum of what some clients sent. All or nothing.
 
         Args:
             sums: per tensor the sum over the clients that carry it, of the tensor's shape.
             weights: how many clients that is, for all tensors or by name.
             largest: no absolute value is larger, if that has been checked already.
+            factor: 0 to 1; every value is multiplied by it, in float64, before it is put on the grid.
 
         Raises:
             AggregationError: a value is not finite, or sums could overflow.
         """
-        reached = {name: self._reached_with(name, values, largest) for name, values in sums.items()}
+        reached = {name: self._reached_with(name, values, largest, factor) for name, values in sums.items()}
         _expect_room(reached)
         self._reached |= reached
         for name in sums:
             self._weights[name] += weights if isinstance(weights, int) else weights[name]
-        self._fold.add(piece for name, values in sums.items() for piece in pieces(self._totals[name], values))
+        parts = (piece for name, values in sums.items() for piece in pieces(self._totals[name], values))
+        self._fold.add(parts, factor)
 
-    def _reached_with(self, name: str, values: NDArray[np.floating[Any]] | Rows, largest: float | None) -> float:
+    def _reached_with(
+        self, name: str, values: NDArray[np.floating[Any]] | Rows, largest: float | None, factor: float
+    ) -> float:
         shape = values.values.shape[1:] if isinstance(values, Rows) else values.shape
         total = self._totals[name]
         if shape != (total.shape[1:] if isinstance(values, Rows) else total.shape):
             raise AggregationError(f"{name}: values of shape {shape} for a tensor of shape {total.shape}")
-        return self._reached[name] + (_largest(name, values) if largest is None else largest)
+        return self._reached[name] + factor * (_largest(name, values) if largest is None else largest)
 
-    def merge(self, other: "Accumulator") -> None:
-        """Adds another accumulator of the same tensors.
-
-        Raises:
-            AggregationError: sums could overflow.
-        """
+    def merge(self, other: "Mean") -> None:
+        """Adds a shard."""
         reached = {name: self._reached[name] + other._reached[name] for name in self._totals}
         _expect_room(reached)
         self._reached = reached
@@ -71,7 +118,7 @@ class Accumulator:
             self._weights[name] += other._weights[name]
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
-        """Per tensor that anybody carried, its sum over the number of clients that carry it; untouched rows are 0."""
+        """The mean."""
         return {
             name: fixed.mean(total, self._weights[name]) for name, total in self._totals.items() if self._weights[name]
         }
@@ -82,6 +129,60 @@ class Accumulator:
             total.fill(0)
             self._weights[name] = 0
             self._reached[name] = 0.0
+
+
+class ClippedMean:
+    """The mean of the contributions, of which none is longer than a norm; `Aggregator`.
+
+    A contribution whose `norm` is larger is scaled down to it, so that no client pulls harder than that.
+
+    Args:
+        specs: the tensors that are aggregated, by name.
+        clip_norm: the norm, > 0.
+    """
+
+    def __init__(self, specs: Mapping[str, TensorSpec], clip_norm: float) -> None:
+        self._mean, self._clip_norm = Mean(specs), clip_norm
+
+    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
+        """Clips and adds what one client sent. All or nothing."""
+        length = norm(contribution)
+        self._mean.add(
+            contribution, largest=largest, factor=self._clip_norm / length if length > self._clip_norm else 1.0
+        )
+
+    def merge(self, other: "ClippedMean") -> None:
+        """Adds a shard."""
+        self._mean.merge(other._mean)
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        """The mean."""
+        return self._mean.mean()
+
+    def reset(self) -> None:
+        """Forgets everything that was added."""
+        self._mean.reset()
+
+
+def norm(contribution: Mapping[str, Update]) -> float:
+    """The L2 norm of a contribution over all its tensors together.
+
+    Squares are summed in float64: along each row of the first axis in numpy's order, then exactly over the rows of all
+    tensors, so that neither the order of the tensors nor rows of zeros, sent or left out, change a bit.
+    """
+    squares = (block for update in contribution.values() for block in _squares(update))
+    return math.sqrt(math.fsum(chain.from_iterable(squares)))
+
+
+def _squares(update: Update) -> Iterator[list[float]]:
+    """Per row the sum of its squares, some rows at a time."""
+    values = update.values if isinstance(update, Rows) else update
+    rows = values.reshape(len(values), math.prod(values.shape[1:]))
+    step = max(1, BLOCK // max(1, rows.shape[1]))
+    for start in range(0, len(rows), step):
+        # One memory layout, and no BLAS, whose order of addition may depend on its number of threads.
+        block = rows[start : start + step].astype(np.float64, order="C")
+        yield np.einsum("ij,ij->i", block, block).tolist()
 
 
 def _largest(name: str, values: NDArray[np.floating[Any]] | Rows) -> float:

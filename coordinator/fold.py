@@ -50,32 +50,32 @@ class Fold:
         self._scaled = np.empty(BLOCK)
         self._grid = np.empty(BLOCK, np.int64)
 
-    def add(self, parts: Iterable[Piece]) -> None:
-        """Adds the pieces; |values| must be at most `fixed.bound(1)`."""
+    def add(self, parts: Iterable[Piece], factor: float = 1.0) -> None:
+        """Adds the pieces times a factor from 0 to 1; |values| must be at most `fixed.bound(1)`."""
         block: list[Piece] = []
         size = 0
         for piece in parts:
             if size + piece.values.size > BLOCK and block:
-                self._add_block(block)
+                self._add_block(block, factor)
                 block, size = [], 0
             block.append(piece)
             size += piece.values.size
         if block:
-            self._add_block(block)
+            self._add_block(block, factor)
 
-    def _add_block(self, block: list[Piece]) -> None:
+    def _add_block(self, block: list[Piece], factor: float) -> None:
         start = 0
-        grid = self._to_grid([piece.values.reshape(-1) for piece in block])
+        grid = self._to_grid([piece.values.reshape(-1) for piece in block], factor)
         for total, part, values in block:
             total[part] += grid[start : start + values.size].reshape(values.shape)
             start += values.size
 
-    def _to_grid(self, values: list[NDArray[np.floating[Any]]]) -> NDArray[np.int64]:
+    def _to_grid(self, values: list[NDArray[np.floating[Any]]], factor: float) -> NDArray[np.int64]:
         size = sum(each.size for each in values)
         if size > BLOCK:  # one row that is larger than a block
-            return fixed.to_fixed(np.concatenate(values))
+            return fixed.to_fixed(np.concatenate(values), factor)
         scaled, grid = self._scaled[:size], self._grid[:size]
         np.concatenate(values, out=scaled)
-        scaled *= fixed.SCALE
+        scaled *= factor * fixed.SCALE
         np.rint(scaled, out=grid, casting="unsafe")
         return grid

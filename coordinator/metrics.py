@@ -31,9 +31,7 @@ class Metrics:
         self._shapes = Shapes()
         here = self.registry
         self.rounds = Counter("fedau2_rounds_committed", "Rounds committed.", ["population"], registry=here)
-        self._abandoned = Counter(
-            "fedau2_attempts_abandoned", "Attempts at a round, abandoned.", registry=here
-        )
+        self._abandoned = Counter("fedau2_attempts_abandoned", "Attempts at a round, abandoned.", registry=here)
         outcomes = Counter("fedau2_assignments", "Assignments that ended, by outcome.", ["outcome"], registry=here)
         self._outcomes = {
             Reported: outcomes.labels("reported"),

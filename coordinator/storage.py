@@ -7,7 +7,8 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from coordinator.aggregate import Accumulator
+from coordinator import aggregate
+from coordinator.aggregate import Aggregator
 from coordinator.blobs import BlobFolder
 from coordinator.disk import REAL, Disk
 from coordinator.errors import BlobLostError, LedgerError
@@ -67,7 +68,7 @@ class Storage:
             self._rows = {row.task_id: row for row in self._ledger.tasks()}
             self._held = stack.pop_all()
         self.metrics = Metrics()
-        self._totals: dict[str, Accumulator] = {}
+        self._totals: dict[str, Aggregator] = {}
         self._manifests: dict[bytes, TaskManifest] = {}
 
     def tasks(self) -> list[TaskRow]:
@@ -108,7 +109,7 @@ class Storage:
         rule, task = _closing(row), self._manifest(row)
         manifest.check(task)
         spec = TaskSpec.of(task, rule)
-        total, leases = Accumulator(spec.shared), {}
+        total, leases = aggregate.of(task), {}
         for each in self._ledger.assignments(row.task_id, row.round):
             self._replay(spec, each, total)
             leases[each.assignment_id] = Lease(each.state, each.deadline, each.sha256)
@@ -126,7 +127,7 @@ class Storage:
         )
         return LiveTask(row, spec, machine)
 
-    def _replay(self, spec: TaskSpec, row: AssignmentRow, total: Accumulator) -> None:
+    def _replay(self, spec: TaskSpec, row: AssignmentRow, total: Aggregator) -> None:
         if row.location is not None:
             data = self._log.read(row.location, row.sha256)
             total.add(contributions.decode(data, spec.shared, spec.bound), largest=spec.bound)
@@ -154,7 +155,7 @@ class Storage:
         )
         self._ledger.create_task(row)
         self._rows[task_id] = row
-        self._totals[task_id] = Accumulator(bundle.spec.shared)
+        self._totals[task_id] = aggregate.of(bundle.spec.manifest)
         return LiveTask(row, bundle.spec, Round(Rule.of(header.closing), 0, at))
 
     def write(self, changes: Sequence[Change]) -> None:

@@ -47,6 +47,7 @@ def make_plan(
     server_learning_rate: float = 0.001,
     adversary_learning_rate: float = 0.1,
     minimum_separation: int = 1,
+    clip_norm: float = 0.0,
 ) -> Plan:
     """A plan with at most one adversary; the defaults are the paper's FedAU2 for FedNCF.
 
@@ -68,6 +69,7 @@ def make_plan(
         server_learning_rate: of the server's Adam on the recommender.
         adversary_learning_rate: of the server's Adam on the adversary.
         minimum_separation: rounds from one contribution of a device to its next, at least; 1: once a round.
+        clip_norm: L2 norm to which longer contributions are scaled down; 0: never.
 
     Raises:
         ValueError: no such head or trigger.
@@ -80,7 +82,9 @@ def make_plan(
             private_learning_rate=private_learning_rate,
             shared_learning_rate=shared_learning_rate,
         ),
-        server=ServerStep(shared=_adam(server_learning_rate), adversary=_adam(adversary_learning_rate)),
+        server=ServerStep(
+            shared=_adam(server_learning_rate), adversary=_adam(adversary_learning_rate), clip_norm=clip_norm
+        ),
         minimum_separation=minimum_separation,
     )
     if attribute is not None:

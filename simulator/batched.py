@@ -8,16 +8,20 @@ import torch
 
 from client_sdk.kernel.training import CohortTraining, Task
 from client_sdk.state import Report
-from coordinator.aggregate import Accumulator
+from coordinator import aggregate
+from coordinator.aggregate import Aggregator, Mean
 from coordinator.optimizers import server_step
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
 from simulator.engine import RoundReport, require_any_cohort
 from simulator.population import Members, Population
 
 CHUNK = 96
-"""Clients of one call of the kernel. Fixed, whatever the number of workers: the same chunks give the same bytes."""
+"""Clients of one call of the kernel. Fixed, whatever the number of workers: the same chunks give the same bytes.
+
+An aggregator that must see each contribution has them from cohorts of one, a device's own computation: separate clients
+of one call are padded to the longest, which costs more than the calls.
+"""
 
 
 class BatchedEngine:
@@ -44,12 +48,14 @@ class BatchedEngine:
         """Trains a cohort and takes the server's step."""
         task = Task.load(self._manifest, self.checkpoint)
         members = members[members.argsort()]
-        chunks = [members[start : start + CHUNK] for start in range(0, len(members), CHUNK)]
-        total = Accumulator(manifest.shared(self._manifest))
+        total = aggregate.of(self._manifest)
+        summed = isinstance(total, Mean)
+        size = CHUNK if summed else 1
+        chunks = [members[start : start + size] for start in range(0, len(members), size)]
         reports = []
         with _single_threaded(), ThreadPoolExecutor(self._workers) as pool:
-            for training, report in pool.map(lambda chunk: self._train(task, chunk), chunks):
-                total.add(*training.summed())
+            for training, report in pool.map(lambda chunk: self._train(task, chunk, summed), chunks):
+                _add(total, training)
                 reports.append(report)
         self.checkpoint, self.server_state = server_step(
             self._manifest, self.checkpoint, self.server_state, total.mean()
@@ -57,16 +63,24 @@ class BatchedEngine:
         self._round += 1
         return RoundReport.join(members, reports)
 
-    def _train(self, task: Task, members: Members) -> tuple[CohortTraining, Report]:
+    def _train(self, task: Task, members: Members, summed: bool) -> tuple[CohortTraining, Report]:
         population = self._population
         cohort = population.cohort(self._manifest, self._round, members)
-        training = CohortTraining(task, self._round, cohort, summed=True).run()
+        training = CohortTraining(task, self._round, cohort, summed=summed).run()
         population.put(members, training.state())
         return training, training.report()
 
     def resume(self, round_number: int) -> None:
         """Goes on after this many rounds; checkpoint and server state have been put back."""
         self._round = round_number
+
+
+def _add(total: Aggregator, training: CohortTraining) -> None:
+    if isinstance(total, Mean):
+        total.add(*training.summed())
+    else:
+        for contribution in training.contributions():
+            total.add(contribution)
 
 
 @contextmanager

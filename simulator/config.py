@@ -44,6 +44,7 @@ class Config:
         private_learning_rate: of the clients' Adam on private tensors.
         adversary_learning_rate: of the server's Adam on the adversary.
         shared_learning_rate: of local SGD on shared tensors, with several local steps.
+        clip_norm: L2 norm to which the server scales longer contributions down; 0 clips nothing.
         seed: of everything drawn.
         split: validation (last but one is validation) or paper (none; the round is chosen on test).
         engine: batched or fleet.
@@ -72,6 +73,7 @@ class Config:
     private_learning_rate: float = 0.1
     adversary_learning_rate: float = 0.1
     shared_learning_rate: float = 0.05
+    clip_norm: float = 0.0
     seed: int = 0
     split: str = "validation"
     engine: str = "batched"

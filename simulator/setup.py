@@ -56,6 +56,7 @@ def plan_of(config: Config, attribute: Attribute) -> Plan:
         shared_learning_rate=config.shared_learning_rate,
         server_learning_rate=config.server_learning_rate,
         adversary_learning_rate=config.adversary_learning_rate,
+        clip_norm=config.clip_norm,
     )
 
 

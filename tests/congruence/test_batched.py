@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from client_sdk import draws
-from client_sdk.kernel.training import Cohort, CohortTraining
+from client_sdk.kernel.training import Cohort
+from coordinator import storage
 from fedau2.wire import blobs, manifest
-from fedau2.wire.contributions import Rows
-from simulator import fleet as fleet_module
+from simulator import batched as batched_module
 
 TOLERANCE = 1e-5
 
@@ -17,56 +17,39 @@ def close(actual, expected):
     return scale == 0 or np.abs(actual - expected).max() / scale < TOLERANCE
 
 
-def dense(update, shape):
-    if isinstance(update, Rows):
-        out = np.zeros(shape)
-        out[update.indices] = update.values
-        return out
-    return np.asarray(update, np.float64)
-
-
 @pytest.fixture
-def recorded(monkeypatch):
-    """What the fleet's devices upload, and the sums that the batched engine hands over."""
-    uploads, sums = [], []
-    finish, summed = fleet_module._Recording.finish, CohortTraining.summed
+def means(monkeypatch):
+    """What the fleet's coordinator steps on, round by round, and what the batched engine does."""
 
-    def recording_finish(self):
-        result = finish(self)
-        uploads.append(result.contribution)
-        return result
+    def record(module):
+        taken, step = [], module.server_step
 
-    def recording_summed(self):
-        result = summed(self)
-        sums.append(result)
-        return result
+        def recording(task, checkpoint, state, mean):
+            taken.append(mean)
+            return step(task, checkpoint, state, mean)
 
-    monkeypatch.setattr(fleet_module._Recording, "finish", recording_finish)
-    monkeypatch.setattr(CohortTraining, "summed", recording_summed)
-    return uploads, sums
+        monkeypatch.setattr(module, "server_step", recording)
+        return taken
+
+    return record(storage), record(batched_module)
 
 
-@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize(("steps", "clip_norm"), [(1, 0), (2, 0), (1, 1), (2, 0.1)])  # some are longer, some are not
 @pytest.mark.parametrize("head", ["none", "mlp", "vae", "dsvae"])
-def test_a_round_agrees(head, steps, make_bundle, make_population, fleet, batched, cohorts, recorded):
-    bundle = make_bundle(head, steps=steps, shared_learning_rate=0.05)
+def test_a_round_agrees(head, steps, clip_norm, make_bundle, make_population, fleet, batched, cohorts, means):
+    bundle = make_bundle(head, steps=steps, shared_learning_rate=0.05, clip_norm=clip_norm)
     ours, theirs = make_population(bundle), make_population(bundle)
     devices, engine = fleet(bundle, theirs), batched(bundle, ours)
-    uploads, sums = recorded
     for members in cohorts[:6]:
         # Both start from the fleet's state.
         engine.checkpoint = devices.checkpoint
         everyone = np.arange(len(ours))
         ours.put(everyone, theirs.take(everyone))
-        uploads.clear(), sums.clear()
         expected, actual = devices.train_round(members), engine.train_round(members)
-
-        (total, weights), shapes = sums[0], {n: v.shape for n, v in devices.checkpoint.items()}
-        for name, update in total.items():
-            carried = [dense(upload[name], shapes[name]) for upload in uploads if name in upload]
-            assert weights[name] == len(carried)
-            if carried:
-                assert close(dense(update, shapes[name]), np.sum(carried, 0)), name
+        theirs_mean, ours_mean = (each[-1] for each in means)
+        assert ours_mean.keys() == theirs_mean.keys()
+        for name, mean in theirs_mean.items():
+            assert close(ours_mean[name], mean), name
         for part in ("values", "first", "second"):
             for name, column in getattr(theirs.state, part).items():
                 assert close(getattr(ours.state, part)[name], column), (part, name)
@@ -81,9 +64,10 @@ def assert_triggers_agree(actual, expected):
         np.testing.assert_array_equal(actual.report.triggered[name][decided], fired[decided])
 
 
-def test_the_number_of_workers_does_not_change_a_byte(make_bundle, make_population, batched, monkeypatch):
+@pytest.mark.parametrize("clip_norm", [0, 1])
+def test_the_number_of_workers_does_not_change_a_byte(clip_norm, make_bundle, make_population, batched, monkeypatch):
     monkeypatch.setattr("simulator.batched.CHUNK", 3)
-    bundle = make_bundle()
+    bundle = make_bundle(clip_norm=clip_norm)
     results = []
     for workers in (1, 2, 5):
         population = make_population(bundle)

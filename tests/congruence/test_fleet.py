@@ -20,14 +20,19 @@ def outcome(engine, population, cohorts):
     return blobs.sha256(blobs.pack(engine.checkpoint)), blobs.sha256(blobs.pack(private)), triggers
 
 
-@pytest.mark.parametrize("head", ["none", "mlp", "vae", "dsvae"])
-def test_in_process_and_over_grpc_give_the_same_bytes(head, make_bundle, make_population, fleet, cohorts):
-    bundle = make_bundle(head)
+@pytest.mark.parametrize(
+    ("head", "rounds", "clip_norm"),
+    [("none", 20, 0), ("mlp", 20, 0), ("vae", 20, 0), ("dsvae", 20, 0), ("dsvae", 5, 1)],
+)
+def test_in_process_and_over_grpc_give_the_same_bytes(
+    head, rounds, clip_norm, make_bundle, make_population, fleet, cohorts
+):
+    bundle = make_bundle(head, clip_norm=clip_norm)
     results = []
     for transport in ("inproc", "grpc"):
         population = make_population(bundle)
-        engine = fleet(bundle, population, transport, rounds=20, folder=transport)
-        results.append(outcome(engine, population, cohorts[:20]))
+        engine = fleet(bundle, population, transport, rounds=rounds, folder=transport)
+        results.append(outcome(engine, population, cohorts[:rounds]))
     assert results[0] == results[1]
 
 

@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 
-from coordinator.aggregate import Accumulator
+from coordinator import aggregate
 from coordinator.optimizers import server_step
 from coordinator.pace import duration
 from coordinator.server import Servers
@@ -85,7 +85,7 @@ def closing(goal, minimum=None, maximum=None, over_selection=1.0, deadline=1000.
     )
 
 
-def make_bundle(optimizer=ADAM, **options):
+def make_bundle(optimizer=ADAM, clip_norm=0, **options):
     specs = [
         spec("items", [ITEMS, 4], tensors_pb2.TENSOR_KIND_TABLE, tensors_pb2.TENSOR_SCOPE_SHARED),
         spec("tower", [3, 2], tensors_pb2.TENSOR_KIND_DENSE, tensors_pb2.TENSOR_SCOPE_SHARED),
@@ -112,7 +112,7 @@ def make_bundle(optimizer=ADAM, **options):
         plan=task_pb2.Plan(
             local=task_pb2.LocalUpdate(steps=1, negatives=4, chunk=128, private_learning_rate=0.01),
             adversaries=[adversary],
-            server=task_pb2.ServerStep(shared=optimizer, adversary=SGD),
+            server=task_pb2.ServerStep(shared=optimizer, adversary=SGD, clip_norm=clip_norm),
         ),
         items=ITEMS,
         catalogue=blobs.resource(catalogue),
@@ -137,12 +137,12 @@ def make_contribution(seed=0, knows_attribute=True):
     return contributions.encode(make_updates(seed, knows_attribute))
 
 
-def expected_checkpoint(rounds, knows=lambda seed: True):
+def expected_checkpoint(rounds, knows=lambda seed: True, **options):
     """Hash of the checkpoint after rounds with these seeds, computed without a coordinator."""
-    bundle = make_bundle()
+    bundle = make_bundle(**options)
     checkpoint, state = blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256]), {}
     for seeds in rounds:
-        total = Accumulator(manifest.shared(bundle.manifest))
+        total = aggregate.of(bundle.manifest)
         for seed in seeds:
             total.add(make_updates(seed, knows(seed)))
         checkpoint, state = server_step(bundle.manifest, checkpoint, state, total.mean())

@@ -112,6 +112,20 @@ def test_a_round_that_was_closed_and_not_committed_is_closed_again(tools, tmp_pa
     asyncio.run(main())
 
 
+def test_clipped_contributions_are_clipped_again(tools, tmp_path):
+    async def main():
+        async with tools.open_lab(tmp_path) as lab:
+            task_id = await lab.create(tools.make_bundle(clip_norm=5))  # some are longer
+            await lab.contribute([0, 1])
+        async with tools.open_lab(tmp_path) as lab:
+            await lab.contribute([2])
+            found = (await lab.committed(task_id, 1)).checkpoint.sha256
+        assert found == tools.expected_checkpoint([[0, 1, 2]], clip_norm=5)
+        assert found != tools.expected_checkpoint([[0, 1, 2]])
+
+    asyncio.run(main())
+
+
 def test_leases_and_deadlines_go_on_while_the_coordinator_is_away(tools, tmp_path):
     async def main():
         clock = tools.Clock()

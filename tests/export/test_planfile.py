@@ -80,6 +80,7 @@ ALL = {
     "shared_learning_rate": st.floats(2**-20, 1, width=32),
     "server_learning_rate": st.floats(2**-20, 1, width=32),
     "minimum_separation": st.integers(0, 2**32 - 1),
+    "clip_norm": st.floats(0, 2**20, width=32),
 }
 
 
@@ -115,6 +116,7 @@ def test_what_inspect_prints_is_a_plan_file_of_the_same_plan(tmp_path_factory, o
         ("server: {shared: {kind: adagrad}}", "server.shared.kind: 'adagrad' is none of sgd, adam"),
         ("server: {shared: {kind: unspecified}}", "server.shared.kind: 'unspecified' is none of sgd, adam"),
         ("server: {shared: {beta1: 1}}", "server.shared: betas must lie in"),
+        ("server: {clip_norm: -1}", "server.clip_norm must be 0 or a positive number, not -1"),
         ("server: {shared: adam}", "server.shared: expected a mapping"),
         ("minimum_separation: -1", "minimum_separation: expected a whole number, at least 0, not -1"),
         ("adversaries: {}", "adversaries: expected a list"),

@@ -96,6 +96,14 @@ def test_a_spoiled_adversary_is_refused(field, values):
         manifest.check(spoiled)
 
 
+@pytest.mark.parametrize("clip_norm", [-1.0, math.inf, math.nan])
+def test_a_clip_norm_that_is_no_length_is_refused(clip_norm):
+    spoiled = copy.deepcopy(GOOD)
+    spoiled.plan.server.clip_norm = clip_norm
+    with pytest.raises(ManifestError, match="clip_norm"):
+        manifest.check(spoiled)
+
+
 def test_another_format_says_what_to_do():
     with pytest.raises(ManifestError, match="build the bundle again"):
         manifest.check(TaskManifest(format=99))

@@ -14,9 +14,9 @@ def bound(maximum: int) -> float:
     return _HEADROOM / SCALE / maximum
 
 
-def to_fixed(values: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Rounds values of any shape to the grid; |values| must be at most `bound(1)`."""
-    return np.rint(values.astype(np.float64) * SCALE).astype(np.int64)
+def to_fixed(values: NDArray[np.floating], factor: float = 1.0) -> NDArray[np.int64]:
+    """Rounds `factor` times values of any shape to the grid; their absolute value must be at most `bound(1)`."""
+    return np.rint(values.astype(np.float64) * (factor * SCALE)).astype(np.int64)
 
 
 def mean(total: NDArray[np.int64], weight: int) -> NDArray[np.float64]:

@@ -88,6 +88,10 @@ def check_plan(plan: Plan, private_names: set[str]) -> None:
         _check_adversary(adversary, private_names)
     if plan.adversaries:
         _check_optimizer("server.adversary", plan.server.adversary)
+    clip_norm = plan.server.clip_norm
+    _require(
+        math.isfinite(clip_norm) and clip_norm >= 0, f"server.clip_norm must be 0 or a positive number, not {clip_norm}"
+    )
 
 
 def check_closing(rule: ClosingRule) -> None:
