@@ -1,6 +1,5 @@
 """The benchmarks on real processes, with a handful of calls: what they count, not how fast it is."""
 
-import asyncio
 import json
 from dataclasses import replace
 
