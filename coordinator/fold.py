@@ -20,13 +20,13 @@ class Piece(NamedTuple):
     """Values for a part of a sum.
 
     Attributes:
-        total: int64.
-        part: what of the sum's first axis; row numbers are unique.
-        values: of the shape of that part.
+        total: int64; a view of the sum.
+        rows: which of its rows, each once; None: all.
+        values: of the shape of those rows, or of all.
     """
 
     total: NDArray[np.int64]
-    part: slice | NDArray[np.int64]
+    rows: NDArray[np.int64] | None
     values: NDArray[np.floating[Any]]
 
 
@@ -36,11 +36,12 @@ def pieces(total: NDArray[np.int64], values: NDArray[np.floating[Any]] | Rows) -
         step = max(1, BLOCK // max(1, total[0].size))
         for start in range(0, len(values.indices), step):
             yield Piece(total, values.indices[start : start + step], values.values[start : start + step])
+    elif values.size <= BLOCK:
+        yield Piece(total, None, values)
     else:
         flat, source = total.reshape(-1), values.reshape(-1)
         for start in range(0, source.size, BLOCK):
-            part = slice(start, start + BLOCK)
-            yield Piece(flat, part, source[part])
+            yield Piece(flat[start : start + BLOCK], None, source[start : start + BLOCK])
 
 
 class Fold:
@@ -56,26 +57,29 @@ class Fold:
         size = 0
         for piece in parts:
             if size + piece.values.size > BLOCK and block:
-                self._add_block(block, factor)
+                self._add_block(block, size, factor)
                 block, size = [], 0
             block.append(piece)
             size += piece.values.size
         if block:
-            self._add_block(block, factor)
+            self._add_block(block, size, factor)
 
-    def _add_block(self, block: list[Piece], factor: float) -> None:
+    def _add_block(self, block: list[Piece], size: int, factor: float) -> None:
+        grid = self._to_grid([piece.values for piece in block], size, factor)
         start = 0
-        grid = self._to_grid([piece.values.reshape(-1) for piece in block], factor)
-        for total, part, values in block:
-            total[part] += grid[start : start + values.size].reshape(values.shape)
+        for total, rows, values in block:
+            part = grid[start : start + values.size].reshape(values.shape)
             start += values.size
+            if rows is None:
+                total += part
+            else:
+                total[rows] += part
 
-    def _to_grid(self, values: list[NDArray[np.floating[Any]]], factor: float) -> NDArray[np.int64]:
-        size = sum(each.size for each in values)
+    def _to_grid(self, values: list[NDArray[np.floating[Any]]], size: int, factor: float) -> NDArray[np.int64]:
         if size > BLOCK:  # one row that is larger than a block
-            return fixed.to_fixed(np.concatenate(values), factor)
+            return fixed.to_fixed(values[0].reshape(-1), factor)
         scaled, grid = self._scaled[:size], self._grid[:size]
-        np.concatenate(values, out=scaled)
+        np.concatenate(values, axis=None, out=scaled)
         scaled *= factor * fixed.SCALE
         np.rint(scaled, out=grid, casting="unsafe")
         return grid

@@ -1,4 +1,4 @@
-"""Session shapes: what became of a device's session, as one short string (Bonawitz et al., arXiv 1902.01046, section 5).
+"""Session shapes: what became of a device's session, as a short string (Bonawitz et al., arXiv 1902.01046, section 5).
 
 A letter for each step: `a` assigned (`r`: before the last restart), `u` upload begun, `!` upload cut off or refused;
 and how it ended: `+` acknowledged, `f` given back, `x` expired, `c` the round closed without it.

@@ -24,6 +24,9 @@ GROUP = 64
 LINGER = 0.005
 """Seconds that a group waits to be filled."""
 
+LINGERS = 2
+"""How often it waits so long; again only if it grew meanwhile."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -116,22 +119,30 @@ class Writer(Generic[T]):
         _set(self._ready, len(self._queue) >= GROUP or self._jobs > 0 or self._closing)
 
     async def _work(self) -> None:
-        while await self._wait():
-            group = self._take()
-            try:
-                result = await asyncio.get_running_loop().run_in_executor(self._thread, self._call(group))
-            except Exception as error:
-                self._fail(error, group)
-                return
-            for entry in group:
-                if not entry.done.done():  # a caller may have gone away
-                    entry.done.set_result(result)
+        while await self._wait() and await self._done(self._take()):
+            pass  # in between no group is held in memory
+
+    async def _done(self, group: list[_Write[T] | _Job]) -> bool:
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._thread, self._call(group))
+        except Exception as error:
+            self._fail(error, group)
+            return False
+        for entry in group:
+            if not entry.done.done():  # a caller may have gone away
+                entry.done.set_result(result)
+        return True
 
     async def _wait(self) -> bool:
         await self._arrived.wait()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LINGER):
-                await self._ready.wait()
+        # Who comes alone is soon served; a herd goes in few large groups, because a group costs as much as ten writes.
+        for _ in range(LINGERS):
+            waiting = len(self._queue)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER):
+                    await self._ready.wait()
+            if self._ready.is_set() or len(self._queue) == waiting:
+                break
         return bool(self._queue)
 
     def _take(self) -> list[_Write[T] | _Job]:
