@@ -60,11 +60,12 @@ class Graph:
 
     def _check(self, expected: Mapping[str, str]) -> None:
         found = self._session.get_modelmeta().custom_metadata_map
-        if wrong := [key for key, value in expected.items() if found.get(key) != value]:
-            said = ", ".join(f"{key} is {found.get(key)!r} and not {expected[key]!r}" for key in wrong)
-            raise UnsupportedTaskError(
-                f"the task's {self._name} was not made for it ({said}): build the bundle again with fedau2-export"
-            )
+        for key, value in expected.items():
+            if found.get(key) != value:
+                raise UnsupportedTaskError(
+                    f"the task's {self._name} was not made for it (its {key} is {found.get(key)!r} and not {value!r}): "
+                    "build the bundle again with fedau2-export"
+                )
 
     def run(self, available: Arrays) -> dict[str, NDArray[Any]]:
         """The graph's outputs by name.

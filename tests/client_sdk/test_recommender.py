@@ -170,7 +170,7 @@ def test_rows_outside_the_catalogue_are_told(bundle, bundles):
 def test_the_graphs_of_another_catalogue_are_told(bundle, bundles):
     _, checkpoint, *graphs = parts(bundle)
     renamed = bundles([f"movie-{row}" for row in range(12)]).manifest
-    with pytest.raises(UnsupportedTaskError, match=r"was not made for it \(fedau2.catalogue"):
+    with pytest.raises(UnsupportedTaskError, match=r"was not made for it \(its fedau2.catalogue"):
         Recommender(renamed, checkpoint, *graphs)
 
 
