@@ -58,7 +58,6 @@ class LocalCoordinator:
 
     Raises:
         UsageError: neither items nor a bundle are given, or both.
-        LocalCoordinatorError: when it is entered: it could not be started, for example because an extra is missing.
 
     Attributes:
         address: for `FedClient.open`.
@@ -87,7 +86,12 @@ class LocalCoordinator:
         self._items, self._attribute, self._classes = items, attribute, classes
         self._given, self._goal, self._rounds = bundle, goal, rounds
 
-    def __enter__(self) -> Self:
+    def start(self) -> Self:
+        """Starts the coordinator and creates its task, as entering the `with` block does.
+
+        Raises:
+            LocalCoordinatorError: it could not be started, for example because an extra is missing.
+        """
         if missing := {extra for module, extra in _NEEDED.items() if find_spec(module) is None}:
             raise LocalCoordinatorError(
                 f"a local coordinator needs more than a device: pip install 'fedau2[{','.join(sorted(missing))}]'"
@@ -100,13 +104,16 @@ class LocalCoordinator:
             self._opened = stack.pop_all()
         return self
 
+    def __enter__(self) -> Self:
+        return self.start()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.__enter__)
+        return await asyncio.to_thread(self.start)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -109,7 +109,7 @@ import sys
 sys.modules["sqlalchemy"] = sys.modules["torch"] = None
 from client_sdk.testing import LocalCoordinator
 try:
-    LocalCoordinator(items=["a"]).__enter__()
+    LocalCoordinator(items=["a"]).start()
 except Exception as error:
     print(type(error).__name__, error)
 """
