@@ -16,7 +16,7 @@ PUBLIC = [getattr(client_sdk, name) for name in client_sdk.__all__] + [
 ]
 
 
-@pytest.mark.parametrize("public", set(PUBLIC), ids=lambda each: each.__qualname__)
+@pytest.mark.parametrize("public", dict.fromkeys(PUBLIC), ids=lambda each: each.__qualname__)
 def test_a_public_name_says_what_it_is(public):
     assert vars(public).get("__doc__")
     for name, member in vars(public).items():
