@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow kill-test fuzz lint bench proto clean
+.PHONY: install demo test test-slow kill-test fuzz lint bench footprint docs proto clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
@@ -30,10 +30,16 @@ fuzz: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator
+	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator examples/edge_app scripts
 
 bench: install
 	$(BIN)/fedau2-sim bench
+
+footprint: install
+	$(BIN)/python scripts/footprint.py
+
+docs: install
+	$(BIN)/python scripts/api_reference.py build/docs
 
 proto: install
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
@@ -41,4 +47,4 @@ proto: install
 	  --mypy_out=quiet:proto --mypy_grpc_out=quiet:proto $(PROTOS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis runs dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis runs dist build

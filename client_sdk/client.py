@@ -12,11 +12,10 @@ from typing import Self
 from client_sdk import target
 from client_sdk.contracts import Engine
 from client_sdk.drivers import drive
-from client_sdk.errors import MissingEngineError, NoModelError, RefusedError, UnknownItemError, UsageError
-from client_sdk.recommender import Recommender
-from client_sdk.session import Outcome, initial_state, label, session
+from client_sdk.errors import MissingEngineError, RefusedError, UnknownItemError, UsageError
+from client_sdk.serving import Serving
+from client_sdk.session import Outcome, label, session
 from client_sdk.sqlite_store import SqliteStore
-from client_sdk.state import Model
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
@@ -60,7 +59,7 @@ class FedClient:
         self._root_certificates = root_certificates
         self._insecure = insecure
         self._syncing = Lock()
-        self._loaded: tuple[Model, Recommender] | None = None
+        self._serving = Serving(store)
 
     @classmethod
     def open(
@@ -189,22 +188,7 @@ class FedClient:
         """
         if not isinstance(k, int) or isinstance(k, bool) or k < 1:
             raise UsageError(f"k must be a whole number from 1 up, not {k!r}")
-        with self._store.held():  # a sync must not swap the model in between
-            model, recommender = self._current()
-            catalogue = recommender.task.catalogue
-            seen, rows = self._store.interactions(catalogue), self._store.rows(catalogue)
-            state = self._store.private(model.task_id) or initial_state(recommender.task, self._store.key())
-        private = {name: value[0] for name, value in state.values.items()}
-        items = list(rows or ())
-        return [Recommendation(items[row], score) for row, score in recommender.recommend(k, seen, private)]
-
-    def _current(self) -> tuple[Model, Recommender]:
-        model = self._store.model()
-        if model is None:
-            raise NoModelError("there is no model on this device yet: call sync() first")
-        if self._loaded is None or self._loaded[0] != model:
-            self._loaded = (model, Recommender.load(self._store, model))
-        return self._loaded
+        return [Recommendation(item, score) for item, score in self._serving.recommend(k)]
 
     def _task(self) -> TaskManifest | None:
         # None also where the manifest is damaged, or older than what this SDK runs: the next sync brings another.

@@ -56,6 +56,14 @@ class Database:
         with self.errors():
             self._connection.close()
 
+    @property
+    def changes(self) -> int:
+        """Rows changed since the file was opened. Read without waiting for other threads."""
+        try:
+            return self._connection.total_changes
+        except sqlite3.ProgrammingError as error:
+            raise StoreError(f"{self._path.parent}: {error}") from error
+
     def one(self, query: str, values: Sequence[Any] = ()) -> Any:  # noqa: ANN401
         """The first row, None where there is none."""
         with self.errors(), closing(self._connection.execute(query, values)) as cursor:

@@ -16,6 +16,7 @@
     - MissingEngineError: PyTorch is not installed
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
   + RefusedError: the coordinator refused a call
+  + LocalCoordinatorError: `client_sdk.testing` could not do what a test asked for
 """
 
 
@@ -81,3 +82,7 @@ class TransportError(FedError):
 
 class RefusedError(FedError):
     """The coordinator refused a call; the text says why."""
+
+
+class LocalCoordinatorError(FedError):
+    """`client_sdk.testing` could not do what a test asked for; the text says why."""

@@ -5,25 +5,19 @@ takes what it declares of: the serving tensors, the private tensors by name (wit
 `seen` (int64, catalogue rows) and `k` (int64, no axes). It gives `items` (int64, best first) and `scores` (float32).
 """
 
-import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk.contracts import Store
 from client_sdk.errors import NoModelError, UnsupportedTaskError
+from client_sdk.graph import Arrays, Graph
 from client_sdk.state import Model
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, GraphKind, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import WireError
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 class Recommender:
@@ -36,15 +30,15 @@ class Recommender:
         recommend: the graph, as ONNX bytes.
 
     Raises:
-        UnsupportedTaskError: the graphs cannot be run here.
+        UnsupportedTaskError: the graphs are not this task's, or cannot be run here.
     """
 
     def __init__(self, task: TaskManifest, checkpoint: Arrays, prepare: bytes, recommend: bytes) -> None:
         names = {spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED}
         shared = {name: tensor for name, tensor in checkpoint.items() if name in names}
         self.task = task
-        self._serving = _run(_load(prepare), shared)
-        self._graph = _load(recommend)
+        self._serving = Graph(prepare, task, GRAPH_KIND_PREPARE).run(shared)
+        self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND)
 
     @classmethod
     def load(cls, store: Store, model: Model) -> Self:
@@ -77,12 +71,15 @@ class Recommender:
             UnsupportedTaskError: the graph cannot be run here.
         """
         inputs = {"history": seen, "seen": seen, "k": np.array(min(k, self.task.items), np.int64)}
-        outputs = _run(self._graph, {**self._serving, **private, **inputs})
+        outputs = self._graph.run({**self._serving, **private, **inputs})
         items, scores = (outputs.get(name, np.zeros(())) for name in ("items", "scores"))
-        if items.ndim != 1 or items.shape != scores.shape or not np.isin(items, range(self.task.items)).all():
+        if not self._listed(items) or items.shape != scores.shape:
             raise UnsupportedTaskError("the task's graph for recommending does not give items and their scores")
         kept = np.isfinite(scores)  # -inf marks what was seen
         return list(zip(items[kept].tolist(), scores[kept].tolist(), strict=True))
+
+    def _listed(self, rows: NDArray[Any]) -> bool:
+        return rows.ndim == 1 and rows.dtype == np.int64 and bool(((rows >= 0) & (rows < self.task.items)).all())
 
 
 def _blob(store: Store, resource: Resource) -> bytes:
@@ -97,29 +94,3 @@ def _graph(task: TaskManifest, kind: GraphKind.ValueType) -> Resource:
         if graph.kind == kind:
             return graph.resource
     raise UnsupportedTaskError(f"the task brings no {GraphKind.Name(kind)}, so it cannot recommend")
-
-
-def _load(graph: bytes) -> "InferenceSession":
-    # The wheel's telemetry starts with the import and leaves a device id on the disk; this is what turns it off.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no common root
-        raise UnsupportedTaskError(f"a graph of the task cannot be loaded: {error}") from error
-
-
-def _run(graph: "InferenceSession", available: Arrays) -> dict[str, NDArray[Any]]:
-    names = [each.name for each in graph.get_inputs()]
-    if missing := sorted(set(names) - available.keys()):
-        raise UnsupportedTaskError(f"a graph of the task wants inputs that this SDK does not have: {missing}")
-    try:
-        values = graph.run(None, {name: available[name] for name in names})
-    except Exception as error:  # its errors have no common root
-        raise UnsupportedTaskError(f"a graph of the task cannot be run: {error}") from error
-    return dict(zip((each.name for each in graph.get_outputs()), values, strict=True))

@@ -55,6 +55,11 @@ class SqliteStore:
         """Keeps other threads from reading or changing the store meanwhile."""
         return self._database.errors()
 
+    @property
+    def changes(self) -> int:
+        """A number that grows with every change of what the store holds. Read without waiting for other threads."""
+        return self._database.changes
+
     def key(self) -> bytes:
         """The client's 16 secret bytes."""
         return self._key

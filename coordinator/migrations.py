@@ -5,6 +5,7 @@ To change the schema, change `tables` and append to `MIGRATIONS` what does the s
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,6 +13,7 @@ from sqlalchemy.schema import CreateColumn
 
 from coordinator.tables import meta, metadata, one_open_task, task, task_history
 
+T = TypeVar("T")
 Migration = Callable[[Connection], None]
 
 
@@ -20,13 +22,14 @@ def add_table(table: sa.Table) -> Migration:
     return table.create
 
 
-def add_column(column: sa.Column[object]) -> Migration:
-    """Adds a column; one that is not nullable needs a `server_default` for the rows that are there."""
+def add_column(column: sa.Column[T], value: T) -> Migration:
+    """Adds a nullable column and sets it in the rows that are there."""
 
     def add(connection: Connection) -> None:
-        preparer = connection.dialect.identifier_preparer
+        table = connection.dialect.identifier_preparer.format_table(column.table)
         definition = CreateColumn(column).compile(dialect=connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {preparer.format_table(column.table)} ADD COLUMN {definition}")
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
+        connection.execute(sa.update(column.table).values({column: value}))
 
     return add
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client_sdk import draws
+from client_sdk.graph import metadata
 from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, Plan, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TensorSpec
@@ -20,6 +21,7 @@ from fedau2.wire.errors import BlobError, ManifestError
 
 if TYPE_CHECKING:
     from client_sdk.kernel.contract import Recommender
+    from export.graphs import Precision
 
 MANIFEST = "manifest.binpb"
 BLOBS = "blobs"
@@ -71,7 +73,14 @@ def _catalogue(items: Sequence[str]) -> bytes:
     return data
 
 
-def build(model: str, items: Sequence[str], plan: Plan, seed: int, widths: Any = None) -> Bundle:  # noqa: ANN401
+def build(
+    model: str,
+    items: Sequence[str],
+    plan: Plan,
+    seed: int,
+    widths: Any = None,  # noqa: ANN401 - each recommender has its own
+    precision: "Precision" = "fp32",
+) -> Bundle:
     """Builds a bundle. The same arguments give the same bytes (on one machine and with the same versions).
 
     Args:
@@ -80,6 +89,7 @@ def build(model: str, items: Sequence[str], plan: Plan, seed: int, widths: Any =
         plan: for the manifest.
         seed: of the initial checkpoint, which is public.
         widths: the recommender's own `Widths`; None for its defaults.
+        precision: how devices keep the serving tensors over items in memory, "fp32" or "fp16".
 
     Raises:
         UnknownModelError: no such recommender.
@@ -95,7 +105,7 @@ def build(model: str, items: Sequence[str], plan: Plan, seed: int, widths: Any =
     task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=len(items))
     try:
         task.tensors.extend(_specs(RECOMMENDERS[model].tensors(len(items), widths), plan))
-        contents = _blobs(task, RECOMMENDERS[model], catalogue, seed)
+        contents = _blobs(task, RECOMMENDERS[model], catalogue, seed, precision)
         manifest.check(task)
     except ManifestError as error:
         raise PlanError(str(error)) from error
@@ -110,17 +120,21 @@ def _specs(tensors: Sequence[TensorSpec], plan: Plan) -> list[TensorSpec]:
     return [*tensors, *(spec for each in plan.adversaries for spec in adversary.tensors(each, private))]
 
 
-def _blobs(task: TaskManifest, recommender: "Recommender", catalogue: bytes, seed: int) -> list[bytes]:
+def _blobs(
+    task: TaskManifest, recommender: "Recommender", catalogue: bytes, seed: int, precision: "Precision"
+) -> list[bytes]:
     """Makes the blobs and enters their addresses in the manifest."""
     from export import graphs
 
     checkpoint = blobs.pack(draws.initial(manifest.shared(task).values(), _key(seed)))
-    exported = graphs.export(recommender, task.tensors)
     task.catalogue.CopyFrom(blobs.resource(catalogue))
     task.checkpoint.CopyFrom(blobs.resource(checkpoint))
-    task.graphs.add(kind=GRAPH_KIND_PREPARE).resource.CopyFrom(blobs.resource(exported.prepare))
-    task.graphs.add(kind=GRAPH_KIND_RECOMMEND).resource.CopyFrom(blobs.resource(exported.recommend))
-    return [catalogue, checkpoint, exported.prepare, exported.recommend]
+    exported = graphs.export(recommender, task.tensors, precision)
+    made = {GRAPH_KIND_PREPARE: exported.prepare, GRAPH_KIND_RECOMMEND: exported.recommend}
+    stamped = {kind: graphs.stamp(data, metadata(task, kind)) for kind, data in made.items()}
+    for kind, data in stamped.items():
+        task.graphs.add(kind=kind, resource=blobs.resource(data))
+    return [catalogue, checkpoint, *stamped.values()]
 
 
 def _key(seed: int) -> bytes:

@@ -38,6 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--items", type=Path, required=True, metavar="FILE", help="item ids, UTF-8, one a line")
     build.add_argument("--plan", type=Path, required=True, metavar="FILE", help="hyper-parameters, YAML")
     build.add_argument("--seed", type=int, required=True, help="of the initial checkpoint")
+    build.add_argument(
+        "--precision",
+        choices=["fp32", "fp16"],
+        default="fp32",
+        help="of item tensors in a device's memory (%(default)s)",
+    )
     build.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make; new or empty")
     build.set_defaults(run=_bundle)
     for name, run, text in (("inspect", _inspect, "show a bundle"), ("verify", _verify, "check a bundle")):
@@ -53,7 +59,7 @@ def _bundle(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
     items = bundle.read_items(arguments.items)
     plan = planfile.read(arguments.plan, arguments.model)
-    built = bundle.build(arguments.model, items, plan.plan, arguments.seed, plan.widths)
+    built = bundle.build(arguments.model, items, plan.plan, arguments.seed, plan.widths, arguments.precision)
     bundle.write(built, arguments.out)
     size = sum(map(len, built.blobs.values()))
     print(

@@ -11,6 +11,9 @@ from fedau2.v1.tensors_pb2 import TensorSpec
 
 Tensors = dict[str, Tensor]
 
+ITEM = "item_"
+"""What the names of serving tensors over items begin with."""
+
 Unlearn = Callable[[Tensors], Tensors]
 """From protected states by name, (clients, ...), to what to add to their gradients: the adversaries' gated, reversed
 gradients."""
@@ -38,10 +41,13 @@ class Recommender(Protocol):
         """The tensors of a model over `items`."""
 
     def prepare(self, shared: Tensors) -> Tensors:
-        """Serving tensors: what scoring needs, computed once per checkpoint. Exported as prepare.onnx."""
+        """Serving tensors: what scoring needs, computed once per checkpoint. Exported as prepare.onnx.
+
+        Those over items have them on the last axis and a name that begins with `ITEM`, so that they can be cut.
+        """
 
     def score(self, serving: Tensors, private: Tensors) -> Tensor:
-        """Logits of all items, (items,), for one user's private tensors. Exported as recommend.onnx."""
+        """Logits of the items that the serving tensors hold, (items,), for one user. Exported as recommend.onnx."""
 
     def gradients(self, shared: Tensors, private: Tensors, rows: Rows, batch: Batch, unlearn: Unlearn) -> Gradients:
         """Gradients of the recommendation loss, plus what `unlearn` adds to those of the protected states.

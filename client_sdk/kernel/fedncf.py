@@ -94,31 +94,35 @@ def _dense(name: str, shape: list[int], initializer: Initializer) -> TensorSpec:
 def prepare(shared: Tensors) -> Tensors:
     """What scoring needs of the shared tensors, computed once per checkpoint.
 
-    The item half of the first layer is applied to the whole catalogue: "item_hidden", (items, hidden[0]).
+    The item half of the first layer is applied to the whole catalogue: "item_hidden", (hidden[0], items). Items are the
+    last axis, so that scoring ends in products of a vector and a matrix, which runtimes compute fast.
     """
     weight = shared["mlp.0.weight"]
     half = shared["item_mlp"].shape[1]
-    kept = {name: value for name, value in shared.items() if name not in ("item_mlp", "mlp.0.weight")}
-    item_hidden = shared["item_mlp"] @ weight[:, half:].T
-    return {**kept, "user_hidden.weight": weight[:, :half].clone(), "item_hidden": item_hidden}
+    kept = {name: value for name, value in shared.items() if name not in ("item_gmf", "item_mlp", "mlp.0.weight")}
+    if "item_gmf" in shared:
+        kept["item_gmf"] = shared["item_gmf"].T.contiguous()
+    item_hidden = weight[:, half:] @ shared["item_mlp"].T
+    return {**kept, "user_hidden.weight": weight[:, :half].T.contiguous(), "item_hidden": item_hidden}
 
 
 def score(serving: Tensors, private: Tensors) -> Tensor:
-    """Logits of every item, (items,), for one user.
+    """Logits of the items, (items,), for one user.
 
     Args:
         serving: from `prepare`.
         private: the user's vectors, each (width,).
     """
-    user = serving["user_hidden.weight"] @ private["user_mlp"] + serving["mlp.0.bias"]
-    hidden = torch.relu(serving["item_hidden"] + user)
+    user = private["user_mlp"] @ serving["user_hidden.weight"] + serving["mlp.0.bias"]
+    hidden = torch.relu(serving["item_hidden"] + user[:, None])
     for layer in range(1, _depth(serving)):
-        hidden = torch.relu(hidden @ serving[f"mlp.{layer}.weight"].T + serving[f"mlp.{layer}.bias"])
+        weight, bias = serving[f"mlp.{layer}.weight"], serving[f"mlp.{layer}.bias"]
+        hidden = torch.relu(torch.addmm(bias[:, None], weight, hidden))
     weight = serving["output.weight"]
-    gmf = len(weight) - hidden.shape[1]
-    logits = hidden @ weight[gmf:] + serving["output.bias"]
+    gmf = len(weight) - len(hidden)
+    logits = weight[gmf:] @ hidden + serving["output.bias"]
     if gmf:
-        logits = logits + serving["item_gmf"] @ (private["user_gmf"] * weight[:gmf])
+        logits = logits + (private["user_gmf"] * weight[:gmf]) @ serving["item_gmf"]
     return logits
 
 

@@ -14,8 +14,10 @@ from google.protobuf.duration_pb2 import Duration
 from onnx import TensorProto, helper
 
 from client_sdk import draws
+from client_sdk.graph import metadata
 from client_sdk.kernel import adversary, fedncf
 from client_sdk.sqlite_store import SqliteStore
+from export.graphs import stamp
 from fedau2.v1 import device_pb2, device_pb2_grpc, task_pb2
 from fedau2.v1.device_pb2 import Assignment, CheckInResponse, FetchResourceResponse, Rejection
 from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Optimizer, Plan, RetryWindow, ServerStep, TaskManifest
@@ -142,10 +144,10 @@ def make_bundle(items=ITEMS, steps=2, history=False):
     parts = {
         "catalogue": "\n".join(items).encode(),
         "checkpoint": checkpoint(task, 0),
-        "prepare": prepare_graph(specs),
-        "recommend": recommend_graph(specs, history),
     }
     task.catalogue.CopyFrom(blobs.resource(parts["catalogue"]))
+    parts["prepare"] = stamp(prepare_graph(specs), metadata(task, task_pb2.GRAPH_KIND_PREPARE))
+    parts["recommend"] = stamp(recommend_graph(specs, history), metadata(task, task_pb2.GRAPH_KIND_RECOMMEND))
     task.checkpoint.CopyFrom(blobs.resource(parts["checkpoint"]))
     task.graphs.add(kind=task_pb2.GRAPH_KIND_PREPARE, resource=blobs.resource(parts["prepare"]))
     task.graphs.add(kind=task_pb2.GRAPH_KIND_RECOMMEND, resource=blobs.resource(parts["recommend"]))

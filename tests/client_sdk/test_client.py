@@ -143,29 +143,6 @@ def test_recommending_goes_on_while_a_sync_trains(synced, remote, bundle):
     assert remote.names()[-1] == "upload"
 
 
-def test_a_model_is_not_swapped_while_it_is_being_loaded(synced, bundle, monkeypatch):
-    newer, load, threads = bundle.with_checkpoint(9), Recommender.load, []
-
-    def swap():
-        synced._store.keep_blob(newer.checkpoint, newer.blobs[newer.checkpoint.sha256])
-        synced._store.adopt(Model("task", 1, newer.address, newer.checkpoint))
-
-    def load_late(store, model):
-        if not threads:
-            threads.append(Thread(target=swap))
-            threads[0].start()
-            threads[0].join(0.2)  # it waits for us, unless nothing holds it back
-        return load(store, model)
-
-    older = bundle.with_checkpoint(8)  # one that no manifest names
-    synced._store.keep_blob(older.checkpoint, older.blobs[older.checkpoint.sha256])
-    synced._store.adopt(Model("task", 0, older.address, older.checkpoint))
-    monkeypatch.setattr(Recommender, "load", load_late)
-    before = synced.recommend()
-    threads[0].join()
-    assert synced.recommend() != before
-
-
 def test_threads_may_recommend_while_models_come_and_go(synced, remote, bundle):
     over, wrong = Event(), []
 
@@ -224,7 +201,6 @@ def test_before_the_first_sync_there_is_no_model(client):
 
 def test_a_damaged_model_is_told_and_fetched_again(synced, tmp_path, bundle):
     (tmp_path / "state/blobs" / bundle.checkpoint.sha256.hex()).write_bytes(b"damaged")
-    synced._loaded = None
     with pytest.raises(NoModelError, match="fetch it again"):
         synced.recommend()
     synced.sync()

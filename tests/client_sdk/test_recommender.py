@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_sdk.errors import NoModelError, UnsupportedTaskError
+from client_sdk.graph import metadata
 from client_sdk.recommender import Recommender
 from client_sdk.state import Model
-from fedau2.v1.task_pb2 import TaskManifest
+from export.graphs import stamp
+from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, TaskManifest
 from fedau2.wire import blobs
 
 
@@ -145,25 +147,42 @@ def test_private_tensors_that_do_not_fit_are_told(recommender):
         recommender.recommend(3, nothing, make_private([1, 2, 3]))
 
 
+def bound(graph, task, kind):
+    return stamp(graph, metadata(task, kind))
+
+
 def test_a_graph_with_other_outputs_is_told(bundle):
     task, checkpoint, prepare, _ = parts(bundle)
+    recommender = Recommender(task, checkpoint, prepare, bound(prepare, task, GRAPH_KIND_RECOMMEND))
     with pytest.raises(UnsupportedTaskError, match="items and their scores"):
-        Recommender(task, checkpoint, prepare, prepare).recommend(3, np.array([], np.int64), checkpoint)
+        recommender.recommend(3, np.array([], np.int64), checkpoint)
 
 
 def test_rows_outside_the_catalogue_are_told(bundle, bundles):
     _, checkpoint, *graphs = parts(bundle)
     smaller = bundles([f"film-{row}" for row in range(5)]).manifest
+    kinds = (GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND)
+    graphs = [bound(graph, smaller, kind) for graph, kind in zip(graphs, kinds, strict=True)]
     with pytest.raises(UnsupportedTaskError, match="items and their scores"):
         Recommender(smaller, checkpoint, *graphs).recommend(5, np.arange(5), make_private([1, 2, 3, 4]))
 
 
+def test_the_graphs_of_another_catalogue_are_told(bundle, bundles):
+    _, checkpoint, *graphs = parts(bundle)
+    renamed = bundles([f"movie-{row}" for row in range(12)]).manifest
+    with pytest.raises(UnsupportedTaskError, match=r"was not made for it \(its fedau2.catalogue"):
+        Recommender(renamed, checkpoint, *graphs)
+
+
 def test_no_device_id_is_left_by_onnx_runtime(tmp_path, bundle):
-    for number, data in enumerate(parts(bundle)[2:]):
-        (tmp_path / f"{number}.onnx").write_bytes(data)
+    task, _, prepare, _ = parts(bundle)
+    (tmp_path / "prepare.onnx").write_bytes(prepare)
+    (tmp_path / "manifest.binpb").write_bytes(task.SerializeToString())
     code = (
-        "import sys; from pathlib import Path; from client_sdk.recommender import _load\n"
-        "for path in Path(sys.argv[1]).glob('*.onnx'): _load(path.read_bytes())"
+        "import sys; from pathlib import Path; from client_sdk.graph import Graph\n"
+        "from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, TaskManifest\n"
+        "prepare, task = (Path(sys.argv[1], name).read_bytes() for name in ('prepare.onnx', 'manifest.binpb'))\n"
+        "Graph(prepare, TaskManifest.FromString(task), GRAPH_KIND_PREPARE)"
     )
     home = tmp_path / "home"
     home.mkdir()

@@ -3,14 +3,12 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from client_sdk import FedClient, Result
+from client_sdk import FedClient, Result, testing
 from client_sdk.errors import AttributeValueError, NoDataError, TransportError, UnknownItemError
-from simulator.links import CoordinatorProcess
 
 ITEMS = [f"movie-{number}" for number in range(40)]
 DEVICES = 3
@@ -35,19 +33,16 @@ def bundle(tmp_path_factory):
 
 
 @pytest.fixture
-def coordinator(tmp_path, bundle):
-    process = CoordinatorProcess(tmp_path / "state")
-    task = ["--bundle", bundle, "--population", "movies", "--rounds", 2, "--goal", DEVICES]
-    command("coordinator", "create-task", *task, "--admin", process.admin)
-    yield process
-    process.stop()
+def coordinator(bundle):
+    with testing.LocalCoordinator(bundle=bundle, rounds=2, goal=DEVICES) as server:
+        yield server
 
 
 @pytest.fixture
 def devices(tmp_path, coordinator):
     clients = []
     for number in range(DEVICES):
-        client = FedClient.open(tmp_path / f"device-{number}", coordinator=coordinator.devices, population="movies")
+        client = FedClient.open(tmp_path / f"device-{number}", coordinator.address, coordinator.population)
         for item in ITEMS[number : number + 12]:
             client.record(item)
         clients.append(client)
@@ -57,25 +52,12 @@ def devices(tmp_path, coordinator):
         client.close()
 
 
-def contribute(client):
-    """Syncs as the coordinator asks: until the round before is committed, a check-in is turned away for a moment."""
-    while (outcome := client.sync()).result is Result.REJECTED:
-        assert outcome.reason == "REJECTION_REASON_ROUND_CLOSING"
-        time.sleep(outcome.retry.delay_min.ToTimedelta().total_seconds())
-    assert outcome.result is Result.UPLOADED
-
-
 def test_devices_train_two_rounds_and_recommend_offline(coordinator, devices):
-    for _ in range(2):
-        for client in devices:
-            contribute(client)
-    while (outcome := devices[0].sync()).reason == "REJECTION_REASON_ROUND_CLOSING":
-        time.sleep(0.05)
-    assert outcome.reason == "REJECTION_REASON_NO_TASK"  # the task is finished
+    coordinator.train(*devices, rounds=2)
+    assert devices[0].sync().reason == "REJECTION_REASON_NO_TASK"  # the task is finished
     assert "finished" in command("coordinator", "status", "--admin", coordinator.admin)
 
-    coordinator.process.terminate()
-    coordinator.process.wait()
+    coordinator.stop()
     for number, client in enumerate(devices):
         best = client.recommend(k=5)
         assert len(best) == 5
@@ -97,7 +79,7 @@ def test_bad_input_is_explained_and_loses_nothing(devices):
 
 
 def test_a_device_without_data_gives_its_place_back(tmp_path, coordinator, devices):
-    empty = FedClient.open(tmp_path / "empty", coordinator=coordinator.devices, population="movies")
+    empty = FedClient.open(tmp_path / "empty", coordinator.address, coordinator.population)
     with empty, pytest.raises(NoDataError):
         empty.sync()
     # Its place is free again: the others fill the round.
@@ -109,7 +91,7 @@ def test_a_device_writes_only_into_its_folder_and_sends_nothing_home(tmp_path, c
     home.mkdir()
     code = (
         "from client_sdk import FedClient\n"
-        f"with FedClient.open({str(tmp_path / 'one')!r}, {coordinator.devices!r}, 'movies') as c:\n"
+        f"with FedClient.open({str(tmp_path / 'one')!r}, {coordinator.address!r}, {coordinator.population!r}) as c:\n"
         f"    [c.record(item) for item in {ITEMS[:9]!r}]\n"
         "    c.sync()\n"
         "    assert len(c.recommend(k=3)) == 3\n"

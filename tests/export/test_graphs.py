@@ -8,38 +8,41 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client_sdk.errors import UnsupportedTaskError
+from client_sdk.graph import Graph, metadata
 from client_sdk.kernel import fedncf
 from export import graphs
-from export.errors import VerificationError
-from export.verify import check_recommendation, load
+from export.verify import FP16_TOLERANCE, TOLERANCE, check_recommendation
+from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 
-ITEMS = 13
-SHAPES = {
-    "usual": fedncf.Widths(gmf=3, mlp=4, hidden=(6, 5)),
-    "no gmf": fedncf.Widths(gmf=0, mlp=4, hidden=(6, 5)),
-    "one layer": fedncf.Widths(gmf=2, mlp=3, hidden=(4,)),
-}
+USUAL = fedncf.Widths(gmf=3, mlp=4, hidden=(6, 5))
 
 
 class Model:
     """A recommender with large random tensors, in PyTorch and as graphs."""
 
-    def __init__(self, widths, items=ITEMS):
+    def __init__(self, widths=USUAL, items=13, precision="fp32"):
+        self.items = items
+        self.tolerance = FP16_TOLERANCE if precision == "fp16" else TOLERANCE
         self.specs = fedncf.tensors(items, widths)
-        exported = graphs.export(fedncf, self.specs)
-        self.files = {"prepare.onnx": exported.prepare, "recommend.onnx": exported.recommend}
-        self.prepare, self.recommend = (load(data, name) for name, data in self.files.items())
+        task = TaskManifest(format=1, model="fedncf", items=items)
+        exported = graphs.export(fedncf, self.specs, precision)
+        self.files = {
+            kind: graphs.stamp(data, metadata(task, kind))
+            for kind, data in ((GRAPH_KIND_PREPARE, exported.prepare), (GRAPH_KIND_RECOMMEND, exported.recommend))
+        }
+        self.prepare, self.recommend = (Graph(data, task, kind) for kind, data in self.files.items())
         rng = np.random.default_rng(5)
         values = {spec.name: rng.standard_normal(tuple(spec.shape), np.float32) for spec in self.specs}
         own = {spec.name for spec in self.specs if spec.scope == TENSOR_SCOPE_PRIVATE}
         self.private = {name: value for name, value in values.items() if name in own}
         self.shared = {name: value for name, value in values.items() if name not in own}
-        self.serving = self.prepare(self.shared)
+        self.serving = self.prepare.run(self.shared)
 
     def run(self, seen, k):
         inputs = {**self.serving, **self.private, "seen": np.array(seen, np.int64), "k": np.array(k, np.int64)}
-        outputs = self.recommend(inputs)
+        outputs = self.recommend.run(inputs)
         return outputs["items"], outputs["scores"]
 
     def logits(self):
@@ -48,21 +51,33 @@ class Model:
         return fedncf.score(fedncf.prepare(tensors), private).numpy()
 
 
-@pytest.fixture(scope="module", params=SHAPES)
+MODELS = {
+    "usual": {},
+    "no gmf": {"widths": fedncf.Widths(gmf=0, mlp=4, hidden=(6, 5))},
+    "one layer": {"widths": fedncf.Widths(gmf=2, mlp=3, hidden=(4,))},
+    "three tiles, the last not full": {"items": 2 * graphs.TILE + 1},
+    "fp16": {"precision": "fp16"},
+    "fp16, two tiles": {"items": graphs.TILE + 1, "precision": "fp16"},
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
 def model(request):
-    return Model(SHAPES[request.param])
+    return Model(**MODELS[request.param])
 
 
-@given(seen=st.lists(st.integers(0, ITEMS - 1)), k=st.integers(0, ITEMS + 3))
+@given(data=st.data())
 @settings(deadline=None)
-def test_the_graphs_recommend_what_pytorch_would(model, seen, k):
+def test_the_graphs_recommend_what_pytorch_would(model, data):
+    seen = data.draw(st.lists(st.integers(0, model.items - 1)))
+    k = data.draw(st.integers(0, model.items + 3))
     logits = model.logits()
     items, scores = model.run(seen, k)
-    check_recommendation(items, scores, logits, np.array(seen, np.int64), k)
+    check_recommendation(items, scores, logits, np.array(seen, np.int64), k, model.tolerance)
     assert items.dtype == np.int64
     assert scores.dtype == np.float32
-    assert items.shape == (min(k, ITEMS),)
-    unseen = ITEMS - len(set(seen))
+    assert items.shape == (min(k, model.items),)
+    unseen = model.items - len(set(seen))
     assert not set(items[:unseen].tolist()) & set(seen)
     assert np.isneginf(scores[unseen:]).all()
 
@@ -71,25 +86,81 @@ def test_serving_tensors_are_those_of_prepare(model):
     expected = fedncf.prepare({name: torch.tensor(value) for name, value in model.shared.items()})
     assert set(model.serving) == {f"serving.{name}" for name in expected}
     for name, value in expected.items():
-        np.testing.assert_allclose(model.serving[f"serving.{name}"], value.numpy(), rtol=1e-5, atol=1e-5)
+        found = model.serving[f"serving.{name}"]
+        if name.startswith("item_"):
+            assert (found.dtype == np.float16) == (model.tolerance == FP16_TOLERANCE)
+            found = np.concatenate(found, axis=-1)
+            assert not found[..., model.items :].any()
+            found = found[..., : model.items]
+        np.testing.assert_allclose(found, value.numpy(), rtol=model.tolerance, atol=model.tolerance)
+
+
+def test_fp16_keeps_the_ranking_of_a_model_of_real_size():
+    # The paper's widths and ML-1M's catalogue, with weights large enough to spread the logits.
+    single, half = (Model(fedncf.Widths(), 3706, precision) for precision in ("fp32", "fp16"))
+    rng = np.random.default_rng(0)
+    for model in (single, half):
+        model.serving = model.prepare.run({name: 0.3 * value for name, value in model.shared.items()})
+    overlaps, errors = [], []
+    for _ in range(50):
+        private = {name: rng.standard_normal(value.shape, np.float32) for name, value in single.private.items()}
+        single.private = half.private = private
+        (rows, scores), (other_rows, other_scores) = (model.run([], 3706) for model in (single, half))
+        overlaps.append(len(set(rows[:10].tolist()) & set(other_rows[:10].tolist())))
+        error = np.abs(scores[np.argsort(rows)] - other_scores[np.argsort(other_rows)]).max()
+        errors.append(error / scores.std())
+    assert np.mean(overlaps) >= 9.8
+    assert max(errors) < 2e-3
 
 
 def test_the_inputs_are_the_shared_then_the_serving_and_private_tensors(model):
     prepare, recommend = (onnx.load_from_string(data).graph for data in model.files.values())
     assert {each.name for each in prepare.input} == set(model.shared)
-    assert {each.name for each in recommend.input} == {*model.serving, *model.private, "seen", "k"}
+    assert sorted(each.name for each in recommend.input) == sorted([*model.serving, *model.private, "seen", "k"])
     assert [each.name for each in recommend.output] == ["items", "scores"]
+
+
+def nodes(graph):
+    """Its nodes and those of the graphs within it."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            yield from nodes(attribute.g)
 
 
 def test_the_graphs_hold_no_weights_and_no_trace_of_the_machine(model):
     for data in model.files.values():
         proto = onnx.load_from_string(data)
-        assert all(np.prod(each.dims, dtype=int) <= 1 for each in proto.graph.initializer)
-        assert not [node for node in proto.graph.node if node.op_type in ("ScatterND", "Constant")]
+        found = list(nodes(proto.graph))
+        bodies = [attribute.g for node in found for attribute in node.attribute]
+        constants = [each for graph in (proto.graph, *bodies) for each in graph.initializer]
+        assert all(each.data_type == onnx.TensorProto.INT64 or np.prod(each.dims, dtype=int) <= 1 for each in constants)
+        assert sum(np.prod(each.dims, dtype=int) for each in constants) < 50
+        assert not {node.op_type for node in found} & {"ScatterND", "Constant"}
         assert len(data) < 4096
         assert b".py" not in data
-        assert not proto.metadata_props
-        assert not any(node.doc_string or node.metadata_props for node in proto.graph.node)
+        assert not any(node.doc_string or node.metadata_props for node in found)
+
+
+@pytest.mark.parametrize("field", ["format", "model", "items", "catalogue"])
+def test_a_graph_of_another_task_is_refused(field):
+    other = TaskManifest(format=1, model="fedncf", items=13)
+    if field == "catalogue":
+        other.catalogue.sha256 = b"other"
+    else:
+        setattr(other, field, {"format": 2, "model": "fedfoo", "items": 14}[field])
+    for kind, data in Model().files.items():
+        with pytest.raises(UnsupportedTaskError, match=f"fedau2.{field} is .* and not"):
+            Graph(data, other, kind)
+
+
+def test_a_graph_in_the_others_place_or_without_metadata_is_refused():
+    task = TaskManifest(format=1, model="fedncf", items=13)
+    with pytest.raises(UnsupportedTaskError, match=r"fedau2.graph is .GRAPH_KIND_PREPARE."):
+        Graph(Model().files[GRAPH_KIND_PREPARE], task, GRAPH_KIND_RECOMMEND)
+    bare = graphs.export(fedncf, Model().specs).prepare
+    with pytest.raises(UnsupportedTaskError, match="is None and not"):
+        Graph(bare, task, GRAPH_KIND_PREPARE)
 
 
 def test_old_runtimes_can_read_the_graphs(model):
@@ -100,20 +171,20 @@ def test_old_runtimes_can_read_the_graphs(model):
         assert not proto.functions
 
 
-@pytest.mark.parametrize("wrong", [{"seen": np.array([ITEMS])}, {"k": np.array(-1)}])
+@pytest.mark.parametrize("wrong", [{"seen": np.array([2**40])}, {"k": np.array(-1)}])
 def test_inputs_outside_the_contract_are_refused(model, wrong):
     inputs = {**model.serving, **model.private, "seen": np.zeros(0, np.int64), "k": np.array(1), **wrong}
-    with pytest.raises(VerificationError, match="cannot be run"):
-        model.recommend(inputs)
+    with pytest.raises(UnsupportedTaskError, match="cannot be run"):
+        model.recommend.run(inputs)
 
 
 def test_a_checkpoint_of_another_catalogue_is_refused(model):
-    with pytest.raises(VerificationError, match="cannot be run"):
-        model.prepare({**model.shared, "item_mlp": model.shared["item_mlp"][1:]})
+    with pytest.raises(UnsupportedTaskError, match="cannot be run"):
+        model.prepare.run({**model.shared, "item_mlp": model.shared["item_mlp"][1:]})
 
 
 def test_a_catalogue_of_one_item_is_enough():
-    items, scores = Model(SHAPES["usual"], items=1).run([], 5)
+    items, scores = Model(items=1).run([], 5)
     assert items.tolist() == [0]
     assert np.isfinite(scores).all()
 
@@ -121,6 +192,6 @@ def test_a_catalogue_of_one_item_is_enough():
 def test_nothing_is_printed(capfd):
     out = io.StringIO()
     with redirect_stdout(out), redirect_stderr(out):
-        graphs.export(fedncf, fedncf.tensors(2, SHAPES["one layer"]))
+        graphs.export(fedncf, fedncf.tensors(2, USUAL))
     assert out.getvalue() == ""
     assert capfd.readouterr() == ("", "")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from client_sdk.graph import metadata
 from export import graphs
 from export.bundle import Bundle, write
 from export.errors import DamagedBundleError, UnknownModelError, VerificationError
@@ -48,7 +49,9 @@ WRONG = {
     "shape": lambda s, task: [(task.checkpoint, checkpoint(s, **{"output.bias": np.zeros(2, np.float32)}))],
     "float64": lambda s, task: [(task.checkpoint, checkpoint(s, **{"output.bias": np.zeros(1)}))],
     "PREPARE cannot be loaded": lambda s, task: [(task.graphs[0].resource, b"graph")],
-    "PREPARE cannot be run": lambda s, task: [(task.graphs[0].resource, s.blob(task.graphs[1].resource))],
+    "graph is .GRAPH_KIND_RECOMMEND. and not": lambda s, task: [
+        (task.graphs[0].resource, s.blob(task.graphs[1].resource))
+    ],
     "0 graphs of kind GRAPH_KIND_RECOMMEND": lambda s, task: task.graphs.pop() and [],
     "2 graphs of kind GRAPH_KIND_PREPARE": lambda s, task: task.graphs.add().CopyFrom(task.graphs[0]) or [],
 }
@@ -83,9 +86,10 @@ def test_a_graph_that_computes_something_else_is_found(small, tmp_path):
 
             return -fedncf.score(serving, private)
 
-    wrong = graphs.export(Other, small.manifest.tensors).recommend
+    task, kind = small.manifest, task_pb2.GRAPH_KIND_RECOMMEND
+    wrong = graphs.stamp(graphs.export(Other, task.tensors).recommend, metadata(task, kind))
     corrupt(small, tmp_path / "bundle", lambda task: [(task.graphs[1].resource, wrong)])
-    assert small.manifest.graphs[1].kind == task_pb2.GRAPH_KIND_RECOMMEND
+    assert task.graphs[1].kind == kind
     with pytest.raises(VerificationError, match="differ"):
         list(verify(tmp_path / "bundle"))
 

@@ -1,0 +1,138 @@
+"""What the SDK costs a device: `make footprint`. Linux.
+
+Installs the base package, without PyTorch, into an environment of its own, and measures there: size of the
+installation, time and memory of the imports and up to the first recommendation, and milliseconds per recommendation
+beside the bare graph and NumPy doing the same. FedNCF with the paper's widths; one thread; the least of some runs.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from client_sdk.sqlite_store import SqliteStore
+from client_sdk.state import Model
+from export.bundle import Bundle, build
+from export.graphs import Precision
+from export.planfile import make_plan
+from fedau2.wire import blobs
+
+ROOT = Path(__file__).parents[1]
+CATALOGUES = (3_706, 100_000)
+HISTORY = 20
+REPEATS = 5
+_SIZES = """
+import json
+from importlib.metadata import distributions
+sizes = {each.name: sum(file.locate().stat().st_size for file in each.files or ()) for each in distributions()}
+print(json.dumps({name: size for name, size in sizes.items() if name not in ("pip", "setuptools")}))
+"""
+
+
+def main() -> None:
+    """Measures, and prints tables."""
+    parser = argparse.ArgumentParser(description="Measures what the SDK costs a device.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="fedau2-footprint-") as name:
+        figures = measure(Path(name))
+    for line in tables(figures):
+        print(line)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2))
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """All figures: sizes in bytes, times in milliseconds, memory in MiB."""
+    python, download = install(folder)
+    installed = json.loads(_output(python, "-c", _SIZES))
+    figures: dict[str, Any] = {"download": download, "installed": installed, "recommend": {}}
+    figures["import"] = _best([_probe(python, "import") for _ in range(REPEATS)])
+    for items in CATALOGUES:
+        for precision in get_args(Precision):
+            state = folder / f"{items}-{precision}"
+            bundle = _bundle(items, precision)
+            for each in (state, Path(f"{state}-copy")):
+                fill(each, bundle)
+            runs = [_probe(python, "recommend", str(state), str(time.monotonic())) for _ in range(REPEATS)]
+            figures["recommend"][f"{items} items, {precision}"] = _best(runs)
+    return figures
+
+
+def install(folder: Path) -> tuple[Path, dict[str, int]]:
+    """Installs the base package from this checkout; returns its Python and the bytes of every wheel by file name."""
+    wheels = folder / "wheels"
+    _output(Path(sys.executable), "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(wheels), str(ROOT))
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv/bin/python"
+    _output(python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", str(wheels), "fedau2")
+    return python, {each.name.split("-")[0]: each.stat().st_size for each in wheels.iterdir()}
+
+
+def _bundle(items: int, precision: Precision) -> Bundle:
+    plan = make_plan(attribute="gender", classes=["M", "F"])
+    return build("fedncf", [f"movie-{number}" for number in range(items)], plan, 1, precision=precision)
+
+
+def fill(folder: Path, bundle: Bundle) -> None:
+    """A state folder as after a first sync, with some interactions."""
+    manifest = bundle.manifest.SerializeToString(deterministic=True)
+    store = SqliteStore(folder)
+    for data in (manifest, *bundle.blobs.values()):
+        store.keep_blob(blobs.resource(data), data)
+    store.adopt(Model("task", 0, blobs.resource(manifest), bundle.manifest.checkpoint))
+    for number in range(HISTORY):
+        store.record(f"movie-{7 * number}", number)
+    store.close()
+
+
+def _probe(python: Path, *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_output(python, str(Path(__file__).with_name("footprint_probe.py")), *arguments))
+    return found
+
+
+def _output(python: Path, *arguments: str) -> str:
+    # Nothing of this environment or this checkout may reach the other.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([python, *arguments], capture_output=True, text=True, env=environment, cwd=python.parent)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)}\n{done.stderr}")
+    return done.stdout
+
+
+def _best(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The least of every figure: other work on the machine only adds to them."""
+    return {name: min(run[name] for run in runs) for name in runs[0]}
+
+
+def tables(figures: dict[str, Any]) -> Iterator[str]:
+    """The figures as Markdown."""
+    installed, download = figures["installed"], figures["download"]
+    yield "| package | to download, MB | installed, MB |\n|---|---|---|"
+    for name in sorted(installed, key=lambda each: -installed[each]):
+        yield f"| {name} | {download[name] / 1e6:.1f} | {installed[name] / 1e6:.1f} |"
+    yield f"| all | {sum(download.values()) / 1e6:.1f} | {sum(installed.values()) / 1e6:.1f} |"
+    found = figures["import"]
+    yield (
+        f"\nimport client_sdk: {found['import_ms']:.0f} ms; with FedClient {found['client_ms']:.0f} ms, "
+        f"{found['rss']:.0f} MiB; of torch, pandas, onnxruntime, grpc loaded: {found['heavy'] or 'none'}\n"
+    )
+    yield "| catalogue | process start to first, ms | memory then, MiB | later | recommend(10), ms | graph | NumPy |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, run in figures["recommend"].items():
+        yield (
+            f"| {name} | {run['first_ms']:.0f} | {run['first_rss']:.0f} | {run['rss']:.0f} "
+            f"| {run['recommend_ms']:.2f} | {run['graph_ms']:.2f} | {run['numpy_ms']:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

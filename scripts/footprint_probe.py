@@ -1,0 +1,124 @@
+"""What one device's process costs. Run by `footprint.py` with the Python of an environment that holds the SDK alone.
+
+    python footprint_probe.py import
+    python footprint_probe.py recommend STATE_FOLDER START
+
+START is `time.monotonic()` just before the process was started. Prints one JSON object: milliseconds and MiB.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HEAVY = ("torch", "pandas", "onnxruntime", "grpc")
+REPEATS = 300
+SECONDS = 2.0
+
+
+def resident() -> float:
+    """Memory of this process now, MiB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def importing() -> dict[str, Any]:
+    """What `import client_sdk` and `from client_sdk import FedClient` cost."""
+    start = time.perf_counter()
+    import client_sdk
+
+    package = time.perf_counter()
+    client_sdk.FedClient  # noqa: B018 - loaded on first use
+    return {
+        "import_ms": 1e3 * (package - start),
+        "client_ms": 1e3 * (time.perf_counter() - start),
+        "rss": resident(),
+        "heavy": [name for name in HEAVY if name in sys.modules],
+    }
+
+
+def recommending(folder: str, start: float) -> dict[str, Any]:
+    """From process start to the first recommendation; then how long one takes, beside the bare graph and NumPy."""
+    from client_sdk import FedClient
+
+    client = FedClient.open(folder, "localhost:1", "films")
+    client.recommend(k=10)
+    found = {
+        "first_ms": 1e3 * (time.monotonic() - start),
+        "first_rss": resident(),
+        "heavy": [name for name in HEAVY if name in sys.modules],
+    }
+    for _ in range(10):
+        client.recommend(k=10)
+    found["rss"] = resident()
+    client.close()
+    with FedClient.open(folder, "localhost:1", "films") as client:
+        bare, by_hand = rivals(folder + "-copy")
+        calls = {"recommend_ms": lambda: client.recommend(k=10), "graph_ms": bare, "numpy_ms": by_hand}
+        return found | timed(calls)
+
+
+def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
+    """The same recommendation by a bare ONNX Runtime session, and by NumPy."""
+    import numpy as np
+    import onnxruntime
+
+    from client_sdk.recommender import Recommender
+    from client_sdk.session import initial_state
+    from client_sdk.sqlite_store import SqliteStore
+
+    store = SqliteStore(Path(folder))
+    model = store.model()
+    assert model is not None
+    recommender = Recommender.load(store, model)
+    task, serving = recommender.task, recommender._serving
+    private = {name: value[0] for name, value in initial_state(task, store.key()).values.items()}
+    seen, graph = store.interactions(task.catalogue), store.blob(task.graphs[1].resource)
+    store.close()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    session = onnxruntime.InferenceSession(graph, options)
+    feed = {**serving, **private, "seen": seen, "k": np.array(10)}
+
+    def whole(name: str) -> Any:  # noqa: ANN401
+        tiles = serving[f"serving.{name}"].astype(np.float32)
+        return np.ascontiguousarray(np.concatenate(tiles, axis=-1)[:, : task.items].T)
+
+    item_hidden, item_gmf = whole("item_hidden"), whole("item_gmf")
+    dense = {name.removeprefix("serving."): value for name, value in serving.items()}
+
+    def by_hand() -> object:
+        user = private["user_mlp"] @ dense["user_hidden.weight"] + dense["mlp.0.bias"]
+        hidden = np.maximum(item_hidden + user, 0)
+        for layer in (1, 2):
+            hidden = np.maximum(hidden @ dense[f"mlp.{layer}.weight"].T + dense[f"mlp.{layer}.bias"], 0)
+        weight = dense["output.weight"]
+        logits = hidden @ weight[32:] + item_gmf @ (private["user_gmf"] * weight[:32]) + dense["output.bias"]
+        logits[seen] = -np.inf
+        best = np.argpartition(-logits, 10)[:10]
+        return best[np.argsort(-logits[best])]
+
+    assert by_hand().tolist() == session.run(["items"], feed)[0].tolist()  # type: ignore[attr-defined]
+    return lambda: session.run(None, feed), by_hand
+
+
+def timed(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median of each, in milliseconds; in alternation, so that all see the same machine."""
+    spent: dict[str, list[float]] = {name: [] for name in calls}
+    end = time.perf_counter() + SECONDS
+    while time.perf_counter() < end and len(spent["graph_ms"]) < REPEATS:
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            spent[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in spent.items()}
+
+
+if __name__ == "__main__":
+    found = importing() if sys.argv[1] == "import" else recommending(sys.argv[2], float(sys.argv[3]))
+    print(json.dumps(found))

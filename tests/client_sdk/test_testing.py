@@ -1,0 +1,118 @@
+"""The test environment for apps, as an app's tests would use it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from client_sdk import FedClient, Result
+from client_sdk.errors import LocalCoordinatorError, TransportError, UsageError
+from client_sdk.testing import LocalCoordinator
+
+SONGS = [f"song-{number}" for number in range(12)]
+
+
+@pytest.fixture(scope="module")
+def server():
+    with LocalCoordinator(items=SONGS, attribute="gender") as started:
+        yield started
+
+
+@pytest.fixture
+def client(server, tmp_path):
+    with FedClient.open(tmp_path / "state", server.address, server.population) as opened:
+        opened.record("song-3")
+        yield opened
+
+
+def test_one_client_is_enough_for_a_round(server, client):
+    before = server.rounds_committed()
+    client.set_attribute("gender", "F")
+    server.train(client, rounds=2)
+    assert server.rounds_committed() == before + 2
+    assert {each.item for each in client.recommend(12)} == set(SONGS) - {"song-3"}
+
+
+def test_a_round_can_be_waited_for(server, client):
+    before = server.rounds_committed()
+    assert client.sync().result is Result.UPLOADED
+    server.wait_for_round(before + 1)
+    assert server.rounds_committed() == before + 1
+
+
+def test_a_round_that_does_not_come_is_explained(server):
+    with pytest.raises(LocalCoordinatorError, match=r"has 0 of 1 contributions: let more clients sync"):
+        server.wait_for_round(server.rounds_committed() + 1, timeout=0)
+
+
+class Dying(Exception):  # noqa: N818 - no error of the SDK's
+    pass
+
+
+class DyingEngine:
+    def begin(self, job):
+        raise Dying
+
+
+def test_a_client_that_cannot_contribute_is_told(server, tmp_path):
+    with LocalCoordinator(bundle=server.bundle) as own:
+        dying = FedClient.open(tmp_path / "a", own.address, own.population, engine=DyingEngine())
+        client = FedClient.open(tmp_path / "b", own.address, own.population)
+        with dying, client:
+            with pytest.raises(Dying):
+                dying.sync()  # has checked in, and keeps the round's only place
+            with pytest.raises(LocalCoordinatorError, match="did not contribute: rejected REJECTION_REASON_ROUND_FULL"):
+                own.train(client)
+
+
+def test_a_bundle_is_served_to_a_coroutine_and_nothing_is_left(server, tmp_path):
+    async def life(folder):
+        async with LocalCoordinator(bundle=server.bundle, goal=2, rounds=1) as own:
+            clients = [FedClient.open(folder / name, own.address, own.population) for name in "ab"]
+            for client in clients:
+                client.record("song-1")
+            await asyncio.to_thread(own.train, *clients)
+            assert await asyncio.to_thread(own.rounds_committed) == 1
+        with pytest.raises(TransportError):
+            clients[0].sync()
+        assert clients[1].recommend(3)
+        for client in clients:
+            client.close()
+        return own
+
+    folders = (server.bundle.parent, tmp_path)
+    before = set(folders[0].parent.glob("fedau2-testing-*"))
+    own = asyncio.run(life(folders[1]))
+    assert set(folders[0].parent.glob("fedau2-testing-*")) <= before
+    with pytest.raises(LocalCoordinatorError, match="does not answer any more"):
+        own.rounds_committed()
+
+
+@pytest.mark.parametrize("arguments", [{}, {"items": SONGS, "bundle": "bundle"}])
+def test_items_or_a_bundle_are_needed(arguments):
+    with pytest.raises(UsageError, match="either items or a bundle"):
+        LocalCoordinator(**arguments)
+
+
+def test_what_the_tools_say_is_passed_on(tmp_path):
+    with pytest.raises(LocalCoordinatorError, match="twice"), LocalCoordinator(items=["a", "a"]):
+        pass
+    with pytest.raises(LocalCoordinatorError, match="is no bundle"), LocalCoordinator(bundle=tmp_path):
+        pass
+
+
+def test_missing_extras_are_named(tmp_path):
+    code = """
+import sys
+sys.modules["sqlalchemy"] = sys.modules["torch"] = None
+from client_sdk.testing import LocalCoordinator
+try:
+    LocalCoordinator(items=["a"]).start()
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    assert "LocalCoordinatorError" in done.stdout, done.stderr
+    assert "pip install 'fedau2[coordinator,export]'" in done.stdout

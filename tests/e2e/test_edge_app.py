@@ -1,0 +1,48 @@
+"""The example app, end to end, as somebody at a terminal would use it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLE = Path(__file__).parents[2] / "examples/edge_app"
+TITLES = (EXAMPLE / "movies.txt").read_text("utf-8").splitlines()
+
+
+def use(state, *lines):
+    """The app's answers to the lines typed."""
+    command = [sys.executable, "app.py", "--state", state]
+    typed = "".join(f"{line}\n" for line in lines)
+    done = subprocess.run(command, cwd=EXAMPLE, input=typed, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    greeting, *answers = done.stdout.split("> ")
+    assert "What have you watched?" in greeting
+    return [answer.rstrip("\n") for answer in answers]
+
+
+def test_an_evening_with_the_app(tmp_path):
+    state = tmp_path / "state"
+    listed, early, noted, unknown, kept, trained, suggested, helped, _ = use(
+        state, "list", "suggest", "watched 3", "watched 41", "gender F", "train", "suggest", "?", "quit"
+    )
+    assert [line[6:] for line in listed.splitlines()] == TITLES
+    assert "call sync() first" in early
+    assert noted == f"  noted: {TITLES[2]}"
+    assert "no movie '41'" in unknown
+    assert "unlearned" in kept
+    assert trained == "  trained, and uploaded one contribution"
+    best = [line.strip() for line in suggested.splitlines()]
+    assert len(set(best)) == 5
+    assert set(best) <= set(TITLES) - {TITLES[2]}
+    assert "suggest" in helped
+
+
+def test_what_was_recorded_is_there_the_next_evening(tmp_path):
+    use(tmp_path / "state", "watched 3")
+    trained, suggested, gender, forgotten, end = use(tmp_path / "state", "train", "suggest", "gender X", "gender", "")[
+        :5
+    ]
+    assert "trained" in trained
+    assert TITLES[2] not in suggested
+    assert "it knows F, M" in gender
+    assert "forgotten" in forgotten
+    assert "watched N" in end

@@ -1,0 +1,27 @@
+"""What a device pays: the base package in an environment of its own, without PyTorch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts/footprint.py"
+
+
+@pytest.mark.slow
+def test_the_base_package_recommends_without_pytorch_and_within_its_memory(tmp_path):
+    figures = tmp_path / "figures.json"
+    done = subprocess.run([sys.executable, SCRIPT, "--json", figures], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(figures.read_text())
+    assert found["installed"].keys() == found["download"].keys()
+    assert not found["installed"].keys() & {"torch", "onnx", "sqlalchemy", "pandas"}
+    assert found["import"]["heavy"] == []
+    for run in found["recommend"].values():
+        assert run["heavy"] == ["onnxruntime"]
+    assert found["recommend"]["3706 items, fp32"]["rss"] < 90
+    single, half = (found["recommend"][f"100000 items, {precision}"] for precision in ("fp32", "fp16"))
+    assert half["rss"] < single["rss"]
+    assert "| onnxruntime |" in done.stdout
