@@ -51,10 +51,11 @@ class Figures:
     seconds: float = 0.0
 
     def __str__(self):
-        kills = ", ".join(f"{count} {phase}" for phase, count in self.kills.most_common())
+        phases = ", ".join(f"{count} {phase}" for phase, count in self.kills.most_common())
+        kills = f"{self.kills.total()} kills of the coordinator ({phases or 'none'})"
         return (
-            f"{self.seconds:.0f} s; {self.kills.total()} kills of the coordinator ({kills}) and {self.worker_kills} of "
-            f"device processes; serving {median(self.starts):.2f} s after a start, {max(self.starts):.2f} s at most"
+            f"{self.seconds:.0f} s; {kills} and {self.worker_kills} of device processes; "
+            f"serving {median(self.starts):.2f} s after a start, {max(self.starts):.2f} s at most"
         )
 
 
