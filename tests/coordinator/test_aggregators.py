@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from coordinator import aggregate
-from coordinator.aggregate import _BLOCK, ClippedMean, Mean, norm
+from coordinator.aggregate import ClippedMean, Mean, norm
 from coordinator.errors import AggregationError
+from coordinator.fold import BLOCK
 from coordinator.optimizers import server_step
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_KIND_TABLE, TensorSpec
 from fedau2.wire import blobs, fixed
@@ -225,7 +226,7 @@ def test_what_cannot_be_added_is_refused_whole(kind, bad):
 
 @every_kind
 def test_tensors_larger_than_a_block_are_added_whole(kind):
-    values = np.random.default_rng(0).normal(size=2 * _BLOCK + 5).astype(np.float32)
+    values = np.random.default_rng(0).normal(size=2 * BLOCK + 5).astype(np.float32)
     specs = {"big": TensorSpec(name="big", shape=[len(values)])}
     total = folded(kind.make(specs), [{"big": values}, {"big": values[::-1]}])  # the second is not contiguous
     expected = kind.counts_as({"big": values})["big"]
@@ -291,10 +292,10 @@ def test_where_all_carry_the_same_the_clipped_mean_is_no_longer_than_the_norm(up
     assert np.linalg.norm(values) <= CLIP_NORM + np.sqrt(values.size) * GRID
 
 
-@pytest.mark.parametrize("width", [1, 3, 8, 100, _BLOCK // 2 + 1, _BLOCK + 1])
+@pytest.mark.parametrize("width", [1, 3, 8, 100, BLOCK // 2 + 1, BLOCK + 1])
 def test_the_norm_is_the_same_bytes_in_every_form(width):
     rng = np.random.default_rng(width)
-    count = max(4, 3 * _BLOCK // (2 * width))
+    count = max(4, 3 * BLOCK // (2 * width))
     table = Rows(np.arange(0, 2 * count, 2), rng.normal(size=(count, width)).astype(np.float32))
     forms = [
         {"table": table, "tower": (tower := rng.normal(size=(5, 3)).astype(np.float32))},
@@ -312,3 +313,19 @@ def test_the_plan_chooses_the_aggregator(tools):
     assert isinstance(aggregate.of(task), Mean)
     task.plan.server.clip_norm = CLIP_NORM
     assert isinstance(aggregate.of(task), ClippedMean)
+
+
+@pytest.mark.parametrize("width", [7, BLOCK // 2, BLOCK // 2 + 1, BLOCK + 1])
+def test_tables_larger_than_a_block_are_added_whole(width):
+    generator = np.random.default_rng(0)
+    taken = np.array([0, 2, 3, 6, 8])
+    sums = {
+        "table": Rows(taken, generator.normal(size=(5, width)).astype(np.float32)),
+        "rare": generator.normal(size=4).astype(np.float32),
+    }
+    total = Mean({"table": TensorSpec(name="table", shape=[9, width]), "rare": TensorSpec(name="rare", shape=[4])})
+    total.add(sums)
+    expected = np.zeros((9, width), np.int64)
+    expected[taken] = fixed.to_fixed(sums["table"].values)
+    assert (total.mean()["table"] == fixed.mean(expected, 1)).all()
+    assert (total.mean()["rare"] == fixed.mean(fixed.to_fixed(sums["rare"]), 1)).all()

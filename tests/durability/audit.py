@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.aggregate import Accumulator
+from coordinator.aggregate import Mean
 from coordinator.optimizers import server_step
 from fedau2.v1 import admin_pb2
 from fedau2.wire import blobs, contributions, fixed, manifest
@@ -97,7 +97,7 @@ class Books:
         shared = manifest.shared(task)
         checkpoint, state = blobs.unpack(first), {}
         for number, digest in enumerate(self.checkpoints()):
-            total = Accumulator(shared)
+            total = Mean(shared)
             for data in counted[number]:
                 total.add(contributions.decode(data, shared, fixed.bound(1)))
             checkpoint, state = server_step(task, checkpoint, state, total.mean())
