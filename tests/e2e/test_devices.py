@@ -1,9 +1,7 @@
 """The whole house as its users see it: three commands, some devices, a killed server, recommendations offline."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -84,19 +82,3 @@ def test_a_device_without_data_gives_its_place_back(tmp_path, coordinator, devic
         empty.sync()
     # Its place is free again: the others fill the round.
     assert [client.sync().result for client in devices] == [Result.UPLOADED] * DEVICES
-
-
-def test_a_device_writes_only_into_its_folder_and_sends_nothing_home(tmp_path, coordinator, devices):
-    home = tmp_path / "home"
-    home.mkdir()
-    code = (
-        "from client_sdk import FedClient\n"
-        f"with FedClient.open({str(tmp_path / 'one')!r}, {coordinator.address!r}, {coordinator.population!r}) as c:\n"
-        f"    [c.record(item) for item in {ITEMS[:9]!r}]\n"
-        "    c.sync()\n"
-        "    assert len(c.recommend(k=3)) == 3\n"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment | {"HOME": str(home)})
-    assert [path for path in home.rglob("*") if path.is_file()] == []
-    assert Path(tmp_path / "one").is_dir()

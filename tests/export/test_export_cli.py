@@ -36,6 +36,12 @@ def test_a_bundle_of_the_example_plan_can_be_built_shown_and_verified(arguments,
     assert all(line.startswith("ok ") for line in lines)
 
 
+def test_a_bundle_whose_devices_keep_float16_is_verified_as_such(arguments, tmp_path, capsys):
+    assert main(arguments(precision="fp16")) == 0
+    assert main(["verify", str(tmp_path / "out")]) == 0
+    assert "agree with PyTorch to 0.002" in capsys.readouterr().out
+
+
 def test_inspect_shows_everything_that_the_bundle_holds(small, folder, capsys):
     assert main(["inspect", str(folder)]) == 0
     out = capsys.readouterr().out
