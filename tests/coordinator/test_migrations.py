@@ -106,10 +106,10 @@ def test_an_old_ledgers_tasks_are_there(old_ledger):
 
 
 def test_a_column_is_added_to_the_rows_that_are_there(old_ledger, engine):
-    colour = sa.Column("colour", sa.String(8), server_default="red", nullable=False)
+    colour = sa.Column("colour", sa.String(8))
     table = sa.Table("task", sa.MetaData(), sa.Column("task_id", sa.String(32)), colour)
     with engine.begin() as connection:
-        migrations.add_column(colour)(connection)
+        migrations.add_column(colour, "red")(connection)
         assert connection.execute(sa.select(table)).all() == [("old", "red")]
 
 

@@ -37,7 +37,7 @@ def recovery_peak(tools, folder, count):
     asyncio.run(fill())
     with closing(Storage(folder)) as storage:
         tracemalloc.start()
-        (task,) = storage.recover()
+        (task,) = storage.recover(0.0)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert task.round.reported == count

@@ -160,7 +160,7 @@ def test_saying_it_twice_is_saying_it_once(tools, tmp_path):
 def history(folder):
     ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
     try:
-        with ledger._engine.connect() as connection:
+        with ledger._database.reading() as connection:
             return [row._mapping for row in connection.execute(sa.select(task_history).order_by(task_history.c.id))]
     finally:
         ledger.close()
