@@ -60,7 +60,7 @@ async def _refuse(error: Exception, context: Context) -> NoReturn:
     if not isinstance(error, StatusError):
         _log.error("a call failed", exc_info=error)
         await context.abort(grpc.StatusCode.INTERNAL, "internal error; the coordinator's log says more")
-    _log.info("refused: %s: %s", type(error).__name__, error)
+    _log.info("refused: %s", type(error).__name__)  # its text may quote what a device sent
     metadata = () if error.retry is None else ((RETRY_METADATA, error.retry.SerializeToString()),)
     await context.abort(_CODES[error.status], str(error), metadata)
 
