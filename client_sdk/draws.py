@@ -13,7 +13,7 @@ from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
 from client_sdk.errors import NoDataError
-from fedau2.v1.task_pb2 import HEAD_DSVAE, Adversary, LocalUpdate
+from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_SCALAR, Adversary, LocalUpdate
 from fedau2.v1.tensors_pb2 import DISTRIBUTION_NORMAL, DISTRIBUTION_UNIFORM, TensorSpec
 
 
@@ -98,12 +98,12 @@ def _samples(rows: NDArray[np.int64], chunk: int) -> Samples:
 
 
 def noise(adversaries: Iterable[Adversary], steps: int, rng: Generator) -> dict[str, NDArray[np.float32]]:
-    """The heads' noise (n1, n2) per adversary: float32 (steps, 2, classes), n1 = 1 unless the head is dsvae."""
+    """The heads' noise (n1, n2) per adversary: float32 (steps, 2, classes), n1 = 1 for `mlp` and `vae`."""
     return {adversary.name: _noise(adversary, steps, rng) for adversary in adversaries}
 
 
 def _noise(adversary: Adversary, steps: int, rng: Generator) -> NDArray[np.float32]:
     drawn = rng.standard_normal((steps, 2, len(adversary.classes)), np.float32)
-    spread = np.sqrt(adversary.variance) if adversary.head == HEAD_DSVAE else 0.0
+    spread = np.sqrt(adversary.variance) if adversary.head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0
     drawn[:, 0] = 1 + np.float32(spread) * drawn[:, 0]
     return drawn

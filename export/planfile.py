@@ -48,17 +48,19 @@ def make_plan(
     adversary_learning_rate: float = 0.1,
     minimum_separation: int = 1,
     clip_norm: float = 0.0,
+    objective: str = "reversal",
+    prior: Sequence[float] = (),
 ) -> Plan:
-    """A plan with at most one adversary; the defaults are the paper's FedAU2 for FedNCF.
+    """A plan with one attribute to unlearn or none; the defaults are the paper's FedAU2 for FedNCF.
 
     Args:
         attribute: what to unlearn, which is also the adversary's name; None trains without an adversary.
         classes: the attribute's values in label order.
         protects: names of the private tensors that the adversary sees.
-        head: `mlp`, `vae` or `dsvae`.
+        head: `mlp`, `vae`, `dsvae` or `scalar`.
         trigger: `off`, `global`, `pretrain` or `sut`.
-        variance: lambda of the dsvae head.
-        epsilon: scale of the reversed gradient.
+        variance: lambda of the heads dsvae and scalar.
+        epsilon: scale of what is added to the protected state's gradient.
         pretrain_rounds: first round in which `pretrain` fires.
         class_weights: of the adversary's cross-entropy; empty: all 1.
         steps: local steps.
@@ -70,9 +72,11 @@ def make_plan(
         adversary_learning_rate: of the server's Adam on the adversary.
         minimum_separation: rounds from one contribution of a device to its next, at least; 1: once a round.
         clip_norm: L2 norm to which longer contributions are scaled down; 0: never.
+        objective: `reversal` (the paper's) or `confusion`.
+        prior: the classes' shares, for `confusion`; empty: all alike.
 
     Raises:
-        ValueError: no such head or trigger.
+        ValueError: no such head, trigger or objective.
     """
     plan = Plan(
         local=LocalUpdate(
@@ -99,6 +103,8 @@ def make_plan(
             epsilon=epsilon,
             pretrain_rounds=pretrain_rounds,
             class_weights=class_weights,
+            objective=task_pb2.Objective.Value(f"OBJECTIVE_{objective.upper()}"),
+            prior=prior,
         )
     return plan
 

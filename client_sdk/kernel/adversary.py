@@ -2,7 +2,8 @@
 
 Its own gradient is always computed and contributed; the trigger decides only whether the reversed gradient, scaled by
 epsilon, reaches the protected state. The reversal is the gradient with respect to a second copy of the protected state,
-so it needs no custom autograd function.
+so it needs no custom autograd function. The objective `confusion` puts another gradient in its place, that of
+KL(prior || softmax(mu)), which does not know the label and so cannot write it into the protected state.
 """
 
 import math
@@ -16,6 +17,8 @@ from client_sdk.kernel import grouped
 from client_sdk.kernel.contract import Tensors
 from fedau2.v1.task_pb2 import (
     HEAD_MLP,
+    HEAD_SCALAR,
+    OBJECTIVE_CONFUSION,
     TRIGGER_GLOBAL,
     TRIGGER_OFF,
     TRIGGER_PRETRAIN,
@@ -48,10 +51,12 @@ def tensors(adversary: Adversary, private: Sequence[TensorSpec]) -> list[TensorS
     sizes = {spec.name: math.prod(spec.shape) for spec in private}
     width = sum(sizes[name] for name in adversary.protects)
     classes = len(adversary.classes)
-    outputs = classes if adversary.head == HEAD_MLP else 2 * classes
+    outputs = classes if adversary.head in (HEAD_MLP, HEAD_SCALAR) else 2 * classes
     shapes = {"hidden.weight": [HIDDEN, width], "hidden.bias": [HIDDEN], "head.weight": [outputs, HIDDEN]}
     if adversary.head == HEAD_MLP:
         shapes["head.bias"] = [outputs]
+    if adversary.head == HEAD_SCALAR:
+        shapes["head.log_sigma"] = [1]
     return [_spec(f"{prefix(adversary)}{name}", shape) for name, shape in shapes.items()]
 
 
@@ -113,26 +118,61 @@ def judge(
     own = {name.removeprefix(prefix(adversary)): value for name, value in shared.items()}
     embedding = torch.cat([states[name].flatten(1) for name in adversary.protects], 1)
     hidden = grouped.linear(embedding, own["hidden.weight"], own["hidden.bias"]).relu_()
-    out = grouped.linear(hidden, own["head.weight"], own.get("head.bias"))
-    classes = len(adversary.classes)
-    mu, log_sigma = out[:, :classes], out[:, classes:]
-    stochastic = adversary.head != HEAD_MLP
-    sigma = torch.exp(log_sigma.clamp(max=LOG_SIGMA_MAX))
-    logits = mu * noise[:, 0] + sigma * noise[:, 1] if stochastic else out
-    grad = _cross_entropy_gradient(adversary, logits, labels)
-    if stochastic:
-        grad = torch.cat([grad * noise[:, 0], grad * noise[:, 1] * sigma], 1)
-    grads = {"head.weight": grouped.weight_gradient(grad, hidden, groups)}
-    if "head.bias" in own:
-        grads["head.bias"] = grouped.bias_gradient(grad, groups)
-    grad = grouped.relu_gradient(grouped.input_gradient(grad, own["head.weight"]), hidden)
+    head = _Head(adversary, own, hidden, noise)
+    grads, grad = head.gradients(_cross_entropy_gradient(adversary, head.logits, labels), groups)
+    grad = grouped.relu_gradient(grad, hidden)
     grads["hidden.weight"] = grouped.weight_gradient(grad, embedding, groups)
     grads["hidden.bias"] = grouped.bias_gradient(grad, groups)
-    margin = _margin(logits, labels)
-    triggered = _triggered(adversary, round_number, margin)
-    reversal = triggered.float()[:, None] * -adversary.epsilon * grouped.input_gradient(grad, own["hidden.weight"])
+    margin = _margin(head.logits, labels)
+    if adversary.objective == OBJECTIVE_CONFUSION:
+        triggered = labels >= 0
+        grad = grouped.relu_gradient(head.confusion(), hidden)
+    else:
+        triggered = _triggered(adversary, round_number, margin)
+        grad = -grad
+    scale = triggered.float()[:, None] * adversary.epsilon
+    push = scale * grouped.input_gradient(grad, own["hidden.weight"])
     named = {prefix(adversary) + name: value for name, value in grads.items()}
-    return Verdict(named, _split(adversary, reversal, states), triggered, margin)
+    return Verdict(named, _split(adversary, push, states), triggered, margin)
+
+
+class _Head:
+    """The last layer on hidden activations (B, HIDDEN): `mu * n1 + exp(s) * n2`, or linear for `mlp`.
+
+    Attributes:
+        logits: (B, classes).
+    """
+
+    def __init__(self, adversary: Adversary, own: Tensors, hidden: Tensor, noise: Tensor) -> None:
+        self._adversary, self._hidden, self._weight = adversary, hidden, own["head.weight"]
+        out = grouped.linear(hidden, self._weight, own.get("head.bias"))
+        classes = len(adversary.classes)
+        self._mu, log_sigma = out[:, :classes], own.get("head.log_sigma", out[:, classes:])
+        self._n1, self._n2 = noise[:, 0], noise[:, 1]
+        self._sigma = torch.exp(log_sigma.clamp(max=LOG_SIGMA_MAX))
+        self.logits = out if adversary.head == HEAD_MLP else self._mu * self._n1 + self._sigma * self._n2
+
+    def gradients(self, grad: Tensor, groups: int) -> tuple[Tensors, Tensor]:
+        """From the gradient by logit to those of the layer's own tensors, (G, ...), and of the activations."""
+        own = {}
+        if self._adversary.head == HEAD_MLP:
+            own["head.bias"] = grouped.bias_gradient(grad, groups)
+        else:
+            by_sigma = grad * self._n2 * self._sigma
+            grad = grad * self._n1
+            if self._adversary.head == HEAD_SCALAR:
+                own["head.log_sigma"] = grouped.bias_gradient(by_sigma.sum(1, keepdim=True), groups)
+            else:
+                grad = torch.cat([grad, by_sigma], 1)
+        own["head.weight"] = grouped.weight_gradient(grad, self._hidden, groups)
+        return own, grouped.input_gradient(grad, self._weight)
+
+    def confusion(self) -> Tensor:
+        """Gradient of KL(prior || softmax(mu)) by activation; without noise, and 0 through the rows of s."""
+        classes = len(self._adversary.classes)
+        prior = torch.tensor(list(self._adversary.prior) or [1.0] * classes)
+        grad = torch.softmax(self._mu, 1) - prior / prior.sum()
+        return grouped.input_gradient(grad, self._weight[:, :classes])
 
 
 def _cross_entropy_gradient(adversary: Adversary, logits: Tensor, labels: Tensor) -> Tensor:

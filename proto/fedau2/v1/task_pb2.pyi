@@ -56,6 +56,8 @@ class _HeadEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Head.ValueType],
     """mu + exp(s) * n2, n2 ~ N(0, 1)."""
     HEAD_DSVAE: _Head.ValueType  # 3
     """mu * n1 + exp(s) * n2, n1 ~ N(1, variance), n2 ~ N(0, 1)."""
+    HEAD_SCALAR: _Head.ValueType  # 4
+    """As HEAD_DSVAE, with one learned s for all classes instead of a row of the last layer per class."""
 
 class Head(_Head, metaclass=_HeadEnumTypeWrapper):
     """The adversary's last layer (paper section 4.3)."""
@@ -67,7 +69,31 @@ HEAD_VAE: Head.ValueType  # 2
 """mu + exp(s) * n2, n2 ~ N(0, 1)."""
 HEAD_DSVAE: Head.ValueType  # 3
 """mu * n1 + exp(s) * n2, n1 ~ N(1, variance), n2 ~ N(0, 1)."""
+HEAD_SCALAR: Head.ValueType  # 4
+"""As HEAD_DSVAE, with one learned s for all classes instead of a row of the last layer per class."""
 Global___Head: _TypeAlias = Head  # noqa: Y015
+
+class _Objective:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ObjectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Objective.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OBJECTIVE_UNSPECIFIED: _Objective.ValueType  # 0
+    OBJECTIVE_REVERSAL: _Objective.ValueType  # 1
+    """Away from the adversary's right answers: its reversed cross-entropy, gated by the trigger (paper section 3.2)."""
+    OBJECTIVE_CONFUSION: _Objective.ValueType  # 2
+    """Towards predictions that say nothing: KL(prior || softmax(mu)) on the noise-free path, whatever the label; no trigger."""
+
+class Objective(_Objective, metaclass=_ObjectiveEnumTypeWrapper):
+    """What the protected state is pushed towards. Unspecified means reversal."""
+
+OBJECTIVE_UNSPECIFIED: Objective.ValueType  # 0
+OBJECTIVE_REVERSAL: Objective.ValueType  # 1
+"""Away from the adversary's right answers: its reversed cross-entropy, gated by the trigger (paper section 3.2)."""
+OBJECTIVE_CONFUSION: Objective.ValueType  # 2
+"""Towards predictions that say nothing: KL(prior || softmax(mu)) on the noise-free path, whatever the label; no trigger."""
+Global___Objective: _TypeAlias = Objective  # noqa: Y015
 
 class _Trigger:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -171,7 +197,8 @@ Global___Graph: _TypeAlias = Graph  # noqa: Y015
 @_typing.final
 class Adversary(_message.Message):
     """One adversary and how it is unlearned from. Set by the bundle's builder. Its tensors are named
-    "adversary.<name>.hidden.weight", ".hidden.bias", ".head.weight" and, for HEAD_MLP, ".head.bias".
+    "adversary.<name>.hidden.weight", ".hidden.bias", ".head.weight" and, for HEAD_MLP, ".head.bias" or, for HEAD_SCALAR,
+    ".head.log_sigma".
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -186,6 +213,8 @@ class Adversary(_message.Message):
     EPSILON_FIELD_NUMBER: _builtins.int
     PRETRAIN_ROUNDS_FIELD_NUMBER: _builtins.int
     CLASS_WEIGHTS_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
+    PRIOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique within the plan."""
     attribute: _builtins.str
@@ -193,11 +222,12 @@ class Adversary(_message.Message):
     head: Global___Head.ValueType
     trigger: Global___Trigger.ValueType
     variance: _builtins.float
-    """lambda, the VARIANCE of n1; HEAD_DSVAE only, > 0."""
+    """lambda, the VARIANCE of n1; HEAD_DSVAE and HEAD_SCALAR only, > 0."""
     epsilon: _builtins.float
-    """epsilon, the scale of the reversed gradient; >= 0."""
+    """epsilon, the scale of what is added to the protected state's gradient; >= 0."""
     pretrain_rounds: _builtins.int
     """First round in which TRIGGER_PRETRAIN fires."""
+    objective: Global___Objective.ValueType
     @_builtins.property
     def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The attribute's values in label order; at least two, all different."""
@@ -209,6 +239,10 @@ class Adversary(_message.Message):
     @_builtins.property
     def class_weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Weights of the classes in the cross-entropy, in label order, each > 0; empty: all 1."""
+
+    @_builtins.property
+    def prior(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The classes' shares among the users, in label order, each > 0; OBJECTIVE_CONFUSION only; empty: all alike."""
 
     def __init__(
         self,
@@ -223,10 +257,12 @@ class Adversary(_message.Message):
         epsilon: _builtins.float = ...,
         pretrain_rounds: _builtins.int = ...,
         class_weights: _abc.Iterable[_builtins.float] | None = ...,
+        objective: Global___Objective.ValueType = ...,
+        prior: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "class_weights", b"class_weights", "classes", b"classes", "epsilon", b"epsilon", "head", b"head", "name", b"name", "pretrain_rounds", b"pretrain_rounds", "protects", b"protects", "trigger", b"trigger", "variance", b"variance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "class_weights", b"class_weights", "classes", b"classes", "epsilon", b"epsilon", "head", b"head", "name", b"name", "objective", b"objective", "pretrain_rounds", b"pretrain_rounds", "prior", b"prior", "protects", b"protects", "trigger", b"trigger", "variance", b"variance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

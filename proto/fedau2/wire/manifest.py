@@ -154,13 +154,13 @@ def _check_adversary(adversary: Adversary, private_names: set[str]) -> None:
         adversary.head in task_pb2.Head.values() and adversary.head != 0, f"{where}: unknown head {adversary.head}"
     )
     _require(adversary.trigger in task_pb2.Trigger.values() and adversary.trigger != 0, f"{where}: unknown trigger")
-    _require(
-        adversary.head != task_pb2.HEAD_DSVAE or _positive(adversary.variance), f"{where}: variance must be positive"
-    )
+    spread = adversary.head in (task_pb2.HEAD_DSVAE, task_pb2.HEAD_SCALAR)
+    _require(not spread or _positive(adversary.variance), f"{where}: variance must be positive")
     _require(math.isfinite(adversary.epsilon) and adversary.epsilon >= 0, f"{where}: epsilon must not be negative")
-    weights = adversary.class_weights
-    _require(not weights or len(weights) == len(adversary.classes), f"{where}: one class weight per class, or none")
-    _require(all(map(_positive, weights)), f"{where}: class weights must be positive")
+    _require(adversary.objective in task_pb2.Objective.values(), f"{where}: unknown objective {adversary.objective}")
+    for what, weights in (("class weight", adversary.class_weights), ("prior", adversary.prior)):
+        _require(not weights or len(weights) == len(adversary.classes), f"{where}: one {what} per class, or none")
+        _require(all(map(_positive, weights)), f"{where}: every {what} must be positive")
 
 
 def _check_optimizer(where: str, optimizer: Optimizer) -> None:

@@ -1,5 +1,7 @@
 """The hand-written kernel against an independent eager model differentiated by autograd."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -31,14 +33,17 @@ class Reverse(torch.autograd.Function):
         return -ctx.scale[:, None] * grad, None
 
 
-def make_task(head=task_pb2.HEAD_DSVAE, trigger=task_pb2.TRIGGER_SUT, steps=1, widths=SMALL, weights=(), protects=None):
+def make_task(
+    head=task_pb2.HEAD_DSVAE, trigger=task_pb2.TRIGGER_SUT, steps=1, widths=SMALL, weights=(), protects=None, prior=None
+):
     protects = protects or ["user_gmf"]
     adversaries = []
     if head:
         adversaries = [
             Adversary(
                 name="gender", attribute="gender", classes=["M", "F"], protects=protects, head=head, trigger=trigger,
-                variance=4, epsilon=40, pretrain_rounds=3, class_weights=weights,
+                variance=4, epsilon=40, pretrain_rounds=3, class_weights=weights, prior=prior or (),
+                objective=task_pb2.OBJECTIVE_CONFUSION if prior else task_pb2.OBJECTIVE_REVERSAL,
             )
         ]  # fmt: skip
     local = LocalUpdate(steps=steps, negatives=4, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05)
@@ -96,13 +101,19 @@ def eager(task, cohort, client, round_number=0):
         own = {n.split(".", 2)[2]: v for n, v in shared.items() if n.startswith("adversary")}
         e = torch.cat([private[n].flatten() for n in each.protects])
 
-        def logits_of(e, each=each, own=own):
+        def parts(e, each=each, own=own):
             out = F.linear(F.relu(F.linear(e, own["hidden.weight"], own["hidden.bias"])), own["head.weight"])
-            if each.head == task_pb2.HEAD_MLP:
-                return out + own["head.bias"]
+            match each.head:
+                case task_pb2.HEAD_MLP:
+                    return out + own["head.bias"], None
+                case task_pb2.HEAD_SCALAR:
+                    return out, own["head.log_sigma"]
+            return out.chunk(2)
+
+        def logits_of(e, each=each):
+            mu, s = parts(e)
             n1, n2 = torch.tensor(cohort.noise[each.name][client, 0])
-            mu, s = out.chunk(2)
-            return mu * n1 + s.exp() * n2
+            return mu if s is None else mu * n1 + s.exp() * n2
 
         right = int(logits_of(e).argmax()) == label
         fired = {
@@ -111,6 +122,12 @@ def eager(task, cohort, client, round_number=0):
             task_pb2.TRIGGER_OFF: False,
             task_pb2.TRIGGER_PRETRAIN: round_number >= 3,
         }[each.trigger]
+        if each.objective == task_pb2.OBJECTIVE_CONFUSION:
+            fired, prior = True, torch.tensor(each.prior)
+            frozen = {n: v.detach() for n, v in own.items()}
+            kl = F.kl_div(F.log_softmax(parts(e, own=frozen)[0], 0), prior / prior.sum(), reduction="sum")
+            loss = loss + each.epsilon * kl
+            e = e.detach()
         reversed_ = Reverse.apply(e[None], torch.tensor([each.epsilon if fired else 0.0]))[0]
         weight = each.class_weights[label] if each.class_weights else 1.0
         loss = loss + weight * F.cross_entropy(logits_of(reversed_)[None], torch.tensor([label]))
@@ -132,7 +149,7 @@ def assert_close(actual, expected, scale=1e-6):
     assert np.abs(actual - expected).max() / scale < 1e-5
 
 
-HEADS = [0, task_pb2.HEAD_MLP, task_pb2.HEAD_VAE, task_pb2.HEAD_DSVAE]
+HEADS = [0, task_pb2.HEAD_MLP, task_pb2.HEAD_VAE, task_pb2.HEAD_DSVAE, task_pb2.HEAD_SCALAR]
 TRIGGERS = [task_pb2.TRIGGER_SUT, task_pb2.TRIGGER_GLOBAL, task_pb2.TRIGGER_OFF, task_pb2.TRIGGER_PRETRAIN]
 
 
@@ -149,6 +166,23 @@ def test_separate_gradients_are_autograds(head, trigger):
             assert_close(dense(update, expected[name]), expected[name].numpy())
         if head:
             assert training.report().triggered["gender"][client, 0] == bool(fired)
+
+
+@pytest.mark.parametrize("head", HEADS[1:])
+def test_confusion_pushes_towards_the_prior_whatever_the_label(head):
+    task = make_task(head, prior=(3.0, 1.0), protects=["user_mlp", "user_gmf"])
+    cohort = make_cohort(task, 5, unknown=[2])
+    other = replace(cohort, labels={"gender": np.where(cohort.labels["gender"] < 0, -1, 1 - cohort.labels["gender"])})
+    training = train(task, cohort)
+    assert training.report().triggered["gender"][:, 0].tolist() == [True, True, False, True, True]
+    for client, contribution in enumerate(training.contributions()):
+        expected, _ = eager(task, cohort, client)
+        for name, update in contribution.items():
+            assert_close(dense(update, expected[name]), expected[name].numpy())
+        for name, first in training.state().first.items():
+            assert_close(first[client] / 0.1, expected[name].numpy())
+    for name, value in train(task, other).state().values.items():
+        np.testing.assert_array_equal(value, training.state().values[name])
 
 
 @given(clients=st.integers(1, 6), seed=st.integers(0, 10**6), head=st.sampled_from(HEADS))
