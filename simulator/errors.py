@@ -8,6 +8,7 @@
     - DatasetFormatError: a file is not of the format expected; the text names the line
     - DownloadError: it could not be fetched from its home
   + TooFewUsersError: an attacker needs more users of a class
+  + ErasureError: an attribute cannot be erased from private state
   + NotFiniteError: private state that diverged cannot be attacked
   + FleetError: a fleet's coordinator or session failed
 """
@@ -43,6 +44,10 @@ class DownloadError(DatasetError):
 
 class TooFewUsersError(SimulatorError):
     """An attacker needs more users of a class than there are."""
+
+
+class ErasureError(SimulatorError):
+    """An attribute cannot be erased from private state; erasing would write it."""
 
 
 class NotFiniteError(SimulatorError):
