@@ -50,11 +50,12 @@ def make_plan(
     clip_norm: float = 0.0,
     objective: str = "reversal",
     prior: Sequence[float] = (),
+    apart: bool = False,
 ) -> Plan:
     """A plan with one attribute to unlearn or none; the defaults are the paper's FedAU2 for FedNCF.
 
     Args:
-        attribute: what to unlearn, which is also the adversary's name; None trains without an adversary.
+        attribute: what to unlearn, which is also the adversary's name; None trains without one.
         classes: the attribute's values in label order.
         protects: names of the private tensors that the adversary sees.
         head: `mlp`, `vae`, `dsvae` or `scalar`.
@@ -74,6 +75,7 @@ def make_plan(
         clip_norm: L2 norm to which longer contributions are scaled down; 0: never.
         objective: `reversal` (the paper's) or `confusion`.
         prior: the classes' shares, for `confusion`; empty: all alike.
+        apart: an adversary for each of `protects`, named "<attribute>-<tensor>", instead of one for all together.
 
     Raises:
         ValueError: no such head, trigger or objective.
@@ -91,12 +93,15 @@ def make_plan(
         ),
         minimum_separation=minimum_separation,
     )
-    if attribute is not None:
+    if attribute is None:
+        return plan
+    each = {f"{attribute}-{tensor}": [tensor] for tensor in protects} if apart else {attribute: protects}
+    for name, tensors in each.items():
         plan.adversaries.add(
-            name=attribute,
+            name=name,
             attribute=attribute,
             classes=classes,
-            protects=protects,
+            protects=tensors,
             head=task_pb2.Head.Value(f"HEAD_{head.upper()}"),
             trigger=task_pb2.Trigger.Value(f"TRIGGER_{trigger.upper()}"),
             variance=variance,

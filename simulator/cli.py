@@ -18,6 +18,7 @@ from simulator.config import CHOICES, Config
 from simulator.datasets import NAMES
 from simulator.demo import demo
 from simulator.errors import SimulatorError
+from simulator.presets import PRESETS, preset
 from simulator.run import run
 from simulator.terminal import Bar, bars, results
 
@@ -70,6 +71,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--out", type=Path, required=True, help="the run folder")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
+    parser.add_argument("--preset", choices=PRESETS, help="settings under a name; options given beside it change them")
     told = _told()
     for field in dataclasses.fields(Config):
         flag, choices = f"--{field.name.replace('_', '-')}", CHOICES.get(field.name)
@@ -90,7 +92,10 @@ def _told() -> dict[str, str]:
 def _run(options: argparse.Namespace, console: Console) -> None:
     base = Config.load(options.config).to_dict() if options.config else {}
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Config)}
-    config = Config(**(base | {name: value for name, value in given.items() if value is not None}))
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.preset:
+        base |= preset(options.preset, (base | given).get("model", Config.model))
+    config = Config(**(base | given))
     with bars(console) as display:
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name))
     title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"

@@ -1,5 +1,6 @@
 """One configuration: everything that decides a run's result."""
 
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import yaml
 
 from simulator.errors import ConfigError
 
-ADVERSARIES = ("none", "mlp", "vae", "dsvae")
+ADVERSARIES = ("none", "mlp", "vae", "dsvae", "scalar")
 TRIGGERS = ("sut", "global", "pretrain", "off")
+OBJECTIVES = ("reversal", "confusion")
+PROTECTED = ("embedding", "all", "each")
 ENGINES = ("batched", "fleet")
 TRANSPORTS = ("inproc", "grpc")
 SPLITS = ("validation", "paper")
@@ -17,6 +20,8 @@ SPLITS = ("validation", "paper")
 CHOICES: dict[str, tuple[str, ...]] = {
     "adversary": ADVERSARIES,
     "trigger": TRIGGERS,
+    "objective": OBJECTIVES,
+    "protect": PROTECTED,
     "engine": ENGINES,
     "transport": TRANSPORTS,
     "split": SPLITS,
@@ -33,9 +38,11 @@ class Config:
         attribute: the attribute to unlearn and to attack.
         adversary: the adversary's head, or none: the Original.
         trigger: when the reversed gradient reaches the embedding.
+        objective: reversal (the paper's, gated by the trigger) or confusion (towards the prior, whatever the label).
+        protect: embedding (the paper's), all private state, or each private tensor by an adversary of its own.
         class_weights: weigh the adversary's cross-entropy by inverse class frequency.
-        epsilon: scale of the reversed gradient.
-        variance: lambda, the variance of dsvae's n1.
+        epsilon: scale of the objective's gradient on the protected state.
+        variance: lambda, the variance of n1 in dsvae and scalar.
         pretrain_rounds: for trigger pretrain.
         rounds: rounds to train.
         fraction: share of the clients in each round's cohort.
@@ -45,6 +52,7 @@ class Config:
         adversary_learning_rate: of the server's Adam on the adversary.
         shared_learning_rate: of local SGD on shared tensors, with several local steps.
         clip_norm: L2 norm to which the server scales longer contributions down; 0 clips nothing.
+        erasure: of what is linear from all private state at the end: none, auto, or a strength above 0 and up to 1.
         seed: of everything drawn.
         split: validation (last but one is validation) or paper (none; the round is chosen on test).
         engine: batched or fleet.
@@ -62,6 +70,8 @@ class Config:
     attribute: str = "gender"
     adversary: str = "dsvae"
     trigger: str = "sut"
+    objective: str = "reversal"
+    protect: str = "embedding"
     class_weights: bool = False
     epsilon: float = 400.0
     variance: float = 4.0
@@ -74,6 +84,7 @@ class Config:
     adversary_learning_rate: float = 0.1
     shared_learning_rate: float = 0.05
     clip_norm: float = 0.0
+    erasure: str = "none"
     seed: int = 0
     split: str = "validation"
     engine: str = "batched"
@@ -105,6 +116,26 @@ class Config:
             raise ConfigError(f"fraction must lie in (0, 1], not {self.fraction}")
         if not 0 <= self.dependence <= 1:
             raise ConfigError(f"dependence must lie in [0, 1], not {self.dependence}")
+
+        if self.erasure not in ("none", "auto"):
+            _ = self.erasure_strength
+
+    @property
+    def erasure_strength(self) -> float | None:
+        """The strength that `erasure` names, None where it is to be found.
+
+        Raises:
+            ConfigError: it is no strength.
+        """
+        if self.erasure == "auto":
+            return None
+        try:
+            strength = float(self.erasure)
+        except ValueError:
+            strength = math.nan
+        if not 0 < strength <= 1:
+            raise ConfigError(f"erasure must be none, auto, or a number above 0 and up to 1, not {self.erasure!r}")
+        return strength
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by name."""

@@ -105,14 +105,22 @@ def fit(folds: Sequence[Moments], strength: float | None) -> Eraser:
     if any((fold.counts == 0).any() for fold in folds):
         raise ErasureError("erasure needs users of every class in every fold")
     whole = reduce(add, folds)
-    width = len(whole.mean)
-    if whole.users <= width:
-        raise ErasureError(
-            f"erasing from {width} dimensions needs more users than that whose attribute is known, and there are "
-            f"{whole.users:.0f}: it would write the attribute instead. Run without erasure, or with a smaller state"
-        )
+    expect_enough(int(whole.users), len(whole.mean))
     removed = _removed(whole)
     return Eraser(whole.mean, removed, _strength(folds, whole, removed) if strength is None else strength)
+
+
+def expect_enough(users: int, width: int) -> None:
+    """Checks that an attribute known of so many users can be erased from a state of this width.
+
+    Raises:
+        ErasureError: with no more users than dimensions it would be written instead.
+    """
+    if users <= width:
+        raise ErasureError(
+            f"erasing from {width} dimensions needs more users than that whose attribute is known, and there are "
+            f"{users}: it would write the attribute instead. Run without erasure"
+        )
 
 
 def _removed(moments: Moments) -> Matrix:

@@ -1,12 +1,13 @@
 """The figures of a run: ranking of held-out items, and what attackers read from private state."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.state import Columns
-from export.planfile import make_plan
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
 from simulator.attackers import ATTACKERS, attack
@@ -46,8 +47,7 @@ class Evaluation:
 
 def embedding(task: TaskManifest, private: Columns) -> NDArray[np.float32]:
     """The paper's protected state, also of a task without an adversary, (users, width)."""
-    protected = make_plan(attribute="").adversaries[0].protects
-    return _features(private, list(protected))
+    return _features(private, RECOMMENDERS[task.model].EMBEDDING)
 
 
 def attribute_attacks(
@@ -66,5 +66,5 @@ def attribute_attacks(
     return metrics
 
 
-def _features(private: Columns, names: list[str]) -> NDArray[np.float32]:
+def _features(private: Columns, names: Sequence[str]) -> NDArray[np.float32]:
     return np.concatenate([private[name].reshape(len(private[name]), -1) for name in names], axis=1)

@@ -5,6 +5,7 @@ goes on when it is started again with the same configuration.
 """
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from simulator import costs, plots, resume, setup
+from fedau2.wire import manifest
+from simulator import costs, erasure, plots, resume, setup
 from simulator.attackers import expect_enough
 from simulator.config import Config
 from simulator.datasets import Attribute, load
@@ -79,9 +81,12 @@ class Trainer:
             "seconds": seconds,
             "cpu_seconds": cpu,
         }
-        for adversary in report.report.triggered:
-            rates = report.trigger_rate(adversary, self.attribute.labels, self.attribute.classes)
-            row |= {f"trigger_rate_{name}": rate for name, rate in rates.items()}
+        rates = [
+            report.trigger_rate(adversary, self.attribute.labels, self.attribute.classes)
+            for adversary in report.report.triggered
+        ]
+        for name in rates[0] if rates else ():
+            row[f"trigger_rate_{name}"] = float(np.mean([each[name] for each in rates]))
         return row
 
     def _evaluate(self, trained: int, best: resume.Best) -> dict[str, float]:
@@ -121,6 +126,9 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     _prepare(folder, config)
     bundle = setup.bundle_of(config, dataset)
     population = setup.population_of(config, dataset, bundle, split.train)
+    if config.erasure != "none":
+        width = sum(math.prod(spec.shape) for spec in manifest.private(bundle.manifest))
+        erasure.expect_enough(int((attribute.labels >= 0).sum()), width)
     evaluation = Evaluation(bundle.manifest, split)
     with setup.engine_of(config, bundle, population, folder) as engine:
         trainer = Trainer(config, attribute, engine, population, evaluation, folder)
@@ -128,9 +136,14 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         best, rounds = standing.best, pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
     progress.start("attacking", 1)
+    private, erased = best.private, dict[str, float]()
+    if config.erasure != "none":
+        strength, classes = config.erasure_strength, len(attribute.classes)
+        private, erased["erasure_strength"] = erasure.erase(private, attribute.labels, classes, strength, config.seed)
     metrics = {
-        **evaluation.test(best.checkpoint, best.private),
-        **attribute_attacks(bundle.manifest, best.private, attribute, config.seed, config.attack_splits),
+        **evaluation.test(best.checkpoint, private),
+        **attribute_attacks(bundle.manifest, private, attribute, config.seed, config.attack_splits),
+        **erased,
         "round": best.round,
         "trigger_rate": _trigger_rates(rounds, attribute),
         **cost,

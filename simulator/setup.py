@@ -11,9 +11,11 @@ import numpy as np
 from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
+from client_sdk.kernel.models import RECOMMENDERS
 from export.bundle import Bundle, build
 from export.planfile import make_plan
 from fedau2.v1.task_pb2 import Plan
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 from fedau2.wire import blobs
 from simulator.batched import BatchedEngine
 from simulator.config import Config
@@ -38,10 +40,7 @@ def attribute_of(dataset: Dataset, name: str) -> Attribute:
 
 def plan_of(config: Config, attribute: Attribute) -> Plan:
     """The plan that a configuration describes."""
-    weights: list[float] = []
-    if config.class_weights:
-        counts = np.bincount(attribute.labels[attribute.labels >= 0], minlength=len(attribute.classes))
-        weights = (counts.sum() / len(counts) / counts).tolist()
+    counts = np.bincount(attribute.labels[attribute.labels >= 0], minlength=len(attribute.classes))
     return make_plan(
         attribute=None if config.adversary == "none" else config.attribute,
         classes=attribute.classes,
@@ -50,7 +49,11 @@ def plan_of(config: Config, attribute: Attribute) -> Plan:
         epsilon=config.epsilon,
         variance=config.variance,
         pretrain_rounds=config.pretrain_rounds,
-        class_weights=weights,
+        class_weights=(counts.sum() / len(counts) / counts).tolist() if config.class_weights else [],
+        objective=config.objective,
+        prior=(counts / counts.sum()).tolist() if config.objective == "confusion" else [],
+        protects=protected(config),
+        apart=config.protect == "each",
         steps=config.local_steps,
         private_learning_rate=config.private_learning_rate,
         shared_learning_rate=config.shared_learning_rate,
@@ -58,6 +61,14 @@ def plan_of(config: Config, attribute: Attribute) -> Plan:
         adversary_learning_rate=config.adversary_learning_rate,
         clip_norm=config.clip_norm,
     )
+
+
+def protected(config: Config) -> list[str]:
+    """Names of the private tensors that the configuration protects."""
+    recommender = RECOMMENDERS[config.model]
+    if config.protect == "embedding":
+        return list(recommender.EMBEDDING)
+    return [spec.name for spec in recommender.tensors(1) if spec.scope == TENSOR_SCOPE_PRIVATE]
 
 
 def bundle_of(config: Config, dataset: Dataset) -> Bundle:

@@ -1,6 +1,6 @@
 """What a recommender is to the kernel: one module with these functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,7 +35,13 @@ class Gradients:
 
 
 class Recommender(Protocol):
-    """A module that implements a recommender."""
+    """A module that implements a recommender.
+
+    Attributes:
+        EMBEDDING: names of the private tensors that the paper protects.
+    """
+
+    EMBEDDING: Sequence[str]
 
     def tensors(self, items: int, widths: Any = None) -> list[TensorSpec]:  # noqa: ANN401 - each has widths of its own
         """The tensors of a model over `items`."""

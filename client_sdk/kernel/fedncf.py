@@ -8,6 +8,7 @@ backward pass, ready to be exported.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +30,10 @@ from fedau2.v1.tensors_pb2 import (
     TensorSpec,
 )
 
-_EMBEDDING = Initializer(distribution=DISTRIBUTION_NORMAL, scale=0.01)
+EMBEDDING: Sequence[str] = ("user_gmf",)
+"""What the paper protects."""
+
+_TABLE = Initializer(distribution=DISTRIBUTION_NORMAL, scale=0.01)
 _ZEROS = Initializer(distribution=DISTRIBUTION_ZEROS)
 
 
@@ -73,9 +77,9 @@ def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
 def _pair(branch: str, items: int, width: int) -> list[TensorSpec]:
     if width == 0:
         return []
-    table = _dense(f"item_{branch}", [items, width], _EMBEDDING)
+    table = _dense(f"item_{branch}", [items, width], _TABLE)
     table.kind = TENSOR_KIND_TABLE
-    user = _dense(f"user_{branch}", [width], _EMBEDDING)
+    user = _dense(f"user_{branch}", [width], _TABLE)
     user.scope = TENSOR_SCOPE_PRIVATE
     return [table, user]
 

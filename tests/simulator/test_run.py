@@ -9,7 +9,7 @@ import yaml
 
 from simulator import attackers, cli, run
 from simulator.config import Config
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, ErasureError
 
 SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=2)
 WANTED = {
@@ -73,6 +73,41 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary):
     assert {path.name for path in (tmp_path / "run").iterdir()} >= {"learning.png", "leakage.png"}
 
 
+def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
+    options = ["--dataset", "synthetic", "--users", "200", "--rounds", "2", "--attack-splits", "2", "--epsilon", "2"]
+    assert cli.main(["run", "--preset", "recommended", "--out", str(tmp_path / "a"), *options]) == 0
+    capsys.readouterr()
+    metrics = json.loads((tmp_path / "a/metrics.json").read_text())
+    given = {"objective": "confusion", "protect": "each", "erasure": "0.5", "epsilon": 2.0, "rounds": 2}
+    assert metrics["configuration"].items() >= given.items()
+    assert metrics["erasure_strength"] == 0.5
+    assert metrics["parameters"]["adversary"] == (32 + 128 + 2 * 5) * 100  # two adversaries, each with its own input
+    assert set(metrics["trigger_rate"].values()) == {1.0}  # confusion knows no trigger
+
+    assert cli.main(["run", "--preset", "recommended", "--model", "none", "--out", str(tmp_path / "b"), *options]) == 1
+    assert "recommended for fedncf" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("protect", ["embedding", "all", "each"])
+@pytest.mark.parametrize("objective", ["reversal", "confusion"])
+def test_fleet_and_batched_protect_alike(tmp_path, protect, objective):
+    config = dataclasses.replace(SMALL, protect=protect, objective=objective, adversary="scalar", rounds=1)
+    both = [
+        run.run(dataclasses.replace(config, engine=engine), tmp_path / engine, None, Quiet())
+        for engine in ("batched", "fleet")
+    ]
+    assert both[0]["parameters"] == both[1]["parameters"]
+    assert both[0]["trigger_rate"] == both[1]["trigger_rate"]
+    assert both[0]["ndcg@10"] == pytest.approx(both[1]["ndcg@10"], abs=1e-3)
+
+
+def test_an_erasure_that_would_write_the_attribute_is_refused_before_training(tmp_path):
+    trained = Quiet(stop_after=1)
+    with pytest.raises(ErasureError, match="160 dimensions"):
+        run.run(dataclasses.replace(SMALL, erasure="auto"), tmp_path, None, trained)
+    assert trained.left == 1
+
+
 def test_batched_and_fleet_cost_the_same_bytes(tmp_path):
     sizes = [
         run.run(dataclasses.replace(SMALL, engine=engine, fraction=1.0), tmp_path / engine, None, Quiet())["bytes_up"]
@@ -109,7 +144,16 @@ def test_another_configuration_does_not_overwrite_a_run(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"adversary": "gan"}, {"rounds": 0}, {"fraction": 0.0}, {"dependence": 2.0}, {"server_learning_rate": -1.0}],
+    [
+        {"adversary": "gan"},
+        {"rounds": 0},
+        {"fraction": 0.0},
+        {"dependence": 2.0},
+        {"server_learning_rate": -1.0},
+        {"erasure": "much"},
+        {"objective": "none"},
+        {"erasure": "0"},
+    ],
 )
 def test_a_configuration_that_cannot_be_run_is_refused(change):
     with pytest.raises(ConfigError, match=next(iter(change))):
