@@ -38,11 +38,13 @@ from client_sdk.errors import (
 
 if TYPE_CHECKING:
     from client_sdk.client import FedClient, Recommendation
+    from client_sdk.privacy import Departure, PrivacyReport
     from client_sdk.session import Outcome, Result
 
 __all__ = [
     "AttributeValueError",
     "DamagedTaskError",
+    "Departure",
     "DivergedError",
     "FedClient",
     "FedError",
@@ -51,6 +53,7 @@ __all__ = [
     "NoDataError",
     "NoModelError",
     "Outcome",
+    "PrivacyReport",
     "Recommendation",
     "RefusedError",
     "Result",
@@ -65,7 +68,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Departure": "client_sdk.privacy",
     "FedClient": "client_sdk.client",
+    "PrivacyReport": "client_sdk.privacy",
     "Recommendation": "client_sdk.client",
     "Outcome": "client_sdk.session",
     "Result": "client_sdk.session",

@@ -1,5 +1,6 @@
 """The SDK as an app sees it."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -13,9 +14,11 @@ from client_sdk import target
 from client_sdk.contracts import Engine
 from client_sdk.drivers import drive
 from client_sdk.errors import MissingEngineError, RefusedError, UnknownItemError, UsageError
+from client_sdk.privacy import Privacy
 from client_sdk.serving import Serving
 from client_sdk.session import Outcome, label, session
-from client_sdk.sqlite_store import SqliteStore
+from client_sdk.sqlite_store import INTERACTIONS, SqliteStore
+from client_sdk.starter import adopt as adopt_starter
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
@@ -41,6 +44,9 @@ class FedClient:
     """One user's recommender on one device. Made by `open`; its methods may be called from any thread.
 
     Every method raises `StoreError` where the state folder cannot be used, or after `close`.
+
+    Attributes:
+        privacy: what is known of the user, what of it left the device, and how to be rid of it.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class FedClient:
         self._insecure = insecure
         self._syncing = Lock()
         self._serving = Serving(store)
+        self.privacy = Privacy(store, lambda: self._syncing)
 
     @classmethod
     def open(
@@ -71,6 +78,8 @@ class FedClient:
         engine: Engine | None = None,
         root_certificates: bytes | None = None,
         insecure: bool = False,
+        starter: str | PathLike[str] | None = None,
+        max_interactions: int = INTERACTIONS,
     ) -> Self:
         """Opens a client's state folder. Does not touch the network.
 
@@ -81,6 +90,8 @@ class FedClient:
             engine: what trains; PyTorch unless given.
             root_certificates: PEM of the authorities to trust; None: the ones that gRPC brings along.
             insecure: sends plaintext to a coordinator on another machine; for networks that something else protects.
+            starter: a bundle's folder, to recommend from until the first sync brings a model; it may go afterwards.
+            max_interactions: most that are kept; with more the oldest are dropped.
 
         Raises:
             UsageError: an argument cannot be meant.
@@ -97,7 +108,15 @@ class FedClient:
             raise UsageError("root_certificates must be the bytes of a PEM file")
         if insecure and root_certificates is not None:
             raise UsageError("insecure=True sends plaintext, which no root certificate secures: give one of them")
-        store = SqliteStore(Path(state_dir))
+        if not isinstance(max_interactions, int) or isinstance(max_interactions, bool) or max_interactions < 1:
+            raise UsageError(f"max_interactions must be a whole number from 1 up, not {max_interactions!r}")
+        store = SqliteStore(Path(state_dir), max_interactions)
+        try:
+            if starter is not None:
+                adopt_starter(store, Path(starter))
+        except BaseException:
+            store.close()
+            raise
         return cls(store, coordinator, population, engine, root_certificates, insecure)
 
     def __enter__(self) -> Self:
@@ -124,17 +143,35 @@ class FedClient:
             UnknownItemError: the task's catalogue does not list the item; nothing was recorded.
             UsageError: an argument cannot be meant; nothing was recorded.
         """
-        _text("item", item)
-        microseconds = _microseconds(datetime.now(UTC) if time is None else time)
+        self.record_many([item], None if time is None else [time])
+
+    def record_many(self, items: Iterable[str], times: Iterable[datetime] | None = None) -> None:
+        """Keeps interactions, on this device: all of them or none.
+
+        Args:
+            items: as for `record`.
+            times: as for `record`, one for each item; all now unless given.
+
+        Raises:
+            UnknownItemError: the task's catalogue does not list an item; nothing was recorded.
+            UsageError: an argument cannot be meant; nothing was recorded.
+        """
+        if isinstance(items, str):
+            raise UsageError(f"items must be several, not one string: record({items!r}) records one")
+        items = [_text("item", item) for item in items]
+        stamps = [_microseconds(datetime.now(UTC))] * len(items) if times is None else [_microseconds(t) for t in times]
+        if len(stamps) != len(items):
+            raise UsageError(f"there are {len(items)} items and {len(stamps)} times")
         with self._store.held():
             task = self._task()
             rows = self._store.rows(task.catalogue) if task else None
-            if rows is not None and item not in rows:
-                raise UnknownItemError(
-                    f"the catalogue does not list {item!r}, so nothing was recorded: record an id that it lists, "
-                    "or sync() first if the item is new"
-                )
-            self._store.record(item, microseconds)
+            for item in items:
+                if rows is not None and item not in rows:
+                    raise UnknownItemError(
+                        f"the catalogue does not list {item!r}, so nothing was recorded: record an id that it lists, "
+                        "or sync() first if the item is new"
+                    )
+            self._store.record_many(list(zip(items, stamps, strict=True)))
 
     def set_attribute(self, name: str, value: str | None) -> None:
         """Keeps an attribute of the user, on this device; a task that unlearns it then does so for this client.
@@ -175,11 +212,12 @@ class FedClient:
                 except StatusError as error:
                     raise RefusedError(f"{self._coordinator} refused ({error.status.name}): {error}") from error
 
-    def recommend(self, k: int = 10) -> list[Recommendation]:
+    def recommend(self, k: int = 10, where: Callable[[str], bool] | None = None) -> list[Recommendation]:
         """The user's best items that are not recorded, best first, from the newest model on this device; offline.
 
         Args:
             k: how many; there are fewer where fewer are left.
+            where: the app's own filter: called with each id of the catalogue, tells whether it may be recommended.
 
         Raises:
             NoModelError: there is no model yet.
@@ -188,7 +226,7 @@ class FedClient:
         """
         if not isinstance(k, int) or isinstance(k, bool) or k < 1:
             raise UsageError(f"k must be a whole number from 1 up, not {k!r}")
-        return [Recommendation(item, score) for item, score in self._serving.recommend(k)]
+        return [Recommendation(item, score) for item, score in self._serving.recommend(k, where)]
 
     def _task(self) -> TaskManifest | None:
         # None also where the manifest is damaged, or older than what this SDK runs: the next sync brings another.

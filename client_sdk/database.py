@@ -1,7 +1,6 @@
-"""The SQLite file of a state folder: its schema, and how its errors are told."""
+"""The SQLite file of a state folder, and how its errors are told."""
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -9,23 +8,8 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from client_sdk import schema
 from client_sdk.errors import StoreError, StoreVersionError
-
-SCHEMA = 1
-"""The version that this SDK reads and writes, kept in SQLite's user_version."""
-
-_TABLES = (
-    "CREATE TABLE client (one INTEGER PRIMARY KEY CHECK (one = 1), key BLOB NOT NULL)",
-    # time: microseconds since 1970, UTC
-    "CREATE TABLE interactions (item TEXT NOT NULL, time INTEGER NOT NULL)",
-    "CREATE INDEX interactions_by_item ON interactions (item)",
-    "CREATE TABLE attributes (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE private (task_id TEXT PRIMARY KEY, round INTEGER NOT NULL, state BLOB NOT NULL)",
-    "CREATE TABLE staged (one INTEGER PRIMARY KEY CHECK (one = 1), assignment_id BLOB NOT NULL, "
-    "task_id TEXT NOT NULL, round INTEGER NOT NULL, contribution BLOB NOT NULL, state BLOB NOT NULL)",
-    "CREATE TABLE model (one INTEGER PRIMARY KEY CHECK (one = 1), "
-    "task_id TEXT NOT NULL, round INTEGER NOT NULL, manifest BLOB NOT NULL, checkpoint BLOB NOT NULL)",
-)
 
 
 class Database:
@@ -69,15 +53,21 @@ class Database:
         with self.errors(), closing(self._connection.execute(query, values)) as cursor:
             return cursor.fetchone()
 
-    def all(self, query: str) -> list[Any]:
+    def all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows."""
         with self.errors():
-            return self._connection.execute(query).fetchall()
+            return self._connection.execute(query, values).fetchall()
 
     def write(self, statement: str, values: Sequence[Any]) -> None:
         """One statement as a transaction."""
         with self.transaction() as connection:
             connection.execute(statement, values)
+
+    def compact(self) -> None:
+        """Writes the file anew, so that nothing of what was deleted is left in it or beside it."""
+        with self.errors():
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -108,20 +98,15 @@ class Database:
     def _prepare(self) -> None:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA secure_delete = ON")
         (version,) = self.one("PRAGMA user_version")
-        if version > SCHEMA:
+        if version > schema.VERSION:
             raise StoreVersionError(
-                f"{self._path} has schema {version}, and this SDK knows {SCHEMA}: update the fedau2 package"
+                f"{self._path} has schema {version}, and this SDK knows {schema.VERSION}: update the fedau2 package"
             )
-        if version == 0:
-            self._create()
+        if version < schema.VERSION:
+            with self.transaction() as connection:
+                schema.upgrade(connection, version)
         (verdict,) = self.one("PRAGMA quick_check(1)")
         if verdict != "ok":
             raise self.damaged(verdict)
-
-    def _create(self) -> None:
-        with self.transaction() as connection:
-            for table in _TABLES:
-                connection.execute(table)
-            connection.execute("INSERT INTO client VALUES (1, ?)", (secrets.token_bytes(16),))
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")

@@ -56,13 +56,16 @@ class Recommender:
         graphs = [_blob(store, _graph(task, kind)) for kind in (GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND)]
         return cls(task, checkpoint, *graphs)
 
-    def recommend(self, k: int, seen: NDArray[np.int64], private: Arrays) -> list[tuple[int, float]]:
-        """The best items that are not among `seen`.
+    def recommend(
+        self, k: int, history: NDArray[np.int64], private: Arrays, hidden: NDArray[np.int64] | None = None
+    ) -> list[tuple[int, float]]:
+        """The best items that are neither in `history` nor hidden.
 
         Args:
             k: how many, at least 1; there are fewer where fewer are left.
-            seen: the client's interactions as catalogue rows, (s,).
+            history: the client's interactions as catalogue rows, sorted and unique, (h,).
             private: the client's private tensors by name, without the axis of clients.
+            hidden: other rows to leave out.
 
         Returns:
             Catalogue rows and scores, best first.
@@ -70,7 +73,8 @@ class Recommender:
         Raises:
             UnsupportedTaskError: the graph cannot be run here.
         """
-        inputs = {"history": seen, "seen": seen, "k": np.array(min(k, self.task.items), np.int64)}
+        seen = history if hidden is None else np.union1d(history, hidden)
+        inputs = {"history": history, "seen": seen, "k": np.array(min(k, self.task.items), np.int64)}
         outputs = self._graph.run({**self._serving, **private, **inputs})
         items, scores = (outputs.get(name, np.zeros(())) for name in ("items", "scores"))
         if not self._listed(items) or items.shape != scores.shape:

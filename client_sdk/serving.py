@@ -1,6 +1,6 @@
 """What a client recommends from, kept in memory between calls: the newest model and the client's own data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -47,8 +47,8 @@ class Serving:
         self._loaded: _Loaded | None = None
         self._view: _View | None = None
 
-    def recommend(self, k: int) -> list[tuple[str, float]]:
-        """Ids and scores of the best k items that are not recorded, best first.
+    def recommend(self, k: int, where: Callable[[str], bool] | None = None) -> list[tuple[str, float]]:
+        """Ids and scores of the best k items that are not recorded, best first; `where` says which may be among them.
 
         Raises:
             NoModelError: there is no model yet, or a part of it is gone.
@@ -56,8 +56,11 @@ class Serving:
             StoreError: the store cannot be read.
         """
         view = self._current()
-        found = view.loaded.recommender.recommend(k, view.seen, view.private)
-        return [(view.loaded.items[row], score) for row, score in found]
+        items, hidden = view.loaded.items, None
+        if where is not None:
+            hidden = np.array([row for row, item in enumerate(items) if not where(item)], np.int64)
+        found = view.loaded.recommender.recommend(k, view.seen, view.private, hidden)
+        return [(items[row], score) for row, score in found]
 
     def _current(self) -> _View:
         view, changes = self._view, self._store.changes

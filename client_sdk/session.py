@@ -160,7 +160,10 @@ def _train(engine: Engine, assignment: Assignment, job: Job) -> Generator[Wish, 
     result = training.finish()
     _check_finite(result)
     data = contributions.encode(contributions.clip(result.contribution, assignment.bound))
-    return Staged(assignment.assignment_id, assignment.task_id, assignment.round, data, result.state)
+    attributes = {each.attribute for each in job.manifest.plan.adversaries if each.name in job.client.labels}
+    return Staged(
+        assignment.assignment_id, assignment.task_id, assignment.round, data, result.state, tuple(sorted(attributes))
+    )
 
 
 def _check_finite(result: TrainingResult) -> None:

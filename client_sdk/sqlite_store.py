@@ -1,8 +1,10 @@
 """A client's state in a folder: a SQLite database, a folder of blobs, and a lock that keeps other processes out."""
 
 import fcntl
+import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from sqlite3 import Connection
@@ -18,12 +20,27 @@ from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError
 
+INTERACTIONS = 100_000
+"""Most interactions that are kept, unless the app says otherwise."""
+
+TASKS = 8
+"""Tasks whose private state is kept: those that were trained for last."""
+
+DEPARTURES = 1000
+"""Contributions that are remembered to have left the device: the newest."""
+
+
+_COUNT = "INSERT OR REPLACE INTO contributed SELECT task_id, round FROM staged"
+
 
 class SqliteStore:
     """`contracts.Store` of one device. Every change is one transaction, durable on return; safe between threads.
 
+    It does not grow without end: see `INTERACTIONS`, `TASKS` and `DEPARTURES`; of blobs it keeps those of one model.
+
     Args:
         folder: made if it is not there, for its owner's eyes only: it holds the client's secrets.
+        interactions: most that are kept; with more the oldest ones, by their own time, are dropped.
 
     Raises:
         StoreLockedError: someone else has opened it.
@@ -31,19 +48,18 @@ class SqliteStore:
         StoreError: it is damaged, closed, or the disk does not do its work. Every method may raise this.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, interactions: int = INTERACTIONS) -> None:
+        self._folder, self._most = folder, interactions
         self._rows: tuple[bytes, Mapping[str, int]] = (b"", {})
         with ExitStack() as stack:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _lock(folder, stack)
-                self._database = Database(folder / "state.db")
-                stack.callback(self._database.close)
+                self.database = Database(folder / "state.db")
+                stack.callback(self.database.close)
                 self._blobs = BlobCache(folder / "blobs")
             except OSError as error:
                 raise StoreError(f"the state folder {folder} cannot be used: {error}") from error
-            self._key: bytes = self._database.one("SELECT key FROM client")[0]
             self._opened = stack.pop_all()
 
     def close(self) -> None:
@@ -53,20 +69,29 @@ class SqliteStore:
 
     def held(self) -> AbstractContextManager[None]:
         """Keeps other threads from reading or changing the store meanwhile."""
-        return self._database.errors()
+        return self.database.errors()
 
     @property
     def changes(self) -> int:
         """A number that grows with every change of what the store holds. Read without waiting for other threads."""
-        return self._database.changes
+        return self.database.changes
 
     def key(self) -> bytes:
         """The client's 16 secret bytes."""
-        return self._key
+        return bytes(self.database.one("SELECT key FROM client")[0])
 
-    def record(self, item: str, time: int) -> None:
-        """Adds an interaction; `time` is in microseconds since 1970, UTC. The same item may be recorded many times."""
-        self._database.write("INSERT INTO interactions VALUES (?, ?)", (item, time))
+    def record(self, item: str, at: int) -> None:
+        """Adds an interaction; `at` is in microseconds since 1970, UTC. The same item may be recorded many times."""
+        self.record_many([(item, at)])
+
+    def record_many(self, interactions: Sequence[tuple[str, int]]) -> None:
+        """Adds interactions, items with their times, all or none."""
+        with self.database.transaction() as connection:
+            connection.executemany("INSERT INTO interactions VALUES (?, ?)", interactions)
+            (count,) = connection.execute("SELECT count(*) FROM interactions").fetchone()
+            oldest = "SELECT rowid FROM interactions ORDER BY time, rowid LIMIT ?"
+            if count > self._most:
+                connection.execute(f"DELETE FROM interactions WHERE rowid IN ({oldest})", (count - self._most,))
 
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
         """Recorded items as rows of a catalogue whose blob the store has: sorted and unique; unlisted ones left out.
@@ -76,7 +101,7 @@ class SqliteStore:
         """
         with self.held():
             rows = self._listed(catalogue)
-            items = self._database.all("SELECT DISTINCT item FROM interactions")
+            items = self.database.all("SELECT DISTINCT item FROM interactions")
         return np.array(sorted(rows[item] for (item,) in items if item in rows), np.int64)
 
     def rows(self, catalogue: Resource) -> Mapping[str, int] | None:
@@ -95,24 +120,24 @@ class SqliteStore:
 
     def attribute(self, name: str) -> str | None:
         """The value of an attribute, None where it is not known."""
-        row = self._database.one("SELECT value FROM attributes WHERE name = ?", (name,))
+        row = self.database.one("SELECT value FROM attributes WHERE name = ?", (name,))
         return None if row is None else str(row[0])
 
     def set_attribute(self, name: str, value: str | None) -> None:
         """Keeps an attribute's value in place of an older one; None forgets it."""
         if value is None:
-            self._database.write("DELETE FROM attributes WHERE name = ?", (name,))
+            self.database.write("DELETE FROM attributes WHERE name = ?", (name,))
         else:
-            self._database.write("INSERT OR REPLACE INTO attributes VALUES (?, ?)", (name, value))
+            self.database.write("INSERT OR REPLACE INTO attributes VALUES (?, ?)", (name, value))
 
     def private(self, task_id: str) -> PrivateState | None:
         """Promoted private state for a task, None before the first acknowledged contribution."""
-        row = self._database.one("SELECT state FROM private WHERE task_id = ?", (task_id,))
+        row = self.database.one("SELECT state FROM private WHERE task_id = ?", (task_id,))
         return None if row is None else self._unpack(row[0])
 
     def contributed(self, task_id: str) -> int | None:
         """The last round of a task with an acknowledged contribution, None before the first."""
-        row = self._database.one("SELECT round FROM private WHERE task_id = ?", (task_id,))
+        row = self.database.one("SELECT round FROM contributed WHERE task_id = ?", (task_id,))
         return None if row is None else row[0]
 
     def blob(self, resource: Resource) -> bytes | None:
@@ -127,7 +152,7 @@ class SqliteStore:
 
     def model(self) -> Model | None:
         """The model version that recommendations come from, None before the first one."""
-        row = self._database.one("SELECT task_id, round, manifest, checkpoint FROM model")
+        row = self.database.one("SELECT task_id, round, manifest, checkpoint FROM model")
         if row is None:
             return None
         return Model(row[0], row[1], Resource.FromString(row[2]), Resource.FromString(row[3]))
@@ -142,35 +167,54 @@ class SqliteStore:
             named = self._check(model)
             addresses = (model.manifest.SerializeToString(), model.checkpoint.SerializeToString())
             statement = "INSERT OR REPLACE INTO model VALUES (1, ?, ?, ?, ?)"
-            self._database.write(statement, (model.task_id, model.round, *addresses))
+            self.database.write(statement, (model.task_id, model.round, *addresses))
             self._blobs.keep_only(named)
 
     def staged(self) -> Staged | None:
         """The contribution whose upload is unanswered."""
-        row = self._database.one("SELECT assignment_id, task_id, round, contribution, state FROM staged")
-        return None if row is None else Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]))
+        row = self.database.one("SELECT assignment_id, task_id, round, contribution, state, attributes FROM staged")
+        if row is None:
+            return None
+        return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), tuple(json.loads(row[5])))
 
     def stage(self, staged: Staged) -> None:
         """Keeps contribution and new private state in one transaction; an error if something is staged already."""
+        attributes = json.dumps(staged.attributes)
         fields = (staged.assignment_id, staged.task_id, staged.round, staged.contribution, staged.state.pack())
-        with self._database.transaction() as connection:
+        departure = (staged.task_id, staged.round, time.time_ns() // 1000, len(staged.contribution), attributes)
+        with self.database.transaction() as connection:
             if connection.execute("SELECT 1 FROM staged").fetchone():
                 raise StoreError(f"{self._folder}: a contribution is staged already: promote or discard it first")
-            connection.execute("INSERT INTO staged VALUES (1, ?, ?, ?, ?, ?)", fields)
+            connection.execute("INSERT INTO staged VALUES (1, ?, ?, ?, ?, ?, ?)", (*fields, attributes))
+            number = connection.execute(
+                "INSERT INTO departures VALUES (NULL, ?, ?, ?, ?, ?, 'unanswered')", departure
+            ).lastrowid
+            connection.execute("DELETE FROM departures WHERE number <= ?", ((number or 0) - DEPARTURES,))
 
     def promote(self, assignment_id: bytes) -> None:
         """Makes the staged private state the task's private state; an error if this assignment is not staged."""
         promote = "INSERT OR REPLACE INTO private SELECT task_id, round, state FROM staged WHERE assignment_id = ?"
-        with self._database.transaction() as connection:
+        newest = "SELECT rowid FROM private ORDER BY rowid DESC LIMIT ?"  # a replaced row gets a new number
+        with self.database.transaction() as connection:
             connection.execute(promote, (assignment_id,))
-            self._unstage(connection, assignment_id)
+            connection.execute(f"DELETE FROM private WHERE rowid NOT IN ({newest})", (TASKS,))
+            connection.execute(_COUNT)
+            self._unstage(connection, assignment_id, "counted")
 
     def discard(self, assignment_id: bytes) -> None:
         """Drops what is staged; an error if this assignment is not staged."""
-        with self._database.transaction() as connection:
-            self._unstage(connection, assignment_id)
+        with self.database.transaction() as connection:
+            self._unstage(connection, assignment_id, "refused")
 
-    def _unstage(self, connection: Connection, assignment_id: bytes) -> None:
+    def withdraw(self, connection: Connection) -> None:
+        """Drops what is staged, within a transaction. It may count already: its round is not repeated."""
+        for (assignment_id,) in connection.execute("SELECT assignment_id FROM staged").fetchall():
+            connection.execute(_COUNT)
+            self._unstage(connection, assignment_id, "withdrawn")
+
+    def _unstage(self, connection: Connection, assignment_id: bytes, outcome: str) -> None:
+        newest = "SELECT max(number) FROM departures"
+        connection.execute(f"UPDATE departures SET outcome = ? WHERE number = ({newest})", (outcome,))
         if connection.execute("DELETE FROM staged WHERE assignment_id = ?", (assignment_id,)).rowcount != 1:
             raise StoreError(f"{self._folder}: nothing is staged for assignment {assignment_id.hex()}")
 
@@ -195,7 +239,7 @@ class SqliteStore:
         try:
             return PrivateState.unpack(data)
         except (BlobError, KeyError) as error:
-            raise self._database.damaged(error) from error
+            raise self.database.damaged(error) from error
 
 
 def _lock(folder: Path, stack: ExitStack) -> None:

@@ -115,13 +115,23 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Staged:
-    """A trained contribution whose upload has not been answered, with the private state that belongs to it."""
+    """A trained contribution whose upload has not been answered, with the private state that belongs to it.
+
+    Attributes:
+        assignment_id: the place that it was trained for.
+        task_id: of the place.
+        round: of the place.
+        contribution: what is uploaded.
+        state: the new private state.
+        attributes: names of those that it was trained against.
+    """
 
     assignment_id: bytes
     task_id: str
     round: int
     contribution: bytes
     state: PrivateState
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

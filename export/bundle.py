@@ -16,15 +16,13 @@ from client_sdk.graph import metadata
 from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, Plan, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TensorSpec
-from fedau2.wire import blobs, manifest
+from fedau2.wire import blobs, bundles, manifest
+from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
 if TYPE_CHECKING:
     from client_sdk.kernel.contract import Recommender
     from export.graphs import Precision
-
-MANIFEST = "manifest.binpb"
-BLOBS = "blobs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +182,7 @@ def read(folder: Path) -> Bundle:
         DamagedBundleError: a blob is missing or damaged, or the manifest cannot be run.
     """
     try:
-        task = manifest.parse((folder / MANIFEST).read_bytes())
+        task = bundles.read_manifest(folder)
     except OSError as error:
         raise NotABundleError(f"{folder} is no bundle: its {MANIFEST} cannot be read: {error}") from error
     except ManifestError as error:
@@ -193,10 +191,10 @@ def read(folder: Path) -> Bundle:
 
 
 def _read_blob(folder: Path, resource: Resource) -> bytes:
-    path = folder / BLOBS / resource.sha256.hex()
     try:
-        return blobs.check(path.read_bytes(), resource)
+        return bundles.read_blob(folder, resource)
     except OSError as error:
+        path = bundles.blob_path(folder, resource)
         raise DamagedBundleError(f"{path} cannot be read: {error}; copy the whole bundle again") from error
     except BlobError as error:
-        raise DamagedBundleError(f"{path}: {error}") from error
+        raise DamagedBundleError(f"{bundles.blob_path(folder, resource)}: {error}") from error

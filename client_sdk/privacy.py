@@ -1,0 +1,163 @@
+"""What a client knows of its user, what of it has left the device, and how to be rid of it: `FedClient.privacy`."""
+
+import json
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from client_sdk.sqlite_store import SqliteStore
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A contribution that was made to be uploaded.
+
+    Attributes:
+        task_id: what it was for.
+        round: of the task.
+        time: when it was made, UTC.
+        size: bytes.
+        attributes: names of those that it was trained against, and that it therefore tells something about.
+        outcome: "counted"; "refused"; "unanswered", which goes on being tried; or "withdrawn", which may have arrived.
+    """
+
+    task_id: str
+    round: int
+    time: datetime
+    size: int
+    attributes: tuple[str, ...]
+    outcome: str
+
+
+@dataclass(frozen=True)
+class PrivacyReport:
+    """What has left the device, and what can be made of it. `str()` of it is a text for people.
+
+    Attributes:
+        interactions: how many are kept on the device.
+        attributes: names of those that are known on the device.
+        departures: newest first; the last thousand.
+    """
+
+    interactions: int
+    attributes: tuple[str, ...]
+    departures: tuple[Departure, ...]
+
+    @property
+    def exposed(self) -> dict[str, int]:
+        """Contributions that may have reached the coordinator, by attribute that they tell about."""
+        names = [name for each in self.departures if each.outcome != "refused" for name in each.attributes]
+        return {name: names.count(name) for name in sorted(set(names))}
+
+    def __str__(self) -> str:
+        sent = [each for each in self.departures if each.outcome != "refused"]
+        known = ", ".join(self.attributes) or "none"
+        lines = [f"On this device: {self.interactions} interactions; attributes: {known}."]
+        if not sent:
+            return "\n".join([*lines, "No contribution has left it."])
+        kilobytes = sum(each.size for each in sent) / 1000
+        lines.append(
+            f"Contributions that left it: {len(sent)} ({kilobytes:.0f} kB), the last on {sent[0].time:%Y-%m-%d}. "
+            "From each, the coordinator can tell which items were recorded, among random others, and compute the "
+            "user's vectors."
+        )
+        lines += [
+            f"{count} of them were trained against {name}, and tell it: after some tens of them with certainty."
+            for name, count in self.exposed.items()
+        ]
+        return "\n".join(lines)
+
+
+class Privacy:
+    """The user's rights on this device. Methods may be called from any thread and raise `StoreError` like the client's.
+
+    Args:
+        store: of the client.
+        alone: keeps syncs away while it is held, so that none puts back what was removed; waits for one under way.
+    """
+
+    def __init__(self, store: SqliteStore, alone: Callable[[], AbstractContextManager[object]]) -> None:
+        self._store, self._database, self._alone = store, store.database, alone
+
+    def report(self) -> PrivacyReport:
+        """What has left the device, and what can be made of it."""
+        with self._store.held():
+            (count,) = self._database.one("SELECT count(*) FROM interactions")
+            names = tuple(name for (name,) in self._database.all("SELECT name FROM attributes ORDER BY name"))
+            return PrivacyReport(count, names, self._departures())
+
+    def export_data(self) -> dict[str, Any]:
+        """All that is kept about the user, as plain values that `json.dumps` takes.
+
+        The secret key is left out: it says nothing about the user, and who has it can undo the noise of contributions.
+
+        Returns:
+            `interactions`, oldest first; `attributes`; `vectors` by task and tensor; `contributions`, newest first;
+            `unanswered`: how many bytes wait for an answer.
+        """
+        with self._store.held():
+            interactions = self._database.all("SELECT item, time FROM interactions ORDER BY time, rowid")
+            staged = self._store.staged()
+            return {
+                "interactions": [{"item": item, "time": _time(time).isoformat()} for item, time in interactions],
+                "attributes": dict(self._database.all("SELECT name, value FROM attributes ORDER BY name")),
+                "vectors": {
+                    task_id: self._vectors(task_id)
+                    for (task_id,) in self._database.all("SELECT task_id FROM private ORDER BY task_id")
+                },
+                "contributions": [
+                    vars(each) | {"time": each.time.isoformat(), "attributes": list(each.attributes)}
+                    for each in self._departures()
+                ],
+                "unanswered": len(staged.contribution) if staged else 0,
+            }
+
+    def forget_attribute(self, name: str) -> None:
+        """Removes an attribute's value and what was trained with it here.
+
+        Unlearning can write an attribute into the vectors that it should leave. So the user's vectors start anew, and
+        are trained again from the interactions, which stay. A contribution that waits for an answer is withdrawn. What
+        has been uploaded cannot be taken back. An attribute that is not known is none to forget.
+        """
+        with self._alone(), self._database.transaction() as connection:
+            if connection.execute("DELETE FROM attributes WHERE name = ?", (name,)).rowcount:
+                self._store.withdraw(connection)
+                connection.execute("DELETE FROM private")
+        self._database.compact()
+
+    def delete_data(self) -> None:
+        """Removes everything about the user from this device: the client is then as new, with another secret key.
+
+        The model stays, since it is the same for everybody, and so does the number of the last round that was
+        contributed to, lest a round counts this device twice. What has been uploaded cannot be taken back. Old bytes
+        are overwritten in the files; a file system or a flash drive may keep copies that no program reaches.
+        """
+        with self._alone():
+            with self._database.transaction() as connection:
+                self._store.withdraw(connection)
+                for table in ("interactions", "attributes", "private", "departures"):
+                    connection.execute(f"DELETE FROM {table}")
+                connection.execute("UPDATE client SET key = ?", (secrets.token_bytes(16),))
+            self._database.compact()
+
+    def _departures(self) -> tuple[Departure, ...]:
+        rows = self._database.all(
+            "SELECT task_id, round, time, size, attributes, outcome FROM departures ORDER BY number DESC"
+        )
+        return tuple(
+            Departure(task_id, number, _time(at), size, tuple(json.loads(attributes)), outcome)
+            for task_id, number, at, size, attributes, outcome in rows
+        )
+
+    def _vectors(self, task_id: str) -> dict[str, Any]:
+        state = self._store.private(task_id)
+        return {} if state is None else {name: value[0].tolist() for name, value in state.values.items()}
+
+
+def _time(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

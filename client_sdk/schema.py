@@ -1,0 +1,42 @@
+"""The tables of a state folder's database, version by version; SQLite's user_version says which one a file has."""
+
+import secrets
+from sqlite3 import Connection
+
+_STEPS = (
+    (
+        "CREATE TABLE client (one INTEGER PRIMARY KEY CHECK (one = 1), key BLOB NOT NULL)",
+        # time: microseconds since 1970, UTC
+        "CREATE TABLE interactions (item TEXT NOT NULL, time INTEGER NOT NULL)",
+        "CREATE INDEX interactions_by_item ON interactions (item)",
+        "CREATE TABLE attributes (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        "CREATE TABLE private (task_id TEXT PRIMARY KEY, round INTEGER NOT NULL, state BLOB NOT NULL)",
+        "CREATE TABLE staged (one INTEGER PRIMARY KEY CHECK (one = 1), assignment_id BLOB NOT NULL, "
+        "task_id TEXT NOT NULL, round INTEGER NOT NULL, contribution BLOB NOT NULL, state BLOB NOT NULL)",
+        "CREATE TABLE model (one INTEGER PRIMARY KEY CHECK (one = 1), "
+        "task_id TEXT NOT NULL, round INTEGER NOT NULL, manifest BLOB NOT NULL, checkpoint BLOB NOT NULL)",
+    ),
+    (
+        "CREATE INDEX interactions_by_time ON interactions (time)",
+        # attributes: JSON, names of those that the contribution was trained against
+        "ALTER TABLE staged ADD COLUMN attributes TEXT NOT NULL DEFAULT '[]'",
+        "CREATE TABLE contributed (task_id TEXT PRIMARY KEY, round INTEGER NOT NULL)",
+        "INSERT INTO contributed SELECT task_id, round FROM private",
+        "CREATE TABLE departures (number INTEGER PRIMARY KEY, task_id TEXT NOT NULL, round INTEGER NOT NULL, "
+        "time INTEGER NOT NULL, size INTEGER NOT NULL, attributes TEXT NOT NULL, outcome TEXT NOT NULL)",
+    ),
+)
+"""The statements that lead from each version to the next; released ones are never changed."""
+
+VERSION = len(_STEPS)
+"""What this SDK reads and writes."""
+
+
+def upgrade(connection: Connection, version: int) -> None:
+    """Leads a database of an older version, 0 for a new one, to the newest, within the caller's transaction."""
+    for step in _STEPS[version:]:
+        for statement in step:
+            connection.execute(statement)
+    if version == 0:
+        connection.execute("INSERT INTO client VALUES (1, ?)", (secrets.token_bytes(16),))
+    connection.execute(f"PRAGMA user_version = {VERSION}")
