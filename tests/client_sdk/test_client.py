@@ -30,6 +30,8 @@ from client_sdk.session import initial_state
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model
 from client_sdk.torch_engine import TorchEngine
+from export.bundle import Bundle as ExportedBundle
+from export.bundle import write
 from fedau2.v1.device_pb2 import CheckInRequest
 from fedau2.wire import blobs
 from fedau2.wire.status import Status, StatusError
@@ -359,3 +361,71 @@ def test_the_package_exports_what_it_lists():
     assert listed <= set(client_sdk.__all__)
     with pytest.raises(AttributeError, match="unheard_of"):
         client_sdk.unheard_of  # noqa: B018
+
+
+def test_many_are_recorded_or_none(synced):
+    synced.record_many(["film-2", "film-3"])
+    assert {"film-2", "film-3"}.isdisjoint(each.item for each in synced.recommend(12))
+    before = synced.privacy.export_data()
+    for items, times, wrong in [
+        (["film-5", "film-99"], None, UnknownItemError),
+        (["film-5", ""], None, UsageError),
+        (["film-5"], [], UsageError),
+        (["film-5"], [datetime(2026, 1, 1)], UsageError),
+        ("film-5", None, UsageError),
+    ]:
+        with pytest.raises(wrong):
+            synced.record_many(items, times)
+    assert synced.privacy.export_data() == before
+
+
+def test_an_apps_own_filter_leaves_out_items_and_changes_no_score(synced):
+    everything = synced.recommend(12)
+    even = synced.recommend(3, where=lambda item: int(item.removeprefix("film-")) % 2 == 0)
+    assert even == [each for each in everything if int(each.item.removeprefix("film-")) % 2 == 0][:3]
+    assert synced.recommend(3, where=lambda item: False) == []
+
+
+def test_the_oldest_interactions_make_room(open_client):
+    client = open_client(max_interactions=3)
+    days = [datetime(2026, 1, day, tzinfo=UTC) for day in (5, 1, 4, 2, 3)]
+    client.record_many([f"film-{time.day}" for time in days], days)
+    assert [each["item"] for each in client.privacy.export_data()["interactions"]] == ["film-3", "film-4", "film-5"]
+    client.record("film-9")
+    assert [each["item"] for each in client.privacy.export_data()["interactions"]] == ["film-4", "film-5", "film-9"]
+    with pytest.raises(UsageError, match="max_interactions"):
+        open_client("other", max_interactions=0)
+
+
+@pytest.fixture
+def starter(bundle, tmp_path):
+    folder = tmp_path / "starter"
+    write(
+        ExportedBundle(bundle.manifest, {k: v for k, v in bundle.blobs.items() if k != bundle.address.sha256}), folder
+    )
+    return folder
+
+
+def test_a_starter_recommends_before_the_first_sync_and_gives_way_to_it(open_client, starter, remote, bundle):
+    client = open_client(starter=starter)
+    assert len(client.recommend(12)) == 12
+    client.record("film-1")
+    assert "film-1" not in [each.item for each in client.recommend(12)]
+    with pytest.raises(UnknownItemError):
+        client.record("film-99")
+    assert client.sync().result == Result.UPLOADED
+    assert "fetch" not in remote.names()  # it is the coordinator's model still
+    client.close()
+    for path in starter.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    assert open_client(starter=starter).recommend(12)
+
+
+def test_a_damaged_starter_is_told_and_leaves_the_folder_free(open_client, starter):
+    next((starter / "blobs").iterdir()).write_bytes(b"other")
+    for wrong in (starter, starter / "nowhere"):
+        with pytest.raises(UsageError, match="starter"):
+            open_client(starter=wrong)
+    with pytest.raises(NoModelError):
+        open_client().recommend()

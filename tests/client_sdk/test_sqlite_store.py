@@ -16,6 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from client_sdk import sqlite_store
 from client_sdk.errors import StoreError, StoreLockedError, StoreVersionError, UnsupportedTaskError
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model, PrivateState, Staged
@@ -352,3 +353,22 @@ def test_threads_lose_nothing(store):
     store.keep_blob(blobs.resource(items), items)
     assert len(store.interactions(blobs.resource(items))) == 100
     assert [store.attribute(f"name-{thread}") for thread in range(4)] == ["24"] * 4
+
+
+def test_private_state_is_kept_of_the_tasks_trained_for_last(store):
+    for number in range(sqlite_store.TASKS + 2):
+        store.stage(make_staged(number, f"task-{number % (sqlite_store.TASKS + 1)}"))
+        store.promote(make_staged(number).assignment_id)
+    # Task 0 was trained first and again at the end.
+    assert store.private("task-1") is None
+    assert store.contributed("task-1") == 1
+    for number in (0, *range(2, sqlite_store.TASKS + 1)):
+        assert store.private(f"task-{number}") is not None
+
+
+def test_the_newest_departures_are_remembered(store, monkeypatch):
+    monkeypatch.setattr(sqlite_store, "DEPARTURES", 3)
+    for number in range(5):
+        store.stage(make_staged(number))
+        store.discard(make_staged(number).assignment_id)
+    assert store.database.all("SELECT round, outcome FROM departures") == [(n, "refused") for n in (2, 3, 4)]
