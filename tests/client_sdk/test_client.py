@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.metadata import version
@@ -145,20 +146,34 @@ def test_recommending_goes_on_while_a_sync_trains(synced, remote, bundle):
     assert remote.names()[-1] == "upload"
 
 
-def test_threads_may_recommend_while_models_come_and_go(synced, remote, bundle):
-    over, wrong = Event(), []
+def test_ten_threads_record_and_recommend_while_syncs_bring_models(synced, remote, bundle):
+    items = [f"film-{row}" for row in range(12)]
+    over, wrong, recorded = Event(), [], Counter({"film-1": 1, "film-4": 1})
 
-    def work():
+    def record(item):
         while not over.is_set():
-            try:
-                assert len(synced.recommend(3)) == 3
-            except Exception as error:
-                wrong.append(error)
+            synced.record(item)
+            recorded[item] += 1  # each item has a thread of its own
+            assert item not in [each.item for each in synced.recommend(12)]
 
-    threads = [Thread(target=work) for _ in range(2)]
+    def recommend():
+        while not over.is_set():
+            found = synced.recommend(12)
+            # One list of one moment: nothing twice, best first, and no score of another model among them.
+            assert len({each.item for each in found}) == len(found) >= 5
+            assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+
+    def guarded(work, *arguments):
+        try:
+            work(*arguments)
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [Thread(target=guarded, args=(record, item)) for item in items[7:]]
+    threads += [Thread(target=guarded, args=(recommend,)) for _ in range(5)]
     for thread in threads:
         thread.start()
-    for number in range(1, 6):
+    for number in range(1, 9):
         remote.bundle = bundle.with_checkpoint(number)
         remote.assignment = remote.bundle.assignment(number, number)
         assert synced.sync().result == Result.UPLOADED
@@ -166,6 +181,7 @@ def test_threads_may_recommend_while_models_come_and_go(synced, remote, bundle):
     for thread in threads:
         thread.join()
     assert wrong == []
+    assert Counter(each["item"] for each in synced.privacy.export_data()["interactions"]) == recorded
 
 
 def test_an_unanswered_upload_comes_first_at_the_next_sync(client, remote):
