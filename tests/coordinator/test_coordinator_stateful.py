@@ -158,12 +158,16 @@ class Machine(RuleBasedStateMachine):
         return [result.status if isinstance(result, StatusError) else result for result in results]
 
     async def come_to_rest(self):
-        """Waits until nothing is being committed; after a power cut it starts again."""
+        """Waits until nothing is being written or committed; after a power cut it starts again."""
         while True:
             if self.coordinator.failure is not None:
                 assert isinstance(self.coordinator.failure, PowerCut)
                 await self.reopen()
+            await asyncio.sleep(0)  # one that has just been opened looks at its clock, and may have to write
             try:
+                await self.coordinator.list_rounds(
+                    admin_pb2.ListRoundsRequest(task_id=self.task_id)
+                )  # after all writes
                 task = await self.lab.task(self.task_id)
             except StatusError:
                 continue
