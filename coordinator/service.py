@@ -240,11 +240,9 @@ class Coordinator:
                 contribution = await self._receive(requests, header, task)
                 verdict, effects = task.round.report(header.assignment_id, header.sha256, self._clock())
             retry = self._retry(task, verdict)  # of this round, whatever comes next
-            await self._record(task, effects, contribution)
+            await self._settle(task, effects, contribution)
         if verdict is Verdict.UNKNOWN:
             verdict, retry = await self._recall(header.assignment_id, header.sha256)
-        if verdict is Verdict.REPEATED:
-            await self._writer.run(lambda: None)  # the first may still be in flight
         if verdict not in (Verdict.ACCEPTED, Verdict.REPEATED):
             raise refusal(verdict, retry)
         return retry
@@ -279,7 +277,7 @@ class Coordinator:
             verdict, effects = task.round.fail(request.assignment_id, request.reason, self._clock())
             verdict = Verdict.GIVEN_BACK if verdict is Verdict.ACCEPTED else verdict
             retry = self._retry(task, verdict)
-            await self._record(task, effects)
+            await self._settle(task, effects)
         else:
             verdict, retry = await self._recall(request.assignment_id, b"")
         if verdict is not Verdict.GIVEN_BACK:
@@ -439,6 +437,22 @@ class Coordinator:
         if task is None:
             return self._idle.book(now, pace.IDLE, pace.IDLE_RATE).message()
         return task.pace.window(task.round, verdict, now).message()
+
+    async def _settle(
+        self, task: LiveTask, effects: Sequence[Effect], contribution: Contribution | None = None
+    ) -> None:
+        """Returns when everything that a verdict on an assignment rests on is durable, not its own effects only.
+
+        A refusal makes a device throw its contribution away. If the power failed before what refused it was durable,
+        that would be for nothing: after the restart the round would be open as before.
+
+        Raises:
+            StoppedError: it has not become durable.
+        """
+        if effects:
+            await self._record(task, effects, contribution)
+        else:
+            await self._writer.run(lambda: None)
 
     async def _record(
         self, task: LiveTask, effects: Sequence[Effect], contribution: Contribution | None = None

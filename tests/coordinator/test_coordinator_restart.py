@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from coordinator.errors import LogError
+from coordinator.ledger import Ledger
 from coordinator.service import Coordinator
 from coordinator.storage import Storage
 from fedau2.v1 import admin_pb2
@@ -108,6 +109,56 @@ def test_a_round_that_was_closed_and_not_committed_is_closed_again(tools, tmp_pa
         async with tools.open_lab(tmp_path / "broken") as lab:
             found = (await lab.committed(task_id, 1)).checkpoint.sha256
         assert found == tools.expected_checkpoint([[0, 1, 2]])
+
+    asyncio.run(main())
+
+
+CALLS = {
+    "upload to a round that the first one closes": (
+        lambda lab, tools: lab.upload(lab.one, tools.make_contribution(0)),
+        lambda lab, tools: lab.upload(lab.other, tools.make_contribution(1)),
+    ),
+    "another contribution of the same device": (
+        lambda lab, tools: lab.upload(lab.one, tools.make_contribution(0)),
+        lambda lab, tools: lab.upload(lab.one, tools.make_contribution(1)),
+    ),
+    "the same contribution": (
+        lambda lab, tools: lab.upload(lab.one, tools.make_contribution(0)),
+        lambda lab, tools: lab.upload(lab.one, tools.make_contribution(0)),
+    ),
+    "giving back in a round that is closed": (
+        lambda lab, tools: lab.upload(lab.one, tools.make_contribution(0)),
+        lambda lab, tools: lab.fail(lab.other),
+    ),
+    "giving back again": (lambda lab, tools: lab.fail(lab.one), lambda lab, tools: lab.fail(lab.one)),
+    "upload of what is given back": (
+        lambda lab, tools: lab.fail(lab.one),
+        lambda lab, tools: lab.upload(lab.one, tools.make_contribution(0)),
+    ),
+}
+"""Two calls; what becomes of the second rests on the first."""
+
+
+@pytest.mark.parametrize("calls", CALLS.values(), ids=CALLS)
+def test_no_answer_rests_on_what_a_power_cut_undoes(tools, tmp_path, monkeypatch, calls):
+    def broken(self, entries):
+        raise OSError(5, "Input/output error")
+
+    async def main():
+        async with tools.open_lab(tmp_path) as lab:
+            task_id = await lab.create(tools.make_bundle(closing=tools.closing(1)))
+            lab.one, lab.other = await lab.assignment(), await lab.assignment()
+            with monkeypatch.context() as patch:
+                patch.setattr(Ledger, "write", broken)
+                answers = await asyncio.gather(*(call(lab, tools) for call in calls), return_exceptions=True)
+            assert [getattr(answer, "status", answer) for answer in answers] == [Status.UNAVAILABLE] * 2
+            one, other = lab.one, lab.other
+        async with tools.open_lab(tmp_path) as lab:
+            assert (await lab.task(task_id)).live_leases == 2
+            await lab.fail(one)
+            await lab.upload(other, tools.make_contribution(1))
+            found = (await lab.committed(task_id, 1)).checkpoint.sha256
+        assert found == tools.expected_checkpoint([[1]])
 
     asyncio.run(main())
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from coordinator import service
 from coordinator.blobs import BlobFolder
 from coordinator.ledger import Ledger
 from coordinator.log import RoundLog
@@ -107,6 +108,7 @@ class Machine(RuleBasedStateMachine):
         patch = self.resources.enter_context(pytest.MonkeyPatch.context())
         for owner, name in STEPS:
             patch.setattr(owner, name, self.cuttable((owner, name), getattr(owner, name)))
+        patch.setattr(service, "_TICK", 3600)  # of real time, which must decide nothing here
         self.runner = self.resources.enter_context(asyncio.Runner())
         self.clock = tools.Clock()
         self.latest = self.clock.now
@@ -156,12 +158,16 @@ class Machine(RuleBasedStateMachine):
         return [result.status if isinstance(result, StatusError) else result for result in results]
 
     async def come_to_rest(self):
-        """Waits until nothing is being committed; after a power cut it starts again."""
+        """Waits until nothing is being written or committed; after a power cut it starts again."""
         while True:
             if self.coordinator.failure is not None:
                 assert isinstance(self.coordinator.failure, PowerCut)
                 await self.reopen()
+            await asyncio.sleep(0)  # one that has just been opened looks at its clock, and may have to write
             try:
+                await self.coordinator.list_rounds(
+                    admin_pb2.ListRoundsRequest(task_id=self.task_id)
+                )  # after all writes
                 task = await self.lab.task(self.task_id)
             except StatusError:
                 continue
@@ -241,11 +247,11 @@ class Machine(RuleBasedStateMachine):
         (answer,) = self.call(self.lab.upload(self.place(back).assignment, data, **header))
         assert isinstance(answer, Status)
 
-    @rule(back=st.integers(0, 6))
-    def report_failure(self, back):
+    @rule(back=st.integers(0, 6), times=st.integers(1, 2))
+    def report_failure(self, back, times):
         place = self.place(back)
-        (answer,) = self.call(self.lab.fail(place.assignment))
-        if not isinstance(answer, Status):
+        answers = self.call(*(self.lab.fail(place.assignment) for _ in range(times)))
+        if not all(isinstance(answer, Status) for answer in answers):
             assert not place.acknowledged
             place.given_back = True
 
@@ -310,8 +316,7 @@ class Machine(RuleBasedStateMachine):
 
 CALM = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 Machine.TestCase.settings = settings(CALM, max_examples=30, stateful_step_count=25, derandomize=True)
-# Slow until one failure, seen once under load, is explained: an upload was refused as closed in a round that was open.
-TestMachine = pytest.mark.slow(Machine.TestCase)
+TestMachine = Machine.TestCase
 
 
 @pytest.mark.slow
