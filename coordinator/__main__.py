@@ -1,7 +1,21 @@
-"""`python -m coordinator` is `fedau2-coordinator`."""
+"""`fedau2-coordinator`, also as `python -m coordinator`."""
 
 import sys
 
-from coordinator.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Runs the command; says in a line what must be installed for it."""
+    try:
+        from coordinator.cli import main as run
+
+        return run()
+    except ModuleNotFoundError as error:
+        print(
+            f"fedau2-coordinator: {error.name} is not installed: it needs pip install 'fedau2[coordinator]'",
+            file=sys.stderr,
+        )
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

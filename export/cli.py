@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fedau2-export: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(f"fedau2-export: {error.name} is not installed: pip install 'fedau2[export]'", file=sys.stderr)
+        print(f"fedau2-export: {error.name} is not installed: it needs pip install 'fedau2[export]'", file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""The commands `fedau2-coordinator bench uploads` and `bench slow-phones`."""
+"""The commands `fedau2-coordinator bench uploads`, `bench slow-phones` and `bench herd`."""
 
 import argparse
 import asyncio
@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from coordinator.bench import slow_phones, uploads
+from coordinator.bench import herd, slow_phones, uploads
 
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
@@ -14,10 +14,11 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="BENCH")
     _add(commands.add_parser("uploads", help="durable uploads, beside a bare server that adds the same bytes"), uploads)
     _add(commands.add_parser("slow-phones", help="check-ins, beside a thousand uploads that trickle"), slow_phones)
+    _add(commands.add_parser("herd", help="a simulated day: how evenly devices come, and if a round starves"), herd)
 
 
 def _add(parser: argparse.ArgumentParser, bench: Any) -> None:  # noqa: ANN401 - one of the modules
-    parser.add_argument("--quick", action="store_true", help="fewer measurements; the figures say less")
+    parser.add_argument("--quick", action="store_true", help="a smaller effort; the figures say less")
     parser.add_argument("--json", action="store_true", help="print every figure as JSON, not a table")
     parser.set_defaults(run=_run, bench=bench)
 

@@ -31,6 +31,23 @@ _BACKOFF = (30.0, HOUR)
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How large the simulated day is.
+
+    Attributes:
+        devices: of the population.
+        goal: contributions of a round.
+    """
+
+    devices: int
+    goal: int
+
+
+FULL = Effort(devices=100_000, goal=1000)
+QUICK = Effort(devices=10_000, goal=100)
+
+
+@dataclass(frozen=True)
 class Result:
     """What a simulated day came to. An arrival is steered if the device came in the window that it was given.
 
@@ -43,6 +60,7 @@ class Result:
         busiest: most arrivals of any kind in one second, after the one in which all devices wake.
         committed: rounds.
         abandoned: attempts.
+        starved: those of them that the coordinator was there for: too few devices came before the deadline.
         longest: most seconds between two commits without the outage in between.
     """
 
@@ -54,22 +72,31 @@ class Result:
     busiest: int
     committed: int
     abandoned: int
+    starved: int
     longest: float
 
-    def __str__(self) -> str:
-        check_ins = (self.steered + self.unsteered) / self.devices
-        return "\n".join(
-            [
-                f"devices                  {self.devices:>10,}, of which all that charge wake in one instant",
-                f"check-ins a device       {check_ins:>10.1f} a day",
-                f"steered arrivals         {self.mean:>10.1f} a second on average (outside the outage)",
-                f"  in the busiest second  {self.peak:>10} = {self.peak / self.mean:.2f} x the average",
-                f"other arrivals           {self.unsteered:>10,}: first ones, after a missed window, after the outage",
-                f"all arrivals             {self.busiest:>10} in the busiest second after the first",
-                f"rounds committed         {self.committed:>10,}, attempts abandoned {self.abandoned}",
-                f"longest between commits  {self.longest:>10.0f} s (outside the outage)",
-            ]
-        )
+
+async def measure(effort: Effort) -> Result:
+    """Simulates a day of this size."""
+    return simulate(effort.devices, goal=effort.goal)
+
+
+def table(result: Result) -> str:
+    """A day for people."""
+    check_ins = (result.steered + result.unsteered) / result.devices
+    return "\n".join(
+        [
+            f"devices                  {result.devices:>10,}, of which all that charge wake in one instant",
+            f"check-ins a device       {check_ins:>10.1f} a day",
+            f"steered arrivals         {result.mean:>10.1f} a second on average (outside the outage)",
+            f"  in the busiest second  {result.peak:>10} = {result.peak / result.mean:.2f} x the average",
+            f"other arrivals           {result.unsteered:>10,}: first ones, after a missed window, after the outage",
+            f"all arrivals             {result.busiest:>10} in the busiest second after the first",
+            f"rounds committed         {result.committed:>10,}, starved {result.starved}, "
+            f"abandoned over the outage {result.abandoned - result.starved}",
+            f"longest between commits  {result.longest:>10.0f} s (outside the outage)",
+        ]
+    )
 
 
 def simulate(devices: int = 100_000, seed: int = 0, goal: int = 1000, training: float = 60.0) -> Result:
@@ -105,7 +132,7 @@ class _Day:
         self._round, self._pace = Round(rule, 0, 0.0), Pace(rule)
         self._closed: float | None = None
         self._commits = [0.0]
-        self._abandoned = self._assigned = 0
+        self._abandoned = self._starved = self._assigned = 0
         self._steered: Counter[int] = Counter()
         self._unsteered: Counter[int] = Counter()
         self._restarted = False
@@ -167,7 +194,10 @@ class _Day:
 
     def _note(self, effects: Iterable[Effect], now: float) -> None:
         for effect in effects:
-            self._abandoned += isinstance(effect, Abandoned)
+            if isinstance(effect, Abandoned):
+                self._abandoned += 1
+                # An attempt that was open in the outage had not its time.
+                self._starved += not now - self._rule.deadline < OUTAGE[1] <= now
             if isinstance(effect, Closed):
                 self._closed = now
 
@@ -203,6 +233,7 @@ class _Day:
             busiest=max(count for second, count in everything.items() if second > 0),
             committed=len(self._commits) - 1,
             abandoned=self._abandoned,
+            starved=self._starved,
             longest=max(outside),
         )
 
@@ -216,7 +247,3 @@ def _charging(rng: random.Random) -> list[tuple[float, float]]:
         noon = rng.uniform(9, 18) * HOUR
         spans.append((noon, noon + rng.expovariate(1 / HOUR)))
     return sorted([*spans, (plugged, DAY)])
-
-
-if __name__ == "__main__":
-    print(simulate())

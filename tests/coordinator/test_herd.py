@@ -1,8 +1,12 @@
 """A simulated day, in small: the state machine and the pace steering together."""
 
+import json
+
 import pytest
 
+from coordinator.bench import herd
 from coordinator.bench.herd import simulate
+from coordinator.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -13,6 +17,8 @@ def day():
 def test_rounds_go_on_all_day(day):
     assert day.committed > 1500
     assert day.longest < 900
+    assert day.starved == 0
+    assert day.abandoned > 0  # whoever was away for an hour has missed a deadline
 
 
 def test_nobody_herds_although_all_wake_at_once(day):
@@ -26,4 +32,17 @@ def test_devices_are_not_asked_much_more_often_than_they_are_of_use(day):
 
 def test_a_seed_is_a_day(day):
     assert simulate(devices=300, seed=5, goal=10) == simulate(devices=300, seed=5, goal=10)
-    assert "rounds committed" in str(day)
+
+
+def test_too_few_devices_starve_rounds():
+    day = simulate(devices=100, goal=40)
+    assert day.starved > 10
+    assert 0 < day.committed < 1500
+
+
+def test_the_command_prints_a_day(monkeypatch, capsys):
+    monkeypatch.setattr(herd, "QUICK", herd.Effort(devices=1000, goal=10))
+    assert main(["bench", "herd", "--quick", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["starved"] == 0
+    assert main(["bench", "herd", "--quick"]) == 0
+    assert "starved 0, abandoned over the outage" in capsys.readouterr().out
