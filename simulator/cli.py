@@ -90,7 +90,7 @@ def _told() -> dict[str, str]:
 def _run(options: argparse.Namespace, console: Console) -> None:
     base = Config.load(options.config).to_dict() if options.config else {}
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Config)}
-    config = Config(**(base | {name: value for name, value in given.items() if value is not None}))
+    config = Config.of(base | {name: value for name, value in given.items() if value is not None})
     with bars(console) as display:
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name))
     title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"

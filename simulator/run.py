@@ -128,9 +128,10 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         best, rounds = standing.best, pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
     progress.start("attacking", 1)
+    scorer = evaluation.scorer(best.checkpoint, best.private)
     metrics = {
         **evaluation.test(best.checkpoint, best.private),
-        **attribute_attacks(bundle.manifest, best.private, attribute, config.seed, config.attack_splits),
+        **attribute_attacks(bundle.manifest, scorer, best.private, attribute, config.seed, config.attack_splits),
         "round": best.round,
         "trigger_rate": _trigger_rates(rounds, attribute),
         **cost,

@@ -12,7 +12,7 @@ from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
 from export.bundle import Bundle, build
-from export.planfile import make_plan
+from export.planfile import paper_plan
 from fedau2.v1.task_pb2 import Plan
 from fedau2.wire import blobs
 from simulator.batched import BatchedEngine
@@ -42,7 +42,8 @@ def plan_of(config: Config, attribute: Attribute) -> Plan:
     if config.class_weights:
         counts = np.bincount(attribute.labels[attribute.labels >= 0], minlength=len(attribute.classes))
         weights = (counts.sum() / len(counts) / counts).tolist()
-    return make_plan(
+    return paper_plan(
+        config.model,
         attribute=None if config.adversary == "none" else config.attribute,
         classes=attribute.classes,
         head=config.adversary,
