@@ -26,21 +26,21 @@ from fedau2.v1 import tensors_pb2 as fedau2_dot_v1_dot_tensors__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x66\x65\x64\x61u2/v1/task.proto\x12\tfedau2.v1\x1a\x17\x66\x65\x64\x61u2/v1/tensors.proto\x1a\x1egoogle/protobuf/duration.proto\"(\n\x08Resource\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\"R\n\x05Graph\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.fedau2.v1.GraphKind\x12%\n\x08resource\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.Resource\"\xe6\x01\n\tAdversary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tattribute\x18\x02 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\x12\x10\n\x08protects\x18\x04 \x03(\t\x12\x1d\n\x04head\x18\x05 \x01(\x0e\x32\x0f.fedau2.v1.Head\x12#\n\x07trigger\x18\x06 \x01(\x0e\x32\x12.fedau2.v1.Trigger\x12\x10\n\x08variance\x18\x07 \x01(\x02\x12\x0f\n\x07\x65psilon\x18\x08 \x01(\x02\x12\x17\n\x0fpretrain_rounds\x18\t \x01(\x04\x12\x15\n\rclass_weights\x18\n \x03(\x02\"\x8e\x01\n\x0bLocalUpdate\x12\r\n\x05steps\x18\x01 \x01(\r\x12\x11\n\tnegatives\x18\x02 \x01(\r\x12\r\n\x05\x63hunk\x18\x03 \x01(\r\x12\x1d\n\x15private_learning_rate\x18\x04 \x01(\x02\x12\x1c\n\x14shared_learning_rate\x18\x05 \x01(\x02\x12\x11\n\tl1_weight\x18\x06 \x01(\x02\"y\n\tOptimizer\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.fedau2.v1.OptimizerKind\x12\x15\n\rlearning_rate\x18\x02 \x01(\x02\x12\r\n\x05\x62\x65ta1\x18\x03 \x01(\x02\x12\r\n\x05\x62\x65ta2\x18\x04 \x01(\x02\x12\x0f\n\x07\x65psilon\x18\x05 \x01(\x02\"n\n\nServerStep\x12$\n\x06shared\x18\x01 \x01(\x0b\x32\x14.fedau2.v1.Optimizer\x12\'\n\tadversary\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.Optimizer\x12\x11\n\tclip_norm\x18\x03 \x01(\x02\"\x9b\x01\n\x04Plan\x12%\n\x05local\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.LocalUpdate\x12)\n\x0b\x61\x64versaries\x18\x02 \x03(\x0b\x32\x14.fedau2.v1.Adversary\x12%\n\x06server\x18\x03 \x01(\x0b\x32\x15.fedau2.v1.ServerStep\x12\x1a\n\x12minimum_separation\x18\x04 \x01(\r\"\x8e\x02\n\x0cTaskManifest\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x07tensors\x18\x03 \x03(\x0b\x32\x15.fedau2.v1.TensorSpec\x12\x1d\n\x04plan\x18\x04 \x01(\x0b\x32\x0f.fedau2.v1.Plan\x12\r\n\x05items\x18\x05 \x01(\r\x12&\n\tcatalogue\x18\x06 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x07 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12 \n\x06graphs\x18\x08 \x03(\x0b\x32\x10.fedau2.v1.Graph\x12\x16\n\x0e\x64\x65rived_states\x18\t \x03(\t\"\xac\x01\n\x0b\x43losingRule\x12\x0c\n\x04goal\x18\x01 \x01(\r\x12\x0f\n\x07minimum\x18\x02 \x01(\r\x12\x0f\n\x07maximum\x18\x03 \x01(\r\x12\x16\n\x0eover_selection\x18\x04 \x01(\x02\x12+\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"0\n\x0e\x43lientVersions\x12\x0f\n\x07minimum\x18\x01 \x01(\t\x12\r\n\x05\x62\x65low\x18\x02 \x01(\t\"i\n\x0bRetryWindow\x12,\n\tdelay_min\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tdelay_max\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration*Y\n\tGraphKind\x12\x1a\n\x16GRAPH_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12GRAPH_KIND_PREPARE\x10\x01\x12\x18\n\x14GRAPH_KIND_RECOMMEND\x10\x02*H\n\x04Head\x12\x14\n\x10HEAD_UNSPECIFIED\x10\x00\x12\x0c\n\x08HEAD_MLP\x10\x01\x12\x0c\n\x08HEAD_VAE\x10\x02\x12\x0e\n\nHEAD_DSVAE\x10\x03*n\n\x07Trigger\x12\x17\n\x13TRIGGER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTRIGGER_OFF\x10\x01\x12\x12\n\x0eTRIGGER_GLOBAL\x10\x02\x12\x14\n\x10TRIGGER_PRETRAIN\x10\x03\x12\x0f\n\x0bTRIGGER_SUT\x10\x04*`\n\rOptimizerKind\x12\x1e\n\x1aOPTIMIZER_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12OPTIMIZER_KIND_SGD\x10\x01\x12\x17\n\x13OPTIMIZER_KIND_ADAM\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x66\x65\x64\x61u2/v1/task.proto\x12\tfedau2.v1\x1a\x17\x66\x65\x64\x61u2/v1/tensors.proto\x1a\x1egoogle/protobuf/duration.proto\"(\n\x08Resource\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\"R\n\x05Graph\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.fedau2.v1.GraphKind\x12%\n\x08resource\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.Resource\"\xe6\x01\n\tAdversary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tattribute\x18\x02 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\x12\x10\n\x08protects\x18\x04 \x03(\t\x12\x1d\n\x04head\x18\x05 \x01(\x0e\x32\x0f.fedau2.v1.Head\x12#\n\x07trigger\x18\x06 \x01(\x0e\x32\x12.fedau2.v1.Trigger\x12\x10\n\x08variance\x18\x07 \x01(\x02\x12\x0f\n\x07\x65psilon\x18\x08 \x01(\x02\x12\x17\n\x0fpretrain_rounds\x18\t \x01(\x04\x12\x15\n\rclass_weights\x18\n \x03(\x02\"\xc9\x01\n\x0bLocalUpdate\x12\r\n\x05steps\x18\x01 \x01(\r\x12\x11\n\tnegatives\x18\x02 \x01(\r\x12\r\n\x05\x63hunk\x18\x03 \x01(\r\x12\x1d\n\x15private_learning_rate\x18\x04 \x01(\x02\x12\x1c\n\x14shared_learning_rate\x18\x05 \x01(\x02\x12\x11\n\tl1_weight\x18\x06 \x01(\x02\x12\x0e\n\x06kl_cap\x18\x07 \x01(\x02\x12\x18\n\x10kl_anneal_rounds\x18\x08 \x01(\x04\x12\x0f\n\x07\x64ropout\x18\t \x01(\x02\"y\n\tOptimizer\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.fedau2.v1.OptimizerKind\x12\x15\n\rlearning_rate\x18\x02 \x01(\x02\x12\r\n\x05\x62\x65ta1\x18\x03 \x01(\x02\x12\r\n\x05\x62\x65ta2\x18\x04 \x01(\x02\x12\x0f\n\x07\x65psilon\x18\x05 \x01(\x02\"n\n\nServerStep\x12$\n\x06shared\x18\x01 \x01(\x0b\x32\x14.fedau2.v1.Optimizer\x12\'\n\tadversary\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.Optimizer\x12\x11\n\tclip_norm\x18\x03 \x01(\x02\"\x9b\x01\n\x04Plan\x12%\n\x05local\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.LocalUpdate\x12)\n\x0b\x61\x64versaries\x18\x02 \x03(\x0b\x32\x14.fedau2.v1.Adversary\x12%\n\x06server\x18\x03 \x01(\x0b\x32\x15.fedau2.v1.ServerStep\x12\x1a\n\x12minimum_separation\x18\x04 \x01(\r\"\x8e\x02\n\x0cTaskManifest\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x07tensors\x18\x03 \x03(\x0b\x32\x15.fedau2.v1.TensorSpec\x12\x1d\n\x04plan\x18\x04 \x01(\x0b\x32\x0f.fedau2.v1.Plan\x12\r\n\x05items\x18\x05 \x01(\r\x12&\n\tcatalogue\x18\x06 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x07 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12 \n\x06graphs\x18\x08 \x03(\x0b\x32\x10.fedau2.v1.Graph\x12\x16\n\x0e\x64\x65rived_states\x18\t \x03(\t\"\xac\x01\n\x0b\x43losingRule\x12\x0c\n\x04goal\x18\x01 \x01(\r\x12\x0f\n\x07minimum\x18\x02 \x01(\r\x12\x0f\n\x07maximum\x18\x03 \x01(\r\x12\x16\n\x0eover_selection\x18\x04 \x01(\x02\x12+\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"0\n\x0e\x43lientVersions\x12\x0f\n\x07minimum\x18\x01 \x01(\t\x12\r\n\x05\x62\x65low\x18\x02 \x01(\t\"i\n\x0bRetryWindow\x12,\n\tdelay_min\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tdelay_max\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration*Y\n\tGraphKind\x12\x1a\n\x16GRAPH_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12GRAPH_KIND_PREPARE\x10\x01\x12\x18\n\x14GRAPH_KIND_RECOMMEND\x10\x02*H\n\x04Head\x12\x14\n\x10HEAD_UNSPECIFIED\x10\x00\x12\x0c\n\x08HEAD_MLP\x10\x01\x12\x0c\n\x08HEAD_VAE\x10\x02\x12\x0e\n\nHEAD_DSVAE\x10\x03*n\n\x07Trigger\x12\x17\n\x13TRIGGER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTRIGGER_OFF\x10\x01\x12\x12\n\x0eTRIGGER_GLOBAL\x10\x02\x12\x14\n\x10TRIGGER_PRETRAIN\x10\x03\x12\x0f\n\x0bTRIGGER_SUT\x10\x04*`\n\rOptimizerKind\x12\x1e\n\x1aOPTIMIZER_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12OPTIMIZER_KIND_SGD\x10\x01\x12\x17\n\x13OPTIMIZER_KIND_ADAM\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fedau2.v1.task_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GRAPHKIND']._serialized_start=1594
-  _globals['_GRAPHKIND']._serialized_end=1683
-  _globals['_HEAD']._serialized_start=1685
-  _globals['_HEAD']._serialized_end=1757
-  _globals['_TRIGGER']._serialized_start=1759
-  _globals['_TRIGGER']._serialized_end=1869
-  _globals['_OPTIMIZERKIND']._serialized_start=1871
-  _globals['_OPTIMIZERKIND']._serialized_end=1967
+  _globals['_GRAPHKIND']._serialized_start=1653
+  _globals['_GRAPHKIND']._serialized_end=1742
+  _globals['_HEAD']._serialized_start=1744
+  _globals['_HEAD']._serialized_end=1816
+  _globals['_TRIGGER']._serialized_start=1818
+  _globals['_TRIGGER']._serialized_end=1928
+  _globals['_OPTIMIZERKIND']._serialized_start=1930
+  _globals['_OPTIMIZERKIND']._serialized_end=2026
   _globals['_RESOURCE']._serialized_start=92
   _globals['_RESOURCE']._serialized_end=132
   _globals['_GRAPH']._serialized_start=134
@@ -48,19 +48,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADVERSARY']._serialized_start=219
   _globals['_ADVERSARY']._serialized_end=449
   _globals['_LOCALUPDATE']._serialized_start=452
-  _globals['_LOCALUPDATE']._serialized_end=594
-  _globals['_OPTIMIZER']._serialized_start=596
-  _globals['_OPTIMIZER']._serialized_end=717
-  _globals['_SERVERSTEP']._serialized_start=719
-  _globals['_SERVERSTEP']._serialized_end=829
-  _globals['_PLAN']._serialized_start=832
-  _globals['_PLAN']._serialized_end=987
-  _globals['_TASKMANIFEST']._serialized_start=990
-  _globals['_TASKMANIFEST']._serialized_end=1260
-  _globals['_CLOSINGRULE']._serialized_start=1263
-  _globals['_CLOSINGRULE']._serialized_end=1435
-  _globals['_CLIENTVERSIONS']._serialized_start=1437
-  _globals['_CLIENTVERSIONS']._serialized_end=1485
-  _globals['_RETRYWINDOW']._serialized_start=1487
-  _globals['_RETRYWINDOW']._serialized_end=1592
+  _globals['_LOCALUPDATE']._serialized_end=653
+  _globals['_OPTIMIZER']._serialized_start=655
+  _globals['_OPTIMIZER']._serialized_end=776
+  _globals['_SERVERSTEP']._serialized_start=778
+  _globals['_SERVERSTEP']._serialized_end=888
+  _globals['_PLAN']._serialized_start=891
+  _globals['_PLAN']._serialized_end=1046
+  _globals['_TASKMANIFEST']._serialized_start=1049
+  _globals['_TASKMANIFEST']._serialized_end=1319
+  _globals['_CLOSINGRULE']._serialized_start=1322
+  _globals['_CLOSINGRULE']._serialized_end=1494
+  _globals['_CLIENTVERSIONS']._serialized_start=1496
+  _globals['_CLIENTVERSIONS']._serialized_end=1544
+  _globals['_RETRYWINDOW']._serialized_start=1546
+  _globals['_RETRYWINDOW']._serialized_end=1651
 # @@protoc_insertion_point(module_scope)
