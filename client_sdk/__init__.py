@@ -38,37 +38,48 @@ from client_sdk.errors import (
 
 if TYPE_CHECKING:
     from client_sdk.client import FedClient, Recommendation
+    from client_sdk.events import Joined, NewModel, Refused, Rejected, Trained, Uploaded
     from client_sdk.session import Outcome, Result
+    from client_sdk.status import ClientStatus
 
 __all__ = [
     "AttributeValueError",
+    "ClientStatus",
     "DamagedTaskError",
     "DivergedError",
     "FedClient",
     "FedError",
+    "Joined",
     "LocalCoordinatorError",
     "MissingEngineError",
+    "NewModel",
     "NoDataError",
     "NoModelError",
     "Outcome",
     "Recommendation",
+    "Refused",
     "RefusedError",
+    "Rejected",
     "Result",
     "StoreError",
     "StoreLockedError",
     "StoreVersionError",
     "TaskError",
+    "Trained",
     "TransportError",
     "UnknownItemError",
     "UnsupportedTaskError",
+    "Uploaded",
     "UsageError",
 ]
 
 _HOMES = {
+    "ClientStatus": "client_sdk.status",
     "FedClient": "client_sdk.client",
     "Recommendation": "client_sdk.client",
     "Outcome": "client_sdk.session",
     "Result": "client_sdk.session",
+    **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "client_sdk.events"),
 }
 
 

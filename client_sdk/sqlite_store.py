@@ -56,6 +56,11 @@ class SqliteStore:
         return self._database.errors()
 
     @property
+    def folder(self) -> Path:
+        """The state folder."""
+        return self._folder
+
+    @property
     def changes(self) -> int:
         """A number that grows with every change of what the store holds. Read without waiting for other threads."""
         return self._database.changes
@@ -67,6 +72,10 @@ class SqliteStore:
     def record(self, item: str, time: int) -> None:
         """Adds an interaction; `time` is in microseconds since 1970, UTC. The same item may be recorded many times."""
         self._database.write("INSERT INTO interactions VALUES (?, ?)", (item, time))
+
+    def recorded(self) -> int:
+        """How many interactions are kept."""
+        return int(self._database.one("SELECT COUNT(*) FROM interactions")[0])
 
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
         """Recorded items as rows of a catalogue whose blob the store has: sorted and unique; unlisted ones left out.
@@ -104,6 +113,10 @@ class SqliteStore:
             self._database.write("DELETE FROM attributes WHERE name = ?", (name,))
         else:
             self._database.write("INSERT OR REPLACE INTO attributes VALUES (?, ?)", (name, value))
+
+    def attribute_names(self) -> tuple[str, ...]:
+        """Names of the attributes that are known, sorted."""
+        return tuple(name for (name,) in self._database.all("SELECT name FROM attributes ORDER BY name"))
 
     def private(self, task_id: str) -> PrivateState | None:
         """Promoted private state for a task, None before the first acknowledged contribution."""
