@@ -1,17 +1,21 @@
 """Drivers carry out what a session wishes: one blocking, for a device; one for asyncio, for fleets."""
 
+from asyncio import CancelledError
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from client_sdk.contracts import AsyncTransport, Transport
 from client_sdk.errors import FedError
-from client_sdk.session import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Session, Train, Upload, Wish
+from client_sdk.session import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Session, Train, Upload, Wish
 from fedau2.v1.device_pb2 import FetchResourceRequest
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire.blobs import Assembler
 from fedau2.wire.errors import BlobError
 from fedau2.wire.status import StatusError
+
+_T = TypeVar("_T")
 
 _THROWN = (StatusError, FedError, BlobError, Interrupted)
 
@@ -27,17 +31,26 @@ def drive(session: Session, transport: Transport, check: Callable[[], None] = la
     Raises:
         FedError, StatusError: as the session does.
     """
+    wish = _advance(session, None)
+    while not isinstance(wish, Outcome):
+        answer: Any
+        try:
+            answer = _carry_out(wish, transport, check)
+        except _THROWN as error:
+            answer = error
+        wish = _advance(session, answer)
+    return wish
+
+
+def _advance(session: Session, answer: Any) -> Wish | Outcome:  # noqa: ANN401
+    # A value, not a StopIteration, which no future can carry from a thread.
     try:
-        wish = next(session)
-        while True:
-            try:
-                result = _carry_out(wish, transport, check)
-            except _THROWN as error:
-                wish = session.throw(error)
-            else:
-                wish = session.send(result)
+        return session.throw(answer) if isinstance(answer, BaseException) else session.send(answer)
     except StopIteration as end:
-        return _outcome(end)
+        outcome: Outcome = end.value
+        return outcome
+    except Interrupted:  # there was nothing to give back
+        return Outcome(Result.INTERRUPTED)
 
 
 def _carry_out(wish: Wish, transport: Transport, check: Callable[[], None]) -> Any:  # noqa: ANN401
@@ -58,33 +71,54 @@ def _carry_out(wish: Wish, transport: Transport, check: Callable[[], None]) -> A
             return transport.report_failure(request)
 
 
-async def drive_async(session: Session, transport: AsyncTransport) -> Outcome:
-    """Runs a session to its end within asyncio; local steps run on the loop.
+class Offload(Protocol):
+    """Where a session and its local steps run."""
+
+    async def __call__(self, work: Callable[[], _T], /) -> _T:
+        """Runs `work` to its end, even where the task is cancelled meanwhile."""
+
+
+async def _here(work: Callable[[], _T]) -> _T:
+    return work()
+
+
+async def drive_async(session: Session, transport: AsyncTransport, offload: Offload = _here) -> Outcome:
+    """Runs a session to its end within asyncio. Cancelled, it gives the place in the round back first.
+
+    Args:
+        session: fresh, from `session.session`.
+        transport: the way to the coordinator.
+        offload: where the session and its local steps run; on the loop unless given.
 
     Raises:
         FedError, StatusError: as the session does.
     """
-    try:
-        wish = next(session)
-        while True:
-            try:
-                result = await _carry_out_async(wish, transport)
-            except _THROWN as error:
-                wish = session.throw(error)
-            else:
-                wish = session.send(result)
-    except StopIteration as end:
-        return _outcome(end)
+    cancelled: CancelledError | None = None
+    wish = await offload(partial(_advance, session, None))
+    while not isinstance(wish, Outcome):
+        answer: Any
+        try:
+            answer = await _carry_out_async(wish, transport, offload)
+        except _THROWN as error:
+            answer = error
+        except CancelledError as error:
+            if cancelled is not None:
+                raise
+            answer, cancelled = Interrupted(), error
+        wish = await offload(partial(_advance, session, answer))
+    if cancelled is not None:
+        raise cancelled
+    return wish
 
 
-async def _carry_out_async(wish: Wish, transport: AsyncTransport) -> Any:  # noqa: ANN401
+async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offload) -> Any:  # noqa: ANN401
     match wish:
         case CheckIn(request):
             return await transport.check_in(request)
         case Fetch(resource):
             return await fetch_async(transport, resource)
         case Train(training):
-            return training.step()
+            return await offload(training.step)
         case Upload(header, data):
             return await transport.upload(header, data)
         case ReportFailure(request):
@@ -107,8 +141,3 @@ async def fetch_async(transport: AsyncTransport, resource: Resource) -> bytes:
 
 def _request(resource: Resource) -> FetchResourceRequest:
     return FetchResourceRequest(sha256=resource.sha256)
-
-
-def _outcome(end: StopIteration) -> Outcome:
-    outcome: Outcome = end.value
-    return outcome

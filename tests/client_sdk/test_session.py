@@ -1,6 +1,7 @@
 """The session driven by hand: every way that it can go."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -411,3 +412,90 @@ def test_the_blocking_driver_can_be_interrupted_before_each_step(busy, remote, w
 
     assert drive(begin(busy), remote, check) == Outcome(Result.INTERRUPTED, window)
     assert remote.names()[-1] == "report_failure"
+
+
+class Stalled(InProcessTransport):
+    """Never answers some kinds of calls, and says when one is made."""
+
+    def __init__(self, remote, *calls):
+        super().__init__(Service(remote))
+        self.calls, self.waiting = calls, asyncio.Event()
+
+    async def _stall(self, name):
+        if name in self.calls:
+            self.waiting.set()
+            await asyncio.Event().wait()
+
+    async def check_in(self, request):
+        await self._stall("check_in")
+        return await super().check_in(request)
+
+    async def fetch(self, request):
+        await self._stall("fetch")
+        async for data in super().fetch(request):
+            yield data
+
+    async def upload(self, header, data):
+        await self._stall("upload")
+        return await super().upload(header, data)
+
+    async def report_failure(self, request):
+        await self._stall("report_failure")
+        return await super().report_failure(request)
+
+
+@pytest.mark.parametrize(
+    ("call", "said", "staged"),
+    [
+        ("check_in", [], False),
+        ("fetch", ["check_in", "report_failure"], False),
+        ("upload", ["check_in"] + ["fetch"] * 5, True),
+    ],
+)
+def test_a_cancelled_session_gives_its_place_back_and_keeps_what_is_trained(busy, remote, call, said, staged):
+    async def main():
+        transport = Stalled(remote, call)
+        running = asyncio.create_task(drive_async(begin(busy), transport))
+        await transport.waiting.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(main())
+    assert remote.names() == said
+    assert (busy.staged() is not None) == staged
+    assert busy.private("task") is None
+    assert drive(begin(busy), remote).result is Result.UPLOADED
+
+
+def test_a_session_cancelled_twice_does_not_wait_for_the_coordinator(busy, remote):
+    async def main():
+        transport = Stalled(remote, "fetch", "report_failure")
+        running = asyncio.create_task(drive_async(begin(busy), transport))
+        for _ in range(2):
+            await transport.waiting.wait()
+            transport.waiting.clear()
+            running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(main())
+    assert remote.names() == ["check_in"]
+
+
+def test_a_session_may_run_in_another_thread(busy, remote, window):
+    threads = []
+
+    async def offload(work):
+        def noted():
+            threads.append(threading.get_ident())
+            return work()
+
+        return await asyncio.to_thread(noted)
+
+    async def main():
+        return await drive_async(begin(busy), InProcessTransport(Service(remote)), offload)
+
+    assert asyncio.run(main()) == Outcome(Result.UPLOADED, window)
+    assert len(threads) == 1 + len(remote.calls) + 2 * 2  # to its first wish, on after each wish, and two local steps
+    assert threading.get_ident() not in threads
