@@ -75,7 +75,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
-        return "\n".join(f"{key}: {_text(each)}" for key, each in value.items())
+        within = any(isinstance(each, Mapping) for each in value.values())
+        return ("\n" if within else ", ").join(f"{key}: {_text(each)}" for key, each in value.items())
     if isinstance(value, list):
         return "\n".join(map(str, value))
     if isinstance(value, bool):

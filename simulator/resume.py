@@ -97,19 +97,22 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
     now = {"users": len(dataset.users), "items": len(dataset.items), "interactions": len(dataset.item)}
     about = {**now, "sha256": dataset.fingerprint()}
     path = folder / _DATA
+    if not path.exists():
+        fresh = folder / f"{_DATA}.new"
+        fresh.write_text(json.dumps(about) + "\n")
+        fresh.replace(path)
+        return
     try:
-        before = json.loads(path.read_text()) if path.exists() else about
-        if before != about:
-            changes = [f"{before[key]:,} {key}, now {now[key]:,}" for key in now if before[key] != now[key]]
-            raise ConfigError(
-                f"{folder} holds a run on other data of the name {dataset.name}: "
-                f"{'; '.join(changes) or 'as large, but not the same'}: choose another folder, or bring the data back"
-            )
+        before = json.loads(path.read_text())
+        changes = [f"{before[key]:,} {key}, now {now[key]:,}" for key in now if before[key] != now[key]]
+        same = before["sha256"] == about["sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ConfigError):
-            raise
         raise ConfigError(f"{path} is damaged: choose another folder, or remove this one") from error
-    path.write_text(json.dumps(about) + "\n")
+    if not same:
+        raise ConfigError(
+            f"{folder} holds a run on other data of the name {dataset.name}: "
+            f"{'; '.join(changes) or 'as large, but not the same'}: choose another folder, or bring the data back"
+        )
 
 
 def discard(folder: Path) -> None:

@@ -52,8 +52,8 @@ def load(folder: Path) -> Dataset:
         users.append(user[user >= 0])
         artists.append(items.add(named.filter(user >= 0)))
     notes = (*bad_profiles, *_tolerate(plays, malformed, lines))
-    if not users:
-        raise DatasetFormatError(f"{plays} is empty")
+    if not len(items):
+        raise DatasetFormatError(f"{plays} has no user with gender and age")
     history = ordered(np.concatenate(users), np.concatenate(artists), None)
     attributes = {"gender": Attribute(GENDERS, gender), "age": Attribute(AGES, age)}
     texts = [each.decode("utf-8", "replace") for each in ids]

@@ -41,8 +41,8 @@ def load(folder: Path) -> Dataset:
         block.numbers("item")
         block.numbers("rating")
         parts.append((user, items.add(block.columns["item"]), block.numbers("time")))
-    if not parts:
-        raise DatasetFormatError("ratings.dat is empty")
+    if not len(items):
+        raise DatasetFormatError("ratings.dat has no ratings")
     user, item, time = (np.concatenate(each) for each in zip(*parts, strict=True))
     catalogue = np.array(items.texts())
     order = np.argsort(catalogue.astype(np.int64))
@@ -67,7 +67,7 @@ def _users(folder: Path) -> tuple[list[str], dict[str, Attribute]]:
             raise block.error(row, text)
         genders.append(block.matches("gender", "F").astype(np.int64))
         ages.append(np.searchsorted(_AGE_STARTS, block.numbers("age"), "right"))
-    if not genders:
-        raise DatasetFormatError("users.dat is empty")
+    if not len(ids):
+        raise DatasetFormatError("users.dat has no users")
     gender, age = np.concatenate(genders), np.concatenate(ages)
     return ids.texts(), {"gender": Attribute(GENDERS, gender), "age": Attribute(AGES, age)}

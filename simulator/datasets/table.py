@@ -25,7 +25,7 @@ class Block:
     Attributes:
         name: of the file.
         lines: line number of each row, from 1, int64 (rows,).
-        columns: by name, bytes as they are in the file.
+        columns: by name, bytes; what is not UTF-8 in the file became U+FFFD.
         malformed: line numbers of the lines between the rows whose number of fields is wrong; empty lines are not.
     """
 
@@ -99,10 +99,9 @@ def read(folder: Path, name: str, columns: Sequence[str], separator: str, *, hea
 
 def _parse(name: str, data: bytes, names: Sequence[str], separator: str, start: int) -> Block:
     wrong: list[int] = []
-    empty: list[int] = []
 
     def invalid(row: csv.InvalidRow) -> str:
-        (wrong if row.text else empty).append(row.number - 1)
+        wrong.append(row.number - 1)
         return "skip"
 
     wanted = [column for column in names if column]
@@ -110,18 +109,35 @@ def _parse(name: str, data: bytes, names: Sequence[str], separator: str, start: 
     data = data.replace(b"\r\n", b"\n").replace(b"\r", b" ")
     if not data.strip(b"\n"):
         return Block(name, np.empty(0, np.int64), {column: pa.array([], pa.binary()) for column in wanted}, [])
+    # A malformed line reaches the handler as text: one that is not UTF-8 would stop pyarrow.
+    data = _utf8(data)
     unique = [column or f" {number}" for number, column in enumerate(names)]
     table = csv.read_csv(
         pa.BufferReader(data),
         csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=unique),
-        csv.ParseOptions(delimiter=separator, quote_char=False, ignore_empty_lines=False, invalid_row_handler=invalid),
+        csv.ParseOptions(delimiter=separator, quote_char=False, invalid_row_handler=invalid),
         csv.ConvertOptions(
             include_columns=wanted, column_types=dict.fromkeys(wanted, pa.binary()), strings_can_be_null=False
         ),
     )
-    lines = np.delete(np.arange(data.count(b"\n")), wrong + empty) + start
+    numbers = _numbers(data) + start
     columns = {column: table[column].combine_chunks() for column in wanted}
-    return Block(name, lines, columns, [start + row for row in wrong])
+    return Block(name, np.delete(numbers, wrong), columns, numbers[wrong].tolist())
+
+
+def _numbers(data: bytes) -> NDArray[np.int64]:
+    """Line number of each line that is not empty, from 0; pyarrow does not count the others."""
+    if b"\n\n" not in data and not data.startswith(b"\n"):
+        return np.arange(data.count(b"\n"))
+    return np.flatnonzero([bool(line) for line in data.split(b"\n")])
+
+
+def _utf8(data: bytes) -> bytes:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
+    return data
 
 
 class Ids:
