@@ -13,7 +13,8 @@ from fedau2.wire.blobs import Assembler
 from fedau2.wire.errors import BlobError
 from fedau2.wire.status import StatusError
 
-_THROWN = (StatusError, FedError, BlobError, Interrupted)
+THROWN = (StatusError, FedError, BlobError, Interrupted)
+"""What is thrown into a session; anything else is a mistake of the program."""
 
 
 def drive(session: Session, transport: Transport, check: Callable[[], None] = lambda: None) -> Outcome:
@@ -22,7 +23,7 @@ def drive(session: Session, transport: Transport, check: Callable[[], None] = la
     Args:
         session: fresh, from `session.session`.
         transport: the way to the coordinator.
-        check: called before each local step; raises `Interrupted` to stop.
+        check: called before each local step and with each piece of a blob; raises `Interrupted` to stop.
 
     Raises:
         FedError, StatusError: as the session does.
@@ -32,7 +33,7 @@ def drive(session: Session, transport: Transport, check: Callable[[], None] = la
         while True:
             try:
                 result = _carry_out(wish, transport, check)
-            except _THROWN as error:
+            except THROWN as error:
                 wish = session.throw(error)
             else:
                 wish = session.send(result)
@@ -47,6 +48,7 @@ def _carry_out(wish: Wish, transport: Transport, check: Callable[[], None]) -> A
         case Fetch(resource):
             assembler = Assembler(resource)
             for data in transport.fetch(_request(resource)):
+                check()
                 assembler.add(data)
             return assembler.finish()
         case Train(training):
@@ -68,8 +70,8 @@ async def drive_async(session: Session, transport: AsyncTransport) -> Outcome:
         wish = next(session)
         while True:
             try:
-                result = await _carry_out_async(wish, transport)
-            except _THROWN as error:
+                result = await carry_out_async(wish, transport)
+            except THROWN as error:
                 wish = session.throw(error)
             else:
                 wish = session.send(result)
@@ -77,7 +79,12 @@ async def drive_async(session: Session, transport: AsyncTransport) -> Outcome:
         return _outcome(end)
 
 
-async def _carry_out_async(wish: Wish, transport: AsyncTransport) -> Any:  # noqa: ANN401
+async def carry_out_async(wish: Wish, transport: AsyncTransport) -> Any:  # noqa: ANN401
+    """The result of a wish; a local step is taken on the loop.
+
+    Raises:
+        FedError, StatusError, BlobError: what a session is to be told.
+    """
     match wish:
         case CheckIn(request):
             return await transport.check_in(request)
