@@ -22,6 +22,7 @@ from client_sdk.errors import (
     DivergedError,
     FedError,
     LocalCoordinatorError,
+    MissingDeviceStateError,
     MissingEngineError,
     NoDataError,
     NoModelError,
@@ -30,6 +31,7 @@ from client_sdk.errors import (
     StoreLockedError,
     StoreVersionError,
     TaskError,
+    TrainingError,
     TransportError,
     UnknownItemError,
     UnsupportedTaskError,
@@ -37,43 +39,64 @@ from client_sdk.errors import (
 )
 
 if TYPE_CHECKING:
+    from client_sdk.aio import AsyncFedClient
     from client_sdk.client import FedClient, Recommendation
+    from client_sdk.events import Joined, NewModel, Refused, Rejected, Trained, Uploaded
     from client_sdk.privacy import Departure, PrivacyReport
+    from client_sdk.schedule import Constraints, DeviceState
     from client_sdk.session import Outcome, Result
+    from client_sdk.status import ClientStatus
 
 __all__ = [
+    "AsyncFedClient",
     "AttributeValueError",
+    "ClientStatus",
+    "Constraints",
     "DamagedTaskError",
     "Departure",
+    "DeviceState",
     "DivergedError",
     "FedClient",
     "FedError",
+    "Joined",
     "LocalCoordinatorError",
+    "MissingDeviceStateError",
     "MissingEngineError",
+    "NewModel",
     "NoDataError",
     "NoModelError",
     "Outcome",
     "PrivacyReport",
     "Recommendation",
+    "Refused",
     "RefusedError",
+    "Rejected",
     "Result",
     "StoreError",
     "StoreLockedError",
     "StoreVersionError",
     "TaskError",
+    "Trained",
+    "TrainingError",
     "TransportError",
     "UnknownItemError",
     "UnsupportedTaskError",
+    "Uploaded",
     "UsageError",
 ]
 
 _HOMES = {
+    "AsyncFedClient": "client_sdk.aio",
     "Departure": "client_sdk.privacy",
+    "ClientStatus": "client_sdk.status",
+    "Constraints": "client_sdk.schedule",
+    "DeviceState": "client_sdk.schedule",
     "FedClient": "client_sdk.client",
     "PrivacyReport": "client_sdk.privacy",
     "Recommendation": "client_sdk.client",
     "Outcome": "client_sdk.session",
     "Result": "client_sdk.session",
+    **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "client_sdk.events"),
 }
 
 

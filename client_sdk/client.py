@@ -3,26 +3,26 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from client_sdk import target
+from client_sdk import status, target
+from client_sdk.background import Background
 from client_sdk.contracts import Engine
 from client_sdk.drivers import drive
-from client_sdk.errors import MissingEngineError, RefusedError, UnknownItemError, UsageError
+from client_sdk.errors import MissingEngineError, UnknownItemError, UsageError
+from client_sdk.events import Events
 from client_sdk.privacy import Privacy
 from client_sdk.serving import Serving
-from client_sdk.session import Outcome, label, session
+from client_sdk.session import Outcome, label
 from client_sdk.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.starter import adopt as adopt_starter
+from client_sdk.syncing import Syncs
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
-from fedau2.wire.status import StatusError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -47,7 +47,12 @@ class FedClient:
 
     Attributes:
         privacy: what is known of the user, what of it left the device, and how to be rid of it.
+        events: to be told what happens during syncs.
+        background: syncs from time to time while the device has time for it.
     """
+
+    events: Events
+    background: Background
 
     def __init__(
         self,
@@ -60,13 +65,14 @@ class FedClient:
     ) -> None:
         self._store = store
         self._coordinator = coordinator
-        self._population = population
         self._engine = engine
         self._root_certificates = root_certificates
         self._insecure = insecure
-        self._syncing = Lock()
+        self.events = Events()
+        self._syncs = Syncs(store, population, self.events)
+        self.background = Background(store, self._syncs, self._sync)
         self._serving = Serving(store)
-        self.privacy = Privacy(store, lambda: self._syncing)
+        self.privacy = Privacy(store, self._syncs)
 
     @classmethod
     def open(
@@ -128,7 +134,11 @@ class FedClient:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the state folder. May be called again; a sync under way ends with a `StoreError`."""
+        """Stops background work and lets go of the state folder; a sync under way ends with a `StoreError`.
+
+        May be called again.
+        """
+        self.background.stop()
         self._store.close()
 
     def record(self, item: str, time: datetime | None = None) -> None:
@@ -200,17 +210,10 @@ class FedClient:
             RefusedError: it refused; nothing is lost.
             TaskError: the task cannot be run here; `NoDataError` where nothing is recorded.
             AttributeValueError: the task does not know the value that an attribute was set to: set it anew.
+            UsageError: called by an event's callback.
         """
-        from client_sdk.grpc_transport import GrpcTransport
-
-        with self._syncing:
-            one = session(self._store, self._trainer(), self._population, version("fedau2"))
-            certificates, insecure = self._root_certificates, self._insecure
-            with GrpcTransport(self._coordinator, root_certificates=certificates, insecure=insecure) as transport:
-                try:
-                    return drive(one, transport)
-                except StatusError as error:
-                    raise RefusedError(f"{self._coordinator} refused ({error.status.name}): {error}") from error
+        with self._syncs.alone():
+            return self._sync(lambda: None)
 
     def recommend(self, k: int = 10, where: Callable[[str], bool] | None = None) -> list[Recommendation]:
         """The user's best items that are not recorded, best first, from the newest model on this device; offline.
@@ -227,6 +230,20 @@ class FedClient:
         if not isinstance(k, int) or isinstance(k, bool) or k < 1:
             raise UsageError(f"k must be a whole number from 1 up, not {k!r}")
         return [Recommendation(item, score) for item, score in self._serving.recommend(k, where)]
+
+    def status(self) -> status.ClientStatus:
+        """What the client has and does now."""
+        return status.of(self._store, self._syncs.pace, self.background.status())
+
+    def _sync(self, check: Callable[[], None]) -> Outcome:
+        from client_sdk.grpc_transport import GrpcTransport
+
+        certificates, insecure = self._root_certificates, self._insecure
+        with (
+            self._syncs.noted(self._coordinator) as noted,
+            GrpcTransport(self._coordinator, root_certificates=certificates, insecure=insecure) as transport,
+        ):
+            return noted(drive(self._syncs.session(self._trainer()), transport, check))
 
     def _task(self) -> TaskManifest | None:
         # None also where the manifest is damaged, or older than what this SDK runs: the next sync brings another.

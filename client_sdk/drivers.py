@@ -1,6 +1,6 @@
 """Drivers carry out what a session wishes: one blocking, for a device; one for asyncio, for fleets."""
 
-from asyncio import CancelledError
+from asyncio import CancelledError, sleep
 from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
@@ -26,7 +26,7 @@ def drive(session: Session, transport: Transport, check: Callable[[], None] = la
     Args:
         session: fresh, from `session.session`.
         transport: the way to the coordinator.
-        check: called before each local step; raises `Interrupted` to stop.
+        check: called before each local step and with each piece of a blob; raises `Interrupted` to stop.
 
     Raises:
         FedError, StatusError: as the session does.
@@ -60,6 +60,7 @@ def _carry_out(wish: Wish, transport: Transport, check: Callable[[], None]) -> A
         case Fetch(resource):
             assembler = Assembler(resource)
             for data in transport.fetch(_request(resource)):
+                check()
                 assembler.add(data)
             return assembler.finish()
         case Train(training):
@@ -118,6 +119,7 @@ async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offlo
         case Fetch(resource):
             return await fetch_async(transport, resource)
         case Train(training):
+            await sleep(0)  # raises a cancellation that came during the step before
             return await offload(training.step)
         case Upload(header, data):
             return await transport.upload(header, data)

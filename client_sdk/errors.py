@@ -12,10 +12,12 @@
     - NoDataError: nothing recorded to train on
     - UnsupportedTaskError: a model, head or format that this SDK does not know
     - DamagedTaskError: the coordinator sent bytes that are not what their hash says
+    - TrainingError: the engine failed, for example for want of memory
     - DivergedError: training gave values that are not finite
     - MissingEngineError: PyTorch is not installed
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
   + RefusedError: the coordinator refused a call
+  + MissingDeviceStateError: nothing tells whether the constraints of background work are met
   + LocalCoordinatorError: `client_sdk.testing` could not do what a test asked for
 """
 
@@ -68,6 +70,10 @@ class DamagedTaskError(TaskError):
     """The coordinator sent bytes that are not what their hash says."""
 
 
+class TrainingError(TaskError):
+    """The engine failed, for example for want of memory; nothing was kept or sent."""
+
+
 class DivergedError(TaskError):
     """Training gave values that are not finite."""
 
@@ -82,6 +88,10 @@ class TransportError(FedError):
 
 class RefusedError(FedError):
     """The coordinator refused a call; the text says why."""
+
+
+class MissingDeviceStateError(FedError):
+    """Nothing tells whether the constraints of background work are met: psutil is not installed."""
 
 
 class LocalCoordinatorError(FedError):

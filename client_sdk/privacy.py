@@ -2,13 +2,12 @@
 
 import json
 import secrets
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from client_sdk.sqlite_store import SqliteStore
+from client_sdk.syncing import Syncs
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -78,11 +77,11 @@ class Privacy:
 
     Args:
         store: of the client.
-        alone: keeps syncs away while it is held, so that none puts back what was removed; waits for one under way.
+        syncs: of the client. One under way is waited for, so that it does not put back what was removed.
     """
 
-    def __init__(self, store: SqliteStore, alone: Callable[[], AbstractContextManager[object]]) -> None:
-        self._store, self._database, self._alone = store, store.database, alone
+    def __init__(self, store: SqliteStore, syncs: Syncs) -> None:
+        self._store, self._database, self._syncs = store, store.database, syncs
 
     def report(self) -> PrivacyReport:
         """What has left the device, and what can be made of it."""
@@ -124,7 +123,7 @@ class Privacy:
         are trained again from the interactions, which stay. A contribution that waits for an answer is withdrawn. What
         has been uploaded cannot be taken back. An attribute that is not known is none to forget.
         """
-        with self._alone(), self._database.transaction() as connection:
+        with self._syncs.alone(), self._database.transaction() as connection:
             if connection.execute("DELETE FROM attributes WHERE name = ?", (name,)).rowcount:
                 self._store.withdraw(connection)
                 connection.execute("DELETE FROM private")
@@ -136,14 +135,18 @@ class Privacy:
         The model stays, since it is the same for everybody, and so does the number of the last round that was
         contributed to, lest a round counts this device twice. What has been uploaded cannot be taken back. Old bytes
         are overwritten in the files; a file system or a flash drive may keep copies that no program reaches.
+
+        Raises:
+            UsageError: called by an event's callback.
         """
-        with self._alone():
+        with self._syncs.alone():
             with self._database.transaction() as connection:
                 self._store.withdraw(connection)
                 for table in ("interactions", "attributes", "private", "departures"):
                     connection.execute(f"DELETE FROM {table}")
                 connection.execute("UPDATE client SET key = ?", (secrets.token_bytes(16),))
             self._database.compact()
+            self._syncs.forget()
 
     def _departures(self) -> tuple[Departure, ...]:
         rows = self._database.all(

@@ -5,7 +5,7 @@ outside is thrown into it: `StatusError` for a refused call, `TransportError` fo
 the work must stop. Wishes are an open union: later protocols add theirs.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -24,6 +24,7 @@ from client_sdk.errors import (
     TaskError,
     UnsupportedTaskError,
 )
+from client_sdk.events import Event, Joined, NewModel, Refused, Rejected, Trained, Uploaded
 from client_sdk.state import ClientData, Job, Model, PrivateState, Staged, TrainingResult
 from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import Assignment, FailureReason, UploadHeader
@@ -102,6 +103,7 @@ class Outcome:
 
 
 Session = Generator[Wish, Any, Outcome]
+Tell = Callable[[Event], None]
 
 # The coordinator's final word on an upload. DEADLINE_EXCEEDED is one only when the coordinator said it: see _is_final.
 _FINAL = {
@@ -118,27 +120,37 @@ _FAILURES: dict[type[FedError], FailureReason.ValueType] = {
 }
 
 
-def session(store: Store, engine: Engine, population: str, version: str) -> Session:
+def session(store: Store, engine: Engine, population: str, version: str, tell: Tell = lambda event: None) -> Session:
     """One check-in and, if assigned, one contribution; first of all an upload that was never answered.
+
+    Args:
+        store: the client's state.
+        engine: what trains.
+        population: the devices that the client belongs to.
+        version: the SDK's.
+        tell: is told what happens, as it happens.
 
     Raises:
         TaskError: the task cannot be run here; the assignment has been given back.
         TransportError, StatusError: as thrown in; what is staged stays staged.
     """
     if staged := store.staged():
-        return (yield from _upload(store, staged))
+        return (yield from _upload(store, staged, tell))
     request = device_pb2.CheckInRequest(population=population, client_version=version)
     response: device_pb2.CheckInResponse = yield CheckIn(request)
     if response.WhichOneof("result") != "assignment":
         reason = device_pb2.RejectionReason.Name(response.rejection.reason)
+        tell(Rejected(reason))
         return Outcome(Result.REJECTED, response.rejection.retry, reason)
     assignment = response.assignment
+    tell(Joined(assignment.task_id, assignment.round))
     try:
-        job = yield from _prepare(store, assignment)
+        job = yield from _prepare(store, assignment, tell)
         last = store.contributed(assignment.task_id)
         if last is not None and assignment.round - last < max(1, job.manifest.plan.minimum_separation):
             # Twice in one round would count one user double, and with the same noise.
             retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_TOO_SOON)
+            tell(Rejected("FAILURE_REASON_TOO_SOON"))
             return Outcome(Result.REJECTED, retry, "FAILURE_REASON_TOO_SOON")
         staged = yield from _train(engine, assignment, job)
     except Interrupted:
@@ -149,8 +161,9 @@ def session(store: Store, engine: Engine, population: str, version: str) -> Sess
             yield from _give_back(assignment, _FAILURES.get(type(error), FailureReason.FAILURE_REASON_TRAINING))
         raise
     store.stage(staged)
+    tell(Trained(staged.task_id, staged.round))
     del job  # a checkpoint may be large, and an upload takes long
-    return (yield from _upload(store, staged))
+    return (yield from _upload(store, staged, tell))
 
 
 def _train(engine: Engine, assignment: Assignment, job: Job) -> Generator[Wish, Any, Staged]:
@@ -175,7 +188,7 @@ def _check_finite(result: TrainingResult) -> None:
         raise DivergedError("training gave values that are not finite; nothing was kept or sent")
 
 
-def _prepare(store: Store, assignment: Assignment) -> Generator[Wish, Any, Job]:
+def _prepare(store: Store, assignment: Assignment, tell: Tell) -> Generator[Wish, Any, Job]:
     try:
         task = _parse((yield from _fetch(store, assignment.manifest)))
         for resource in (task.catalogue, *(graph.resource for graph in task.graphs)):
@@ -188,6 +201,7 @@ def _prepare(store: Store, assignment: Assignment) -> Generator[Wish, Any, Job]:
     if not assignment.bound > 0:
         raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
     store.adopt(Model(assignment.task_id, assignment.round, assignment.manifest, assignment.checkpoint))
+    tell(NewModel(assignment.task_id, assignment.round))
     client = _client(store, task, assignment.task_id)
     return Job(task, assignment.checkpoint, tensors, assignment.round, client)
 
@@ -236,7 +250,7 @@ def label(value: str, attribute: str, classes: list[str]) -> int:
     return classes.index(value)
 
 
-def _upload(store: Store, staged: Staged) -> Session:
+def _upload(store: Store, staged: Staged, tell: Tell) -> Session:
     data = staged.contribution
     header = UploadHeader(assignment_id=staged.assignment_id, size=len(data), sha256=blobs.sha256(data))
     try:
@@ -245,8 +259,10 @@ def _upload(store: Store, staged: Staged) -> Session:
         if not _is_final(error):
             raise
         store.discard(staged.assignment_id)
+        tell(Refused(staged.task_id, staged.round, str(error)))
         return Outcome(Result.REFUSED, error.retry, str(error))
     store.promote(staged.assignment_id)
+    tell(Uploaded(staged.task_id, staged.round))
     return Outcome(Result.UPLOADED, response.next_check_in)
 
 

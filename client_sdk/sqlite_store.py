@@ -72,6 +72,11 @@ class SqliteStore:
         return self.database.errors()
 
     @property
+    def folder(self) -> Path:
+        """The state folder."""
+        return self._folder
+
+    @property
     def changes(self) -> int:
         """A number that grows with every change of what the store holds. Read without waiting for other threads."""
         return self.database.changes
@@ -92,6 +97,10 @@ class SqliteStore:
             oldest = "SELECT rowid FROM interactions ORDER BY time, rowid LIMIT ?"
             if count > self._most:
                 connection.execute(f"DELETE FROM interactions WHERE rowid IN ({oldest})", (count - self._most,))
+
+    def recorded(self) -> int:
+        """How many interactions are kept."""
+        return int(self.database.one("SELECT COUNT(*) FROM interactions")[0])
 
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
         """Recorded items as rows of a catalogue whose blob the store has: sorted and unique; unlisted ones left out.
@@ -129,6 +138,10 @@ class SqliteStore:
             self.database.write("DELETE FROM attributes WHERE name = ?", (name,))
         else:
             self.database.write("INSERT OR REPLACE INTO attributes VALUES (?, ?)", (name, value))
+
+    def attribute_names(self) -> tuple[str, ...]:
+        """Names of the attributes that are known, sorted."""
+        return tuple(name for (name,) in self.database.all("SELECT name FROM attributes ORDER BY name"))
 
     def private(self, task_id: str) -> PrivateState | None:
         """Promoted private state for a task, None before the first acknowledged contribution."""

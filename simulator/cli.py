@@ -1,4 +1,4 @@
-"""`fedau2-sim`: run an experiment, the demo, or the benchmark."""
+"""`fedau2-sim`: run an experiment, the demo, or the benchmark, and looks after data sets."""
 
 import argparse
 import dataclasses
@@ -13,9 +13,8 @@ from client_sdk.errors import FedError
 from coordinator.errors import AggregationError, CoordinatorError
 from export.errors import ExportError
 from fedau2.wire.errors import WireError
-from simulator import bench, crowd, process
+from simulator import bench, catalogue, crowd, process
 from simulator.config import CHOICES, Config
-from simulator.datasets import NAMES
 from simulator.demo import demo
 from simulator.errors import SimulatorError
 from simulator.presets import PRESETS, preset
@@ -46,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fedau2-sim", description="Simulates federated attribute unlearning.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+    catalogue.add(commands)
     shown = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
     shown.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the results (%(default)s)")
     shown.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
@@ -72,6 +72,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
     parser.add_argument("--preset", choices=PRESETS, help="settings under a name; options given beside it change them")
+    parser.add_argument("--k-core", type=int, metavar="N", help="short for --user-core N --item-core N")
     told = _told()
     for field in dataclasses.fields(Config):
         flag, choices = f"--{field.name.replace('_', '-')}", CHOICES.get(field.name)
@@ -79,7 +80,6 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         if field.type is bool or field.type == "bool":
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
-            choices = NAMES if field.name == "dataset" else choices
             parser.add_argument(flag, type=type(field.default), choices=choices, help=text)
     parser.set_defaults(command=_run)
 
@@ -93,6 +93,8 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     base = Config.load(options.config).to_dict() if options.config else {}
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Config)}
     given = {name: value for name, value in given.items() if value is not None}
+    if options.k_core is not None:
+        base |= {"user_core": options.k_core, "item_core": options.k_core}
     if options.preset:
         base |= preset(options.preset, (base | given).get("model", Config.model))
     config = Config(**(base | given))

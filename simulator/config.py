@@ -34,7 +34,10 @@ class Config:
 
     Attributes:
         model: recommender.
-        dataset: data set.
+        dataset: data set, or the NAME of your own NAME.inter in --data-dir.
+        user_core: k-core, different items per user; 0 is the data set's own, 1 is none.
+        item_core: k-core, different users per item; 0 is the data set's own, 1 is none.
+        balance: keep equally many users of every class of the attribute.
         attribute: the attribute to unlearn and to attack.
         adversary: the adversary's head, or none: the Original.
         trigger: when the reversed gradient reaches the embedding.
@@ -67,6 +70,9 @@ class Config:
 
     model: str = "fedncf"
     dataset: str = "ml-100k"
+    user_core: int = 0
+    item_core: int = 0
+    balance: bool = False
     attribute: str = "gender"
     adversary: str = "dsvae"
     trigger: str = "sut"
@@ -106,7 +112,7 @@ class Config:
         for name in counts:
             if not 1 <= getattr(self, name) < 2**31:
                 raise ConfigError(f"{name} must be a number from 1 on, not {getattr(self, name)}")
-        for name in ("pretrain_rounds", "seed"):
+        for name in ("pretrain_rounds", "seed", "user_core", "item_core"):
             if not 0 <= getattr(self, name) < 2**32:
                 raise ConfigError(f"{name} must lie in 0 to 2**32 - 1, not {getattr(self, name)}")
         for name in (each.name for each in fields(self) if each.name.endswith("learning_rate")):

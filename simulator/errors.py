@@ -6,6 +6,8 @@
     - DatasetMissingError: its files are not there
     - DatasetDamagedError: a file is cut off, or not the one that its checksum says
     - DatasetFormatError: a file is not of the format expected; the text names the line
+    - EmptyCoreError: a k-core that no user or item survives
+    - OneClassError: all users whose attribute is known are of one class
     - DownloadError: it could not be fetched from its home
   + TooFewUsersError: an attacker needs more users of a class
   + ErasureError: an attribute cannot be erased from private state
@@ -36,6 +38,14 @@ class DatasetDamagedError(DatasetError):
 
 class DatasetFormatError(DatasetError):
     """A file is not of the format expected."""
+
+
+class EmptyCoreError(DatasetError):
+    """A k-core that no user or item survives."""
+
+
+class OneClassError(DatasetError):
+    """All users whose attribute is known are of one class."""
 
 
 class DownloadError(DatasetError):

@@ -11,11 +11,14 @@ from client_sdk.state import Columns
 from fedau2.wire import blobs
 from fedau2.wire.blobs import Tensors
 from simulator.batched import BatchedEngine
+from simulator.datasets import Dataset
 from simulator.engine import Engine
+from simulator.errors import ConfigError
 from simulator.population import Population
 
 _FILE = "progress.safetensors"
 _ROWS = "progress.json"
+_DATA = "dataset.json"
 
 
 @dataclass
@@ -83,6 +86,33 @@ def restore(folder: Path, engine: Engine, population: Population) -> Standing:
         groups[group][name] = value
     engine.resume(len(standing.rows))
     return standing
+
+
+def expect_same(folder: Path, dataset: Dataset) -> None:
+    """Notes which data a run is on; a run that goes on must be on the same.
+
+    Raises:
+        ConfigError: its users, items, interactions or attributes are others than when the run began.
+    """
+    now = {"users": len(dataset.users), "items": len(dataset.items), "interactions": len(dataset.item)}
+    about = {**now, "sha256": dataset.fingerprint()}
+    path = folder / _DATA
+    if not path.exists():
+        fresh = folder / f"{_DATA}.new"
+        fresh.write_text(json.dumps(about) + "\n")
+        fresh.replace(path)
+        return
+    try:
+        before = json.loads(path.read_text())
+        changes = [f"{before[key]:,} {key}, now {now[key]:,}" for key in now if before[key] != now[key]]
+        same = before["sha256"] == about["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged: choose another folder, or remove this one") from error
+    if not same:
+        raise ConfigError(
+            f"{folder} holds a run on other data of the name {dataset.name}: "
+            f"{'; '.join(changes) or 'as large, but not the same'}: choose another folder, or bring the data back"
+        )
 
 
 def discard(folder: Path) -> None:

@@ -119,11 +119,15 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         items=config.items,
         dependence=config.dependence,
         seed=config.seed,
+        user_core=config.user_core,
+        item_core=config.item_core,
+        balance=config.attribute if config.balance else None,
     )
     attribute = setup.attribute_of(dataset, config.attribute)
     expect_enough(attribute.labels, len(attribute.classes))
     split = leave_one_out(dataset, config.split)
     _prepare(folder, config)
+    resume.expect_same(folder, dataset)
     bundle = setup.bundle_of(config, dataset)
     population = setup.population_of(config, dataset, bundle, split.train)
     if config.erasure != "none":

@@ -21,7 +21,7 @@ from simulator.batched import BatchedEngine
 from simulator.config import Config
 from simulator.datasets import Attribute, Dataset
 from simulator.engine import Engine
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, OneClassError
 from simulator.fleet import FleetEngine
 from simulator.links import CoordinatorProcess, GrpcLink, InProcessLink
 from simulator.population import Members, Population
@@ -32,10 +32,16 @@ def attribute_of(dataset: Dataset, name: str) -> Attribute:
 
     Raises:
         ConfigError: the data set has no such attribute.
+        OneClassError: its users are all of one class.
     """
     if name not in dataset.attributes:
-        raise ConfigError(f"{dataset.name} has no attribute {name!r}; it has {', '.join(dataset.attributes)}")
-    return dataset.attributes[name]
+        raise ConfigError(f"{dataset.name} has no attribute {name!r}; it has {', '.join(dataset.attributes) or 'none'}")
+    attribute = dataset.attributes[name]
+    present = np.unique(attribute.labels[attribute.labels >= 0])
+    if len(present) < 2:
+        classes = ", ".join(attribute.classes[label] for label in present) or "none known"
+        raise OneClassError(f"{dataset.name}: {name} has only one class ({classes}); there is nothing to unlearn")
+    return attribute
 
 
 def plan_of(config: Config, attribute: Attribute) -> Plan:

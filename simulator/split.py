@@ -67,7 +67,10 @@ def _first_visits(history: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _check(user: str, length: int, held_out: int, items: int) -> None:
     if length <= held_out:
-        raise DatasetError(f"user {user!r} has {length} items; {held_out + 1} are needed: leave such users out")
+        raise DatasetError(
+            f"user {user!r} has {length} items; {held_out + 1} are needed: leave such users "
+            f"out, as --user-core {held_out + 1} does"
+        )
     if items - length < NEGATIVES:
         raise DatasetError(
             f"user {user!r} has touched all but {items - length} items; {NEGATIVES} candidates are needed"

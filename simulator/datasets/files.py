@@ -3,13 +3,73 @@
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from simulator.errors import DatasetDamagedError, DatasetFormatError, DatasetMissingError
 
 Checksums = Mapping[str, str]
-"""SHA-256 in hex of the unpacked content, by file name."""
+"""SHA-256 in hex of the unpacked content, by file name; MD5 where only that is published."""
+
+BLOCK = 1 << 23
+"""Bytes of a block."""
+LONGEST_LINE = 1 << 24
+
+
+def is_official(blocks: Iterable[bytes], expected: str) -> bool:
+    """Whether content, in blocks, has a checksum."""
+    digest = hashlib.new("sha256" if len(expected) == 64 else "md5", usedforsecurity=False)
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest() == expected
+
+
+def find(folder: Path, name: str) -> Path:
+    """`name` or `name.gz` in a folder.
+
+    Raises:
+        DatasetMissingError: neither is there.
+    """
+    found = next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    if found is None:
+        raise DatasetMissingError(f"there is neither {name} nor {name}.gz in {folder}")
+    return found
+
+
+def chunks(folder: Path, name: str) -> Iterator[bytes]:
+    """The unpacked content of `name` or `name.gz`, piece by piece.
+
+    Raises:
+        DatasetMissingError: neither is there.
+        DatasetDamagedError: it cannot be read, or the gzip is cut off or corrupt.
+    """
+    path = find(folder, name)
+    with _explained(path), path.open("rb") if path.name == name else gzip.open(path) as file:
+        while data := file.read(BLOCK):
+            yield data
+
+
+def blocks(folder: Path, name: str) -> Iterator[bytes]:
+    """The unpacked content of `name` or `name.gz`, in blocks of whole lines; the last line ends in a newline too.
+
+    Raises:
+        DatasetMissingError: neither is there.
+        DatasetDamagedError: it cannot be read, or the gzip is cut off or corrupt.
+        DatasetFormatError: it is no text of lines.
+    """
+    rest = b""
+    for data in chunks(folder, name):
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield rest + data[:end]
+            rest = data[end:]
+        else:
+            rest += data
+        if len(rest) > LONGEST_LINE:
+            raise DatasetFormatError(f"{name} has a line of more than {LONGEST_LINE:,} bytes: it is no such table")
+    if rest:
+        yield rest + b"\n"
 
 
 def read(folder: Path, name: str, checksums: Checksums) -> bytes:
@@ -30,17 +90,20 @@ def read(folder: Path, name: str, checksums: Checksums) -> bytes:
 
 
 def _unpacked(folder: Path, name: str) -> bytes:
-    plain, packed = folder / name, folder / f"{name}.gz"
-    found = next((path for path in (plain, packed) if path.is_file()), None)
-    if found is None:
-        raise DatasetMissingError(f"there is neither {name} nor {name}.gz in {folder}")
+    path = find(folder, name)
+    with _explained(path):
+        data = path.read_bytes()
+        return data if path.name == name else gzip.decompress(data)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        data = found.read_bytes()
-        return data if found == plain else gzip.decompress(data)
+        yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DatasetDamagedError(f"{found} is cut off or corrupt ({error}); fetch it again") from error
+        raise DatasetDamagedError(f"{path} is cut off or corrupt ({error}); fetch it again") from error
     except OSError as error:
-        raise DatasetDamagedError(f"{found} cannot be read: {error.strerror}") from error
+        raise DatasetDamagedError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def rows(data: bytes, name: str, separator: str, columns: int) -> Iterator[tuple[int, list[str]]]:

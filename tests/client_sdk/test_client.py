@@ -1,3 +1,5 @@
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -22,10 +24,12 @@ from client_sdk.errors import (
     RefusedError,
     StoreError,
     StoreLockedError,
+    TrainingError,
     TransportError,
     UnknownItemError,
     UsageError,
 )
+from client_sdk.kernel.training import CohortTraining
 from client_sdk.recommender import Recommender
 from client_sdk.session import initial_state
 from client_sdk.sqlite_store import SqliteStore
@@ -33,7 +37,7 @@ from client_sdk.state import Model
 from client_sdk.torch_engine import TorchEngine
 from export.bundle import Bundle as ExportedBundle
 from export.bundle import write
-from fedau2.v1.device_pb2 import CheckInRequest
+from fedau2.v1.device_pb2 import CheckInRequest, FailureReason
 from fedau2.wire import blobs
 from fedau2.wire.status import Status, StatusError
 
@@ -445,3 +449,56 @@ def test_a_damaged_starter_is_told_and_leaves_the_folder_free(open_client, start
             open_client(starter=wrong)
     with pytest.raises(NoModelError):
         open_client().recommend()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("[enforce fail] not enough memory"), MemoryError()])
+def test_an_engine_that_fails_gives_the_place_back(client, remote, error, monkeypatch):
+    def fail(self):
+        raise error
+
+    client.record("film-1")
+    monkeypatch.setattr(CohortTraining, "step", fail)
+    with pytest.raises(TrainingError):
+        client.sync()
+    name, request = remote.calls[-1]
+    assert (name, request.reason) == ("report_failure", FailureReason.FAILURE_REASON_TRAINING)
+    monkeypatch.undo()
+    assert client.sync().result == Result.UPLOADED
+
+
+def damage_database(folder):
+    (folder / "state.db").write_bytes(b"no database" * 1000)
+
+
+def damage_rows(folder):
+    with closing(sqlite3.connect(folder / "state.db")) as database, database:
+        database.execute("UPDATE private SET state = x'00'")
+        database.execute("DELETE FROM client")
+
+
+def make_a_file_of_it(folder):
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+
+
+@pytest.mark.parametrize("spoil", [damage_database, damage_rows, make_a_file_of_it])
+def test_whatever_becomes_of_the_folder_only_our_errors_are_raised(synced, open_client, spoil, tmp_path):
+    synced.close()
+    spoil(tmp_path / "state")
+
+    def use():
+        client = open_client()
+        client.recommend()
+        client.sync()
+
+    with pytest.raises(FedError):
+        use()
+
+
+@pytest.mark.parametrize("options", [{"root_certificates": b"no PEM"}, {"root_certificates": None}])
+def test_whatever_the_certificate_only_our_errors_are_raised(open_client, address, options):
+    secure = address.replace("127.0.0.1", "localhost")
+    client = open_client(coordinator=secure if options["root_certificates"] else "192.0.2.1:1", **options)
+    client.record("film-1")
+    with pytest.raises(FedError):
+        client.sync()

@@ -3,13 +3,15 @@
 import dataclasses
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from simulator import attackers, cli, run
 from simulator.config import Config
-from simulator.errors import ConfigError, ErasureError
+from simulator.datasets import synthetic
+from simulator.errors import ConfigError, DatasetError, EmptyCoreError, ErasureError, OneClassError
 
 SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=2)
 WANTED = {
@@ -207,3 +209,62 @@ def test_divergence_is_explained(tmp_path, capsys):
     options = ["--dataset", "synthetic", "--users", "60", "--items", "200", "--rounds", "4", "--attack-splits", "2"]
     assert cli.main(["run", "--out", str(tmp_path / "a"), *options, "--server-learning-rate", "1e30"]) == 1
     assert "learning rate" in capsys.readouterr().err
+
+
+def write_own(folder, dataset, items=200, classes=("a", "b")):
+    """A data set as atomic files, of which the catalogue or the classes may be cut down."""
+    folder.mkdir(exist_ok=True)
+    pairs = [
+        f"{dataset.users[u]}\t{dataset.items[i]}" for u, i in zip(dataset.user, dataset.item, strict=True) if i < items
+    ]
+    (folder / "own.inter").write_text("\n".join(["user_id:token\titem_id:token", *pairs]))
+    labels = [classes[label] for label in dataset.attributes["gender"].labels]
+    rows = [f"{user}\t{label}" for user, label in zip(dataset.users, labels, strict=True)]
+    (folder / "own.user").write_text("\n".join(["user_id:token\tkind:token", *rows]))
+
+
+OWN = dataclasses.replace(SMALL, dataset="own", attribute="kind")
+
+
+def test_own_data_runs_and_a_resumed_run_must_find_the_same(tmp_path):
+    dataset = synthetic.generate(60, 200)
+    write_own(tmp_path / "data", dataset)
+    whole = run.run(OWN, tmp_path / "one", tmp_path / "data", Quiet())
+    with pytest.raises(KeyboardInterrupt):
+        run.run(OWN, tmp_path / "two", tmp_path / "data", Quiet(stop_after=3))
+    write_own(tmp_path / "data", dataset, items=190)
+    with pytest.raises(ConfigError, match=r"other data .* items, now 1"):
+        run.run(OWN, tmp_path / "two", tmp_path / "data", Quiet())
+    write_own(tmp_path / "data", dataset, classes=("b", "a"))
+    with pytest.raises(ConfigError, match="as large, but not the same"):
+        run.run(OWN, tmp_path / "two", tmp_path / "data", Quiet())
+    write_own(tmp_path / "data", dataset)
+    assert figures(run.run(OWN, tmp_path / "two", tmp_path / "data", Quiet())) == figures(whole)
+
+
+def test_data_that_cannot_be_trained_on_is_refused_before_training(tmp_path):
+    dataset = synthetic.generate(60, 200)
+    write_own(tmp_path / "data", dataset, classes=("a", "a"))
+    with pytest.raises(OneClassError, match=r"only one class \(a\)"):
+        run.run(OWN, tmp_path / "run", tmp_path / "data", Quiet(stop_after=0))
+    first = np.flatnonzero(dataset.user == 0)[2:]
+    short = dataclasses.replace(dataset, user=np.delete(dataset.user, first), item=np.delete(dataset.item, first))
+    write_own(tmp_path / "data", short)
+    with pytest.raises(DatasetError, match="--user-core 3"):
+        run.run(OWN, tmp_path / "run", tmp_path / "data", Quiet(stop_after=0))
+    with pytest.raises(EmptyCoreError):
+        run.run(dataclasses.replace(OWN, user_core=500), tmp_path / "run", tmp_path / "data", Quiet(stop_after=0))
+    with pytest.raises(ConfigError, match="user_core"):
+        dataclasses.replace(OWN, user_core=-1)
+    (tmp_path / "data/own.user").unlink()
+    with pytest.raises(ConfigError, match="it has none"):
+        run.run(OWN, tmp_path / "run", tmp_path / "data", Quiet(stop_after=0))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_line_cuts_and_balances(tmp_path):
+    options = ["--dataset", "synthetic", "--users", "80", "--items", "200", "--rounds", "1", "--attack-splits", "2"]
+    assert cli.main(["run", "--out", str(tmp_path / "a"), *options, "--k-core", "5", "--balance"]) == 0
+    config = yaml.safe_load((tmp_path / "a/config.yaml").read_text())
+    assert (config["user_core"], config["item_core"], config["balance"]) == (5, 5, True)
+    assert json.loads((tmp_path / "a/dataset.json").read_text())["users"] < 80

@@ -1,0 +1,186 @@
+"""The SDK for apps on asyncio: `AsyncFedClient`, the blocking client with coroutines in place of calls that wait.
+
+The round itself is the same generator (`client_sdk.session`), driven on the loop: calls to the coordinator are
+coroutines, and what computes or writes to the disk runs in a thread, one step after the other.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from functools import partial
+from os import PathLike
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from client_sdk.client import FedClient, Recommendation
+from client_sdk.contracts import Engine
+from client_sdk.drivers import drive_async
+from client_sdk.events import Events
+from client_sdk.privacy import PrivacyReport
+from client_sdk.schedule import Constraints, DeviceState
+from client_sdk.session import Outcome
+from client_sdk.sqlite_store import INTERACTIONS
+from client_sdk.status import ClientStatus
+
+_Result = TypeVar("_Result")
+_PAUSE = 0.05
+"""Seconds between two looks whether a sync of background work has ended."""
+
+
+class AsyncFedClient:
+    """`FedClient` for asyncio; see there for what the methods do and raise. Callbacks of events run in a thread.
+
+    Attributes:
+        events: as in `FedClient`.
+        background: as in `FedClient`.
+        privacy: as in `FedClient`.
+    """
+
+    def __init__(self, client: FedClient) -> None:
+        self._client = client
+        self.events: Events = client.events
+        self.background = AsyncBackground(client)
+        self.privacy = AsyncPrivacy(client)
+
+    @classmethod
+    async def open(
+        cls,
+        state_dir: str | PathLike[str],
+        coordinator: str,
+        population: str,
+        *,
+        engine: Engine | None = None,
+        root_certificates: bytes | None = None,
+        insecure: bool = False,
+        starter: str | PathLike[str] | None = None,
+        max_interactions: int = INTERACTIONS,
+    ) -> Self:
+        """As `FedClient.open`."""
+        opening = partial(
+            FedClient.open,
+            state_dir,
+            coordinator,
+            population,
+            engine=engine,
+            root_certificates=root_certificates,
+            insecure=insecure,
+            starter=starter,
+            max_interactions=max_interactions,
+        )
+        return cls(await _off(opening))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """As `FedClient.close`."""
+        await _off(self._client.close)
+
+    async def record(self, item: str, time: datetime | None = None) -> None:
+        """As `FedClient.record`."""
+        await _off(lambda: self._client.record(item, time))
+
+    async def record_many(self, items: Iterable[str], times: Iterable[datetime] | None = None) -> None:
+        """As `FedClient.record_many`."""
+        await _off(lambda: self._client.record_many(items, times))
+
+    async def set_attribute(self, name: str, value: str | None) -> None:
+        """As `FedClient.set_attribute`."""
+        await _off(lambda: self._client.set_attribute(name, value))
+
+    async def recommend(self, k: int = 10, where: Callable[[str], bool] | None = None) -> list[Recommendation]:
+        """As `FedClient.recommend`; `where` is called in a thread."""
+        return await _off(lambda: self._client.recommend(k, where))
+
+    async def status(self) -> ClientStatus:
+        """As `FedClient.status`."""
+        return await _off(self._client.status)
+
+    async def sync(self) -> Outcome:
+        """As `FedClient.sync`. Cancelled, it gives a place in a round back, and leaves the store whole."""
+        from client_sdk.grpc_transport import AioGrpcTransport
+
+        client, syncs = self._client, self._client._syncs
+        while not syncs.lock.acquire(blocking=False):
+            await asyncio.sleep(_PAUSE)
+        try:
+            with syncs.noted(client._coordinator) as noted:
+                session = syncs.session(await _off(client._trainer))
+                async with AioGrpcTransport(
+                    client._coordinator, root_certificates=client._root_certificates, insecure=client._insecure
+                ) as transport:
+                    return noted(await drive_async(session, transport, _off))
+        finally:
+            syncs.lock.release()
+
+
+class AsyncBackground:
+    """`FedClient.background` for asyncio."""
+
+    def __init__(self, client: FedClient) -> None:
+        self._background = client.background
+
+    async def start(
+        self,
+        constraints: Constraints | None = None,
+        *,
+        device_state: Callable[[], DeviceState] | None = None,
+        round_budget: timedelta | None = timedelta(minutes=10),
+    ) -> None:
+        """As `Background.start`."""
+        start = self._background.start
+        await _off(lambda: start(constraints, device_state=device_state, round_budget=round_budget))
+
+    async def stop(self) -> None:
+        """As `Background.stop`."""
+        await _off(self._background.stop)
+
+
+class AsyncPrivacy:
+    """`FedClient.privacy` for asyncio."""
+
+    def __init__(self, client: FedClient) -> None:
+        self._privacy = client.privacy
+
+    async def report(self) -> PrivacyReport:
+        """As `Privacy.report`."""
+        return await _off(self._privacy.report)
+
+    async def export_data(self) -> dict[str, Any]:
+        """As `Privacy.export_data`."""
+        return await _off(self._privacy.export_data)
+
+    async def forget_attribute(self, name: str) -> None:
+        """As `Privacy.forget_attribute`."""
+        await _off(lambda: self._privacy.forget_attribute(name))
+
+    async def delete_data(self) -> None:
+        """As `Privacy.delete_data`."""
+        await _off(self._privacy.delete_data)
+
+
+async def _off(call: Callable[[], _Result]) -> _Result:
+    """The result of a call made in a thread to its end; `drivers.Offload`.
+
+    However often the task is cancelled meanwhile, nothing goes on behind its back: the cancellation is raised at the
+    next wait.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    # No task of its own: a loop that ends cancels all tasks.
+    work = asyncio.get_running_loop().run_in_executor(None, call)
+    cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError:
+            task.uncancel()  # or asyncio.timeout would count it twice
+            cancelled = True
+    if cancelled:
+        task.cancel()
+    return work.result()

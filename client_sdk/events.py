@@ -1,0 +1,115 @@
+"""What a client tells the app while it takes part in training. An event says nothing of the user."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The coordinator gave this device a place in a round.
+
+    Attributes:
+        task_id: the task.
+        round: the round, counted from 0.
+    """
+
+    task_id: str
+    round: int
+
+
+@dataclass(frozen=True)
+class NewModel:
+    """A model version has come; recommendations come from it from now on.
+
+    Attributes:
+        task_id: the task.
+        round: rounds that it has been trained for.
+    """
+
+    task_id: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A contribution to the round is trained, and kept on the device until its upload is answered."""
+
+    task_id: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """The coordinator counted the contribution to the round."""
+
+    task_id: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """There was no place for this device, or it came too soon.
+
+    Attributes:
+        reason: as in `Outcome.reason`.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The coordinator did not take the contribution, for example because the round was over.
+
+    Attributes:
+        task_id: the task.
+        round: the round that the contribution was for.
+        reason: what the coordinator said.
+    """
+
+    task_id: str
+    round: int
+    reason: str
+
+
+Event = Joined | NewModel | Trained | Uploaded | Rejected | Refused
+
+
+class Events:
+    """Who wants to be told, and what."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._callbacks: dict[object, Callable[[Event], None]] = {}
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Has every event from now on told to `callback`, one after the other, in the thread that syncs.
+
+        The sync goes on when the callback returns. It may call the client, save for `sync`. What it raises is logged.
+
+        Returns:
+            A function that ends this. May be called again.
+        """
+        key = object()
+        with self._lock:
+            self._callbacks[key] = callback
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._callbacks.pop(key, None)
+
+        return unsubscribe
+
+    def tell(self, event: Event) -> None:
+        """Tells everybody."""
+        with self._lock:
+            callbacks = list(self._callbacks.values())
+        for callback in callbacks:
+            try:
+                callback(event)
+            except Exception:
+                _log.exception("a callback failed at %s", type(event).__name__)

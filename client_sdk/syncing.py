@@ -1,0 +1,135 @@
+"""What the blocking and the asyncio client share of a sync: one at a time, what is told, what is remembered."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from threading import Lock, get_ident
+
+from client_sdk.contracts import Engine
+from client_sdk.errors import RefusedError, UsageError
+from client_sdk.events import Event, Events, NewModel
+from client_sdk.pace import Pace
+from client_sdk.session import Outcome, Result, Session, session
+from client_sdk.sqlite_store import SqliteStore
+from fedau2.wire.status import StatusError
+
+_log = logging.getLogger(__name__)
+_END = 253402300800.0  # the year 10000, which no datetime tells
+
+
+class Syncs:
+    """The syncs of one client, one after the other.
+
+    Args:
+        store: the client's state.
+        population: the devices that it belongs to.
+        events: who is told.
+        clock: seconds since 1970.
+        rng: chance, for the time of the next check-in.
+
+    Attributes:
+        lock: held during a sync.
+        pace: what is remembered, also when the process has ended meanwhile.
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        population: str,
+        events: Events,
+        clock: Callable[[], float] = time.time,
+        rng: Random | None = None,
+    ) -> None:
+        self._store = store
+        self._population = population
+        self._events = events
+        self._clock = clock
+        self._rng = rng or Random()
+        self._path = store.folder / "pace.json"
+        self._thread: int | None = None
+        self.lock = Lock()
+        self.pace = _read(self._path)
+
+    @contextmanager
+    def alone(self, wait: bool = True) -> Iterator[bool]:
+        """Keeps syncs of other threads out; yields whether it does: without `wait` not if there is one already.
+
+        Raises:
+            UsageError: the calling thread is within a sync, in an event's callback.
+        """
+        if self._thread == get_ident():
+            raise UsageError("an event's callback cannot sync or delete: the sync that told the event waits for it")
+        if not self.lock.acquire(blocking=wait):
+            yield False
+            return
+        self._thread = get_ident()
+        try:
+            yield True
+        finally:
+            self._thread = None
+            self.lock.release()
+
+    def session(self, engine: Engine) -> Session:
+        """A session that tells its events."""
+        model = self._store.model()
+        known = NewModel(model.task_id, model.round) if model else None
+
+        def tell(event: Event) -> None:
+            if event != known:
+                self._events.tell(event)
+
+        return session(self._store, engine, self._population, version("fedau2"), tell)
+
+    @contextmanager
+    def noted(self, coordinator: str) -> Iterator[Callable[[Outcome], Outcome]]:
+        """Remembers the outcome that the yielded function is given, or the error.
+
+        Raises:
+            RefusedError: in place of a `StatusError`.
+        """
+
+        def ended(outcome: Outcome) -> Outcome:
+            self._remember(self.pace.ended(outcome, self._clock(), self._rng))
+            return outcome
+
+        try:
+            yield ended
+        except StatusError as error:
+            refused = RefusedError(f"{coordinator} refused ({error.status.name}): {error}")
+            self._remember(self.pace.failed(refused, error.retry, self._clock(), self._rng))
+            raise refused from error
+        except Exception as error:
+            self._remember(self.pace.failed(error, None, self._clock(), self._rng))
+            raise
+
+    def forget(self) -> None:
+        """Forgets when there were syncs and when the next is due."""
+        self.pace = Pace()
+        self._path.unlink(missing_ok=True)
+
+    def _remember(self, pace: Pace) -> None:
+        self.pace = pace
+        part = self._path.with_suffix(".part")
+        try:
+            part.write_text(json.dumps(asdict(pace)), "utf-8")
+            part.replace(self._path)
+        except OSError as error:  # the sync itself is done
+            _log.warning("the time of the next check-in was not kept: %s", type(error).__name__)
+
+
+def _read(path: Path) -> Pace:
+    # What cannot be read is forgotten: it is only a time.
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+        pace = Pace(**fields)
+        times = [each for each in (pace.last, pace.earliest, pace.latest, pace.due) if each is not None]
+        whole = isinstance(pace.failures, int) and pace.result in {"", *(each.value for each in Result)}
+        return pace if whole and all(0 <= each < _END for each in times) else Pace()
+    except (OSError, ValueError, TypeError):
+        return Pace()

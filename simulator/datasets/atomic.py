@@ -1,0 +1,107 @@
+"""Own data as RecBole's atomic files: NAME.inter and, for attributes, NAME.user.
+
+Tab-separated, with a typed header: `user_id:token`, `item_id:token` and, if there is one, `timestamp:float`; of users,
+every other column of type `token` is an attribute, unknown where it is empty.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from simulator.datasets import files, table
+from simulator.datasets.dataset import Attribute, Dataset, ordered
+from simulator.errors import DatasetFormatError
+
+TYPES = ("token", "token_seq", "float", "float_seq")
+MOST_CLASSES = 50
+"""A column of more different values, such as a postal code, is no attribute."""
+
+
+def load(folder: Path, name: str) -> Dataset:
+    """Reads NAME.inter and NAME.user (plain or .gz) in bounded memory.
+
+    Args:
+        folder: holds the files.
+        name: of the data set.
+
+    Raises:
+        DatasetError: missing, damaged, or not of this format; the text names file and line.
+    """
+    file = f"{name}.inter"
+    header = _header(folder, file, ("user_id", "item_id"))
+    timed = header.get("timestamp") == "float"
+    wanted = ["user_id", "item_id", *(["timestamp"] if timed else [])]
+    users, items, parts = table.Ids(), table.Ids(), []
+    for block in table.read(folder, file, [each if each in wanted else "" for each in header], "\t", header=True):
+        block.insist()
+        for column in ("user_id", "item_id"):
+            _insist_on_ids(block, column)
+        time = block.numbers("timestamp", table.DECIMAL) if timed else np.zeros(len(block.lines))
+        parts.append((users.add(block.columns["user_id"]), items.add(block.columns["item_id"]), time))
+    if not users:
+        raise DatasetFormatError(f"{file} has no interactions")
+    user, item, time = (np.concatenate(each) for each in zip(*parts, strict=True))
+    user, item = ordered(user, item, time if timed else None)
+    return Dataset(name, users.texts(), items.texts(), user, item, _attributes(folder, f"{name}.user", users))
+
+
+def _header(folder: Path, file: str, required: tuple[str, ...]) -> dict[str, str]:
+    first = next(files.blocks(folder, file), b"").partition(b"\n")[0].decode("utf-8", "replace").strip("\r\ufeff")
+    columns: dict[str, str] = {}
+    for field in first.split("\t"):
+        column, _, kind = field.rpartition(":")
+        if not column or kind not in TYPES or column in columns:
+            raise DatasetFormatError(
+                f"{file}, line 1: {field!r} is twice there, or no header such as user_id:token; types are "
+                + ", ".join(TYPES)
+            )
+        columns[column] = kind
+    for column in required:
+        if columns.get(column) != "token":
+            raise DatasetFormatError(f"{file}, line 1: there is no {column}:token")
+    return columns
+
+
+def _insist_on_ids(block: table.Block, column: str) -> None:
+    empty = np.flatnonzero(~block.matches(column, "^."))
+    if empty.size:
+        raise block.error(int(empty[0]), f"the {column} is empty")
+
+
+def _attributes(folder: Path, file: str, users: table.Ids) -> dict[str, Attribute]:
+    if not any((folder / f"{file}{suffix}").is_file() for suffix in ("", ".gz")):
+        return {}
+    header = _header(folder, file, ("user_id",))
+    names = [name for name, kind in header.items() if kind == "token" and name != "user_id"]
+    values = {name: table.Ids([b""]) for name in names}
+    numbers = {name: np.zeros(len(users), np.int64) for name in names}
+    seen = np.zeros(len(users), np.bool_)
+    columns = [each if each == "user_id" or each in names else "" for each in header]
+    for block in table.read(folder, file, columns, "\t", header=True):
+        block.insist()
+        _insist_on_ids(block, "user_id")
+        rows = users.find(block.columns["user_id"])
+        known = rows >= 0
+        _insist_on_once(block, rows, seen)
+        for name in names:
+            numbers[name][rows[known]] = values[name].add(block.columns[name])[known]
+    made = {name: _attribute(values[name].texts(), numbers[name]) for name in names}
+    return {name: each for name, each in made.items() if 1 <= len(each.classes) <= MOST_CLASSES}
+
+
+def _insist_on_once(block: table.Block, rows: np.ndarray, seen: np.ndarray) -> None:
+    places = np.flatnonzero(rows >= 0)
+    _, first = np.unique(rows[places], return_index=True)
+    fresh = np.zeros(len(rows), np.bool_)
+    fresh[places[first]] = ~seen[rows[places[first]]]
+    again = places[~fresh[places]]
+    if again.size:
+        raise block.error(int(again[0]), f"user {block.text('user_id', int(again[0]))!r} is listed twice")
+    seen[rows[places]] = True
+
+
+def _attribute(texts: list[str], numbers: np.ndarray) -> Attribute:
+    """Numbers in order of appearance, 0 where unknown, as an attribute whose classes are those of the users, sorted."""
+    used = sorted({texts[number] for number in np.unique(numbers) if number})
+    label = {text: row for row, text in enumerate(used)}
+    return Attribute(tuple(used), np.array([label.get(text, -1) for text in texts], np.int64)[numbers])

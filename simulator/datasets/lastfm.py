@@ -1,0 +1,90 @@
+"""LastFM-360K from its original files (Celma, Music Recommendation and Discovery, 2010, doi 10.1007/978-3-642-13287-2).
+
+The files are known to hold artists without a MusicBrainz id, users without gender or with impossible ages, and a few
+lines that are no records.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from simulator.datasets import table
+from simulator.datasets.dataset import Attribute, Dataset, ordered
+from simulator.errors import DatasetFormatError
+
+NAME = "lastfm-360k"
+HOME = "http://ocelma.net/MusicRecommendationDataset/lastfm-360K.html"
+PLAYS = "usersha1-artmhid-artname-plays.tsv"
+PLAYS_TOO = "usersha1-artmbid-artname-plays.tsv"
+"""What another edition calls it."""
+PROFILES = "usersha1-profile.tsv"
+USER_CORE, ITEM_CORE = 51, 23
+"""The cut of the published experiments."""
+
+GENDERS = ("M", "F")
+AGES = ("under 21", "21 to 25", "26 and over")
+_AGE_STARTS = np.array([21, 26])
+_OLDEST = 100
+TOLERATED = 1e-3
+"""Share of malformed lines that is passed over."""
+
+
+def load(folder: Path) -> Dataset:
+    """Reads both files (plain or .gz) in bounded memory. Users need a gender and an age from 0 to 100.
+
+    An artist is known by its MusicBrainz id, without one by its name. There are no times: file order stands for them.
+
+    Raises:
+        DatasetError: missing, damaged, or with more malformed lines than tolerated; the text names file and line.
+    """
+    ids, gender, age, bad_profiles = _profiles(folder)
+    known, items = table.Ids(ids), table.Ids()
+    users, artists, malformed, lines = [], [], list[int](), 0
+    plays = PLAYS_TOO if any((folder / f"{PLAYS_TOO}{suffix}").is_file() for suffix in ("", ".gz")) else PLAYS
+    for block in table.read(folder, plays, ["user", "mbid", "artist", "plays"], "\t"):
+        good = block.where(block.matches("plays", table.WHOLE) & block.matches("user", "^."))
+        malformed += good.malformed
+        lines += len(good.lines) + len(good.malformed)
+        user = known.find(good.columns["user"])
+        named = pc.if_else(pc.equal(good.columns["mbid"], b""), good.columns["artist"], good.columns["mbid"])
+        users.append(user[user >= 0])
+        artists.append(items.add(named.filter(user >= 0)))
+    notes = (*bad_profiles, *_tolerate(plays, malformed, lines))
+    if not len(items):
+        raise DatasetFormatError(f"{plays} has no user with gender and age")
+    history = ordered(np.concatenate(users), np.concatenate(artists), None)
+    attributes = {"gender": Attribute(GENDERS, gender), "age": Attribute(AGES, age)}
+    texts = [each.decode("utf-8", "replace") for each in ids]
+    return Dataset(NAME, texts, items.texts(), *history, attributes, notes)
+
+
+def _profiles(folder: Path) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
+    ids: dict[bytes, tuple[int, int]] = {}
+    malformed, lines, left_out = list[int](), 0, 0
+    for block in table.read(folder, PROFILES, ["user", "gender", "age", "", ""], "\t"):
+        malformed += block.malformed
+        lines += len(block.lines) + len(block.malformed)
+        usable = block.where(block.matches("gender", "^[mf]$") & block.matches("age", "^[0-9]{1,3}$"))
+        ages = usable.numbers("age").astype(np.int64)
+        left_out += len(block.lines) - len(usable.lines) + int((ages > _OLDEST).sum())
+        women = usable.matches("gender", "f").astype(np.int64)
+        for user, gender, age in zip(usable.columns["user"].to_pylist(), women, ages, strict=True):
+            if age <= _OLDEST:
+                ids[user] = (int(gender), int(np.searchsorted(_AGE_STARTS, age, "right")))
+    notes = _tolerate(PROFILES, malformed, lines)
+    if not ids:
+        raise DatasetFormatError(f"{PROFILES} has no user with gender and age")
+    labels = np.array(list(ids.values()), np.int64)
+    if left_out:
+        notes = (f"{left_out:,} users without gender or a possible age left out", *notes)
+    return list(ids), labels[:, 0], labels[:, 1], notes
+
+
+def _tolerate(name: str, malformed: list[int], lines: int) -> tuple[str, ...]:
+    if len(malformed) > max(10, TOLERATED * lines):
+        raise DatasetFormatError(
+            f"{name}, line {malformed[0]}: malformed, as are {len(malformed):,} of {lines:,} lines: another data set?"
+        )
+    return (f"{name}: {len(malformed):,} malformed lines left out, first line {malformed[0]}",) if malformed else ()

@@ -1,0 +1,73 @@
+"""MovieLens 1M from its original files (Harper and Konstan, 2015, doi 10.1145/2827872)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from simulator.datasets import table
+from simulator.datasets.dataset import Attribute, Dataset, ordered
+from simulator.errors import DatasetFormatError
+
+NAME = "ml-1m"
+URL = "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
+CHECKSUMS = {
+    "ratings.dat": "a89aa3591bc97d6d4e0c89459ff39362",
+    "users.dat": "1dc3a95300cb19f7c10e027daf29b8cdf1d908dab65b5edfb45950aa389a10a3",
+}
+"""Of the official files: what is fetched must have them; a folder that is named may hold any files of this format."""
+
+GENDERS = ("M", "F")
+AGES = ("under 25", "25 to 34", "35 and over")
+_AGE_STARTS = np.array([25, 35])
+_RATING = ["user", "item", "rating", "time"]
+_USER = ["user", "gender", "age", "occupation", "zip"]
+
+
+def load(folder: Path) -> Dataset:
+    """Reads ratings.dat and users.dat (plain or .gz). Every rating counts; the catalogue are the rated movies.
+
+    Raises:
+        DatasetError: missing, damaged, or not of this format; the text names file and line.
+    """
+    ids, attributes = _users(folder)
+    known, items = table.Ids([each.encode() for each in ids]), table.Ids()
+    parts = []
+    for block in table.read(folder, "ratings.dat", _RATING, "::"):
+        block.insist()
+        user = known.find(block.columns["user"])
+        if (user < 0).any():
+            row = int(np.argmin(user))
+            raise block.error(row, f"user {block.text('user', row)!r} is not in users.dat")
+        block.numbers("item")
+        block.numbers("rating")
+        parts.append((user, items.add(block.columns["item"]), block.numbers("time")))
+    if not len(items):
+        raise DatasetFormatError("ratings.dat has no ratings")
+    user, item, time = (np.concatenate(each) for each in zip(*parts, strict=True))
+    catalogue = np.array(items.texts())
+    order = np.argsort(catalogue.astype(np.int64))
+    history = ordered(user, np.argsort(order).astype(np.int32)[item], time)
+    return Dataset(NAME, ids, catalogue[order].tolist(), *history, attributes)
+
+
+def _users(folder: Path) -> tuple[list[str], dict[str, Attribute]]:
+    ids = table.Ids()
+    genders, ages = [], []
+    for block in table.read(folder, "users.dat", _USER, "::"):
+        block.insist()
+        before = len(ids)
+        rows = ids.add(block.columns["user"])
+        again = np.flatnonzero(rows != np.arange(before, before + len(rows)))
+        if again.size:
+            raise block.error(int(again[0]), f"user {block.text('user', int(again[0]))!r} is listed twice")
+        odd = np.flatnonzero(~block.matches("gender", "^[MF]$"))
+        if odd.size:
+            row = int(odd[0])
+            text = f"user {block.text('user', row)}: gender {block.text('gender', row)!r} is neither M nor F"
+            raise block.error(row, text)
+        genders.append(block.matches("gender", "F").astype(np.int64))
+        ages.append(np.searchsorted(_AGE_STARTS, block.numbers("age"), "right"))
+    if not len(ids):
+        raise DatasetFormatError("users.dat has no users")
+    gender, age = np.concatenate(genders), np.concatenate(ages)
+    return ids.texts(), {"gender": Attribute(GENDERS, gender), "age": Attribute(AGES, age)}

@@ -1,0 +1,234 @@
+"""The asyncio client against the scripted coordinator, and beside the blocking one."""
+
+import asyncio
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from threading import Event
+
+import pytest
+
+from client_sdk import AsyncFedClient, FedClient, Joined, Result, Uploaded
+from client_sdk.errors import NoModelError, RefusedError, TransportError
+from client_sdk.torch_engine import TorchEngine
+from fedau2.v1.device_pb2 import FailureReason
+from fedau2.wire.status import Status, StatusError
+
+
+@asynccontextmanager
+async def opened(folder, address, **options):
+    async with await AsyncFedClient.open(folder, address, "films", **options) as client:
+        yield client
+
+
+class Held:
+    """An engine whose local step waits to be let go."""
+
+    def __init__(self):
+        self.reached, self.go, self._engine = Event(), Event(), TorchEngine()
+
+    def begin(self, job):
+        training = self._engine.begin(job)
+        step = training.step
+
+        def held():
+            self.reached.set()
+            assert self.go.wait(60)
+            step()
+
+        training.step = held
+        return training
+
+
+def test_everything_that_the_blocking_client_does(tmp_path, address, remote, window):
+    async def app():
+        async with opened(tmp_path / "state", address) as client:
+            with pytest.raises(NoModelError):
+                await client.recommend()
+            heard = []
+            client.events.subscribe(heard.append)
+            await client.record("film-1")
+            await client.record_many(["film-2", "film-3"])
+            await client.set_attribute("gender", "F")
+            outcome = await client.sync()
+            assert (outcome.result, outcome.retry) == (Result.UPLOADED, window)
+            assert [type(each) for each in heard if isinstance(each, Joined | Uploaded)] == [Joined, Uploaded]
+            assert len(await client.recommend(12)) == 9
+            assert [each.item for each in await client.recommend(9, lambda item: item == "film-7")] == ["film-7"]
+            assert (await client.status()).recorded == 3
+            assert (await client.privacy.report()).exposed == {"gender": 1}
+            assert (await client.privacy.export_data())["attributes"] == {"gender": "F"}
+            await client.privacy.forget_attribute("gender")
+            await client.privacy.delete_data()
+            assert (await client.status()).recorded == 0
+            await client.background.start()
+            await client.background.stop()
+
+    asyncio.run(app())
+
+
+def test_it_uploads_the_same_bytes_as_the_blocking_client(tmp_path, address, remote):
+    for name in ("blocking", "asyncio"):
+        FedClient.open(tmp_path / name, address, "films").close()
+        with closing(sqlite3.connect(tmp_path / name / "state.db")) as database, database:
+            database.execute("UPDATE client SET key = ?", (bytes(range(16)),))
+    with FedClient.open(tmp_path / "blocking", address, "films") as client:
+        client.record("film-1")
+        client.sync()
+
+    async def app():
+        async with opened(tmp_path / "asyncio", address) as client:
+            await client.record("film-1")
+            await client.sync()
+
+    asyncio.run(app())
+    uploads = [request[1] for name, request in remote.calls if name == "upload"]
+    assert len(uploads) == 2
+    assert uploads[0] == uploads[1]
+
+
+def test_the_loop_goes_on_while_a_step_is_computed(tmp_path, address):
+    engine = Held()
+
+    async def app():
+        async with opened(tmp_path / "state", address, engine=engine) as client:
+            await client.record("film-1")
+            sync = asyncio.create_task(client.sync())
+            await asyncio.to_thread(engine.reached.wait)
+            await client.record("film-2")  # the loop lets us do this, and so does the store
+            assert not sync.done()
+            engine.go.set()
+            assert (await sync).result == Result.UPLOADED
+
+    asyncio.run(app())
+
+
+def test_a_cancelled_sync_gives_its_place_back_and_leaves_the_store_whole(tmp_path, address, remote):
+    engine = Held()
+
+    async def app():
+        async with opened(tmp_path / "state", address, engine=engine) as client:
+            await client.record("film-1")
+            sync = asyncio.create_task(client.sync())
+            await asyncio.to_thread(engine.reached.wait)
+            sync.cancel()
+            engine.go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await sync
+            name, request = remote.calls[-1]
+            assert name == "report_failure"
+            assert request.reason == FailureReason.FAILURE_REASON_INTERRUPTED
+            assert (await client.privacy.report()).departures == ()
+            assert (await client.sync()).result == Result.UPLOADED
+
+    asyncio.run(app())
+
+
+class Slow:
+    """An engine that begins when it is let go."""
+
+    def __init__(self):
+        self.reached, self.go, self._engine = Event(), Event(), TorchEngine()
+
+    def begin(self, job):
+        self.reached.set()
+        assert self.go.wait(60)
+        return self._engine.begin(job)
+
+
+@pytest.mark.parametrize("make", [Held, Slow])
+def test_a_sync_cancelled_twice_ends_after_what_is_under_way(tmp_path, address, make):
+    engine = make()
+
+    async def app():
+        async with opened(tmp_path / "state", address, engine=engine) as client:
+            await client.record("film-1")
+            sync = asyncio.create_task(client.sync())
+            await asyncio.to_thread(engine.reached.wait)
+            for _ in range(2):
+                sync.cancel()
+                await asyncio.sleep(0)
+            assert not sync.done()
+            engine.go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await sync
+            assert (await client.sync()).result == Result.UPLOADED
+
+    asyncio.run(app())
+
+
+@pytest.mark.parametrize("make", [Held, Slow])
+def test_a_loop_that_ends_during_a_sync_has_its_place_given_back(tmp_path, address, remote, make):
+    engine = make()
+    tasks = []
+
+    async def let_go_when_cancelled():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            engine.go.set()
+
+    async def app():
+        client = await AsyncFedClient.open(tmp_path / "state", address, "films", engine=engine)
+        await client.record("film-1")
+        tasks.extend(asyncio.create_task(each) for each in (client.sync(), let_go_when_cancelled()))
+        await asyncio.to_thread(engine.reached.wait)
+        return client
+
+    client = asyncio.run(app())
+    assert tasks[0].cancelled()
+    assert remote.names()[-1] == "report_failure"
+    asyncio.run(client.close())
+
+
+def test_a_sync_that_takes_too_long_is_a_timeout(tmp_path, address, remote):
+    engine = Held()
+
+    async def hurry(client):
+        async with asyncio.timeout(None) as limit:
+
+            async def expire():
+                await asyncio.to_thread(engine.reached.wait)
+                limit.reschedule(0)
+                await asyncio.sleep(0)
+                engine.go.set()
+
+            expiring = asyncio.create_task(expire())
+            try:
+                await client.sync()
+            finally:
+                await expiring
+
+    async def app():
+        async with opened(tmp_path / "state", address, engine=engine) as client:
+            await client.record("film-1")
+            with pytest.raises(TimeoutError):
+                await hurry(client)
+        assert remote.names()[-1] == "report_failure"
+
+    asyncio.run(app())
+
+
+def test_two_syncs_come_one_after_the_other(tmp_path, address, remote):
+    async def app():
+        async with opened(tmp_path / "state", address) as client:
+            await client.record("film-1")
+            results = [each.result for each in await asyncio.gather(client.sync(), client.sync())]
+            assert sorted(results, key=str) == [Result.REJECTED, Result.UPLOADED]  # once a round
+
+    asyncio.run(app())
+    assert remote.names().count("upload") == 1
+
+
+def test_its_errors_are_those_of_the_blocking_client(tmp_path, address, remote, nowhere):
+    remote.refusals["check_in"] = StatusError(Status.INVALID_ARGUMENT, "no such population")
+
+    async def app():
+        async with opened(tmp_path / "state", address) as client:
+            with pytest.raises(RefusedError, match="no such population"):
+                await client.sync()
+            assert (await client.status()).last_sync.error == "RefusedError"
+        async with opened(tmp_path / "other", nowhere) as client:
+            with pytest.raises(TransportError):
+                await client.sync()
+
+    asyncio.run(app())
