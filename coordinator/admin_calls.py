@@ -129,23 +129,34 @@ class AdminCalls(Core):
         return admin_pb2.ListRoundsResponse(rounds=[past_round(request.task_id, each) for each in rounds])
 
     async def watch_rounds(self, request: admin_pb2.WatchRoundsRequest) -> AsyncIterator[admin_pb2.Round]:
-        """AdminService.WatchRounds. A slow reader misses states in between, never the newest.
+        """AdminService.WatchRounds. A slow reader misses states in between, but never the newest, nor a commit.
 
         Raises:
             UnknownError: there is no task of that id.
             StoppedError: the coordinator shuts down.
         """
-        last = None
+        last, row = None, self._row(request.task_id)
         while (task := self._live(self._row(request.task_id))) is not None:
             self._writer.check()
             if self._draining:
                 raise StoppedError("the coordinator is shutting down; watch again when it is back")
             change = self._changes.next(request.task_id)
             if (now := open_round(task)) != last:
+                for each in await self._committed(row.task_id, last, now.round):
+                    yield each
                 last = now
                 yield now
             else:
                 await change.wait()
+        for each in await self._committed(row.task_id, last, self._row(row.task_id).round):
+            yield each
+
+    async def _committed(self, task_id: str, last: admin_pb2.Round | None, end: int) -> list[admin_pb2.Round]:
+        """The rounds that have been committed since an open one was shown, up to the round `end`."""
+        if last is None or end <= last.round:
+            return []
+        rounds = await self._writer.run(partial(self._storage.rounds, task_id, last.round, end - last.round))
+        return [past_round(task_id, each) for each in rounds]
 
     def _message(self, row: TaskRow) -> admin_pb2.Task:
         return message(row, self._live(row), self._storage.served.size)

@@ -7,6 +7,7 @@ in which they were made. No caller is answered before that.
 import asyncio
 import contextlib
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -62,6 +63,7 @@ class Core:
         self.metrics = storage.metrics
         self.metrics.show(self._gauges)
         for task in self._running.values():
+            self.metrics.resume(task.row.task_id, task.round.live_ids())
             if task.round.state == admin_pb2.ROUND_STATE_AGGREGATING:
                 self._commit(task)
         self._timer = asyncio.get_running_loop().create_task(self._keep_time())
@@ -73,6 +75,7 @@ class Core:
         clock: Callable[[], float] | None = None,
         database: str | None = None,
         disk: Disk = REAL,
+        stop: threading.Event | None = None,
     ) -> Self:
         """Opens a state folder and goes on where it was left.
 
@@ -81,8 +84,10 @@ class Core:
             clock: seconds since 1970, never going back; one that stands still lets nothing expire. None: the system's.
             database: SQLAlchemy URL of the ledger; None: SQLite in the folder.
             disk: what everything is written to.
+            stop: once it is set, recovery ends at its next step.
 
         Raises:
+            StoppedError: it was told to stop.
             FolderLockedError: another coordinator uses the folder or the ledger.
             FolderError, LedgerError, BlobLostError, LogError: they cannot be used, or are not as they were left.
             WireError, OSError: a task is of another version; the disk is full or broken.
@@ -90,7 +95,7 @@ class Core:
         clock = clock or MonotonicClock()
         storage = await asyncio.to_thread(Storage, folder, database, disk)  # so that health checks are answered
         try:
-            return cls(storage, clock, await asyncio.to_thread(storage.recover, clock()))
+            return cls(storage, clock, await asyncio.to_thread(storage.recover, clock(), stop or threading.Event()))
         except BaseException:
             storage.close()
             raise

@@ -7,7 +7,7 @@ from functools import partial
 
 from coordinator import pace, streams
 from coordinator.core import Core
-from coordinator.errors import InvalidRequestError, RefusalError, StoppedError, UnknownError
+from coordinator.errors import CutOffError, InvalidRequestError, RefusalError, StoppedError, UnknownError
 from coordinator.live import LiveTask, refusal, verdict_of
 from coordinator.metrics import timed
 from coordinator.rounds import Effect, Verdict
@@ -95,6 +95,9 @@ class DeviceCalls(Core):
         try:
             with timed(self.metrics.upload):
                 retry = await self._upload(requests)
+        except CutOffError:
+            self.metrics.cut_off.inc()
+            raise
         except RefusalError as error:
             self.refusals[type(error).__name__] += 1
             self.metrics.refusals.labels(type(error).__name__).inc()
