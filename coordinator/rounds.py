@@ -58,7 +58,7 @@ class Rule:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lease:
     """An assignment as it stands; the hash is empty unless it is reported."""
 
