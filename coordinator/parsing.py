@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -19,6 +20,11 @@ class _Unreadable:
     """In place of a message: bytes that are none. They are not kept."""
 
     size: int
+
+    @property
+    def error(self) -> InvalidRequestError:
+        """How the call is refused."""
+        return InvalidRequestError(f"a request of {self.size} bytes is no message of this method")
 
 
 class Parsing(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # it has none at run time
@@ -42,50 +48,37 @@ class Parsing(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # it has no
 
 
 def _guarded(handler: Handler) -> Handler:
-    kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-    kind = next(each for each in kinds if getattr(handler, each))
+    parse = handler.request_deserializer
+    if handler.request_streaming:
+        # An empty message is part of no stream that we take: it is refused where it is read, at no cost to others.
+        return handler._replace(request_deserializer=partial(_parsed, parse, lambda _: parse(b"")))
+    kind = "unary_stream" if handler.response_streaming else "unary_unary"
     call = getattr(handler, kind)
     guard = _guard_stream if inspect.isasyncgenfunction(call) else _guard
-    parse = handler.request_deserializer
-    guarded: Handler = handler._replace(request_deserializer=lambda data: _parsed(parse, data), **{kind: guard(call)})
-    return guarded
+    return handler._replace(request_deserializer=partial(_parsed, parse, _Unreadable), **{kind: guard(call)})
 
 
-def _parsed(parse: Callable[[bytes], Any], data: bytes) -> Any:  # noqa: ANN401 - a message of any kind
+def _parsed(parse: Callable[[bytes], Any], otherwise: Callable[[int], Any], data: bytes) -> Any:  # noqa: ANN401
     try:
         return parse(data)
     except DecodeError:
-        return _Unreadable(len(data))
+        return otherwise(len(data))
 
 
 def _guard(call: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
     async def guarded(request: Any, context: Context) -> Any:  # noqa: ANN401
-        try:
-            return await call(_readable(request), context)
-        except InvalidRequestError as error:
-            await refuse(error, context)
+        if isinstance(request, _Unreadable):
+            await refuse(request.error, context)
+        return await call(request, context)
 
     return guarded
 
 
 def _guard_stream(call: Callable[[Any, Context], AsyncIterator[Any]]) -> Callable[[Any, Context], AsyncIterator[Any]]:
     async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
-        try:
-            async for response in call(_readable(request), context):
-                yield response
-        except InvalidRequestError as error:
-            await refuse(error, context)
+        if isinstance(request, _Unreadable):
+            await refuse(request.error, context)
+        async for response in call(request, context):
+            yield response
 
     return guarded
-
-
-def _readable(request: Any) -> Any:  # noqa: ANN401 - a message, or a stream of them
-    """The message, or the stream, which raises where it comes to what is no message."""
-    if isinstance(request, _Unreadable):
-        raise InvalidRequestError(f"a request of {request.size} bytes is no message of this method")
-    return _read(request) if hasattr(request, "__aiter__") else request
-
-
-async def _read(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for request in requests:
-        yield _readable(request)
