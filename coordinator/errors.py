@@ -13,6 +13,7 @@
   + RefusalError, also a `StatusError`: the answer to a call
     - InvalidRequestError                 INVALID_ARGUMENT     a request that cannot be meant
       . InvalidContributionError          INVALID_ARGUMENT     an upload that does not fit its task or its hash
+        CutOffError                       INVALID_ARGUMENT     an upload that ended before it was whole
       . InvalidBundleError                INVALID_ARGUMENT     a bundle that this version cannot run
     - UnknownError                        NOT_FOUND            no such assignment, task or blob
     - LeaseOverError                      DEADLINE_EXCEEDED    the assignment's time is over
@@ -92,6 +93,10 @@ class InvalidRequestError(RefusalError):
 
 class InvalidContributionError(InvalidRequestError):
     """An upload does not fit its task, its declared size or its hash; nothing of it was counted."""
+
+
+class CutOffError(InvalidContributionError):
+    """An upload ended before it was whole: mostly a connection that broke, and nobody hears the answer."""
 
 
 class InvalidBundleError(InvalidRequestError):

@@ -40,6 +40,7 @@ class Metrics:
         }
         self.rejections = Counter("fedau2_rejections", "Check-ins turned away, by reason.", ["reason"], registry=here)
         self.refusals = Counter("fedau2_refused_uploads", "Uploads refused, by error.", ["error"], registry=here)
+        self.cut_off = Counter("fedau2_cut_off_uploads", "Uploads that ended before they were whole.", registry=here)
         self.received = Counter("fedau2_received_bytes", "Bytes of contributions that were received.", registry=here)
         self.sent = Counter("fedau2_sent_bytes", "Bytes of blobs that were sent.", registry=here)
         self._sessions = Counter("fedau2_sessions", "Sessions that ended, by shape.", ["shape"], registry=here)
@@ -59,6 +60,10 @@ class Metrics:
             outcome.inc()
         if shape := self._shapes.follow(task_id, effect):
             self._sessions.labels(shape).inc()
+
+    def resume(self, task_id: str, assignment_ids: Iterable[bytes]) -> None:
+        """Takes note of sessions that were under way before a restart."""
+        self._shapes.resume(task_id, assignment_ids)
 
     def step(self, task_id: str, assignment_id: bytes, letter: str) -> None:
         """Takes note of a step of a session that goes on: see `shapes`."""

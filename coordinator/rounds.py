@@ -58,7 +58,7 @@ class Rule:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lease:
     """An assignment as it stands; the hash is empty unless it is reported."""
 
@@ -183,6 +183,10 @@ class Round:
         self.failed = self._count(ASSIGNMENT_STATE_FAILED)
         self.expired = self._count(ASSIGNMENT_STATE_EXPIRED)
         self.covered = self.opened if self.reported + self.live >= rule.goal else None
+
+    def live_ids(self) -> list[bytes]:
+        """Assignments that are out."""
+        return [key for key, lease in self._leases.items() if lease.state == ASSIGNMENT_STATE_ASSIGNED]
 
     def _count(self, state: AssignmentState.ValueType) -> int:
         return sum(lease.state == state for lease in self._leases.values())

@@ -10,6 +10,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from coordinator.errors import CoordinatorError
+from coordinator.parsing import Parsing
 from coordinator.service import Coordinator
 from coordinator.servicers import Admin, Devices, Door
 from fedau2.v1 import admin_pb2_grpc, device_pb2_grpc
@@ -96,7 +97,7 @@ class Servers:
 
 class _Server:
     def __init__(self, service: str, address: str, tls: Tls | None = None) -> None:
-        self.server = grpc.aio.server(options=_OPTIONS)
+        self.server = grpc.aio.server(interceptors=[Parsing()], options=_OPTIONS)
         self._service = service
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)

@@ -45,7 +45,7 @@ async def _answer(door: Door, call: Callable[[Coordinator], Awaitable[T]], conte
     try:
         return await call(door.coordinator())
     except Exception as error:
-        await _refuse(error, context)
+        await refuse(error, context)
 
 
 async def _stream(door: Door, call: Callable[[Coordinator], AsyncIterator[T]], context: Context) -> AsyncIterator[T]:
@@ -53,10 +53,11 @@ async def _stream(door: Door, call: Callable[[Coordinator], AsyncIterator[T]], c
         async for response in call(door.coordinator()):
             yield response
     except Exception as error:
-        await _refuse(error, context)
+        await refuse(error, context)
 
 
-async def _refuse(error: Exception, context: Context) -> NoReturn:
+async def refuse(error: Exception, context: Context) -> NoReturn:
+    """Answers a call with an error: a refusal with its status, anything else as a fault of the coordinator."""
     if not isinstance(error, StatusError):
         _log.error("a call failed", exc_info=error)
         await context.abort(grpc.StatusCode.INTERNAL, "internal error; the coordinator's log says more")

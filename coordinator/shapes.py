@@ -4,6 +4,8 @@ A letter for each step: `a` assigned (`r`: before the last restart), `u` upload 
 and how it ended: `+` acknowledged, `f` given back, `x` expired, `c` the round closed without it.
 """
 
+from collections.abc import Iterable
+
 from coordinator.rounds import Assigned, Effect, Expired, Failed, Reported
 
 _ENDS: dict[type[Effect], str] = {Reported: "+", Failed: "f", Expired: "x"}
@@ -31,10 +33,14 @@ class Shapes:
         return None
 
     def step(self, task_id: str, assignment_id: bytes, letter: str) -> None:
-        """Takes note of a step of a session that goes on."""
-        sessions = self._open.setdefault(task_id, {})
-        shape = sessions.get(assignment_id, "r")
-        sessions[assignment_id] = shape if len(shape) >= _LONGEST else shape + letter
+        """Takes note of a step of a session that goes on; of one that has ended meanwhile, of nothing."""
+        sessions = self._open.get(task_id, {})
+        if (shape := sessions.get(assignment_id)) is not None and len(shape) < _LONGEST:
+            sessions[assignment_id] = shape + letter
+
+    def resume(self, task_id: str, assignment_ids: Iterable[bytes]) -> None:
+        """Takes note of sessions that were under way before a restart."""
+        self._open.setdefault(task_id, {}).update(dict.fromkeys(assignment_ids, "r"))
 
     def close(self, task_id: str) -> list[str]:
         """The round is over: the shapes of the sessions that it closed on."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 
 from google.protobuf.message import DecodeError
 
@@ -11,7 +12,7 @@ from coordinator import aggregate
 from coordinator.aggregate import Aggregator
 from coordinator.blobs import BlobFolder
 from coordinator.disk import REAL, Disk
-from coordinator.errors import BlobLostError, LedgerError
+from coordinator.errors import BlobLostError, LedgerError, StoppedError
 from coordinator.folder import StateFolder
 from coordinator.inventory import Kept, kept
 from coordinator.ledger import AssignmentRow, Ledger, RoundSummary, TaskRow
@@ -79,13 +80,15 @@ class Storage:
         """Closes all files and lets go of the folder."""
         self._held.close()
 
-    def recover(self, now: float) -> list[LiveTask]:
+    def recover(self, now: float, stop: Event) -> list[LiveTask]:
         """The open tasks, with the contributions of their open rounds added again; removes what nobody needs.
 
         Args:
             now: in seconds, by a clock that may have gone back.
+            stop: is looked at before each contribution.
 
         Raises:
+            StoppedError: it was told to stop.
             BlobLostError: a blob that a running task needs is missing or damaged.
             LogError: an acknowledged contribution is missing or damaged.
             LedgerError, ManifestError: the ledger is not as it was left.
@@ -93,7 +96,7 @@ class Storage:
         running = [row for row in self._rows.values() if row.open]
         for row in running:
             self._expect_blobs(row)
-        tasks = [self._recover(row, now) for row in running]
+        tasks = [self._recover(row, now, stop) for row in running]
         self.served.keep_only(self._in_use(served=True))
         self._private.keep_only(self._in_use(served=False))
         self._log.keep_only({owner(row) for row in running})
@@ -105,12 +108,14 @@ class Storage:
                 with _explained(row, blob.what):
                     (self.served if blob.served else self._private).check(blob.sha256)
 
-    def _recover(self, row: TaskRow, now: float) -> LiveTask:
+    def _recover(self, row: TaskRow, now: float, stop: Event) -> LiveTask:
         rule, task = _closing(row), self._manifest(row)
         manifest.check(task)
         spec = TaskSpec.of(task, rule)
         total, leases = aggregate.of(task), {}
         for each in self._ledger.assignments(row.task_id, row.round):
+            if stop.is_set():
+                raise StoppedError("told to stop while recovering; what was acknowledged is on disk")
             self._replay(spec, each, total)
             leases[each.assignment_id] = Lease(each.state, each.deadline, each.sha256)
         self._totals[row.task_id] = total

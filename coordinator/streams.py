@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.admission import VersionRange
-from coordinator.errors import InvalidBundleError, InvalidContributionError, InvalidRequestError, TooLargeError
+from coordinator.errors import (
+    CutOffError,
+    InvalidBundleError,
+    InvalidContributionError,
+    InvalidRequestError,
+    TooLargeError,
+)
 from fedau2.v1.admin_pb2 import CreateTaskHeader, CreateTaskRequest
 from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
 from fedau2.v1.task_pb2 import ClosingRule, Resource, TaskManifest
@@ -70,6 +76,7 @@ async def contribution(
 
     Raises:
         TooLargeError: more is declared than the task's tensors can take; no byte was read.
+        CutOffError: it ended before it was whole.
         InvalidContributionError: it differs from the header or does not fit the task.
     """
     if header.size > spec.largest:
@@ -81,6 +88,8 @@ async def contribution(
             if request.WhichOneof("part") != "data":
                 raise InvalidRequestError("after the header an upload has data only")
             assembler.add(request.data)
+        if not assembler.whole:
+            raise CutOffError(f"the upload ended before its {header.size} bytes had come; send it again")
         data = assembler.finish()
         return Contribution(data, header.sha256, contributions.decode(data, spec.shared, spec.bound), spec.bound)
     except (BlobError, ContributionError) as error:

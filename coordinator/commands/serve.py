@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import logging
 import signal
-from contextlib import AsyncExitStack
+import threading
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 
 from coordinator import settings
-from coordinator.errors import CoordinatorError
+from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.scrape import Scrape
 from coordinator.server import Servers, Tls
 from coordinator.service import Coordinator
@@ -45,7 +47,10 @@ async def _serve_until_told(told: Settings) -> int:
             registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
             scrape = stack.enter_context(Scrape(told.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
-        async with await Coordinator.open(state, database=told.database) as coordinator:
+        coordinator = await _opened(state, told.database, signals)
+        if coordinator is None:
+            return 0
+        async with coordinator:
             opened.append(coordinator)
             await servers.serve(coordinator)
             print(f"serving devices on {servers.devices}", flush=True)
@@ -58,6 +63,22 @@ async def _serve_until_told(told: Settings) -> int:
         if coordinator.failure is not None:
             raise CoordinatorError(f"stopped, because writing failed: {coordinator.failure}")
     return 0
+
+
+async def _opened(state: Path, database: str | None, signals: asyncio.Queue[int]) -> Coordinator | None:
+    """The coordinator, None where a signal came while it recovered."""
+    stop = threading.Event()
+    opening = asyncio.ensure_future(Coordinator.open(state, database=database, stop=stop))
+    told = asyncio.ensure_future(signals.get())
+    await asyncio.wait({opening, told}, return_when=asyncio.FIRST_COMPLETED)
+    if not told.done():
+        told.cancel()
+        return await opening
+    _log.info("told to stop while starting")
+    stop.set()
+    with suppress(StoppedError):
+        await (await opening).close()
+    return None
 
 
 def _signals() -> asyncio.Queue[int]:

@@ -331,3 +331,19 @@ def test_no_upload_is_acknowledged_before_it_is_durable(tools, tmp_path):
             assert (await lab.coordinator.list_tasks(admin_pb2.ListTasksRequest())).tasks[0].reported == 1
 
     asyncio.run(main())
+
+
+def test_an_upload_that_is_cut_off_is_counted_apart_from_refusals(tools, tmp_path, transport):
+    async def main():
+        async with tools.open_lab(tmp_path, transport) as lab:
+            task_id = await lab.create()
+            assignment, data = await lab.assignment(), tools.make_contribution(0)
+            with pytest.raises(StatusError, match="ended before") as refused:
+                await lab.upload(assignment, data[:-1], sha256=blobs.sha256(data), size=len(data))
+            assert refused.value.status == Status.INVALID_ARGUMENT
+            await lab.upload(assignment, data)
+            assert (await lab.task(task_id)).reported == 1
+            assert lab.coordinator.refusals == {}
+            assert lab.coordinator.metrics.registry.get_sample_value("fedau2_cut_off_uploads_total") == 1
+
+    asyncio.run(main())

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from coordinator import service
+from coordinator import core
 from coordinator.blobs import BlobFolder
 from coordinator.ledger import Ledger
 from coordinator.log import RoundLog
@@ -108,7 +108,7 @@ class Machine(RuleBasedStateMachine):
         patch = self.resources.enter_context(pytest.MonkeyPatch.context())
         for owner, name in STEPS:
             patch.setattr(owner, name, self.cuttable((owner, name), getattr(owner, name)))
-        patch.setattr(service, "_TICK", 3600)  # of real time, which must decide nothing here
+        patch.setattr(core, "_TICK", 3600)  # of real time, which must decide nothing here
         self.runner = self.resources.enter_context(asyncio.Runner())
         self.clock = tools.Clock()
         self.latest = self.clock.now

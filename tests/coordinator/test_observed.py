@@ -144,8 +144,12 @@ def test_rounds_are_watched_as_they_commit(tools, tmp_path):
                     lines.append((await watch.stdout.readline()).decode())
                     assert lines[-1], lines
                 await lab.contribute([number])
-            await watch.stdout.read()
+            lines += (await watch.stdout.read()).decode().splitlines()
             assert await watch.wait() == 0  # by itself, since the task is over
+            task = await lab.task(task_id)
+            committed = [line.split() for line in lines if " committed: 1 reported" in line]
+            assert [line[1] for line in committed] == ["0", "1"]
+            assert committed[-1][-1] == task.checkpoint.sha256.hex()[:12]
 
     try:
         asyncio.run(watched())

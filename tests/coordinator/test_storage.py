@@ -3,9 +3,13 @@
 import asyncio
 import tracemalloc
 from contextlib import closing
+from threading import Event
 
 import numpy as np
+import pytest
 
+from coordinator.commands.serve import _opened
+from coordinator.errors import StoppedError
 from coordinator.storage import Storage
 from fedau2.wire import blobs, contributions
 
@@ -37,7 +41,7 @@ def recovery_peak(tools, folder, count):
     asyncio.run(fill())
     with closing(Storage(folder)) as storage:
         tracemalloc.start()
-        (task,) = storage.recover(0.0)
+        (task,) = storage.recover(0.0, Event())
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert task.round.reported == count
@@ -48,3 +52,21 @@ def test_recovery_takes_no_more_memory_for_more_contributions(tools, tmp_path):
     recovery_peak(tools, tmp_path / "first", 1)  # what is loaded once
     few, many = (recovery_peak(tools, tmp_path / str(count), count) for count in (20, 220))
     assert many - few < 200 * SIZE / 10  # leases are kept, contributions are not
+
+
+def test_recovery_ends_when_it_is_told_to_and_can_be_repeated(tools, tmp_path):
+    recovery_peak(tools, tmp_path, 2)
+    stop = Event()
+    stop.set()
+    with closing(Storage(tmp_path)) as storage, pytest.raises(StoppedError):
+        storage.recover(0.0, stop)
+
+    async def told():
+        signals = asyncio.Queue()
+        signals.put_nowait(15)
+        return await _opened(tmp_path, None, signals)
+
+    assert asyncio.run(told()) is None
+    with closing(Storage(tmp_path)) as storage:  # nobody holds the folder
+        (task,) = storage.recover(0.0, Event())
+        assert task.round.reported == 2

@@ -10,7 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from fedau2.v1 import device_pb2, device_pb2_grpc
-from tests.durability.mutations import SERVICES, Case, Manner
+from tests.durability.mutations import OURS, SERVICES, Case, Manner
 
 _AT_ONCE = 32
 """Hostile calls at the same time."""
@@ -27,7 +27,7 @@ class Table:
     """What was answered.
 
     Attributes:
-        statuses: per method, how often which status; calls that cannot even be parsed are counted apart.
+        statuses: per method, how often which status; calls that cannot even be parsed are shown apart.
         slowest: seconds that the well-behaved client waited for an answer at most.
         served: how often it was answered.
     """
@@ -40,13 +40,13 @@ class Table:
         self.statuses[case.method, case.readable][status] += 1
 
     def bad(self):
-        """Calls that could be parsed and yet were answered as if the coordinator were at fault, or not at all."""
+        """Calls that were answered as if the coordinator were at fault, or not at all."""
         faults = ("INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "UNAVAILABLE", "DATA_LOSS")
         return {
             (method, status): count
-            for (method, readable), counts in self.statuses.items()
+            for (method, _), counts in self.statuses.items()
             for status, count in counts.items()
-            if readable and status in faults
+            if status in faults
         }
 
     def __str__(self):
@@ -67,7 +67,8 @@ class Fuzzer:
     """
 
     def __init__(self, addresses, canary):
-        self._addresses = dict(zip(SERVICES, addresses, strict=True))
+        devices, operators = addresses
+        self._addresses = {service: operators if "Admin" in service else devices for service in SERVICES}
         self._population, self._sha256 = canary
         self.table = Table()
 
@@ -91,16 +92,16 @@ class Fuzzer:
 
     async def _behave(self, channels):
         """A device that fetches and checks in, and an operator's look at the health, over and over."""
-        device = device_pb2_grpc.DeviceServiceStub(channels[SERVICES[0]])
+        device = device_pb2_grpc.DeviceServiceStub(channels[OURS[0]])
         while True:
             began = time.monotonic()
             fetched = device.FetchResource(device_pb2.FetchResourceRequest(sha256=self._sha256), timeout=_PROMPT)
             assert b"".join([response.data async for response in fetched])
             answer = await device.CheckIn(device_pb2.CheckInRequest(population=self._population), timeout=_PROMPT)
             assert answer.rejection.reason == device_pb2.REJECTION_REASON_ROUND_FULL
-            for service, channel in channels.items():
+            for service in OURS:
                 request = health_pb2.HealthCheckRequest(service=service)
-                health = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=_PROMPT)
+                health = await health_pb2_grpc.HealthStub(channels[service]).Check(request, timeout=_PROMPT)
                 assert health.status == health_pb2.HealthCheckResponse.SERVING
             self.table.slowest = max(self.table.slowest, time.monotonic() - began)
             self.table.served += 1
@@ -109,7 +110,8 @@ class Fuzzer:
 
 async def _status(channel, case: Case):
     """Makes one call, whatever its arity, and returns the name of its status."""
-    hopeless = case.manner is Manner.ENDLESS or not case.messages  # the coordinator waits for more, and may
+    # The coordinator waits for more, and may; for the message of a call that has none gRPC itself waits.
+    hopeless = case.manner is Manner.ENDLESS or not case.messages
     timeout = 0.5 if hopeless else _PROMPT
     # At the level of HTTP/2 all calls are streams of messages both ways.
     call = channel.stream_stream(case.path)(timeout=timeout)

@@ -9,8 +9,12 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health
+from grpc_reflection.v1alpha import reflection
 
-SERVICES = ("fedau2.v1.DeviceService", "fedau2.v1.AdminService")
+OURS = ("fedau2.v1.DeviceService", "fedau2.v1.AdminService")
+SERVICES = (*OURS, health.SERVICE_NAME, reflection.SERVICE_NAME)
+"""All that the coordinator answers; health and reflection on both of its addresses."""
 
 _NUMBERS = (0, 1, 2, 3, 7, 255, 2**16, 2**31 - 1, 2**32 - 1, 2**63 - 1, 2**64 - 1, -1, -(2**31), -(2**63))
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-300, 1e300, float("inf"), float("-inf"), float("nan"))
@@ -77,7 +81,7 @@ class Words:
 
 
 def methods() -> list[Method]:
-    """Every method of both services."""
+    """Every method of every service."""
     found = [method for name in SERVICES for method in Default().FindServiceByName(name).methods]
     return [
         Method(each.containing_service.full_name, each.name, GetMessageClass(each.input_type), each.client_streaming)
