@@ -5,22 +5,25 @@ coroutines, and what computes or writes to the disk runs in a thread, one step a
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from client_sdk import arguments
 from client_sdk.client import FedClient, Recommendation
 from client_sdk.contracts import Engine
 from client_sdk.drivers import drive_async
-from client_sdk.events import Events
+from client_sdk.events import Events, refuse_callback
 from client_sdk.privacy import PrivacyReport
 from client_sdk.schedule import Constraints, DeviceState
 from client_sdk.session import Outcome
 from client_sdk.sqlite_store import INTERACTIONS
 from client_sdk.status import ClientStatus
+from client_sdk.syncing import Syncs
 
 _Result = TypeVar("_Result")
 _PAUSE = 0.05
@@ -67,7 +70,15 @@ class AsyncFedClient:
             starter=starter,
             max_interactions=max_interactions,
         )
-        return cls(await _off(opening))
+        opened: list[FedClient] = []
+        try:
+            await _off(lambda: opened.append(opening()))
+            await asyncio.sleep(0)  # raises a cancellation that came meanwhile
+        except asyncio.CancelledError:
+            for client in opened:
+                await _off(client.close)
+            raise
+        return cls(opened[0])
 
     async def __aenter__(self) -> Self:
         return self
@@ -106,17 +117,13 @@ class AsyncFedClient:
         from client_sdk.grpc_transport import AioGrpcTransport
 
         client, syncs = self._client, self._client._syncs
-        while not syncs.lock.acquire(blocking=False):
-            await asyncio.sleep(_PAUSE)
-        try:
+        async with _alone(syncs):
             with syncs.noted(client._coordinator) as noted:
                 session = syncs.session(await _off(client._trainer))
                 async with AioGrpcTransport(
                     client._coordinator, root_certificates=client._root_certificates, insecure=client._insecure
                 ) as transport:
                     return noted(await drive_async(session, transport, _off))
-        finally:
-            syncs.lock.release()
 
 
 class AsyncBackground:
@@ -145,7 +152,7 @@ class AsyncPrivacy:
     """`FedClient.privacy` for asyncio."""
 
     def __init__(self, client: FedClient) -> None:
-        self._privacy = client.privacy
+        self._privacy, self._syncs = client.privacy, client._syncs
 
     async def report(self) -> PrivacyReport:
         """As `Privacy.report`."""
@@ -157,11 +164,26 @@ class AsyncPrivacy:
 
     async def forget_attribute(self, name: str) -> None:
         """As `Privacy.forget_attribute`."""
-        await _off(lambda: self._privacy.forget_attribute(name))
+        arguments.text("name", name)
+        async with _alone(self._syncs):
+            await _off(lambda: self._privacy.forget_attribute_alone(name))
 
     async def delete_data(self) -> None:
         """As `Privacy.delete_data`."""
-        await _off(self._privacy.delete_data)
+        async with _alone(self._syncs):
+            await _off(self._privacy.delete_data_alone)
+
+
+@asynccontextmanager
+async def _alone(syncs: Syncs) -> AsyncIterator[None]:
+    """`Syncs.alone`, without a thread that waits: those of a pool are needed by the sync that is waited for."""
+    refuse_callback()
+    while not syncs.lock.acquire(blocking=False):
+        await asyncio.sleep(_PAUSE)
+    try:
+        yield
+    finally:
+        syncs.lock.release()
 
 
 async def _off(call: Callable[[], _Result]) -> _Result:

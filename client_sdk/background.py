@@ -10,7 +10,7 @@ from threading import Event, Lock, Thread, current_thread
 from typing import Protocol
 
 from client_sdk import schedule
-from client_sdk.errors import MissingDeviceStateError, UsageError
+from client_sdk.errors import MissingDeviceStateError, StoreError, UsageError
 from client_sdk.schedule import BackgroundStatus, Constraints, DeviceState, Wait
 from client_sdk.session import Interrupted, Outcome
 from client_sdk.sqlite_store import SqliteStore
@@ -18,6 +18,8 @@ from client_sdk.syncing import Syncs
 
 _log = logging.getLogger(__name__)
 _PAUSE = 1.0
+_SOON = 2.0
+"""Seconds that a call to the coordinator has to be answered when background work is stopped."""
 _BUDGET = timedelta(minutes=10)
 
 
@@ -68,8 +70,8 @@ class _Run:
             return DeviceState()
         try:
             state = self.device_state()
-        except Exception:
-            _log.exception("the device's state cannot be told")
+        except Exception as error:
+            _log.error("the device's state cannot be told: %s", type(error).__name__)
             return DeviceState()
         if not isinstance(state, DeviceState):
             _log.error("device_state returned a %s and no DeviceState", type(state).__name__)
@@ -84,6 +86,7 @@ class Background:
         store: the client's state.
         syncs: its syncs.
         sync: one of them, given what raises `Interrupted` when it must stop.
+        hang_up: ends the call to the coordinator that a sync waits for.
         clock: time.
     """
 
@@ -92,14 +95,17 @@ class Background:
         store: SqliteStore,
         syncs: Syncs,
         sync: Callable[[Callable[[], None]], Outcome],
+        hang_up: Callable[[], None],
         clock: Clock | None = None,
     ) -> None:
         self._store = store
         self._syncs = syncs
         self._sync = sync
+        self._hang_up = hang_up
         self._clock = clock or SystemClock()
         self._lock = Lock()
         self._run: _Run | None = None
+        self._closed = False
 
     def start(
         self,
@@ -116,8 +122,9 @@ class Background:
 
         Args:
             constraints: what must hold of the device; nothing unless given.
-            device_state: tells the device's state, called in that thread before each local step; psutil unless given,
-                which knows neither `unmetered` nor `idle`, so that these are then never met.
+            device_state: tells the device's state, called in that thread before each local step; it must not wait for
+                a thread that calls this client. psutil unless given, which knows neither `unmetered` nor `idle`, so
+                that these are then never met.
             round_budget: time that one check-in and its training may take; None: any.
 
         Raises:
@@ -135,23 +142,41 @@ class Background:
             device_state = self._psutil(wanted)
         run = _Run(wanted, device_state or DeviceState, budget)
         run.thread = Thread(target=self._work, args=(run,), name="fedau2-background", daemon=True)
-        self.stop()
         with self._lock:
-            self._run = run
+            if self._closed:
+                raise StoreError(f"{self._store.folder} is closed")
+            before, self._run = self._run, run
             run.thread.start()
+        self._end(before)
 
     def stop(self) -> None:
         """Ends background work. May be called again, and where nothing was started.
 
-        Returns when the thread has ended: a training stops before its next local step and its place is given back, a
-        call to the coordinator is waited for. Called by an event's callback in that thread, it does not wait.
+        Returns when the thread has ended: a training stops before its next local step and its place is given back; a
+        call to the coordinator that is not answered soon is ended. Called by an event's callback in that thread, it
+        does not wait.
         """
         with self._lock:
             run, self._run = self._run, None
-        if run is not None and run.thread is not None:
-            run.stopped.set()
-            if run.thread is not current_thread():
-                run.thread.join()
+        self._end(run)
+
+    def close(self) -> None:
+        """Ends background work for good."""
+        with self._lock:
+            self._closed = True
+        self.stop()
+
+    def _end(self, run: _Run | None) -> None:
+        if run is None or run.thread is None:
+            return
+        run.stopped.set()
+        if run.thread is current_thread():
+            return
+        run.thread.join(_SOON)
+        if run.thread.is_alive():
+            if run.syncing:
+                self._hang_up()
+            run.thread.join()
 
     def status(self) -> BackgroundStatus:
         """What background work does now."""
@@ -180,11 +205,12 @@ class Background:
 
     def _turn(self, run: _Run) -> float:
         """One look, and a sync if it is time; returns seconds until the next."""
+        device = run.device()
         # Without waiting: the app's own sync may be under way, and one of its callbacks in stop().
         with self._syncs.alone(wait=False) as alone:
             if not alone:
                 return _PAUSE
-            step = schedule.decide(run.constraints, run.device(), self._syncs.pace, self._clock.time())
+            step = schedule.decide(run.constraints, device, self._syncs.pace, self._clock.time())
             if isinstance(step, Wait):
                 run.unmet = step.unmet
                 return step.seconds

@@ -35,11 +35,15 @@ class BlobCache:
         """Keeps a blob that has been checked; it is durable on return."""
         path = self._folder / resource.sha256.hex()
         part = path.with_suffix(".part")
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        try:
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)  # on a full disk it would only take room
+            raise
         self._sync_folder()
 
     def keep_only(self, hashes: Container[str]) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from os import PathLike
-from pathlib import Path
+from threading import Event
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from client_sdk import status, target
+from client_sdk import arguments, status, target
 from client_sdk.background import Background
 from client_sdk.contracts import Engine
 from client_sdk.drivers import drive
@@ -16,7 +16,7 @@ from client_sdk.errors import MissingEngineError, UnknownItemError, UsageError
 from client_sdk.events import Events
 from client_sdk.privacy import Privacy
 from client_sdk.serving import Serving
-from client_sdk.session import Outcome, label
+from client_sdk.session import Interrupted, Outcome, label
 from client_sdk.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.starter import adopt as adopt_starter
 from client_sdk.syncing import Syncs
@@ -24,7 +24,8 @@ from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+if TYPE_CHECKING:
+    from client_sdk.grpc_transport import GrpcTransport
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class FedClient:
         self._insecure = insecure
         self.events = Events()
         self._syncs = Syncs(store, population, self.events)
-        self.background = Background(store, self._syncs, self._sync)
+        self.background = Background(store, self._syncs, self._sync, self._hang_up)
+        self._closed = Event()
+        self._transport: GrpcTransport | None = None
         self._serving = Serving(store)
         self.privacy = Privacy(store, self._syncs)
 
@@ -105,21 +108,22 @@ class FedClient:
             StoreVersionError: a newer SDK wrote it.
             StoreError: it is damaged or cannot be used.
         """
-        if not isinstance(state_dir, str | PathLike) or not str(state_dir):
-            raise UsageError(f"state_dir must be the path of a folder, not {state_dir!r}")
-        target.check(_text("coordinator", coordinator))
-        if len(_text("population", population).encode()) > 128:
+        folder = arguments.folder("state_dir", state_dir)
+        bundle = None if starter is None else arguments.folder("starter", starter)
+        target.check(arguments.text("coordinator", coordinator))
+        if len(arguments.text("population", population).encode()) > 128:
             raise UsageError("population is longer than 128 bytes")
         if not isinstance(root_certificates, bytes | None):
             raise UsageError("root_certificates must be the bytes of a PEM file")
         if insecure and root_certificates is not None:
             raise UsageError("insecure=True sends plaintext, which no root certificate secures: give one of them")
-        if not isinstance(max_interactions, int) or isinstance(max_interactions, bool) or max_interactions < 1:
-            raise UsageError(f"max_interactions must be a whole number from 1 up, not {max_interactions!r}")
-        store = SqliteStore(Path(state_dir), max_interactions)
+        if engine is not None:
+            arguments.function("engine.begin", getattr(engine, "begin", None))
+        arguments.number("max_interactions", max_interactions)
+        store = SqliteStore(folder, max_interactions)
         try:
-            if starter is not None:
-                adopt_starter(store, Path(starter))
+            if bundle is not None:
+                adopt_starter(store, bundle)
         except BaseException:
             store.close()
             raise
@@ -134,11 +138,13 @@ class FedClient:
         self.close()
 
     def close(self) -> None:
-        """Stops background work and lets go of the state folder; a sync under way ends with a `StoreError`.
+        """Stops background work and lets go of the state folder; a sync under way is interrupted.
 
         May be called again.
         """
-        self.background.stop()
+        self._closed.set()
+        self.background.close()
+        self._hang_up()
         self._store.close()
 
     def record(self, item: str, time: datetime | None = None) -> None:
@@ -166,10 +172,14 @@ class FedClient:
             UnknownItemError: the task's catalogue does not list an item; nothing was recorded.
             UsageError: an argument cannot be meant; nothing was recorded.
         """
-        if isinstance(items, str):
-            raise UsageError(f"items must be several, not one string: record({items!r}) records one")
-        items = [_text("item", item) for item in items]
-        stamps = [_microseconds(datetime.now(UTC))] * len(items) if times is None else [_microseconds(t) for t in times]
+        if isinstance(items, str) or not isinstance(items, Iterable) or not isinstance(times, Iterable | None):
+            raise UsageError(f"record_many takes several items, and as many times; record({items!r}) records one")
+        items = [arguments.text("item", item) for item in items]
+        stamps = (
+            [arguments.microseconds(datetime.now(UTC))] * len(items)
+            if times is None
+            else [arguments.microseconds(t) for t in times]
+        )
         if len(stamps) != len(items):
             raise UsageError(f"there are {len(items)} items and {len(stamps)} times")
         with self._store.held():
@@ -194,13 +204,13 @@ class FedClient:
             AttributeValueError: the task knows no such value; what was kept before stays.
             UsageError: an argument cannot be meant.
         """
-        _text("name", name)
+        arguments.text("name", name)
         with self._store.held():
             task = self._task() if value is not None else None
             for adversary in task.plan.adversaries if task else ():
                 if adversary.attribute == name:
-                    label(_text("value", value), name, list(adversary.classes))
-            self._store.set_attribute(name, None if value is None else _text("value", value))
+                    label(arguments.text("value", value), name, list(adversary.classes))
+            self._store.set_attribute(name, None if value is None else arguments.text("value", value))
 
     def sync(self) -> Outcome:
         """One check-in now: an upload that was never answered, or one round's training if the coordinator assigns one.
@@ -220,15 +230,17 @@ class FedClient:
 
         Args:
             k: how many; there are fewer where fewer are left.
-            where: the app's own filter: called with each id of the catalogue, tells whether it may be recommended.
+            where: the app's own filter: called with each id of the catalogue, tells whether it may be recommended. What
+                it raises is raised here.
 
         Raises:
             NoModelError: there is no model yet.
             UnsupportedTaskError: the model cannot be run here.
             UsageError: k is no number from 1 up.
         """
-        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-            raise UsageError(f"k must be a whole number from 1 up, not {k!r}")
+        arguments.number("k", k)
+        if where is not None:
+            arguments.function("where", where)
         return [Recommendation(item, score) for item, score in self._serving.recommend(k, where)]
 
     def status(self) -> status.ClientStatus:
@@ -238,12 +250,23 @@ class FedClient:
     def _sync(self, check: Callable[[], None]) -> Outcome:
         from client_sdk.grpc_transport import GrpcTransport
 
+        def checked() -> None:
+            if self._closed.is_set():
+                raise Interrupted
+            check()
+
         certificates, insecure = self._root_certificates, self._insecure
         with (
             self._syncs.noted(self._coordinator) as noted,
             GrpcTransport(self._coordinator, root_certificates=certificates, insecure=insecure) as transport,
         ):
-            return noted(drive(self._syncs.session(self._trainer()), transport, check))
+            self._transport = transport
+            return noted(drive(self._syncs.session(self._trainer()), transport, checked))
+
+    def _hang_up(self) -> None:
+        """Ends the call that a sync is waiting for."""
+        if (transport := self._transport) is not None:
+            transport.close()
 
     def _task(self) -> TaskManifest | None:
         # None also where the manifest is damaged, or older than what this SDK runs: the next sync brings another.
@@ -264,19 +287,3 @@ class FedClient:
                 ) from error
             self._engine = TorchEngine()
         return self._engine
-
-
-def _text(what: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise UsageError(f"{what} must be a string that is not empty, not {value!r}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"{what} {value!r} cannot be written as UTF-8") from error
-    return value
-
-
-def _microseconds(time: object) -> int:
-    if not isinstance(time, datetime) or time.utcoffset() is None:
-        raise UsageError(f"time must be a datetime with a time zone, for example datetime.now(UTC), not {time!r}")
-    return (time - _EPOCH) // timedelta(microseconds=1)

@@ -63,16 +63,24 @@ class Database:
         with self.transaction() as connection:
             connection.execute(statement, values)
 
-    def compact(self) -> None:
-        """Writes the file anew, so that nothing of what was deleted is left in it or beside it."""
-        with self.errors():
-            self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    def scrub(self) -> None:
+        """Brings all changes into the file and empties the log beside it: what was deleted is then overwritten.
+
+        Raises:
+            StoreError: another program is reading the file, and keeps the log from being emptied.
+        """
+        if self.one("PRAGMA wal_checkpoint(TRUNCATE)")[0]:
+            raise StoreError(
+                f"what was deleted is still in {self._path}-wal, because another program reads the file: end it and "
+                "close the client"
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Commits at the end of the block, and rolls back where it raises."""
         with self.errors():
+            if self._connection.in_transaction:  # left by a signal that came between BEGIN and the block
+                self._connection.rollback()
             self._connection.execute("BEGIN IMMEDIATE")
             with self._connection:
                 yield self._connection
@@ -110,3 +118,4 @@ class Database:
         (verdict,) = self.one("PRAGMA quick_check(1)")
         if verdict != "ok":
             raise self.damaged(verdict)
+        self.one("PRAGMA wal_checkpoint(TRUNCATE)")  # whoever died may have been deleting

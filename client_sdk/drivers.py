@@ -6,9 +6,21 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from client_sdk.contracts import AsyncTransport, Transport
+from client_sdk.contracts import AsyncTransport, Training, Transport
 from client_sdk.errors import FedError
-from client_sdk.session import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Session, Train, Upload, Wish
+from client_sdk.session import (
+    CheckIn,
+    Fetch,
+    Interrupted,
+    Outcome,
+    ReportFailure,
+    Result,
+    Session,
+    Train,
+    Upload,
+    Wish,
+    engine_failures,
+)
 from fedau2.v1.device_pb2 import FetchResourceRequest
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire.blobs import Assembler
@@ -65,11 +77,16 @@ def _carry_out(wish: Wish, transport: Transport, check: Callable[[], None]) -> A
             return assembler.finish()
         case Train(training):
             check()
-            return training.step()
+            return _step(training)
         case Upload(header, data):
             return transport.upload(header, data)
         case ReportFailure(request):
             return transport.report_failure(request)
+
+
+def _step(training: Training) -> None:
+    with engine_failures():
+        training.step()
 
 
 class Offload(Protocol):
@@ -120,7 +137,7 @@ async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offlo
             return await fetch_async(transport, resource)
         case Train(training):
             await sleep(0)  # raises a cancellation that came during the step before
-            return await offload(training.step)
+            return await offload(partial(_step, training))
         case Upload(header, data):
             return await transport.upload(header, data)
         case ReportFailure(request):

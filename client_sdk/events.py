@@ -2,10 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock
 
+from client_sdk import arguments
+from client_sdk.errors import UsageError
+
 _log = logging.getLogger(__name__)
+_telling: ContextVar[bool] = ContextVar("telling", default=False)
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,16 @@ class Events:
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Has every event from now on told to `callback`, one after the other, in the thread that syncs.
 
-        The sync goes on when the callback returns. It may call the client, save for `sync`. What it raises is logged.
+        The sync goes on when the callback returns. It may call the client, save for `sync` and what removes data. Of
+        what it raises the kind is logged.
 
         Returns:
             A function that ends this. May be called again.
+
+        Raises:
+            UsageError: it is no function.
         """
+        arguments.function("callback", callback)
         key = object()
         with self._lock:
             self._callbacks[key] = callback
@@ -108,8 +118,26 @@ class Events:
         """Tells everybody."""
         with self._lock:
             callbacks = list(self._callbacks.values())
-        for callback in callbacks:
-            try:
-                callback(event)
-            except Exception:
-                _log.exception("a callback failed at %s", type(event).__name__)
+        token = _telling.set(True)
+        try:
+            for callback in callbacks:
+                _call(callback, event)
+        finally:
+            _telling.reset(token)
+
+
+def refuse_callback() -> None:
+    """Refuses what a callback cannot do, since the sync that told the event waits for the callback.
+
+    Raises:
+        UsageError: the caller is a callback, or what it has started on an event loop.
+    """
+    if _telling.get():
+        raise UsageError("an event's callback cannot sync or delete: the sync that told the event waits for it")
+
+
+def _call(callback: Callable[[Event], None], event: Event) -> None:
+    try:
+        callback(event)
+    except Exception as error:  # its text may quote the user
+        _log.error("a callback failed at %s: %s", type(event).__name__, type(error).__name__)

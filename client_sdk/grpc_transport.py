@@ -64,6 +64,8 @@ class _Base:
             yield
         except grpc.RpcError as error:
             raise _translate(error, self._name) from error
+        except ValueError as error:  # the channel was closed by another thread
+            raise TransportError(f"the call to {self._name} was ended here: {error}") from error
 
 
 class GrpcTransport(_Base):
@@ -80,10 +82,10 @@ class GrpcTransport(_Base):
         self.close()
 
     def close(self) -> None:
-        """Closes the channel."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        """Closes the channel, and ends the call that another thread is waiting for; the next call makes another."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
 
     def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
         """DeviceService.CheckIn."""
@@ -111,12 +113,13 @@ class GrpcTransport(_Base):
             return self._stub().ReportFailure(request, timeout=self._timeout)
 
     def _stub(self) -> DeviceServiceStub:
-        if self._channel is None:
+        if (channel := self._channel) is None:
             if self._credentials is None:
-                self._channel = grpc.insecure_channel(self._name, self._options)
+                channel = grpc.insecure_channel(self._name, self._options)
             else:
-                self._channel = grpc.secure_channel(self._name, self._credentials, self._options)
-        return DeviceServiceStub(self._channel)
+                channel = grpc.secure_channel(self._name, self._credentials, self._options)
+            self._channel = channel
+        return DeviceServiceStub(channel)
 
 
 class AioGrpcTransport(_Base):

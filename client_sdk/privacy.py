@@ -1,11 +1,11 @@
 """What a client knows of its user, what of it has left the device, and how to be rid of it: `FedClient.privacy`."""
 
-import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from client_sdk import arguments
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.syncing import Syncs
 
@@ -58,7 +58,7 @@ class PrivacyReport:
         known = ", ".join(self.attributes) or "none"
         lines = [f"On this device: {self.interactions} interactions; attributes: {known}."]
         if not sent:
-            return "\n".join([*lines, "No contribution has left it."])
+            return "\n".join([*lines, "No contribution is remembered to have left it."])
         kilobytes = sum(each.size for each in sent) / 1000
         lines.append(
             f"Contributions that left it: {len(sent)} ({kilobytes:.0f} kB), the last on {sent[0].time:%Y-%m-%d}. "
@@ -93,7 +93,8 @@ class Privacy:
     def export_data(self) -> dict[str, Any]:
         """All that is kept about the user, as plain values that `json.dumps` takes.
 
-        The secret key is left out: it says nothing about the user, and who has it can undo the noise of contributions.
+        Left out are the secret key, which says nothing about the user, and with which the noise of contributions can be
+        undone; the optimizer's state beside the vectors; and when the last sync was, which `FedClient.status` tells.
 
         Returns:
             `interactions`, oldest first; `attributes`; `vectors` by task and tensor; `contributions`, newest first;
@@ -121,39 +122,55 @@ class Privacy:
 
         Unlearning can write an attribute into the vectors that it should leave. So the user's vectors start anew, and
         are trained again from the interactions, which stay. A contribution that waits for an answer is withdrawn. What
-        has been uploaded cannot be taken back. An attribute that is not known is none to forget.
+        has been uploaded cannot be taken back. An attribute that was never trained with is none to forget.
+
+        Raises:
+            UsageError: called by an event's callback, or the name is none.
         """
-        with self._syncs.alone(), self._database.transaction() as connection:
-            if connection.execute("DELETE FROM attributes WHERE name = ?", (name,)).rowcount:
+        arguments.text("name", name)
+        with self._syncs.alone():
+            self.forget_attribute_alone(name)
+
+    def forget_attribute_alone(self, name: str) -> None:
+        """The same, while syncs are kept away."""
+        trained = any(name in each.attributes for each in self._departures())
+        with self._database.transaction() as connection:
+            if connection.execute("DELETE FROM attributes WHERE name = ?", (name,)).rowcount or trained:
                 self._store.withdraw(connection)
                 connection.execute("DELETE FROM private")
-        self._database.compact()
+        self._database.scrub()
 
     def delete_data(self) -> None:
         """Removes everything about the user from this device: the client is then as new, with another secret key.
 
         The model stays, since it is the same for everybody, and so does the number of the last round that was
         contributed to, lest a round counts this device twice. What has been uploaded cannot be taken back. Old bytes
-        are overwritten in the files; a file system or a flash drive may keep copies that no program reaches.
+        are overwritten in the files; a file system or a flash drive may keep copies that no program reaches. Where the
+        process dies meanwhile, the next opening ends it.
 
         Raises:
             UsageError: called by an event's callback.
+            StoreError: the disk is full, or another program reads the database: remove the folder instead.
         """
         with self._syncs.alone():
-            with self._database.transaction() as connection:
-                self._store.withdraw(connection)
-                for table in ("interactions", "attributes", "private", "departures"):
-                    connection.execute(f"DELETE FROM {table}")
-                connection.execute("UPDATE client SET key = ?", (secrets.token_bytes(16),))
-            self._database.compact()
-            self._syncs.forget()
+            self.delete_data_alone()
+
+    def delete_data_alone(self) -> None:
+        """The same, while syncs are kept away."""
+        self._syncs.forget()
+        with self._database.transaction() as connection:
+            self._store.withdraw(connection)
+            for table in ("interactions", "attributes", "private", "departures"):
+                connection.execute(f"DELETE FROM {table}")
+            connection.execute("UPDATE client SET key = ?", (secrets.token_bytes(16),))
+        self._database.scrub()
 
     def _departures(self) -> tuple[Departure, ...]:
         rows = self._database.all(
             "SELECT task_id, round, time, size, attributes, outcome FROM departures ORDER BY number DESC"
         )
         return tuple(
-            Departure(task_id, number, _time(at), size, tuple(json.loads(attributes)), outcome)
+            Departure(task_id, number, _time(at), size, self._store.names(attributes), outcome)
             for task_id, number, at, size, attributes, outcome in rows
         )
 

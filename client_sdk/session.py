@@ -5,7 +5,9 @@ outside is thrown into it: `StatusError` for a refused call, `TransportError` fo
 the work must stop. Wishes are an open union: later protocols add theirs.
 """
 
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -22,6 +24,7 @@ from client_sdk.errors import (
     FedError,
     NoDataError,
     TaskError,
+    TrainingError,
     UnsupportedTaskError,
 )
 from client_sdk.events import Event, Joined, NewModel, Refused, Rejected, Trained, Uploaded
@@ -139,7 +142,7 @@ def session(store: Store, engine: Engine, population: str, version: str, tell: T
     request = device_pb2.CheckInRequest(population=population, client_version=version)
     response: device_pb2.CheckInResponse = yield CheckIn(request)
     if response.WhichOneof("result") != "assignment":
-        reason = device_pb2.RejectionReason.Name(response.rejection.reason)
+        reason = _name(response.rejection.reason)
         tell(Rejected(reason))
         return Outcome(Result.REJECTED, response.rejection.retry, reason)
     assignment = response.assignment
@@ -166,11 +169,30 @@ def session(store: Store, engine: Engine, population: str, version: str, tell: T
     return (yield from _upload(store, staged, tell))
 
 
+def _name(reason: int) -> str:
+    # A newer coordinator may have reasons that this SDK does not know.
+    known = device_pb2.RejectionReason.DESCRIPTOR.values_by_number
+    return known[reason].name if reason in known else f"REJECTION_REASON_{reason}"
+
+
+@contextmanager
+def engine_failures() -> Iterator[None]:
+    """Tells what an engine raises as a `TrainingError`, so that the place in the round is given back."""
+    try:
+        yield
+    except (FedError, Interrupted):
+        raise
+    except Exception as error:
+        raise TrainingError(f"the engine failed: {type(error).__name__}") from error
+
+
 def _train(engine: Engine, assignment: Assignment, job: Job) -> Generator[Wish, Any, Staged]:
-    training = engine.begin(job)
+    with engine_failures():
+        training = engine.begin(job)
     for _ in range(training.steps):
         yield Train(training)
-    result = training.finish()
+    with engine_failures():
+        result = training.finish()
     _check_finite(result)
     data = contributions.encode(contributions.clip(result.contribution, assignment.bound))
     attributes = {each.attribute for each in job.manifest.plan.adversaries if each.name in job.client.labels}
@@ -194,6 +216,7 @@ def _prepare(store: Store, assignment: Assignment, tell: Tell) -> Generator[Wish
         for resource in (task.catalogue, *(graph.resource for graph in task.graphs)):
             yield from _fetch(store, resource)
         tensors = yield from _fetch(store, assignment.checkpoint)
+        _expect_fit(task, assignment, tensors)
     except BlobError as error:
         raise DamagedTaskError(str(error)) from error
     except ManifestError as error:
@@ -204,6 +227,25 @@ def _prepare(store: Store, assignment: Assignment, tell: Tell) -> Generator[Wish
     tell(NewModel(assignment.task_id, assignment.round))
     client = _client(store, task, assignment.task_id)
     return Job(task, assignment.checkpoint, tensors, assignment.round, client)
+
+
+_fitting: deque[tuple[bytes, bytes]] = deque(maxlen=4)
+"""Manifests with the checkpoints that were seen to fit them; a fleet's sessions share them."""
+
+
+def _expect_fit(task: TaskManifest, assignment: Assignment, data: bytes) -> None:
+    """Checks a checkpoint before it takes the place of one that works."""
+    pair = (assignment.manifest.sha256, assignment.checkpoint.sha256)
+    if pair in _fitting:
+        return
+    tensors = blobs.unpack(data)
+    if {name: tensor.shape for name, tensor in tensors.items()} != {
+        name: tuple(spec.shape) for name, spec in manifest.shared(task).items()
+    }:
+        raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
+    if not all(tensor.dtype == np.float32 and np.isfinite(tensor).all() for tensor in tensors.values()):
+        raise DamagedTaskError("the checkpoint has values that are not finite float32")
+    _fitting.append(pair)
 
 
 @lru_cache(maxsize=4)  # a fleet's sessions share the manifest
@@ -246,7 +288,8 @@ def label(value: str, attribute: str, classes: list[str]) -> int:
         AttributeValueError: the task knows no such value.
     """
     if value not in classes:
-        raise AttributeValueError(f"{attribute} cannot be {value!r} in this task; it knows {', '.join(classes)}")
+        # Without the value, which must not come into a log.
+        raise AttributeValueError(f"this task does not know the value of {attribute}; it knows {', '.join(classes)}")
     return classes.index(value)
 
 

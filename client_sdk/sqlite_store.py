@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlite3 import Connection
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from client_sdk.blob_cache import BlobCache
@@ -83,7 +84,10 @@ class SqliteStore:
 
     def key(self) -> bytes:
         """The client's 16 secret bytes."""
-        return bytes(self.database.one("SELECT key FROM client")[0])
+        row = self.database.one("SELECT key FROM client")
+        if row is None:
+            raise self.database.damaged("the client's key is missing")
+        return bytes(row[0])
 
     def record(self, item: str, at: int) -> None:
         """Adds an interaction; `at` is in microseconds since 1970, UTC. The same item may be recorded many times."""
@@ -133,9 +137,10 @@ class SqliteStore:
         return None if row is None else str(row[0])
 
     def set_attribute(self, name: str, value: str | None) -> None:
-        """Keeps an attribute's value in place of an older one; None forgets it."""
+        """Keeps an attribute's value in place of an older one; None forgets it, and leaves no trace in the files."""
         if value is None:
             self.database.write("DELETE FROM attributes WHERE name = ?", (name,))
+            self.database.scrub()
         else:
             self.database.write("INSERT OR REPLACE INTO attributes VALUES (?, ?)", (name, value))
 
@@ -161,6 +166,7 @@ class SqliteStore:
     def keep_blob(self, resource: Resource, data: bytes) -> None:
         """Caches a blob that has been checked."""
         with self.held():
+            _ = self.changes  # raises where the store is closed, and the folder perhaps another client's
             self._blobs.put(resource, data)
 
     def model(self) -> Model | None:
@@ -168,7 +174,10 @@ class SqliteStore:
         row = self.database.one("SELECT task_id, round, manifest, checkpoint FROM model")
         if row is None:
             return None
-        return Model(row[0], row[1], Resource.FromString(row[2]), Resource.FromString(row[3]))
+        try:
+            return Model(row[0], row[1], Resource.FromString(row[2]), Resource.FromString(row[3]))
+        except DecodeError as error:
+            raise self.database.damaged(error) from error
 
     def adopt(self, model: Model) -> None:
         """Makes a model version, whose blobs are cached, the current one; blobs that it does not name are removed.
@@ -188,7 +197,14 @@ class SqliteStore:
         row = self.database.one("SELECT assignment_id, task_id, round, contribution, state, attributes FROM staged")
         if row is None:
             return None
-        return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), tuple(json.loads(row[5])))
+        return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), self.names(row[5]))
+
+    def names(self, data: str) -> tuple[str, ...]:
+        """Names of attributes, as they are kept in a row."""
+        try:
+            return tuple(json.loads(data))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self.database.damaged(error) from error
 
     def stage(self, staged: Staged) -> None:
         """Keeps contribution and new private state in one transaction; an error if something is staged already."""
@@ -259,6 +275,7 @@ def _lock(folder: Path, stack: ExitStack) -> None:
     # The kernel lets go of it when the process ends, however it ends.
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     stack.callback(os.close, file)
+    stack.callback(fcntl.flock, file, fcntl.LOCK_UN)  # a forked process may hold the file open
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

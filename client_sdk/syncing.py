@@ -9,11 +9,11 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from threading import Lock, get_ident
+from threading import Lock
 
 from client_sdk.contracts import Engine
-from client_sdk.errors import RefusedError, UsageError
-from client_sdk.events import Event, Events, NewModel
+from client_sdk.errors import RefusedError, StoreError
+from client_sdk.events import Event, Events, NewModel, refuse_callback
 from client_sdk.pace import Pace
 from client_sdk.session import Outcome, Result, Session, session
 from client_sdk.sqlite_store import SqliteStore
@@ -52,7 +52,6 @@ class Syncs:
         self._clock = clock
         self._rng = rng or Random()
         self._path = store.folder / "pace.json"
-        self._thread: int | None = None
         self.lock = Lock()
         self.pace = _read(self._path)
 
@@ -61,18 +60,15 @@ class Syncs:
         """Keeps syncs of other threads out; yields whether it does: without `wait` not if there is one already.
 
         Raises:
-            UsageError: the calling thread is within a sync, in an event's callback.
+            UsageError: called by an event's callback.
         """
-        if self._thread == get_ident():
-            raise UsageError("an event's callback cannot sync or delete: the sync that told the event waits for it")
+        refuse_callback()
         if not self.lock.acquire(blocking=wait):
             yield False
             return
-        self._thread = get_ident()
         try:
             yield True
         finally:
-            self._thread = None
             self.lock.release()
 
     def session(self, engine: Engine) -> Session:
@@ -117,8 +113,11 @@ class Syncs:
         self.pace = pace
         part = self._path.with_suffix(".part")
         try:
+            _ = self._store.changes  # once it is closed the folder may be another client's
             part.write_text(json.dumps(asdict(pace)), "utf-8")
             part.replace(self._path)
+        except StoreError:
+            return
         except OSError as error:  # the sync itself is done
             _log.warning("the time of the next check-in was not kept: %s", type(error).__name__)
 
@@ -128,8 +127,8 @@ def _read(path: Path) -> Pace:
     try:
         fields = json.loads(path.read_text("utf-8"))
         pace = Pace(**fields)
-        times = [each for each in (pace.last, pace.earliest, pace.latest, pace.due) if each is not None]
+        times = [pace.due, *(each for each in (pace.last, pace.earliest, pace.latest) if each is not None)]
         whole = isinstance(pace.failures, int) and pace.result in {"", *(each.value for each in Result)}
         return pace if whole and all(0 <= each < _END for each in times) else Pace()
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return Pace()

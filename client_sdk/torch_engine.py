@@ -1,11 +1,8 @@
 """The reference engine: the kernel on PyTorch, for a cohort of one. Importing it loads PyTorch."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 
-from client_sdk.errors import DamagedTaskError, TrainingError
+from client_sdk.errors import DamagedTaskError
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.state import ClientData, Columns, Job, PrivateState, TrainingResult
 from fedau2.wire import blobs
@@ -26,12 +23,10 @@ class TorchEngine:
             UnsupportedTaskError: the model is not known here.
             DamagedTaskError: the checkpoint cannot be read.
             NoDataError: the client has nothing to train on.
-            TrainingError: PyTorch failed.
         """
-        with _failures():
-            if self._task is None or self._checkpoint != job.checkpoint.sha256 or self._task.manifest != job.manifest:
-                self._task, self._checkpoint = Task.load(job.manifest, _unpacked(job)), job.checkpoint.sha256
-            return TorchTraining(self._task, job.round, _cohort(self._task, job.round, job.client))
+        if self._task is None or self._checkpoint != job.checkpoint.sha256 or self._task.manifest != job.manifest:
+            self._task, self._checkpoint = Task.load(job.manifest, _unpacked(job)), job.checkpoint.sha256
+        return TorchTraining(self._task, job.round, _cohort(self._task, job.round, job.client))
 
 
 class TorchTraining:
@@ -46,27 +41,13 @@ class TorchTraining:
         return self._training.steps
 
     def step(self) -> None:
-        """Takes the next local step.
-
-        Raises:
-            TrainingError: PyTorch failed.
-        """
-        with _failures():
-            self._training.step()
+        """Takes the next local step."""
+        self._training.step()
 
     def finish(self) -> TrainingResult:
         """The result, once every step is taken."""
         training = self._training
         return TrainingResult(training.contributions()[0], training.state(), training.report())
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    # What PyTorch raises where it runs out of memory, or meets an operation that it does not have.
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        raise TrainingError(f"PyTorch failed: {type(error).__name__}") from error
 
 
 def _unpacked(job: Job) -> blobs.Tensors:

@@ -7,7 +7,8 @@ import pdoc
 
 import client_sdk
 
-MODULES = ("client_sdk", "client_sdk.testing", "client_sdk.errors", "client_sdk.contracts", "client_sdk.state")
+_PARTS = ("privacy", "events", "background", "schedule", "status", "testing", "errors", "contracts", "state")
+MODULES = ("client_sdk", *(f"client_sdk.{name}" for name in _PARTS))
 
 
 def main(folder: Path) -> None:

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from client_sdk import AsyncFedClient, FedClient, Joined, Result, Uploaded
-from client_sdk.errors import NoModelError, RefusedError, TransportError
+from client_sdk.errors import NoModelError, RefusedError, TransportError, UsageError
 from client_sdk.torch_engine import TorchEngine
 from fedau2.v1.device_pb2 import FailureReason
 from fedau2.wire.status import Status, StatusError
@@ -230,5 +230,56 @@ def test_its_errors_are_those_of_the_blocking_client(tmp_path, address, remote, 
         async with opened(tmp_path / "other", nowhere) as client:
             with pytest.raises(TransportError):
                 await client.sync()
+
+    asyncio.run(app())
+
+
+def test_many_removals_during_a_sync_wait_without_taking_its_threads(tmp_path, address):
+    engine = Held()
+
+    async def app():
+        async with opened(tmp_path / "state", address, engine=engine) as client:
+            await client.record("film-1")
+            sync = asyncio.create_task(client.sync())
+            await asyncio.to_thread(engine.reached.wait)
+            removals = [asyncio.create_task(client.privacy.forget_attribute("gender")) for _ in range(50)]
+            removals.append(asyncio.create_task(client.privacy.delete_data()))
+            await asyncio.sleep(0.2)
+            engine.go.set()
+            assert (await asyncio.wait_for(sync, 60)).result == Result.UPLOADED
+            await asyncio.wait_for(asyncio.gather(*removals), 60)
+            assert (await client.status()).recorded == 0
+
+    asyncio.run(app())
+
+
+def test_an_opening_that_is_cancelled_leaves_the_folder_free(tmp_path, address):
+    async def app():
+        opening = asyncio.create_task(AsyncFedClient.open(tmp_path / "state", address, "films"))
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        async with opened(tmp_path / "state", address) as client:
+            await client.record("film-1")
+
+    asyncio.run(app())
+
+
+def test_a_callback_cannot_delete_by_way_of_the_loop(tmp_path, address):
+    async def app():
+        async with opened(tmp_path / "state", address) as client:
+            loop, raised = asyncio.get_running_loop(), []
+
+            def callback(event):
+                try:
+                    asyncio.run_coroutine_threadsafe(client.privacy.delete_data(), loop).result(60)
+                except UsageError as error:
+                    raised.append(error)
+
+            client.events.subscribe(callback)
+            await client.record("film-1")
+            assert (await client.sync()).result == Result.UPLOADED
+            assert raised
 
     asyncio.run(app())

@@ -221,7 +221,7 @@ def test_an_engine_that_breaks_does_not_end_background_work(client, clock, told,
     time.between = lambda: setattr(client, "_engine", TorchEngine()) if len(time.waits) == 2 else None
     run(client, time)
     assert Uploaded("task", 0) in told
-    assert "ZeroDivisionError" in caplog.text
+    assert "TrainingError" in caplog.text
     assert "film-1" not in caplog.text
 
 

@@ -4,17 +4,19 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.metadata import version
 from threading import Event, Thread
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import client_sdk
 from client_sdk import FedClient, Outcome, Recommendation, Result, errors
-from client_sdk.client import _microseconds
+from client_sdk.arguments import microseconds
 from client_sdk.errors import (
     AttributeValueError,
     FedError,
@@ -24,6 +26,7 @@ from client_sdk.errors import (
     RefusedError,
     StoreError,
     StoreLockedError,
+    TaskError,
     TrainingError,
     TransportError,
     UnknownItemError,
@@ -37,7 +40,7 @@ from client_sdk.state import Model
 from client_sdk.torch_engine import TorchEngine
 from export.bundle import Bundle as ExportedBundle
 from export.bundle import write
-from fedau2.v1.device_pb2 import CheckInRequest, FailureReason
+from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, Rejection
 from fedau2.wire import blobs
 from fedau2.wire.status import Status, StatusError
 
@@ -331,7 +334,7 @@ def test_arguments_that_cannot_be_meant_open_nothing(tmp_path, arguments):
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-7))])))
 def test_times_are_kept_to_the_microsecond(time):
-    assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=_microseconds(time)) == time
+    assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds(time)) == time
 
 
 def python(code, *arguments):
@@ -470,10 +473,19 @@ def damage_database(folder):
     (folder / "state.db").write_bytes(b"no database" * 1000)
 
 
-def damage_rows(folder):
+def damage_state(folder):
     with closing(sqlite3.connect(folder / "state.db")) as database, database:
         database.execute("UPDATE private SET state = x'00'")
+
+
+def lose_the_key(folder):
+    with closing(sqlite3.connect(folder / "state.db")) as database, database:
         database.execute("DELETE FROM client")
+
+
+def damage_the_model(folder):
+    with closing(sqlite3.connect(folder / "state.db")) as database, database:
+        database.execute("UPDATE model SET manifest = x'ff'")
 
 
 def make_a_file_of_it(folder):
@@ -481,7 +493,7 @@ def make_a_file_of_it(folder):
     folder.write_text("no folder")
 
 
-@pytest.mark.parametrize("spoil", [damage_database, damage_rows, make_a_file_of_it])
+@pytest.mark.parametrize("spoil", [damage_database, damage_state, lose_the_key, damage_the_model, make_a_file_of_it])
 def test_whatever_becomes_of_the_folder_only_our_errors_are_raised(synced, open_client, spoil, tmp_path):
     synced.close()
     spoil(tmp_path / "state")
@@ -502,3 +514,101 @@ def test_whatever_the_certificate_only_our_errors_are_raised(open_client, addres
     client.record("film-1")
     with pytest.raises(FedError):
         client.sync()
+
+
+@pytest.mark.parametrize("where", ["begin", "finish"])
+def test_an_engine_of_ones_own_that_fails_gives_the_place_back(open_client, remote, where):
+    class Training:
+        steps = 0
+
+        def finish(self):
+            raise ValueError("quotes the user")
+
+    class Engine:
+        def begin(self, job):
+            if where == "begin":
+                raise ValueError("quotes the user")
+            return Training()
+
+    client = open_client(engine=Engine())
+    client.record("film-1")
+    with pytest.raises(TrainingError) as raised:
+        client.sync()
+    assert "quotes" not in str(raised.value)
+    assert remote.names()[-1] == "report_failure"
+
+
+def test_a_transaction_that_a_signal_cut_off_does_not_block_the_next(client):
+    client._store.database._connection.execute("BEGIN IMMEDIATE")
+    client.record("film-1")
+    assert client.status().recorded == 1
+
+
+def test_a_reason_that_a_newer_coordinator_has_is_an_outcome(client, remote, window):
+    response = CheckInResponse(rejection=Rejection(reason=77, retry=window))
+    remote.check_in = lambda request: response
+    assert client.sync() == Outcome(Result.REJECTED, window, "REJECTION_REASON_77")
+
+
+@pytest.mark.parametrize("spoil", [lambda t: {**t, "item_gmf": np.full_like(t["item_gmf"], np.nan)}, lambda t: {}])
+def test_a_model_that_cannot_work_does_not_take_the_place_of_one_that_does(synced, remote, bundle, spoil):
+    before = synced.recommend(12)
+    data = blobs.pack(spoil(blobs.unpack(bundle.blobs[bundle.checkpoint.sha256])))
+    broken = replace(bundle, blobs=bundle.blobs | {blobs.sha256(data): data}, checkpoint=blobs.resource(data), round=1)
+    remote.bundle, remote.assignment = broken, broken.assignment(1)
+    with pytest.raises(TaskError):
+        synced.sync()
+    assert remote.names()[-1] == "report_failure"
+    assert synced.recommend(12) == before
+
+
+def test_a_closed_client_writes_nothing_more(open_client, remote, tmp_path):
+    reached, go, outcomes = Event(), Event(), []
+
+    class Held(TorchEngine):
+        def begin(self, job):
+            reached.set()
+            assert go.wait(60)
+            return super().begin(job)
+
+    def sync():
+        try:
+            outcomes.append(client.sync().result)
+        except FedError as error:
+            outcomes.append(error)
+
+    client = open_client(engine=Held())
+    client.record("film-1")
+    thread = Thread(target=sync)
+    thread.start()
+    assert reached.wait(60)
+    client.close()
+    before = {path: path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()}
+    go.set()
+    thread.join()
+    assert outcomes == [Result.INTERRUPTED]
+    assert remote.names()[-1] == "report_failure"  # its place is given back
+    assert {path: path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()} == before
+    with pytest.raises(StoreError):
+        client.background.start()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.record_many(5),
+        lambda c: c.record_many(["film-1"], 5),
+        lambda c: c.record("film-1", datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))),
+        lambda c: c.recommend(3, where=5),
+        lambda c: c.events.subscribe(5),
+        lambda c: c.privacy.forget_attribute(["gender"]),
+        lambda c: c.privacy.forget_attribute("\ud800"),
+        lambda c: FedClient.open("a\0b", "127.0.0.1:1", "films"),
+        lambda c: FedClient.open("\ud800\udfffx", "127.0.0.1:1", "films"),
+        lambda c: FedClient.open("x", "127.0.0.1:1", "films", starter=5),
+        lambda c: FedClient.open("x", "127.0.0.1:1", "films", engine="torch"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_told(synced, call):
+    with pytest.raises(UsageError):
+        call(synced)

@@ -1,11 +1,18 @@
 import json
+import signal
+import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from threading import Event, Thread
 
 import pytest
 
 from client_sdk import FedClient, Result
+from client_sdk.errors import StoreError, UsageError
 from client_sdk.sqlite_store import SqliteStore
+from client_sdk.torch_engine import TorchEngine
 from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.wire.status import Status, StatusError
 
@@ -40,7 +47,7 @@ def lose_the_answer(client, remote):
 
 def test_a_report_says_what_left_and_what_it_tells(client):
     assert client.privacy.report().departures == ()
-    assert "No contribution has left it" in str(client.privacy.report())
+    assert "No contribution is remembered to have left it" in str(client.privacy.report())
 
 
 def test_a_contribution_with_an_attribute_exposes_it(trained, remote):
@@ -127,3 +134,111 @@ def test_after_deleting_no_round_counts_the_device_twice(trained, remote):
     assert trained.sync().reason == "FAILURE_REASON_TOO_SOON"
     remote.assignment = remote.bundle.assignment(number=1, round_number=1)
     assert trained.sync().result == Result.UPLOADED
+
+
+def test_an_attribute_can_be_forgotten_after_its_value(trained, remote):
+    lose_the_answer(trained, remote)
+    trained.set_attribute("gender", None)
+    assert trained.privacy.export_data()["vectors"]
+    trained.privacy.forget_attribute("gender")
+    exported = trained.privacy.export_data()
+    assert (exported["vectors"], exported["unanswered"]) == ({}, 0)
+    uploads = remote.names().count("upload")
+    trained.sync()
+    assert remote.names().count("upload") == uploads
+
+
+@pytest.mark.parametrize(
+    "forget", [lambda c: c.privacy.forget_attribute("gender"), lambda c: c.set_attribute("gender", None)]
+)
+def test_a_forgotten_value_is_in_no_file(client, forget, tmp_path):
+    client.set_attribute("gender", "secret-value")
+    assert b"secret-value" in bytes_of(tmp_path / "state")
+    forget(client)
+    assert b"secret-value" not in bytes_of(tmp_path / "state")
+
+
+@pytest.mark.parametrize("remove", [lambda p: p.delete_data(), lambda p: p.forget_attribute("gender")])
+def test_what_removes_data_waits_for_a_sync(client, tmp_path, remove):
+    reached, go, over = Event(), Event(), Event()
+
+    class Held(TorchEngine):
+        def begin(self, job):
+            reached.set()
+            assert go.wait(60)
+            return super().begin(job)
+
+    client._engine = Held()
+    client.record("film-1")
+    client.set_attribute("gender", "F")
+    threads = [Thread(target=client.sync)]
+    threads[0].start()
+    assert reached.wait(60)
+    threads.append(Thread(target=lambda: (remove(client.privacy), over.set())))
+    threads[1].start()
+    assert not over.wait(0.2)
+    go.set()
+    for thread in threads:
+        thread.join()
+    exported = client.privacy.export_data()
+    assert (exported["vectors"], exported["attributes"]) == ({}, {})
+
+
+def test_deleting_forgets_when_there_were_syncs(trained, tmp_path):
+    assert (tmp_path / "state/pace.json").exists()
+    trained.privacy.delete_data()
+    assert not (tmp_path / "state/pace.json").exists()
+    assert trained.status().last_sync is None
+
+
+DIES = """
+import os, signal, sys
+from client_sdk import FedClient
+from client_sdk.database import Database
+
+client = FedClient.open(sys.argv[1], "127.0.0.1:1", "films")
+client.record("secret-item")
+client.set_attribute("gender", "secret-value")
+Database.scrub = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+client.privacy.delete_data()
+"""
+
+
+def test_a_deletion_that_a_kill_cuts_in_two_is_ended_by_the_next_opening(tmp_path):
+    died = subprocess.run([sys.executable, "-c", DIES, str(tmp_path / "state")], capture_output=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    with FedClient.open(tmp_path / "state", "127.0.0.1:1", "films") as client:
+        assert client.status().recorded == 0
+        for secret in (b"secret-item", b"secret-value"):
+            assert secret not in bytes_of(tmp_path / "state")
+
+
+def test_another_reader_of_the_file_keeps_a_deletion_from_being_told_done(client, tmp_path):
+    client.record("film-1")
+    with closing(sqlite3.connect(tmp_path / "state/state.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM interactions").fetchall()
+        client.record("film-2")
+        with pytest.raises(StoreError, match="another program"):
+            client.privacy.delete_data()
+    client.privacy.delete_data()
+
+
+def test_a_callback_can_neither_sync_nor_delete(client):
+    raised = []
+
+    def callback(event):
+        for call in (client.sync, client.privacy.delete_data, lambda: client.privacy.forget_attribute("gender")):
+            with pytest.raises(UsageError, match="callback") as error:
+                call()
+            raised.append(error)
+
+    client.events.subscribe(callback)
+    client.record("film-1")
+    client.sync()
+    assert raised
+
+
+def test_every_commit_is_synced_and_everything_deleted_is_overwritten(client):
+    assert client._store.database.one("PRAGMA synchronous") == (2,)
+    assert client._store.database.one("PRAGMA secure_delete") == (1,)

@@ -6,8 +6,9 @@ from importlib import import_module
 import pytest
 
 import client_sdk
+from scripts import api_reference
 
-MODULES = ("client_sdk.testing", "client_sdk.errors", "client_sdk.contracts", "client_sdk.state")
+MODULES = tuple(name for name in api_reference.MODULES if name != "client_sdk")
 PUBLIC = [getattr(client_sdk, name) for name in client_sdk.__all__] + [
     each
     for module in map(import_module, MODULES)

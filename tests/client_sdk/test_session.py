@@ -250,7 +250,7 @@ def test_a_damaged_blob_is_given_back_and_never_cached(busy, bundle, position, d
 
 @pytest.mark.parametrize(
     ("fields", "text"),
-    [({"format": 2}, "format 2"), ({"model": "unheard-of"}, "unheard-of"), ({"items": 13}, "13")],
+    [({"format": 2}, "format 2"), ({"model": "unheard-of"}, "unheard-of"), ({"items": 13}, "checkpoint")],
 )
 def test_an_unsupported_task_is_given_back(busy, bundle, fields, text):
     other = bundle.with_manifest(**fields)
@@ -279,7 +279,7 @@ def test_a_manifest_that_is_none_is_given_back(busy, bundle):
 def test_an_attribute_value_that_the_plan_does_not_know_is_given_back(busy, bundle):
     busy.set_attribute("gender", "unheard-of")
     text = gives_back(begin(busy), bundle, AttributeValueError, FailureReason.FAILURE_REASON_TRAINING)
-    assert "'unheard-of'" in text
+    assert "unheard-of" not in text  # an app may log it
     assert "M, F" in text
 
 

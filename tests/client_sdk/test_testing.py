@@ -47,7 +47,7 @@ def test_a_round_that_does_not_come_is_explained(server):
         server.wait_for_round(server.rounds_committed() + 1, timeout=0)
 
 
-class Dying(Exception):  # noqa: N818 - no error of the SDK's
+class Dying(BaseException):
     pass
 
 

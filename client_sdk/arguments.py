@@ -1,0 +1,73 @@
+"""Checks of what an app passes in: each returns what it was given, or says what would be right."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from client_sdk.errors import UsageError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def text(what: str, value: object) -> str:
+    """A string that is not empty and can be written.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{what} must be a string that is not empty, not {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{what} {value!r} cannot be written as UTF-8") from error
+    return value
+
+
+def folder(what: str, value: object) -> Path:
+    """The path of a folder, which need not be there.
+
+    Raises:
+        UsageError: it is no path.
+    """
+    try:
+        path = os.fsencode(value).decode("utf-8", "surrogateescape")  # type: ignore[arg-type] # it says so itself
+    except (TypeError, UnicodeEncodeError) as error:
+        raise UsageError(f"{what} must be the path of a folder, not {value!r}") from error
+    if not path or "\0" in path:
+        raise UsageError(f"{what} must be the path of a folder, not {value!r}")
+    return Path(path)
+
+
+def microseconds(time: object) -> int:
+    """A time with a time zone, in microseconds since 1970, UTC.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        if isinstance(time, datetime) and time.utcoffset() is not None:
+            return (time.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+    except (OverflowError, ValueError):  # beyond the years that can be told, or no time at all
+        pass
+    raise UsageError(f"time must be a datetime with a time zone, for example datetime.now(UTC), not {time!r}")
+
+
+def function(what: str, value: object) -> None:
+    """Something that can be called.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not callable(value):
+        raise UsageError(f"{what} must be a function, not {value!r}")
+
+
+def number(what: str, value: object) -> None:
+    """A whole number from 1 up.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UsageError(f"{what} must be a whole number from 1 up, not {value!r}")
