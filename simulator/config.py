@@ -1,9 +1,10 @@
 """One configuration: everything that decides a run's result."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -26,6 +27,12 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "transport": TRANSPORTS,
     "split": SPLITS,
 }
+
+
+RECOMMENDERS_OWN: dict[str, dict[str, Any]] = {
+    "fedrap": {"rounds": 100, "server_learning_rate": 0.01, "private_learning_rate": 0.001},
+}
+"""Defaults of `fedau2-sim run` for recommenders to which those of FedNCF do not fit."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,12 @@ class Config:
         if not 0 < strength <= 1:
             raise ConfigError(f"erasure must be none, auto, or a number above 0 and up to 1, not {self.erasure!r}")
         return strength
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """A configuration in which what is absent has its recommender's default."""
+        model = values.get("model", cls.model)
+        return cls(**{**RECOMMENDERS_OWN.get(model, {}), **values})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by name."""

@@ -144,9 +144,10 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     if config.erasure != "none":
         strength, classes = config.erasure_strength, len(attribute.classes)
         private, erased["erasure_strength"] = erasure.erase(private, attribute.labels, classes, strength, config.seed)
+    scorer = evaluation.scorer(best.checkpoint, private)
     metrics = {
         **evaluation.test(best.checkpoint, private),
-        **attribute_attacks(bundle.manifest, private, attribute, config.seed, config.attack_splits),
+        **attribute_attacks(bundle.manifest, scorer, private, attribute, config.seed, config.attack_splits),
         **erased,
         "round": best.round,
         "trigger_rate": _trigger_rates(rounds, attribute),

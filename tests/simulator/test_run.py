@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from client_sdk.kernel.models import RECOMMENDERS
 from simulator import attackers, cli, run
 from simulator.config import Config
 from simulator.datasets import synthetic
@@ -60,8 +61,9 @@ def figures(metrics):
 
 @pytest.mark.parametrize("engine", ["batched", "fleet"])
 @pytest.mark.parametrize("adversary", ["none", "dsvae"])
-def test_a_run_folder_is_complete(tmp_path, engine, adversary):
-    config = dataclasses.replace(SMALL, engine=engine, adversary=adversary)
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
+    config = dataclasses.replace(SMALL, engine=engine, adversary=adversary, model=model)
     metrics = run.run(config, tmp_path / "run", None, Quiet())
     written = json.loads((tmp_path / "run/metrics.json").read_text())
     assert written == metrics
@@ -118,13 +120,21 @@ def test_batched_and_fleet_cost_the_same_bytes(tmp_path):
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path):
-    undisturbed = run.run(SMALL, tmp_path / "one", None, Quiet())
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path, model):
+    config = dataclasses.replace(SMALL, model=model)
+    undisturbed = run.run(config, tmp_path / "one", None, Quiet())
     with pytest.raises(KeyboardInterrupt):
-        run.run(SMALL, tmp_path / "two", None, Quiet(stop_after=3))
+        run.run(config, tmp_path / "two", None, Quiet(stop_after=3))
     resumed = Quiet()
-    assert figures(run.run(SMALL, tmp_path / "two", None, resumed)) == figures(undisturbed)
+    assert figures(run.run(config, tmp_path / "two", None, resumed)) == figures(undisturbed)
     assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+
+
+def test_a_recommender_has_defaults_of_its_own_that_give_way():
+    assert Config.of({}) == Config()
+    assert Config.of({"model": "fedrap"}).private_learning_rate == 0.001
+    assert Config.of({"model": "fedrap", "private_learning_rate": 0.5}).private_learning_rate == 0.5
 
 
 def test_workers_do_not_change_the_result(tmp_path, monkeypatch):
