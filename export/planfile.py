@@ -17,7 +17,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from client_sdk.kernel import contract, fedrap
+from client_sdk.kernel import contract, fedrap, fedvae
 from client_sdk.kernel.models import RECOMMENDERS
 from export.errors import PlanError, UnknownModelError
 from fedau2.v1 import task_pb2
@@ -35,6 +35,13 @@ PAPER: dict[str, dict[str, Any]] = {
         # The paper does not give these two.
         "private_learning_rate": 0.001,
         "server_learning_rate": 0.01,
+    },
+    "fedvae": {
+        "protects": (fedvae.LATENT,),
+        "kl_cap": 0.2,
+        "kl_anneal_rounds": 20_000,
+        "dropout": 0.5,
+        "adversary_learning_rate": 0.01,
     },
 }
 """What the paper's plan of each recommender has other than that of FedNCF, whose values are `make_plan`'s defaults."""
@@ -55,6 +62,9 @@ def make_plan(
     negatives: int = 4,
     chunk: int = 128,
     l1_weight: float = 0.0,
+    kl_cap: float = 0.0,
+    kl_anneal_rounds: int = 0,
+    dropout: float = 0.0,
     private_learning_rate: float = 0.1,
     shared_learning_rate: float = 0.0,
     server_learning_rate: float = 0.001,
@@ -81,6 +91,9 @@ def make_plan(
         negatives: drawn for each positive.
         chunk: samples over which the recommendation loss is a mean.
         l1_weight: mu of FedRAP.
+        kl_cap: largest weight of FedVAE's divergence.
+        kl_anneal_rounds: FedVAE's; the weight is round / kl_anneal_rounds while that is less; 0: always `kl_cap`.
+        dropout: of FedVAE's inputs.
         private_learning_rate: of the device's Adam.
         shared_learning_rate: of the local SGD; needed where `steps` > 1.
         server_learning_rate: of the server's Adam on the recommender.
@@ -102,6 +115,9 @@ def make_plan(
             private_learning_rate=private_learning_rate,
             shared_learning_rate=shared_learning_rate,
             l1_weight=l1_weight,
+            kl_cap=kl_cap,
+            kl_anneal_rounds=kl_anneal_rounds,
+            dropout=dropout,
         ),
         server=ServerStep(
             shared=_adam(server_learning_rate), adversary=_adam(adversary_learning_rate), clip_norm=clip_norm

@@ -13,6 +13,7 @@ from coordinator import aggregate
 from coordinator.aggregate import Aggregator, Mean
 from coordinator.optimizers import server_step
 from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
 from simulator.engine import RoundReport, require_any_cohort
@@ -22,7 +23,10 @@ CHUNK = 96
 """Most clients of one call of the kernel."""
 
 NUMBERS = 2**19
-"""Most private numbers of a call that has more than one client, so that what a step works on stays near the processor.
+"""Most private numbers of a call with more than one client, so that what a step works on stays near the processor."""
+
+COPIES = 2**25
+"""Most numbers of shared dense tensors in a call that takes several steps, in which each client has copies of its own.
 
 The size of a chunk is a task's own, whatever the number of workers: the same chunks give the same bytes.
 
@@ -52,6 +56,10 @@ class BatchedEngine:
         self._round = 0
         numbers = sum(math.prod(spec.shape) for spec in manifest.private(task))
         self._chunk = min(CHUNK, max(1, NUMBERS // max(1, numbers)))
+        if task.plan.local.steps > 1:
+            dense = [spec for spec in manifest.shared(task).values() if spec.kind == TENSOR_KIND_DENSE]
+            copied = sum(math.prod(spec.shape) for spec in dense)
+            self._chunk = min(self._chunk, max(1, COPIES // max(1, copied)))
 
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort and takes the server's step."""

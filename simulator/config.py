@@ -30,6 +30,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 RECOMMENDERS_OWN: dict[str, dict[str, Any]] = {
+    "fedvae": {"server_learning_rate": 0.001, "adversary_learning_rate": 0.01},
     "fedrap": {"rounds": 100, "server_learning_rate": 0.01, "private_learning_rate": 0.001},
 }
 """Defaults of `fedau2-sim run` for recommenders to which those of FedNCF do not fit."""

@@ -1,6 +1,5 @@
 """The figures of a run: ranking of held-out items, and what attackers read from private state."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from client_sdk.draws import Samples
 from client_sdk.kernel.batch import Batch, Rows
-from fedau2.v1.task_pb2 import LocalUpdate
+from fedau2.v1.task_pb2 import LocalUpdate, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
 
 Tensors = dict[str, Tensor]
@@ -58,6 +61,19 @@ class Recommender(Protocol):
 
     def tensors(self, items: int, widths: Any = None) -> list[TensorSpec]:  # noqa: ANN401 - each has widths of its own
         """The tensors of a model over `items`."""
+
+    def draw(self, task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+        """What a client trains on in each local step; `draws.contrasts` for most. Drawn from nothing but the key.
+
+        Args:
+            task: the manifest.
+            interactions: catalogue rows, sorted and unique.
+            key: the client's 16 secret bytes.
+            round_number: the assignment's.
+
+        Raises:
+            NoDataError: there is nothing to train on.
+        """
 
     def prepare(self, shared: Tensors) -> Tensors:
         """Serving tensors: what scoring needs, computed once per checkpoint. Exported as prepare.onnx.

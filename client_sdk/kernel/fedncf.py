@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.batch import Batch
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
@@ -66,6 +67,9 @@ def _pair(branch: str, items: int, width: int) -> list[TensorSpec]:
         specs.table(f"item_{branch}", [items, width], _EMBEDDING),
         specs.private(f"user_{branch}", [width], _EMBEDDING),
     ]
+
+
+draw = draws.contrasts
 
 
 def prepare(shared: Tensors) -> Tensors:

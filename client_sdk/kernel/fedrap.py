@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
 from fedau2.v1.tensors_pb2 import TensorSpec
@@ -44,6 +45,9 @@ def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
         specs.dense("output.weight", [latent], specs.uniform(1 / math.sqrt(latent))),
         specs.dense("output.bias", [1], specs.ZEROS),
     ]
+
+
+draw = draws.contrasts
 
 
 def prepare(shared: Tensors) -> Tensors:

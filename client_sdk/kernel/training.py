@@ -99,7 +99,7 @@ class Cohort:
         """
         plan = task.plan
         samples = [
-            draws.samples(rows, task.items, plan.local, draws.generator(key, round_number, Stream.SAMPLES))
+            RECOMMENDERS[task.model].draw(task, rows, key, round_number)
             for key, rows in zip(keys, interactions, strict=True)
         ]
         drawn = []

@@ -3,7 +3,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from client_sdk.kernel import fedrap
+from client_sdk.kernel import fedrap, fedvae
 from export.bundle import build
 from export.planfile import paper_plan
 from fedau2.wire import blobs
@@ -14,7 +14,7 @@ from simulator.population import Population
 
 CLIENTS, ITEMS, COHORT = 12, 40, 5
 
-WIDTHS = {"fedrap": fedrap.Widths(latent=8)}
+WIDTHS = {"fedrap": fedrap.Widths(latent=8), "fedvae": fedvae.Widths(hidden=16, latent=6)}
 """Where they are not the paper's."""
 
 

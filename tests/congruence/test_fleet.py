@@ -30,6 +30,8 @@ def outcome(engine, population, cohorts):
         ("fedncf", "dsvae", 5, 1),
         ("fedrap", "none", 5, 0),
         ("fedrap", "dsvae", 10, 0),
+        ("fedvae", "none", 5, 0),
+        ("fedvae", "dsvae", 10, 0),
     ],
 )
 def test_in_process_and_over_grpc_give_the_same_bytes(

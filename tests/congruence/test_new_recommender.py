@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.contract import Gradients
 from client_sdk.kernel.models import RECOMMENDERS
@@ -29,6 +30,8 @@ class FactorModel:
             specs.table("item_factors", [items, factors], specs.normal(0.1)),
             specs.private("user_factors", [factors], specs.normal(0.1)),
         ]
+
+    draw = staticmethod(draws.contrasts)
 
     @staticmethod
     def prepare(shared):

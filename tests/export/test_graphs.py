@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.graph import Graph, metadata
-from client_sdk.kernel import contract, fedncf, fedrap
+from client_sdk.kernel import contract, fedncf, fedrap, fedvae
 from export import graphs
 from export.verify import FP16_TOLERANCE, TOLERANCE, check_recommendation
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, TaskManifest
@@ -61,6 +61,13 @@ MODELS = {
     "fp16": {"precision": "fp16"},
     "fedrap": {"recommender": fedrap, "widths": fedrap.Widths(latent=3)},
     "fedrap, two tiles": {"recommender": fedrap, "widths": fedrap.Widths(latent=3), "items": graphs.TILE + 1},
+    "fedvae": {"recommender": fedvae, "widths": fedvae.Widths(hidden=5, latent=3)},
+    "fedvae, two tiles": {
+        "recommender": fedvae,
+        "widths": fedvae.Widths(hidden=5, latent=3),
+        "items": graphs.TILE + 1,
+    },
+    "fedvae, fp16": {"recommender": fedvae, "widths": fedvae.Widths(hidden=5, latent=3), "precision": "fp16"},
     "fedrap, fp16": {"recommender": fedrap, "widths": fedrap.Widths(latent=3), "precision": "fp16"},
     "fp16, two tiles": {"items": graphs.TILE + 1, "precision": "fp16"},
 }
@@ -85,6 +92,14 @@ def test_the_graphs_recommend_what_pytorch_would(model, data):
     unseen = model.items - len(set(seen))
     assert not set(items[:unseen].tolist()) & set(seen)
     assert np.isneginf(scores[unseen:]).all()
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 13])
+def test_a_history_of_any_length_is_looked_at(length):
+    model = Model(fedvae.Widths(hidden=5, latent=3), recommender=fedvae)
+    model.history = np.arange(length)
+    items, scores = model.run([], 13)
+    check_recommendation(items, scores, model.logits(), np.zeros(0, np.int64), 13)
 
 
 def test_serving_tensors_are_those_of_prepare(model):
@@ -121,7 +136,8 @@ def test_fp16_keeps_the_ranking_of_a_model_of_real_size():
 def test_the_inputs_are_the_shared_then_the_serving_and_private_tensors(model):
     prepare, recommend = (onnx.load_from_string(data).graph for data in model.files.values())
     assert {each.name for each in prepare.input} == set(model.shared)
-    assert sorted(each.name for each in recommend.input) == sorted([*model.serving, *model.private, "seen", "k"])
+    own = ["history", "seen", "k"] if model.recommender is fedvae else ["seen", "k"]
+    assert sorted(each.name for each in recommend.input) == sorted([*model.serving, *model.private, *own])
     assert [each.name for each in recommend.output] == ["items", "scores"]
 
 
@@ -178,7 +194,8 @@ def test_old_runtimes_can_read_the_graphs(model):
 
 @pytest.mark.parametrize("wrong", [{"seen": np.array([2**40])}, {"k": np.array(-1)}])
 def test_inputs_outside_the_contract_are_refused(model, wrong):
-    inputs = {**model.serving, **model.private, "seen": np.zeros(0, np.int64), "k": np.array(1), **wrong}
+    rows = {"history": model.history, "seen": np.zeros(0, np.int64)}
+    inputs = {**model.serving, **model.private, **rows, "k": np.array(1), **wrong}
     with pytest.raises(UnsupportedTaskError, match="cannot be run"):
         model.recommend.run(inputs)
 

@@ -94,6 +94,9 @@ ALL = {
     "minimum_separation": st.integers(0, 2**32 - 1),
     "clip_norm": st.floats(0, 2**20, width=32),
     "l1_weight": st.floats(0, 2**20, width=32),
+    "kl_cap": st.floats(0, 2**20, width=32),
+    "kl_anneal_rounds": st.integers(0, 2**63),
+    "dropout": st.floats(0, 0.5, width=32),
 }
 
 

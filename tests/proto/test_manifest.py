@@ -60,6 +60,8 @@ SPOILED = {
     "plan.local.chunk": 0,
     "plan.local.private_learning_rate": -1.0,
     "plan.local.l1_weight": -1.0,
+    "plan.local.kl_cap": math.nan,
+    "plan.local.dropout": 1.0,
     "plan.server.shared.kind": 0,
     "plan.server.shared.beta1": 1.0,
     "plan.server.adversary.learning_rate": math.inf,

@@ -280,6 +280,9 @@ class LocalUpdate(_message.Message):
     PRIVATE_LEARNING_RATE_FIELD_NUMBER: _builtins.int
     SHARED_LEARNING_RATE_FIELD_NUMBER: _builtins.int
     L1_WEIGHT_FIELD_NUMBER: _builtins.int
+    KL_CAP_FIELD_NUMBER: _builtins.int
+    KL_ANNEAL_ROUNDS_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
     steps: _builtins.int
     """Local steps over one pass of the interactions, at least 1. With 1 the device uploads the gradient."""
     negatives: _builtins.int
@@ -292,6 +295,13 @@ class LocalUpdate(_message.Message):
     """Learning rate of the local SGD on shared tensors; > 0 where steps > 1, else unused."""
     l1_weight: _builtins.float
     """Weight of the mean absolute value of the items' common vectors (mu) in the loss of "fedrap"; >= 0. Others ignore it."""
+    kl_cap: _builtins.float
+    """The divergence in the loss of "fedvae" weighs min(kl_cap, round / kl_anneal_rounds), or kl_cap where kl_anneal_rounds
+    is 0; >= 0. Others ignore both.
+    """
+    kl_anneal_rounds: _builtins.int
+    dropout: _builtins.float
+    """Share of its inputs that "fedvae" drops at random while it learns; in [0, 1). Others ignore it."""
     def __init__(
         self,
         *,
@@ -301,10 +311,13 @@ class LocalUpdate(_message.Message):
         private_learning_rate: _builtins.float = ...,
         shared_learning_rate: _builtins.float = ...,
         l1_weight: _builtins.float = ...,
+        kl_cap: _builtins.float = ...,
+        kl_anneal_rounds: _builtins.int = ...,
+        dropout: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "l1_weight", b"l1_weight", "negatives", b"negatives", "private_learning_rate", b"private_learning_rate", "shared_learning_rate", b"shared_learning_rate", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "dropout", b"dropout", "kl_anneal_rounds", b"kl_anneal_rounds", "kl_cap", b"kl_cap", "l1_weight", b"l1_weight", "negatives", b"negatives", "private_learning_rate", b"private_learning_rate", "shared_learning_rate", b"shared_learning_rate", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

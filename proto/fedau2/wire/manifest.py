@@ -141,6 +141,8 @@ def _check_local(local: LocalUpdate) -> None:
     _require(local.chunk >= 1, "local.chunk must be at least 1")
     _require(_positive(local.private_learning_rate), "local.private_learning_rate must be positive")
     _require(math.isfinite(local.l1_weight) and local.l1_weight >= 0, "local.l1_weight must not be negative")
+    _require(math.isfinite(local.kl_cap) and local.kl_cap >= 0, "local.kl_cap must not be negative")
+    _require(0 <= local.dropout < 1, "local.dropout must lie in [0, 1)")
     _require(local.steps == 1 or _positive(local.shared_learning_rate), "local.shared_learning_rate must be positive")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from client_sdk.kernel import fedncf, fedrap
+from client_sdk.kernel import fedncf, fedrap, fedvae
 from fedau2.v1 import task_pb2
 
 
@@ -48,6 +48,38 @@ def fedrap_loss(shared, private, samples, local, round_number):
     return loss + local.l1_weight * penalty, {"item_personal.sum": personal.sum(1), "item_personal": personal}
 
 
+def fedvae_encode(shared, inputs):
+    """Mean and log variance of a user's latent, from all items' inputs."""
+    hidden = torch.tanh(inputs @ shared["item_encoder"] + shared["encoder.bias"])
+    return F.linear(hidden, shared["latent.weight"], shared["latent.bias"]).chunk(2)
+
+
+def fedvae_decode(shared, latent, items):
+    hidden = torch.tanh(F.linear(latent, shared["decoder.weight"], shared["decoder.bias"]))
+    return F.linear(hidden, shared["item_decoder"], shared["item_bias"])[items]
+
+
+def fedvae_loss(shared, private, samples, local, round_number):
+    count = len(shared["item_bias"])
+    items, target, inputs = torch.tensor(samples.items), torch.zeros(count), torch.zeros(count)
+    target[items], inputs[items] = 1, torch.tensor(samples.weights)
+    mean, log_variance = fedvae_encode(shared, inputs)
+    posterior = torch.distributions.Normal(mean, torch.exp(0.5 * log_variance))
+    latent = posterior.loc + posterior.scale * torch.tensor(samples.noise)
+    logits = fedvae_decode(shared, latent, slice(None))
+    likelihood = torch.distributions.Categorical(logits=logits).logits @ target
+    divergence = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum()
+    weight = min(local.kl_cap, round_number / local.kl_anneal_rounds)
+    return weight * divergence - likelihood, {"latent": latent}
+
+
+def fedvae_logits(shared, private, items, history):
+    inputs = torch.zeros(len(shared["item_bias"]))
+    inputs[history] = 1
+    mean, _ = fedvae_encode(shared, inputs / inputs.norm())
+    return fedvae_decode(shared, mean, items)
+
+
 @dataclass(frozen=True)
 class Eager:
     """One recommender.
@@ -58,6 +90,7 @@ class Eager:
         protects: sets of states to protect, the paper's first.
         loss: from shared and private tensors, samples, plan and round to the recommendation loss and the states.
         logits: from shared and private tensors, items and history.
+        tables: factor by which shared values over items are larger than their initial ones.
         scale: of private values to their initial ones: large, but not so large that log sigma saturates.
     """
 
@@ -67,6 +100,7 @@ class Eager:
     loss: Callable
     logits: Callable
     scale: float = 50
+    tables: float = 20
 
 
 MODELS = {
@@ -88,6 +122,7 @@ MODELS = {
         fedrap_logits,
         scale=10,
     ),
+    "fedvae": Eager(fedvae, fedvae.Widths(hidden=7, latent=4), (["latent"],), fedvae_loss, fedvae_logits, tables=2),
 }
 
 

@@ -44,14 +44,15 @@ def make_task(
         ]  # fmt: skip
         specs += adversary.tensors(adversaries[0], contract.states(model.module, specs))
     local = LocalUpdate(
-        steps=steps, negatives=4, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05, l1_weight=0.3
-    )
+        steps=steps, negatives=4, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05,
+        l1_weight=0.3, kl_cap=0.7, kl_anneal_rounds=10, dropout=0.4,
+    )  # fmt: skip
     adam = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
     plan = Plan(local=local, adversaries=adversaries, server=ServerStep(shared=adam, adversary=adam))
     task = TaskManifest(format=1, model=name.split()[0], tensors=specs, plan=plan, items=ITEMS)
     values = draws.initial(manifest.shared(task).values(), bytes(16))
     # Far from the tiny initial values, so that every term matters.
-    return Task.load(task, {name: 20 * v if "item" in name else v + 0.05 for name, v in values.items()})
+    return Task.load(task, {name: model.tables * v if "item" in name else v + 0.05 for name, v in values.items()})
 
 
 def make_cohort(task, clients, round_number=0, unknown=(), seed=0):
@@ -175,11 +176,11 @@ def test_the_reported_loss_is_the_one_that_is_differentiated(name, seed):
     task = make_task(name, 0)
     cohort = make_cohort(task, 3, seed=seed)
     for summed in (False, True):
-        losses = train(task, cohort, summed=summed).report().loss
+        losses = train(task, cohort, 5, summed=summed).report().loss
         for client in range(3):
             private = {n: torch.tensor(v[client]) for n, v in cohort.state.values.items()}
             local = task.manifest.plan.local
-            expected, _ = MODELS[name].loss(task.shared, private, cohort.samples[client][0], local, 0)
+            expected, _ = MODELS[name].loss(task.shared, private, cohort.samples[client][0], local, 5)
             assert_close(losses[client], expected.numpy())
 
 
