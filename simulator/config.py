@@ -63,7 +63,7 @@ class Config:
         adversary_learning_rate: of the server's Adam on the adversary.
         shared_learning_rate: of local SGD on shared tensors, with several local steps.
         clip_norm: L2 norm to which the server scales longer contributions down; 0 clips nothing.
-        erasure: of what is linear from all private state at the end: none, auto, or a strength above 0 and up to 1.
+        erasure: at the end, of what is linear from all user state: none, auto, or a strength above 0 and up to 1.
         seed: of everything drawn.
         split: validation (last but one is validation) or paper (none; the round is chosen on test).
         engine: batched or fleet.

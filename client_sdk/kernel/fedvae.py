@@ -23,6 +23,7 @@ from client_sdk.kernel import grouped, specs
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
 from fedau2.v1.task_pb2 import LocalUpdate, TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
+from fedau2.wire.blobs import Tensors as Arrays
 
 LATENT = "latent"
 """The state that adversaries see."""
@@ -107,6 +108,20 @@ def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:
     length = torch.ones_like(history, dtype=torch.float32).sum().clamp(min=1).sqrt()
     hidden = torch.tanh(serving["encoder"].index_select(0, history).sum(0) / length + serving["encoder.bias"])
     return {LATENT: serving["latent.weight"] @ hidden + serving["latent.bias"]}
+
+
+def move_latent(shared: Arrays, matrix: NDArray[np.floating], offset: NDArray[np.floating]) -> Arrays:
+    """The model whose latent has the mean `mu @ matrix + offset` where it was mu: a change of the layer that gives it.
+
+    Args:
+        shared: the model's tensors.
+        matrix: (latent, latent).
+        offset: (latent,).
+    """
+    weight, bias, latent = shared["latent.weight"].copy(), shared["latent.bias"].copy(), len(offset)
+    weight[:latent] = matrix.T @ weight[:latent]
+    bias[:latent] = bias[:latent] @ matrix + offset  # the log variances, which follow, stay
+    return {**shared, "latent.weight": weight, "latent.bias": bias}
 
 
 def score(serving: Tensors, user: Tensors) -> Tensor:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +79,24 @@ def test_a_contribution_names_the_rows_of_the_interactions_and_all_of_the_last_l
     for client, contribution in enumerate(train(task, cohort).contributions()):
         np.testing.assert_array_equal(contribution["item_encoder"].indices, cohort.samples[client][0].items)
         assert contribution["item_decoder"].shape == (ITEMS, 7)
+
+
+@given(seed=st.integers(0, 10**6), history=st.sets(st.integers(0, ITEMS - 1)))
+def test_moving_the_latent_moves_every_users_mean_and_nothing_else(seed, history):
+    rng = np.random.default_rng(seed)
+    matrix, offset = rng.standard_normal((4, 4)), rng.standard_normal(4)
+    shared = {name: value.numpy() for name, value in make_task("fedvae").shared.items()}
+    moved = fedvae.move_latent(shared, matrix, offset)
+
+    def latent(tensors):
+        serving = fedvae.prepare({name: torch.tensor(value) for name, value in tensors.items()})
+        return fedvae.user(serving, {}, torch.tensor(sorted(history), dtype=torch.int64))[fedvae.LATENT].numpy()
+
+    np.testing.assert_allclose(latent(moved), latent(shared) @ matrix + offset, rtol=1e-4, atol=1e-4)
+    for name, value in shared.items():
+        rows = slice(4, None) if name.startswith("latent.") else slice(None)  # the log variances
+        np.testing.assert_array_equal(moved[name][rows], value[rows])
+        assert moved[name].dtype == np.float32
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Widths)])
