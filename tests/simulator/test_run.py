@@ -137,7 +137,7 @@ def test_what_is_protected_is_the_papers_embedding_or_what_is_private(model):
 
 
 def test_an_attribute_is_erased_from_the_latent_of_a_model_without_private_state(tmp_path):
-    config = dataclasses.replace(SMALL, model="fedvae", adversary="none", users=250, items=100, erasure="1.0", rounds=2)
+    config = dataclasses.replace(SMALL, model="fedvae", adversary="none", users=250, erasure="1.0", rounds=2)
     plain = run.run(dataclasses.replace(config, erasure="none"), tmp_path / "plain", None, Quiet())
     erased = run.run(config, tmp_path / "erased", None, Quiet())
     assert erased["erasure_strength"] == 1.0
