@@ -72,7 +72,13 @@ def plan_of(config: Config, attribute: Attribute) -> Plan:
 
 
 def protected(config: Config) -> list[str]:
-    """Names of the states that the configuration protects; of a model without private tensors always its first."""
+    """Names of the states that the configuration protects; of a model without private tensors always its first.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    if config.model not in RECOMMENDERS:
+        raise ConfigError(f"there is no model {config.model!r}; there is {', '.join(RECOMMENDERS)}")
     recommender = RECOMMENDERS[config.model]
     tensors = recommender.tensors(1)
     private = [spec.name for spec in tensors if spec.scope == TENSOR_SCOPE_PRIVATE]

@@ -136,6 +136,11 @@ def test_what_is_protected_is_the_papers_embedding_or_what_is_private(model):
     assert (states["embedding"], states["all"]) == expected[model]
 
 
+def test_a_model_that_does_not_exist_is_refused():
+    with pytest.raises(ConfigError, match="'fedfoo'.*fedncf"):
+        setup.protected(Config(model="fedfoo"))
+
+
 def test_an_attribute_is_erased_from_the_latent_of_a_model_without_private_state(tmp_path):
     config = dataclasses.replace(SMALL, model="fedvae", adversary="none", users=250, erasure="1.0", rounds=2)
     plain = run.run(dataclasses.replace(config, erasure="none"), tmp_path / "plain", None, Quiet())
