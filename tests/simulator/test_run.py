@@ -137,7 +137,7 @@ def test_what_is_protected_is_the_papers_embedding_or_what_is_private(model):
 
 
 def test_a_model_that_does_not_exist_is_refused():
-    with pytest.raises(ConfigError, match="'fedfoo'.*fedncf"):
+    with pytest.raises(ConfigError, match=r"'fedfoo'.*fedncf"):
         setup.protected(Config(model="fedfoo"))
 
 
