@@ -16,7 +16,7 @@ _PAPER = {
     "erasure": "none",
 }
 
-_CONFUSION = _PAPER | {"objective": "confusion", "epsilon": 1.0}
+_CONFUSION = _PAPER | {"objective": "confusion", "epsilon": 1.0, "adversary_learning_rate": 0.01}
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "paper": {
@@ -25,16 +25,8 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "fedvae": _PAPER | {"adversary_learning_rate": 0.01, "rounds": 600},
     },
     "recommended": {
-        "fedncf": _CONFUSION
-        | {
-            "protect": "each",
-            "erasure": "0.5",
-            "adversary_learning_rate": 0.01,
-            "private_learning_rate": 0.03,
-            "rounds": 500,
-        },
-        # With a tenth of this rate the attribute can be read from what is protected: docs/results.md.
-        "fedrap": _CONFUSION | {"adversary_learning_rate": 0.1, "private_learning_rate": 0.001, "rounds": 100},
+        "fedncf": _CONFUSION | {"protect": "each", "erasure": "0.5", "private_learning_rate": 0.03, "rounds": 500},
+        "fedrap": _CONFUSION | {"private_learning_rate": 0.001, "rounds": 100},
         # Adversaries turn and shrink the latent until the paper's attacker is lost, and leave the attribute in it.
         "fedvae": _PAPER | {"adversary": "none", "erasure": "auto", "rounds": 600},
     },
