@@ -5,7 +5,7 @@ holds lets it recompute a client's noise or negatives.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
 from client_sdk.errors import NoDataError
-from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_SCALAR, Adversary, LocalUpdate
+from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_SCALAR, Adversary, LocalUpdate, TaskManifest
 from fedau2.v1.tensors_pb2 import DISTRIBUTION_NORMAL, DISTRIBUTION_UNIFORM, TensorSpec
 
 
@@ -23,6 +23,7 @@ class Stream(IntEnum):
     INITIAL = 0
     SAMPLES = 1
     NOISE = 2
+    LATENT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +33,15 @@ class Samples:
     Attributes:
         items: catalogue rows, int64 (n,).
         labels: 1 for a positive, 0 for a negative, float32 (n,).
-        weights: 1 / size of the sample's chunk, float32 (n,): the weighted sum of losses is the sum of chunk means.
+        weights: 1 / size of the sample's chunk, float32 (n,): the weighted sum of losses is the sum of chunk means. Of
+            recommenders that draw otherwise what their `draw` says.
+        noise: what the recommender itself adds, float32 (w,); most add none.
     """
 
     items: NDArray[np.int64]
     labels: NDArray[np.float32]
     weights: NDArray[np.float32]
+    noise: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 def generator(key: bytes, round_number: int, stream: Stream) -> Generator:
@@ -58,6 +62,11 @@ def _initial(spec: TensorSpec, rng: Generator) -> NDArray[np.float32]:
     if spec.initializer.distribution == DISTRIBUTION_UNIFORM:
         return (rng.random(shape, np.float32) * 2 - 1) * scale
     return np.zeros(shape, np.float32)
+
+
+def contrasts(task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+    """`samples` from the round's own stream: the `draw` of recommenders that learn from positives and negatives."""
+    return samples(interactions, task.items, task.plan.local, generator(key, round_number, Stream.SAMPLES))
 
 
 def samples(interactions: NDArray[np.int64], items: int, local: LocalUpdate, rng: Generator) -> list[Samples]:

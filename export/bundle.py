@@ -15,7 +15,6 @@ from client_sdk import draws
 from client_sdk.graph import metadata
 from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, Plan, Resource, TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TensorSpec
 from fedau2.wire import blobs, bundles, manifest
 from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
@@ -102,7 +101,7 @@ def build(
     catalogue = _catalogue(items)
     task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=len(items))
     try:
-        task.tensors.extend(_specs(RECOMMENDERS[model].tensors(len(items), widths), plan))
+        _declare(task, RECOMMENDERS[model], widths)
         contents = _blobs(task, RECOMMENDERS[model], catalogue, seed, precision)
         manifest.check(task)
     except ManifestError as error:
@@ -110,12 +109,17 @@ def build(
     return Bundle(task, {blobs.sha256(data): data for data in contents})
 
 
-def _specs(tensors: Sequence[TensorSpec], plan: Plan) -> list[TensorSpec]:
-    from client_sdk.kernel import adversary
+def _declare(task: TaskManifest, recommender: "Recommender", widths: Any) -> None:  # noqa: ANN401
+    """Enters the tensors, and what adversaries may protect besides private ones, in the manifest."""
+    from client_sdk.kernel import adversary, contract
 
-    private = [spec for spec in tensors if spec.scope == TENSOR_SCOPE_PRIVATE]
-    manifest.check_plan(plan, {spec.name for spec in private})
-    return [*tensors, *(spec for each in plan.adversaries for spec in adversary.tensors(each, private))]
+    task.tensors.extend(recommender.tensors(task.items, widths))
+    states = contract.states(recommender, task.tensors)
+    private = {spec.name for spec in manifest.private(task)}
+    task.derived_states.extend(name for name in states if name not in private)
+    manifest.check_plan(task.plan, set(states))
+    for each in task.plan.adversaries:
+        task.tensors.extend(adversary.tensors(each, states))
 
 
 def _blobs(

@@ -1,14 +1,16 @@
-"""A recommender's `prepare` and `score` as ONNX graphs without weights.
+"""A recommender's `prepare`, `user` and `score` as ONNX graphs without weights.
 
 * prepare.onnx: every shared tensor under its own name -> serving tensors, named "serving.<name>".
-* recommend.onnx: serving tensors, private tensors under their own names (without a client axis), `seen` int64 (s,), the
-  rows to leave out, and `k` int64 () -> `items` int64 (k',), rows best first, and `scores` float32 (k',), where k' is
-  the smaller of k and the number of items. s may be 0 and rows may repeat. Seen items score -inf and come last. A row
-  beyond the catalogue fails; one below 0 counts from the end, so callers check.
+* recommend.onnx: serving tensors, private tensors under their own names (without a client axis), `history` int64 (h,)
+  where the recommender looks at it, `seen` int64 (s,), the rows to leave out, and `k` int64 () -> `items` int64 (k',),
+  rows best first, and `scores` float32 (k',), where k' is the smaller of k and the number of items. h and s may be 0;
+  rows of `seen` may repeat. Seen items score -inf and come last. A row beyond the catalogue fails; one below 0 counts
+  from the end, so callers check.
 
-Serving tensors over items are cut into tiles, (tiles, ..., items of a tile), and the scores of one tile after the other
-are computed: intermediate tensors then fit a processor's cache, and need no memory to speak of. With precision fp16
-they are kept as float16, half as large, and each tile is widened to float32 when its turn comes.
+What `user` makes is computed first, once. Tensors over items are cut into tiles, (tiles, ..., items of a tile), and the
+scores of one tile after the other are computed: intermediate tensors then fit a processor's cache, and need no memory
+to speak of. With precision fp16 serving tensors over items are kept as float16, half as large, and each tile is widened
+to float32 when its turn comes.
 
 The number of items is fixed: graphs are built once per task, whose catalogue never changes, and a checkpoint of another
 size is then refused by the runtime instead of giving wrong rows.
@@ -30,7 +32,7 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from client_sdk.kernel.contract import ITEM, Recommender, Tensors
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
 
 OPSET = 18
 """The oldest opset that PyTorch exports correctly, so the one that most runtimes can run."""
@@ -40,6 +42,9 @@ IR_VERSION = 8
 
 SERVING = "serving."
 """What the names of serving tensors begin with in both graphs."""
+
+USER = "user."
+"""What the names of tensors that `user` makes begin with in recommend.onnx."""
 
 _TILE = "tile."
 """What the names of a tile's inputs and output begin with, within the scan."""
@@ -78,18 +83,42 @@ def _exported(recommender: Recommender, serialised: Sequence[bytes], precision: 
         serving = recommender.prepare(tensors).items()
         return {SERVING + name: _cut(value, precision) if name.startswith(ITEM) else value for name, value in serving}
 
+    def user(tensors: Tensors) -> Tensors:
+        own = {name: tensors[name] for name in private}
+        found = recommender.user(_without(SERVING, tensors), own, tensors["history"])
+        return {
+            USER + name: _cut(value, "fp32") if name.startswith(ITEM) else value
+            for name, value in found.items()
+            if not any(value is each for each in own.values())
+        }
+
     def score(tensors: Tensors) -> Tensors:
-        serving = {name.rpartition(SERVING)[2]: v.float() for name, v in tensors.items() if SERVING in name}
-        return {_TILE + "logits": recommender.score(serving, {name: tensors[name] for name in private})}
+        serving, made = (_without(kind, tensors) for kind in (SERVING, USER))
+        own = {name: tensors[name] for name in private}
+        return {_TILE + "logits": recommender.score({n: v.float() for n, v in serving.items()}, own | made)}
 
     serving = prepare(shared)
-    cut = {name: value for name, value in serving.items() if name.startswith(SERVING + ITEM)}
-    whole = {name: value for name, value in serving.items() if name not in cut}
-    recommend = _export(score, {**whole, **private, **{_TILE + name: value[0] for name, value in cut.items()}})
+    history = {"history": torch.zeros(2, dtype=torch.int64)}
+    whole = {name: value for name, value in serving.items() if not name.startswith(SERVING + ITEM)}
+    made = user({**whole, **private, **history})
+    inputs = {**serving, **private, **made}
+    cut = {name: value for name, value in inputs.items() if name.startswith((SERVING + ITEM, USER + ITEM))}
+    body = {name: value for name, value in inputs.items() if name not in cut}
+    recommend = _export(score, {**body, **{_TILE + name: value[0] for name, value in cut.items()}})
     _scan_tiles(recommend.graph, cut)
-    items = recommender.prepare(shared)[next(iter(cut)).removeprefix(SERVING)].shape[-1]
+    if wanted := [name for name in made if name in _taken(recommend.graph)]:
+        example = {**whole, **private, **history}
+        first = _export(lambda tensors: {name: user(tensors)[name] for name in wanted}, example, growing="history")
+        _put_before(recommend.graph, first.graph)
+    items = next(spec.shape[0] for spec in specs if spec.kind == TENSOR_KIND_TABLE)
     _append_top_k(recommend.graph, items)
     return Graphs(_serialise(_export(prepare, shared)), _serialise(recommend))
+
+
+def _without(kind: str, tensors: Tensors) -> Tensors:
+    """Those whose names begin with `kind`, of a tile or whole, under the recommender's names."""
+    own = {name.removeprefix(_TILE): value for name, value in tensors.items()}
+    return {name.removeprefix(kind): value for name, value in own.items() if name.startswith(kind)}
 
 
 def stamp(graph: bytes, metadata: Mapping[str, str]) -> bytes:
@@ -124,14 +153,17 @@ class _Module(torch.nn.Module):
         return tuple(self._function(dict(zip(self._names, values, strict=True))).values())
 
 
-def _export(function: Callable[[Tensors], Tensors], example: Tensors) -> onnx.ModelProto:
+def _export(function: Callable[[Tensors], Tensors], example: Tensors, growing: str = "") -> onnx.ModelProto:
+    """The graph of a function; the first axis of the input `growing` may have any length."""
     names = list(example)
+    shapes = [{0: torch.export.Dim.DYNAMIC} if name == growing else None for name in names]
     with _quiet():
         program = torch.onnx.export(
             _Module(function, names).eval(),
             tuple(example.values()),
             input_names=names,
             output_names=list(function(example)),
+            dynamic_shapes=(tuple(shapes),) if growing else None,
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
@@ -156,18 +188,50 @@ def _quiet() -> Iterator[None]:
 
 
 def _scan_tiles(graph: onnx.GraphProto, cut: Tensors) -> None:
-    """Makes the graph of one tile's logits the body of a scan over all tiles; the output is `logits` (tiles, size)."""
+    """Makes the graph of one tile's logits the body of a scan over all tiles; the output is `logits` (tiles, size).
+
+    Inputs that nothing in the graph takes are left out, and those that are made from the user are left to be made.
+    """
+    taken = _taken(graph)
+    kept = [each for each in graph.input if each.name in taken]
+    del graph.input[:]
+    graph.input.extend(kept)
+    cut = {name: value for name, value in cut.items() if _TILE + name in taken}
     body = onnx.GraphProto(name="tile", node=graph.node, initializer=graph.initializer, output=graph.output)
     body.input.extend(each for each in graph.input if each.name.startswith(_TILE))
-    whole = [each for each in graph.input if not each.name.startswith(_TILE)]
+    whole = [each for each in graph.input if not each.name.startswith((_TILE, USER))]
     for field in (graph.node, graph.initializer, graph.output, graph.input):
         del field[:]
     graph.input.extend(whole)
     for name, value in cut.items():
+        if name.startswith(USER):
+            continue
         dtype = helper.np_dtype_to_tensor_dtype(value.numpy().dtype)
         graph.input.append(helper.make_tensor_value_info(name, dtype, value.shape))
     # What the body takes besides its tile is the outer graph's, by name.
     graph.node.append(helper.make_node("Scan", list(cut), ["logits"], body=body, num_scan_inputs=len(cut)))
+
+
+def _taken(graph: onnx.GraphProto) -> set[str]:
+    """Names that the graph's nodes, and the graphs within them, take."""
+    inner = (attribute.g for node in graph.node for attribute in node.attribute)
+    return {name for node in graph.node for name in node.input}.union(*map(_taken, inner))
+
+
+def _put_before(graph: onnx.GraphProto, first: onnx.GraphProto) -> None:
+    """Puts the nodes of `first`, whose outputs the graph takes, before its own."""
+    kept = {each.name for each in (*first.input, *first.output)} | {""}
+    for node in first.node:
+        for names in (node.input, node.output):
+            names[:] = [name if name in kept else f"{USER}{name}" for name in names]
+    for constant in first.initializer:
+        constant.name = f"{USER}{constant.name}"
+    nodes = [*first.node, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(first.initializer)
+    there, taken = {each.name for each in graph.input}, _taken(first)
+    graph.input.extend(each for each in first.input if each.name in taken - there)
 
 
 def _append_top_k(graph: onnx.GraphProto, items: int) -> None:

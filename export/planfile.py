@@ -17,15 +17,34 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from client_sdk.kernel import contract, fedrap, fedvae
 from client_sdk.kernel.models import RECOMMENDERS
 from export.errors import PlanError, UnknownModelError
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import OPTIMIZER_KIND_ADAM, Adversary, LocalUpdate, Optimizer, Plan, ServerStep
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
 
 _KEYS = ("model", "local", "adversaries", "server", "minimum_separation")
+
+PAPER: dict[str, dict[str, Any]] = {
+    "fedrap": {
+        "protects": (fedrap.SUM,),
+        "chunk": 1_000_000,  # the loss is the mean over all samples of a client
+        "l1_weight": 0.1,
+        # The paper does not give these two.
+        "private_learning_rate": 0.001,
+        "server_learning_rate": 0.01,
+    },
+    "fedvae": {
+        "protects": (fedvae.LATENT,),
+        "kl_cap": 0.2,
+        "kl_anneal_rounds": 20_000,
+        "dropout": 0.5,
+        "adversary_learning_rate": 0.01,
+    },
+}
+"""What the paper's plan of each recommender has other than that of FedNCF, whose values are `make_plan`'s defaults."""
 
 
 def make_plan(
@@ -42,6 +61,10 @@ def make_plan(
     steps: int = 1,
     negatives: int = 4,
     chunk: int = 128,
+    l1_weight: float = 0.0,
+    kl_cap: float = 0.0,
+    kl_anneal_rounds: int = 0,
+    dropout: float = 0.0,
     private_learning_rate: float = 0.1,
     shared_learning_rate: float = 0.0,
     server_learning_rate: float = 0.001,
@@ -57,7 +80,7 @@ def make_plan(
     Args:
         attribute: what to unlearn, which is also the adversary's name; None trains without one.
         classes: the attribute's values in label order.
-        protects: names of the private tensors that the adversary sees.
+        protects: names of the states that the adversary sees.
         head: `mlp`, `vae`, `dsvae` or `scalar`.
         trigger: `off`, `global`, `pretrain` or `sut`.
         variance: lambda of the heads dsvae and scalar.
@@ -67,6 +90,10 @@ def make_plan(
         steps: local steps.
         negatives: drawn for each positive.
         chunk: samples over which the recommendation loss is a mean.
+        l1_weight: mu of FedRAP.
+        kl_cap: largest weight of FedVAE's divergence.
+        kl_anneal_rounds: FedVAE's; the weight is round / kl_anneal_rounds while that is less; 0: always `kl_cap`.
+        dropout: of FedVAE's inputs.
         private_learning_rate: of the device's Adam.
         shared_learning_rate: of the local SGD; needed where `steps` > 1.
         server_learning_rate: of the server's Adam on the recommender.
@@ -87,6 +114,10 @@ def make_plan(
             chunk=chunk,
             private_learning_rate=private_learning_rate,
             shared_learning_rate=shared_learning_rate,
+            l1_weight=l1_weight,
+            kl_cap=kl_cap,
+            kl_anneal_rounds=kl_anneal_rounds,
+            dropout=dropout,
         ),
         server=ServerStep(
             shared=_adam(server_learning_rate), adversary=_adam(adversary_learning_rate), clip_norm=clip_norm
@@ -118,12 +149,23 @@ def _adam(learning_rate: float) -> Optimizer:
     return Optimizer(kind=OPTIMIZER_KIND_ADAM, learning_rate=learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8)
 
 
+def paper_plan(model: str, **changes: Any) -> Plan:  # noqa: ANN401 - those of make_plan
+    """The paper's plan for a recommender; a plan without an adversary if no `attribute` is given.
+
+    Args:
+        model: name of the recommender; without an entry in `PAPER` it has FedNCF's values and protects its first state.
+        changes: arguments of `make_plan`.
+    """
+    first = next(iter(contract.states(RECOMMENDERS[model], RECOMMENDERS[model].tensors(1))))
+    return make_plan(**{"attribute": None, "protects": (first,), **PAPER.get(model, {}), **changes})
+
+
 @dataclass(frozen=True, eq=False)
 class PlanFile:
     """What a plan file says.
 
     Attributes:
-        plan: checked against the recommender's private tensors.
+        plan: checked against the recommender's states.
         widths: the recommender's own `Widths`.
     """
 
@@ -142,12 +184,12 @@ def read(path: Path, model: str) -> PlanFile:
         raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
     document = _document(path)
     widths = _widths(RECOMMENDERS[model], document.get("model", {}), f"{path}: model")
-    plan = _plan(document, path)
-    private = {t.name for t in RECOMMENDERS[model].tensors(1, widths) if t.scope == TENSOR_SCOPE_PRIVATE}
+    plan = _plan(document, path, model)
+    states = set(contract.states(RECOMMENDERS[model], RECOMMENDERS[model].tensors(1, widths)))
     try:
-        manifest.check_plan(plan, private)
+        manifest.check_plan(plan, states)
     except ManifestError as error:
-        raise PlanError(f"{path}: {error}; the private tensors of {model} are {', '.join(sorted(private))}") from error
+        raise PlanError(f"{path}: {error}; {model} has {', '.join(sorted(states))}") from error
     return PlanFile(plan, widths)
 
 
@@ -188,8 +230,8 @@ def _widths(recommender: Any, value: object, where: str) -> object:  # noqa: ANN
     return recommender.Widths(**widths)
 
 
-def _plan(document: Mapping[str, object], path: Path) -> Plan:
-    plan = make_plan(attribute="")
+def _plan(document: Mapping[str, object], path: Path, model: str) -> Plan:
+    plan = paper_plan(model, attribute="")
     paper: Adversary = plan.adversaries.pop()
     _fill(plan.local, document.get("local", {}), f"{path}: local")
     for number, entry in enumerate(_list(document.get("adversaries", []), f"{path}: adversaries")):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.graph import Graph
+from client_sdk.kernel import contract
 from client_sdk.kernel.contract import Recommender
 from client_sdk.kernel.models import RECOMMENDERS
 from export import bundle as bundles
@@ -89,13 +90,14 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
     prepare, recommend = _load(bundle, task_pb2.GRAPH_KIND_PREPARE), _load(bundle, task_pb2.GRAPH_KIND_RECOMMEND)
     shared = {spec.name: checkpoint[spec.name] for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED}
     private = {s.name: rng.standard_normal(tuple(s.shape), np.float32) for s in manifest.private(task)}
-    expected = _logits(recommender, shared, private)
     with _as_verification():
         serving = prepare.run(shared)
         tolerance = FP16_TOLERANCE if any(each.dtype == np.float16 for each in serving.values()) else TOLERANCE
         cases = [(seen, k) for seen in _seen(task, rng) for k in (1, 10, task.items, task.items + 1)]
         for seen, k in cases:
-            outputs = recommend.run({**serving, **private, "seen": seen, "k": np.array(k)})
+            history = np.unique(seen)
+            expected = _logits(recommender, shared, private, history)
+            outputs = recommend.run({**serving, **private, "history": history, "seen": seen, "k": np.array(k)})
             check_recommendation(outputs["items"], outputs["scores"], expected, seen, k, tolerance)
     return len(cases), tolerance
 
@@ -105,12 +107,13 @@ def _seen(task: TaskManifest, rng: np.random.Generator) -> list[NDArray[np.int64
     return [np.zeros(0, np.int64), rng.integers(0, task.items, (task.items + 1) // 2), np.arange(task.items)]
 
 
-def _logits(recommender: Recommender, shared: Tensors, private: Tensors) -> NDArray[np.float32]:
+def _logits(
+    recommender: Recommender, shared: Tensors, private: Tensors, history: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    own = {name: torch.tensor(value) for name, value in private.items()}
     with torch.no_grad():
         serving = recommender.prepare({name: torch.tensor(value) for name, value in shared.items()})
-        logits: NDArray[np.float32] = recommender.score(
-            serving, {name: torch.tensor(value) for name, value in private.items()}
-        ).numpy()
+        logits: NDArray[np.float32] = contract.logits(recommender, serving, own, torch.from_numpy(history)).numpy()
     return logits
 
 

@@ -1,5 +1,6 @@
 """The batched engine: the kernel on columns of many clients at once, and the coordinator's own aggregation."""
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,12 +13,22 @@ from coordinator import aggregate
 from coordinator.aggregate import Aggregator, Mean
 from coordinator.optimizers import server_step
 from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE
+from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
 from simulator.engine import RoundReport, require_any_cohort
 from simulator.population import Members, Population
 
 CHUNK = 96
-"""Clients of one call of the kernel. Fixed, whatever the number of workers: the same chunks give the same bytes.
+"""Most clients of one call of the kernel."""
+
+NUMBERS = 2**19
+"""Most private numbers of a call with more than one client, so that what a step works on stays near the processor."""
+
+COPIES = 2**25
+"""Most numbers of shared dense tensors in a call that takes several steps, in which each client has copies of its own.
+
+The size of a chunk is a task's own, whatever the number of workers: the same chunks give the same bytes.
 
 An aggregator that must see each contribution has them from cohorts of one, a device's own computation: separate clients
 of one call are padded to the longest, which costs more than the calls.
@@ -43,6 +54,12 @@ class BatchedEngine:
         self.checkpoint = checkpoint
         self.server_state: Tensors = {}
         self._round = 0
+        numbers = sum(math.prod(spec.shape) for spec in manifest.private(task))
+        self._chunk = min(CHUNK, max(1, NUMBERS // max(1, numbers)))
+        if task.plan.local.steps > 1:
+            dense = [spec for spec in manifest.shared(task).values() if spec.kind == TENSOR_KIND_DENSE]
+            copied = sum(math.prod(spec.shape) for spec in dense)
+            self._chunk = min(self._chunk, max(1, COPIES // max(1, copied)))
 
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort and takes the server's step."""
@@ -50,7 +67,7 @@ class BatchedEngine:
         members = members[members.argsort()]
         total = aggregate.of(self._manifest)
         summed = isinstance(total, Mean)
-        size = CHUNK if summed else 1
+        size = self._chunk if summed else 1
         chunks = [members[start : start + size] for start in range(0, len(members), size)]
         reports = []
         with _single_threaded(), ThreadPoolExecutor(self._workers) as pool:

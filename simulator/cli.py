@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         base |= {"user_core": options.k_core, "item_core": options.k_core}
     if options.preset:
         base |= preset(options.preset, (base | given).get("model", Config.model))
-    config = Config(**(base | given))
+    config = Config.of(base | given)
     with bars(console) as display:
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name))
     title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"

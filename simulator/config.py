@@ -1,9 +1,10 @@
 """One configuration: everything that decides a run's result."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -26,6 +27,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "transport": TRANSPORTS,
     "split": SPLITS,
 }
+
+
+RECOMMENDERS_OWN: dict[str, dict[str, Any]] = {
+    "fedvae": {"server_learning_rate": 0.001, "adversary_learning_rate": 0.01},
+    "fedrap": {"rounds": 100, "server_learning_rate": 0.01, "private_learning_rate": 0.001},
+}
+"""Defaults of `fedau2-sim run` for recommenders to which those of FedNCF do not fit."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Config:
         adversary_learning_rate: of the server's Adam on the adversary.
         shared_learning_rate: of local SGD on shared tensors, with several local steps.
         clip_norm: L2 norm to which the server scales longer contributions down; 0 clips nothing.
-        erasure: of what is linear from all private state at the end: none, auto, or a strength above 0 and up to 1.
+        erasure: at the end, of what is linear from all user state: none, auto, or a strength above 0 and up to 1.
         seed: of everything drawn.
         split: validation (last but one is validation) or paper (none; the round is chosen on test).
         engine: batched or fleet.
@@ -142,6 +150,12 @@ class Config:
         if not 0 < strength <= 1:
             raise ConfigError(f"erasure must be none, auto, or a number above 0 and up to 1, not {self.erasure!r}")
         return strength
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """A configuration in which what is absent has its recommender's default."""
+        model = values.get("model", cls.model)
+        return cls(**{**RECOMMENDERS_OWN.get(model, {}), **values})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by name."""

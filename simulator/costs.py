@@ -11,9 +11,10 @@ from export.bundle import Bundle
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorScope
 from fedau2.wire import contributions
+from fedau2.wire.contributions import Update
 from simulator.engine import Engine
 from simulator.fleet import FleetEngine
-from simulator.population import Members, Population
+from simulator.population import Population
 
 
 def measure(bundle: Bundle, population: Population, engine: Engine, rounds: pd.DataFrame) -> dict[str, Any]:
@@ -39,13 +40,15 @@ def _traffic(bundle: Bundle, population: Population, engine: Engine, trained: in
         return engine.traffic.uploaded / trained, engine.traffic.downloaded / trained
     # A batched cohort uploads nothing: what some clients would upload is encoded. The rest is fetched once per device.
     members = np.arange(min(100, len(population)))
-    sizes = [len(contributions.encode(each)) for each in _separate(bundle.manifest, population, engine, members)]
+    task = Task.load(bundle.manifest, engine.checkpoint)
+    sizes = [len(contributions.encode(_contribution(task, population, member))) for member in members.tolist()]
     return float(np.mean(sizes)), float(bundle.manifest.checkpoint.size)
 
 
-def _separate(task: TaskManifest, population: Population, engine: Engine, members: Members) -> list[Any]:
-    cohort = population.cohort(task, 0, members)
-    return CohortTraining(Task.load(task, engine.checkpoint), 0, cohort, summed=False).run().contributions()
+def _contribution(task: Task, population: Population, member: int) -> dict[str, Update]:
+    # One at a time: each may be as large as the model.
+    cohort = population.cohort(task.manifest, 0, np.array([member]))
+    return CohortTraining(task, 0, cohort, summed=False).run().contributions()[0]
 
 
 def _parameters(task: TaskManifest) -> dict[str, int]:

@@ -1,10 +1,11 @@
-"""Linear erasure of an attribute from private state, fitted from sums over users alone (LEACE, arXiv 2306.03819).
+"""Linear erasure of an attribute from user state, fitted from sums over users alone (LEACE, arXiv 2306.03819).
 
 The affine map `x - strength * (x - mean) M` with strength 1 is the smallest change of x after which no linear attacker
 reads the attribute from the users that it was fitted on. For others it overshoots where there are few users per
 dimension: the classes of held-out users come out exchanged, which leaks as much. `auto` finds the strength between.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -14,7 +15,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk.kernel import contract, fedvae
 from client_sdk.state import Columns
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import manifest
+from fedau2.wire.blobs import Tensors
 from simulator.errors import ErasureError
 
 Matrix = NDArray[np.float64]
@@ -155,6 +160,22 @@ def _products(left: Sequence[Matrix], right: Sequence[Matrix]) -> float:
     return float(whole.sum() - np.sum(same)) / 2
 
 
+def expect_erasable(task: TaskManifest, users: int) -> None:
+    """Checks before training that an attribute known of so many users can be erased from the task's model.
+
+    Raises:
+        ErasureError: as in `fit`.
+    """
+    width = sum(math.prod(spec.shape) for spec in manifest.private(task))
+    expect_enough(users, width or _latent_width(task))
+
+
+def _latent_width(task: TaskManifest) -> int:
+    if task.model != "fedvae":
+        raise ErasureError(f"{task.model} has no private state to erase an attribute from. Run without erasure")
+    return contract.states(fedvae, task.tensors)[fedvae.LATENT]
+
+
 def erase(
     private: Columns, labels: NDArray[np.int64], classes: int, strength: float | None, seed: int
 ) -> tuple[Columns, float]:
@@ -175,9 +196,44 @@ def erase(
     """
     names = sorted(private)
     flat = np.concatenate([private[name].reshape(len(labels), -1) for name in names], axis=1)
-    fold = np.random.default_rng(seed).permutation(len(labels)) % FOLDS
-    eraser = fit([Moments.of(flat[fold == k], labels[fold == k], classes) for k in range(FOLDS)], strength)
+    eraser = _fitted(flat, labels, classes, strength, seed)
     widths = [private[name][0].size for name in names]
     parts = np.split(eraser(flat), np.cumsum(widths)[:-1], axis=1)
     erased = {name: part.reshape(private[name].shape) for name, part in zip(names, parts, strict=True)}
     return erased, eraser.strength
+
+
+def erase_latent(
+    shared: Tensors,
+    latent: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    classes: int,
+    strength: float | None,
+    seed: int,
+) -> tuple[Tensors, float]:
+    """Erases an attribute from FedVAE's latent: the map becomes part of the encoder's last layer, so devices need none.
+
+    Args:
+        shared: the model's tensors.
+        latent: the means that they give, (users, latent).
+        labels: class numbers, (users,), -1 where not known; such users' latent is changed as well.
+        classes: number of classes.
+        strength: as in `fit`.
+        seed: of the division into folds.
+
+    Returns:
+        The changed tensors, and the strength.
+
+    Raises:
+        ErasureError: as in `fit`.
+    """
+    eraser = _fitted(latent, labels, classes, strength, seed)
+    taken = eraser.strength * eraser.removed
+    return fedvae.move_latent(shared, np.eye(len(taken)) - taken, eraser.mean @ taken), eraser.strength
+
+
+def _fitted(
+    features: NDArray[np.float32], labels: NDArray[np.int64], classes: int, strength: float | None, seed: int
+) -> Eraser:
+    fold = np.random.default_rng(seed).permutation(len(labels)) % FOLDS
+    return fit([Moments.of(features[fold == k], labels[fold == k], classes) for k in range(FOLDS)], strength)

@@ -1,14 +1,15 @@
 """The figures of a run: ranking of held-out items, and what attackers read from private state."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.state import Columns
 from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
 from fedau2.wire.blobs import Tensors
 from simulator.attackers import ATTACKERS, attack
 from simulator.datasets import Attribute
@@ -34,31 +35,30 @@ class Evaluation:
         split = self.split
         if split.validation[0] < 0:
             return self.test(checkpoint, private)
-        scorer = Scorer(self.task, checkpoint, private)
-        return evaluate(scorer, split.validation, split.validation_candidates, split.train)
+        return evaluate(self.scorer(checkpoint, private), split.validation, split.validation_candidates, split.train)
 
     def test(self, checkpoint: Tensors, private: Columns) -> dict[str, float]:
         """Metrics on test items; the full ranking leaves out train and validation items."""
         split = self.split
         held_out = split.validation[:, None]
         seen = [np.append(train, held[held >= 0]) for train, held in zip(split.train, held_out, strict=True)]
-        return evaluate(Scorer(self.task, checkpoint, private), split.test, split.test_candidates, seen)
+        return evaluate(self.scorer(checkpoint, private), split.test, split.test_candidates, seen)
 
-
-def embedding(task: TaskManifest, private: Columns) -> NDArray[np.float32]:
-    """The paper's protected state, also of a task without an adversary, (users, width)."""
-    return _features(private, RECOMMENDERS[task.model].EMBEDDING)
+    def scorer(self, checkpoint: Tensors, private: Columns) -> Scorer:
+        """Scores by a model that has seen the training items."""
+        return Scorer(self.task, checkpoint, private, self.split.train)
 
 
 def attribute_attacks(
-    task: TaskManifest, private: Columns, attribute: Attribute, seed: int, splits: int
+    task: TaskManifest, scorer: Scorer, private: Columns, attribute: Attribute, seed: int, splits: int
 ) -> dict[str, float]:
     """Every attacker on the paper's embedding and on all private state (suffix `_all`), each with its null."""
-    states = {"": embedding(task, private), "_all": _features(private, sorted(private))}
+    embedding = scorer.states(next(iter(contract.states(RECOMMENDERS[task.model], _recommenders_tensors(task)))))
+    features = {"": _narrow(embedding), "_all": _narrow(_all_private(private, embedding))}
     metrics: dict[str, float] = {}
     for name in ATTACKERS:
-        for suffix, features in states.items():
-            result = attack(features, attribute.labels, name, seed=seed, classes=len(attribute.classes), splits=splits)
+        for suffix, states in features.items():
+            result = attack(states, attribute.labels, name, seed=seed, classes=len(attribute.classes), splits=splits)
             metrics[f"bacc_{name}{suffix}"] = result.bacc
             metrics[f"bacc_std_{name}{suffix}"] = result.std
             metrics[f"bacc_null_mean_{name}{suffix}"] = result.null_mean
@@ -66,5 +66,28 @@ def attribute_attacks(
     return metrics
 
 
-def _features(private: Columns, names: Sequence[str]) -> NDArray[np.float32]:
-    return np.concatenate([private[name].reshape(len(private[name]), -1) for name in names], axis=1)
+def _recommenders_tensors(task: TaskManifest) -> list[TensorSpec]:
+    return [spec for spec in task.tensors if spec.scope != TENSOR_SCOPE_ADVERSARY]
+
+
+def _all_private(private: Columns, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+    """All private tensors, (users, width); of a model that has none the embedding, which its interactions give."""
+    columns = [private[name].reshape(len(embedding), -1) for name in sorted(private)]
+    return np.concatenate(columns, axis=1) if columns else embedding
+
+
+def _narrow(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features that are no wider than there are users, (users, users) where they were wider.
+
+    Wider ones are standardised and turned, which leaves every distance and inner product as it was: onto the axes that
+    the users span, and from there at random, so that no axis stands out and standardising them again changes little.
+    """
+    users, width = features.shape
+    if width <= users:
+        return features
+    spread = features.std(0)
+    scaled = (features - features.mean(0)) / np.where(spread > 0, spread, 1)
+    values, vectors = np.linalg.eigh(scaled.astype(np.float64) @ scaled.T.astype(np.float64))
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((users, users)))[0]
+    turned: NDArray[np.float64] = (vectors * np.sqrt(values.clip(min=0))) @ turn
+    return turned.astype(np.float32)

@@ -49,8 +49,10 @@ class Population:
         """A population before its first round, each client's private tensors drawn from its own key."""
         keys = [client_key(seed, client) for client in range(len(interactions))]
         specs = manifest.private(task)
-        drawn = [draws.initial(specs, key) for key in keys]
-        values = {spec.name: np.stack([each[spec.name] for each in drawn]) for spec in specs}
+        values = {spec.name: np.empty((len(keys), *spec.shape), np.float32) for spec in specs}
+        for client, key in enumerate(keys):
+            for name, value in draws.initial(specs, key).items():
+                values[name][client] = value
         return cls(keys, interactions, attributes, PrivateState.start(values, len(keys)))
 
     def __len__(self) -> int:

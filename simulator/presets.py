@@ -16,19 +16,19 @@ _PAPER = {
     "erasure": "none",
 }
 
+_CONFUSION = _PAPER | {"objective": "confusion", "epsilon": 1.0, "adversary_learning_rate": 0.01}
+
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "paper": {"fedncf": _PAPER | {"adversary_learning_rate": 0.1, "private_learning_rate": 0.1, "rounds": 600}},
+    "paper": {
+        "fedncf": _PAPER | {"adversary_learning_rate": 0.1, "private_learning_rate": 0.1, "rounds": 600},
+        "fedrap": _PAPER | {"adversary_learning_rate": 0.1, "private_learning_rate": 0.001, "rounds": 100},
+        "fedvae": _PAPER | {"adversary_learning_rate": 0.01, "rounds": 600},
+    },
     "recommended": {
-        "fedncf": _PAPER
-        | {
-            "objective": "confusion",
-            "protect": "each",
-            "epsilon": 1.0,
-            "erasure": "0.5",
-            "adversary_learning_rate": 0.01,
-            "private_learning_rate": 0.03,
-            "rounds": 500,
-        }
+        "fedncf": _CONFUSION | {"protect": "each", "erasure": "0.5", "private_learning_rate": 0.03, "rounds": 500},
+        "fedrap": _CONFUSION | {"private_learning_rate": 0.001, "rounds": 100},
+        # Adversaries turn and shrink the latent until the paper's attacker is lost, and leave the attribute in it.
+        "fedvae": _PAPER | {"adversary": "none", "erasure": "auto", "rounds": 600},
     },
 }
 """By name and model: fields of `Config`; those that are not named keep their defaults."""

@@ -5,7 +5,6 @@ goes on when it is started again with the same configuration.
 """
 
 import json
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from fedau2.wire import manifest
+from client_sdk.kernel import fedvae
 from simulator import costs, erasure, plots, resume, setup
 from simulator.attackers import expect_enough
 from simulator.config import Config
@@ -131,8 +130,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     bundle = setup.bundle_of(config, dataset)
     population = setup.population_of(config, dataset, bundle, split.train)
     if config.erasure != "none":
-        width = sum(math.prod(spec.shape) for spec in manifest.private(bundle.manifest))
-        erasure.expect_enough(int((attribute.labels >= 0).sum()), width)
+        erasure.expect_erasable(bundle.manifest, int((attribute.labels >= 0).sum()))
     evaluation = Evaluation(bundle.manifest, split)
     with setup.engine_of(config, bundle, population, folder) as engine:
         trainer = Trainer(config, attribute, engine, population, evaluation, folder)
@@ -140,13 +138,11 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         best, rounds = standing.best, pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
     progress.start("attacking", 1)
-    private, erased = best.private, dict[str, float]()
-    if config.erasure != "none":
-        strength, classes = config.erasure_strength, len(attribute.classes)
-        private, erased["erasure_strength"] = erasure.erase(private, attribute.labels, classes, strength, config.seed)
+    erased = _erase(config, evaluation, attribute, best) if config.erasure != "none" else {}
+    scorer = evaluation.scorer(best.checkpoint, best.private)
     metrics = {
-        **evaluation.test(best.checkpoint, private),
-        **attribute_attacks(bundle.manifest, private, attribute, config.seed, config.attack_splits),
+        **evaluation.test(best.checkpoint, best.private),
+        **attribute_attacks(bundle.manifest, scorer, best.private, attribute, config.seed, config.attack_splits),
         **erased,
         "round": best.round,
         "trigger_rate": _trigger_rates(rounds, attribute),
@@ -158,6 +154,17 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     progress.advance()
     _write(folder, metrics, rounds, attribute)
     return metrics
+
+
+def _erase(config: Config, evaluation: Evaluation, attribute: Attribute, best: resume.Best) -> dict[str, float]:
+    """Erases the attribute from the chosen state; from the latent, where nothing is private."""
+    how = (attribute.labels, len(attribute.classes), config.erasure_strength, config.seed)
+    if best.private:
+        best.private, strength = erasure.erase(best.private, *how)
+    else:
+        latent = evaluation.scorer(best.checkpoint, best.private).states(fedvae.LATENT)
+        best.checkpoint, strength = erasure.erase_latent(best.checkpoint, latent, *how)
+    return {"erasure_strength": strength}
 
 
 def _prepare(folder: Path, config: Config) -> None:

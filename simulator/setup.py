@@ -11,9 +11,10 @@ import numpy as np
 from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
+from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
 from export.bundle import Bundle, build
-from export.planfile import make_plan
+from export.planfile import paper_plan
 from fedau2.v1.task_pb2 import Plan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 from fedau2.wire import blobs
@@ -47,7 +48,8 @@ def attribute_of(dataset: Dataset, name: str) -> Attribute:
 def plan_of(config: Config, attribute: Attribute) -> Plan:
     """The plan that a configuration describes."""
     counts = np.bincount(attribute.labels[attribute.labels >= 0], minlength=len(attribute.classes))
-    return make_plan(
+    return paper_plan(
+        config.model,
         attribute=None if config.adversary == "none" else config.attribute,
         classes=attribute.classes,
         head=config.adversary,
@@ -70,11 +72,19 @@ def plan_of(config: Config, attribute: Attribute) -> Plan:
 
 
 def protected(config: Config) -> list[str]:
-    """Names of the private tensors that the configuration protects."""
+    """Names of the states that the configuration protects; of a model without private tensors always its first.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    if config.model not in RECOMMENDERS:
+        raise ConfigError(f"there is no model {config.model!r}; there is {', '.join(RECOMMENDERS)}")
     recommender = RECOMMENDERS[config.model]
-    if config.protect == "embedding":
-        return list(recommender.EMBEDDING)
-    return [spec.name for spec in recommender.tensors(1) if spec.scope == TENSOR_SCOPE_PRIVATE]
+    tensors = recommender.tensors(1)
+    private = [spec.name for spec in tensors if spec.scope == TENSOR_SCOPE_PRIVATE]
+    if config.protect == "embedding" or not private:
+        return list(contract.states(recommender, tensors))[:1]
+    return private
 
 
 def bundle_of(config: Config, dataset: Dataset) -> Bundle:

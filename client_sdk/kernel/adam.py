@@ -22,13 +22,15 @@ def step(
         learning_rate: > 0.
     """
     taken = (steps + 1).double()
-    rate = (learning_rate / (1 - BETA1**taken)).float()
-    root = (1 - BETA2**taken).sqrt().float()
+    rate = learning_rate / (1 - BETA1**taken)
+    root = (1 - BETA2**taken).sqrt()
     out: tuple[Tensors, Tensors, Tensors] = ({}, {}, {})
     for name, gradient in gradients.items():
         shape = (-1, *[1] * (gradient.dim() - 1))
         out[1][name] = torch.lerp(first[name], gradient, 1 - BETA1)
-        out[2][name] = second[name] * BETA2 + gradient * gradient * (1 - BETA2)
-        denominator = out[2][name].sqrt() / root.view(shape) + EPSILON
-        out[0][name] = values[name] - rate.view(shape) * out[1][name] / denominator
+        out[2][name] = (second[name] * BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+        # rate * first / (sqrt(second) / root + EPSILON), in as few passes over memory as can be.
+        denominator = out[2][name].sqrt().mul_((1 / (rate * root)).float().view(shape))
+        denominator.add_((EPSILON / rate).float().view(shape))
+        out[0][name] = torch.addcdiv(values[name], out[1][name], denominator, value=-1)
     return out

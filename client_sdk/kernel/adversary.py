@@ -7,13 +7,13 @@ KL(prior || softmax(mu)), which does not know the label and so cannot write it i
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from client_sdk.kernel import grouped
+from client_sdk.kernel import grouped, specs
 from client_sdk.kernel.contract import Tensors
 from fedau2.v1.task_pb2 import (
     HEAD_MLP,
@@ -24,14 +24,7 @@ from fedau2.v1.task_pb2 import (
     TRIGGER_PRETRAIN,
     Adversary,
 )
-from fedau2.v1.tensors_pb2 import (
-    DISTRIBUTION_NORMAL,
-    DTYPE_FLOAT32,
-    TENSOR_KIND_DENSE,
-    TENSOR_SCOPE_ADVERSARY,
-    Initializer,
-    TensorSpec,
-)
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
 
 HIDDEN = 100
 """Width of the hidden layer."""
@@ -41,15 +34,14 @@ LOG_SIGMA_MAX = 4.0
 way to confuse the adversary), until gradients overflow. The derivative stays exp(s) there, so that s can come back."""
 
 
-def tensors(adversary: Adversary, private: Sequence[TensorSpec]) -> list[TensorSpec]:
+def tensors(adversary: Adversary, states: Mapping[str, int]) -> list[TensorSpec]:
     """The adversary's tensors: Xavier-normal weights, biases N(0, 0.001^2).
 
     Args:
         adversary: from the plan.
-        private: the model's private tensors.
+        states: widths of what it may protect, see `contract.states`.
     """
-    sizes = {spec.name: math.prod(spec.shape) for spec in private}
-    width = sum(sizes[name] for name in adversary.protects)
+    width = sum(states[name] for name in adversary.protects)
     classes = len(adversary.classes)
     outputs = classes if adversary.head in (HEAD_MLP, HEAD_SCALAR) else 2 * classes
     shapes = {"hidden.weight": [HIDDEN, width], "hidden.bias": [HIDDEN], "head.weight": [outputs, HIDDEN]}
@@ -61,16 +53,8 @@ def tensors(adversary: Adversary, private: Sequence[TensorSpec]) -> list[TensorS
 
 
 def _spec(name: str, shape: list[int]) -> TensorSpec:
-    return TensorSpec(
-        name=name,
-        shape=shape,
-        dtype=DTYPE_FLOAT32,
-        kind=TENSOR_KIND_DENSE,
-        scope=TENSOR_SCOPE_ADVERSARY,
-        initializer=Initializer(
-            distribution=DISTRIBUTION_NORMAL, scale=math.sqrt(2 / sum(shape)) if len(shape) == 2 else 0.001
-        ),
-    )
+    deviation = math.sqrt(2 / sum(shape)) if len(shape) == 2 else 0.001
+    return specs.dense(name, shape, specs.normal(deviation), TENSOR_SCOPE_ADVERSARY)
 
 
 def prefix(adversary: Adversary) -> str:

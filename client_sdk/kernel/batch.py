@@ -52,6 +52,7 @@ class Batch:
         client: client of each sample, int64 (G * n,).
         labels: float32 (G * n,).
         weights: float32 (G * n,); 0 for padding.
+        noise: what the recommender itself adds, float32 (B, w); w is 0 for most.
     """
 
     groups: int
@@ -60,6 +61,7 @@ class Batch:
     client: Tensor
     labels: Tensor
     weights: Tensor
+    noise: Tensor
 
     def tiles(self) -> list["Batch"]:
         """The batch in pieces whose gradients add up: several in summed form, itself otherwise."""
@@ -69,7 +71,8 @@ class Batch:
         return [self._slice(slice(start, start + TILE)) for start in cuts]
 
     def _slice(self, part: slice) -> "Batch":
-        return Batch(1, self.clients, self.slot[part], self.client[part], self.labels[part], self.weights[part])
+        samples = self.slot[part], self.client[part], self.labels[part], self.weights[part]
+        return Batch(1, self.clients, *samples, self.noise)
 
 
 def layout(samples: Sequence[Sequence[Samples]], items: int, *, summed: bool) -> tuple[Rows, list[Batch]]:
@@ -89,15 +92,18 @@ def layout(samples: Sequence[Sequence[Samples]], items: int, *, summed: bool) ->
     group = np.zeros(clients, np.int64) if summed else np.arange(clients)
     keys = np.concatenate([step.items for step in flat]) + np.repeat(group * items, lengths.sum(1))
     rows, slot_of = _rows(keys, int(group[-1]) + 1, items)
+    noise = [np.stack([client[step].noise for client in samples]) for step in range(steps)]
     columns = slot_of[keys], np.concatenate([s.labels for s in flat]), np.concatenate([s.weights for s in flat])
     if summed and steps == 1:
         client = np.repeat(np.arange(clients), lengths[:, 0])
-        return rows, [_batch(1, clients, client, columns)]
+        return rows, [_batch(1, clients, client, columns, noise[0])]
     step = np.repeat(np.tile(np.arange(steps), clients), lengths.ravel())
-    return rows, [_padded([c[step == s] for c in columns], lengths[:, s], rows.slots) for s in range(steps)]
+    return rows, [_padded([c[step == s] for c in columns], lengths[:, s], rows.slots, noise[s]) for s in range(steps)]
 
 
-def _padded(columns: Sequence[NDArray[Any]], lengths: NDArray[np.int64], slots: int) -> Batch:
+def _padded(
+    columns: Sequence[NDArray[Any]], lengths: NDArray[np.int64], slots: int, noise: NDArray[np.float32]
+) -> Batch:
     """A group per client, each as long as the longest. Padding points to the group's first slot, with weight 0."""
     groups, longest = len(lengths), int(lengths.max())
     first_slot = np.repeat(np.arange(groups) * slots, longest)
@@ -109,12 +115,18 @@ def _padded(columns: Sequence[NDArray[Any]], lengths: NDArray[np.int64], slots: 
     used = (np.arange(longest) < lengths[:, None]).ravel()
     for target, column in zip(filled, columns, strict=True):
         target[used] = column
-    return _batch(groups, groups, np.repeat(np.arange(groups), longest), filled)
+    return _batch(groups, groups, np.repeat(np.arange(groups), longest), filled, noise)
 
 
-def _batch(groups: int, clients: int, client: NDArray[np.int64], columns: Sequence[NDArray[Any]]) -> Batch:
+def _batch(
+    groups: int,
+    clients: int,
+    client: NDArray[np.int64],
+    columns: Sequence[NDArray[Any]],
+    noise: NDArray[np.float32],
+) -> Batch:
     slot, labels, weights = map(torch.from_numpy, columns)
-    return Batch(groups, clients, slot, torch.from_numpy(client), labels, weights)
+    return Batch(groups, clients, slot, torch.from_numpy(client), labels, weights, torch.from_numpy(noise))
 
 
 def _rows(keys: NDArray[np.int64], groups: int, items: int) -> tuple[Rows, NDArray[np.int64]]:

@@ -4,19 +4,41 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from client_sdk.draws import Samples
 from client_sdk.kernel.batch import Batch, Rows
-from fedau2.v1.tensors_pb2 import TensorSpec
+from fedau2.v1.task_pb2 import LocalUpdate, TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
 
 Tensors = dict[str, Tensor]
 
 ITEM = "item_"
-"""What the names of serving tensors over items begin with."""
+"""What the names of serving and user tensors over items begin with."""
 
 Unlearn = Callable[[Tensors], Tensors]
 """From protected states by name, (clients, ...), to what to add to their gradients: the adversaries' gated, reversed
 gradients."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a local step works on besides tensors.
+
+    Attributes:
+        rows: the table rows that the cohort touches.
+        batch: the samples.
+        local: the plan's local update.
+        round: the assignment's round.
+    """
+
+    rows: Rows
+    batch: Batch
+    local: LocalUpdate
+    round: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +57,23 @@ class Gradients:
 
 
 class Recommender(Protocol):
-    """A module that implements a recommender.
-
-    Attributes:
-        EMBEDDING: names of the private tensors that the paper protects.
-    """
-
-    EMBEDDING: Sequence[str]
+    """A module that implements a recommender."""
 
     def tensors(self, items: int, widths: Any = None) -> list[TensorSpec]:  # noqa: ANN401 - each has widths of its own
         """The tensors of a model over `items`."""
+
+    def draw(self, task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+        """What a client trains on in each local step; `draws.contrasts` for most. Drawn from nothing but the key.
+
+        Args:
+            task: the manifest.
+            interactions: catalogue rows, sorted and unique.
+            key: the client's 16 secret bytes.
+            round_number: the assignment's.
+
+        Raises:
+            NoDataError: there is nothing to train on.
+        """
 
     def prepare(self, shared: Tensors) -> Tensors:
         """Serving tensors: what scoring needs, computed once per checkpoint. Exported as prepare.onnx.
@@ -52,16 +81,42 @@ class Recommender(Protocol):
         Those over items have them on the last axis and a name that begins with `ITEM`, so that they can be cut.
         """
 
-    def score(self, serving: Tensors, private: Tensors) -> Tensor:
-        """Logits of the items that the serving tensors hold, (items,), for one user. Exported as recommend.onnx."""
+    def user(self, serving: Tensors, private: Tensors, history: Tensor) -> Tensors:
+        """What there is to know of one user: all that scoring needs, and all that adversaries may protect.
 
-    def gradients(self, shared: Tensors, private: Tensors, rows: Rows, batch: Batch, unlearn: Unlearn) -> Gradients:
+        The paper's embedding comes first. Private tensors that are wanted as they are keep their name; what is computed
+        has another, unless it is over items: such have them on the last axis and a name that begins with `ITEM`.
+
+        Args:
+            serving: from `prepare`; only those that are not over items may be used.
+            private: the user's tensors, without the axis of clients.
+            history: rows of the user's interactions, int64 (h,); h may be 0.
+        """
+
+    def score(self, serving: Tensors, user: Tensors) -> Tensor:
+        """Logits, (n,), of the n items that the tensors over items hold. With `user` exported as recommend.onnx."""
+
+    def gradients(self, shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:
         """Gradients of the recommendation loss, plus what `unlearn` adds to those of the protected states.
 
         Args:
             shared: tables as the rows in `rows`' slots, (G * m, ...); dense tensors (1 or G, ...).
             private: the clients' tensors, (B, ...).
-            rows: the slots.
-            batch: the samples.
-            unlearn: to be called once with the protected states.
+            step: rows, samples and plan.
+            unlearn: to be called once with the states that adversaries may protect, under the names of `user`.
         """
+
+
+def logits(recommender: Recommender, serving: Tensors, private: Tensors, history: Tensor) -> Tensor:
+    """Logits of all items for one user, (items,); the arguments are those of `Recommender.user`."""
+    return recommender.score(serving, recommender.user(serving, private, history))
+
+
+def states(recommender: Recommender, tensors: Sequence[TensorSpec]) -> dict[str, int]:
+    """Width of each state that adversaries may protect, by name; the paper's embedding is the first."""
+    zeros = {spec.name: torch.zeros(tuple(spec.shape)) for spec in tensors}
+    scopes = {spec.name: spec.scope for spec in tensors}
+    shared = {name: value for name, value in zeros.items() if scopes[name] == TENSOR_SCOPE_SHARED}
+    private = {name: value for name, value in zeros.items() if scopes[name] == TENSOR_SCOPE_PRIVATE}
+    user = recommender.user(recommender.prepare(shared), private, torch.zeros(0, dtype=torch.int64))
+    return {name: value.numel() for name, value in user.items()}

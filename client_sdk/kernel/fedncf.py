@@ -8,33 +8,18 @@ backward pass, ready to be exported.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from client_sdk.kernel import grouped
-from client_sdk.kernel.batch import Batch, Rows
-from client_sdk.kernel.contract import Gradients, Tensors, Unlearn
-from fedau2.v1.tensors_pb2 import (
-    DISTRIBUTION_NORMAL,
-    DISTRIBUTION_UNIFORM,
-    DISTRIBUTION_ZEROS,
-    DTYPE_FLOAT32,
-    TENSOR_KIND_DENSE,
-    TENSOR_KIND_TABLE,
-    TENSOR_SCOPE_PRIVATE,
-    TENSOR_SCOPE_SHARED,
-    Initializer,
-    TensorSpec,
-)
+from client_sdk import draws
+from client_sdk.kernel import grouped, losses, specs
+from client_sdk.kernel.batch import Batch
+from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
+from fedau2.v1.tensors_pb2 import TensorSpec
 
-EMBEDDING: Sequence[str] = ("user_gmf",)
-"""What the paper protects."""
-
-_TABLE = Initializer(distribution=DISTRIBUTION_NORMAL, scale=0.01)
-_ZEROS = Initializer(distribution=DISTRIBUTION_ZEROS)
+_EMBEDDING = specs.normal(0.01)
 
 
 @dataclass(frozen=True)
@@ -59,40 +44,32 @@ class Widths:
 def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
     """The model's tensors for a catalogue of `items`. Tables N(0, 0.01^2), MLP Xavier, output Kaiming, biases 0."""
     widths = widths or Widths()
-    specs = [
-        *_pair("gmf", items, widths.gmf),
-        *_pair("mlp", items, widths.mlp),
-    ]
+    tensors = [*_pair("gmf", items, widths.gmf), *_pair("mlp", items, widths.mlp)]
     inputs = 2 * widths.mlp
     for layer, outputs in enumerate(widths.hidden):
-        xavier = Initializer(distribution=DISTRIBUTION_UNIFORM, scale=math.sqrt(6 / (inputs + outputs)))
-        specs.append(_dense(f"mlp.{layer}.weight", [outputs, inputs], xavier))
-        specs.append(_dense(f"mlp.{layer}.bias", [outputs], _ZEROS))
+        xavier = specs.uniform(math.sqrt(6 / (inputs + outputs)))
+        tensors.append(specs.dense(f"mlp.{layer}.weight", [outputs, inputs], xavier))
+        tensors.append(specs.dense(f"mlp.{layer}.bias", [outputs], specs.ZEROS))
         inputs = outputs
     width = widths.gmf + inputs
-    kaiming = Initializer(distribution=DISTRIBUTION_UNIFORM, scale=math.sqrt(3 / width))
-    return [*specs, _dense("output.weight", [width], kaiming), _dense("output.bias", [1], _ZEROS)]
+    kaiming = specs.uniform(math.sqrt(3 / width))
+    return [
+        *tensors,
+        specs.dense("output.weight", [width], kaiming),
+        specs.dense("output.bias", [1], specs.ZEROS),
+    ]
 
 
 def _pair(branch: str, items: int, width: int) -> list[TensorSpec]:
     if width == 0:
         return []
-    table = _dense(f"item_{branch}", [items, width], _TABLE)
-    table.kind = TENSOR_KIND_TABLE
-    user = _dense(f"user_{branch}", [width], _TABLE)
-    user.scope = TENSOR_SCOPE_PRIVATE
-    return [table, user]
+    return [
+        specs.table(f"item_{branch}", [items, width], _EMBEDDING),
+        specs.private(f"user_{branch}", [width], _EMBEDDING),
+    ]
 
 
-def _dense(name: str, shape: list[int], initializer: Initializer) -> TensorSpec:
-    return TensorSpec(
-        name=name,
-        shape=shape,
-        dtype=DTYPE_FLOAT32,
-        kind=TENSOR_KIND_DENSE,
-        scope=TENSOR_SCOPE_SHARED,
-        initializer=initializer,
-    )
+draw = draws.contrasts
 
 
 def prepare(shared: Tensors) -> Tensors:
@@ -110,15 +87,15 @@ def prepare(shared: Tensors) -> Tensors:
     return {**kept, "user_hidden.weight": weight[:, :half].T.contiguous(), "item_hidden": item_hidden}
 
 
-def score(serving: Tensors, private: Tensors) -> Tensor:
-    """Logits of the items, (items,), for one user.
+def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:
+    """The user's vectors, each (width,); the paper protects the first, "user_gmf"."""
+    return private
 
-    Args:
-        serving: from `prepare`.
-        private: the user's vectors, each (width,).
-    """
-    user = private["user_mlp"] @ serving["user_hidden.weight"] + serving["mlp.0.bias"]
-    hidden = torch.relu(serving["item_hidden"] + user[:, None])
+
+def score(serving: Tensors, user: Tensors) -> Tensor:
+    """Logits of the items, (items,), for one user."""
+    first = user["user_mlp"] @ serving["user_hidden.weight"] + serving["mlp.0.bias"]
+    hidden = torch.relu(serving["item_hidden"] + first[:, None])
     for layer in range(1, _depth(serving)):
         weight, bias = serving[f"mlp.{layer}.weight"], serving[f"mlp.{layer}.bias"]
         hidden = torch.relu(torch.addmm(bias[:, None], weight, hidden))
@@ -126,7 +103,7 @@ def score(serving: Tensors, private: Tensors) -> Tensor:
     gmf = len(weight) - len(hidden)
     logits = weight[gmf:] @ hidden + serving["output.bias"]
     if gmf:
-        logits = logits + (private["user_gmf"] * weight[:gmf]) @ serving["item_gmf"]
+        logits = logits + (user["user_gmf"] * weight[:gmf]) @ serving["item_gmf"]
     return logits
 
 
@@ -134,8 +111,9 @@ def _depth(tensors: Tensors) -> int:
     return sum(name.startswith("mlp.") and name.endswith(".bias") for name in tensors)
 
 
-def gradients(shared: Tensors, private: Tensors, rows: Rows, batch: Batch, unlearn: Unlearn) -> Gradients:
+def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:
     """Gradients of the weighted sum of binary cross-entropies. See `contract.Recommender.gradients`."""
+    batch, groups = step.batch, step.rows.groups
     out = Gradients(loss=torch.zeros(batch.clients))
     users, items = private["user_mlp"], shared["item_mlp"]
     first, bias = shared["mlp.0.weight"], shared["mlp.0.bias"]
@@ -160,8 +138,8 @@ def gradients(shared: Tensors, private: Tensors, rows: Rows, batch: Batch, unlea
     out.shared["item_mlp"] = rows_grad
     out.private["user_mlp"] = grouped.input_gradient(user_grad, user_half)
     halves = [(user_grad, users), (item_grad, items)]
-    out.shared["mlp.0.weight"] = torch.cat([grouped.weight_gradient(g, x, rows.groups) for g, x in halves], 2)
-    out.shared["mlp.0.bias"] = grouped.bias_gradient(user_grad, rows.groups)
+    out.shared["mlp.0.weight"] = torch.cat([grouped.weight_gradient(g, x, groups) for g, x in halves], 2)
+    out.shared["mlp.0.bias"] = grouped.bias_gradient(user_grad, groups)
     for name, push in unlearn(private).items():
         out.private[name] += push
     return out
@@ -179,7 +157,9 @@ def _sample_gradients(shared: Tensors, private: Tensors, tile: Batch, hidden: Te
     gmf = _Gmf(shared, private, tile) if width else None
     if gmf:
         logits += gmf.logits()
-    grad = _loss_gradient(logits, tile, out)[:, None]
+    loss, grad = losses.binary_cross_entropy(logits, tile)
+    out.loss.add_(loss)
+    grad = grad[:, None]
     weight_grad = grouped.weight_gradient(grad, layers[-1], tile.groups)[:, 0]
     if gmf:
         weight_grad = torch.cat([gmf.gradients(grad, out), weight_grad], 1)
@@ -217,13 +197,6 @@ class _Gmf:
         out.shared["item_gmf"].index_add_(0, tile.slot, pushed)
         _add(out.private, "user_gmf", per_client * self._weight)
         return grouped.bias_gradient(per_client * self._users, tile.groups)
-
-
-def _loss_gradient(logits: Tensor, tile: Batch, out: Gradients) -> Tensor:
-    """Adds the tile's binary cross-entropy to `out.loss`; returns its gradient by logit, (samples,)."""
-    loss = (torch.relu(logits) - logits * tile.labels + torch.log1p(torch.exp(-logits.abs()))) * tile.weights
-    out.loss.add_(grouped.collect(loss[:, None], tile.client, tile.clients, tile.groups)[:, 0])
-    return (torch.sigmoid(logits) - tile.labels) * tile.weights
 
 
 def _add(sums: Tensors, name: str, value: Tensor) -> None:

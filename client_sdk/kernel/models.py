@@ -1,6 +1,6 @@
 """The recommenders by the name that a manifest gives."""
 
-from client_sdk.kernel import fedncf
+from client_sdk.kernel import fedncf, fedrap, fedvae
 from client_sdk.kernel.contract import Recommender
 
-RECOMMENDERS: dict[str, Recommender] = {"fedncf": fedncf}
+RECOMMENDERS: dict[str, Recommender] = {"fedncf": fedncf, "fedrap": fedrap, "fedvae": fedvae}

@@ -14,7 +14,7 @@ from client_sdk.draws import Samples, Stream
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.kernel import adam, adversary
 from client_sdk.kernel.batch import layout
-from client_sdk.kernel.contract import Gradients, Recommender, Tensors
+from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.state import Columns, PrivateState, Report
 from fedau2.v1.task_pb2 import TaskManifest
@@ -99,7 +99,7 @@ class Cohort:
         """
         plan = task.plan
         samples = [
-            draws.samples(rows, task.items, plan.local, draws.generator(key, round_number, Stream.SAMPLES))
+            RECOMMENDERS[task.model].draw(task, rows, key, round_number)
             for key, rows in zip(keys, interactions, strict=True)
         ]
         drawn = []
@@ -156,9 +156,8 @@ class CohortTraining:
             return _total([verdict.push for verdict in verdicts.values()])
 
         with torch.no_grad():
-            gradients = self._task.recommender.gradients(
-                self._shared, self._values, self._rows, self._batches[taken], unlearn
-            )
+            step = Step(self._rows, self._batches[taken], self._local, self._round)
+            gradients = self._task.recommender.gradients(self._shared, self._values, step, unlearn)
             self._advance_private(gradients, taken)
             for verdict in verdicts.values():
                 gradients.shared.update(verdict.shared)

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from client_sdk import draws
 from client_sdk.graph import metadata
-from client_sdk.kernel import adversary, fedncf
+from client_sdk.kernel import adversary, contract, fedncf
 from client_sdk.sqlite_store import SqliteStore
 from export.graphs import stamp
 from fedau2.v1 import device_pb2, device_pb2_grpc, task_pb2
@@ -136,7 +136,7 @@ def make_bundle(items=ITEMS, steps=2, history=False):
         head=task_pb2.HEAD_DSVAE, trigger=task_pb2.TRIGGER_SUT, variance=4, epsilon=40,
     )  # fmt: skip
     specs = fedncf.tensors(len(items), fedncf.Widths(gmf=4, mlp=6, hidden=(5,)))
-    specs += adversary.tensors(protected, manifest_private(specs))
+    specs += adversary.tensors(protected, contract.states(fedncf, specs))
     local = LocalUpdate(steps=steps, negatives=2, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05)
     adam = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
     plan = Plan(local=local, adversaries=[protected], server=ServerStep(shared=adam, adversary=adam))

@@ -3,8 +3,9 @@ import asyncio
 import numpy as np
 import pytest
 
+from client_sdk.kernel import fedrap, fedvae
 from export.bundle import build
-from export.planfile import make_plan
+from export.planfile import paper_plan
 from fedau2.wire import blobs
 from simulator.batched import BatchedEngine
 from simulator.fleet import FleetEngine
@@ -13,14 +14,16 @@ from simulator.population import Population
 
 CLIENTS, ITEMS, COHORT = 12, 40, 5
 
+WIDTHS = {"fedrap": fedrap.Widths(latent=8), "fedvae": fedvae.Widths(hidden=16, latent=6)}
+"""Where they are not the paper's."""
+
 
 @pytest.fixture
 def make_bundle():
-    def make(head="dsvae", trigger="sut", **options):
-        plan = make_plan(
-            attribute=None if head == "none" else "gender", classes=("M", "F"), head=head, trigger=trigger, **options
-        )
-        return build("fedncf", [f"item-{i}" for i in range(ITEMS)], plan, 0)
+    def make(head="dsvae", trigger="sut", model="fedncf", **options):
+        attribute = None if head == "none" else "gender"
+        plan = paper_plan(model, attribute=attribute, classes=("M", "F"), head=head, trigger=trigger, **options)
+        return build(model, [f"item-{i}" for i in range(ITEMS)], plan, 0, WIDTHS.get(model))
 
     return make
 

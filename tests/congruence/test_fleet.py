@@ -21,13 +21,23 @@ def outcome(engine, population, cohorts):
 
 
 @pytest.mark.parametrize(
-    ("head", "rounds", "clip_norm"),
-    [("none", 20, 0), ("mlp", 20, 0), ("vae", 20, 0), ("dsvae", 20, 0), ("dsvae", 5, 1)],
+    ("model", "head", "rounds", "clip_norm"),
+    [
+        ("fedncf", "none", 20, 0),
+        ("fedncf", "mlp", 20, 0),
+        ("fedncf", "vae", 20, 0),
+        ("fedncf", "dsvae", 20, 0),
+        ("fedncf", "dsvae", 5, 1),
+        ("fedrap", "none", 5, 0),
+        ("fedrap", "dsvae", 10, 0),
+        ("fedvae", "none", 5, 0),
+        ("fedvae", "dsvae", 10, 0),
+    ],
 )
 def test_in_process_and_over_grpc_give_the_same_bytes(
-    head, rounds, clip_norm, make_bundle, make_population, fleet, cohorts
+    model, head, rounds, clip_norm, make_bundle, make_population, fleet, cohorts
 ):
-    bundle = make_bundle(head, clip_norm=clip_norm)
+    bundle = make_bundle(head, model=model, clip_norm=clip_norm)
     results = []
     for transport in ("inproc", "grpc"):
         population = make_population(bundle)

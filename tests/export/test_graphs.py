@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.graph import Graph, metadata
-from client_sdk.kernel import fedncf
+from client_sdk.kernel import contract, fedncf, fedrap, fedvae
 from export import graphs
 from export.verify import FP16_TOLERANCE, TOLERANCE, check_recommendation
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE
 
 USUAL = fedncf.Widths(gmf=3, mlp=4, hidden=(6, 5))
 
@@ -22,12 +22,12 @@ USUAL = fedncf.Widths(gmf=3, mlp=4, hidden=(6, 5))
 class Model:
     """A recommender with large random tensors, in PyTorch and as graphs."""
 
-    def __init__(self, widths=USUAL, items=13, precision="fp32"):
-        self.items = items
+    def __init__(self, widths=USUAL, items=13, precision="fp32", recommender=fedncf):
+        self.items, self.recommender = items, recommender
         self.tolerance = FP16_TOLERANCE if precision == "fp16" else TOLERANCE
-        self.specs = fedncf.tensors(items, widths)
+        self.specs = recommender.tensors(items, widths)
         task = TaskManifest(format=1, model="fedncf", items=items)
-        exported = graphs.export(fedncf, self.specs, precision)
+        exported = graphs.export(recommender, self.specs, precision)
         self.files = {
             kind: graphs.stamp(data, metadata(task, kind))
             for kind, data in ((GRAPH_KIND_PREPARE, exported.prepare), (GRAPH_KIND_RECOMMEND, exported.recommend))
@@ -39,16 +39,18 @@ class Model:
         self.private = {name: value for name, value in values.items() if name in own}
         self.shared = {name: value for name, value in values.items() if name not in own}
         self.serving = self.prepare.run(self.shared)
+        self.history = rng.choice(items, items // 3, replace=False)
 
     def run(self, seen, k):
-        inputs = {**self.serving, **self.private, "seen": np.array(seen, np.int64), "k": np.array(k, np.int64)}
-        outputs = self.recommend.run(inputs)
+        rows = {"history": self.history, "seen": np.array(seen, np.int64)}
+        outputs = self.recommend.run({**self.serving, **self.private, **rows, "k": np.array(k, np.int64)})
         return outputs["items"], outputs["scores"]
 
     def logits(self):
         tensors = {name: torch.tensor(value) for name, value in self.shared.items()}
         private = {name: torch.tensor(value) for name, value in self.private.items()}
-        return fedncf.score(fedncf.prepare(tensors), private).numpy()
+        history = torch.from_numpy(self.history)
+        return contract.logits(self.recommender, self.recommender.prepare(tensors), private, history).numpy()
 
 
 MODELS = {
@@ -57,6 +59,16 @@ MODELS = {
     "one layer": {"widths": fedncf.Widths(gmf=2, mlp=3, hidden=(4,))},
     "three tiles, the last not full": {"items": 2 * graphs.TILE + 1},
     "fp16": {"precision": "fp16"},
+    "fedrap": {"recommender": fedrap, "widths": fedrap.Widths(latent=3)},
+    "fedrap, two tiles": {"recommender": fedrap, "widths": fedrap.Widths(latent=3), "items": graphs.TILE + 1},
+    "fedvae": {"recommender": fedvae, "widths": fedvae.Widths(hidden=5, latent=3)},
+    "fedvae, two tiles": {
+        "recommender": fedvae,
+        "widths": fedvae.Widths(hidden=5, latent=3),
+        "items": graphs.TILE + 1,
+    },
+    "fedvae, fp16": {"recommender": fedvae, "widths": fedvae.Widths(hidden=5, latent=3), "precision": "fp16"},
+    "fedrap, fp16": {"recommender": fedrap, "widths": fedrap.Widths(latent=3), "precision": "fp16"},
     "fp16, two tiles": {"items": graphs.TILE + 1, "precision": "fp16"},
 }
 
@@ -82,8 +94,16 @@ def test_the_graphs_recommend_what_pytorch_would(model, data):
     assert np.isneginf(scores[unseen:]).all()
 
 
+@pytest.mark.parametrize("length", [0, 1, 2, 13])
+def test_a_history_of_any_length_is_looked_at(length):
+    model = Model(fedvae.Widths(hidden=5, latent=3), recommender=fedvae)
+    model.history = np.arange(length)
+    items, scores = model.run([], 13)
+    check_recommendation(items, scores, model.logits(), np.zeros(0, np.int64), 13)
+
+
 def test_serving_tensors_are_those_of_prepare(model):
-    expected = fedncf.prepare({name: torch.tensor(value) for name, value in model.shared.items()})
+    expected = model.recommender.prepare({name: torch.tensor(value) for name, value in model.shared.items()})
     assert set(model.serving) == {f"serving.{name}" for name in expected}
     for name, value in expected.items():
         found = model.serving[f"serving.{name}"]
@@ -116,7 +136,8 @@ def test_fp16_keeps_the_ranking_of_a_model_of_real_size():
 def test_the_inputs_are_the_shared_then_the_serving_and_private_tensors(model):
     prepare, recommend = (onnx.load_from_string(data).graph for data in model.files.values())
     assert {each.name for each in prepare.input} == set(model.shared)
-    assert sorted(each.name for each in recommend.input) == sorted([*model.serving, *model.private, "seen", "k"])
+    own = ["history", "seen", "k"] if model.recommender is fedvae else ["seen", "k"]
+    assert sorted(each.name for each in recommend.input) == sorted([*model.serving, *model.private, *own])
     assert [each.name for each in recommend.output] == ["items", "scores"]
 
 
@@ -173,14 +194,16 @@ def test_old_runtimes_can_read_the_graphs(model):
 
 @pytest.mark.parametrize("wrong", [{"seen": np.array([2**40])}, {"k": np.array(-1)}])
 def test_inputs_outside_the_contract_are_refused(model, wrong):
-    inputs = {**model.serving, **model.private, "seen": np.zeros(0, np.int64), "k": np.array(1), **wrong}
+    rows = {"history": model.history, "seen": np.zeros(0, np.int64)}
+    inputs = {**model.serving, **model.private, **rows, "k": np.array(1), **wrong}
     with pytest.raises(UnsupportedTaskError, match="cannot be run"):
         model.recommend.run(inputs)
 
 
 def test_a_checkpoint_of_another_catalogue_is_refused(model):
+    table = next(spec.name for spec in model.specs if spec.kind == TENSOR_KIND_TABLE)
     with pytest.raises(UnsupportedTaskError, match="cannot be run"):
-        model.prepare.run({**model.shared, "item_mlp": model.shared["item_mlp"][1:]})
+        model.prepare.run({**model.shared, table: model.shared[table][1:]})
 
 
 def test_a_catalogue_of_one_item_is_enough():

@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.kernel import fedncf
+from client_sdk.kernel.models import RECOMMENDERS
 from export.describe import plan_yaml
 from export.errors import PlanError, UnknownModelError
-from export.planfile import make_plan, read
+from export.planfile import make_plan, paper_plan, read
 from fedau2.v1 import task_pb2
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "plans" / "fedncf-paper.yaml"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "plans"
 GENDER = "attribute: gender, classes: [M, F]"
 
 
@@ -24,10 +25,21 @@ def plan_file(tmp_path):
     return parse
 
 
-def test_the_example_is_the_paper(tmp_path):
-    example = read(EXAMPLE, "fedncf")
-    assert example.plan == make_plan(attribute="gender", classes=["M", "F"])
-    assert example.widths == fedncf.Widths()
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_the_examples_are_the_paper(model):
+    example = read(EXAMPLES / f"{model}-paper.yaml", model)
+    assert example.plan == paper_plan(model, attribute="gender", classes=["M", "F"])
+    assert example.widths == RECOMMENDERS[model].Widths()
+
+
+def test_what_make_plan_gives_is_the_papers_fedncf():
+    assert paper_plan("fedncf", attribute="gender") == make_plan(attribute="gender")
+
+
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_an_empty_file_is_the_recommenders_own_plan(model, tmp_path):
+    (tmp_path / "plan.yaml").write_text(f"adversaries: [{{{GENDER}}}]")
+    assert read(tmp_path / "plan.yaml", model).plan == paper_plan(model, attribute="gender", classes=["M", "F"])
 
 
 def test_an_empty_file_is_the_paper_without_an_adversary(plan_file):
@@ -81,6 +93,10 @@ ALL = {
     "server_learning_rate": st.floats(2**-20, 1, width=32),
     "minimum_separation": st.integers(0, 2**32 - 1),
     "clip_norm": st.floats(0, 2**20, width=32),
+    "l1_weight": st.floats(0, 2**20, width=32),
+    "kl_cap": st.floats(0, 2**20, width=32),
+    "kl_anneal_rounds": st.integers(0, 2**63),
+    "dropout": st.floats(0, 0.5, width=32),
 }
 
 
@@ -127,7 +143,7 @@ def test_what_inspect_prints_is_a_plan_file_of_the_same_plan(tmp_path_factory, o
         ("adversaries: [{attribute: age, classes: [yes, no]}]", r"classes: expected .* \(put it in quotes\)"),
         (f"adversaries: [{{{GENDER}, head: gan}}]", r"adversaries\[0\].head: 'gan' is none of mlp, vae, dsvae"),
         (f"adversaries: [{{{GENDER}, trigger: on}}]", "trigger: True is none of off, global, pretrain, sut"),
-        (f"adversaries: [{{{GENDER}, protects: [item_gmf]}}]", "item_gmf.*private tensors of fedncf are user_gmf, use"),
+        (f"adversaries: [{{{GENDER}, protects: [item_gmf]}}]", "item_gmf.*fedncf has user_gmf, use"),
         (f"adversaries: [{{{GENDER}, class_weights: 2}}]", "class_weights: expected a list, each a number"),
         (f"adversaries: [{{{GENDER}}}, {{{GENDER}}}]", "two adversaries have the same name"),
     ],
@@ -147,7 +163,7 @@ def test_a_missing_or_binary_file_is_refused_by_name(tmp_path):
 
 def test_an_unknown_model_is_refused(plan_file, tmp_path):
     with pytest.raises(UnknownModelError, match=r"'fedfoo'.*fedncf"):
-        read(EXAMPLE, "fedfoo")
+        read(EXAMPLES / "fedncf-paper.yaml", "fedfoo")
 
 
 def test_unknown_heads_and_triggers_are_refused_in_python_too():

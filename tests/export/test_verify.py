@@ -81,10 +81,14 @@ def test_a_graph_that_computes_something_else_is_found(small, tmp_path):
             return fedncf.prepare(shared)
 
         @staticmethod
-        def score(serving, private):
+        def user(serving, private, history):
+            return private
+
+        @staticmethod
+        def score(serving, user):
             from client_sdk.kernel import fedncf
 
-            return -fedncf.score(serving, private)
+            return -fedncf.score(serving, user)
 
     task, kind = small.manifest, task_pb2.GRAPH_KIND_RECOMMEND
     wrong = graphs.stamp(graphs.export(Other, task.tensors).recommend, metadata(task, kind))

@@ -59,6 +59,9 @@ SPOILED = {
     "plan.local.negatives": 0,
     "plan.local.chunk": 0,
     "plan.local.private_learning_rate": -1.0,
+    "plan.local.l1_weight": -1.0,
+    "plan.local.kl_cap": math.nan,
+    "plan.local.dropout": 1.0,
     "plan.server.shared.kind": 0,
     "plan.server.shared.beta1": 1.0,
     "plan.server.adversary.learning_rate": math.inf,
@@ -93,6 +96,23 @@ def test_a_spoiled_adversary_is_refused(field, values):
     del getattr(adversary, field)[:]
     getattr(adversary, field).extend(values)
     with pytest.raises(ManifestError):
+        manifest.check(spoiled)
+
+
+def test_a_derived_state_can_be_protected():
+    derived = copy.deepcopy(GOOD)
+    derived.plan.adversaries[0].protects[:] = ["user", "sum"]
+    with pytest.raises(ManifestError, match="sum"):
+        manifest.check(derived)
+    derived.derived_states.append("sum")
+    manifest.check(derived)
+
+
+@pytest.mark.parametrize("names", [["user"], ["table"], ["sum", "sum"], [""]])
+def test_a_derived_state_has_a_name_of_its_own(names):
+    spoiled = copy.deepcopy(GOOD)
+    spoiled.derived_states.extend(names)
+    with pytest.raises(ManifestError, match="derived state"):
         manifest.check(spoiled)
 
 

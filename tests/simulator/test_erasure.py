@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from simulator.erasure import FOLDS, Moments, erase, fit
+from simulator.erasure import FOLDS, Moments, erase, erase_latent, fit
 from simulator.errors import ErasureError
 
 
@@ -96,6 +96,27 @@ def test_private_tensors_are_erased_together_and_unknown_users_too():
     means = [joint[known == c].mean(0) for c in (0, 1)]
     np.testing.assert_allclose(means[0], means[1], atol=1e-3)
     assert (joint[known < 0] != np.concatenate([private["a"], private["b"].reshape(400, -1)], 1)[known < 0]).any()
+
+
+@given(seed=st.integers(0, 10**6), strength=st.sampled_from([None, 0.6, 1.0]))
+@settings(max_examples=15, deadline=None)
+def test_the_map_in_the_encoder_gives_the_latent_that_the_map_on_it_gives(seed, strength):
+    rng = np.random.default_rng(seed)
+    hidden = rng.normal(size=(150, 9)).astype(np.float32)
+    shared = {
+        "latent.weight": rng.normal(size=(8, 9)).astype(np.float32),
+        "latent.bias": rng.normal(size=8).astype(np.float32),
+    }
+
+    def latent(tensors):
+        return (hidden @ tensors["latent.weight"].T + tensors["latent.bias"])[:, :4]
+
+    labels = (latent(shared)[:, 0] + rng.normal(size=150) > 0).astype(np.int64)
+    labels[::7] = -1
+    moved, found = erase_latent(shared, latent(shared), labels, 2, strength, seed=1)
+    expected, same = erase({"latent": latent(shared)}, labels, 2, strength, seed=1)
+    assert found == same
+    np.testing.assert_allclose(latent(moved), expected["latent"], atol=1e-4)
 
 
 def test_what_would_write_the_attribute_is_refused():

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from simulator import attackers, cli, run
+from client_sdk.kernel.models import RECOMMENDERS
+from simulator import attackers, cli, presets, run, setup
 from simulator.config import Config
 from simulator.datasets import synthetic
 from simulator.errors import ConfigError, DatasetError, EmptyCoreError, ErasureError, OneClassError
@@ -60,8 +61,9 @@ def figures(metrics):
 
 @pytest.mark.parametrize("engine", ["batched", "fleet"])
 @pytest.mark.parametrize("adversary", ["none", "dsvae"])
-def test_a_run_folder_is_complete(tmp_path, engine, adversary):
-    config = dataclasses.replace(SMALL, engine=engine, adversary=adversary)
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
+    config = dataclasses.replace(SMALL, engine=engine, adversary=adversary, model=model)
     metrics = run.run(config, tmp_path / "run", None, Quiet())
     written = json.loads((tmp_path / "run/metrics.json").read_text())
     assert written == metrics
@@ -103,11 +105,50 @@ def test_fleet_and_batched_protect_alike(tmp_path, protect, objective):
     assert both[0]["ndcg@10"] == pytest.approx(both[1]["ndcg@10"], abs=1e-3)
 
 
-def test_an_erasure_that_would_write_the_attribute_is_refused_before_training(tmp_path):
+@pytest.mark.parametrize(("model", "width"), [("fedncf", 160), ("fedrap", 200 * 32), ("fedvae", 200)])
+def test_an_erasure_that_would_write_the_attribute_is_refused_before_training(tmp_path, model, width):
     trained = Quiet(stop_after=1)
-    with pytest.raises(ErasureError, match="160 dimensions"):
-        run.run(dataclasses.replace(SMALL, erasure="auto"), tmp_path, None, trained)
+    with pytest.raises(ErasureError, match=f"{width} dimensions"):
+        run.run(dataclasses.replace(SMALL, model=model, erasure="auto"), tmp_path, None, trained)
     assert trained.left == 1
+
+
+@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_every_model_has_every_preset_and_each_works_against_the_attribute(model, name):
+    given = presets.preset(name, model)
+    config = Config.of({"model": model, **given})
+    assert config.to_dict().items() >= given.items()
+    assert config.adversary != "none" or config.erasure != "none"
+
+
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_what_is_protected_is_the_papers_embedding_or_what_is_private(model):
+    states = {
+        protect: setup.protected(Config(model=model, protect=protect)) for protect in ("embedding", "all", "each")
+    }
+    assert states["all"] == states["each"]
+    expected = {
+        "fedncf": (["user_gmf"], ["user_gmf", "user_mlp"]),
+        "fedrap": (["item_personal.sum"], ["item_personal"]),
+        "fedvae": (["latent"], ["latent"]),
+    }
+    assert (states["embedding"], states["all"]) == expected[model]
+
+
+def test_a_model_that_does_not_exist_is_refused():
+    with pytest.raises(ConfigError, match=r"'fedfoo'.*fedncf"):
+        setup.protected(Config(model="fedfoo"))
+
+
+def test_an_attribute_is_erased_from_the_latent_of_a_model_without_private_state(tmp_path):
+    config = dataclasses.replace(SMALL, model="fedvae", adversary="none", users=250, erasure="1.0", rounds=2)
+    plain = run.run(dataclasses.replace(config, erasure="none"), tmp_path / "plain", None, Quiet())
+    erased = run.run(config, tmp_path / "erased", None, Quiet())
+    assert erased["erasure_strength"] == 1.0
+    assert erased["round"] == plain["round"]
+    assert erased["bacc_paper"] != plain["bacc_paper"]
+    assert erased["ndcg@10"] != plain["ndcg@10"]
 
 
 def test_batched_and_fleet_cost_the_same_bytes(tmp_path):
@@ -118,13 +159,21 @@ def test_batched_and_fleet_cost_the_same_bytes(tmp_path):
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path):
-    undisturbed = run.run(SMALL, tmp_path / "one", None, Quiet())
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path, model):
+    config = dataclasses.replace(SMALL, model=model)
+    undisturbed = run.run(config, tmp_path / "one", None, Quiet())
     with pytest.raises(KeyboardInterrupt):
-        run.run(SMALL, tmp_path / "two", None, Quiet(stop_after=3))
+        run.run(config, tmp_path / "two", None, Quiet(stop_after=3))
     resumed = Quiet()
-    assert figures(run.run(SMALL, tmp_path / "two", None, resumed)) == figures(undisturbed)
+    assert figures(run.run(config, tmp_path / "two", None, resumed)) == figures(undisturbed)
     assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+
+
+def test_a_recommender_has_defaults_of_its_own_that_give_way():
+    assert Config.of({}) == Config()
+    assert Config.of({"model": "fedrap"}).private_learning_rate == 0.001
+    assert Config.of({"model": "fedrap", "private_learning_rate": 0.5}).private_learning_rate == 0.5
 
 
 def test_workers_do_not_change_the_result(tmp_path, monkeypatch):

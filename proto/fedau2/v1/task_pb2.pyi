@@ -234,7 +234,7 @@ class Adversary(_message.Message):
 
     @_builtins.property
     def protects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the private tensors that it sees, concatenated in this order."""
+        """Names of the private tensors and derived states that it sees, concatenated in this order."""
 
     @_builtins.property
     def class_weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
@@ -279,6 +279,10 @@ class LocalUpdate(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     PRIVATE_LEARNING_RATE_FIELD_NUMBER: _builtins.int
     SHARED_LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    L1_WEIGHT_FIELD_NUMBER: _builtins.int
+    KL_CAP_FIELD_NUMBER: _builtins.int
+    KL_ANNEAL_ROUNDS_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
     steps: _builtins.int
     """Local steps over one pass of the interactions, at least 1. With 1 the device uploads the gradient."""
     negatives: _builtins.int
@@ -289,6 +293,15 @@ class LocalUpdate(_message.Message):
     """Learning rate of the private tensors' Adam, > 0."""
     shared_learning_rate: _builtins.float
     """Learning rate of the local SGD on shared tensors; > 0 where steps > 1, else unused."""
+    l1_weight: _builtins.float
+    """Weight of the mean absolute value of the items' common vectors (mu) in the loss of "fedrap"; >= 0. Others ignore it."""
+    kl_cap: _builtins.float
+    """The divergence in the loss of "fedvae" weighs min(kl_cap, round / kl_anneal_rounds), or kl_cap where kl_anneal_rounds
+    is 0; >= 0. Others ignore both.
+    """
+    kl_anneal_rounds: _builtins.int
+    dropout: _builtins.float
+    """Share of its inputs that "fedvae" drops at random while it learns; in [0, 1). Others ignore it."""
     def __init__(
         self,
         *,
@@ -297,10 +310,14 @@ class LocalUpdate(_message.Message):
         chunk: _builtins.int = ...,
         private_learning_rate: _builtins.float = ...,
         shared_learning_rate: _builtins.float = ...,
+        l1_weight: _builtins.float = ...,
+        kl_cap: _builtins.float = ...,
+        kl_anneal_rounds: _builtins.int = ...,
+        dropout: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "negatives", b"negatives", "private_learning_rate", b"private_learning_rate", "shared_learning_rate", b"shared_learning_rate", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "dropout", b"dropout", "kl_anneal_rounds", b"kl_anneal_rounds", "kl_cap", b"kl_cap", "l1_weight", b"l1_weight", "negatives", b"negatives", "private_learning_rate", b"private_learning_rate", "shared_learning_rate", b"shared_learning_rate", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -425,6 +442,7 @@ class TaskManifest(_message.Message):
     CATALOGUE_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     GRAPHS_FIELD_NUMBER: _builtins.int
+    DERIVED_STATES_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """Version of the bundle format; this one is 1."""
     model: _builtins.str
@@ -445,6 +463,12 @@ class TaskManifest(_message.Message):
 
     @_builtins.property
     def graphs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Graph]: ...
+    @_builtins.property
+    def derived_states(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What adversaries may see besides the private tensors: vectors that a device computes from them or from its
+        interactions. Each name is unique, and no tensor's.
+        """
+
     def __init__(
         self,
         *,
@@ -456,10 +480,11 @@ class TaskManifest(_message.Message):
         catalogue: Global___Resource | None = ...,
         checkpoint: Global___Resource | None = ...,
         graphs: _abc.Iterable[Global___Graph] | None = ...,
+        derived_states: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "plan", b"plan", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "plan", b"plan", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

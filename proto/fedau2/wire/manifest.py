@@ -55,7 +55,9 @@ def check(manifest: TaskManifest) -> None:
     for graph in manifest.graphs:
         _require(graph.kind in task_pb2.GraphKind.values() and graph.kind != 0, f"unknown graph kind {graph.kind}")
         _check_resource("graph", graph.resource)
-    check_plan(manifest.plan, {spec.name for spec in private(manifest)})
+    derived = list(manifest.derived_states)
+    _require(all(derived) and len({*names, *derived}) == len(names) + len(derived), "a derived state's name is taken")
+    check_plan(manifest.plan, {*derived, *(spec.name for spec in private(manifest))})
 
 
 def shared(manifest: TaskManifest) -> dict[str, TensorSpec]:
@@ -73,8 +75,8 @@ def blobs(manifest: TaskManifest) -> list[Resource]:
     return [manifest.catalogue, manifest.checkpoint, *(graph.resource for graph in manifest.graphs)]
 
 
-def check_plan(plan: Plan, private_names: set[str]) -> None:
-    """Checks a plan against the names of the private tensors that it may protect.
+def check_plan(plan: Plan, states: set[str]) -> None:
+    """Checks a plan against the names of the private tensors and derived states that it may protect.
 
     Raises:
         ManifestError: it says what is wrong.
@@ -85,7 +87,7 @@ def check_plan(plan: Plan, private_names: set[str]) -> None:
     names = [adversary.name for adversary in plan.adversaries]
     _require(len(set(names)) == len(names), "two adversaries have the same name")
     for adversary in plan.adversaries:
-        _check_adversary(adversary, private_names)
+        _check_adversary(adversary, states)
     if plan.adversaries:
         _check_optimizer("server.adversary", plan.server.adversary)
     clip_norm = plan.server.clip_norm
@@ -138,18 +140,21 @@ def _check_local(local: LocalUpdate) -> None:
     _require(local.negatives >= 1, "local.negatives must be at least 1")
     _require(local.chunk >= 1, "local.chunk must be at least 1")
     _require(_positive(local.private_learning_rate), "local.private_learning_rate must be positive")
+    _require(math.isfinite(local.l1_weight) and local.l1_weight >= 0, "local.l1_weight must not be negative")
+    _require(math.isfinite(local.kl_cap) and local.kl_cap >= 0, "local.kl_cap must not be negative")
+    _require(0 <= local.dropout < 1, "local.dropout must lie in [0, 1)")
     _require(local.steps == 1 or _positive(local.shared_learning_rate), "local.shared_learning_rate must be positive")
 
 
-def _check_adversary(adversary: Adversary, private_names: set[str]) -> None:
+def _check_adversary(adversary: Adversary, states: set[str]) -> None:
     where = f"adversary {adversary.name!r}"
     _require(bool(adversary.name) and bool(adversary.attribute), f"{where}: name and attribute must be given")
     # Tensors are found by their prefix, which a dot would make ambiguous.
     _require("." not in adversary.name, f"{where}: a name must not contain a dot")
     _require(len(adversary.classes) >= 2, f"{where}: fewer than two classes")
     _require(len(set(adversary.classes)) == len(adversary.classes), f"{where}: a class is listed twice")
-    unknown = set(adversary.protects) - private_names
-    _require(bool(adversary.protects) and not unknown, f"{where}: protects unknown private tensors {sorted(unknown)}")
+    unknown = set(adversary.protects) - states
+    _require(bool(adversary.protects) and not unknown, f"{where}: protects unknown states {sorted(unknown)}")
     _require(
         adversary.head in task_pb2.Head.values() and adversary.head != 0, f"{where}: unknown head {adversary.head}"
     )

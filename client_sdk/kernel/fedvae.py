@@ -1,0 +1,198 @@
+"""FedVAE: MultVAE (Liang et al., WWW 2018) trained across devices, as the paper of FedAU2 has it.
+
+A user is its interactions: x, of length 1 over the catalogue, is encoded as tanh(W x + b) -> (mu, log variance), from
+which a latent z is drawn and decoded as tanh(V z + c) -> logits of all items. The loss is minus the multinomial
+log-likelihood, summed over the interactions, and the annealed Kullback-Leibler divergence of z from N(0, 1).
+
+Nothing is private but the interactions. Adversaries see z, and the reversed gradient flows on into the encoder, which
+all share. What is attacked after training is mu.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from client_sdk import draws
+from client_sdk.draws import Samples, Stream
+from client_sdk.errors import NoDataError
+from client_sdk.kernel import grouped, specs
+from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
+from fedau2.v1.task_pb2 import LocalUpdate, TaskManifest
+from fedau2.v1.tensors_pb2 import TensorSpec
+from fedau2.wire.blobs import Tensors as Arrays
+
+LATENT = "latent"
+"""The state that adversaries see."""
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Sizes of the model; the paper's by default.
+
+    Attributes:
+        hidden: width of the layers next to the items.
+        latent: width of the latent.
+    """
+
+    hidden: int = 600
+    latent: int = 200
+
+    def __post_init__(self) -> None:
+        if min(self.hidden, self.latent) < 1:
+            raise ValueError(f"FedVAE needs layers of at least one unit, not {self}")
+
+
+def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
+    """The model's tensors for a catalogue of `items`. Weights Xavier normal, biases N(0, 0.001^2).
+
+    The first layer has a row for each item, and its gradient only those of the interactions. The last is dense.
+    """
+    widths = widths or Widths()
+    hidden, latent = widths.hidden, widths.latent
+    return [
+        specs.table("item_encoder", [items, hidden], specs.normal(math.sqrt(2 / (items + hidden)))),
+        specs.dense("encoder.bias", [hidden], _BIAS),
+        *_layer("latent", 2 * latent, hidden),
+        *_layer("decoder", hidden, latent),
+        specs.dense("item_decoder", [items, hidden], specs.normal(math.sqrt(2 / (items + hidden)))),
+        specs.dense("item_bias", [items], _BIAS),
+    ]
+
+
+_BIAS = specs.normal(0.001)
+
+
+def _layer(name: str, outputs: int, inputs: int) -> list[TensorSpec]:
+    xavier = specs.normal(math.sqrt(2 / (outputs + inputs)))
+    return [specs.dense(f"{name}.weight", [outputs, inputs], xavier), specs.dense(f"{name}.bias", [outputs], _BIAS)]
+
+
+def draw(task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+    """All interactions in each step, with weights that drop some and make the rest of length 1, and the latent's noise.
+
+    See `contract.Recommender.draw`.
+    """
+    if len(interactions) == 0:
+        raise NoDataError("nothing is recorded to train on: call record() first")
+    local, count = task.plan.local, len(interactions)
+    latent = next(spec.shape[1] for spec in task.tensors if spec.name == "decoder.weight")
+    dropout, noise = (draws.generator(key, round_number, stream) for stream in (Stream.SAMPLES, Stream.LATENT))
+    steps = []
+    for _ in range(local.steps):
+        kept = dropout.random(count, np.float32) >= np.float32(local.dropout)
+        weights = kept.astype(np.float32) / np.float32((1 - local.dropout) * math.sqrt(count))
+        ones = np.ones(count, np.float32)
+        steps.append(Samples(interactions, ones, weights, noise.standard_normal(latent, np.float32)))
+    return steps
+
+
+def prepare(shared: Tensors) -> Tensors:
+    """What scoring needs: the encoder's half that gives mu, and the decoder, its last layer as (hidden, items)."""
+    latent = len(shared["latent.bias"]) // 2
+    kept = {name: shared[name] for name in ("encoder.bias", "decoder.weight", "decoder.bias", "item_bias")}
+    return {
+        **kept,
+        "encoder": shared["item_encoder"],
+        "latent.weight": shared["latent.weight"][:latent],
+        "latent.bias": shared["latent.bias"][:latent],
+        "item_decoder": shared["item_decoder"].T.contiguous(),
+    }
+
+
+def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:
+    """The latent's mean, (latent,)."""
+    length = torch.ones_like(history, dtype=torch.float32).sum().clamp(min=1).sqrt()
+    hidden = torch.tanh(serving["encoder"].index_select(0, history).sum(0) / length + serving["encoder.bias"])
+    return {LATENT: serving["latent.weight"] @ hidden + serving["latent.bias"]}
+
+
+def move_latent(shared: Arrays, matrix: NDArray[np.floating], offset: NDArray[np.floating]) -> Arrays:
+    """The model whose latent has the mean `mu @ matrix + offset` where it was mu: a change of the layer that gives it.
+
+    Args:
+        shared: the model's tensors.
+        matrix: (latent, latent).
+        offset: (latent,).
+    """
+    weight, bias, latent = shared["latent.weight"].copy(), shared["latent.bias"].copy(), len(offset)
+    weight[:latent] = matrix.T @ weight[:latent]
+    bias[:latent] = bias[:latent] @ matrix + offset  # the log variances, which follow, stay
+    return {**shared, "latent.weight": weight, "latent.bias": bias}
+
+
+def score(serving: Tensors, user: Tensors) -> Tensor:
+    """Logits of the items, (items,), for one user."""
+    hidden = torch.tanh(serving["decoder.weight"] @ user[LATENT] + serving["decoder.bias"])
+    return hidden @ serving["item_decoder"] + serving["item_bias"]
+
+
+def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:
+    """Gradients of log-likelihood and divergence. See `contract.Recommender.gradients`."""
+    groups, noise, beta = step.rows.groups, step.batch.noise, kl_weight(step.local, step.round)
+    inputs = _inputs(step)
+    encoded = _encode(shared, inputs)
+    mu, log_variance = grouped.linear(encoded, shared["latent.weight"], shared["latent.bias"]).chunk(2, 1)
+    sigma = torch.exp(log_variance / 2)
+    z = mu + sigma * noise
+    decoded = grouped.linear(z, shared["decoder.weight"], shared["decoder.bias"]).tanh_()
+    logits = grouped.linear(decoded, shared["item_decoder"], shared["item_bias"])
+    loss, grad = _multinomial(logits, step)
+    out = Gradients(loss=loss - beta / 2 * (1 + log_variance - mu * mu - sigma * sigma).sum(1))
+
+    def layer(weight: str, bias: str, grad: Tensor, x: Tensor) -> Tensor:
+        out.shared[weight] = grouped.weight_gradient(grad, x, groups)
+        out.shared[bias] = grouped.bias_gradient(grad, groups)
+        return grouped.input_gradient(grad, shared[weight])
+
+    grad = _tanh_gradient(layer("item_decoder", "item_bias", grad, decoded), decoded)
+    grad = layer("decoder.weight", "decoder.bias", grad, z)
+    push = unlearn({LATENT: z})
+    if LATENT in push:
+        grad = grad + push[LATENT]
+    spread = (grad * noise * sigma + beta * (sigma * sigma - 1)) / 2
+    grad = layer("latent.weight", "latent.bias", torch.cat([grad + beta * mu, spread], 1), encoded)
+    grad = _tanh_gradient(grad, encoded)
+    out.shared["encoder.bias"] = grouped.bias_gradient(grad, groups)
+    out.shared["item_encoder"] = torch.bmm(inputs.transpose(1, 2), grad.view(groups, -1, grad.shape[1])).flatten(0, 1)
+    return out
+
+
+def kl_weight(local: LocalUpdate, round_number: int) -> float:
+    """Weight of the Kullback-Leibler divergence in a round."""
+    if local.kl_anneal_rounds == 0:
+        return float(local.kl_cap)
+    return min(float(local.kl_cap), round_number / local.kl_anneal_rounds)
+
+
+def _inputs(step: Step) -> Tensor:
+    """What the clients put in, over their group's slots: (G, clients of a group, slots)."""
+    rows, batch = step.rows, step.batch
+    place = batch.client * rows.slots + batch.slot % rows.slots
+    flat = torch.zeros(batch.clients * rows.slots).index_add_(0, place, batch.weights)
+    return flat.view(rows.groups, -1, rows.slots)
+
+
+def _encode(shared: Tensors, inputs: Tensor) -> Tensor:
+    """The encoder's hidden layer, (B, hidden)."""
+    table, bias = shared["item_encoder"], shared["encoder.bias"]
+    groups, _, slots = inputs.shape
+    product = torch.bmm(inputs, table.view(groups, slots, -1))
+    return product.add_(bias[:, None]).tanh_().flatten(0, 1)
+
+
+def _multinomial(logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+    """Minus the log-likelihood of each client's interactions, (B,), and its gradient by logit, (B, items)."""
+    batch, items = step.batch, logits.shape[1]
+    place = batch.client * items + step.rows.table[batch.slot]
+    target = torch.zeros(logits.numel()).index_add_(0, place, batch.labels).view(logits.shape)
+    likelihood = torch.log_softmax(logits, 1)
+    loss = -(target * likelihood).sum(1)
+    return loss, likelihood.exp_().mul_(target.sum(1, keepdim=True)).sub_(target)
+
+
+def _tanh_gradient(grad: Tensor, activation: Tensor) -> Tensor:
+    return grad * (1 - activation * activation)

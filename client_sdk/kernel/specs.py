@@ -1,0 +1,50 @@
+"""Short hand for the tensors that recommenders and adversaries declare."""
+
+from collections.abc import Sequence
+
+from fedau2.v1.tensors_pb2 import (
+    DISTRIBUTION_NORMAL,
+    DISTRIBUTION_UNIFORM,
+    DISTRIBUTION_ZEROS,
+    DTYPE_FLOAT32,
+    TENSOR_KIND_DENSE,
+    TENSOR_KIND_TABLE,
+    TENSOR_SCOPE_PRIVATE,
+    TENSOR_SCOPE_SHARED,
+    Initializer,
+    TensorScope,
+    TensorSpec,
+)
+
+ZEROS = Initializer(distribution=DISTRIBUTION_ZEROS)
+
+
+def normal(deviation: float) -> Initializer:
+    """N(0, deviation^2)."""
+    return Initializer(distribution=DISTRIBUTION_NORMAL, scale=deviation)
+
+
+def uniform(bound: float) -> Initializer:
+    """Uniform on [-bound, bound)."""
+    return Initializer(distribution=DISTRIBUTION_UNIFORM, scale=bound)
+
+
+def dense(
+    name: str, shape: Sequence[int], initializer: Initializer, scope: TensorScope.ValueType = TENSOR_SCOPE_SHARED
+) -> TensorSpec:
+    """A tensor whose gradient is dense."""
+    return TensorSpec(
+        name=name, shape=shape, dtype=DTYPE_FLOAT32, kind=TENSOR_KIND_DENSE, scope=scope, initializer=initializer
+    )
+
+
+def table(name: str, shape: Sequence[int], initializer: Initializer) -> TensorSpec:
+    """A shared tensor with a row for each item, of which a client touches few."""
+    spec = dense(name, shape, initializer)
+    spec.kind = TENSOR_KIND_TABLE
+    return spec
+
+
+def private(name: str, shape: Sequence[int], initializer: Initializer) -> TensorSpec:
+    """A tensor that stays on the device."""
+    return dense(name, shape, initializer, TENSOR_SCOPE_PRIVATE)

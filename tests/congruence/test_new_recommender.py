@@ -1,0 +1,97 @@
+"""A recommender that is nothing but the functions of the contract: everything else works with it as it stands."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from client_sdk import draws
+from client_sdk.kernel import grouped, losses, specs
+from client_sdk.kernel.contract import Gradients
+from client_sdk.kernel.models import RECOMMENDERS
+from export.bundle import write
+from export.planfile import read
+from export.verify import verify
+from simulator.scoring import Scorer
+
+
+class FactorModel:
+    """logit = user . item."""
+
+    @dataclass(frozen=True)
+    class Widths:
+        factors: int = 6
+
+    @staticmethod
+    def tensors(items, widths=None):
+        factors = (widths or FactorModel.Widths()).factors
+        return [
+            specs.table("item_factors", [items, factors], specs.normal(0.1)),
+            specs.private("user_factors", [factors], specs.normal(0.1)),
+        ]
+
+    draw = staticmethod(draws.contrasts)
+
+    @staticmethod
+    def prepare(shared):
+        return {"item_factors": shared["item_factors"].T.contiguous()}
+
+    @staticmethod
+    def user(serving, private, history):
+        return private
+
+    @staticmethod
+    def score(serving, user):
+        return user["user_factors"] @ serving["item_factors"]
+
+    @staticmethod
+    def gradients(shared, private, step, unlearn):
+        batch, table, users = step.batch, shared["item_factors"], private["user_factors"]
+        items, own = table.index_select(0, batch.slot), users.index_select(0, batch.client)
+        loss, grad = losses.binary_cross_entropy((items * own).sum(1), batch)
+        out = Gradients(loss)
+        out.shared["item_factors"] = torch.zeros_like(table).index_add_(0, batch.slot, grad[:, None] * own)
+        pulled = grouped.collect(grad[:, None] * items, batch.client, batch.clients, batch.groups)
+        out.private["user_factors"] = pulled + unlearn(private).get("user_factors", 0)
+        return out
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    monkeypatch.setitem(RECOMMENDERS, "factors", FactorModel)
+
+
+def test_its_bundle_is_built_and_verified(make_bundle, tmp_path):
+    write(make_bundle(model="factors"), tmp_path / "bundle")
+    assert any("agree with PyTorch" in line for line in verify(tmp_path / "bundle"))
+
+
+def test_its_plan_is_read_from_a_file_and_protects_its_first_state(tmp_path):
+    (tmp_path / "plan.yaml").write_text(
+        "model: {factors: 3}\nadversaries: [{attribute: gender, classes: [M, F]}]\nlocal: {negatives: 2}"
+    )
+    plan = read(tmp_path / "plan.yaml", "factors")
+    assert plan.widths == FactorModel.Widths(factors=3)
+    assert list(plan.plan.adversaries[0].protects) == ["user_factors"]
+
+
+def test_it_learns_in_batches_and_as_a_fleet(make_bundle, make_population, batched, fleet, cohorts):
+    bundle = make_bundle(model="factors", server_learning_rate=0.1)
+    engines, losses = [], []
+    for make in (batched, fleet):
+        population = make_population(bundle)
+        engine = make(bundle, population)
+        losses.append([engine.train_round(members).report.loss.mean() for members in cohorts])
+        engines.append((engine, population))
+    assert losses[0][:3] == pytest.approx(losses[1][:3], rel=1e-4)
+    for engine, population in engines:
+        scores = Scorer(bundle.manifest, engine.checkpoint, population.state.values, population.interactions)
+        everyone = np.arange(len(population))
+        liked = np.array(
+            [
+                row[known].mean() - row.mean()
+                for row, known in zip(scores(everyone), population.interactions, strict=True)
+            ]
+        )
+        assert liked.mean() > 0.1
