@@ -140,9 +140,10 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     progress.start("attacking", 1)
     erased = _erase(config, evaluation, attribute, best) if config.erasure != "none" else {}
     scorer = evaluation.scorer(best.checkpoint, best.private)
+    how = {"seed": config.seed, "splits": config.attack_splits, "workers": config.workers}
     metrics = {
         **evaluation.test(best.checkpoint, best.private),
-        **attribute_attacks(bundle.manifest, scorer, best.private, attribute, config.seed, config.attack_splits),
+        **attribute_attacks(bundle.manifest, scorer, best.private, attribute, **how),
         **erased,
         "round": best.round,
         "trigger_rate": _trigger_rates(rounds, attribute),
