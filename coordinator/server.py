@@ -104,7 +104,8 @@ class _Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.services)
         names = (service, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-            reflection.aio.ReflectionServicer(names), self.services
+            reflection.aio.ReflectionServicer(names),  # type: ignore[attr-defined]
+            self.services,
         )
         try:
             port = self._bind(address, tls)
