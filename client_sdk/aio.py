@@ -20,10 +20,10 @@ from client_sdk.drivers import drive_async
 from client_sdk.events import Events, refuse_callback
 from client_sdk.privacy import PrivacyReport
 from client_sdk.schedule import Constraints, DeviceState
-from client_sdk.session import Outcome
 from client_sdk.sqlite_store import INTERACTIONS
 from client_sdk.status import ClientStatus
 from client_sdk.syncing import Syncs
+from client_sdk.wishes import Outcome
 
 _Result = TypeVar("_Result")
 _PAUSE = 0.05

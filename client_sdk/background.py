@@ -12,9 +12,9 @@ from typing import Protocol
 from client_sdk import schedule
 from client_sdk.errors import MissingDeviceStateError, StoreError, UsageError
 from client_sdk.schedule import BackgroundStatus, Constraints, DeviceState, Wait
-from client_sdk.session import Interrupted, Outcome
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.syncing import Syncs
+from client_sdk.wishes import Interrupted, Outcome
 
 _log = logging.getLogger(__name__)
 _PAUSE = 1.0

@@ -14,12 +14,13 @@ from client_sdk.contracts import Engine
 from client_sdk.drivers import drive
 from client_sdk.errors import MissingEngineError, UnknownItemError, UsageError
 from client_sdk.events import Events
+from client_sdk.preparation import label
 from client_sdk.privacy import Privacy
 from client_sdk.serving import Serving
-from client_sdk.session import Interrupted, Outcome, label
 from client_sdk.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.starter import adopt as adopt_starter
 from client_sdk.syncing import Syncs
+from client_sdk.wishes import Interrupted, Outcome
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError

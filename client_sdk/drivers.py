@@ -8,19 +8,8 @@ from typing import Any, Protocol, TypeVar
 
 from client_sdk.contracts import AsyncTransport, Training, Transport
 from client_sdk.errors import FedError
-from client_sdk.session import (
-    CheckIn,
-    Fetch,
-    Interrupted,
-    Outcome,
-    ReportFailure,
-    Result,
-    Session,
-    Train,
-    Upload,
-    Wish,
-    engine_failures,
-)
+from client_sdk.session import Session, engine_failures
+from client_sdk.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload, Wish
 from fedau2.v1.device_pb2 import FetchResourceRequest
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire.blobs import Assembler

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Self
 
-from client_sdk.session import Outcome
+from client_sdk.wishes import Outcome
 from fedau2.v1.task_pb2 import RetryWindow
 
 LEAST_BACKOFF = 30.0

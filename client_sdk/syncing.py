@@ -15,8 +15,9 @@ from client_sdk.contracts import Engine
 from client_sdk.errors import RefusedError, StoreError
 from client_sdk.events import Event, Events, NewModel, refuse_callback
 from client_sdk.pace import Pace
-from client_sdk.session import Outcome, Result, Session, session
+from client_sdk.session import Session, session
 from client_sdk.sqlite_store import SqliteStore
+from client_sdk.wishes import Outcome, Result
 from fedau2.wire.status import StatusError
 
 _log = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from client_sdk.errors import LocalCoordinatorError, UsageError
-from client_sdk.session import Result
+from client_sdk.wishes import Result
 
 if TYPE_CHECKING:
     from client_sdk.client import FedClient

@@ -33,8 +33,8 @@ from client_sdk.errors import (
     UsageError,
 )
 from client_sdk.kernel.training import CohortTraining
+from client_sdk.preparation import initial_state
 from client_sdk.recommender import Recommender
-from client_sdk.session import initial_state
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model
 from client_sdk.torch_engine import TorchEngine

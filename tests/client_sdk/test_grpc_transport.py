@@ -9,8 +9,9 @@ import pytest
 from client_sdk.drivers import drive, drive_async
 from client_sdk.errors import TransportError, UsageError
 from client_sdk.grpc_transport import AioGrpcTransport, GrpcTransport
-from client_sdk.session import Outcome, Result, session
+from client_sdk.session import session
 from client_sdk.torch_engine import TorchEngine
+from client_sdk.wishes import Outcome, Result
 from fedau2.v1.device_pb2 import CheckInRequest, FetchResourceRequest, ReportFailureRequest, UploadHeader
 from fedau2.wire import blobs
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError

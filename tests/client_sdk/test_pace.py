@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from client_sdk.errors import TransportError
 from client_sdk.pace import LEAST_BACKOFF, LONGEST, MOST_BACKOFF, Pace, backoff
-from client_sdk.session import Outcome, Result
+from client_sdk.wishes import Outcome, Result
 from fedau2.v1.task_pb2 import RetryWindow
 
 NOW = st.floats(0, 4e9)

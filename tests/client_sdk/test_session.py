@@ -17,20 +17,11 @@ from client_sdk.errors import (
     UnsupportedTaskError,
 )
 from client_sdk.inprocess import InProcessTransport
-from client_sdk.session import (
-    CheckIn,
-    Fetch,
-    Interrupted,
-    Outcome,
-    ReportFailure,
-    Result,
-    Train,
-    Upload,
-    initial_state,
-    session,
-)
+from client_sdk.preparation import initial_state
+from client_sdk.session import session
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.torch_engine import TorchEngine
+from client_sdk.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload
 from fedau2.v1 import device_pb2, task_pb2
 from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, FetchResourceResponse, Rejection
 from fedau2.v1.task_pb2 import RetryWindow
