@@ -19,7 +19,7 @@ from client_sdk.wishes import Interrupted, Outcome
 _log = logging.getLogger(__name__)
 _PAUSE = 1.0
 _SOON = 2.0
-"""Seconds that a call to the coordinator has to be answered when background work is stopped."""
+"""Seconds that a sync has to end by itself when background work is stopped."""
 _BUDGET = timedelta(minutes=10)
 
 
@@ -173,10 +173,10 @@ class Background:
         if run.thread is current_thread():
             return
         run.thread.join(_SOON)
-        if run.thread.is_alive():
+        while run.thread.is_alive():
             if run.syncing:
                 self._hang_up()
-            run.thread.join()
+            run.thread.join(_SOON)  # it may have begun another call since
 
     def status(self) -> BackgroundStatus:
         """What background work does now."""

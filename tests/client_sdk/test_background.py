@@ -193,6 +193,17 @@ def test_stopping_ends_a_training_before_its_next_step(client, remote, clock):
     assert client.sync().result is Result.UPLOADED
 
 
+def test_stopping_hangs_up_on_a_coordinator_that_does_not_answer(tmp_path, silent, serve):
+    with FedClient.open(tmp_path / "state", serve(silent), "films") as client:
+        client.background.start()
+        assert silent.called.wait(AT_MOST)
+        client.background.stop()
+        assert not client.status().background.running
+        assert client.status().last_sync.error == "TransportError"
+    assert silent.hung_up.wait(AT_MOST)
+    assert silent.left > 0  # it was no deadline that ended the call
+
+
 def test_failures_are_tried_again_after_longer_times(client, remote, clock):
     remote.refusals["check_in"] = StatusError(Status.UNAVAILABLE, "down")
     time, at = clock(40), []

@@ -73,6 +73,31 @@ def synced(client):
     return client
 
 
+@pytest.fixture
+def in_thread():
+    """Starts a function in a thread; returns a function that waits for what it returned or raised."""
+
+    def start(act):
+        ended = []
+
+        def run():
+            try:
+                ended.append(act())
+            except FedError as error:
+                ended.append(error)
+
+        thread = Thread(target=run)
+        thread.start()
+
+        def wait():
+            thread.join()
+            return ended[0]
+
+        return wait
+
+    return start
+
+
 def test_a_first_sync_trains_and_uploads(client, remote, window):
     client.record("film-1")
     client.set_attribute("gender", "F")
@@ -562,8 +587,8 @@ def test_a_model_that_cannot_work_does_not_take_the_place_of_one_that_does(synce
     assert synced.recommend(12) == before
 
 
-def test_a_closed_client_writes_nothing_more(open_client, remote, tmp_path):
-    reached, go, outcomes = Event(), Event(), []
+def test_a_closed_client_writes_nothing_more(open_client, remote, tmp_path, in_thread):
+    reached, go = Event(), Event()
 
     class Held(TorchEngine):
         def begin(self, job):
@@ -571,26 +596,47 @@ def test_a_closed_client_writes_nothing_more(open_client, remote, tmp_path):
             assert go.wait(60)
             return super().begin(job)
 
-    def sync():
-        try:
-            outcomes.append(client.sync().result)
-        except FedError as error:
-            outcomes.append(error)
-
     client = open_client(engine=Held())
     client.record("film-1")
-    thread = Thread(target=sync)
-    thread.start()
+    syncing = in_thread(client.sync)
     assert reached.wait(60)
     client.close()
     before = {path: path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()}
     go.set()
-    thread.join()
-    assert outcomes == [Result.INTERRUPTED]
+    assert syncing().result is Result.INTERRUPTED
     assert remote.names()[-1] == "report_failure"  # its place is given back
     assert {path: path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()} == before
     with pytest.raises(StoreError):
         client.background.start()
+
+
+def test_closing_ends_a_call_that_is_not_answered(open_client, silent, serve, in_thread):
+    client = open_client(coordinator=serve(silent))
+    syncing = in_thread(client.sync)
+    assert silent.called.wait(60)
+    client.close()
+    assert "ended here" in str(syncing())
+    assert silent.hung_up.wait(60)
+    assert silent.left > 0  # it was no deadline that ended the call
+
+
+def test_closing_keeps_a_sync_that_has_not_called_yet_from_calling(open_client, remote, in_thread, monkeypatch):
+    reached, go = Event(), Event()
+    client = open_client()
+    make = client._trainer
+
+    def trainer():
+        reached.set()
+        assert go.wait(60)
+        return make()
+
+    monkeypatch.setattr(client, "_trainer", trainer)
+    syncing = in_thread(client.sync)
+    assert reached.wait(60)
+    client.close()
+    go.set()
+    assert isinstance(syncing(), StoreError)
+    assert remote.calls == []
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,14 @@ def test_a_closed_transport_opens_again(address, bundle):
         transport.close()
 
 
+def test_once_hung_up_later_calls_have_little_time(silent, serve, bundle):
+    with GrpcTransport(serve(silent)) as transport:
+        transport.hang_up()
+        with pytest.raises(TransportError, match="did not answer in time"):
+            transport.check_in(*arguments("check_in", bundle))
+    assert silent.hung_up.wait(60)
+
+
 def test_a_fetch_may_be_left_early(address, remote, bundle):
     remote.bundle = replace(bundle, blobs={bundle.checkpoint.sha256: bytes(4 * blobs.CHUNK)})
     with GrpcTransport(address) as transport:
