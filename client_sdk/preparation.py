@@ -18,6 +18,8 @@ from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError, ManifestError
 
+_ROUNDS = 2**63  # SQLite's integers end here, as does the coordinator's count
+
 
 def prepare(store: Store, assignment: Assignment, tell: Callable[[Event], None]) -> Generator[Wish, Any, Job]:
     """Fetches what the store lacks of the assignment's model, and makes it the one that recommendations come from.
@@ -26,6 +28,10 @@ def prepare(store: Store, assignment: Assignment, tell: Callable[[Event], None])
         DamagedTaskError, UnsupportedTaskError: it cannot be used; the model before it stays.
         AttributeValueError: the task does not know an attribute's value.
     """
+    if assignment.round >= _ROUNDS:
+        raise UnsupportedTaskError(f"the coordinator states round {assignment.round}, which is not below 2**63")
+    if not assignment.bound > 0:
+        raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
     try:
         task = _parse((yield from _fetch(store, assignment.manifest)))
         for resource in (task.catalogue, *(graph.resource for graph in task.graphs)):
@@ -36,8 +42,6 @@ def prepare(store: Store, assignment: Assignment, tell: Callable[[Event], None])
         raise DamagedTaskError(str(error)) from error
     except ManifestError as error:
         raise UnsupportedTaskError(str(error)) from error
-    if not assignment.bound > 0:
-        raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
     store.adopt(Model(assignment.task_id, assignment.round, assignment.manifest, assignment.checkpoint))
     tell(NewModel(assignment.task_id, assignment.round))
     client = _client(store, task, assignment.task_id)

@@ -17,6 +17,7 @@ from client_sdk.errors import (
     DivergedError,
     FedError,
     NoDataError,
+    StoreError,
     TaskError,
     TrainingError,
     UnsupportedTaskError,
@@ -61,7 +62,7 @@ def session(store: Store, engine: Engine, population: str, version: str, tell: T
         tell: is told what happens, as it happens.
 
     Raises:
-        TaskError: the task cannot be run here; the assignment has been given back.
+        TaskError, StoreError: the task cannot be run here, or nothing kept; the assignment has been given back.
         TransportError, StatusError: as thrown in; what is staged stays staged.
     """
     if staged := store.staged():
@@ -83,14 +84,14 @@ def session(store: Store, engine: Engine, population: str, version: str, tell: T
             tell(Rejected("FAILURE_REASON_TOO_SOON"))
             return Outcome(Result.REJECTED, retry, "FAILURE_REASON_TOO_SOON")
         staged = yield from _train(engine, assignment, job)
+        store.stage(staged)
     except Interrupted:
         retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_INTERRUPTED)
         return Outcome(Result.INTERRUPTED, retry)
     except FedError as error:
-        if isinstance(error, TaskError | AttributeValueError):
+        if isinstance(error, TaskError | AttributeValueError | StoreError):
             yield from _give_back(assignment, _FAILURES.get(type(error), FailureReason.FAILURE_REASON_TRAINING))
         raise
-    store.stage(staged)
     tell(Trained(staged.task_id, staged.round))
     del job  # a checkpoint may be large, and an upload takes long
     return (yield from _upload(store, staged, tell))

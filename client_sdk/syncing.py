@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from threading import Lock
 
+from client_sdk import files
 from client_sdk.contracts import Engine
 from client_sdk.errors import RefusedError, StoreError
 from client_sdk.events import Event, Events, NewModel, refuse_callback
@@ -112,11 +113,9 @@ class Syncs:
 
     def _remember(self, pace: Pace) -> None:
         self.pace = pace
-        part = self._path.with_suffix(".part")
         try:
             _ = self._store.changes  # once it is closed the folder may be another client's
-            part.write_text(json.dumps(asdict(pace)), "utf-8")
-            part.replace(self._path)
+            files.write(self._path, json.dumps(asdict(pace)).encode())
         except StoreError:
             return
         except OSError as error:  # the sync itself is done

@@ -1,9 +1,12 @@
+import os
+import resource
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.metadata import version
@@ -492,6 +495,85 @@ def test_an_engine_that_fails_gives_the_place_back(client, remote, error, monkey
     assert (name, request.reason) == ("report_failure", FailureReason.FAILURE_REASON_TRAINING)
     monkeypatch.undo()
     assert client.sync().result == Result.UPLOADED
+
+
+@contextmanager
+def full_database(client):
+    """The database's file may not grow."""
+    (pages,) = client._store.database.one("PRAGMA page_count")
+    client._store.database.one(f"PRAGMA max_page_count = {pages}")
+    yield
+    client._store.database.one(f"PRAGMA max_page_count = {2**30}")
+
+
+@contextmanager
+def full_disk(client):
+    """No file may grow."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def record_until_it_fails(client):
+    """Returns how many are recorded then."""
+    recorded = client.status().recorded
+    for count in (100, 1):
+        try:
+            while True:
+                client.record_many(["film-2"] * count)
+                recorded += count
+        except StoreError:
+            pass
+    with pytest.raises(StoreError, match=r"full|disk I/O"):
+        client.record("film-2")
+    return recorded
+
+
+@pytest.mark.parametrize("full", [full_database, full_disk])
+@pytest.mark.parametrize("before", ["nothing", "a model"])
+def test_a_full_disk_loses_nothing_and_all_goes_on_when_there_is_room(client, remote, bundles, full, before, tmp_path):
+    items = [f"film-{row}" for row in range(300)]
+    remote.bundle = bundles(items)
+    remote.assignment = remote.bundle.assignment()
+    client.record_many(items[:150])  # so that a contribution fills pages
+    if before == "a model":
+        client.sync()
+        remote.bundle = remote.bundle.with_checkpoint(9)
+        remote.assignment = remote.bundle.assignment(1, 1)
+    with full(client):
+        recorded = record_until_it_fails(client)
+        with pytest.raises(StoreError, match=r"full|disk I/O|File too large"):
+            client.sync()
+        assert remote.names()[-1] == "report_failure"
+        assert client.status().recorded == recorded
+        assert before == "nothing" or client.recommend(3)
+    assert client.status().recorded == recorded
+    assert not list((tmp_path / "state").rglob("*.part"))
+    client.record("film-3")
+    assert client.sync().result is Result.UPLOADED
+    client.close()
+    with closing(SqliteStore(tmp_path / "state")) as store:
+        assert store.recorded() == recorded + 1
+
+
+def test_files_in_a_folder_that_all_may_read_are_their_owners(open_client, tmp_path):
+    before = os.umask(0)
+    try:
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state").chmod(0o755)
+        client = open_client()
+        client.record("film-1")
+        client.sync()
+        client.recommend()
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").rglob("*")}
+    finally:
+        os.umask(before)
+    assert {path.name for path in modes} >= {"state.db", "state.db-wal", "state.db-shm", "lock", "pace.json", "blobs"}
+    assert {path: mode for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o755
 
 
 def damage_database(folder):
