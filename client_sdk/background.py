@@ -70,7 +70,7 @@ class _Run:
             return DeviceState()
         try:
             state = self.device_state()
-        except Exception as error:
+        except BaseException as error:  # sys.exit() too, which would end this thread and nothing else
             _log.error("the device's state cannot be told: %s", type(error).__name__)
             return DeviceState()
         if not isinstance(state, DeviceState):
@@ -217,7 +217,7 @@ class Background:
             run.unmet, run.syncing = (), True
             try:
                 self._sync(partial(self._check, run, self._clock.monotonic()))
-            except Exception as error:  # the pace remembers it; its text may quote the user
+            except BaseException as error:  # the pace remembers it; its text may quote the user
                 _log.warning("a sync in the background failed: %s", type(error).__name__)
             finally:
                 run.syncing = False

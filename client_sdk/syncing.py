@@ -102,7 +102,7 @@ class Syncs:
             refused = RefusedError(f"{coordinator} refused ({error.status.name}): {error}")
             self._remember(self.pace.failed(refused, error.retry, self._clock(), self._rng))
             raise refused from error
-        except Exception as error:
+        except BaseException as error:
             self._remember(self.pace.failed(error, None, self._clock(), self._rng))
             raise
 
