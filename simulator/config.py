@@ -46,6 +46,7 @@ class Config:
         user_core: k-core, different items per user; 0 is the data set's own, 1 is none.
         item_core: k-core, different users per item; 0 is the data set's own, 1 is none.
         balance: keep equally many users of every class of the attribute.
+        minority: share of the users to which the attribute's rarest class is cut; 0 cuts nothing.
         attribute: the attribute to unlearn and to attack.
         adversary: the adversary's head, or none: the Original.
         trigger: when the reversed gradient reaches the embedding.
@@ -81,6 +82,7 @@ class Config:
     user_core: int = 0
     item_core: int = 0
     balance: bool = False
+    minority: float = 0.0
     attribute: str = "gender"
     adversary: str = "dsvae"
     trigger: str = "sut"
@@ -130,7 +132,10 @@ class Config:
             raise ConfigError(f"fraction must lie in (0, 1], not {self.fraction}")
         if not 0 <= self.dependence <= 1:
             raise ConfigError(f"dependence must lie in [0, 1], not {self.dependence}")
-
+        if not 0 <= self.minority < 0.5:
+            raise ConfigError(f"minority must lie in [0, 0.5), not {self.minority}")
+        if self.balance and self.minority:
+            raise ConfigError("balance and minority contradict each other: choose one")
         if self.erasure not in ("none", "auto"):
             _ = self.erasure_strength
 

@@ -1,7 +1,8 @@
 """`fedau2-sim run`: trains and evaluates one configuration into a run folder (design section 10).
 
-A run folder holds `config.yaml`, `metrics.json`, `rounds.parquet` and two plots. A batched run that was interrupted
-goes on when it is started again with the same configuration.
+A run folder holds `config.yaml`, `metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item), two
+plots and `report.html`. A batched run that was interrupted goes on when it is started again with the same
+configuration.
 """
 
 import json
@@ -14,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from client_sdk.kernel import fedvae
-from simulator import costs, erasure, plots, resume, setup
+from simulator import costs, erasure, plots, report, resume, setup
 from simulator.attackers import expect_enough
 from simulator.config import Config
-from simulator.datasets import Attribute, load
+from simulator.datasets import Attribute
 from simulator.engine import Engine, RoundReport
 from simulator.errors import ConfigError
 from simulator.evaluation import Evaluation, attribute_attacks
@@ -63,26 +64,26 @@ class Trainer:
         progress.start("training", self.config.rounds, len(rows))
         for number in range(len(rows), self.config.rounds):
             started = (time.perf_counter(), time.process_time())
-            report = self.engine.train_round(setup.cohort(self.config, number, len(self.population)))
+            trained = self.engine.train_round(setup.cohort(self.config, number, len(self.population)))
             elapsed = (time.perf_counter() - started[0], time.process_time() - started[1])
-            rows.append(self._row(number, report, *elapsed))
+            rows.append(self._row(number, trained, *elapsed))
             if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
                 rows[-1] |= self._evaluate(number + 1, best)
                 resume.save(self.folder, self.engine, self.population, standing)
             progress.advance(f"best NDCG@10 {best.ndcg:.3f}" if best.round else "")
         return standing
 
-    def _row(self, number: int, report: RoundReport, seconds: float, cpu: float) -> dict[str, Any]:
+    def _row(self, number: int, trained: RoundReport, seconds: float, cpu: float) -> dict[str, Any]:
         row = {
             "round": number + 1,
-            "clients": len(report.members),
-            "loss": float(report.report.loss.mean()),
+            "clients": len(trained.members),
+            "loss": float(trained.report.loss.mean()),
             "seconds": seconds,
             "cpu_seconds": cpu,
         }
         rates = [
-            report.trigger_rate(adversary, self.attribute.labels, self.attribute.classes)
-            for adversary in report.report.triggered
+            trained.trigger_rate(adversary, self.attribute.labels, self.attribute.classes)
+            for adversary in trained.report.triggered
         ]
         for name in rates[0] if rates else ():
             row[f"trigger_rate_{name}"] = float(np.mean([each[name] for each in rates]))
@@ -111,17 +112,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         SimulatorError: the configuration or the data set cannot be used.
     """
     started = time.perf_counter()
-    dataset = load(
-        config.dataset,
-        data_dir,
-        users=config.users,
-        items=config.items,
-        dependence=config.dependence,
-        seed=config.seed,
-        user_core=config.user_core,
-        item_core=config.item_core,
-        balance=config.attribute if config.balance else None,
-    )
+    dataset = setup.dataset_of(config, data_dir)
     attribute = setup.attribute_of(dataset, config.attribute)
     expect_enough(attribute.labels, len(attribute.classes))
     split = leave_one_out(dataset, config.split)
@@ -140,8 +131,9 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     progress.start("attacking", 1)
     erased = _erase(config, evaluation, attribute, best) if config.erasure != "none" else {}
     scorer = evaluation.scorer(best.checkpoint, best.private)
+    ranks = evaluation.test_ranks(best.checkpoint, best.private)
     metrics = {
-        **evaluation.test(best.checkpoint, best.private),
+        **ranks.metrics(),
         **attribute_attacks(bundle.manifest, scorer, best.private, attribute, config.seed, config.attack_splits),
         **erased,
         "round": best.round,
@@ -152,6 +144,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     }
     metrics["bacc_null_p95"] = metrics["bacc_null_p95_strong"]
     progress.advance()
+    ranks.frame().to_parquet(folder / "ranks.parquet")
     _write(folder, metrics, rounds, attribute)
     return metrics
 
@@ -188,6 +181,7 @@ def _write(folder: Path, metrics: dict[str, Any], rounds: pd.DataFrame, attribut
     plots.plot_learning(rounds, metrics["round"], folder / "learning.png")
     name = f"adversary: {metrics['configuration']['adversary']}"
     plots.plot_leakage({name: metrics}, 1 / len(attribute.classes), folder / "leakage.png")
+    report.write_run(folder, metrics)
     fresh = folder / "metrics.json.new"
     fresh.write_text(json.dumps(metrics, indent=2) + "\n")
     fresh.replace(folder / "metrics.json")

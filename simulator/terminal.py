@@ -29,6 +29,10 @@ class Bar:
         """One part is done."""
         self._progress.update(self._task, advance=1, text=text)
 
+    def close(self) -> None:
+        """It is shown no more."""
+        self._progress.remove_task(self._task)
+
 
 @contextmanager
 def bars(console: Console) -> Iterator[Progress]:
@@ -38,7 +42,7 @@ def bars(console: Console) -> Iterator[Progress]:
         yield progress
 
 
-_ROWS = (
+ROWS = (
     ("HR@10", "hr@10", ""),
     ("NDCG@10", "ndcg@10", ""),
     ("HR@10, all items", "hr@10_full", ""),
@@ -48,6 +52,7 @@ _ROWS = (
     ("BAcc, paper attacker, all private state", "bacc_paper_all", "bacc_null_p95_paper_all"),
     ("BAcc, strong attacker, all private state", "bacc_strong_all", "bacc_null_p95_strong_all"),
 )
+"""What people read of a run: label, metric, and that of its null."""
 
 
 def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
@@ -57,7 +62,7 @@ def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
     for name in runs:
         table.add_column(name, justify="right")
         table.add_column("null p95", justify="right", style="dim")
-    for label, key, null in _ROWS:
+    for label, key, null in ROWS:
         table.add_row(label, *_cells(runs.values(), key, null))
     table.add_row("chosen round", *(cell for run in runs.values() for cell in (str(run["round"]), "")))
     return table
