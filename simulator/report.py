@@ -124,7 +124,11 @@ def command(config: Config, folder: str) -> str:
 def write_run(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Writes `report.html` of a run whose plots and metrics are there."""
     config = Config(**metrics["configuration"])
-    rows = [(label, f"{metrics[key]:.3f}", f"{metrics[null]:.3f}" if null else "") for label, key, null in ROWS]
+    rows = [
+        (label, f"{metrics[key]:.3f}", f"{metrics[null]:.3f}" if null else "")
+        for label, key, null in ROWS
+        if key in metrics
+    ]
     shown = {key for _, key, null in ROWS for key in (key, null)} | {"configuration"}
     others = [(name, value) for name, value in metrics.items() if name not in shown]
     write(

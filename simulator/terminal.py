@@ -51,8 +51,17 @@ ROWS = (
     ("BAcc, strong attacker, embedding", "bacc_strong", "bacc_null_p95_strong"),
     ("BAcc, paper attacker, all private state", "bacc_paper_all", "bacc_null_p95_paper_all"),
     ("BAcc, strong attacker, all private state", "bacc_strong_all", "bacc_null_p95_strong_all"),
+    ("Macro-F1, strong attacker, embedding", "macro_f1_strong", ""),
+    ("Macro-F1, strong attacker, all private state", "macro_f1_strong_all", ""),
+    ("Label from an upload, DLG", "leak_dlg", ""),
+    ("Label from an upload, analytic", "leak_analytic", ""),
+    ("Label from 20 uploads, analytic", "leak_analytic_20", ""),
+    ("Embedding from an upload, relative error", "leak_embedding_error", ""),
 )
-"""What people read of a run: label, metric, and that of its null."""
+"""What people read of a run: label, metric, and that of its null; not every run has all."""
+
+OF_ATTRIBUTE = ("bacc", "macro_f1", "leak")
+"""How metrics begin that each attribute has."""
 
 
 def _further(attribute: str) -> list[tuple[str, str, str]]:
@@ -60,7 +69,7 @@ def _further(attribute: str) -> list[tuple[str, str, str]]:
     return [
         (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}")
         for label, key, null in ROWS
-        if key.startswith("bacc")
+        if key.startswith(OF_ATTRIBUTE)
     ]
 
 
@@ -79,6 +88,8 @@ def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
     )
     rows = [*ROWS, *(row for name in further for row in _further(name))]
     for label, key, null in rows:
+        if not any(key in run for run in runs.values()):
+            continue
         table.add_row(label, *_cells(runs.values(), key, null))
     table.add_row("chosen round", *(cell for run in runs.values() for cell in (str(run["round"]), "")))
     return table
