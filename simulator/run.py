@@ -1,7 +1,8 @@
 """`fedau2-sim run`: trains and evaluates one configuration into a run folder (design section 10).
 
-A run folder holds `config.yaml`, `metrics.json`, `rounds.parquet` and two plots. A batched run that was interrupted
-goes on when it is started again with the same configuration.
+A run folder holds `config.yaml`, `metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item), two
+plots and `report.html`. A batched run that was interrupted goes on when it is started again with the same
+configuration.
 """
 
 import json
@@ -15,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from client_sdk.kernel import fedvae
-from simulator import baselines, costs, erasure, plots, resume, setup
+from simulator import baselines, costs, erasure, plots, report, resume, setup
 from simulator.attackers import expect_enough
 from simulator.baselines import Apm, Noise
 from simulator.config import Config
-from simulator.datasets import Attribute, load
+from simulator.datasets import Attribute
 from simulator.engine import Engine, RoundReport
 from simulator.errors import ConfigError
 from simulator.evaluation import Evaluation, attribute_attacks
@@ -68,26 +69,26 @@ class Trainer:
         self._adapt()
         for number in range(len(rows), self.config.rounds):
             started = (time.perf_counter(), time.process_time())
-            report = self.engine.train_round(setup.cohort(self.config, number, len(self.population)))
+            trained = self.engine.train_round(setup.cohort(self.config, number, len(self.population)))
             elapsed = (time.perf_counter() - started[0], time.process_time() - started[1])
-            rows.append(self._row(number, report, *elapsed))
+            rows.append(self._row(number, trained, *elapsed))
             if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
                 rows[-1] |= self._evaluate(number + 1, best) | self._adapt()
                 resume.save(self.folder, self.engine, self.population, standing)
             progress.advance(f"best NDCG@10 {best.ndcg:.3f}" if best.round else "")
         return standing
 
-    def _row(self, number: int, report: RoundReport, seconds: float, cpu: float) -> dict[str, Any]:
+    def _row(self, number: int, trained: RoundReport, seconds: float, cpu: float) -> dict[str, Any]:
         row = {
             "round": number + 1,
-            "clients": len(report.members),
-            "loss": float(report.report.loss.mean()),
+            "clients": len(trained.members),
+            "loss": float(trained.report.loss.mean()),
             "seconds": seconds,
             "cpu_seconds": cpu,
         }
         for prefix, name, attribute in _prefixed(self.attributes):
             rates = [
-                report.trigger_rate(adversary.name, attribute.labels, attribute.classes)
+                trained.trigger_rate(adversary.name, attribute.labels, attribute.classes)
                 for adversary in self.evaluation.task.plan.adversaries
                 if adversary.attribute == name
             ]
@@ -127,17 +128,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         SimulatorError: the configuration or the data set cannot be used.
     """
     started = time.perf_counter()
-    dataset = load(
-        config.dataset,
-        data_dir,
-        users=config.users,
-        items=config.items,
-        dependence=config.dependence,
-        seed=config.seed,
-        user_core=config.user_core,
-        item_core=config.item_core,
-        balance=config.attributes[0] if config.balance else None,
-    )
+    dataset = setup.dataset_of(config, data_dir)
     attributes = setup.attributes_of(config, dataset)
     for attribute in attributes.values():
         expect_enough(attribute.labels, len(attribute.classes))
@@ -164,8 +155,9 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
             bundle.manifest, best.checkpoint, best.private, setup.protected(config), config.noise, config.seed
         )
     scorer = evaluation.scorer(best.checkpoint, best.private)
+    ranks = evaluation.test_ranks(best.checkpoint, best.private)
     metrics = {
-        **evaluation.test(best.checkpoint, best.private),
+        **ranks.metrics(),
         **erased,
         "round": best.round,
         **cost,
@@ -179,6 +171,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         metrics[f"{prefix}unknown_clients"] = int((told[name].labels < 0).sum())
     metrics["seconds"] = time.perf_counter() - started
     progress.advance()
+    ranks.frame().to_parquet(folder / "ranks.parquet")
     _write(folder, metrics, rounds, attributes)
     return metrics
 
@@ -226,6 +219,7 @@ def _write(folder: Path, metrics: dict[str, Any], rounds: pd.DataFrame, attribut
         own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
         path = folder / (f"leakage-{attribute_name}.png" if prefix else "leakage.png")
         plots.plot_leakage({name: own}, 1 / len(attribute.classes), path)
+    report.write_run(folder, metrics)
     fresh = folder / "metrics.json.new"
     fresh.write_text(json.dumps(metrics, indent=2) + "\n")
     fresh.replace(folder / "metrics.json")

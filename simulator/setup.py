@@ -20,12 +20,28 @@ from simulator import public
 from simulator.baselines import Noise
 from simulator.batched import BatchedEngine
 from simulator.config import Config
-from simulator.datasets import Attribute, Dataset
+from simulator.datasets import Attribute, Dataset, load
 from simulator.engine import Engine
 from simulator.errors import ConfigError, OneClassError
 from simulator.fleet import FleetEngine
 from simulator.links import CoordinatorProcess, GrpcLink, InProcessLink
 from simulator.population import Members, Population
+
+
+def dataset_of(config: Config, data_dir: Path | None) -> Dataset:
+    """The data set that a configuration names, cut as it says; `data_dir` as in `datasets.load`."""
+    return load(
+        config.dataset,
+        data_dir,
+        users=config.users,
+        items=config.items,
+        dependence=config.dependence,
+        seed=config.seed,
+        user_core=config.user_core,
+        item_core=config.item_core,
+        balance=config.attributes[0] if config.balance else None,
+        minority=(config.attributes[0], config.minority) if config.minority else None,
+    )
 
 
 def attribute_of(dataset: Dataset, name: str) -> Attribute:
