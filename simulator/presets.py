@@ -54,7 +54,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "noise": _baseline(fedncf={"noise": 3.0}, fedrap={"noise": 0.1}, fedvae={"noise": 0.12}),
     "local-noise": _baseline(
         fedncf={"local_noise": 0.01, "clip_norm": 0.5},
-        fedrap={"local_noise": 0.01, "clip_norm": 0.05},
+        fedrap={"local_noise": 0.02, "clip_norm": 0.05},
         fedvae={"local_noise": 0.001, "clip_norm": 150.0},
     ),
     "apm": _baseline(fedncf={"apm": 80.0}, fedrap={"apm": 50.0}, fedvae={"apm": 0.01, "clip_norm": 150.0}),
