@@ -144,8 +144,9 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         **cost,
         "configuration": config.to_dict(),
     }
+    how = {"seed": config.seed, "splits": config.attack_splits, "workers": config.workers}
     for prefix, name, attribute in _prefixed(attributes):
-        attacks = attribute_attacks(bundle.manifest, scorer, best.private, attribute, config.seed, config.attack_splits)
+        attacks = attribute_attacks(bundle.manifest, scorer, best.private, attribute, **how)
         metrics |= {f"{prefix}{key}": value for key, value in attacks.items()}
         metrics[f"{prefix}bacc_null_p95"] = attacks["bacc_null_p95_strong"]
         metrics[f"{prefix}trigger_rate"] = _trigger_rates(rounds, attribute, prefix)
