@@ -18,7 +18,7 @@ from simulator.datasets import Attribute, synthetic
 from simulator.errors import ConfigError, ErasureError, OneClassError
 
 AGES = ("middle", "old", "young")
-SMALL = Config(dataset="own", attribute="gender,age", rounds=2, evaluate_every=2, workers=1, attack_splits=2)
+SMALL = Config(dataset="own", attribute="gender,age", rounds=2, evaluate_every=2, workers=1, attack_splits=1)
 
 
 class Quiet:
@@ -31,7 +31,7 @@ class Quiet:
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
-    monkeypatch.setattr(attackers, "SHUFFLES", 2)
+    monkeypatch.setattr(attackers, "SHUFFLES", 1)
 
 
 def data(users=60, missing=0):
