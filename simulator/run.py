@@ -7,6 +7,7 @@ configuration.
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from simulator.evaluation import Evaluation, attribute_attacks
 from simulator.population import Population
 from simulator.resume import Standing
 from simulator.split import leave_one_out
+from simulator.tracking import Tracker
 
 
 class Progress(Protocol):
@@ -48,6 +50,7 @@ class Trainer:
         population: the clients.
         evaluation: ranks held-out items.
         folder: of the run.
+        trackers: are told what is trained.
     """
 
     config: Config
@@ -56,6 +59,7 @@ class Trainer:
     population: Population
     evaluation: Evaluation
     folder: Path
+    trackers: Sequence[Tracker] = ()
 
     def train(self, progress: Progress) -> Standing:
         """All rounds, from where the run was left."""
@@ -70,6 +74,8 @@ class Trainer:
             if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
                 rows[-1] |= self._evaluate(number + 1, best)
                 resume.save(self.folder, self.engine, self.population, standing)
+                for tracker in self.trackers:
+                    tracker.rounds(rows)
             progress.advance(f"best NDCG@10 {best.ndcg:.3f}" if best.round else "")
         return standing
 
@@ -96,7 +102,9 @@ class Trainer:
         return metrics
 
 
-def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress) -> dict[str, Any]:
+def run(
+    config: Config, folder: Path, data_dir: Path | None, progress: Progress, trackers: Sequence[Tracker] = ()
+) -> dict[str, Any]:
     """Trains, evaluates, attacks, and writes the run folder.
 
     Args:
@@ -104,6 +112,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         folder: of the run; made if it is not there.
         data_dir: where the data set is, see `datasets.load`.
         progress: told how far it is.
+        trackers: open; told the rounds at every evaluation, and the metrics.
 
     Returns:
         What `metrics.json` holds.
@@ -123,8 +132,10 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     if config.erasure != "none":
         erasure.expect_erasable(bundle.manifest, int((attribute.labels >= 0).sum()))
     evaluation = Evaluation(bundle.manifest, split)
+    for tracker in trackers:
+        tracker.begin(folder.name, config)
     with setup.engine_of(config, bundle, population, folder) as engine:
-        trainer = Trainer(config, attribute, engine, population, evaluation, folder)
+        trainer = Trainer(config, attribute, engine, population, evaluation, folder, trackers)
         standing = trainer.train(progress)
         best, rounds = standing.best, pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
@@ -146,6 +157,8 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     progress.advance()
     ranks.frame().to_parquet(folder / "ranks.parquet")
     _write(folder, metrics, rounds, attribute)
+    for tracker in trackers:
+        tracker.end(metrics)
     return metrics
 
 
