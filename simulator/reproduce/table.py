@@ -65,7 +65,7 @@ def terminal(title: str, part: pd.DataFrame, metrics: Sequence[str]) -> Iterator
 def _table(title: str, part: pd.DataFrame, shown: Sequence[Column]) -> Table:
     table = Table(title=title or None, title_justify="left")
     for number, (name, _) in enumerate(shown):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        table.add_column(name, justify="right" if number else "left", no_wrap=not number)
     for _, row in part.iterrows():
         table.add_row(*cells(row, shown), style="red" if row["failed"] else "")
     return table
