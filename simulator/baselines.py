@@ -34,6 +34,9 @@ from simulator.population import Members, Population
 SHADOW = (0.3, 300)
 """Share of the clients, and most, that APM's surrogate attacker learns from: they show their state and attribute."""
 
+_BLOCK = 2**24
+"""Numbers whose noise is drawn at a time; the noise does not depend on it."""
+
 FOLDS = 5
 """Of the surrogate attacker's cross-validation; as many shadow clients of each class are needed."""
 
@@ -69,7 +72,10 @@ def _noised(tensors: Mapping[str, NDArray[np.float32]], names: Iterable[str], de
     for stream, name in enumerate(sorted(tensors)):
         if name in names:
             rng = public.generator("noise after training", seed, stream=stream)
-            out[name] = tensors[name] + np.float32(deviation) * rng.standard_normal(tensors[name].shape, np.float32)
+            out[name] = np.empty(tensors[name].shape, np.float32)
+            for rows in np.array_split(np.arange(len(out[name])), 1 + out[name].size // _BLOCK):
+                part = tensors[name][rows]
+                out[name][rows] = part + np.float32(deviation) * rng.standard_normal(part.shape, np.float32)
     return out
 
 

@@ -33,7 +33,7 @@ _ORIGINAL = _papers(adversary="none")
 
 
 def _baseline(**by_model: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    return {model: _ORIGINAL[model] | settings for model, settings in by_model.items()}
+    return {model: {**_ORIGINAL[model], **settings} for model, settings in by_model.items()}
 
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -54,10 +54,10 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "noise": _baseline(fedncf={"noise": 3.0}, fedrap={"noise": 0.1}, fedvae={"noise": 0.12}),
     "local-noise": _baseline(
         fedncf={"local_noise": 0.01, "clip_norm": 0.5},
-        fedrap={"local_noise": 0.01, "clip_norm": 0.05},
+        fedrap={"local_noise": 0.02, "clip_norm": 0.05},
         fedvae={"local_noise": 0.001, "clip_norm": 150.0},
     ),
-    "apm": _baseline(fedncf={"apm": 5.0}, fedrap={"apm": 5.0}, fedvae={"apm": 0.01, "clip_norm": 150.0}),
+    "apm": _baseline(fedncf={"apm": 80.0}, fedrap={"apm": 50.0}, fedvae={"apm": 0.01, "clip_norm": 150.0}),
 }
 """By name and model: fields of `Config`; those that are not named keep their defaults."""
 

@@ -90,6 +90,15 @@ def test_noise_after_training_is_drawn_from_the_seed_and_none_changes_no_byte(se
     assert packed(deviation, seed) != packed(deviation, seed + 1)
 
 
+def test_noise_after_training_does_not_depend_on_how_it_is_divided(monkeypatch):
+    _, task = task_of("fedrap")
+    results = []
+    for block in (2**24, 1000, 77):
+        monkeypatch.setattr(baselines, "_BLOCK", block)
+        results.append(blobs.pack(noised(task, {}, tensors(task, private=True), [], 1.0, seed=0)[1]))
+    assert results[0] == results[1] == results[2]
+
+
 def contributions(clients, silent, seed=0):
     """Of some rows of the table; some clients leave the dense tensor out."""
     rng = np.random.default_rng(seed)
