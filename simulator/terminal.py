@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -55,14 +56,32 @@ ROWS = (
 """What people read of a run: label, metric, and that of its null."""
 
 
+def rows_of(runs: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """`ROWS`, and those of further attributes, whose figures begin with their name."""
+    further = sorted({key.removesuffix("/bacc_strong") for run in runs for key in run if key.endswith("/bacc_strong")})
+    return [*ROWS, *(row for name in further for row in _further(name))]
+
+
+def _further(attribute: str) -> list[tuple[str, str, str]]:
+    """Rows of an attribute other than the first."""
+    return [
+        (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}")
+        for label, key, null in ROWS
+        if key.startswith("bacc")
+    ]
+
+
 def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
-    """Metrics of runs side by side; beside each balanced accuracy the null's 95th percentile."""
+    """Metrics of runs side by side; beside each balanced accuracy the null's 95th percentile.
+
+    Further attributes, whose figures begin with their name, have rows of their own; a run without them has gaps there.
+    """
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in runs:
         table.add_column(name, justify="right")
         table.add_column("null p95", justify="right", style="dim")
-    for label, key, null in ROWS:
+    for label, key, null in rows_of(runs.values()):
         table.add_row(label, *_cells(runs.values(), key, null))
     table.add_row("chosen round", *(cell for run in runs.values() for cell in (str(run["round"]), "")))
     return table
@@ -70,5 +89,5 @@ def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
 
 def _cells(runs: Iterable[Mapping[str, float]], key: str, null: str) -> Iterator[str]:
     for run in runs:
-        yield f"{run[key]:.3f}"
-        yield f"{run[null]:.3f}" if null else ""
+        yield f"{run[key]:.3f}" if key in run else ""
+        yield f"{run[null]:.3f}" if null in run else ""

@@ -168,9 +168,10 @@ def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
         if key not in datasets:
             datasets[key] = setup.dataset_of(config, data_dir)
             leave_one_out(datasets[key], config.split)
-        attribute = setup.attribute_of(datasets[key], config.attribute)
-        expect_enough(attribute.labels, len(attribute.classes))
-        setup.plan_of(config, attribute)
+        attributes = setup.attributes_of(config, datasets[key])
+        for attribute in attributes.values():
+            expect_enough(attribute.labels, len(attribute.classes))
+        setup.plan_of(config, setup.told(config, attributes))
         path = folder / cell.name
         if (path / "config.yaml").exists() and Config.load(path / "config.yaml") != config:
             others.append(cell.name)
@@ -186,7 +187,7 @@ def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
 def _data(config: Config) -> tuple[Any, ...]:
     """What decides a cell's data."""
     own = (config.seed, config.users, config.items, config.dependence) if config.dataset == synthetic.NAME else ()
-    cut = config.attribute if config.balance or config.minority else ""
+    cut = config.attributes[0] if config.balance or config.minority else ""
     return (config.dataset, config.user_core, config.item_core, config.balance, config.minority, cut, *own)
 
 

@@ -26,7 +26,7 @@ def test_every_experiment_is_a_grid_that_can_be_trained(name):
     known = {cell.name: cell.config for cell in cells}
     attribute = synthetic.generate(60, 200).attributes["gender"]
     for cell in cells:
-        setup.plan_of(cell.config, attribute)
+        setup.plan_of(cell.config, {"gender": attribute})
         assert cell.config.workers == 1
         assert cell.config.to_dict().items() >= {**CHOICE.settings, **experiment.settings}.items()
         assert (cell.original == "") == cell.method.startswith("original")
