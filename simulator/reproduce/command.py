@@ -129,7 +129,10 @@ def reproduce(request: Request, console: Console) -> None:
 def _run(cells: Sequence[Cell], request: Request, console: Console) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Metrics and errors, by name of the run."""
     jobs = [Job(cell.name, cell.config, request.folder / "runs" / cell.name, request.data_dir) for cell in cells]
-    metrics, errors = {}, {}
+    metrics: dict[str, dict[str, Any]] = {}
+    errors: dict[str, str] = {}
+    if not jobs:
+        return metrics, errors
     with bars(console) as display:
         overall = Overall(display, {job.name: job.config.rounds for job in jobs})
         for done in work(jobs, request.jobs, overall.begin):

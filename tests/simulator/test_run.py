@@ -78,7 +78,9 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
     assert rounds["round"].tolist() == [1, 2, 3, 4]
     assert rounds["ndcg@10"].notna().tolist() == [False, True, False, True]
     assert written["clients_trained"] == 4 * 6
-    assert {path.name for path in (tmp_path / "run").iterdir()} >= {"learning.png", "leakage.png"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {
+        *("learning.png", "leakage.png", "report.html", "ranks.parquet"),
+    }
 
 
 def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
@@ -209,6 +211,8 @@ def test_another_configuration_does_not_overwrite_a_run(tmp_path):
         {"erasure": "much"},
         {"objective": "none"},
         {"erasure": "0"},
+        {"minority": 0.5},
+        {"minority": 0.1, "balance": True},
     ],
 )
 def test_a_configuration_that_cannot_be_run_is_refused(change):
