@@ -73,7 +73,7 @@ class Config:
         split: validation (last but one is validation) or paper (none; the round is chosen on test).
         engine: batched or fleet.
         transport: of a fleet.
-        workers: threads of the batched engine; the result does not depend on it.
+        workers: threads of the batched engine, processes of the attackers; the result does not depend on it.
         evaluate_every: rounds between evaluations.
         attack_splits: random splits of each attribute attack, and of each shuffle of its null.
         users: of the synthetic data set.

@@ -7,7 +7,7 @@ configuration.
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ from simulator.evaluation import Evaluation, attribute_attacks
 from simulator.population import Population
 from simulator.resume import Standing
 from simulator.split import leave_one_out
+from simulator.tracking import Tracker
 
 
 class Progress(Protocol):
@@ -51,6 +52,7 @@ class Trainer:
         evaluation: ranks held-out items.
         folder: of the run.
         apm: adapts the clients' noise, if that is asked for.
+        trackers: are told what is trained.
     """
 
     config: Config
@@ -60,6 +62,7 @@ class Trainer:
     evaluation: Evaluation
     folder: Path
     apm: Apm | None = None
+    trackers: Sequence[Tracker] = ()
 
     def train(self, progress: Progress) -> Standing:
         """All rounds, from where the run was left."""
@@ -75,6 +78,8 @@ class Trainer:
             if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
                 rows[-1] |= self._evaluate(number + 1, best) | self._adapt()
                 resume.save(self.folder, self.engine, self.population, standing)
+                for tracker in self.trackers:
+                    tracker.rounds(rows)
             progress.advance(f"best NDCG@10 {best.ndcg:.3f}" if best.round else "")
         return standing
 
@@ -112,7 +117,9 @@ class Trainer:
         return {f"vulnerability_{name}": value for name, value in self.apm.adapt(states).items()}
 
 
-def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress) -> dict[str, Any]:
+def run(
+    config: Config, folder: Path, data_dir: Path | None, progress: Progress, trackers: Sequence[Tracker] = ()
+) -> dict[str, Any]:
     """Trains, evaluates, attacks, and writes the run folder.
 
     Args:
@@ -120,6 +127,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         folder: of the run; made if it is not there.
         data_dir: where the data set is, see `datasets.load`.
         progress: told how far it is.
+        trackers: open; told the rounds at every evaluation, and the metrics.
 
     Returns:
         What `metrics.json` holds.
@@ -143,8 +151,10 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     evaluation = Evaluation(bundle.manifest, split)
     noise = Noise.of(config, bundle.manifest)
     apm = Apm(config, bundle.manifest, told, noise) if config.apm else None
+    for tracker in trackers:
+        tracker.begin(folder.name, config)
     with setup.engine_of(config, bundle, population, folder, noise) as engine:
-        trainer = Trainer(config, told, engine, population, evaluation, folder, apm)
+        trainer = Trainer(config, told, engine, population, evaluation, folder, apm, trackers)
         standing = trainer.train(progress)
         best, rounds = standing.best, pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
@@ -163,8 +173,9 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         **cost,
         "configuration": config.to_dict(),
     }
+    how = {"seed": config.seed, "splits": config.attack_splits, "workers": config.workers}
     for prefix, name, attribute in _prefixed(attributes):
-        attacks = attribute_attacks(bundle.manifest, scorer, best.private, attribute, config.seed, config.attack_splits)
+        attacks = attribute_attacks(bundle.manifest, scorer, best.private, attribute, **how)
         metrics |= {f"{prefix}{key}": value for key, value in attacks.items()}
         metrics[f"{prefix}bacc_null_p95"] = attacks["bacc_null_p95_strong"]
         metrics[f"{prefix}trigger_rate"] = _trigger_rates(rounds, attribute, prefix)
@@ -173,6 +184,8 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     progress.advance()
     ranks.frame().to_parquet(folder / "ranks.parquet")
     _write(folder, metrics, rounds, attributes)
+    for tracker in trackers:
+        tracker.end(metrics)
     return metrics
 
 

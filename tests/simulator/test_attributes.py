@@ -85,7 +85,8 @@ def test_a_run_measures_every_attribute(tmp_path, engine):
     config = dataclasses.replace(SMALL, engine=engine, unknown=0.25, fraction=0.5)
     metrics = run.run(config, tmp_path / "run", folder, Quiet())
     assert json.loads((tmp_path / "run/metrics.json").read_text()) == metrics
-    of_first = {key for key in metrics if key.startswith("bacc")} | {"trigger_rate", "unknown_clients"}
+    attacked = ("bacc", "macro_f1", "strong_families")
+    of_first = {key for key in metrics if key.startswith(attacked)} | {"trigger_rate", "unknown_clients"}
     assert {key for key in metrics if "/" in key} == {f"age/{key}" for key in of_first}
     assert (set(metrics["trigger_rate"]), set(metrics["age/trigger_rate"])) == ({"M", "F"}, set(AGES))
     assert metrics["unknown_clients"] == 15

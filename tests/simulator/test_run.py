@@ -14,7 +14,7 @@ from simulator.config import Config
 from simulator.datasets import synthetic
 from simulator.errors import ConfigError, DatasetError, EmptyCoreError, ErasureError, OneClassError
 
-SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=2)
+SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
 WANTED = {
     "hr@10",
     "ndcg@10",
@@ -25,6 +25,10 @@ WANTED = {
     "bacc_paper_all",
     "bacc_strong_all",
     "bacc_null_p95",
+    "macro_f1_paper",
+    "macro_f1_strong_all",
+    "strong_families",
+    "strong_families_all",
     "round",
     "seconds",
     "clients_trained",
@@ -52,7 +56,7 @@ class Quiet:
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
-    monkeypatch.setattr(attackers, "SHUFFLES", 2)
+    monkeypatch.setattr(attackers, "SHUFFLES", 1)
 
 
 def figures(metrics):
@@ -74,7 +78,9 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
     assert rounds["round"].tolist() == [1, 2, 3, 4]
     assert rounds["ndcg@10"].notna().tolist() == [False, True, False, True]
     assert written["clients_trained"] == 4 * 6
-    assert {path.name for path in (tmp_path / "run").iterdir()} >= {"learning.png", "leakage.png"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {
+        *("learning.png", "leakage.png", "report.html", "ranks.parquet"),
+    }
 
 
 def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
@@ -205,6 +211,8 @@ def test_another_configuration_does_not_overwrite_a_run(tmp_path):
         {"erasure": "much"},
         {"objective": "none"},
         {"erasure": "0"},
+        {"minority": 0.5},
+        {"minority": 0.1, "balance": True},
     ],
 )
 def test_a_configuration_that_cannot_be_run_is_refused(change):
