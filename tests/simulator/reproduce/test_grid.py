@@ -24,9 +24,9 @@ def test_every_experiment_is_a_grid_that_can_be_trained(name):
     assert len(set(names)) == len(names)
     assert len({cell.config.seed for cell in cells}) == 2
     known = {cell.name: cell.config for cell in cells}
-    attribute = synthetic.generate(60, 200).attributes["gender"]
+    attributes = {"gender": synthetic.generate(60, 200).attributes["gender"]}
     for cell in cells:
-        setup.plan_of(cell.config, {"gender": attribute})
+        setup.plan_of(cell.config, attributes)
         assert cell.config.workers == 1
         assert cell.config.to_dict().items() >= {**CHOICE.settings, **experiment.settings}.items()
         assert (cell.original == "") == cell.method.startswith("original")
