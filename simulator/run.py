@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from client_sdk.kernel import fedvae
-from simulator import costs, erasure, plots, resume, setup
+from simulator import costs, erasure, plots, process, resume, setup
 from simulator.attackers import expect_enough
 from simulator.config import Config
 from simulator.datasets import Attribute, load
@@ -108,7 +108,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         What `metrics.json` holds.
 
     Raises:
-        SimulatorError: the configuration or the data set cannot be used.
+        SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
     """
     started = time.perf_counter()
     dataset = load(
@@ -128,9 +128,9 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     _prepare(folder, config)
     resume.expect_same(folder, dataset)
     bundle = setup.bundle_of(config, dataset)
-    population = setup.population_of(config, dataset, bundle, split.train)
     if config.erasure != "none":
         erasure.expect_erasable(bundle.manifest, int((attribute.labels >= 0).sum()))
+    population = setup.population_of(config, dataset, bundle, split.train, folder)
     evaluation = Evaluation(bundle.manifest, split)
     with setup.engine_of(config, bundle, population, folder) as engine:
         trainer = Trainer(config, attribute, engine, population, evaluation, folder)
@@ -148,6 +148,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         "trigger_rate": _trigger_rates(rounds, attribute),
         **cost,
         "seconds": time.perf_counter() - started,
+        "peak_rss_mib": process.peak_rss_mib(),
         "configuration": config.to_dict(),
     }
     metrics["bacc_null_p95"] = metrics["bacc_null_p95_strong"]

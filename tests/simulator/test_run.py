@@ -27,6 +27,7 @@ WANTED = {
     "bacc_null_p95",
     "round",
     "seconds",
+    "peak_rss_mib",
     "clients_trained",
     "trigger_rate",
     "bytes_up",
@@ -56,7 +57,7 @@ def fewer(monkeypatch):
 
 
 def figures(metrics):
-    return {name: value for name, value in metrics.items() if name not in ("seconds", "cpu_ms")}
+    return {name: value for name, value in metrics.items() if name not in ("seconds", "cpu_ms", "peak_rss_mib")}
 
 
 @pytest.mark.parametrize("engine", ["batched", "fleet"])
