@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from client_sdk.events import Joined, NewModel, Refused, Rejected, Trained, Uploaded
     from client_sdk.privacy import Departure, PrivacyReport
     from client_sdk.schedule import Constraints, DeviceState
-    from client_sdk.session import Outcome, Result
     from client_sdk.status import ClientStatus
+    from client_sdk.wishes import Outcome, Result
 
 __all__ = [
     "AsyncFedClient",
@@ -94,8 +94,8 @@ _HOMES = {
     "FedClient": "client_sdk.client",
     "PrivacyReport": "client_sdk.privacy",
     "Recommendation": "client_sdk.client",
-    "Outcome": "client_sdk.session",
-    "Result": "client_sdk.session",
+    "Outcome": "client_sdk.wishes",
+    "Result": "client_sdk.wishes",
     **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "client_sdk.events"),
 }
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from client_sdk import arguments
 from client_sdk.client import FedClient, Recommendation
@@ -20,10 +20,13 @@ from client_sdk.drivers import drive_async
 from client_sdk.events import Events, refuse_callback
 from client_sdk.privacy import PrivacyReport
 from client_sdk.schedule import Constraints, DeviceState
-from client_sdk.session import Outcome
 from client_sdk.sqlite_store import INTERACTIONS
 from client_sdk.status import ClientStatus
 from client_sdk.syncing import Syncs
+from client_sdk.wishes import Outcome
+
+if TYPE_CHECKING:
+    from client_sdk.grpc_transport import AioGrpcTransport
 
 _Result = TypeVar("_Result")
 _PAUSE = 0.05
@@ -41,6 +44,7 @@ class AsyncFedClient:
 
     def __init__(self, client: FedClient) -> None:
         self._client = client
+        self._transport: AioGrpcTransport | None = None
         self.events: Events = client.events
         self.background = AsyncBackground(client)
         self.privacy = AsyncPrivacy(client)
@@ -89,8 +93,12 @@ class AsyncFedClient:
         await self.close()
 
     async def close(self) -> None:
-        """As `FedClient.close`."""
-        await _off(self._client.close)
+        """As `FedClient.close`, within the loop of a sync under way."""
+        try:
+            await _off(self._client.close)
+        finally:
+            if self._transport is not None:
+                await self._transport.hang_up()
 
     async def record(self, item: str, time: datetime | None = None) -> None:
         """As `FedClient.record`."""
@@ -123,7 +131,8 @@ class AsyncFedClient:
                 async with AioGrpcTransport(
                     client._coordinator, root_certificates=client._root_certificates, insecure=client._insecure
                 ) as transport:
-                    return noted(await drive_async(session, transport, _off))
+                    self._transport = transport
+                    return noted(await drive_async(session, transport, _off, client._check))
 
 
 class AsyncBackground:

@@ -1,6 +1,7 @@
 """Checks of what an app passes in: each returns what it was given, or says what would be right."""
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,6 +52,22 @@ def microseconds(time: object) -> int:
     except (OverflowError, ValueError):  # beyond the years that can be told, or no time at all
         pass
     raise UsageError(f"time must be a datetime with a time zone, for example datetime.now(UTC), not {time!r}")
+
+
+def interactions(items: object, times: object) -> list[tuple[str, int]]:
+    """Items with as many times, in microseconds since 1970, UTC; all now where times is None.
+
+    Raises:
+        UsageError: they are none.
+    """
+    if isinstance(items, str) or not isinstance(items, Iterable) or not isinstance(times, Iterable | None):
+        raise UsageError(f"record_many takes several items, and as many times; record({items!r}) records one")
+    names = [text("item", item) for item in items]
+    now = datetime.now(UTC)
+    stamps = [microseconds(time) for time in ([now] * len(names) if times is None else times)]
+    if len(stamps) != len(names):
+        raise UsageError(f"there are {len(names)} items and {len(stamps)} times")
+    return list(zip(names, stamps, strict=True))
 
 
 def function(what: str, value: object) -> None:

@@ -12,14 +12,14 @@ from typing import Protocol
 from client_sdk import schedule
 from client_sdk.errors import MissingDeviceStateError, StoreError, UsageError
 from client_sdk.schedule import BackgroundStatus, Constraints, DeviceState, Wait
-from client_sdk.session import Interrupted, Outcome
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.syncing import Syncs
+from client_sdk.wishes import Interrupted, Outcome
 
 _log = logging.getLogger(__name__)
 _PAUSE = 1.0
 _SOON = 2.0
-"""Seconds that a call to the coordinator has to be answered when background work is stopped."""
+"""Seconds that a sync has to end by itself when background work is stopped."""
 _BUDGET = timedelta(minutes=10)
 
 
@@ -70,7 +70,7 @@ class _Run:
             return DeviceState()
         try:
             state = self.device_state()
-        except Exception as error:
+        except BaseException as error:  # sys.exit() too, which would end this thread and nothing else
             _log.error("the device's state cannot be told: %s", type(error).__name__)
             return DeviceState()
         if not isinstance(state, DeviceState):
@@ -173,10 +173,10 @@ class Background:
         if run.thread is current_thread():
             return
         run.thread.join(_SOON)
-        if run.thread.is_alive():
+        while run.thread.is_alive():
             if run.syncing:
                 self._hang_up()
-            run.thread.join()
+            run.thread.join(_SOON)  # it may have begun another call since
 
     def status(self) -> BackgroundStatus:
         """What background work does now."""
@@ -217,7 +217,7 @@ class Background:
             run.unmet, run.syncing = (), True
             try:
                 self._sync(partial(self._check, run, self._clock.monotonic()))
-            except Exception as error:  # the pace remembers it; its text may quote the user
+            except BaseException as error:  # the pace remembers it; its text may quote the user
                 _log.warning("a sync in the background failed: %s", type(error).__name__)
             finally:
                 run.syncing = False

@@ -1,9 +1,9 @@
 """Blobs as files named by their hash: written whole or not at all, checked when read."""
 
-import os
 from collections.abc import Container
 from pathlib import Path
 
+from client_sdk import files
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire import blobs
 from fedau2.wire.errors import BlobError
@@ -33,28 +33,10 @@ class BlobCache:
 
     def put(self, resource: Resource, data: bytes) -> None:
         """Keeps a blob that has been checked; it is durable on return."""
-        path = self._folder / resource.sha256.hex()
-        part = path.with_suffix(".part")
-        try:
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)  # on a full disk it would only take room
-            raise
-        self._sync_folder()
+        files.write(self._folder / resource.sha256.hex(), data)
 
     def keep_only(self, hashes: Container[str]) -> None:
         """Removes every file that is not named by one of these hexadecimal hashes."""
         for path in self._folder.iterdir():
             if path.name not in hashes:
                 path.unlink()
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

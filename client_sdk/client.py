@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from os import PathLike
 from threading import Event
 from types import TracebackType
@@ -14,12 +14,13 @@ from client_sdk.contracts import Engine
 from client_sdk.drivers import drive
 from client_sdk.errors import MissingEngineError, UnknownItemError, UsageError
 from client_sdk.events import Events
+from client_sdk.preparation import label
 from client_sdk.privacy import Privacy
 from client_sdk.serving import Serving
-from client_sdk.session import Interrupted, Outcome, label
 from client_sdk.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.starter import adopt as adopt_starter
 from client_sdk.syncing import Syncs
+from client_sdk.wishes import Interrupted, Outcome
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
@@ -138,14 +139,16 @@ class FedClient:
         self.close()
 
     def close(self) -> None:
-        """Stops background work and lets go of the state folder; a sync under way is interrupted.
+        """Stops background work and lets go of the state folder; a sync under way is interrupted, its call ended.
 
         May be called again.
         """
         self._closed.set()
         self.background.close()
-        self._hang_up()
-        self._store.close()
+        try:
+            self._store.close()
+        finally:
+            self._hang_up()  # last: a sync that has not called yet now finds the store closed
 
     def record(self, item: str, time: datetime | None = None) -> None:
         """Keeps an interaction of the user with an item, on this device.
@@ -172,26 +175,17 @@ class FedClient:
             UnknownItemError: the task's catalogue does not list an item; nothing was recorded.
             UsageError: an argument cannot be meant; nothing was recorded.
         """
-        if isinstance(items, str) or not isinstance(items, Iterable) or not isinstance(times, Iterable | None):
-            raise UsageError(f"record_many takes several items, and as many times; record({items!r}) records one")
-        items = [arguments.text("item", item) for item in items]
-        stamps = (
-            [arguments.microseconds(datetime.now(UTC))] * len(items)
-            if times is None
-            else [arguments.microseconds(t) for t in times]
-        )
-        if len(stamps) != len(items):
-            raise UsageError(f"there are {len(items)} items and {len(stamps)} times")
+        interactions = arguments.interactions(items, times)
         with self._store.held():
             task = self._task()
             rows = self._store.rows(task.catalogue) if task else None
-            for item in items:
+            for item, _ in interactions:
                 if rows is not None and item not in rows:
                     raise UnknownItemError(
                         f"the catalogue does not list {item!r}, so nothing was recorded: record an id that it lists, "
                         "or sync() first if the item is new"
                     )
-            self._store.record_many(list(zip(items, stamps, strict=True)))
+            self._store.record_many(interactions)
 
     def set_attribute(self, name: str, value: str | None) -> None:
         """Keeps an attribute of the user, on this device; a task that unlearns it then does so for this client.
@@ -251,8 +245,7 @@ class FedClient:
         from client_sdk.grpc_transport import GrpcTransport
 
         def checked() -> None:
-            if self._closed.is_set():
-                raise Interrupted
+            self._check()
             check()
 
         certificates, insecure = self._root_certificates, self._insecure
@@ -263,10 +256,14 @@ class FedClient:
             self._transport = transport
             return noted(drive(self._syncs.session(self._trainer()), transport, checked))
 
+    def _check(self) -> None:
+        if self._closed.is_set():
+            raise Interrupted
+
     def _hang_up(self) -> None:
         """Ends the call that a sync is waiting for."""
         if (transport := self._transport) is not None:
-            transport.close()
+            transport.hang_up()
 
     def _task(self) -> TaskManifest | None:
         # None also where the manifest is damaged, or older than what this SDK runs: the next sync brings another.

@@ -118,4 +118,9 @@ class Database:
         (verdict,) = self.one("PRAGMA quick_check(1)")
         if verdict != "ok":
             raise self.damaged(verdict)
-        self.one("PRAGMA wal_checkpoint(TRUNCATE)")  # whoever died may have been deleting
+        try:
+            self.one("PRAGMA wal_checkpoint(TRUNCATE)")  # whoever died may have been deleting
+        except StoreError as error:
+            if not isinstance(error.__cause__, sqlite3.OperationalError):
+                raise
+            # The disk is full: what the log holds can be read all the same.

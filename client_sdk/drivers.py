@@ -8,19 +8,8 @@ from typing import Any, Protocol, TypeVar
 
 from client_sdk.contracts import AsyncTransport, Training, Transport
 from client_sdk.errors import FedError
-from client_sdk.session import (
-    CheckIn,
-    Fetch,
-    Interrupted,
-    Outcome,
-    ReportFailure,
-    Result,
-    Session,
-    Train,
-    Upload,
-    Wish,
-    engine_failures,
-)
+from client_sdk.session import Session, engine_failures
+from client_sdk.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload, Wish
 from fedau2.v1.device_pb2 import FetchResourceRequest
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire.blobs import Assembler
@@ -100,13 +89,16 @@ async def _here(work: Callable[[], _T]) -> _T:
     return work()
 
 
-async def drive_async(session: Session, transport: AsyncTransport, offload: Offload = _here) -> Outcome:
+async def drive_async(
+    session: Session, transport: AsyncTransport, offload: Offload = _here, check: Callable[[], None] = lambda: None
+) -> Outcome:
     """Runs a session to its end within asyncio. Cancelled, it gives the place in the round back first.
 
     Args:
         session: fresh, from `session.session`.
         transport: the way to the coordinator.
         offload: where the session and its local steps run; on the loop unless given.
+        check: called before each local step; raises `Interrupted` to stop.
 
     Raises:
         FedError, StatusError: as the session does.
@@ -116,7 +108,7 @@ async def drive_async(session: Session, transport: AsyncTransport, offload: Offl
     while not isinstance(wish, Outcome):
         answer: Any
         try:
-            answer = await _carry_out_async(wish, transport, offload)
+            answer = await _carry_out_async(wish, transport, offload, check)
         except _THROWN as error:
             answer = error
         except CancelledError as error:
@@ -129,7 +121,7 @@ async def drive_async(session: Session, transport: AsyncTransport, offload: Offl
     return wish
 
 
-async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offload) -> Any:  # noqa: ANN401
+async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offload, check: Callable[[], None]) -> Any:  # noqa: ANN401
     match wish:
         case CheckIn(request):
             return await transport.check_in(request)
@@ -137,6 +129,7 @@ async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offlo
             return await fetch_async(transport, resource)
         case Train(training):
             await sleep(0)  # raises a cancellation that came during the step before
+            check()
             return await offload(partial(_step, training))
         case Upload(header, data):
             return await transport.upload(header, data)

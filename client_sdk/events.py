@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, current_thread, main_thread
 
 from client_sdk import arguments
 from client_sdk.errors import UsageError
@@ -95,7 +95,8 @@ class Events:
         """Has every event from now on told to `callback`, one after the other, in the thread that syncs.
 
         The sync goes on when the callback returns. It may call the client, save for `sync` and what removes data. Of
-        what it raises the kind is logged.
+        what it raises the kind is logged, and the sync goes on as well; only in the main thread `SystemExit` and
+        `KeyboardInterrupt` end it.
 
         Returns:
             A function that ends this. May be called again.
@@ -139,5 +140,7 @@ def refuse_callback() -> None:
 def _call(callback: Callable[[Event], None], event: Event) -> None:
     try:
         callback(event)
-    except Exception as error:  # its text may quote the user
+    except BaseException as error:  # its text may quote the user
+        if not isinstance(error, Exception) and current_thread() is main_thread():
+            raise
         _log.error("a callback failed at %s: %s", type(event).__name__, type(error).__name__)

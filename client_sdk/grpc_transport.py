@@ -1,5 +1,6 @@
 """The way to a coordinator over gRPC, blocking for a device and asynchronous for a fleet."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -17,6 +18,9 @@ from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
 if TYPE_CHECKING:
     from fedau2.v1.device_pb2_grpc import DeviceServiceAsyncStub
+
+SOON = 2.0
+"""Seconds that a call to the coordinator has to be answered once the work is being stopped."""
 
 # Codes that say nothing of the request itself: a proxy, a broken connection, a coordinator that is going down.
 _UNANSWERED = {Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE}
@@ -57,15 +61,30 @@ class _Base:
         self._options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", int(not loopback))]
         self._timeout = timeout
         self._transfer_timeout = transfer_timeout
+        self._hung_up = False
+
+    def _hurry(self) -> None:
+        self._hung_up = True
+        self._timeout, self._transfer_timeout = min(self._timeout, SOON), min(self._transfer_timeout, SOON)
+
+    def _ended(self, why: object) -> TransportError:
+        return TransportError(f"the call to {self._name} was ended here: {why}")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except grpc.RpcError as error:
+            if self._hung_up and error.code() == grpc.StatusCode.CANCELLED:
+                raise self._ended("the work is being stopped") from error
             raise _translate(error, self._name) from error
         except ValueError as error:  # the channel was closed by another thread
-            raise TransportError(f"the call to {self._name} was ended here: {error}") from error
+            raise self._ended(error) from error
+        except asyncio.CancelledError as error:  # of the task that waits, or by another that closed the channel
+            task = asyncio.current_task()
+            if not self._hung_up or task is None or task.cancelling():
+                raise
+            raise self._ended("the work is being stopped") from error
 
 
 class GrpcTransport(_Base):
@@ -82,10 +101,15 @@ class GrpcTransport(_Base):
         self.close()
 
     def close(self) -> None:
-        """Closes the channel, and ends the call that another thread is waiting for; the next call makes another."""
+        """Closes the channel; the next call makes another."""
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
+
+    def hang_up(self) -> None:
+        """Ends the call that another thread is waiting for, and leaves later ones, which give up a place, `SOON`."""
+        self._hurry()
+        self.close()
 
     def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
         """DeviceService.CheckIn."""
@@ -137,9 +161,14 @@ class AioGrpcTransport(_Base):
 
     async def close(self) -> None:
         """Closes the channel."""
-        if self._channel is not None:
-            await self._channel.close(grace=None)
-            self._channel = None
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close(grace=None)
+
+    async def hang_up(self) -> None:
+        """As `GrpcTransport.hang_up`, for calls that other tasks of the loop are waiting for."""
+        self._hurry()
+        await self.close()
 
     async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
         """DeviceService.CheckIn."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Self
 
-from client_sdk.session import Outcome
+from client_sdk.wishes import Outcome
 from fedau2.v1.task_pb2 import RetryWindow
 
 LEAST_BACKOFF = 30.0
@@ -46,9 +46,11 @@ class Pace:
         return self._after(now, "", type(error).__name__, retry, True, rng)
 
     def wait(self, now: float) -> float:
-        """Seconds until the next check-in is due; 0 when it is, or when the clock was set back since."""
+        """Seconds until the next check-in is due; 0 when it is, before the first, or when the clock was set back."""
+        if self.last is None or self.last > now:
+            return 0.0
         left = self.due - now
-        return left if 0 < left <= LONGEST and (self.last is None or self.last <= now) else 0.0
+        return left if 0 < left <= LONGEST else 0.0
 
     def _after(self, now: float, result: str, error: str, retry: RetryWindow | None, failed: bool, rng: Random) -> Self:
         failures = self.failures + 1 if failed else 0

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from client_sdk.errors import NoModelError, StoreError
 from client_sdk.graph import Arrays
+from client_sdk.preparation import initial_state
 from client_sdk.recommender import Recommender
-from client_sdk.session import initial_state
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model
 

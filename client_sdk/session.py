@@ -2,108 +2,36 @@
 
 `session` is a generator that yields wishes and is sent their results; a driver carries them out. What goes wrong
 outside is thrown into it: `StatusError` for a refused call, `TransportError` for an unanswered one, `Interrupted` when
-the work must stop. Wishes are an open union: later protocols add theirs.
+the work must stop.
 """
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from client_sdk import draws
-from client_sdk.contracts import Engine, Store, Training
+from client_sdk.contracts import Engine, Store
 from client_sdk.errors import (
     AttributeValueError,
-    DamagedTaskError,
     DivergedError,
     FedError,
     NoDataError,
+    StoreError,
     TaskError,
     TrainingError,
     UnsupportedTaskError,
 )
-from client_sdk.events import Event, Joined, NewModel, Refused, Rejected, Trained, Uploaded
-from client_sdk.state import ClientData, Job, Model, PrivateState, Staged, TrainingResult
+from client_sdk.events import Event, Joined, Refused, Rejected, Trained, Uploaded
+from client_sdk.preparation import prepare
+from client_sdk.state import Job, Staged, TrainingResult
+from client_sdk.wishes import CheckIn, Interrupted, Outcome, ReportFailure, Result, Train, Upload, Wish
 from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import Assignment, FailureReason, UploadHeader
-from fedau2.v1.task_pb2 import Resource, RetryWindow, TaskManifest
-from fedau2.wire import blobs, contributions, manifest
+from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.wire import blobs, contributions
 from fedau2.wire.contributions import Rows
-from fedau2.wire.errors import BlobError, ManifestError
 from fedau2.wire.status import Status, StatusError
-
-
-@dataclass(frozen=True)
-class CheckIn:
-    """Wish for the coordinator's `CheckInResponse`."""
-
-    request: device_pb2.CheckInRequest
-
-
-@dataclass(frozen=True)
-class Fetch:
-    """Wish for the bytes of a blob."""
-
-    resource: Resource
-
-
-@dataclass(frozen=True)
-class Train:
-    """Wish for one local step of a training."""
-
-    training: Training
-
-
-@dataclass(frozen=True)
-class Upload:
-    """Wish for the coordinator's `UploadContributionResponse`."""
-
-    header: UploadHeader
-    data: bytes
-
-
-@dataclass(frozen=True)
-class ReportFailure:
-    """Wish for the coordinator's `ReportFailureResponse`."""
-
-    request: device_pb2.ReportFailureRequest
-
-
-Wish = CheckIn | Fetch | Train | Upload | ReportFailure
-
-
-class Interrupted(Exception):  # noqa: N818 - a signal, not an error
-    """Thrown into a session by its driver when the work must stop now."""
-
-
-class Result(Enum):
-    """How a session ended."""
-
-    UPLOADED = "uploaded"
-    REJECTED = "rejected"
-    REFUSED = "refused"
-    INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a session ended and when to come back.
-
-    Attributes:
-        result: how it ended.
-        retry: window for the next check-in, where the coordinator gave one.
-        reason: what the coordinator said, for a rejection or a refusal.
-    """
-
-    result: Result
-    retry: RetryWindow | None = None
-    reason: str = ""
-
 
 Session = Generator[Wish, Any, Outcome]
 Tell = Callable[[Event], None]
@@ -134,7 +62,7 @@ def session(store: Store, engine: Engine, population: str, version: str, tell: T
         tell: is told what happens, as it happens.
 
     Raises:
-        TaskError: the task cannot be run here; the assignment has been given back.
+        TaskError, StoreError: the task cannot be run here, or nothing kept; the assignment has been given back.
         TransportError, StatusError: as thrown in; what is staged stays staged.
     """
     if staged := store.staged():
@@ -148,7 +76,7 @@ def session(store: Store, engine: Engine, population: str, version: str, tell: T
     assignment = response.assignment
     tell(Joined(assignment.task_id, assignment.round))
     try:
-        job = yield from _prepare(store, assignment, tell)
+        job = yield from prepare(store, assignment, tell)
         last = store.contributed(assignment.task_id)
         if last is not None and assignment.round - last < max(1, job.manifest.plan.minimum_separation):
             # Twice in one round would count one user double, and with the same noise.
@@ -156,14 +84,14 @@ def session(store: Store, engine: Engine, population: str, version: str, tell: T
             tell(Rejected("FAILURE_REASON_TOO_SOON"))
             return Outcome(Result.REJECTED, retry, "FAILURE_REASON_TOO_SOON")
         staged = yield from _train(engine, assignment, job)
+        store.stage(staged)
     except Interrupted:
         retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_INTERRUPTED)
         return Outcome(Result.INTERRUPTED, retry)
     except FedError as error:
-        if isinstance(error, TaskError | AttributeValueError):
+        if isinstance(error, TaskError | AttributeValueError | StoreError):
             yield from _give_back(assignment, _FAILURES.get(type(error), FailureReason.FAILURE_REASON_TRAINING))
         raise
-    store.stage(staged)
     tell(Trained(staged.task_id, staged.round))
     del job  # a checkpoint may be large, and an upload takes long
     return (yield from _upload(store, staged, tell))
@@ -208,89 +136,6 @@ def _check_finite(result: TrainingResult) -> None:
         values += part.values()
     if not all(np.isfinite(each).all() for each in values):
         raise DivergedError("training gave values that are not finite; nothing was kept or sent")
-
-
-def _prepare(store: Store, assignment: Assignment, tell: Tell) -> Generator[Wish, Any, Job]:
-    try:
-        task = _parse((yield from _fetch(store, assignment.manifest)))
-        for resource in (task.catalogue, *(graph.resource for graph in task.graphs)):
-            yield from _fetch(store, resource)
-        tensors = yield from _fetch(store, assignment.checkpoint)
-        _expect_fit(task, assignment, tensors)
-    except BlobError as error:
-        raise DamagedTaskError(str(error)) from error
-    except ManifestError as error:
-        raise UnsupportedTaskError(str(error)) from error
-    if not assignment.bound > 0:
-        raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
-    store.adopt(Model(assignment.task_id, assignment.round, assignment.manifest, assignment.checkpoint))
-    tell(NewModel(assignment.task_id, assignment.round))
-    client = _client(store, task, assignment.task_id)
-    return Job(task, assignment.checkpoint, tensors, assignment.round, client)
-
-
-_fitting: deque[tuple[bytes, bytes]] = deque(maxlen=4)
-"""Manifests with the checkpoints that were seen to fit them; a fleet's sessions share them."""
-
-
-def _expect_fit(task: TaskManifest, assignment: Assignment, data: bytes) -> None:
-    """Checks a checkpoint before it takes the place of one that works."""
-    pair = (assignment.manifest.sha256, assignment.checkpoint.sha256)
-    if pair in _fitting:
-        return
-    tensors = blobs.unpack(data)
-    if {name: tensor.shape for name, tensor in tensors.items()} != {
-        name: tuple(spec.shape) for name, spec in manifest.shared(task).items()
-    }:
-        raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
-    if not all(tensor.dtype == np.float32 and np.isfinite(tensor).all() for tensor in tensors.values()):
-        raise DamagedTaskError("the checkpoint has values that are not finite float32")
-    _fitting.append(pair)
-
-
-@lru_cache(maxsize=4)  # a fleet's sessions share the manifest
-def _parse(data: bytes) -> TaskManifest:
-    return manifest.parse(data)
-
-
-def _fetch(store: Store, resource: Resource) -> Generator[Wish, Any, bytes]:
-    data = store.blob(resource)
-    if data is None:
-        data = blobs.check((yield Fetch(resource)), resource)
-        store.keep_blob(resource, data)
-    return data
-
-
-def _client(store: Store, task: TaskManifest, task_id: str) -> ClientData:
-    state = store.private(task_id) or initial_state(task, store.key())
-    return ClientData(store.key(), store.interactions(task.catalogue), _labels(store, task), state)
-
-
-def initial_state(task: TaskManifest, key: bytes) -> PrivateState:
-    """The private state that a client starts with: a pure function of manifest and key."""
-    values = draws.initial(manifest.private(task), key)
-    return PrivateState.start({name: value[None] for name, value in values.items()}, 1)
-
-
-def _labels(store: Store, task: TaskManifest) -> dict[str, int]:
-    labels = {}
-    for adversary in task.plan.adversaries:
-        value = store.attribute(adversary.attribute)
-        if value is not None:
-            labels[adversary.name] = label(value, adversary.attribute, list(adversary.classes))
-    return labels
-
-
-def label(value: str, attribute: str, classes: list[str]) -> int:
-    """The class number of an attribute's value.
-
-    Raises:
-        AttributeValueError: the task knows no such value.
-    """
-    if value not in classes:
-        # Without the value, which must not come into a log.
-        raise AttributeValueError(f"this task does not know the value of {attribute}; it knows {', '.join(classes)}")
-    return classes.index(value)
 
 
 def _upload(store: Store, staged: Staged, tell: Tell) -> Session:

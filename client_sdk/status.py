@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from client_sdk.pace import Pace
 from client_sdk.schedule import BackgroundStatus
-from client_sdk.session import Result
 from client_sdk.sqlite_store import SqliteStore
+from client_sdk.wishes import Result
 
 
 @dataclass(frozen=True)

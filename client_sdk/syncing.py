@@ -11,12 +11,14 @@ from pathlib import Path
 from random import Random
 from threading import Lock
 
+from client_sdk import files
 from client_sdk.contracts import Engine
 from client_sdk.errors import RefusedError, StoreError
 from client_sdk.events import Event, Events, NewModel, refuse_callback
 from client_sdk.pace import Pace
-from client_sdk.session import Outcome, Result, Session, session
+from client_sdk.session import Session, session
 from client_sdk.sqlite_store import SqliteStore
+from client_sdk.wishes import Outcome, Result
 from fedau2.wire.status import StatusError
 
 _log = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ class Syncs:
             refused = RefusedError(f"{coordinator} refused ({error.status.name}): {error}")
             self._remember(self.pace.failed(refused, error.retry, self._clock(), self._rng))
             raise refused from error
-        except Exception as error:
+        except BaseException as error:
             self._remember(self.pace.failed(error, None, self._clock(), self._rng))
             raise
 
@@ -111,11 +113,9 @@ class Syncs:
 
     def _remember(self, pace: Pace) -> None:
         self.pace = pace
-        part = self._path.with_suffix(".part")
         try:
             _ = self._store.changes  # once it is closed the folder may be another client's
-            part.write_text(json.dumps(asdict(pace)), "utf-8")
-            part.replace(self._path)
+            files.write(self._path, json.dumps(asdict(pace)).encode())
         except StoreError:
             return
         except OSError as error:  # the sync itself is done

@@ -28,10 +28,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from client_sdk.errors import LocalCoordinatorError, UsageError
-from client_sdk.session import Result
+from client_sdk.wishes import Result
 
 if TYPE_CHECKING:
     from client_sdk.client import FedClient
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _NEEDED = {"torch": "export", "onnxscript": "export", "yaml": "export"}
 _NEEDED |= {"sqlalchemy": "coordinator", "grpc_health": "coordinator"}
+_START = "call start(), or enter a block by `with`"
 _PATIENCE = 60.0
 _PAUSE = 0.02
 
@@ -46,7 +47,8 @@ _PAUSE = 0.02
 class LocalCoordinator:
     """A coordinator with one task; a context manager, with `with` and with `async with`.
 
-    Its methods block. In a coroutine call them as `await asyncio.to_thread(server.wait_for_round, 2)`.
+    Its methods block. In a coroutine call them as `await asyncio.to_thread(server.wait_for_round, 2)`. Before it is
+    started, and after it is stopped, they raise `LocalCoordinatorError`.
 
     Args:
         items: the catalogue of a small task that is made for the test.
@@ -60,7 +62,7 @@ class LocalCoordinator:
         UsageError: neither items nor a bundle are given, or both.
 
     Attributes:
-        address: for `FedClient.open`.
+        address: for `FedClient.open`; known once it is started, as are the others.
         admin: address for operators.
         population: for `FedClient.open`.
         bundle: folder of the bundle that is served.
@@ -70,6 +72,7 @@ class LocalCoordinator:
     admin: str
     population = "testing"
     bundle: Path
+    _task_id: str
 
     def __init__(
         self,
@@ -85,13 +88,23 @@ class LocalCoordinator:
             raise UsageError("give either items or a bundle")
         self._items, self._attribute, self._classes = items, attribute, classes
         self._given, self._goal, self._rounds = bundle, goal, rounds
+        self._opened: ExitStack | None = None
+
+    if not TYPE_CHECKING:  # or every name would be an attribute to a type checker
+
+        def __getattr__(self, name: str) -> NoReturn:  # what start() has not set yet
+            if name in LocalCoordinator.__annotations__:
+                raise LocalCoordinatorError(f"there is no {name} yet: {_START}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def start(self) -> Self:
         """Starts the coordinator and creates its task, as entering the `with` block does.
 
         Raises:
-            LocalCoordinatorError: it could not be started, for example because an extra is missing.
+            LocalCoordinatorError: it could not be started, for example because an extra is missing; or runs already.
         """
+        if self._opened is not None:
+            raise LocalCoordinatorError("the local coordinator runs already: stop() it first, or use another")
         if missing := {extra for module, extra in _NEEDED.items() if find_spec(module) is None}:
             raise LocalCoordinatorError(
                 f"a local coordinator needs more than a device: pip install 'fedau2[{','.join(sorted(missing))}]'"
@@ -121,8 +134,13 @@ class LocalCoordinator:
         await asyncio.to_thread(self.stop)
 
     def stop(self) -> None:
-        """Ends the coordinator and removes its files, as leaving the block does: for what an app does without one."""
-        self._opened.close()
+        """Ends the coordinator and removes its files, as leaving the block does: for what an app does without one.
+
+        May be called again, and where nothing was started.
+        """
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
 
     def rounds_committed(self) -> int:
         """Rounds whose checkpoint is durable."""
@@ -159,6 +177,8 @@ class LocalCoordinator:
             self.wait_for_round(number)
 
     def _task(self) -> "Task":
+        if self._opened is None:
+            raise LocalCoordinatorError(f"the local coordinator does not run: {_START}")
         import grpc
 
         from fedau2.v1.admin_pb2 import GetTaskRequest

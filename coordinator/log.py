@@ -10,7 +10,7 @@ from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from coordinator.disk import REAL, Disk
 from coordinator.errors import LogError
@@ -37,6 +37,11 @@ class Location:
     length: int
 
 
+class _Segment(NamedTuple):
+    name: str
+    file: BinaryIO
+
+
 class RoundLog:
     """Segments of the open rounds, in one folder.
 
@@ -48,7 +53,7 @@ class RoundLog:
     def __init__(self, path: Path, disk: Disk = REAL) -> None:
         self._path = path
         self._disk = disk
-        self._open: dict[str, BinaryIO] = {}
+        self._open: dict[str, _Segment] = {}
         self._unsynced: set[str] = set()
 
     def append(self, owner: str, payload: bytes, digest: bytes) -> Location:
@@ -59,18 +64,19 @@ class RoundLog:
             payload: any bytes.
             digest: their SHA-256.
         """
-        file = self._open.get(owner) or self._segment(owner)
-        location = Location(Path(file.name).name, file.tell(), len(payload))
+        segment = self._open.get(owner) or self._segment(owner)
+        file = segment.file
+        location = Location(segment.name, file.tell(), len(payload))
         self._disk.write(file, _HEADER.pack(_MAGIC, len(payload), digest) + payload)
         self._unsynced.add(owner)
         return location
 
-    def _segment(self, owner: str) -> BinaryIO:
+    def _segment(self, owner: str) -> "_Segment":
         taken = [int(path.suffix[1:]) for path in self._segments() if path.stem == owner]
-        file = self._disk.create(self._path / f"{owner}.{max(taken, default=-1) + 1}")
-        self._open[owner] = file
+        name = f"{owner}.{max(taken, default=-1) + 1}"
+        segment = self._open[owner] = _Segment(name, self._disk.create(self._path / name))
         self._disk.sync_folder(self._path)
-        return file
+        return segment
 
     def _segments(self) -> list[Path]:
         return sorted(path for path in self._path.iterdir() if _NAME.fullmatch(path.name))
@@ -78,7 +84,7 @@ class RoundLog:
     def sync(self) -> None:
         """Makes all records so far durable."""
         for owner in self._unsynced:
-            self._disk.sync(self._open[owner])
+            self._disk.sync(self._open[owner].file)
         self._unsynced.clear()
 
     def read(self, location: Location, digest: bytes) -> bytes:
@@ -105,8 +111,8 @@ class RoundLog:
 
     def drop(self, owner: str) -> None:
         """Removes the segments of a committed round."""
-        if file := self._open.pop(owner, None):
-            file.close()
+        if segment := self._open.pop(owner, None):
+            segment.file.close()
         for path in self._segments():
             if path.stem == owner:
                 self._disk.delete(path)
@@ -122,6 +128,6 @@ class RoundLog:
 
     def close(self) -> None:
         """Closes the files."""
-        for file in self._open.values():
+        for segment in self._open.values():
             with suppress(OSError):  # a disk that was full still is; what was not synced has never been acknowledged
-                file.close()
+                segment.file.close()

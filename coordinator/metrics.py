@@ -1,8 +1,8 @@
 """What a coordinator tells Prometheus. Counts and times only: nothing here tells one device from another."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from time import perf_counter
+from types import TracebackType
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -94,9 +94,23 @@ class _Gauges(Collector):
         yield from families.values()
 
 
-@contextmanager
-def timed(histogram: Histogram) -> Iterator[None]:
-    """Observes how long its block takes, if it succeeds."""
-    start = perf_counter()
-    yield
-    histogram.observe(perf_counter() - start)
+class timed:  # noqa: N801 - used like a function, as context managers are
+    """Observes how long its block takes, if it succeeds.
+
+    Args:
+        histogram: of seconds.
+    """
+
+    __slots__ = ("_histogram", "_start")
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+
+    def __enter__(self) -> None:
+        self._start = perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._histogram.observe(perf_counter() - self._start)

@@ -35,9 +35,8 @@ _WEIGHT = 0.25
 
 def duration(seconds: float) -> Duration:
     """Seconds as a message, to the microsecond."""
-    message = Duration()
-    message.FromMicroseconds(round(seconds * 1e6))
-    return message
+    whole, part = divmod(round(seconds * 1e6), 1_000_000)
+    return Duration(seconds=whole, nanos=part * 1000)
 
 
 class Window(NamedTuple):

@@ -1,7 +1,7 @@
 """What is no message is refused behind the door: gRPC would answer it with UNKNOWN, as if the fault were here."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,24 +27,22 @@ class _Unreadable:
         return InvalidRequestError(f"a request of {self.size} bytes is no message of this method")
 
 
-class Parsing(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # it has none at run time
-    """Refuses requests that cannot be parsed, of every method of a server, as an `InvalidRequestError`."""
+class Guarded:
+    """Stands for a server where services are added to it: requests that cannot be parsed are then refused.
 
-    def __init__(self) -> None:
-        self._guarded: dict[str, Handler] = {}
+    An interceptor could do the same, at the cost of a coroutine more for every call.
+    """
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
-        """The method's handler, guarded; None where there is no such method."""
-        method: Any = handler_call_details.method
-        if method not in self._guarded:
-            if (handler := await continuation(handler_call_details)) is None:
-                return handler
-            self._guarded[method] = _guarded(handler)
-        return self._guarded[method]
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """The same handlers without their names; see `add_registered_method_handlers`."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Adds a service's methods, as the generated code has it."""
+        guarded = {name: _guarded(handler) for name, handler in handlers.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, guarded),))
 
 
 def _guarded(handler: Handler) -> Handler:

@@ -3,14 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from coordinator.errors import CoordinatorError
-from coordinator.parsing import Parsing
+from coordinator.parsing import Guarded
 from coordinator.service import Coordinator
 from coordinator.servicers import Admin, Devices, Door
 from fedau2.v1 import admin_pb2_grpc, device_pb2_grpc
@@ -66,9 +66,9 @@ class Servers:
         """
         door = Door()
         devices = _Server("fedau2.v1.DeviceService", listen, tls)
-        device_pb2_grpc.add_DeviceServiceServicer_to_server(Devices(door), devices.server)
+        device_pb2_grpc.add_DeviceServiceServicer_to_server(Devices(door), devices.services)
         operators = _Server("fedau2.v1.AdminService", admin)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(door), operators.server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(door), operators.services)
         servers = cls(door, devices, operators)
         await servers._report(_STARTING)
         await asyncio.gather(devices.server.start(), operators.server.start())
@@ -97,11 +97,16 @@ class Servers:
 
 class _Server:
     def __init__(self, service: str, address: str, tls: Tls | None = None) -> None:
-        self.server = grpc.aio.server(interceptors=[Parsing()], options=_OPTIONS)
+        self.server = grpc.aio.server(options=_OPTIONS)
+        self.services: Any = Guarded(self.server)  # for generated code, which wants a server
         self._service = service
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
-        reflection.enable_server_reflection((service, health.SERVICE_NAME, reflection.SERVICE_NAME), self.server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.services)
+        names = (service, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            reflection.aio.ReflectionServicer(names),  # type: ignore[attr-defined]
+            self.services,
+        )
         try:
             port = self._bind(address, tls)
         except (OSError, RuntimeError) as error:

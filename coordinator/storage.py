@@ -25,7 +25,7 @@ from coordinator.streams import Bundle, Contribution, TaskSpec
 from coordinator.transitions import Entry
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED, TASK_STATE_RUNNING, TaskState
 from fedau2.v1.task_pb2 import ClosingRule, TaskManifest
-from fedau2.wire import contributions, manifest
+from fedau2.wire import manifest
 from fedau2.wire.blobs import pack, unpack
 
 _EMPTY = pack({})
@@ -135,7 +135,7 @@ class Storage:
     def _replay(self, spec: TaskSpec, row: AssignmentRow, total: Aggregator) -> None:
         if row.location is not None:
             data = self._log.read(row.location, row.sha256)
-            total.add(contributions.decode(data, spec.shared, spec.bound), largest=spec.bound)
+            total.add(spec.decode(data), largest=spec.bound)
 
     def create_task(self, task_id: str, bundle: Bundle, at: float) -> LiveTask:
         """Stores a new task with its blobs, and opens its first round."""

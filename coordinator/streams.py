@@ -16,9 +16,8 @@ from coordinator.errors import (
 from fedau2.v1.admin_pb2 import CreateTaskHeader, CreateTaskRequest
 from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
 from fedau2.v1.task_pb2 import ClosingRule, Resource, TaskManifest
-from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import blobs, contributions, fixed, manifest
-from fedau2.wire.contributions import Update
+from fedau2.wire.contributions import Decoder, Update
 from fedau2.wire.errors import BlobError, ContributionError, WireError
 
 
@@ -38,21 +37,21 @@ class TaskSpec:
 
     Attributes:
         manifest: checked.
-        shared: the tensors that are aggregated, by name.
         bound: largest absolute value of a contribution.
         largest: most bytes of a contribution.
+        decode: reads and checks a contribution.
     """
 
     manifest: TaskManifest
-    shared: dict[str, TensorSpec]
     bound: float
     largest: int
+    decode: Decoder
 
     @classmethod
     def of(cls, task: TaskManifest, closing: ClosingRule) -> "TaskSpec":
         """From a checked manifest and closing rule."""
-        shared = manifest.shared(task)
-        return cls(task, shared, fixed.bound(closing.maximum), contributions.largest(shared.values()))
+        shared, bound = manifest.shared(task), fixed.bound(closing.maximum)
+        return cls(task, bound, contributions.largest(shared.values()), Decoder(shared, bound))
 
 
 async def upload_header(requests: AsyncIterator[UploadContributionRequest]) -> UploadHeader:
@@ -91,7 +90,7 @@ async def contribution(
         if not assembler.whole:
             raise CutOffError(f"the upload ended before its {header.size} bytes had come; send it again")
         data = assembler.finish()
-        return Contribution(data, header.sha256, contributions.decode(data, spec.shared, spec.bound), spec.bound)
+        return Contribution(data, header.sha256, spec.decode(data), spec.bound)
     except (BlobError, ContributionError) as error:
         raise InvalidContributionError(f"the contribution was refused: {error}") from error
 

@@ -67,8 +67,8 @@ def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
     import numpy as np
     import onnxruntime
 
+    from client_sdk.preparation import initial_state
     from client_sdk.recommender import Recommender
-    from client_sdk.session import initial_state
     from client_sdk.sqlite_store import SqliteStore
 
     store = SqliteStore(Path(folder))

@@ -10,9 +10,10 @@ from google.protobuf.duration_pb2 import Duration
 from client_sdk.contracts import AsyncTransport, Training
 from client_sdk.drivers import drive_async, fetch_async
 from client_sdk.errors import TransportError
-from client_sdk.session import Outcome, Result, session
+from client_sdk.session import session
 from client_sdk.state import Job, Report, TrainingResult
 from client_sdk.torch_engine import TorchEngine
+from client_sdk.wishes import Outcome, Result
 from export.bundle import Bundle
 from fedau2.v1 import admin_pb2
 from fedau2.v1.task_pb2 import ClosingRule

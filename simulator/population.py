@@ -14,6 +14,7 @@ from client_sdk.state import PrivateState
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from simulator.columns import State
+from simulator.errors import ConfigError
 
 Members = NDArray[np.int64]
 """Row numbers of clients."""
@@ -57,7 +58,12 @@ class Population:
             interactions: per client, sorted catalogue rows.
             attributes: per attribute, each client's value or None.
             state: private state that is there already, of which nothing is drawn; by default a new one in memory.
+
+        Raises:
+            ConfigError: the plan has an attribute that is not given here, or a client a value that no class has.
         """
+        for each in task.plan.adversaries:
+            _expect_classes(each.attribute, attributes, each.classes)
         keys = [client_key(seed, client) for client in range(len(interactions))]
         if state is not None:
             return cls(keys, interactions, attributes, state)
@@ -105,6 +111,16 @@ class Population:
 
 def _parts(state: State) -> tuple[Mapping[str, Any], ...]:
     return state.values, state.first, state.second
+
+
+def _expect_classes(name: str, attributes: Mapping[str, Sequence[str | None]], classes: Sequence[str]) -> None:
+    if name not in attributes:
+        raise ConfigError(
+            f"the plan unlearns {name!r}, which the clients do not have; they have {', '.join(attributes)}"
+        )
+    for client, value in enumerate(attributes[name]):
+        if value is not None and value not in classes:
+            raise ConfigError(f"client {client} has {name} {value!r}; the plan knows {', '.join(classes)}")
 
 
 def _label(value: str | None, classes: Sequence[str]) -> int:

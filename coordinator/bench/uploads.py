@@ -25,7 +25,7 @@ class Effort:
     held: Sequence[int]
 
 
-FULL = Effort(turns=9, uploads=((SMALL, 2000), (PAPER, 800)), held=(100, 1_000, 10_000))
+FULL = Effort(turns=9, uploads=((SMALL, 2000), (PAPER, 800)), held=(100, 1_000, 10_000, 30_000))
 QUICK = Effort(turns=3, uploads=((SMALL, 500), (PAPER, 200)), held=(100, 1_000))
 
 

@@ -282,13 +282,22 @@ def address(serve, servicer):
 
 @pytest.fixture
 def silent():
-    """A servicer that never answers, let go at the end."""
+    """A servicer that never answers, let go at the end; `left` is the time that a caller had when it hung up."""
     over = threading.Event()
 
     class Silent(device_pb2_grpc.DeviceServiceServicer):
+        def __init__(self):
+            self.called, self.left, self.hung_up = threading.Event(), None, threading.Event()
+
         def CheckIn(self, request, context):
+            context.add_callback(lambda: self._end(context))
+            self.called.set()
             over.wait()
             return CheckInResponse()
+
+        def _end(self, context):
+            self.left = context.time_remaining()
+            self.hung_up.set()
 
     yield Silent()
     over.set()

@@ -234,6 +234,37 @@ def test_its_errors_are_those_of_the_blocking_client(tmp_path, address, remote, 
     asyncio.run(app())
 
 
+def test_closing_ends_a_call_that_is_not_answered(tmp_path, silent, serve):
+    async def app():
+        client = await AsyncFedClient.open(tmp_path / "state", serve(silent), "films")
+        sync = asyncio.create_task(client.sync())
+        await asyncio.to_thread(silent.called.wait)
+        await client.close()
+        with pytest.raises(TransportError, match="ended here"):
+            await sync
+        assert not sync.cancelled()
+
+    asyncio.run(app())
+    assert silent.hung_up.wait(60)
+    assert silent.left > 0  # it was no deadline that ended the call
+
+
+def test_closing_interrupts_a_training_and_gives_its_place_back(tmp_path, address, remote):
+    engine = Held()
+
+    async def app():
+        client = await AsyncFedClient.open(tmp_path / "state", address, "films", engine=engine)
+        await client.record("film-1")
+        sync = asyncio.create_task(client.sync())
+        await asyncio.to_thread(engine.reached.wait)
+        await client.close()
+        engine.go.set()
+        assert (await sync).result is Result.INTERRUPTED
+        assert remote.names()[-1] == "report_failure"
+
+    asyncio.run(app())
+
+
 def test_many_removals_during_a_sync_wait_without_taking_its_threads(tmp_path, address):
     engine = Held()
 

@@ -193,6 +193,17 @@ def test_stopping_ends_a_training_before_its_next_step(client, remote, clock):
     assert client.sync().result is Result.UPLOADED
 
 
+def test_stopping_hangs_up_on_a_coordinator_that_does_not_answer(tmp_path, silent, serve):
+    with FedClient.open(tmp_path / "state", serve(silent), "films") as client:
+        client.background.start()
+        assert silent.called.wait(AT_MOST)
+        client.background.stop()
+        assert not client.status().background.running
+        assert client.status().last_sync.error == "TransportError"
+    assert silent.hung_up.wait(AT_MOST)
+    assert silent.left > 0  # it was no deadline that ended the call
+
+
 def test_failures_are_tried_again_after_longer_times(client, remote, clock):
     remote.refusals["check_in"] = StatusError(Status.UNAVAILABLE, "down")
     time, at = clock(40), []
@@ -223,6 +234,65 @@ def test_an_engine_that_breaks_does_not_end_background_work(client, clock, told,
     assert Uploaded("task", 0) in told
     assert "TrainingError" in caplog.text
     assert "film-1" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_no_exit_of_the_app_ends_background_work(client, clock, told, error, caplog):
+    left = [error("film-1")] * 3  # of the provider, of the engine and of a callback
+
+    def leave(*_):
+        if left:
+            raise left.pop()
+
+    class Leaving(TorchEngine):
+        def begin(self, job):
+            leave()
+            return super().begin(job)
+
+    def device():
+        leave()
+        return CHARGING
+
+    client._engine = Leaving()
+    client.events.subscribe(lambda event: leave() if len(left) == 1 else None)
+    time = clock(50)
+    run(client, time, Constraints(charging=True), device_state=device)
+    assert left == []
+    assert Uploaded("task", 0) in told
+    assert "film-1" not in caplog.text
+    assert client.status().background.running
+    client.background.stop()
+
+
+def test_a_sync_that_an_exit_ends_is_not_tried_again_at_once(client, remote, clock):
+    class Leaving:
+        def begin(self, job):
+            raise SystemExit
+
+    client._engine = Leaving()
+    time, at = clock(30), []
+    client.events.subscribe(lambda event: at.append(time.now) if isinstance(event, Joined) else None)
+    run(client, time)
+    assert len(at) > 2
+    assert all(after - before >= LEAST_BACKOFF / 2 for before, after in pairwise(at))
+    assert client.status().last_sync.error == "SystemExit"
+
+
+@pytest.mark.parametrize("back", [60.0, 86400.0, 365 * 86400.0])
+def test_a_clock_that_is_set_back_keeps_no_device_away(client, remote, bundle, clock, told, back):
+    served(remote, bundle)
+    time, jumps = clock(12), []
+
+    def jump():
+        if Uploaded("task", 0) in told and not jumps:
+            time.now -= back
+            jumps.append(time.now)
+
+    time.between = jump
+    at = {}
+    client.events.subscribe(lambda event: at.setdefault(event, time.now))
+    run(client, time)
+    assert 0 <= at[Joined("task", 1)] - jumps[0] <= 9 + 2  # as long as the window that it was told, at most
 
 
 def test_a_provider_that_fails_meets_no_constraint(client, remote, clock, caplog):

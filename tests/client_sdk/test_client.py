@@ -1,12 +1,16 @@
+import os
+import resource
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.metadata import version
+from pathlib import Path
 from threading import Event, Thread
 
 import numpy as np
@@ -33,8 +37,8 @@ from client_sdk.errors import (
     UsageError,
 )
 from client_sdk.kernel.training import CohortTraining
+from client_sdk.preparation import initial_state
 from client_sdk.recommender import Recommender
-from client_sdk.session import initial_state
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model
 from client_sdk.torch_engine import TorchEngine
@@ -71,6 +75,31 @@ def synced(client):
     client.record("film-4")
     assert client.sync().result == Result.UPLOADED
     return client
+
+
+@pytest.fixture
+def in_thread():
+    """Starts a function in a thread; returns a function that waits for what it returned or raised."""
+
+    def start(act):
+        ended = []
+
+        def run():
+            try:
+                ended.append(act())
+            except FedError as error:
+                ended.append(error)
+
+        thread = Thread(target=run)
+        thread.start()
+
+        def wait():
+            thread.join()
+            return ended[0]
+
+        return wait
+
+    return start
 
 
 def test_a_first_sync_trains_and_uploads(client, remote, window):
@@ -445,8 +474,52 @@ def test_a_starter_recommends_before_the_first_sync_and_gives_way_to_it(open_cli
     assert open_client(starter=starter).recommend(12)
 
 
-def test_a_damaged_starter_is_told_and_leaves_the_folder_free(open_client, starter):
-    next((starter / "blobs").iterdir()).write_bytes(b"other")
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def spoil(path):
+    path.write_bytes(b"other")
+
+
+def make_a_folder_of(path):
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES = [cut, spoil, Path.unlink, make_a_folder_of]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("number", range(4))
+def test_a_damaged_starter_is_healed_by_the_next_sync(open_client, starter, remote, number, damage, caplog):
+    path = sorted((starter / "blobs").iterdir())[number]
+    damage(path)
+    for _ in range(2):
+        client = open_client(starter=starter)
+        with pytest.raises(NoModelError, match="sync"):
+            client.recommend()
+        client.record("film-1")
+        client.close()
+    assert "the starter is damaged" in caplog.text
+    client = open_client(starter=starter)
+    assert client.sync().result is Result.UPLOADED
+    assert [call.sha256.hex() for name, call in remote.calls if name == "fetch"] == [path.name]  # what it lacked
+    assert len(client.recommend(12)) == 11
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_starter_is_nothing_to_a_client_that_has_a_model(open_client, starter, synced, damage, caplog):
+    before = synced.recommend(12)
+    synced.close()
+    for path in [starter / "manifest.binpb", *(starter / "blobs").iterdir()]:
+        damage(path)
+    assert open_client(starter=starter).recommend(12) == before
+    assert "starter" not in caplog.text
+
+
+def test_a_starter_that_is_no_bundle_is_told_and_leaves_the_folder_free(open_client, starter):
+    spoil(starter / "manifest.binpb")
     for wrong in (starter, starter / "nowhere"):
         with pytest.raises(UsageError, match="starter"):
             open_client(starter=wrong)
@@ -467,6 +540,85 @@ def test_an_engine_that_fails_gives_the_place_back(client, remote, error, monkey
     assert (name, request.reason) == ("report_failure", FailureReason.FAILURE_REASON_TRAINING)
     monkeypatch.undo()
     assert client.sync().result == Result.UPLOADED
+
+
+@contextmanager
+def full_database(client):
+    """The database's file may not grow."""
+    (pages,) = client._store.database.one("PRAGMA page_count")
+    client._store.database.one(f"PRAGMA max_page_count = {pages}")
+    yield
+    client._store.database.one(f"PRAGMA max_page_count = {2**30}")
+
+
+@contextmanager
+def full_disk(client):
+    """No file may grow."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def record_until_it_fails(client):
+    """Returns how many are recorded then."""
+    recorded = client.status().recorded
+    for count in (100, 1):
+        try:
+            while True:
+                client.record_many(["film-2"] * count)
+                recorded += count
+        except StoreError:
+            pass
+    with pytest.raises(StoreError, match=r"full|disk I/O"):
+        client.record("film-2")
+    return recorded
+
+
+@pytest.mark.parametrize("full", [full_database, full_disk])
+@pytest.mark.parametrize("before", ["nothing", "a model"])
+def test_a_full_disk_loses_nothing_and_all_goes_on_when_there_is_room(client, remote, bundles, full, before, tmp_path):
+    items = [f"film-{row}" for row in range(300)]
+    remote.bundle = bundles(items)
+    remote.assignment = remote.bundle.assignment()
+    client.record_many(items[:150])  # so that a contribution fills pages
+    if before == "a model":
+        client.sync()
+        remote.bundle = remote.bundle.with_checkpoint(9)
+        remote.assignment = remote.bundle.assignment(1, 1)
+    with full(client):
+        recorded = record_until_it_fails(client)
+        with pytest.raises(StoreError, match=r"full|disk I/O|File too large"):
+            client.sync()
+        assert remote.names()[-1] == "report_failure"
+        assert client.status().recorded == recorded
+        assert before == "nothing" or client.recommend(3)
+    assert client.status().recorded == recorded
+    assert not list((tmp_path / "state").rglob("*.part"))
+    client.record("film-3")
+    assert client.sync().result is Result.UPLOADED
+    client.close()
+    with closing(SqliteStore(tmp_path / "state")) as store:
+        assert store.recorded() == recorded + 1
+
+
+def test_files_in_a_folder_that_all_may_read_are_their_owners(open_client, tmp_path):
+    before = os.umask(0)
+    try:
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state").chmod(0o755)
+        client = open_client()
+        client.record("film-1")
+        client.sync()
+        client.recommend()
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").rglob("*")}
+    finally:
+        os.umask(before)
+    assert {path.name for path in modes} >= {"state.db", "state.db-wal", "state.db-shm", "lock", "pace.json", "blobs"}
+    assert {path: mode for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o755
 
 
 def damage_database(folder):
@@ -562,8 +714,8 @@ def test_a_model_that_cannot_work_does_not_take_the_place_of_one_that_does(synce
     assert synced.recommend(12) == before
 
 
-def test_a_closed_client_writes_nothing_more(open_client, remote, tmp_path):
-    reached, go, outcomes = Event(), Event(), []
+def test_a_closed_client_writes_nothing_more(open_client, remote, tmp_path, in_thread):
+    reached, go = Event(), Event()
 
     class Held(TorchEngine):
         def begin(self, job):
@@ -571,26 +723,47 @@ def test_a_closed_client_writes_nothing_more(open_client, remote, tmp_path):
             assert go.wait(60)
             return super().begin(job)
 
-    def sync():
-        try:
-            outcomes.append(client.sync().result)
-        except FedError as error:
-            outcomes.append(error)
-
     client = open_client(engine=Held())
     client.record("film-1")
-    thread = Thread(target=sync)
-    thread.start()
+    syncing = in_thread(client.sync)
     assert reached.wait(60)
     client.close()
     before = {path: path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()}
     go.set()
-    thread.join()
-    assert outcomes == [Result.INTERRUPTED]
+    assert syncing().result is Result.INTERRUPTED
     assert remote.names()[-1] == "report_failure"  # its place is given back
     assert {path: path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()} == before
     with pytest.raises(StoreError):
         client.background.start()
+
+
+def test_closing_ends_a_call_that_is_not_answered(open_client, silent, serve, in_thread):
+    client = open_client(coordinator=serve(silent))
+    syncing = in_thread(client.sync)
+    assert silent.called.wait(60)
+    client.close()
+    assert "ended here" in str(syncing())
+    assert silent.hung_up.wait(60)
+    assert silent.left > 0  # it was no deadline that ended the call
+
+
+def test_closing_keeps_a_sync_that_has_not_called_yet_from_calling(open_client, remote, in_thread, monkeypatch):
+    reached, go = Event(), Event()
+    client = open_client()
+    make = client._trainer
+
+    def trainer():
+        reached.set()
+        assert go.wait(60)
+        return make()
+
+    monkeypatch.setattr(client, "_trainer", trainer)
+    syncing = in_thread(client.sync)
+    assert reached.wait(60)
+    client.close()
+    go.set()
+    assert isinstance(syncing(), StoreError)
+    assert remote.calls == []
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,26 @@ def test_a_callback_that_fails_is_logged_and_stops_nothing(client, told, caplog)
     assert "a callback failed at Joined" in caplog.text
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_the_apps_exit_ends_a_sync_in_the_main_thread_and_no_other(client, told, error, caplog):
+    def leave(event):
+        raise error("the app's own")
+
+    unsubscribe = client.events.subscribe(leave)
+    with pytest.raises(error):
+        client.sync()
+    assert told == ROUND[:1]
+    unsubscribe()
+    client.sync()
+    assert told == ROUND[:1] + ROUND
+    client.events.subscribe(leave)
+    thread = Thread(target=client.sync)
+    thread.start()
+    thread.join()
+    assert told[-1] == Rejected("FAILURE_REASON_TOO_SOON")
+    assert "the app's own" not in caplog.text
+
+
 def test_a_callback_cannot_sync(client):
     errors = []
 

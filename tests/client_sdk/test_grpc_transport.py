@@ -9,8 +9,9 @@ import pytest
 from client_sdk.drivers import drive, drive_async
 from client_sdk.errors import TransportError, UsageError
 from client_sdk.grpc_transport import AioGrpcTransport, GrpcTransport
-from client_sdk.session import Outcome, Result, session
+from client_sdk.session import session
 from client_sdk.torch_engine import TorchEngine
+from client_sdk.wishes import Outcome, Result
 from fedau2.v1.device_pb2 import CheckInRequest, FetchResourceRequest, ReportFailureRequest, UploadHeader
 from fedau2.wire import blobs
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
@@ -136,6 +137,14 @@ def test_a_closed_transport_opens_again(address, bundle):
     for _ in range(2):
         assert transport.check_in(*arguments("check_in", bundle)).assignment
         transport.close()
+
+
+def test_once_hung_up_later_calls_have_little_time(silent, serve, bundle):
+    with GrpcTransport(serve(silent)) as transport:
+        transport.hang_up()
+        with pytest.raises(TransportError, match="did not answer in time"):
+            transport.check_in(*arguments("check_in", bundle))
+    assert silent.hung_up.wait(60)
 
 
 def test_a_fetch_may_be_left_early(address, remote, bundle):

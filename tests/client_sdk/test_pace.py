@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from client_sdk.errors import TransportError
 from client_sdk.pace import LEAST_BACKOFF, LONGEST, MOST_BACKOFF, Pace, backoff
-from client_sdk.session import Outcome, Result
+from client_sdk.wishes import Outcome, Result
 from fedau2.v1.task_pb2 import RetryWindow
 
 NOW = st.floats(0, 4e9)
@@ -25,7 +25,7 @@ def paces(draw):
     """What any run of syncs may leave, and the time of the last."""
     pace, now = Pace(), draw(NOW)
     for _ in range(draw(st.integers(0, 5))):
-        now += draw(st.floats(0, 1e6))
+        now = max(0.0, now + draw(st.floats(-1e6, 1e6)))  # a clock may be set back
         retry = draw(st.none() | WINDOWS)
         if draw(st.booleans()):
             pace = pace.ended(Outcome(draw(RESULTS), retry), now, draw(SEEDS))
@@ -66,6 +66,13 @@ def test_no_device_waits_for_ever(last, later):
     pace, now = last
     assert 0 <= pace.wait(now + later) <= LONGEST  # whatever its clock does
     assert pace.wait(pace.due) == 0
+
+
+@given(paces(), st.floats(-1e9, 1e9))
+def test_a_clock_that_is_set_keeps_no_device_longer_than_it_was_told(last, later):
+    pace, now = last
+    told = 0 if pace.last is None else pace.due - pace.last
+    assert pace.wait(now + later) <= told
 
 
 @given(st.integers(1, 10**6), SEEDS)

@@ -13,7 +13,7 @@ from client_sdk import schedule
 from client_sdk.errors import TransportError, UsageError
 from client_sdk.pace import LONGEST, MOST_BACKOFF, Pace
 from client_sdk.schedule import NAP, POLL, CheckInNow, Constraints, DeviceState, Wait, decide, over
-from client_sdk.session import Outcome, Result
+from client_sdk.wishes import Outcome, Result
 from fedau2.v1.task_pb2 import RetryWindow
 
 NAMES = [each.name for each in fields(Constraints)]

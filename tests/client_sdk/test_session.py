@@ -17,20 +17,11 @@ from client_sdk.errors import (
     UnsupportedTaskError,
 )
 from client_sdk.inprocess import InProcessTransport
-from client_sdk.session import (
-    CheckIn,
-    Fetch,
-    Interrupted,
-    Outcome,
-    ReportFailure,
-    Result,
-    Train,
-    Upload,
-    initial_state,
-    session,
-)
+from client_sdk.preparation import initial_state
+from client_sdk.session import session
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.torch_engine import TorchEngine
+from client_sdk.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload
 from fedau2.v1 import device_pb2, task_pb2
 from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, FetchResourceResponse, Rejection
 from fedau2.v1.task_pb2 import RetryWindow
@@ -38,6 +29,7 @@ from fedau2.wire import blobs, contributions, manifest
 from fedau2.wire.errors import BlobError
 from fedau2.wire.status import Status, StatusError
 
+REASON_UNSUPPORTED = FailureReason.FAILURE_REASON_UNSUPPORTED
 FINAL = [
     Status.ABORTED,
     Status.ALREADY_EXISTS,
@@ -177,9 +169,30 @@ def test_a_lease_without_a_bound_is_given_back(busy, bundle):
     wish = running.send(CheckInResponse(assignment=bundle.assignment(bound=0)))
     while not isinstance(wish, ReportFailure):
         wish = running.send(answer(wish, bundle))
-    assert wish.request.reason == FailureReason.FAILURE_REASON_UNSUPPORTED
+    assert wish.request.reason == REASON_UNSUPPORTED
     with pytest.raises(UnsupportedTaskError, match="bound"):
         running.send(device_pb2.ReportFailureResponse())
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1])
+def test_a_round_beyond_what_can_be_kept_is_given_back(busy, bundle, number):
+    text = gives_back(begin(busy), replace(bundle, round=number), UnsupportedTaskError, REASON_UNSUPPORTED)
+    assert str(number) in text
+    assert busy.model() is None
+    until(Upload, begin(busy), replace(bundle, round=2**63 - 1))
+    assert busy.staged().round == busy.model().round == 2**63 - 1
+
+
+@pytest.mark.parametrize("seconds", [-(2**63), -1, 0, 2**63 - 1])
+def test_whatever_the_lease_says_the_round_is_trained(busy, bundle, seconds):
+    running = begin(busy)
+    next(running)
+    assignment = bundle.assignment()
+    assignment.lease.seconds = seconds
+    wish = running.send(CheckInResponse(assignment=assignment))
+    while not isinstance(wish, Upload):
+        wish = running.send(answer(wish, bundle))
+    running.close()
 
 
 def test_the_model_is_there_before_anything_is_trained(busy, bundle):
@@ -258,7 +271,7 @@ def test_an_unsupported_task_is_given_back(busy, bundle, fields, text):
         if "item" in spec.name:
             spec.shape[0] = other.manifest.items
     other = other.with_manifest()
-    said = gives_back(begin(busy), other, UnsupportedTaskError, FailureReason.FAILURE_REASON_UNSUPPORTED)
+    said = gives_back(begin(busy), other, UnsupportedTaskError, REASON_UNSUPPORTED)
     assert text in said
 
 
@@ -271,7 +284,7 @@ def test_a_manifest_that_is_none_is_given_back(busy, bundle):
     assignment.manifest.CopyFrom(address)
     running.send(CheckInResponse(assignment=assignment))
     wish = running.send(data)
-    assert wish.request.reason == FailureReason.FAILURE_REASON_UNSUPPORTED
+    assert wish.request.reason == REASON_UNSUPPORTED
     with pytest.raises(UnsupportedTaskError):
         running.send(device_pb2.ReportFailureResponse())
 

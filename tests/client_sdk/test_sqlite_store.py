@@ -1,4 +1,5 @@
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -258,6 +259,25 @@ def test_only_the_owner_can_read_it(tmp_path, bundle):
     finally:
         os.umask(before)
     assert {path: mode for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
+
+
+def test_what_a_full_disk_keeps_in_the_log_is_read_and_written_on_when_there_is_room(tmp_path):
+    with closing(SqliteStore(tmp_path / "one")) as store:
+        store.record_many([(f"item-{number}", number) for number in range(2000)])
+        shutil.copytree(tmp_path / "one", tmp_path / "two")  # as a crash leaves it: all of it in the log
+    assert (tmp_path / "two/state.db-wal").stat().st_size > 100_000 > (tmp_path / "two/state.db").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        store = SqliteStore(tmp_path / "two")
+        assert store.recorded() == 2000
+        with pytest.raises(StoreError, match="disk I/O"):
+            store.record("item", 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    store.record("item", 0)
+    assert store.recorded() == 2001
+    store.close()
 
 
 def test_every_store_has_a_key_of_its_own(tmp_path):

@@ -86,14 +86,37 @@ def test_a_bundle_is_served_to_a_coroutine_and_nothing_is_left(server, tmp_path)
     before = set(folders[0].parent.glob("fedau2-testing-*"))
     own = asyncio.run(life(folders[1]))
     assert set(folders[0].parent.glob("fedau2-testing-*")) <= before
-    with pytest.raises(LocalCoordinatorError, match="does not answer any more"):
-        own.rounds_committed()
+    for act in (own.rounds_committed, lambda: own.wait_for_round(1), own.train):
+        with pytest.raises(LocalCoordinatorError, match=r"does not run: call start\(\)"):
+            act()
+    own.stop()
+    assert own.address
 
 
 @pytest.mark.parametrize("arguments", [{}, {"items": SONGS, "bundle": "bundle"}])
 def test_items_or_a_bundle_are_needed(arguments):
     with pytest.raises(UsageError, match="either items or a bundle"):
         LocalCoordinator(**arguments)
+
+
+def test_before_it_is_started_it_says_so():
+    own = LocalCoordinator(items=SONGS)
+    for act in (own.rounds_committed, lambda: own.wait_for_round(1), own.train):
+        with pytest.raises(LocalCoordinatorError, match=r"does not run: call start\(\)"):
+            act()
+    for name in ("address", "admin", "bundle"):
+        with pytest.raises(LocalCoordinatorError, match=f"no {name} yet: call start"):
+            getattr(own, name)
+    with pytest.raises(AttributeError, match="unheard_of"):
+        own.unheard_of  # noqa: B018
+    own.stop()
+
+
+def test_it_is_started_once_at_a_time(server):
+    with LocalCoordinator(bundle=server.bundle) as own:
+        with pytest.raises(LocalCoordinatorError, match="runs already"):
+            own.start()
+        assert own.rounds_committed() == 0
 
 
 def test_what_the_tools_say_is_passed_on(tmp_path):

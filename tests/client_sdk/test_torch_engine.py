@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from client_sdk.errors import DamagedTaskError, NoDataError, UnsupportedTaskError
-from client_sdk.session import initial_state
+from client_sdk.preparation import initial_state
 from client_sdk.state import ClientData, Job
 from client_sdk.torch_engine import TorchEngine
 from export.bundle import build

@@ -5,8 +5,8 @@ from threading import Event
 
 from client_sdk import Constraints, DeviceState, FedClient, Uploaded, testing
 from client_sdk.background import SystemClock
-from client_sdk.session import Result
 from client_sdk.torch_engine import TorchEngine
+from client_sdk.wishes import Result
 
 _PATIENCE = 120
 

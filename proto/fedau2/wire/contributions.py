@@ -84,58 +84,82 @@ def largest(specs: Iterable[TensorSpec]) -> int:
 
 
 def decode(data: bytes, specs: Mapping[str, TensorSpec], bound: float) -> dict[str, Update]:
-    """Reads and checks a contribution.
+    """Reads and checks one contribution; see `Decoder`."""
+    return Decoder(specs, bound)(data)
+
+
+class Decoder:
+    """Reads and checks contributions to the same tensors.
 
     Args:
-        data: a serialised `Contribution`.
         specs: the manifest's tensors by name.
         bound: largest allowed absolute value.
-
-    Raises:
-        ContributionError: it says which tensor is wrong and how.
     """
-    try:
-        message = Contribution.FromString(data)
-    except DecodeError as error:
-        raise ContributionError("not a Contribution message") from error
-    tensors = list(message.tensors)  # each look into the message makes its objects anew
-    names = [tensor.name for tensor in tensors]
-    if not names:
-        raise ContributionError("the contribution carries no tensor")
-    if names != sorted(set(names)):
-        raise ContributionError("tensor names are not sorted and unique")
-    return _updates([_body(tensor, specs) for tensor in tensors], bound)
+
+    def __init__(self, specs: Mapping[str, TensorSpec], bound: float) -> None:
+        # As plain values: each look into a message makes its objects anew, which takes longer than all checks.
+        self._expected = {
+            name: _Expected(list(spec.shape), spec.dtype, spec.kind == TENSOR_KIND_TABLE)
+            for name, spec in specs.items()
+            if spec.scope != TENSOR_SCOPE_PRIVATE
+        }
+        self._bound = bound
+
+    def __call__(self, data: bytes) -> dict[str, Update]:
+        """What a serialised `Contribution` says.
+
+        Raises:
+            ContributionError: it says which tensor is wrong and how.
+        """
+        try:
+            message = Contribution.FromString(data)
+        except DecodeError as error:
+            raise ContributionError("not a Contribution message") from error
+        bodies = [self._body(tensor) for tensor in message.tensors]
+        names = [body.name for body in bodies]
+        if not names:
+            raise ContributionError("the contribution carries no tensor")
+        if names != sorted(set(names)):
+            raise ContributionError("tensor names are not sorted and unique")
+        return _updates(bodies, self._bound)
+
+    def _body(self, tensor: TensorUpdate) -> "_Body":
+        name, dtype, kind = tensor.name, tensor.dtype, tensor.WhichOneof("body")
+        expected = self._expected.get(name)
+        if expected is None:
+            raise ContributionError(f"no tensor {name[:128]!r} is aggregated in this task")
+        if dtype != expected.dtype:
+            raise ContributionError(f"{name}: dtype {dtype} instead of {DType.Name(expected.dtype)}")
+        if kind == "dense":
+            shape, indices, values = expected.shape, None, tensor.dense
+        elif kind == "rows" and expected.table:
+            rows = tensor.rows
+            indices, values = _indices(name, rows.indices, expected.shape[0]), rows.values
+            shape = [len(indices), *expected.shape[1:]]
+        else:
+            raise ContributionError(f"{name}: a body of kind {kind} does not fit this tensor")
+        if tensor.shape != shape:
+            raise ContributionError(f"{name}: shape {tuple(tensor.shape)} instead of {tuple(shape)}")
+        if len(values) != 4 * math.prod(shape):
+            raise ContributionError(f"{name}: {len(values)} bytes of float32 for shape {tuple(shape)}")
+        return _Body(name, shape, indices, values)
+
+
+class _Expected(NamedTuple):
+    """A tensor's shape and dtype, and whether a contribution may carry some of its rows only."""
+
+    shape: list[int]
+    dtype: DType.ValueType
+    table: bool
 
 
 class _Body(NamedTuple):
     """What a tensor's message says, checked but for the values."""
 
     name: str
-    shape: tuple[int, ...]
+    shape: list[int]
     indices: NDArray[np.int64] | None
     values: bytes
-
-
-def _body(tensor: TensorUpdate, specs: Mapping[str, TensorSpec]) -> _Body:
-    spec = specs.get(tensor.name)
-    if spec is None or spec.scope == TENSOR_SCOPE_PRIVATE:
-        raise ContributionError(f"no tensor {tensor.name[:128]!r} is aggregated in this task")
-    if tensor.dtype != spec.dtype:
-        raise ContributionError(f"{tensor.name}: dtype {tensor.dtype} instead of {DType.Name(spec.dtype)}")
-    kind = tensor.WhichOneof("body")
-    if kind == "dense":
-        body = _Body(tensor.name, tuple(spec.shape), None, tensor.dense)
-    elif kind == "rows" and spec.kind == TENSOR_KIND_TABLE:
-        rows = tensor.rows
-        indices = _indices(tensor.name, rows.indices, spec.shape[0])
-        body = _Body(tensor.name, (len(indices), *spec.shape[1:]), indices, rows.values)
-    else:
-        raise ContributionError(f"{tensor.name}: a body of kind {kind} does not fit this tensor")
-    if tuple(tensor.shape) != body.shape:
-        raise ContributionError(f"{tensor.name}: shape {tuple(tensor.shape)} instead of {body.shape}")
-    if len(body.values) != 4 * math.prod(body.shape):
-        raise ContributionError(f"{tensor.name}: {len(body.values)} bytes of float32 for shape {body.shape}")
-    return body
 
 
 def _indices(name: str, data: bytes, rows: int) -> NDArray[np.int64]:

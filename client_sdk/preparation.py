@@ -1,0 +1,112 @@
+"""From an assignment to a job: what is fetched and checked, and what the client brings."""
+
+from collections import deque
+from collections.abc import Callable, Generator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from client_sdk import draws
+from client_sdk.contracts import Store
+from client_sdk.errors import AttributeValueError, DamagedTaskError, UnsupportedTaskError
+from client_sdk.events import Event, NewModel
+from client_sdk.state import ClientData, Job, Model, PrivateState
+from client_sdk.wishes import Fetch, Wish
+from fedau2.v1.device_pb2 import Assignment
+from fedau2.v1.task_pb2 import Resource, TaskManifest
+from fedau2.wire import blobs, manifest
+from fedau2.wire.errors import BlobError, ManifestError
+
+_ROUNDS = 2**63  # SQLite's integers end here, as does the coordinator's count
+
+
+def prepare(store: Store, assignment: Assignment, tell: Callable[[Event], None]) -> Generator[Wish, Any, Job]:
+    """Fetches what the store lacks of the assignment's model, and makes it the one that recommendations come from.
+
+    Raises:
+        DamagedTaskError, UnsupportedTaskError: it cannot be used; the model before it stays.
+        AttributeValueError: the task does not know an attribute's value.
+    """
+    if assignment.round >= _ROUNDS:
+        raise UnsupportedTaskError(f"the coordinator states round {assignment.round}, which is not below 2**63")
+    if not assignment.bound > 0:
+        raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
+    try:
+        task = _parse((yield from _fetch(store, assignment.manifest)))
+        for resource in (task.catalogue, *(graph.resource for graph in task.graphs)):
+            yield from _fetch(store, resource)
+        tensors = yield from _fetch(store, assignment.checkpoint)
+        _expect_fit(task, assignment, tensors)
+    except BlobError as error:
+        raise DamagedTaskError(str(error)) from error
+    except ManifestError as error:
+        raise UnsupportedTaskError(str(error)) from error
+    store.adopt(Model(assignment.task_id, assignment.round, assignment.manifest, assignment.checkpoint))
+    tell(NewModel(assignment.task_id, assignment.round))
+    client = _client(store, task, assignment.task_id)
+    return Job(task, assignment.checkpoint, tensors, assignment.round, client)
+
+
+_fitting: deque[tuple[bytes, bytes]] = deque(maxlen=4)
+"""Manifests with the checkpoints that were seen to fit them; a fleet's sessions share them."""
+
+
+def _expect_fit(task: TaskManifest, assignment: Assignment, data: bytes) -> None:
+    """Checks a checkpoint before it takes the place of one that works."""
+    pair = (assignment.manifest.sha256, assignment.checkpoint.sha256)
+    if pair in _fitting:
+        return
+    tensors = blobs.unpack(data)
+    if {name: tensor.shape for name, tensor in tensors.items()} != {
+        name: tuple(spec.shape) for name, spec in manifest.shared(task).items()
+    }:
+        raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
+    if not all(tensor.dtype == np.float32 and np.isfinite(tensor).all() for tensor in tensors.values()):
+        raise DamagedTaskError("the checkpoint has values that are not finite float32")
+    _fitting.append(pair)
+
+
+@lru_cache(maxsize=4)  # a fleet's sessions share the manifest
+def _parse(data: bytes) -> TaskManifest:
+    return manifest.parse(data)
+
+
+def _fetch(store: Store, resource: Resource) -> Generator[Wish, Any, bytes]:
+    data = store.blob(resource)
+    if data is None:
+        data = blobs.check((yield Fetch(resource)), resource)
+        store.keep_blob(resource, data)
+    return data
+
+
+def _client(store: Store, task: TaskManifest, task_id: str) -> ClientData:
+    state = store.private(task_id) or initial_state(task, store.key())
+    return ClientData(store.key(), store.interactions(task.catalogue), _labels(store, task), state)
+
+
+def initial_state(task: TaskManifest, key: bytes) -> PrivateState:
+    """The private state that a client starts with: a pure function of manifest and key."""
+    values = draws.initial(manifest.private(task), key)
+    return PrivateState.start({name: value[None] for name, value in values.items()}, 1)
+
+
+def _labels(store: Store, task: TaskManifest) -> dict[str, int]:
+    labels = {}
+    for adversary in task.plan.adversaries:
+        value = store.attribute(adversary.attribute)
+        if value is not None:
+            labels[adversary.name] = label(value, adversary.attribute, list(adversary.classes))
+    return labels
+
+
+def label(value: str, attribute: str, classes: list[str]) -> int:
+    """The class number of an attribute's value.
+
+    Raises:
+        AttributeValueError: the task knows no such value.
+    """
+    if value not in classes:
+        # Without the value, which must not come into a log.
+        raise AttributeValueError(f"this task does not know the value of {attribute}; it knows {', '.join(classes)}")
+    return classes.index(value)
