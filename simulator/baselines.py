@@ -19,13 +19,13 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from client_sdk.kernel import fedvae
-from client_sdk.state import Columns
 from coordinator.aggregate import Aggregator
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Update
 from simulator import public
+from simulator.columns import Column
 from simulator.config import Config
 from simulator.datasets import Attribute
 from simulator.errors import ConfigError
@@ -42,8 +42,13 @@ FOLDS = 5
 
 
 def noised(
-    task: TaskManifest, shared: Tensors, private: Columns, names: Iterable[str], deviation: float, seed: int
-) -> tuple[Tensors, Columns]:
+    task: TaskManifest,
+    shared: Tensors,
+    private: Mapping[str, Column],
+    names: Iterable[str],
+    deviation: float,
+    seed: int,
+) -> tuple[Tensors, Mapping[str, Column]]:
     """A trained model with Gaussian noise on the protected state.
 
     Args:
@@ -67,7 +72,7 @@ def noised(
     return {**shared, **_noised(shared, _encoder(task)[0], deviation, seed)}, private
 
 
-def _noised(tensors: Mapping[str, NDArray[np.float32]], names: Iterable[str], deviation: float, seed: int) -> Tensors:
+def _noised(tensors: Mapping[str, Column], names: Iterable[str], deviation: float, seed: int) -> Tensors:
     out = {}
     for stream, name in enumerate(sorted(tensors)):
         if name in names:

@@ -1,6 +1,8 @@
 """How the simulator's processes use memory and cores."""
 
 import ctypes
+import resource
+import sys
 
 import torch
 
@@ -21,3 +23,9 @@ def prepare() -> None:
     libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
     libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
     libc.mallopt(_M_ARENA_MAX, 1)  # arenas of threads keep nothing, whatever the thresholds
+
+
+def peak_rss_mib() -> float:
+    """Most memory that this process has held so far, pages of mapped files included, MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # bytes there, KiB elsewhere

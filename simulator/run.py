@@ -18,11 +18,11 @@ import pandas as pd
 
 from client_sdk.kernel import fedvae
 from client_sdk.kernel.training import Task
-from client_sdk.state import PrivateState
 from export.bundle import Bundle
-from simulator import baselines, costs, erasure, plots, report, resume, setup
+from simulator import baselines, costs, erasure, plots, process, report, resume, setup
 from simulator.attackers import expect_enough
 from simulator.baselines import Apm, Noise
+from simulator.columns import Kept
 from simulator.config import Config
 from simulator.datasets import Attribute
 from simulator.engine import Engine, RoundReport
@@ -138,7 +138,7 @@ def run(
         What `metrics.json` holds.
 
     Raises:
-        SimulatorError: the configuration or the data set cannot be used.
+        SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
     """
     started = time.perf_counter()
     dataset = setup.dataset_of(config, data_dir)
@@ -150,9 +150,9 @@ def run(
     _prepare(folder, config)
     resume.expect_same(folder, dataset)
     bundle = setup.bundle_of(config, dataset)
-    population = setup.population_of(config, dataset, bundle, split.train)
     if config.erasure != "none":
         erasure.expect_erasable(bundle.manifest, erasure.joint(told.values()))
+    population = setup.population_of(config, dataset, bundle, split.train, folder)
     evaluation = Evaluation(bundle.manifest, split)
     noise = Noise.of(config, bundle.manifest)
     apm = Apm(config, bundle.manifest, told, noise) if config.apm else None
@@ -186,7 +186,7 @@ def run(
         metrics[f"{prefix}bacc_null_p95"] = attacks["bacc_null_p95_strong"]
         metrics[f"{prefix}trigger_rate"] = _trigger_rates(rounds, attribute, prefix)
         metrics[f"{prefix}unknown_clients"] = int((told[name].labels < 0).sum())
-    metrics["seconds"] = time.perf_counter() - started
+    metrics |= {"seconds": time.perf_counter() - started, "peak_rss_mib": process.peak_rss_mib()}
     progress.advance()
     ranks.frame().to_parquet(folder / "ranks.parquet")
     _write(folder, metrics, rounds, attributes)
@@ -208,7 +208,8 @@ def _leakage(
     if config.local_steps > 1:
         return {name: {} for name in attributes}
     task = Task.load(bundle.manifest, best.checkpoint)
-    chosen = dataclasses.replace(population, state=PrivateState.start(best.private, len(population)))
+    there = population.state  # Adam's moments say nothing of what a step uploads
+    chosen = dataclasses.replace(population, state=Kept(best.private, there.first, there.second, there.steps))
     return {name: leakage(task, chosen, name, config.rounds, config.seed) for name in attributes}
 
 

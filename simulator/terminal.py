@@ -75,7 +75,7 @@ def rows_of(runs: Collection[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
 def _further(attribute: str) -> list[tuple[str, str, str]]:
     """Rows of an attribute other than the first."""
     return [
-        (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}")
+        (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}" if null else "")
         for label, key, null in ROWS
         if key.startswith(OF_ATTRIBUTE)
     ]

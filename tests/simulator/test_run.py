@@ -31,6 +31,7 @@ WANTED = {
     "strong_families_all",
     "round",
     "seconds",
+    "peak_rss_mib",
     "clients_trained",
     "trigger_rate",
     "bytes_up",
@@ -62,7 +63,7 @@ def fewer(monkeypatch):
 
 
 def figures(metrics):
-    return {name: value for name, value in metrics.items() if name not in ("seconds", "cpu_ms")}
+    return {name: value for name, value in metrics.items() if name not in ("seconds", "cpu_ms", "peak_rss_mib")}
 
 
 @pytest.mark.parametrize("engine", ["batched", "fleet"])
