@@ -1,21 +1,20 @@
 """Attribute inference from private state: attackers, their protocol, and the null beside them (design section 10)."""
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import GridSearchCV, train_test_split
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
+from simulator import classifiers
 from simulator.errors import NotFiniteError, TooFewUsersError
 
 SHUFFLES = 20
@@ -38,18 +37,8 @@ class Attacker:
     train: float
 
 
-def _paper(seed: int) -> MLPClassifier:
-    return MLPClassifier((100,), alpha=1.0, max_iter=500, learning_rate_init=0.1, random_state=seed)
-
-
-def _strong(_: int) -> GridSearchCV:
-    regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    grid = {"logisticregression__C": [0.003, 0.03, 0.3]}
-    return GridSearchCV(regression, grid, scoring="balanced_accuracy", cv=3)
-
-
-ATTACKERS = {"paper": Attacker(_paper, train=0.2), "strong": Attacker(_strong, train=0.8)}
-"""paper: the paper's MLP on raw features; strong: standardised logistic regression, C by inner cross-validation."""
+ATTACKERS = {"paper": Attacker(classifiers.paper, train=0.2), "strong": Attacker(classifiers.strong, train=0.8)}
+"""paper: the paper's MLP on raw features; strong: the best of several families, see `classifiers.strong`."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +48,27 @@ class Attack:
     Attributes:
         bacc: balanced accuracy, the mean over splits; for two classes folded, max(b, 1 - b): predictable error leaks.
         std: standard deviation over splits.
-        null_mean: mean of the same on permuted labels.
-        null_p95: 95th percentile of the same on permuted labels.
+        macro_f1: F1, the mean over classes and then over splits; not folded.
+        null_mean: mean of the balanced accuracy on permuted labels, got by the same pipeline.
+        null_p95: 95th percentile of the same.
+        families: of an attacker that chooses, how often it chose each in the attack's splits.
     """
 
     bacc: float
     std: float
+    macro_f1: float
     null_mean: float
     null_p95: float
+    families: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Scores of one split."""
+
+    bacc: float
+    macro_f1: float
+    family: str | None
 
 
 def attack(
@@ -77,6 +79,7 @@ def attack(
     seed: int = 0,
     classes: int = 2,
     splits: int = 40,
+    workers: int = 1,
 ) -> Attack:
     """Runs an attacker and its null on class-balanced users.
 
@@ -87,6 +90,7 @@ def attack(
         seed: of balancing, splits and the attacker.
         classes: number of classes.
         splits: random splits, of the attack and of each shuffle of the null.
+        workers: processes; the result does not depend on it.
 
     Raises:
         TooFewUsersError: a class has fewer than `MINIMUM` users.
@@ -96,19 +100,28 @@ def attack(
     inputs, labels = features[known].astype(np.float64), labels[known]
     expect_enough(labels, classes)
     _check_finite(inputs, np.flatnonzero(known))
+    # All that is random is drawn before the work is shared out, the null's part last.
     rng = np.random.default_rng(seed)
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        scores = _scores(inputs, labels, ATTACKERS[attacker], splits, rng)
-        null = [
-            _folded(_scores(inputs, rng.permutation(labels), ATTACKERS[attacker], splits, rng), classes)
-            for _ in range(SHUFFLES)
-        ]
+    labellings, seeds = [labels], [_seeds(rng, splits)]
+    for _ in range(SHUFFLES):
+        labellings.append(rng.permutation(labels))
+        seeds.append(_seeds(rng, splits))
+    jobs = [
+        delayed(_split)(inputs, labelling, attacker, each)
+        for labelling, row in zip(labellings, seeds, strict=True)
+        for each in row
+    ]
+    scores = Parallel(n_jobs=workers)(jobs)
+    found, *null = (scores[start : start + splits] for start in range(0, len(scores), splits))
+    chance = [_folded(np.array([each.bacc for each in shuffle]), classes) for shuffle in null]
+    baccs = np.array([each.bacc for each in found])
     return Attack(
-        bacc=_folded(scores, classes),
-        std=float(scores.std()),
-        null_mean=float(np.mean(null)),
-        null_p95=float(np.percentile(null, 95)),
+        bacc=_folded(baccs, classes),
+        std=float(baccs.std()),
+        macro_f1=float(np.mean([each.macro_f1 for each in found])),
+        null_mean=float(np.mean(chance)),
+        null_p95=float(np.percentile(chance, 95)),
+        families=Counter(each.family for each in found if each.family is not None),
     )
 
 
@@ -132,18 +145,24 @@ def _check_finite(features: NDArray[np.float64], users: NDArray[np.int64]) -> No
         )
 
 
-def _scores(
-    features: NDArray[np.float64], labels: NDArray[np.int64], attacker: Attacker, splits: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Balanced accuracy of each split; each draws its balanced users anew."""
-    scores = []
-    for _ in range(splits):
-        users = _balanced(labels, rng)
-        seed = int(rng.integers(2**31))
-        train, test = train_test_split(users, train_size=attacker.train, stratify=labels[users], random_state=seed)
-        model = attacker.make(seed).fit(features[train], labels[train])
-        scores.append(balanced_accuracy_score(labels[test], model.predict(features[test])))
-    return np.array(scores)
+def _seeds(rng: np.random.Generator, splits: int) -> list[int]:
+    drawn: list[int] = rng.integers(2**31, size=splits).tolist()
+    return drawn
+
+
+def _split(features: NDArray[np.float64], labels: NDArray[np.int64], attacker: str, seed: int) -> _Split:
+    """One split, of balanced users drawn anew."""
+    how, users = ATTACKERS[attacker], _balanced(labels, np.random.default_rng(seed))
+    train, test = train_test_split(users, train_size=how.train, stratify=labels[users], random_state=seed)
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = how.make(seed).fit(features[train], labels[train])
+        predicted = model.predict(features[test])
+    return _Split(
+        bacc=float(balanced_accuracy_score(labels[test], predicted)),
+        macro_f1=float(f1_score(labels[test], predicted, average="macro")),
+        family=classifiers.family(model),
+    )
 
 
 def _balanced(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

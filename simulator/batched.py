@@ -17,6 +17,7 @@ from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
+from simulator.baselines import Noise
 from simulator.engine import RoundReport, require_any_cohort
 from simulator.population import Members, Population
 
@@ -44,13 +45,22 @@ class BatchedEngine:
         checkpoint: initial shared tensors.
         population: the clients; their state changes as they train.
         workers: threads, each computing one chunk at a time.
+        noise: what clients add to what they train.
 
     Raises:
         ConfigError: the plan keeps a client's contributions several rounds apart.
     """
 
-    def __init__(self, task: TaskManifest, checkpoint: Tensors, population: Population, workers: int = 1) -> None:
+    def __init__(
+        self,
+        task: TaskManifest,
+        checkpoint: Tensors,
+        population: Population,
+        workers: int = 1,
+        noise: Noise | None = None,
+    ) -> None:
         require_any_cohort(task.plan)
+        self.noise = noise or Noise(0)
         self._manifest, self._population, self._workers = task, population, workers
         self.checkpoint = checkpoint
         self.server_state: Tensors = {}
@@ -66,7 +76,7 @@ class BatchedEngine:
         """Trains a cohort and takes the server's step."""
         task = Task.load(self._manifest, self.checkpoint)
         members = members[members.argsort()]
-        total = aggregate.of(self._manifest)
+        total = self.noise.over(aggregate.of(self._manifest), self._round)
         summed = isinstance(total, Mean)
         size = self._chunk if summed else 1
         chunks = [members[start : start + size] for start in range(0, len(members), size)]
@@ -75,6 +85,7 @@ class BatchedEngine:
             for arguments, report in pool.map(lambda chunk: self._train(task, chunk, summed), chunks):
                 total.add(*arguments)
                 reports.append(report)
+        self.noise.disturb(self._population, members, self._round)
         self.checkpoint, self.server_state = server_step(
             self._manifest, self.checkpoint, self.server_state, total.mean()
         )

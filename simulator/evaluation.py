@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,19 +61,33 @@ class Evaluation:
 
 
 def attribute_attacks(
-    task: TaskManifest, scorer: Scorer, private: Mapping[str, Column], attribute: Attribute, seed: int, splits: int
-) -> dict[str, float]:
-    """Every attacker on the paper's embedding and on all private state (suffix `_all`), each with its null."""
+    task: TaskManifest,
+    scorer: Scorer,
+    private: Mapping[str, Column],
+    attribute: Attribute,
+    *,
+    seed: int,
+    splits: int,
+    workers: int = 1,
+) -> dict[str, Any]:
+    """Every attacker on the paper's embedding and on all private state (suffix `_all`), each with its null.
+
+    The seed, splits and workers are those of `attackers.attack`.
+    """
     embedding = scorer.states(next(iter(contract.states(RECOMMENDERS[task.model], _recommenders_tensors(task)))))
     features = {"": _narrow([embedding]), "_all": _narrow(_all_private(private) or [embedding])}
-    metrics: dict[str, float] = {}
+    how = {"seed": seed, "classes": len(attribute.classes), "splits": splits, "workers": workers}
+    metrics: dict[str, Any] = {}
     for name in ATTACKERS:
         for suffix, states in features.items():
-            result = attack(states, attribute.labels, name, seed=seed, classes=len(attribute.classes), splits=splits)
+            result = attack(states, attribute.labels, name, **how)
             metrics[f"bacc_{name}{suffix}"] = result.bacc
             metrics[f"bacc_std_{name}{suffix}"] = result.std
+            metrics[f"macro_f1_{name}{suffix}"] = result.macro_f1
             metrics[f"bacc_null_mean_{name}{suffix}"] = result.null_mean
             metrics[f"bacc_null_p95_{name}{suffix}"] = result.null_p95
+            if result.families:
+                metrics[f"{name}_families{suffix}"] = dict(result.families)
     return metrics
 
 

@@ -7,7 +7,7 @@ configuration.
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from client_sdk.kernel import fedvae
-from simulator import costs, erasure, plots, process, report, resume, setup
+from simulator import baselines, costs, erasure, plots, process, report, resume, setup
 from simulator.attackers import expect_enough
+from simulator.baselines import Apm, Noise
 from simulator.config import Config
 from simulator.datasets import Attribute
 from simulator.engine import Engine, RoundReport
@@ -26,6 +27,7 @@ from simulator.evaluation import Evaluation, attribute_attacks
 from simulator.population import Population
 from simulator.resume import Standing
 from simulator.split import leave_one_out
+from simulator.tracking import Tracker
 
 
 class Progress(Protocol):
@@ -49,6 +51,8 @@ class Trainer:
         population: the clients.
         evaluation: ranks held-out items.
         folder: of the run.
+        apm: adapts the clients' noise, if that is asked for.
+        trackers: are told what is trained.
     """
 
     config: Config
@@ -57,20 +61,25 @@ class Trainer:
     population: Population
     evaluation: Evaluation
     folder: Path
+    apm: Apm | None = None
+    trackers: Sequence[Tracker] = ()
 
     def train(self, progress: Progress) -> Standing:
         """All rounds, from where the run was left."""
         standing = resume.restore(self.folder, self.engine, self.population)
         best, rows = standing.best, standing.rows
         progress.start("training", self.config.rounds, len(rows))
+        self._adapt()
         for number in range(len(rows), self.config.rounds):
             started = (time.perf_counter(), time.process_time())
             trained = self.engine.train_round(setup.cohort(self.config, number, len(self.population)))
             elapsed = (time.perf_counter() - started[0], time.process_time() - started[1])
             rows.append(self._row(number, trained, *elapsed))
             if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
-                rows[-1] |= self._evaluate(number + 1, best)
+                rows[-1] |= self._evaluate(number + 1, best) | self._adapt()
                 resume.save(self.folder, self.engine, self.population, standing)
+                for tracker in self.trackers:
+                    tracker.rounds(rows)
             progress.advance(f"best NDCG@10 {best.ndcg:.3f}" if best.round else "")
         return standing
 
@@ -98,8 +107,19 @@ class Trainer:
         best.offer(trained, metrics["ndcg@10"], self.engine.checkpoint, private)
         return metrics
 
+    def _adapt(self) -> dict[str, float]:
+        # A run that goes on adapts to the state that it finds, which is the one that it adapted to when it was saved.
+        if self.apm is None:
+            return {}
+        states = self.population.state.values
+        if not states:
+            states = {fedvae.LATENT: self.evaluation.scorer(self.engine.checkpoint, {}).states(fedvae.LATENT)}
+        return {f"vulnerability_{name}": value for name, value in self.apm.adapt(states).items()}
 
-def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress) -> dict[str, Any]:
+
+def run(
+    config: Config, folder: Path, data_dir: Path | None, progress: Progress, trackers: Sequence[Tracker] = ()
+) -> dict[str, Any]:
     """Trains, evaluates, attacks, and writes the run folder.
 
     Args:
@@ -107,6 +127,7 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         folder: of the run; made if it is not there.
         data_dir: where the data set is, see `datasets.load`.
         progress: told how far it is.
+        trackers: open; told the rounds at every evaluation, and the metrics.
 
     Returns:
         What `metrics.json` holds.
@@ -128,13 +149,21 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         erasure.expect_erasable(bundle.manifest, erasure.joint(told.values()))
     population = setup.population_of(config, dataset, bundle, split.train, folder)
     evaluation = Evaluation(bundle.manifest, split)
-    with setup.engine_of(config, bundle, population, folder) as engine:
-        trainer = Trainer(config, told, engine, population, evaluation, folder)
+    noise = Noise.of(config, bundle.manifest)
+    apm = Apm(config, bundle.manifest, told, noise) if config.apm else None
+    for tracker in trackers:
+        tracker.begin(folder.name, config)
+    with setup.engine_of(config, bundle, population, folder, noise) as engine:
+        trainer = Trainer(config, told, engine, population, evaluation, folder, apm, trackers)
         standing = trainer.train(progress)
         best, rounds = standing.best, pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
     progress.start("attacking", 1)
     erased = _erase(config, evaluation, told, best) if config.erasure != "none" else {}
+    if config.noise:
+        best.checkpoint, best.private = baselines.noised(
+            bundle.manifest, best.checkpoint, best.private, setup.protected(config), config.noise, config.seed
+        )
     scorer = evaluation.scorer(best.checkpoint, best.private)
     ranks = evaluation.test_ranks(best.checkpoint, best.private)
     metrics = {
@@ -144,8 +173,9 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         **cost,
         "configuration": config.to_dict(),
     }
+    how = {"seed": config.seed, "splits": config.attack_splits, "workers": config.workers}
     for prefix, name, attribute in _prefixed(attributes):
-        attacks = attribute_attacks(bundle.manifest, scorer, best.private, attribute, config.seed, config.attack_splits)
+        attacks = attribute_attacks(bundle.manifest, scorer, best.private, attribute, **how)
         metrics |= {f"{prefix}{key}": value for key, value in attacks.items()}
         metrics[f"{prefix}bacc_null_p95"] = attacks["bacc_null_p95_strong"]
         metrics[f"{prefix}trigger_rate"] = _trigger_rates(rounds, attribute, prefix)
@@ -154,6 +184,8 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     progress.advance()
     ranks.frame().to_parquet(folder / "ranks.parquet")
     _write(folder, metrics, rounds, attributes)
+    for tracker in trackers:
+        tracker.end(metrics)
     return metrics
 
 

@@ -17,6 +17,7 @@ from fedau2.v1.task_pb2 import Plan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 from fedau2.wire import blobs, manifest
 from simulator import columns, public, resume
+from simulator.baselines import Noise
 from simulator.batched import BatchedEngine
 from simulator.columns import MappedState
 from simulator.config import Config
@@ -184,11 +185,13 @@ def cohort(config: Config, round_number: int, clients: int) -> Members:
 
 
 @contextmanager
-def engine_of(config: Config, bundle: Bundle, population: Population, folder: Path) -> Iterator[Engine]:
+def engine_of(
+    config: Config, bundle: Bundle, population: Population, folder: Path, noise: Noise | None = None
+) -> Iterator[Engine]:
     """The engine that a configuration names; while it is open a fleet's coordinator keeps its state under `folder`."""
     if config.engine == "batched":
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-        yield BatchedEngine(bundle.manifest, checkpoint, population, config.workers)
+        yield BatchedEngine(bundle.manifest, checkpoint, population, config.workers, noise)
         return
     size = cohort_size(config, len(population))
     with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:

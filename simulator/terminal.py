@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -55,6 +56,12 @@ ROWS = (
 """What people read of a run: label, metric, and that of its null."""
 
 
+def rows_of(runs: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """`ROWS`, and those of further attributes, whose figures begin with their name."""
+    further = sorted({key.removesuffix("/bacc_strong") for run in runs for key in run if key.endswith("/bacc_strong")})
+    return [*ROWS, *(row for name in further for row in _further(name))]
+
+
 def _further(attribute: str) -> list[tuple[str, str, str]]:
     """Rows of an attribute other than the first."""
     return [
@@ -74,11 +81,7 @@ def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
     for name in runs:
         table.add_column(name, justify="right")
         table.add_column("null p95", justify="right", style="dim")
-    further = sorted(
-        {key.removesuffix("/bacc_strong") for run in runs.values() for key in run if key.endswith("/bacc_strong")}
-    )
-    rows = [*ROWS, *(row for name in further for row in _further(name))]
-    for label, key, null in rows:
+    for label, key, null in rows_of(runs.values()):
         table.add_row(label, *_cells(runs.values(), key, null))
     table.add_row("chosen round", *(cell for run in runs.values() for cell in (str(run["round"]), "")))
     return table

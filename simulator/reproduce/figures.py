@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from simulator.plots import BLUE, COLOURS, GREY, ORANGE, panels
 from simulator.reproduce.experiments import ORIGINAL
@@ -24,7 +25,7 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
         path: of the PNG.
     """
     kinds = [kind for kind in (_kind(metrics, each) for each in ("ndcg@10", "bacc", "leak", "loss")) if kind]
-    figure, all_axes = panels(title, len(kinds), width=4.2 * len(kinds) + 1.2, height=1.6 + 0.38 * len(summary))
+    figure, all_axes = panels(title, len(kinds), width=4.2 * len(kinds) + 1.2, height=1.7 + 0.38 * len(summary))
     rows = np.arange(len(summary))
     for axes, names in zip(all_axes, kinds, strict=True):
         for number, name in enumerate(names):
@@ -45,7 +46,11 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.tick_params(labelleft=axes is all_axes[0])
         axes.grid(visible=True, axis="both", alpha=0.25)
-        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=1)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        if len(names) == 1:
+            axes.set_xlabel(heading(names[0]))
+        else:
+            axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
     figure.savefig(path)
 
 

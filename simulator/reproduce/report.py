@@ -9,11 +9,9 @@ import pandas as pd
 
 from simulator import report
 from simulator.reproduce import figures, table
-from simulator.reproduce.experiments import Experiment
+from simulator.reproduce.experiments import TRIGGERS, Experiment
 from simulator.reproduce.grid import Cell
 from simulator.reproduce.results import GROUP, shown_in
-
-TRIGGERS = "trigger_rate_"
 
 
 def draw(experiment: Experiment, frame: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> dict[str, list[Path]]:

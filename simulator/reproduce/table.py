@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
+from rich import box
 from rich.table import Table
 
 from simulator.reproduce.results import GROUP
@@ -63,11 +64,13 @@ def terminal(title: str, part: pd.DataFrame, metrics: Sequence[str]) -> Iterator
 
 
 def _table(title: str, part: pd.DataFrame, shown: Sequence[Column]) -> Table:
-    table = Table(title=title or None, title_justify="left")
-    for number, (name, _) in enumerate(shown):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    for _, row in part.iterrows():
-        table.add_row(*cells(row, shown), style="red" if row["failed"] else "")
+    rows = [cells(row, shown) for _, row in part.iterrows()]
+    filled = [number for number in range(len(shown)) if any(row[number] for row in rows)]
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number in filled:
+        table.add_column(shown[number][0], justify="right" if number else "left", no_wrap=not number, overflow="fold")
+    for row, failed in zip(rows, part["failed"], strict=True):
+        table.add_row(*(row[number] for number in filled), style="red" if failed else "")
     return table
 
 
@@ -77,7 +80,7 @@ def _compared(name: str) -> list[Column]:
         _metric(name),
         ("change", lambda row: _relative(row, name)),
         ("p, seeds", lambda row: _number(row[f"{name}_p"])),
-        ("users", lambda row: f"{row['users']} of {row['compared']}" if row["compared"] else ""),
+        ("users", lambda row: f"{row['users']}/{row['compared']}" if row["compared"] else ""),
     ]
 
 

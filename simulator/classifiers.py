@@ -1,0 +1,71 @@
+"""What attackers learn with: the paper's network, and the best of several families on standardised features."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+SVM_USERS = 2000
+"""Most users that the SVM learns from: its time grows with their square, the more so on permuted labels, which make
+every user a support vector. The other families learn from all."""
+
+
+def paper(seed: int) -> MLPClassifier:
+    """The paper's attacker: one hidden layer of 100 on raw features."""
+    return MLPClassifier((100,), alpha=1.0, max_iter=500, learning_rate_init=0.1, random_state=seed)
+
+
+def strong(seed: int) -> GridSearchCV:
+    """The family and setting that are best in 3-fold cross-validation on the training part, refitted on all of it."""
+    steps = [("scale", StandardScaler()), ("classifier", None)]
+    return GridSearchCV(Pipeline(steps), _grid(seed), scoring="accuracy", cv=3, error_score="raise")
+
+
+def _grid(seed: int) -> list[dict[str, list[Any]]]:
+    # Few settings of each: a null of 20 shuffles fits everything hundreds of times. docs/attacks.md has the cost.
+    boosting = HistGradientBoostingClassifier(
+        max_iter=20, max_leaf_nodes=8, learning_rate=0.15, max_bins=32, max_features=0.25, random_state=seed
+    )
+    return [
+        {"classifier": [LogisticRegression(max_iter=300)], "classifier__C": [0.003, 0.03, 0.3]},
+        {"classifier": [MLPClassifier((32,), solver="lbfgs", alpha=10.0, max_iter=20, random_state=seed)]},
+        {"classifier": [SupportVectors()]},
+        {"classifier": [boosting.set_params(early_stopping=False)]},
+    ]
+
+
+def family(model: Any) -> str | None:  # noqa: ANN401 - scikit-learn has no types
+    """Name of the family that a fitted attacker chose; None of one that does not choose."""
+    return FAMILIES[type(model.best_estimator_["classifier"])] if isinstance(model, GridSearchCV) else None
+
+
+class SupportVectors(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """An RBF support vector machine that learns from at most `SVM_USERS` users, the first ones; they come shuffled."""
+
+    def fit(self, features: NDArray[np.float64], labels: NDArray[np.int64]) -> Self:
+        """Fits on the first users."""
+        self.machine_ = SVC().fit(features[:SVM_USERS], labels[:SVM_USERS])
+        self.classes_ = self.machine_.classes_
+        return self
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Class numbers."""
+        predicted: NDArray[np.int64] = self.machine_.predict(features)
+        return predicted
+
+
+FAMILIES = {
+    LogisticRegression: "logistic_regression",
+    MLPClassifier: "mlp",
+    SupportVectors: "rbf_svm",
+    HistGradientBoostingClassifier: "gradient_boosting",
+}
+"""Names of the strong attacker's families."""
