@@ -196,7 +196,7 @@ class Apm:
                     f"{len(self.shadow)} that it learns from; there are {counts.tolist()}"
                 )
 
-    def adapt(self, states: Mapping[str, NDArray[np.float32]]) -> dict[str, float]:
+    def adapt(self, states: Mapping[str, Column]) -> dict[str, float]:
         """Sets the noise from now on.
 
         Args:
