@@ -10,14 +10,15 @@ from pathlib import Path
 from rich.console import Console
 
 from client_sdk.errors import FedError
-from coordinator.errors import AggregationError, CoordinatorError
+from coordinator.errors import CoordinatorError
 from export.errors import ExportError
 from fedau2.wire.errors import WireError
 from simulator import bench, catalogue, crowd, process
 from simulator.config import CHOICES, Config
 from simulator.demo import demo
-from simulator.errors import SimulatorError
+from simulator.errors import SimulatorError, explain
 from simulator.presets import PRESETS, preset
+from simulator.reproduce import command as reproduce
 from simulator.run import run
 from simulator.terminal import Bar, bars, results
 
@@ -29,11 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     process.prepare()
     try:
         options.command(options, console)
-    except AggregationError as error:
-        print(f"fedau2-sim: training diverged: {error}; lower the learning rates", file=sys.stderr)
-        return 1
     except (SimulatorError, ExportError, CoordinatorError, WireError, FedError, OSError) as error:
-        print(f"fedau2-sim: {error}", file=sys.stderr)
+        print(f"fedau2-sim: {explain(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("fedau2-sim: interrupted", file=sys.stderr)
@@ -45,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fedau2-sim", description="Simulates federated attribute unlearning.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+    reproduce.add(commands)
     catalogue.add(commands)
     shown = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
     shown.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the results (%(default)s)")

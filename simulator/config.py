@@ -45,8 +45,10 @@ class Config:
         dataset: data set, or the NAME of your own NAME.inter in --data-dir.
         user_core: k-core, different items per user; 0 is the data set's own, 1 is none.
         item_core: k-core, different users per item; 0 is the data set's own, 1 is none.
-        balance: keep equally many users of every class of the attribute.
-        attribute: the attribute to unlearn and to attack.
+        balance: keep equally many users of every class of the (first) attribute.
+        minority: share of the users to which the (first) attribute's rarest class is cut; 0 cuts nothing.
+        attribute: the attribute to unlearn and to attack, or several, as in gender,age.
+        unknown: share of the clients that tell no attribute, so train without an adversary.
         adversary: the adversary's head, or none: the Original.
         trigger: when the reversed gradient reaches the embedding.
         objective: reversal (the paper's, gated by the trigger) or confusion (towards the prior, whatever the label).
@@ -81,7 +83,9 @@ class Config:
     user_core: int = 0
     item_core: int = 0
     balance: bool = False
+    minority: float = 0.0
     attribute: str = "gender"
+    unknown: float = 0.0
     adversary: str = "dsvae"
     trigger: str = "sut"
     objective: str = "reversal"
@@ -130,9 +134,21 @@ class Config:
             raise ConfigError(f"fraction must lie in (0, 1], not {self.fraction}")
         if not 0 <= self.dependence <= 1:
             raise ConfigError(f"dependence must lie in [0, 1], not {self.dependence}")
-
+        if not 0 <= self.unknown < 1:
+            raise ConfigError(f"unknown must lie in [0, 1), not {self.unknown}")
+        if not all(self.attributes) or len(set(self.attributes)) < len(self.attributes):
+            raise ConfigError(f"attribute must be a name, or different names with commas, not {self.attribute!r}")
+        if not 0 <= self.minority < 0.5:
+            raise ConfigError(f"minority must lie in [0, 0.5), not {self.minority}")
+        if self.balance and self.minority:
+            raise ConfigError("balance and minority contradict each other: choose one")
         if self.erasure not in ("none", "auto"):
             _ = self.erasure_strength
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the attributes to unlearn and to attack."""
+        return tuple(name.strip() for name in self.attribute.split(","))
 
     @property
     def erasure_strength(self) -> float | None:

@@ -1,39 +1,20 @@
 """`fedau2-sim demo`: the Original beside FedAU2, on MovieLens 100K where it can be had."""
 
-import multiprocessing
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any
 
 from rich.console import Console
 
-from simulator import plots, process
+from simulator import plots
 from simulator.config import Config
 from simulator.datasets import load
-from simulator.errors import DatasetError
-from simulator.run import run
+from simulator.errors import DatasetError, RunsFailedError
+from simulator.pool import Job, work
 from simulator.terminal import Bar, bars, results
 
 NAMES = ("Original", "FedAU2")
-
-Event = tuple[str, str, tuple[Any, ...]]
-"""Name of a run, method of its bar, arguments."""
-
-
-class _Remote:
-    """A bar in another process; `run.Progress`."""
-
-    def __init__(self, name: str, events: "Queue[Event]") -> None:
-        self._name, self._events = name, events
-
-    def start(self, what: str, total: int, done: int = 0) -> None:
-        self._events.put((self._name, "start", (what, total, done)))
-
-    def advance(self, text: str = "") -> None:
-        self._events.put((self._name, "advance", (text,)))
 
 
 def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dict[str, Any]]:
@@ -73,27 +54,9 @@ def _dataset(data_dir: Path | None, console: Console) -> str:
 
 
 def _both(configs: Sequence[Config], folder: Path, data_dir: Path | None, console: Console) -> list[dict[str, Any]]:
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(len(configs), context) as pool, bars(console) as display:
-        events: Queue[Event] = manager.Queue()
-        shown = {name: Bar(display, name) for name in NAMES}
-        jobs = [
-            pool.submit(_run, config, _folder(folder, name), data_dir, _Remote(name, events))
-            for name, config in zip(NAMES, configs, strict=True)
-        ]
-        while not all(job.done() for job in jobs):
-            _show(shown, events)
-        return [job.result() for job in jobs]
-
-
-def _show(shown: dict[str, Bar], events: "Queue[Event]") -> None:
-    try:
-        name, method, arguments = events.get(timeout=0.2)
-    except Empty:
-        return
-    getattr(shown[name], method)(*arguments)
-
-
-def _run(config: Config, folder: Path, data_dir: Path | None, progress: _Remote) -> dict[str, Any]:
-    process.prepare()
-    return run(config, folder, data_dir, progress)
+    jobs = [Job(name, config, _folder(folder, name), data_dir) for name, config in zip(NAMES, configs, strict=True)]
+    with bars(console) as display:
+        found = {done.job.name: done for done in work(jobs, len(jobs), lambda job: Bar(display, job.name))}
+    if failed := [f"{name}: {done.error}" for name, done in found.items() if done.metrics is None]:
+        raise RunsFailedError("; ".join(failed))
+    return [found[name].metrics or {} for name in NAMES]

@@ -1,4 +1,4 @@
-"""Linear erasure of an attribute from user state, fitted from sums over users alone (LEACE, arXiv 2306.03819).
+"""Linear erasure of attributes from user state, fitted from sums over users alone (LEACE, arXiv 2306.03819).
 
 The affine map `x - strength * (x - mean) M` with strength 1 is the smallest change of x after which no linear attacker
 reads the attribute from the users that it was fitted on. For others it overshoots where there are few users per
@@ -6,7 +6,7 @@ dimension: the classes of held-out users come out exchanged, which leaks as much
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -20,9 +20,13 @@ from client_sdk.state import Columns
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
+from simulator.datasets import Attribute
 from simulator.errors import ErasureError
 
 Matrix = NDArray[np.float64]
+
+Targets = NDArray[np.bool_]
+"""Which classes users are of, those of all attributes side by side, (users, classes); no class leaves a user out."""
 
 FOLDS = 5
 """Parts of the users that the probe behind `auto` compares."""
@@ -36,34 +40,39 @@ class Moments:
     """Sums over some users; those of all users are the sum of those of its parts.
 
     Attributes:
+        users: how many there are.
+        total: sum of x, (width,).
         counts: users by class, (classes,).
         sums: sum of x by class, (classes, width).
         second: sum of the outer products of x, (width, width).
     """
 
+    users: int
+    total: Matrix
     counts: Matrix
     sums: Matrix
     second: Matrix
 
     @classmethod
-    def of(cls, features: NDArray[np.floating], labels: NDArray[np.int64], classes: int) -> Self:
-        """From users' features (users, width) and their class numbers (users,); -1 leaves a user out."""
-        x = features[labels >= 0].astype(np.float64)
-        chosen = (labels[labels >= 0, None] == np.arange(classes)).astype(np.float64)
-        return cls(chosen.sum(0), chosen.T @ x, x.T @ x)
+    def of(cls, features: NDArray[np.floating], targets: Targets) -> Self:
+        """From users' features, (users, width), and their classes."""
+        known = targets.any(1)
+        x, chosen = features[known].astype(np.float64), targets[known].astype(np.float64)
+        return cls(len(x), x.sum(0), chosen.sum(0), chosen.T @ x, x.T @ x)
 
     def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.counts + other.counts, self.sums + other.sums, self.second + other.second)
-
-    @property
-    def users(self) -> float:
-        """How many there are."""
-        return float(self.counts.sum())
+        return Moments(
+            self.users + other.users,
+            self.total + other.total,
+            self.counts + other.counts,
+            self.sums + other.sums,
+            self.second + other.second,
+        )
 
     @property
     def mean(self) -> Matrix:
         """Mean of x, (width,)."""
-        return np.asarray(self.sums.sum(0) / self.users)
+        return np.asarray(self.total / self.users)
 
     @property
     def covariance(self) -> Matrix:
@@ -110,7 +119,7 @@ def fit(folds: Sequence[Moments], strength: float | None) -> Eraser:
     if any((fold.counts == 0).any() for fold in folds):
         raise ErasureError("erasure needs users of every class in every fold")
     whole = reduce(add, folds)
-    expect_enough(int(whole.users), len(whole.mean))
+    expect_enough(whole.users, len(whole.mean))
     removed = _removed(whole)
     return Eraser(whole.mean, removed, _strength(folds, whole, removed) if strength is None else strength)
 
@@ -160,14 +169,22 @@ def _products(left: Sequence[Matrix], right: Sequence[Matrix]) -> float:
     return float(whole.sum() - np.sum(same)) / 2
 
 
-def expect_erasable(task: TaskManifest, users: int) -> None:
-    """Checks before training that an attribute known of so many users can be erased from the task's model.
+def joint(attributes: Iterable[Attribute]) -> Targets:
+    """What is erased together: all attributes, from users of whom all are known."""
+    each = list(attributes)
+    known = np.all([attribute.labels >= 0 for attribute in each], axis=0)
+    chosen = [attribute.labels[:, None] == np.arange(len(attribute.classes)) for attribute in each]
+    return np.asarray(np.concatenate(chosen, axis=1) & known[:, None])
+
+
+def expect_erasable(task: TaskManifest, targets: Targets) -> None:
+    """Checks before training that attributes known of such users can be erased from the task's model.
 
     Raises:
         ErasureError: as in `fit`.
     """
     width = sum(math.prod(spec.shape) for spec in manifest.private(task))
-    expect_enough(users, width or _latent_width(task))
+    expect_enough(int(targets.any(1).sum()), width or _latent_width(task))
 
 
 def _latent_width(task: TaskManifest) -> int:
@@ -176,15 +193,12 @@ def _latent_width(task: TaskManifest) -> int:
     return contract.states(fedvae, task.tensors)[fedvae.LATENT]
 
 
-def erase(
-    private: Columns, labels: NDArray[np.int64], classes: int, strength: float | None, seed: int
-) -> tuple[Columns, float]:
-    """Erases an attribute from all private tensors together.
+def erase(private: Columns, targets: Targets, strength: float | None, seed: int) -> tuple[Columns, float]:
+    """Erases attributes from all private tensors together.
 
     Args:
         private: tensors by name, (users, ...).
-        labels: class numbers, (users,), -1 where not known; such users' state is changed as well.
-        classes: number of classes.
+        targets: see `joint`; the state of users that it leaves out is changed as well.
         strength: as in `fit`.
         seed: of the division into folds.
 
@@ -195,8 +209,8 @@ def erase(
         ErasureError: as in `fit`.
     """
     names = sorted(private)
-    flat = np.concatenate([private[name].reshape(len(labels), -1) for name in names], axis=1)
-    eraser = _fitted(flat, labels, classes, strength, seed)
+    flat = np.concatenate([private[name].reshape(len(targets), -1) for name in names], axis=1)
+    eraser = _fitted(flat, targets, strength, seed)
     widths = [private[name][0].size for name in names]
     parts = np.split(eraser(flat), np.cumsum(widths)[:-1], axis=1)
     erased = {name: part.reshape(private[name].shape) for name, part in zip(names, parts, strict=True)}
@@ -204,20 +218,14 @@ def erase(
 
 
 def erase_latent(
-    shared: Tensors,
-    latent: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    classes: int,
-    strength: float | None,
-    seed: int,
+    shared: Tensors, latent: NDArray[np.float32], targets: Targets, strength: float | None, seed: int
 ) -> tuple[Tensors, float]:
-    """Erases an attribute from FedVAE's latent: the map becomes part of the encoder's last layer, so devices need none.
+    """Erases attributes from FedVAE's latent: the map becomes part of the encoder's last layer, so devices need none.
 
     Args:
         shared: the model's tensors.
         latent: the means that they give, (users, latent).
-        labels: class numbers, (users,), -1 where not known; such users' latent is changed as well.
-        classes: number of classes.
+        targets: see `joint`; the latent of users that it leaves out is changed as well.
         strength: as in `fit`.
         seed: of the division into folds.
 
@@ -227,13 +235,11 @@ def erase_latent(
     Raises:
         ErasureError: as in `fit`.
     """
-    eraser = _fitted(latent, labels, classes, strength, seed)
+    eraser = _fitted(latent, targets, strength, seed)
     taken = eraser.strength * eraser.removed
     return fedvae.move_latent(shared, np.eye(len(taken)) - taken, eraser.mean @ taken), eraser.strength
 
 
-def _fitted(
-    features: NDArray[np.float32], labels: NDArray[np.int64], classes: int, strength: float | None, seed: int
-) -> Eraser:
-    fold = np.random.default_rng(seed).permutation(len(labels)) % FOLDS
-    return fit([Moments.of(features[fold == k], labels[fold == k], classes) for k in range(FOLDS)], strength)
+def _fitted(features: NDArray[np.float32], targets: Targets, strength: float | None, seed: int) -> Eraser:
+    fold = np.random.default_rng(seed).permutation(len(targets)) % FOLDS
+    return fit([Moments.of(features[fold == k], targets[fold == k]) for k in range(FOLDS)], strength)

@@ -13,7 +13,13 @@
   + ErasureError: an attribute cannot be erased from private state
   + NotFiniteError: private state that diverged cannot be attacked
   + FleetError: a fleet's coordinator or session failed
+  + RunsFailedError: of several runs, some failed
+  + TrackingError: a run's metrics cannot be written to where they are tracked
+
+`explain` says any of them, and those of other rooms, in a line.
 """
+
+from coordinator.errors import AggregationError
 
 
 class SimulatorError(Exception):
@@ -66,3 +72,18 @@ class NotFiniteError(SimulatorError):
 
 class FleetError(SimulatorError):
     """A fleet's coordinator or session failed."""
+
+
+class RunsFailedError(SimulatorError):
+    """Of several runs, each in a process of its own, some failed."""
+
+
+class TrackingError(SimulatorError):
+    """A run's metrics cannot be written to where they are tracked."""
+
+
+def explain(error: BaseException) -> str:
+    """What was wrong and what to do, in a line."""
+    if isinstance(error, AggregationError):
+        return f"training diverged: {error}; lower the learning rates"
+    return str(error) or type(error).__name__

@@ -13,7 +13,7 @@ from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
 from fedau2.wire.blobs import Tensors
 from simulator.attackers import ATTACKERS, attack
 from simulator.datasets import Attribute
-from simulator.ranking import evaluate
+from simulator.ranking import Ranks, rank_all
 from simulator.scoring import Scorer
 from simulator.split import Split
 
@@ -35,14 +35,19 @@ class Evaluation:
         split = self.split
         if split.validation[0] < 0:
             return self.test(checkpoint, private)
-        return evaluate(self.scorer(checkpoint, private), split.validation, split.validation_candidates, split.train)
+        scorer = self.scorer(checkpoint, private)
+        return rank_all(scorer, split.validation, split.validation_candidates, split.train).metrics()
 
     def test(self, checkpoint: Tensors, private: Columns) -> dict[str, float]:
-        """Metrics on test items; the full ranking leaves out train and validation items."""
+        """Metrics on test items."""
+        return self.test_ranks(checkpoint, private).metrics()
+
+    def test_ranks(self, checkpoint: Tensors, private: Columns) -> Ranks:
+        """Ranks of test items; the full ranking leaves out train and validation items."""
         split = self.split
         held_out = split.validation[:, None]
         seen = [np.append(train, held[held >= 0]) for train, held in zip(split.train, held_out, strict=True)]
-        return evaluate(self.scorer(checkpoint, private), split.test, split.test_candidates, seen)
+        return rank_all(self.scorer(checkpoint, private), split.test, split.test_candidates, seen)
 
     def scorer(self, checkpoint: Tensors, private: Columns) -> Scorer:
         """Scores by a model that has seen the training items."""

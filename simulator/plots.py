@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "#718096"
-_COLOURS = (_BLUE, _ORANGE, "#2f855a", "#805ad5")
+BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
+COLOURS = (BLUE, ORANGE, "#2f855a", "#805ad5", "#b83280", "#b7791f", "#2c7a7b")
 _BARS = (
     ("bacc_paper", "paper attacker\nembedding"),
     ("bacc_strong", "strong attacker\nembedding"),
@@ -28,9 +28,9 @@ def plot_learning(rounds: pd.DataFrame, chosen: int, path: Path) -> None:
     """
     evaluated = rounds.dropna(subset=["ndcg@10"])
     figure, axes = _figure("Validation, 1 + 99 candidates", "rounds trained", "")
-    for column, label, colour in (("hr@10", "HR@10", _BLUE), ("ndcg@10", "NDCG@10", _ORANGE)):
+    for column, label, colour in (("hr@10", "HR@10", BLUE), ("ndcg@10", "NDCG@10", ORANGE)):
         axes.plot(evaluated["round"], evaluated[column], "o-", markersize=3, color=colour, label=label)
-    axes.axvline(chosen, color=_GREY, linestyle="--", linewidth=1, label=f"chosen: round {chosen}")
+    axes.axvline(chosen, color=GREY, linestyle="--", linewidth=1, label=f"chosen: round {chosen}")
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, loc="lower right")
     figure.savefig(path)
@@ -48,26 +48,33 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], chance: float, path: P
     width = 0.8 / len(runs)
     for number, (name, metrics) in enumerate(runs.items()):
         places = [bar + (number - (len(runs) - 1) / 2) * width for bar in range(len(_BARS))]
-        bars = axes.bar(places, [metrics[key] for key, _ in _BARS], width * 0.95, color=_COLOURS[number], label=name)
+        bars = axes.bar(places, [metrics[key] for key, _ in _BARS], width * 0.95, color=COLOURS[number], label=name)
         axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
         for place, (key, _) in zip(places, _BARS, strict=True):
             null = metrics[key.replace("bacc", "bacc_null_p95")]
             axes.hlines(null, place - width / 2, place + width / 2, color="black", linewidth=1.2)
     axes.hlines([], 0, 0, color="black", linewidth=1.2, label="95% of shuffled labels")
-    axes.axhline(chance, color=_GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
+    axes.axhline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
     axes.set_xticks(range(len(_BARS)), [label for _, label in _BARS], fontsize=8)
     axes.set_ylim(chance * 0.8, 1.12 * max(metrics[key] for metrics in runs.values() for key, _ in _BARS))
     axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
     figure.savefig(path)
 
 
-def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+def panels(title: str, count: int, *, width: float = 8, height: float = 4.5) -> tuple[Figure, list[Axes]]:
+    """An empty figure, width and height in inches, with panels side by side."""
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_title(title, loc="left", fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    all_axes = [figure.add_subplot(1, count, number + 1) for number in range(count)]
+    for axes in all_axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.25)
+    return figure, all_axes
+
+
+def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure, (axes,) = panels(title, 1)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.25)
     return figure, axes

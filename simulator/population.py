@@ -12,6 +12,7 @@ from client_sdk.kernel.training import Cohort
 from client_sdk.state import PrivateState
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
+from simulator.errors import ConfigError
 
 Members = NDArray[np.int64]
 """Row numbers of clients."""
@@ -46,7 +47,13 @@ class Population:
         interactions: Sequence[NDArray[np.int64]],
         attributes: Mapping[str, Sequence[str | None]],
     ) -> "Population":
-        """A population before its first round, each client's private tensors drawn from its own key."""
+        """A population before its first round, each client's private tensors drawn from its own key.
+
+        Raises:
+            ConfigError: the plan has an attribute that is not given here, or a client a value that no class has.
+        """
+        for each in task.plan.adversaries:
+            _expect_classes(each.attribute, attributes, each.classes)
         keys = [client_key(seed, client) for client in range(len(interactions))]
         specs = manifest.private(task)
         values = {spec.name: np.empty((len(keys), *spec.shape), np.float32) for spec in specs}
@@ -87,6 +94,16 @@ class Population:
 
 def _parts(state: PrivateState) -> tuple[Mapping[str, NDArray[np.float32]], ...]:
     return state.values, state.first, state.second
+
+
+def _expect_classes(name: str, attributes: Mapping[str, Sequence[str | None]], classes: Sequence[str]) -> None:
+    if name not in attributes:
+        raise ConfigError(
+            f"the plan unlearns {name!r}, which the clients do not have; they have {', '.join(attributes)}"
+        )
+    for client, value in enumerate(attributes[name]):
+        if value is not None and value not in classes:
+            raise ConfigError(f"client {client} has {name} {value!r}; the plan knows {', '.join(classes)}")
 
 
 def _label(value: str | None, classes: Sequence[str]) -> int:

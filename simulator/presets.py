@@ -18,18 +18,30 @@ _PAPER = {
 
 _CONFUSION = _PAPER | {"objective": "confusion", "epsilon": 1.0, "adversary_learning_rate": 0.01}
 
+_PAPERS = {
+    "fedncf": _PAPER | {"adversary_learning_rate": 0.1, "private_learning_rate": 0.1, "rounds": 600},
+    "fedrap": _PAPER | {"adversary_learning_rate": 0.1, "private_learning_rate": 0.001, "rounds": 100},
+    "fedvae": _PAPER | {"adversary_learning_rate": 0.01, "rounds": 600},
+}
+
+
+def _papers(**change: Any) -> Mapping[str, Mapping[str, Any]]:  # noqa: ANN401
+    return {model: settings | change for model, settings in _PAPERS.items()}
+
+
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "paper": {
-        "fedncf": _PAPER | {"adversary_learning_rate": 0.1, "private_learning_rate": 0.1, "rounds": 600},
-        "fedrap": _PAPER | {"adversary_learning_rate": 0.1, "private_learning_rate": 0.001, "rounds": 100},
-        "fedvae": _PAPER | {"adversary_learning_rate": 0.01, "rounds": 600},
-    },
+    "paper": _PAPERS,
     "recommended": {
         "fedncf": _CONFUSION | {"protect": "each", "erasure": "0.5", "private_learning_rate": 0.03, "rounds": 500},
         "fedrap": _CONFUSION | {"private_learning_rate": 0.001, "rounds": 100},
         # Adversaries turn and shrink the latent until the paper's attacker is lost, and leave the attribute in it.
         "fedvae": _PAPER | {"adversary": "none", "erasure": "auto", "rounds": 600},
     },
+    # What the paper compares its trigger and its head with, each changed alone.
+    "global": _papers(trigger="global"),
+    "pretrain": _papers(trigger="pretrain"),
+    "mlp": _papers(adversary="mlp"),
+    "vae": _papers(adversary="vae"),
 }
 """By name and model: fields of `Config`; those that are not named keep their defaults."""
 

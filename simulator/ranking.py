@@ -1,8 +1,10 @@
 """HR@k and NDCG@k of one held-out item per user, among candidates and among all items (design section 10)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Scores = Callable[[NDArray[np.int64]], NDArray[np.float32]]
@@ -29,19 +31,50 @@ def hit_rate(ranks: NDArray[np.int64], k: int) -> float:
     return float((ranks < k).mean())
 
 
-def ndcg(ranks: NDArray[np.int64], k: int) -> float:
-    """NDCG@k with one relevant item: the mean of 1 / log2(rank + 2) over users, 0 beyond the first k."""
+def gains(ranks: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """What each user adds to NDCG@k with one relevant item, (users,): 1 / log2(rank + 2), 0 beyond the first k."""
     near = np.minimum(ranks, k)
-    return float(np.where(ranks < k, 1 / np.log2(near + 2), 0.0).mean())
+    return np.where(ranks < k, 1 / np.log2(near + 2), 0.0)
 
 
-def evaluate(
+def ndcg(ranks: NDArray[np.int64], k: int) -> float:
+    """NDCG@k with one relevant item: the mean of `gains` over users."""
+    return float(gains(ranks, k).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """Rivals before each user's held-out item, int64 (users,).
+
+    Attributes:
+        sampled: among the candidates.
+        full: among all items that are not masked.
+    """
+
+    sampled: NDArray[np.int64]
+    full: NDArray[np.int64]
+
+    def metrics(self) -> dict[str, float]:
+        """`hr@10` and `ndcg@10` among the candidates, `hr@10_full` and `ndcg@10_full` among all items."""
+        return {
+            "hr@10": hit_rate(self.sampled, 10),
+            "ndcg@10": ndcg(self.sampled, 10),
+            "hr@10_full": hit_rate(self.full, 10),
+            "ndcg@10_full": ndcg(self.full, 10),
+        }
+
+    def frame(self) -> pd.DataFrame:
+        """Columns `user` (row), `rank` and `rank_full`."""
+        return pd.DataFrame({"user": np.arange(len(self.full)), "rank": self.sampled, "rank_full": self.full})
+
+
+def rank_all(
     scores: Scores,
     positives: NDArray[np.int64],
     candidates: NDArray[np.int64],
     masked: Sequence[NDArray[np.int64]],
-) -> dict[str, float]:
-    """`hr@10` and `ndcg@10` among the candidates, `hr@10_full` and `ndcg@10_full` among all items that are not masked.
+) -> Ranks:
+    """Ranks every user's held-out item.
 
     Args:
         scores: asked for blocks of users.
@@ -59,10 +92,4 @@ def evaluate(
             block[row, masked[user]] = -np.inf
         block[rows, positives[users]] = -np.inf
         full.append(rank(positive, block))
-    few, all_ = np.concatenate(sampled), np.concatenate(full)
-    return {
-        "hr@10": hit_rate(few, 10),
-        "ndcg@10": ndcg(few, 10),
-        "hr@10_full": hit_rate(all_, 10),
-        "ndcg@10_full": ndcg(all_, 10),
-    }
+    return Ranks(np.concatenate(sampled), np.concatenate(full))

@@ -1,11 +1,13 @@
 """`fedau2-sim run`: trains and evaluates one configuration into a run folder (design section 10).
 
-A run folder holds `config.yaml`, `metrics.json`, `rounds.parquet` and two plots. A batched run that was interrupted
-goes on when it is started again with the same configuration.
+A run folder holds `config.yaml`, `metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item), two
+plots and `report.html`. A batched run that was interrupted goes on when it is started again with the same
+configuration.
 """
 
 import json
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from client_sdk.kernel import fedvae
-from simulator import costs, erasure, plots, resume, setup
+from simulator import costs, erasure, plots, report, resume, setup
 from simulator.attackers import expect_enough
 from simulator.config import Config
-from simulator.datasets import Attribute, load
+from simulator.datasets import Attribute
 from simulator.engine import Engine, RoundReport
 from simulator.errors import ConfigError
 from simulator.evaluation import Evaluation, attribute_attacks
@@ -42,7 +44,7 @@ class Trainer:
 
     Attributes:
         config: the configuration.
-        attribute: the attribute to unlearn.
+        attributes: those to unlearn, by name, as the clients told them.
         engine: trains rounds.
         population: the clients.
         evaluation: ranks held-out items.
@@ -50,7 +52,7 @@ class Trainer:
     """
 
     config: Config
-    attribute: Attribute
+    attributes: Mapping[str, Attribute]
     engine: Engine
     population: Population
     evaluation: Evaluation
@@ -63,29 +65,31 @@ class Trainer:
         progress.start("training", self.config.rounds, len(rows))
         for number in range(len(rows), self.config.rounds):
             started = (time.perf_counter(), time.process_time())
-            report = self.engine.train_round(setup.cohort(self.config, number, len(self.population)))
+            trained = self.engine.train_round(setup.cohort(self.config, number, len(self.population)))
             elapsed = (time.perf_counter() - started[0], time.process_time() - started[1])
-            rows.append(self._row(number, report, *elapsed))
+            rows.append(self._row(number, trained, *elapsed))
             if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
                 rows[-1] |= self._evaluate(number + 1, best)
                 resume.save(self.folder, self.engine, self.population, standing)
             progress.advance(f"best NDCG@10 {best.ndcg:.3f}" if best.round else "")
         return standing
 
-    def _row(self, number: int, report: RoundReport, seconds: float, cpu: float) -> dict[str, Any]:
+    def _row(self, number: int, trained: RoundReport, seconds: float, cpu: float) -> dict[str, Any]:
         row = {
             "round": number + 1,
-            "clients": len(report.members),
-            "loss": float(report.report.loss.mean()),
+            "clients": len(trained.members),
+            "loss": float(trained.report.loss.mean()),
             "seconds": seconds,
             "cpu_seconds": cpu,
         }
-        rates = [
-            report.trigger_rate(adversary, self.attribute.labels, self.attribute.classes)
-            for adversary in report.report.triggered
-        ]
-        for name in rates[0] if rates else ():
-            row[f"trigger_rate_{name}"] = float(np.mean([each[name] for each in rates]))
+        for prefix, name, attribute in _prefixed(self.attributes):
+            rates = [
+                trained.trigger_rate(adversary.name, attribute.labels, attribute.classes)
+                for adversary in self.evaluation.task.plan.adversaries
+                if adversary.attribute == name
+            ]
+            for value in rates[0] if rates else ():
+                row[f"{prefix}trigger_rate_{value}"] = float(np.mean([each[value] for each in rates]))
         return row
 
     def _evaluate(self, trained: int, best: resume.Best) -> dict[str, float]:
@@ -111,54 +115,59 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         SimulatorError: the configuration or the data set cannot be used.
     """
     started = time.perf_counter()
-    dataset = load(
-        config.dataset,
-        data_dir,
-        users=config.users,
-        items=config.items,
-        dependence=config.dependence,
-        seed=config.seed,
-        user_core=config.user_core,
-        item_core=config.item_core,
-        balance=config.attribute if config.balance else None,
-    )
-    attribute = setup.attribute_of(dataset, config.attribute)
-    expect_enough(attribute.labels, len(attribute.classes))
+    dataset = setup.dataset_of(config, data_dir)
+    attributes = setup.attributes_of(config, dataset)
+    for attribute in attributes.values():
+        expect_enough(attribute.labels, len(attribute.classes))
+    told = setup.told(config, attributes)
     split = leave_one_out(dataset, config.split)
     _prepare(folder, config)
     resume.expect_same(folder, dataset)
     bundle = setup.bundle_of(config, dataset)
     population = setup.population_of(config, dataset, bundle, split.train)
     if config.erasure != "none":
-        erasure.expect_erasable(bundle.manifest, int((attribute.labels >= 0).sum()))
+        erasure.expect_erasable(bundle.manifest, erasure.joint(told.values()))
     evaluation = Evaluation(bundle.manifest, split)
     with setup.engine_of(config, bundle, population, folder) as engine:
-        trainer = Trainer(config, attribute, engine, population, evaluation, folder)
+        trainer = Trainer(config, told, engine, population, evaluation, folder)
         standing = trainer.train(progress)
         best, rounds = standing.best, pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
     progress.start("attacking", 1)
-    erased = _erase(config, evaluation, attribute, best) if config.erasure != "none" else {}
+    erased = _erase(config, evaluation, told, best) if config.erasure != "none" else {}
     scorer = evaluation.scorer(best.checkpoint, best.private)
+    ranks = evaluation.test_ranks(best.checkpoint, best.private)
     metrics = {
-        **evaluation.test(best.checkpoint, best.private),
-        **attribute_attacks(bundle.manifest, scorer, best.private, attribute, config.seed, config.attack_splits),
+        **ranks.metrics(),
         **erased,
         "round": best.round,
-        "trigger_rate": _trigger_rates(rounds, attribute),
         **cost,
-        "seconds": time.perf_counter() - started,
         "configuration": config.to_dict(),
     }
-    metrics["bacc_null_p95"] = metrics["bacc_null_p95_strong"]
+    for prefix, name, attribute in _prefixed(attributes):
+        attacks = attribute_attacks(bundle.manifest, scorer, best.private, attribute, config.seed, config.attack_splits)
+        metrics |= {f"{prefix}{key}": value for key, value in attacks.items()}
+        metrics[f"{prefix}bacc_null_p95"] = attacks["bacc_null_p95_strong"]
+        metrics[f"{prefix}trigger_rate"] = _trigger_rates(rounds, attribute, prefix)
+        metrics[f"{prefix}unknown_clients"] = int((told[name].labels < 0).sum())
+    metrics["seconds"] = time.perf_counter() - started
     progress.advance()
-    _write(folder, metrics, rounds, attribute)
+    ranks.frame().to_parquet(folder / "ranks.parquet")
+    _write(folder, metrics, rounds, attributes)
     return metrics
 
 
-def _erase(config: Config, evaluation: Evaluation, attribute: Attribute, best: resume.Best) -> dict[str, float]:
-    """Erases the attribute from the chosen state; from the latent, where nothing is private."""
-    how = (attribute.labels, len(attribute.classes), config.erasure_strength, config.seed)
+def _prefixed(attributes: Mapping[str, Attribute]) -> Iterator[tuple[str, str, Attribute]]:
+    """Each attribute after what the names of its figures begin with: nothing for the first."""
+    for number, (name, attribute) in enumerate(attributes.items()):
+        yield f"{name}/" if number else "", name, attribute
+
+
+def _erase(
+    config: Config, evaluation: Evaluation, attributes: Mapping[str, Attribute], best: resume.Best
+) -> dict[str, float]:
+    """Erases the attributes together from the chosen state; from the latent, where nothing is private."""
+    how = (erasure.joint(attributes.values()), config.erasure_strength, config.seed)
     if best.private:
         best.private, strength = erasure.erase(best.private, *how)
     else:
@@ -178,16 +187,20 @@ def _prepare(folder: Path, config: Config) -> None:
         raise ConfigError(f"{folder} cannot be written: {error}") from error
 
 
-def _trigger_rates(rounds: pd.DataFrame, attribute: Attribute) -> dict[str, float]:
-    columns = {name: f"trigger_rate_{name}" for name in attribute.classes}
+def _trigger_rates(rounds: pd.DataFrame, attribute: Attribute, prefix: str) -> dict[str, float]:
+    columns = {name: f"{prefix}trigger_rate_{name}" for name in attribute.classes}
     return {name: float(np.nanmean(rounds[column])) for name, column in columns.items() if column in rounds}
 
 
-def _write(folder: Path, metrics: dict[str, Any], rounds: pd.DataFrame, attribute: Attribute) -> None:
+def _write(folder: Path, metrics: dict[str, Any], rounds: pd.DataFrame, attributes: Mapping[str, Attribute]) -> None:
     rounds.to_parquet(folder / "rounds.parquet")
     plots.plot_learning(rounds, metrics["round"], folder / "learning.png")
     name = f"adversary: {metrics['configuration']['adversary']}"
-    plots.plot_leakage({name: metrics}, 1 / len(attribute.classes), folder / "leakage.png")
+    for prefix, attribute_name, attribute in _prefixed(attributes):
+        own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
+        path = folder / (f"leakage-{attribute_name}.png" if prefix else "leakage.png")
+        plots.plot_leakage({name: own}, 1 / len(attribute.classes), path)
+    report.write_run(folder, metrics)
     fresh = folder / "metrics.json.new"
     fresh.write_text(json.dumps(metrics, indent=2) + "\n")
     fresh.replace(folder / "metrics.json")

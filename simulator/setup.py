@@ -1,14 +1,12 @@
 """From a configuration to everything that a run needs: data, split, bundle, population, engine."""
 
-import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
 from client_sdk.kernel import contract
@@ -18,14 +16,31 @@ from export.planfile import paper_plan
 from fedau2.v1.task_pb2 import Plan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 from fedau2.wire import blobs
+from simulator import public
 from simulator.batched import BatchedEngine
 from simulator.config import Config
-from simulator.datasets import Attribute, Dataset
+from simulator.datasets import Attribute, Dataset, load
 from simulator.engine import Engine
 from simulator.errors import ConfigError, OneClassError
 from simulator.fleet import FleetEngine
 from simulator.links import CoordinatorProcess, GrpcLink, InProcessLink
 from simulator.population import Members, Population
+
+
+def dataset_of(config: Config, data_dir: Path | None) -> Dataset:
+    """The data set that a configuration names, cut as it says; `data_dir` as in `datasets.load`."""
+    return load(
+        config.dataset,
+        data_dir,
+        users=config.users,
+        items=config.items,
+        dependence=config.dependence,
+        seed=config.seed,
+        user_core=config.user_core,
+        item_core=config.item_core,
+        balance=config.attributes[0] if config.balance else None,
+        minority=(config.attributes[0], config.minority) if config.minority else None,
+    )
 
 
 def attribute_of(dataset: Dataset, name: str) -> Attribute:
@@ -45,12 +60,48 @@ def attribute_of(dataset: Dataset, name: str) -> Attribute:
     return attribute
 
 
-def plan_of(config: Config, attribute: Attribute) -> Plan:
-    """The plan that a configuration describes."""
+def attributes_of(config: Config, dataset: Dataset) -> dict[str, Attribute]:
+    """The attributes to unlearn, by name in the configuration's order.
+
+    Raises:
+        ConfigError: the data set lacks one.
+        OneClassError: all users are of one class of one.
+    """
+    return {name: attribute_of(dataset, name) for name in config.attributes}
+
+
+def told(config: Config, attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Attributes as far as the clients told them: of the share `config.unknown`, drawn from the run seed, none.
+
+    Raises:
+        ConfigError: nobody of some class told it.
+    """
+    return {name: _told(config, name, attribute) for name, attribute in attributes.items()}
+
+
+def _told(config: Config, name: str, attribute: Attribute) -> Attribute:
+    labels = attribute.labels.copy()
+    clients = len(labels)
+    labels[public.generator("unknown", config.seed).permutation(clients)[: round(config.unknown * clients)]] = -1
+    if lost := set(attribute.labels.tolist()) - set(labels.tolist()):
+        missing = ", ".join(attribute.classes[label] for label in sorted(lost))
+        raise ConfigError(f"with unknown {config.unknown} nobody told a {name} of {missing}: make it smaller")
+    return Attribute(attribute.classes, labels)
+
+
+def plan_of(config: Config, attributes: Mapping[str, Attribute]) -> Plan:
+    """The plan that a configuration describes, with the adversaries of all attributes."""
+    plans = [_plan_of(config, name, attribute) for name, attribute in attributes.items()]
+    for further in plans[1:]:
+        plans[0].adversaries.extend(further.adversaries)
+    return plans[0]
+
+
+def _plan_of(config: Config, name: str, attribute: Attribute) -> Plan:
     counts = np.bincount(attribute.labels[attribute.labels >= 0], minlength=len(attribute.classes))
     return paper_plan(
         config.model,
-        attribute=None if config.adversary == "none" else config.attribute,
+        attribute=None if config.adversary == "none" else name,
         classes=attribute.classes,
         head=config.adversary,
         trigger=config.trigger,
@@ -89,7 +140,7 @@ def protected(config: Config) -> list[str]:
 
 def bundle_of(config: Config, dataset: Dataset) -> Bundle:
     """The task's bundle."""
-    return build(config.model, dataset.items, plan_of(config, attribute_of(dataset, config.attribute)), config.seed)
+    return build(config.model, dataset.items, plan_of(config, attributes_of(config, dataset)), config.seed)
 
 
 def population_of(
@@ -98,7 +149,7 @@ def population_of(
     """The clients, with what they train on and their attributes."""
     attributes = {
         name: [None if label < 0 else each.classes[label] for label in each.labels]
-        for name, each in dataset.attributes.items()
+        for name, each in told(config, attributes_of(config, dataset)).items()
     }
     return Population.create(bundle.manifest, config.seed, interactions, attributes)
 
@@ -110,8 +161,7 @@ def cohort_size(config: Config, clients: int) -> int:
 
 def cohort(config: Config, round_number: int, clients: int) -> Members:
     """A round's cohort, drawn without replacement from the public randomness of the run seed."""
-    key = hashlib.sha256(f"fedau2 cohorts {config.seed}".encode()).digest()[:16]
-    rng = Generator(Philox(key=np.frombuffer(key, "<u8"), counter=[0, 0, round_number, 0]))
+    rng = public.generator("cohorts", config.seed, round_number)
     return rng.choice(clients, cohort_size(config, clients), replace=False)
 
 

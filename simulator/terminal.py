@@ -29,6 +29,10 @@ class Bar:
         """One part is done."""
         self._progress.update(self._task, advance=1, text=text)
 
+    def close(self) -> None:
+        """It is shown no more."""
+        self._progress.remove_task(self._task)
+
 
 @contextmanager
 def bars(console: Console) -> Iterator[Progress]:
@@ -38,7 +42,7 @@ def bars(console: Console) -> Iterator[Progress]:
         yield progress
 
 
-_ROWS = (
+ROWS = (
     ("HR@10", "hr@10", ""),
     ("NDCG@10", "ndcg@10", ""),
     ("HR@10, all items", "hr@10_full", ""),
@@ -48,16 +52,33 @@ _ROWS = (
     ("BAcc, paper attacker, all private state", "bacc_paper_all", "bacc_null_p95_paper_all"),
     ("BAcc, strong attacker, all private state", "bacc_strong_all", "bacc_null_p95_strong_all"),
 )
+"""What people read of a run: label, metric, and that of its null."""
+
+
+def _further(attribute: str) -> list[tuple[str, str, str]]:
+    """Rows of an attribute other than the first."""
+    return [
+        (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}")
+        for label, key, null in ROWS
+        if key.startswith("bacc")
+    ]
 
 
 def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
-    """Metrics of runs side by side; beside each balanced accuracy the null's 95th percentile."""
+    """Metrics of runs side by side; beside each balanced accuracy the null's 95th percentile.
+
+    Further attributes, whose figures begin with their name, have rows of their own; a run without them has gaps there.
+    """
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in runs:
         table.add_column(name, justify="right")
         table.add_column("null p95", justify="right", style="dim")
-    for label, key, null in _ROWS:
+    further = sorted(
+        {key.removesuffix("/bacc_strong") for run in runs.values() for key in run if key.endswith("/bacc_strong")}
+    )
+    rows = [*ROWS, *(row for name in further for row in _further(name))]
+    for label, key, null in rows:
         table.add_row(label, *_cells(runs.values(), key, null))
     table.add_row("chosen round", *(cell for run in runs.values() for cell in (str(run["round"]), "")))
     return table
@@ -65,5 +86,5 @@ def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
 
 def _cells(runs: Iterable[Mapping[str, float]], key: str, null: str) -> Iterator[str]:
     for run in runs:
-        yield f"{run[key]:.3f}"
-        yield f"{run[null]:.3f}" if null else ""
+        yield f"{run[key]:.3f}" if key in run else ""
+        yield f"{run[null]:.3f}" if null in run else ""

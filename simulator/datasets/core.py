@@ -1,4 +1,4 @@
-"""Cuts of a data set: the iterative k-core, and as many users of every class."""
+"""Cuts of a data set: the iterative k-core, as many users of every class, and few users of the rarest."""
 
 import numpy as np
 from numpy.random import Generator, Philox
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from simulator.datasets.dataset import Dataset
 from simulator.errors import ConfigError, EmptyCoreError, OneClassError
 
-_BALANCE_KEY = 0xFEDA0D
+_BALANCE_KEY, _MINORITY_KEY = 0xFEDA0D, 0xFEDA0E
 """Public: the same users in every run on the same data set."""
 
 Mask = NDArray[np.bool_]
@@ -69,16 +69,56 @@ def balance(dataset: Dataset, attribute: str) -> Dataset:
         ConfigError: the data set has no such attribute.
         OneClassError: a class has no users.
     """
+    members = _classes(dataset, attribute)
+    size = min(map(len, members))
+    rng = Generator(Philox(key=[_BALANCE_KEY, 0]))
+    users = np.zeros(len(dataset.users), np.bool_)
+    for each in members:
+        users[rng.choice(each, size, replace=False)] = True
+    return _only(dataset, users)
+
+
+def thin(dataset: Dataset, attribute: str, share: float) -> Dataset:
+    """Draws so many users of the rarest class that they are a share of all whose class is known, rounded down.
+
+    Everybody else stays; items that nobody is left for go.
+
+    Args:
+        dataset: what to cut.
+        attribute: whose rarest class is cut.
+        share: above 0 and below the share that the class has.
+
+    Raises:
+        ConfigError: the data set has no such attribute, or the class is rarer already.
+        OneClassError: a class has no users.
+    """
+    members = _classes(dataset, attribute)
+    rarest = int(np.argmin([len(each) for each in members]))
+    others = sum(map(len, members)) - len(members[rarest])
+    size = int(others * share / (1 - share))
+    if not 0 < size < len(members[rarest]):
+        name = dataset.attributes[attribute].classes[rarest]
+        raise ConfigError(
+            f"{dataset.name}: {name}, the rarest class of {attribute}, has {len(members[rarest])} users, the others "
+            f"{others}: it cannot be cut to a share of {share:g}"
+        )
+    users = np.ones(len(dataset.users), np.bool_)
+    users[members[rarest]] = False
+    users[Generator(Philox(key=[_MINORITY_KEY, 0])).choice(members[rarest], size, replace=False)] = True
+    return _only(dataset, users)
+
+
+def _classes(dataset: Dataset, attribute: str) -> list[NDArray[np.int64]]:
+    """Rows of the users of each class, none of them empty."""
     if attribute not in dataset.attributes:
         raise ConfigError(f"{dataset.name} has no attribute {attribute!r} to balance")
     labels, classes = dataset.attributes[attribute].labels, dataset.attributes[attribute].classes
     members = [np.flatnonzero(labels == label) for label in range(len(classes))]
-    size = min(map(len, members))
-    if len(members) < 2 or not size:
+    if len(members) < 2 or not min(map(len, members)):
         raise OneClassError(f"{dataset.name} cannot be balanced by {attribute}: a class has no users")
-    rng = Generator(Philox(key=[_BALANCE_KEY, 0]))
-    users = np.zeros(len(labels), np.bool_)
-    for each in members:
-        users[rng.choice(each, size, replace=False)] = True
+    return members
+
+
+def _only(dataset: Dataset, users: Mask) -> Dataset:
     items = np.bincount(dataset.item[users[dataset.user]], minlength=len(dataset.items)) > 0
     return dataset.select(users, items)

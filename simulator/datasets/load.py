@@ -47,6 +47,7 @@ def load(
     user_core: int = 0,
     item_core: int = 0,
     balance: str | None = None,
+    minority: tuple[str, float] | None = None,
 ) -> Dataset:
     """A data set by name.
 
@@ -61,6 +62,7 @@ def load(
         user_core: different items that each user has at least; 0: the data set's own cut, 1: none.
         item_core: different users that each item has at least; likewise.
         balance: attribute of whose classes equally many users are kept, after the cut.
+        minority: attribute whose rarest class is cut to a share of the users, after the other cuts.
 
     Raises:
         ConfigError: no such data set, or no such attribute.
@@ -74,7 +76,9 @@ def load(
     cores = (user_core or own[0], item_core or own[1])
     if max(cores) > 1:
         dataset = core.cut(dataset, *cores)
-    return dataset if balance is None else core.balance(dataset, balance)
+    if balance is not None:
+        dataset = core.balance(dataset, balance)
+    return dataset if minority is None else core.thin(dataset, *minority)
 
 
 def _read(name: str, data_dir: Path | None) -> Dataset:

@@ -13,6 +13,7 @@ from simulator.links import CoordinatorProcess, InProcessLink
 from simulator.population import Population
 
 CLIENTS, ITEMS, COHORT = 12, 40, 5
+AGES = ("young", "middle", "old")
 
 WIDTHS = {"fedrap": fedrap.Widths(latent=8), "fedvae": fedvae.Widths(hidden=16, latent=6)}
 """Where they are not the paper's."""
@@ -20,9 +21,12 @@ WIDTHS = {"fedrap": fedrap.Widths(latent=8), "fedvae": fedvae.Widths(hidden=16, 
 
 @pytest.fixture
 def make_bundle():
-    def make(head="dsvae", trigger="sut", model="fedncf", **options):
+    def make(head="dsvae", trigger="sut", model="fedncf", ages=(), **options):
         attribute = None if head == "none" else "gender"
         plan = paper_plan(model, attribute=attribute, classes=("M", "F"), head=head, trigger=trigger, **options)
+        if ages:
+            further = paper_plan(model, attribute="age", classes=ages, head=head, trigger=trigger, **options)
+            plan.adversaries.extend(further.adversaries)
         return build(model, [f"item-{i}" for i in range(ITEMS)], plan, 0, WIDTHS.get(model))
 
     return make
@@ -34,7 +38,8 @@ def make_population():
         rng = np.random.default_rng(seed)
         interactions = [np.sort(rng.choice(ITEMS, rng.integers(3, 15), replace=False)) for _ in range(CLIENTS)]
         genders = [("M", "F", None)[i] for i in rng.choice(3, CLIENTS, p=[0.5, 0.4, 0.1])]
-        return Population.create(bundle.manifest, seed, interactions, {"gender": genders})
+        ages = [(*AGES, None)[i] for i in rng.choice(4, CLIENTS)]
+        return Population.create(bundle.manifest, seed, interactions, {"gender": genders, "age": ages})
 
     return make
 

@@ -35,28 +35,50 @@ def means(monkeypatch):
     return record(storage), record(batched_module)
 
 
+@pytest.fixture
+def agree(make_population, fleet, batched, cohorts, means):
+    """Trains rounds with both engines, each from the fleet's state, and compares all that they leave."""
+
+    def compare(bundle, rounds=6):
+        ours, theirs = make_population(bundle), make_population(bundle)
+        devices, engine = fleet(bundle, theirs), batched(bundle, ours)
+        for members in cohorts[:rounds]:
+            engine.checkpoint = devices.checkpoint
+            everyone = np.arange(len(ours))
+            ours.put(everyone, theirs.take(everyone))
+            expected, actual = devices.train_round(members), engine.train_round(members)
+            theirs_mean, ours_mean = (each[-1] for each in means)
+            assert ours_mean.keys() == theirs_mean.keys()
+            for name, mean in theirs_mean.items():
+                assert close(ours_mean[name], mean), name
+            for part in ("values", "first", "second"):
+                for name, column in getattr(theirs.state, part).items():
+                    assert close(getattr(ours.state, part)[name], column), (part, name)
+            np.testing.assert_array_equal(ours.state.steps, theirs.state.steps)
+            assert_triggers_agree(actual, expected)
+        return expected.report
+
+    return compare
+
+
 @pytest.mark.parametrize(("steps", "clip_norm"), [(1, 0), (2, 0), (1, 1), (2, 0.1)])  # some are longer, some are not
 @pytest.mark.parametrize("head", ["none", "mlp", "vae", "dsvae"])
 @pytest.mark.parametrize("model", RECOMMENDERS)
-def test_a_round_agrees(model, head, steps, clip_norm, make_bundle, make_population, fleet, batched, cohorts, means):
-    bundle = make_bundle(head, model=model, steps=steps, shared_learning_rate=0.05, clip_norm=clip_norm)
-    ours, theirs = make_population(bundle), make_population(bundle)
-    devices, engine = fleet(bundle, theirs), batched(bundle, ours)
-    for members in cohorts[:6]:
-        # Both start from the fleet's state.
-        engine.checkpoint = devices.checkpoint
-        everyone = np.arange(len(ours))
-        ours.put(everyone, theirs.take(everyone))
-        expected, actual = devices.train_round(members), engine.train_round(members)
-        theirs_mean, ours_mean = (each[-1] for each in means)
-        assert ours_mean.keys() == theirs_mean.keys()
-        for name, mean in theirs_mean.items():
-            assert close(ours_mean[name], mean), name
-        for part in ("values", "first", "second"):
-            for name, column in getattr(theirs.state, part).items():
-                assert close(getattr(ours.state, part)[name], column), (part, name)
-        np.testing.assert_array_equal(ours.state.steps, theirs.state.steps)
-        assert_triggers_agree(actual, expected)
+def test_a_round_agrees(model, head, steps, clip_norm, make_bundle, agree):
+    agree(make_bundle(head, model=model, steps=steps, shared_learning_rate=0.05, clip_norm=clip_norm))
+
+
+@pytest.mark.parametrize(("apart", "clip_norm"), [(False, 0), (True, 0), (True, 1)])
+@pytest.mark.parametrize(("objective", "epsilon"), [("reversal", 400), ("confusion", 1)])
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_a_round_against_several_attributes_agrees(model, objective, epsilon, apart, clip_norm, make_bundle, agree):
+    """Each client knows both attributes, one, or none."""
+    private = {"fedncf": ["user_gmf", "user_mlp"], "fedrap": ["item_personal"], "fedvae": ["latent"]}[model]
+    options = {"protects": private, "apart": True} if apart else {}
+    options |= {"objective": objective, "epsilon": epsilon, "clip_norm": clip_norm}
+    bundle = make_bundle(model=model, ages=("young", "middle", "old"), **options)
+    of_each = [f"-{name}" for name in private] if apart else [""]
+    assert agree(bundle, rounds=3).triggered.keys() == {f"{a}{s}" for a in ("gender", "age") for s in of_each}
 
 
 def assert_triggers_agree(actual, expected):

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from simulator.erasure import FOLDS, Moments, erase, erase_latent, fit
+from simulator.datasets import Attribute
+from simulator.erasure import FOLDS, Moments, erase, erase_latent, fit, joint
 from simulator.errors import ErasureError
 
 
@@ -17,8 +18,13 @@ def users(seed, count=200, width=6, classes=2, gap=1.0):
     return np.append(features, np.full((count, 1), 3.0), 1).astype(np.float32), labels
 
 
+def targets(labels, classes):
+    return joint([Attribute(tuple(map(str, range(classes))), labels)])
+
+
 def moments(features, labels, classes, parts=FOLDS):
-    return [Moments.of(features[k::parts], labels[k::parts], classes) for k in range(parts)]
+    chosen = targets(labels, classes)
+    return [Moments.of(features[k::parts], chosen[k::parts]) for k in range(parts)]
 
 
 @given(seed=st.integers(0, 10**6), classes=st.integers(2, 4), parts=st.integers(1, 6))
@@ -30,6 +36,23 @@ def test_fully_erased_all_classes_have_one_mean_and_no_linear_attacker_learns(se
     assert np.abs(means - means[0]).max() < 1e-4 * np.abs(features).max()
     model = LogisticRegression(C=1.0).fit(erased, labels)
     assert np.abs(model.coef_).max() < 1e-2
+
+
+@given(seed=st.integers(0, 10**6), share=st.floats(0, 0.4))
+@settings(max_examples=20, deadline=None)
+def test_of_several_attributes_erased_together_no_class_keeps_a_gap(seed, share):
+    """Nor does it matter that the attributes go together, or of whom one is not known."""
+    rng = np.random.default_rng(seed)
+    features, one = users(seed, count=300, classes=2)
+    other = np.where(rng.random(300) < 0.5, one, rng.permutation(np.arange(300) % 3))
+    features[:, 1] += other
+    one = np.where(rng.random(300) < share, -1, one)
+    both = joint([Attribute(("M", "F"), one), Attribute(("young", "middle", "old"), other)])
+    assert both.sum(1).tolist() == np.where(one < 0, 0, 2).tolist()
+    erased, _ = erase({"a": features}, both, 1.0, seed=0)
+    for column in both.T:
+        gap = erased["a"][column].mean(0) - erased["a"][one >= 0].mean(0)
+        assert np.abs(gap).max() < 1e-4 * np.abs(features).max()
 
 
 @given(seed=st.integers(0, 10**6), strength=st.floats(0, 1))
@@ -89,7 +112,7 @@ def test_private_tensors_are_erased_together_and_unknown_users_too():
     features, labels = users(7, count=400)
     private = {"b": features[:, :4].reshape(-1, 2, 2), "a": features[:, 4:]}
     known = np.where(np.arange(400) % 5 == 0, -1, labels)
-    erased, strength = erase(private, known, 2, 1.0, seed=0)
+    erased, strength = erase(private, targets(known, 2), 1.0, seed=0)
     assert strength == 1.0
     assert {name: value.shape for name, value in erased.items()} == {"a": (400, 3), "b": (400, 2, 2)}
     joint = np.concatenate([erased["a"], erased["b"].reshape(400, -1)], 1)
@@ -113,8 +136,8 @@ def test_the_map_in_the_encoder_gives_the_latent_that_the_map_on_it_gives(seed, 
 
     labels = (latent(shared)[:, 0] + rng.normal(size=150) > 0).astype(np.int64)
     labels[::7] = -1
-    moved, found = erase_latent(shared, latent(shared), labels, 2, strength, seed=1)
-    expected, same = erase({"latent": latent(shared)}, labels, 2, strength, seed=1)
+    moved, found = erase_latent(shared, latent(shared), targets(labels, 2), strength, seed=1)
+    expected, same = erase({"latent": latent(shared)}, targets(labels, 2), strength, seed=1)
     assert found == same
     np.testing.assert_allclose(latent(moved), expected["latent"], atol=1e-4)
 
@@ -122,6 +145,6 @@ def test_the_map_in_the_encoder_gives_the_latent_that_the_map_on_it_gives(seed, 
 def test_what_would_write_the_attribute_is_refused():
     features, labels = users(0, count=30, width=40)
     with pytest.raises(ErasureError, match="41 dimensions"):
-        erase({"a": features}, labels, 2, 1.0, seed=0)
+        erase({"a": features}, targets(labels, 2), 1.0, seed=0)
     with pytest.raises(ErasureError, match="every class"):
-        erase({"a": features[:, :3]}, np.zeros(30, np.int64), 2, 1.0, seed=0)
+        erase({"a": features[:, :3]}, targets(np.zeros(30, np.int64), 2), 1.0, seed=0)

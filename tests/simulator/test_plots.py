@@ -23,11 +23,11 @@ def test_rounds_without_an_evaluation_are_left_out(tmp_path):
     plots.plot_learning(sparse, 4, tmp_path / "sparse.png")
     plots.plot_learning(sparse.iloc[[1, 3]], 4, tmp_path / "dense.png")
     assert (imread(tmp_path / "sparse.png") == imread(tmp_path / "dense.png")).all()
-    assert coloured(tmp_path / "sparse.png", plots._BLUE) > 0.001
+    assert coloured(tmp_path / "sparse.png", plots.BLUE) > 0.001
 
 
 @pytest.mark.parametrize("chance", [0.5, 1 / 3])
 def test_each_run_has_its_bars_and_more_leakage_is_more_ink(tmp_path, chance):
     plots.plot_leakage({"Original": metrics(0.7), "FedAU2": metrics(0.55)}, chance, tmp_path / "both.png")
-    original, fedau2 = (coloured(tmp_path / "both.png", colour) for colour in (plots._BLUE, plots._ORANGE))
+    original, fedau2 = (coloured(tmp_path / "both.png", colour) for colour in (plots.BLUE, plots.ORANGE))
     assert original > fedau2 > 0.01

@@ -1,10 +1,12 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.state import PrivateState
 from fedau2.v1.task_pb2 import Adversary, Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
+from simulator.errors import ConfigError
 from simulator.population import Population, client_key
 
 NORMAL = Initializer(distribution=2, scale=0.01)
@@ -47,6 +49,22 @@ def test_what_is_put_is_what_is_taken_and_the_rest_stays(members, seed):
         np.testing.assert_array_equal(getattr(after, name)["user"][rows], part["user"])
         np.testing.assert_array_equal(getattr(after, name)["user"][others], getattr(before, name)["user"][others])
     assert (after.steps == np.where(np.isin(np.arange(6), rows), 7, 0)).all()
+
+
+@given(st.lists(st.sampled_from(["M", "F", None, "X", "m"]), min_size=1, max_size=8))
+def test_a_value_that_no_class_has_is_refused_before_training(values):
+    interactions = [np.array([0])] * len(values)
+    if set(values) <= {"M", "F", None}:
+        assert len(Population.create(TASK, 0, interactions, {"gender": values})) == len(values)
+        return
+    strange = next(value for value in values if value in ("X", "m"))
+    with pytest.raises(ConfigError, match=f"client {values.index(strange)} has gender '{strange}'.*M, F"):
+        Population.create(TASK, 0, interactions, {"gender": values})
+
+
+def test_an_attribute_that_the_clients_do_not_have_is_refused_before_training():
+    with pytest.raises(ConfigError, match=r"'gender'.*they have age"):
+        Population.create(TASK, 0, [np.array([0])], {"age": ["young"]})
 
 
 def test_labels_are_class_numbers_and_unknown_is_minus_one():

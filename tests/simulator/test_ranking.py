@@ -30,7 +30,7 @@ def test_metrics_are_the_definition(scores, seed):
     positives = np.array([order[0] for order in orders])
     candidates = np.stack([order[1:13] for order in orders])
     masked = [order[13 : 13 + rng.integers(0, 6)] for order in orders]
-    result = ranking.evaluate(lambda rows: scores[rows[0] : rows[-1] + 1], positives, candidates, masked)
+    result = ranking.rank_all(lambda rows: scores[rows[0] : rows[-1] + 1], positives, candidates, masked).metrics()
     sampled = [slow(scores[u], positives[u], candidates[u]) for u in range(users)]
     everything = [
         slow(scores[u], positives[u], np.setdiff1d(np.arange(30), [positives[u], *masked[u]])) for u in range(users)
@@ -41,10 +41,10 @@ def test_metrics_are_the_definition(scores, seed):
 
 
 def test_a_constant_model_hits_nothing():
-    result = ranking.evaluate(
+    result = ranking.rank_all(
         lambda rows: np.zeros((len(rows), 50), np.float32),
         np.array([3]),
         np.arange(4, 24)[None],
         [np.array([], np.int64)],
-    )
+    ).metrics()
     assert set(result.values()) == {0.0}

@@ -1,0 +1,1 @@
+"""`fedau2-sim reproduce`: every experiment of the FedAU2 paper with one command."""

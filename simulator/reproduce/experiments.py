@@ -1,0 +1,142 @@
+"""The experiments of the paper as data: which methods each compares, and what it shows of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulator.presets import PRESETS
+
+ORIGINAL = "original"
+"""The method that every other is compared with: no adversary, and the learning rates and rounds of the other."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of an experiment's table.
+
+    Attributes:
+        name: of the method.
+        preset: that it starts from.
+        change: fields of `Config` that differ from the preset.
+    """
+
+    name: str
+    preset: str
+    change: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One command's worth.
+
+    Attributes:
+        name: of the experiment.
+        title: what it compares.
+        claim: what the paper says comes out.
+        methods: beside the Original.
+        metrics: columns of its table, of which a run's metrics need not have all.
+        curve: column of `rounds.parquet` that is drawn by round; empty: none.
+        plot: what is drawn of the metrics: `dots`, `frontier` or `triggers`.
+        settings: fields of `Config` for all methods, the Original too.
+    """
+
+    name: str
+    title: str
+    claim: str
+    methods: Sequence[Method]
+    metrics: Sequence[str] = ()
+    curve: str = ""
+    plot: str = "dots"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+QUALITY = ("ndcg@10", "hr@10", "ndcg@10_full")
+ATTACKS = ("bacc_paper", "bacc_strong", "bacc_paper_all", "bacc_strong_all")
+LEAKS = "leak_"
+"""Metrics that begin so are what attackers read from contributions; those that a run has are shown."""
+
+_EPSILONS, _VARIANCES = (25.0, 100.0, 400.0, 1600.0), (1.0, 4.0, 10.0, 16.0)
+
+
+def _heads() -> list[Method]:
+    plain = [Method(head, "paper", {"adversary": head}) for head in ("mlp", "vae")]
+    return plain + [
+        Method(f"{head}-{variance:g}", "paper", {"adversary": head, "variance": variance})
+        for head in ("dsvae", "scalar")
+        for variance in _VARIANCES
+    ]
+
+
+_TABLE1 = Experiment(
+    "table1",
+    "Recommendation and attribute inference, by method",
+    "FedAU2 lowers the balanced accuracy of attribute inference by up to 26.42% and NDCG@10 by 4.51% on average.",
+    [Method(name, name) for name in PRESETS],
+    (*QUALITY, *ATTACKS),
+)
+
+_FIG3 = Experiment(
+    "fig3",
+    "When the reversed gradient reaches the embedding: always, after some rounds, or by SUT",
+    "SUT adapts to each user and needs no number of pretraining rounds, which has to be tuned for every model.",
+    [
+        Method("global", "paper", {"trigger": "global"}),
+        *(
+            Method(f"pretrain-{rounds}", "paper", {"trigger": "pretrain", "pretrain_rounds": rounds})
+            for rounds in (10, 25, 50, 100)
+        ),
+        Method("sut", "paper"),
+    ],
+    (*QUALITY, *ATTACKS),
+    curve="ndcg@10",
+)
+
+_FIG4 = Experiment(
+    "fig4",
+    "Heads of the adversary and lambda: what its gradient leaks, and what it unlearns",
+    "DSVAE keeps gradient inversion near guessing; a larger lambda protects the gradient better and unlearns less.",
+    _heads(),
+    ("ndcg@10", "bacc_paper", "bacc_strong"),
+)
+
+_ABLATION = Experiment(
+    "ablation",
+    "SUT and DSVAE, each alone and both",
+    "Both together are best in stability of training, gradient leakage and recommendation.",
+    [
+        Method("neither", "paper", {"adversary": "mlp", "trigger": "global"}),
+        Method("sut-only", "paper", {"adversary": "mlp"}),
+        Method("dsvae-only", "paper", {"trigger": "global"}),
+        Method("both", "paper"),
+    ],
+    ("ndcg@10", "bacc_paper", "bacc_strong", "loss_std"),
+    curve="loss",
+)
+
+_PARETO = Experiment(
+    "pareto",
+    "Epsilon by lambda: the frontier between unlearning and recommendation",
+    "Too much of either spoils recommendation, too little does not unlearn; the paper takes epsilon 400, lambda 4.",
+    [
+        Method(f"epsilon-{epsilon:g}-lambda-{variance:g}", "paper", {"epsilon": epsilon, "variance": variance})
+        for epsilon in _EPSILONS
+        for variance in _VARIANCES
+    ],
+    ("ndcg@10", "bacc_paper", "bacc_strong"),
+    plot="frontier",
+)
+
+_IMBALANCE = Experiment(
+    "imbalance",
+    "A class of a tenth of the users, with and without class weights",
+    "SUT fires where the adversary is right; whether it does for a rare class too is left open.",
+    [Method("paper", "paper"), Method("class-weights", "paper", {"class_weights": True})],
+    ("ndcg@10", "bacc_paper", "bacc_strong", "bacc_strong_all"),
+    plot="triggers",
+    settings={"minority": 0.1},
+)
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    each.name: each for each in (_TABLE1, _FIG3, _FIG4, _ABLATION, _PARETO, _IMBALANCE)
+}
+"""By name."""

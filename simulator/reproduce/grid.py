@@ -1,0 +1,179 @@
+"""The grid of an experiment: every cell's configuration, made and checked before any training starts."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from client_sdk.kernel.models import RECOMMENDERS
+from simulator import resume, setup
+from simulator.attackers import expect_enough
+from simulator.config import Config
+from simulator.datasets import Dataset, synthetic
+from simulator.errors import ConfigError
+from simulator.presets import PRESETS, preset
+from simulator.reproduce.experiments import ORIGINAL, Experiment, Method
+from simulator.split import leave_one_out
+
+QUICK: Mapping[str, Any] = {"rounds": 60, "evaluate_every": 10, "attack_splits": 2}
+"""Settings of a look in a minute or two."""
+
+_MATCHED = {
+    "rounds": "rounds",
+    "fraction": "fraction",
+    "local_steps": "steps",
+    "server_learning_rate": "server-lr",
+    "private_learning_rate": "private-lr",
+    "shared_learning_rate": "shared-lr",
+}
+"""What an Original has in common with the method that it is compared with, and how its name tells it."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of an experiment is wanted.
+
+    Attributes:
+        models: recommenders.
+        datasets: data sets.
+        attributes: attributes.
+        seeds: one run each.
+        methods: names of methods; None: all that the experiment has.
+        settings: fields of `Config` that are given for every cell.
+    """
+
+    models: Sequence[str]
+    datasets: Sequence[str]
+    attributes: Sequence[str]
+    seeds: Sequence[int]
+    methods: Sequence[str] | None
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the grid.
+
+    Attributes:
+        method: its row in the table.
+        config: what to run.
+        original: name of the run that it is compared with; empty where there is none.
+    """
+
+    method: str
+    config: Config
+    original: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of its run folder, decided by the cell alone."""
+        config = self.config
+        parts = (config.model, config.dataset, config.attribute, self.method, f"seed-{config.seed}")
+        return "_".join(re.sub(r"[^\w.-]", "-", part) for part in parts)
+
+
+def build(experiment: Experiment, choice: Choice) -> list[Cell]:
+    """All cells, the Originals of a group before its methods.
+
+    Raises:
+        ConfigError: a model or a method that does not exist, or a configuration that cannot be run.
+    """
+    _known("model", choice.models, RECOMMENDERS)
+    named = {method.name: method for method in experiment.methods}
+    _known("method", choice.methods or (), (ORIGINAL, *named))
+    cells: dict[str, Cell] = {}
+    for model, dataset, attribute in product(choice.models, choice.datasets, choice.attributes):
+        base = {"model": model, "dataset": dataset, "attribute": attribute, "workers": 1, **experiment.settings}
+        methods = [named[name] for name in choice.methods or named if name != ORIGINAL]
+        if choice.methods is None:
+            methods = [method for method in methods if model in PRESETS[method.preset]]
+        for cell in _group(base, methods, choice):
+            if cells.setdefault(cell.name, cell) != cell:
+                raise ConfigError(f"two runs would share the folder {cell.name}: give each an --out of its own")
+    return list(cells.values())
+
+
+def _group(base: Mapping[str, Any], methods: Sequence[Method], choice: Choice) -> Iterable[Cell]:
+    """Originals, then methods, of one model, data set and attribute."""
+    originals, others = [], []
+    papers = _original(base, Method(ORIGINAL, "paper"), choice, 0)
+    for method, seed in product(methods, choice.seeds):
+        original = _original(base, method, choice, seed)
+        compared = Cell(_original_name(original, papers), original)
+        originals.append(compared)
+        others.append(Cell(method.name, _config(base, method, choice, seed), compared.name))
+    if not methods:
+        originals = [Cell(ORIGINAL, _original(base, Method(ORIGINAL, "paper"), choice, seed)) for seed in choice.seeds]
+    if choice.methods is not None and ORIGINAL not in choice.methods:
+        return [Cell(cell.method, cell.config) for cell in others]
+    return [*sorted(originals, key=lambda cell: cell.method), *others]
+
+
+def _settings(base: Mapping[str, Any], method: Method) -> dict[str, Any]:
+    return {**preset(method.preset, base["model"]), **method.change}
+
+
+def _config(base: Mapping[str, Any], method: Method, choice: Choice, seed: int) -> Config:
+    return Config.of({**base, **_settings(base, method), **choice.settings, "seed": seed})
+
+
+def _original(base: Mapping[str, Any], method: Method, choice: Choice, seed: int) -> Config:
+    matched = {name: value for name, value in _settings(base, method).items() if name in _MATCHED}
+    return Config.of({**base, **matched, "adversary": "none", **choice.settings, "seed": seed})
+
+
+def _original_name(config: Config, papers: Config) -> str:
+    """`original`, and how it differs from that of the paper's method."""
+    values, usual = config.to_dict(), papers.to_dict()
+    return "-".join(
+        [ORIGINAL, *(f"{short}-{values[name]:g}" for name, short in _MATCHED.items() if values[name] != usual[name])]
+    )
+
+
+def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
+    """Loads each data set once and looks at every run folder that is there.
+
+    Args:
+        cells: of the grid.
+        folder: with the run folders.
+        data_dir: see `datasets.load`.
+
+    Raises:
+        ConfigError: an attribute that a data set does not have, or run folders with other settings or on other data.
+        SimulatorError: a data set that cannot be used.
+    """
+    datasets: dict[tuple[Any, ...], Dataset] = {}
+    others = []
+    for cell in cells:
+        config, key = cell.config, _data(cell.config)
+        if key not in datasets:
+            datasets[key] = setup.dataset_of(config, data_dir)
+            leave_one_out(datasets[key], config.split)
+        attributes = setup.attributes_of(config, datasets[key])
+        for attribute in attributes.values():
+            expect_enough(attribute.labels, len(attribute.classes))
+        setup.plan_of(config, setup.told(config, attributes))
+        path = folder / cell.name
+        if (path / "config.yaml").exists() and Config.load(path / "config.yaml") != config:
+            others.append(cell.name)
+        elif (path / "dataset.json").exists():
+            resume.expect_same(path, datasets[key])
+    if others:
+        raise ConfigError(
+            f"{folder} holds runs with other settings, which are not mixed with these: {', '.join(others)}; "
+            "choose another --out, or remove them"
+        )
+
+
+def _data(config: Config) -> tuple[Any, ...]:
+    """What decides a cell's data."""
+    own = (config.seed, config.users, config.items, config.dependence) if config.dataset == synthetic.NAME else ()
+    cut = config.attributes[0] if config.balance or config.minority else ""
+    return (config.dataset, config.user_core, config.item_core, config.balance, config.minority, cut, *own)
+
+
+def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"there is no {what} {', '.join(map(repr, unknown))}; there is {', '.join(known)}")

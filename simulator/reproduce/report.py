@@ -1,0 +1,100 @@
+"""An experiment's report: tables, plots, command and settings in one page."""
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from simulator import report
+from simulator.reproduce import figures, table
+from simulator.reproduce.experiments import Experiment
+from simulator.reproduce.grid import Cell
+from simulator.reproduce.results import GROUP, shown_in
+
+TRIGGERS = "trigger_rate_"
+
+
+def draw(experiment: Experiment, frame: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> dict[str, list[Path]]:
+    """Writes the plots of each group that has results; their paths by the group's title."""
+    drawn: dict[str, list[Path]] = {}
+    for title, part in table.groups(summary):
+        known = part[part["runs"] > part["failed"]]
+        stem = folder / re.sub(r"[^\w.-]+", "-", title)
+        paths = drawn.setdefault(title, [])
+        if known.empty:
+            continue
+        text = f"{experiment.title}\n{title}"
+        metrics = shown_in(known)
+        paths.append(stem.with_name(f"{stem.name}-methods.png"))
+        figures.plot_dots(known, metrics, text, paths[-1])
+        if experiment.plot == "frontier":
+            paths.append(stem.with_name(f"{stem.name}-frontier.png"))
+            figures.plot_frontier(known, text, paths[-1])
+        classes = [name.removeprefix(TRIGGERS) for name in metrics if name.startswith(TRIGGERS)]
+        if experiment.plot == "triggers" and classes:
+            paths.append(stem.with_name(f"{stem.name}-triggers.png"))
+            figures.plot_triggers(known, classes, text, paths[-1])
+        if experiment.curve:
+            paths.append(stem.with_name(f"{stem.name}-rounds.png"))
+            figures.plot_curves(_rounds(frame, part, folder), experiment.curve, text, paths[-1])
+    return drawn
+
+
+def _rounds(frame: pd.DataFrame, part: pd.DataFrame, folder: Path) -> dict[str, list[pd.DataFrame]]:
+    """Per method of a group, the rounds of its runs that succeeded."""
+    done = frame[(frame["status"] == "done") & (frame[GROUP] == part[GROUP].iloc[0]).all(axis=1)]
+    return {
+        str(method): [pd.read_parquet(folder / "runs" / run / "rounds.parquet") for run in runs]
+        for method, runs in done.groupby("method", sort=False)["run"]
+    }
+
+
+def write(
+    experiment: Experiment,
+    cells: Sequence[Cell],
+    frame: pd.DataFrame,
+    summary: pd.DataFrame,
+    drawn: dict[str, list[Path]],
+    command: str,
+    folder: Path,
+) -> None:
+    """Writes `report.html`."""
+    metrics = shown_in(summary)
+    parts = [report.paragraph(f"The paper: {experiment.claim}"), report.code(command)]
+    for title, part in table.groups(summary):
+        shown = table.columns(metrics)
+        rows = [table.cells(row, shown) for _, row in part.iterrows()]
+        parts += [report.heading(title), report.table([name for name, _ in shown], rows)]
+        parts += [report.image(path, f"{experiment.title}: {title}") for path in drawn[title]]
+    parts.append(report.paragraph(table.NOTE, note=True))
+    if (frame["status"] == "failed").any():
+        failed = frame[frame["status"] == "failed"]
+        parts += [report.heading("Failed"), report.table(("run", "why"), failed[["run", "error"]].to_numpy().tolist())]
+    parts.append(report.heading("Each run"))
+    parts.append(report.details(f"{len(cells)} runs", _runs(frame, metrics)))
+    commands = "\n".join(report.command(cell.config, f"runs/{cell.name}") for cell in cells)
+    parts.append(report.details("A command for each", report.code(commands)))
+    parts.append(report.details("Settings", _settings(cells)))
+    parts.append(report.details("Versions", report.versions()))
+    report.write(folder / "report.html", f"{experiment.name}: {experiment.title}", parts)
+
+
+def _runs(frame: pd.DataFrame, metrics: Sequence[str]) -> str:
+    users = [name for name in map(str, frame.columns) if name.startswith("ndcg@10_users_")]
+    columns = ["run", "status", *metrics, *users, *(name for name in ("round", "seconds") if name in frame)]
+    return report.table(columns, [[_text(row[name]) for name in columns] for row in frame.to_dict("records")])
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4g}"
+    return str(value)
+
+
+def _settings(cells: Sequence[Cell]) -> str:
+    """Settings that all runs share, and that some have otherwise."""
+    values = [cell.config.to_dict() for cell in cells]
+    found = {name: list(dict.fromkeys(str(each[name]) for each in values)) for name in values[0]}
+    return report.table(("", "values"), [(name, ", ".join(each)) for name, each in found.items()])

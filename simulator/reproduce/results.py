@@ -1,0 +1,143 @@
+"""Results of a grid: one row per run, and what they come to over seeds."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simulator import ranking, statistics
+from simulator.config import Config
+from simulator.errors import ConfigError
+from simulator.reproduce.grid import Cell
+
+GROUP = ["model", "dataset", "attribute"]
+"""One table each."""
+
+LAST_ROUNDS = 50
+"""Over which `loss_std`, the standard deviation of the training loss from round to round, is taken."""
+
+
+def finished(cell: Cell, folder: Path) -> dict[str, Any] | None:
+    """Metrics of a run that was finished with the cell's configuration, else None.
+
+    Raises:
+        ConfigError: its metrics are damaged, or of another configuration.
+    """
+    path = folder / cell.name / "metrics.json"
+    if not path.exists():
+        return None
+    try:
+        metrics: dict[str, Any] = json.loads(path.read_text())
+        same = Config(**metrics["configuration"]) == cell.config
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged: remove the folder, and it is run again") from error
+    if not same:
+        raise ConfigError(f"{path} is of another configuration: choose another --out, or remove the folder")
+    return metrics
+
+
+def collect(
+    cells: Sequence[Cell], metrics: Mapping[str, Mapping[str, Any]], errors: Mapping[str, str], folder: Path
+) -> pd.DataFrame:
+    """One row per cell, in the grid's order: its method and settings, its metrics, and how its users are compared.
+
+    Args:
+        cells: of the grid.
+        metrics: of the runs that succeeded, by name of the run.
+        errors: of those that did not.
+        folder: with the run folders.
+
+    Returns:
+        `status` is `done` or `failed`, `error` why; metrics of a failed run are NaN. `ndcg@10_users_*` are those of
+        `statistics.Comparison` with the Original of the same seed.
+    """
+    rows = []
+    for cell in cells:
+        row = {
+            "run": cell.name,
+            "method": cell.method,
+            "original": cell.original,
+            "status": "failed" if cell.name in errors else "done",
+            "error": errors.get(cell.name, ""),
+            **cell.config.to_dict(),
+        }
+        if cell.name in metrics:
+            found = {name: value for name, value in metrics[cell.name].items() if name != "configuration"}
+            row |= dict(flat(found)) | {"loss_std": _loss_std(folder / cell.name)}
+        if cell.name in metrics and cell.original in metrics:
+            row |= _over_users(folder / cell.name, folder / cell.original)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Names and plain values: nested names are joined by `_`, lists are written as JSON."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}_")
+        else:
+            yield f"{prefix}{name}", json.dumps(value) if isinstance(value, list) else value
+
+
+def _loss_std(folder: Path) -> float:
+    return float(pd.read_parquet(folder / "rounds.parquet", columns=["loss"])["loss"].tail(LAST_ROUNDS).std())
+
+
+def _over_users(folder: Path, original: Path) -> dict[str, float]:
+    paths = [each / "ranks.parquet" for each in (folder, original)]
+    if not all(path.exists() for path in paths):
+        return {}  # runs of a version that did not write them
+    ours, theirs = (ranking.gains(pd.read_parquet(path)["rank"].to_numpy(), 10) for path in paths)
+    compared = statistics.over_users(ours, theirs)
+    names = {"difference": compared.mean, "low": compared.low, "high": compared.high, "p": compared.p}
+    return {f"ndcg@10_users_{name}": value for name, value in names.items()}
+
+
+def metrics_of(frame: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
+    """Columns that are wanted and there; a name that ends in `_` stands for all that begin so."""
+    numbers = frame.select_dtypes("number").columns
+    return [
+        column
+        for name in wanted
+        for column in ([each for each in numbers if each.startswith(name)] if name.endswith("_") else [name])
+        if column in numbers
+    ]
+
+
+def shown_in(summary: pd.DataFrame) -> list[str]:
+    """The metrics that a summary was made of."""
+    return [name for name in map(str, summary.columns) if f"{name}_std" in summary.columns]
+
+
+def summarise(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """One row per method of each group, over seeds.
+
+    Args:
+        frame: from `collect`.
+        metrics: columns of it.
+
+    Returns:
+        `runs`, `failed`; per metric its mean, `_std` (n - 1), `_change` (mean paired difference to the Original) and
+        `_p` (paired t over seeds); `null_p95`: the highest of the runs' nulls; `users`: in how many of the runs that
+        could be compared NDCG@10 differs over users (p < 0.05), and `compared`: how many these are.
+    """
+    by_run = frame.set_index("run")
+    nulls = [name for name in frame.columns if name.startswith("bacc_null_p95_")]
+    rows = []
+    for (*group, method), part in frame.groupby([*GROUP, "method"], sort=False):
+        originals = by_run.reindex(part["original"])
+        row: dict[str, Any] = {**dict(zip(GROUP, group, strict=True)), "method": method, "runs": len(part)}
+        row["failed"] = int((part["status"] == "failed").sum())
+        for name in metrics:
+            ours, theirs = part[name].to_numpy(float), originals[name].to_numpy(float)
+            row[name], row[f"{name}_std"] = statistics.mean_std(ours)
+            row[f"{name}_change"] = statistics.mean_std(ours - theirs)[0]
+            row[f"{name}_p"] = statistics.over_seeds(ours, theirs)
+        row["null_p95"] = float(np.nanmax(part[nulls].to_numpy(float), initial=-np.inf)) if nulls else np.nan
+        p = part["ndcg@10_users_p"].dropna() if "ndcg@10_users_p" in part else pd.Series(dtype=float)
+        row |= {"users": int((p < 0.05).sum()), "compared": len(p)}
+        rows.append(row)
+    return pd.DataFrame(rows)

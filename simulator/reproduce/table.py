@@ -1,0 +1,104 @@
+"""A summary as text: the same cells for the terminal and the report."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from simulator.reproduce.results import GROUP
+
+_HEADINGS = {
+    "ndcg@10": "NDCG@10",
+    "hr@10": "HR@10",
+    "ndcg@10_full": "NDCG@10, all items",
+    "bacc_paper": "BAcc paper, embedding",
+    "bacc_strong": "BAcc strong, embedding",
+    "bacc_paper_all": "BAcc paper, all private",
+    "bacc_strong_all": "BAcc strong, all private",
+    "loss_std": "loss, std over rounds",
+}
+NOTE = (
+    "Mean ± standard deviation over seeds. change: of NDCG@10, relative to the Original with the same learning rates, "
+    "rounds and seeds. p, seeds: paired t-test over seeds; it speaks of the method. users: in how many of the runs "
+    "NDCG@10 differs over users (Wilcoxon signed-rank, p < 0.05); it speaks of the trained models. Neither is "
+    "corrected for the number of rows. null p95: what attackers reach on shuffled labels in 1 of 20 cases, the highest "
+    "of all of them."
+)
+
+
+Column = tuple[str, Callable[[pd.Series], str]]
+"""Heading, and what stands in a method's row."""
+
+
+def heading(metric: str) -> str:
+    """What people read for a metric's name."""
+    return _HEADINGS.get(metric, metric.replace("_", " "))
+
+
+def groups(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Title and rows of each table."""
+    for names, part in summary.groupby(GROUP, sort=False):
+        yield ", ".join(map(str, names)), part
+
+
+def columns(metrics: Sequence[str]) -> list[Column]:
+    """Of a table; the first metric is compared with the Original."""
+    first, *others = metrics
+    return [*_compared(first), *map(_metric, others), _NULL, _RUNS]
+
+
+def cells(row: pd.Series, shown: Sequence[Column]) -> list[str]:
+    """A method's row."""
+    return [text(row) for _, text in shown]
+
+
+def terminal(title: str, part: pd.DataFrame, metrics: Sequence[str]) -> Iterator[Table]:
+    """Two tables for `rich`, since one would be too wide: recommendation, and what is known about users."""
+    quality = [name for name in metrics if name.startswith(("ndcg", "hr"))]
+    others = [name for name in metrics if name not in quality]
+    yield _table(title, part, [*_compared(quality[0]), *map(_metric, quality[1:]), _RUNS])
+    yield _table("", part, [_METHOD, *map(_metric, others), _NULL])
+
+
+def _table(title: str, part: pd.DataFrame, shown: Sequence[Column]) -> Table:
+    table = Table(title=title or None, title_justify="left")
+    for number, (name, _) in enumerate(shown):
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for _, row in part.iterrows():
+        table.add_row(*cells(row, shown), style="red" if row["failed"] else "")
+    return table
+
+
+def _compared(name: str) -> list[Column]:
+    return [
+        _METHOD,
+        _metric(name),
+        ("change", lambda row: _relative(row, name)),
+        ("p, seeds", lambda row: _number(row[f"{name}_p"])),
+        ("users", lambda row: f"{row['users']} of {row['compared']}" if row["compared"] else ""),
+    ]
+
+
+def _metric(name: str) -> Column:
+    return heading(name), lambda row: _mean(row, name)
+
+
+def _mean(row: pd.Series, name: str) -> str:
+    spread = row[f"{name}_std"]
+    return _number(row[name]) + ("" if math.isnan(spread) else f" ± {spread:.3f}")
+
+
+def _relative(row: pd.Series, name: str) -> str:
+    change, mean = row[f"{name}_change"], row[name]
+    return "" if math.isnan(change) or mean == change else f"{change / (mean - change):+.1%}"
+
+
+def _number(value: Any) -> str:  # noqa: ANN401
+    return "" if not math.isfinite(value) else f"{value:.3f}"
+
+
+_METHOD: Column = ("method", lambda row: str(row["method"]))
+_NULL: Column = ("null p95", lambda row: _number(row["null_p95"]))
+_RUNS: Column = ("runs", lambda row: f"{row['runs']}" + (f", {row['failed']} failed" if row["failed"] else ""))
