@@ -16,6 +16,9 @@ from fedau2.wire.manifest import shared
 
 _Array = NDArray[np.float64]
 
+BLOCK = 2**16
+"""Elements stepped at a time, so that what a step works on stays near the processor."""
+
 
 def server_step(
     manifest: TaskManifest, checkpoint: Tensors, state: Tensors, mean: Mapping[str, _Array]
@@ -38,32 +41,56 @@ def server_step(
             continue
         server = manifest.plan.server
         optimizer = server.adversary if spec.scope == TENSOR_SCOPE_ADVERSARY else server.shared
-        if optimizer.kind == OPTIMIZER_KIND_ADAM:
-            update = _adam(optimizer, name, state, mean[name])
-        else:
-            update = mean[name] * optimizer.learning_rate
-        checkpoint[name] = np.subtract(checkpoint[name], update, dtype=np.float64).astype(np.float32)
+        checkpoint[name] = _stepped(optimizer, name, checkpoint[name], state, mean[name])
     return checkpoint, state
 
 
-def _adam(optimizer: Optimizer, name: str, state: Tensors, gradient: _Array) -> _Array:
-    # Kingma and Ba, arXiv 1412.6980, algorithm 1, in place where that saves a temporary.
-    steps = 1 + int(state[f"{name}.steps"][0]) if f"{name}.steps" in state else 1
-    first = _decayed(state.get(f"{name}.first"), optimizer.beta1, gradient)
-    second = _decayed(state.get(f"{name}.second"), optimizer.beta2, gradient * gradient)
-    state[f"{name}.steps"] = np.array([steps], np.float32)
-    state[f"{name}.first"] = first.astype(np.float32)
-    state[f"{name}.second"] = second.astype(np.float32)
-    second /= 1 - optimizer.beta2**steps
-    np.sqrt(second, out=second)
-    second += optimizer.epsilon
-    first *= optimizer.learning_rate / (1 - optimizer.beta1**steps)
-    first /= second
-    return first
+def _stepped(
+    optimizer: Optimizer, name: str, values: NDArray[np.float32], state: Tensors, gradient: _Array
+) -> NDArray[np.float32]:
+    """A tensor after its step; puts its new state into `state`."""
+    adam = _Adam(optimizer, name, state, values.shape) if optimizer.kind == OPTIMIZER_KIND_ADAM else None
+    old, flat = values.reshape(-1), gradient.reshape(-1)
+    new = np.empty_like(old)
+    for start in range(0, len(old), BLOCK):
+        part = slice(start, start + BLOCK)
+        update = adam.update(part, flat[part]) if adam else flat[part] * optimizer.learning_rate
+        new[part] = np.subtract(old[part], update, dtype=np.float64)
+    return new.reshape(values.shape)
 
 
-def _decayed(moment: NDArray[np.float32] | None, beta: float, value: _Array) -> _Array:
-    fresh = value * (1 - beta)
-    if moment is not None:
-        fresh += moment.astype(np.float64) * beta
-    return fresh
+class _Adam:
+    """One step of Kingma and Ba, arXiv 1412.6980, algorithm 1, on a tensor, part by part."""
+
+    def __init__(self, optimizer: Optimizer, name: str, state: Tensors, shape: tuple[int, ...]) -> None:
+        self._optimizer = optimizer
+        self._steps = 1 + int(state[f"{name}.steps"][0]) if f"{name}.steps" in state else 1
+        keys = f"{name}.first", f"{name}.second"
+        self._old = [state[key].reshape(-1) if key in state else None for key in keys]
+        fresh = [np.empty(shape, np.float32) for _ in keys]
+        self._new = [moment.reshape(-1) for moment in fresh]
+        state |= {f"{name}.steps": np.array([self._steps], np.float32), **dict(zip(keys, fresh, strict=True))}
+
+    def update(self, part: slice, gradient: _Array) -> _Array:
+        """What to take away from the part, (n,); in place where that saves a temporary."""
+        optimizer, steps = self._optimizer, self._steps
+        first = self._decayed(0, part, optimizer.beta1, gradient * (1 - optimizer.beta1))
+        square = gradient * gradient
+        square *= 1 - optimizer.beta2
+        second = self._decayed(1, part, optimizer.beta2, square)
+        second /= 1 - optimizer.beta2**steps
+        np.sqrt(second, out=second)
+        second += optimizer.epsilon
+        first *= optimizer.learning_rate / (1 - optimizer.beta1**steps)
+        first /= second
+        return first
+
+    def _decayed(self, moment: int, part: slice, beta: float, fresh: _Array) -> _Array:
+        """Adds what is left of a moment to `fresh`, and keeps the sum."""
+        old = self._old[moment]
+        if old is not None:
+            left = old[part].astype(np.float64)
+            left *= beta
+            fresh += left
+        self._new[moment][part] = fresh
+        return fresh

@@ -4,18 +4,20 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from client_sdk.kernel.training import CohortTraining, Task
 from client_sdk.state import Report
 from coordinator import aggregate
-from coordinator.aggregate import Aggregator, Mean
+from coordinator.aggregate import Mean
 from coordinator.optimizers import server_step
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
+from simulator.baselines import Noise
 from simulator.engine import RoundReport, require_any_cohort
 from simulator.population import Members, Population
 
@@ -43,13 +45,22 @@ class BatchedEngine:
         checkpoint: initial shared tensors.
         population: the clients; their state changes as they train.
         workers: threads, each computing one chunk at a time.
+        noise: what clients add to what they train.
 
     Raises:
         ConfigError: the plan keeps a client's contributions several rounds apart.
     """
 
-    def __init__(self, task: TaskManifest, checkpoint: Tensors, population: Population, workers: int = 1) -> None:
+    def __init__(
+        self,
+        task: TaskManifest,
+        checkpoint: Tensors,
+        population: Population,
+        workers: int = 1,
+        noise: Noise | None = None,
+    ) -> None:
         require_any_cohort(task.plan)
+        self.noise = noise or Noise(0)
         self._manifest, self._population, self._workers = task, population, workers
         self.checkpoint = checkpoint
         self.server_state: Tensors = {}
@@ -65,39 +76,33 @@ class BatchedEngine:
         """Trains a cohort and takes the server's step."""
         task = Task.load(self._manifest, self.checkpoint)
         members = members[members.argsort()]
-        total = aggregate.of(self._manifest)
+        total = self.noise.over(aggregate.of(self._manifest), self._round)
         summed = isinstance(total, Mean)
         size = self._chunk if summed else 1
         chunks = [members[start : start + size] for start in range(0, len(members), size)]
         reports = []
         with _single_threaded(), ThreadPoolExecutor(self._workers) as pool:
-            for training, report in pool.map(lambda chunk: self._train(task, chunk, summed), chunks):
-                _add(total, training)
+            for arguments, report in pool.map(lambda chunk: self._train(task, chunk, summed), chunks):
+                total.add(*arguments)
                 reports.append(report)
+        self.noise.disturb(self._population, members, self._round)
         self.checkpoint, self.server_state = server_step(
             self._manifest, self.checkpoint, self.server_state, total.mean()
         )
         self._round += 1
         return RoundReport.join(members, reports)
 
-    def _train(self, task: Task, members: Members, summed: bool) -> tuple[CohortTraining, Report]:
+    def _train(self, task: Task, members: Members, summed: bool) -> tuple[tuple[Any, ...], Report]:
+        """What the aggregator is to add; all else, private state above all, is let go of here."""
         population = self._population
         cohort = population.cohort(self._manifest, self._round, members)
         training = CohortTraining(task, self._round, cohort, summed=summed).run()
         population.put(members, training.state())
-        return training, training.report()
+        return training.summed() if summed else tuple(training.contributions()), training.report()
 
     def resume(self, round_number: int) -> None:
         """Goes on after this many rounds; checkpoint and server state have been put back."""
         self._round = round_number
-
-
-def _add(total: Aggregator, training: CohortTraining) -> None:
-    if isinstance(total, Mean):
-        total.add(*training.summed())
-    else:
-        for contribution in training.contributions():
-            total.add(contribution)
 
 
 @contextmanager

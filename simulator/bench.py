@@ -19,15 +19,16 @@ from client_sdk.kernel import fedncf
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.state import PrivateState
 from export.bundle import Bundle, build
-from export.planfile import make_plan
+from export.planfile import make_plan, paper_plan
 from fedau2.v1.task_pb2 import Plan
 from fedau2.wire import blobs, manifest
+from simulator import naive
 from simulator.batched import BatchedEngine
 from simulator.datasets import load
 from simulator.errors import DatasetError
 from simulator.fleet import FleetEngine
 from simulator.links import CoordinatorProcess
-from simulator.naive import NaiveRound, Sample
+from simulator.naive import Sample
 from simulator.population import Population
 from simulator.split import leave_one_out
 
@@ -36,6 +37,13 @@ SMALL = fedncf.Widths(gmf=0, mlp=32, hidden=(32, 16))
 
 Interactions = Sequence[NDArray[np.int64]]
 _CLASSES = ("M", "F")
+
+NAIVE: dict[str, Callable[[int], naive.Model]] = {
+    "fedncf": naive.FedNCF,
+    "fedrap": naive.FedRAP,
+    "fedvae": naive.FedVAE,
+}
+"""The naive loop's recommenders, by name, from the length of the catalogue."""
 
 SMALL_CHUNK = 32
 """Clients of one call of the kernel in the small workload."""
@@ -73,23 +81,36 @@ def _cpu(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def paper_workload(interactions: Interactions, labels: NDArray[np.int64], items: int, repeats: int) -> Ratio:
-    """FedNCF as the paper has it: one local step, DSVAE, SUT, sampling and private Adam; rounds of 94 clients."""
-    engine = _engine(interactions, [_CLASSES[label] for label in labels], items)
-    naive = NaiveRound(items, 32, 128, (128, 64, 32), labels, 1)
+def paper_workload(
+    model: str, interactions: Interactions, labels: NDArray[np.int64], items: int, repeats: int, *, copies: bool = False
+) -> Ratio:
+    """A recommender as the paper has it: one local step, DSVAE, SUT, drawing and private Adam; rounds of 94 clients.
+
+    Args:
+        model: the recommender.
+        interactions: per client, sorted catalogue rows.
+        labels: gender per client.
+        items: length of the catalogue.
+        repeats: alternations.
+        copies: against a loop in which each client trains copies of all modules.
+    """
+    engine = _engine(interactions, [_CLASSES[label] for label in labels], items, model)
+    loop = naive.NaiveRound(NAIVE[model](items), items, labels, copies=copies)
     members = _cohort(len(interactions), 94, 1)
     return alternate(
-        lambda: naive.run(members, interactions), lambda: engine.train_round(members), len(members), repeats
+        lambda: loop.run(members, interactions), lambda: engine.train_round(members), len(members), repeats
     )
 
 
-def _population(interactions: Interactions, attribute: Sequence[str], items: int) -> tuple[Bundle, Population]:
-    bundle = build("fedncf", _names(items), make_plan(attribute="gender", classes=_CLASSES), 0)
+def _population(
+    interactions: Interactions, attribute: Sequence[str], items: int, model: str = "fedncf"
+) -> tuple[Bundle, Population]:
+    bundle = build(model, _names(items), paper_plan(model, attribute="gender", classes=_CLASSES), 0)
     return bundle, Population.create(bundle.manifest, 0, interactions, {"gender": attribute})
 
 
-def _engine(interactions: Interactions, attribute: Sequence[str], items: int) -> BatchedEngine:
-    bundle, population = _population(interactions, attribute, items)
+def _engine(interactions: Interactions, attribute: Sequence[str], items: int, model: str = "fedncf") -> BatchedEngine:
+    bundle, population = _population(interactions, attribute, items, model)
     checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
     return BatchedEngine(bundle.manifest, checkpoint, population)
 
@@ -100,11 +121,11 @@ def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratio
     positives = [np.sort(rng.choice(items, 100, replace=False)) for _ in range(clients)]
     plan = make_plan(attribute=None, steps=2, chunk=250, shared_learning_rate=0.01)
     samples = [draws.samples(rows, items, plan.local, rng) for rows in positives]
-    naive = NaiveRound(items, 0, 32, (32, 16), None, 2)
+    loop = naive.NaiveRound(naive.FedNCF(items, 0, 32, (32, 16), 250), items)
     tensors = [[_tensors(step) for step in client] for client in samples]
     task = _small_task(items, plan)
     return alternate(
-        lambda: naive.run_steps(range(clients), tensors, 0.01), lambda: _separate(task, samples), clients, repeats
+        lambda: loop.run_steps(range(clients), tensors, 0.01), lambda: _separate(task, samples), clients, repeats
     )
 
 
@@ -192,16 +213,20 @@ def report(data_dir: Path | None, out: Path | None, quick: bool, console: Consol
     """Measures everything, prints it, and writes JSON if asked to."""
     interactions, labels, items, source = _data(data_dir)
     repeats = 3 if quick else 15
-    paper = paper_workload(interactions, labels, items, repeats)
+    paper = {model: paper_workload(model, interactions, labels, items, repeats) for model in NAIVE}
+    copies = paper_workload("fedncf", interactions, labels, items, repeats, copies=True)
     small = small_workload(repeats)
     costs = scaling((10, 100, 1000) if quick else (10, 100, 1000, 10_000))
-    console.print(_ratios({f"FedNCF, DSVAE, SUT, 94 clients of {source}": paper, "small, two local steps": small}))
+    rows = {f"{model}, DSVAE, SUT, 94 clients of {source}": ratio for model, ratio in paper.items()}
+    rows |= {"fedncf, a copy of every module per client": copies, "small, two local steps": small}
+    console.print(_ratios(rows))
     console.print(_scaling(costs))
     clients = len(interactions)
     fleets = [fleet(interactions, labels, items, at_once, 2 if quick else 10) for at_once in (94, clients)]
     console.print(_fleets(fleets))
     figures = {
-        "paper": asdict(paper),
+        "paper": {model: asdict(ratio) for model, ratio in paper.items()},
+        "copies": asdict(copies),
         "small": asdict(small),
         "scaling_cpu_ms": costs,
         "fleet": list(map(asdict, fleets)),

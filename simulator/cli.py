@@ -4,7 +4,8 @@ import argparse
 import dataclasses
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -21,6 +22,7 @@ from simulator.presets import PRESETS, preset
 from simulator.reproduce import command as reproduce
 from simulator.run import run
 from simulator.terminal import Bar, bars, results
+from simulator.tracking import MLflow, TensorBoard, Tracker
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,6 +73,8 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
     parser.add_argument("--preset", choices=PRESETS, help="settings under a name; options given beside it change them")
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write metrics there too, for TensorBoard")
+    parser.add_argument("--mlflow", metavar="URI", help="write metrics there too: an MLflow server or store")
     parser.add_argument("--k-core", type=int, metavar="N", help="short for --user-core N --item-core N")
     told = _told()
     for field in dataclasses.fields(Config):
@@ -97,8 +101,17 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     if options.preset:
         base |= preset(options.preset, (base | given).get("model", Config.model))
     config = Config.of(base | given)
-    with bars(console) as display:
-        metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name))
+    with ExitStack() as opened:
+        trackers = [opened.enter_context(tracker) for tracker in _trackers(options)]
+        display = opened.enter_context(bars(console))
+        metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers)
     title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"
     console.print(results({f"adversary {config.adversary}": metrics}, title))
-    console.print(f"Plots and metrics: {options.out}/")
+    console.print(f"Report, plots and metrics: {options.out}/")
+
+
+def _trackers(options: argparse.Namespace) -> Iterator[Tracker]:
+    if options.tensorboard:
+        yield TensorBoard(options.tensorboard)
+    if options.mlflow:
+        yield MLflow(options.mlflow)

@@ -65,6 +65,9 @@ class Config:
         adversary_learning_rate: of the server's Adam on the adversary.
         shared_learning_rate: of local SGD on shared tensors, with several local steps.
         clip_norm: L2 norm to which the server scales longer contributions down; 0 clips nothing.
+        noise: standard deviation of Gaussian noise on the protected state after training: a baseline.
+        local_noise: of Gaussian noise on each client's contribution, in units of clip_norm: a baseline.
+        apm: most noise on a component that a surrogate attacker reads: an approximation of the baseline APM.
         erasure: at the end, of what is linear from all user state: none, auto, or a strength above 0 and up to 1.
         seed: of everything drawn.
         split: validation (last but one is validation) or paper (none; the round is chosen on test).
@@ -102,6 +105,9 @@ class Config:
     adversary_learning_rate: float = 0.1
     shared_learning_rate: float = 0.05
     clip_norm: float = 0.0
+    noise: float = 0.0
+    local_noise: float = 0.0
+    apm: float = 0.0
     erasure: str = "none"
     seed: int = 0
     split: str = "validation"
@@ -144,6 +150,24 @@ class Config:
             raise ConfigError("balance and minority contradict each other: choose one")
         if self.erasure not in ("none", "auto"):
             _ = self.erasure_strength
+        for name in ("clip_norm", "noise", "local_noise", "apm"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be 0 or a positive number, not {getattr(self, name)}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Checks settings that exclude each other."""
+        if self.local_noise and not self.clip_norm:
+            raise ConfigError("local_noise is in units of clip_norm, which must be above 0 with it")
+        if self.local_noise and self.apm:
+            raise ConfigError("local_noise and apm are two baselines: choose one")
+        if self.noise and self.erasure != "none":
+            raise ConfigError("noise and erasure both change the state after training: choose one")
+        for name in ("local_noise", "apm"):
+            if getattr(self, name) and self.engine != "batched":
+                raise ConfigError(f"{name} is simulated by the batched engine only: set engine to batched")
+        if self.transport != "inproc" and self.engine != "fleet":
+            raise ConfigError(f"transport {self.transport} is of a fleet: set engine to fleet")
 
     @property
     def attributes(self) -> tuple[str, ...]:

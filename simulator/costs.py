@@ -1,6 +1,7 @@
 """What a run costs its clients: bytes, CPU and parameters."""
 
 import math
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from export.bundle import Bundle
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorScope
 from fedau2.wire import contributions
-from fedau2.wire.contributions import Update
+from fedau2.wire.contributions import Rows, Update
+from simulator.batched import BatchedEngine
 from simulator.engine import Engine
 from simulator.fleet import FleetEngine
 from simulator.population import Population
@@ -41,14 +43,20 @@ def _traffic(bundle: Bundle, population: Population, engine: Engine, trained: in
     # A batched cohort uploads nothing: what some clients would upload is encoded. The rest is fetched once per device.
     members = np.arange(min(100, len(population)))
     task = Task.load(bundle.manifest, engine.checkpoint)
-    sizes = [len(contributions.encode(_contribution(task, population, member))) for member in members.tolist()]
+    noisy = engine.noise.shared if isinstance(engine, BatchedEngine) else ()
+    sizes = [len(contributions.encode(_contribution(task, population, member, noisy))) for member in members.tolist()]
     return float(np.mean(sizes)), float(bundle.manifest.checkpoint.size)
 
 
-def _contribution(task: Task, population: Population, member: int) -> dict[str, Update]:
+def _contribution(task: Task, population: Population, member: int, noisy: Container[str]) -> dict[str, Update]:
     # One at a time: each may be as large as the model.
     cohort = population.cohort(task.manifest, 0, np.array([member]))
-    return CohortTraining(task, 0, cohort, summed=False).run().contributions()[0]
+    contribution = CohortTraining(task, 0, cohort, summed=False).run().contributions()[0]
+    # Noise is on every row.
+    return {
+        name: np.zeros(task.shared[name].shape, np.float32) if name in noisy and isinstance(update, Rows) else update
+        for name, update in contribution.items()
+    }
 
 
 def _parameters(task: TaskManifest) -> dict[str, int]:

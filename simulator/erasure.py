@@ -6,7 +6,7 @@ dimension: the classes of held-out users come out exchanged, which leaks as much
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk.kernel import contract, fedvae
-from client_sdk.state import Columns
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
+from simulator.columns import Column, block
 from simulator.datasets import Attribute
 from simulator.errors import ErasureError
 
@@ -193,7 +193,9 @@ def _latent_width(task: TaskManifest) -> int:
     return contract.states(fedvae, task.tensors)[fedvae.LATENT]
 
 
-def erase(private: Columns, targets: Targets, strength: float | None, seed: int) -> tuple[Columns, float]:
+def erase(
+    private: Mapping[str, Column], targets: Targets, strength: float | None, seed: int
+) -> tuple[dict[str, NDArray[np.float32]], float]:
     """Erases attributes from all private tensors together.
 
     Args:
@@ -209,9 +211,9 @@ def erase(private: Columns, targets: Targets, strength: float | None, seed: int)
         ErasureError: as in `fit`.
     """
     names = sorted(private)
-    flat = np.concatenate([private[name].reshape(len(targets), -1) for name in names], axis=1)
+    widths = [math.prod(private[name].shape[1:]) for name in names]
+    flat = np.concatenate([block(private[name], 0, width) for name, width in zip(names, widths, strict=True)], axis=1)
     eraser = _fitted(flat, targets, strength, seed)
-    widths = [private[name][0].size for name in names]
     parts = np.split(eraser(flat), np.cumsum(widths)[:-1], axis=1)
     erased = {name: part.reshape(private[name].shape) for name, part in zip(names, parts, strict=True)}
     return erased, eraser.strength

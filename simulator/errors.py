@@ -12,6 +12,7 @@
   + TooFewUsersError: an attacker needs more users of a class
   + ErasureError: an attribute cannot be erased from private state
   + NotFiniteError: private state that diverged cannot be attacked
+  + DiskSpaceError: private state needs more disk than there is
   + FleetError: a fleet's coordinator or session failed
   + RunsFailedError: of several runs, some failed
   + TrackingError: a run's metrics cannot be written to where they are tracked
@@ -68,6 +69,10 @@ class ErasureError(SimulatorError):
 
 class NotFiniteError(SimulatorError):
     """Private state holds a NaN or an infinity."""
+
+
+class DiskSpaceError(SimulatorError):
+    """Private state needs more disk than there is."""
 
 
 class FleetError(SimulatorError):

@@ -1,5 +1,7 @@
 """The figures of a run: ranking of held-out items, and what attackers read from private state."""
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,15 +10,18 @@ from numpy.typing import NDArray
 
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
-from client_sdk.state import Columns
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
 from fedau2.wire.blobs import Tensors
 from simulator.attackers import ATTACKERS, attack
+from simulator.columns import Column, blocks
 from simulator.datasets import Attribute
 from simulator.ranking import Ranks, rank_all
 from simulator.scoring import Scorer
 from simulator.split import Split
+
+_NUMBERS = 2**24
+"""Features, of all users together, that are looked at at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +36,7 @@ class Evaluation:
     task: TaskManifest
     split: Split
 
-    def validation(self, checkpoint: Tensors, private: Columns) -> dict[str, float]:
+    def validation(self, checkpoint: Tensors, private: Mapping[str, Column]) -> dict[str, float]:
         """Metrics that choose the round: on validation items, or on test items where the split has none (`paper`)."""
         split = self.split
         if split.validation[0] < 0:
@@ -39,18 +44,18 @@ class Evaluation:
         scorer = self.scorer(checkpoint, private)
         return rank_all(scorer, split.validation, split.validation_candidates, split.train).metrics()
 
-    def test(self, checkpoint: Tensors, private: Columns) -> dict[str, float]:
+    def test(self, checkpoint: Tensors, private: Mapping[str, Column]) -> dict[str, float]:
         """Metrics on test items."""
         return self.test_ranks(checkpoint, private).metrics()
 
-    def test_ranks(self, checkpoint: Tensors, private: Columns) -> Ranks:
+    def test_ranks(self, checkpoint: Tensors, private: Mapping[str, Column]) -> Ranks:
         """Ranks of test items; the full ranking leaves out train and validation items."""
         split = self.split
         held_out = split.validation[:, None]
         seen = [np.append(train, held[held >= 0]) for train, held in zip(split.train, held_out, strict=True)]
         return rank_all(self.scorer(checkpoint, private), split.test, split.test_candidates, seen)
 
-    def scorer(self, checkpoint: Tensors, private: Columns) -> Scorer:
+    def scorer(self, checkpoint: Tensors, private: Mapping[str, Column]) -> Scorer:
         """Scores by a model that has seen the training items."""
         return Scorer(self.task, checkpoint, private, self.split.train)
 
@@ -58,7 +63,7 @@ class Evaluation:
 def attribute_attacks(
     task: TaskManifest,
     scorer: Scorer,
-    private: Columns,
+    private: Mapping[str, Column],
     attribute: Attribute,
     *,
     seed: int,
@@ -70,7 +75,7 @@ def attribute_attacks(
     The seed, splits and workers are those of `attackers.attack`.
     """
     embedding = scorer.states(next(iter(contract.states(RECOMMENDERS[task.model], _recommenders_tensors(task)))))
-    features = {"": _narrow(embedding), "_all": _narrow(_all_private(private, embedding))}
+    features = {"": _narrow([embedding]), "_all": _narrow(_all_private(private) or [embedding])}
     how = {"seed": seed, "classes": len(attribute.classes), "splits": splits, "workers": workers}
     metrics: dict[str, Any] = {}
     for name in ATTACKERS:
@@ -90,24 +95,31 @@ def _recommenders_tensors(task: TaskManifest) -> list[TensorSpec]:
     return [spec for spec in task.tensors if spec.scope != TENSOR_SCOPE_ADVERSARY]
 
 
-def _all_private(private: Columns, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-    """All private tensors, (users, width); of a model that has none the embedding, which its interactions give."""
-    columns = [private[name].reshape(len(embedding), -1) for name in sorted(private)]
-    return np.concatenate(columns, axis=1) if columns else embedding
+def _all_private(private: Mapping[str, Column]) -> list[Column]:
+    return [private[name] for name in sorted(private)]
 
 
-def _narrow(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features that are no wider than there are users, (users, users) where they were wider.
+def _narrow(columns: Sequence[Column]) -> NDArray[np.float32]:
+    """Features, side by side, that are no wider than there are users, (users, users) where they were wider.
 
     Wider ones are standardised and turned, which leaves every distance and inner product as it was: onto the axes that
     the users span, and from there at random, so that no axis stands out and standardising them again changes little.
     """
-    users, width = features.shape
-    if width <= users:
-        return features
-    spread = features.std(0)
-    scaled = (features - features.mean(0)) / np.where(spread > 0, spread, 1)
-    values, vectors = np.linalg.eigh(scaled.astype(np.float64) @ scaled.T.astype(np.float64))
+    users = columns[0].shape[0]
+    if sum(math.prod(column.shape[1:]) for column in columns) <= users:
+        return np.concatenate(list(blocks(columns, _NUMBERS)), axis=1)
+    values, vectors = np.linalg.eigh(_products(columns))
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((users, users)))[0]
     turned: NDArray[np.float64] = (vectors * np.sqrt(values.clip(min=0))) @ turn
     return turned.astype(np.float32)
+
+
+def _products(columns: Sequence[Column]) -> NDArray[np.float64]:
+    """Inner products of all users' standardised features, (users, users)."""
+    users = columns[0].shape[0]
+    products = np.zeros((users, users))
+    for features in blocks(columns, _NUMBERS):
+        spread = features.std(0)
+        scaled = ((features - features.mean(0)) / np.where(spread > 0, spread, 1)).astype(np.float64)
+        products += scaled @ scaled.T
+    return products

@@ -1,8 +1,10 @@
-"""The yardstick: a FedNCF round as the obvious PyTorch loop does it, one client after another, by autograd.
+"""The yardstick: a round as the obvious PyTorch loop does it, one client after another, by autograd.
 
 Only `fedau2-sim bench` uses it. It is written for speed within that idea: one forward pass, no copies of the model.
+With `copies` it is the loop of research code instead: each client trains a copy of every module, by an Adam of its own.
 """
 
+import copy
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -41,8 +43,38 @@ class _Adversary(nn.Module):
         return logits
 
 
-class _Model(nn.Module):
-    def __init__(self, items: int, gmf: int, mlp: int, hidden: Sequence[int]) -> None:
+class Model(nn.Module):
+    """A recommender.
+
+    Attributes:
+        width: of what the adversary sees.
+        negatives: drawn for each positive.
+    """
+
+    width: int
+    negatives = 4
+
+    def private(self) -> list[Tensor]:
+        """A client's private tensors before its first step."""
+        return []
+
+    def loss(self, private: Sequence[Tensor], items: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss on a client's samples, and what the adversary sees, (1, width)."""
+        raise NotImplementedError
+
+
+class FedNCF(Model):
+    """NeuMF; the sum over chunks of samples of their mean loss.
+
+    Args:
+        items: length of the catalogue.
+        gmf, mlp, hidden: widths; those of the paper by default.
+        chunk: most samples of a chunk.
+    """
+
+    def __init__(
+        self, items: int, gmf: int = 32, mlp: int = 128, hidden: Sequence[int] = (128, 64, 32), chunk: int = 128
+    ) -> None:
         super().__init__()
         self.gmf = nn.Embedding(items, gmf) if gmf else None
         self.items = nn.Embedding(items, mlp)
@@ -50,62 +82,114 @@ class _Model(nn.Module):
         pairs = itertools.pairwise(widths)
         self.mlp = nn.Sequential(*(layer for a, b in pairs for layer in (nn.Linear(a, b), nn.ReLU())))
         self.out = nn.Linear(gmf + hidden[-1], 1)
+        self.width, self._widths, self._chunk = gmf, [gmf, mlp] if gmf else [mlp], chunk
 
-    def forward(self, private: Sequence[Tensor], items: Tensor) -> Tensor:
-        deep = self.mlp(torch.cat([private[0].expand(len(items), -1), self.items(items)], -1))
+    def private(self) -> list[Tensor]:
+        """The vectors of both branches."""
+        return [torch.randn(1, width) * 0.01 for width in self._widths]
+
+    def loss(self, private: Sequence[Tensor], items: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Model`; the adversary sees the vector of the first branch."""
+        deep = self.mlp(torch.cat([private[-1].expand(len(items), -1), self.items(items)], -1))
         if self.gmf is not None:
-            deep = torch.cat([private[1] * self.gmf(items), deep], -1)
-        logits: Tensor = self.out(deep).squeeze(-1)
-        return logits
+            deep = torch.cat([private[0] * self.gmf(items), deep], -1)
+        logits = self.out(deep).squeeze(-1)
+        return F.binary_cross_entropy_with_logits(logits, labels) * -(-len(items) // self._chunk), private[0]
+
+
+class FedRAP(Model):
+    """A common and a personal vector for every item."""
+
+    def __init__(self, items: int, latent: int = 32) -> None:
+        super().__init__()
+        self.common, self.out = nn.Embedding(items, latent), nn.Linear(latent, 1)
+        self.width = items
+
+    def private(self) -> list[Tensor]:
+        """The personal vectors."""
+        return [torch.randn_like(self.common.weight) * 0.01]
+
+    def loss(self, private: Sequence[Tensor], items: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Model`; the adversary sees the sums of the personal vectors."""
+        common = self.common(items)
+        logits = self.out(common + F.embedding(items, private[0])).squeeze(-1)
+        loss = F.binary_cross_entropy_with_logits(logits, labels) + 0.1 * common.abs().mean()
+        return loss, private[0].sum(-1)[None]
+
+
+class FedVAE(Model):
+    """MultVAE; the items are the interactions."""
+
+    negatives = 0
+
+    def __init__(self, items: int, hidden: int = 600, latent: int = 200) -> None:
+        super().__init__()
+        self.encode = nn.Sequential(nn.Linear(items, hidden), nn.Tanh(), nn.Linear(hidden, 2 * latent))
+        self.decode = nn.Sequential(nn.Linear(latent, hidden), nn.Tanh(), nn.Linear(hidden, items))
+        self.width, self._items = latent, items
+
+    def loss(self, private: Sequence[Tensor], items: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Model`; the adversary sees the latent."""
+        history = torch.zeros(1, self._items)
+        history[0, items] = 1
+        mean, log_variance = self.encode(F.dropout(F.normalize(history), 0.5)).chunk(2, -1)
+        latent = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        divergence = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum()
+        return -(F.log_softmax(self.decode(latent), -1) * history).sum() + 0.1 * divergence, latent
 
 
 class NaiveRound:
     """The sum of the clients' contributions, client by client.
 
     Args:
+        model: the recommender.
         items: length of the catalogue.
-        gmf, mlp, hidden: the model's widths.
         labels: attribute per client; None: no adversary.
-        steps: local steps; with more than one, start minus end is summed.
+        copies: each client trains copies of all modules.
     """
 
     def __init__(
-        self, items: int, gmf: int, mlp: int, hidden: Sequence[int], labels: NDArray[np.int64] | None, steps: int
+        self, model: Model, items: int, labels: NDArray[np.int64] | None = None, *, copies: bool = False
     ) -> None:
-        self._model, self._items, self._steps = _Model(items, gmf, mlp, hidden), items, steps
-        self._widths = [mlp, gmf] if gmf else [mlp]
-        self._labels = None if labels is None else torch.from_numpy(labels)
-        self._adversary = None if labels is None else _Adversary(gmf)
-        self._shared = [*self._model.parameters(), *(self._adversary.parameters() if self._adversary else ())]
-        self._clients: dict[int, tuple[list[Tensor], torch.optim.Optimizer]] = {}
-        self._rng = np.random.default_rng(0)
+        self._items, self._labels = items, None if labels is None else torch.from_numpy(labels)
+        self._modules = nn.ModuleList([model] if labels is None else [model, _Adversary(model.width)])
+        self._shared = list(self._modules.parameters())
+        self._server = torch.optim.Adam(self._shared)
+        self._clients: dict[int, tuple[list[Tensor], torch.optim.Optimizer | None]] = {}
+        self._copies, self._rng = copies, np.random.default_rng(0)
 
-    def sample(self, positives: NDArray[np.int64]) -> Sample:
-        """Positives and four negatives each, rejecting those among the positives."""
+    def sample(self, positives: NDArray[np.int64], negatives: int) -> Sample:
+        """Positives and so many negatives for each, rejecting those among the positives."""
         mask = np.zeros(self._items, bool)
         mask[positives] = True
-        negatives = self._rng.integers(0, self._items, 4 * len(positives))
-        while (clash := mask[negatives]).any():
-            negatives[clash] = self._rng.integers(0, self._items, clash.sum())
-        items = torch.from_numpy(np.concatenate([positives, negatives]))
-        return items, torch.cat([torch.ones(len(positives)), torch.zeros(len(negatives))])
+        drawn = self._rng.integers(0, self._items, negatives * len(positives))
+        while (clash := mask[drawn]).any():
+            drawn[clash] = self._rng.integers(0, self._items, clash.sum())
+        items = torch.from_numpy(np.concatenate([positives, drawn]))
+        return items, torch.cat([torch.ones(len(positives)), torch.zeros(len(drawn))])
 
-    def run(self, members: Iterable[int], interactions: Sequence[NDArray[np.int64]]) -> list[Tensor]:
-        """One round of one local step over freshly drawn samples."""
+    def run(self, members: NDArray[np.int64], interactions: Sequence[NDArray[np.int64]]) -> None:
+        """One round of one local step over freshly drawn samples, and the server's step on the mean."""
         total = [torch.zeros_like(tensor) for tensor in self._shared]
         for member in members:
-            self._step(int(member), self.sample(interactions[member]), 128)
-            self._add(total, [tensor.grad for tensor in self._shared])
-        return total
+            modules = copy.deepcopy(self._modules) if self._copies else self._modules
+            tensors = list(modules.parameters())
+            self._step(modules, int(member), self.sample(interactions[member], _recommender(modules).negatives))
+            if self._copies:
+                torch.optim.Adam(tensors).step()
+            self._add(total, [tensor.grad for tensor in tensors])
+        for tensor, sum_ in zip(self._shared, total, strict=True):
+            tensor.grad = sum_ / len(members)
+        self._server.step()
 
     def run_steps(self, members: Iterable[int], samples: Sequence[Sequence[Sample]], rate: float) -> list[Tensor]:
-        """One round of several local steps of SGD over given samples."""
+        """One round of several local steps of SGD over given samples; start minus end is summed."""
         total = [torch.zeros_like(tensor) for tensor in self._shared]
         start = [tensor.detach().clone() for tensor in self._shared]
         optimizer = torch.optim.SGD(self._shared, lr=rate)
         for member in members:
             for sample in samples[member]:
-                self._step(int(member), sample, len(sample[0]))
+                self._step(self._modules, int(member), sample)
                 optimizer.step()
             with torch.no_grad():
                 self._add(total, [a - b for a, b in zip(start, self._shared, strict=True)])
@@ -113,25 +197,29 @@ class NaiveRound:
                     tensor.copy_(initial)
         return total
 
-    def _step(self, member: int, sample: Sample, chunk: int) -> None:
+    def _step(self, modules: nn.ModuleList, member: int, sample: Sample) -> None:
         private, optimizer = self._client(member)
-        for tensor in [*self._shared, *private]:
+        for tensor in [*modules.parameters(), *private]:
             tensor.grad = None
-        items, labels = sample
-        loss = F.binary_cross_entropy_with_logits(self._model(private, items), labels) * -(-len(items) // chunk)
-        if self._adversary is not None and self._labels is not None:
+        loss, embedding = _recommender(modules).loss(private, *sample)
+        if self._labels is not None:
             gate = [0.0]
-            logits = self._adversary(_Reverse.apply(private[1], gate))  # type: ignore[no-untyped-call]
+            logits = modules[1](_Reverse.apply(embedding, gate))  # type: ignore[no-untyped-call]
             label = self._labels[member : member + 1]
             gate[0] = 400.0 if logits.argmax() == label else 0.0
             loss = loss + F.cross_entropy(logits, label)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        if optimizer is not None:
+            optimizer.step()
 
-    def _client(self, member: int) -> tuple[list[Tensor], torch.optim.Optimizer]:
+    def private(self, member: int) -> list[Tensor]:
+        """A client's private tensors."""
+        return self._client(member)[0]
+
+    def _client(self, member: int) -> tuple[list[Tensor], torch.optim.Optimizer | None]:
         if member not in self._clients:
-            private = [(torch.randn(1, width) * 0.01).requires_grad_() for width in self._widths]
-            self._clients[member] = private, torch.optim.Adam(private, lr=0.1)
+            private = [tensor.requires_grad_() for tensor in _recommender(self._modules).private()]
+            self._clients[member] = private, torch.optim.Adam(private, lr=0.1) if private else None
         return self._clients[member]
 
     @staticmethod
@@ -139,3 +227,9 @@ class NaiveRound:
         for sum_, tensor in zip(total, part, strict=True):
             if tensor is not None:
                 sum_ += tensor
+
+
+def _recommender(modules: nn.ModuleList) -> Model:
+    model = modules[0]
+    assert isinstance(model, Model)
+    return model

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from client_sdk.kernel.training import Cohort
 from client_sdk.state import PrivateState
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
+from simulator.columns import State
 from simulator.errors import ConfigError
 
 Members = NDArray[np.int64]
@@ -37,7 +39,7 @@ class Population:
     keys: Sequence[bytes]
     interactions: Sequence[NDArray[np.int64]]
     attributes: Mapping[str, Sequence[str | None]]
-    state: PrivateState
+    state: State
 
     @classmethod
     def create(
@@ -46,8 +48,16 @@ class Population:
         seed: int,
         interactions: Sequence[NDArray[np.int64]],
         attributes: Mapping[str, Sequence[str | None]],
+        state: State | None = None,
     ) -> "Population":
         """A population before its first round, each client's private tensors drawn from its own key.
+
+        Args:
+            task: the manifest.
+            seed: of the clients' keys.
+            interactions: per client, sorted catalogue rows.
+            attributes: per attribute, each client's value or None.
+            state: private state that is there already, of which nothing is drawn; by default a new one in memory.
 
         Raises:
             ConfigError: the plan has an attribute that is not given here, or a client a value that no class has.
@@ -55,12 +65,19 @@ class Population:
         for each in task.plan.adversaries:
             _expect_classes(each.attribute, attributes, each.classes)
         keys = [client_key(seed, client) for client in range(len(interactions))]
+        if state is not None:
+            return cls(keys, interactions, attributes, state)
+        zeros = {spec.name: np.zeros((len(keys), *spec.shape), np.float32) for spec in manifest.private(task)}
+        population = cls(keys, interactions, attributes, PrivateState.start(zeros, len(keys)))
+        population.draw_initial(task)
+        return population
+
+    def draw_initial(self, task: TaskManifest) -> None:
+        """Draws each client's private tensors from its own key."""
         specs = manifest.private(task)
-        values = {spec.name: np.empty((len(keys), *spec.shape), np.float32) for spec in specs}
-        for client, key in enumerate(keys):
+        for client, key in enumerate(self.keys):
             for name, value in draws.initial(specs, key).items():
-                values[name][client] = value
-        return cls(keys, interactions, attributes, PrivateState.start(values, len(keys)))
+                self.state.values[name][client] = value
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -92,7 +109,7 @@ class Population:
         }
 
 
-def _parts(state: PrivateState) -> tuple[Mapping[str, NDArray[np.float32]], ...]:
+def _parts(state: State) -> tuple[Mapping[str, Any], ...]:
     return state.values, state.first, state.second
 
 

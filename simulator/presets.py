@@ -1,4 +1,4 @@
-"""Settings under a name, per recommender: FedAU2 as the paper has it, and what was found to protect better."""
+"""Settings under a name, per recommender: FedAU2 as the paper has it, what protects better, and baselines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +29,13 @@ def _papers(**change: Any) -> Mapping[str, Mapping[str, Any]]:  # noqa: ANN401
     return {model: settings | change for model, settings in _PAPERS.items()}
 
 
+_ORIGINAL = _papers(adversary="none")
+
+
+def _baseline(**by_model: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    return {model: {**_ORIGINAL[model], **settings} for model, settings in by_model.items()}
+
+
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "paper": _PAPERS,
     "recommended": {
@@ -39,9 +46,18 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     # What the paper compares its trigger and its head with, each changed alone.
     "global": _papers(trigger="global"),
-    "pretrain": _papers(trigger="pretrain"),
+    "pretrain": _papers(trigger="pretrain", pretrain_rounds=50),
     "mlp": _papers(adversary="mlp"),
     "vae": _papers(adversary="vae"),
+    # No adversary, and noise instead: docs/baselines.md.
+    "original": _ORIGINAL,
+    "noise": _baseline(fedncf={"noise": 3.0}, fedrap={"noise": 0.1}, fedvae={"noise": 0.12}),
+    "local-noise": _baseline(
+        fedncf={"local_noise": 0.01, "clip_norm": 0.5},
+        fedrap={"local_noise": 0.02, "clip_norm": 0.05},
+        fedvae={"local_noise": 0.001, "clip_norm": 150.0},
+    ),
+    "apm": _baseline(fedncf={"apm": 160.0}, fedrap={"apm": 50.0}, fedvae={"apm": 0.01, "clip_norm": 150.0}),
 }
 """By name and model: fields of `Config`; those that are not named keep their defaults."""
 

@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 
 from simulator.config import Config
-from simulator.terminal import ROWS
+from simulator.terminal import rows_of
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -124,12 +124,9 @@ def command(config: Config, folder: str) -> str:
 def write_run(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Writes `report.html` of a run whose plots and metrics are there."""
     config = Config(**metrics["configuration"])
-    rows = [
-        (label, f"{metrics[key]:.3f}", f"{metrics[null]:.3f}" if null else "")
-        for label, key, null in ROWS
-        if key in metrics
-    ]
-    shown = {key for _, key, null in ROWS for key in (key, null)} | {"configuration"}
+    wanted = rows_of([metrics])
+    rows = [(label, f"{metrics[key]:.3f}", f"{metrics[null]:.3f}" if null else "") for label, key, null in wanted]
+    shown = {name for _, key, null in wanted for name in (key, null)} | {"configuration"}
     others = [(name, value) for name, value in metrics.items() if name not in shown]
     write(
         folder / "report.html",
@@ -138,7 +135,10 @@ def write_run(folder: Path, metrics: Mapping[str, Any]) -> None:
             table(("test items, and attribute attacks", "", "null p95"), rows),
             paragraph(f"From the state with the best validation NDCG@10, after round {metrics['round']}.", note=True),
             image(folder / "learning.png", "HR@10 and NDCG@10 on held-out items by round"),
-            image(folder / "leakage.png", "Balanced accuracy of each attacker, with that on shuffled labels"),
+            *(
+                image(path, f"{path.stem}: balanced accuracy of attackers")
+                for path in sorted(folder.glob("leakage*.png"))
+            ),
             heading("Command"),
             code(command(config, folder.name)),
             heading("More"),

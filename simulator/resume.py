@@ -1,16 +1,21 @@
 """The state of an unfinished run, in memory and on disk: an interrupted run goes on where it was."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from client_sdk.state import Columns
+from coordinator.disk import REAL
+from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import blobs
 from fedau2.wire.blobs import Tensors
+from simulator import columns
 from simulator.batched import BatchedEngine
+from simulator.columns import BEST, SAVED, Column, MappedState, Version, keep
 from simulator.datasets import Dataset
 from simulator.engine import Engine
 from simulator.errors import ConfigError
@@ -19,6 +24,7 @@ from simulator.population import Population
 _FILE = "progress.safetensors"
 _ROWS = "progress.json"
 _DATA = "dataset.json"
+_PARTS = ("values", "first", "second")
 
 
 @dataclass
@@ -28,14 +34,14 @@ class Best:
     round: int = 0
     ndcg: float = -1.0
     checkpoint: Tensors = field(default_factory=dict)
-    private: Columns = field(default_factory=dict)
+    private: Mapping[str, Column] = field(default_factory=dict)
 
-    def offer(self, round_number: int, ndcg: float, checkpoint: Tensors, private: Columns) -> None:
-        """Keeps a copy if it is better than what was seen before."""
+    def offer(self, round_number: int, ndcg: float, checkpoint: Tensors, private: Mapping[str, Column]) -> None:
+        """Keeps it if it is better than what was seen before."""
         if ndcg > self.ndcg:
             self.round, self.ndcg = round_number, ndcg
             self.checkpoint = dict(checkpoint)
-            self.private = {name: column.copy() for name, column in private.items()}
+            self.private = {name: keep(column) for name, column in private.items()}
 
 
 @dataclass
@@ -52,40 +58,83 @@ class Standing:
 
 
 def save(folder: Path, engine: Engine, population: Population, standing: Standing) -> None:
-    """Replaces what the folder holds; of a batched run only, since a fleet's state is its coordinator's too."""
+    """Replaces what the folder holds; of a batched run only, since a fleet's state is its coordinator's too.
+
+    Of mapped private state it notes which rows of the maps are current, and holds them until it is called again.
+    """
     if not isinstance(engine, BatchedEngine):
         return
-    groups = _groups(engine, population, standing.best)
-    arrays = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
-    arrays["steps"] = population.state.steps.astype(np.float32)
-    about = {"rows": standing.rows, "best": [standing.best.round, standing.best.ndcg]}
+    state, best = population.state, standing.best
+    groups = {**_shared(engine, best), **{part: getattr(state, part) for part in _PARTS}, "best_private": best.private}
+    arrays = {f"{group}/{name}": _noted(value) for group, values in groups.items() for name, value in values.items()}
+    arrays["steps"] = state.steps.astype(np.float32)
+    mapped = isinstance(state, MappedState)
+    about = {"rows": standing.rows, "best": [best.round, best.ndcg], "mapped": mapped}
     about["sha256"] = blobs.sha256(data := blobs.pack(arrays)).hex()
+    if isinstance(state, MappedState):
+        state.flush()
     for name, content in ((_FILE, data), (_ROWS, json.dumps(about).encode())):
-        fresh = folder / f"{name}.new"
-        fresh.write_bytes(content)
-        fresh.replace(folder / name)
+        REAL.write_file(folder / name, content)
+    if isinstance(state, MappedState):
+        state.hold(SAVED)
+
+
+def _noted(column: Column) -> NDArray[np.float32]:
+    """What is saved of a column: which rows of a map, else all of it."""
+    return column.where.astype(np.float32) if isinstance(column, Version) else column[...]
 
 
 def restore(folder: Path, engine: Engine, population: Population) -> Standing:
     """Puts engine and population where they were; a new standing if the folder holds nothing that is whole."""
-    if not isinstance(engine, BatchedEngine) or not (folder / _ROWS).exists():
+    left = _read(folder) if isinstance(engine, BatchedEngine) else None
+    if left is None or not isinstance(engine, BatchedEngine):
         return Standing()
+    standing, arrays = left.standing, {name: value.copy() for name, value in left.arrays.items()}
+    state, best = population.state, standing.best
+    state.steps[:] = arrays.pop("steps")
+    private: dict[str, Column] = {}
+    groups = {**_shared(engine, best), **{part: getattr(state, part) for part in _PARTS}}
+    for key, value in arrays.items():
+        group, _, name = key.partition("/")
+        if group == "best_private":
+            private[name] = state.values[name].hold_at(BEST, value) if left.mapped else value
+        elif group in _PARTS and left.mapped:
+            groups[group][name].where[:] = value
+        else:
+            groups[group][name] = value
+    best.private = private
+    if isinstance(state, MappedState):
+        state.hold(SAVED)
+    engine.resume(len(standing.rows))
+    return standing
+
+
+def mapped(folder: Path, specs: Sequence[TensorSpec], clients: int) -> MappedState | None:
+    """The maps of an interrupted run, before `restore`; None if there is nothing to go on with."""
+    left = _read(folder)
+    return MappedState.open(folder, specs, clients) if left is not None and left.mapped else None
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What `save` left."""
+
+    standing: Standing
+    arrays: Tensors
+    mapped: bool
+
+
+def _read(folder: Path) -> _Left | None:
+    if not (folder / _ROWS).exists():
+        return None
     try:
         about, data = json.loads((folder / _ROWS).read_text()), (folder / _FILE).read_bytes()
         whole = blobs.sha256(data).hex() == about["sha256"]
     except (OSError, ValueError, KeyError):
         whole = False
     if not whole:
-        return Standing()  # damaged, or interrupted between the two files: start again
-    standing = Standing(Best(*about["best"]), about["rows"])
-    arrays = {name: value.copy() for name, value in blobs.unpack(data).items()}
-    population.state.steps[:] = arrays.pop("steps")
-    groups = _groups(engine, population, standing.best)
-    for key, value in arrays.items():
-        group, _, name = key.partition("/")
-        groups[group][name] = value
-    engine.resume(len(standing.rows))
-    return standing
+        return None  # damaged, or interrupted between the two files: start again
+    return _Left(Standing(Best(*about["best"]), about["rows"]), blobs.unpack(data), about.get("mapped", False))
 
 
 def expect_same(folder: Path, dataset: Dataset) -> None:
@@ -116,19 +165,11 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Removes what `save` left."""
+    """Removes what `save` left, and mapped private state."""
     for name in (_FILE, _ROWS):
         (folder / name).unlink(missing_ok=True)
+    columns.discard(folder)
 
 
-def _groups(engine: BatchedEngine, population: Population, best: Best) -> dict[str, dict[str, Any]]:
-    state = population.state
-    return {
-        "checkpoint": engine.checkpoint,
-        "server": engine.server_state,
-        "values": state.values,
-        "first": state.first,
-        "second": state.second,
-        "best": best.checkpoint,
-        "best_private": best.private,
-    }
+def _shared(engine: BatchedEngine, best: Best) -> dict[str, dict[str, Any]]:
+    return {"checkpoint": engine.checkpoint, "server": engine.server_state, "best": best.checkpoint}

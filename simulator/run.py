@@ -8,7 +8,7 @@ configuration.
 import dataclasses
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,10 +18,11 @@ import pandas as pd
 
 from client_sdk.kernel import fedvae
 from client_sdk.kernel.training import Task
-from client_sdk.state import PrivateState
 from export.bundle import Bundle
-from simulator import costs, erasure, plots, report, resume, setup
+from simulator import baselines, costs, erasure, plots, process, report, resume, setup
 from simulator.attackers import expect_enough
+from simulator.baselines import Apm, Noise
+from simulator.columns import Kept
 from simulator.config import Config
 from simulator.datasets import Attribute
 from simulator.engine import Engine, RoundReport
@@ -31,6 +32,7 @@ from simulator.gradient_attacks import leakage
 from simulator.population import Population
 from simulator.resume import Standing
 from simulator.split import leave_one_out
+from simulator.tracking import Tracker
 
 
 class Progress(Protocol):
@@ -54,6 +56,8 @@ class Trainer:
         population: the clients.
         evaluation: ranks held-out items.
         folder: of the run.
+        apm: adapts the clients' noise, if that is asked for.
+        trackers: are told what is trained.
     """
 
     config: Config
@@ -62,20 +66,25 @@ class Trainer:
     population: Population
     evaluation: Evaluation
     folder: Path
+    apm: Apm | None = None
+    trackers: Sequence[Tracker] = ()
 
     def train(self, progress: Progress) -> Standing:
         """All rounds, from where the run was left."""
         standing = resume.restore(self.folder, self.engine, self.population)
         best, rows = standing.best, standing.rows
         progress.start("training", self.config.rounds, len(rows))
+        self._adapt()
         for number in range(len(rows), self.config.rounds):
             started = (time.perf_counter(), time.process_time())
             trained = self.engine.train_round(setup.cohort(self.config, number, len(self.population)))
             elapsed = (time.perf_counter() - started[0], time.process_time() - started[1])
             rows.append(self._row(number, trained, *elapsed))
             if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
-                rows[-1] |= self._evaluate(number + 1, best)
+                rows[-1] |= self._evaluate(number + 1, best) | self._adapt()
                 resume.save(self.folder, self.engine, self.population, standing)
+                for tracker in self.trackers:
+                    tracker.rounds(rows)
             progress.advance(f"best NDCG@10 {best.ndcg:.3f}" if best.round else "")
         return standing
 
@@ -103,8 +112,19 @@ class Trainer:
         best.offer(trained, metrics["ndcg@10"], self.engine.checkpoint, private)
         return metrics
 
+    def _adapt(self) -> dict[str, float]:
+        # A run that goes on adapts to the state that it finds, which is the one that it adapted to when it was saved.
+        if self.apm is None:
+            return {}
+        states = self.population.state.values
+        if not states:
+            states = {fedvae.LATENT: self.evaluation.scorer(self.engine.checkpoint, {}).states(fedvae.LATENT)}
+        return {f"vulnerability_{name}": value for name, value in self.apm.adapt(states).items()}
 
-def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress) -> dict[str, Any]:
+
+def run(
+    config: Config, folder: Path, data_dir: Path | None, progress: Progress, trackers: Sequence[Tracker] = ()
+) -> dict[str, Any]:
     """Trains, evaluates, attacks, and writes the run folder.
 
     Args:
@@ -112,12 +132,13 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         folder: of the run; made if it is not there.
         data_dir: where the data set is, see `datasets.load`.
         progress: told how far it is.
+        trackers: open; told the rounds at every evaluation, and the metrics.
 
     Returns:
         What `metrics.json` holds.
 
     Raises:
-        SimulatorError: the configuration or the data set cannot be used.
+        SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
     """
     started = time.perf_counter()
     dataset = setup.dataset_of(config, data_dir)
@@ -129,18 +150,26 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
     _prepare(folder, config)
     resume.expect_same(folder, dataset)
     bundle = setup.bundle_of(config, dataset)
-    population = setup.population_of(config, dataset, bundle, split.train)
     if config.erasure != "none":
         erasure.expect_erasable(bundle.manifest, erasure.joint(told.values()))
+    population = setup.population_of(config, dataset, bundle, split.train, folder)
     evaluation = Evaluation(bundle.manifest, split)
-    with setup.engine_of(config, bundle, population, folder) as engine:
-        trainer = Trainer(config, told, engine, population, evaluation, folder)
+    noise = Noise.of(config, bundle.manifest)
+    apm = Apm(config, bundle.manifest, told, noise) if config.apm else None
+    for tracker in trackers:
+        tracker.begin(folder.name, config)
+    with setup.engine_of(config, bundle, population, folder, noise) as engine:
+        trainer = Trainer(config, told, engine, population, evaluation, folder, apm, trackers)
         standing = trainer.train(progress)
         best, rounds = standing.best, pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
     progress.start("attacking", 1)
     leaks = _leakage(config, bundle, population, best, attributes)  # of what trained, before anything is erased
     erased = _erase(config, evaluation, told, best) if config.erasure != "none" else {}
+    if config.noise:
+        best.checkpoint, best.private = baselines.noised(
+            bundle.manifest, best.checkpoint, best.private, setup.protected(config), config.noise, config.seed
+        )
     scorer = evaluation.scorer(best.checkpoint, best.private)
     ranks = evaluation.test_ranks(best.checkpoint, best.private)
     metrics = {
@@ -157,10 +186,12 @@ def run(config: Config, folder: Path, data_dir: Path | None, progress: Progress)
         metrics[f"{prefix}bacc_null_p95"] = attacks["bacc_null_p95_strong"]
         metrics[f"{prefix}trigger_rate"] = _trigger_rates(rounds, attribute, prefix)
         metrics[f"{prefix}unknown_clients"] = int((told[name].labels < 0).sum())
-    metrics["seconds"] = time.perf_counter() - started
+    metrics |= {"seconds": time.perf_counter() - started, "peak_rss_mib": process.peak_rss_mib()}
     progress.advance()
     ranks.frame().to_parquet(folder / "ranks.parquet")
     _write(folder, metrics, rounds, attributes)
+    for tracker in trackers:
+        tracker.end(metrics)
     return metrics
 
 
@@ -177,7 +208,8 @@ def _leakage(
     if config.local_steps > 1:
         return {name: {} for name in attributes}
     task = Task.load(bundle.manifest, best.checkpoint)
-    chosen = dataclasses.replace(population, state=PrivateState.start(best.private, len(population)))
+    there = population.state  # Adam's moments say nothing of what a step uploads
+    chosen = dataclasses.replace(population, state=Kept(best.private, there.first, there.second, there.steps))
     return {name: leakage(task, chosen, name, config.rounds, config.seed) for name in attributes}
 
 

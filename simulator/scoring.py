@@ -1,6 +1,6 @@
 """What a device's recommend graph computes, for any client of the population: scores, and what attackers look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from client_sdk.kernel import contract
 from client_sdk.kernel.contract import Tensors
 from client_sdk.kernel.models import RECOMMENDERS
-from client_sdk.state import Columns
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
 from fedau2.wire.blobs import Tensors as Arrays
+from simulator.columns import Column
 
 
 class Scorer:
@@ -26,7 +26,11 @@ class Scorer:
     """
 
     def __init__(
-        self, task: TaskManifest, checkpoint: Arrays, private: Columns, histories: Sequence[NDArray[np.int64]]
+        self,
+        task: TaskManifest,
+        checkpoint: Arrays,
+        private: Mapping[str, Column],
+        histories: Sequence[NDArray[np.int64]],
     ) -> None:
         self._recommender = RECOMMENDERS[task.model]
         shared = [spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED]

@@ -15,9 +15,11 @@ from export.bundle import Bundle, build
 from export.planfile import paper_plan
 from fedau2.v1.task_pb2 import Plan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
-from fedau2.wire import blobs
-from simulator import public
+from fedau2.wire import blobs, manifest
+from simulator import columns, public, resume
+from simulator.baselines import Noise
 from simulator.batched import BatchedEngine
+from simulator.columns import MappedState
 from simulator.config import Config
 from simulator.datasets import Attribute, Dataset, load
 from simulator.engine import Engine
@@ -144,14 +146,31 @@ def bundle_of(config: Config, dataset: Dataset) -> Bundle:
 
 
 def population_of(
-    config: Config, dataset: Dataset, bundle: Bundle, interactions: Sequence[NDArray[np.int64]]
+    config: Config,
+    dataset: Dataset,
+    bundle: Bundle,
+    interactions: Sequence[NDArray[np.int64]],
+    folder: Path | None = None,
 ) -> Population:
-    """The clients, with what they train on and their attributes."""
+    """The clients, with what they train on and their attributes; large private state is mapped to files in `folder`.
+
+    Raises:
+        DiskSpaceError: there is not enough disk for them.
+    """
     attributes = {
         name: [None if label < 0 else each.classes[label] for label in each.labels]
         for name, each in told(config, attributes_of(config, dataset)).items()
     }
-    return Population.create(bundle.manifest, config.seed, interactions, attributes)
+    start = (bundle.manifest, config.seed, interactions, attributes)
+    specs = manifest.private(bundle.manifest)
+    if folder is None or not columns.is_large(specs, len(interactions)):
+        return Population.create(*start)
+    if left := resume.mapped(folder, specs, len(interactions)):
+        return Population.create(*start, state=left)
+    resume.discard(folder)
+    population = Population.create(*start, state=MappedState.create(folder, specs, len(interactions)))
+    population.draw_initial(bundle.manifest)
+    return population
 
 
 def cohort_size(config: Config, clients: int) -> int:
@@ -166,11 +185,13 @@ def cohort(config: Config, round_number: int, clients: int) -> Members:
 
 
 @contextmanager
-def engine_of(config: Config, bundle: Bundle, population: Population, folder: Path) -> Iterator[Engine]:
+def engine_of(
+    config: Config, bundle: Bundle, population: Population, folder: Path, noise: Noise | None = None
+) -> Iterator[Engine]:
     """The engine that a configuration names; while it is open a fleet's coordinator keeps its state under `folder`."""
     if config.engine == "batched":
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-        yield BatchedEngine(bundle.manifest, checkpoint, population, config.workers)
+        yield BatchedEngine(bundle.manifest, checkpoint, population, config.workers, noise)
         return
     size = cohort_size(config, len(population))
     with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:

@@ -1,7 +1,8 @@
 """What a person sees while the simulator works."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -64,10 +65,17 @@ OF_ATTRIBUTE = ("bacc", "macro_f1", "leak")
 """How metrics begin that each attribute has."""
 
 
+def rows_of(runs: Collection[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Those of `ROWS` that some run has, and of further attributes, whose figures begin with their name."""
+    further = sorted({key.removesuffix("/bacc_strong") for run in runs for key in run if key.endswith("/bacc_strong")})
+    rows = [*ROWS, *(row for name in further for row in _further(name))]
+    return [row for row in rows if any(row[1] in run for run in runs)]
+
+
 def _further(attribute: str) -> list[tuple[str, str, str]]:
     """Rows of an attribute other than the first."""
     return [
-        (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}")
+        (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}" if null else "")
         for label, key, null in ROWS
         if key.startswith(OF_ATTRIBUTE)
     ]
@@ -83,13 +91,7 @@ def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
     for name in runs:
         table.add_column(name, justify="right")
         table.add_column("null p95", justify="right", style="dim")
-    further = sorted(
-        {key.removesuffix("/bacc_strong") for run in runs.values() for key in run if key.endswith("/bacc_strong")}
-    )
-    rows = [*ROWS, *(row for name in further for row in _further(name))]
-    for label, key, null in rows:
-        if not any(key in run for run in runs.values()):
-            continue
+    for label, key, null in rows_of(runs.values()):
         table.add_row(label, *_cells(runs.values(), key, null))
     table.add_row("chosen round", *(cell for run in runs.values() for cell in (str(run["round"]), "")))
     return table

@@ -28,6 +28,11 @@ from fedau2.wire.blobs import Tensors as Arrays
 LATENT = "latent"
 """The state that adversaries see."""
 
+ENCODER_WEIGHTS = ("item_encoder", "latent.weight")
+"""What makes a latent of interactions, besides `ENCODER_BIASES`."""
+
+ENCODER_BIASES = ("encoder.bias", "latent.bias")
+
 
 @dataclass(frozen=True)
 class Widths:

@@ -242,7 +242,7 @@ class CohortTraining:
 
     def _summed(self, name: str, value: Tensor) -> Update:
         if name not in self._task.tables:
-            return value.sum(0).numpy()
+            return (value[0] if len(value) == 1 else value.sum(0)).numpy()
         table = self._rows.table
         if self._rows.groups == 1:
             return contributions.Rows(table.numpy(), value.numpy())

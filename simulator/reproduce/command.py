@@ -116,6 +116,8 @@ def reproduce(request: Request, console: Console) -> None:
     grid.check(cells, folder / "runs", request.data_dir)
     finished = {cell.name: found for cell in cells if (found := results.finished(cell, folder / "runs"))}
     console.print(f"{len(cells)} runs, of which {len(finished)} are finished: {folder}/runs/")
+    if missing := grid.left_out(request.experiment, request.choice, cells):
+        console.print(f"Left out, since there is no such preset or no round left to unlearn in: {', '.join(missing)}")
     folder.mkdir(parents=True, exist_ok=True)
     metrics, errors = _run([cell for cell in cells if cell.name not in finished], request, console)
     _write(request, cells, finished | metrics, errors, console)
@@ -127,15 +129,20 @@ def reproduce(request: Request, console: Console) -> None:
 def _run(cells: Sequence[Cell], request: Request, console: Console) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Metrics and errors, by name of the run."""
     jobs = [Job(cell.name, cell.config, request.folder / "runs" / cell.name, request.data_dir) for cell in cells]
-    metrics, errors = {}, {}
+    metrics: dict[str, dict[str, Any]] = {}
+    errors: dict[str, str] = {}
+    if not jobs:
+        return metrics, errors
     with bars(console) as display:
         overall = Overall(display, {job.name: job.config.rounds for job in jobs})
         for done in work(jobs, request.jobs, overall.begin):
             overall.end(done.job)
             if done.metrics is None:
                 errors[done.job.name] = done.error
+                console.print(f"{done.job.name}: {done.error}", style="red", markup=False)
             else:
                 metrics[done.job.name] = done.metrics
+                console.print(f"{done.job.name}: NDCG@10 {done.metrics['ndcg@10']:.3f}", markup=False)
     return metrics, errors
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from simulator.plots import BLUE, COLOURS, GREY, ORANGE, panels
 from simulator.reproduce.experiments import ORIGINAL
@@ -24,7 +25,7 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
         path: of the PNG.
     """
     kinds = [kind for kind in (_kind(metrics, each) for each in ("ndcg@10", "bacc", "leak", "loss")) if kind]
-    figure, all_axes = panels(title, len(kinds), width=4.2 * len(kinds) + 1.2, height=1.6 + 0.38 * len(summary))
+    figure, all_axes = panels(title, len(kinds), width=4.2 * len(kinds) + 1.2, height=1.7 + 0.38 * len(summary))
     rows = np.arange(len(summary))
     for axes, names in zip(all_axes, kinds, strict=True):
         for number, name in enumerate(names):
@@ -45,12 +46,17 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.tick_params(labelleft=axes is all_axes[0])
         axes.grid(visible=True, axis="both", alpha=0.25)
-        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=1)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        if len(names) == 1:
+            axes.set_xlabel(heading(names[0]))
+        else:
+            axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
     figure.savefig(path)
 
 
 def _kind(metrics: Sequence[str], prefix: str) -> list[str]:
-    return [name for name in metrics if name.startswith(prefix) and not name.endswith("_full")]
+    others = ("_full", "_error")  # of another scale
+    return [name for name in metrics if name.startswith(prefix) and not name.endswith(others)]
 
 
 def plot_curves(runs: Mapping[str, Sequence[pd.DataFrame]], column: str, title: str, path: Path) -> None:
@@ -97,7 +103,7 @@ def plot_frontier(summary: pd.DataFrame, title: str, path: Path) -> None:
     for _, row in known.iterrows():
         place = (row["bacc_strong"], row["ndcg@10"])
         axes.annotate(_short(row["method"]), place, xytext=(4, 4), textcoords="offset points", fontsize=7)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.1), ncols=2)
     figure.savefig(path)
 
 

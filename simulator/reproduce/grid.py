@@ -40,7 +40,7 @@ class Choice:
         datasets: data sets.
         attributes: attributes.
         seeds: one run each.
-        methods: names of methods; None: all that the experiment has.
+        methods: names of methods; None: all that the experiment has and that fit.
         settings: fields of `Config` that are given for every cell.
     """
 
@@ -88,7 +88,7 @@ def build(experiment: Experiment, choice: Choice) -> list[Cell]:
         base = {"model": model, "dataset": dataset, "attribute": attribute, "workers": 1, **experiment.settings}
         methods = [named[name] for name in choice.methods or named if name != ORIGINAL]
         if choice.methods is None:
-            methods = [method for method in methods if model in PRESETS[method.preset]]
+            methods = [method for method in methods if _fits(base, method, choice)]
         for cell in _group(base, methods, choice):
             if cells.setdefault(cell.name, cell) != cell:
                 raise ConfigError(f"two runs would share the folder {cell.name}: give each an --out of its own")
@@ -109,6 +109,23 @@ def _group(base: Mapping[str, Any], methods: Sequence[Method], choice: Choice) -
     if choice.methods is not None and ORIGINAL not in choice.methods:
         return [Cell(cell.method, cell.config) for cell in others]
     return [*sorted(originals, key=lambda cell: cell.method), *others]
+
+
+def _fits(base: Mapping[str, Any], method: Method, choice: Choice) -> bool:
+    """Whether the model has such a preset, and the rounds leave some to unlearn in."""
+    if base["model"] not in PRESETS[method.preset]:
+        return False
+    config = _config(base, method, choice, 0)
+    return config.trigger != "pretrain" or config.pretrain_rounds < config.rounds
+
+
+def left_out(experiment: Experiment, choice: Choice, cells: Sequence[Cell]) -> list[str]:
+    """Methods of the experiment that do not fit a model or the number of rounds, where all were asked for."""
+    if choice.methods is not None:
+        return []
+    there = {(cell.config.model, cell.method) for cell in cells}
+    pairs = product(choice.models, (method.name for method in experiment.methods))
+    return [f"{method} with {model}" for model, method in pairs if (model, method) not in there]
 
 
 def _settings(base: Mapping[str, Any], method: Method) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
+from rich import box
 from rich.table import Table
 
 from simulator.reproduce.results import GROUP
@@ -63,11 +64,13 @@ def terminal(title: str, part: pd.DataFrame, metrics: Sequence[str]) -> Iterator
 
 
 def _table(title: str, part: pd.DataFrame, shown: Sequence[Column]) -> Table:
-    table = Table(title=title or None, title_justify="left")
-    for number, (name, _) in enumerate(shown):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    for _, row in part.iterrows():
-        table.add_row(*cells(row, shown), style="red" if row["failed"] else "")
+    rows = [cells(row, shown) for _, row in part.iterrows()]
+    filled = [number for number in range(len(shown)) if any(row[number] for row in rows)]
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number in filled:
+        table.add_column(shown[number][0], justify="right" if number else "left", no_wrap=not number, overflow="fold")
+    for row, failed in zip(rows, part["failed"], strict=True):
+        table.add_row(*(row[number] for number in filled), style="red" if failed else "")
     return table
 
 
@@ -77,7 +80,7 @@ def _compared(name: str) -> list[Column]:
         _metric(name),
         ("change", lambda row: _relative(row, name)),
         ("p, seeds", lambda row: _number(row[f"{name}_p"])),
-        ("users", lambda row: f"{row['users']} of {row['compared']}" if row["compared"] else ""),
+        ("users", lambda row: f"{row['users']}/{row['compared']}" if row["compared"] else ""),
     ]
 
 
@@ -87,7 +90,7 @@ def _metric(name: str) -> Column:
 
 def _mean(row: pd.Series, name: str) -> str:
     spread = row[f"{name}_std"]
-    return _number(row[name]) + ("" if math.isnan(spread) else f" ± {spread:.3f}")
+    return _number(row[name]) + ("" if math.isnan(spread) else f" ± {_number(spread)}")
 
 
 def _relative(row: pd.Series, name: str) -> str:
@@ -96,7 +99,9 @@ def _relative(row: pd.Series, name: str) -> str:
 
 
 def _number(value: Any) -> str:  # noqa: ANN401
-    return "" if not math.isfinite(value) else f"{value:.3f}"
+    if not math.isfinite(value):
+        return ""
+    return f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
 
 
 _METHOD: Column = ("method", lambda row: str(row["method"]))

@@ -11,7 +11,7 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
 EXTRAS = [
     *("grpc_health", "grpc_reflection", "prometheus_client", "sqlalchemy"),  # coordinator
     *("torch", "onnx", "onnxscript", "yaml"),  # export
-    *("matplotlib", "pandas", "pyarrow", "rich", "sklearn"),  # simulator
+    *("matplotlib", "pandas", "pyarrow", "rich", "scipy", "sklearn"),  # simulator
 ]
 PROGRAM = """
 import importlib, sys

@@ -18,7 +18,7 @@ from simulator.datasets import Attribute, synthetic
 from simulator.errors import ConfigError, ErasureError, OneClassError
 
 AGES = ("middle", "old", "young")
-SMALL = Config(dataset="own", attribute="gender,age", rounds=2, evaluate_every=2, workers=1, attack_splits=2)
+SMALL = Config(dataset="own", attribute="gender,age", rounds=2, evaluate_every=2, workers=1, attack_splits=1)
 
 
 class Quiet:

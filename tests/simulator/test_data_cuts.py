@@ -88,6 +88,24 @@ def test_balancing_keeps_as_many_of_each_class_and_no_unknown():
     assert balanced.fingerprint() == core.balance(dataset, "gender").fingerprint() != dataset.fingerprint()
 
 
+@given(st.floats(0.05, 0.25))
+def test_the_rarest_class_is_cut_to_its_share_and_nobody_else_is_touched(share):
+    dataset = synthetic.generate(200, 200, minority=0.3, seed=1)
+    cut = core.thin(dataset, "gender", share)
+    before, after = (dict(zip(each.users, each.attributes["gender"].labels, strict=True)) for each in (dataset, cut))
+    assert after.items() <= before.items()
+    assert {user for user, label in before.items() if label == 0} == {u for u, label in after.items() if label == 0}
+    women = sum(after.values())
+    assert women / len(after) <= share < (women + 1) / (len(after) + 1)
+    assert cut.fingerprint() == core.thin(dataset, "gender", share).fingerprint()
+
+
+@pytest.mark.parametrize("share", [0.001, 0.45])
+def test_a_class_cannot_be_cut_to_nothing_nor_to_more_than_it_is(share):
+    with pytest.raises(ConfigError, match="the rarest class of gender"):
+        core.thin(synthetic.generate(200, 200, minority=0.3, seed=1), "gender", share)
+
+
 def test_what_cannot_be_balanced_is_explained():
     dataset = synthetic.generate(50, 200)
     with pytest.raises(ConfigError, match="no attribute 'age'"):

@@ -21,4 +21,4 @@ def to_fixed(values: NDArray[np.floating], factor: float = 1.0) -> NDArray[np.in
 
 def mean(total: NDArray[np.int64], weight: int) -> NDArray[np.float64]:
     """The average that a fixed-point sum over `weight` contributions stands for."""
-    return total.astype(np.float64) / (SCALE * weight)
+    return np.asarray(np.divide(total, SCALE * weight))

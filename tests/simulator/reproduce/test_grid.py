@@ -1,0 +1,134 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from client_sdk.kernel.models import RECOMMENDERS
+from simulator import cli, resume, setup
+from simulator.config import Config
+from simulator.datasets import synthetic
+from simulator.errors import ConfigError
+from simulator.presets import PRESETS
+from simulator.reproduce import grid
+from simulator.reproduce.experiments import EXPERIMENTS, Method
+from simulator.reproduce.grid import Choice
+
+CHOICE = Choice(tuple(RECOMMENDERS), ("synthetic",), ("gender",), (0, 7), None, {"users": 60, "items": 200})
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_is_a_grid_that_can_be_trained(name):
+    experiment = EXPERIMENTS[name]
+    cells = grid.build(experiment, CHOICE)
+    names = [cell.name for cell in cells]
+    assert len(set(names)) == len(names)
+    assert len({cell.config.seed for cell in cells}) == 2
+    known = {cell.name: cell.config for cell in cells}
+    attributes = {"gender": synthetic.generate(60, 200).attributes["gender"]}
+    for cell in cells:
+        setup.plan_of(cell.config, attributes)
+        assert cell.config.workers == 1
+        assert cell.config.to_dict().items() >= {**CHOICE.settings, **experiment.settings}.items()
+        assert (cell.original == "") == cell.method.startswith("original")
+        if cell.original:
+            # What it is compared with trained as long, as fast, on the same data: only nothing is unlearned.
+            ours, original = cell.config.to_dict(), known[cell.original]
+            same = ("model", "dataset", "attribute", "seed", "workers", "rounds", "fraction", "local_steps")
+            rates = ("server_learning_rate", "private_learning_rate", "shared_learning_rate")
+            given = {**CHOICE.settings, **experiment.settings, "adversary": "none"}
+            assert original == Config.of({name: ours[name] for name in (*same, *rates)} | given)
+
+
+def test_table1_compares_every_preset_and_others_what_their_names_say():
+    methods = {name: [each.name for each in experiment.methods] for name, experiment in EXPERIMENTS.items()}
+    assert methods["table1"] == [name for name in PRESETS if name != "original"]
+    assert {"paper", "recommended", "global", "pretrain", "mlp", "vae"} <= set(PRESETS)
+    assert methods["fig3"] == ["global", "pretrain-10", "pretrain-25", "pretrain-50", "pretrain-100", "sut"]
+    assert len(methods["fig4"]) == 10
+    assert len(methods["pareto"]) == 16
+    (cell,) = grid.build(
+        EXPERIMENTS["fig4"], dataclasses.replace(CHOICE, models=["fedncf"], seeds=[0], methods=["scalar-10"])
+    )
+    assert (cell.config.adversary, cell.config.variance, cell.config.trigger) == ("scalar", 10.0, "sut")
+
+
+def test_originals_of_other_learning_rates_have_other_names_whatever_is_asked_for():
+    choice = dataclasses.replace(CHOICE, models=["fedncf"], seeds=[0])
+    of = {cell.method: cell.original for cell in grid.build(EXPERIMENTS["table1"], choice)}
+    assert of["paper"] == "fedncf_synthetic_gender_original_seed-0"
+    assert of["recommended"] == "fedncf_synthetic_gender_original-rounds-500-private-lr-0.03_seed-0"
+    alone = grid.build(EXPERIMENTS["table1"], dataclasses.replace(choice, methods=["original", "recommended"]))
+    assert [cell.name for cell in alone] == [of["recommended"], "fedncf_synthetic_gender_recommended_seed-0"]
+    (only,) = grid.build(EXPERIMENTS["table1"], dataclasses.replace(choice, methods=["original"]))
+    assert only.name == of["paper"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "fedncf,fednfc"], ["'fednfc'", "fedncf, "]),
+        (["--method", "papre"], ["'papre'", "original, paper, recommended"]),
+        (["--dataset", "ml-10k"], ["'ml-10k'", "ml-100k"]),
+        (["--attribute", "hair"], ["'hair'", "gender"]),
+        (["--rounds", "0"], ["rounds must be a number from 1 on"]),
+    ],
+)
+def test_a_typo_is_refused_with_what_there_is_before_anything_is_trained(tmp_path, capsys, options, words):
+    command = ["reproduce", "table1", "--dataset", "synthetic", "--out", str(tmp_path / "out"), "--quick", *options]
+    assert cli.main(command) == 1
+    error = capsys.readouterr().err
+    assert all(word in error for word in words), error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [["--seeds", "0,x"], ["--model", "fedncf,"], ["--jobs", "0"], ["--split", "half"]])
+def test_what_cannot_be_read_is_wrong_usage(options, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["reproduce", "table1", *options])
+    assert ended.value.code == 2
+
+
+def small(**settings):
+    choice = dataclasses.replace(CHOICE, models=["fedncf"], seeds=[0], methods=["paper"])
+    return grid.build(EXPERIMENTS["table1"], dataclasses.replace(choice, settings={**CHOICE.settings, **settings}))
+
+
+def test_settings_and_data_are_never_mixed(tmp_path):
+    (cell,) = small()
+    grid.check([cell], tmp_path, None)
+    assert not any(tmp_path.iterdir())
+    folder = tmp_path / cell.name
+    folder.mkdir()
+    cell.config.save(folder / "config.yaml")
+    grid.check([cell], tmp_path, None)
+    with pytest.raises(ConfigError, match=rf"other settings.*{cell.name}"):
+        grid.check(small(epsilon=3.0), tmp_path, None)
+    resume.expect_same(folder, synthetic.generate(60, 201))
+    with pytest.raises(ConfigError, match="201 items, now 200"):
+        grid.check([cell], tmp_path, None)
+
+
+def test_what_would_only_pretrain_is_left_out_and_told():
+    choice = dataclasses.replace(CHOICE, models=["fedncf"], settings={**CHOICE.settings, "rounds": 50})
+    cells = grid.build(EXPERIMENTS["fig3"], choice)
+    assert grid.left_out(EXPERIMENTS["fig3"], choice, cells) == ["pretrain-50 with fedncf", "pretrain-100 with fedncf"]
+    asked = dataclasses.replace(choice, methods=["pretrain-25"])
+    assert grid.left_out(EXPERIMENTS["fig3"], asked, grid.build(EXPERIMENTS["fig3"], asked)) == []
+
+
+def test_two_runs_of_one_name_are_refused():
+    twice = dataclasses.replace(
+        EXPERIMENTS["table1"], methods=[Method("a b", "paper"), Method("a-b", "paper", {"epsilon": 2.0})]
+    )
+    with pytest.raises(ConfigError, match="share the folder"):
+        grid.build(twice, dataclasses.replace(CHOICE, models=["fedncf"]))
+
+
+def test_the_rare_class_of_the_imbalance_is_a_tenth():
+    cells = grid.build(
+        EXPERIMENTS["imbalance"], dataclasses.replace(CHOICE, models=["fedncf"], settings={"users": 400})
+    )
+    assert {cell.config.class_weights for cell in cells} == {False, True}
+    for cell in cells:
+        labels = setup.dataset_of(cell.config, None).attributes["gender"].labels
+        assert np.bincount(labels).min() / len(labels) == pytest.approx(0.1, abs=0.003)

@@ -1,0 +1,107 @@
+import importlib.util
+import json
+import sys
+
+import pandas as pd
+import pytest
+
+from simulator import attackers, cli, run
+from simulator.config import Config
+from simulator.errors import TrackingError
+from simulator.tracking import MLflow, TensorBoard
+
+SMALL = Config(dataset="synthetic", rounds=6, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
+OPTIONS = [
+    *("--dataset", "synthetic", "--users", "60", "--items", "200"),
+    *("--rounds", "6", "--evaluate-every", "2", "--attack-splits", "1"),
+]
+
+
+class Quiet:
+    def __init__(self, stop_after=None):
+        self.left = stop_after
+
+    def start(self, what, total, done=0):
+        pass
+
+    def advance(self, text=""):
+        if self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def fewer(monkeypatch):
+    monkeypatch.setattr(attackers, "SHUFFLES", 1)
+
+
+def read(folder):
+    """Scalars of an event folder: steps and values by tag."""
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulators.EventAccumulator(str(folder), purge_orphaned_data=True).Reload()
+    return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def test_tensorboard_reads_back_what_the_run_wrote(tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    command = ["run", *OPTIONS, "--out", str(tmp_path / "one"), "--tensorboard", str(tmp_path / "board")]
+    assert cli.main(command) == 0
+    found = read(tmp_path / "board/one")
+    rounds = pd.read_parquet(tmp_path / "one/rounds.parquet").set_index("round")
+    for tag, column in (("training/loss", "loss"), ("validation/ndcg@10", "ndcg@10")):
+        expected = rounds[column].dropna()
+        assert [step for step, _ in found[tag]] == expected.index.tolist()
+        assert [value for _, value in found[tag]] == pytest.approx(expected.tolist(), rel=1e-6)
+    metrics = json.loads((tmp_path / "one/metrics.json").read_text())
+    assert found["test/bacc_strong"] == [(metrics["round"], pytest.approx(metrics["bacc_strong"]))]
+    assert found["test/parameters/shared"][0][1] == metrics["parameters"]["shared"]
+
+
+def test_a_resumed_run_has_every_round_once(tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    with pytest.raises(KeyboardInterrupt), TensorBoard(tmp_path / "board") as board:
+        run.run(SMALL, tmp_path / "one", None, Quiet(stop_after=5), [board])
+    assert [step for step, _ in read(tmp_path / "board/one")["training/loss"]] == [1, 2, 3, 4]
+    with TensorBoard(tmp_path / "board") as board:
+        run.run(SMALL, tmp_path / "one", None, Quiet(), [board])
+    assert [step for step, _ in read(tmp_path / "board/one")["training/loss"]] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("option", "module", "extra"), [("--tensorboard", "tensorboard", "tensorboard"), ("--mlflow",) + ("mlflow",) * 2]
+)
+def test_what_is_not_installed_is_named_before_anything_is_trained(
+    tmp_path, monkeypatch, capsys, option, module, extra
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert cli.main(["run", *OPTIONS, "--out", str(tmp_path / "one"), option, str(tmp_path / "store")]) == 1
+    assert f"{module} is not installed: it needs pip install 'fedau2[{extra}]'" in capsys.readouterr().err
+    assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mlflow") is None, reason="MLflow is not installed: pip install 'fedau2[mlflow]'"
+)
+def test_mlflow_reads_back_what_the_run_wrote(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # the store that needs neither a server nor a database
+    import mlflow
+
+    uri = (tmp_path / "store").as_uri()
+    with MLflow(uri) as tracker:
+        metrics = run.run(SMALL, tmp_path / "one", None, Quiet(), [tracker])
+    client = mlflow.MlflowClient(uri)
+    (experiment,) = [each for each in client.search_experiments() if each.name == "fedau2"]
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert (found.info.run_name, found.info.status) == ("one", "FINISHED")
+    assert found.data.params["epsilon"] == "400.0"
+    assert found.data.metrics["test/ndcg_at_10"] == pytest.approx(metrics["ndcg@10"])
+    losses = pd.read_parquet(tmp_path / "one/rounds.parquet")["loss"].tolist()
+    assert [each.value for each in client.get_metric_history(found.info.run_id, "training/loss")] == pytest.approx(
+        losses
+    )
+    with pytest.raises(KeyboardInterrupt), MLflow(uri) as tracker:
+        run.run(SMALL, tmp_path / "two", None, Quiet(stop_after=3), [tracker])
+    assert {each.info.status for each in client.search_runs([experiment.experiment_id])} == {"FINISHED", "KILLED"}
+    with pytest.raises(TrackingError, match="MLflow"):
+        MLflow("gopher://nowhere")
