@@ -28,7 +28,7 @@ class Aggregator(Protocol):
     def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
         """Adds what one client sent. All or nothing.
 
-        What `fedau2.wire.contributions.decode` returns is never refused, for up to `ClosingRule.maximum` contributions.
+        What `fedau2.wire.contributions.Decoder` returns is not refused, for up to `ClosingRule.maximum` contributions.
 
         Args:
             contribution: per tensor all of it, or some rows.

@@ -189,7 +189,7 @@ class Apm:
         self.shadow: Members = np.sort(drawn[: min(most, round(share * clients))])
         self._attributes = [Attribute(each.classes, each.labels[self.shadow]) for each in attributes.values()]
         for name, attribute in zip(attributes, self._attributes, strict=True):
-            counts = np.bincount(attribute.labels[attribute.labels >= 0], minlength=len(attribute.classes))
+            counts = attribute.counts()
             if counts.min() < FOLDS:
                 raise ConfigError(
                     f"apm's surrogate attacker needs {FOLDS} clients of each class of {name} among the "

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from client_sdk.kernel.models import RECOMMENDERS
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
 from fedau2.wire.blobs import Tensors
-from simulator.attackers import ATTACKERS, attack
+from simulator.attackers import ATTACKERS, Attack, attack
 from simulator.columns import Column, blocks
 from simulator.datasets import Attribute
 from simulator.ranking import Ranks, rank_all
@@ -60,43 +60,57 @@ class Evaluation:
         return Scorer(self.task, checkpoint, private, self.split.train)
 
 
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """The states of all clients that are attacked, (clients, width).
+
+    Attributes:
+        embedding: the paper's.
+        private: all private state; of a model that keeps none the embedding itself.
+    """
+
+    embedding: NDArray[np.float32]
+    private: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, task: TaskManifest, scorer: Scorer, private: Mapping[str, Column]) -> Self:
+        """Of a model version with all clients."""
+        embedding = scorer.states(next(iter(contract.states(RECOMMENDERS[task.model], _recommenders_tensors(task)))))
+        narrow = _narrow([embedding])
+        return cls(narrow, _narrow([private[name] for name in sorted(private)]) if private else narrow)
+
+
 def attribute_attacks(
-    task: TaskManifest,
-    scorer: Scorer,
-    private: Mapping[str, Column],
-    attribute: Attribute,
-    *,
-    seed: int,
-    splits: int,
-    workers: int = 1,
+    attacked: Attacked, attribute: Attribute, *, seed: int, splits: int, workers: int = 1
 ) -> dict[str, Any]:
     """Every attacker on the paper's embedding and on all private state (suffix `_all`), each with its null.
 
     The seed, splits and workers are those of `attackers.attack`.
     """
-    embedding = scorer.states(next(iter(contract.states(RECOMMENDERS[task.model], _recommenders_tensors(task)))))
-    features = {"": _narrow([embedding]), "_all": _narrow(_all_private(private) or [embedding])}
     how = {"seed": seed, "classes": len(attribute.classes), "splits": splits, "workers": workers}
     metrics: dict[str, Any] = {}
     for name in ATTACKERS:
-        for suffix, states in features.items():
-            result = attack(states, attribute.labels, name, **how)
-            metrics[f"bacc_{name}{suffix}"] = result.bacc
-            metrics[f"bacc_std_{name}{suffix}"] = result.std
-            metrics[f"macro_f1_{name}{suffix}"] = result.macro_f1
-            metrics[f"bacc_null_mean_{name}{suffix}"] = result.null_mean
-            metrics[f"bacc_null_p95_{name}{suffix}"] = result.null_p95
-            if result.families:
-                metrics[f"{name}_families{suffix}"] = dict(result.families)
+        found = attack(attacked.embedding, attribute.labels, name, **how)
+        metrics |= _figures(name, "", found)
+        if attacked.private is not attacked.embedding:
+            found = attack(attacked.private, attribute.labels, name, **how)
+        metrics |= _figures(name, "_all", found)
     return metrics
+
+
+def _figures(name: str, suffix: str, found: Attack) -> dict[str, Any]:
+    return {
+        f"bacc_{name}{suffix}": found.bacc,
+        f"bacc_std_{name}{suffix}": found.std,
+        f"macro_f1_{name}{suffix}": found.macro_f1,
+        f"bacc_null_mean_{name}{suffix}": found.null_mean,
+        f"bacc_null_p95_{name}{suffix}": found.null_p95,
+        **({f"{name}_families{suffix}": dict(found.families)} if found.families else {}),
+    }
 
 
 def _recommenders_tensors(task: TaskManifest) -> list[TensorSpec]:
     return [spec for spec in task.tensors if spec.scope != TENSOR_SCOPE_ADVERSARY]
-
-
-def _all_private(private: Mapping[str, Column]) -> list[Column]:
-    return [private[name] for name in sorted(private)]
 
 
 def _narrow(columns: Sequence[Column]) -> NDArray[np.float32]:

@@ -15,7 +15,8 @@ from typing import Any
 from simulator import process
 from simulator.config import Config
 from simulator.errors import explain
-from simulator.run import Progress, run
+from simulator.run import run
+from simulator.training import Progress
 
 Event = tuple[str, tuple[Any, ...]]
 """What a process reports: `start` and `advance` of its run's progress, then `done`, `failed` or `broken`."""
@@ -125,7 +126,7 @@ class _Worker:
 
 
 class _Remote:
-    """Progress of a run that is shown in another process; `run.Progress`."""
+    """Progress of a run that is shown in another process; `training.Progress`."""
 
     def __init__(self, connection: "Connection[Event, Job]") -> None:
         self._connection = connection

@@ -16,6 +16,7 @@ from fedau2.wire.blobs import Tensors
 from simulator import columns
 from simulator.batched import BatchedEngine
 from simulator.columns import BEST, SAVED, Column, MappedState, Version, keep
+from simulator.config import Config
 from simulator.datasets import Dataset
 from simulator.engine import Engine
 from simulator.errors import ConfigError
@@ -24,6 +25,9 @@ from simulator.population import Population
 _FILE = "progress.safetensors"
 _ROWS = "progress.json"
 _DATA = "dataset.json"
+CONFIG = "config.yaml"
+"""The file of a run folder that says what is run."""
+
 _PARTS = ("values", "first", "second")
 
 
@@ -135,6 +139,16 @@ def _read(folder: Path) -> _Left | None:
     if not whole:
         return None  # damaged, or interrupted between the two files: start again
     return _Left(Standing(Best(*about["best"]), about["rows"]), blobs.unpack(data), about.get("mapped", False))
+
+
+def is_other(folder: Path, config: Config) -> bool:
+    """Whether a folder holds a run with another configuration.
+
+    Raises:
+        ConfigError: it holds one that cannot be read.
+    """
+    path = folder / CONFIG
+    return path.exists() and Config.load(path) != config
 
 
 def expect_same(folder: Path, dataset: Dataset) -> None:

@@ -8,10 +8,9 @@ configuration.
 import dataclasses
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,106 +19,17 @@ from client_sdk.kernel import fedvae
 from client_sdk.kernel.training import Task
 from export.bundle import Bundle
 from simulator import baselines, costs, erasure, plots, process, report, resume, setup
-from simulator.attackers import expect_enough
 from simulator.baselines import Apm, Noise
 from simulator.columns import Kept
 from simulator.config import Config
 from simulator.datasets import Attribute
-from simulator.engine import Engine, RoundReport
 from simulator.errors import ConfigError
-from simulator.evaluation import Evaluation, attribute_attacks
+from simulator.evaluation import Attacked, Evaluation, attribute_attacks
 from simulator.gradient_attacks import leakage
 from simulator.population import Population
-from simulator.resume import Standing
 from simulator.split import leave_one_out
 from simulator.tracking import Tracker
-
-
-class Progress(Protocol):
-    """Told how far a run is."""
-
-    def start(self, what: str, total: int, done: int = 0) -> None:
-        """A phase of `total` parts begins, of which some are done already."""
-
-    def advance(self, text: str = "") -> None:
-        """One part is done; text says how it stands."""
-
-
-@dataclass(frozen=True, eq=False)
-class Trainer:
-    """What one run trains and looks at.
-
-    Attributes:
-        config: the configuration.
-        attributes: those to unlearn, by name, as the clients told them.
-        engine: trains rounds.
-        population: the clients.
-        evaluation: ranks held-out items.
-        folder: of the run.
-        apm: adapts the clients' noise, if that is asked for.
-        trackers: are told what is trained.
-    """
-
-    config: Config
-    attributes: Mapping[str, Attribute]
-    engine: Engine
-    population: Population
-    evaluation: Evaluation
-    folder: Path
-    apm: Apm | None = None
-    trackers: Sequence[Tracker] = ()
-
-    def train(self, progress: Progress) -> Standing:
-        """All rounds, from where the run was left."""
-        standing = resume.restore(self.folder, self.engine, self.population)
-        best, rows = standing.best, standing.rows
-        progress.start("training", self.config.rounds, len(rows))
-        self._adapt()
-        for number in range(len(rows), self.config.rounds):
-            started = (time.perf_counter(), time.process_time())
-            trained = self.engine.train_round(setup.cohort(self.config, number, len(self.population)))
-            elapsed = (time.perf_counter() - started[0], time.process_time() - started[1])
-            rows.append(self._row(number, trained, *elapsed))
-            if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
-                rows[-1] |= self._evaluate(number + 1, best) | self._adapt()
-                resume.save(self.folder, self.engine, self.population, standing)
-                for tracker in self.trackers:
-                    tracker.rounds(rows)
-            progress.advance(f"best NDCG@10 {best.ndcg:.3f}" if best.round else "")
-        return standing
-
-    def _row(self, number: int, trained: RoundReport, seconds: float, cpu: float) -> dict[str, Any]:
-        row = {
-            "round": number + 1,
-            "clients": len(trained.members),
-            "loss": float(trained.report.loss.mean()),
-            "seconds": seconds,
-            "cpu_seconds": cpu,
-        }
-        for prefix, name, attribute in _prefixed(self.attributes):
-            rates = [
-                trained.trigger_rate(adversary.name, attribute.labels, attribute.classes)
-                for adversary in self.evaluation.task.plan.adversaries
-                if adversary.attribute == name
-            ]
-            for value in rates[0] if rates else ():
-                row[f"{prefix}trigger_rate_{value}"] = float(np.mean([each[value] for each in rates]))
-        return row
-
-    def _evaluate(self, trained: int, best: resume.Best) -> dict[str, float]:
-        private = self.population.state.values
-        metrics = self.evaluation.validation(self.engine.checkpoint, private)
-        best.offer(trained, metrics["ndcg@10"], self.engine.checkpoint, private)
-        return metrics
-
-    def _adapt(self) -> dict[str, float]:
-        # A run that goes on adapts to the state that it finds, which is the one that it adapted to when it was saved.
-        if self.apm is None:
-            return {}
-        states = self.population.state.values
-        if not states:
-            states = {fedvae.LATENT: self.evaluation.scorer(self.engine.checkpoint, {}).states(fedvae.LATENT)}
-        return {f"vulnerability_{name}": value for name, value in self.apm.adapt(states).items()}
+from simulator.training import Progress, Trainer
 
 
 def run(
@@ -142,9 +52,7 @@ def run(
     """
     started = time.perf_counter()
     dataset = setup.dataset_of(config, data_dir)
-    attributes = setup.attributes_of(config, dataset)
-    for attribute in attributes.values():
-        expect_enough(attribute.labels, len(attribute.classes))
+    attributes = setup.attackable(config, dataset)
     told = setup.told(config, attributes)
     split = leave_one_out(dataset, config.split)
     _prepare(folder, config)
@@ -165,23 +73,20 @@ def run(
         cost = costs.measure(bundle, population, engine, rounds)
     progress.start("attacking", 1)
     leaks = _leakage(config, bundle, population, best, attributes)  # of what trained, before anything is erased
-    erased = _erase(config, evaluation, told, best) if config.erasure != "none" else {}
-    if config.noise:
-        best.checkpoint, best.private = baselines.noised(
-            bundle.manifest, best.checkpoint, best.private, setup.protected(config), config.noise, config.seed
-        )
+    hidden = _hide(config, evaluation, told, best)
     scorer = evaluation.scorer(best.checkpoint, best.private)
     ranks = evaluation.test_ranks(best.checkpoint, best.private)
     metrics = {
         **ranks.metrics(),
-        **erased,
+        **hidden,
         "round": best.round,
         **cost,
         "configuration": config.to_dict(),
     }
+    attacked = Attacked.of(bundle.manifest, scorer, best.private)
     how = {"seed": config.seed, "splits": config.attack_splits, "workers": config.workers}
-    for prefix, name, attribute in _prefixed(attributes):
-        attacks = attribute_attacks(bundle.manifest, scorer, best.private, attribute, **how)
+    for prefix, name, attribute in setup.prefixed(attributes):
+        attacks = attribute_attacks(attacked, attribute, **how)
         metrics |= {f"{prefix}{key}": value for key, value in (attacks | leaks[name]).items()}
         metrics[f"{prefix}bacc_null_p95"] = attacks["bacc_null_p95_strong"]
         metrics[f"{prefix}trigger_rate"] = _trigger_rates(rounds, attribute, prefix)
@@ -195,12 +100,6 @@ def run(
     return metrics
 
 
-def _prefixed(attributes: Mapping[str, Attribute]) -> Iterator[tuple[str, str, Attribute]]:
-    """Each attribute after what the names of its figures begin with: nothing for the first."""
-    for number, (name, attribute) in enumerate(attributes.items()):
-        yield f"{name}/" if number else "", name, attribute
-
-
 def _leakage(
     config: Config, bundle: Bundle, population: Population, best: resume.Best, attributes: Iterable[str]
 ) -> dict[str, dict[str, float]]:
@@ -211,6 +110,19 @@ def _leakage(
     there = population.state  # Adam's moments say nothing of what a step uploads
     chosen = dataclasses.replace(population, state=Kept(best.private, there.first, there.second, there.steps))
     return {name: leakage(task, chosen, name, config.rounds, config.seed) for name in attributes}
+
+
+def _hide(
+    config: Config, evaluation: Evaluation, attributes: Mapping[str, Attribute], best: resume.Best
+) -> dict[str, float]:
+    """Erases from the chosen state, or adds noise to it, where that is asked for."""
+    if config.erasure != "none":
+        return _erase(config, evaluation, attributes, best)
+    if config.noise:
+        best.checkpoint, best.private = baselines.noised(
+            evaluation.task, best.checkpoint, best.private, setup.protected(config), config.noise, config.seed
+        )
+    return {}
 
 
 def _erase(
@@ -227,12 +139,11 @@ def _erase(
 
 
 def _prepare(folder: Path, config: Config) -> None:
-    path = folder / "config.yaml"
-    if path.exists() and Config.load(path) != config:
+    if resume.is_other(folder, config):
         raise ConfigError(f"{folder} holds a run with another configuration: choose another folder, or remove it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        config.save(path)
+        config.save(folder / resume.CONFIG)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error}") from error
 
@@ -246,7 +157,7 @@ def _write(folder: Path, metrics: dict[str, Any], rounds: pd.DataFrame, attribut
     rounds.to_parquet(folder / "rounds.parquet")
     plots.plot_learning(rounds, metrics["round"], folder / "learning.png")
     name = f"adversary: {metrics['configuration']['adversary']}"
-    for prefix, attribute_name, attribute in _prefixed(attributes):
+    for prefix, attribute_name, attribute in setup.prefixed(attributes):
         own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
         path = folder / (f"leakage-{attribute_name}.png" if prefix else "leakage.png")
         plots.plot_leakage({name: own}, 1 / len(attribute.classes), path)

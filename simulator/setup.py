@@ -17,6 +17,7 @@ from fedau2.v1.task_pb2 import Plan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 from fedau2.wire import blobs, manifest
 from simulator import columns, public, resume
+from simulator.attackers import expect_enough
 from simulator.baselines import Noise
 from simulator.batched import BatchedEngine
 from simulator.columns import MappedState
@@ -72,6 +73,25 @@ def attributes_of(config: Config, dataset: Dataset) -> dict[str, Attribute]:
     return {name: attribute_of(dataset, name) for name in config.attributes}
 
 
+def attackable(config: Config, dataset: Dataset) -> dict[str, Attribute]:
+    """As `attributes_of`, for a run, which attacks them all.
+
+    Raises:
+        ConfigError, OneClassError: as there.
+        TooFewUsersError: a class has too few users.
+    """
+    attributes = attributes_of(config, dataset)
+    for attribute in attributes.values():
+        expect_enough(attribute.labels, len(attribute.classes))
+    return attributes
+
+
+def prefixed(attributes: Mapping[str, Attribute]) -> Iterator[tuple[str, str, Attribute]]:
+    """Each attribute after what the names of its figures begin with: nothing for the first."""
+    for number, (name, attribute) in enumerate(attributes.items()):
+        yield f"{name}/" if number else "", name, attribute
+
+
 def told(config: Config, attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
     """Attributes as far as the clients told them: of the share `config.unknown`, drawn from the run seed, none.
 
@@ -100,7 +120,7 @@ def plan_of(config: Config, attributes: Mapping[str, Attribute]) -> Plan:
 
 
 def _plan_of(config: Config, name: str, attribute: Attribute) -> Plan:
-    counts = np.bincount(attribute.labels[attribute.labels >= 0], minlength=len(attribute.classes))
+    counts = attribute.counts()
     return paper_plan(
         config.model,
         attribute=None if config.adversary == "none" else name,

@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 class Bar:
-    """A progress bar with time left; `run.Progress`.
+    """A progress bar with time left; `training.Progress`.
 
     Args:
         progress: the display, which may show several bars.

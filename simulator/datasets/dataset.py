@@ -22,6 +22,10 @@ class Attribute:
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
 
+    def counts(self) -> NDArray[np.int64]:
+        """Users of each class, (classes,)."""
+        return np.bincount(self.labels[self.labels >= 0], minlength=len(self.classes))
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -108,7 +112,6 @@ def ordered(
 
 
 def _counts(attribute: Attribute) -> dict[str, int]:
-    counts = np.bincount(attribute.labels[attribute.labels >= 0], minlength=len(attribute.classes))
     unknown = int((attribute.labels < 0).sum())
-    known = dict(zip(attribute.classes, counts.tolist(), strict=True))
+    known = dict(zip(attribute.classes, attribute.counts().tolist(), strict=True))
     return known | {"unknown": unknown} if unknown else known

@@ -9,7 +9,6 @@ from typing import Any
 
 from client_sdk.kernel.models import RECOMMENDERS
 from simulator import resume, setup
-from simulator.attackers import expect_enough
 from simulator.config import Config
 from simulator.datasets import Dataset, synthetic
 from simulator.errors import ConfigError
@@ -168,12 +167,10 @@ def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
         if key not in datasets:
             datasets[key] = setup.dataset_of(config, data_dir)
             leave_one_out(datasets[key], config.split)
-        attributes = setup.attributes_of(config, datasets[key])
-        for attribute in attributes.values():
-            expect_enough(attribute.labels, len(attribute.classes))
+        attributes = setup.attackable(config, datasets[key])
         setup.plan_of(config, setup.told(config, attributes))
         path = folder / cell.name
-        if (path / "config.yaml").exists() and Config.load(path / "config.yaml") != config:
+        if resume.is_other(path, config):
             others.append(cell.name)
         elif (path / "dataset.json").exists():
             resume.expect_same(path, datasets[key])

@@ -47,7 +47,7 @@ class Overall:
 
 
 class _Share:
-    """A run's part in the whole; `run.Progress`."""
+    """A run's part in the whole; `training.Progress`."""
 
     def __init__(self, overall: Overall, bar: Bar) -> None:
         self.bar, self.rounds = bar, 0

@@ -39,6 +39,14 @@ class Held:
         return training
 
 
+async def training(client, engine):
+    """A sync, as a task, whose engine is held."""
+    await client.record("film-1")
+    sync = asyncio.create_task(client.sync())
+    await asyncio.to_thread(engine.reached.wait)
+    return sync
+
+
 def test_everything_that_the_blocking_client_does(tmp_path, address, remote, window):
     async def app():
         async with opened(tmp_path / "state", address) as client:
@@ -91,9 +99,7 @@ def test_the_loop_goes_on_while_a_step_is_computed(tmp_path, address):
 
     async def app():
         async with opened(tmp_path / "state", address, engine=engine) as client:
-            await client.record("film-1")
-            sync = asyncio.create_task(client.sync())
-            await asyncio.to_thread(engine.reached.wait)
+            sync = await training(client, engine)
             await client.record("film-2")  # the loop lets us do this, and so does the store
             assert not sync.done()
             engine.go.set()
@@ -107,9 +113,7 @@ def test_a_cancelled_sync_gives_its_place_back_and_leaves_the_store_whole(tmp_pa
 
     async def app():
         async with opened(tmp_path / "state", address, engine=engine) as client:
-            await client.record("film-1")
-            sync = asyncio.create_task(client.sync())
-            await asyncio.to_thread(engine.reached.wait)
+            sync = await training(client, engine)
             sync.cancel()
             engine.go.set()
             with pytest.raises(asyncio.CancelledError):
@@ -141,9 +145,7 @@ def test_a_sync_cancelled_twice_ends_after_what_is_under_way(tmp_path, address, 
 
     async def app():
         async with opened(tmp_path / "state", address, engine=engine) as client:
-            await client.record("film-1")
-            sync = asyncio.create_task(client.sync())
-            await asyncio.to_thread(engine.reached.wait)
+            sync = await training(client, engine)
             for _ in range(2):
                 sync.cancel()
                 await asyncio.sleep(0)
@@ -254,9 +256,7 @@ def test_closing_interrupts_a_training_and_gives_its_place_back(tmp_path, addres
 
     async def app():
         client = await AsyncFedClient.open(tmp_path / "state", address, "films", engine=engine)
-        await client.record("film-1")
-        sync = asyncio.create_task(client.sync())
-        await asyncio.to_thread(engine.reached.wait)
+        sync = await training(client, engine)
         await client.close()
         engine.go.set()
         assert (await sync).result is Result.INTERRUPTED
@@ -270,9 +270,7 @@ def test_many_removals_during_a_sync_wait_without_taking_its_threads(tmp_path, a
 
     async def app():
         async with opened(tmp_path / "state", address, engine=engine) as client:
-            await client.record("film-1")
-            sync = asyncio.create_task(client.sync())
-            await asyncio.to_thread(engine.reached.wait)
+            sync = await training(client, engine)
             removals = [asyncio.create_task(client.privacy.forget_attribute("gender")) for _ in range(50)]
             removals.append(asyncio.create_task(client.privacy.delete_data()))
             await asyncio.sleep(0.2)

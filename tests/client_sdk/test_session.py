@@ -91,7 +91,7 @@ def test_a_round_goes_check_in_fetch_train_upload(busy, bundle, window):
     assert {wish.resource.sha256 for wish in wishes if isinstance(wish, Fetch)} == set(bundle.blobs)
     assert upload.header.assignment_id == bundle.assignment().assignment_id
     assert (upload.header.size, upload.header.sha256) == (len(upload.data), blobs.sha256(upload.data))
-    contributions.decode(upload.data, manifest.shared(bundle.manifest), 1e6)
+    contributions.Decoder(manifest.shared(bundle.manifest), 1e6)(upload.data)
     outcome = end(running.send, device_pb2.UploadContributionResponse(next_check_in=window))
     assert outcome == Outcome(Result.UPLOADED, window)
 
@@ -301,7 +301,7 @@ def test_adversary_tensors_are_contributed_only_where_the_attribute_is_known(bus
     busy.set_attribute("gender", value)
     busy.set_attribute("of no task", "anything")
     upload, _ = until(Upload, begin(busy), bundle)
-    names = contributions.decode(upload.data, manifest.shared(bundle.manifest), 1e6)
+    names = contributions.Decoder(manifest.shared(bundle.manifest), 1e6)(upload.data)
     assert any(name.startswith("adversary.") for name in names) == (value is not None)
     assert not any(name.startswith("user_") for name in names)
 

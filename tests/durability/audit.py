@@ -95,11 +95,12 @@ class Books:
         for report in self.reports():
             counted[report.round].append(sent(report.sha256))
         shared = manifest.shared(task)
+        decode = contributions.Decoder(shared, fixed.bound(1))
         checkpoint, state = blobs.unpack(first), {}
         for number, digest in enumerate(self.checkpoints()):
             total = Mean(shared)
             for data in counted[number]:
-                total.add(contributions.decode(data, shared, fixed.bound(1)))
+                total.add(decode(data))
             checkpoint, state = server_step(task, checkpoint, state, total.mean())
             assert blobs.sha256(blobs.pack(checkpoint)) == digest, f"round {number} is not the sum of what it counts"
 

@@ -37,7 +37,7 @@ updates = st.fixed_dictionaries(
 @given(updates)
 def test_a_contribution_survives_the_wire(sent):
     data = contributions.encode(sent)
-    received = contributions.decode(data, SPECS, 100)
+    received = contributions.Decoder(SPECS, 100)(data)
     assert received.keys() == sent.keys()
     for name, update in sent.items():
         if isinstance(update, Rows):
@@ -59,7 +59,7 @@ def test_equal_contributions_have_equal_bytes(sent):
 )
 def test_what_is_clipped_is_accepted(values, bound):
     clipped = contributions.clip({"dense": values[:4], "table": Rows(np.array([1, 4]), values.reshape(2, 3))}, bound)
-    received = contributions.decode(contributions.encode(clipped), SPECS, bound)
+    received = contributions.Decoder(SPECS, bound)(contributions.encode(clipped))
     inside = np.abs(values[:4]) <= bound
     np.testing.assert_array_equal(received["dense"][inside], values[:4][inside])
 
@@ -98,19 +98,19 @@ BAD = {
 def test_a_bad_tensor_is_refused_by_name(what):
     data = Contribution(tensors=[BAD[what]]).SerializeToString()
     with pytest.raises(ContributionError):
-        contributions.decode(data, SPECS, 100)
+        contributions.Decoder(SPECS, 100)(data)
 
 
 @pytest.mark.parametrize("tensors", [[], [update(), update()], [update(), table([0]), update()]])
 def test_names_are_present_sorted_and_unique(tensors):
     with pytest.raises(ContributionError):
-        contributions.decode(Contribution(tensors=tensors).SerializeToString(), SPECS, 100)
+        contributions.Decoder(SPECS, 100)(Contribution(tensors=tensors).SerializeToString())
 
 
 @given(st.binary(max_size=200))
 def test_noise_is_refused_or_is_a_contribution(data):
     with contextlib.suppress(WireError):
-        contributions.decode(data, SPECS, 100)
+        contributions.Decoder(SPECS, 100)(data)
 
 
 @given(hnp.arrays(np.float32, 20, elements=floats), st.integers(1, 1000))

@@ -16,17 +16,10 @@ from simulator import attackers, run, setup, terminal
 from simulator.config import Config
 from simulator.datasets import Attribute, synthetic
 from simulator.errors import ConfigError, ErasureError, OneClassError
+from tests.simulator.quiet import Quiet
 
 AGES = ("middle", "old", "young")
 SMALL = Config(dataset="own", attribute="gender,age", rounds=2, evaluate_every=2, workers=1, attack_splits=1)
-
-
-class Quiet:
-    def start(self, what, total, done=0):
-        pass
-
-    def advance(self, text=""):
-        pass
 
 
 @pytest.fixture(autouse=True)

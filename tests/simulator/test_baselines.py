@@ -20,26 +20,13 @@ from simulator.batched import BatchedEngine
 from simulator.config import Config
 from simulator.datasets import Attribute, synthetic
 from simulator.errors import ConfigError
+from tests.simulator.quiet import Quiet
 
 SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
 SPECS = {
     "table": TensorSpec(name="table", shape=[60, 40], kind=1, scope=1, initializer=Initializer(distribution=1)),
     "dense": TensorSpec(name="dense", shape=[2000], kind=2, scope=1, initializer=Initializer(distribution=1)),
 }
-
-
-class Quiet:
-    def __init__(self, stop_after=None):
-        self.left = stop_after
-
-    def start(self, what, total, done=0):
-        pass
-
-    def advance(self, text=""):
-        if self.left is not None:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from simulator import attackers, cli, presets, run, setup
 from simulator.config import Config
 from simulator.datasets import synthetic
 from simulator.errors import ConfigError, DatasetError, EmptyCoreError, ErasureError, OneClassError
+from tests.simulator.quiet import Quiet
 
 SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
 WANTED = {
@@ -39,20 +40,6 @@ WANTED = {
     "cpu_ms",
     "configuration",
 }
-
-
-class Quiet:
-    def __init__(self, stop_after=None):
-        self.left = stop_after
-
-    def start(self, what, total, done=0):
-        self.done = done
-
-    def advance(self, text=""):
-        if self.left is not None:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
 
 
 @pytest.fixture(autouse=True)

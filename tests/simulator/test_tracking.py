@@ -9,26 +9,13 @@ from simulator import attackers, cli, run
 from simulator.config import Config
 from simulator.errors import TrackingError
 from simulator.tracking import MLflow, TensorBoard
+from tests.simulator.quiet import Quiet
 
 SMALL = Config(dataset="synthetic", rounds=6, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
 OPTIONS = [
     *("--dataset", "synthetic", "--users", "60", "--items", "200"),
     *("--rounds", "6", "--evaluate-every", "2", "--attack-splits", "1"),
 ]
-
-
-class Quiet:
-    def __init__(self, stop_after=None):
-        self.left = stop_after
-
-    def start(self, what, total, done=0):
-        pass
-
-    def advance(self, text=""):
-        if self.left is not None:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A device's contribution to bytes and back. What `decode` returns can be folded without failing."""
+"""A device's contribution to bytes and back. What `Decoder` returns can be folded without failing."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -81,11 +81,6 @@ def _clip(values: NDArray[np.float32], bound: np.float32) -> NDArray[np.float32]
 def largest(specs: Iterable[TensorSpec]) -> int:
     """Upper bound, in bytes, of a serialised contribution to these tensors."""
     return sum(_OVERHEAD + 4 * int(np.prod(spec.shape)) + 4 * spec.shape[0] for spec in specs)
-
-
-def decode(data: bytes, specs: Mapping[str, TensorSpec], bound: float) -> dict[str, Update]:
-    """Reads and checks one contribution; see `Decoder`."""
-    return Decoder(specs, bound)(data)
 
 
 class Decoder:
