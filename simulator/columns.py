@@ -115,6 +115,16 @@ class State(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Kept:
+    """A state that is only read; attributes as those of `State`."""
+
+    values: Mapping[str, Column]
+    first: Mapping[str, Column]
+    second: Mapping[str, Column]
+    steps: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class MappedState:
     """A population's private state in a folder of files.
 

@@ -16,6 +16,11 @@ _BARS = (
     ("bacc_paper_all", "paper attacker\nall private state"),
     ("bacc_strong_all", "strong attacker\nall private state"),
 )
+_UPLOADS = (
+    ("leak_dlg", "one upload\nDLG"),
+    ("leak_analytic", "one upload\nanalytic"),
+    ("leak_analytic_20", "20 uploads\nanalytic"),
+)
 
 
 def plot_learning(rounds: pd.DataFrame, chosen: int, path: Path) -> None:
@@ -37,26 +42,30 @@ def plot_learning(rounds: pd.DataFrame, chosen: int, path: Path) -> None:
 
 
 def plot_leakage(runs: Mapping[str, Mapping[str, float]], chance: float, path: Path) -> None:
-    """Balanced accuracy of each attacker on each protected state, with the null's 95th percentile.
+    """Balanced accuracy of each attacker on each protected state, with the null's 95th percentile, and on uploads.
 
     Args:
-        runs: metrics by name of the run.
+        runs: metrics by name of the run; where none has an adversary, nothing is shown of uploads.
         chance: balanced accuracy of guessing, 1 / classes.
         path: of the PNG.
     """
-    figure, axes = _figure("What private state tells about the attribute", "", "balanced accuracy")
+    figure, axes = _figure("What private state and uploads tell about the attribute", "", "balanced accuracy")
     width = 0.8 / len(runs)
+    shown = [*_BARS, *(each for each in _UPLOADS if any(each[0] in metrics for metrics in runs.values()))]
     for number, (name, metrics) in enumerate(runs.items()):
-        places = [bar + (number - (len(runs) - 1) / 2) * width for bar in range(len(_BARS))]
-        bars = axes.bar(places, [metrics[key] for key, _ in _BARS], width * 0.95, color=COLOURS[number], label=name)
+        there = {bar: key for bar, (key, _) in enumerate(shown) if key in metrics}
+        places = [bar + (number - (len(runs) - 1) / 2) * width for bar in there]
+        heights = [metrics[key] for key in there.values()]
+        bars = axes.bar(places, heights, width * 0.95, color=COLOURS[number], label=name)
         axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
-        for place, (key, _) in zip(places, _BARS, strict=True):
+        for place, (key, _) in zip(places, _BARS, strict=False):
             null = metrics[key.replace("bacc", "bacc_null_p95")]
             axes.hlines(null, place - width / 2, place + width / 2, color="black", linewidth=1.2)
     axes.hlines([], 0, 0, color="black", linewidth=1.2, label="95% of shuffled labels")
     axes.axhline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
-    axes.set_xticks(range(len(_BARS)), [label for _, label in _BARS], fontsize=8)
-    axes.set_ylim(chance * 0.8, 1.12 * max(metrics[key] for metrics in runs.values() for key, _ in _BARS))
+    axes.set_xticks(range(len(shown)), [label for _, label in shown], fontsize=8)
+    highest = max(metrics.get(key, 0.0) for metrics in runs.values() for key, _ in shown)
+    axes.set_ylim(chance * 0.8, chance * 0.8 + 1.25 * (highest - chance * 0.8))
     axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
     figure.savefig(path)
 

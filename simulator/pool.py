@@ -80,7 +80,10 @@ def work(jobs: Sequence[Job], processes: int, progress: Callable[[Job], Progress
                     workers.append(worker if worker.process.is_alive() else _Worker())
                     yield done
     finally:
-        for worker in (*workers, *(each for each, _, _ in busy.values())):
+        left = [*workers, *(each for each, _, _ in busy.values())]
+        for worker in left:
+            worker.process.terminate()
+        for worker in left:
             worker.end()
 
 
@@ -113,9 +116,8 @@ class _Worker:
         theirs.close()
 
     def end(self) -> None:
-        if self.process.is_alive():
-            self.process.terminate()
-            self.process.join(_PATIENCE)
+        """It was told to end; it is ended now."""
+        self.process.join(_PATIENCE)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
@@ -140,9 +142,15 @@ def _serve(connection: "Connection[Event, Job]") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     process.prepare()
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
-        while True:
-            connection.send(_done(connection.recv(), _Remote(connection)))
+    try:
+        with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+            while True:
+                connection.send(_done(connection.recv(), _Remote(connection)))
+    except SystemExit:
+        # Everything is closed: taking the interpreter down as well, with PyTorch in it, takes seconds.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _done(job: Job, progress: _Remote) -> Event:

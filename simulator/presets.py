@@ -57,7 +57,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         fedrap={"local_noise": 0.02, "clip_norm": 0.05},
         fedvae={"local_noise": 0.001, "clip_norm": 150.0},
     ),
-    "apm": _baseline(fedncf={"apm": 80.0}, fedrap={"apm": 50.0}, fedvae={"apm": 0.01, "clip_norm": 150.0}),
+    "apm": _baseline(fedncf={"apm": 160.0}, fedrap={"apm": 50.0}, fedvae={"apm": 0.01, "clip_norm": 150.0}),
 }
 """By name and model: fields of `Config`; those that are not named keep their defaults."""
 

@@ -5,9 +5,10 @@ plots and `report.html`. A batched run that was interrupted goes on when it is s
 configuration.
 """
 
+import dataclasses
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,14 +17,18 @@ import numpy as np
 import pandas as pd
 
 from client_sdk.kernel import fedvae
+from client_sdk.kernel.training import Task
+from export.bundle import Bundle
 from simulator import baselines, costs, erasure, plots, process, report, resume, setup
 from simulator.attackers import expect_enough
 from simulator.baselines import Apm, Noise
+from simulator.columns import Kept
 from simulator.config import Config
 from simulator.datasets import Attribute
 from simulator.engine import Engine, RoundReport
 from simulator.errors import ConfigError
 from simulator.evaluation import Evaluation, attribute_attacks
+from simulator.gradient_attacks import leakage
 from simulator.population import Population
 from simulator.resume import Standing
 from simulator.split import leave_one_out
@@ -159,6 +164,7 @@ def run(
         best, rounds = standing.best, pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
     progress.start("attacking", 1)
+    leaks = _leakage(config, bundle, population, best, attributes)  # of what trained, before anything is erased
     erased = _erase(config, evaluation, told, best) if config.erasure != "none" else {}
     if config.noise:
         best.checkpoint, best.private = baselines.noised(
@@ -176,7 +182,7 @@ def run(
     how = {"seed": config.seed, "splits": config.attack_splits, "workers": config.workers}
     for prefix, name, attribute in _prefixed(attributes):
         attacks = attribute_attacks(bundle.manifest, scorer, best.private, attribute, **how)
-        metrics |= {f"{prefix}{key}": value for key, value in attacks.items()}
+        metrics |= {f"{prefix}{key}": value for key, value in (attacks | leaks[name]).items()}
         metrics[f"{prefix}bacc_null_p95"] = attacks["bacc_null_p95_strong"]
         metrics[f"{prefix}trigger_rate"] = _trigger_rates(rounds, attribute, prefix)
         metrics[f"{prefix}unknown_clients"] = int((told[name].labels < 0).sum())
@@ -193,6 +199,18 @@ def _prefixed(attributes: Mapping[str, Attribute]) -> Iterator[tuple[str, str, A
     """Each attribute after what the names of its figures begin with: nothing for the first."""
     for number, (name, attribute) in enumerate(attributes.items()):
         yield f"{name}/" if number else "", name, attribute
+
+
+def _leakage(
+    config: Config, bundle: Bundle, population: Population, best: resume.Best, attributes: Iterable[str]
+) -> dict[str, dict[str, float]]:
+    """What uploads of the chosen state tell of each attribute; nothing where an upload is not one step's gradient."""
+    if config.local_steps > 1:
+        return {name: {} for name in attributes}
+    task = Task.load(bundle.manifest, best.checkpoint)
+    there = population.state  # Adam's moments say nothing of what a step uploads
+    chosen = dataclasses.replace(population, state=Kept(best.private, there.first, there.second, there.steps))
+    return {name: leakage(task, chosen, name, config.rounds, config.seed) for name in attributes}
 
 
 def _erase(

@@ -1,6 +1,6 @@
 """What a person sees while the simulator works."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,22 +52,32 @@ ROWS = (
     ("BAcc, strong attacker, embedding", "bacc_strong", "bacc_null_p95_strong"),
     ("BAcc, paper attacker, all private state", "bacc_paper_all", "bacc_null_p95_paper_all"),
     ("BAcc, strong attacker, all private state", "bacc_strong_all", "bacc_null_p95_strong_all"),
+    ("Macro-F1, strong attacker, embedding", "macro_f1_strong", ""),
+    ("Macro-F1, strong attacker, all private state", "macro_f1_strong_all", ""),
+    ("Label from an upload, DLG", "leak_dlg", ""),
+    ("Label from an upload, analytic", "leak_analytic", ""),
+    ("Label from 20 uploads, analytic", "leak_analytic_20", ""),
+    ("Embedding from an upload, relative error", "leak_embedding_error", ""),
 )
-"""What people read of a run: label, metric, and that of its null."""
+"""What people read of a run: label, metric, and that of its null; not every run has all."""
+
+OF_ATTRIBUTE = ("bacc", "macro_f1", "leak")
+"""How metrics begin that each attribute has."""
 
 
-def rows_of(runs: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """`ROWS`, and those of further attributes, whose figures begin with their name."""
+def rows_of(runs: Collection[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Those of `ROWS` that some run has, and of further attributes, whose figures begin with their name."""
     further = sorted({key.removesuffix("/bacc_strong") for run in runs for key in run if key.endswith("/bacc_strong")})
-    return [*ROWS, *(row for name in further for row in _further(name))]
+    rows = [*ROWS, *(row for name in further for row in _further(name))]
+    return [row for row in rows if any(row[1] in run for run in runs)]
 
 
 def _further(attribute: str) -> list[tuple[str, str, str]]:
     """Rows of an attribute other than the first."""
     return [
-        (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}")
+        (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}" if null else "")
         for label, key, null in ROWS
-        if key.startswith("bacc")
+        if key.startswith(OF_ATTRIBUTE)
     ]
 
 

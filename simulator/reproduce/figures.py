@@ -55,7 +55,8 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
 
 
 def _kind(metrics: Sequence[str], prefix: str) -> list[str]:
-    return [name for name in metrics if name.startswith(prefix) and not name.endswith("_full")]
+    others = ("_full", "_error")  # of another scale
+    return [name for name in metrics if name.startswith(prefix) and not name.endswith(others)]
 
 
 def plot_curves(runs: Mapping[str, Sequence[pd.DataFrame]], column: str, title: str, path: Path) -> None:
@@ -102,7 +103,7 @@ def plot_frontier(summary: pd.DataFrame, title: str, path: Path) -> None:
     for _, row in known.iterrows():
         place = (row["bacc_strong"], row["ndcg@10"])
         axes.annotate(_short(row["method"]), place, xytext=(4, 4), textcoords="offset points", fontsize=7)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.1), ncols=2)
     figure.savefig(path)
 
 

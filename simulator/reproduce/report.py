@@ -60,7 +60,7 @@ def write(
 ) -> None:
     """Writes `report.html`."""
     metrics = shown_in(summary)
-    parts = [report.paragraph(f"The paper: {experiment.claim}"), report.code(command)]
+    parts = [report.paragraph(f"The paper: {experiment.claim}"), report.code(command), _extent(cells)]
     for title, part in table.groups(summary):
         shown = table.columns(metrics)
         rows = [table.cells(row, shown) for _, row in part.iterrows()]
@@ -77,6 +77,14 @@ def write(
     parts.append(report.details("Settings", _settings(cells)))
     parts.append(report.details("Versions", report.versions()))
     report.write(folder / "report.html", f"{experiment.name}: {experiment.title}", parts)
+
+
+def _extent(cells: Sequence[Cell]) -> str:
+    """How long and how often: what a look is told from a measurement by."""
+    values = [cell.config.to_dict() for cell in cells]
+    names = ("rounds", "seed", "attack_splits", "split")
+    found = (f"{n.replace('_', ' ')} {', '.join(dict.fromkeys(str(each[n]) for each in values))}" for n in names)
+    return report.paragraph(f"{len(cells)} runs; {'; '.join(found)}.", note=True)
 
 
 def _runs(frame: pd.DataFrame, metrics: Sequence[str]) -> str:

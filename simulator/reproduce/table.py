@@ -90,7 +90,7 @@ def _metric(name: str) -> Column:
 
 def _mean(row: pd.Series, name: str) -> str:
     spread = row[f"{name}_std"]
-    return _number(row[name]) + ("" if math.isnan(spread) else f" ± {spread:.3f}")
+    return _number(row[name]) + ("" if math.isnan(spread) else f" ± {_number(spread)}")
 
 
 def _relative(row: pd.Series, name: str) -> str:
@@ -99,7 +99,9 @@ def _relative(row: pd.Series, name: str) -> str:
 
 
 def _number(value: Any) -> str:  # noqa: ANN401
-    return "" if not math.isfinite(value) else f"{value:.3f}"
+    if not math.isfinite(value):
+        return ""
+    return f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
 
 
 _METHOD: Column = ("method", lambda row: str(row["method"]))

@@ -4,6 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from client_sdk.kernel.training import Task
+from fedau2.wire import blobs
+from simulator import setup
+from simulator.config import Config
+from simulator.split import leave_one_out
+
 USERS = ["1|24|M|technician|85711", "2|53|F|other|94043", "3|30|M|writer|32067"]
 ITEMS = ["1|Toy Story (1995)|rest", "2|GoldenEye (1995)|rest", "3|Four Rooms (1995)|rest", "4|Get Shorty (1995)|rest"]
 DATA = ["1\t1\t5\t10", "2\t3\t1\t7", "1\t2\t3\t9", "3\t4\t2\t5", "1\t4\t3\t9", "2\t1\t4\t8"]
@@ -31,3 +37,18 @@ def movielens():
     if not folder or not (Path(folder) / "ml-100k").is_dir():
         pytest.skip("FEDAU2_DATA names no folder with ml-100k/ in it")
     return Path(folder)
+
+
+@pytest.fixture
+def observed():
+    """Makes an untrained task of a configuration, and its population of so many synthetic clients."""
+
+    def make(users, **settings):
+        config = Config.of({"dataset": "synthetic", "users": users, "items": 200, **settings})
+        dataset = setup.dataset_of(config, None)
+        bundle = setup.bundle_of(config, dataset)
+        population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+        checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
+        return Task.load(bundle.manifest, checkpoint), population
+
+    return make

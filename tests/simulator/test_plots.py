@@ -31,3 +31,10 @@ def test_each_run_has_its_bars_and_more_leakage_is_more_ink(tmp_path, chance):
     plots.plot_leakage({"Original": metrics(0.7), "FedAU2": metrics(0.55)}, chance, tmp_path / "both.png")
     original, fedau2 = (coloured(tmp_path / "both.png", colour) for colour in (plots.BLUE, plots.ORANGE))
     assert original > fedau2 > 0.01
+
+
+def test_what_uploads_tell_is_shown_of_the_runs_that_have_it(tmp_path):
+    leaks = {"leak_dlg": 0.5, "leak_analytic": 0.8, "leak_analytic_20": 1.0}
+    plots.plot_leakage({"Original": metrics(0.6), "FedAU2": metrics(0.6) | leaks}, 0.5, tmp_path / "one.png")
+    original, fedau2 = (coloured(tmp_path / "one.png", colour) for colour in (plots.BLUE, plots.ORANGE))
+    assert fedau2 > 1.5 * original > 0.005

@@ -69,7 +69,7 @@ def test_interrupting_ends_every_process_and_the_run_goes_on_later(tmp_path, mon
     with pytest.raises(KeyboardInterrupt):
         list(pool.work(jobs(tmp_path, one={"rounds": 500}), 2, lambda _: Heard(interrupt)))
     assert workers
-    assert all(worker.process.exitcode is not None for worker in workers)
+    assert {worker.process.exitcode for worker in workers} == {1}  # by itself, and not killed
     assert not (tmp_path / "one/metrics.json").exists()
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, top_k_accuracy_score
 
 from simulator import ranking
 
@@ -48,3 +49,35 @@ def test_a_constant_model_hits_nothing():
         [np.array([], np.int64)],
     ).metrics()
     assert set(result.values()) == {0.0}
+
+
+@given(
+    users=st.integers(1, 6),
+    items=st.integers(20, 40),
+    seed=st.integers(0, 999),
+    tied=st.booleans(),
+)
+def test_metrics_are_scikit_learns(users, items, seed, tied):
+    rng = np.random.default_rng(seed)
+    scores = rng.permuted(np.tile(np.arange(items, dtype=np.float32), (users, 1)), axis=1)
+    if tied:
+        scores = scores // 3  # several items of each score
+    positives = rng.integers(items, size=users)
+    everybody = np.arange(users)
+    rivals = np.stack([np.setdiff1d(np.arange(items), [positive]) for positive in positives])
+    found = ranking.rank_all(lambda rows: scores[rows], positives, rivals, [np.array([], np.int64)] * users).metrics()
+
+    relevant = np.zeros((users, items))
+    relevant[everybody, positives] = 1
+    ordered = scores.astype(np.float64)
+    ordered[everybody, positives] -= 0.5  # behind its equals, before all that is lower
+    expected_ndcg = ndcg_score(relevant, ordered, k=10, ignore_ties=True)
+    hits = [
+        top_k_accuracy_score([positive], row[None], k=10, labels=np.arange(items))
+        for positive, row in zip(positives, ordered, strict=True)
+    ]
+    places = label_ranking_average_precision_score(relevant, ordered)
+    assert found["ndcg@10"] == found["ndcg@10_full"] == pytest.approx(expected_ndcg)
+    assert found["hr@10"] == found["hr@10_full"] == pytest.approx(np.mean(hits))
+    ranks = ranking.rank(scores[everybody, positives], scores[everybody[:, None], rivals])
+    assert np.mean(1 / (ranks + 1)) == pytest.approx(places)

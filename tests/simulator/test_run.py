@@ -58,6 +58,8 @@ class Quiet:
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
     monkeypatch.setattr(attackers, "SHUFFLES", 1)
+    monkeypatch.setattr("simulator.dlg.STEPS", 2)
+    monkeypatch.setattr("simulator.gradient_attacks.ROUNDS", (1, 2))
 
 
 def figures(metrics):
@@ -73,6 +75,8 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
     written = json.loads((tmp_path / "run/metrics.json").read_text())
     assert written == metrics
     assert set(written) >= WANTED
+    leaks = {"leak_dlg", "leak_analytic", "leak_analytic_2", "leak_embedding_error"}
+    assert {name for name in written if name.startswith("leak")} == (leaks if adversary == "dsvae" else set())
     assert set(written["trigger_rate"]) == ({"M", "F"} if adversary == "dsvae" else set())
     assert Config.load(tmp_path / "run/config.yaml") == config
     rounds = pd.read_parquet(tmp_path / "run/rounds.parquet")

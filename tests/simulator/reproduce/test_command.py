@@ -25,7 +25,7 @@ EXPERIMENT = dataclasses.replace(
 )
 SETTINGS = {"users": 60, "items": 200, "rounds": 4, "evaluate_every": 2, "attack_splits": 1, "minority": 0.0}
 CHOICE = Choice(["fedncf"], ["synthetic"], ["gender"], [0], None, SETTINGS)
-TIMES = ["seconds", "cpu_ms"]
+TIMES = ["seconds", "cpu_ms", "peak_rss_mib"]
 
 
 def request(folder, jobs=1, choice=CHOICE):

@@ -1,0 +1,98 @@
+"""What single contributions tell: attacks on the adversary's uploaded gradient (paper section 4.3, Fig. 4a).
+
+The server knows the plan, the weights that it sent, and, without secure aggregation, each client's gradient.
+`docs/attacks.md` says what each figure means.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from client_sdk.kernel import adversary
+from client_sdk.kernel.training import Task
+from fedau2.v1.task_pb2 import Adversary
+from simulator import dlg
+from simulator.population import Members, Population
+from simulator.uploads import Uploads, observe, width
+
+PER_CLASS = 200
+"""Most clients of each class that are attacked."""
+
+ROUNDS = (1, 5, 20)
+"""Participations over which the analytic attack adds up."""
+
+_NUMBERS = 2**21
+"""Most numbers of all attacked clients' states; of wide states fewer clients are attacked."""
+
+
+def leakage(task: Task, population: Population, attribute: str, round_number: int, seed: int) -> dict[str, float]:
+    """What the attacks on the adversaries of an attribute reach; of several adversaries the one that tells most.
+
+    Every participation is on the checkpoint and private state given, with samples and noise of its own.
+
+    Args:
+        task: manifest and checkpoint; of one local step, which uploads the gradient.
+        population: the clients, with the private state that they train on.
+        attribute: name.
+        round_number: of the first participation; the others are in the rounds that follow.
+        seed: of the choice of clients and of DLG's dummies.
+
+    Returns:
+        Share of clients whose label is found, classes balanced: `leak_dlg`, `leak_analytic`, `leak_analytic_5` and
+        `leak_analytic_20`; and `leak_embedding_error`, the median relative error of the recovered state. Nothing where
+        the attribute has no adversary.
+    """
+    attacked = [each for each in task.manifest.plan.adversaries if each.attribute == attribute]
+    if not attacked:
+        return {}
+    labels = population.labels(task.manifest, np.arange(len(population)))[attacked[0].name]
+    members = _sample(labels, min(PER_CLASS, _NUMBERS // (width(task, attacked) * len(attacked[0].classes))), seed)
+    sums = {each.name: torch.zeros(len(members), len(each.classes)) for each in attacked}
+    found: dict[str, list[float]] = {}
+    for taken in range(1, max(ROUNDS) + 1):
+        uploads = observe(task, attacked, population, members, round_number + taken - 1)
+        for each in attacked:
+            sums[each.name] += coefficients(uploads[each.name], len(each.classes))
+        if taken == 1:
+            found["leak_dlg"] = [_dlg(task, each, uploads[each.name], seed) for each in attacked]
+            found["leak_embedding_error"] = [_error(uploads[each.name]) for each in attacked]
+        if taken in ROUNDS:
+            name = f"leak_analytic_{taken}" if taken > 1 else "leak_analytic"
+            found[name] = [_accuracy(sums[each.name].argmin(1), uploads[each.name].labels) for each in attacked]
+    return {name: min(values) if name == "leak_embedding_error" else max(values) for name, values in found.items()}
+
+
+def coefficients(uploads: Uploads, classes: int) -> Tensor:
+    """For each class a number that is lowest, up to the head's noise, where it is the client's, (B, classes).
+
+    A head's bias has the gradient p - y, which only the true class has below 0. A row of its weights has that times n1
+    times the hidden activations, which are not below 0. Rows of the log-variance say nothing. Each client's numbers
+    have norm 1: an n1 below 0 makes the prediction wrong and so the gradient large, which would drown other rounds.
+    """
+    gradients = uploads.gradients
+    rows = gradients["head.bias"] if "head.bias" in gradients else gradients["head.weight"][:, :classes].sum(2)
+    return torch.nn.functional.normalize(rows)
+
+
+def _dlg(task: Task, each: Adversary, uploads: Uploads, seed: int) -> float:
+    prefix = adversary.prefix(each)
+    own = {name.removeprefix(prefix): value for name, value in task.adversary.items() if name.startswith(prefix)}
+    return _accuracy(dlg.guess(each, own, uploads, seed), uploads.labels)
+
+
+def _error(uploads: Uploads) -> float:
+    norm = torch.linalg.vector_norm
+    return float((norm(uploads.recovered - uploads.states, dim=1) / norm(uploads.states, dim=1)).median())
+
+
+def _sample(labels: NDArray[np.int64], most: int, seed: int) -> Members:
+    """Clients, equally many of each class, at least one and at most `most`."""
+    size = min(max(1, most), int(np.bincount(labels[labels >= 0]).min()))
+    rng = np.random.default_rng(seed)
+    chosen = [rng.choice(np.flatnonzero(labels == c), size, replace=False) for c in range(labels.max() + 1)]
+    return np.concatenate(chosen)
+
+
+def _accuracy(guessed: Tensor, labels: Tensor) -> float:
+    return float((guessed == labels).double().mean())

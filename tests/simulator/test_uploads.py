@@ -1,0 +1,46 @@
+"""What is observed is what devices upload."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.kernel.training import CohortTraining
+from simulator import uploads
+
+HEADS = ("mlp", "vae", "dsvae", "scalar")
+
+
+@pytest.mark.parametrize("protect", ["embedding", "each"])
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_uploads_are_those_of_devices(observed, monkeypatch, model, head, protect):
+    monkeypatch.setattr(uploads, "_CLIENTS", 3)
+    task, population = observed(20, model=model, adversary=head, protect=protect)
+    members, adversaries = np.array([3, 1, 11, 7, 8]), list(task.manifest.plan.adversaries)
+    seen = uploads.observe(task, adversaries, population, members, 5)
+    assert list(seen) == [each.name for each in adversaries]
+    for place, member in enumerate(members):
+        cohort = population.cohort(task.manifest, 5, np.array([member]))
+        uploaded = CohortTraining(task, 5, cohort, summed=False).run().contributions()[0]
+        for name, each in seen.items():
+            own = {key: value[place].numpy() for key, value in each.gradients.items()}
+            own["hidden.weight"] = np.outer(own["hidden.bias"], each.recovered[place])
+            assert {f"adversary.{name}.{key}" for key in own} == {key for key in uploaded if f".{name}." in key}
+            for key, value in own.items():
+                expected = uploaded[f"adversary.{name}.{key}"]
+                np.testing.assert_allclose(value, expected, atol=1e-5 * max(np.abs(expected).max(), 1e-6))
+            assert each.labels[place] == cohort.labels[name][0]
+
+
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(1, 8), st.integers(0, 99))
+def test_a_layers_input_is_in_its_gradients(clients, out, width, seed):
+    draw = torch.Generator().manual_seed(seed)
+    state = torch.randn(clients, width, generator=draw)
+    bias = torch.randn(clients, out, generator=draw)
+    bias[0] = 0  # no unit was on
+    state[0] = 0
+    recovered = uploads.recover(bias[:, :, None] * state[:, None], bias)
+    torch.testing.assert_close(recovered, state)
