@@ -94,7 +94,8 @@ def samples(interactions: NDArray[np.int64], items: int, local: LocalUpdate, rng
     # interactions[j] - j items outside lie before the j-th interaction.
     negatives = ranks + np.searchsorted(interactions - np.arange(count), ranks, side="right")
     rows = np.concatenate([positives[:, None], negatives], axis=1)
-    return [_samples(part, local.chunk) for part in np.array_split(rows, local.steps)]
+    parts = [rows] if local.steps == 1 else np.array_split(rows, local.steps)
+    return [_samples(part, local.chunk) for part in parts]
 
 
 def _samples(rows: NDArray[np.int64], chunk: int) -> Samples:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh, qr_multiply
 
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
@@ -20,7 +21,7 @@ from simulator.ranking import Ranks, rank_all
 from simulator.scoring import Scorer
 from simulator.split import Split
 
-_NUMBERS = 2**24
+_NUMBERS = 2**22
 """Features, of all users together, that are looked at at a time."""
 
 
@@ -122,10 +123,14 @@ def _narrow(columns: Sequence[Column]) -> NDArray[np.float32]:
     users = columns[0].shape[0]
     if sum(math.prod(column.shape[1:]) for column in columns) <= users:
         return np.concatenate(list(blocks(columns, _NUMBERS)), axis=1)
-    values, vectors = np.linalg.eigh(_products(columns))
-    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((users, users)))[0]
-    turned: NDArray[np.float64] = (vectors * np.sqrt(values.clip(min=0))) @ turn
-    return turned.astype(np.float32)
+    values, vectors = eigh(_products(columns).T, overwrite_a=True, driver="evd")
+    vectors *= np.sqrt(values.clip(min=0))
+    # In place, and the orthogonal factor is never formed: of a large population such a matrix is a third of a gigabyte.
+    rng, turn = np.random.default_rng(0), np.empty((users, users), order="F")
+    for row in turn:
+        row[:] = rng.standard_normal(users)
+    turned, _ = qr_multiply(turn, vectors, mode="right", overwrite_a=True, overwrite_c=True)
+    return np.ascontiguousarray(turned, np.float32)
 
 
 def _products(columns: Sequence[Column]) -> NDArray[np.float64]:
