@@ -1,8 +1,6 @@
-"""`fedau2-sim`: run an experiment, the demo, or the benchmark, and looks after data sets."""
+"""`fedau2-sim`: runs an experiment, an audit, the demo, or the benchmark, and looks after data sets."""
 
 import argparse
-import dataclasses
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -14,11 +12,10 @@ from client_sdk.errors import FedError
 from coordinator.errors import CoordinatorError
 from export.errors import ExportError
 from fedau2.wire.errors import WireError
-from simulator import bench, catalogue, crowd, process
-from simulator.config import CHOICES, Config
+from simulator import bench, catalogue, crowd, flags, process
+from simulator.audit import command as audit
 from simulator.demo import demo
-from simulator.errors import SimulatorError, explain
-from simulator.presets import PRESETS, preset
+from simulator.errors import BoundPassedError, SimulatorError, explain
 from simulator.reproduce import command as reproduce
 from simulator.run import run
 from simulator.terminal import Bar, bars, results
@@ -26,7 +23,10 @@ from simulator.tracking import MLflow, TensorBoard, Tracker
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's exit status: 0, 1 for an error that is explained, 2 for wrong usage, 130 when interrupted."""
+    """The command's exit status.
+
+    0; 1 for an error that is explained, 2 for wrong usage, 3 where an audit passes a bound, 130 when interrupted.
+    """
     options = _parser().parse_args(arguments)
     console = Console()
     process.prepare()
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command(options, console)
     except (SimulatorError, ExportError, CoordinatorError, WireError, FedError, OSError) as error:
         print(f"fedau2-sim: {explain(error)}", file=sys.stderr)
-        return 1
+        return 3 if isinstance(error, BoundPassedError) else 1
     except KeyboardInterrupt:
         print("fedau2-sim: interrupted", file=sys.stderr)
         return 130
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fedau2-sim", description="Simulates federated attribute unlearning.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+    audit.add(commands)
     reproduce.add(commands)
     catalogue.add(commands)
     shown = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
@@ -72,35 +73,14 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--out", type=Path, required=True, help="the run folder")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
-    parser.add_argument("--preset", choices=PRESETS, help="settings under a name; options given beside it change them")
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write metrics there too, for TensorBoard")
     parser.add_argument("--mlflow", metavar="URI", help="write metrics there too: an MLflow server or store")
-    parser.add_argument("--k-core", type=int, metavar="N", help="short for --user-core N --item-core N")
-    told = _told()
-    for field in dataclasses.fields(Config):
-        flag, choices = f"--{field.name.replace('_', '-')}", CHOICES.get(field.name)
-        text = f"{told[field.name]} ({field.default})"
-        if field.type is bool or field.type == "bool":
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
-        else:
-            parser.add_argument(flag, type=type(field.default), choices=choices, help=text)
+    flags.add(parser)
     parser.set_defaults(command=_run)
 
 
-def _told() -> dict[str, str]:
-    """The line on each attribute in the docstring of `Config`."""
-    return dict(re.findall(r"^ +(\w+): (.+)$", Config.__doc__ or "", re.MULTILINE))
-
-
 def _run(options: argparse.Namespace, console: Console) -> None:
-    base = Config.load(options.config).to_dict() if options.config else {}
-    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Config)}
-    given = {name: value for name, value in given.items() if value is not None}
-    if options.k_core is not None:
-        base |= {"user_core": options.k_core, "item_core": options.k_core}
-    if options.preset:
-        base |= preset(options.preset, (base | given).get("model", Config.model))
-    config = Config.of(base | given)
+    config = flags.configuration(options, options.config)
     with ExitStack() as opened:
         trackers = [opened.enter_context(tracker) for tracker in _trackers(options)]
         display = opened.enter_context(bars(console))

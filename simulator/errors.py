@@ -15,6 +15,7 @@
   + DiskSpaceError: private state needs more disk than there is
   + FleetError: a fleet's coordinator or session failed
   + RunsFailedError: of several runs, some failed
+  + BoundPassedError: an audit found more than was allowed
   + TrackingError: a run's metrics cannot be written to where they are tracked
 
 `explain` says any of them, and those of other rooms, in a line.
@@ -81,6 +82,10 @@ class FleetError(SimulatorError):
 
 class RunsFailedError(SimulatorError):
     """Of several runs, each in a process of its own, some failed."""
+
+
+class BoundPassedError(SimulatorError):
+    """An attack of an audit succeeded more often than was allowed."""
 
 
 class TrackingError(SimulatorError):

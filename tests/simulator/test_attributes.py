@@ -25,7 +25,7 @@ SMALL = Config(dataset="own", attribute="gender,age", rounds=2, evaluate_every=2
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
     monkeypatch.setattr(attackers, "SHUFFLES", 1)
-    monkeypatch.setattr("simulator.dlg.STEPS", 2)
+    monkeypatch.setattr("simulator.audit.dlg.STEPS", 2)
 
 
 def data(users=60, missing=0):

@@ -45,8 +45,8 @@ WANTED = {
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
     monkeypatch.setattr(attackers, "SHUFFLES", 1)
-    monkeypatch.setattr("simulator.dlg.STEPS", 2)
-    monkeypatch.setattr("simulator.gradient_attacks.ROUNDS", (1, 2))
+    monkeypatch.setattr("simulator.audit.dlg.STEPS", 2)
+    monkeypatch.setattr("simulator.audit.leakage.ROUNDS", (1, 2))
 
 
 def figures(metrics):

@@ -215,6 +215,8 @@ class Adversary(_message.Message):
     CLASS_WEIGHTS_FIELD_NUMBER: _builtins.int
     OBJECTIVE_FIELD_NUMBER: _builtins.int
     PRIOR_FIELD_NUMBER: _builtins.int
+    CLIP_NORM_FIELD_NUMBER: _builtins.int
+    NOISE_MULTIPLIER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique within the plan."""
     attribute: _builtins.str
@@ -228,6 +230,14 @@ class Adversary(_message.Message):
     pretrain_rounds: _builtins.int
     """First round in which TRIGGER_PRETRAIN fires."""
     objective: Global___Objective.ValueType
+    clip_norm: _builtins.float
+    """L2 norm, over the adversary's tensors together, to which the device scales a longer contribution to them down before
+    it is sent; 0: never.
+    """
+    noise_multiplier: _builtins.float
+    """Standard deviation of the Gaussian noise that the device adds to every number of that contribution, in units of
+    clip_norm, which must be > 0 with it; 0: none.
+    """
     @_builtins.property
     def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The attribute's values in label order; at least two, all different."""
@@ -259,10 +269,12 @@ class Adversary(_message.Message):
         class_weights: _abc.Iterable[_builtins.float] | None = ...,
         objective: Global___Objective.ValueType = ...,
         prior: _abc.Iterable[_builtins.float] | None = ...,
+        clip_norm: _builtins.float = ...,
+        noise_multiplier: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "class_weights", b"class_weights", "classes", b"classes", "epsilon", b"epsilon", "head", b"head", "name", b"name", "objective", b"objective", "pretrain_rounds", b"pretrain_rounds", "prior", b"prior", "protects", b"protects", "trigger", b"trigger", "variance", b"variance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "class_weights", b"class_weights", "classes", b"classes", "clip_norm", b"clip_norm", "epsilon", b"epsilon", "head", b"head", "name", b"name", "noise_multiplier", b"noise_multiplier", "objective", b"objective", "pretrain_rounds", b"pretrain_rounds", "prior", b"prior", "protects", b"protects", "trigger", b"trigger", "variance", b"variance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -283,6 +295,7 @@ class LocalUpdate(_message.Message):
     KL_CAP_FIELD_NUMBER: _builtins.int
     KL_ANNEAL_ROUNDS_FIELD_NUMBER: _builtins.int
     DROPOUT_FIELD_NUMBER: _builtins.int
+    COVER_ROWS_FIELD_NUMBER: _builtins.int
     steps: _builtins.int
     """Local steps over one pass of the interactions, at least 1. With 1 the device uploads the gradient."""
     negatives: _builtins.int
@@ -302,6 +315,8 @@ class LocalUpdate(_message.Message):
     kl_anneal_rounds: _builtins.int
     dropout: _builtins.float
     """Share of its inputs that "fedvae" drops at random while it learns; in [0, 1). Others ignore it."""
+    cover_rows: _builtins.float
+    """Rows of other items that the device adds to its contribution to tables, for each row of its own; >= 0."""
     def __init__(
         self,
         *,
@@ -314,10 +329,11 @@ class LocalUpdate(_message.Message):
         kl_cap: _builtins.float = ...,
         kl_anneal_rounds: _builtins.int = ...,
         dropout: _builtins.float = ...,
+        cover_rows: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "dropout", b"dropout", "kl_anneal_rounds", b"kl_anneal_rounds", "kl_cap", b"kl_cap", "l1_weight", b"l1_weight", "negatives", b"negatives", "private_learning_rate", b"private_learning_rate", "shared_learning_rate", b"shared_learning_rate", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "cover_rows", b"cover_rows", "dropout", b"dropout", "kl_anneal_rounds", b"kl_anneal_rounds", "kl_cap", b"kl_cap", "l1_weight", b"l1_weight", "negatives", b"negatives", "private_learning_rate", b"private_learning_rate", "shared_learning_rate", b"shared_learning_rate", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

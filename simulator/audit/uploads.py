@@ -3,7 +3,7 @@
 The checkpoint and the private state stay as they are, so that any number of rounds can be looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,6 +16,7 @@ from client_sdk.kernel.batch import layout
 from client_sdk.kernel.contract import Step, Tensors
 from client_sdk.kernel.training import Cohort, Task
 from fedau2.v1.task_pb2 import Adversary
+from fedau2.wire.contributions import Update
 from simulator.population import Members, Population
 
 _CLIENTS = 96
@@ -27,31 +28,89 @@ _NUMBERS = 2**24
 
 @dataclass(frozen=True, eq=False)
 class Uploads:
-    """Contributions of some clients to one adversary, one round's. The server does not see the last two.
+    """Contributions of some clients to one adversary, one round's.
 
     Attributes:
         recovered: the protected state as the first layer's gradients give it, (B, width).
         gradients: of the adversary's tensors, (B, ...), by name without the prefix. `hidden.weight` is left out: a
             client's is the outer product of `hidden.bias` and `recovered`, and large.
-        states: the protected state, (B, width).
-        labels: class numbers, (B,).
+        weight: the gradient of `hidden.weight`, (B, hidden, width), where noise made it other than that product.
     """
 
     recovered: Tensor
     gradients: Tensors
-    states: Tensor
-    labels: Tensor
+    weight: Tensor | None = None
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
         """Of consecutive clients."""
-        names = parts[0].gradients
+        names, weights = parts[0].gradients, [each.weight for each in parts if each.weight is not None]
         return cls(
             torch.cat([each.recovered for each in parts]),
             {name: torch.cat([each.gradients[name] for each in parts]) for name in names},
+            torch.cat(weights) if weights else None,
+        )
+
+    @classmethod
+    def received(cls, each: Adversary, contributions: Sequence[Mapping[str, Update]]) -> Self:
+        """From whole contributions that carry the adversary's tensors.
+
+        Args:
+            each: the adversary.
+            contributions: one a client.
+        """
+        prefix = adversary.prefix(each)
+        names = [name for name in contributions[0] if name.startswith(prefix)]
+        stacked = {
+            name.removeprefix(prefix): torch.from_numpy(np.stack([np.asarray(one[name]) for one in contributions]))
+            for name in names
+        }
+        return cls._of(stacked, exact=not each.noise_multiplier)
+
+    @classmethod
+    def _of(cls, gradients: Tensors, *, exact: bool) -> Self:
+        weight = gradients.pop("hidden.weight")
+        return cls(recover(weight, gradients["hidden.bias"]), gradients, None if exact else weight)
+
+    def take(self, rows: Tensor) -> Self:
+        """Of some of the clients, int64 numbers of rows (n,), which may repeat."""
+        return type(self)(
+            self.recovered[rows],
+            {name: value[rows] for name, value in self.gradients.items()},
+            None if self.weight is None else self.weight[rows],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Secrets:
+    """What the same clients keep to themselves.
+
+    Attributes:
+        states: the protected state, (B, width).
+        labels: class numbers, (B,).
+        triggered: whether the gate was open, bool (B,).
+    """
+
+    states: Tensor
+    labels: Tensor
+    triggered: Tensor
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Of consecutive clients."""
+        return cls(
             torch.cat([each.states for each in parts]),
             torch.cat([each.labels for each in parts]),
+            torch.cat([each.triggered for each in parts]),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """One round of some clients, by adversary: what the server has, and what it is after."""
+
+    uploads: dict[str, Uploads]
+    secrets: dict[str, Secrets]
 
 
 def width(task: Task, adversaries: Sequence[Adversary]) -> int:
@@ -61,8 +120,8 @@ def width(task: Task, adversaries: Sequence[Adversary]) -> int:
 
 def observe(
     task: Task, adversaries: Sequence[Adversary], population: Population, members: Members, round_number: int
-) -> dict[str, Uploads]:
-    """Uploads of one round, by adversary.
+) -> Observed:
+    """One round, in which nothing is learned.
 
     Args:
         task: manifest and checkpoint; of one local step, which uploads the gradient.
@@ -71,24 +130,34 @@ def observe(
         members: those that take part, who all know their attribute.
         round_number: for which samples and noise are drawn.
     """
+    if not adversaries:
+        return Observed({}, {})
     size = min(_CLIENTS, max(1, _NUMBERS // (adversary.HIDDEN * width(task, adversaries))))
-    found: dict[str, list[Uploads]] = {each.name: [] for each in adversaries}
+    uploads: dict[str, list[Uploads]] = {each.name: [] for each in adversaries}
+    secrets: dict[str, list[Secrets]] = {each.name: [] for each in adversaries}
     for chunk in np.split(members, range(size, len(members), size)):
         cohort = population.cohort(task.manifest, round_number, chunk)
-        states = _states(task, cohort, round_number)
+        states = _states(task, adversaries, cohort, round_number)
         for each in adversaries:
-            found[each.name].append(_upload(task, each, cohort, states, round_number))
-    return {name: Uploads.join(parts) for name, parts in found.items()}
+            uploaded, secret = _upload(task, each, cohort, states, round_number)
+            uploads[each.name].append(uploaded)
+            secrets[each.name].append(secret)
+    return Observed(
+        {name: Uploads.join(parts) for name, parts in uploads.items()},
+        {name: Secrets.join(parts) for name, parts in secrets.items()},
+    )
 
 
-def _states(task: Task, cohort: Cohort, round_number: int) -> Tensors:
+def _states(task: Task, adversaries: Sequence[Adversary], cohort: Cohort, round_number: int) -> Tensors:
     """The states that adversaries see in the first local step, (B, ...)."""
+    private = {name: torch.from_numpy(value) for name, value in cohort.state.values.items()}
+    if {name for each in adversaries for name in each.protects} <= private.keys():
+        return private
     rows, batches = layout(cohort.samples, task.manifest.items, summed=True)
     shared = {
         name: value.index_select(0, rows.table) if name in task.tables else value[None]
         for name, value in task.shared.items()
     }
-    private = {name: torch.from_numpy(value) for name, value in cohort.state.values.items()}
     seen: Tensors = {}
 
     def look(states: Tensors) -> Tensors:
@@ -101,15 +170,15 @@ def _states(task: Task, cohort: Cohort, round_number: int) -> Tensors:
     return seen
 
 
-def _upload(task: Task, each: Adversary, cohort: Cohort, states: Tensors, round_number: int) -> Uploads:
+def _upload(task: Task, each: Adversary, cohort: Cohort, states: Tensors, round_number: int) -> tuple[Uploads, Secrets]:
     prefix, labels = adversary.prefix(each), torch.from_numpy(cohort.labels[each.name])
     own = {name: value[None] for name, value in task.adversary.items() if name.startswith(prefix)}
     noise = torch.from_numpy(cohort.noise[each.name][:, 0])
     with torch.no_grad():
         verdict = adversary.judge(each, round_number, own, states, labels, noise, len(labels))
     gradients = {name.removeprefix(prefix): value for name, value in verdict.shared.items()}
-    recovered = recover(gradients.pop("hidden.weight"), gradients["hidden.bias"])
-    return Uploads(recovered, gradients, torch.cat([states[name].flatten(1) for name in each.protects], 1), labels)
+    state = torch.cat([states[name].flatten(1) for name in each.protects], 1)
+    return Uploads._of(gradients, exact=True), Secrets(state, labels, verdict.triggered)
 
 
 def recover(weight: Tensor, bias: Tensor) -> Tensor:

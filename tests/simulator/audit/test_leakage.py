@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from client_sdk.kernel.models import RECOMMENDERS
-from simulator import gradient_attacks
-from simulator.gradient_attacks import leakage
+from simulator.audit import leakage as module
+from simulator.audit.leakage import leakage
 
 ANALYTIC = ("leak_analytic", "leak_analytic_5", "leak_analytic_20")
 METRICS = {*ANALYTIC, "leak_dlg", "leak_embedding_error"}
@@ -15,13 +15,13 @@ METRICS = {*ANALYTIC, "leak_dlg", "leak_embedding_error"}
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
-    monkeypatch.setattr("simulator.dlg.STEPS", 20)
+    monkeypatch.setattr("simulator.audit.dlg.STEPS", 20)
 
 
 @pytest.mark.parametrize("model", RECOMMENDERS)
 @pytest.mark.parametrize("head", ["mlp", "vae"])
 def test_one_upload_gives_the_label_away_where_no_noise_can_turn_its_sign(observed, monkeypatch, head, model):
-    monkeypatch.setattr(gradient_attacks, "ROUNDS", (1, 2))
+    monkeypatch.setattr(module, "ROUNDS", (1, 2))
     found = leakage(*observed(60, model=model, adversary=head), "gender", 9, 0)
     assert found["leak_analytic"] == found["leak_analytic_2"] == 1.0
 
@@ -39,12 +39,12 @@ def test_dual_stochastic_heads_hide_a_label_once_but_not_for_long(observed, head
 @pytest.mark.parametrize("head", ["mlp", "vae", "dsvae", "scalar"])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_no_head_hides_the_protected_state(observed, monkeypatch, model, head):
-    monkeypatch.setattr(gradient_attacks, "ROUNDS", (1,))
+    monkeypatch.setattr(module, "ROUNDS", (1,))
     assert leakage(*observed(60, model=model, adversary=head), "gender", 9, 0)["leak_embedding_error"] < 1e-4
 
 
 def test_noise_is_drawn_anew_in_each_round(observed, monkeypatch):
-    monkeypatch.setattr(gradient_attacks, "ROUNDS", (1,))
+    monkeypatch.setattr(module, "ROUNDS", (1,))
     task, population = observed(200, adversary="dsvae")
     one, other = (leakage(task, population, "gender", number, 0)["leak_analytic"] for number in (9, 10))
     assert one != other
@@ -55,9 +55,9 @@ def test_only_those_who_tell_the_attribute_are_attacked(observed, monkeypatch):
     task, population = observed(60, adversary="mlp")
     told = [value if n % 2 else None for n, value in enumerate(population.attributes["gender"])]
     population = dataclasses.replace(population, attributes={"gender": told})
-    asked, observe = [], gradient_attacks.observe
-    monkeypatch.setattr(gradient_attacks, "observe", lambda *args: asked.append(args[3]) or observe(*args))
-    monkeypatch.setattr(gradient_attacks, "ROUNDS", (1,))
+    asked, observe = [], module.observe
+    monkeypatch.setattr(module, "observe", lambda *args: asked.append(args[3]) or observe(*args))
+    monkeypatch.setattr(module, "ROUNDS", (1,))
     leakage(task, population, "gender", 9, 0)
     values = [told[member] for member in np.concatenate(asked)]
     assert None not in values
@@ -71,9 +71,9 @@ def test_an_attribute_that_nobody_trains_against_leaks_nothing_here(observed):
 @pytest.mark.parametrize("most", [1, 7])
 def test_of_wide_states_fewer_clients_are_attacked(monkeypatch, observed, most):
     task, population = observed(60, adversary="mlp")
-    monkeypatch.setattr(gradient_attacks, "_NUMBERS", 32 * 2 * most)
-    monkeypatch.setattr(gradient_attacks, "ROUNDS", (1,))
-    asked, observe = [], gradient_attacks.observe
-    monkeypatch.setattr(gradient_attacks, "observe", lambda *args: asked.append(args[3]) or observe(*args))
+    monkeypatch.setattr(module, "_NUMBERS", 32 * 2 * most)
+    monkeypatch.setattr(module, "ROUNDS", (1,))
+    asked, observe = [], module.observe
+    monkeypatch.setattr(module, "observe", lambda *args: asked.append(args[3]) or observe(*args))
     leakage(task, population, "gender", 9, 0)
     assert len(asked[0]) == 2 * most

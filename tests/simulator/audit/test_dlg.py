@@ -1,13 +1,13 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_sdk.kernel import adversary
 from client_sdk.kernel.contract import Tensors
 from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_MLP, HEAD_SCALAR, HEAD_VAE, Adversary
-from simulator import dlg
-from simulator.uploads import Uploads
+from simulator.audit import dlg
+from simulator.audit.uploads import Uploads
 
 HEADS = st.sampled_from([HEAD_MLP, HEAD_VAE, HEAD_DSVAE, HEAD_SCALAR])
 
@@ -33,6 +33,7 @@ def judged(each, own, state, labels, noise) -> Tensors:
     return {name.removeprefix("adversary.a."): value for name, value in found.items()}
 
 
+@settings(deadline=None)
 @given(head=HEADS, classes=st.integers(2, 4), seed=st.integers(0, 99))
 def test_gradients_of_a_dummy_are_those_of_the_kernel(head, classes, seed):
     each, own, draw = made(head, classes, seed)
@@ -43,24 +44,30 @@ def test_gradients_of_a_dummy_are_those_of_the_kernel(head, classes, seed):
     drawn = noise.clone()
     drawn[:, 0] = 1 + (2.0 if head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0) * noise[:, 0]
     expected = judged(each, own, state, labels, drawn)
-    found = dlg._gradients(each, own, state, onehot, noise)
+    found = dlg.gradients(each, own, state, onehot, noise)
     found["hidden.weight"] = found["hidden.bias"][:, :, None] * state[:, None]
     assert set(found) == set(expected)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value)
 
 
+@settings(deadline=None)
 @given(head=HEADS, seed=st.integers(0, 99))
 def test_distance_is_over_every_tensor(head, seed):
     each, own, draw = made(head, 2, seed)
     states = torch.randn(2, 5, 6, generator=draw, dtype=torch.float64)
     labels = torch.randn(2, 5, 2, generator=draw, dtype=torch.float64)
     noise = torch.randn(2, 5, 2, 2, generator=draw, dtype=torch.float64)
-    ours, theirs = (dlg._gradients(each, own, *args) for args in zip(states, labels, noise, strict=True))
+    ours, theirs = (dlg.gradients(each, own, *args) for args in zip(states, labels, noise, strict=True))
     expected = sum(((ours[name] - theirs[name]) ** 2).flatten(1).sum(1) for name in ours)
     outer = [g["hidden.bias"][:, :, None] * x[:, None] for g, x in zip((ours, theirs), states, strict=True)]
     expected += ((outer[0] - outer[1]) ** 2).flatten(1).sum(1)
-    torch.testing.assert_close(dlg._distance(states[0], ours, states[1], theirs), expected)
+    theirs.pop("hidden.weight", None)
+    exact = Uploads(states[1], theirs)
+    noisy = Uploads(states[1], theirs, outer[1].float())
+    for uploads in (exact, noisy):
+        found = dlg.Target(uploads, head=True).distance(states[0], ours)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("head", [HEAD_MLP, HEAD_VAE])
@@ -72,6 +79,40 @@ def test_labels_behind_a_head_without_the_second_noise_are_guessed(head):
     noise[:, 0] = 1
     gradients = judged(each, own, state, labels, noise)
     gradients.pop("hidden.weight")
-    guessed = dlg.guess(each, own, Uploads(state, gradients, state, labels), seed=0)
+    how = dlg.Search(steps=300)
+    guessed = dlg.guess(each, own, Uploads(state, gradients), 0, how)
     assert (guessed == labels).double().mean() > 0.6
-    assert (dlg.guess(each, own, Uploads(state, gradients, state, labels), seed=0) == guessed).all()
+    assert (dlg.guess(each, own, Uploads(state, gradients), 0, how) == guessed).all()
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        dlg.Search(steps=40),
+        dlg.Search("sign", steps=100),
+        dlg.Search("lbfgs", steps=40),
+        dlg.Search(steps=60, restarts=3),
+        dlg.Search(steps=60, draws=2),
+        dlg.Search(steps=60, head=False),
+    ],
+    ids=str,
+)
+def test_every_search_beats_guessing_behind_a_plain_head(search):
+    each, own, draw = made(HEAD_MLP, 2, 3, width=8)
+    state = torch.randn(200, 8, generator=draw, dtype=torch.float64)
+    labels = torch.arange(200) % 2
+    found = judged(each, own, state, labels, torch.ones(200, 2, 2, dtype=torch.float64))
+    found.pop("hidden.weight")
+    guessed = dlg.guess(each, own, Uploads(state, found), 0, search)
+    assert (guessed == labels).double().mean() > 0.57
+
+
+def test_restarts_do_no_worse_than_the_first_of_them_in_distance():
+    each, own, draw = made(HEAD_MLP, 2, 3, width=8)
+    state = torch.randn(40, 8, generator=draw, dtype=torch.float64)
+    found = judged(each, own, state, torch.arange(40) % 2, torch.ones(40, 2, 2, dtype=torch.float64))
+    found.pop("hidden.weight")
+    uploads = Uploads(state, found)
+    twice = uploads.take(torch.arange(40).repeat(2))
+    assert torch.equal(twice.recovered[:40], twice.recovered[40:])
+    assert len(dlg.guess(each, own, uploads, 0, dlg.Search(steps=2, restarts=3))) == 40

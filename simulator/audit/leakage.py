@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client_sdk.kernel import adversary
+from client_sdk.kernel.contract import Tensors
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import Adversary
-from simulator import dlg
+from simulator.audit import dlg
+from simulator.audit.uploads import Observed, Uploads, observe, width
 from simulator.population import Members, Population
-from simulator.uploads import Uploads, observe, width
 
 PER_CLASS = 200
 """Most clients of each class that are attacked."""
@@ -47,19 +48,19 @@ def leakage(task: Task, population: Population, attribute: str, round_number: in
     if not attacked:
         return {}
     labels = population.labels(task.manifest, np.arange(len(population)))[attacked[0].name]
-    members = _sample(labels, min(PER_CLASS, _NUMBERS // (width(task, attacked) * len(attacked[0].classes))), seed)
+    members = balanced(labels, min(PER_CLASS, _NUMBERS // (width(task, attacked) * len(attacked[0].classes))), seed)
     sums = {each.name: torch.zeros(len(members), len(each.classes)) for each in attacked}
     found: dict[str, list[float]] = {}
     for taken in range(1, max(ROUNDS) + 1):
-        uploads = observe(task, attacked, population, members, round_number + taken - 1)
+        seen = observe(task, attacked, population, members, round_number + taken - 1)
         for each in attacked:
-            sums[each.name] += coefficients(uploads[each.name], len(each.classes))
+            sums[each.name] += coefficients(seen.uploads[each.name], len(each.classes))
         if taken == 1:
-            found["leak_dlg"] = [_dlg(task, each, uploads[each.name], seed) for each in attacked]
-            found["leak_embedding_error"] = [_error(uploads[each.name]) for each in attacked]
+            found["leak_dlg"] = [_dlg(task, each, seen, seed) for each in attacked]
+            found["leak_embedding_error"] = [_error(seen, each.name) for each in attacked]
         if taken in ROUNDS:
             name = f"leak_analytic_{taken}" if taken > 1 else "leak_analytic"
-            found[name] = [_accuracy(sums[each.name].argmin(1), uploads[each.name].labels) for each in attacked]
+            found[name] = [_accuracy(sums[each.name].argmin(1), seen.secrets[each.name].labels) for each in attacked]
     return {name: min(values) if name == "leak_embedding_error" else max(values) for name, values in found.items()}
 
 
@@ -75,18 +76,29 @@ def coefficients(uploads: Uploads, classes: int) -> Tensor:
     return torch.nn.functional.normalize(rows)
 
 
-def _dlg(task: Task, each: Adversary, uploads: Uploads, seed: int) -> float:
+def own_tensors(task: Task, each: Adversary) -> Tensors:
+    """An adversary's tensors as the server sent them, by name without the prefix."""
     prefix = adversary.prefix(each)
-    own = {name.removeprefix(prefix): value for name, value in task.adversary.items() if name.startswith(prefix)}
-    return _accuracy(dlg.guess(each, own, uploads, seed), uploads.labels)
+    return {name.removeprefix(prefix): value for name, value in task.adversary.items() if name.startswith(prefix)}
 
 
-def _error(uploads: Uploads) -> float:
+def _dlg(task: Task, each: Adversary, seen: Observed, seed: int) -> float:
+    guessed = dlg.guess(each, own_tensors(task, each), seen.uploads[each.name], seed)
+    return _accuracy(guessed, seen.secrets[each.name].labels)
+
+
+def _error(seen: Observed, name: str) -> float:
+    return float(relative_errors(seen.uploads[name].recovered, seen.secrets[name].states).median())
+
+
+def relative_errors(recovered: Tensor, states: Tensor) -> Tensor:
+    """Norm of each client's error over that of its state, (B,)."""
     norm = torch.linalg.vector_norm
-    return float((norm(uploads.recovered - uploads.states, dim=1) / norm(uploads.states, dim=1)).median())
+    errors: Tensor = norm(recovered - states, dim=1) / norm(states, dim=1)
+    return errors
 
 
-def _sample(labels: NDArray[np.int64], most: int, seed: int) -> Members:
+def balanced(labels: NDArray[np.int64], most: int, seed: int) -> Members:
     """Clients, equally many of each class, at least one and at most `most`."""
     size = min(max(1, most), int(np.bincount(labels[labels >= 0]).min()))
     rng = np.random.default_rng(seed)

@@ -1,0 +1,202 @@
+"""An audit: trains a configuration, watches some of its clients, and runs every attack that is asked for."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from client_sdk.kernel.training import Task
+from export.bundle import Bundle
+from simulator import setup
+from simulator.attackers import ATTACKERS
+from simulator.audit import scores, sums
+from simulator.audit.contract import Learns, Public, Spec
+from simulator.audit.leakage import balanced
+from simulator.audit.runner import Finding, Runner
+from simulator.audit.sums import Sums
+from simulator.audit.uploads import observe
+from simulator.audit.view import Watch, Watching, still
+from simulator.config import Config
+from simulator.engine import Engine
+from simulator.evaluation import Attacked
+from simulator.population import Members, Population
+from simulator.run import hide
+from simulator.trained import Trained, train
+from simulator.training import Progress
+
+VIEWS = ("chosen", "training", "fleet")
+"""Where the server's view is taken: in the chosen state, while the batched engine trains, or from a coordinator."""
+
+PRIVATE = "private"
+"""How the names of the attacks begin that read what stays on the device."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to audit, and how.
+
+    Attributes:
+        config: the configuration.
+        folder: of the results.
+        data_dir: see `datasets.load`.
+        specs: attacks on what is uploaded.
+        private: whether to attack what stays on the device.
+        sums: groups of secure aggregation to attack.
+        sums_rounds: rounds that the attack on sums has.
+        participations: of a client, after how many attacks are asked.
+        clients: most watched clients of each class.
+        view: one of `VIEWS`.
+        splits: of attackers that learn, and of each shuffle of their null.
+    """
+
+    config: Config
+    folder: Path
+    data_dir: Path | None
+    specs: Sequence[Spec]
+    private: bool = True
+    sums: Sequence[Sums] = ()
+    sums_rounds: Sequence[int] = (100, 400)
+    participations: Sequence[int] = (1, 5, 10, 20, 100)
+    clients: int = 200
+    view: str = "chosen"
+    splits: int = 10
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        request: what was asked.
+        findings: rows of the table.
+        ndcg: test NDCG@10 of what was trained, after erasure or noise.
+        round: rounds trained in the chosen state.
+    """
+
+    request: Request
+    findings: Sequence[Finding]
+    ndcg: float
+    round: int
+
+
+def audit(request: Request, progress: Progress) -> Audit:
+    """Trains and attacks.
+
+    Raises:
+        SimulatorError: the configuration or the data set cannot be used.
+    """
+    watching = _Watching(request)
+    trained = train(request.config, request.folder, request.data_dir, progress, wrap=watching.wrap)
+    task, chosen = trained.chosen()
+    progress.start("attacking", 0)
+    findings = watching.runner_on(task, chosen).findings(progress.advance)
+    findings += _on_sums(request, task, chosen)
+    hide(trained)
+    findings += _on_private(request, trained)
+    ranks = trained.evaluation.test_ranks(trained.best.checkpoint, trained.best.private)
+    return Audit(request, findings, ranks.metrics()["ndcg@10"], trained.best.round)
+
+
+class _Watching:
+    """Takes the view that is asked for: during training, or afterwards."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._runner: Runner | None = None
+
+    def wrap(self, engine: Engine, bundle: Bundle, population: Population) -> Engine:
+        """The engine, watched where the view is of training."""
+        if self._request.view == "chosen":
+            return engine
+        task = Task.load(bundle.manifest, engine.checkpoint)
+        watch, self._runner = _watch(self._request, task, population)
+        return Watching(engine, bundle.manifest, watch, self._runner)
+
+    def runner_on(self, task: Task, chosen: Population) -> Runner:
+        """Attacks that have seen everything."""
+        if self._runner is None:
+            watch, self._runner = _watch(self._request, task, chosen)
+            first = self._request.config.rounds
+            still(watch, task, range(first, first + self._runner.rounds), self._runner)
+        return self._runner
+
+
+def _watch(request: Request, task: Task, population: Population) -> tuple[Watch, Runner]:
+    """Draws the watched clients, equally many of each class of the first attribute, and sets attacks up."""
+    manifest, everyone = task.manifest, np.arange(len(population))
+    labels = population.labels(manifest, everyone)
+    if labels:
+        known = np.all([each >= 0 for each in labels.values()], axis=0)
+        first = np.where(known, next(iter(labels.values())), -1)
+        members = np.sort(balanced(first, request.clients, request.config.seed))
+    else:
+        known = np.ones(len(population), np.bool_)
+        drawn = np.random.default_rng(request.config.seed).permutation(everyone)
+        members = np.sort(drawn[: 2 * request.clients])
+    recorded = np.zeros((len(members), manifest.items), np.bool_)
+    for row, member in zip(recorded, members, strict=True):
+        row[population.interactions[member]] = True
+    others = np.setdiff1d(everyone[known], members)
+    runner = Runner(
+        request.specs,
+        manifest,
+        recorded,
+        request.participations,
+        _public(task, population, others),
+        request.config.seed,
+        request.splits,
+    )
+    return Watch(population, members), runner
+
+
+def _public(task: Task, population: Population, others: Members) -> dict[str, Public]:
+    """What is known of users that are not watched, by adversary; of an adversary without some class among them none."""
+    adversaries = list(task.manifest.plan.adversaries)
+    if not adversaries or not len(others):
+        return {}
+    secrets = observe(task, adversaries, population, others, 0).secrets
+    return {
+        each.name: Public(secrets[each.name].states.numpy(), secrets[each.name].labels.numpy())
+        for each in adversaries
+        if len(torch.unique(secrets[each.name].labels)) == len(each.classes)
+    }
+
+
+def _on_sums(request: Request, task: Task, population: Population) -> list[Finding]:
+    """Attacks on secure aggregation, on every adversary."""
+    findings, config = [], request.config
+    cohort = setup.cohort_size(config, len(population))
+    for each in task.manifest.plan.adversaries if task.manifest.plan.local.steps == 1 else ():
+        members = sums.knowing(population, task, each)
+        truth = population.labels(task.manifest, members)[each.name]
+        for how in request.sums:
+            started = time.process_time()
+            for rounds, guess in sums.attack(task, each, population, how, cohort, request.sums_rounds, config.seed):
+                score = scores.score(Learns.LABEL, guess, truth, len(each.classes), config.seed)
+                taken, spent = round(rounds * cohort / len(members)), time.process_time() - started
+                findings.append(Finding(how.name, Learns.LABEL.value, each.name, taken, score, spent))
+    return findings
+
+
+def _on_private(request: Request, trained: Trained) -> list[Finding]:
+    """Attribute attackers on what a thief of the chosen state has."""
+    if not request.private:
+        return []
+    evaluation, best, findings = trained.evaluation, trained.best, []
+    attacked = Attacked.of(trained.bundle.manifest, evaluation.scorer(best.checkpoint, best.private), best.private)
+    states = {"embedding": attacked.embedding, "all": attacked.private}
+    if attacked.private is attacked.embedding:
+        del states["all"]
+    for name, attribute in trained.attributes.items():
+        for what, features in states.items():
+            for attacker in ATTACKERS:
+                started = time.process_time()
+                classes = len(attribute.classes)
+                score = scores.learned(features, attribute.labels, attacker, classes, request.splits, 0)
+                spent = time.process_time() - started
+                label = f"{PRIVATE}-{what}-{attacker}"
+                findings.append(Finding(label, Learns.FEATURES.value, name, 0, score, spent))
+    return findings

@@ -1,0 +1,170 @@
+"""What an audit found, for people and for programs: the table, the plot, the plain words, and the files."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from simulator import plots, report
+from simulator.audit.audit import Audit
+from simulator.audit.contract import Learns
+from simulator.audit.runner import Finding
+from simulator.config import Config
+
+_HEADER = ("attack", "learns", "on", "after", "success", "95% interval", "chance", "null", "null p95")
+
+_CASES = "tells in {success} of the cases "
+
+_SAYS: Mapping[str, str] = {
+    Learns.LABEL.value: "tells {attribute} of {success} of the clients right, classes weighed alike",
+    Learns.FEATURES.value: "tells {attribute} of {success} of the users right, classes weighed alike",
+    Learns.STATE.value: "reads the protected state of {success} of the clients to within 1%",
+    Learns.GATE.value: _CASES + "whether the adversary was right about a client",
+    Learns.TOUCHED.value: _CASES + "whether a client's step touched an item",
+    Learns.RECORDED.value: _CASES + "whether a client recorded an item",
+    Learns.MEMBERSHIP.value: _CASES + "whether a client recorded an item that others did",
+}
+
+
+def table(found: Audit) -> Table:
+    """The findings, for a terminal."""
+    shown = Table(title=title(found), title_justify="left")
+    for number, name in enumerate(_HEADER):
+        shown.add_column(name, justify="left" if number < 3 else "right", no_wrap=number in (0, 4, 5))
+    for cells in _rows(found.findings):
+        shown.add_row(*cells)
+    return shown
+
+
+def title(found: Audit) -> str:
+    """What was audited."""
+    config = found.request.config
+    return f"Audit: {config.model} on {config.dataset}, {config.attribute}: adversary {_adversary(config)}"
+
+
+def _adversary(config: Config) -> str:
+    with_variance = config.adversary in ("dsvae", "scalar")
+    return f"{config.adversary}, lambda {config.variance:g}" if with_variance else config.adversary
+
+
+def _rows(findings: Iterable[Finding]) -> Iterable[tuple[str, ...]]:
+    for each in findings:
+        score = each.score
+        yield (
+            each.attack,
+            each.learns,
+            each.adversary or "recommender",
+            str(each.participations or ""),
+            f"{score.success:.3f}",
+            f"{score.low:.3f}-{score.high:.3f}",
+            f"{score.chance:.2f}",
+            f"{score.null_mean:.3f}",
+            f"{score.null_p95:.3f}",
+        )
+
+
+def summary(found: Audit) -> list[str]:
+    """A sentence for each kind of thing that is learned: the best attack on it, by whom, after how long."""
+    sentences = []
+    groups: dict[tuple[bool, str], list[Finding]] = {}
+    for each in found.findings:
+        groups.setdefault((each.attack.startswith("private-"), each.learns), []).append(each)
+    for (private, learns), group in groups.items():
+        once = [each for each in group if each.participations == min(one.participations for one in group)]
+        for best in _once_and_often(once, group):
+            who = "Who has stolen the private state" if private else "The server"
+            after = f", after {_times(best.participations)}" if best.participations else ""
+            says = _SAYS[learns].format(
+                attribute="the attribute" if not best.adversary else best.adversary,
+                success=f"{best.score.success:.0%}",
+            )
+            guess = f" (guessing: {best.score.chance:.0%})" if best.score.chance else ""
+            sure = "" if best.score.low > best.score.null_p95 else " This is no more than chance gives."
+            sentences.append(f"{who} {says}{guess}{after}, by the attack {best.attack}.{sure}")
+    return sentences
+
+
+def _once_and_often(once: Sequence[Finding], group: Sequence[Finding]) -> list[Finding]:
+    first, best = (max(each, key=lambda one: one.score.success) for each in (once, group))
+    better = best.score.success > first.score.success
+    return [first, best] if better else [first]
+
+
+def _times(participations: int) -> str:
+    return "one contribution" if participations == 1 else f"{participations} contributions"
+
+
+def write(found: Audit, command: str, notes: Sequence[str]) -> None:
+    """Writes `audit.json`, `audit.png` and `audit.html` into the request's folder.
+
+    Args:
+        found: the audit.
+        command: as it was given.
+        notes: what else is to be read beside the table.
+    """
+    folder, config = found.request.folder, found.request.config
+    about: dict[str, Any] = {
+        "configuration": config.to_dict(),
+        "view": found.request.view,
+        "round": found.round,
+        "ndcg@10": found.ndcg,
+        "findings": [each.to_dict() for each in found.findings],
+    }
+    (folder / "audit.json").write_text(json.dumps(about, indent=2) + "\n")
+    draw(found.findings, folder / "audit.png")
+    report.write(
+        folder / "audit.html",
+        title(found),
+        [
+            *(report.paragraph(text) for text in (*summary(found), *notes)),
+            report.image(folder / "audit.png", "success of each attack by the number of contributions seen"),
+            report.heading("All attacks"),
+            report.table(_HEADER, _rows(found.findings)),
+            report.paragraph(
+                f"Trained for {config.rounds} rounds; the state after round {found.round} was chosen, with test "
+                f"NDCG@10 {found.ndcg:.3f}. View: {found.request.view}. Success is a balanced accuracy, or for a state "
+                "the share that was read; intervals are Wilson's; the null is of permuted clients or labels.",
+                note=True,
+            ),
+            report.heading("Command"),
+            report.code(command),
+            report.details("Configuration", report.table(("", "value"), config.to_dict().items())),
+            report.details("Versions", report.versions()),
+        ],
+    )
+
+
+def draw(findings: Sequence[Finding], path: Path) -> None:
+    """Success against contributions seen: on the label, and on the rest.
+
+    Args:
+        findings: rows of the table.
+        path: of the PNG.
+    """
+    labels = (Learns.LABEL.value, Learns.FEATURES.value)
+    figure, (left, right) = plots.panels("What the server learns, by contributions of a client seen", 2, width=11)
+    for axes, of_label in ((left, True), (right, False)):
+        lines: dict[str, list[Finding]] = {}
+        for each in findings:
+            if each.participations and (each.learns in labels) is of_label:
+                name = each.attack if not each.adversary or of_label is False else f"{each.attack}, {each.adversary}"
+                lines.setdefault(name, []).append(each)
+        for number, (name, line) in enumerate(lines.items()):
+            xs, ys = [each.participations for each in line], [each.score.success for each in line]
+            errors = [[max(0.0, y - each.score.low) for y, each in zip(ys, line, strict=True)]]
+            errors.append([max(0.0, each.score.high - y) for y, each in zip(ys, line, strict=True)])
+            style = ("o-", "s--", "^:")[number // len(plots.COLOURS) % 3]
+            colour = plots.COLOURS[number % len(plots.COLOURS)]
+            axes.errorbar(xs, ys, errors, fmt=style, markersize=3, linewidth=1, color=colour, label=name)
+        chances = {each.score.chance for line in lines.values() for each in line}
+        for chance in chances:
+            axes.axhline(chance, color=plots.GREY, linestyle="--", linewidth=1)
+        axes.set_title("attribute" if of_label else "state, gate and items", fontsize=9)
+        axes.set_xscale("log")
+        axes.set_xlabel("contributions seen")
+        axes.set_ylim(0.4 if of_label else 0, 1.02)
+        if lines:
+            axes.legend(frameon=False, fontsize=6, ncols=2, loc="lower right")
+    figure.savefig(path)

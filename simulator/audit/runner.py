@@ -1,0 +1,173 @@
+"""Attacks over rounds: each is shown what it needs, and asked after as many participations as are wanted."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedau2.v1.task_pb2 import Adversary, TaskManifest
+from simulator.audit import scores
+from simulator.audit.contract import Attack, Learns, Public, Seen, Setting, Spec
+from simulator.audit.scores import Score
+from simulator.audit.view import Hidden
+
+_OF_ADVERSARY = (Learns.LABEL, Learns.FEATURES, Learns.STATE, Learns.GATE)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row of the audit's table.
+
+    Attributes:
+        attack: its name.
+        learns: what it is after.
+        adversary: name of the one that was attacked; empty where none was.
+        participations: of each client that the attack has seen; 0: it needs none.
+        score: how well it did.
+        seconds: of the processor, for everything up to here.
+    """
+
+    attack: str
+    learns: str
+    adversary: str
+    participations: int
+    score: Score
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        own = {name: value for name, value in vars(self).items() if name != "score"}
+        return {**own, **vars(self.score)}
+
+
+@dataclass(eq=False)
+class _Running:
+    """An attack with what it has been asked so far, by participations: clients' guesses and the truth."""
+
+    spec: Spec
+    adversary: Adversary | None
+    attack: Attack
+    asked: Sequence[int]
+    guesses: dict[int, list[NDArray[Any]]] = field(default_factory=dict)
+    truths: dict[int, list[NDArray[Any]]] = field(default_factory=dict)
+    spent: dict[int, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Runner:
+    """Runs attacks on what it is shown; `view.Sink`.
+
+    Args:
+        specs: the attacks.
+        task: the manifest, whose every adversary is attacked.
+        recorded: which items each watched client recorded, bool (clients, items).
+        participations: after how many to ask.
+        public: by adversary, what attackers know of other users.
+        seed: of attacks and scores.
+        splits: of attackers that learn.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        task: TaskManifest,
+        recorded: NDArray[np.bool_],
+        participations: Sequence[int],
+        public: Mapping[str, Public],
+        seed: int,
+        splits: int,
+    ) -> None:
+        self._recorded, self._seed, self._splits = recorded, seed, splits
+        self._counts = np.zeros(len(recorded), np.int64)
+        self._running: list[_Running] = []
+        made: dict[tuple[Any, str], Attack] = {}
+        for spec in specs:
+            for each in [None, *task.plan.adversaries]:
+                asked = _asked(spec, participations)
+                if not spec.applies(task, each) or not asked:
+                    continue
+                name = each.name if each else ""
+                setting = Setting(len(recorded), task, each, seed, public.get(name))
+                # Attacks that differ in how they are scored alone are one at work.
+                if (spec.make, name) not in made:
+                    made[spec.make, name] = spec.make(setting)
+                self._running.append(_Running(spec, each, made[spec.make, name], asked))
+
+    @property
+    def rounds(self) -> int:
+        """Participations of a client after which nothing more is asked."""
+        return max((max(each.asked) for each in self._running), default=0)
+
+    def __call__(self, seen: Seen, hidden: Hidden) -> None:
+        """Takes a round in."""
+        self._counts[seen.clients] += 1
+        counts = self._counts[seen.clients]
+        shown: set[int] = set()
+        for each in self._running:
+            wanted = counts <= max(each.asked)
+            if not wanted.any():
+                continue
+            started = time.process_time()
+            part = seen.of(wanted)
+            if id(each.attack) not in shown:
+                each.attack.see(part)
+                shown.add(id(each.attack))
+            for participations in each.asked:
+                reached = counts == participations
+                if reached.any():
+                    self._ask(each, participations, seen, hidden, reached)
+            each.seconds += time.process_time() - started
+            for participations in each.asked:
+                if (counts == participations).any():
+                    each.spent[participations] = each.seconds
+
+    def _ask(self, each: _Running, participations: int, seen: Seen, hidden: Hidden, reached: NDArray[np.bool_]) -> None:
+        clients = seen.clients[reached]
+        each.guesses.setdefault(participations, []).append(each.attack.guess(clients))
+        truth = self._truth(each, seen, hidden)[reached]
+        each.truths.setdefault(participations, []).append(truth)
+
+    def _truth(self, each: _Running, seen: Seen, hidden: Hidden) -> NDArray[Any]:
+        learns = each.spec.learns
+        if learns is Learns.TOUCHED:
+            return hidden.touched()
+        if each.adversary is None:
+            return np.asarray(self._recorded[seen.clients])
+        secrets = hidden.secrets[each.adversary.name]
+        of = {Learns.STATE: secrets.states, Learns.GATE: secrets.triggered}
+        return np.asarray(of.get(learns, secrets.labels).numpy())
+
+    def findings(self, tell: Callable[[str], None] = lambda text: None) -> list[Finding]:
+        """A row for each attack, adversary and number of participations that any client reached.
+
+        Args:
+            tell: is told each attack's name before it is scored, since attackers that learn take long.
+        """
+        found = []
+        for each in self._running:
+            tell(each.spec.name)
+            for participations in sorted(each.guesses):
+                started = time.process_time()
+                score = self._score(each, participations)
+                seconds = each.spent[participations] + time.process_time() - started
+                name = each.adversary.name if each.adversary else ""
+                found.append(Finding(each.spec.name, each.spec.learns.value, name, participations, score, seconds))
+        return found
+
+    def _score(self, each: _Running, participations: int) -> Score:
+        guess = np.concatenate(each.guesses[participations])
+        truth = np.concatenate(each.truths[participations])
+        classes = len(each.adversary.classes) if each.adversary else 2
+        if each.spec.learns is Learns.FEATURES:
+            attacker = each.spec.name.rpartition("-")[2]
+            return scores.learned(guess, truth, attacker, classes, self._splits, self._seed)
+        return scores.score(each.spec.learns, guess, truth, classes, self._seed)
+
+
+def _asked(spec: Spec, participations: Sequence[int]) -> list[int]:
+    asked = sorted(each for each in participations if each <= spec.participations)
+    # Attackers that learn take by far the longest.
+    return [asked[0], asked[-1]][: len(set(asked))] if spec.learns is Learns.FEATURES and asked else asked

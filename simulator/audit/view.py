@@ -1,0 +1,117 @@
+"""The server's view: what watched clients contribute, with the checkpoints that they began from.
+
+It is taken from a state in which nothing more is learned (`still`), while the batched engine trains (`Watching`), or
+from what the coordinator of a fleet has recorded (`recording.Recorded`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_sdk.kernel.training import CohortTraining, Task
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire.blobs import Tensors
+from simulator.audit.contract import Contribution, Seen
+from simulator.audit.uploads import Secrets, observe
+from simulator.engine import Engine, RoundReport
+from simulator.population import Members, Population
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    """What the clients of a round keep to themselves, in the order of `Seen.clients`.
+
+    Attributes:
+        secrets: by adversary.
+        touched: gives which items were among each client's samples, bool (n, items).
+    """
+
+    secrets: dict[str, Secrets]
+    touched: Callable[[], NDArray[np.bool_]]
+
+
+Sink = Callable[[Seen, Hidden], None]
+"""Is shown each round with what is hidden in it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """The clients that are watched.
+
+    Attributes:
+        population: theirs.
+        members: who, increasing; their places here are what `Seen.clients` says.
+    """
+
+    population: Population
+    members: Members
+
+    def look(self, task: Task, present: Members, round_number: int) -> tuple[Seen, Hidden]:
+        """A round of some of them, computed as their devices would; their state stays as it is.
+
+        Args:
+            task: manifest and checkpoint.
+            present: members of the population, all watched.
+            round_number: the round's.
+        """
+        found = observe(task, list(task.manifest.plan.adversaries), self.population, present, round_number)
+
+        def contributions() -> Iterator[Contribution]:
+            for member in present:
+                cohort = self.population.cohort(task.manifest, round_number, np.array([member]))
+                yield CohortTraining(task, round_number, cohort, summed=False).run().contributions()[0]
+
+        def touched() -> NDArray[np.bool_]:
+            out = np.zeros((len(present), task.manifest.items), np.bool_)
+            cohort = self.population.cohort(task.manifest, round_number, present)
+            for row, steps in zip(out, cohort.samples, strict=True):
+                for step in steps:
+                    row[step.items] = True
+            return out
+
+        seen = Seen(round_number, task, self.places(present), found.uploads, contributions)
+        return seen, Hidden(found.secrets, touched)
+
+    def places(self, members: Members) -> Members:
+        """Where members of the population stand among those that are watched."""
+        return np.searchsorted(self.members, members)
+
+    def present(self, members: Members) -> Members:
+        """Those of some members of the population that are watched, increasing."""
+        return np.intersect1d(members, self.members)
+
+
+def still(watch: Watch, task: Task, rounds: Sequence[int], sink: Sink) -> None:
+    """All watched clients take part in each of some rounds, on the same checkpoint and state."""
+    for number in rounds:
+        sink(*watch.look(task, watch.members, number))
+
+
+class Watching:
+    """An engine that is watched while it trains; `engine.Engine`.
+
+    Args:
+        engine: trains, from round 0 on.
+        task: the manifest.
+        watch: who is watched.
+        sink: is shown each round in which any of them takes part.
+    """
+
+    def __init__(self, engine: Engine, task: TaskManifest, watch: Watch, sink: Sink) -> None:
+        self._engine, self._manifest, self._watch, self._sink = engine, task, watch, sink
+        self._round = 0
+
+    @property
+    def checkpoint(self) -> Tensors:
+        """The newest shared tensors."""
+        return self._engine.checkpoint
+
+    def train_round(self, members: Members) -> RoundReport:
+        """Trains a cohort, after its watched clients have been looked at."""
+        present = self._watch.present(members)
+        if len(present):
+            self._sink(*self._watch.look(Task.load(self._manifest, self._engine.checkpoint), present, self._round))
+        self._round += 1
+        return self._engine.train_round(members)

@@ -1,0 +1,117 @@
+"""A configuration, trained: what a run evaluates, and what an audit attacks."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from client_sdk.kernel.training import Task
+from export.bundle import Bundle
+from simulator import costs, erasure, resume, setup
+from simulator.baselines import Apm, Noise
+from simulator.columns import Kept
+from simulator.config import Config
+from simulator.datasets import Attribute
+from simulator.engine import Engine
+from simulator.errors import ConfigError
+from simulator.evaluation import Evaluation
+from simulator.population import Population
+from simulator.resume import Best
+from simulator.split import leave_one_out
+from simulator.tracking import Tracker
+from simulator.training import Progress, Trainer
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training leaves.
+
+    Attributes:
+        config: what was trained.
+        attributes: those to unlearn and to attack, by name.
+        told: the same as far as the clients told them.
+        bundle: the task.
+        population: the clients, with the state of the last round.
+        evaluation: ranks held-out items.
+        best: the state that validation chose.
+        rounds: a row per round.
+        cost: what training took, see `costs.measure`.
+    """
+
+    config: Config
+    attributes: Mapping[str, Attribute]
+    told: Mapping[str, Attribute]
+    bundle: Bundle
+    population: Population
+    evaluation: Evaluation
+    best: Best
+    rounds: pd.DataFrame
+    cost: Mapping[str, Any]
+
+    def chosen(self) -> tuple[Task, Population]:
+        """The chosen checkpoint, and the clients with the private state that was chosen with it; to be read."""
+        there = self.population.state  # Adam's moments say nothing of what a step uploads
+        kept = Kept(self.best.private, there.first, there.second, there.steps)
+        task = Task.load(self.bundle.manifest, self.best.checkpoint)
+        return task, dataclasses.replace(self.population, state=kept)
+
+
+Wrap = Callable[[Engine, Bundle, Population], Engine]
+"""Makes of an engine one that does something more."""
+
+
+def train(
+    config: Config,
+    folder: Path,
+    data_dir: Path | None,
+    progress: Progress,
+    trackers: Sequence[Tracker] = (),
+    wrap: Wrap = lambda engine, bundle, population: engine,
+) -> Trained:
+    """Trains, or goes on where an interrupted run left the folder.
+
+    Args:
+        config: what to train.
+        folder: of the run; made if it is not there.
+        data_dir: where the data set is, see `datasets.load`.
+        progress: told how far it is.
+        trackers: open; told the rounds at every evaluation.
+        wrap: of the engine; a wrapped one starts again if it was interrupted.
+
+    Raises:
+        SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
+    """
+    dataset = setup.dataset_of(config, data_dir)
+    attributes = setup.attackable(config, dataset)
+    told = setup.told(config, attributes)
+    split = leave_one_out(dataset, config.split)
+    _prepare(folder, config)
+    resume.expect_same(folder, dataset)
+    bundle = setup.bundle_of(config, dataset)
+    if config.erasure != "none":
+        erasure.expect_erasable(bundle.manifest, erasure.joint(told.values()))
+    population = setup.population_of(config, dataset, bundle, split.train, folder)
+    evaluation = Evaluation(bundle.manifest, split)
+    noise = Noise.of(config, bundle.manifest)
+    apm = Apm(config, bundle.manifest, told, noise) if config.apm else None
+    for tracker in trackers:
+        tracker.begin(folder.name, config)
+    with setup.engine_of(config, bundle, population, folder, noise) as engine:
+        wrapped = wrap(engine, bundle, population)
+        standing = Trainer(config, told, wrapped, population, evaluation, folder, apm, trackers).train(progress)
+        rounds = pd.DataFrame(standing.rows)
+        cost = costs.measure(bundle, population, engine, rounds)
+    return Trained(config, attributes, told, bundle, population, evaluation, standing.best, rounds, cost)
+
+
+def _prepare(folder: Path, config: Config) -> None:
+    if resume.is_other(folder, config):
+        raise ConfigError(f"{folder} holds a run with another configuration: choose another folder, or remove it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config.save(folder / resume.CONFIG)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {error}") from error
