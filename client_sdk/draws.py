@@ -24,6 +24,9 @@ class Stream(IntEnum):
     SAMPLES = 1
     NOISE = 2
     LATENT = 3
+    COVER = 4
+    COVER_VALUES = 5
+    GAUSSIAN = 6  # of the first adversary; the 15 that may follow have the next numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +47,8 @@ class Samples:
     noise: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
-def generator(key: bytes, round_number: int, stream: Stream) -> Generator:
-    """The generator of one stream of one round. `key` has 16 bytes."""
+def generator(key: bytes, round_number: int, stream: int) -> Generator:
+    """The generator of one stream of one round, a `Stream` or one that follows it. `key` has 16 bytes."""
     return Generator(Philox(key=np.frombuffer(key, "<u8"), counter=[0, 0, round_number, stream]))
 
 

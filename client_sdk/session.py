@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from client_sdk import defences
 from client_sdk.contracts import Engine, Store
 from client_sdk.errors import (
     AttributeValueError,
@@ -122,7 +123,8 @@ def _train(engine: Engine, assignment: Assignment, job: Job) -> Generator[Wish, 
     with engine_failures():
         result = training.finish()
     _check_finite(result)
-    data = contributions.encode(contributions.clip(result.contribution, assignment.bound))
+    defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round)
+    data = contributions.encode(contributions.clip(defended, assignment.bound))
     attributes = {each.attribute for each in job.manifest.plan.adversaries if each.name in job.client.labels}
     return Staged(
         assignment.assignment_id, assignment.task_id, assignment.round, data, result.state, tuple(sorted(attributes))

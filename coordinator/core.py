@@ -76,6 +76,7 @@ class Core:
         database: str | None = None,
         disk: Disk = REAL,
         stop: threading.Event | None = None,
+        audit: Path | None = None,
     ) -> Self:
         """Opens a state folder and goes on where it was left.
 
@@ -85,6 +86,7 @@ class Core:
             database: SQLAlchemy URL of the ledger; None: SQLite in the folder.
             disk: what everything is written to.
             stop: once it is set, recovery ends at its next step.
+            audit: keep every contribution there in the clear; for audits only.
 
         Raises:
             StoppedError: it was told to stop.
@@ -93,7 +95,7 @@ class Core:
             WireError, OSError: a task is of another version; the disk is full or broken.
         """
         clock = clock or MonotonicClock()
-        storage = await asyncio.to_thread(Storage, folder, database, disk)  # so that health checks are answered
+        storage = await asyncio.to_thread(Storage, folder, database, disk, audit)  # so that health checks are answered
         try:
             return cls(storage, clock, await asyncio.to_thread(storage.recover, clock(), stop or threading.Event()))
         except BaseException:

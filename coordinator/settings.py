@@ -62,6 +62,12 @@ class Settings:
     drain: float = field(
         default=30.0, metadata=_of(_seconds, "SECONDS", "time for uploads under way to end after SIGTERM")
     )
+    audit: Path | None = field(
+        default=None,
+        metadata=_of(
+            Path, "DIR", "AUDITS ONLY: keep every contribution there in the clear; never with users; unset: none"
+        ),
+    )
     log_level: str = field(default="INFO", metadata=_of(_level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
 
     def check(self) -> Self:

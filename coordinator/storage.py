@@ -20,7 +20,8 @@ from coordinator.live import LiveTask
 from coordinator.log import RoundLog
 from coordinator.metrics import Metrics, timed
 from coordinator.optimizers import server_step
-from coordinator.rounds import Lease, Round, Rule
+from coordinator.recording import Recorder
+from coordinator.rounds import Lease, Reported, Round, Rule
 from coordinator.streams import Bundle, Contribution, TaskSpec
 from coordinator.transitions import Entry
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED, TASK_STATE_RUNNING, TaskState
@@ -47,6 +48,7 @@ class Storage:
         path: of the folder; made if it is not there.
         database: URL of the ledger; None: SQLite in the folder.
         disk: what everything is written to.
+        audit: keep every contribution there too, see `recording`.
 
     Attributes:
         metrics: of the coordinator.
@@ -57,7 +59,7 @@ class Storage:
         FolderError, LedgerError: they cannot be used, or do not belong together.
     """
 
-    def __init__(self, path: Path, database: str | None = None, disk: Disk = REAL) -> None:
+    def __init__(self, path: Path, database: str | None = None, disk: Disk = REAL, audit: Path | None = None) -> None:
         folder = StateFolder(path)
         with ExitStack() as stack:
             stack.enter_context(folder.open(disk))
@@ -67,6 +69,7 @@ class Storage:
             self._private = BlobFolder(folder.server_state, disk)
             self._log = stack.enter_context(closing(RoundLog(folder.log, disk)))
             self._rows = {row.task_id: row for row in self._ledger.tasks()}
+            self._recorder = Recorder(audit, self.served, disk) if audit is not None else None
             self._held = stack.pop_all()
         self.metrics = Metrics()
         self._totals: dict[str, Aggregator] = {}
@@ -116,7 +119,7 @@ class Storage:
         for each in self._ledger.assignments(row.task_id, row.round):
             if stop.is_set():
                 raise StoppedError("told to stop while recovering; what was acknowledged is on disk")
-            self._replay(spec, each, total)
+            self._replay(row, spec, each, total)
             leases[each.assignment_id] = Lease(each.state, each.deadline, each.sha256)
         self._totals[row.task_id] = total
         open_round = self._ledger.open_round(row.task_id, row.round)
@@ -132,10 +135,12 @@ class Storage:
         )
         return LiveTask(row, spec, machine)
 
-    def _replay(self, spec: TaskSpec, row: AssignmentRow, total: Aggregator) -> None:
+    def _replay(self, task: TaskRow, spec: TaskSpec, row: AssignmentRow, total: Aggregator) -> None:
         if row.location is not None:
             data = self._log.read(row.location, row.sha256)
             total.add(spec.decode(data), largest=spec.bound)
+            if self._recorder is not None:
+                self._recorder.keep(task, row.assignment_id, data)
 
     def create_task(self, task_id: str, bundle: Bundle, at: float) -> LiveTask:
         """Stores a new task with its blobs, and opens its first round."""
@@ -178,6 +183,11 @@ class Storage:
             for change in changes:
                 if (contribution := change.contribution) is not None:
                     self._totals[change.entry.task_id].add(contribution.updates, largest=contribution.bound)
+        if self._recorder is not None:
+            for change in changes:
+                if change.contribution is not None and isinstance(change.entry.effect, Reported):
+                    row = self._rows[change.entry.task_id]
+                    self._recorder.keep(row, change.entry.effect.assignment_id, change.contribution.data)
 
     def _logged(self, change: Change) -> Entry:
         if change.contribution is None:

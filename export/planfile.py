@@ -74,6 +74,9 @@ def make_plan(
     objective: str = "reversal",
     prior: Sequence[float] = (),
     apart: bool = False,
+    adversary_clip_norm: float = 0.0,
+    adversary_noise: float = 0.0,
+    cover_rows: float = 0.0,
 ) -> Plan:
     """A plan with one attribute to unlearn or none; the defaults are the paper's FedAU2 for FedNCF.
 
@@ -102,6 +105,9 @@ def make_plan(
         clip_norm: L2 norm to which longer contributions are scaled down; 0: never.
         objective: `reversal` (the paper's) or `confusion`.
         prior: the classes' shares, for `confusion`; empty: all alike.
+        adversary_clip_norm: L2 norm to which devices scale a longer contribution to an adversary down; 0: never.
+        adversary_noise: standard deviation of the noise that devices add to it, in units of `adversary_clip_norm`.
+        cover_rows: rows of other items that devices add to tables, for each row of their own.
         apart: an adversary for each of `protects`, named "<attribute>-<tensor>", instead of one for all together.
 
     Raises:
@@ -118,6 +124,7 @@ def make_plan(
             kl_cap=kl_cap,
             kl_anneal_rounds=kl_anneal_rounds,
             dropout=dropout,
+            cover_rows=cover_rows,
         ),
         server=ServerStep(
             shared=_adam(server_learning_rate), adversary=_adam(adversary_learning_rate), clip_norm=clip_norm
@@ -141,6 +148,8 @@ def make_plan(
             class_weights=class_weights,
             objective=task_pb2.Objective.Value(f"OBJECTIVE_{objective.upper()}"),
             prior=prior,
+            clip_norm=adversary_clip_norm,
+            noise_multiplier=adversary_noise,
         )
     return plan
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from client_sdk import defences
 from client_sdk.kernel.training import CohortTraining, Task
 from client_sdk.state import Report
 from coordinator import aggregate
@@ -32,8 +33,8 @@ COPIES = 2**25
 
 The size of a chunk is a task's own, whatever the number of workers: the same chunks give the same bytes.
 
-An aggregator that must see each contribution has them from cohorts of one, a device's own computation: separate clients
-of one call are padded to the longest, which costs more than the calls.
+Where each contribution must be seen, by the aggregator or to be defended, it comes from a cohort of one, a device's own
+computation: separate clients of one call are padded to the longest, which costs more than the calls.
 """
 
 
@@ -77,7 +78,7 @@ class BatchedEngine:
         task = Task.load(self._manifest, self.checkpoint)
         members = members[members.argsort()]
         total = self.noise.over(aggregate.of(self._manifest), self._round)
-        summed = isinstance(total, Mean)
+        summed = isinstance(total, Mean) and not defences.active(self._manifest.plan)
         size = self._chunk if summed else 1
         chunks = [members[start : start + size] for start in range(0, len(members), size)]
         reports = []
@@ -98,7 +99,11 @@ class BatchedEngine:
         cohort = population.cohort(self._manifest, self._round, members)
         training = CohortTraining(task, self._round, cohort, summed=summed).run()
         population.put(members, training.state())
-        return training.summed() if summed else tuple(training.contributions()), training.report()
+        if summed:
+            return training.summed(), training.report()
+        contributed = zip(members, training.contributions(), strict=True)
+        defended = (defences.defend(self._manifest, one, population.keys[m], self._round) for m, one in contributed)
+        return tuple(defended), training.report()
 
     def resume(self, round_number: int) -> None:
         """Goes on after this many rounds; checkpoint and server state have been put back."""

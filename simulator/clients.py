@@ -37,7 +37,11 @@ class Shelf:
 
 
 class ClientStore:
-    """One client of a population; `contracts.Store`. What is staged is in memory, what is promoted in the columns."""
+    """One client of a population; `contracts.Store`. What is staged is in memory, what is promoted in the columns.
+
+    Attributes:
+        assignments: ids of the client's acknowledged contributions, oldest first.
+    """
 
     def __init__(self, population: Population, row: int, shelf: Shelf, meter: Meter) -> None:
         self._population, self._shelf, self._meter = population, shelf, meter
@@ -47,6 +51,7 @@ class ClientStore:
         self._checkpoint = b""
         self._staged: Staged | None = None
         self._contributed: int | None = None
+        self.assignments: list[bytes] = []
 
     def key(self) -> bytes:
         """The client's 16 bytes."""
@@ -98,6 +103,7 @@ class ClientStore:
         """Writes the staged state into the columns."""
         staged = self._expect(assignment_id)
         self._population.put(self._members, staged.state)
+        self.assignments.append(assignment_id)
         self._staged, self._contributed = None, staged.round
 
     def discard(self, assignment_id: bytes) -> None:

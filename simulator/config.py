@@ -65,6 +65,9 @@ class Config:
         adversary_learning_rate: of the server's Adam on the adversary.
         shared_learning_rate: of local SGD on shared tensors, with several local steps.
         clip_norm: L2 norm to which the server scales longer contributions down; 0 clips nothing.
+        adversary_clip_norm: L2 norm to which clients scale a longer contribution to an adversary down; 0: never.
+        adversary_noise: of Gaussian noise that clients add to that, in units of adversary_clip_norm.
+        cover_rows: rows of other items that clients add to item tables, for each of their own.
         noise: standard deviation of Gaussian noise on the protected state after training: a baseline.
         local_noise: of Gaussian noise on each client's contribution, in units of clip_norm: a baseline.
         apm: most noise on a component that a surrogate attacker reads: an approximation of the baseline APM.
@@ -105,6 +108,9 @@ class Config:
     adversary_learning_rate: float = 0.1
     shared_learning_rate: float = 0.05
     clip_norm: float = 0.0
+    adversary_clip_norm: float = 0.0
+    adversary_noise: float = 0.0
+    cover_rows: float = 0.0
     noise: float = 0.0
     local_noise: float = 0.0
     apm: float = 0.0
@@ -150,7 +156,10 @@ class Config:
             raise ConfigError("balance and minority contradict each other: choose one")
         if self.erasure not in ("none", "auto"):
             _ = self.erasure_strength
-        for name in ("clip_norm", "noise", "local_noise", "apm"):
+        for name in (
+            *("clip_norm", "adversary_clip_norm", "adversary_noise", "cover_rows"),
+            *("noise", "local_noise", "apm"),
+        ):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be 0 or a positive number, not {getattr(self, name)}")
         self._check_together()
@@ -159,6 +168,8 @@ class Config:
         """Checks settings that exclude each other."""
         if self.local_noise and not self.clip_norm:
             raise ConfigError("local_noise is in units of clip_norm, which must be above 0 with it")
+        if self.adversary_noise and not self.adversary_clip_norm:
+            raise ConfigError("adversary_noise is in units of adversary_clip_norm, which must be above 0 with it")
         if self.local_noise and self.apm:
             raise ConfigError("local_noise and apm are two baselines: choose one")
         if self.noise and self.erasure != "none":

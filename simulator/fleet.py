@@ -112,6 +112,10 @@ class FleetEngine:
         """
         return self.runner.run(self._train_round(members))
 
+    def contributor(self) -> dict[bytes, int]:
+        """By assignment whose contribution it was, of all that were acknowledged; the coordinator cannot know."""
+        return {each: member for member, store in self._stores.items() for each in store.assignments}
+
     def close(self) -> None:
         """Ends the link and the loop."""
         self.runner.run(self.link.close())

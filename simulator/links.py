@@ -28,9 +28,9 @@ class InProcessLink:
         self.transport = InProcessTransport(coordinator)
 
     @classmethod
-    async def open(cls, folder: Path) -> "InProcessLink":
-        """Opens the coordinator's state folder."""
-        return cls(await Coordinator.open(folder, clock=lambda: 0.0))
+    async def open(cls, folder: Path, audit: Path | None = None) -> "InProcessLink":
+        """Opens the coordinator's state folder; it keeps every contribution in `audit`, if that is given."""
+        return cls(await Coordinator.open(folder, clock=lambda: 0.0, audit=audit))
 
     async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
         """AdminService.CreateTask."""
@@ -120,9 +120,11 @@ class CoordinatorProcess:
         admin: address of AdminService.
     """
 
-    def __init__(self, folder: Path, devices: str = "127.0.0.1:0", admin: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self, folder: Path, devices: str = "127.0.0.1:0", admin: str = "127.0.0.1:0", audit: Path | None = None
+    ) -> None:
         command = [sys.executable, "-m", "coordinator", "serve", "--state", str(folder)]
-        command += ["--listen", devices, "--admin", admin]
+        command += ["--listen", devices, "--admin", admin, *(["--audit", str(audit)] if audit else [])]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.devices = self._address("devices")
         self.admin = self._address("admin")

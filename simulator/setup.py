@@ -141,6 +141,9 @@ def _plan_of(config: Config, name: str, attribute: Attribute) -> Plan:
         server_learning_rate=config.server_learning_rate,
         adversary_learning_rate=config.adversary_learning_rate,
         clip_norm=config.clip_norm,
+        adversary_clip_norm=config.adversary_clip_norm,
+        adversary_noise=config.adversary_noise,
+        cover_rows=config.cover_rows,
     )
 
 
@@ -206,9 +209,17 @@ def cohort(config: Config, round_number: int, clients: int) -> Members:
 
 @contextmanager
 def engine_of(
-    config: Config, bundle: Bundle, population: Population, folder: Path, noise: Noise | None = None
+    config: Config,
+    bundle: Bundle,
+    population: Population,
+    folder: Path,
+    noise: Noise | None = None,
+    audit: Path | None = None,
 ) -> Iterator[Engine]:
-    """The engine that a configuration names; while it is open a fleet's coordinator keeps its state under `folder`."""
+    """The engine that a configuration names; while it is open a fleet's coordinator keeps its state under `folder`.
+
+    With `audit` it keeps every contribution there.
+    """
     if config.engine == "batched":
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
         yield BatchedEngine(bundle.manifest, checkpoint, population, config.workers, noise)
@@ -216,7 +227,7 @@ def engine_of(
     size = cohort_size(config, len(population))
     with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:
         state = Path(name)
-        link = partial(InProcessLink.open, state) if config.transport == "inproc" else partial(_start, state)
+        link = partial(InProcessLink.open if config.transport == "inproc" else _start, state, audit)
         engine = FleetEngine.start(link, bundle, population, size, config.rounds)
         try:
             yield engine
@@ -224,5 +235,5 @@ def engine_of(
             engine.close()
 
 
-async def _start(state: Path) -> GrpcLink:
-    return await CoordinatorProcess(state).link()
+async def _start(state: Path, audit: Path | None) -> GrpcLink:
+    return await CoordinatorProcess(state, audit=audit).link()

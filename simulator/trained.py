@@ -70,6 +70,7 @@ def train(
     progress: Progress,
     trackers: Sequence[Tracker] = (),
     wrap: Wrap = lambda engine, bundle, population: engine,
+    audit: Path | None = None,
 ) -> Trained:
     """Trains, or goes on where an interrupted run left the folder.
 
@@ -80,6 +81,7 @@ def train(
         progress: told how far it is.
         trackers: open; told the rounds at every evaluation.
         wrap: of the engine; a wrapped one starts again if it was interrupted.
+        audit: where a fleet's coordinator keeps every contribution; None: nowhere.
 
     Raises:
         SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
@@ -99,7 +101,7 @@ def train(
     apm = Apm(config, bundle.manifest, told, noise) if config.apm else None
     for tracker in trackers:
         tracker.begin(folder.name, config)
-    with setup.engine_of(config, bundle, population, folder, noise) as engine:
+    with setup.engine_of(config, bundle, population, folder, noise, audit) as engine:
         wrapped = wrap(engine, bundle, population)
         standing = Trainer(config, told, wrapped, population, evaluation, folder, apm, trackers).train(progress)
         rounds = pd.DataFrame(standing.rows)

@@ -1,5 +1,6 @@
 """An audit: trains a configuration, watches some of its clients, and runs every attack that is asked for."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ import torch
 
 from client_sdk.kernel.training import Task
 from export.bundle import Bundle
+from fedau2.v1.task_pb2 import Plan
 from simulator import setup
 from simulator.attackers import ATTACKERS
 from simulator.audit import scores, sums
 from simulator.audit.contract import Learns, Public, Spec
 from simulator.audit.leakage import balanced
+from simulator.audit.recording import Recorded
 from simulator.audit.runner import Finding, Runner
 from simulator.audit.sums import Sums
 from simulator.audit.uploads import observe
@@ -22,6 +25,7 @@ from simulator.audit.view import Watch, Watching, still
 from simulator.config import Config
 from simulator.engine import Engine
 from simulator.evaluation import Attacked
+from simulator.fleet import FleetEngine
 from simulator.population import Members, Population
 from simulator.run import hide
 from simulator.trained import Trained, train
@@ -64,6 +68,11 @@ class Request:
     view: str = "chosen"
     splits: int = 10
 
+    @property
+    def recording(self) -> Path:
+        """Where a fleet's coordinator records."""
+        return self.folder / "recording"
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -71,12 +80,14 @@ class Audit:
 
     Attributes:
         request: what was asked.
+        plan: of the task.
         findings: rows of the table.
         ndcg: test NDCG@10 of what was trained, after erasure or noise.
         round: rounds trained in the chosen state.
     """
 
     request: Request
+    plan: Plan
     findings: Sequence[Finding]
     ndcg: float
     round: int
@@ -89,7 +100,9 @@ def audit(request: Request, progress: Progress) -> Audit:
         SimulatorError: the configuration or the data set cannot be used.
     """
     watching = _Watching(request)
-    trained = train(request.config, request.folder, request.data_dir, progress, wrap=watching.wrap)
+    recording = request.recording if request.view == "fleet" else None
+    config = dataclasses.replace(request.config, engine="fleet" if recording else "batched")
+    trained = train(config, request.folder, request.data_dir, progress, wrap=watching.wrap, audit=recording)
     task, chosen = trained.chosen()
     progress.start("attacking", 0)
     findings = watching.runner_on(task, chosen).findings(progress.advance)
@@ -97,7 +110,7 @@ def audit(request: Request, progress: Progress) -> Audit:
     hide(trained)
     findings += _on_private(request, trained)
     ranks = trained.evaluation.test_ranks(trained.best.checkpoint, trained.best.private)
-    return Audit(request, findings, ranks.metrics()["ndcg@10"], trained.best.round)
+    return Audit(request, trained.bundle.manifest.plan, findings, ranks.metrics()["ndcg@10"], trained.best.round)
 
 
 class _Watching:
@@ -113,6 +126,8 @@ class _Watching:
             return engine
         task = Task.load(bundle.manifest, engine.checkpoint)
         watch, self._runner = _watch(self._request, task, population)
+        if isinstance(engine, FleetEngine):
+            return Recorded(engine, bundle.manifest, watch, self._runner, self._request.recording)
         return Watching(engine, bundle.manifest, watch, self._runner)
 
     def runner_on(self, task: Task, chosen: Population) -> Runner:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from simulator import flags, resume
-from simulator.audit import bounds, registry, report
+from simulator.audit import accounting, bounds, registry, report
 from simulator.audit.audit import PRIVATE, VIEWS, Request, audit
 from simulator.audit.sums import Sums
 from simulator.config import Config
@@ -76,7 +76,7 @@ def _command(options: argparse.Namespace, console: Console) -> None:
     request = _request(options)
     with bars(console) as display:
         found = audit(request, Bar(display, request.folder.name))
-    notes: list[str] = []
+    notes = accounting.notes(found.plan, request.participations)
     report.write(found, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
     console.print(report.table(found))
     for text in (*report.summary(found), *notes):

@@ -22,10 +22,10 @@ from simulator.audit.leakage import own_tensors
 from simulator.audit.uploads import Uploads
 from simulator.population import Members
 
-STEPS = 300
+STEPS = 200
 """Of Adam, for each class and start."""
 
-STARTS = 4
+STARTS = 3
 """Draws of latent and noise from which each class is searched."""
 
 LATENT = 32

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from client_sdk.defences import defend
 from client_sdk.kernel import adversary
 from client_sdk.kernel.batch import layout
 from client_sdk.kernel.contract import Step, Tensors
@@ -138,8 +139,9 @@ def observe(
     for chunk in np.split(members, range(size, len(members), size)):
         cohort = population.cohort(task.manifest, round_number, chunk)
         states = _states(task, adversaries, cohort, round_number)
+        keys = [population.keys[member] for member in chunk]
         for each in adversaries:
-            uploaded, secret = _upload(task, each, cohort, states, round_number)
+            uploaded, secret = _upload(task, each, cohort, states, keys, round_number)
             uploads[each.name].append(uploaded)
             secrets[each.name].append(secret)
     return Observed(
@@ -170,15 +172,21 @@ def _states(task: Task, adversaries: Sequence[Adversary], cohort: Cohort, round_
     return seen
 
 
-def _upload(task: Task, each: Adversary, cohort: Cohort, states: Tensors, round_number: int) -> tuple[Uploads, Secrets]:
+def _upload(
+    task: Task, each: Adversary, cohort: Cohort, states: Tensors, keys: Sequence[bytes], round_number: int
+) -> tuple[Uploads, Secrets]:
     prefix, labels = adversary.prefix(each), torch.from_numpy(cohort.labels[each.name])
     own = {name: value[None] for name, value in task.adversary.items() if name.startswith(prefix)}
     noise = torch.from_numpy(cohort.noise[each.name][:, 0])
     with torch.no_grad():
         verdict = adversary.judge(each, round_number, own, states, labels, noise, len(labels))
+    secrets = Secrets(torch.cat([states[name].flatten(1) for name in each.protects], 1), labels, verdict.triggered)
+    if each.clip_norm:
+        rows = [{name: value[n].numpy() for name, value in verdict.shared.items()} for n in range(len(labels))]
+        sent = [defend(task.manifest, row, key, round_number) for row, key in zip(rows, keys, strict=True)]
+        return Uploads.received(each, sent), secrets
     gradients = {name.removeprefix(prefix): value for name, value in verdict.shared.items()}
-    state = torch.cat([states[name].flatten(1) for name in each.protects], 1)
-    return Uploads._of(gradients, exact=True), Secrets(state, labels, verdict.triggered)
+    return Uploads._of(gradients, exact=True), secrets
 
 
 def recover(weight: Tensor, bias: Tensor) -> Tensor:

@@ -4,12 +4,13 @@ It is taken from a state in which nothing more is learned (`still`), while the b
 from what the coordinator of a fleet has recorded (`recording.Recorded`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk import defences
 from client_sdk.kernel.training import CohortTraining, Task
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
@@ -31,6 +32,9 @@ class Hidden:
     secrets: dict[str, Secrets]
     touched: Callable[[], NDArray[np.bool_]]
 
+
+_KEPT = 2**26
+"""Most numbers of contributions that are kept instead of being computed again for each attack."""
 
 Sink = Callable[[Seen, Hidden], None]
 """Is shown each round with what is hidden in it."""
@@ -58,10 +62,19 @@ class Watch:
         """
         found = observe(task, list(task.manifest.plan.adversaries), self.population, present, round_number)
 
-        def contributions() -> Iterator[Contribution]:
+        def compute() -> Iterator[Contribution]:
             for member in present:
                 cohort = self.population.cohort(task.manifest, round_number, np.array([member]))
-                yield CohortTraining(task, round_number, cohort, summed=False).run().contributions()[0]
+                trained = CohortTraining(task, round_number, cohort, summed=False).run().contributions()[0]
+                yield defences.defend(task.manifest, trained, self.population.keys[member], round_number)
+
+        kept: list[Contribution] = []
+
+        def contributions() -> Iterable[Contribution]:
+            if len(present) * _numbers(task) > _KEPT:
+                return compute()
+            kept.extend(() if kept else compute())
+            return kept
 
         def touched() -> NDArray[np.bool_]:
             out = np.zeros((len(present), task.manifest.items), np.bool_)
@@ -81,6 +94,12 @@ class Watch:
     def present(self, members: Members) -> Members:
         """Those of some members of the population that are watched, increasing."""
         return np.intersect1d(members, self.members)
+
+
+def _numbers(task: Task) -> int:
+    """Of a contribution's dense tensors."""
+    tensors = {**task.shared, **task.adversary}
+    return sum(value.numel() for name, value in tensors.items() if name not in task.tables)
 
 
 def still(watch: Watch, task: Task, rounds: Sequence[int], sink: Sink) -> None:

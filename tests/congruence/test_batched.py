@@ -68,6 +68,14 @@ def test_a_round_agrees(model, head, steps, clip_norm, make_bundle, agree):
     agree(make_bundle(head, model=model, steps=steps, shared_learning_rate=0.05, clip_norm=clip_norm))
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("noise", [0, 2])
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_a_defended_round_agrees(model, noise, steps, make_bundle, agree):
+    defences = {"adversary_clip_norm": 0.1, "adversary_noise": noise, "cover_rows": 0.5}
+    agree(make_bundle(model=model, steps=steps, shared_learning_rate=0.05, **defences), rounds=3)
+
+
 @pytest.mark.parametrize(("apart", "clip_norm"), [(False, 0), (True, 0), (True, 1)])
 @pytest.mark.parametrize(("objective", "epsilon"), [("reversal", 400), ("confusion", 1)])
 @pytest.mark.parametrize("model", RECOMMENDERS)

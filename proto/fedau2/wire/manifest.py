@@ -143,6 +143,7 @@ def _check_local(local: LocalUpdate) -> None:
     _require(math.isfinite(local.l1_weight) and local.l1_weight >= 0, "local.l1_weight must not be negative")
     _require(math.isfinite(local.kl_cap) and local.kl_cap >= 0, "local.kl_cap must not be negative")
     _require(0 <= local.dropout < 1, "local.dropout must lie in [0, 1)")
+    _require(math.isfinite(local.cover_rows) and local.cover_rows >= 0, "local.cover_rows must not be negative")
     _require(local.steps == 1 or _positive(local.shared_learning_rate), "local.shared_learning_rate must be positive")
 
 
@@ -163,6 +164,13 @@ def _check_adversary(adversary: Adversary, states: set[str]) -> None:
     _require(not spread or _positive(adversary.variance), f"{where}: variance must be positive")
     _require(math.isfinite(adversary.epsilon) and adversary.epsilon >= 0, f"{where}: epsilon must not be negative")
     _require(adversary.objective in task_pb2.Objective.values(), f"{where}: unknown objective {adversary.objective}")
+    for name in ("clip_norm", "noise_multiplier"):
+        value = getattr(adversary, name)
+        _require(math.isfinite(value) and value >= 0, f"{where}: {name} must be 0 or a positive number, not {value}")
+    _require(
+        not adversary.noise_multiplier or adversary.clip_norm > 0,
+        f"{where}: noise_multiplier is in units of clip_norm, which must be positive with it",
+    )
     for what, weights in (("class weight", adversary.class_weights), ("prior", adversary.prior)):
         _require(not weights or len(weights) == len(adversary.classes), f"{where}: one {what} per class, or none")
         _require(all(map(_positive, weights)), f"{where}: every {what} must be positive")

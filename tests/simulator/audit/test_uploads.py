@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client_sdk.defences import defend
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.kernel.training import CohortTraining
 from simulator.audit import uploads
@@ -38,6 +39,27 @@ def test_uploads_are_those_of_devices(observed, monkeypatch, model, head, protec
             assert seen.secrets[name].triggered[place] == fired[name][0, 0]
             received = Uploads.received(adversaries[list(seen.uploads).index(name)], [uploaded])
             torch.testing.assert_close(received.recovered[0], each.recovered[place], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.5])
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_defended_uploads_are_those_of_devices(observed, model, noise):
+    options = {"adversary_clip_norm": 0.2, "adversary_noise": noise, "protect": "each", "cover_rows": 0.5}
+    task, population = observed(20, model=model, adversary="dsvae", **options)
+    members, adversaries = np.array([3, 1, 11]), list(task.manifest.plan.adversaries)
+    seen = uploads.observe(task, adversaries, population, members, 5)
+    for place, member in enumerate(members):
+        cohort = population.cohort(task.manifest, 5, np.array([member]))
+        trained = CohortTraining(task, 5, cohort, summed=False).run().contributions()[0]
+        sent = defend(task.manifest, trained, population.keys[member], 5)
+        for name, each in seen.uploads.items():
+            own = {key: value[place].numpy() for key, value in each.gradients.items()}
+            own["hidden.weight"] = (
+                each.weight[place].numpy() if noise else np.outer(own["hidden.bias"], each.recovered[place])
+            )
+            for key, value in own.items():
+                expected = sent[f"adversary.{name}.{key}"]
+                np.testing.assert_allclose(value, expected, atol=1e-5 * max(np.abs(expected).max(), 1e-6))
 
 
 @settings(deadline=None)

@@ -1,0 +1,83 @@
+"""The server's view as a fleet's coordinator has it: what it has recorded because it was started with `audit`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from client_sdk.kernel.training import Task
+from coordinator import recording
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import blobs, fixed, manifest
+from fedau2.wire.blobs import Tensors
+from fedau2.wire.contributions import Decoder
+from simulator.audit.contract import Contribution, Seen
+from simulator.audit.uploads import Uploads
+from simulator.audit.view import Sink, Watch
+from simulator.engine import RoundReport
+from simulator.errors import FleetError
+from simulator.fleet import FleetEngine
+from simulator.population import Members
+
+
+class Recorded:
+    """A fleet that is watched through its coordinator's recording; `engine.Engine`.
+
+    What is hidden is computed from the clients' own data before each round. The recording of a round is removed when
+    it has been looked at.
+
+    Args:
+        engine: the fleet.
+        task: the manifest.
+        watch: who is watched.
+        sink: is shown each round in which any of them takes part.
+        folder: of the recording.
+    """
+
+    def __init__(self, engine: FleetEngine, task: TaskManifest, watch: Watch, sink: Sink, folder: Path) -> None:
+        self._engine, self._manifest, self._watch, self._sink = engine, task, watch, sink
+        self._folder, self._round = folder, 0
+
+    @property
+    def checkpoint(self) -> Tensors:
+        """The newest shared tensors."""
+        return self._engine.checkpoint
+
+    def train_round(self, members: Members) -> RoundReport:
+        """Trains a cohort, and looks at what the coordinator has of its watched clients.
+
+        Raises:
+            FleetError: a session was refused, or nothing was recorded.
+        """
+        present = self._watch.present(members)
+        task = Task.load(self._manifest, self._engine.checkpoint)
+        _, hidden = self._watch.look(task, present, self._round)
+        report = self._engine.train_round(members)
+        found = recording.rounds(self._folder)
+        if not found:
+            raise FleetError("the coordinator has recorded nothing: start it with an audit folder")
+        if len(present):
+            self._sink(self._seen(found[-1], present), hidden)
+        for each in found:
+            each.forget()
+        self._round += 1
+        return report
+
+    def _seen(self, recorded: recording.Round, present: Members) -> Seen:
+        """The round from nothing but the recording, and who contributed what: a server knows by the states it reads."""
+        of = self._engine.contributor()
+        paths = {of[assignment_id]: assignment_id for assignment_id in recorded.assignments()}
+        task = Task.load(manifest.parse(recorded.manifest), blobs.unpack(recorded.checkpoint))
+        decode = Decoder(manifest.shared(task.manifest), fixed.bound(1))
+
+        def contributions() -> Iterator[Contribution]:
+            for member in present:
+                yield decode(recorded.contribution(paths[int(member)]))
+
+        adversaries = task.manifest.plan.adversaries
+        own = [_adversaries(one) for one in contributions()]
+        uploads = {each.name: Uploads.received(each, own) for each in adversaries}
+        return Seen(recorded.number, task, self._watch.places(present), uploads, contributions)
+
+
+def _adversaries(contribution: Contribution) -> Contribution:
+    """The part of a contribution that is kept in memory."""
+    return {name: update for name, update in contribution.items() if name.startswith("adversary.")}

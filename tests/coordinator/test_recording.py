@@ -1,0 +1,90 @@
+"""A coordinator records only when it is told to, says so loudly, and records what came, once."""
+
+import asyncio
+import logging
+import stat
+
+import pytest
+
+from coordinator import recording
+from coordinator.errors import FolderError
+from fedau2.wire import blobs
+
+
+def kept(folder):
+    """What a recording holds, by round."""
+    return {
+        each.number: sorted(each.contribution(name) for name in each.assignments()) for each in recording.rounds(folder)
+    }
+
+
+def sent(tools, *seeds):
+    return sorted(tools.make_contribution(seed) for seed in seeds)
+
+
+def test_what_came_is_recorded_with_what_it_began_from(tools, tmp_path, caplog, transport):
+    async def main():
+        async with tools.open_lab(tmp_path / "state", transport, audit=tmp_path / "audit") as lab:
+            task_id = await lab.create()
+            await lab.contribute([0, 1, 2])
+            await lab.committed(task_id, 1)
+            await lab.contribute([3])
+            return task_id
+
+    with caplog.at_level(logging.WARNING):
+        task_id = asyncio.run(main())
+    assert "AUDIT: every contribution is kept in the clear" in caplog.text
+    bundle = tools.make_bundle()
+    rounds = recording.rounds(tmp_path / "audit")
+    assert [(each.task_id, each.number) for each in rounds] == [(task_id, 0), (task_id, 1)]
+    assert rounds[0].manifest == bundle.manifest.SerializeToString(deterministic=True)
+    assert rounds[0].checkpoint == bundle.blobs[bundle.manifest.checkpoint.sha256]
+    assert blobs.sha256(rounds[1].checkpoint) == tools.expected_checkpoint([[0, 1, 2]])
+    assert kept(tmp_path / "audit") == {0: sent(tools, 0, 1, 2), 1: sent(tools, 3)}
+    assert stat.S_IMODE((tmp_path / "audit").stat().st_mode) == 0o700
+    rounds[0].forget()
+    assert kept(tmp_path / "audit") == {1: sent(tools, 3)}
+
+
+def test_without_the_setting_nothing_is_recorded_and_nothing_said(tools, tmp_path, caplog):
+    async def main():
+        async with tools.open_lab(tmp_path / "state") as lab:
+            await lab.create()
+            await lab.contribute([0])
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    assert "AUDIT" not in caplog.text
+    assert not list(tmp_path.rglob("*.binpb"))
+
+
+def test_a_restart_records_what_the_open_round_has(tools, tmp_path):
+    async def main():
+        async with tools.open_lab(tmp_path / "state") as lab:
+            await lab.create()
+            await lab.contribute([0, 1])
+        async with tools.open_lab(tmp_path / "state", audit=tmp_path / "audit"):
+            assert kept(tmp_path / "audit") == {0: sent(tools, 0, 1)}
+        async with tools.open_lab(tmp_path / "state", audit=tmp_path / "audit") as lab:
+            await lab.contribute([2])
+        assert kept(tmp_path / "audit") == {0: sent(tools, 0, 1, 2)}
+
+    asyncio.run(main())
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tools, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    async def main():
+        async with tools.open_lab(tmp_path / "state", audit=tmp_path / "file" / "audit"):
+            pass
+
+    with pytest.raises(FolderError, match="the audit's folder cannot be used"):
+        asyncio.run(main())
+
+
+def test_the_command_warns(tools, tmp_path):
+    process = tools.Process(tmp_path / "state", "--audit", str(tmp_path / "audit"))
+    code, errors = process.end(process.child.terminate)
+    assert code == 0
+    assert "WARNING AUDIT: every contribution is kept in the clear" in errors

@@ -1,0 +1,114 @@
+"""The command: one table, files, words, and an exit status that holds bounds."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+from simulator.audit import bounds
+from simulator.audit.runner import Finding
+from simulator.audit.scores import Score
+from simulator.cli import main
+from simulator.errors import BoundPassedError, ConfigError
+
+SMALL = ["--dataset", "synthetic", "--users", "120", "--items", "200", "--rounds", "4", "--evaluate-every", "2"]
+QUICK = [*SMALL, "--clients", "15", "--splits", "1", "--workers", "1", "--participations", "1,3"]
+
+
+def audit(tmp_path, *arguments):
+    return main(["audit", "--out", str(tmp_path / "audit"), *QUICK, *arguments])
+
+
+def findings(tmp_path):
+    return json.loads((tmp_path / "audit" / "audit.json").read_text())["findings"]
+
+
+@pytest.fixture(autouse=True)
+def small_null(monkeypatch):
+    monkeypatch.setattr("simulator.attackers.SHUFFLES", 2)
+
+
+@pytest.mark.parametrize("view", ["chosen", "training", "fleet"])
+def test_every_attack_is_in_one_table_from_every_view(tmp_path, capsys, view):
+    extra = ["--sums", "4", "--fixed-sums", "4", "--sums-rounds", "5,10"] if view == "chosen" else []
+    some = [] if view == "chosen" else ["--attacks", "sign,gate,embedding,pulls"]
+    assert audit(tmp_path, "--view", view, "--fraction", "0.5", *extra, *some) == 0
+    found = {each["attack"] for each in findings(tmp_path)}
+    assert {"sign", "gate", "embedding", "pulls"} <= found
+    if view == "chosen":
+        assert {"dlg", "prior", "membership", "sums-4", "sums-4-fixed"} <= found
+        assert {"private-embedding-paper", "private-all-strong", "embedding-strong"} <= found
+    text = capsys.readouterr().out
+    assert "Audit: fedncf on synthetic, gender: adversary dsvae, lambda 4" in text
+    assert "reads the protected state of 100% of the clients" in " ".join(text.split())
+    page = (tmp_path / "audit" / "audit.html").read_text()
+    assert "data:image/png;base64" in page
+    assert "fedau2-sim" in page
+    assert not (tmp_path / "audit" / "recording" / "0").exists()
+    for each in findings(tmp_path):
+        assert 0 <= each["low"] <= each["success"] + 1e-9 <= each["high"] + 2e-9 <= 1 + 3e-9
+        assert each["null_mean"] <= each["null_p95"] + 1e-9
+
+
+def test_a_run_is_audited_by_its_folder(tmp_path):
+    assert main(["run", "--out", str(tmp_path / "run"), *SMALL, "--attack-splits", "1", "--adversary", "vae"]) == 0
+    of = [str(tmp_path / "run"), "--out", str(tmp_path / "audit"), "--attacks", "magnitude", "--clients", "10"]
+    assert main(["audit", *of, "--participations", "1"]) == 0
+    about = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    assert about["configuration"]["adversary"] == "vae"
+    (found,) = about["findings"]
+    assert found["success"] == 1.0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert about["ndcg@10"] == metrics["ndcg@10"]
+    assert about["round"] == metrics["round"]
+
+
+def test_the_exit_status_holds_bounds(tmp_path, capsys):
+    own = ["--attacks", "sign,embedding", "--adversary", "mlp"]
+    assert audit(tmp_path, *own, "--bound", "state=1", "--bound", "all=1") == 0
+    assert audit(tmp_path, *own, "--bound", "label=0.6") == 3
+    assert "sign after 1 participations reaches 1.000, and label may reach 0.6" in capsys.readouterr().err
+    assert audit(tmp_path, *own, "--bound", "dlg=0.6") == 1
+    assert "is on no attack of this audit" in capsys.readouterr().err
+
+
+def test_noise_is_accounted_for(tmp_path, capsys):
+    pytest.importorskip("dp_accounting")
+    defended = ["--adversary-clip-norm", "0.1", "--adversary-noise", "20", "--attacks", "sign"]
+    assert audit(tmp_path, *defended) == 0
+    assert "local differential privacy" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--attacks", "guess"], "there is no attack 'guess'"),
+        (["--clients", "0"], "clients and splits must be numbers from 1 on"),
+        (["--adversary-noise", "1"], "adversary_noise is in units of adversary_clip_norm"),
+        (["nowhere.yaml"], "is not a configuration"),
+    ],
+)
+def test_what_cannot_be_audited_is_explained(tmp_path, capsys, arguments, text):
+    assert audit(tmp_path, *arguments) == 1
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["label", "label=", "=0.5", "label=2", "label=half", "label=-0.1"])
+def test_a_bound_is_a_name_and_a_share(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is no NAME=SUCCESS"):
+        bounds.parse(text)
+
+
+def test_bounds_hold_the_worst_of_what_they_are_on():
+    def finding(attack, learns, success):
+        return Finding(attack, learns, "", 1, Score(success, 0, 1, 0.5, 0.5, 0.5, 10), 0.0)
+
+    found = [finding("sign", "label", 0.7), finding("magnitude", "label", 0.8), finding("rows", "items touched", 1.0)]
+    bounds.check({"label": 0.8, "sign": 0.7}, found)
+    for name, most in (("label", 0.79), ("magnitude", 0.5), ("items", 0.99), ("all", 0.99)):
+        with pytest.raises(BoundPassedError, match=f"{name} may reach"):
+            bounds.check({name: most}, found)
+    with pytest.raises(ConfigError, match="on no attack"):
+        bounds.check({"gate": 0.9}, found)
+    assert np.isclose(bounds.parse("label=0.6")[1], 0.6)

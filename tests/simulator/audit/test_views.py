@@ -1,0 +1,134 @@
+"""The server's view is the same whoever takes it: computed, watched while training, or recorded by a coordinator."""
+
+import numpy as np
+import pytest
+
+from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.kernel.training import Task
+from fedau2.wire.contributions import Rows
+from simulator import setup
+from simulator.audit.audit import _watch
+from simulator.audit.recording import Recorded
+from simulator.audit.view import Watch, Watching, still
+from simulator.config import Config
+from simulator.split import leave_one_out
+
+DEFENCES = {"adversary_clip_norm": 0.1, "adversary_noise": 1.0, "cover_rows": 0.5}
+
+
+def kept(seen, hidden):
+    """What a round shows, as plain values that outlive it."""
+    uploads = {
+        f"{name}.{key}": value.numpy().copy()
+        for name, each in seen.uploads.items()
+        for key, value in {**each.gradients, "recovered": each.recovered}.items()
+    }
+    contributions = [
+        {name: (u.indices, u.values) if isinstance(u, Rows) else (None, u) for name, u in one.items()}
+        for one in seen.contributions()
+    ]
+    return seen.round, list(seen.clients), uploads, contributions, hidden.touched()
+
+
+def trained(tmp_path, view, rounds=4, **settings):
+    """All rounds that some watched clients show while a small population trains."""
+    engine = "batched" if view is Watching else "fleet"
+    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": engine, **settings})
+    dataset = setup.dataset_of(config, None)
+    bundle = setup.bundle_of(config, dataset)
+    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    watch, shown = Watch(population, np.arange(0, 60, 2)), []
+    audit = tmp_path / "recording" if view is Recorded else None
+    with setup.engine_of(config, bundle, population, tmp_path, audit=audit) as engine:
+        sink = lambda seen, hidden: shown.append(kept(seen, hidden))  # noqa: E731
+        where = (tmp_path / "recording",) if view is Recorded else ()
+        watched = view(engine, bundle.manifest, watch, sink, *where)
+        for number in range(rounds):
+            watched.train_round(setup.cohort(config, number, 60))
+    return shown
+
+
+@pytest.mark.parametrize("defences", [{}, DEFENCES], ids=["plain", "defended"])
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_a_coordinator_records_what_the_batched_engine_shows(tmp_path, model, defences):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    settings = {"model": model, "fraction": 0.3, **defences}
+    computed = trained(tmp_path / "one", Watching, rounds=1, **settings)
+    recorded = trained(tmp_path / "other", Recorded, rounds=1, **settings)
+    assert len(computed) == len(recorded) == 1
+    for (round_a, clients_a, uploads_a, sent_a, touched_a), (round_b, clients_b, uploads_b, sent_b, touched_b) in zip(
+        computed, recorded, strict=True
+    ):
+        assert (round_a, clients_a) == (round_b, clients_b)
+        np.testing.assert_array_equal(touched_a, touched_b)
+        for name, value in uploads_a.items():
+            # What noise makes of a ratio may be anything: that of noisy gradients agrees in the gradients alone.
+            if name.endswith("recovered") and defences:
+                continue
+            np.testing.assert_allclose(uploads_b[name], value, atol=2e-4 * max(np.abs(value).max(), 1e-6))
+        for one, other in zip(sent_a, sent_b, strict=True):
+            assert one.keys() == other.keys()
+            for name, (rows, value) in one.items():
+                np.testing.assert_array_equal(rows, other[name][0])
+                np.testing.assert_allclose(other[name][1], value, atol=1e-4 * max(np.abs(value).max(), 1e-6))
+
+
+def test_a_recording_is_let_go_of_round_by_round(tmp_path):
+    assert len(trained(tmp_path, Recorded, rounds=3, fraction=0.5)) == 3
+    assert not list((tmp_path / "recording").glob("*/*/*.binpb"))
+
+
+def test_watching_does_not_change_what_is_trained(tmp_path):
+    def checkpoint(watched):
+        config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "fraction": 0.5})
+        dataset = setup.dataset_of(config, None)
+        bundle = setup.bundle_of(config, dataset)
+        population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+        with setup.engine_of(config, bundle, population, tmp_path) as engine:
+            if watched:
+                watch = Watch(population, np.arange(30))
+                engine = Watching(engine, bundle.manifest, watch, lambda seen, hidden: kept(seen, hidden))
+            for number in range(3):
+                engine.train_round(setup.cohort(config, number, 60))
+            return engine.checkpoint
+
+    one, other = checkpoint(False), checkpoint(True)
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name])
+
+
+def test_a_still_view_leaves_the_population_as_it_is(observed):
+    task, population = observed(40)
+    before = population.state.pack()
+    rounds = []
+    still(Watch(population, np.arange(10)), task, range(3), lambda seen, hidden: rounds.append(kept(seen, hidden)))
+    assert population.state.pack() == before
+    assert [each[0] for each in rounds] == [0, 1, 2]
+    assert isinstance(task, Task)
+
+
+def test_part_of_a_round_is_that_part(observed):
+    task, population = observed(40)
+    seen, _ = Watch(population, np.arange(10)).look(task, np.arange(10), 2)
+    chosen = np.arange(10) % 3 == 0
+    part = seen.of(chosen)
+    np.testing.assert_array_equal(part.clients, np.flatnonzero(chosen))
+    np.testing.assert_array_equal(part.uploads["gender"].recovered, seen.uploads["gender"].recovered[chosen])
+    whole = list(seen.contributions())
+    for client, one in zip(part.clients, part.contributions(), strict=True):
+        np.testing.assert_array_equal(one["output.bias"], whole[client]["output.bias"])
+
+
+def test_who_is_attacked_is_no_public_user(observed, tmp_path):
+    from simulator.audit.audit import Request, _public
+
+    task, population = observed(60)
+    request = Request(Config(), tmp_path, None, [], clients=10)
+    watch, _ = _watch(request, task, population)
+    labels = population.labels(task.manifest, watch.members)["gender"]
+    assert np.bincount(labels).tolist() == [10, 10]
+    public = _public(task, population, np.setdiff1d(np.arange(60), watch.members))["gender"]
+    assert len(public.states) == 40
+    attacked = population.state.values["user_gmf"][watch.members]
+    assert not (public.states[:, None] == attacked[None]).all(2).any()
