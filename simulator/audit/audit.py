@@ -84,6 +84,8 @@ class Audit:
         findings: rows of the table.
         ndcg: test NDCG@10 of what was trained, after erasure or noise.
         round: rounds trained in the chosen state.
+        bytes_up: of one contribution, the mean.
+        seconds: by the clock, training included.
     """
 
     request: Request
@@ -91,6 +93,8 @@ class Audit:
     findings: Sequence[Finding]
     ndcg: float
     round: int
+    bytes_up: float
+    seconds: float
 
 
 def audit(request: Request, progress: Progress) -> Audit:
@@ -99,6 +103,7 @@ def audit(request: Request, progress: Progress) -> Audit:
     Raises:
         SimulatorError: the configuration or the data set cannot be used.
     """
+    started = time.perf_counter()
     watching = _Watching(request)
     recording = request.recording if request.view == "fleet" else None
     config = dataclasses.replace(request.config, engine="fleet" if recording else "batched")
@@ -110,7 +115,15 @@ def audit(request: Request, progress: Progress) -> Audit:
     hide(trained)
     findings += _on_private(request, trained)
     ranks = trained.evaluation.test_ranks(trained.best.checkpoint, trained.best.private)
-    return Audit(request, trained.bundle.manifest.plan, findings, ranks.metrics()["ndcg@10"], trained.best.round)
+    return Audit(
+        request,
+        trained.bundle.manifest.plan,
+        findings,
+        ranks.metrics()["ndcg@10"],
+        trained.best.round,
+        trained.cost["bytes_up"],
+        time.perf_counter() - started,
+    )
 
 
 class _Watching:

@@ -110,6 +110,8 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
         "view": found.request.view,
         "round": found.round,
         "ndcg@10": found.ndcg,
+        "bytes_up": found.bytes_up,
+        "seconds": found.seconds,
         "findings": [each.to_dict() for each in found.findings],
     }
     (folder / "audit.json").write_text(json.dumps(about, indent=2) + "\n")
@@ -124,8 +126,9 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
             report.table(_HEADER, _rows(found.findings)),
             report.paragraph(
                 f"Trained for {config.rounds} rounds; the state after round {found.round} was chosen, with test "
-                f"NDCG@10 {found.ndcg:.3f}. View: {found.request.view}. Success is a balanced accuracy, or for a state "
-                "the share that was read; intervals are Wilson's; the null is of permuted clients or labels.",
+                f"NDCG@10 {found.ndcg:.3f}; {found.seconds:.0f} s in all. View: {found.request.view}. Success is a "
+                "balanced accuracy, or for a state the share that was read; intervals are Wilson's; the null is of "
+                "permuted clients or labels.",
                 note=True,
             ),
             report.heading("Command"),

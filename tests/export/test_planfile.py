@@ -97,6 +97,9 @@ ALL = {
     "kl_cap": st.floats(0, 2**20, width=32),
     "kl_anneal_rounds": st.integers(0, 2**63),
     "dropout": st.floats(0, 0.5, width=32),
+    "cover_rows": st.floats(0, 8, width=32),
+    "adversary_clip_norm": st.floats(2**-20, 2**20, width=32),
+    "adversary_noise": st.floats(0, 2**20, width=32),
 }
 
 

@@ -62,6 +62,7 @@ SPOILED = {
     "plan.local.l1_weight": -1.0,
     "plan.local.kl_cap": math.nan,
     "plan.local.dropout": 1.0,
+    "plan.local.cover_rows": -1.0,
     "plan.server.shared.kind": 0,
     "plan.server.shared.beta1": 1.0,
     "plan.server.adversary.learning_rate": math.inf,
@@ -71,6 +72,8 @@ SPOILED = {
     "plan.adversaries.0.trigger": 0,
     "plan.adversaries.0.variance": 0.0,
     "plan.adversaries.0.epsilon": -1.0,
+    "plan.adversaries.0.clip_norm": math.inf,
+    "plan.adversaries.0.noise_multiplier": 1.0,  # without a clip norm
 }
 
 

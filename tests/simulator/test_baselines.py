@@ -300,6 +300,9 @@ def test_noise_on_every_row_is_uploaded(tmp_path, model):
         ({"apm": 0.1, "local_noise": 0.1, "clip_norm": 1.0}, "choose one"),
         ({"noise": 0.1, "erasure": "auto"}, "choose one"),
         ({"transport": "grpc"}, "set engine to fleet"),
+        ({"cover_rows": -1.0}, "cover_rows must be 0 or"),
+        ({"adversary_clip_norm": float("inf")}, "adversary_clip_norm must be 0 or"),
+        ({"adversary_noise": 1.0}, "adversary_clip_norm, which must be above 0"),
     ],
 )
 def test_settings_that_make_no_sense_or_exclude_each_other_are_refused(change, text):
