@@ -181,7 +181,7 @@ def _watch(request: Request, task: Task, population: Population) -> tuple[Watch,
 
 
 def _public(task: Task, population: Population, others: Members) -> dict[str, Public]:
-    """What is known of users that are not watched, by adversary; of an adversary without some class among them none."""
+    """What is known of users that are not watched, in the state given; of an adversary that lacks a class nothing."""
     adversaries = list(task.manifest.plan.adversaries)
     if not adversaries or not len(others):
         return {}

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from simulator import plots, report
-from simulator.audit.audit import Audit
+from simulator.audit.audit import PRIVATE, Audit
 from simulator.audit.contract import Learns
 from simulator.audit.runner import Finding
 from simulator.config import Config
@@ -68,13 +68,12 @@ def _rows(findings: Iterable[Finding]) -> Iterable[tuple[str, ...]]:
 def summary(found: Audit) -> list[str]:
     """A sentence for each kind of thing that is learned: the best attack on it, by whom, after how long."""
     sentences = []
-    groups: dict[tuple[bool, str], list[Finding]] = {}
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for each in found.findings:
-        groups.setdefault((each.attack.startswith("private-"), each.learns), []).append(each)
-    for (private, learns), group in groups.items():
+        groups.setdefault((_who(each), each.learns), []).append(each)
+    for (who, learns), group in groups.items():
         once = [each for each in group if each.participations == min(one.participations for one in group)]
         for best in _once_and_often(once, group):
-            who = "Who has stolen the private state" if private else "The server"
             after = f", after {_times(best.participations)}" if best.participations else ""
             says = _SAYS[learns].format(
                 attribute="the attribute" if not best.adversary else best.adversary,
@@ -84,6 +83,13 @@ def summary(found: Audit) -> list[str]:
             sure = "" if best.score.low > best.score.null_p95 else " This is no more than chance gives."
             sentences.append(f"{who} {says}{guess}{after}, by the attack {best.attack}.{sure}")
     return sentences
+
+
+def _who(finding: Finding) -> str:
+    """Who attacks, as a sentence begins."""
+    if finding.attack.startswith(PRIVATE):
+        return "Who has stolen the private state"
+    return "Behind secure sums the server" if finding.attack.startswith("sums-") else "The server"
 
 
 def _once_and_often(once: Sequence[Finding], group: Sequence[Finding]) -> list[Finding]:

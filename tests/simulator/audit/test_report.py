@@ -1,0 +1,67 @@
+"""Plain words say who learns what, how soon, and whether it is more than chance."""
+
+from pathlib import Path
+
+from fedau2.v1.task_pb2 import Plan
+from simulator.audit import report
+from simulator.audit.audit import Audit, Request
+from simulator.audit.runner import Finding
+from simulator.audit.scores import Score
+from simulator.config import Config
+
+
+def finding(attack, learns, participations, success, low, null_p95=0.54, adversary="gender"):
+    score = Score(success, low, min(1.0, 2 * success - low), 0.5, 0.5, null_p95, 100)
+    return Finding(attack, learns, adversary, participations, score, 1.0)
+
+
+def audit(*findings):
+    return Audit(Request(Config(), Path(), None, []), Plan(), findings, 0.3, 200, 1000.0, 60.0)
+
+
+def test_the_best_attack_is_told_once_and_after_more():
+    told = report.summary(
+        audit(
+            finding("dlg", "label", 1, 0.55, 0.5),
+            finding("magnitude", "label", 1, 0.76, 0.7),
+            finding("magnitude", "label", 20, 0.99, 0.97),
+            finding("sign", "label", 20, 0.98, 0.96),
+        )
+    )
+    assert told == [
+        "The server tells gender of 76% of the clients right, classes weighed alike (guessing: 50%), after one "
+        "contribution, by the attack magnitude.",
+        "The server tells gender of 99% of the clients right, classes weighed alike (guessing: 50%), after 20 "
+        "contributions, by the attack magnitude.",
+    ]
+
+
+def test_who_attacks_is_told_apart():
+    told = report.summary(
+        audit(
+            finding("magnitude", "label", 1, 0.76, 0.7),
+            finding("sums-94", "label", 10, 0.6, 0.57),
+            finding("private-all-strong", "label, learning from users", 0, 0.65, 0.6),
+        )
+    )
+    assert [text.split(" tells")[0] for text in told] == [
+        "The server",
+        "Behind secure sums the server",
+        "Who has stolen the private state",
+    ]
+
+
+def test_chance_is_called_chance():
+    (text,) = report.summary(audit(finding("dlg", "label", 1, 0.53, 0.48)))
+    assert text.endswith("This is no more than chance gives.")
+
+
+def test_nothing_found_is_nothing_told():
+    assert report.summary(audit()) == []
+
+
+def test_a_plot_is_drawn_of_whatever_there_is(tmp_path):
+    for number, findings in enumerate(([], [finding("rows", "items touched", 1, 1.0, 0.9, adversary="")])):
+        path = tmp_path / f"{number}.png"
+        report.draw(findings, path)
+        assert path.read_bytes().startswith(b"\x89PNG")
