@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from rich.table import Table
 
 from simulator import plots, report
@@ -152,28 +153,41 @@ def draw(findings: Sequence[Finding], path: Path) -> None:
         findings: rows of the table.
         path: of the PNG.
     """
-    labels = (Learns.LABEL.value, Learns.FEATURES.value)
-    figure, (left, right) = plots.panels("What the server learns, by contributions of a client seen", 2, width=11)
-    for axes, of_label in ((left, True), (right, False)):
+    of_label = (Learns.LABEL.value, Learns.FEATURES.value)
+    figure, axes = plots.panels("What is learned, by contributions of a client seen", 2, width=11, height=6.5)
+    shown = [each for each in findings if each.participations]
+    several = len({each.adversary for each in shown if each.learns in of_label}) > 1
+    parts = [[each for each in shown if (each.learns in of_label) is label] for label in (True, False)]
+    for each, part, title in zip(axes, parts, ("attribute", "state, gate and items"), strict=True):
         lines: dict[str, list[Finding]] = {}
-        for each in findings:
-            if each.participations and (each.learns in labels) is of_label:
-                name = each.attack if not each.adversary or of_label is False else f"{each.attack}, {each.adversary}"
-                lines.setdefault(name, []).append(each)
-        for number, (name, line) in enumerate(lines.items()):
-            xs, ys = [each.participations for each in line], [each.score.success for each in line]
-            errors = [[max(0.0, y - each.score.low) for y, each in zip(ys, line, strict=True)]]
-            errors.append([max(0.0, each.score.high - y) for y, each in zip(ys, line, strict=True)])
-            style = ("o-", "s--", "^:")[number // len(plots.COLOURS) % 3]
-            colour = plots.COLOURS[number % len(plots.COLOURS)]
-            axes.errorbar(xs, ys, errors, fmt=style, markersize=3, linewidth=1, color=colour, label=name)
-        chances = {each.score.chance for line in lines.values() for each in line}
-        for chance in chances:
-            axes.axhline(chance, color=plots.GREY, linestyle="--", linewidth=1)
-        axes.set_title("attribute" if of_label else "state, gate and items", fontsize=9)
-        axes.set_xscale("log")
-        axes.set_xlabel("contributions seen")
-        axes.set_ylim(0.4 if of_label else 0, 1.02)
-        if lines:
-            axes.legend(frameon=False, fontsize=6, ncols=2, loc="lower right")
+        for one in part:
+            lines.setdefault(f"{one.attack}, {one.adversary}" if several and one.adversary else one.attack, []).append(
+                one
+            )
+        _draw(each, lines)
+        each.set_title(title, fontsize=9)
     figure.savefig(path)
+
+
+def _draw(axes: Axes, lines: Mapping[str, Sequence[Finding]]) -> None:
+    for number, (name, line) in enumerate(lines.items()):
+        scores = [each.score for each in line]
+        errors = [
+            [max(0.0, each.success - each.low) for each in scores],
+            [max(0.0, each.high - each.success) for each in scores],
+        ]
+        style = ("o-", "s--", "^:", "v-.")[number // len(plots.COLOURS) % 4]
+        colour = plots.COLOURS[number % len(plots.COLOURS)]
+        xs, ys = [each.participations for each in line], [each.success for each in scores]
+        axes.errorbar(xs, ys, errors, fmt=style, markersize=4, linewidth=1, color=colour, label=name)
+    everything = [each.score for line in lines.values() for each in line]
+    for chance in {each.chance for each in everything}:
+        axes.axhline(chance, color=plots.GREY, linestyle="--", linewidth=1)
+    axes.set_ylim(min([0.95 * each.low for each in everything], default=0.0), 1.02)
+    axes.set_xlabel("contributions seen")
+    if lines:
+        axes.set_xscale("log")
+        ticks = sorted({each.participations for line in lines.values() for each in line})
+        axes.set_xticks(ticks, [str(each) for each in ticks])
+        axes.minorticks_off()
+        axes.legend(frameon=False, fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.1))
