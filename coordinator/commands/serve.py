@@ -47,7 +47,7 @@ async def _serve_until_told(told: Settings) -> int:
             registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
             scrape = stack.enter_context(Scrape(told.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
-        coordinator = await _opened(state, told, signals)
+        coordinator = await _opened(state, told.database, signals, told.audit)
         if coordinator is None:
             return 0
         async with coordinator:
@@ -65,10 +65,12 @@ async def _serve_until_told(told: Settings) -> int:
     return 0
 
 
-async def _opened(state: Path, told: Settings, signals: asyncio.Queue[int]) -> Coordinator | None:
+async def _opened(
+    state: Path, database: str | None, signals: asyncio.Queue[int], audit: Path | None = None
+) -> Coordinator | None:
     """The coordinator, None where a signal came while it recovered."""
     stop = threading.Event()
-    opening = asyncio.ensure_future(Coordinator.open(state, database=told.database, stop=stop, audit=told.audit))
+    opening = asyncio.ensure_future(Coordinator.open(state, database=database, stop=stop, audit=audit))
     ended = asyncio.ensure_future(signals.get())
     await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():
