@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.disk import REAL
 from fedau2.wire import blobs
-from simulator import attackers, columns, resume, run
+from simulator import attackers, columns, resume, run, training
 from simulator.errors import DiskSpaceError
 from tests.simulator.test_run import SMALL, Quiet, figures
 
@@ -30,7 +30,7 @@ def mapped(monkeypatch):
 def finals(monkeypatch):
     """By run, all that it ends with: shared, private and chosen state, and Adam's."""
     found = {}
-    train = run.Trainer.train
+    train = training.Trainer.train
 
     def spy(self, progress):
         standing = train(self, progress)
@@ -43,7 +43,7 @@ def finals(monkeypatch):
             found[self.folder.name] |= {f"{part} {name}": blobs.sha256(each.tobytes()) for name, each in arrays.items()}
         return standing
 
-    monkeypatch.setattr(run.Trainer, "train", spy)
+    monkeypatch.setattr(training.Trainer, "train", spy)
     return found
 
 
