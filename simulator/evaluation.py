@@ -24,6 +24,9 @@ from simulator.split import Split
 _NUMBERS = 2**22
 """Features, of all users together, that are looked at at a time."""
 
+_ATTACKED = 2**20
+"""Most numbers, of all users together, that are left of a state that was wider than there are users."""
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -115,21 +118,20 @@ def _recommenders_tensors(task: TaskManifest) -> list[TensorSpec]:
 
 
 def _narrow(columns: Sequence[Column]) -> NDArray[np.float32]:
-    """Features, side by side, that are no wider than there are users, (users, users) where they were wider.
+    """Features, side by side, that are no wider than there are users.
 
-    Wider ones are standardised and turned, which leaves every distance and inner product as it was: onto the axes that
-    the users span, and from there at random, so that no axis stands out and standardising them again changes little.
+    Wider ones are standardised and turned: onto the axes that the users span, and from there at random, so that no axis
+    stands out and standardising them again changes little. That leaves every distance and inner product as it was while
+    all axes are kept; of more than `_ATTACKED` numbers the principal ones are, since attacks would take hours.
     """
     users = columns[0].shape[0]
     if sum(math.prod(column.shape[1:]) for column in columns) <= users:
         return np.concatenate(list(blocks(columns, _NUMBERS)), axis=1)
     values, vectors = eigh(_products(columns).T, overwrite_a=True, driver="evd")
     vectors *= np.sqrt(values.clip(min=0))
-    # In place, and the orthogonal factor is never formed: of a large population such a matrix is a third of a gigabyte.
-    rng, turn = np.random.default_rng(0), np.empty((users, users), order="F")
-    for row in turn:
-        row[:] = rng.standard_normal(users)
-    turned, _ = qr_multiply(turn, vectors, mode="right", overwrite_a=True, overwrite_c=True)
+    kept = min(users, max(1, _ATTACKED // users))
+    turn = np.random.default_rng(0).standard_normal((kept, kept))
+    turned, _ = qr_multiply(turn, vectors[:, -kept:], mode="right", overwrite_a=True, overwrite_c=True)
     return np.ascontiguousarray(turned, np.float32)
 
 

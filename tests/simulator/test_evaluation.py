@@ -17,6 +17,15 @@ def test_narrowing_keeps_the_inner_products_of_standardised_features(users, wide
     np.testing.assert_allclose(narrow @ narrow.T, scaled @ scaled.T, atol=1e-3)
 
 
+def test_of_many_users_the_principal_axes_are_kept():
+    features = np.random.default_rng(0).standard_normal((1100, 1200)).astype(np.float32)
+    scaled = (features - features.mean(0)) / features.std(0)
+    values = np.linalg.eigvalsh(scaled.astype(np.float64) @ scaled.T)
+    narrow = _narrow([features]).astype(np.float64)
+    assert narrow.shape == (1100, 2**20 // 1100)
+    np.testing.assert_allclose((narrow**2).sum(), values[-narrow.shape[1] :].sum(), rtol=1e-5)
+
+
 def test_features_that_are_narrow_are_left_as_they_are():
     features = np.random.default_rng(0).standard_normal((8, 8)).astype(np.float32)
     np.testing.assert_array_equal(_narrow([features]), features)
