@@ -47,7 +47,8 @@ class Samples:
 
 class _Key(ISeedSequence):
     """A key as what a bit generator is seeded from; the argument `key` of `Philox` gives the same, but asks the system
-    for entropy first, which costs more than all the rest."""
+    for entropy first, which costs more than all the rest.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._words = np.frombuffer(key, "<u8")
