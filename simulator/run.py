@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from client_sdk.kernel import fedvae
-from simulator import baselines, erasure, plots, process, report, resume, setup
+from simulator import baselines, erasure, moments, plots, process, report, resume, setup
 from simulator.audit.leakage import leakage
 from simulator.config import Config
 from simulator.datasets import Attribute
@@ -101,7 +101,7 @@ def _erase(
     config: Config, evaluation: Evaluation, attributes: Mapping[str, Attribute], best: resume.Best
 ) -> dict[str, float]:
     """Erases the attributes together from the chosen state; from the latent, where nothing is private."""
-    how = (erasure.joint(attributes.values()), config.erasure_strength, config.seed)
+    how = (moments.joint(attributes.values()), config.erasure, config.seed)
     if best.private:
         best.private, strength = erasure.erase(best.private, *how)
     else:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from client_sdk.kernel.training import Task
 from export.bundle import Bundle
-from simulator import costs, erasure, resume, setup
+from simulator import costs, erasure, moments, resume, setup
 from simulator.baselines import Apm, Noise
 from simulator.columns import Kept
 from simulator.config import Config
@@ -94,7 +94,7 @@ def train(
     resume.expect_same(folder, dataset)
     bundle = setup.bundle_of(config, dataset)
     if config.erasure != "none":
-        erasure.expect_erasable(bundle.manifest, erasure.joint(told.values()))
+        erasure.expect_erasable(bundle.manifest, moments.joint(told.values()), config.erasure)
     population = setup.population_of(config, dataset, bundle, split.train, folder)
     evaluation = Evaluation(bundle.manifest, split)
     noise = Noise.of(config, bundle.manifest)

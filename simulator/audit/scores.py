@@ -15,7 +15,7 @@ from scipy import stats
 
 from simulator import attackers
 from simulator.audit.contract import Learns
-from simulator.evaluation import _narrow
+from simulator.evaluation import narrow
 
 SHUFFLES = 200
 """Permutations of the clients for the null of guesses."""
@@ -73,7 +73,7 @@ def learned(
     features: NDArray[np.float32], truth: NDArray[np.int64], attacker: str, classes: int, splits: int, seed: int
 ) -> Score:
     """Scores an attribute attacker of `simulator.attackers`, whose null is of permuted labels."""
-    found = attackers.attack(_narrow([features]), truth, attacker, seed=seed, classes=classes, splits=splits)
+    found = attackers.attack(narrow([features]), truth, attacker, seed=seed, classes=classes, splits=splits)
     users = classes * int(np.bincount(truth[truth >= 0]).min())
     low, high = interval(found.bacc, users)
     return Score(found.bacc, low, high, 1 / classes, found.null_mean, found.null_p95, users)

@@ -88,7 +88,7 @@ def test_who_carries_no_adversary_gets_no_noise():
 
 
 @settings(deadline=None)
-@given(st.integers(0, 99), st.integers(1, ITEMS), st.floats(0.1, 8))
+@given(st.integers(0, 99), st.integers(1, ITEMS), st.floats(0.125, 8, width=32))
 def test_cover_rows_lie_between_the_rows_and_leave_them_as_they_are(seed, rows, cover):
     before = contribution(seed, rows)
     after = defences.defend(task(cover=cover), before, KEY, 5)
