@@ -126,14 +126,14 @@ def _blobs(
     task: TaskManifest, recommender: "Recommender", catalogue: bytes, seed: int, precision: "Precision"
 ) -> list[bytes]:
     """Makes the blobs and enters their addresses in the manifest."""
-    from export import graphs
+    from export import exporter, graphs
 
     checkpoint = blobs.pack(draws.initial(manifest.shared(task).values(), _key(seed)))
     task.catalogue.CopyFrom(blobs.resource(catalogue))
     task.checkpoint.CopyFrom(blobs.resource(checkpoint))
     exported = graphs.export(recommender, task.tensors, precision)
     made = {GRAPH_KIND_PREPARE: exported.prepare, GRAPH_KIND_RECOMMEND: exported.recommend}
-    stamped = {kind: graphs.stamp(data, metadata(task, kind)) for kind, data in made.items()}
+    stamped = {kind: exporter.stamp(data, metadata(task, kind)) for kind, data in made.items()}
     for kind, data in stamped.items():
         task.graphs.add(kind=kind, resource=blobs.resource(data))
     return [catalogue, checkpoint, *stamped.values()]

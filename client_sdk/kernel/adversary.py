@@ -7,7 +7,7 @@ KL(prior || softmax(mu)), which does not know the label and so cannot write it i
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -154,16 +154,21 @@ class _Head:
     def confusion(self) -> Tensor:
         """Gradient of KL(prior || softmax(mu)) by activation; without noise, and 0 through the rows of s."""
         classes = len(self._adversary.classes)
-        prior = torch.tensor(list(self._adversary.prior) or [1.0] * classes)
+        prior = _per_class(self._adversary.prior, classes)
         grad = torch.softmax(self._mu, 1) - prior / prior.sum()
         return grouped.input_gradient(grad, self._weight[:, :classes])
 
 
+def _per_class(values: Sequence[float] | Tensor, classes: int) -> Tensor:
+    """Numbers of the plan, (classes,): 1 each where it gives none; a tensor where a graph is made of the step."""
+    return values if isinstance(values, Tensor) else torch.tensor(list(values) or [1.0] * classes)
+
+
 def _cross_entropy_gradient(adversary: Adversary, logits: Tensor, labels: Tensor) -> Tensor:
     """Gradient of the weighted cross-entropy by logit, (B, classes); 0 where the label is not known."""
-    weights = torch.tensor(list(adversary.class_weights) or [1.0] * len(adversary.classes))
+    weights = _per_class(adversary.class_weights, len(adversary.classes))
     known = labels.clamp(min=0)
-    scale = torch.where(labels >= 0, weights[known], 0.0)[:, None]
+    scale = torch.where(labels >= 0, weights.index_select(0, known), 0.0)[:, None]
     # Hand-written, as everything that will be exported: softmax minus one-hot.
     target = (known[:, None] == torch.arange(logits.shape[1])).float()
     return (torch.softmax(logits, 1) - target) * scale

@@ -17,7 +17,7 @@ from client_sdk import draws
 from client_sdk.graph import metadata
 from client_sdk.kernel import adversary, contract, fedncf
 from client_sdk.sqlite_store import SqliteStore
-from export.graphs import stamp
+from export.exporter import stamp
 from fedau2.v1 import device_pb2, device_pb2_grpc, task_pb2
 from fedau2.v1.device_pb2 import Assignment, CheckInResponse, FetchResourceResponse, Rejection
 from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Optimizer, Plan, RetryWindow, ServerStep, TaskManifest

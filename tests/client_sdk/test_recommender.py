@@ -12,7 +12,7 @@ from client_sdk.errors import NoModelError, UnsupportedTaskError
 from client_sdk.graph import metadata
 from client_sdk.recommender import Recommender
 from client_sdk.state import Model
-from export.graphs import stamp
+from export.exporter import stamp
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, TaskManifest
 from fedau2.wire import blobs
 

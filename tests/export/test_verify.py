@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from client_sdk.graph import metadata
-from export import graphs
+from export import exporter, graphs
 from export.bundle import Bundle, write
 from export.errors import DamagedBundleError, UnknownModelError, VerificationError
 from export.verify import check_recommendation, verify
@@ -91,7 +91,7 @@ def test_a_graph_that_computes_something_else_is_found(small, tmp_path):
             return -fedncf.score(serving, user)
 
     task, kind = small.manifest, task_pb2.GRAPH_KIND_RECOMMEND
-    wrong = graphs.stamp(graphs.export(Other, task.tensors).recommend, metadata(task, kind))
+    wrong = exporter.stamp(graphs.export(Other, task.tensors).recommend, metadata(task, kind))
     corrupt(small, tmp_path / "bundle", lambda task: [(task.graphs[1].resource, wrong)])
     assert task.graphs[1].kind == kind
     with pytest.raises(VerificationError, match="differ"):
