@@ -52,6 +52,12 @@ class Samples:
     weights: NDArray[np.float32]
     noise: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
+    def part(self, start: int, end: int) -> "Samples":
+        """The samples from `start` to before `end`, with the same noise."""
+        if start == 0 and end >= len(self.items):
+            return self
+        return Samples(self.items[start:end], self.labels[start:end], self.weights[start:end], self.noise)
+
 
 def generator(key: bytes, round_number: int, stream: Stream) -> Generator:
     """The generator of one stream of one round. `key` has 16 bytes."""

@@ -1,13 +1,20 @@
 """A graph of a bundle in ONNX Runtime, and what binds it to its task. Importing this module loads no ONNX Runtime."""
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from client_sdk.errors import UnsupportedTaskError
+from client_sdk import inspection
+from client_sdk.errors import ResourceLimitError, UnsupportedTaskError
+from client_sdk.limits import Limits
 from fedau2.v1.task_pb2 import GraphKind, TaskManifest
+
+if TYPE_CHECKING:
+    from onnxruntime import RunOptions
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -34,13 +41,21 @@ class Graph:
         data: ONNX bytes.
         task: the task that it must be bound to.
         kind: what it must be for.
+        limits: what a run may take; None: what it will.
 
     Raises:
+        ForbiddenGraphError: it holds what no graph may; the runtime has not seen it.
         UnsupportedTaskError: it cannot be loaded, or is another task's.
+
+    Attributes:
+        outputs: names of what it gives.
     """
 
-    def __init__(self, data: bytes, task: TaskManifest, kind: GraphKind.ValueType) -> None:
-        self._name = GraphKind.Name(kind)
+    def __init__(
+        self, data: bytes, task: TaskManifest, kind: GraphKind.ValueType, limits: Limits | None = None
+    ) -> None:
+        inspection.check(data, kind)
+        self._name, self._limits = GraphKind.Name(kind), limits
         # The wheel's telemetry starts with the import and leaves a device id on the disk; this is what turns it off.
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
@@ -50,13 +65,22 @@ class Graph:
         options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False  # it would keep every intermediate tensor for ever
         options.log_severity_level = 4
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # not what the bytes look like
+        if limits:
+            _bound_memory(limits.memory)
+            options.add_session_config_entry("session.use_env_allocators", "1")
         try:
-            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                data,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=["ConstantFolding"],  # it computes before any limit holds
+            )
         except Exception as error:  # its errors have no common root
             raise UnsupportedTaskError(f"the task's {self._name} cannot be loaded: {error}") from error
         self._check(metadata(task, kind))
         self._inputs = [each.name for each in self._session.get_inputs()]
-        self._outputs = [each.name for each in self._session.get_outputs()]
+        self.outputs = [each.name for each in self._session.get_outputs()]
 
     def _check(self, expected: Mapping[str, str]) -> None:
         found = self._session.get_modelmeta().custom_metadata_map
@@ -75,11 +99,50 @@ class Graph:
 
         Raises:
             UnsupportedTaskError: it wants other inputs, or cannot be run on these.
+            ResourceLimitError: it takes more memory or time than the limits say.
         """
         if missing := sorted(set(self._inputs) - available.keys()):
             raise UnsupportedTaskError(f"the task's {self._name} wants inputs that this SDK does not have: {missing}")
+        with self._bounded() as options:
+            values = self._session.run(self.outputs, {name: available[name] for name in self._inputs}, options)
+        return dict(zip(self.outputs, values, strict=True))
+
+    @contextmanager
+    def _bounded(self) -> Iterator["RunOptions | None"]:
+        """Options with which a run ends when its time is over, and gives its memory back."""
+        options, timer = None, None
+        if self._limits:
+            options, timer = self._timed(self._limits.seconds)
         try:
-            values = self._session.run(self._outputs, {name: available[name] for name in self._inputs})
+            yield options
         except Exception as error:  # its errors have no common root
+            if options is not None and (options.terminate or _OUT_OF_MEMORY in str(error)):
+                raise ResourceLimitError(f"the task's {self._name} takes more than {self._limits}: {error}") from error
             raise UnsupportedTaskError(f"the task's {self._name} cannot be run: {error}") from error
-        return dict(zip(self._outputs, values, strict=True))
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _timed(self, seconds: float) -> tuple["RunOptions", Timer]:
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        timer = Timer(seconds, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        return options, timer
+
+
+_OUT_OF_MEMORY = "arena"
+"""What the runtime says, among else, where its allocator would go beyond its bound."""
+
+
+def _bound_memory(size: int) -> None:
+    """Bounds the memory of the sessions that are made next with the process's common allocator."""
+    import onnxruntime
+
+    kind, memory = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
+    asked_for = 1  # grow by what is asked for, and not by powers of two
+    config = onnxruntime.OrtArenaCfg({"max_mem": size, "arena_extend_strategy": asked_for})
+    onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, memory), config)

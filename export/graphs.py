@@ -97,9 +97,9 @@ def _exported(recommender: Recommender, serialised: Sequence[bytes], precision: 
     body = {name: value for name, value in inputs.items() if name not in cut}
     recommend = exporter.export(score, {**body, **{_TILE + name: value[0] for name, value in cut.items()}})
     _scan_tiles(recommend.graph, cut)
-    if wanted := [name for name in made if name in _taken(recommend.graph)]:
+    if wanted := [name for name in made if name in exporter.taken(recommend.graph)]:
         example = {**whole, **private, **history}
-        first = exporter.export(lambda tensors: {name: user(tensors)[name] for name in wanted}, example, growing={"history": "h"})
+        first = exporter.export(lambda given: {name: user(given)[name] for name in wanted}, example, {"history": "h"})
         _put_before(recommend.graph, first.graph)
     items = next(spec.shape[0] for spec in specs if spec.kind == TENSOR_KIND_TABLE)
     _append_top_k(recommend.graph, items)
@@ -131,10 +131,8 @@ def _scan_tiles(graph: onnx.GraphProto, cut: Tensors) -> None:
 
     Inputs that nothing in the graph takes are left out, and those that are made from the user are left to be made.
     """
-    taken = _taken(graph)
-    kept = [each for each in graph.input if each.name in taken]
-    del graph.input[:]
-    graph.input.extend(kept)
+    taken = exporter.taken(graph)
+    exporter.drop_unused(graph)
     cut = {name: value for name, value in cut.items() if _TILE + name in taken}
     body = onnx.GraphProto(name="tile", node=graph.node, initializer=graph.initializer, output=graph.output)
     body.input.extend(each for each in graph.input if each.name.startswith(_TILE))
@@ -151,12 +149,6 @@ def _scan_tiles(graph: onnx.GraphProto, cut: Tensors) -> None:
     graph.node.append(helper.make_node("Scan", list(cut), ["logits"], body=body, num_scan_inputs=len(cut)))
 
 
-def _taken(graph: onnx.GraphProto) -> set[str]:
-    """Names that the graph's nodes, and the graphs within them, take."""
-    inner = (attribute.g for node in graph.node for attribute in node.attribute)
-    return {name for node in graph.node for name in node.input}.union(*map(_taken, inner))
-
-
 def _put_before(graph: onnx.GraphProto, first: onnx.GraphProto) -> None:
     """Puts the nodes of `first`, whose outputs the graph takes, before its own."""
     kept = {each.name for each in (*first.input, *first.output)} | {""}
@@ -169,7 +161,7 @@ def _put_before(graph: onnx.GraphProto, first: onnx.GraphProto) -> None:
     del graph.node[:]
     graph.node.extend(nodes)
     graph.initializer.extend(first.initializer)
-    there, taken = {each.name for each in graph.input}, _taken(first)
+    there, taken = {each.name for each in graph.input}, exporter.taken(first)
     graph.input.extend(each for each in first.input if each.name in taken - there)
 
 

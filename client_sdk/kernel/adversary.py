@@ -25,6 +25,7 @@ from fedau2.v1.task_pb2 import (
     Adversary,
 )
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
+from fedau2.wire import manifest
 
 HIDDEN = 100
 """Width of the hidden layer."""
@@ -59,7 +60,7 @@ def _spec(name: str, shape: list[int]) -> TensorSpec:
 
 def prefix(adversary: Adversary) -> str:
     """What the names of the adversary's tensors begin with."""
-    return f"adversary.{adversary.name}."
+    return manifest.adversary_prefix(adversary.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +119,15 @@ def judge(
     push = scale * grouped.input_gradient(grad, own["hidden.weight"])
     named = {prefix(adversary) + name: value for name, value in grads.items()}
     return Verdict(named, _split(adversary, push, states), triggered, margin)
+
+
+def total(pushes: Sequence[Tensors]) -> Tensors:
+    """The sum of what several adversaries add to the gradients of protected states, by name."""
+    summed: Tensors = {}
+    for push in pushes:
+        for name, value in push.items():
+            summed[name] = summed[name] + value if name in summed else value
+    return summed
 
 
 class _Head:
