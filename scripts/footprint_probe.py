@@ -72,11 +72,12 @@ def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
     from client_sdk.preparation import initial_state
     from client_sdk.recommender import Recommender
     from client_sdk.sqlite_store import SqliteStore
+    from client_sdk.trust import Trust
 
     store = SqliteStore(Path(folder))
     model = store.model()
     assert model is not None
-    recommender = Recommender.load(store, model)
+    recommender = Recommender.load(store, model, Trust())
     task, serving = recommender.task, recommender._serving
     private = {name: value[0] for name, value in initial_state(task, store.key()).values.items()}
     seen, graph = store.interactions(task.catalogue), store.blob(task.graphs[1].resource)

@@ -36,7 +36,7 @@ from client_sdk.errors import (
     UnknownItemError,
     UsageError,
 )
-from client_sdk.onnx_engine import OnnxTraining
+from client_sdk.onnx_training import OnnxTraining
 from client_sdk.preparation import initial_state
 from client_sdk.recommender import Recommender
 from client_sdk.sqlite_store import SqliteStore

@@ -24,7 +24,14 @@ def corrupt(small, folder, change):
 
 def test_a_bundle_as_built_holds(folder):
     lines = list(verify(folder))
-    assert [line.split(":")[0] for line in lines] == ["manifest", "blobs", "catalogue", "checkpoint", "graphs"]
+    assert [line.split(":")[0] for line in lines] == [
+        "manifest",
+        "blobs",
+        "catalogue",
+        "checkpoint",
+        "graphs",
+        "training graph",
+    ]
 
 
 def test_damage_is_found_first(folder):
@@ -48,11 +55,14 @@ WRONG = {
     "not finite": lambda s, task: [(task.checkpoint, checkpoint(s, **{"output.bias": NAN}))],
     "shape": lambda s, task: [(task.checkpoint, checkpoint(s, **{"output.bias": np.zeros(2, np.float32)}))],
     "float64": lambda s, task: [(task.checkpoint, checkpoint(s, **{"output.bias": np.zeros(1)}))],
-    "PREPARE cannot be loaded": lambda s, task: [(task.graphs[0].resource, b"graph")],
-    "graph is .GRAPH_KIND_RECOMMEND. and not": lambda s, task: [
+    "PREPARE is refused: it is not an ONNX file": lambda s, task: [(task.graphs[0].resource, b"graph")],
+    "graph is .GRAPH_KIND_PREPARE. and not": lambda s, task: [
+        (task.graphs[2].resource, s.blob(task.graphs[0].resource))
+    ],
+    "PREPARE is refused: 'Scan' brings a graph": lambda s, task: [
         (task.graphs[0].resource, s.blob(task.graphs[1].resource))
     ],
-    "0 graphs of kind GRAPH_KIND_RECOMMEND": lambda s, task: task.graphs.pop() and [],
+    "0 graphs of kind GRAPH_KIND_RECOMMEND": lambda s, task: task.graphs.pop(1) and [],
     "2 graphs of kind GRAPH_KIND_PREPARE": lambda s, task: task.graphs.add().CopyFrom(task.graphs[0]) or [],
 }
 
