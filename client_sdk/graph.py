@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from threading import Timer
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from client_sdk import inspection
 from client_sdk.errors import ResourceLimitError, UnsupportedTaskError
 from client_sdk.limits import Limits
+from client_sdk.watchdog import WATCHDOG
 from fedau2.v1.task_pb2 import GraphKind, TaskManifest
 
 if TYPE_CHECKING:
@@ -110,28 +110,28 @@ class Graph:
     @contextmanager
     def _bounded(self) -> Iterator["RunOptions | None"]:
         """Options with which a run ends when its time is over, and gives its memory back."""
-        options, timer = None, None
-        if self._limits:
-            options, timer = self._timed(self._limits.seconds)
+        if self._limits is None:
+            options = None
+            watching: AbstractContextManager[None] = nullcontext()
+        else:
+            options = _shrinking()
+            watching = WATCHDOG.watching(options, self._limits.seconds)
         try:
-            yield options
+            with watching:
+                yield options
         except Exception as error:  # its errors have no common root
             if options is not None and (options.terminate or _OUT_OF_MEMORY in str(error)):
                 raise ResourceLimitError(f"the task's {self._name} takes more than {self._limits}: {error}") from error
             raise UnsupportedTaskError(f"the task's {self._name} cannot be run: {error}") from error
-        finally:
-            if timer is not None:
-                timer.cancel()
 
-    def _timed(self, seconds: float) -> tuple["RunOptions", Timer]:
-        import onnxruntime
 
-        options = onnxruntime.RunOptions()
-        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        timer = Timer(seconds, setattr, (options, "terminate", True))
-        timer.daemon = True
-        timer.start()
-        return options, timer
+def _shrinking() -> "RunOptions":
+    """Options with which a run gives the memory that it took back to the system."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
 
 _OUT_OF_MEMORY = "arena"

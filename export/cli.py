@@ -55,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
                 "--key", type=Path, metavar="FILE", help="public key of the publisher who must have signed it"
             )
     _add_signing(commands)
+    bench = commands.add_parser("bench", help="measure training graphs beside PyTorch")
+    bench.add_argument("--steps", type=int, default=1000, help="local steps that are compared (%(default)s)")
+    bench.add_argument("--repeats", type=int, default=100, help="of each timing (%(default)s)")
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -99,6 +103,13 @@ def _verify(arguments: argparse.Namespace) -> None:
         print(f"ok  signature: by the key of {arguments.key}")
     for line in verify(arguments.folder):
         print(f"ok  {line}")
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from export.bench import run
+
+    for line in run(arguments.steps, arguments.repeats):
+        print(line, flush=True)
 
 
 def _keygen(arguments: argparse.Namespace) -> None:

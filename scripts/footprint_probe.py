@@ -2,6 +2,7 @@
 
     python footprint_probe.py import
     python footprint_probe.py recommend STATE_FOLDER START
+    python footprint_probe.py train STATE_FOLDER START ENGINE
 
 START is `time.monotonic()` just before the process was started. Prints one JSON object: milliseconds and MiB. Time
 of the processor (`cpu`) is what a machine without other work would take, where nothing waits for a disk.
@@ -9,12 +10,13 @@ of the processor (`cpu`) is what a machine without other work would take, where 
 
 import json
 import os
+import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 HEAVY = ("torch", "pandas", "onnxruntime", "grpc")
 REPEATS = 300
@@ -25,6 +27,11 @@ def resident() -> float:
     """Memory of this process now, MiB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def peak() -> float:
+    """Most memory that this process held, MiB (Linux)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def importing() -> dict[str, Any]:
@@ -62,6 +69,38 @@ def recommending(folder: str, start: float) -> dict[str, Any]:
         bare, by_hand = rivals(folder + "-copy")
         calls = {"recommend_ms": lambda: client.recommend(k=10), "graph_ms": bare, "numpy_ms": by_hand}
         return found | timed(calls)
+
+
+def training(folder: str, start: float, engine: Literal["onnx", "torch"]) -> dict[str, Any]:
+    """From process start to a contribution that could be uploaded, by one of the engines."""
+    from client_sdk import FedClient, engines
+    from client_sdk.preparation import prepare
+    from client_sdk.trust import Trust
+    from fedau2.v1.device_pb2 import Assignment
+    from fedau2.wire import contributions
+
+    with FedClient.open(folder, "localhost:1", "films", engine=engine) as client:
+        store = client._store
+        model = store.model()
+        assert model is not None
+        assignment = Assignment(
+            assignment_id=bytes(16), task_id="task", manifest=model.manifest, checkpoint=model.checkpoint, bound=1e6
+        )
+        try:
+            next(prepare(store, assignment, lambda event: None, Trust()))
+        except StopIteration as end:
+            job = end.value
+        update = engines.make(engine).begin(job)
+        for _ in range(update.steps):
+            update.step()
+        data = contributions.encode(update.finish().contribution)
+        return {
+            "update_ms": 1e3 * (time.monotonic() - start),
+            "update_cpu_ms": 1e3 * time.process_time(),
+            "update_rss": peak(),
+            "bytes": len(data),
+            "heavy": [name for name in HEAVY if name in sys.modules],
+        }
 
 
 def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
@@ -123,5 +162,11 @@ def timed(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    found = importing() if sys.argv[1] == "import" else recommending(sys.argv[2], float(sys.argv[3]))
+    what, *rest = sys.argv[1:]
+    if what == "import":
+        found = importing()
+    elif what == "recommend":
+        found = recommending(rest[0], float(rest[1]))
+    else:
+        found = training(rest[0], float(rest[1]), "onnx" if rest[2] == "onnx" else "torch")
     print(json.dumps(found))
