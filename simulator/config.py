@@ -70,7 +70,8 @@ class Config:
         noise: standard deviation of Gaussian noise on the protected state after training: a baseline.
         local_noise: of Gaussian noise on each client's contribution, in units of clip_norm: a baseline.
         apm: most noise on a component that a surrogate attacker reads: an approximation of the baseline APM.
-        erasure: at the end, of what is linear from all user state: none, auto, or a strength above 0 and up to 1.
+        erasure: at the end, from all user state: none; of what is linear: auto, or a strength above 0 and up to 1;
+            transport: class by class to where all classes have one distribution.
         seed: of everything drawn.
         split: validation (last but one is validation) or paper (none; the round is chosen on test).
         engine: batched or fleet.
@@ -152,8 +153,8 @@ class Config:
             raise ConfigError(f"minority must lie in [0, 0.5), not {self.minority}")
         if self.balance and self.minority:
             raise ConfigError("balance and minority contradict each other: choose one")
-        if self.erasure not in ("none", "auto"):
-            _ = self.erasure_strength
+        if self.erasure not in ("none", "auto", "transport"):
+            _expect_strength(self.erasure)
         for name in ("clip_norm", "noise", "local_noise", "apm"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be 0 or a positive number, not {getattr(self, name)}")
@@ -179,23 +180,6 @@ class Config:
     def attributes(self) -> tuple[str, ...]:
         """Names of the attributes to unlearn and to attack."""
         return tuple(name.strip() for name in self.attribute.split(","))
-
-    @property
-    def erasure_strength(self) -> float | None:
-        """The strength that `erasure` names, None where it is to be found.
-
-        Raises:
-            ConfigError: it is no strength.
-        """
-        if self.erasure == "auto":
-            return None
-        try:
-            strength = float(self.erasure)
-        except ValueError:
-            strength = math.nan
-        if not 0 < strength <= 1:
-            raise ConfigError(f"erasure must be none, auto, or a number above 0 and up to 1, not {self.erasure!r}")
-        return strength
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -229,3 +213,12 @@ def _check_type(name: str, value: object, expected: type) -> None:
     fits = isinstance(value, (int, float) if expected is float else expected)
     if not fits or isinstance(value, bool) != (expected is bool):
         raise ConfigError(f"{name} must be of type {expected.__name__}, not {value!r}")
+
+
+def _expect_strength(text: str) -> None:
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = math.nan
+    if not 0 < strength <= 1:
+        raise ConfigError(f"erasure must be none, auto, transport, or a number above 0 and up to 1, not {text!r}")

@@ -24,6 +24,9 @@ from simulator.split import Split
 _NUMBERS = 2**22
 """Features, of all users together, that are looked at at a time."""
 
+AXES = 128
+"""Most principal axes that are kept of a state that is wider than there are users."""
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -115,21 +118,19 @@ def _recommenders_tensors(task: TaskManifest) -> list[TensorSpec]:
 
 
 def _narrow(columns: Sequence[Column]) -> NDArray[np.float32]:
-    """Features, side by side, that are no wider than there are users, (users, users) where they were wider.
+    """Features, side by side; of those that are wider than there are users, what lies on their principal axes.
 
-    Wider ones are standardised and turned, which leaves every distance and inner product as it was: onto the axes that
-    the users span, and from there at random, so that no axis stands out and standardising them again changes little.
+    Wider ones are standardised first, and turned at random afterwards, so that no axis stands out and standardising
+    them again changes little. With all axes attackers learn no more, and take hours (docs/attacks.md).
     """
     users = columns[0].shape[0]
     if sum(math.prod(column.shape[1:]) for column in columns) <= users:
         return np.concatenate(list(blocks(columns, _NUMBERS)), axis=1)
     values, vectors = eigh(_products(columns).T, overwrite_a=True, driver="evd")
     vectors *= np.sqrt(values.clip(min=0))
-    # In place, and the orthogonal factor is never formed: of a large population such a matrix is a third of a gigabyte.
-    rng, turn = np.random.default_rng(0), np.empty((users, users), order="F")
-    for row in turn:
-        row[:] = rng.standard_normal(users)
-    turned, _ = qr_multiply(turn, vectors, mode="right", overwrite_a=True, overwrite_c=True)
+    kept = min(users, AXES)
+    turn = np.random.default_rng(0).standard_normal((kept, kept))
+    turned, _ = qr_multiply(turn, vectors[:, -kept:], mode="right", overwrite_a=True, overwrite_c=True)
     return np.ascontiguousarray(turned, np.float32)
 
 

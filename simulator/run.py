@@ -18,7 +18,7 @@ import pandas as pd
 from client_sdk.kernel import fedvae
 from client_sdk.kernel.training import Task
 from export.bundle import Bundle
-from simulator import baselines, costs, erasure, plots, process, report, resume, setup
+from simulator import baselines, costs, erasure, moments, plots, process, report, resume, setup
 from simulator.baselines import Apm, Noise
 from simulator.columns import Kept
 from simulator.config import Config
@@ -59,7 +59,7 @@ def run(
     resume.expect_same(folder, dataset)
     bundle = setup.bundle_of(config, dataset)
     if config.erasure != "none":
-        erasure.expect_erasable(bundle.manifest, erasure.joint(told.values()))
+        erasure.expect_erasable(bundle.manifest, moments.joint(told.values()), config.erasure)
     population = setup.population_of(config, dataset, bundle, split.train, folder)
     evaluation = Evaluation(bundle.manifest, split)
     noise = Noise.of(config, bundle.manifest)
@@ -129,7 +129,7 @@ def _erase(
     config: Config, evaluation: Evaluation, attributes: Mapping[str, Attribute], best: resume.Best
 ) -> dict[str, float]:
     """Erases the attributes together from the chosen state; from the latent, where nothing is private."""
-    how = (erasure.joint(attributes.values()), config.erasure_strength, config.seed)
+    how = (moments.joint(attributes.values()), config.erasure, config.seed)
     if best.private:
         best.private, strength = erasure.erase(best.private, *how)
     else:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.evaluation import _narrow
+from simulator.evaluation import AXES, _narrow
 
 
 @given(users=st.integers(3, 20), wider=st.integers(1, 60), seed=st.integers(0, 1000))
@@ -15,6 +15,15 @@ def test_narrowing_keeps_the_inner_products_of_standardised_features(users, wide
     narrow = _narrow([features])
     assert narrow.shape == (users, users)
     np.testing.assert_allclose(narrow @ narrow.T, scaled @ scaled.T, atol=1e-3)
+
+
+def test_of_many_users_the_principal_axes_are_kept():
+    features = np.random.default_rng(0).standard_normal((300, 400)).astype(np.float32)
+    scaled = (features - features.mean(0)) / features.std(0)
+    values = np.linalg.eigvalsh(scaled.astype(np.float64) @ scaled.T)
+    narrow = _narrow([features]).astype(np.float64)
+    assert narrow.shape == (300, AXES)
+    np.testing.assert_allclose((narrow**2).sum(), values[-narrow.shape[1] :].sum(), rtol=1e-5)
 
 
 def test_features_that_are_narrow_are_left_as_they_are():

@@ -76,18 +76,25 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
 
 
 def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
-    options = ["--dataset", "synthetic", "--users", "200", "--rounds", "2", "--attack-splits", "2", "--epsilon", "2"]
+    options = ["--dataset", "synthetic", "--users", "300", "--rounds", "2", "--attack-splits", "2", "--fraction", "0.2"]
     assert cli.main(["run", "--preset", "recommended", "--out", str(tmp_path / "a"), *options]) == 0
     capsys.readouterr()
     metrics = json.loads((tmp_path / "a/metrics.json").read_text())
-    given = {"objective": "confusion", "protect": "each", "erasure": "0.5", "epsilon": 2.0, "rounds": 2}
+    given = {"adversary": "none", "erasure": "transport", "private_learning_rate": 0.03, "fraction": 0.2, "rounds": 2}
     assert metrics["configuration"].items() >= given.items()
-    assert metrics["erasure_strength"] == 0.5
-    assert metrics["parameters"]["adversary"] == (32 + 128 + 2 * 5) * 100  # two adversaries, each with its own input
-    assert set(metrics["trigger_rate"].values()) == {1.0}  # confusion knows no trigger
+    assert 0 <= metrics["erasure_strength"] <= 1
+    assert "adversary" not in metrics["parameters"]
 
     assert cli.main(["run", "--preset", "recommended", "--model", "none", "--out", str(tmp_path / "b"), *options]) == 1
     assert "recommended for fedncf" in capsys.readouterr().err
+
+
+def test_confusion_of_each_private_tensor_has_an_adversary_for_each_and_no_trigger(tmp_path):
+    config = dataclasses.replace(SMALL, objective="confusion", protect="each", epsilon=2.0, users=200, erasure="0.5")
+    metrics = run.run(config, tmp_path, None, Quiet())
+    assert metrics["erasure_strength"] == 0.5
+    assert metrics["parameters"]["adversary"] == (32 + 128 + 2 * 5) * 100  # each with its own input
+    assert set(metrics["trigger_rate"].values()) == {1.0}
 
 
 @pytest.mark.parametrize("protect", ["embedding", "all", "each"])
@@ -108,6 +115,8 @@ def test_an_erasure_that_would_write_the_attribute_is_refused_before_training(tm
     trained = Quiet(stop_after=1)
     with pytest.raises(ErasureError, match=f"{width} dimensions"):
         run.run(dataclasses.replace(SMALL, model=model, erasure="auto"), tmp_path, None, trained)
+    with pytest.raises(ErasureError):
+        run.run(dataclasses.replace(SMALL, model=model, erasure="transport"), tmp_path / "other", None, trained)
     assert trained.left == 1
 
 
