@@ -1,13 +1,13 @@
 """A graph of a bundle in ONNX Runtime, and what binds it to its task. Importing this module loads no ONNX Runtime."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from client_sdk import inspection
+from client_sdk import inspection, runtime
 from client_sdk.errors import ResourceLimitError, UnsupportedTaskError
 from client_sdk.limits import Limits
 from client_sdk.watchdog import WATCHDOG
@@ -42,6 +42,7 @@ class Graph:
         task: the task that it must be bound to.
         kind: what it must be for.
         limits: what a run may take; None: what it will.
+        compiled: see `runtime.session`.
 
     Raises:
         ForbiddenGraphError: it holds what no graph may; the runtime has not seen it.
@@ -52,30 +53,17 @@ class Graph:
     """
 
     def __init__(
-        self, data: bytes, task: TaskManifest, kind: GraphKind.ValueType, limits: Limits | None = None
+        self,
+        data: bytes,
+        task: TaskManifest,
+        kind: GraphKind.ValueType,
+        limits: Limits | None = None,
+        compiled: Path | None = None,
     ) -> None:
         inspection.check(data, kind)
         self._name, self._limits = GraphKind.Name(kind), limits
-        # The wheel's telemetry starts with the import and leaves a device id on the disk; this is what turns it off.
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # it would keep every intermediate tensor for ever
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.load_model_format", "ONNX")  # not what the bytes look like
-        if limits:
-            _bound_memory(limits.memory)
-            options.add_session_config_entry("session.use_env_allocators", "1")
         try:
-            self._session = onnxruntime.InferenceSession(
-                data,
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=["ConstantFolding"],  # it computes before any limit holds
-            )
+            self._session = runtime.session(data, limits, compiled)
         except Exception as error:  # its errors have no common root
             raise UnsupportedTaskError(f"the task's {self._name} cannot be loaded: {error}") from error
         self._check(metadata(task, kind))
@@ -114,35 +102,12 @@ class Graph:
             options = None
             watching: AbstractContextManager[None] = nullcontext()
         else:
-            options = _shrinking()
+            options = runtime.shrinking()
             watching = WATCHDOG.watching(options, self._limits.seconds)
         try:
             with watching:
                 yield options
         except Exception as error:  # its errors have no common root
-            if options is not None and (options.terminate or _OUT_OF_MEMORY in str(error)):
+            if options is not None and (options.terminate or runtime.OUT_OF_MEMORY in str(error)):
                 raise ResourceLimitError(f"the task's {self._name} takes more than {self._limits}: {error}") from error
             raise UnsupportedTaskError(f"the task's {self._name} cannot be run: {error}") from error
-
-
-def _shrinking() -> "RunOptions":
-    """Options with which a run gives the memory that it took back to the system."""
-    import onnxruntime
-
-    options = onnxruntime.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    return options
-
-
-_OUT_OF_MEMORY = "arena"
-"""What the runtime says, among else, where its allocator would go beyond its bound."""
-
-
-def _bound_memory(size: int) -> None:
-    """Bounds the memory of the sessions that are made next with the process's common allocator."""
-    import onnxruntime
-
-    kind, memory = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
-    asked_for = 1  # grow by what is asked for, and not by powers of two
-    config = onnxruntime.OrtArenaCfg({"max_mem": size, "arena_extend_strategy": asked_for})
-    onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, memory), config)

@@ -240,3 +240,23 @@ def test_adam_is_that_of_the_kernel(seed, steps, rate):
         np.testing.assert_allclose(actual["p"], wanted["p"].numpy(), rtol=1e-5, atol=1e-6)
     assert found.steps.tolist() == [steps + 1]
     assert state.values["p"] is value
+
+
+def test_a_graph_kept_in_the_runtimes_own_form_trains_the_same(tmp_path):
+    folder = tmp_path / "compiled"
+    plain = trained(OnnxEngine(), labels={"gender": 1})
+    for _ in range(2):
+        kept = trained(OnnxEngine(compiled=folder), labels={"gender": 1})
+        assert kept.state.pack() == plain.state.pack()
+        (path,) = folder.iterdir()
+        assert path.suffix == ".ort"
+    path.write_bytes(path.read_bytes()[:100])  # damaged: the graph itself is loaded again
+    assert trained(OnnxEngine(compiled=folder), labels={"gender": 1}).state.pack() == plain.state.pack()
+    with pytest.raises(ResourceLimitError):
+        OnnxEngine(Limits(memory=2**27), folder).begin(job(step=rebuilt(hungry))).step()
+
+
+def test_what_is_kept_stands_for_no_other_graph(tmp_path):
+    trained(OnnxEngine(compiled=tmp_path))
+    with pytest.raises(UnsupportedTaskError, match="not an ONNX file"):
+        OnnxEngine(compiled=tmp_path).begin(job(step=next(tmp_path.iterdir()).read_bytes()))
