@@ -35,7 +35,7 @@ def run(steps: int, repeats: int) -> Iterator[str]:
         repeats: alternations of a timing.
     """
     torch.set_num_threads(1)
-    yield f"| {steps} steps each | head | largest difference | in | steps beyond 1e-5 | fired | shut | turned |"
+    yield f"| {steps} steps each | head | largest difference | in | undecided | fired | shut | turned |"
     yield "|---|---|---|---|---|---|---|---|"
     for model in RECOMMENDERS:
         for head in HEADS:
@@ -61,7 +61,7 @@ def _bundle(model: str, head: str, items: int) -> Bundle:
 def _compared(model: str, head: str, steps: int) -> str:
     found = parity.compare(_bundle(model, head, 400), steps, np.random.default_rng(0))
     return (
-        f"| {model} | {head} | {found.error:.1e} | {found.tensor} | {found.beyond} | {found.fired} | {found.shut} "
+        f"| {model} | {head} | {found.error:.1e} | {found.tensor} | {found.undecided} | {found.fired} | {found.shut} "
         f"| {found.turned} |"
     )
 

@@ -300,6 +300,7 @@ def test_noise_on_every_row_is_uploaded(tmp_path, model):
         ({"apm": 0.1, "local_noise": 0.1, "clip_norm": 1.0}, "choose one"),
         ({"noise": 0.1, "erasure": "auto"}, "choose one"),
         ({"transport": "grpc"}, "set engine to fleet"),
+        ({"trainer": "onnx"}, "of a fleet's devices: set engine to fleet"),
     ],
 )
 def test_settings_that_make_no_sense_or_exclude_each_other_are_refused(change, text):
