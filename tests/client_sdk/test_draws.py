@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.random import Generator, Philox
 
 from client_sdk import draws
 from client_sdk.draws import Stream
@@ -68,6 +69,12 @@ def test_a_stream_is_a_function_of_key_round_and_purpose(key, round_number, stre
     ]
     for other in others:
         assert (other.integers(0, 2**62, 4) != first).any()
+
+
+@given(keys, st.integers(0, 2**63), st.sampled_from(Stream))
+def test_a_stream_is_that_of_philox_with_the_key(key, round_number, stream):
+    theirs = Generator(Philox(key=np.frombuffer(key, "<u8"), counter=[0, 0, round_number, stream]))
+    assert draws.generator(key, round_number, stream).random() == theirs.random()
 
 
 @given(keys, st.sampled_from([task_pb2.HEAD_MLP, task_pb2.HEAD_VAE]))
