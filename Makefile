@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow kill-test fuzz lint bench footprint docs proto clean
+.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint docs proto clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
@@ -34,6 +34,9 @@ lint: install
 
 bench: install
 	$(BIN)/fedau2-sim bench
+
+bench-graphs: install
+	$(BIN)/fedau2-export bench
 
 footprint: install
 	$(BIN)/python scripts/footprint.py

@@ -21,12 +21,15 @@ from client_sdk.errors import (
     DamagedTaskError,
     DivergedError,
     FedError,
+    ForbiddenGraphError,
     LocalCoordinatorError,
     MissingDeviceStateError,
     MissingEngineError,
+    MissingPackageError,
     NoDataError,
     NoModelError,
     RefusedError,
+    ResourceLimitError,
     StoreError,
     StoreLockedError,
     StoreVersionError,
@@ -35,6 +38,7 @@ from client_sdk.errors import (
     TransportError,
     UnknownItemError,
     UnsupportedTaskError,
+    UntrustedTaskError,
     UsageError,
 )
 
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient
     from client_sdk.client import FedClient, Recommendation
     from client_sdk.events import Joined, NewModel, Refused, Rejected, Trained, Uploaded
+    from client_sdk.limits import Limits
     from client_sdk.privacy import Departure, PrivacyReport
     from client_sdk.schedule import Constraints, DeviceState
     from client_sdk.status import ClientStatus
@@ -58,10 +63,13 @@ __all__ = [
     "DivergedError",
     "FedClient",
     "FedError",
+    "ForbiddenGraphError",
     "Joined",
+    "Limits",
     "LocalCoordinatorError",
     "MissingDeviceStateError",
     "MissingEngineError",
+    "MissingPackageError",
     "NewModel",
     "NoDataError",
     "NoModelError",
@@ -71,6 +79,7 @@ __all__ = [
     "Refused",
     "RefusedError",
     "Rejected",
+    "ResourceLimitError",
     "Result",
     "StoreError",
     "StoreLockedError",
@@ -81,6 +90,7 @@ __all__ = [
     "TransportError",
     "UnknownItemError",
     "UnsupportedTaskError",
+    "UntrustedTaskError",
     "Uploaded",
     "UsageError",
 ]
@@ -92,6 +102,7 @@ _HOMES = {
     "Constraints": "client_sdk.schedule",
     "DeviceState": "client_sdk.schedule",
     "FedClient": "client_sdk.client",
+    "Limits": "client_sdk.limits",
     "PrivacyReport": "client_sdk.privacy",
     "Recommendation": "client_sdk.client",
     "Outcome": "client_sdk.wishes",

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from client_sdk import arguments
 from client_sdk.client import FedClient, Recommendation
-from client_sdk.contracts import Engine
 from client_sdk.drivers import drive_async
+from client_sdk.engines import Chosen
 from client_sdk.events import Events, refuse_callback
 from client_sdk.privacy import PrivacyReport
 from client_sdk.schedule import Constraints, DeviceState
@@ -56,11 +56,12 @@ class AsyncFedClient:
         coordinator: str,
         population: str,
         *,
-        engine: Engine | None = None,
+        engine: Chosen = "onnx",
         root_certificates: bytes | None = None,
         insecure: bool = False,
         starter: str | PathLike[str] | None = None,
         max_interactions: int = INTERACTIONS,
+        publishers: Iterable[bytes] = (),
     ) -> Self:
         """As `FedClient.open`."""
         opening = partial(
@@ -69,6 +70,7 @@ class AsyncFedClient:
             coordinator,
             population,
             engine=engine,
+            publishers=publishers,
             root_certificates=root_certificates,
             insecure=insecure,
             starter=starter,
@@ -127,7 +129,7 @@ class AsyncFedClient:
         client, syncs = self._client, self._client._syncs
         async with _alone(syncs):
             with syncs.noted(client._coordinator) as noted:
-                session = syncs.session(await _off(client._trainer))
+                session = syncs.session(await _off(client._trainer), client._trust)
                 async with AioGrpcTransport(
                     client._coordinator, root_certificates=client._root_certificates, insecure=client._insecure
                 ) as transport:

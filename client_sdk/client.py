@@ -8,11 +8,12 @@ from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from client_sdk import arguments, status, target
+from client_sdk import arguments, engines, status, target
 from client_sdk.background import Background
 from client_sdk.contracts import Engine
 from client_sdk.drivers import drive
-from client_sdk.errors import MissingEngineError, UnknownItemError, UsageError
+from client_sdk.engines import Chosen
+from client_sdk.errors import UnknownItemError, UsageError
 from client_sdk.events import Events
 from client_sdk.preparation import label
 from client_sdk.privacy import Privacy
@@ -20,6 +21,7 @@ from client_sdk.serving import Serving
 from client_sdk.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.starter import adopt as adopt_starter
 from client_sdk.syncing import Syncs
+from client_sdk.trust import Trust
 from client_sdk.wishes import Interrupted, Outcome
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
@@ -61,21 +63,23 @@ class FedClient:
         store: SqliteStore,
         coordinator: str,
         population: str,
-        engine: Engine | None,
+        engine: Chosen,
         root_certificates: bytes | None,
         insecure: bool,
+        trust: Trust,
     ) -> None:
         self._store = store
         self._coordinator = coordinator
         self._engine = engine
         self._root_certificates = root_certificates
         self._insecure = insecure
+        self._trust = trust
         self.events = Events()
         self._syncs = Syncs(store, population, self.events)
         self.background = Background(store, self._syncs, self._sync, self._hang_up)
         self._closed = Event()
         self._transport: GrpcTransport | None = None
-        self._serving = Serving(store)
+        self._serving = Serving(store, trust)
         self.privacy = Privacy(store, self._syncs)
 
     @classmethod
@@ -85,11 +89,12 @@ class FedClient:
         coordinator: str,
         population: str,
         *,
-        engine: Engine | None = None,
+        engine: Chosen = "onnx",
         root_certificates: bytes | None = None,
         insecure: bool = False,
         starter: str | PathLike[str] | None = None,
         max_interactions: int = INTERACTIONS,
+        publishers: Iterable[bytes] = (),
     ) -> Self:
         """Opens a client's state folder. Does not touch the network.
 
@@ -97,14 +102,19 @@ class FedClient:
             state_dir: a folder of this client's own; made if it is not there.
             coordinator: `host:port` or any other name that gRPC knows, for example "dns:///fed.example.com:443".
             population: the devices that this one belongs to; at most 128 bytes.
-            engine: what trains; PyTorch unless given.
+            engine: what trains: "onnx" runs the graph that the task brings; "torch" the SDK's own kernel, the
+                reference, which needs PyTorch; or an engine, as `client_sdk.onnx_engine.OnnxEngine` with other limits.
             root_certificates: PEM of the authorities to trust; None: the ones that gRPC brings along.
             insecure: sends plaintext to a coordinator on another machine; for networks that something else protects.
             starter: a bundle's folder, to recommend from until the first sync brings a model; it may go afterwards.
             max_interactions: most that are kept; with more the oldest are dropped.
+            publishers: public keys (PEM) whose signatures on tasks are trusted, as `fedau2-export keygen` writes them;
+                none: any task is run that the coordinator sends.
 
         Raises:
             UsageError: an argument cannot be meant.
+            UntrustedTaskError: the starter is not signed by one of the publishers.
+            MissingPackageError: there are publishers, and `cryptography` is not installed.
             StoreLockedError: someone else has opened the folder.
             StoreVersionError: a newer SDK wrote it.
             StoreError: it is damaged or cannot be used.
@@ -118,17 +128,17 @@ class FedClient:
             raise UsageError("root_certificates must be the bytes of a PEM file")
         if insecure and root_certificates is not None:
             raise UsageError("insecure=True sends plaintext, which no root certificate secures: give one of them")
-        if engine is not None:
-            arguments.function("engine.begin", getattr(engine, "begin", None))
+        engines.check(engine)
+        trust = Trust(publishers)
         arguments.number("max_interactions", max_interactions)
         store = SqliteStore(folder, max_interactions)
         try:
             if bundle is not None:
-                adopt_starter(store, bundle)
+                adopt_starter(store, bundle, trust)
         except BaseException:
             store.close()
             raise
-        return cls(store, coordinator, population, engine, root_certificates, insecure)
+        return cls(store, coordinator, population, engine, root_certificates, insecure, trust)
 
     def __enter__(self) -> Self:
         return self
@@ -212,7 +222,8 @@ class FedClient:
         Raises:
             TransportError: the coordinator did not answer; nothing is lost, call again later.
             RefusedError: it refused; nothing is lost.
-            TaskError: the task cannot be run here; `NoDataError` where nothing is recorded.
+            TaskError: the task cannot be run here; `NoDataError` where nothing is recorded,
+                `UntrustedTaskError` where it is not signed by one of the publishers.
             AttributeValueError: the task does not know the value that an attribute was set to: set it anew.
             UsageError: called by an event's callback.
         """
@@ -230,6 +241,7 @@ class FedClient:
         Raises:
             NoModelError: there is no model yet.
             UnsupportedTaskError: the model cannot be run here.
+            UntrustedTaskError: the model is not signed by one of the publishers.
             UsageError: k is no number from 1 up.
         """
         arguments.number("k", k)
@@ -254,7 +266,7 @@ class FedClient:
             GrpcTransport(self._coordinator, root_certificates=certificates, insecure=insecure) as transport,
         ):
             self._transport = transport
-            return noted(drive(self._syncs.session(self._trainer()), transport, checked))
+            return noted(drive(self._syncs.session(self._trainer(), self._trust), transport, checked))
 
     def _check(self) -> None:
         if self._closed.is_set():
@@ -275,12 +287,5 @@ class FedClient:
             return None
 
     def _trainer(self) -> Engine:
-        if self._engine is None:
-            try:
-                from client_sdk.torch_engine import TorchEngine
-            except (ImportError, OSError) as error:
-                raise MissingEngineError(
-                    f"training needs PyTorch, which cannot be imported ({error}): pip install 'fedau2[torch]'"
-                ) from error
-            self._engine = TorchEngine()
-        return self._engine
+        self._engine = engine = engines.make(self._engine)
+        return engine

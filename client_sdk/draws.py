@@ -4,6 +4,7 @@ The counter is (0, 0, round, stream). The key is 128 secret bits that never leav
 holds lets it recompute a client's noise or negatives.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -13,8 +14,16 @@ from numpy.random import Generator, Philox
 from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
-from client_sdk.errors import NoDataError
-from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_SCALAR, Adversary, LocalUpdate, TaskManifest
+from client_sdk.errors import NoDataError, UnsupportedTaskError
+from fedau2.v1.task_pb2 import (
+    DRAW_CONTRASTS,
+    DRAW_WHOLE,
+    HEAD_DSVAE,
+    HEAD_SCALAR,
+    Adversary,
+    LocalUpdate,
+    TaskManifest,
+)
 from fedau2.v1.tensors_pb2 import DISTRIBUTION_NORMAL, DISTRIBUTION_UNIFORM, TensorSpec
 
 
@@ -46,6 +55,12 @@ class Samples:
     labels: NDArray[np.float32]
     weights: NDArray[np.float32]
     noise: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def part(self, start: int, end: int) -> "Samples":
+        """The samples from `start` to before `end`, with the same noise."""
+        if start == 0 and end >= len(self.items):
+            return self
+        return Samples(self.items[start:end], self.labels[start:end], self.weights[start:end], self.noise)
 
 
 class _Key(ISeedSequence):
@@ -87,6 +102,49 @@ def _initial(spec: TensorSpec, rng: Generator) -> NDArray[np.float32]:
 def contrasts(task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
     """`samples` from the round's own stream: the `draw` of recommenders that learn from positives and negatives."""
     return samples(interactions, task.items, task.plan.local, generator(key, round_number, Stream.SAMPLES))
+
+
+def whole(
+    task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int, noise: int
+) -> list[Samples]:
+    """All interactions in each step: the `draw` of recommenders that take a user in as a whole.
+
+    The weights drop some interactions (`local.dropout`) and make the rest of length 1.
+
+    Args:
+        task: the manifest.
+        interactions: catalogue rows, sorted and unique.
+        key: the client's 16 secret bytes.
+        round_number: the assignment's.
+        noise: how many standard normal numbers the recommender itself adds in each step.
+
+    Raises:
+        NoDataError: there are no interactions.
+    """
+    if len(interactions) == 0:
+        raise NoDataError("nothing is recorded to train on: call record() first")
+    local, count = task.plan.local, len(interactions)
+    dropout, rng = (generator(key, round_number, stream) for stream in (Stream.SAMPLES, Stream.LATENT))
+    steps = []
+    for _ in range(local.steps):
+        kept = dropout.random(count, np.float32) >= np.float32(local.dropout)
+        weights = kept.astype(np.float32) / np.float32((1 - local.dropout) * math.sqrt(count))
+        steps.append(Samples(interactions, np.ones(count, np.float32), weights, rng.standard_normal(noise, np.float32)))
+    return steps
+
+
+def drawn(task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+    """What the recommender's own `draw` would draw, as the manifest describes it: for devices without the kernel.
+
+    Raises:
+        NoDataError: there is nothing to train on.
+        UnsupportedTaskError: the manifest does not say how, or in a way that is not known here.
+    """
+    if task.draw == DRAW_CONTRASTS:
+        return contrasts(task, interactions, key, round_number)
+    if task.draw == DRAW_WHOLE:
+        return whole(task, interactions, key, round_number, task.noise)
+    raise UnsupportedTaskError(f"this SDK cannot draw the samples of {task.model!r}: it does so in a way of its own")
 
 
 def samples(interactions: NDArray[np.int64], items: int, local: LocalUpdate, rng: Generator) -> list[Samples]:

@@ -11,12 +11,16 @@
   + TaskError: the task cannot be run here
     - NoDataError: nothing recorded to train on
     - UnsupportedTaskError: a model, head or format that this SDK does not know
+      * ForbiddenGraphError: a graph holds what no graph may
+    - UntrustedTaskError: the task is not signed by a publisher that the app trusts
+    - ResourceLimitError: training would take more memory or time than it may
     - DamagedTaskError: the coordinator sent bytes that are not what their hash says
     - TrainingError: the engine failed, for example for want of memory
     - DivergedError: training gave values that are not finite
-    - MissingEngineError: PyTorch is not installed
+    - MissingEngineError: the engine that was asked for is not installed
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
   + RefusedError: the coordinator refused a call
+  + MissingPackageError: what was asked for needs a package that is not installed
   + MissingDeviceStateError: nothing tells whether the constraints of background work are met
   + LocalCoordinatorError: `client_sdk.testing` could not do what a test asked for
 """
@@ -66,6 +70,18 @@ class UnsupportedTaskError(TaskError):
     """The task asks for something that this SDK does not know."""
 
 
+class ForbiddenGraphError(UnsupportedTaskError):
+    """A graph of the task holds what no graph may: it was refused before anything of it ran."""
+
+
+class UntrustedTaskError(TaskError):
+    """The task is not signed by a publisher that the app trusts; nothing of it was run or kept."""
+
+
+class ResourceLimitError(TaskError):
+    """Training would take more memory or time than it may; nothing was kept or sent."""
+
+
 class DamagedTaskError(TaskError):
     """The coordinator sent bytes that are not what their hash says."""
 
@@ -79,7 +95,7 @@ class DivergedError(TaskError):
 
 
 class MissingEngineError(TaskError):
-    """Training needs PyTorch, which is not installed."""
+    """The engine that was asked for needs a package that is not installed."""
 
 
 class TransportError(FedError):
@@ -88,6 +104,10 @@ class TransportError(FedError):
 
 class RefusedError(FedError):
     """The coordinator refused a call; the text says why."""
+
+
+class MissingPackageError(FedError):
+    """What was asked for needs a package that is not installed; the text says which."""
 
 
 class MissingDeviceStateError(FedError):

@@ -1,13 +1,20 @@
 """A graph of a bundle in ONNX Runtime, and what binds it to its task. Importing this module loads no ONNX Runtime."""
 
-import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from client_sdk.errors import UnsupportedTaskError
+from client_sdk import inspection, runtime
+from client_sdk.errors import ResourceLimitError, UnsupportedTaskError
+from client_sdk.limits import Limits
+from client_sdk.watchdog import WATCHDOG
 from fedau2.v1.task_pb2 import GraphKind, TaskManifest
+
+if TYPE_CHECKING:
+    from onnxruntime import RunOptions
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -34,29 +41,34 @@ class Graph:
         data: ONNX bytes.
         task: the task that it must be bound to.
         kind: what it must be for.
+        limits: what a run may take; None: what it will.
+        compiled: see `runtime.session`.
 
     Raises:
+        ForbiddenGraphError: it holds what no graph may; the runtime has not seen it.
         UnsupportedTaskError: it cannot be loaded, or is another task's.
+
+    Attributes:
+        outputs: names of what it gives.
     """
 
-    def __init__(self, data: bytes, task: TaskManifest, kind: GraphKind.ValueType) -> None:
-        self._name = GraphKind.Name(kind)
-        # The wheel's telemetry starts with the import and leaves a device id on the disk; this is what turns it off.
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # it would keep every intermediate tensor for ever
-        options.log_severity_level = 4
+    def __init__(
+        self,
+        data: bytes,
+        task: TaskManifest,
+        kind: GraphKind.ValueType,
+        limits: Limits | None = None,
+        compiled: Path | None = None,
+    ) -> None:
+        inspection.check(data, kind)
+        self._name, self._limits = GraphKind.Name(kind), limits
         try:
-            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self._session = runtime.session(data, limits, compiled)
         except Exception as error:  # its errors have no common root
             raise UnsupportedTaskError(f"the task's {self._name} cannot be loaded: {error}") from error
         self._check(metadata(task, kind))
         self._inputs = [each.name for each in self._session.get_inputs()]
-        self._outputs = [each.name for each in self._session.get_outputs()]
+        self.outputs = [each.name for each in self._session.get_outputs()]
 
     def _check(self, expected: Mapping[str, str]) -> None:
         found = self._session.get_modelmeta().custom_metadata_map
@@ -75,11 +87,27 @@ class Graph:
 
         Raises:
             UnsupportedTaskError: it wants other inputs, or cannot be run on these.
+            ResourceLimitError: it takes more memory or time than the limits say.
         """
         if missing := sorted(set(self._inputs) - available.keys()):
             raise UnsupportedTaskError(f"the task's {self._name} wants inputs that this SDK does not have: {missing}")
+        with self._bounded() as options:
+            values = self._session.run(self.outputs, {name: available[name] for name in self._inputs}, options)
+        return dict(zip(self.outputs, values, strict=True))
+
+    @contextmanager
+    def _bounded(self) -> Iterator["RunOptions | None"]:
+        """Options with which a run ends when its time is over, and gives its memory back."""
+        if self._limits is None:
+            options = None
+            watching: AbstractContextManager[None] = nullcontext()
+        else:
+            options = runtime.shrinking()
+            watching = WATCHDOG.watching(options, self._limits.seconds)
         try:
-            values = self._session.run(self._outputs, {name: available[name] for name in self._inputs})
+            with watching:
+                yield options
         except Exception as error:  # its errors have no common root
+            if options is not None and (options.terminate or runtime.OUT_OF_MEMORY in str(error)):
+                raise ResourceLimitError(f"the task's {self._name} takes more than {self._limits}: {error}") from error
             raise UnsupportedTaskError(f"the task's {self._name} cannot be run: {error}") from error
-        return dict(zip(self._outputs, values, strict=True))

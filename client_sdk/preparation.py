@@ -7,24 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from client_sdk import draws
+from client_sdk import draws, inspection
 from client_sdk.contracts import Store
 from client_sdk.errors import AttributeValueError, DamagedTaskError, UnsupportedTaskError
 from client_sdk.events import Event, NewModel
 from client_sdk.state import ClientData, Job, Model, PrivateState
+from client_sdk.trust import Trust
 from client_sdk.wishes import Fetch, Wish
 from fedau2.v1.device_pb2 import Assignment
-from fedau2.v1.task_pb2 import Resource, TaskManifest
+from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Resource, TaskManifest
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError, ManifestError
 
 _ROUNDS = 2**63  # SQLite's integers end here, as does the coordinator's count
 
 
-def prepare(store: Store, assignment: Assignment, tell: Callable[[Event], None]) -> Generator[Wish, Any, Job]:
+def prepare(
+    store: Store, assignment: Assignment, tell: Callable[[Event], None], trust: Trust
+) -> Generator[Wish, Any, Job]:
     """Fetches what the store lacks of the assignment's model, and makes it the one that recommendations come from.
 
     Raises:
+        UntrustedTaskError: it is not signed as it should be; nothing else of it was fetched.
         DamagedTaskError, UnsupportedTaskError: it cannot be used; the model before it stays.
         AttributeValueError: the task does not know an attribute's value.
     """
@@ -33,9 +37,16 @@ def prepare(store: Store, assignment: Assignment, tell: Callable[[Event], None])
     if not assignment.bound > 0:
         raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
     try:
-        task = _parse((yield from _fetch(store, assignment.manifest)))
-        for resource in (task.catalogue, *(graph.resource for graph in task.graphs)):
-            yield from _fetch(store, resource)
+        data = yield from _fetch(store, assignment.manifest)
+        trust.check(data)
+        task = _parse(data)
+        yield from _fetch(store, task.catalogue)
+        step = b""
+        for graph in task.graphs:
+            found = yield from _fetch(store, graph.resource)
+            inspection.check(found, graph.kind)
+            if graph.kind == GRAPH_KIND_STEP:
+                step = found
         tensors = yield from _fetch(store, assignment.checkpoint)
         _expect_fit(task, assignment, tensors)
     except BlobError as error:
@@ -45,7 +56,7 @@ def prepare(store: Store, assignment: Assignment, tell: Callable[[Event], None])
     store.adopt(Model(assignment.task_id, assignment.round, assignment.manifest, assignment.checkpoint))
     tell(NewModel(assignment.task_id, assignment.round))
     client = _client(store, task, assignment.task_id)
-    return Job(task, assignment.checkpoint, tensors, assignment.round, client)
+    return Job(task, assignment.checkpoint, tensors, assignment.round, client, step)
 
 
 _fitting: deque[tuple[bytes, bytes]] = deque(maxlen=4)

@@ -14,6 +14,7 @@ from client_sdk.contracts import Store
 from client_sdk.errors import NoModelError, UnsupportedTaskError
 from client_sdk.graph import Arrays, Graph
 from client_sdk.state import Model
+from client_sdk.trust import Trust
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, GraphKind, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
 from fedau2.wire import blobs, manifest
@@ -41,15 +42,18 @@ class Recommender:
         self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND)
 
     @classmethod
-    def load(cls, store: Store, model: Model) -> Self:
+    def load(cls, store: Store, model: Model, trust: Trust) -> Self:
         """Loads a model version from the blobs of a store.
 
         Raises:
             NoModelError: a blob is missing, or was damaged.
             UnsupportedTaskError: the task cannot be run here.
+            UntrustedTaskError: it is not signed as it should be.
         """
+        data = _blob(store, model.manifest)
+        trust.check(data)
         try:
-            task = manifest.parse(_blob(store, model.manifest))
+            task = manifest.parse(data)
             checkpoint = blobs.unpack(_blob(store, model.checkpoint))
         except WireError as error:
             raise UnsupportedTaskError(str(error)) from error

@@ -13,6 +13,7 @@ from client_sdk.preparation import initial_state
 from client_sdk.recommender import Recommender
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model
+from client_sdk.trust import Trust
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +42,8 @@ class Serving:
     before it, which is let go when the new one is whole. Nothing waits for a sync.
     """
 
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
+    def __init__(self, store: SqliteStore, trust: Trust) -> None:
+        self._store, self._trust = store, trust
         self._loading = Lock()
         self._loaded: _Loaded | None = None
         self._view: _View | None = None
@@ -53,6 +54,7 @@ class Serving:
         Raises:
             NoModelError: there is no model yet, or a part of it is gone.
             UnsupportedTaskError: the model cannot be run here.
+            UntrustedTaskError: it is of a task that is not signed as it should be.
             StoreError: the store cannot be read.
         """
         view = self._current()
@@ -99,7 +101,7 @@ class Serving:
             return self._loaded
 
     def _read(self, model: Model) -> _Loaded:
-        recommender = Recommender.load(self._store, model)
+        recommender = Recommender.load(self._store, model, self._trust)
         rows = self._store.rows(recommender.task.catalogue)
         if rows is None:
             raise NoModelError("the task's catalogue is missing or was damaged: call sync() to fetch it again")

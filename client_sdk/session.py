@@ -17,15 +17,19 @@ from client_sdk.errors import (
     AttributeValueError,
     DivergedError,
     FedError,
+    ForbiddenGraphError,
     NoDataError,
+    ResourceLimitError,
     StoreError,
     TaskError,
     TrainingError,
     UnsupportedTaskError,
+    UntrustedTaskError,
 )
 from client_sdk.events import Event, Joined, Refused, Rejected, Trained, Uploaded
 from client_sdk.preparation import prepare
 from client_sdk.state import Job, Staged, TrainingResult
+from client_sdk.trust import Trust
 from client_sdk.wishes import CheckIn, Interrupted, Outcome, ReportFailure, Result, Train, Upload, Wish
 from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import Assignment, FailureReason, UploadHeader
@@ -46,13 +50,24 @@ _FINAL = {
     Status.NOT_FOUND,
     Status.RESOURCE_EXHAUSTED,
 }
+_ANYBODY = Trust()
 _FAILURES: dict[type[FedError], FailureReason.ValueType] = {
     NoDataError: FailureReason.FAILURE_REASON_NO_DATA,
     UnsupportedTaskError: FailureReason.FAILURE_REASON_UNSUPPORTED,
+    ForbiddenGraphError: FailureReason.FAILURE_REASON_UNSUPPORTED,
+    UntrustedTaskError: FailureReason.FAILURE_REASON_UNSUPPORTED,
+    ResourceLimitError: FailureReason.FAILURE_REASON_UNSUPPORTED,
 }
 
 
-def session(store: Store, engine: Engine, population: str, version: str, tell: Tell = lambda event: None) -> Session:
+def session(
+    store: Store,
+    engine: Engine,
+    population: str,
+    version: str,
+    tell: Tell = lambda event: None,
+    trust: Trust = _ANYBODY,
+) -> Session:
     """One check-in and, if assigned, one contribution; first of all an upload that was never answered.
 
     Args:
@@ -61,6 +76,7 @@ def session(store: Store, engine: Engine, population: str, version: str, tell: T
         population: the devices that the client belongs to.
         version: the SDK's.
         tell: is told what happens, as it happens.
+        trust: whose tasks are run.
 
     Raises:
         TaskError, StoreError: the task cannot be run here, or nothing kept; the assignment has been given back.
@@ -77,7 +93,7 @@ def session(store: Store, engine: Engine, population: str, version: str, tell: T
     assignment = response.assignment
     tell(Joined(assignment.task_id, assignment.round))
     try:
-        job = yield from prepare(store, assignment, tell)
+        job = yield from prepare(store, assignment, tell, trust)
         last = store.contributed(assignment.task_id)
         if last is not None and assignment.round - last < max(1, job.manifest.plan.minimum_separation):
             # Twice in one round would count one user double, and with the same noise.

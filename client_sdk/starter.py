@@ -6,6 +6,7 @@ from pathlib import Path
 from client_sdk.errors import UsageError
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model
+from client_sdk.trust import Trust
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire import blobs, bundles, manifest
 from fedau2.wire.errors import BlobError, ManifestError
@@ -15,7 +16,7 @@ TASK = "starter"
 """Stands for the task until the first sync names one."""
 
 
-def adopt(store: SqliteStore, folder: Path) -> None:
+def adopt(store: SqliteStore, folder: Path, trust: Trust) -> None:
     """Makes a bundle's model the current one, where there is none yet.
 
     Of a bundle whose blobs are not all whole the others are kept: there is no model then until the next sync, which
@@ -23,6 +24,7 @@ def adopt(store: SqliteStore, folder: Path) -> None:
 
     Raises:
         UsageError: the folder is no bundle of this version.
+        UntrustedTaskError: it is not signed as it should be.
         UnsupportedTaskError: its catalogue cannot be used.
     """
     if store.model() is not None:
@@ -32,6 +34,7 @@ def adopt(store: SqliteStore, folder: Path) -> None:
     except (OSError, ManifestError) as error:
         raise UsageError(f"starter: {folder} is no bundle of fedau2-export: {error}") from error
     data = task.SerializeToString(deterministic=True)
+    trust.check(data)
     store.keep_blob(blobs.resource(data), data)
     kept = [_keep(store, folder, each) for each in manifest.blobs(task)]
     if all(kept):

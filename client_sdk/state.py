@@ -144,6 +144,7 @@ class Job:
         tensors: the checkpoint's bytes.
         round: the assignment's round.
         client: the client's own data.
+        step: the training graph's bytes; empty where the task brings none.
     """
 
     manifest: TaskManifest
@@ -151,3 +152,4 @@ class Job:
     tensors: bytes
     round: int
     client: ClientData
+    step: bytes = b""

@@ -18,6 +18,7 @@ from client_sdk.events import Event, Events, NewModel, refuse_callback
 from client_sdk.pace import Pace
 from client_sdk.session import Session, session
 from client_sdk.sqlite_store import SqliteStore
+from client_sdk.trust import Trust
 from client_sdk.wishes import Outcome, Result
 from fedau2.wire.status import StatusError
 
@@ -73,7 +74,7 @@ class Syncs:
         finally:
             self.lock.release()
 
-    def session(self, engine: Engine) -> Session:
+    def session(self, engine: Engine, trust: Trust) -> Session:
         """A session that tells its events."""
         model = self._store.model()
         known = NewModel(model.task_id, model.round) if model else None
@@ -82,7 +83,7 @@ class Syncs:
             if event != known:
                 self._events.tell(event)
 
-        return session(self._store, engine, self._population, version("fedau2"), tell)
+        return session(self._store, engine, self._population, version("fedau2"), tell, trust)
 
     @contextmanager
     def noted(self, coordinator: str) -> Iterator[Callable[[Outcome], Outcome]]:

@@ -11,10 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from client_sdk import draws
 from client_sdk.graph import metadata
 from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
-from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, Plan, Resource, TaskManifest
+from fedau2.v1.task_pb2 import (
+    DRAW_UNSPECIFIED,
+    DRAW_WHOLE,
+    GRAPH_KIND_PREPARE,
+    GRAPH_KIND_RECOMMEND,
+    GRAPH_KIND_STEP,
+    Plan,
+    Resource,
+    TaskManifest,
+)
 from fedau2.wire import blobs, bundles, manifest
 from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
@@ -77,6 +88,7 @@ def build(
     seed: int,
     widths: Any = None,  # noqa: ANN401 - each recommender has its own
     precision: "Precision" = "fp32",
+    training: bool = True,
 ) -> Bundle:
     """Builds a bundle. The same arguments give the same bytes (on one machine and with the same versions).
 
@@ -87,6 +99,8 @@ def build(
         seed: of the initial checkpoint, which is public.
         widths: the recommender's own `Widths`; None for its defaults.
         precision: how devices keep the serving tensors over items in memory, "fp32" or "fp16".
+        training: whether to bring the training graph, with which devices train that have no PyTorch. There is none of a
+            recommender that does not say how it draws.
 
     Raises:
         UnknownModelError: no such recommender.
@@ -102,7 +116,7 @@ def build(
     task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=len(items))
     try:
         _declare(task, RECOMMENDERS[model], widths)
-        contents = _blobs(task, RECOMMENDERS[model], catalogue, seed, precision)
+        contents = _blobs(task, RECOMMENDERS[model], catalogue, seed, precision, training)
         manifest.check(task)
     except ManifestError as error:
         raise PlanError(str(error)) from error
@@ -116,6 +130,9 @@ def _declare(task: TaskManifest, recommender: "Recommender", widths: Any) -> Non
     task.tensors.extend(recommender.tensors(task.items, widths))
     states = contract.states(recommender, task.tensors)
     private = {spec.name for spec in manifest.private(task)}
+    task.draw = getattr(recommender, "DRAW", DRAW_UNSPECIFIED)
+    if task.draw == DRAW_WHOLE:
+        task.noise = len(recommender.draw(task, np.zeros(1, np.int64), bytes(16), 0)[0].noise)
     task.derived_states.extend(name for name in states if name not in private)
     manifest.check_plan(task.plan, set(states))
     for each in task.plan.adversaries:
@@ -123,17 +140,24 @@ def _declare(task: TaskManifest, recommender: "Recommender", widths: Any) -> Non
 
 
 def _blobs(
-    task: TaskManifest, recommender: "Recommender", catalogue: bytes, seed: int, precision: "Precision"
+    task: TaskManifest,
+    recommender: "Recommender",
+    catalogue: bytes,
+    seed: int,
+    precision: "Precision",
+    training: bool,
 ) -> list[bytes]:
     """Makes the blobs and enters their addresses in the manifest."""
-    from export import graphs
+    from export import exporter, graphs, step
 
     checkpoint = blobs.pack(draws.initial(manifest.shared(task).values(), _key(seed)))
     task.catalogue.CopyFrom(blobs.resource(catalogue))
     task.checkpoint.CopyFrom(blobs.resource(checkpoint))
     exported = graphs.export(recommender, task.tensors, precision)
     made = {GRAPH_KIND_PREPARE: exported.prepare, GRAPH_KIND_RECOMMEND: exported.recommend}
-    stamped = {kind: graphs.stamp(data, metadata(task, kind)) for kind, data in made.items()}
+    if training and task.draw != DRAW_UNSPECIFIED:
+        made[GRAPH_KIND_STEP] = step.export(recommender, task)
+    stamped = {kind: exporter.stamp(data, metadata(task, kind)) for kind, data in made.items()}
     for kind, data in stamped.items():
         task.graphs.add(kind=kind, resource=blobs.resource(data))
     return [catalogue, checkpoint, *stamped.values()]

@@ -1,4 +1,4 @@
-"""`fedau2-export`: builds, shows and checks task bundles. Exit code 0: done; 1: could not be done; 2: wrong usage."""
+"""`fedau2-export`: builds, shows, signs and checks bundles. Exit code 0: done; 1: could not be done; 2: wrong usage."""
 
 import argparse
 import sys
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fedau2-export", description="Builds, shows and checks task bundles.")
+    parser = argparse.ArgumentParser(prog="fedau2-export", description="Builds, shows, signs and checks task bundles.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     build = commands.add_parser("bundle", help="build a bundle")
     build.add_argument("--model", required=True, help="name of the recommender, for example fedncf")
@@ -50,7 +50,26 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         command.add_argument("folder", type=Path, metavar="DIR", help="the bundle's folder")
         command.set_defaults(run=run)
+        if name == "verify":
+            command.add_argument(
+                "--key", type=Path, metavar="FILE", help="public key of the publisher who must have signed it"
+            )
+    _add_signing(commands)
+    bench = commands.add_parser("bench", help="measure training graphs beside PyTorch")
+    bench.add_argument("--steps", type=int, default=1000, help="local steps that are compared (%(default)s)")
+    bench.add_argument("--repeats", type=int, default=100, help="of each timing (%(default)s)")
+    bench.set_defaults(run=_bench)
     return parser
+
+
+def _add_signing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    keygen = commands.add_parser("keygen", help="make a publisher's key")
+    keygen.add_argument("name", type=Path, metavar="NAME", help="writes NAME.key, to be kept secret, and NAME.pub")
+    keygen.set_defaults(run=_keygen)
+    sign = commands.add_parser("sign", help="sign a bundle")
+    sign.add_argument("folder", type=Path, metavar="DIR", help="the bundle's folder")
+    sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="private key of the publisher")
+    sign.set_defaults(run=_sign)
 
 
 def _bundle(arguments: argparse.Namespace) -> None:
@@ -77,5 +96,32 @@ def _inspect(arguments: argparse.Namespace) -> None:
 def _verify(arguments: argparse.Namespace) -> None:
     from export.verify import verify
 
+    if arguments.key:
+        from export import signing
+
+        signing.check(arguments.folder, arguments.key)
+        print(f"ok  signature: by the key of {arguments.key}")
     for line in verify(arguments.folder):
         print(f"ok  {line}")
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from export.bench import run
+
+    for line in run(arguments.steps, arguments.repeats):
+        print(line, flush=True)
+
+
+def _keygen(arguments: argparse.Namespace) -> None:
+    from export import signing
+
+    private, public = (arguments.name.with_name(f"{arguments.name.name}.{kind}") for kind in ("key", "pub"))
+    signing.keygen(private, public)
+    print(f"{private}: sign bundles with it, and keep it where nobody else can read it\n{public}: give it to your app")
+
+
+def _sign(arguments: argparse.Namespace) -> None:
+    from export import signing
+
+    signing.sign(arguments.folder, arguments.key)
+    print(f"{arguments.folder}: signed")

@@ -8,7 +8,8 @@
     - NotABundleError: no bundle is there
     - TargetError: a bundle cannot be written there
     - DamagedBundleError: a blob is missing or is not what its hash says, or the manifest cannot be run
-  + VerificationError: the bundle is whole, but its parts contradict each other or PyTorch
+  + KeyFileError: a file holds no key of the kind that is needed
+  + VerificationError: the bundle is whole, but its parts contradict each other or PyTorch, or it is not signed
 """
 
 
@@ -44,5 +45,9 @@ class DamagedBundleError(BundleError):
     """A blob is missing or is not what its hash says, or the manifest is malformed or of another version."""
 
 
+class KeyFileError(ExportError):
+    """A file holds no key of the kind that is needed."""
+
+
 class VerificationError(ExportError):
-    """The bundle is whole, but its parts contradict each other or PyTorch."""
+    """The bundle is whole, but its parts contradict each other or PyTorch, or it is not signed as it should be."""

@@ -16,29 +16,20 @@ The number of items is fixed: graphs are built once per task, whose catalogue ne
 size is then refused by the runtime instead of giving wrong rows.
 """
 
-import logging
 import math
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import onnx
 import torch
-from google.protobuf.message import Message
 from onnx import TensorProto, helper
 from torch import Tensor
 
 from client_sdk.kernel.contract import ITEM, Recommender, Tensors
+from export import exporter
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
-
-OPSET = 18
-"""The oldest opset that PyTorch exports correctly, so the one that most runtimes can run."""
-
-IR_VERSION = 8
-"""The version of the ONNX format that came with opset 18."""
 
 SERVING = "serving."
 """What the names of serving tensors begin with in both graphs."""
@@ -104,28 +95,21 @@ def _exported(recommender: Recommender, serialised: Sequence[bytes], precision: 
     inputs = {**serving, **private, **made}
     cut = {name: value for name, value in inputs.items() if name.startswith((SERVING + ITEM, USER + ITEM))}
     body = {name: value for name, value in inputs.items() if name not in cut}
-    recommend = _export(score, {**body, **{_TILE + name: value[0] for name, value in cut.items()}})
+    recommend = exporter.export(score, {**body, **{_TILE + name: value[0] for name, value in cut.items()}})
     _scan_tiles(recommend.graph, cut)
-    if wanted := [name for name in made if name in _taken(recommend.graph)]:
+    if wanted := [name for name in made if name in exporter.taken(recommend.graph)]:
         example = {**whole, **private, **history}
-        first = _export(lambda tensors: {name: user(tensors)[name] for name in wanted}, example, growing="history")
+        first = exporter.export(lambda given: {name: user(given)[name] for name in wanted}, example, {"history": "h"})
         _put_before(recommend.graph, first.graph)
     items = next(spec.shape[0] for spec in specs if spec.kind == TENSOR_KIND_TABLE)
     _append_top_k(recommend.graph, items)
-    return Graphs(_serialise(_export(prepare, shared)), _serialise(recommend))
+    return Graphs(exporter.serialise(exporter.export(prepare, shared)), exporter.serialise(recommend))
 
 
 def _without(kind: str, tensors: Tensors) -> Tensors:
     """Those whose names begin with `kind`, of a tile or whole, under the recommender's names."""
     own = {name.removeprefix(_TILE): value for name, value in tensors.items()}
     return {name.removeprefix(kind): value for name, value in own.items() if name.startswith(kind)}
-
-
-def stamp(graph: bytes, metadata: Mapping[str, str]) -> bytes:
-    """The graph with `metadata` as its metadata properties."""
-    model = onnx.load_from_string(graph)
-    helper.set_model_props(model, dict(metadata))
-    return model.SerializeToString(deterministic=True)
 
 
 def _zeros(specs: Sequence[TensorSpec], scope: int) -> Tensors:
@@ -142,60 +126,13 @@ def _cut(value: Tensor, precision: Precision) -> Tensor:
     return padded.view(*value.shape[:-1], tiles, size).movedim(-2, 0).contiguous()
 
 
-class _Module(torch.nn.Module):
-    """A function of named tensors as the module of positional ones that the exporter asks for."""
-
-    def __init__(self, function: Callable[[Tensors], Tensors], names: Sequence[str]) -> None:
-        super().__init__()
-        self._function, self._names = function, names
-
-    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self._function(dict(zip(self._names, values, strict=True))).values())
-
-
-def _export(function: Callable[[Tensors], Tensors], example: Tensors, growing: str = "") -> onnx.ModelProto:
-    """The graph of a function; the first axis of the input `growing` may have any length."""
-    names = list(example)
-    shapes = [{0: torch.export.Dim.DYNAMIC} if name == growing else None for name in names]
-    with _quiet():
-        program = torch.onnx.export(
-            _Module(function, names).eval(),
-            tuple(example.values()),
-            input_names=names,
-            output_names=list(function(example)),
-            dynamic_shapes=(tuple(shapes),) if growing else None,
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    assert program is not None  # it is None without dynamo only
-    return program.model_proto
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences what the exporter always says: that torchvision is missing, and a deprecation of its own."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
-            yield
-    finally:
-        logger.setLevel(level)
-
-
 def _scan_tiles(graph: onnx.GraphProto, cut: Tensors) -> None:
     """Makes the graph of one tile's logits the body of a scan over all tiles; the output is `logits` (tiles, size).
 
     Inputs that nothing in the graph takes are left out, and those that are made from the user are left to be made.
     """
-    taken = _taken(graph)
-    kept = [each for each in graph.input if each.name in taken]
-    del graph.input[:]
-    graph.input.extend(kept)
+    taken = exporter.taken(graph)
+    exporter.drop_unused(graph)
     cut = {name: value for name, value in cut.items() if _TILE + name in taken}
     body = onnx.GraphProto(name="tile", node=graph.node, initializer=graph.initializer, output=graph.output)
     body.input.extend(each for each in graph.input if each.name.startswith(_TILE))
@@ -212,12 +149,6 @@ def _scan_tiles(graph: onnx.GraphProto, cut: Tensors) -> None:
     graph.node.append(helper.make_node("Scan", list(cut), ["logits"], body=body, num_scan_inputs=len(cut)))
 
 
-def _taken(graph: onnx.GraphProto) -> set[str]:
-    """Names that the graph's nodes, and the graphs within them, take."""
-    inner = (attribute.g for node in graph.node for attribute in node.attribute)
-    return {name for node in graph.node for name in node.input}.union(*map(_taken, inner))
-
-
 def _put_before(graph: onnx.GraphProto, first: onnx.GraphProto) -> None:
     """Puts the nodes of `first`, whose outputs the graph takes, before its own."""
     kept = {each.name for each in (*first.input, *first.output)} | {""}
@@ -230,7 +161,7 @@ def _put_before(graph: onnx.GraphProto, first: onnx.GraphProto) -> None:
     del graph.node[:]
     graph.node.extend(nodes)
     graph.initializer.extend(first.initializer)
-    there, taken = {each.name for each in graph.input}, _taken(first)
+    there, taken = {each.name for each in graph.input}, exporter.taken(first)
     graph.input.extend(each for each in first.input if each.name in taken - there)
 
 
@@ -255,21 +186,3 @@ def _append_top_k(graph: onnx.GraphProto, items: int) -> None:
     graph.input.append(helper.make_tensor_value_info("k", TensorProto.INT64, []))
     graph.output.append(helper.make_tensor_value_info("items", TensorProto.INT64, ["found"]))
     graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["found"]))
-
-
-def _serialise(model: onnx.ModelProto) -> bytes:
-    """Checked bytes without anything that names the machine or the code that built it."""
-    model.ir_version = IR_VERSION
-    model.ClearField("producer_version")
-    _strip(model)
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString(deterministic=True)
-
-
-def _strip(message: Message) -> None:
-    for field, value in message.ListFields():
-        if field.name in ("doc_string", "metadata_props", "value_info"):
-            message.ClearField(field.name)
-        elif field.message_type:
-            for child in value if field.is_repeated else [value]:
-                _strip(child)

@@ -14,6 +14,7 @@ from client_sdk.kernel import contract
 from client_sdk.kernel.contract import Recommender
 from client_sdk.kernel.models import RECOMMENDERS
 from export import bundle as bundles
+from export import parity
 from export.bundle import Bundle
 from export.errors import UnknownModelError, VerificationError
 from fedau2.v1 import task_pb2
@@ -28,6 +29,13 @@ TOLERANCE = 1e-5
 
 FP16_TOLERANCE = 2e-3
 """The same where the graphs keep serving tensors as float16, whose values have eleven binary digits."""
+
+
+STEPS = 20
+"""Local steps that are compared."""
+
+STEP_TOLERANCE = 1e-4
+"""Largest difference in them, see `parity.Parity`; epsilon times the rounding of a probability is 3e-5."""
 
 
 def verify(folder: Path) -> Iterator[str]:
@@ -50,6 +58,8 @@ def verify(folder: Path) -> Iterator[str]:
         raise UnknownModelError(f"no recommender is called {task.model!r}; there is {', '.join(RECOMMENDERS)}")
     cases, tolerance = _compare(bundle, RECOMMENDERS[task.model], checkpoint)
     yield f"graphs: load in ONNX Runtime and agree with PyTorch to {tolerance:g} in {cases} cases of seen items and k"
+    if any(graph.kind == task_pb2.GRAPH_KIND_STEP for graph in task.graphs):
+        yield f"training graph: agrees with PyTorch to {_compare_steps(bundle):.1g} in {STEPS} local steps"
 
 
 def _catalogue(bundle: Bundle) -> int:
@@ -100,6 +110,17 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
             outputs = recommend.run({**serving, **private, "history": history, "seen": seen, "k": np.array(k)})
             check_recommendation(outputs["items"], outputs["scores"], expected, seen, k, tolerance)
     return len(cases), tolerance
+
+
+def _compare_steps(bundle: Bundle) -> float:
+    """Runs random local steps by the training graph and by the kernel; returns the largest difference."""
+    _load(bundle, task_pb2.GRAPH_KIND_STEP)
+    found = parity.compare(bundle, STEPS, np.random.default_rng(0))
+    _require(
+        found.error <= STEP_TOLERANCE and not found.turned,
+        f"training graph and PyTorch differ by {found.error:.2g} in {found.tensor}, and in {found.turned} triggers",
+    )
+    return found.error
 
 
 def _seen(task: TaskManifest, rng: np.random.Generator) -> list[NDArray[np.int64]]:

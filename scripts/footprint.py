@@ -1,8 +1,9 @@
 """What the SDK costs a device: `make footprint`. Linux.
 
 Installs the base package, without PyTorch, into an environment of its own, and measures there: size of the
-installation, time and memory of the imports and up to the first recommendation, and milliseconds per recommendation
-beside the bare graph and NumPy doing the same. FedNCF with the paper's widths; one thread; the least of some runs.
+installation, time and memory of the imports, up to the first recommendation and up to a finished update (beside the
+engine torch in this environment), and milliseconds per recommendation beside the bare graph and NumPy doing the same.
+The paper's widths, FedNCF's where none is named; one thread; the least of some runs.
 """
 
 import argparse
@@ -17,11 +18,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model
 from export.bundle import Bundle, build
 from export.graphs import Precision
-from export.planfile import make_plan
+from export.planfile import paper_plan
 from fedau2.wire import blobs
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +65,23 @@ def measure(folder: Path) -> dict[str, Any]:
                 fill(each, bundle)
             runs = [_probe(python, "recommend", str(state), str(time.monotonic())) for _ in range(REPEATS)]
             figures["recommend"][f"{items} items, {precision}"] = _best(runs)
+    figures["train"] = training(folder, python)
     return figures
+
+
+def training(folder: Path, python: Path) -> dict[str, Any]:
+    """From process start to a finished update: by the graph without PyTorch, and by PyTorch in this environment."""
+    found = {}
+    for model in RECOMMENDERS:
+        state = folder / f"train-{model}"
+        fill(state, _bundle(3_706, "fp32", model))
+        pythons = {"onnx": python, "torch": Path(sys.executable)}
+        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
+        for _ in range(REPEATS):  # in alternation, so that both see the same machine
+            for name, each in pythons.items():
+                runs[name].append(_probe(each, "train", str(state), str(time.monotonic()), name))
+        found[model] = {name: _best(each) for name, each in runs.items()}
+    return found
 
 
 def install(folder: Path) -> tuple[Path, dict[str, int]]:
@@ -76,9 +94,9 @@ def install(folder: Path) -> tuple[Path, dict[str, int]]:
     return python, {each.name.split("-")[0]: each.stat().st_size for each in wheels.iterdir()}
 
 
-def _bundle(items: int, precision: Precision) -> Bundle:
-    plan = make_plan(attribute="gender", classes=["M", "F"])
-    return build("fedncf", [f"movie-{number}" for number in range(items)], plan, 1, precision=precision)
+def _bundle(items: int, precision: Precision, model: str = "fedncf") -> Bundle:
+    plan = paper_plan(model, attribute="gender", classes=["M", "F"])
+    return build(model, [f"movie-{number}" for number in range(items)], plan, 1, precision=precision)
 
 
 def fill(folder: Path, bundle: Bundle) -> None:
@@ -88,6 +106,7 @@ def fill(folder: Path, bundle: Bundle) -> None:
     for data in (manifest, *bundle.blobs.values()):
         store.keep_blob(blobs.resource(data), data)
     store.adopt(Model("task", 0, blobs.resource(manifest), bundle.manifest.checkpoint))
+    store.set_attribute("gender", "F")
     for number in range(HISTORY):
         store.record(f"movie-{7 * number}", number)
     store.close()
@@ -99,8 +118,11 @@ def _probe(python: Path, *arguments: str) -> dict[str, Any]:
 
 
 def _output(python: Path, *arguments: str) -> str:
+    """What a Python prints; the one that runs this script is given this checkout."""
     # Nothing of this environment or this checkout may reach the other.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    if python == Path(sys.executable):
+        environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'proto'}"
     environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([python, *arguments], capture_output=True, text=True, env=environment, cwd=python.parent)
     if done.returncode:
@@ -132,6 +154,14 @@ def tables(figures: dict[str, Any]) -> Iterator[str]:
             f"| {name} | {run['first_ms']:.0f} | {run['first_cpu_ms']:.0f} | {run['first_rss']:.0f} | {run['rss']:.0f} "
             f"| {run['recommend_ms']:.2f} | {run['graph_ms']:.2f} | {run['numpy_ms']:.2f} |"
         )
+    yield "\n| finished update | onnx: ms | processor | most MiB | torch: ms | processor | most MiB | ms | MiB |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for model, run in figures["train"].items():
+        ours, theirs = run["onnx"], run["torch"]
+        values = [each[name] for each in (ours, theirs) for name in ("update_ms", "update_cpu_ms", "update_rss")]
+        ratios = [theirs[name] / ours[name] for name in ("update_ms", "update_rss")]
+        cells = " | ".join([*(f"{value:.0f}" for value in values), *(f"{ratio:.1f}" for ratio in ratios)])
+        yield f"| {model} | {cells} |"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python footprint_probe.py import
     python footprint_probe.py recommend STATE_FOLDER START
+    python footprint_probe.py train STATE_FOLDER START ENGINE
 
 START is `time.monotonic()` just before the process was started. Prints one JSON object: milliseconds and MiB. Time
 of the processor (`cpu`) is what a machine without other work would take, where nothing waits for a disk.
@@ -14,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 HEAVY = ("torch", "pandas", "onnxruntime", "grpc")
 REPEATS = 300
@@ -25,6 +26,12 @@ def resident() -> float:
     """Memory of this process now, MiB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def peak() -> float:
+    """Most memory that this process held, MiB (Linux)."""
+    status = Path("/proc/self/status").read_text()  # what getrusage tells began with the parent's
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def importing() -> dict[str, Any]:
@@ -64,6 +71,38 @@ def recommending(folder: str, start: float) -> dict[str, Any]:
         return found | timed(calls)
 
 
+def training(folder: str, start: float, engine: Literal["onnx", "torch"]) -> dict[str, Any]:
+    """From process start to a contribution that could be uploaded, by one of the engines."""
+    from client_sdk import FedClient, engines
+    from client_sdk.preparation import prepare
+    from client_sdk.trust import Trust
+    from fedau2.v1.device_pb2 import Assignment
+    from fedau2.wire import contributions
+
+    with FedClient.open(folder, "localhost:1", "films", engine=engine) as client:
+        store = client._store
+        model = store.model()
+        assert model is not None
+        assignment = Assignment(
+            assignment_id=bytes(16), task_id="task", manifest=model.manifest, checkpoint=model.checkpoint, bound=1e6
+        )
+        try:
+            next(prepare(store, assignment, lambda event: None, Trust()))
+        except StopIteration as end:
+            job = end.value
+        update = engines.make(engine).begin(job)
+        for _ in range(update.steps):
+            update.step()
+        data = contributions.encode(update.finish().contribution)
+        return {
+            "update_ms": 1e3 * (time.monotonic() - start),
+            "update_cpu_ms": 1e3 * time.process_time(),
+            "update_rss": peak(),
+            "bytes": len(data),
+            "heavy": [name for name in HEAVY if name in sys.modules],
+        }
+
+
 def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
     """The same recommendation by a bare ONNX Runtime session, and by NumPy."""
     import numpy as np
@@ -72,11 +111,12 @@ def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
     from client_sdk.preparation import initial_state
     from client_sdk.recommender import Recommender
     from client_sdk.sqlite_store import SqliteStore
+    from client_sdk.trust import Trust
 
     store = SqliteStore(Path(folder))
     model = store.model()
     assert model is not None
-    recommender = Recommender.load(store, model)
+    recommender = Recommender.load(store, model, Trust())
     task, serving = recommender.task, recommender._serving
     private = {name: value[0] for name, value in initial_state(task, store.key()).values.items()}
     seen, graph = store.interactions(task.catalogue), store.blob(task.graphs[1].resource)
@@ -122,5 +162,11 @@ def timed(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    found = importing() if sys.argv[1] == "import" else recommending(sys.argv[2], float(sys.argv[3]))
+    what, *rest = sys.argv[1:]
+    if what == "import":
+        found = importing()
+    elif what == "recommend":
+        found = recommending(rest[0], float(rest[1]))
+    else:
+        found = training(rest[0], float(rest[1]), "onnx" if rest[2] == "onnx" else "torch")
     print(json.dumps(found))

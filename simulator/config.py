@@ -16,6 +16,7 @@ OBJECTIVES = ("reversal", "confusion")
 PROTECTED = ("embedding", "all", "each")
 ENGINES = ("batched", "fleet")
 TRANSPORTS = ("inproc", "grpc")
+TRAINERS = ("torch", "onnx")
 SPLITS = ("validation", "paper")
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -25,6 +26,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "protect": PROTECTED,
     "engine": ENGINES,
     "transport": TRANSPORTS,
+    "trainer": TRAINERS,
     "split": SPLITS,
 }
 
@@ -77,6 +79,7 @@ class Config:
         split: validation (last but one is validation) or paper (none; the round is chosen on test).
         engine: batched or fleet.
         transport: of a fleet.
+        trainer: what trains on a fleet's devices: torch, or onnx by the training graph, as devices do by default.
         workers: threads of the batched engine, processes of the attackers; the result does not depend on it.
         evaluate_every: rounds between evaluations.
         attack_splits: random splits of each attribute attack, and of each shuffle of its null.
@@ -120,6 +123,7 @@ class Config:
     split: str = "validation"
     engine: str = "batched"
     transport: str = "inproc"
+    trainer: str = "torch"
     workers: int = 2
     evaluate_every: int = 25
     attack_splits: int = 40
@@ -180,6 +184,8 @@ class Config:
                 raise ConfigError(f"{name} is simulated by the batched engine only: set engine to batched")
         if self.transport != "inproc" and self.engine != "fleet":
             raise ConfigError(f"transport {self.transport} is of a fleet: set engine to fleet")
+        if self.trainer != "torch" and self.engine != "fleet":
+            raise ConfigError(f"trainer {self.trainer} is of a fleet's devices: set engine to fleet")
 
     @property
     def attributes(self) -> tuple[str, ...]:

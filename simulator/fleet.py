@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from google.protobuf.duration_pb2 import Duration
 
 from client_sdk.contracts import AsyncTransport, Training
+from client_sdk.contracts import Engine as DeviceEngine
 from client_sdk.drivers import drive_async, fetch_async
 from client_sdk.errors import TransportError
 from client_sdk.session import session
@@ -65,11 +66,13 @@ class FleetEngine:
         link: the way to the coordinator.
         population: the clients; their state changes as they train.
         runner: the event loop that everything runs on.
+        trainer: what trains on every device.
     """
 
     link: Link
     population: Population
     runner: asyncio.Runner
+    trainer: DeviceEngine
     traffic: Traffic = field(default_factory=Traffic)
     _shelf: Shelf = field(default_factory=Shelf)
     _stores: dict[int, ClientStore] = field(default_factory=dict)
@@ -83,15 +86,16 @@ class FleetEngine:
         population: Population,
         cohort: int,
         rounds: int,
+        trainer: DeviceEngine | None = None,
     ) -> "FleetEngine":
-        """Connects and creates the task: goal = minimum = maximum = cohort.
+        """Connects and creates the task: goal = minimum = maximum = cohort. PyTorch trains by default.
 
         Raises:
             ConfigError: the plan keeps a client's contributions several rounds apart.
         """
         require_any_cohort(bundle.manifest.plan)
         runner = asyncio.Runner()
-        fleet = cls(runner.run(open_link()), population, runner)
+        fleet = cls(runner.run(open_link()), population, runner, trainer or TorchEngine())
         try:
             runner.run(fleet._create(bundle, cohort, rounds))
         except BaseException:
@@ -138,7 +142,7 @@ class FleetEngine:
         A device whose check-in or upload went unanswered comes again; its store sends the same bytes again.
         """
         store = self._stores.setdefault(member, ClientStore(self.population, member, self._shelf, self.traffic))
-        engine = _RecordingEngine()
+        engine = _RecordingEngine(self.trainer)
         for _ in range(_PATIENCE):
             self.traffic.sessions += 1
             try:
@@ -189,11 +193,12 @@ class _Progress:
 class _RecordingEngine:
     """Lets the simulator see the report that a device keeps to itself."""
 
-    _loaded = TorchEngine()
-    report: Report | None = None
+    def __init__(self, trainer: DeviceEngine) -> None:
+        self._trainer = trainer
+        self.report: Report | None = None
 
     def begin(self, job: Job) -> "_Recording":
-        return _Recording(self, self._loaded.begin(job))
+        return _Recording(self, self._trainer.begin(job))
 
 
 class _Recording:

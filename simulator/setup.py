@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk import engines
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
 from export.bundle import Bundle, build
@@ -165,7 +166,8 @@ def protected(config: Config) -> list[str]:
 
 def bundle_of(config: Config, dataset: Dataset) -> Bundle:
     """The task's bundle."""
-    return build(config.model, dataset.items, plan_of(config, attributes_of(config, dataset)), config.seed)
+    plan = plan_of(config, attributes_of(config, dataset))
+    return build(config.model, dataset.items, plan, config.seed, training=config.trainer == "onnx")
 
 
 def population_of(
@@ -228,7 +230,8 @@ def engine_of(
     with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:
         state = Path(name)
         link = partial(InProcessLink.open if config.transport == "inproc" else _start, state, audit)
-        engine = FleetEngine.start(link, bundle, population, size, config.rounds)
+        trainer = engines.make("onnx" if config.trainer == "onnx" else "torch")
+        engine = FleetEngine.start(link, bundle, population, size, config.rounds, trainer)
         try:
             yield engine
         finally:

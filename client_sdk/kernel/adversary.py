@@ -7,7 +7,7 @@ KL(prior || softmax(mu)), which does not know the label and so cannot write it i
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,7 @@ from fedau2.v1.task_pb2 import (
     Adversary,
 )
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
+from fedau2.wire import manifest
 
 HIDDEN = 100
 """Width of the hidden layer."""
@@ -59,7 +60,7 @@ def _spec(name: str, shape: list[int]) -> TensorSpec:
 
 def prefix(adversary: Adversary) -> str:
     """What the names of the adversary's tensors begin with."""
-    return f"adversary.{adversary.name}."
+    return manifest.adversary_prefix(adversary.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +121,15 @@ def judge(
     return Verdict(named, _split(adversary, push, states), triggered, margin)
 
 
+def total(pushes: Sequence[Tensors]) -> Tensors:
+    """The sum of what several adversaries add to the gradients of protected states, by name."""
+    summed: Tensors = {}
+    for push in pushes:
+        for name, value in push.items():
+            summed[name] = summed[name] + value if name in summed else value
+    return summed
+
+
 class _Head:
     """The last layer on hidden activations (B, HIDDEN): `mu * n1 + exp(s) * n2`, or linear for `mlp`.
 
@@ -154,16 +164,21 @@ class _Head:
     def confusion(self) -> Tensor:
         """Gradient of KL(prior || softmax(mu)) by activation; without noise, and 0 through the rows of s."""
         classes = len(self._adversary.classes)
-        prior = torch.tensor(list(self._adversary.prior) or [1.0] * classes)
+        prior = _per_class(self._adversary.prior, classes)
         grad = torch.softmax(self._mu, 1) - prior / prior.sum()
         return grouped.input_gradient(grad, self._weight[:, :classes])
 
 
+def _per_class(values: Sequence[float] | Tensor, classes: int) -> Tensor:
+    """Numbers of the plan, (classes,): 1 each where it gives none; a tensor where a graph is made of the step."""
+    return values if isinstance(values, Tensor) else torch.tensor(list(values) or [1.0] * classes)
+
+
 def _cross_entropy_gradient(adversary: Adversary, logits: Tensor, labels: Tensor) -> Tensor:
     """Gradient of the weighted cross-entropy by logit, (B, classes); 0 where the label is not known."""
-    weights = torch.tensor(list(adversary.class_weights) or [1.0] * len(adversary.classes))
+    weights = _per_class(adversary.class_weights, len(adversary.classes))
     known = labels.clamp(min=0)
-    scale = torch.where(labels >= 0, weights[known], 0.0)[:, None]
+    scale = torch.where(labels >= 0, weights.index_select(0, known), 0.0)[:, None]
     # Hand-written, as everything that will be exported: softmax minus one-hot.
     target = (known[:, None] == torch.arange(logits.shape[1])).float()
     return (torch.softmax(logits, 1) - target) * scale

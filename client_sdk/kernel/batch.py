@@ -65,7 +65,7 @@ class Batch:
 
     def tiles(self) -> list["Batch"]:
         """The batch in pieces whose gradients add up: several in summed form, itself otherwise."""
-        if self.groups > 1 or len(self.slot) <= TILE:
+        if self.groups > 1 or self.slot.shape[0] <= TILE:
             return [self]
         cuts = range(0, len(self.slot), TILE)
         return [self._slice(slice(start, start + TILE)) for start in cuts]

@@ -57,7 +57,11 @@ class Gradients:
 
 
 class Recommender(Protocol):
-    """A module that implements a recommender."""
+    """A module that implements a recommender.
+
+    It may say which of the ways in `fedau2.v1.task_pb2.Draw` its `draw` is, as `DRAW`. Devices without PyTorch can draw
+    only what is one of these; without it the recommender is trained by the kernel alone.
+    """
 
     def tensors(self, items: int, widths: Any = None) -> list[TensorSpec]:  # noqa: ANN401 - each has widths of its own
         """The tensors of a model over `items`."""

@@ -17,6 +17,7 @@ from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.batch import Batch
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
+from fedau2.v1.task_pb2 import DRAW_CONTRASTS
 from fedau2.v1.tensors_pb2 import TensorSpec
 
 _EMBEDDING = specs.normal(0.01)
@@ -70,6 +71,7 @@ def _pair(branch: str, items: int, width: int) -> list[TensorSpec]:
 
 
 draw = draws.contrasts
+DRAW = DRAW_CONTRASTS
 
 
 def prepare(shared: Tensors) -> Tensors:
@@ -119,13 +121,14 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     first, bias = shared["mlp.0.weight"], shared["mlp.0.bias"]
     user_half, item_half = first[:, :, : users.shape[1]], first[:, :, users.shape[1] :]
     # Where several steps share the rows, a step has fewer samples than rows: then its samples stand in for them.
-    by_sample = len(batch.slot) < len(items)
+    by_sample = batch.slot.shape[0] < items.shape[0]
     if by_sample:
         items = items.index_select(0, batch.slot)
     # The two halves of the first layer, before they meet in a sample.
     item_hidden = grouped.linear(items, item_half)
     user_hidden = grouped.linear(users, user_half, bias)
-    item_grad, user_grad = torch.zeros(0 if by_sample else len(items), first.shape[1]), torch.zeros_like(user_hidden)
+    item_grad = torch.zeros(0 if by_sample else items.shape[0], first.shape[1])
+    user_grad = torch.zeros_like(user_hidden)
     for tile in [batch] if by_sample else batch.tiles():
         hidden = item_hidden if by_sample else item_hidden.index_select(0, tile.slot)
         hidden = grouped.add_spread(hidden, user_hidden, tile.client, tile.groups).relu_()

@@ -15,6 +15,7 @@ from torch import Tensor
 from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
+from fedau2.v1.task_pb2 import DRAW_CONTRASTS
 from fedau2.v1.tensors_pb2 import TensorSpec
 
 SUM = "item_personal.sum"
@@ -48,6 +49,7 @@ def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
 
 
 draw = draws.contrasts
+DRAW = DRAW_CONTRASTS
 
 
 def prepare(shared: Tensors) -> Tensors:
@@ -71,13 +73,13 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     """Gradients of cross-entropy and penalty. See `contract.Recommender.gradients`."""
     batch, groups = step.batch, step.rows.groups
     common, personal, weight = shared["item_common"], private["item_personal"], shared["output.weight"]
-    place = batch.client * personal.shape[1] + step.rows.table[batch.slot]
+    place = batch.client * personal.shape[1] + step.rows.table.index_select(0, batch.slot)
     vectors = personal.flatten(0, 1).index_select(0, place).add_(common.index_select(0, batch.slot))
     logits = grouped.linear(vectors, weight[:, None], shared["output.bias"]).squeeze(1)
     loss, grad = losses.binary_cross_entropy(logits, batch)
     penalty, penalty_grad = _penalty(common, step)
     # Samples of one item share its gradient's direction, so that numbers are added up and not vectors.
-    by_slot = torch.zeros(len(common)).index_add_(0, batch.slot, grad)
+    by_slot = torch.zeros(common.shape[0]).index_add_(0, batch.slot, grad)
     by_item = torch.zeros(len(personal) * personal.shape[1]).index_add_(0, place, grad)
     out = Gradients(loss=loss + penalty)
     out.shared["item_common"] = penalty_grad.add_(_outer(by_slot.view(len(weight), -1), weight).flatten(0, 1))
@@ -101,5 +103,5 @@ def _penalty(common: Tensor, step: Step) -> tuple[Tensor, Tensor]:
     """The weighted penalty for each client, (B,), and its gradient by row, (G * m, latent)."""
     batch, scale = step.batch, step.local.l1_weight / common.shape[1]
     sizes = common.abs().sum(1).index_select(0, batch.slot)
-    weights = torch.zeros(len(common)).index_add_(0, batch.slot, batch.weights * scale)
+    weights = torch.zeros(common.shape[0]).index_add_(0, batch.slot, batch.weights * scale)
     return losses.of_clients(sizes * batch.weights * scale, batch), common.sign() * weights[:, None]

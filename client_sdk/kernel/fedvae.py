@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client_sdk import draws
-from client_sdk.draws import Samples, Stream
-from client_sdk.errors import NoDataError
+from client_sdk.draws import Samples
 from client_sdk.kernel import grouped, specs
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
-from fedau2.v1.task_pb2 import LocalUpdate, TaskManifest
+from fedau2.v1.task_pb2 import DRAW_WHOLE, LocalUpdate, TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire.blobs import Tensors as Arrays
 
@@ -76,23 +75,13 @@ def _layer(name: str, outputs: int, inputs: int) -> list[TensorSpec]:
     return [specs.dense(f"{name}.weight", [outputs, inputs], xavier), specs.dense(f"{name}.bias", [outputs], _BIAS)]
 
 
-def draw(task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
-    """All interactions in each step, with weights that drop some and make the rest of length 1, and the latent's noise.
+DRAW = DRAW_WHOLE
 
-    See `contract.Recommender.draw`.
-    """
-    if len(interactions) == 0:
-        raise NoDataError("nothing is recorded to train on: call record() first")
-    local, count = task.plan.local, len(interactions)
+
+def draw(task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+    """`draws.whole`, with the latent's noise. See `contract.Recommender.draw`."""
     latent = next(spec.shape[1] for spec in task.tensors if spec.name == "decoder.weight")
-    dropout, noise = (draws.generator(key, round_number, stream) for stream in (Stream.SAMPLES, Stream.LATENT))
-    steps = []
-    for _ in range(local.steps):
-        kept = dropout.random(count, np.float32) >= np.float32(local.dropout)
-        weights = kept.astype(np.float32) / np.float32((1 - local.dropout) * math.sqrt(count))
-        ones = np.ones(count, np.float32)
-        steps.append(Samples(interactions, ones, weights, noise.standard_normal(latent, np.float32)))
-    return steps
+    return draws.whole(task, interactions, key, round_number, latent)
 
 
 def prepare(shared: Tensors) -> Tensors:
@@ -166,17 +155,18 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     return out
 
 
-def kl_weight(local: LocalUpdate, round_number: int) -> float:
-    """Weight of the Kullback-Leibler divergence in a round."""
-    if local.kl_anneal_rounds == 0:
-        return float(local.kl_cap)
-    return min(float(local.kl_cap), round_number / local.kl_anneal_rounds)
+def kl_weight(local: LocalUpdate, round_number: int) -> Tensor:
+    """Weight of the Kullback-Leibler divergence in a round, without axes."""
+    # Tensors throughout: that is what the numbers are where a graph is made of the step.
+    cap, rounds, at = (torch.as_tensor(each).double() for each in (local.kl_cap, local.kl_anneal_rounds, round_number))
+    return torch.where(rounds > 0, torch.minimum(cap, at / rounds.clamp(min=1)), cap).float()
 
 
 def _inputs(step: Step) -> Tensor:
     """What the clients put in, over their group's slots: (G, clients of a group, slots)."""
     rows, batch = step.rows, step.batch
-    place = batch.client * rows.slots + batch.slot % rows.slots
+    # With several groups each has one client, whose slots are the group's.
+    place = batch.slot if rows.groups > 1 else batch.client * rows.slots + batch.slot
     flat = torch.zeros(batch.clients * rows.slots).index_add_(0, place, batch.weights)
     return flat.view(rows.groups, -1, rows.slots)
 
@@ -192,7 +182,7 @@ def _encode(shared: Tensors, inputs: Tensor) -> Tensor:
 def _multinomial(logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
     """Minus the log-likelihood of each client's interactions, (B,), and its gradient by logit, (B, items)."""
     batch, items = step.batch, logits.shape[1]
-    place = batch.client * items + step.rows.table[batch.slot]
+    place = batch.client * items + step.rows.table.index_select(0, batch.slot)
     target = torch.zeros(logits.numel()).index_add_(0, place, batch.labels).view(logits.shape)
     likelihood = torch.log_softmax(logits, 1)
     loss = -(target * likelihood).sum(1)

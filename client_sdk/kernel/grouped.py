@@ -14,14 +14,14 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     groups = x.view(weight.shape[0], -1, x.shape[1])
     transposed = weight.transpose(1, 2)
     out = torch.bmm(groups, transposed) if bias is None else torch.baddbmm(bias[:, None], groups, transposed)
-    return out.view(len(x), -1)
+    return out.view(x.shape[0], -1)
 
 
 def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
     """Gradient of `linear` with respect to x, (G * n, in)."""
     if weight.shape[0] == 1:
         return grad @ weight[0]
-    return torch.bmm(grad.view(weight.shape[0], -1, grad.shape[1]), weight).view(len(grad), -1)
+    return torch.bmm(grad.view(weight.shape[0], -1, grad.shape[1]), weight).view(grad.shape[0], -1)
 
 
 def weight_gradient(grad: Tensor, x: Tensor, groups: int) -> Tensor:
@@ -43,7 +43,7 @@ def relu_gradient(grad: Tensor, activation: Tensor) -> Tensor:
 
 def add_spread(per_sample: Tensor, per_client: Tensor, client: Tensor, groups: int) -> Tensor:
     """Adds each client's vector (B, width) to its samples (G * n, width), in place."""
-    if groups == len(per_client):
+    if groups == per_client.shape[0]:
         per_sample.view(groups, -1, per_sample.shape[1]).add_(per_client[:, None])
         return per_sample
     return per_sample.add_(per_client.index_select(0, client))
@@ -51,7 +51,7 @@ def add_spread(per_sample: Tensor, per_client: Tensor, client: Tensor, groups: i
 
 def mul_spread(per_sample: Tensor, per_client: Tensor, client: Tensor, groups: int) -> Tensor:
     """Samples (G * n, width) times their client's vector (B, width)."""
-    if groups == len(per_client):
+    if groups == per_client.shape[0]:
         product = per_sample.view(groups, -1, per_sample.shape[1]) * per_client[:, None]
         return product.view(per_sample.shape)
     return per_client.index_select(0, client).mul_(per_sample)

@@ -153,7 +153,7 @@ class CohortTraining:
 
         def unlearn(states: Tensors) -> Tensors:
             verdicts.update(self._judge(states, taken))
-            return _total([verdict.push for verdict in verdicts.values()])
+            return adversary.total([verdict.push for verdict in verdicts.values()])
 
         with torch.no_grad():
             step = Step(self._rows, self._batches[taken], self._local, self._round)
@@ -223,7 +223,9 @@ class CohortTraining:
     def _contribution(self, client: int, sums: Columns, table: NDArray[np.int64]) -> dict[str, Update]:
         start, count = client * self._rows.slots, int(self._rows.counts[client])
         used = slice(start, start + count)
-        silent = tuple(f"adversary.{name}." for name, labels in self._cohort.labels.items() if labels[client] < 0)
+        silent = tuple(
+            manifest.adversary_prefix(name) for name, labels in self._cohort.labels.items() if labels[client] < 0
+        )
         out: dict[str, Update] = {}
         for name, value in sums.items():
             if name in self._task.tables:
@@ -237,7 +239,7 @@ class CohortTraining:
         weights = dict.fromkeys(self._sums, len(self._cohort.samples))
         for each, labels in self._cohort.labels.items():
             known = int((labels >= 0).sum())
-            weights |= {name: known for name in weights if name.startswith(f"adversary.{each}.")}
+            weights |= {name: known for name in weights if name.startswith(manifest.adversary_prefix(each))}
         return {name: self._summed(name, value) for name, value in self._sums.items()}, weights
 
     def _summed(self, name: str, value: Tensor) -> Update:
@@ -257,11 +259,3 @@ def _tensors(columns: Columns) -> Tensors:
 
 def _arrays(tensors: Tensors) -> Columns:
     return {name: value.numpy() for name, value in tensors.items()}
-
-
-def _total(pushes: Sequence[Tensors]) -> Tensors:
-    total: Tensors = {}
-    for push in pushes:
-        for name, value in push.items():
-            total[name] = total[name] + value if name in total else value
-    return total

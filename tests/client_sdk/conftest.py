@@ -17,7 +17,8 @@ from client_sdk import draws
 from client_sdk.graph import metadata
 from client_sdk.kernel import adversary, contract, fedncf
 from client_sdk.sqlite_store import SqliteStore
-from export.graphs import stamp
+from export import step
+from export.exporter import stamp
 from fedau2.v1 import device_pb2, device_pb2_grpc, task_pb2
 from fedau2.v1.device_pb2 import Assignment, CheckInResponse, FetchResourceResponse, Rejection
 from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Optimizer, Plan, RetryWindow, ServerStep, TaskManifest
@@ -140,7 +141,7 @@ def make_bundle(items=ITEMS, steps=2, history=False):
     local = LocalUpdate(steps=steps, negatives=2, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05)
     adam = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
     plan = Plan(local=local, adversaries=[protected], server=ServerStep(shared=adam, adversary=adam))
-    task = TaskManifest(format=1, model="fedncf", tensors=specs, plan=plan, items=len(items))
+    task = TaskManifest(format=1, model="fedncf", tensors=specs, plan=plan, items=len(items), draw=fedncf.DRAW)
     parts = {
         "catalogue": "\n".join(items).encode(),
         "checkpoint": checkpoint(task, 0),
@@ -148,9 +149,11 @@ def make_bundle(items=ITEMS, steps=2, history=False):
     task.catalogue.CopyFrom(blobs.resource(parts["catalogue"]))
     parts["prepare"] = stamp(prepare_graph(specs), metadata(task, task_pb2.GRAPH_KIND_PREPARE))
     parts["recommend"] = stamp(recommend_graph(specs, history), metadata(task, task_pb2.GRAPH_KIND_RECOMMEND))
+    parts["step"] = stamp(step.export(fedncf, task), metadata(task, task_pb2.GRAPH_KIND_STEP))
     task.checkpoint.CopyFrom(blobs.resource(parts["checkpoint"]))
     task.graphs.add(kind=task_pb2.GRAPH_KIND_PREPARE, resource=blobs.resource(parts["prepare"]))
     task.graphs.add(kind=task_pb2.GRAPH_KIND_RECOMMEND, resource=blobs.resource(parts["recommend"]))
+    task.graphs.add(kind=task_pb2.GRAPH_KIND_STEP, resource=blobs.resource(parts["step"]))
     data = [*parts.values(), task.SerializeToString(deterministic=True)]
     return Bundle(task, {blobs.sha256(each): each for each in data}, task.checkpoint)
 

@@ -36,12 +36,13 @@ from client_sdk.errors import (
     UnknownItemError,
     UsageError,
 )
-from client_sdk.kernel.training import CohortTraining
+from client_sdk.onnx_training import OnnxTraining
 from client_sdk.preparation import initial_state
 from client_sdk.recommender import Recommender
 from client_sdk.sqlite_store import SqliteStore
 from client_sdk.state import Model
 from client_sdk.torch_engine import TorchEngine
+from client_sdk.trust import Trust
 from export.bundle import Bundle as ExportedBundle
 from export.bundle import write
 from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, Rejection
@@ -106,7 +107,7 @@ def test_a_first_sync_trains_and_uploads(client, remote, window):
     client.record("film-1")
     client.set_attribute("gender", "F")
     assert client.sync() == Outcome(Result.UPLOADED, window)
-    assert remote.names() == ["check_in"] + ["fetch"] * 5 + ["upload"]
+    assert remote.names() == ["check_in"] + ["fetch"] * 6 + ["upload"]
     assert remote.calls[0][1] == CheckInRequest(population="films", client_version=version("fedau2"))
 
 
@@ -114,7 +115,7 @@ def test_recommendations_are_the_best_unseen_items_of_the_model(synced, bundle, 
     found = synced.recommend(k=4)
     synced.close()
     store = SqliteStore(tmp_path / "state")
-    graphs = [bundle.blobs[graph.resource.sha256] for graph in bundle.manifest.graphs]
+    graphs = [bundle.blobs[graph.resource.sha256] for graph in bundle.manifest.graphs[:2]]
     tensors = blobs.unpack(bundle.blobs[bundle.checkpoint.sha256])
     private = {name: value[0] for name, value in store.private("task").values.items()}
     seen = store.interactions(bundle.manifest.catalogue)
@@ -132,7 +133,7 @@ def test_before_the_first_acknowledgement_the_initial_state_recommends(client, r
     client.close()
     store = SqliteStore(tmp_path / "state")
     state = initial_state(bundle.manifest, store.key())
-    model = Recommender.load(store, store.model())
+    model = Recommender.load(store, store.model(), Trust())
     seen = store.interactions(bundle.manifest.catalogue)
     store.close()
     expected = model.recommend(3, seen, {name: value[0] for name, value in state.values.items()})
@@ -383,14 +384,14 @@ print([name for name in ("torch", "pandas", "onnxruntime", "grpc") if name in sy
     assert result.stdout == "[]\n", result.stderr
 
 
-def test_without_pytorch_sync_says_what_to_install_and_recommend_works(synced, tmp_path, address, remote):
+def test_the_engine_torch_without_pytorch_says_what_to_install_and_recommend_works(synced, tmp_path, address, remote):
     synced.close()
     calls = len(remote.calls)
     code = """
 import sys
 sys.modules["torch"] = None
 from client_sdk import FedClient, MissingEngineError
-with FedClient.open(sys.argv[1], sys.argv[2], "films") as client:
+with FedClient.open(sys.argv[1], sys.argv[2], "films", engine="torch") as client:
     try:
         client.sync()
     except MissingEngineError as error:
@@ -533,7 +534,7 @@ def test_an_engine_that_fails_gives_the_place_back(client, remote, error, monkey
         raise error
 
     client.record("film-1")
-    monkeypatch.setattr(CohortTraining, "step", fail)
+    monkeypatch.setattr(OnnxTraining, "step", fail)
     with pytest.raises(TrainingError):
         client.sync()
     name, request = remote.calls[-1]
@@ -779,7 +780,7 @@ def test_closing_keeps_a_sync_that_has_not_called_yet_from_calling(open_client, 
         lambda c: FedClient.open("a\0b", "127.0.0.1:1", "films"),
         lambda c: FedClient.open("\ud800\udfffx", "127.0.0.1:1", "films"),
         lambda c: FedClient.open("x", "127.0.0.1:1", "films", starter=5),
-        lambda c: FedClient.open("x", "127.0.0.1:1", "films", engine="torch"),
+        lambda c: FedClient.open("x", "127.0.0.1:1", "films", engine="tensorflow"),
     ],
 )
 def test_a_call_that_cannot_be_meant_is_told(synced, call):

@@ -12,13 +12,14 @@ from client_sdk.errors import NoModelError, UnsupportedTaskError
 from client_sdk.graph import metadata
 from client_sdk.recommender import Recommender
 from client_sdk.state import Model
-from export.graphs import stamp
+from client_sdk.trust import Trust
+from export.exporter import stamp
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, TaskManifest
 from fedau2.wire import blobs
 
 
 def parts(bundle):
-    graphs = [bundle.blobs[graph.resource.sha256] for graph in bundle.manifest.graphs]
+    graphs = [bundle.blobs[graph.resource.sha256] for graph in bundle.manifest.graphs[:2]]
     return bundle.manifest, blobs.unpack(bundle.blobs[bundle.checkpoint.sha256]), *graphs
 
 
@@ -80,7 +81,7 @@ def keep(store, bundle, without=None):
 
 
 def test_a_model_is_loaded_from_the_store(store, bundle, recommender):
-    loaded = Recommender.load(store, keep(store, bundle))
+    loaded = Recommender.load(store, keep(store, bundle), Trust())
     seen, private = np.array([1], np.int64), make_private([1, 2, 3, 4])
     assert loaded.recommend(5, seen, private) == recommender.recommend(5, seen, private)
 
@@ -94,7 +95,7 @@ def test_a_missing_part_is_told(store, bundle, part):
         "recommend": bundle.manifest.graphs[1].resource,
     }
     with pytest.raises(NoModelError, match="call sync"):
-        Recommender.load(store, keep(store, bundle, resources[part].sha256))
+        Recommender.load(store, keep(store, bundle, resources[part].sha256), Trust())
 
 
 def with_blob(bundle, resource, data):
@@ -115,8 +116,8 @@ def with_blob(bundle, resource, data):
         ("checkpoint", b"not safetensors", "safetensors"),
         ("checkpoint", blobs.pack({"item_gmf": np.zeros((12, 4), np.float32)}), "wants inputs"),
         ("checkpoint", None, "cannot be run"),
-        ("prepare", b"not a graph", "cannot be loaded"),
-        ("recommend", b"not a graph", "cannot be loaded"),
+        ("prepare", b"not a graph", "not an ONNX file"),
+        ("recommend", b"not a graph", "not an ONNX file"),
     ],
 )
 def test_parts_that_cannot_be_used_are_told(store, bundle, part, data, text):
@@ -129,14 +130,14 @@ def test_parts_that_cannot_be_used_are_told(store, bundle, part, data, text):
         "recommend": bundle.manifest.graphs[1].resource,
     }[part]
     with pytest.raises(UnsupportedTaskError, match=text):
-        Recommender.load(store, keep(store, with_blob(bundle, resource, data)))
+        Recommender.load(store, keep(store, with_blob(bundle, resource, data)), Trust())
 
 
 def test_a_task_without_graphs_is_told(store, bundle):
     bare = replace(bundle, manifest=TaskManifest.FromString(bundle.manifest.SerializeToString()))
     del bare.manifest.graphs[1:]
     with pytest.raises(UnsupportedTaskError, match="GRAPH_KIND_RECOMMEND"):
-        Recommender.load(store, keep(store, bare.with_manifest()))
+        Recommender.load(store, keep(store, bare.with_manifest()), Trust())
 
 
 def test_private_tensors_that_do_not_fit_are_told(recommender):

@@ -7,12 +7,13 @@ from client_sdk.errors import NoModelError, StoreError
 from client_sdk.recommender import Recommender
 from client_sdk.serving import Serving
 from client_sdk.state import Model, PrivateState, Staged
+from client_sdk.trust import Trust
 from fedau2.wire import blobs
 
 
 @pytest.fixture
 def serving(store):
-    return Serving(store)
+    return Serving(store, Trust())
 
 
 def adopt(store, bundle):
@@ -41,10 +42,10 @@ class Held:
     def __init__(self, monkeypatch):
         self.reached, self.go, load = Event(), Event(), Recommender.load
 
-        def late(store, model):
+        def late(store, model, trust):
             self.reached.set()
             self.go.wait(60)
-            return load(store, model)
+            return load(store, model, trust)
 
         monkeypatch.setattr(Recommender, "load", late)
 
@@ -116,16 +117,16 @@ def test_a_model_replaced_while_it_is_being_read_gives_way_to_the_newer(store, s
     newer, load, replaced = bundle.with_checkpoint(9), Recommender.load, []
     adopt(store, bundle.with_checkpoint(8))
 
-    def replace(store, model):
+    def replace(store, model, trust):
         if not replaced:
             replaced.append(model)
             adopt(store, newer)  # removes the blobs of the older one
-        return load(store, model)
+        return load(store, model, trust)
 
     monkeypatch.setattr(Recommender, "load", replace)
     found = serving.recommend(12)
     assert len(replaced) == 1
-    assert found == Serving(store).recommend(12)
+    assert found == Serving(store, Trust()).recommend(12)
 
 
 def test_new_private_state_is_used_at_once(store, serving, bundle):

@@ -87,7 +87,7 @@ def test_a_round_goes_check_in_fetch_train_upload(busy, bundle, window):
     upload, wishes = until(Upload, running, bundle)
     assert wishes[0] == CheckIn(CheckInRequest(population="films", client_version="1.2.3"))
     kinds = [type(wish) for wish in wishes]
-    assert kinds == [CheckIn] + [Fetch] * 5 + [Train] * 2 + [Upload]
+    assert kinds == [CheckIn] + [Fetch] * 6 + [Train] * 2 + [Upload]
     assert {wish.resource.sha256 for wish in wishes if isinstance(wish, Fetch)} == set(bundle.blobs)
     assert upload.header.assignment_id == bundle.assignment().assignment_id
     assert (upload.header.size, upload.header.sha256) == (len(upload.data), blobs.sha256(upload.data))
@@ -390,7 +390,7 @@ def run(request):
 
 def test_drivers_run_a_session_to_its_end(run, busy, remote, window):
     assert run(begin(busy), remote) == Outcome(Result.UPLOADED, window)
-    assert remote.names() == ["check_in"] + ["fetch"] * 5 + ["upload"]
+    assert remote.names() == ["check_in"] + ["fetch"] * 6 + ["upload"]
 
 
 def test_drivers_upload_what_the_session_wished(run, busy, remote, bundle):
@@ -462,7 +462,7 @@ class Stalled(InProcessTransport):
     [
         ("check_in", [], False),
         ("fetch", ["check_in", "report_failure"], False),
-        ("upload", ["check_in"] + ["fetch"] * 5, True),
+        ("upload", ["check_in"] + ["fetch"] * 6, True),
     ],
 )
 def test_a_cancelled_session_gives_its_place_back_and_keeps_what_is_trained(busy, remote, call, said, staged):

@@ -21,13 +21,13 @@ WIDTHS = {"fedrap": fedrap.Widths(latent=8), "fedvae": fedvae.Widths(hidden=16, 
 
 @pytest.fixture
 def make_bundle():
-    def make(head="dsvae", trigger="sut", model="fedncf", ages=(), **options):
+    def make(head="dsvae", trigger="sut", model="fedncf", ages=(), training=False, **options):
         attribute = None if head == "none" else "gender"
         plan = paper_plan(model, attribute=attribute, classes=("M", "F"), head=head, trigger=trigger, **options)
         if ages:
             further = paper_plan(model, attribute="age", classes=ages, head=head, trigger=trigger, **options)
             plan.adversaries.extend(further.adversaries)
-        return build(model, [f"item-{i}" for i in range(ITEMS)], plan, 0, WIDTHS.get(model))
+        return build(model, [f"item-{i}" for i in range(ITEMS)], plan, 0, WIDTHS.get(model), training=training)
 
     return make
 
@@ -67,7 +67,7 @@ def fleet(tmp_path):
     """Starts fleets and closes them at the end."""
     started = []
 
-    def make(bundle, population, transport="inproc", rounds=40, folder="coordinator"):
+    def make(bundle, population, transport="inproc", rounds=40, folder="coordinator", trainer=None):
         state = tmp_path / folder
 
         async def link():
@@ -75,7 +75,7 @@ def fleet(tmp_path):
                 return await InProcessLink.open(state)
             return await CoordinatorProcess(state).link()
 
-        engine = FleetEngine.start(link, bundle, population, COHORT, rounds)
+        engine = FleetEngine.start(link, bundle, population, COHORT, rounds, trainer)
         started.append(engine)
         return engine
 

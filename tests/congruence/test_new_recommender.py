@@ -13,6 +13,7 @@ from client_sdk.kernel.models import RECOMMENDERS
 from export.bundle import write
 from export.planfile import read
 from export.verify import verify
+from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GraphKind
 from simulator.scoring import Scorer
 
 
@@ -32,6 +33,7 @@ class FactorModel:
         ]
 
     draw = staticmethod(draws.contrasts)
+    DRAW = DRAW_CONTRASTS
 
     @staticmethod
     def prepare(shared):
@@ -63,8 +65,16 @@ def registered(monkeypatch):
 
 
 def test_its_bundle_is_built_and_verified(make_bundle, tmp_path):
-    write(make_bundle(model="factors"), tmp_path / "bundle")
-    assert any("agree with PyTorch" in line for line in verify(tmp_path / "bundle"))
+    write(make_bundle(model="factors", training=True), tmp_path / "bundle")
+    lines = list(verify(tmp_path / "bundle"))
+    assert any("graphs: " in line and "agree with PyTorch" in line for line in lines)
+    assert any("training graph: agrees with PyTorch" in line for line in lines)
+
+
+def test_without_saying_how_it_draws_it_is_trained_by_pytorch_alone(make_bundle, monkeypatch):
+    monkeypatch.delattr(FactorModel, "DRAW")
+    task = make_bundle(model="factors", training=True).manifest
+    assert [GraphKind.Name(graph.kind) for graph in task.graphs] == ["GRAPH_KIND_PREPARE", "GRAPH_KIND_RECOMMEND"]
 
 
 def test_its_plan_is_read_from_a_file_and_protects_its_first_state(tmp_path):

@@ -24,4 +24,11 @@ def test_the_base_package_recommends_without_pytorch_and_within_its_memory(tmp_p
     assert found["recommend"]["3706 items, fp32"]["rss"] < 90
     single, half = (found["recommend"][f"100000 items, {precision}"] for precision in ("fp32", "fp16"))
     assert half["rss"] < single["rss"]
+    for model, run in found["train"].items():
+        assert run["onnx"]["heavy"] == ["onnxruntime"]
+        assert "torch" in run["torch"]["heavy"]
+        assert run["torch"]["update_ms"] > 4 * run["onnx"]["update_ms"]
+        # Of the others' memory more is their own tensors, which both engines hold.
+        assert run["torch"]["update_rss"] > (2.8 if model == "fedncf" else 1.7) * run["onnx"]["update_rss"]
+        assert run["onnx"]["bytes"] > 0.9 * run["torch"]["bytes"]
     assert "| onnxruntime |" in done.stdout

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.graph import Graph, metadata
 from client_sdk.kernel import contract, fedncf, fedrap, fedvae
-from export import graphs
+from export import exporter, graphs
 from export.verify import FP16_TOLERANCE, TOLERANCE, check_recommendation
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE
@@ -29,7 +29,7 @@ class Model:
         task = TaskManifest(format=1, model="fedncf", items=items)
         exported = graphs.export(recommender, self.specs, precision)
         self.files = {
-            kind: graphs.stamp(data, metadata(task, kind))
+            kind: exporter.stamp(data, metadata(task, kind))
             for kind, data in ((GRAPH_KIND_PREPARE, exported.prepare), (GRAPH_KIND_RECOMMEND, exported.recommend))
         }
         self.prepare, self.recommend = (Graph(data, task, kind) for kind, data in self.files.items())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from client_sdk.graph import metadata
-from export import graphs
+from export import exporter, graphs
 from export.bundle import Bundle, write
 from export.errors import DamagedBundleError, UnknownModelError, VerificationError
 from export.verify import check_recommendation, verify
@@ -24,7 +24,14 @@ def corrupt(small, folder, change):
 
 def test_a_bundle_as_built_holds(folder):
     lines = list(verify(folder))
-    assert [line.split(":")[0] for line in lines] == ["manifest", "blobs", "catalogue", "checkpoint", "graphs"]
+    assert [line.split(":")[0] for line in lines] == [
+        "manifest",
+        "blobs",
+        "catalogue",
+        "checkpoint",
+        "graphs",
+        "training graph",
+    ]
 
 
 def test_damage_is_found_first(folder):
@@ -48,11 +55,14 @@ WRONG = {
     "not finite": lambda s, task: [(task.checkpoint, checkpoint(s, **{"output.bias": NAN}))],
     "shape": lambda s, task: [(task.checkpoint, checkpoint(s, **{"output.bias": np.zeros(2, np.float32)}))],
     "float64": lambda s, task: [(task.checkpoint, checkpoint(s, **{"output.bias": np.zeros(1)}))],
-    "PREPARE cannot be loaded": lambda s, task: [(task.graphs[0].resource, b"graph")],
-    "graph is .GRAPH_KIND_RECOMMEND. and not": lambda s, task: [
+    "PREPARE is refused: it is not an ONNX file": lambda s, task: [(task.graphs[0].resource, b"graph")],
+    "graph is .GRAPH_KIND_PREPARE. and not": lambda s, task: [
+        (task.graphs[2].resource, s.blob(task.graphs[0].resource))
+    ],
+    "PREPARE is refused: 'Scan' brings a graph": lambda s, task: [
         (task.graphs[0].resource, s.blob(task.graphs[1].resource))
     ],
-    "0 graphs of kind GRAPH_KIND_RECOMMEND": lambda s, task: task.graphs.pop() and [],
+    "0 graphs of kind GRAPH_KIND_RECOMMEND": lambda s, task: task.graphs.pop(1) and [],
     "2 graphs of kind GRAPH_KIND_PREPARE": lambda s, task: task.graphs.add().CopyFrom(task.graphs[0]) or [],
 }
 
@@ -91,7 +101,7 @@ def test_a_graph_that_computes_something_else_is_found(small, tmp_path):
             return -fedncf.score(serving, user)
 
     task, kind = small.manifest, task_pb2.GRAPH_KIND_RECOMMEND
-    wrong = graphs.stamp(graphs.export(Other, task.tensors).recommend, metadata(task, kind))
+    wrong = exporter.stamp(graphs.export(Other, task.tensors).recommend, metadata(task, kind))
     corrupt(small, tmp_path / "bundle", lambda task: [(task.graphs[1].resource, wrong)])
     assert task.graphs[1].kind == kind
     with pytest.raises(VerificationError, match="differ"):

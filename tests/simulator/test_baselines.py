@@ -303,6 +303,7 @@ def test_noise_on_every_row_is_uploaded(tmp_path, model):
         ({"cover_rows": -1.0}, "cover_rows must be 0 or"),
         ({"adversary_clip_norm": float("inf")}, "adversary_clip_norm must be 0 or"),
         ({"adversary_noise": 1.0}, "adversary_clip_norm, which must be above 0"),
+        ({"trainer": "onnx"}, "of a fleet's devices: set engine to fleet"),
     ],
 )
 def test_settings_that_make_no_sense_or_exclude_each_other_are_refused(change, text):

@@ -32,6 +32,8 @@ class _GraphKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GraphKind.V
     """Checkpoint in, serving tensors out; run once per checkpoint."""
     GRAPH_KIND_RECOMMEND: _GraphKind.ValueType  # 2
     """Serving tensors, private tensors, seen items and k in; best items and their scores out."""
+    GRAPH_KIND_STEP: _GraphKind.ValueType  # 3
+    """One local step: tensors, samples, noise and the plan's numbers in; gradients, loss and trigger out."""
 
 class GraphKind(_GraphKind, metaclass=_GraphKindEnumTypeWrapper):
     """What a graph of the bundle is for."""
@@ -41,7 +43,33 @@ GRAPH_KIND_PREPARE: GraphKind.ValueType  # 1
 """Checkpoint in, serving tensors out; run once per checkpoint."""
 GRAPH_KIND_RECOMMEND: GraphKind.ValueType  # 2
 """Serving tensors, private tensors, seen items and k in; best items and their scores out."""
+GRAPH_KIND_STEP: GraphKind.ValueType  # 3
+"""One local step: tensors, samples, noise and the plan's numbers in; gradients, loss and trigger out."""
 Global___GraphKind: _TypeAlias = GraphKind  # noqa: Y015
+
+class _Draw:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DrawEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Draw.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DRAW_UNSPECIFIED: _Draw.ValueType  # 0
+    DRAW_CONTRASTS: _Draw.ValueType  # 1
+    """Each interaction once, followed by random items that are not among them."""
+    DRAW_WHOLE: _Draw.ValueType  # 2
+    """All interactions in each local step, some dropped, and noise."""
+
+class Draw(_Draw, metaclass=_DrawEnumTypeWrapper):
+    """How a device draws what it trains on from its interactions and its secret key. Unspecified: in a way that only the
+    recommender's own code knows, so that a device without it cannot train.
+    """
+
+DRAW_UNSPECIFIED: Draw.ValueType  # 0
+DRAW_CONTRASTS: Draw.ValueType  # 1
+"""Each interaction once, followed by random items that are not among them."""
+DRAW_WHOLE: Draw.ValueType  # 2
+"""All interactions in each local step, some dropped, and noise."""
+Global___Draw: _TypeAlias = Draw  # noqa: Y015
 
 class _Head:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -459,12 +487,22 @@ class TaskManifest(_message.Message):
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     GRAPHS_FIELD_NUMBER: _builtins.int
     DERIVED_STATES_FIELD_NUMBER: _builtins.int
+    DRAW_FIELD_NUMBER: _builtins.int
+    NOISE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """Version of the bundle format; this one is 1."""
     model: _builtins.str
     """Name of the recommender, for example "fedncf"."""
     items: _builtins.int
     """Number of items of the catalogue, the length of every table; at least 1."""
+    draw: Global___Draw.ValueType
+    noise: _builtins.int
+    """Numbers of noise that the recommender itself adds in each local step; DRAW_WHOLE only."""
+    signature: _builtins.bytes
+    """Ed25519 signature, 64 bytes, of "fedau2 manifest" and a zero byte, followed by all bytes of the serialised manifest
+    before this field, which is the last. Empty: not signed. Set by `fedau2-export sign`.
+    """
     @_builtins.property
     def tensors(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorSpec]: ...
     @_builtins.property
@@ -497,10 +535,13 @@ class TaskManifest(_message.Message):
         checkpoint: Global___Resource | None = ...,
         graphs: _abc.Iterable[Global___Graph] | None = ...,
         derived_states: _abc.Iterable[_builtins.str] | None = ...,
+        draw: Global___Draw.ValueType = ...,
+        noise: _builtins.int = ...,
+        signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "plan", b"plan", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "draw", b"draw", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "noise", b"noise", "plan", b"plan", "signature", b"signature", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -57,6 +57,8 @@ def check(manifest: TaskManifest) -> None:
         _check_resource("graph", graph.resource)
     derived = list(manifest.derived_states)
     _require(all(derived) and len({*names, *derived}) == len(names) + len(derived), "a derived state's name is taken")
+    _require(manifest.draw in task_pb2.Draw.values(), f"unknown way to draw samples {manifest.draw}")
+    _require(len(manifest.signature) in (0, 64), "the manifest's signature is not one of 64 bytes")
     check_plan(manifest.plan, {*derived, *(spec.name for spec in private(manifest))})
 
 
@@ -68,6 +70,11 @@ def shared(manifest: TaskManifest) -> dict[str, TensorSpec]:
 def private(manifest: TaskManifest) -> list[TensorSpec]:
     """Tensors that stay on the device, in manifest order."""
     return [spec for spec in manifest.tensors if spec.scope == tensors_pb2.TENSOR_SCOPE_PRIVATE]
+
+
+def adversary_prefix(name: str) -> str:
+    """What the names of an adversary's tensors begin with."""
+    return f"adversary.{name}."
 
 
 def blobs(manifest: TaskManifest) -> list[Resource]:

@@ -1,0 +1,42 @@
+"""The engines by the names that an app gives. Importing this module loads neither of their libraries."""
+
+from typing import Literal
+
+from client_sdk import arguments
+from client_sdk.contracts import Engine
+from client_sdk.errors import MissingEngineError
+
+Chosen = Engine | Literal["onnx", "torch"]
+"""`onnx`: by the graph that the task brings; `torch`: by the SDK's own kernel, the reference, which needs PyTorch."""
+
+
+def check(engine: Chosen) -> None:
+    """Returns if this is an engine, or the name of one.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if engine not in ("onnx", "torch"):
+        arguments.function("engine.begin", getattr(engine, "begin", None))
+
+
+def make(engine: Chosen) -> Engine:
+    """The engine that was chosen.
+
+    Raises:
+        MissingEngineError: its library is not installed.
+    """
+    if engine == "onnx":
+        from client_sdk.onnx_engine import OnnxEngine
+
+        return OnnxEngine()
+    if engine != "torch":
+        return engine
+    try:
+        from client_sdk.torch_engine import TorchEngine
+    except (ImportError, OSError) as error:
+        raise MissingEngineError(
+            f"engine 'torch' needs PyTorch, which cannot be imported ({error}): pip install 'fedau2[torch]', or leave "
+            "the engine out"
+        ) from error
+    return TorchEngine()

@@ -1,0 +1,72 @@
+"""Whose tasks a device runs: manifests must be signed by a publisher whose key the app brings along.
+
+A manifest names its catalogue, its graphs and its initial checkpoint by hash, so its signature covers them.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from client_sdk.errors import MissingPackageError, UntrustedTaskError, UsageError
+from fedau2.wire import signatures
+from fedau2.wire.errors import ManifestError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+class Trust:
+    """Checks manifests. Without keys every manifest is trusted.
+
+    Args:
+        keys: Ed25519 public keys as `fedau2-export keygen` writes them (PEM); a signature by any of them will do.
+
+    Raises:
+        UsageError: one is no such key.
+        MissingPackageError: there are keys, and `cryptography` is not installed.
+    """
+
+    def __init__(self, keys: Iterable[bytes] = ()) -> None:
+        self._keys = [_public_key(key) for key in keys]
+
+    def check(self, manifest: bytes) -> None:
+        """Returns if a serialised manifest is signed by one of the keys, or if there are none.
+
+        Raises:
+            UntrustedTaskError: it is not.
+        """
+        if not self._keys:
+            return
+        try:
+            body, signature = signatures.split(manifest)
+        except ManifestError as error:
+            raise UntrustedTaskError(f"{error}, and the app trusts only those of its publishers") from error
+        if not any(_verifies(key, signature, signatures.message(body)) for key in self._keys):
+            raise UntrustedTaskError("the manifest's signature is by none of the publishers that the app trusts")
+
+
+def _public_key(data: bytes) -> "Ed25519PublicKey":
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError as error:
+        raise MissingPackageError(
+            f"signatures need a package that cannot be imported ({error}): pip install 'fedau2[signed]'"
+        ) from error
+    try:
+        key = load_pem_public_key(data)
+    except (TypeError, ValueError, UnsupportedAlgorithm) as error:
+        raise UsageError(f"a publisher's key must be the bytes of a PEM file with a public key: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise UsageError("a publisher's key must be an Ed25519 key, as fedau2-export keygen makes them")
+    return key
+
+
+def _verifies(key: "Ed25519PublicKey", signature: bytes, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        key.verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True

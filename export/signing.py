@@ -1,0 +1,101 @@
+"""Keys of publishers, and bundles signed with them. Ed25519; keys are PEM files."""
+
+import os
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from client_sdk.errors import UntrustedTaskError, UsageError
+from client_sdk.trust import Trust
+from export import bundle as bundles
+from export.errors import KeyFileError, TargetError, VerificationError
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import bundles as folders
+from fedau2.wire import signatures
+
+
+def keygen(private: Path, public: Path) -> None:
+    """Makes a key: writes its private half for its owner's eyes only, and the public half that apps are given.
+
+    Raises:
+        TargetError: one of the files is there already, or cannot be written.
+    """
+    key = Ed25519PrivateKey.generate()
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    shown = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    _write_new(private, secret, 0o600)
+    try:
+        _write_new(public, shown, 0o644)
+    except TargetError:
+        private.unlink()
+        raise
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123
+            file.write(data)
+    except OSError as error:
+        raise TargetError(f"{path} cannot be written: {error}") from error
+
+
+def sign(folder: Path, private: Path) -> None:
+    """Signs the bundle in a folder, whose blobs are checked first; a signature that it has is replaced.
+
+    Raises:
+        BundleError: it cannot be read or written, or is not whole.
+        KeyFileError: the file holds no private Ed25519 key.
+    """
+    key = _private_key(private)
+    task = TaskManifest()
+    task.CopyFrom(bundles.read(folder).manifest)
+    task.ClearField("signature")
+    body = task.SerializeToString(deterministic=True)
+    signed = signatures.attach(body, key.sign(signatures.message(body)))
+    target, beside = folder / folders.MANIFEST, folder / f".{folders.MANIFEST}"
+    try:
+        beside.write_bytes(signed)
+        beside.replace(target)
+    except OSError as error:
+        raise TargetError(f"{target} cannot be written: {error}") from error
+
+
+def _private_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be read: {error}") from error
+    except (TypeError, ValueError, UnsupportedAlgorithm) as error:
+        raise KeyFileError(f"{path} holds no private key without a password: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError(f"{path} holds a key of another kind: make one with fedau2-export keygen")
+    return key
+
+
+def check(folder: Path, public: Path) -> None:
+    """Returns if a bundle is signed with the private half of a key, as devices check it.
+
+    Raises:
+        BundleError: the manifest cannot be read.
+        KeyFileError: the file holds no public Ed25519 key.
+        VerificationError: the bundle is not signed, or by another key.
+    """
+    try:
+        trust = Trust([public.read_bytes()])
+    except OSError as error:
+        raise KeyFileError(f"{public} cannot be read: {error}") from error
+    except UsageError as error:
+        raise KeyFileError(f"{public}: {error}") from error
+    bundles.read(folder)
+    try:
+        trust.check((folder / folders.MANIFEST).read_bytes())
+    except UntrustedTaskError as error:
+        raise VerificationError(str(error)) from error

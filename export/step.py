@@ -1,0 +1,175 @@
+"""The training graph: one local step of one client, from the kernel's own functions; see `client_sdk.step_graph`."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from types import SimpleNamespace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from client_sdk import step_graph
+from client_sdk.kernel import adversary
+from client_sdk.kernel.adversary import Verdict
+from client_sdk.kernel.batch import Batch, Rows
+from client_sdk.kernel.contract import Recommender, Step, Tensors
+from export import exporter
+from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Plan, TaskManifest
+from fedau2.v1.tensors_pb2 import (
+    TENSOR_KIND_TABLE,
+    TENSOR_SCOPE_ADVERSARY,
+    TENSOR_SCOPE_PRIVATE,
+    TENSOR_SCOPE_SHARED,
+    TensorSpec,
+)
+
+_STRUCTURE = ("name", "protects", "classes", "head", "trigger", "objective")
+"""Fields of `Adversary` that decide which nodes the graph has."""
+
+_SAMPLES, _ROWS = 7, 5
+"""Sizes of the example; the graph takes any."""
+
+
+def export(recommender: Recommender, task: TaskManifest) -> bytes:
+    """The graph of a task that declares its tensors and its plan."""
+    specs = tuple(_structure(spec).SerializeToString(deterministic=True) for spec in task.tensors)
+    adversaries = tuple(_bare(each).SerializeToString(deterministic=True) for each in task.plan.adversaries)
+    # mypy does not know that modules can be hashed.
+    return _exported(recommender, specs, adversaries, task.noise)  # type: ignore[arg-type]
+
+
+def _structure(spec: TensorSpec) -> TensorSpec:
+    return TensorSpec(name=spec.name, shape=spec.shape, kind=spec.kind, scope=spec.scope)
+
+
+def _bare(each: Adversary) -> Adversary:
+    """An adversary without its numbers, and with classes that are only counted."""
+    classes = [str(number) for number in range(len(each.classes))]
+    return Adversary(**({name: getattr(each, name) for name in _STRUCTURE} | {"classes": classes}))
+
+
+@lru_cache(maxsize=32)  # an export takes seconds, and a process often builds many bundles of one structure
+def _exported(recommender: Recommender, specs: Sequence[bytes], adversaries: Sequence[bytes], noise: int) -> bytes:
+    parsed = [TensorSpec.FromString(data) for data in specs]
+    step = _LocalStep(recommender, parsed, [Adversary.FromString(data) for data in adversaries])
+    samples = dict.fromkeys((step_graph.SLOT, step_graph.LABEL, step_graph.WEIGHT), "samples")
+    rows = dict.fromkeys((step_graph.ROW, step_graph.FIRST, *step.tables), "rows")
+    growing = {**samples, **rows, step_graph.AGAIN: "repeated"}
+    example = step.example(noise)
+    model = exporter.export(step, example, growing, partial(_add_repeated, list(example)))
+    exporter.drop_unused(model.graph)
+    for each in model.graph.output:
+        if each.name.removeprefix(step_graph.GRADIENT) in step.tables:
+            each.type.tensor_type.shape.dim[0].dim_param = "rows"
+    return exporter.serialise(model)
+
+
+def _add_repeated(names: Sequence[str], program: ExportedProgram) -> None:
+    """Adds samples up by slot in a faster way: takes each slot's first sample, and adds only those that come again."""
+    module: Any = program.graph_module  # its nodes' types say only that they may be anything
+    given = dict(zip(names, (node for node in module.graph.nodes if node.op == "placeholder"), strict=True))
+    slot, first, again = (given[name] for name in (step_graph.SLOT, step_graph.FIRST, step_graph.AGAIN))
+    aten = torch.ops.aten
+    for node in list(module.graph.nodes):
+        if node.target is not aten.index_add.default or node.args[2] is not slot or node.meta["val"].dim() < 2:
+            continue
+        start, _, _, source = node.args
+        if start.target not in (aten.zeros.default, aten.zeros_like.default):
+            continue
+        with module.graph.inserting_before(node):
+            firsts, rest = (
+                module.graph.call_function(aten.index_select.default, (source, 0, i)) for i in (first, again)
+            )
+            place = module.graph.call_function(aten.index_select.default, (slot, 0, again))
+            added = module.graph.call_function(aten.index_add.default, (firsts, 0, place, rest))
+        node.replace_all_uses_with(added)
+        module.graph.erase_node(node)
+        for spec in program.graph_signature.output_specs:
+            if spec.arg.name == node.name:
+                spec.arg.name = added.name
+    module.recompile()
+
+
+class _LocalStep:
+    """A local step of one client as a function of named tensors: the kernel's, for a cohort of one."""
+
+    def __init__(self, recommender: Recommender, specs: Sequence[TensorSpec], adversaries: Sequence[Adversary]) -> None:
+        self._recommender, self._specs, self._adversaries = recommender, specs, adversaries
+        self._shared, self._private, self._own = (
+            [spec.name for spec in specs if spec.scope == scope]
+            for scope in (TENSOR_SCOPE_SHARED, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_ADVERSARY)
+        )
+        self.tables = [spec.name for spec in specs if spec.kind == TENSOR_KIND_TABLE]
+
+    def example(self, noise: int) -> Tensors:
+        """Inputs of any values and, where sizes may vary, of sizes that differ from each other."""
+        numbers = step_graph.numbers(Plan(local=LocalUpdate(), adversaries=self._adversaries))
+        inputs = {spec.name: torch.zeros(self._shape(spec)) for spec in self._specs}
+        inputs |= {name: torch.from_numpy(value) for name, value in numbers.items()}
+        inputs |= {
+            step_graph.SLOT: torch.arange(_SAMPLES) % _ROWS,
+            step_graph.LABEL: torch.ones(_SAMPLES),
+            step_graph.FIRST: torch.arange(_ROWS),
+            step_graph.AGAIN: torch.arange(_ROWS, _SAMPLES),
+            step_graph.WEIGHT: torch.ones(_SAMPLES),
+            step_graph.ROW: torch.zeros(_ROWS, dtype=torch.int64),
+            step_graph.NOISE: torch.zeros(1, noise),
+            step_graph.ROUND: torch.tensor(0),
+        }
+        for each in self._adversaries:
+            inputs[step_graph.label_of(each.name)] = torch.zeros(1, dtype=torch.int64)
+            inputs[step_graph.noise_of(each.name)] = torch.zeros(1, 2, len(each.classes))
+        return inputs
+
+    def _shape(self, spec: TensorSpec) -> tuple[int, ...]:
+        if spec.name in self.tables:
+            return (_ROWS, *spec.shape[1:])
+        return (1, *spec.shape) if spec.name in self._private else tuple(spec.shape)
+
+    def __call__(self, inputs: Tensors) -> Tensors:
+        """From inputs to outputs, both as `step_graph` names them."""
+        shared = {name: self._grouped(name, inputs) for name in self._shared}
+        private = {name: inputs[name] for name in self._private}
+        verdicts: dict[str, Verdict] = {}
+
+        def unlearn(states: Tensors) -> Tensors:
+            verdicts.update({each.name: self._judge(each, states, inputs) for each in self._adversaries})
+            return adversary.total([verdict.push for verdict in verdicts.values()])
+
+        found = self._recommender.gradients(shared, private, self._step(inputs), unlearn)
+        for verdict in verdicts.values():
+            found.shared.update(verdict.shared)
+        gradients = {name: value if name in self.tables else value[0] for name, value in found.shared.items()}
+        gradients |= found.private
+        outputs = {step_graph.GRADIENT + name: value for name, value in gradients.items()}
+        for name, verdict in verdicts.items():
+            outputs[step_graph.triggered_of(name)] = verdict.triggered
+            outputs[step_graph.margin_of(name)] = verdict.margin
+        return {**outputs, step_graph.LOSS: found.loss}
+
+    def _grouped(self, name: str, inputs: Tensors) -> Tensor:
+        return inputs[name] if name in self.tables else inputs[name][None]
+
+    def _step(self, inputs: Tensors) -> Step:
+        slot, row = inputs[step_graph.SLOT], inputs[step_graph.ROW]
+        labels, weights, noise = (inputs[n] for n in (step_graph.LABEL, step_graph.WEIGHT, step_graph.NOISE))
+        batch = Batch(1, 1, slot, torch.zeros_like(slot), labels, weights, noise)
+        local = SimpleNamespace(**{name: inputs[f"plan.{name}"] for name in step_graph.LOCAL})
+        rows = Rows(1, row.shape[0], row, counts=None)  # type: ignore[arg-type]  # of separate clients only
+        # Tensors without axes stand for the plan's numbers.
+        return Step(rows, batch, cast(LocalUpdate, local), cast(int, inputs[step_graph.ROUND]))
+
+    def _judge(self, each: Adversary, states: Tensors, inputs: Tensors) -> Verdict:
+        structure = {name: getattr(each, name) for name in _STRUCTURE}
+        numbers = {name: inputs[f"plan.{each.name}.{name}"] for name in step_graph.ADVERSARY}
+        own = {name: inputs[name][None] for name in self._own if name.startswith(adversary.prefix(each))}
+        return adversary.judge(
+            cast(Adversary, SimpleNamespace(**structure, **numbers)),
+            cast(int, inputs[step_graph.ROUND]),
+            own,
+            states,
+            inputs[step_graph.label_of(each.name)],
+            inputs[step_graph.noise_of(each.name)],
+            groups=1,
+        )

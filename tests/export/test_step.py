@@ -1,0 +1,134 @@
+"""The training graph against the kernel, teacher-forced: the same local steps from the same states."""
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+
+from client_sdk import inspection
+from client_sdk.kernel import fedncf, fedrap, fedvae
+from client_sdk.kernel.models import RECOMMENDERS
+from export import parity
+from export.bundle import build
+from export.exporter import IR_VERSION, OPSET
+from export.planfile import paper_plan
+from fedau2.v1.task_pb2 import GRAPH_KIND_STEP
+
+WIDTHS = {"fedncf": fedncf.Widths(4, 6, (7, 5)), "fedrap": fedrap.Widths(8), "fedvae": fedvae.Widths(16, 6)}
+STATES = {"fedncf": ["user_gmf", "user_mlp"], "fedrap": ["item_personal"], "fedvae": ["latent"]}
+HEADS = ["none", "mlp", "vae", "dsvae", "scalar"]
+
+
+def make(model, head="dsvae", items=60, widths=None, **plan):
+    plan = paper_plan(model, attribute=None if head == "none" else "gender", classes=("M", "F"), head=head, **plan)
+    return build(model, [f"item-{row}" for row in range(items)], plan, 0, widths or WIDTHS[model])
+
+
+def step_of(bundle):
+    return next(bundle.blob(each.resource) for each in bundle.manifest.graphs if each.kind == GRAPH_KIND_STEP)
+
+
+def assert_agree(bundle, steps=40, **options):
+    found = parity.compare(bundle, steps, np.random.default_rng(0), **options)
+    assert found.error <= parity.TOLERANCE, found
+    assert found.turned == 0
+    assert found.undecided <= steps / 20
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trigger", ["sut", "global", "pretrain", "off"])
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_a_thousand_steps_agree(model, head, trigger):
+    if head == "none" and trigger != "sut":
+        pytest.skip("there is no trigger without an adversary")
+    found = assert_agree(make(model, head, trigger=trigger, pretrain_rounds=5), 1000)
+    assert found.undecided <= 10
+    if head != "none":
+        assert (found.fired > 200) == (trigger != "off")
+        assert (found.shut > 200) == (trigger != "global")
+
+
+@pytest.mark.parametrize(
+    ("model", "head", "options"),
+    [
+        *((model, head, {}) for model in RECOMMENDERS for head in ("none", "dsvae")),
+        ("fedncf", "mlp", {"trigger": "pretrain", "pretrain_rounds": 5}),
+        ("fedncf", "scalar", {"class_weights": [0.7, 1.8], "epsilon": 3}),
+        ("fedncf", "vae", {"objective": "confusion", "prior": [3, 1], "epsilon": 1}),
+        ("fedncf", "dsvae", {"protects": STATES["fedncf"], "apart": True, "steps": 2, "shared_learning_rate": 0.05}),
+        ("fedrap", "dsvae", {"protects": STATES["fedrap"], "objective": "confusion", "l1_weight": 2.0}),
+        ("fedrap", "scalar", {"steps": 3, "shared_learning_rate": 0.05}),
+        ("fedvae", "mlp", {"trigger": "global", "kl_cap": 0.3, "kl_anneal_rounds": 0, "steps": 2,
+                           "shared_learning_rate": 0.05}),
+    ],
+)  # fmt: skip
+def test_a_step_agrees_whatever_the_plan(model, head, options):
+    found = assert_agree(make(model, head, **options))
+    assert found.fired or head == "none"
+
+
+def test_several_attributes_with_several_classes_agree():
+    plan = paper_plan("fedncf", attribute="gender", classes=("M", "F"))
+    plan.adversaries.extend(paper_plan("fedncf", attribute="age", classes=("young", "middle", "old")).adversaries)
+    assert_agree(build("fedncf", [f"item-{row}" for row in range(60)], plan, 0, WIDTHS["fedncf"]))
+
+
+def test_other_layers_agree():
+    assert_agree(make("fedncf", widths=fedncf.Widths(0, 6, (7, 5)), protects=["user_mlp"]))
+    assert_agree(make("fedncf", widths=fedncf.Widths(2, 3, (4,))))
+
+
+def test_samples_beyond_one_run_are_added_up(monkeypatch):
+    monkeypatch.setattr("client_sdk.onnx_training.TILE", 16)
+    for model in ("fedncf", "fedrap"):
+        assert_agree(make(model), most=100)
+
+
+@pytest.fixture(scope="module", params=RECOMMENDERS)
+def bundle(request):
+    return make(request.param)
+
+
+def test_the_graph_gives_a_gradient_for_every_tensor(bundle):
+    graph = onnx.load_from_string(step_of(bundle)).graph
+    names = {each.name for each in graph.output}
+    tensors = {f"gradient.{spec.name}" for spec in bundle.manifest.tensors}
+    assert names == tensors | {"loss", "triggered.gender", "margin.gender"}
+    sizes = {each.type.tensor_type.shape.dim[0].dim_param for each in graph.input if each.type.tensor_type.shape.dim}
+    assert {"samples", "rows"} <= sizes
+    assert {"plan.gender.epsilon", "label.gender", "noise.gender"} <= {each.name for each in graph.input}
+
+
+def test_the_graph_has_no_weights_and_no_operator_that_races(bundle):
+    data = step_of(bundle)
+    proto = onnx.load_from_string(data)
+    assert sum(np.prod(each.dims, dtype=int) for each in proto.graph.initializer) < 200
+    operators = Counter(node.op_type for node in proto.graph.node)
+    assert operators.keys() <= inspection.OPERATORS - {"ScatterND", "Scan", "Loop"}
+    assert len(data) < 20_000
+    assert b".py" not in data
+    assert not any(node.doc_string or node.metadata_props for node in proto.graph.node)
+    assert proto.ir_version == IR_VERSION
+    assert [(each.domain, each.version) for each in proto.opset_import] == [("", OPSET)]
+
+
+def test_one_graph_serves_every_plan_of_a_structure():
+    usual = make("fedncf")
+    other = make("fedncf", epsilon=1.0, variance=2.0, class_weights=[1, 2], private_learning_rate=0.5, steps=1, chunk=7)
+    assert usual.manifest != other.manifest
+    assert step_of(usual) == step_of(other)
+    assert step_of(make("fedncf", "mlp")) != step_of(usual)
+
+
+def test_size_does_not_grow_with_the_catalogue():
+    small, large = (len(step_of(make("fedrap", items=items))) for items in (60, 5_000))
+    assert abs(large - small) < 20
+
+
+def test_a_bundle_may_go_without():
+    plan = paper_plan("fedncf", attribute=None)
+    bundle = build("fedncf", ["a", "b", "c"], plan, 0, WIDTHS["fedncf"], training=False)
+    assert GRAPH_KIND_STEP not in {each.kind for each in bundle.manifest.graphs}
