@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from rich import box
 from rich.table import Table
 
 from simulator import plots, report
@@ -30,12 +31,14 @@ _SAYS: Mapping[str, str] = {
 
 
 def table(found: Audit) -> Table:
-    """The findings, for a terminal."""
-    shown = Table(title=title(found), title_justify="left")
-    for number, name in enumerate(_HEADER):
-        shown.add_column(name, justify="left" if number < 3 else "right", no_wrap=number in (0, 4, 5))
+    """The findings, for a terminal of 80 columns: what the summary tells and, of one attribute, its name is left out."""
+    shown = Table(title=title(found), title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    left_out = {"learns", "on"} if len(found.request.config.attributes) == 1 else {"learns"}
+    kept = [number for number, name in enumerate(_HEADER) if name not in left_out]
+    for number in kept:
+        shown.add_column(_HEADER[number], justify="left" if number < 3 else "right", no_wrap=True)
     for cells in _rows(found.findings):
-        shown.add_row(*cells)
+        shown.add_row(*(cells[number] for number in kept))
     return shown
 
 
@@ -183,7 +186,7 @@ def _draw(axes: Axes, lines: Mapping[str, Sequence[Finding]]) -> None:
     everything = [each.score for line in lines.values() for each in line]
     for chance in {each.chance for each in everything}:
         axes.axhline(chance, color=plots.GREY, linestyle="--", linewidth=1)
-    axes.set_ylim(min([0.95 * each.low for each in everything], default=0.0), 1.02)
+    axes.set_ylim(min([0.95 * min(each.low, each.chance) for each in everything], default=0.0), 1.02)
     axes.set_xlabel("contributions seen")
     if lines:
         axes.set_xscale("log")
