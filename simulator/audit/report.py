@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from rich import box
 from rich.table import Table
 
 from simulator import plots, report
@@ -31,8 +30,8 @@ _SAYS: Mapping[str, str] = {
 
 
 def table(found: Audit) -> Table:
-    """The findings, for a terminal of 80 columns: what the summary tells and, of one attribute, its name is left out."""
-    shown = Table(title=title(found), title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    """The findings, for 80 columns: what the summary tells is left out and, where there is one attribute, its name."""
+    shown = Table(title=title(found), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     left_out = {"learns", "on"} if len(found.request.config.attributes) == 1 else {"learns"}
     kept = [number for number, name in enumerate(_HEADER) if name not in left_out]
     for number in kept:
