@@ -44,7 +44,7 @@ def prepare(
         step = b""
         for graph in task.graphs:
             found = yield from _fetch(store, graph.resource)
-            inspection.check(found, graph.kind)
+            inspection.inspected(found, graph.kind)
             if graph.kind == GRAPH_KIND_STEP:
                 step = found
         tensors = yield from _fetch(store, assignment.checkpoint)
