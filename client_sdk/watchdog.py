@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition, Thread
+from threading import TIMEOUT_MAX, Condition, Thread
 from typing import Protocol
 
 
@@ -40,15 +40,20 @@ class Watchdog:
 
     def _watch(self) -> None:
         with self._condition:
-            while self._runs:
-                now = time.monotonic()
-                for key, (end, run) in list(self._runs.items()):
-                    if end <= now:
-                        run.terminate = True
-                        del self._runs[key]
-                self._wakes = min((end for end, _ in self._runs.values()), default=now)
-                self._condition.wait(max(0.0, self._wakes - now))
-            self._wakes = None
+            try:
+                while self._runs:
+                    self._end_late()
+            finally:
+                self._wakes = None
+
+    def _end_late(self) -> None:
+        now = time.monotonic()
+        for key, (end, run) in list(self._runs.items()):
+            if end <= now:
+                run.terminate = True
+                del self._runs[key]
+        self._wakes = min((end for end, _ in self._runs.values()), default=now)
+        self._condition.wait(min(max(0.0, self._wakes - now), TIMEOUT_MAX))
 
 
 WATCHDOG = Watchdog()
