@@ -47,6 +47,7 @@ def inspected(data: bytes, kind: GraphKind.ValueType) -> bytes:
     Raises:
         ForbiddenGraphError: it says what is wrong.
     """
+    check_size(len(data), kind)
     name = GraphKind.Name(kind)
     try:
         return _inspected(data, scans=kind == GRAPH_KIND_RECOMMEND)
@@ -56,12 +57,22 @@ def inspected(data: bytes, kind: GraphKind.ValueType) -> bytes:
         raise ForbiddenGraphError(f"the task's {name} is refused: it cannot be read") from error
 
 
+def check_size(size: int, kind: GraphKind.ValueType) -> None:
+    """Returns if a graph of so many bytes may be fetched.
+
+    Raises:
+        ForbiddenGraphError: it may not.
+    """
+    if size > MAX_BYTES:
+        reason = f"{size} bytes are more than {MAX_BYTES}, and graphs carry no weights"
+        raise ForbiddenGraphError(f"the task's {GraphKind.Name(kind)} is refused: {reason}")
+
+
 class _Refused(Exception):  # noqa: N818 - becomes an error above, with the graph's name
     pass
 
 
 def _inspected(data: bytes, *, scans: bool) -> bytes:
-    _require(len(data) <= MAX_BYTES, f"{len(data)} bytes are more than {MAX_BYTES}, and graphs carry no weights")
     try:
         model = OnnxModel.FromString(data)
     except DecodeError:

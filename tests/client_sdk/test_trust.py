@@ -15,6 +15,7 @@ from client_sdk.errors import (
     UntrustedTaskError,
     UsageError,
 )
+from client_sdk.inspection import MAX_BYTES
 from export.bundle import Bundle as Built
 from export.bundle import write
 from fedau2.v1.device_pb2 import FailureReason
@@ -105,7 +106,24 @@ def test_a_forbidden_graph_is_refused_even_of_a_trusted_publisher(serving, bundl
     changed = replace(bundle, manifest=task, blobs={**bundle.blobs, blobs.sha256(bad): bad})
     with serving(signed(changed)) as client:
         refused(client, remote, ForbiddenGraphError, FailureReason.FAILURE_REASON_UNSUPPORTED)
+        assert client._store.blob(blobs.resource(bad)) is None
     assert issubclass(ForbiddenGraphError, UnsupportedTaskError)
+
+
+def test_a_graph_that_is_too_large_is_not_even_fetched(serving, bundle, remote):
+    task = TaskManifest.FromString(bundle.manifest.SerializeToString())
+    task.graphs[0].resource.size = MAX_BYTES + 1
+    with serving(signed(replace(bundle, manifest=task))) as client:
+        refused(client, remote, ForbiddenGraphError, FailureReason.FAILURE_REASON_UNSUPPORTED)
+        assert remote.names()[-4:] == ["check_in", "fetch", "fetch", "report_failure"]  # manifest and catalogue
+
+
+def test_a_manifest_that_is_not_trusted_is_not_kept(serving, bundle):
+    with serving(bundle) as client:
+        with pytest.raises(UntrustedTaskError):
+            client.sync()
+        data = bundle.manifest.SerializeToString(deterministic=True)
+        assert client._store.blob(blobs.resource(data)) is None
 
 
 def test_a_starter_must_be_signed_too(bundle, tmp_path):
