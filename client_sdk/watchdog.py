@@ -3,8 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import TIMEOUT_MAX, Condition, Thread
+from threading import Condition, Thread
 from typing import Protocol
+
+_GRACE = 1.0
+"""Seconds within which the thread ends when nothing is left to watch; telling it with every run would cost more."""
 
 
 class Stoppable(Protocol):
@@ -52,8 +55,8 @@ class Watchdog:
             if end <= now:
                 run.terminate = True
                 del self._runs[key]
-        self._wakes = min((end for end, _ in self._runs.values()), default=now)
-        self._condition.wait(min(max(0.0, self._wakes - now), TIMEOUT_MAX))
+        self._wakes = min((now + _GRACE, *(end for end, _ in self._runs.values())))
+        self._condition.wait(max(0.0, self._wakes - now))
 
 
 WATCHDOG = Watchdog()

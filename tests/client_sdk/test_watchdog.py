@@ -55,6 +55,14 @@ def test_a_run_that_may_take_for_ever_ends_nothing():
         assert thread.is_alive()
 
 
+def test_the_thread_does_not_outlive_the_last_run_by_its_time():
+    watchdog, before = Watchdog(), set(threading.enumerate())
+    with watchdog.watching(Run(), 3600):
+        (thread,) = set(threading.enumerate()) - before
+    thread.join(60)
+    assert not thread.is_alive()
+
+
 @pytest.mark.parametrize("wrong", [{"seconds": s} for s in (float("inf"), float("nan"), 0, -1)] + [{"memory": 0}])
 def test_limits_that_are_none_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
