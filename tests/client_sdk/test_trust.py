@@ -153,6 +153,17 @@ def test_a_model_from_before_the_key_was_pinned_is_not_run(bundle, remote, addre
         client.recommend(3)
 
 
+def test_no_key_at_all_is_not_taken_for_trust_in_everybody(tmp_path):
+    with pytest.raises(UsageError, match="lists no key"):
+        FedClient.open(tmp_path / "state", "x:1", "films", publishers=[])
+
+
+@pytest.mark.parametrize("engine", ["pytorch", None, object()])
+def test_what_is_no_engine_is_told_when_the_client_is_opened(tmp_path, engine):
+    with pytest.raises(UsageError, match="engine must be 'onnx', 'torch' or an engine"):
+        FedClient.open(tmp_path / "state", "x:1", "films", engine=engine)
+
+
 def test_what_is_no_key_is_told_when_the_client_is_opened(tmp_path):
     with pytest.raises(UsageError, match="publisher's key"):
         FedClient.open(tmp_path / "state", "x:1", "films", publishers=[b"secret"])

@@ -143,3 +143,8 @@ def test_without_the_package_it_is_said_what_to_install(monkeypatch, keys):
     monkeypatch.setitem(__import__("sys").modules, "cryptography.exceptions", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'fedau2\[signed\]'"):
         Trust([public.read_bytes()])
+
+
+def test_a_key_needs_a_name(capsys):
+    assert main(["keygen", ""]) == 1
+    assert "the key needs a name" in capsys.readouterr().err
