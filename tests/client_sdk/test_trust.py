@@ -137,6 +137,17 @@ def test_a_starter_must_be_signed_too(bundle, tmp_path):
         assert client.recommend(3)
 
 
+def test_a_starters_signature_is_of_its_bytes_however_they_are_written(bundle, tmp_path):
+    named = {each.sha256: bundle.blobs[each.sha256] for each in _named(bundle.manifest)}
+    write(Built(bundle.manifest, named), tmp_path / "bundle")
+    path = tmp_path / "bundle" / "manifest.binpb"
+    body = path.read_bytes() + TaskManifest(format=bundle.manifest.format).SerializeToString()  # the same, said twice
+    path.write_bytes(signatures.attach(body, KEY.sign(signatures.message(body))))
+    starter = tmp_path / "bundle"
+    with FedClient.open(tmp_path / "state", "x:1", "films", publishers=[PUBLIC], starter=starter) as client:
+        assert client.recommend(3)
+
+
 def _named(task):
     return [task.catalogue, task.checkpoint, *(graph.resource for graph in task.graphs)]
 
