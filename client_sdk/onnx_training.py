@@ -2,7 +2,7 @@
 the next step's start, the private state and the contribution. Importing this module loads no runtime.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,6 +168,7 @@ class OnnxTraining:
         inputs |= {step_graph.ROW: rows, step_graph.NOISE: samples.noise[None]}
         outputs = self._task.graph.run(inputs)
         _check_shapes(outputs, shared | self._state.values)
+        _check_report(outputs, self._drawn.noise)
         if place is not None:
             for name in (step_graph.GRADIENT + table for table in tables):
                 outputs[name] = _spread(outputs[name], place, len(self._rows))
@@ -228,6 +229,16 @@ def _check_shapes(outputs: Outputs, tensors: Mapping[str, NDArray[np.float32]]) 
                 f"the task's training graph gives {name} a gradient of shape {gradient.shape} and type "
                 f"{gradient.dtype}, where the tensor has {tensor.shape} and float32"
             )
+
+
+def _check_report(outputs: Outputs, adversaries: Iterable[str]) -> None:
+    """Checks what is told of a step besides gradients."""
+    expected: dict[str, type[np.generic]] = {step_graph.LOSS: np.float32}
+    for name in adversaries:
+        expected |= {step_graph.margin_of(name): np.float32, step_graph.triggered_of(name): np.bool_}
+    for name, dtype in expected.items():
+        if outputs[name].shape != (1,) or outputs[name].dtype != dtype:
+            raise UnsupportedTaskError(f"the task's training graph gives {name} in another shape or type than (1,)")
 
 
 def _spread(gradient: NDArray[np.float32], place: NDArray[np.int64], rows: int) -> NDArray[np.float32]:

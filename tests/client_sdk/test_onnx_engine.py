@@ -134,6 +134,22 @@ def test_gradients_of_another_shape_never_become_private_state():
     assert training._state is before
 
 
+@pytest.mark.parametrize("name", ["loss", "triggered.gender", "margin.gender"])
+def test_what_is_told_of_a_step_has_the_shape_that_it_should_have(name):
+    def change(graph):
+        for node in graph.node:
+            node.output[:] = ["hidden" if each == name else each for each in node.output]
+            node.input[:] = ["hidden" if each == name else each for each in node.input]
+        graph.initializer.append(helper.make_tensor("flat", TensorProto.INT64, [2], [1, 1]))
+        graph.node.append(helper.make_node("Reshape", ["hidden", "flat"], [name]))
+        for each in graph.output:
+            if each.name == name:
+                each.type.tensor_type.ClearField("shape")
+
+    with pytest.raises(UnsupportedTaskError, match=f"gives {name} in another shape"):
+        OnnxEngine().begin(job(step=rebuilt(change))).step()
+
+
 def wants_more(graph):
     graph.input.append(helper.make_tensor_value_info("location", TensorProto.FLOAT, [2]))
     graph.node.append(helper.make_node("Neg", ["location"], ["there"]))
