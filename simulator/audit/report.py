@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from rich.table import Table
 
 from simulator import plots, report
-from simulator.audit.audit import PRIVATE, Audit
+from simulator.audit.audit import Audit
 from simulator.audit.contract import Learns
+from simulator.audit.request import PRIVATE
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
 from simulator.config import Config
@@ -129,6 +130,7 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
         "bytes_up": found.bytes_up,
         "seconds": found.seconds,
         "findings": [each.to_dict() for each in found.findings],
+        "not_run": {each.attack: each.hindrance for each in found.not_run},
     }
     (folder / "audit.json").write_text(json.dumps(about, indent=2) + "\n")
     draw(found.findings, folder / "audit.png")

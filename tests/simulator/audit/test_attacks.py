@@ -21,7 +21,7 @@ def test_heads_without_the_second_noise_give_the_label_away_at_once(found, model
 
 
 def test_signs_are_right_as_often_as_the_noise_is_above_minus_one(found):
-    once = found(["sign", "magnitude"], adversary="dsvae", users=800, clients=300)
+    once = found(["sign", "magnitude"], adversary="dsvae", users=2000, clients=600)
     assert once["sign", 1].low < 0.691 < once["sign", 1].high  # Phi(1/2)
     assert once["magnitude", 1].low < 0.760 < once["magnitude", 1].high  # Phi(2/sqrt(8))
 

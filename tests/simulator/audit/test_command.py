@@ -73,6 +73,66 @@ def test_the_exit_status_holds_bounds(tmp_path, capsys):
     assert "is on no attack of this audit" in capsys.readouterr().err
 
 
+def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
+    several = ["--local-steps", "2", "--attacks", "sign,rows,private", "--adversary", "mlp"]
+    assert audit(tmp_path, *several, "--bound", "label=1") == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "the bound 'label' would hold unmeasured" in error
+    assert "Not run: sign (contributions of several local steps are no gradients)." in error
+    assert not (tmp_path / "audit").exists() or not (tmp_path / "audit" / "audit.json").exists()
+    assert audit(tmp_path, *several, "--bound", "items=1") == 0
+    assert "Not run: sign" in " ".join(capsys.readouterr().out.split())
+    assert json.loads((tmp_path / "audit" / "audit.json").read_text())["not_run"].keys() == {"sign"}
+    assert "Not run: sign" in (tmp_path / "audit" / "audit.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--attacks", "sign", "--bound", "labels=0.6"], "the bound 'labels' is on no attack of this audit"),
+        (["--attacks", "sign,gate-encoder", "--bound", "gate=0.6"], "the bound 'gate' is on no attack"),
+        (["--attacks", "sign,gate-encoder", "--bound", "all=1"], "gate-encoder (this task has nothing for it"),
+        (["--attacks", "dlg,sign", "--participations", "9", "--bound", "label=1"], "dlg (it adds up 5 contributions"),
+        (["--attacks", "none"], "there is nothing to attack"),
+        (["--attacks", "sign", "--local-steps", "2"], "there is nothing to attack. Not run: sign"),
+        (["--attacks", "sign", "--sums", "200"], "sums-200: a round has"),
+        (["--attacks", "embedding-paper", "--clients", "9"], "an attack needs 10 users of each class"),
+        (["--attacks", "private", "--users", "16"], "an attack needs 10 users of each class"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_training(tmp_path, capsys, monkeypatch, arguments, text):
+    def trains(*_):
+        raise AssertionError("it trained")
+
+    monkeypatch.setattr("simulator.batched.BatchedEngine.train_round", trains)
+    assert audit(tmp_path, *arguments) == 1
+    assert text in " ".join(capsys.readouterr().err.split())
+
+
+def test_of_a_bound_that_is_given_twice_the_smallest_holds(tmp_path, capsys):
+    own = ["--attacks", "sign", "--adversary", "mlp"]
+    assert audit(tmp_path, *own, "--bound", "label=0.6", "--bound", "label=1") == 3
+    assert "label may reach 0.6" in capsys.readouterr().err
+    assert bounds.smallest([("a", 0.6), ("b", 1), ("a", 0.5), ("a", 0.7)]) == {"a": 0.5, "b": 1}
+
+
+def test_an_attack_that_nobody_stayed_for_does_not_hold_its_bound(tmp_path, capsys):
+    rare = ["--view", "training", "--attacks", "sign,rows", "--participations", "4", "--fraction", "0.05"]
+    assert audit(tmp_path, *rare) == 1
+    rows = ["--attacks", "sign,private", *rare[:2], *rare[4:]]
+    assert audit(tmp_path, *rows) == 0
+    assert "Not run: sign (too few watched clients" in " ".join(capsys.readouterr().out.split())
+    assert audit(tmp_path, *rows, "--bound", "label=1") == 1
+    assert "the bound 'label' held without sign" in " ".join(capsys.readouterr().err.split())
+
+
+def test_however_many_are_watched_some_of_each_class_are_known(tmp_path):
+    some = ["--attacks", "prior", "--clients", "100000", "--participations", "1", "--bound", "label=1"]
+    assert audit(tmp_path, *some) == 0
+    (found,) = findings(tmp_path)
+    assert 0 < found["clients"] < 0.76 * 120
+
+
 def test_noise_is_accounted_for(tmp_path, capsys):
     pytest.importorskip("dp_accounting")
     defended = ["--adversary-clip-norm", "0.1", "--adversary-noise", "20", "--attacks", "sign"]

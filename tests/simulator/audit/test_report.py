@@ -6,7 +6,8 @@ import pytest
 
 from fedau2.v1.task_pb2 import Plan
 from simulator.audit import report
-from simulator.audit.audit import Audit, Request
+from simulator.audit.audit import Audit
+from simulator.audit.request import Request
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
 from simulator.config import Config
