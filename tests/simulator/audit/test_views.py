@@ -84,6 +84,21 @@ def test_a_recording_is_let_go_of_round_by_round(tmp_path):
     assert not list((tmp_path / "recording").glob("*/*/*.binpb"))
 
 
+def test_a_view_starts_again_where_one_was_interrupted(tmp_path):
+    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": "fleet", "fraction": 0.5})
+    dataset = setup.dataset_of(config, None)
+    bundle = setup.bundle_of(config, dataset)
+    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    folder = tmp_path / "recording"
+    with setup.engine_of(config, bundle, population, tmp_path, audit=folder) as engine:
+        engine.train_round(setup.cohort(config, 0, 60))
+        task_id = engine.task_id
+    (folder / task_id).rename(folder / "zzzz")  # the last by name, whatever the next task's is
+    assert list(folder.glob("zzzz/0/*.binpb"))
+    assert len(trained(tmp_path, Recorded, rounds=2, fraction=0.5)) == 2
+    assert not list(folder.glob("*/*/*.binpb"))
+
+
 def test_watching_does_not_change_what_is_trained(tmp_path):
     def checkpoint(watched):
         config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "fraction": 0.5})
