@@ -56,6 +56,11 @@ def test_a_gate_is_seen_in_the_heads_error(found, head):
     assert found(["gate"], model="fedvae", adversary=head)["gate", 1].success > 0.95
 
 
+@pytest.mark.parametrize("class_weights", [False, True])
+def test_the_gate_is_seen_exactly_where_the_head_has_a_bias(found, class_weights):
+    assert found(["gate"], adversary="mlp", class_weights=class_weights)["gate", 1].success == 1.0
+
+
 @pytest.mark.parametrize("head", ["mlp", "vae", "dsvae", "scalar"])
 def test_a_shared_encoder_shows_the_gate(found, head):
     scores = found(["gate-encoder", "gate"], model="fedvae", adversary=head)
