@@ -205,7 +205,9 @@ def _on_private(request: Request, trained: Trained) -> list[Finding]:
             for attacker in ATTACKERS:
                 started = time.process_time()
                 classes = len(attribute.classes)
-                score = scores.learned(features, attribute.labels, attacker, classes, request.splits, 0)
+                score = scores.learned(
+                    features, attribute.labels, attacker, classes, request.splits, request.config.seed
+                )
                 spent = time.process_time() - started
                 label = f"{PRIVATE}-{what}-{attacker}"
                 findings.append(Finding(label, Learns.FEATURES.value, name, 0, score, spent))

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from simulator.audit import bounds
+from simulator.audit import bounds, scores
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
 from simulator.cli import main
@@ -108,6 +108,14 @@ def test_what_cannot_be_run_is_refused_before_training(tmp_path, capsys, monkeyp
     monkeypatch.setattr("simulator.batched.BatchedEngine.train_round", trains)
     assert audit(tmp_path, *arguments) == 1
     assert text in " ".join(capsys.readouterr().err.split())
+
+
+def test_attackers_on_the_private_state_draw_by_the_runs_seed(tmp_path, monkeypatch):
+    learned, seeds = scores.learned, []
+    monkeypatch.setattr(scores, "learned", lambda *given: seeds.append(given[-1]) or learned(*given))
+    assert audit(tmp_path, "--attacks", "private,embedding-paper", "--seed", "7") == 0
+    assert set(seeds) == {7}
+    assert len(seeds) > 2
 
 
 def test_of_a_bound_that_is_given_twice_the_smallest_holds(tmp_path, capsys):
