@@ -61,7 +61,7 @@ class AsyncFedClient:
         insecure: bool = False,
         starter: str | PathLike[str] | None = None,
         max_interactions: int = INTERACTIONS,
-        publishers: Iterable[bytes] = (),
+        publishers: Iterable[bytes] | None = None,
     ) -> Self:
         """As `FedClient.open`."""
         opening = partial(

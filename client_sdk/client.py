@@ -94,7 +94,7 @@ class FedClient:
         insecure: bool = False,
         starter: str | PathLike[str] | None = None,
         max_interactions: int = INTERACTIONS,
-        publishers: Iterable[bytes] = (),
+        publishers: Iterable[bytes] | None = None,
     ) -> Self:
         """Opens a client's state folder. Does not touch the network.
 
@@ -109,7 +109,7 @@ class FedClient:
             starter: a bundle's folder, to recommend from until the first sync brings a model; it may go afterwards.
             max_interactions: most that are kept; with more the oldest are dropped.
             publishers: public keys (PEM) whose signatures on tasks are trusted, as `fedau2-export keygen` writes them;
-                none: any task is run that the coordinator sends.
+                None: any task is run that the coordinator sends.
 
         Raises:
             UsageError: an argument cannot be meant.

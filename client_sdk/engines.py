@@ -2,9 +2,8 @@
 
 from typing import Literal
 
-from client_sdk import arguments
 from client_sdk.contracts import Engine
-from client_sdk.errors import MissingEngineError
+from client_sdk.errors import MissingEngineError, UsageError
 
 Chosen = Engine | Literal["onnx", "torch"]
 """`onnx`: by the graph that the task brings; `torch`: by the SDK's own kernel, the reference, which needs PyTorch."""
@@ -16,8 +15,8 @@ def check(engine: Chosen) -> None:
     Raises:
         UsageError: it is neither.
     """
-    if engine not in ("onnx", "torch"):
-        arguments.function("engine.begin", getattr(engine, "begin", None))
+    if engine not in ("onnx", "torch") and not callable(getattr(engine, "begin", None)):
+        raise UsageError(f"engine must be 'onnx', 'torch' or an engine with a method begin, not {engine!r}")
 
 
 def make(engine: Chosen) -> Engine:

@@ -60,10 +60,10 @@ class Graph:
         limits: Limits | None = None,
         compiled: Path | None = None,
     ) -> None:
-        inspection.check(data, kind)
+        graph = inspection.inspected(data, kind)
         self._name, self._limits = GraphKind.Name(kind), limits
         try:
-            self._session = runtime.session(data, limits, compiled)
+            self._session = runtime.session(graph, limits, compiled)
         except Exception as error:  # its errors have no common root
             raise UnsupportedTaskError(f"the task's {self._name} cannot be loaded: {error}") from error
         self._check(metadata(task, kind))

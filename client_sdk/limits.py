@@ -1,6 +1,9 @@
 """What a training may take of a device."""
 
+import math
 from dataclasses import dataclass
+
+from client_sdk.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -9,8 +12,17 @@ class Limits:
 
     Attributes:
         memory: bytes that the runtime may hold for a step's tensors, > 0. Inputs come on top.
-        seconds: that a step may take, > 0.
+        seconds: that a step may take, > 0 and finite.
+
+    Raises:
+        UsageError: one is not so.
     """
 
     memory: int = 2**30
     seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.memory, int) and self.memory > 0):
+            raise UsageError(f"memory must be a number of bytes above 0, not {self.memory!r}")
+        if not 0 < self.seconds < math.inf:
+            raise UsageError(f"seconds must be above 0 and finite, not {self.seconds!r}")

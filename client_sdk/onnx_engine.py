@@ -48,8 +48,9 @@ class OnnxEngine:
             graph = task.graph
         else:
             return task
-        self._task, self._step, self._checkpoint = Task.load(job, graph), job.step, job.checkpoint.sha256
-        return self._task
+        task = Task.load(job, graph)
+        self._task, self._step, self._checkpoint = task, job.step, job.checkpoint.sha256
+        return task
 
     def _graph(self, job: Job) -> Graph:
         if not job.step:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Generator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from client_sdk.state import ClientData, Job, Model, PrivateState
 from client_sdk.trust import Trust
 from client_sdk.wishes import Fetch, Wish
 from fedau2.v1.device_pb2 import Assignment
-from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Resource, TaskManifest
+from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Graph, Resource, TaskManifest
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError, ManifestError
 
@@ -37,14 +37,12 @@ def prepare(
     if not assignment.bound > 0:
         raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
     try:
-        data = yield from _fetch(store, assignment.manifest)
-        trust.check(data)
+        data = yield from _fetch(store, assignment.manifest, trust.check)
         task = _parse(data)
         yield from _fetch(store, task.catalogue)
         step = b""
         for graph in task.graphs:
-            found = yield from _fetch(store, graph.resource)
-            inspection.check(found, graph.kind)
+            found = yield from _fetch_graph(store, graph)
             if graph.kind == GRAPH_KIND_STEP:
                 step = found
         tensors = yield from _fetch(store, assignment.checkpoint)
@@ -83,12 +81,23 @@ def _parse(data: bytes) -> TaskManifest:
     return manifest.parse(data)
 
 
-def _fetch(store: Store, resource: Resource) -> Generator[Wish, Any, bytes]:
+def _fetch(
+    store: Store, resource: Resource, check: Callable[[bytes], object] = lambda data: None
+) -> Generator[Wish, Any, bytes]:
+    """A blob; what does not pass the check is not kept."""
     data = store.blob(resource)
-    if data is None:
-        data = blobs.check((yield Fetch(resource)), resource)
-        store.keep_blob(resource, data)
+    if data is not None:
+        check(data)
+        return data
+    data = blobs.check((yield Fetch(resource)), resource)
+    check(data)
+    store.keep_blob(resource, data)
     return data
+
+
+def _fetch_graph(store: Store, graph: Graph) -> Generator[Wish, Any, bytes]:
+    inspection.check_size(graph.resource.size, graph.kind)
+    return (yield from _fetch(store, graph.resource, partial(inspection.inspected, kind=graph.kind)))
 
 
 def _client(store: Store, task: TaskManifest, task_id: str) -> ClientData:

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from client_sdk.contracts import Store
 from client_sdk.errors import NoModelError, UnsupportedTaskError
 from client_sdk.graph import Arrays, Graph
+from client_sdk.limits import Limits
 from client_sdk.state import Model
 from client_sdk.trust import Trust
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, GraphKind, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import WireError
+
+_LIMITS = Limits()
 
 
 class Recommender:
@@ -29,17 +32,21 @@ class Recommender:
         checkpoint: shared tensors by name.
         prepare: the graph, as ONNX bytes.
         recommend: the graph, as ONNX bytes.
+        limits: what each run of a graph may take.
 
     Raises:
         UnsupportedTaskError: the graphs are not this task's, or cannot be run here.
+        ResourceLimitError: preparing takes more than the limits say.
     """
 
-    def __init__(self, task: TaskManifest, checkpoint: Arrays, prepare: bytes, recommend: bytes) -> None:
+    def __init__(
+        self, task: TaskManifest, checkpoint: Arrays, prepare: bytes, recommend: bytes, limits: Limits = _LIMITS
+    ) -> None:
         names = {spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED}
         shared = {name: tensor for name, tensor in checkpoint.items() if name in names}
         self.task = task
-        self._serving = Graph(prepare, task, GRAPH_KIND_PREPARE).run(shared)
-        self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND)
+        self._serving = Graph(prepare, task, GRAPH_KIND_PREPARE, limits).run(shared)
+        self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND, limits)
 
     @classmethod
     def load(cls, store: Store, model: Model, trust: Trust) -> Self:
@@ -48,6 +55,7 @@ class Recommender:
         Raises:
             NoModelError: a blob is missing, or was damaged.
             UnsupportedTaskError: the task cannot be run here.
+            ResourceLimitError: preparing takes more than the limits say.
             UntrustedTaskError: it is not signed as it should be.
         """
         data = _blob(store, model.manifest)
@@ -57,8 +65,8 @@ class Recommender:
             checkpoint = blobs.unpack(_blob(store, model.checkpoint))
         except WireError as error:
             raise UnsupportedTaskError(str(error)) from error
-        graphs = [_blob(store, _graph(task, kind)) for kind in (GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND)]
-        return cls(task, checkpoint, *graphs)
+        prepare, recommend = (_blob(store, _graph(task, kind)) for kind in (GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND))
+        return cls(task, checkpoint, prepare, recommend)
 
     def recommend(
         self, k: int, history: NDArray[np.int64], private: Arrays, hidden: NDArray[np.int64] | None = None
@@ -76,6 +84,7 @@ class Recommender:
 
         Raises:
             UnsupportedTaskError: the graph cannot be run here.
+            ResourceLimitError: it takes more than the limits say.
         """
         seen = history if hidden is None else np.union1d(history, hidden)
         inputs = {"history": history, "seen": seen, "k": np.array(min(k, self.task.items), np.int64)}

@@ -6,6 +6,7 @@ Importing this module loads no ONNX Runtime.
 import hashlib
 import os
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from client_sdk import files
@@ -14,6 +15,7 @@ from client_sdk.limits import Limits
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions, SessionOptions
 
+_BOUNDING = Lock()
 OUT_OF_MEMORY = "arena"
 """What the runtime says, among else, where its allocator would go beyond its bound."""
 
@@ -32,10 +34,17 @@ def session(data: bytes, limits: Limits | None, compiled: Path | None) -> "Infer
     """
     # The wheel's telemetry starts with the import and leaves a device id on the disk; this is what turns it off.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+    if limits is None:
+        return _session(data, limits, compiled)
+    with _BOUNDING:  # or another thread's bound would come between
+        _bound_memory(limits.memory)
+        return _session(data, limits, compiled)
+
+
+def _session(data: bytes, limits: Limits | None, compiled: Path | None) -> "InferenceSession":
     import onnxruntime
 
-    if limits:
-        _bound_memory(limits.memory)
     if compiled is None:
         return _load(data, "ONNX", limits)
     # Another version may not read what this one wrote, or compute otherwise.

@@ -30,10 +30,10 @@ def adopt(store: SqliteStore, folder: Path, trust: Trust) -> None:
     if store.model() is not None:
         return
     try:
-        task = bundles.read_manifest(folder)
+        data = (folder / bundles.MANIFEST).read_bytes()  # as they are: the signature is of these
+        task = manifest.parse(data)
     except (OSError, ManifestError) as error:
         raise UsageError(f"starter: {folder} is no bundle of fedau2-export: {error}") from error
-    data = task.SerializeToString(deterministic=True)
     trust.check(data)
     store.keep_blob(blobs.resource(data), data)
     kept = [_keep(store, folder, each) for each in manifest.blobs(task)]

@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 
 
 class Trust:
-    """Checks manifests. Without keys every manifest is trusted.
+    """Checks manifests. Without a list every manifest is trusted.
 
     Args:
         keys: Ed25519 public keys as `fedau2-export keygen` writes them (PEM); a signature by any of them will do.
 
     Raises:
-        UsageError: one is no such key.
+        UsageError: one is no such key, or the list is empty.
         MissingPackageError: there are keys, and `cryptography` is not installed.
     """
 
-    def __init__(self, keys: Iterable[bytes] = ()) -> None:
-        self._keys = [_public_key(key) for key in keys]
+    def __init__(self, keys: Iterable[bytes] | None = None) -> None:
+        self._keys = [_public_key(key) for key in keys or ()]
+        if keys is not None and not self._keys:
+            raise UsageError("publishers lists no key, and so no task could be trusted: leave it out to run any task")
 
     def check(self, manifest: bytes) -> None:
         """Returns if a serialised manifest is signed by one of the keys, or if there are none.

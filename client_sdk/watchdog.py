@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from threading import Condition, Thread
 from typing import Protocol
 
+_GRACE = 1.0
+"""Seconds within which the thread ends when nothing is left to watch; telling it with every run would cost more."""
+
 
 class Stoppable(Protocol):
     """A run's options: setting `terminate` ends the run between two nodes."""
@@ -40,15 +43,20 @@ class Watchdog:
 
     def _watch(self) -> None:
         with self._condition:
-            while self._runs:
-                now = time.monotonic()
-                for key, (end, run) in list(self._runs.items()):
-                    if end <= now:
-                        run.terminate = True
-                        del self._runs[key]
-                self._wakes = min((end for end, _ in self._runs.values()), default=now)
-                self._condition.wait(max(0.0, self._wakes - now))
-            self._wakes = None
+            try:
+                while self._runs:
+                    self._end_late()
+            finally:
+                self._wakes = None
+
+    def _end_late(self) -> None:
+        now = time.monotonic()
+        for key, (end, run) in list(self._runs.items()):
+            if end <= now:
+                run.terminate = True
+                del self._runs[key]
+        self._wakes = min((now + _GRACE, *(end for end, _ in self._runs.values())))
+        self._condition.wait(max(0.0, self._wakes - now))
 
 
 WATCHDOG = Watchdog()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export import bundle
-from export.errors import ExportError
+from export.errors import ExportError, TargetError
 
 # PyTorch, ONNX and YAML are imported by the commands that need them.
 
@@ -115,6 +115,8 @@ def _bench(arguments: argparse.Namespace) -> None:
 def _keygen(arguments: argparse.Namespace) -> None:
     from export import signing
 
+    if not arguments.name.name:
+        raise TargetError("the key needs a name, of which NAME.key and NAME.pub are made")
     private, public = (arguments.name.with_name(f"{arguments.name.name}.{kind}") for kind in ("key", "pub"))
     signing.keygen(private, public)
     print(f"{private}: sign bundles with it, and keep it where nobody else can read it\n{public}: give it to your app")

@@ -18,7 +18,7 @@ def describe(bundle: Bundle) -> str:
     items = blobs.catalogue(bundle.blob(task.catalogue))
     lines = [
         f"model    {task.model}, bundle format {task.format}",
-        f"signed   {'yes' if task.signature else 'no'}",
+        f"signed   {'a signature is there, not checked' if task.signature else 'no'}",
         f"items    {task.items}: {', '.join(items[:3])}{', ...' if len(items) > 3 else ''}",
         "",
         *_tensors(task),

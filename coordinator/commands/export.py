@@ -37,7 +37,7 @@ def _export(args: argparse.Namespace) -> int:
     except BaseException:
         shutil.rmtree(unfinished)
         raise
-    print(f"{out}: the model after {rounds} rounds")
+    print(f"{out}: the model after {rounds} rounds; it is not signed: sign it again where apps list publishers")
     return 0
 
 
@@ -45,6 +45,7 @@ def _write(admin: AdminServiceStub, task_id: str, folder: Path) -> int:
     task = admin.GetTask(GetTaskRequest(task_id=task_id), timeout=TIMEOUT)
     bundle = manifest.parse(_fetch(admin, task.manifest))
     bundle.checkpoint.CopyFrom(task.checkpoint)
+    bundle.ClearField("signature")  # it was of another checkpoint
     (folder / "blobs").mkdir()
     for resource in manifest.blobs(bundle):
         (folder / "blobs" / resource.sha256.hex()).write_bytes(_fetch(admin, resource))

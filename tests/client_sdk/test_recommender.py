@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client_sdk.errors import NoModelError, UnsupportedTaskError
+from client_sdk import Limits
+from client_sdk.errors import NoModelError, ResourceLimitError, UnsupportedTaskError
 from client_sdk.graph import metadata
 from client_sdk.recommender import Recommender
 from client_sdk.state import Model
@@ -190,3 +191,8 @@ def test_no_device_id_is_left_by_onnx_runtime(tmp_path, bundle):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], env={**environment, "HOME": str(home)}, check=True)
     assert list(home.rglob("*")) == []
+
+
+def test_graphs_for_recommending_are_bounded_too(bundle):
+    with pytest.raises(ResourceLimitError, match="GRAPH_KIND_PREPARE takes more than"):
+        Recommender(*parts(bundle), Limits(memory=1))

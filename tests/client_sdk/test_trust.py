@@ -15,6 +15,7 @@ from client_sdk.errors import (
     UntrustedTaskError,
     UsageError,
 )
+from client_sdk.inspection import MAX_BYTES
 from export.bundle import Bundle as Built
 from export.bundle import write
 from fedau2.v1.device_pb2 import FailureReason
@@ -105,7 +106,24 @@ def test_a_forbidden_graph_is_refused_even_of_a_trusted_publisher(serving, bundl
     changed = replace(bundle, manifest=task, blobs={**bundle.blobs, blobs.sha256(bad): bad})
     with serving(signed(changed)) as client:
         refused(client, remote, ForbiddenGraphError, FailureReason.FAILURE_REASON_UNSUPPORTED)
+        assert client._store.blob(blobs.resource(bad)) is None
     assert issubclass(ForbiddenGraphError, UnsupportedTaskError)
+
+
+def test_a_graph_that_is_too_large_is_not_even_fetched(serving, bundle, remote):
+    task = TaskManifest.FromString(bundle.manifest.SerializeToString())
+    task.graphs[0].resource.size = MAX_BYTES + 1
+    with serving(signed(replace(bundle, manifest=task))) as client:
+        refused(client, remote, ForbiddenGraphError, FailureReason.FAILURE_REASON_UNSUPPORTED)
+        assert remote.names()[-4:] == ["check_in", "fetch", "fetch", "report_failure"]  # manifest and catalogue
+
+
+def test_a_manifest_that_is_not_trusted_is_not_kept(serving, bundle):
+    with serving(bundle) as client:
+        with pytest.raises(UntrustedTaskError):
+            client.sync()
+        data = bundle.manifest.SerializeToString(deterministic=True)
+        assert client._store.blob(blobs.resource(data)) is None
 
 
 def test_a_starter_must_be_signed_too(bundle, tmp_path):
@@ -116,6 +134,17 @@ def test_a_starter_must_be_signed_too(bundle, tmp_path):
     with pytest.raises(UntrustedTaskError):
         opened(bundle, tmp_path / "plain")
     with closing(opened(signed(bundle), tmp_path / "signed")) as client:
+        assert client.recommend(3)
+
+
+def test_a_starters_signature_is_of_its_bytes_however_they_are_written(bundle, tmp_path):
+    named = {each.sha256: bundle.blobs[each.sha256] for each in _named(bundle.manifest)}
+    write(Built(bundle.manifest, named), tmp_path / "bundle")
+    path = tmp_path / "bundle" / "manifest.binpb"
+    body = path.read_bytes() + TaskManifest(format=bundle.manifest.format).SerializeToString()  # the same, said twice
+    path.write_bytes(signatures.attach(body, KEY.sign(signatures.message(body))))
+    starter = tmp_path / "bundle"
+    with FedClient.open(tmp_path / "state", "x:1", "films", publishers=[PUBLIC], starter=starter) as client:
         assert client.recommend(3)
 
 
@@ -133,6 +162,17 @@ def test_a_model_from_before_the_key_was_pinned_is_not_run(bundle, remote, addre
         pytest.raises(UntrustedTaskError),
     ):
         client.recommend(3)
+
+
+def test_no_key_at_all_is_not_taken_for_trust_in_everybody(tmp_path):
+    with pytest.raises(UsageError, match="lists no key"):
+        FedClient.open(tmp_path / "state", "x:1", "films", publishers=[])
+
+
+@pytest.mark.parametrize("engine", ["pytorch", None, object()])
+def test_what_is_no_engine_is_told_when_the_client_is_opened(tmp_path, engine):
+    with pytest.raises(UsageError, match="engine must be 'onnx', 'torch' or an engine"):
+        FedClient.open(tmp_path / "state", "x:1", "films", engine=engine)
 
 
 def test_what_is_no_key_is_told_when_the_client_is_opened(tmp_path):

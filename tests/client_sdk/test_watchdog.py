@@ -3,6 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from client_sdk import Limits
+from client_sdk.errors import UsageError
 from client_sdk.watchdog import Watchdog
 
 
@@ -42,3 +44,26 @@ def test_a_run_that_ended_is_let_go_and_the_thread_ends():
 def test_what_a_run_raises_is_raised():
     with pytest.raises(KeyError), Watchdog().watching(Run(), 60):
         raise KeyError
+
+
+def test_a_run_that_may_take_for_ever_ends_nothing():
+    watchdog, long, short, before = Watchdog(), Run(), Run(), set(threading.enumerate())
+    with watchdog.watching(long, 1e12):
+        (thread,) = set(threading.enumerate()) - before
+        with watchdog.watching(short, 0.001):
+            assert short.ended.wait(60)
+        assert thread.is_alive()
+
+
+def test_the_thread_does_not_outlive_the_last_run_by_its_time():
+    watchdog, before = Watchdog(), set(threading.enumerate())
+    with watchdog.watching(Run(), 3600):
+        (thread,) = set(threading.enumerate()) - before
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": s} for s in (float("inf"), float("nan"), 0, -1)] + [{"memory": 0}])
+def test_limits_that_are_none_are_refused(wrong):
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        Limits(**wrong)

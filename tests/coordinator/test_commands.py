@@ -8,6 +8,7 @@ import pytest
 
 from coordinator.cli import main
 from coordinator.scrape import Scrape
+from fedau2.wire import bundles, signatures
 
 
 @pytest.fixture
@@ -61,6 +62,16 @@ def test_what_is_exported_can_be_run(process, task, tmp_path, capsys):
     assert run(process, "stop", task, "--yes") == 0
     capsys.readouterr()
     assert create(process, tmp_path / "out", capsys) != task
+
+
+def test_a_signature_is_not_exported_with_another_checkpoint(process, tools, tmp_path, capsys):
+    tools.make_bundle().write(tmp_path / "bundle")
+    path = tmp_path / "bundle" / "manifest.binpb"
+    path.write_bytes(signatures.attach(path.read_bytes(), bytes(64)))
+    task = create(process, tmp_path / "bundle", capsys)
+    assert run(process, "export", task, "--out", str(tmp_path / "out")) == 0
+    assert "sign it again" in capsys.readouterr().out
+    assert not bundles.read_manifest(tmp_path / "out").signature
 
 
 def test_an_export_that_fails_leaves_nothing(process, tmp_path, capsys):

@@ -38,7 +38,7 @@ def test_what_was_signed_is_trusted_and_verified(signed, capsys):
     assert main(["verify", str(folder), "--key", str(public)]) == 0
     assert "ok  signature" in capsys.readouterr().out
     assert main(["inspect", str(folder)]) == 0
-    assert "signed   yes" in capsys.readouterr().out
+    assert "signed   a signature is there, not checked" in capsys.readouterr().out
 
 
 def test_the_private_key_is_its_owners_alone_and_never_overwritten(keys, tmp_path, capsys):
@@ -143,3 +143,8 @@ def test_without_the_package_it_is_said_what_to_install(monkeypatch, keys):
     monkeypatch.setitem(__import__("sys").modules, "cryptography.exceptions", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'fedau2\[signed\]'"):
         Trust([public.read_bytes()])
+
+
+def test_a_key_needs_a_name(capsys):
+    assert main(["keygen", ""]) == 1
+    assert "the key needs a name" in capsys.readouterr().err

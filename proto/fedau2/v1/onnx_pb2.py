@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x66\x65\x64\x61u2/v1/onnx.proto\x12\tfedau2.v1\"\xa0\x01\n\tOnnxModel\x12\x12\n\nir_version\x18\x01 \x01(\x03\x12#\n\x05graph\x18\x07 \x01(\x0b\x32\x14.fedau2.v1.OnnxGraph\x12\x30\n\x0copset_import\x18\x08 \x03(\x0b\x32\x1a.fedau2.v1.OnnxOperatorSet\x12\x15\n\rtraining_info\x18\x14 \x03(\x0c\x12\x11\n\tfunctions\x18\x19 \x03(\x0c\"2\n\x0fOnnxOperatorSet\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\xeb\x01\n\tOnnxGraph\x12!\n\x04node\x18\x01 \x03(\x0b\x32\x13.fedau2.v1.OnnxNode\x12*\n\x0binitializer\x18\x05 \x03(\x0b\x32\x15.fedau2.v1.OnnxTensor\x12#\n\x05input\x18\x0b \x03(\x0b\x32\x14.fedau2.v1.OnnxValue\x12$\n\x06output\x18\x0c \x03(\x0b\x32\x14.fedau2.v1.OnnxValue\x12(\n\nvalue_info\x18\r \x03(\x0b\x32\x14.fedau2.v1.OnnxValue\x12\x1a\n\x12sparse_initializer\x18\x0f \x03(\x0c\"w\n\x08OnnxNode\x12\r\n\x05input\x18\x01 \x03(\t\x12\x0e\n\x06output\x18\x02 \x03(\t\x12\x0f\n\x07op_type\x18\x04 \x01(\t\x12+\n\tattribute\x18\x05 \x03(\x0b\x32\x18.fedau2.v1.OnnxAttribute\x12\x0e\n\x06\x64omain\x18\x07 \x01(\t\"\xf6\x01\n\rOnnxAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\t\n\x01i\x18\x03 \x01(\x03\x12 \n\x01t\x18\x05 \x01(\x0b\x32\x15.fedau2.v1.OnnxTensor\x12\x1f\n\x01g\x18\x06 \x01(\x0b\x32\x14.fedau2.v1.OnnxGraph\x12\x0c\n\x04ints\x18\x08 \x03(\x03\x12&\n\x07tensors\x18\n \x03(\x0b\x32\x15.fedau2.v1.OnnxTensor\x12$\n\x06graphs\x18\x0b \x03(\x0b\x32\x14.fedau2.v1.OnnxGraph\x12\x15\n\rsparse_tensor\x18\x16 \x01(\x0c\x12\x16\n\x0esparse_tensors\x18\x17 \x03(\x0c\"\x8f\x01\n\nOnnxTensor\x12\x0c\n\x04\x64ims\x18\x01 \x03(\x03\x12\x11\n\tdata_type\x18\x02 \x01(\x05\x12\x12\n\nint64_data\x18\x07 \x03(\x03\x12\x0c\n\x04name\x18\x08 \x01(\t\x12\x10\n\x08raw_data\x18\t \x01(\x0c\x12\x15\n\rexternal_data\x18\r \x03(\x0c\x12\x15\n\rdata_location\x18\x0e \x01(\x05\"<\n\tOnnxValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04type\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.OnnxType\":\n\x08OnnxType\x12.\n\x0btensor_type\x18\x01 \x01(\x0b\x32\x19.fedau2.v1.OnnxTensorType\"H\n\x0eOnnxTensorType\x12\x11\n\telem_type\x18\x01 \x01(\x05\x12#\n\x05shape\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.OnnxShape\"2\n\tOnnxShape\x12%\n\x03\x64im\x18\x01 \x03(\x0b\x32\x18.fedau2.v1.OnnxDimension\"5\n\rOnnxDimension\x12\x11\n\tdim_value\x18\x01 \x01(\x03\x12\x11\n\tdim_param\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x66\x65\x64\x61u2/v1/onnx.proto\x12\tfedau2.v1\"\xce\x01\n\tOnnxModel\x12\x12\n\nir_version\x18\x01 \x01(\x03\x12#\n\x05graph\x18\x07 \x01(\x0b\x32\x14.fedau2.v1.OnnxGraph\x12\x30\n\x0copset_import\x18\x08 \x03(\x0b\x32\x1a.fedau2.v1.OnnxOperatorSet\x12,\n\x0emetadata_props\x18\x0e \x03(\x0b\x32\x14.fedau2.v1.OnnxEntry\x12\x15\n\rtraining_info\x18\x14 \x03(\x0c\x12\x11\n\tfunctions\x18\x19 \x03(\x0c\"\'\n\tOnnxEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"B\n\x0fOnnxOperatorSet\x12\x13\n\x06\x64omain\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07version\x18\x02 \x01(\x03\x42\t\n\x07_domain\"\xf9\x01\n\tOnnxGraph\x12!\n\x04node\x18\x01 \x03(\x0b\x32\x13.fedau2.v1.OnnxNode\x12\x0c\n\x04name\x18\x02 \x01(\t\x12*\n\x0binitializer\x18\x05 \x03(\x0b\x32\x15.fedau2.v1.OnnxTensor\x12#\n\x05input\x18\x0b \x03(\x0b\x32\x14.fedau2.v1.OnnxValue\x12$\n\x06output\x18\x0c \x03(\x0b\x32\x14.fedau2.v1.OnnxValue\x12(\n\nvalue_info\x18\r \x03(\x0b\x32\x14.fedau2.v1.OnnxValue\x12\x1a\n\x12sparse_initializer\x18\x0f \x03(\x0c\"\x95\x01\n\x08OnnxNode\x12\r\n\x05input\x18\x01 \x03(\t\x12\x0e\n\x06output\x18\x02 \x03(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07op_type\x18\x04 \x01(\t\x12+\n\tattribute\x18\x05 \x03(\x0b\x32\x18.fedau2.v1.OnnxAttribute\x12\x13\n\x06\x64omain\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_domain\"\xbe\x01\n\rOnnxAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x01\x66\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12\x0e\n\x01i\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x0e\n\x01s\x18\x04 \x01(\x0cH\x02\x88\x01\x01\x12 \n\x01t\x18\x05 \x01(\x0b\x32\x15.fedau2.v1.OnnxTensor\x12\x1f\n\x01g\x18\x06 \x01(\x0b\x32\x14.fedau2.v1.OnnxGraph\x12\x0c\n\x04ints\x18\x08 \x03(\x03\x12\x0c\n\x04type\x18\x14 \x01(\x05\x42\x04\n\x02_fB\x04\n\x02_iB\x04\n\x02_s\"\xde\x01\n\nOnnxTensor\x12\x0c\n\x04\x64ims\x18\x01 \x03(\x03\x12\x11\n\tdata_type\x18\x02 \x01(\x05\x12\x12\n\nfloat_data\x18\x04 \x03(\x02\x12\x12\n\nint32_data\x18\x05 \x03(\x05\x12\x12\n\nint64_data\x18\x07 \x03(\x03\x12\x0c\n\x04name\x18\x08 \x01(\t\x12\x15\n\x08raw_data\x18\t \x01(\x0cH\x00\x88\x01\x01\x12\x13\n\x0b\x64ouble_data\x18\n \x03(\x01\x12\x15\n\rexternal_data\x18\r \x03(\x0c\x12\x15\n\rdata_location\x18\x0e \x01(\x05\x42\x0b\n\t_raw_data\"<\n\tOnnxValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04type\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.OnnxType\"\xc0\x01\n\x08OnnxType\x12\x30\n\x0btensor_type\x18\x01 \x01(\x0b\x32\x19.fedau2.v1.OnnxTensorTypeH\x00\x12\x17\n\rsequence_type\x18\x04 \x01(\x0cH\x00\x12\x12\n\x08map_type\x18\x05 \x01(\x0cH\x00\x12\x15\n\x0bopaque_type\x18\x07 \x01(\x0cH\x00\x12\x1c\n\x12sparse_tensor_type\x18\x08 \x01(\x0cH\x00\x12\x17\n\roptional_type\x18\t \x01(\x0cH\x00\x42\x07\n\x05value\"H\n\x0eOnnxTensorType\x12\x11\n\telem_type\x18\x01 \x01(\x05\x12#\n\x05shape\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.OnnxShape\"2\n\tOnnxShape\x12%\n\x03\x64im\x18\x01 \x03(\x0b\x32\x18.fedau2.v1.OnnxDimension\"B\n\rOnnxDimension\x12\x13\n\tdim_value\x18\x01 \x01(\x03H\x00\x12\x13\n\tdim_param\x18\x02 \x01(\tH\x00\x42\x07\n\x05valueb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,25 +32,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fedau2.v1.onnx_pb2', _globa
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ONNXMODEL']._serialized_start=36
-  _globals['_ONNXMODEL']._serialized_end=196
-  _globals['_ONNXOPERATORSET']._serialized_start=198
-  _globals['_ONNXOPERATORSET']._serialized_end=248
-  _globals['_ONNXGRAPH']._serialized_start=251
-  _globals['_ONNXGRAPH']._serialized_end=486
-  _globals['_ONNXNODE']._serialized_start=488
-  _globals['_ONNXNODE']._serialized_end=607
-  _globals['_ONNXATTRIBUTE']._serialized_start=610
-  _globals['_ONNXATTRIBUTE']._serialized_end=856
-  _globals['_ONNXTENSOR']._serialized_start=859
-  _globals['_ONNXTENSOR']._serialized_end=1002
-  _globals['_ONNXVALUE']._serialized_start=1004
-  _globals['_ONNXVALUE']._serialized_end=1064
-  _globals['_ONNXTYPE']._serialized_start=1066
-  _globals['_ONNXTYPE']._serialized_end=1124
-  _globals['_ONNXTENSORTYPE']._serialized_start=1126
-  _globals['_ONNXTENSORTYPE']._serialized_end=1198
-  _globals['_ONNXSHAPE']._serialized_start=1200
-  _globals['_ONNXSHAPE']._serialized_end=1250
-  _globals['_ONNXDIMENSION']._serialized_start=1252
-  _globals['_ONNXDIMENSION']._serialized_end=1305
+  _globals['_ONNXMODEL']._serialized_end=242
+  _globals['_ONNXENTRY']._serialized_start=244
+  _globals['_ONNXENTRY']._serialized_end=283
+  _globals['_ONNXOPERATORSET']._serialized_start=285
+  _globals['_ONNXOPERATORSET']._serialized_end=351
+  _globals['_ONNXGRAPH']._serialized_start=354
+  _globals['_ONNXGRAPH']._serialized_end=603
+  _globals['_ONNXNODE']._serialized_start=606
+  _globals['_ONNXNODE']._serialized_end=755
+  _globals['_ONNXATTRIBUTE']._serialized_start=758
+  _globals['_ONNXATTRIBUTE']._serialized_end=948
+  _globals['_ONNXTENSOR']._serialized_start=951
+  _globals['_ONNXTENSOR']._serialized_end=1173
+  _globals['_ONNXVALUE']._serialized_start=1175
+  _globals['_ONNXVALUE']._serialized_end=1235
+  _globals['_ONNXTYPE']._serialized_start=1238
+  _globals['_ONNXTYPE']._serialized_end=1430
+  _globals['_ONNXTENSORTYPE']._serialized_start=1432
+  _globals['_ONNXTENSORTYPE']._serialized_end=1504
+  _globals['_ONNXSHAPE']._serialized_start=1506
+  _globals['_ONNXSHAPE']._serialized_end=1556
+  _globals['_ONNXDIMENSION']._serialized_start=1558
+  _globals['_ONNXDIMENSION']._serialized_end=1624
 # @@protoc_insertion_point(module_scope)
