@@ -4,6 +4,7 @@ Each is an option of the plan. All that is random is drawn from the client's sec
 it off again. What each costs and stops: docs/threat-model.md.
 """
 
+import hashlib
 import math
 from collections.abc import Mapping
 
@@ -34,16 +35,21 @@ def defend(task: TaskManifest, contribution: Mapping[str, Update], key: bytes, r
         Of each adversary with a clip norm the tensors scaled down to it, with noise; of tables cover rows too. What the
         plan does not name is the same array.
     """
-    out = dict(contribution)
+    out, own = dict(contribution), _key_of(task, key)
     for number, each in enumerate(task.plan.adversaries):
         names = sorted(name for name in out if name.startswith(f"adversary.{each.name}."))
         if each.clip_norm > 0 and names:
-            rng = draws.generator(key, round_number, Stream.GAUSSIAN + number)
+            rng = draws.generator(own, round_number, Stream.GAUSSIAN + number)
             out |= _clipped(each, {name: np.asarray(out[name]) for name in names}, rng)
     tables = {name: update for name, update in out.items() if isinstance(update, Rows)}
     if task.plan.local.cover_rows > 0 and tables:
-        out |= _covered(task, tables, key, round_number)
+        out |= _covered(task, tables, key, draws.generator(own, round_number, Stream.COVER_VALUES))
     return out
+
+
+def _key_of(task: TaskManifest, key: bytes) -> bytes:
+    """A key of the client's for one task: the difference of two tasks' contributions must not be without noise."""
+    return hashlib.blake2b(task.SerializeToString(deterministic=True), digest_size=len(key), key=key).digest()
 
 
 def _clipped(
@@ -61,17 +67,17 @@ def _clipped(
     }
 
 
-def _covered(task: TaskManifest, tables: Mapping[str, Rows], key: bytes, round_number: int) -> dict[str, Update]:
+def _covered(task: TaskManifest, tables: Mapping[str, Rows], key: bytes, rng: np.random.Generator) -> dict[str, Update]:
     """Tables with rows of items that the step did not touch.
 
-    The items are a client's own and come again in every round, as recorded ones do: fresh ones would be told from them
-    by not coming again. A cover row is a row of the client's with a sign drawn anew: on average it adds nothing.
+    The items are a client's own and come again in every round and task, as recorded ones do: fresh ones would be told
+    from them by not coming again. A cover row is a row of the client's with a sign drawn anew: on average it adds
+    nothing.
     """
     own = np.unique(np.concatenate([rows.indices for rows in tables.values()]))
     order = draws.generator(key, 0, Stream.COVER).permutation(task.items)
     others = order[~np.isin(order, own)]
     cover = others[: min(len(others), round(task.plan.local.cover_rows * len(own)))]
-    rng = draws.generator(key, round_number, Stream.COVER_VALUES)
     copied, signs = rng.random(len(cover)), rng.choice(np.array([-1, 1], np.float32), len(cover))
     return {name: _with(rows, cover, copied, signs) for name, rows in tables.items()}
 

@@ -24,19 +24,22 @@ class Recorder:
     """Writes a recording.
 
     Args:
-        folder: made if it is not there.
+        folder: made, for its owner alone, if it is not there; else it must be empty or a recording.
         blobs: of the coordinator, which it takes manifests and checkpoints from.
         disk: what is written to.
 
     Raises:
-        FolderError: it cannot be made.
+        FolderError: it cannot be made, or holds something else.
     """
 
     def __init__(self, folder: Path, blobs: BlobFolder, disk: Disk) -> None:
         self._folder, self._blobs, self._disk = folder, blobs, disk
         try:
-            disk.make_folder(folder)
-            folder.chmod(0o700)
+            if not folder.exists():
+                disk.make_folder(folder)
+                folder.chmod(0o700)
+            if not _is_recording(folder):
+                raise FolderError(f"{folder} holds something else than a recording: name a folder of the audit's own")
         except OSError as error:
             raise FolderError(f"the audit's folder cannot be used: {error}") from error
         _log.warning(
@@ -53,12 +56,21 @@ class Recorder:
         """
         folder = self._folder / row.task_id / str(row.round)
         self._disk.make_folder(folder)
+        folder.parent.chmod(0o700)  # the recording's own folder may be one that others made, and may read
         for path, digest in ((folder.parent / _MANIFEST, row.manifest), (folder / _CHECKPOINT, row.checkpoint)):
             if not path.exists():
                 self._disk.write_file(path, self._blobs.get(digest))
         path = folder / f"{assignment_id.hex()}{_SUFFIX}"
         if not path.exists():
             self._disk.write_file(path, data)
+
+
+def _is_recording(folder: Path) -> bool:
+    """Whether there is nothing but tasks, if anything."""
+    tasks = list(folder.iterdir())
+    return all(task.is_dir() for task in tasks) and all(
+        inside.stem == Path(_MANIFEST).stem or inside.name.isdecimal() for task in tasks for inside in task.iterdir()
+    )
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,13 @@ def _address(text: str) -> str:
     return text
 
 
+def _absolute(text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute():  # of all that a word such as "off" could be, least of all a folder to record into
+        raise ValueError(text)
+    return path
+
+
 def _level(text: str) -> str:
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError(text)
@@ -65,7 +72,10 @@ class Settings:
     audit: Path | None = field(
         default=None,
         metadata=_of(
-            Path, "DIR", "AUDITS ONLY: keep every contribution there in the clear; never with users; unset: none"
+            _absolute,
+            "/DIR",
+            "AUDITS ONLY: keep every contribution in that folder, an absolute path, in the clear; never with users; "
+            "unset: none",
         ),
     )
     log_level: str = field(default="INFO", metadata=_of(_level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))

@@ -108,6 +108,11 @@ class FleetEngine:
         """The newest shared tensors."""
         return self._progress.checkpoint
 
+    @property
+    def task_id(self) -> str:
+        """As the coordinator named the task."""
+        return self._progress.task_id
+
     def train_round(self, members: Members) -> RoundReport:
         """Runs the cohort's sessions and waits for the commit.
 

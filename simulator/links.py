@@ -124,7 +124,7 @@ class CoordinatorProcess:
         self, folder: Path, devices: str = "127.0.0.1:0", admin: str = "127.0.0.1:0", audit: Path | None = None
     ) -> None:
         command = [sys.executable, "-m", "coordinator", "serve", "--state", str(folder)]
-        command += ["--listen", devices, "--admin", admin, *(["--audit", str(audit)] if audit else [])]
+        command += ["--listen", devices, "--admin", admin, *(["--audit", str(audit.resolve())] if audit else [])]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.devices = self._address("devices")
         self.admin = self._address("admin")

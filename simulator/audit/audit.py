@@ -4,25 +4,24 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from client_sdk.kernel.training import Task
 from export.bundle import Bundle
-from fedau2.v1.task_pb2 import Plan
+from fedau2.v1.task_pb2 import Plan, TaskManifest
 from simulator import setup
 from simulator.attackers import ATTACKERS
-from simulator.audit import scores, sums
-from simulator.audit.contract import Learns, Public, Spec
+from simulator.audit import feasible, scores, sums
+from simulator.audit.contract import Learns, Public
+from simulator.audit.feasible import Planned
 from simulator.audit.leakage import balanced
 from simulator.audit.recording import Recorded
+from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding, Runner
-from simulator.audit.sums import Sums
 from simulator.audit.uploads import observe
 from simulator.audit.view import Watch, Watching, still
-from simulator.config import Config
 from simulator.engine import Engine
 from simulator.evaluation import Attacked
 from simulator.fleet import FleetEngine
@@ -30,48 +29,6 @@ from simulator.population import Members, Population
 from simulator.run import hide
 from simulator.trained import Trained, train
 from simulator.training import Progress
-
-VIEWS = ("chosen", "training", "fleet")
-"""Where the server's view is taken: in the chosen state, while the batched engine trains, or from a coordinator."""
-
-PRIVATE = "private"
-"""How the names of the attacks begin that read what stays on the device."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to audit, and how.
-
-    Attributes:
-        config: the configuration.
-        folder: of the results.
-        data_dir: see `datasets.load`.
-        specs: attacks on what is uploaded.
-        private: whether to attack what stays on the device.
-        sums: groups of secure aggregation to attack.
-        sums_rounds: rounds that the attack on sums has.
-        participations: of a client, after how many attacks are asked.
-        clients: most watched clients of each class.
-        view: one of `VIEWS`.
-        splits: of attackers that learn, and of each shuffle of their null.
-    """
-
-    config: Config
-    folder: Path
-    data_dir: Path | None
-    specs: Sequence[Spec]
-    private: bool = True
-    sums: Sequence[Sums] = ()
-    sums_rounds: Sequence[int] = (100, 400)
-    participations: Sequence[int] = (1, 5, 10, 20, 100)
-    clients: int = 200
-    view: str = "chosen"
-    splits: int = 10
-
-    @property
-    def recording(self) -> Path:
-        """Where a fleet's coordinator records."""
-        return self.folder / "recording"
 
 
 @dataclass(frozen=True)
@@ -86,6 +43,7 @@ class Audit:
         round: rounds trained in the chosen state.
         bytes_up: of one contribution, the mean.
         seconds: by the clock, training included.
+        not_run: attacks that were asked for and found nothing, with the reason.
     """
 
     request: Request
@@ -95,6 +53,7 @@ class Audit:
     round: int
     bytes_up: float
     seconds: float
+    not_run: Sequence[Planned] = ()
 
 
 def audit(request: Request, progress: Progress) -> Audit:
@@ -102,8 +61,12 @@ def audit(request: Request, progress: Progress) -> Audit:
 
     Raises:
         SimulatorError: the configuration or the data set cannot be used.
+        ConfigError: what is asked for cannot be done, or a bound would hold unmeasured; before training where that is
+            known.
+        TooFewUsersError: there are too few for attackers that learn.
     """
     started = time.perf_counter()
+    feasible.expect_private(request)
     watching = _Watching(request)
     recording = request.recording if request.view == "fleet" else None
     config = dataclasses.replace(request.config, engine="fleet" if recording else "batched")
@@ -124,6 +87,7 @@ def audit(request: Request, progress: Progress) -> Audit:
         trained.best.round,
         trained.cost["bytes_up"],
         time.perf_counter() - started,
+        feasible.not_run(watching.planned, findings),
     )
 
 
@@ -133,9 +97,16 @@ class _Watching:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._runner: Runner | None = None
+        self.planned: Sequence[Planned] = ()
 
     def wrap(self, engine: Engine, bundle: Bundle, population: Population) -> Engine:
-        """The engine, watched where the view is of training."""
+        """The engine, watched where the view is of training.
+
+        Raises:
+            ConfigError, TooFewUsersError: see `feasible.plan`.
+        """
+        members, others = drawn(self._request, bundle.manifest, population)
+        self.planned = feasible.plan(self._request, bundle.manifest, population, members, others)
         if self._request.view == "chosen":
             return engine
         task = Task.load(bundle.manifest, engine.checkpoint)
@@ -153,22 +124,32 @@ class _Watching:
         return self._runner
 
 
-def _watch(request: Request, task: Task, population: Population) -> tuple[Watch, Runner]:
-    """Draws the watched clients, equally many of each class of the first attribute, and sets attacks up."""
-    manifest, everyone = task.manifest, np.arange(len(population))
-    labels = population.labels(manifest, everyone)
+def drawn(request: Request, task: TaskManifest, population: Population) -> tuple[Members, Members]:
+    """The watched clients, equally many of each class of the first attribute, and others whose attributes are known.
+
+    A quarter of each class, rounded up, is not watched: attackers may know of them.
+    """
+    everyone = np.arange(len(population))
+    labels = population.labels(task, everyone)
     if labels:
         known = np.all([each >= 0 for each in labels.values()], axis=0)
         first = np.where(known, next(iter(labels.values())), -1)
-        members = np.sort(balanced(first, request.clients, request.config.seed))
+        most = min(request.clients, 3 * int(np.bincount(first[known]).min()) // 4)
+        members = np.sort(balanced(first, most, request.config.seed))
     else:
         known = np.ones(len(population), np.bool_)
-        drawn = np.random.default_rng(request.config.seed).permutation(everyone)
-        members = np.sort(drawn[: 2 * request.clients])
+        order = np.random.default_rng(request.config.seed).permutation(everyone)
+        members = np.sort(order[: 2 * request.clients])
+    return members, np.setdiff1d(everyone[known], members)
+
+
+def _watch(request: Request, task: Task, population: Population) -> tuple[Watch, Runner]:
+    """Draws the watched clients and sets attacks up."""
+    manifest = task.manifest
+    members, others = drawn(request, manifest, population)
     recorded = np.zeros((len(members), manifest.items), np.bool_)
     for row, member in zip(recorded, members, strict=True):
         row[population.interactions[member]] = True
-    others = np.setdiff1d(everyone[known], members)
     runner = Runner(
         request.specs,
         manifest,
@@ -224,7 +205,9 @@ def _on_private(request: Request, trained: Trained) -> list[Finding]:
             for attacker in ATTACKERS:
                 started = time.process_time()
                 classes = len(attribute.classes)
-                score = scores.learned(features, attribute.labels, attacker, classes, request.splits, 0)
+                score = scores.learned(
+                    features, attribute.labels, attacker, classes, request.splits, request.config.seed
+                )
                 spent = time.process_time() - started
                 label = f"{PRIVATE}-{what}-{attacker}"
                 findings.append(Finding(label, Learns.FEATURES.value, name, 0, score, spent))

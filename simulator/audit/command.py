@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from simulator import flags, resume
-from simulator.audit import accounting, bounds, registry, report
-from simulator.audit.audit import PRIVATE, VIEWS, Request, audit
+from simulator.audit import accounting, bounds, feasible, registry, report
+from simulator.audit.audit import audit
+from simulator.audit.request import PRIVATE, VIEWS, Request
 from simulator.audit.sums import Sums
 from simulator.config import Config
 from simulator.errors import ConfigError
@@ -77,12 +78,16 @@ def _command(options: argparse.Namespace, console: Console) -> None:
     with bars(console) as display:
         found = audit(request, Bar(display, request.folder.name))
     notes = accounting.notes(found.plan, request.participations)
+    if missing := feasible.told(found.not_run):
+        notes = [missing, *notes]
     report.write(found, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
     console.print(report.table(found))
     for text in (*report.summary(found), *notes):
         console.print(text, markup=False)
     console.print(f"Report, plot and figures: {request.folder}/audit.html, .png, .json")
-    bounds.check(dict(options.bound), found.findings)
+    if not found.findings:
+        raise ConfigError("the audit found nothing: no watched client contributed often enough")
+    bounds.check(request.bounds, found.findings, found.not_run)
 
 
 def _request(options: argparse.Namespace) -> Request:
@@ -104,4 +109,6 @@ def _request(options: argparse.Namespace) -> Request:
         clients=options.clients,
         view=options.view,
         splits=options.splits,
+        named=names is not None,
+        bounds=bounds.smallest(options.bound),
     )

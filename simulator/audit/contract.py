@@ -1,6 +1,6 @@
 """What an attack is to the audit: it is shown rounds, one after another, and guesses at any time."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import compress
@@ -131,6 +131,8 @@ class Spec:
         make: sets it up.
         participations: most that it adds up; one for an attack on single contributions.
         applies: whether there is anything to attack, by the manifest and an adversary or None.
+        gradients: whether it reads contributions as gradients, which those of several local steps are not.
+        public: whether it learns from users who are not attacked.
     """
 
     name: str
@@ -139,3 +141,15 @@ class Spec:
     make: Callable[[Setting], Attack]
     participations: int
     applies: Callable[[TaskManifest, Adversary | None], bool]
+    gradients: bool = True
+    public: bool = False
+
+    def runs(self, task: TaskManifest, adversary: Adversary | None) -> bool:
+        """Whether it applies, and contributions are what it reads."""
+        return self.applies(task, adversary) and (task.plan.local.steps == 1 or not self.gradients)
+
+    def asked(self, participations: Sequence[int]) -> list[int]:
+        """After how many participations it is asked, of those that are wanted."""
+        asked = sorted(each for each in participations if each <= self.participations)
+        # Attackers that learn take by far the longest.
+        return [asked[0], asked[-1]][: len(set(asked))] if self.learns is Learns.FEATURES and asked else asked

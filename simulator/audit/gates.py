@@ -20,9 +20,10 @@ from simulator.population import Members
 class HeadGate:
     """From the size of the head's gradient: it is small where the prediction was right; `contract.Attack`.
 
-    The prediction's error p - y has its largest entry below 1/2 where the true class won clearly, and above it where
-    another did. It is had exactly from a bias's gradient; else from that of the rows, which n1 of mean square
-    1 + variance scales, over the activations that the recovered state gives.
+    A bias's gradient is the prediction's error p - y times the weight of the true class, in which alone it is below 0:
+    it gives the prediction itself. Else the error is estimated from the gradient of the rows, which n1 of mean square
+    1 + variance scales, over the activations that the recovered state gives; its largest entry is below 1/2 where the
+    true class won clearly, and above it where another did.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -32,19 +33,28 @@ class HeadGate:
     def see(self, seen: Seen) -> None:
         """Looks at a round."""
         uploads = seen.uploads[self._adversary.name]
-        largest = _errors(self._adversary, own_tensors(seen.task, self._adversary), uploads).amax(1)
-        self._open[seen.clients] = (largest < 0.5).numpy()
+        if "head.bias" in uploads.gradients:
+            right = _right(self._adversary, uploads.gradients["head.bias"])
+        else:
+            right = _errors(self._adversary, own_tensors(seen.task, self._adversary), uploads).amax(1) < 0.5
+        self._open[seen.clients] = right.numpy()
 
     def guess(self, clients: Members) -> NDArray[np.bool_]:
         """Whether the gate was open in the client's last round."""
         return self._open[clients]
 
 
+def _right(adversary: Adversary, gradient: Tensor) -> Tensor:
+    """Whether the true class had the largest probability, bool (B,), from the gradient of a bias (B, classes)."""
+    weights = torch.tensor(list(adversary.class_weights) or [1.0] * len(adversary.classes))
+    label = gradient.argmin(1)
+    predicted = gradient / weights[label, None] + torch.nn.functional.one_hot(label, gradient.shape[1])
+    return predicted.argmax(1) == label
+
+
 def _errors(adversary: Adversary, own: Tensors, uploads: Uploads) -> Tensor:
-    """Absolute errors of the prediction, (B, classes); estimates where the head is stochastic."""
+    """Absolute errors of the prediction of a head without a bias, (B, classes); estimates where it is stochastic."""
     weights = torch.tensor(list(adversary.class_weights) or [1.0])
-    if "head.bias" in uploads.gradients:
-        return uploads.gradients["head.bias"].abs() / weights.max()
     hidden = torch.relu(uploads.recovered.to(own["hidden.weight"].dtype) @ own["hidden.weight"].T + own["hidden.bias"])
     rows = uploads.gradients["head.weight"][:, : len(adversary.classes)].sum(2)
     spread = adversary.variance if adversary.head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0

@@ -22,7 +22,7 @@ class Recorded:
     """A fleet that is watched through its coordinator's recording; `engine.Engine`.
 
     What is hidden is computed from the clients' own data before each round. The recording of a round is removed when
-    it has been looked at.
+    it has been looked at, with those that an interrupted view left.
 
     Args:
         engine: the fleet.
@@ -52,10 +52,12 @@ class Recorded:
         _, hidden = self._watch.look(task, present, self._round)
         report = self._engine.train_round(members)
         found = recording.rounds(self._folder)
-        if not found:
+        # An interrupted view has left rounds of a task that this fleet has nothing to do with.
+        own = [each for each in found if each.task_id == self._engine.task_id]
+        if not own:
             raise FleetError("the coordinator has recorded nothing: start it with an audit folder")
         if len(present):
-            self._sink(self._seen(found[-1], present), hidden)
+            self._sink(self._seen(own[-1], present), hidden)
         for each in found:
             each.forget()
         self._round += 1

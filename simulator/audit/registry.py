@@ -15,19 +15,15 @@ ALWAYS = 10**9
 
 
 def _on_adversary(task: TaskManifest, each: Adversary | None) -> bool:
-    return each is not None and task.plan.local.steps == 1
+    return each is not None
 
 
 def _on_gate(task: TaskManifest, each: Adversary | None) -> bool:
-    return _on_adversary(task, each) and _has_gate(each)
+    return each is not None and each.trigger == TRIGGER_SUT and each.objective != OBJECTIVE_CONFUSION
 
 
 def _on_encoder(task: TaskManifest, each: Adversary | None) -> bool:
     return _on_gate(task, each) and each is not None and list(each.protects) == [fedvae.LATENT]
-
-
-def _has_gate(each: Adversary | None) -> bool:
-    return each is not None and each.trigger == TRIGGER_SUT and each.objective != OBJECTIVE_CONFUSION
 
 
 def _on_rows(task: TaskManifest, each: Adversary | None) -> bool:
@@ -35,11 +31,13 @@ def _on_rows(task: TaskManifest, each: Adversary | None) -> bool:
 
 
 def _on_pulls(task: TaskManifest, each: Adversary | None) -> bool:
-    return each is None and task.model in items.PULLS and task.plan.local.steps == 1
+    return each is None and task.model in items.PULLS
 
 
-def _label(name: str, about: str, make: Callable[[Setting], Attack], participations: int = 1) -> Spec:
-    return Spec(name, Learns.LABEL, about, make, participations, _on_adversary)
+def _label(
+    name: str, about: str, make: Callable[[Setting], Attack], participations: int = 1, public: bool = False
+) -> Spec:
+    return Spec(name, Learns.LABEL, about, make, participations, _on_adversary, public=public)
 
 
 def _dlg(name: str, about: str, participations: int = 1, **search: object) -> Spec:
@@ -52,11 +50,6 @@ def _dlg(name: str, about: str, participations: int = 1, **search: object) -> Sp
 
 def _rule(rule: labels.Rule) -> Callable[[Setting], Attack]:
     return partial(labels.Accumulated, rule=rule)
-
-
-def _features(attacker: str) -> Spec:
-    about = f"the attribute attacker {attacker!r} on it, over rounds on its mean"
-    return Spec(f"embedding-{attacker}", Learns.FEATURES, about, labels.Reading, 20, _on_adversary)
 
 
 _EMBEDDING = "the state that the first layer's gradients give"
@@ -74,7 +67,7 @@ ATTACKS: Mapping[str, Spec] = {
         _label("idlg", "iDLG: the lowest sum of a row of the head", _rule(labels.idlg)),
         _label("sign", "signs of the head's rows, added up", _rule(labels.signs), ALWAYS),
         _label("magnitude", "sizes of the head's rows, added up", _rule(labels.magnitudes), ALWAYS),
-        _label("prior", "search in a prior fitted on public users, aware of the defence", PriorSearch, 5),
+        _label("prior", "search in a prior fitted on public users, aware of the defence", PriorSearch, 5, public=True),
         Spec("embedding", Learns.STATE, _EMBEDDING, partial(labels.Reading, last=True), 1, _on_adversary),
         *(
             Spec(
@@ -89,8 +82,16 @@ ATTACKS: Mapping[str, Spec] = {
         ),
         Spec("gate", Learns.GATE, "size of the head's gradient", gates.HeadGate, 1, _on_gate),
         Spec("gate-encoder", Learns.GATE, "the shared encoder's gradient", gates.EncoderGate, 1, _on_encoder),
-        Spec("rows", Learns.TOUCHED, "rows uploaded", items.Touched, 1, _on_rows),
-        Spec("rows-recurring", Learns.RECORDED, "rows uploaded every time", items.Recurring, 20, _on_rows),
+        Spec("rows", Learns.TOUCHED, "rows uploaded", items.Touched, 1, _on_rows, gradients=False),
+        Spec(
+            "rows-recurring",
+            Learns.RECORDED,
+            "rows uploaded each time",
+            items.Recurring,
+            20,
+            _on_rows,
+            gradients=False,
+        ),
         Spec("pulls", Learns.RECORDED, "sign of what is done to each item", items.Pulled, 20, _on_pulls),
         Spec("membership", Learns.MEMBERSHIP, "the same, for one item", items.Pulled, 20, _on_pulls),
     )

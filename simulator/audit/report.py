@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from rich.table import Table
 
 from simulator import plots, report
-from simulator.audit.audit import PRIVATE, Audit
+from simulator.audit.audit import Audit
 from simulator.audit.contract import Learns
+from simulator.audit.request import PRIVATE
 from simulator.audit.runner import Finding
+from simulator.audit.scores import Score
 from simulator.config import Config
 
 _HEADER = ("attack", "learns", "on", "after", "success", "95% interval", "chance", "null", "null p95")
@@ -83,9 +85,15 @@ def summary(found: Audit) -> list[str]:
                 success=f"{best.score.success:.0%}",
             )
             guess = f" (guessing: {best.score.chance:.0%})" if best.score.chance else ""
-            sure = "" if best.score.low > best.score.null_p95 else " This is no more than chance gives."
-            sentences.append(f"{who} {says}{guess}{after}, by the attack {best.attack}.{sure}")
+            sentences.append(f"{who} {says}{guess}{after}, by the attack {best.attack}.{_doubt(best.score)}")
     return sentences
+
+
+def _doubt(score: Score) -> str:
+    """What a sentence on a success must add."""
+    if score.success <= score.null_p95:
+        return " This is no more than chance gives."
+    return "" if score.low > score.null_p95 else " Too few clients to be sure."
 
 
 def _who(finding: Finding) -> str:
@@ -122,6 +130,7 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
         "bytes_up": found.bytes_up,
         "seconds": found.seconds,
         "findings": [each.to_dict() for each in found.findings],
+        "not_run": {each.attack: each.hindrance for each in found.not_run},
     }
     (folder / "audit.json").write_text(json.dumps(about, indent=2) + "\n")
     draw(found.findings, folder / "audit.png")

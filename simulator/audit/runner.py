@@ -13,6 +13,7 @@ from simulator.audit import scores
 from simulator.audit.contract import Attack, Learns, Public, Seen, Setting, Spec
 from simulator.audit.scores import Score
 from simulator.audit.view import Hidden
+from simulator.errors import TooFewUsersError
 
 _OF_ADVERSARY = (Learns.LABEL, Learns.FEATURES, Learns.STATE, Learns.GATE)
 
@@ -86,10 +87,9 @@ class Runner:
         made: dict[tuple[Any, str], Attack] = {}
         for spec in specs:
             for each in [None, *task.plan.adversaries]:
-                asked = _asked(spec, participations)
-                if not spec.applies(task, each) or not asked:
+                asked, name = spec.asked(participations), each.name if each else ""
+                if not spec.runs(task, each) or not asked or (spec.public and name not in public):
                     continue
-                name = each.name if each else ""
                 setting = Setting(len(recorded), task, each, seed, public.get(name))
                 # Attacks that differ in how they are scored alone are one at work.
                 if (spec.make, name) not in made:
@@ -141,7 +141,7 @@ class Runner:
         return np.asarray(of.get(learns, secrets.labels).numpy())
 
     def findings(self, tell: Callable[[str], None] = lambda text: None) -> list[Finding]:
-        """A row for each attack, adversary and number of participations that any client reached.
+        """A row for each attack, adversary and number of participations that enough clients reached to score it.
 
         Args:
             tell: is told each attack's name before it is scored, since attackers that learn take long.
@@ -151,7 +151,10 @@ class Runner:
             tell(each.spec.name)
             for participations in sorted(each.guesses):
                 started = time.process_time()
-                score = self._score(each, participations)
+                try:
+                    score = self._score(each, participations)
+                except TooFewUsersError:
+                    continue
                 seconds = each.spent[participations] + time.process_time() - started
                 name = each.adversary.name if each.adversary else ""
                 found.append(Finding(each.spec.name, each.spec.learns.value, name, participations, score, seconds))
@@ -165,9 +168,3 @@ class Runner:
             attacker = each.spec.name.rpartition("-")[2]
             return scores.learned(guess, truth, attacker, classes, self._splits, self._seed)
         return scores.score(each.spec.learns, guess, truth, classes, self._seed)
-
-
-def _asked(spec: Spec, participations: Sequence[int]) -> list[int]:
-    asked = sorted(each for each in participations if each <= spec.participations)
-    # Attackers that learn take by far the longest.
-    return [asked[0], asked[-1]][: len(set(asked))] if spec.learns is Learns.FEATURES and asked else asked

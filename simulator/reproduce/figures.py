@@ -50,7 +50,9 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
         if len(names) == 1:
             axes.set_xlabel(heading(names[0]))
         else:
-            axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
+            axes.legend(
+                frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=3, ncols=2
+            )
     figure.savefig(path)
 
 

@@ -83,6 +83,22 @@ def test_noise_is_the_keys_own_of_each_round_and_adversary():
     np.testing.assert_array_equal(alone["adversary.b.head"], first["adversary.b.head"])
 
 
+def test_what_is_drawn_in_one_task_cannot_be_taken_off_with_another():
+    before = contribution()
+    one, other = task(0.5, 3.0, cover=1.0), task(0.5, 3.0, cover=1.0)
+    other.checkpoint.sha256 = bytes(32)
+    sent, again, elsewhere = (defences.defend(each, before, KEY, 0) for each in (one, one, other))
+    for name in before:
+        if name.startswith("adversary."):
+            np.testing.assert_array_equal(sent[name], again[name])
+            assert not np.isclose(sent[name], elsewhere[name]).any()
+    table, there = sent["table0"], elsewhere["table0"]
+    # Items that are in one task alone would be known to be cover.
+    np.testing.assert_array_equal(table.indices, there.indices)
+    cover = ~np.isin(table.indices, before["table0"].indices)
+    assert not (table.values[cover] == there.values[cover]).all()
+
+
 def test_who_carries_no_adversary_gets_no_noise():
     assert defences.defend(task(1, 1), {"dense": np.ones(2, np.float32)}, KEY, 0).keys() == {"dense"}
 

@@ -83,6 +83,40 @@ def test_a_folder_that_cannot_be_made_is_refused(tools, tmp_path):
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("inside", ["notes.txt", "photos/a.jpg"])
+def test_a_folder_of_something_else_is_refused_and_left_as_it_is(tools, tmp_path, inside):
+    folder = tmp_path / "home"
+    (folder / inside).parent.mkdir(parents=True)
+    (folder / inside).write_text("mine")
+    folder.chmod(0o755)
+
+    async def main():
+        async with tools.open_lab(tmp_path / "state", audit=folder):
+            pass
+
+    with pytest.raises(FolderError, match="holds something else than a recording"):
+        asyncio.run(main())
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert [each for each in folder.rglob("*") if each.is_file()] == [folder / inside]
+
+
+def test_an_empty_folder_keeps_its_mode_and_what_is_recorded_is_the_owners(tools, tmp_path):
+    folder = tmp_path / "audit"
+    folder.mkdir()
+    folder.chmod(0o755)
+
+    async def main():
+        async with tools.open_lab(tmp_path / "state", audit=folder) as lab:
+            task_id = await lab.create()
+            await lab.contribute([0])
+            return task_id
+
+    task_id = asyncio.run(main())
+    assert kept(folder) == {0: sent(tools, 0)}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert stat.S_IMODE((folder / task_id).stat().st_mode) == 0o700
+
+
 def test_the_command_warns(tools, tmp_path):
     process = tools.Process(tmp_path / "state", "--audit", str(tmp_path / "audit"))
     code, errors = process.end(process.child.terminate)

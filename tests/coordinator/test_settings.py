@@ -10,6 +10,8 @@ from coordinator import settings
 from coordinator.errors import SettingError
 from coordinator.settings import Settings
 
+OFF = ("off", "false", "no", "0", "none", "")
+
 
 def load(*flags, **environment):
     parser = argparse.ArgumentParser()
@@ -27,6 +29,11 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path):
     assert loaded.sources["drain"] == "variable FEDAU2_COORDINATOR_DRAIN"
     assert loaded.sources["log_level"] == f"file {file}"
     assert loaded.sources["listen"] == "default"
+
+
+def test_an_audit_has_an_absolute_folder(tmp_path):
+    assert load("--state", "x").settings.audit is None
+    assert load("--state", "x", "--audit", str(tmp_path)).settings.audit == tmp_path
 
 
 def test_what_is_printed_names_every_setting_and_hides_the_password():
@@ -49,6 +56,8 @@ def test_what_is_printed_names_every_setting_and_hides_the_password():
         (["--state", "x", "--admin", "0.0.0.0:1"], {}, "admin is 0.0.0.0:1: it is served on loopback only"),
         (["--state", "x", "--metrics", "10.0.0.1:1"], {}, "metrics is 10.0.0.1:1"),
         (["--state", "x"], {"FEDAU2_COORDINATOR_DRAINS": "1"}, "FEDAU2_COORDINATOR_DRAINS: there is no setting"),
+        *((["--state", "x"], {"FEDAU2_COORDINATOR_AUDIT": word}, "AUDIT: audit must be /DIR") for word in OFF),
+        (["--state", "x", "--audit", "./here"], {}, "flag --audit: audit must be /DIR"),
         (["--config", "no.toml"], {}, r"file no\.toml cannot be read"),
     ],
 )

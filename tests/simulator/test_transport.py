@@ -6,6 +6,8 @@ from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from simulator.datasets import Attribute
 from simulator.errors import ErasureError
@@ -19,7 +21,8 @@ def targets(*labels):
 
 def read(features, labels, model):
     """Balanced accuracy on users that the attacker did not learn from."""
-    return balanced_accuracy_score(labels, cross_val_predict(model, features, labels, cv=5))
+    attacker = make_pipeline(StandardScaler(), model)
+    return balanced_accuracy_score(labels, cross_val_predict(attacker, features, labels, cv=5))
 
 
 def users(seed, count, width, gap=0.0, spread=1.0):

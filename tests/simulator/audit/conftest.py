@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from simulator.audit.audit import Request, _watch
+from simulator.audit.audit import _watch
 from simulator.audit.registry import chosen
+from simulator.audit.request import Request
 from simulator.audit.view import still
 from simulator.config import Config
 

@@ -21,7 +21,7 @@ def test_heads_without_the_second_noise_give_the_label_away_at_once(found, model
 
 
 def test_signs_are_right_as_often_as_the_noise_is_above_minus_one(found):
-    once = found(["sign", "magnitude"], adversary="dsvae", users=800, clients=300)
+    once = found(["sign", "magnitude"], adversary="dsvae", users=2000, clients=600)
     assert once["sign", 1].low < 0.691 < once["sign", 1].high  # Phi(1/2)
     assert once["magnitude", 1].low < 0.760 < once["magnitude", 1].high  # Phi(2/sqrt(8))
 
@@ -54,6 +54,11 @@ def test_attackers_that_learn_are_set_on_what_was_read(found):
 def test_a_gate_is_seen_in_the_heads_error(found, head):
     # An untrained vae head is right or wrong by noise: both happen.
     assert found(["gate"], model="fedvae", adversary=head)["gate", 1].success > 0.95
+
+
+@pytest.mark.parametrize("class_weights", [False, True])
+def test_the_gate_is_seen_exactly_where_the_head_has_a_bias(found, class_weights):
+    assert found(["gate"], adversary="mlp", class_weights=class_weights)["gate", 1].success == 1.0
 
 
 @pytest.mark.parametrize("head", ["mlp", "vae", "dsvae", "scalar"])

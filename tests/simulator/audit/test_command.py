@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from simulator.audit import bounds
+from simulator.audit import bounds, scores
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
 from simulator.cli import main
@@ -45,7 +45,8 @@ def test_every_attack_is_in_one_table_from_every_view(tmp_path, capsys, view):
     page = (tmp_path / "audit" / "audit.html").read_text()
     assert "data:image/png;base64" in page
     assert "fedau2-sim" in page
-    assert not (tmp_path / "audit" / "recording" / "0").exists()
+    assert not list((tmp_path / "audit").glob("recording/*/*/*"))
+    assert (tmp_path / "audit" / "recording").exists() is (view == "fleet")
     for each in findings(tmp_path):
         assert 0 <= each["low"] <= each["success"] + 1e-9 <= each["high"] + 2e-9 <= 1 + 3e-9
         assert each["null_mean"] <= each["null_p95"] + 1e-9
@@ -71,6 +72,74 @@ def test_the_exit_status_holds_bounds(tmp_path, capsys):
     assert "sign after 1 participations reaches 1.000, and label may reach 0.6" in capsys.readouterr().err
     assert audit(tmp_path, *own, "--bound", "dlg=0.6") == 1
     assert "is on no attack of this audit" in capsys.readouterr().err
+
+
+def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
+    several = ["--local-steps", "2", "--attacks", "sign,rows,private", "--adversary", "mlp"]
+    assert audit(tmp_path, *several, "--bound", "label=1") == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "the bound 'label' would hold unmeasured" in error
+    assert "Not run: sign (contributions of several local steps are no gradients)." in error
+    assert not (tmp_path / "audit").exists() or not (tmp_path / "audit" / "audit.json").exists()
+    assert audit(tmp_path, *several, "--bound", "items=1") == 0
+    assert "Not run: sign" in " ".join(capsys.readouterr().out.split())
+    assert json.loads((tmp_path / "audit" / "audit.json").read_text())["not_run"].keys() == {"sign"}
+    assert "Not run: sign" in (tmp_path / "audit" / "audit.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--attacks", "sign", "--bound", "labels=0.6"], "the bound 'labels' is on no attack of this audit"),
+        (["--attacks", "sign,gate-encoder", "--bound", "gate=0.6"], "the bound 'gate' is on no attack"),
+        (["--attacks", "sign,gate-encoder", "--bound", "all=1"], "gate-encoder (this task has nothing for it"),
+        (["--attacks", "dlg,sign", "--participations", "9", "--bound", "label=1"], "dlg (it adds up 5 contributions"),
+        (["--attacks", "none"], "there is nothing to attack"),
+        (["--attacks", "sign", "--local-steps", "2"], "there is nothing to attack. Not run: sign"),
+        (["--attacks", "sign", "--sums", "200"], "sums-200: a round has"),
+        (["--attacks", "embedding-paper", "--clients", "9"], "an attack needs 10 users of each class"),
+        (["--attacks", "private", "--users", "16"], "an attack needs 10 users of each class"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_training(tmp_path, capsys, monkeypatch, arguments, text):
+    def trains(*_):
+        raise AssertionError("it trained")
+
+    monkeypatch.setattr("simulator.batched.BatchedEngine.train_round", trains)
+    assert audit(tmp_path, *arguments) == 1
+    assert text in " ".join(capsys.readouterr().err.split())
+
+
+def test_attackers_on_the_private_state_draw_by_the_runs_seed(tmp_path, monkeypatch):
+    learned, seeds = scores.learned, []
+    monkeypatch.setattr(scores, "learned", lambda *given: seeds.append(given[-1]) or learned(*given))
+    assert audit(tmp_path, "--attacks", "private,embedding-paper", "--seed", "7") == 0
+    assert set(seeds) == {7}
+    assert len(seeds) > 2
+
+
+def test_of_a_bound_that_is_given_twice_the_smallest_holds(tmp_path, capsys):
+    own = ["--attacks", "sign", "--adversary", "mlp"]
+    assert audit(tmp_path, *own, "--bound", "label=0.6", "--bound", "label=1") == 3
+    assert "label may reach 0.6" in capsys.readouterr().err
+    assert bounds.smallest([("a", 0.6), ("b", 1), ("a", 0.5), ("a", 0.7)]) == {"a": 0.5, "b": 1}
+
+
+def test_an_attack_that_nobody_stayed_for_does_not_hold_its_bound(tmp_path, capsys):
+    rare = ["--view", "training", "--attacks", "sign,rows", "--participations", "4", "--fraction", "0.05"]
+    assert audit(tmp_path, *rare) == 1
+    rows = ["--attacks", "sign,private", *rare[:2], *rare[4:]]
+    assert audit(tmp_path, *rows) == 0
+    assert "Not run: sign (too few watched clients" in " ".join(capsys.readouterr().out.split())
+    assert audit(tmp_path, *rows, "--bound", "label=1") == 1
+    assert "the bound 'label' held without sign" in " ".join(capsys.readouterr().err.split())
+
+
+def test_however_many_are_watched_some_of_each_class_are_known(tmp_path):
+    some = ["--attacks", "prior", "--clients", "100000", "--participations", "1", "--bound", "label=1"]
+    assert audit(tmp_path, *some) == 0
+    (found,) = findings(tmp_path)
+    assert 0 < found["clients"] < 0.76 * 120
 
 
 def test_noise_is_accounted_for(tmp_path, capsys):

@@ -5,7 +5,7 @@ def test_noise_of_a_bounded_size_stops_what_the_adversary_tells_for_a_while(foun
     options = {"adversary": "mlp", "users": 160, "clients": 50, "adversary_clip_norm": 0.1, "adversary_noise": 1.0}
     scores = found(["magnitude", "embedding", "pulls"], (1, 100), **options)
     assert scores["embedding", 1].success == 0.0
-    assert scores["magnitude", 1].success < 0.75
+    assert scores["magnitude", 1].high < 0.9  # without noise it is 1 at once
     assert scores["magnitude", 100].success > scores["magnitude", 1].success  # but adds up
     assert scores["pulls", 1].success == 1.0  # and items are not its concern
 

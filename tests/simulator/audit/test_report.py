@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from fedau2.v1.task_pb2 import Plan
 from simulator.audit import report
-from simulator.audit.audit import Audit, Request
+from simulator.audit.audit import Audit
+from simulator.audit.request import Request
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
 from simulator.config import Config
@@ -54,6 +57,20 @@ def test_who_attacks_is_told_apart():
 def test_chance_is_called_chance():
     (text,) = report.summary(audit(finding("dlg", "label", 1, 0.53, 0.48)))
     assert text.endswith("This is no more than chance gives.")
+
+
+@pytest.mark.parametrize(
+    ("success", "low", "null_p95", "doubt"),
+    [
+        (1.0, 0.722, 0.8, "Too few clients to be sure."),
+        (0.6, 0.54, 0.54, "Too few clients to be sure."),
+        (0.54, 0.5, 0.54, "This is no more than chance gives."),
+        (0.6, 0.55, 0.54, "by the attack dlg."),
+    ],
+)
+def test_what_is_above_chance_is_not_called_chance_for_want_of_clients(success, low, null_p95, doubt):
+    (text,) = report.summary(audit(finding("dlg", "label", 1, success, low, null_p95)))
+    assert text.endswith(doubt)
 
 
 def test_nothing_found_is_nothing_told():

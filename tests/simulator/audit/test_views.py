@@ -1,14 +1,19 @@
 """The server's view is the same whoever takes it: computed, watched while training, or recorded by a coordinator."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.kernel.training import Task
 from fedau2.wire.contributions import Rows
 from simulator import setup
-from simulator.audit.audit import _watch
+from simulator.audit.audit import _public, _watch, drawn
 from simulator.audit.recording import Recorded
+from simulator.audit.request import Request
 from simulator.audit.view import Watch, Watching, still
 from simulator.config import Config
 from simulator.split import leave_one_out
@@ -30,10 +35,10 @@ def kept(seen, hidden):
     return seen.round, list(seen.clients), uploads, contributions, hidden.touched()
 
 
-def trained(tmp_path, view, rounds=4, **settings):
+def trained(tmp_path, view, rounds=4, **options):
     """All rounds that some watched clients show while a small population trains."""
     engine = "batched" if view is Watching else "fleet"
-    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": engine, **settings})
+    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": engine, **options})
     dataset = setup.dataset_of(config, None)
     bundle = setup.bundle_of(config, dataset)
     population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
@@ -53,9 +58,9 @@ def trained(tmp_path, view, rounds=4, **settings):
 def test_a_coordinator_records_what_the_batched_engine_shows(tmp_path, model, defences):
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()
-    settings = {"model": model, "fraction": 0.3, **defences}
-    computed = trained(tmp_path / "one", Watching, rounds=1, **settings)
-    recorded = trained(tmp_path / "other", Recorded, rounds=1, **settings)
+    options = {"model": model, "fraction": 0.3, **defences}
+    computed = trained(tmp_path / "one", Watching, rounds=1, **options)
+    recorded = trained(tmp_path / "other", Recorded, rounds=1, **options)
     assert len(computed) == len(recorded) == 1
     for (round_a, clients_a, uploads_a, sent_a, touched_a), (round_b, clients_b, uploads_b, sent_b, touched_b) in zip(
         computed, recorded, strict=True
@@ -77,6 +82,21 @@ def test_a_coordinator_records_what_the_batched_engine_shows(tmp_path, model, de
 def test_a_recording_is_let_go_of_round_by_round(tmp_path):
     assert len(trained(tmp_path, Recorded, rounds=3, fraction=0.5)) == 3
     assert not list((tmp_path / "recording").glob("*/*/*.binpb"))
+
+
+def test_a_view_starts_again_where_one_was_interrupted(tmp_path):
+    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": "fleet", "fraction": 0.5})
+    dataset = setup.dataset_of(config, None)
+    bundle = setup.bundle_of(config, dataset)
+    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    folder = tmp_path / "recording"
+    with setup.engine_of(config, bundle, population, tmp_path, audit=folder) as engine:
+        engine.train_round(setup.cohort(config, 0, 60))
+        task_id = engine.task_id
+    (folder / task_id).rename(folder / "zzzz")  # the last by name, whatever the next task's is
+    assert list(folder.glob("zzzz/0/*.binpb"))
+    assert len(trained(tmp_path, Recorded, rounds=2, fraction=0.5)) == 2
+    assert not list(folder.glob("*/*/*.binpb"))
 
 
 def test_watching_does_not_change_what_is_trained(tmp_path):
@@ -120,9 +140,23 @@ def test_part_of_a_round_is_that_part(observed):
         np.testing.assert_array_equal(one["output.bias"], whole[client]["output.bias"])
 
 
-def test_who_is_attacked_is_no_public_user(observed, tmp_path):
-    from simulator.audit.audit import Request, _public
+@given(st.integers(2, 40), st.integers(1, 10**6))
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_however_many_are_watched_attackers_know_of_others(observed, tmp_path_factory, rare, clients):
+    task, population = observed(60)
+    genders = np.arange(60) < rare
+    population = dataclasses.replace(
+        population, attributes={"gender": [task.manifest.plan.adversaries[0].classes[int(g)] for g in genders]}
+    )
+    request = Request(Config(), tmp_path_factory.getbasetemp(), None, [], clients=clients)
+    members, others = drawn(request, task.manifest, population)
+    assert not np.intersect1d(members, others).size
+    assert len(members) + len(others) == 60
+    assert len(np.unique(population.labels(task.manifest, others)["gender"])) == 2
+    assert len(np.unique(population.labels(task.manifest, members)["gender"])) == 2
 
+
+def test_who_is_attacked_is_no_public_user(observed, tmp_path):
     task, population = observed(60)
     request = Request(Config(), tmp_path, None, [], clients=10)
     watch, _ = _watch(request, task, population)
