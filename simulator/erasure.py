@@ -61,8 +61,7 @@ def fit(folds: Sequence[Moments], strength: float | None) -> Eraser:
         ErasureError: a class has no user in a fold, or there are no more users than dimensions: the map would then
             write the attribute instead of erasing it.
     """
-    if any((fold.counts == 0).any() for fold in folds):
-        raise ErasureError("erasure needs users of every class in every fold")
+    moments.expect_every_class(folds)
     whole = reduce(add, folds)
     moments.expect_enough(whole.users, len(whole.mean))
     removed = _removed(whole)

@@ -78,6 +78,16 @@ def folds(features: NDArray[np.floating], targets: Targets, seed: int) -> list[M
     return [Moments.of(features[fold == k], targets[fold == k]) for k in range(FOLDS)]
 
 
+def expect_every_class(parts: Sequence[Moments]) -> None:
+    """Checks that class gaps can be told in every part.
+
+    Raises:
+        ErasureError: a class has no user in one.
+    """
+    if any((part.counts == 0).any() for part in parts):
+        raise ErasureError("erasure needs users of every class in every fold")
+
+
 def joint(attributes: Iterable[Attribute]) -> Targets:
     """What is erased together: all attributes, from users of whom all are known."""
     each = list(attributes)

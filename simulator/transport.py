@@ -49,7 +49,8 @@ def transport(features: NDArray[np.float32], targets: Targets, seed: int) -> tup
         The features, and the strength that was found.
 
     Raises:
-        ErasureError: a class or a combination has too few users, or there are no more users than features.
+        ErasureError: a class or a combination has too few users, or none in a fold, or there are no more users than
+            features.
     """
     moments.expect_enough(int(targets.any(1).sum()), features.shape[1])
     groups = expect_enough(targets)
@@ -61,6 +62,7 @@ def transport(features: NDArray[np.float32], targets: Targets, seed: int) -> tup
         whole += _moves((x - x[known].mean(0)) @ white, groups) @ coloured
     whole += _moves(whole, groups)
     parts, taken = moments.folds(x, targets, seed), moments.folds(x - whole, targets, seed)
+    moments.expect_every_class(parts)
     deviations = np.sqrt(np.diag(reduce(add, parts).covariance))
     strength = moments.strength([each.gaps for each in parts], [each.gaps for each in taken], deviations)
     return (x + strength * (whole - x)).astype(np.float32), strength

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from simulator.datasets import Attribute
 from simulator.errors import ErasureError
-from simulator.moments import joint
+from simulator.moments import FOLDS, joint
 from simulator.transport import EDGES, counts, shifts, transport
 
 
@@ -85,6 +85,16 @@ def test_shifts_bring_every_class_to_one_distribution_whose_mean_is_that_of_all(
     quantiles = [np.quantile(each, np.linspace(0.05, 0.95, 10)) for each in moved]
     assert np.ptp(quantiles, axis=0).max() < 0.1
     assert all(abs(each.mean() - mean) < 0.05 for each in moved)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_class_that_a_fold_lacks_is_refused(seed):
+    features, _ = users(0, 200, 4)
+    rare = np.random.default_rng(seed).permutation(200) % FOLDS == 0  # how users are divided
+    labels = np.zeros(200, np.int64)
+    labels[np.flatnonzero(rare)[:10]] = 1
+    with pytest.raises(ErasureError, match="every class in every fold"):
+        transport(features, targets(labels), seed=seed)
 
 
 def test_too_few_users_are_refused():
