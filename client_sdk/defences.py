@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from client_sdk import draws
 from client_sdk.draws import Stream
 from fedau2.v1.task_pb2 import Adversary, Plan, TaskManifest
+from fedau2.wire import manifest
 from fedau2.wire.contributions import Rows, Update
 
 
@@ -35,9 +36,11 @@ def defend(task: TaskManifest, contribution: Mapping[str, Update], key: bytes, r
         Of each adversary with a clip norm the tensors scaled down to it, with noise; of tables cover rows too. What the
         plan does not name is the same array.
     """
+    if not active(task.plan):
+        return dict(contribution)
     out, own = dict(contribution), _key_of(task, key)
     for number, each in enumerate(task.plan.adversaries):
-        names = sorted(name for name in out if name.startswith(f"adversary.{each.name}."))
+        names = sorted(name for name in out if name.startswith(manifest.adversary_prefix(each.name)))
         if each.clip_norm > 0 and names:
             rng = draws.generator(own, round_number, Stream.GAUSSIAN + number)
             out |= _clipped(each, {name: np.asarray(out[name]) for name in names}, rng)

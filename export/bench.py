@@ -66,11 +66,6 @@ def _compared(model: str, head: str, steps: int) -> str:
     )
 
 
-def step_of(bundle: Bundle) -> bytes:
-    """A bundle's training graph."""
-    return next(bundle.blob(each.resource) for each in bundle.manifest.graphs if each.kind == GRAPH_KIND_STEP)
-
-
 def job_of(bundle: Bundle, samples: int) -> Job:
     """A training on so many samples."""
     task = bundle.manifest
@@ -78,7 +73,7 @@ def job_of(bundle: Bundle, samples: int) -> Job:
     rows = np.sort(np.random.default_rng(0).choice(task.items, count, replace=False))
     labels = {each.name: 1 for each in task.plan.adversaries}
     client = ClientData(_KEY, rows, labels, initial_state(task, _KEY))
-    return Job(task, task.checkpoint, bundle.blob(task.checkpoint), 3, client, step_of(bundle))
+    return Job(task, task.checkpoint, bundle.blob(task.checkpoint), 3, client, bundle.graph(GRAPH_KIND_STEP))
 
 
 def _timed(bundle: Bundle, head: str, samples: int, repeats: int) -> str:
@@ -105,7 +100,7 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 def _loaded(bundle: Bundle, head: str, repeats: int) -> str:
-    data, task = step_of(bundle), bundle.manifest
+    data, task = bundle.graph(GRAPH_KIND_STEP), bundle.manifest
     whole = _best(repeats, lambda: Graph(data, task, GRAPH_KIND_STEP, Limits()))
     with tempfile.TemporaryDirectory(prefix="fedau2-ort-") as name:
         folder = Path(name)

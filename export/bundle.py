@@ -22,6 +22,7 @@ from fedau2.v1.task_pb2 import (
     GRAPH_KIND_PREPARE,
     GRAPH_KIND_RECOMMEND,
     GRAPH_KIND_STEP,
+    GraphKind,
     Plan,
     Resource,
     TaskManifest,
@@ -50,6 +51,10 @@ class Bundle:
     def blob(self, resource: Resource) -> bytes:
         """The content that the manifest addresses by `resource`."""
         return self.blobs[resource.sha256]
+
+    def graph(self, kind: GraphKind.ValueType) -> bytes:
+        """The graph of a kind that the bundle brings."""
+        return next(self.blob(each.resource) for each in self.manifest.graphs if each.kind == kind)
 
 
 def read_items(path: Path) -> list[str]:

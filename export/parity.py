@@ -69,8 +69,7 @@ def compare(bundle: Bundle, steps: int, rng: Generator, most: int = 128) -> Pari
         most: most samples of a step.
     """
     task = bundle.manifest
-    data = next(bundle.blob(each.resource) for each in task.graphs if each.kind == GRAPH_KIND_STEP)
-    graph = Graph(data, task, GRAPH_KIND_STEP, Limits())
+    graph = Graph(bundle.graph(GRAPH_KIND_STEP), task, GRAPH_KIND_STEP, Limits())
     errors, triggers, undecided = [(0.0, "")], np.zeros(3, np.int64), 0
     for number in range(steps):
         case = _Case.draw(task, rng, 1 if number % 10 == 0 else int(rng.integers(2, most + 1)))

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from client_sdk.kernel.contract import Tensors
-
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+from client_sdk.private_adam import BETA1, BETA2, EPSILON
 
 
 def step(

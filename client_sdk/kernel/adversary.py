@@ -164,19 +164,19 @@ class _Head:
     def confusion(self) -> Tensor:
         """Gradient of KL(prior || softmax(mu)) by activation; without noise, and 0 through the rows of s."""
         classes = len(self._adversary.classes)
-        prior = _per_class(self._adversary.prior, classes)
+        prior = per_class(self._adversary.prior, classes)
         grad = torch.softmax(self._mu, 1) - prior / prior.sum()
         return grouped.input_gradient(grad, self._weight[:, :classes])
 
 
-def _per_class(values: Sequence[float] | Tensor, classes: int) -> Tensor:
+def per_class(values: Sequence[float] | Tensor, classes: int) -> Tensor:
     """Numbers of the plan, (classes,): 1 each where it gives none; a tensor where a graph is made of the step."""
     return values if isinstance(values, Tensor) else torch.tensor(list(values) or [1.0] * classes)
 
 
 def _cross_entropy_gradient(adversary: Adversary, logits: Tensor, labels: Tensor) -> Tensor:
     """Gradient of the weighted cross-entropy by logit, (B, classes); 0 where the label is not known."""
-    weights = _per_class(adversary.class_weights, len(adversary.classes))
+    weights = per_class(adversary.class_weights, len(adversary.classes))
     known = labels.clamp(min=0)
     scale = torch.where(labels >= 0, weights.index_select(0, known), 0.0)[:, None]
     # Hand-written, as everything that will be exported: softmax minus one-hot.

@@ -23,7 +23,7 @@ PLAN = make_plan(attribute="gender", classes=("M", "F"))
 BUNDLE = build("fedncf", [f"item-{i}" for i in range(20)], PLAN, 0)
 TASK = BUNDLE.manifest
 CHECKPOINT = BUNDLE.blob(TASK.checkpoint)
-STEP = next(BUNDLE.blob(each.resource) for each in TASK.graphs if each.kind == GRAPH_KIND_STEP)
+STEP = BUNDLE.graph(GRAPH_KIND_STEP)
 KEY = bytes(range(16))
 
 

@@ -26,7 +26,7 @@ def make(model, head="dsvae", items=60, widths=None, **plan):
 
 
 def step_of(bundle):
-    return next(bundle.blob(each.resource) for each in bundle.manifest.graphs if each.kind == GRAPH_KIND_STEP)
+    return bundle.graph(GRAPH_KIND_STEP)
 
 
 def assert_agree(bundle, steps=40, **options):

@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError
 from fedau2.v1 import task_pb2, tensors_pb2
 from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
+from fedau2.wire import signatures
 from fedau2.wire.errors import ManifestError
 
 FORMAT = 1
@@ -58,7 +59,7 @@ def check(manifest: TaskManifest) -> None:
     derived = list(manifest.derived_states)
     _require(all(derived) and len({*names, *derived}) == len(names) + len(derived), "a derived state's name is taken")
     _require(manifest.draw in task_pb2.Draw.values(), f"unknown way to draw samples {manifest.draw}")
-    _require(len(manifest.signature) in (0, 64), "the manifest's signature is not one of 64 bytes")
+    _require(len(manifest.signature) in (0, signatures.SIZE), "the manifest's signature is not one of 64 bytes")
     check_plan(manifest.plan, {*derived, *(spec.name for spec in private(manifest))})
 
 
