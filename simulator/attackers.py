@@ -152,7 +152,7 @@ def _seeds(rng: np.random.Generator, splits: int) -> list[int]:
 
 def _split(features: NDArray[np.float64], labels: NDArray[np.int64], attacker: str, seed: int) -> _Split:
     """One split, of balanced users drawn anew."""
-    how, users = ATTACKERS[attacker], _balanced(labels, np.random.default_rng(seed))
+    how, users = ATTACKERS[attacker], balanced(labels, np.random.default_rng(seed))
     train, test = train_test_split(users, train_size=how.train, stratify=labels[users], random_state=seed)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -165,8 +165,17 @@ def _split(features: NDArray[np.float64], labels: NDArray[np.int64], attacker: s
     )
 
 
-def _balanced(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    size = np.bincount(labels).min()
+def balanced(labels: NDArray[np.int64], rng: np.random.Generator, most: int | None = None) -> NDArray[np.int64]:
+    """Users, equally many of each class: as many as there are of the rarest, or `most`, but one at least.
+
+    Args:
+        labels: class numbers, (users,); -1 leaves a user out.
+        rng: what they are drawn from.
+        most: of each class; None: no limit.
+    """
+    size = int(np.bincount(labels[labels >= 0]).min())
+    if most is not None:
+        size = min(max(1, most), size)
     chosen = [rng.choice(np.flatnonzero(labels == c), size, replace=False) for c in range(labels.max() + 1)]
     return np.concatenate(chosen)
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from client_sdk.defences import defend
-from client_sdk.kernel.training import CohortTraining, Task
+from client_sdk.kernel.training import Task
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorScope
@@ -51,9 +50,7 @@ def _traffic(bundle: Bundle, population: Population, engine: Engine, trained: in
 
 def _contribution(task: Task, population: Population, member: int, noisy: Container[str]) -> dict[str, Update]:
     # One at a time: each may be as large as the model.
-    cohort = population.cohort(task.manifest, 0, np.array([member]))
-    trained = CohortTraining(task, 0, cohort, summed=False).run().contributions()[0]
-    contribution = defend(task.manifest, trained, population.keys[member], 0)
+    contribution = population.contribution(task, 0, member)
     # Noise is on every row.
     return {
         name: np.zeros(task.shared[name].shape, np.float32) if name in noisy and isinstance(update, Rows) else update

@@ -121,7 +121,7 @@ def narrow(columns: Sequence[Column]) -> NDArray[np.float32]:
     """Features, side by side; of those that are wider than there are users, what lies on their principal axes.
 
     Wider ones are standardised first, and turned at random afterwards, so that no axis stands out and standardising
-    them again changes little. With all axes attackers learn no more, and take hours (docs/attacks.md).
+    them again changes little. What all axes would show, in hours: docs/attacks.md.
     """
     users = columns[0].shape[0]
     if sum(math.prod(column.shape[1:]) for column in columns) <= users:

@@ -1,4 +1,4 @@
-"""Command-line flags for the fields of a configuration, and what they say."""
+"""Command-line flags for the fields of a configuration, what they say, and lists as flags give them."""
 
 import argparse
 import dataclasses
@@ -46,3 +46,27 @@ def configuration(options: argparse.Namespace, path: Path | None) -> Config:
     if options.preset:
         base |= preset(options.preset, (base | given).get("model", Config.model))
     return Config.of(base | given)
+
+
+def names(text: str) -> list[str]:
+    """Names with commas between them, each once.
+
+    Raises:
+        argparse.ArgumentTypeError: one is empty.
+    """
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of names with commas between them")
+    return list(dict.fromkeys(found))
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers with commas between them, each once.
+
+    Raises:
+        argparse.ArgumentTypeError: one is no number.
+    """
+    try:
+        return [int(name) for name in names(text)]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers with commas between them") from error

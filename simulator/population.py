@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import draws
-from client_sdk.kernel.training import Cohort
+from client_sdk.defences import defend
+from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.state import PrivateState
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
+from fedau2.wire.contributions import Update
 from simulator.columns import State
 from simulator.errors import ConfigError
 
@@ -100,6 +102,12 @@ class Population:
         keys = [self.keys[m] for m in members]
         interactions = [self.interactions[m] for m in members]
         return Cohort.draw(task, round_number, keys, interactions, self.labels(task, members), self.take(members))
+
+    def contribution(self, task: Task, round_number: int, member: int) -> dict[str, Update]:
+        """What a client's device would upload in a round; its state stays as it is."""
+        cohort = self.cohort(task.manifest, round_number, np.array([member]))
+        trained = CohortTraining(task, round_number, cohort, summed=False).run().contributions()[0]
+        return defend(task.manifest, trained, self.keys[member], round_number)
 
     def labels(self, task: TaskManifest, members: Members) -> dict[str, NDArray[np.int64]]:
         """Class numbers per adversary of the plan, -1 where a client's attribute is not known."""

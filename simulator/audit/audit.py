@@ -12,11 +12,10 @@ from client_sdk.kernel.training import Task
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import Plan, TaskManifest
 from simulator import setup
-from simulator.attackers import ATTACKERS
+from simulator.attackers import ATTACKERS, balanced
 from simulator.audit import feasible, scores, sums
 from simulator.audit.contract import Learns, Public
 from simulator.audit.feasible import Planned
-from simulator.audit.leakage import balanced
 from simulator.audit.recording import Recorded
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding, Runner
@@ -66,7 +65,6 @@ def audit(request: Request, progress: Progress) -> Audit:
         TooFewUsersError: there are too few for attackers that learn.
     """
     started = time.perf_counter()
-    feasible.expect_private(request)
     watching = _Watching(request)
     recording = request.recording if request.view == "fleet" else None
     config = dataclasses.replace(request.config, engine="fleet" if recording else "batched")
@@ -135,7 +133,7 @@ def drawn(request: Request, task: TaskManifest, population: Population) -> tuple
         known = np.all([each >= 0 for each in labels.values()], axis=0)
         first = np.where(known, next(iter(labels.values())), -1)
         most = min(request.clients, 3 * int(np.bincount(first[known]).min()) // 4)
-        members = np.sort(balanced(first, most, request.config.seed))
+        members = np.sort(balanced(first, np.random.default_rng(request.config.seed), most))
     else:
         known = np.ones(len(population), np.bool_)
         order = np.random.default_rng(request.config.seed).permutation(everyone)

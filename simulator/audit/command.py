@@ -28,10 +28,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     names = f"{', '.join(registry.ATTACKS)}, {PRIVATE}, {_NONE}"
-    parser.add_argument("--attacks", type=_names, help=f"which, with commas: {names} (all)")
+    parser.add_argument("--attacks", type=flags.names, help=f"which, with commas: {names} (all)")
     parser.add_argument(
         "--participations",
-        type=_numbers,
+        type=_counts,
         default=(1, 5, 10, 20, 100),
         help="contributions of a client after which attacks are asked (1,5,10,20,100)",
     )
@@ -40,11 +40,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--view", choices=VIEWS, default="chosen", help="where the server's view is taken (%(default)s)"
     )
     parser.add_argument(
-        "--sums", type=_numbers, default=(), help="attack secure aggregation over groups of so many clients: 10,94"
+        "--sums", type=_counts, default=(), help="attack secure aggregation over groups of so many clients: 10,94"
     )
-    parser.add_argument("--fixed-sums", type=_numbers, default=(), help="the same, groups fixed once and for all")
+    parser.add_argument("--fixed-sums", type=_counts, default=(), help="the same, groups fixed once and for all")
     parser.add_argument(
-        "--sums-rounds", type=_numbers, default=(100, 400), help="rounds that attacks on sums have (100,400)"
+        "--sums-rounds", type=_counts, default=(100, 400), help="rounds that attacks on sums have (100,400)"
     )
     parser.add_argument("--splits", type=int, default=10, help="of attackers that learn (%(default)s)")
     parser.add_argument(
@@ -59,18 +59,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.set_defaults(command=_command)
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        numbers = sorted({int(name) for name in _names(text)})
-    except ValueError:
-        numbers = [0]
-    if numbers[0] < 1:
+def _counts(text: str) -> tuple[int, ...]:
+    counts = sorted(set(flags.numbers(text)))
+    if counts[0] < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers from 1 on with commas between them")
-    return tuple(numbers)
+    return tuple(counts)
 
 
 def _command(options: argparse.Namespace, console: Console) -> None:

@@ -34,19 +34,6 @@ class Planned:
     hindrance: str = ""
 
 
-def expect_private(request: Request) -> None:
-    """Checks that there are enough users for attackers on what stays on the device.
-
-    Raises:
-        TooFewUsersError: there are not.
-    """
-    if not request.private:
-        return
-    dataset = setup.dataset_of(request.config, request.data_dir)
-    for attribute in setup.attackable(request.config, dataset).values():
-        attackers.expect_enough(attribute.labels, len(attribute.classes))
-
-
 def plan(
     request: Request, task: TaskManifest, population: Population, members: Members, others: Members
 ) -> list[Planned]:

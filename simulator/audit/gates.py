@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from client_sdk.kernel.adversary import per_class
 from client_sdk.kernel.contract import Tensors
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_SCALAR, Adversary
 from fedau2.wire.contributions import Update
 from simulator.audit.contract import Contribution, Seen, Setting
-from simulator.audit.leakage import own_tensors
-from simulator.audit.uploads import Uploads
+from simulator.audit.uploads import Uploads, own_tensors
 from simulator.population import Members
 
 
@@ -46,7 +46,7 @@ class HeadGate:
 
 def _right(adversary: Adversary, gradient: Tensor) -> Tensor:
     """Whether the true class had the largest probability, bool (B,), from the gradient of a bias (B, classes)."""
-    weights = torch.tensor(list(adversary.class_weights) or [1.0] * len(adversary.classes))
+    weights = per_class(adversary.class_weights, len(adversary.classes))
     label = gradient.argmin(1)
     predicted = gradient / weights[label, None] + torch.nn.functional.one_hot(label, gradient.shape[1])
     return predicted.argmax(1) == label
@@ -54,7 +54,7 @@ def _right(adversary: Adversary, gradient: Tensor) -> Tensor:
 
 def _errors(adversary: Adversary, own: Tensors, uploads: Uploads) -> Tensor:
     """Absolute errors of the prediction of a head without a bias, (B, classes); estimates where it is stochastic."""
-    weights = torch.tensor(list(adversary.class_weights) or [1.0])
+    weights = per_class(adversary.class_weights, len(adversary.classes))
     hidden = torch.relu(uploads.recovered.to(own["hidden.weight"].dtype) @ own["hidden.weight"].T + own["hidden.bias"])
     rows = uploads.gradients["head.weight"][:, : len(adversary.classes)].sum(2)
     spread = adversary.variance if adversary.head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0

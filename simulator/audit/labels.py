@@ -13,8 +13,7 @@ from torch import Tensor
 
 from simulator.audit import dlg
 from simulator.audit.contract import Seen, Setting
-from simulator.audit.leakage import own_tensors
-from simulator.audit.uploads import Uploads
+from simulator.audit.uploads import Uploads, own_tensors
 from simulator.population import Members
 
 Rule = Callable[[Uploads, int], Tensor]
@@ -26,13 +25,17 @@ def idlg(uploads: Uploads, classes: int) -> Tensor:
     return uploads.gradients["head.weight"][:, :classes].sum(2)
 
 
+def rows(uploads: Uploads, classes: int) -> Tensor:
+    """The bias's gradient, p - y, where there is one, else sums of rows."""
+    return uploads.gradients["head.bias"] if "head.bias" in uploads.gradients else idlg(uploads, classes)
+
+
 def magnitudes(uploads: Uploads, classes: int) -> Tensor:
-    """The bias's gradient where there is one, else sums of rows; of norm 1, so that no round drowns the others.
+    """The same, of norm 1, so that no round drowns the others.
 
     An n1 below 0 makes the prediction wrong and so the gradient large.
     """
-    rows = uploads.gradients["head.bias"] if "head.bias" in uploads.gradients else idlg(uploads, classes)
-    return torch.nn.functional.normalize(rows)
+    return torch.nn.functional.normalize(rows(uploads, classes))
 
 
 def signs(uploads: Uploads, classes: int) -> Tensor:

@@ -6,16 +6,15 @@ The server knows the plan, the weights that it sent, and, without secure aggrega
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from client_sdk.kernel import adversary
-from client_sdk.kernel.contract import Tensors
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import Adversary
+from simulator.attackers import balanced
 from simulator.audit import dlg
-from simulator.audit.uploads import Observed, Uploads, observe, width
-from simulator.population import Members, Population
+from simulator.audit.labels import magnitudes
+from simulator.audit.uploads import Observed, observe, own_tensors, width
+from simulator.population import Population
 
 PER_CLASS = 200
 """Most clients of each class that are attacked."""
@@ -48,13 +47,14 @@ def leakage(task: Task, population: Population, attribute: str, round_number: in
     if not attacked:
         return {}
     labels = population.labels(task.manifest, np.arange(len(population)))[attacked[0].name]
-    members = balanced(labels, min(PER_CLASS, _NUMBERS // (width(task, attacked) * len(attacked[0].classes))), seed)
+    most = min(PER_CLASS, _NUMBERS // (width(task, attacked) * len(attacked[0].classes)))
+    members = balanced(labels, np.random.default_rng(seed), most)
     sums = {each.name: torch.zeros(len(members), len(each.classes)) for each in attacked}
     found: dict[str, list[float]] = {}
     for taken in range(1, max(ROUNDS) + 1):
         seen = observe(task, attacked, population, members, round_number + taken - 1)
         for each in attacked:
-            sums[each.name] += coefficients(seen.uploads[each.name], len(each.classes))
+            sums[each.name] += magnitudes(seen.uploads[each.name], len(each.classes))
         if taken == 1:
             found["leak_dlg"] = [_dlg(task, each, seen, seed) for each in attacked]
             found["leak_embedding_error"] = [_error(seen, each.name) for each in attacked]
@@ -62,24 +62,6 @@ def leakage(task: Task, population: Population, attribute: str, round_number: in
             name = f"leak_analytic_{taken}" if taken > 1 else "leak_analytic"
             found[name] = [_accuracy(sums[each.name].argmin(1), seen.secrets[each.name].labels) for each in attacked]
     return {name: min(values) if name == "leak_embedding_error" else max(values) for name, values in found.items()}
-
-
-def coefficients(uploads: Uploads, classes: int) -> Tensor:
-    """For each class a number that is lowest, up to the head's noise, where it is the client's, (B, classes).
-
-    A head's bias has the gradient p - y, which only the true class has below 0. A row of its weights has that times n1
-    times the hidden activations, which are not below 0. Rows of the log-variance say nothing. Each client's numbers
-    have norm 1: an n1 below 0 makes the prediction wrong and so the gradient large, which would drown other rounds.
-    """
-    gradients = uploads.gradients
-    rows = gradients["head.bias"] if "head.bias" in gradients else gradients["head.weight"][:, :classes].sum(2)
-    return torch.nn.functional.normalize(rows)
-
-
-def own_tensors(task: Task, each: Adversary) -> Tensors:
-    """An adversary's tensors as the server sent them, by name without the prefix."""
-    prefix = adversary.prefix(each)
-    return {name.removeprefix(prefix): value for name, value in task.adversary.items() if name.startswith(prefix)}
 
 
 def _dlg(task: Task, each: Adversary, seen: Observed, seed: int) -> float:
@@ -96,14 +78,6 @@ def relative_errors(recovered: Tensor, states: Tensor) -> Tensor:
     norm = torch.linalg.vector_norm
     errors: Tensor = norm(recovered - states, dim=1) / norm(states, dim=1)
     return errors
-
-
-def balanced(labels: NDArray[np.int64], most: int, seed: int) -> Members:
-    """Clients, equally many of each class, at least one and at most `most`."""
-    size = min(max(1, most), int(np.bincount(labels[labels >= 0]).min()))
-    rng = np.random.default_rng(seed)
-    chosen = [rng.choice(np.flatnonzero(labels == c), size, replace=False) for c in range(labels.max() + 1)]
-    return np.concatenate(chosen)
 
 
 def _accuracy(guessed: Tensor, labels: Tensor) -> float:

@@ -18,8 +18,7 @@ from client_sdk.kernel.contract import Tensors
 from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_MLP, HEAD_SCALAR, Adversary
 from simulator.audit import dlg, optimize
 from simulator.audit.contract import Public, Seen, Setting
-from simulator.audit.leakage import own_tensors
-from simulator.audit.uploads import Uploads
+from simulator.audit.uploads import Uploads, own_tensors
 from simulator.population import Members
 
 STEPS = 200

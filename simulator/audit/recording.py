@@ -75,11 +75,9 @@ class Recorded:
                 yield decode(recorded.contribution(paths[int(member)]))
 
         adversaries = task.manifest.plan.adversaries
-        own = [_adversaries(one) for one in contributions()]
+        prefixes = tuple(manifest.adversary_prefix(each.name) for each in adversaries)
+        own = [  # what is kept in memory
+            {name: update for name, update in one.items() if name.startswith(prefixes)} for one in contributions()
+        ]
         uploads = {each.name: Uploads.received(each, own) for each in adversaries}
         return Seen(recorded.number, task, self._watch.places(present), uploads, contributions)
-
-
-def _adversaries(contribution: Contribution) -> Contribution:
-    """The part of a contribution that is kept in memory."""
-    return {name: update for name, update in contribution.items() if name.startswith("adversary.")}

@@ -114,6 +114,12 @@ class Observed:
     secrets: dict[str, Secrets]
 
 
+def own_tensors(task: Task, each: Adversary) -> Tensors:
+    """An adversary's tensors as the server sent them, by name without the prefix."""
+    prefix = adversary.prefix(each)
+    return {name.removeprefix(prefix): value for name, value in task.adversary.items() if name.startswith(prefix)}
+
+
 def width(task: Task, adversaries: Sequence[Adversary]) -> int:
     """Of the widest protected state."""
     return max(task.adversary[f"{adversary.prefix(each)}hidden.weight"].shape[1] for each in adversaries)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk import defences
-from client_sdk.kernel.training import CohortTraining, Task
+from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
 from simulator.audit.contract import Contribution, Seen
@@ -63,10 +62,8 @@ class Watch:
         found = observe(task, list(task.manifest.plan.adversaries), self.population, present, round_number)
 
         def compute() -> Iterator[Contribution]:
-            for member in present:
-                cohort = self.population.cohort(task.manifest, round_number, np.array([member]))
-                trained = CohortTraining(task, round_number, cohort, summed=False).run().contributions()[0]
-                yield defences.defend(task.manifest, trained, self.population.keys[member], round_number)
+            for member in present.tolist():
+                yield self.population.contribution(task, round_number, member)
 
         kept: list[Contribution] = []
 

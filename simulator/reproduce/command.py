@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from client_sdk.kernel.models import RECOMMENDERS
+from simulator import flags
 from simulator.config import SPLITS
 from simulator.errors import RunsFailedError
 from simulator.pool import Job, work
@@ -26,11 +27,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser = commands.add_parser("reproduce", help="repeat an experiment of the paper")
     parser.add_argument("experiment", choices=EXPERIMENTS, metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
     models = ",".join(RECOMMENDERS)
-    parser.add_argument("--model", type=_names, help=f"recommenders ({models}; with --quick fedncf)")
-    parser.add_argument("--dataset", type=_names, default=["ml-100k"], help="data sets (ml-100k)")
-    parser.add_argument("--attribute", type=_names, default=["gender"], help="attributes (gender)")
-    parser.add_argument("--method", type=_names, help="of the experiment's methods (all)")
-    parser.add_argument("--seeds", type=_numbers, help="one run each (0,1,2; with --quick 0)")
+    parser.add_argument("--model", type=flags.names, help=f"recommenders ({models}; with --quick fedncf)")
+    parser.add_argument("--dataset", type=flags.names, default=["ml-100k"], help="data sets (ml-100k)")
+    parser.add_argument("--attribute", type=flags.names, default=["gender"], help="attributes (gender)")
+    parser.add_argument("--method", type=flags.names, help="of the experiment's methods (all)")
+    parser.add_argument("--seeds", type=flags.numbers, help="one run each (0,1,2; with --quick 0)")
     parser.add_argument("--split", choices=SPLITS, default="validation", help="as of fedau2-sim run (%(default)s)")
     parser.add_argument("--rounds", type=int, help="rounds to train (each method's own)")
     parser.add_argument("--attack-splits", type=int, help="as of fedau2-sim run (40)")
@@ -41,20 +42,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--jobs", type=_positive, default=2, help="runs at once, a process each (%(default)s)")
     parser.set_defaults(command=_command)
-
-
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of names with commas between them")
-    return list(dict.fromkeys(names))
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(name) for name in _names(text)]
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers with commas between them") from error
 
 
 def _positive(text: str) -> int:

@@ -105,7 +105,7 @@ def test_predictable_error_leaks_too():
 )
 def test_users_are_balanced(counts, seed):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
-    chosen = attackers._balanced(labels, np.random.default_rng(seed))
+    chosen = attackers.balanced(labels, np.random.default_rng(seed))
     assert np.bincount(labels[chosen]).tolist() == [min(counts)] * len(counts)
     assert len(set(chosen.tolist())) == len(chosen)
 
