@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from client_sdk.kernel import fedvae
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import Adversary
-from fedau2.wire.contributions import Rows, Update
+from fedau2.wire.contributions import Update
 from simulator.audit.contract import Contribution, Seen
+from simulator.audit.covers import rows_of, uncovered
 from simulator.audit.uploads import recover
 
 Read = Callable[[Task, Contribution], NDArray[np.float32]]
@@ -22,8 +23,7 @@ def user_gmf(task: Task, contribution: Contribution) -> NDArray[np.float32]:
 
     The numbers of all rows add up to the gradient of the output's bias, which gives the scale.
     """
-    rows = contribution["item_gmf"]
-    total = (rows.values if isinstance(rows, Rows) else rows).sum(0, dtype=np.float64)
+    total = rows_of(contribution, "item_gmf").values.sum(0, dtype=np.float64)
     weight = task.shared["output.weight"].numpy()[: len(total)]
     return _divided(total, float(np.asarray(contribution["output.bias"])[0]) * weight.astype(np.float64))
 
@@ -46,7 +46,8 @@ READS: Mapping[str, Read] = {"user_gmf": user_gmf, "user_mlp": user_mlp, fedvae.
 def read(seen: Seen, adversary: Adversary) -> NDArray[np.float32]:
     """The state that an adversary protects, which is in `READS`, of the clients of a round, (n, width)."""
     reads = [READS[name] for name in adversary.protects]
-    return np.stack([np.concatenate([each(seen.task, one) for each in reads]) for one in seen.contributions()])
+    own = (uncovered(seen.task, one) for one in seen.contributions())
+    return np.stack([np.concatenate([each(seen.task, one) for each in reads]) for one in own])
 
 
 def _input(weight: Update, bias: Update) -> NDArray[np.float32]:
