@@ -44,6 +44,12 @@ def test_a_filter_reads_more_through_noise_than_sums_of_rows_and_who_knows_the_s
     assert scores["matched", 20].null_mean < 0.55
 
 
+def test_fedvaes_latent_is_known_too_though_each_round_has_another(found):
+    options = NOISY | {"adversary": "mlp", "adversary_noise": 3.0, "users": 60, "clients": 20}
+    scores = found(["magnitude", "known-state"], (5,), model="fedvae", **options)
+    assert scores["known-state", 5].success > scores["magnitude", 5].success + 0.05
+
+
 @pytest.mark.parametrize("class_weights", [False, True])
 def test_filters_need_no_noise_and_take_weights_into_account(found, class_weights):
     scores = found(["matched", "prior"], adversary="mlp", users=160, clients=50, class_weights=class_weights)
