@@ -24,7 +24,7 @@ from client_sdk.torch_engine import TorchEngine
 from client_sdk.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload
 from fedau2.v1 import device_pb2, task_pb2
 from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, FetchResourceResponse, Rejection
-from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.v1.task_pb2 import Graph, RetryWindow
 from fedau2.wire import blobs, contributions, manifest
 from fedau2.wire.errors import BlobError
 from fedau2.wire.status import Status, StatusError
@@ -94,6 +94,13 @@ def test_a_round_goes_check_in_fetch_train_upload(busy, bundle, window):
     contributions.Decoder(manifest.shared(bundle.manifest), 1e6)(upload.data)
     outcome = end(running.send, device_pb2.UploadContributionResponse(next_check_in=window))
     assert outcome == Outcome(Result.UPLOADED, window)
+
+
+def test_a_graph_of_a_kind_that_is_not_known_is_left_alone(busy, bundle):
+    graph = Graph(kind=99, resource=blobs.resource(b"for a later SDK"))
+    newer = bundle.with_manifest(graphs=[graph])
+    _, wishes = until(Upload, begin(busy), newer)
+    assert graph.resource not in [wish.resource for wish in wishes if isinstance(wish, Fetch)]
 
 
 def test_private_state_is_staged_before_the_upload_and_promoted_by_the_acknowledgement(busy, bundle):
