@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -37,6 +37,7 @@ class Rows:
     values: NDArray[np.float32]
 
 
+_Buffer = bytes | memoryview
 Update = NDArray[np.float32] | Rows
 """What one contribution says of one tensor: all of it, or some rows."""
 
@@ -48,9 +49,6 @@ def encode(updates: Mapping[str, Update]) -> bytes:
     for name in sorted(updates):
         parts += _field(Contribution.TENSORS_FIELD_NUMBER, _tensor(name, updates[name]))
     return b"".join(parts)
-
-
-_Buffer = bytes | NDArray[np.uint8]
 
 
 def _tensor(name: str, update: Update) -> list[_Buffer]:
@@ -78,8 +76,8 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _bytes(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    return values.reshape(-1).view(np.uint8)
+def _bytes(values: NDArray[Any]) -> memoryview:
+    return values.reshape(-1).view(np.uint8).data
 
 
 def clip(updates: Mapping[str, Update], bound: float) -> dict[str, Update]:
