@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from simulator import flags, resume
+from simulator import flags, lock, resume
 from simulator.audit import accounting, bounds, feasible, registry, report
 from simulator.audit.audit import audit
 from simulator.audit.request import PRIVATE, VIEWS, Request
@@ -68,6 +68,11 @@ def _counts(text: str) -> tuple[int, ...]:
 
 def _command(options: argparse.Namespace, console: Console) -> None:
     request = _request(options)
+    with lock.hold(request.folder):
+        _audit(request, console)
+
+
+def _audit(request: Request, console: Console) -> None:
     with bars(console) as display:
         found = audit(request, Bar(display, request.folder.name))
     notes = accounting.notes(found.plan, request.participations)
