@@ -79,6 +79,7 @@ def _audit(request: Request, console: Console) -> None:
     if missing := feasible.told(found.not_run):
         notes = [missing, *notes]
     report.write(found, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
+    resume.discard(request.folder)
     console.print(report.table(found))
     for text in (*report.summary(found), *notes):
         console.print(text, markup=False)

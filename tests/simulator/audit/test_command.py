@@ -9,6 +9,7 @@ import pytest
 from simulator.audit import bounds, scores
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
+from simulator.batched import BatchedEngine
 from simulator.cli import main
 from simulator.errors import BoundPassedError, ConfigError
 
@@ -63,6 +64,26 @@ def test_a_run_is_audited_by_its_folder(tmp_path):
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert about["ndcg@10"] == metrics["ndcg@10"]
     assert about["round"] == metrics["round"]
+
+
+@pytest.mark.parametrize("limit", [2**30, 0], ids=["in memory", "mapped"])
+def test_an_audit_leaves_no_private_state_and_an_interrupted_one_goes_on(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr("simulator.columns.LIMIT", limit)
+    folder, trained, rounds = tmp_path / "audit", BatchedEngine.train_round, []
+
+    def interrupted(engine, members):
+        rounds.append(1)
+        if len(rounds) == 4:
+            raise KeyboardInterrupt
+        return trained(engine, members)
+
+    monkeypatch.setattr("simulator.batched.BatchedEngine.train_round", interrupted)
+    assert audit(tmp_path, "--attacks", "sign") == 130
+    assert (folder / "progress.safetensors").exists()
+    assert audit(tmp_path, "--attacks", "sign") == 0
+    assert len(rounds) == 4 + 2  # two of four were saved
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"config.yaml", "dataset.json", "audit.json", "audit.html", "audit.png"}
 
 
 def test_the_exit_status_holds_bounds(tmp_path, capsys):
