@@ -1,6 +1,7 @@
 """The server's view is the same whoever takes it: computed, watched while training, or recorded by a coordinator."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from simulator.audit.recording import Recorded
 from simulator.audit.request import Request
 from simulator.audit.view import Watch, Watching, still
 from simulator.config import Config
+from simulator.errors import FleetError
 from simulator.split import leave_one_out
 
 DEFENCES = {"adversary_clip_norm": 0.1, "adversary_noise": 1.0, "cover_rows": 0.5}
@@ -97,6 +99,25 @@ def test_a_view_starts_again_where_one_was_interrupted(tmp_path):
     assert list(folder.glob("zzzz/0/*.binpb"))
     assert len(trained(tmp_path, Recorded, rounds=2, fraction=0.5)) == 2
     assert not list(folder.glob("*/*/*.binpb"))
+
+
+def test_a_round_that_was_not_recorded_whole_is_not_taken_for_the_servers_view(tmp_path):
+    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": "fleet", "fraction": 0.5})
+    dataset = setup.dataset_of(config, None)
+    bundle = setup.bundle_of(config, dataset)
+    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    folder, shown = tmp_path / "recording", []
+    with setup.engine_of(config, bundle, population, tmp_path, audit=folder) as engine:
+        watch = Watch(population, np.arange(60))
+        view = Recorded(engine, bundle.manifest, watch, lambda *each: shown.append(1), folder)
+        view.train_round(setup.cohort(config, 0, 60))
+        shutil.rmtree(folder)
+        folder.write_text("no room for a recording")
+        with pytest.raises(FleetError, match="has not recorded all of round 1"):
+            view.train_round(setup.cohort(config, 1, 60))
+        folder.unlink()
+        view.train_round(setup.cohort(config, 2, 60))
+    assert len(shown) == 2
 
 
 def test_watching_does_not_change_what_is_trained(tmp_path):
