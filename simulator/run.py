@@ -84,9 +84,12 @@ def _run(
 
 
 def _leakage(trained: Trained) -> dict[str, dict[str, float]]:
-    """What uploads of the chosen state tell of each attribute; nothing where an upload is not one step's gradient."""
+    """What uploads of the chosen state tell of each attribute; nothing where an upload is not one step's gradient.
+
+    Nor where clients add noise to it that is drawn for the sum of a round only.
+    """
     config = trained.config
-    if config.local_steps > 1:
+    if config.local_steps > 1 or baselines.on_contributions(config, trained.bundle.manifest):
         return {name: {} for name in trained.attributes}
     task, chosen = trained.chosen()
     return {name: leakage(task, chosen, name, config.rounds, config.seed) for name in trained.attributes}

@@ -120,6 +120,9 @@ def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
         (["--attacks", "sign", "--sums", "200"], "sums-200: a round has"),
         (["--attacks", "embedding-paper", "--clients", "9"], "an attack needs 10 users of each class"),
         (["--attacks", "private", "--users", "16"], "an attack needs 10 users of each class"),
+        (["--preset", "local-noise"], "local_noise adds noise to each upload"),
+        (["--preset", "apm", "--model", "fedvae", "--attacks", "rows"], "apm on fedvae adds noise to each upload"),
+        (["--preset", "local-noise", "--attacks", "private", "--adversary", "mlp", "--sums", "4"], "without --sums"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_training(tmp_path, capsys, monkeypatch, arguments, text):
@@ -129,6 +132,21 @@ def test_what_cannot_be_run_is_refused_before_training(tmp_path, capsys, monkeyp
     monkeypatch.setattr("simulator.batched.BatchedEngine.train_round", trains)
     assert audit(tmp_path, *arguments) == 1
     assert text in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "attacks"),
+    [
+        (["--preset", "local-noise"], "private"),
+        (["--preset", "apm", "--model", "fedvae"], "private"),
+        (["--preset", "apm"], "private,rows"),
+        (["--preset", "noise"], "private,rows"),
+    ],
+)
+def test_baselines_are_audited_as_far_as_their_noise_is_what_devices_add(tmp_path, arguments, attacks):
+    assert audit(tmp_path, *arguments, *SMALL, "--attacks", attacks) == 0
+    found = {each["attack"].partition("-")[0] for each in findings(tmp_path)}
+    assert found == set(attacks.split(","))
 
 
 def test_attackers_on_the_private_state_draw_by_the_runs_seed(tmp_path, monkeypatch):
