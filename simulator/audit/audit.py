@@ -1,6 +1,5 @@
 """An audit: trains a configuration, watches some of its clients, and runs every attack that is asked for."""
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,8 +66,7 @@ def audit(request: Request, progress: Progress) -> Audit:
     started = time.perf_counter()
     watching = _Watching(request)
     recording = request.recording if request.view == "fleet" else None
-    config = dataclasses.replace(request.config, engine="fleet" if recording else "batched")
-    trained = train(config, request.folder, request.data_dir, progress, wrap=watching.wrap, audit=recording)
+    trained = train(request.trained, request.folder, request.data_dir, progress, wrap=watching.wrap, audit=recording)
     task, chosen = trained.chosen()
     runner = watching.runner_on(task, chosen)
     progress.start("attacking", len(request.specs))

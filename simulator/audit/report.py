@@ -121,7 +121,7 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
         command: as it was given.
         notes: what else is to be read beside the table.
     """
-    folder, config = found.request.folder, found.request.config
+    folder, config = found.request.folder, found.request.trained
     about: dict[str, Any] = {
         "configuration": config.to_dict(),
         "view": found.request.view,

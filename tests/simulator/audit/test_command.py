@@ -11,6 +11,7 @@ from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
 from simulator.batched import BatchedEngine
 from simulator.cli import main
+from simulator.config import Config
 from simulator.errors import BoundPassedError, ConfigError
 
 SMALL = ["--dataset", "synthetic", "--users", "120", "--items", "200", "--rounds", "4", "--evaluate-every", "2"]
@@ -84,6 +85,18 @@ def test_an_audit_leaves_no_private_state_and_an_interrupted_one_goes_on(tmp_pat
     assert len(rounds) == 4 + 2  # two of four were saved
     left = {path.name for path in folder.iterdir()}
     assert left == {"config.yaml", "dataset.json", "audit.json", "audit.html", "audit.png"}
+
+
+@pytest.mark.parametrize("view", ["chosen", "fleet"])
+def test_a_fleets_run_is_audited_by_the_engine_of_the_view(tmp_path, view):
+    small = {"dataset": "synthetic", "users": 120, "items": 200, "rounds": 2, "evaluate_every": 2, "fraction": 0.1}
+    run = Config.of({**small, "engine": "fleet", "transport": "grpc", "trainer": "onnx"})
+    run.save(tmp_path / "config.yaml")
+    of = [str(tmp_path / "config.yaml"), "--out", str(tmp_path / "audit"), "--view", view, "--attacks", "rows"]
+    assert main(["audit", *of, "--participations", "1"]) == 0
+    trained = json.loads((tmp_path / "audit" / "audit.json").read_text())["configuration"]
+    expected = ("fleet", "grpc", "onnx") if view == "fleet" else ("batched", "inproc", "torch")
+    assert tuple(trained[name] for name in ("engine", "transport", "trainer")) == expected
 
 
 def test_the_exit_status_holds_bounds(tmp_path, capsys):
