@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from client_sdk.kernel.training import Task
 from export.bundle import Bundle
@@ -13,13 +12,12 @@ from fedau2.v1.task_pb2 import Plan, TaskManifest
 from simulator import setup
 from simulator.attackers import ATTACKERS, balanced
 from simulator.audit import feasible, scores, sums
-from simulator.audit.contract import Learns, Public
+from simulator.audit.contract import Learns
 from simulator.audit.feasible import Planned
 from simulator.audit.recording import Recorded
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding, Runner
-from simulator.audit.uploads import observe
-from simulator.audit.view import Watch, Watching, still
+from simulator.audit.view import Watch, Watching, known, still
 from simulator.engine import Engine
 from simulator.evaluation import Attacked
 from simulator.fleet import FleetEngine
@@ -146,29 +144,18 @@ def _watch(request: Request, task: Task, population: Population) -> tuple[Watch,
     recorded = np.zeros((len(members), manifest.items), np.bool_)
     for row, member in zip(recorded, members, strict=True):
         row[population.interactions[member]] = True
+    public = known(task, population, others, 0) if any(each.public for each in request.specs) else {}
+    watch = Watch(population, members, others, public)
     runner = Runner(
         request.specs,
         manifest,
         recorded,
         request.participations,
-        _public(task, population, others),
+        watch.public,
         request.config.seed,
         request.splits,
     )
-    return Watch(population, members), runner
-
-
-def _public(task: Task, population: Population, others: Members) -> dict[str, Public]:
-    """What is known of users that are not watched, in the state given; of an adversary that lacks a class nothing."""
-    adversaries = list(task.manifest.plan.adversaries)
-    if not adversaries or not len(others):
-        return {}
-    secrets = observe(task, adversaries, population, others, 0).secrets
-    return {
-        each.name: Public(secrets[each.name].states.numpy(), secrets[each.name].labels.numpy())
-        for each in adversaries
-        if len(torch.unique(secrets[each.name].labels)) == len(each.classes)
-    }
+    return watch, runner
 
 
 def _on_sums(request: Request, task: Task, population: Population) -> list[Finding]:

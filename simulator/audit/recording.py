@@ -49,6 +49,8 @@ class Recorded:
         """
         present = self._watch.present(members)
         task = Task.load(self._manifest, self._engine.checkpoint)
+        if len(present):
+            self._watch.learn(task, self._round)
         _, hidden = self._watch.look(task, present, self._round)
         report = self._engine.train_round(members)
         found = recording.rounds(self._folder)
