@@ -1,8 +1,8 @@
 """An audit: trains a configuration, watches some of its clients, and runs every attack that is asked for."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from simulator import setup
 from simulator.attackers import ATTACKERS, balanced
 from simulator.audit import feasible, scores, sums
 from simulator.audit.contract import Learns
+from simulator.audit.facts import Facts
 from simulator.audit.feasible import Planned
 from simulator.audit.recording import Recorded
 from simulator.audit.request import PRIVATE, Request
@@ -39,6 +40,7 @@ class Audit:
         round: rounds trained in the chosen state.
         bytes_up: of one contribution, the mean.
         seconds: by the clock, training included.
+        facts: what is noted beside.
         not_run: attacks that were asked for and found nothing, with the reason.
     """
 
@@ -49,6 +51,7 @@ class Audit:
     round: int
     bytes_up: float
     seconds: float
+    facts: Facts = field(default_factory=Facts)
     not_run: Sequence[Planned] = ()
 
 
@@ -69,9 +72,10 @@ def audit(request: Request, progress: Progress) -> Audit:
     runner = watching.runner_on(task, chosen)
     progress.start("attacking", len(request.specs))
     findings = runner.findings(progress.advance)
-    findings += _on_sums(request, task, chosen)
+    on_sums, sums_seconds = _timed(lambda: _on_sums(request, task, chosen))
     hide(trained)
-    findings += _on_private(request, trained)
+    on_private, private_seconds = _timed(lambda: _on_private(request, trained))
+    findings += on_sums + on_private
     ranks = trained.evaluation.test_ranks(trained.best.checkpoint, trained.best.private)
     return Audit(
         request,
@@ -81,8 +85,15 @@ def audit(request: Request, progress: Progress) -> Audit:
         trained.best.round,
         trained.cost["bytes_up"],
         time.perf_counter() - started,
+        runner.facts(sums_seconds + private_seconds),
         feasible.not_run(watching.planned, findings),
     )
+
+
+def _timed(attack: Callable[[], list[Finding]]) -> tuple[list[Finding], float]:
+    """What is found, and in how many seconds of the processor."""
+    began = time.process_time()
+    return attack(), time.process_time() - began
 
 
 class _Watching:

@@ -75,7 +75,7 @@ def _command(options: argparse.Namespace, console: Console) -> None:
 def _audit(request: Request, console: Console) -> None:
     with bars(console) as display:
         found = audit(request, Bar(display, request.folder.name))
-    notes = accounting.notes(found.plan, request.participations)
+    notes = [*found.facts.told(), *accounting.notes(found.plan, request.participations)]
     if missing := feasible.told(found.not_run):
         notes = [missing, *notes]
     report.write(found, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)

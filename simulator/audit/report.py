@@ -129,6 +129,7 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
         "ndcg@10": found.ndcg,
         "bytes_up": found.bytes_up,
         "seconds": found.seconds,
+        "facts": found.facts.to_dict(),
         "findings": [each.to_dict() for each in found.findings],
         "not_run": {each.attack: each.hindrance for each in found.not_run},
     }
