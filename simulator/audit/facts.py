@@ -23,7 +23,7 @@ class Facts:
 
     Attributes:
         norm: median L2 norm of a contribution to it, before the device clips it and adds noise.
-        all_off: share of the clients none of whose hidden units is on: they upload zeros to it.
+        all_off: share of the clients none of whose hidden units is on: gradients by weights are 0, and say nothing.
         matched: by search, share of its searches whose gradient came near the client's (`dlg.MATCHED`).
         attack_seconds: of the processor, of all attacks and their nulls; of no adversary.
     """
@@ -44,8 +44,8 @@ class Facts:
     def _sentences(self) -> Iterator[str]:
         for name, norm in self.norm.items():
             yield (
-                f"A contribution to {name} has a median norm of {norm:.3g} before clipping and noise; of "
-                f"{self.all_off[name]:.1%} of the watched clients it is 0, since no hidden unit is on."
+                f"A contribution to {name} has a median norm of {norm:.3g} before clipping and noise. "
+                f"For {self.all_off[name]:.1%} of the watched clients no hidden unit is on: gradients by weights are 0."
             )
         for name in dict.fromkeys(name for shares in self.matched.values() for name in shares):
             shares = ", ".join(f"{search} {of[name]:.0%}" for search, of in self.matched.items() if name in of)

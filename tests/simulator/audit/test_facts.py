@@ -81,8 +81,8 @@ def test_gradients_of_several_steps_are_not_looked_at(audited):
 def test_facts_are_told():
     facts = Facts({"gender": 1.4142}, {"gender": 0.085}, {"dlg": {"gender": 0.03}, "dlg-long": {"gender": 0.5}}, 109.4)
     assert facts.told() == [
-        "A contribution to gender has a median norm of 1.41 before clipping and noise; of 8.5% of the watched clients "
-        "it is 0, since no hidden unit is on.",
+        "A contribution to gender has a median norm of 1.41 before clipping and noise. For 8.5% of the watched clients "
+        "no hidden unit is on: gradients by weights are 0.",
         "Searches that matched the gradient to gender within 10%: dlg 3%, dlg-long 50%.",
         "The attacks took 109 s of processor.",
     ]
