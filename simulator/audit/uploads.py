@@ -189,9 +189,9 @@ def _upload(
     noise = torch.from_numpy(cohort.noise[each.name][:, 0])
     with torch.no_grad():
         verdict = adversary.judge(each, round_number, own, states, labels, noise, len(labels))
-    squares = [(value.double() ** 2).flatten(1).sum(1) for value in verdict.shared.values()]
+    norms = torch.stack([torch.linalg.vector_norm(value.flatten(1), dim=1) for value in verdict.shared.values()])
     protected = torch.cat([states[name].flatten(1) for name in each.protects], 1)
-    secrets = Secrets(protected, labels, verdict.triggered, torch.sqrt(torch.stack(squares).sum(0)))
+    secrets = Secrets(protected, labels, verdict.triggered, torch.linalg.vector_norm(norms, dim=0))
     if each.clip_norm:
         rows = [{name: value[n].numpy() for name, value in verdict.shared.items()} for n in range(len(labels))]
         sent = [defend(task.manifest, row, key, round_number) for row, key in zip(rows, keys, strict=True)]
