@@ -72,6 +72,26 @@ def test_private_state_is_staged_before_the_upload_and_promoted_by_the_acknowled
     assert not np.array_equal(staged.state.values["user_gmf"], started.values["user_gmf"])
 
 
+def test_another_task_of_the_same_manifest_gets_other_noise(busy, bundle, remote):
+    # An operator creates a task again: what a device sends to both must not differ by gradients alone.
+    changed = task_pb2.TaskManifest.FromString(bundle.manifest.SerializeToString())
+    changed.plan.adversaries[0].clip_norm = changed.plan.adversaries[0].noise_multiplier = 1.0
+    task = replace(bundle, manifest=changed).with_manifest()
+    busy.set_attribute("gender", "F")
+    sent = []
+    for task_id in ("task", "the task again"):
+        remote.bundle, remote.assignment = task, task.assignment(task_id=task_id)
+        assert drive(begin(busy), remote).result is Result.UPLOADED
+        (_, (_, data)) = remote.calls[-1]
+        sent.append(contributions.Decoder(manifest.shared(task.manifest), 1e6)(data))
+    first, second = sent
+    for name, value in first.items():
+        if name.startswith("adversary."):
+            assert np.isclose(value, second[name]).mean() < 0.01
+        elif not isinstance(value, contributions.Rows):
+            np.testing.assert_array_equal(value, second[name])
+
+
 def test_the_next_round_starts_from_promoted_state_and_fetches_only_the_new_checkpoint(busy, bundle):
     for version in (bundle, bundle.with_checkpoint(5)):
         running = begin(busy)

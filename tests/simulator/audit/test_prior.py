@@ -17,7 +17,7 @@ def test_a_prior_has_the_means_and_spread_of_the_public(seed, classes, width):
     states = rng.standard_normal((40, width)) + 3 * labels[:, None]
     prior = Prior.fit(Public(states, labels), classes)
     for c in range(classes):
-        np.testing.assert_allclose(prior.means[c], states[labels == c].mean(0), rtol=1e-4)
+        np.testing.assert_allclose(prior.means[c], states[labels == c].mean(0), rtol=1e-4, atol=1e-6)
     left = states - prior.means.numpy()[labels]
     np.testing.assert_allclose(prior.basis @ prior.basis.T, left.T @ left / 40, atol=1e-4)
 
