@@ -17,6 +17,9 @@ class Store(Protocol):
     def key(self) -> bytes:
         """The client's 16 secret bytes, made at first use."""
 
+    def salt(self, task_id: str) -> bytes:
+        """At most 16 bytes, others for each task, so that two tasks of one manifest do not share what is drawn."""
+
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
         """Recorded items as rows of a catalogue whose blob the store has: sorted and unique."""
 

@@ -26,7 +26,9 @@ def active(plan: Plan) -> bool:
     return plan.local.cover_rows > 0 or any(each.clip_norm > 0 for each in plan.adversaries)
 
 
-def defend(task: TaskManifest, contribution: Mapping[str, Update], key: bytes, round_number: int) -> dict[str, Update]:
+def defend(
+    task: TaskManifest, contribution: Mapping[str, Update], key: bytes, round_number: int, salt: bytes = b""
+) -> dict[str, Update]:
     """A contribution as it may leave the device.
 
     Args:
@@ -34,6 +36,7 @@ def defend(task: TaskManifest, contribution: Mapping[str, Update], key: bytes, r
         contribution: as it was trained.
         key: the client's 16 secret bytes.
         round_number: the assignment's.
+        salt: the task's, see `Store.salt`.
 
     Returns:
         Of each adversary with a clip norm the tensors scaled down to it, with noise; of tables cover rows too. What the
@@ -41,7 +44,7 @@ def defend(task: TaskManifest, contribution: Mapping[str, Update], key: bytes, r
     """
     if not active(task.plan):
         return dict(contribution)
-    out, own = dict(contribution), _key_of(task, key)
+    out, own = dict(contribution), _key_of(task, key, salt)
     for number, each in enumerate(task.plan.adversaries):
         names = sorted(name for name in out if name.startswith(manifest.adversary_prefix(each.name)))
         if each.clip_norm > 0 and names:
@@ -53,9 +56,10 @@ def defend(task: TaskManifest, contribution: Mapping[str, Update], key: bytes, r
     return out
 
 
-def _key_of(task: TaskManifest, key: bytes) -> bytes:
+def _key_of(task: TaskManifest, key: bytes, salt: bytes) -> bytes:
     """A key of the client's for one task: the difference of two tasks' contributions must not be without noise."""
-    return hashlib.blake2b(task.SerializeToString(deterministic=True), digest_size=len(key), key=key).digest()
+    data = task.SerializeToString(deterministic=True)
+    return hashlib.blake2b(data, digest_size=len(key), key=key, salt=salt).digest()
 
 
 def _clipped(

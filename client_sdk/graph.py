@@ -1,7 +1,7 @@
 """A graph of a bundle in ONNX Runtime, and what binds it to its task. Importing this module loads no ONNX Runtime."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from onnxruntime import RunOptions
 
 Arrays = Mapping[str, NDArray[Any]]
+_LIMITS = Limits()
 
 
 def metadata(task: TaskManifest, kind: GraphKind.ValueType) -> dict[str, str]:
@@ -41,7 +42,7 @@ class Graph:
         data: ONNX bytes.
         task: the task that it must be bound to.
         kind: what it must be for.
-        limits: what a run may take; None: what it will.
+        limits: what a run may take.
         compiled: see `runtime.session`.
 
     Raises:
@@ -57,7 +58,7 @@ class Graph:
         data: bytes,
         task: TaskManifest,
         kind: GraphKind.ValueType,
-        limits: Limits | None = None,
+        limits: Limits = _LIMITS,
         compiled: Path | None = None,
     ) -> None:
         graph = inspection.inspected(data, kind)
@@ -79,35 +80,34 @@ class Graph:
                     "build the bundle again with fedau2-export"
                 )
 
-    def run(self, available: Arrays) -> dict[str, NDArray[Any]]:
-        """The graph's outputs by name.
+    def run(self, available: Arrays, wanted: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Outputs of the graph by name.
 
         Args:
             available: inputs by name, more than the graph wants perhaps.
+            wanted: names of the outputs to keep; None: all.
 
         Raises:
-            UnsupportedTaskError: it wants other inputs, or cannot be run on these.
+            UnsupportedTaskError: it wants other inputs, does not give what is wanted, or cannot be run on these.
             ResourceLimitError: it takes more memory or time than the limits say.
         """
         if missing := sorted(set(self._inputs) - available.keys()):
             raise UnsupportedTaskError(f"the task's {self._name} wants inputs that this SDK does not have: {missing}")
+        names = self.outputs if wanted is None else wanted
+        if lacking := sorted(set(names) - set(self.outputs)):
+            raise UnsupportedTaskError(f"the task's {self._name} does not give {', '.join(lacking)}")
         with self._bounded() as options:
-            values = self._session.run(self.outputs, {name: available[name] for name in self._inputs}, options)
-        return dict(zip(self.outputs, values, strict=True))
+            values = self._session.run(names, {name: available[name] for name in self._inputs}, options)
+        return dict(zip(names, values, strict=True))
 
     @contextmanager
-    def _bounded(self) -> Iterator["RunOptions | None"]:
+    def _bounded(self) -> Iterator["RunOptions"]:
         """Options with which a run ends when its time is over, and gives its memory back."""
-        if self._limits is None:
-            options = None
-            watching: AbstractContextManager[None] = nullcontext()
-        else:
-            options = runtime.shrinking()
-            watching = WATCHDOG.watching(options, self._limits.seconds)
+        options = runtime.shrinking()
         try:
-            with watching:
+            with WATCHDOG.watching(options, self._limits.seconds):
                 yield options
         except Exception as error:  # its errors have no common root
-            if options is not None and (options.terminate or runtime.OUT_OF_MEMORY in str(error)):
+            if options.terminate or runtime.OUT_OF_MEMORY in str(error):
                 raise ResourceLimitError(f"the task's {self._name} takes more than {self._limits}: {error}") from error
             raise UnsupportedTaskError(f"the task's {self._name} cannot be run: {error}") from error

@@ -1,6 +1,7 @@
 """The engine of a device: the task's training graph in ONNX Runtime, on one thread. Importing it loads no runtime."""
 
 import math
+import os
 from pathlib import Path
 
 from client_sdk import step_graph
@@ -19,11 +20,11 @@ class OnnxEngine:
     Args:
         limits: what a local step may take.
         compiled: a folder of the app's own, in which graphs are kept in the runtime's own form (.ort), which is loaded
-            in half the time by later processes; None: nothing is kept.
+            in half the time by later processes; None: nothing is kept. Where it cannot be written, nothing is kept.
     """
 
-    def __init__(self, limits: Limits | None = None, compiled: Path | None = None) -> None:
-        self._limits, self._compiled = limits or Limits(), compiled
+    def __init__(self, limits: Limits | None = None, compiled: str | os.PathLike[str] | None = None) -> None:
+        self._limits, self._compiled = limits or Limits(), None if compiled is None else Path(compiled)
         self._task: Task | None = None
         self._step, self._checkpoint = b"", b""
 
@@ -60,7 +61,7 @@ class OnnxEngine:
             )
         _check_size(job.manifest, self._limits)
         graph = Graph(job.step, job.manifest, GRAPH_KIND_STEP, self._limits, self._compiled)
-        if missing := _outputs(job.manifest) - set(graph.outputs):
+        if missing := set(step_graph.outputs(job.manifest)) - set(graph.outputs):
             raise UnsupportedTaskError(f"the task's training graph does not give {', '.join(sorted(missing))}")
         return graph
 
@@ -70,9 +71,3 @@ def _check_size(task: TaskManifest, limits: Limits) -> None:
     size = 4 * sum(math.prod(spec.shape) for spec in task.tensors if spec.kind != TENSOR_KIND_TABLE)
     if size > limits.memory:
         raise ResourceLimitError(f"the task's gradients take {size} bytes, more than the {limits.memory} of the limits")
-
-
-def _outputs(task: TaskManifest) -> set[str]:
-    names = {step_graph.LOSS, *(step_graph.GRADIENT + spec.name for spec in task.tensors)}
-    of_each = (step_graph.triggered_of, step_graph.margin_of)
-    return names | {name(each.name) for each in task.plan.adversaries for name in of_each}

@@ -41,7 +41,7 @@ def prepare(
         task = _parse(data)
         yield from _fetch(store, task.catalogue)
         step = b""
-        for graph in task.graphs:
+        for graph in manifest.known_graphs(task):  # a newer bundle may bring more
             found = yield from _fetch_graph(store, graph)
             if graph.kind == GRAPH_KIND_STEP:
                 step = found

@@ -88,8 +88,7 @@ class Recommender:
         """
         seen = history if hidden is None else np.union1d(history, hidden)
         inputs = {"history": history, "seen": seen, "k": np.array(min(k, self.task.items), np.int64)}
-        outputs = self._graph.run({**self._serving, **private, **inputs})
-        items, scores = (outputs.get(name, np.zeros(())) for name in ("items", "scores"))
+        items, scores = self._graph.run({**self._serving, **private, **inputs}, ("items", "scores")).values()
         if not self._listed(items) or items.shape != scores.shape:
             raise UnsupportedTaskError("the task's graph for recommending does not give items and their scores")
         kept = np.isfinite(scores)  # -inf marks what was seen

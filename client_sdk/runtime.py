@@ -5,6 +5,7 @@ Importing this module loads no ONNX Runtime.
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -16,18 +17,22 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions, SessionOptions
 
 _BOUNDING = Lock()
+
+_KEPT = 4
+"""Graphs in a folder of compiled ones."""
+
 OUT_OF_MEMORY = "arena"
 """What the runtime says, among else, where its allocator would go beyond its bound."""
 
 
-def session(data: bytes, limits: Limits | None, compiled: Path | None) -> "InferenceSession":
+def session(data: bytes, limits: Limits, compiled: Path | None) -> "InferenceSession":
     """A session for a graph that has been inspected.
 
     Args:
         data: ONNX bytes.
-        limits: what a run may take; None: what it will.
-        compiled: a folder of the app's own, in which graphs are kept in the runtime's own form (.ort): loading them
-            again takes half the time. None: nothing is kept.
+        limits: what a run may take.
+        compiled: a folder of the app's own, in which the newest graphs are kept in the runtime's own form (.ort):
+            loading them again takes half the time. Where it cannot be used, nothing is kept. None: nothing is kept.
 
     Raises:
         Exception: it cannot be loaded; the runtime's errors have no common root.
@@ -35,34 +40,40 @@ def session(data: bytes, limits: Limits | None, compiled: Path | None) -> "Infer
     # The wheel's telemetry starts with the import and leaves a device id on the disk; this is what turns it off.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-    if limits is None:
-        return _session(data, limits, compiled)
     with _BOUNDING:  # or another thread's bound would come between
         _bound_memory(limits.memory)
-        return _session(data, limits, compiled)
+        if compiled is None:
+            return _load(data, "ONNX")
+        return _from_folder(data, compiled)
 
 
-def _session(data: bytes, limits: Limits | None, compiled: Path | None) -> "InferenceSession":
+def _from_folder(data: bytes, folder: Path) -> "InferenceSession":
     import onnxruntime
 
-    if compiled is None:
-        return _load(data, "ONNX", limits)
     # Another version may not read what this one wrote, or compute otherwise.
-    path = compiled / f"{hashlib.sha256(data).hexdigest()}-{onnxruntime.__version__}.ort"
-    if not path.is_file():
-        compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.write(path, _compile(data, path.with_suffix(".new")))
+    path = folder / f"{hashlib.sha256(data).hexdigest()}-{onnxruntime.__version__}.ort"
     try:
-        return _load(path.read_bytes(), "ORT", limits)
-    except Exception:  # as above; the file may have been damaged
-        path.unlink(missing_ok=True)
-        return _load(data, "ONNX", limits)
+        if not path.is_file():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.write(path, _compile(data, path.with_suffix(".new")))
+            _keep_newest(folder)
+        return _load(path.read_bytes(), "ORT")
+    except Exception:  # the runtime's or the disk's; the file may have been damaged
+        with suppress(OSError):
+            path.unlink()
+        return _load(data, "ONNX")
 
 
-def _load(data: bytes, form: str, limits: Limits | None) -> "InferenceSession":
+def _keep_newest(folder: Path) -> None:
+    """Removes what graphs of earlier tasks and versions of the runtime left."""
+    oldest_first = sorted(folder.glob("*.ort"), key=lambda each: each.stat().st_mtime_ns)
+    for each in oldest_first[:-_KEPT]:
+        each.unlink(missing_ok=True)
+
+
+def _load(data: bytes, form: str) -> "InferenceSession":
     options = _options(form)
-    if limits:
-        options.add_session_config_entry("session.use_env_allocators", "1")
+    options.add_session_config_entry("session.use_env_allocators", "1")  # those that are bounded
     return _open(data, options)
 
 

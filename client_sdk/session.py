@@ -100,7 +100,7 @@ def session(
             retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_TOO_SOON)
             tell(Rejected("FAILURE_REASON_TOO_SOON"))
             return Outcome(Result.REJECTED, retry, "FAILURE_REASON_TOO_SOON")
-        staged = yield from _train(engine, assignment, job)
+        staged = yield from _train(engine, assignment, job, store.salt(assignment.task_id))
         store.stage(staged)
     except Interrupted:
         retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_INTERRUPTED)
@@ -131,7 +131,7 @@ def engine_failures() -> Iterator[None]:
         raise TrainingError(f"the engine failed: {type(error).__name__}") from error
 
 
-def _train(engine: Engine, assignment: Assignment, job: Job) -> Generator[Wish, Any, Staged]:
+def _train(engine: Engine, assignment: Assignment, job: Job, salt: bytes) -> Generator[Wish, Any, Staged]:
     with engine_failures():
         training = engine.begin(job)
     for _ in range(training.steps):
@@ -139,7 +139,7 @@ def _train(engine: Engine, assignment: Assignment, job: Job) -> Generator[Wish, 
     with engine_failures():
         result = training.finish()
     _check_finite(result)
-    defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round)
+    defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round, salt)
     data = contributions.encode(contributions.clip(defended, assignment.bound))
     attributes = {each.attribute for each in job.manifest.plan.adversaries if each.name in job.client.labels}
     return Staged(

@@ -1,6 +1,7 @@
 """A client's state in a folder: a SQLite database, a folder of blobs, and a lock that keeps other processes out."""
 
 import fcntl
+import hashlib
 import json
 import os
 import time
@@ -88,6 +89,10 @@ class SqliteStore:
         if row is None:
             raise self.database.damaged("the client's key is missing")
         return bytes(row[0])
+
+    def salt(self, task_id: str) -> bytes:
+        """16 bytes, others for each task."""
+        return hashlib.blake2b(task_id.encode(), digest_size=16).digest()
 
     def record(self, item: str, at: int) -> None:
         """Adds an interaction; `at` is in microseconds since 1970, UTC. The same item may be recorded many times."""

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fedau2.v1.task_pb2 import Adversary, Plan
+from fedau2.v1.task_pb2 import Adversary, Plan, TaskManifest
 
 SLOT, LABEL, WEIGHT = "sample.slot", "sample.label", "sample.weight"
 FIRST, AGAIN = "sample.first", "sample.again"
@@ -60,6 +60,13 @@ def triggered_of(adversary: str) -> str:
 def margin_of(adversary: str) -> str:
     """The output for the true class's logit less the best other's."""
     return f"margin.{adversary}"
+
+
+def outputs(task: TaskManifest) -> tuple[str, ...]:
+    """Names of all that a task's graph gives."""
+    gradients = (GRADIENT + spec.name for spec in task.tensors)
+    told = (name(each.name) for each in task.plan.adversaries for name in (triggered_of, margin_of))
+    return LOSS, *gradients, *told
 
 
 def numbers(plan: Plan) -> dict[str, Number]:

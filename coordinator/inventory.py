@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from coordinator.ledger import TaskRow
-from fedau2.v1.task_pb2 import GraphKind, TaskManifest
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire.manifest import graph_kind
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,7 @@ class Kept:
 
 def kept(row: TaskRow, manifest: TaskManifest) -> list[Kept]:
     """All blobs of a task: of its bundle, and the two newest versions of what it trains."""
-    graphs = [
-        Kept(f"graph {GraphKind.Name(graph.kind).removeprefix('GRAPH_KIND_').lower()}", graph.resource.sha256)
-        for graph in manifest.graphs
-    ]
+    graphs = [Kept(f"graph {graph_kind(graph)}", graph.resource.sha256) for graph in manifest.graphs]
     return [
         Kept("manifest", row.manifest),
         Kept("catalogue", manifest.catalogue.sha256),

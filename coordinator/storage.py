@@ -221,6 +221,8 @@ class Storage:
         new = old.committed(self.served.put(pack(checkpoint)).sha256, self._private.put(pack(state)).sha256)
         self._ledger.commit(old, attempt, new, at)
         self._rows[task_id] = new
+        if self._recorder is not None:
+            self._recorder.end(old)
         total.reset()
         self._log.drop(owner(old))
         self._forget(old)
@@ -240,6 +242,8 @@ class Storage:
         self._rows[task_id] = new
         if not new.open:
             del self._totals[task_id]
+            if self._recorder is not None:
+                self._recorder.forget(old)
             self._log.drop(owner(old))
         return new
 

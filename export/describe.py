@@ -7,7 +7,7 @@ import yaml
 from google.protobuf import json_format
 
 from export.bundle import Bundle
-from fedau2.v1.task_pb2 import GraphKind, Plan, TaskManifest
+from fedau2.v1.task_pb2 import Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import Distribution, TensorKind, TensorScope, TensorSpec
 from fedau2.wire import blobs, contributions, manifest
 
@@ -63,7 +63,7 @@ def _sizes(task: TaskManifest) -> Iterator[str]:
 
 def _blobs(task: TaskManifest) -> Iterator[str]:
     named = [("catalogue", task.catalogue), ("checkpoint", task.checkpoint)]
-    named += [(_short(GraphKind.Name(graph.kind)), graph.resource) for graph in task.graphs]
+    named += [(manifest.graph_kind(graph), graph.resource) for graph in task.graphs]
     for name, resource in named:
         yield f"blob     {name:10} {resource.size:>12,} bytes  {resource.sha256.hex()}"
 

@@ -1,5 +1,6 @@
 """The training graph beside the kernel that it was made of: the same random local steps, from the same states."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -138,7 +139,13 @@ class _Case:
 def _error(actual: Result, expected: Result) -> tuple[float, str]:
     """Largest relative difference of a tensor, and its name."""
     pairs = [*_contributed(actual[0], expected[0]), *_kept(actual[1], expected[1])]
-    return max((_largest(one - other) / (_largest(other) or 1), name) for name, one, other in pairs)
+    return max((_relative(one, other), name) for name, one, other in pairs)
+
+
+def _relative(actual: Array, expected: Array) -> float:
+    """Difference over the largest value; infinite where one is not a number."""
+    error = _largest(actual - expected) / (_largest(expected) or 1)
+    return math.inf if math.isnan(error) else error
 
 
 def _largest(values: Array) -> float:

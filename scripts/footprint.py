@@ -53,9 +53,9 @@ def main() -> None:
 
 def measure(folder: Path) -> dict[str, Any]:
     """All figures: sizes in bytes, times in milliseconds, memory in MiB."""
-    python, download = install(folder)
-    installed = json.loads(_output(python, "-c", _SIZES))
-    figures: dict[str, Any] = {"download": download, "installed": installed, "recommend": {}}
+    download = fetch(folder / "wheels")
+    python = install(folder)
+    figures: dict[str, Any] = {"download": download, "installed": _installed(python), "recommend": {}}
     figures["import"] = _best([_probe(python, "import") for _ in range(REPEATS)])
     for items in CATALOGUES:
         for precision in get_args(Precision):
@@ -66,6 +66,8 @@ def measure(folder: Path) -> dict[str, Any]:
             runs = [_probe(python, "recommend", str(state), str(time.monotonic())) for _ in range(REPEATS)]
             figures["recommend"][f"{items} items, {precision}"] = _best(runs)
     figures["train"] = training(folder, python)
+    add(folder, python, "fedau2[signed]")
+    figures["signed"] = _installed(python)
     return figures
 
 
@@ -84,14 +86,29 @@ def training(folder: Path, python: Path) -> dict[str, Any]:
     return found
 
 
-def install(folder: Path) -> tuple[Path, dict[str, int]]:
-    """Installs the base package from this checkout; returns its Python and the bytes of every wheel by file name."""
-    wheels = folder / "wheels"
-    _output(Path(sys.executable), "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(wheels), str(ROOT))
+def fetch(wheels: Path) -> dict[str, int]:
+    """Fetches the package of this checkout with all that it needs; returns the bytes of every wheel by name."""
+    _output(Path(sys.executable), "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(wheels), f"{ROOT}[signed]")
+    return {each.name.split("-")[0]: each.stat().st_size for each in wheels.iterdir()}
+
+
+def install(folder: Path) -> Path:
+    """Installs the base package from `folder/wheels` into an environment; returns its Python."""
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv/bin/python"
-    _output(python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", str(wheels), "fedau2")
-    return python, {each.name.split("-")[0]: each.stat().st_size for each in wheels.iterdir()}
+    add(folder, python, "fedau2")
+    return python
+
+
+def add(folder: Path, python: Path, package: str) -> None:
+    """Installs a package from `folder/wheels`."""
+    wheels = str(folder / "wheels")
+    _output(python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", wheels, package)
+
+
+def _installed(python: Path) -> dict[str, int]:
+    sizes: dict[str, int] = json.loads(_output(python, "-c", _SIZES))
+    return sizes
 
 
 def _bundle(items: int, precision: Precision, model: str = "fedncf") -> Bundle:
@@ -137,11 +154,11 @@ def _best(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def tables(figures: dict[str, Any]) -> Iterator[str]:
     """The figures as Markdown."""
-    installed, download = figures["installed"], figures["download"]
     yield "| package | to download, MB | installed, MB |\n|---|---|---|"
-    for name in sorted(installed, key=lambda each: -installed[each]):
-        yield f"| {name} | {download[name] / 1e6:.1f} | {installed[name] / 1e6:.1f} |"
-    yield f"| all | {sum(download.values()) / 1e6:.1f} | {sum(installed.values()) / 1e6:.1f} |"
+    yield from _packages(figures["installed"], figures["download"])
+    signed = {name: size for name, size in figures["signed"].items() if name not in figures["installed"]}
+    yield "\n| with [signed] also | to download, MB | installed, MB |\n|---|---|---|"
+    yield from _packages(signed, figures["download"])
     found = figures["import"]
     yield (
         f"\nimport client_sdk: {found['import_ms']:.0f} ms; with FedClient {found['client_ms']:.0f} ms, "
@@ -162,6 +179,12 @@ def tables(figures: dict[str, Any]) -> Iterator[str]:
         ratios = [theirs[name] / ours[name] for name in ("update_ms", "update_rss")]
         cells = " | ".join([*(f"{value:.0f}" for value in values), *(f"{ratio:.1f}" for ratio in ratios)])
         yield f"| {model} | {cells} |"
+
+
+def _packages(installed: dict[str, int], download: dict[str, int]) -> Iterator[str]:
+    for name in sorted(installed, key=lambda each: -installed[each]):
+        yield f"| {name} | {download[name] / 1e6:.1f} | {installed[name] / 1e6:.1f} |"
+    yield f"| all | {sum(download[name] for name in installed) / 1e6:.1f} | {sum(installed.values()) / 1e6:.1f} |"
 
 
 if __name__ == "__main__":

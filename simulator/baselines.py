@@ -91,6 +91,11 @@ def _encoder(task: TaskManifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return fedvae.ENCODER_WEIGHTS, fedvae.ENCODER_BIASES
 
 
+def on_contributions(config: Config, task: TaskManifest) -> bool:
+    """Whether every client would add noise to what it uploads, which is drawn here for the sum of a round at once."""
+    return config.local_noise > 0 or (config.apm > 0 and not manifest.private(task))
+
+
 @dataclass(eq=False)
 class Noise:
     """What clients add before anything leaves their training. Drawn for repetition from a key of the run seed's own.

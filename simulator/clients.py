@@ -57,6 +57,10 @@ class ClientStore:
         """The client's 16 bytes."""
         return self._population.keys[self._row]
 
+    def salt(self, task_id: str) -> bytes:
+        """Empty: a population has one task, and its coordinator draws the id anew in each run."""
+        return b""
+
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
         """Rows of the one catalogue that a population has."""
         return self._population.interactions[self._row]

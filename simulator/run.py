@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from client_sdk.kernel import fedvae
-from simulator import baselines, erasure, moments, plots, process, report, resume, setup
+from simulator import baselines, erasure, lock, moments, plots, process, report, resume, setup
 from simulator.audit.leakage import leakage
 from simulator.config import Config
 from simulator.datasets import Attribute
@@ -41,8 +41,15 @@ def run(
         What `metrics.json` holds.
 
     Raises:
-        SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
+        SimulatorError: the configuration, the data set or the folder cannot be used, or the disk is too small.
     """
+    with lock.hold(folder):
+        return _run(config, folder, data_dir, progress, trackers)
+
+
+def _run(
+    config: Config, folder: Path, data_dir: Path | None, progress: Progress, trackers: Sequence[Tracker]
+) -> dict[str, Any]:
     started = time.perf_counter()
     trained = train(config, folder, data_dir, progress, trackers)
     best, rounds, attributes, evaluation = trained.best, trained.rounds, trained.attributes, trained.evaluation
@@ -77,9 +84,12 @@ def run(
 
 
 def _leakage(trained: Trained) -> dict[str, dict[str, float]]:
-    """What uploads of the chosen state tell of each attribute; nothing where an upload is not one step's gradient."""
+    """What uploads of the chosen state tell of each attribute; nothing where an upload is not one step's gradient.
+
+    Nor where clients add noise to it that is drawn for the sum of a round only.
+    """
     config = trained.config
-    if config.local_steps > 1:
+    if config.local_steps > 1 or baselines.on_contributions(config, trained.bundle.manifest):
         return {name: {} for name in trained.attributes}
     task, chosen = trained.chosen()
     return {name: leakage(task, chosen, name, config.rounds, config.seed) for name in trained.attributes}

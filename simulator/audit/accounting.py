@@ -9,16 +9,17 @@ DELTA = 1e-5
 """Probability with which a promise may fail; to be well below 1 / clients."""
 
 
-def epsilon(noise_multiplier: float, contributions: int, delta: float = DELTA) -> float:
-    """Epsilon of (epsilon, delta) local differential privacy of a client's contributions to one adversary.
+def epsilon(noise_multipliers: Sequence[float], contributions: int, delta: float = DELTA) -> float:
+    """Epsilon of (epsilon, delta) local differential privacy of a client's contributions to some adversaries together.
 
     Whatever is replaced of a client, its attribute or all its data, moves a contribution of norm C by 2 C at most: that
-    is what noise of `noise_multiplier` C has to hide. Nothing is gained from the sampling of cohorts, since the
-    coordinator knows who took part. The analysis is of real numbers; float32 noise only comes near it.
+    is what noise of standard deviation `noise_multiplier` C has to hide. Each adversary gets one in every round, and
+    all of them compose. Nothing is gained from the sampling of cohorts, since the coordinator knows who took part. The
+    analysis is of real numbers; float32 noise only comes near it.
 
     Args:
-        noise_multiplier: standard deviation over the clip norm, > 0.
-        contributions: how many.
+        noise_multipliers: of each adversary, standard deviation over the clip norm, > 0.
+        contributions: how many to each.
         delta: probability.
 
     Raises:
@@ -27,22 +28,25 @@ def epsilon(noise_multiplier: float, contributions: int, delta: float = DELTA) -
     import dp_accounting
 
     # Gaussian mechanisms together are one with less noise, for which epsilon is exact and needs no discretisation.
-    return float(dp_accounting.get_epsilon_gaussian(noise_multiplier / 2 / math.sqrt(contributions), delta))
+    mu = 2 * math.sqrt(contributions * sum(each**-2 for each in noise_multipliers))
+    return float(dp_accounting.get_epsilon_gaussian(1 / mu, delta))
 
 
 def notes(plan: Plan, participations: Iterable[int]) -> Sequence[str]:
     """What the plan's noise promises after some contributions, in words; nothing where there is no noise."""
-    texts = []
-    for each in plan.adversaries:
-        if not each.noise_multiplier:
-            continue
-        try:
-            promised = [f"{epsilon(each.noise_multiplier, n):.3g} after {n}" for n in sorted(participations)]
-        except ImportError:
-            texts.append(f"Noise on contributions to {each.name}: install fedau2[privacy] to have its epsilon.")
-            continue
-        texts.append(
-            f"Noise on contributions to {each.name}: (epsilon, {DELTA:g}) local differential privacy of them, with "
-            f"epsilon {', '.join(promised)}. It says nothing of the other tensors."
-        )
-    return texts
+    noisy = [each for each in plan.adversaries if each.noise_multiplier]
+    if not noisy:
+        return []
+    noise = f"Noise on contributions to {' and '.join(each.name for each in noisy)}"
+    multipliers = [each.noise_multiplier for each in noisy]
+    try:
+        promised = [f"{epsilon(multipliers, n):.3g} after {n}" for n in sorted(participations)]
+    except ImportError:
+        return [f"{noise}: install fedau2[privacy] to have its epsilon."]
+    together = "them, which are in every contribution together" if noisy[1:] else "them"
+    bare = [each.name for each in plan.adversaries if not each.noise_multiplier]
+    other = f"the other tensors, those of {' and '.join(bare)} among them" if bare else "the other tensors"
+    return [
+        f"{noise}: (epsilon, {DELTA:g}) local differential privacy of {together}, with epsilon {', '.join(promised)}. "
+        f"It says nothing of {other}."
+    ]

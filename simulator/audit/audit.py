@@ -1,12 +1,10 @@
 """An audit: trains a configuration, watches some of its clients, and runs every attack that is asked for."""
 
-import dataclasses
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from client_sdk.kernel.training import Task
 from export.bundle import Bundle
@@ -14,13 +12,13 @@ from fedau2.v1.task_pb2 import Plan, TaskManifest
 from simulator import setup
 from simulator.attackers import ATTACKERS, balanced
 from simulator.audit import feasible, scores, sums
-from simulator.audit.contract import Learns, Public
+from simulator.audit.contract import Learns
+from simulator.audit.facts import Facts
 from simulator.audit.feasible import Planned
 from simulator.audit.recording import Recorded
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding, Runner
-from simulator.audit.uploads import observe
-from simulator.audit.view import Watch, Watching, still
+from simulator.audit.view import Watch, Watching, known, still
 from simulator.engine import Engine
 from simulator.evaluation import Attacked
 from simulator.fleet import FleetEngine
@@ -42,6 +40,7 @@ class Audit:
         round: rounds trained in the chosen state.
         bytes_up: of one contribution, the mean.
         seconds: by the clock, training included.
+        facts: what is noted beside.
         not_run: attacks that were asked for and found nothing, with the reason.
     """
 
@@ -52,6 +51,7 @@ class Audit:
     round: int
     bytes_up: float
     seconds: float
+    facts: Facts = field(default_factory=Facts)
     not_run: Sequence[Planned] = ()
 
 
@@ -67,15 +67,15 @@ def audit(request: Request, progress: Progress) -> Audit:
     started = time.perf_counter()
     watching = _Watching(request)
     recording = request.recording if request.view == "fleet" else None
-    config = dataclasses.replace(request.config, engine="fleet" if recording else "batched")
-    trained = train(config, request.folder, request.data_dir, progress, wrap=watching.wrap, audit=recording)
+    trained = train(request.trained, request.folder, request.data_dir, progress, wrap=watching.wrap, audit=recording)
     task, chosen = trained.chosen()
     runner = watching.runner_on(task, chosen)
     progress.start("attacking", len(request.specs))
     findings = runner.findings(progress.advance)
-    findings += _on_sums(request, task, chosen)
+    on_sums, sums_seconds = _timed(lambda: _on_sums(request, task, chosen))
     hide(trained)
-    findings += _on_private(request, trained)
+    on_private, private_seconds = _timed(lambda: _on_private(request, trained))
+    findings += on_sums + on_private
     ranks = trained.evaluation.test_ranks(trained.best.checkpoint, trained.best.private)
     return Audit(
         request,
@@ -85,8 +85,15 @@ def audit(request: Request, progress: Progress) -> Audit:
         trained.best.round,
         trained.cost["bytes_up"],
         time.perf_counter() - started,
+        runner.facts(sums_seconds + private_seconds),
         feasible.not_run(watching.planned, findings),
     )
+
+
+def _timed(attack: Callable[[], list[Finding]]) -> tuple[list[Finding], float]:
+    """What is found, and in how many seconds of the processor."""
+    began = time.process_time()
+    return attack(), time.process_time() - began
 
 
 class _Watching:
@@ -148,29 +155,18 @@ def _watch(request: Request, task: Task, population: Population) -> tuple[Watch,
     recorded = np.zeros((len(members), manifest.items), np.bool_)
     for row, member in zip(recorded, members, strict=True):
         row[population.interactions[member]] = True
+    public = known(task, population, others, 0) if any(each.public for each in request.specs) else {}
+    watch = Watch(population, members, others, public)
     runner = Runner(
         request.specs,
         manifest,
         recorded,
         request.participations,
-        _public(task, population, others),
+        watch.public,
         request.config.seed,
         request.splits,
     )
-    return Watch(population, members), runner
-
-
-def _public(task: Task, population: Population, others: Members) -> dict[str, Public]:
-    """What is known of users that are not watched, in the state given; of an adversary that lacks a class nothing."""
-    adversaries = list(task.manifest.plan.adversaries)
-    if not adversaries or not len(others):
-        return {}
-    secrets = observe(task, adversaries, population, others, 0).secrets
-    return {
-        each.name: Public(secrets[each.name].states.numpy(), secrets[each.name].labels.numpy())
-        for each in adversaries
-        if len(torch.unique(secrets[each.name].labels)) == len(each.classes)
-    }
+    return watch, runner
 
 
 def _on_sums(request: Request, task: Task, population: Population) -> list[Finding]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from simulator import flags, resume
+from simulator import flags, lock, resume
 from simulator.audit import accounting, bounds, feasible, registry, report
 from simulator.audit.audit import audit
 from simulator.audit.request import PRIVATE, VIEWS, Request
@@ -68,12 +68,18 @@ def _counts(text: str) -> tuple[int, ...]:
 
 def _command(options: argparse.Namespace, console: Console) -> None:
     request = _request(options)
+    with lock.hold(request.folder):
+        _audit(request, console)
+
+
+def _audit(request: Request, console: Console) -> None:
     with bars(console) as display:
         found = audit(request, Bar(display, request.folder.name))
-    notes = accounting.notes(found.plan, request.participations)
+    notes = [*found.facts.told(), *accounting.notes(found.plan, request.participations)]
     if missing := feasible.told(found.not_run):
         notes = [missing, *notes]
     report.write(found, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
+    resume.discard(request.folder)
     console.print(report.table(found))
     for text in (*report.summary(found), *notes):
         console.print(text, markup=False)

@@ -107,12 +107,12 @@ class Setting:
         return self.adversary
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Public:
     """Users whose protected state and attribute the attacker knows, none of whom is attacked.
 
     Attributes:
-        states: (users, width).
+        states: (users, width), as they are in the round that an attack is shown; replaced where users train on.
         labels: class numbers, (users,).
     """
 

@@ -20,6 +20,9 @@ STEPS = 300
 LEARNING_RATE = 0.1
 """Of Adam."""
 
+MATCHED = 0.1
+"""Relative distance below which a dummy's gradient is that of the client: the search has converged."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -40,11 +43,25 @@ class Search:
     head: bool = True
 
 
-def guess(adversary: Adversary, own: Tensors, uploads: Uploads, seed: int, search: Search | None = None) -> Tensor:
-    """Class numbers as DLG sees them, (B,).
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search ended with.
 
-    Dummies start at N(0, 1); the dummy label enters the cross-entropy without a softmax; the attacker draws noise of
-    its own for the head.
+    Attributes:
+        labels: class numbers, (B,).
+        matched: whether the dummy's gradient came near the client's, see `MATCHED`, bool (B,); of a client whose
+            gradient is 0 it says nothing, and is False.
+    """
+
+    labels: Tensor
+    matched: Tensor
+
+
+def find(adversary: Adversary, own: Tensors, uploads: Uploads, seed: int, search: Search | None = None) -> Found:
+    """Labels as DLG sees them.
+
+    Dummies start at N(0, 1), whatever the upload gives; the dummy label enters the cross-entropy without a softmax; the
+    attacker draws noise of its own for the head.
 
     Args:
         adversary: from the plan.
@@ -76,11 +93,9 @@ def guess(adversary: Adversary, own: Tensors, uploads: Uploads, seed: int, searc
         objective = lambda dummies: distance(dummies, noise())  # noqa: E731
         found = optimize.adam(objective, start, search.steps, LEARNING_RATE, sign=search.optimizer == "sign")
     label = found[:, width:].view(search.restarts, clients, classes)
-    if search.restarts == 1:
-        return label[0].argmax(1)
     with torch.no_grad():
-        nearest = distance(found, kept or noise()).view(search.restarts, clients).argmin(0)
-    return label[nearest, torch.arange(clients)].argmax(1)
+        left, nearest = distance(found, kept or noise()).view(search.restarts, clients).min(0)
+    return Found(label[nearest, torch.arange(clients)].argmax(1), left < MATCHED**2 * target.squares()[:clients])
 
 
 class Target:
@@ -129,8 +144,11 @@ class Target:
         """
         if adversary.noise_multiplier:
             return torch.full_like(self._square, adversary.noise_multiplier * adversary.clip_norm)
-        true = self._square + sum((value**2).flatten(1).sum(1) for value in self._grads.values())
-        return misfit * torch.sqrt(true).clamp(min=1e-30)
+        return misfit * torch.sqrt(self.squares()).clamp(min=1e-30)
+
+    def squares(self) -> Tensor:
+        """Squared norm of what is to be matched, (B,)."""
+        return self._square + sum((value**2).flatten(1).sum(1) for value in self._grads.values())
 
 
 def clipped(state: Tensor, grads: Tensors, clip_norm: float) -> Tensors:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedau2.v1.task_pb2 import TaskManifest
-from simulator import attackers, setup
+from simulator import attackers, baselines, setup
 from simulator.attackers import ATTACKERS
 from simulator.audit import bounds
 from simulator.audit.contract import Learns, Spec
@@ -47,10 +47,11 @@ def plan(
         others: those that attackers may know of.
 
     Raises:
-        ConfigError: there is nothing to run, groups of secure sums are larger than what they are of, or a bound is on
-            nothing that runs or on something that cannot.
+        ConfigError: there is nothing to run, groups of secure sums are larger than what they are of, a bound is on
+            nothing that runs or on something that cannot, or what is uploaded is not simulated client by client.
         TooFewUsersError: too few clients of a class are watched for attackers that learn.
     """
+    _expect_uploads(request, task)
     labels = population.labels(task, others)
     public = {each.name for each in task.plan.adversaries if len(np.unique(labels[each.name])) == len(each.classes)}
     planned = [each for spec in request.specs for each in _of(spec, request, task, public)]
@@ -70,6 +71,15 @@ def plan(
         if lost := bounds.held(name, [each for each in planned if each.hindrance]):
             raise ConfigError(f"the bound {name!r} would hold unmeasured. {told(lost)}")
     return planned
+
+
+def _expect_uploads(request: Request, task: TaskManifest) -> None:
+    if (request.specs or request.sums) and baselines.on_contributions(request.config, task):
+        raise ConfigError(
+            f"{'local_noise' if request.config.local_noise else f'apm on {task.model}'} adds noise to each upload, and "
+            "the simulator draws it for the sum of a round only: single uploads would be attacked without it. Audit "
+            f"what stays on the devices alone (--attacks {PRIVATE}, without --sums), or set it to 0"
+        )
 
 
 def _of(spec: Spec, request: Request, task: TaskManifest, public: set[str]) -> Iterator[Planned]:

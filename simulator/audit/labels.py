@@ -74,9 +74,13 @@ class Dlg:
     Args:
         setting: what for.
         search: how dummies are searched for.
+
+    Attributes:
+        matched: of each search so far whether it converged, see `dlg.Found`.
     """
 
     def __init__(self, setting: Setting, search: dlg.Search) -> None:
+        self.matched = np.zeros(0, np.bool_)
         self._adversary, self._seed, self._search = setting.target, setting.seed, search
         self._votes = np.zeros((setting.clients, len(self._adversary.classes)))
         self._chance = np.random.default_rng(setting.seed).random(self._votes.shape) / 2
@@ -84,8 +88,9 @@ class Dlg:
     def see(self, seen: Seen) -> None:
         """Searches for the clients of a round."""
         own, uploads = own_tensors(seen.task, self._adversary), seen.uploads[self._adversary.name]
-        found = dlg.guess(self._adversary, own, uploads, self._seed + seen.round, self._search)
-        self._votes[seen.clients, found.numpy()] += 1
+        found = dlg.find(self._adversary, own, uploads, self._seed + seen.round, self._search)
+        self._votes[seen.clients, found.labels.numpy()] += 1
+        self.matched = np.append(self.matched, found.matched.numpy())
 
     def guess(self, clients: Members) -> NDArray[np.int64]:
         """Class numbers; of classes found equally often any."""

@@ -65,7 +65,7 @@ def leakage(task: Task, population: Population, attribute: str, round_number: in
 
 
 def _dlg(task: Task, each: Adversary, seen: Observed, seed: int) -> float:
-    guessed = dlg.guess(each, own_tensors(task, each), seen.uploads[each.name], seed)
+    guessed = dlg.find(each, own_tensors(task, each), seen.uploads[each.name], seed).labels
     return _accuracy(guessed, seen.secrets[each.name].labels)
 
 

@@ -71,16 +71,16 @@ class PriorSearch:
     def __init__(self, setting: Setting) -> None:
         if setting.public is None:
             raise ValueError("a prior is fitted on public users, and none were given")
-        self._adversary, self._seed = setting.target, setting.seed
-        self._prior = Prior.fit(setting.public, len(self._adversary.classes))
+        self._adversary, self._public, self._seed = setting.target, setting.public, setting.seed
+        self._fitted: tuple[NDArray[np.float32], Prior] | None = None
         self._costs = np.zeros((setting.clients, len(self._adversary.classes)))
 
     def see(self, seen: Seen) -> None:
         """Explains a round by each class."""
         own = {name: value.double() for name, value in own_tensors(seen.task, self._adversary).items()}
         uploads, draw = seen.uploads[self._adversary.name], torch.Generator().manual_seed(self._seed + seen.round)
-        labels = range(self._costs.shape[1])
-        costs = torch.stack([_explain(self._adversary, own, uploads, self._prior, c, draw) for c in labels], 1)
+        labels, prior = range(self._costs.shape[1]), self._prior()
+        costs = torch.stack([_explain(self._adversary, own, uploads, prior, c, draw) for c in labels], 1)
         # A search that went astray must not outvote the other rounds.
         behind = (costs - costs.amin(1, keepdim=True)).nan_to_num(_MOST).clamp(max=_MOST)
         self._costs[seen.clients] += behind.numpy()
@@ -88,6 +88,13 @@ class PriorSearch:
     def guess(self, clients: Members) -> NDArray[np.int64]:
         """Class numbers."""
         return np.asarray(self._costs[clients].argmin(1))
+
+    def _prior(self) -> Prior:
+        """Fitted on public users as they are now."""
+        states = self._public.states
+        if self._fitted is None or self._fitted[0] is not states:
+            self._fitted = states, Prior.fit(self._public, len(self._adversary.classes))
+        return self._fitted[1]
 
 
 def _explain(

@@ -45,17 +45,22 @@ class Recorded:
         """Trains a cohort, and looks at what the coordinator has of its watched clients.
 
         Raises:
-            FleetError: a session was refused, or nothing was recorded.
+            FleetError: a session was refused, or the round was not recorded whole.
         """
         present = self._watch.present(members)
         task = Task.load(self._manifest, self._engine.checkpoint)
+        if len(present):
+            self._watch.learn(task, self._round)
         _, hidden = self._watch.look(task, present, self._round)
         report = self._engine.train_round(members)
         found = recording.rounds(self._folder)
         # An interrupted view has left rounds of a task that this fleet has nothing to do with.
         own = [each for each in found if each.task_id == self._engine.task_id]
-        if not own:
-            raise FleetError("the coordinator has recorded nothing: start it with an audit folder")
+        if not own or not own[-1].whole:
+            raise FleetError(
+                f"the coordinator has not recorded all of round {self._round} in {self._folder}: was it started with "
+                "that audit folder, and is there room on its disk? Its log says what failed; then audit again"
+            )
         if len(present):
             self._sink(self._seen(own[-1], present), hidden)
         for each in found:

@@ -121,7 +121,7 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
         command: as it was given.
         notes: what else is to be read beside the table.
     """
-    folder, config = found.request.folder, found.request.config
+    folder, config = found.request.folder, found.request.trained
     about: dict[str, Any] = {
         "configuration": config.to_dict(),
         "view": found.request.view,
@@ -129,6 +129,7 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
         "ndcg@10": found.ndcg,
         "bytes_up": found.bytes_up,
         "seconds": found.seconds,
+        "facts": found.facts.to_dict(),
         "findings": [each.to_dict() for each in found.findings],
         "not_run": {each.attack: each.hindrance for each in found.not_run},
     }

@@ -1,7 +1,7 @@
 """What an audit is asked for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simulator.audit.contract import Spec
@@ -48,6 +48,13 @@ class Request:
     splits: int = 10
     named: bool = False
     bounds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> Config:
+        """What is trained: by a fleet for its view, and else by the batched engine, whatever `config` says."""
+        if self.view == "fleet":
+            return replace(self.config, engine="fleet")
+        return replace(self.config, engine="batched", transport=Config.transport, trainer=Config.trainer)
 
     @property
     def recording(self) -> Path:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from fedau2.v1.task_pb2 import Adversary, TaskManifest
 from simulator.audit import scores
 from simulator.audit.contract import Attack, Learns, Public, Seen, Setting, Spec
+from simulator.audit.facts import Census, Facts
+from simulator.audit.labels import Dlg
 from simulator.audit.scores import Score
 from simulator.audit.view import Hidden
 from simulator.errors import TooFewUsersError
@@ -84,6 +86,7 @@ class Runner:
         self._recorded, self._seed, self._splits = recorded, seed, splits
         self._counts = np.zeros(len(recorded), np.int64)
         self._running: list[_Running] = []
+        self._census, self._seconds = Census(task.plan), 0.0
         made: dict[tuple[Any, str], Attack] = {}
         for spec in specs:
             for each in [None, *task.plan.adversaries]:
@@ -105,6 +108,7 @@ class Runner:
         """Takes a round in."""
         self._counts[seen.clients] += 1
         counts = self._counts[seen.clients]
+        self._census.see(seen, hidden, counts == 1)
         shown: set[int] = set()
         for each in self._running:
             wanted = counts <= max(each.asked)
@@ -119,7 +123,9 @@ class Runner:
                 reached = counts == participations
                 if reached.any():
                     self._ask(each, participations, seen, hidden, reached)
-            each.seconds += time.process_time() - started
+            spent = time.process_time() - started
+            each.seconds += spent
+            self._seconds += spent
             for participations in each.asked:
                 if (counts == participations).any():
                     each.spent[participations] = each.seconds
@@ -155,10 +161,24 @@ class Runner:
                     score = self._score(each, participations)
                 except TooFewUsersError:
                     continue
-                seconds = each.spent[participations] + time.process_time() - started
+                spent = time.process_time() - started
+                self._seconds += spent
+                seconds = each.spent[participations] + spent
                 name = each.adversary.name if each.adversary else ""
                 found.append(Finding(each.spec.name, each.spec.learns.value, name, participations, score, seconds))
         return found
+
+    def facts(self, further_seconds: float = 0.0) -> Facts:
+        """What is noted of the watched clients and of the searches, once there are findings.
+
+        Args:
+            further_seconds: of the processor, of attacks elsewhere.
+        """
+        matched: dict[str, dict[str, float]] = {}
+        for each in self._running:
+            if isinstance(each.attack, Dlg) and each.adversary and len(each.attack.matched):
+                matched.setdefault(each.spec.name, {})[each.adversary.name] = float(each.attack.matched.mean())
+        return self._census.facts(matched, self._seconds + further_seconds)
 
     def _score(self, each: _Running, participations: int) -> Score:
         guess = np.concatenate(each.guesses[participations])

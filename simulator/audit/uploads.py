@@ -90,11 +90,13 @@ class Secrets:
         states: the protected state, (B, width).
         labels: class numbers, (B,).
         triggered: whether the gate was open, bool (B,).
+        norms: L2 norm of the contribution to the adversary, before the device clips it and adds noise, (B,).
     """
 
     states: Tensor
     labels: Tensor
     triggered: Tensor
+    norms: Tensor
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
@@ -103,6 +105,7 @@ class Secrets:
             torch.cat([each.states for each in parts]),
             torch.cat([each.labels for each in parts]),
             torch.cat([each.triggered for each in parts]),
+            torch.cat([each.norms for each in parts]),
         )
 
 
@@ -186,7 +189,9 @@ def _upload(
     noise = torch.from_numpy(cohort.noise[each.name][:, 0])
     with torch.no_grad():
         verdict = adversary.judge(each, round_number, own, states, labels, noise, len(labels))
-    secrets = Secrets(torch.cat([states[name].flatten(1) for name in each.protects], 1), labels, verdict.triggered)
+    norms = torch.stack([torch.linalg.vector_norm(value.flatten(1), dim=1) for value in verdict.shared.values()])
+    protected = torch.cat([states[name].flatten(1) for name in each.protects], 1)
+    secrets = Secrets(protected, labels, verdict.triggered, torch.linalg.vector_norm(norms, dim=0))
     if each.clip_norm:
         rows = [{name: value[n].numpy() for name, value in verdict.shared.items()} for n in range(len(labels))]
         sent = [defend(task.manifest, row, key, round_number) for row, key in zip(rows, keys, strict=True)]

@@ -4,16 +4,17 @@ It is taken from a state in which nothing more is learned (`still`), while the b
 from what the coordinator of a fleet has recorded (`recording.Recorded`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
-from simulator.audit.contract import Contribution, Seen
+from simulator.audit.contract import Contribution, Public, Seen
 from simulator.audit.uploads import Secrets, observe
 from simulator.engine import Engine, RoundReport
 from simulator.population import Members, Population
@@ -46,10 +47,20 @@ class Watch:
     Attributes:
         population: theirs.
         members: who, increasing; their places here are what `Seen.clients` says.
+        others: public users, whom attackers know of.
+        public: what attackers know of them, by adversary; nothing where no attack wants it.
     """
 
     population: Population
     members: Members
+    others: Members = field(default_factory=lambda: np.zeros(0, np.int64))
+    public: Mapping[str, Public] = field(default_factory=dict)
+
+    def learn(self, task: Task, round_number: int) -> None:
+        """Brings what is known of public users up to what they have at the beginning of a round."""
+        if self.public:
+            for name, each in known(task, self.population, self.others, round_number).items():
+                self.public[name].states = each.states
 
     def look(self, task: Task, present: Members, round_number: int) -> tuple[Seen, Hidden]:
         """A round of some of them, computed as their devices would; their state stays as it is.
@@ -93,6 +104,26 @@ class Watch:
         return np.intersect1d(members, self.members)
 
 
+def known(task: Task, population: Population, others: Members, round_number: int) -> dict[str, Public]:
+    """What is known of users that are not watched, in the state given; of an adversary that lacks a class nothing.
+
+    Args:
+        task: manifest and checkpoint.
+        population: the clients.
+        others: who, all of whose attributes are known.
+        round_number: for which what is sampled of a state is drawn.
+    """
+    adversaries = list(task.manifest.plan.adversaries)
+    if not adversaries or not len(others):
+        return {}
+    secrets = observe(task, adversaries, population, others, round_number).secrets
+    return {
+        each.name: Public(secrets[each.name].states.numpy(), secrets[each.name].labels.numpy())
+        for each in adversaries
+        if len(torch.unique(secrets[each.name].labels)) == len(each.classes)
+    }
+
+
 def _numbers(task: Task) -> int:
     """Of a contribution's dense tensors."""
     tensors = {**task.shared, **task.adversary}
@@ -128,6 +159,8 @@ class Watching:
         """Trains a cohort, after its watched clients have been looked at."""
         present = self._watch.present(members)
         if len(present):
-            self._sink(*self._watch.look(Task.load(self._manifest, self._engine.checkpoint), present, self._round))
+            task = Task.load(self._manifest, self._engine.checkpoint)
+            self._watch.learn(task, self._round)
+            self._sink(*self._watch.look(task, present, self._round))
         self._round += 1
         return self._engine.train_round(members)

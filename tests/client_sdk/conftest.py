@@ -25,6 +25,7 @@ from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Optimizer, Plan, RetryWin
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
 from fedau2.wire import blobs, manifest
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
+from tests.client_sdk.sessions import record
 
 ITEMS = [f"film-{row}" for row in range(12)]
 WINDOW = RetryWindow(delay_min=Duration(seconds=5), delay_max=Duration(seconds=9))
@@ -316,3 +317,10 @@ def nowhere(tmp_path):
 def store(tmp_path):
     with closing(SqliteStore(tmp_path / "state")) as opened:
         yield opened
+
+
+@pytest.fixture
+def busy(store):
+    """A store with something to train on."""
+    record(store)
+    return store

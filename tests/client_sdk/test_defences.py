@@ -99,6 +99,18 @@ def test_what_is_drawn_in_one_task_cannot_be_taken_off_with_another():
     assert not (table.values[cover] == there.values[cover]).all()
 
 
+def test_two_tasks_of_one_manifest_share_cover_items_and_no_noise():
+    before, each = contribution(), task(0.5, 3.0, cover=1.0)
+    sent, again, elsewhere = (defences.defend(each, before, KEY, 0, salt) for salt in (b"one", b"one", b"other"))
+    for name in before:
+        if name.startswith("adversary."):
+            np.testing.assert_array_equal(sent[name], again[name])
+            assert not np.isclose(sent[name], elsewhere[name]).any()
+    np.testing.assert_array_equal(sent["table0"].indices, elsewhere["table0"].indices)
+    cover = ~np.isin(sent["table0"].indices, before["table0"].indices)
+    assert not (sent["table0"].values[cover] == elsewhere["table0"].values[cover]).all()
+
+
 def test_who_carries_no_adversary_gets_no_noise():
     assert defences.defend(task(1, 1), {"dense": np.ones(2, np.float32)}, KEY, 0).keys() == {"dense"}
 

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import onnx
 import pytest
@@ -270,6 +272,22 @@ def test_a_graph_kept_in_the_runtimes_own_form_trains_the_same(tmp_path):
     assert trained(OnnxEngine(compiled=folder), labels={"gender": 1}).state.pack() == plain.state.pack()
     with pytest.raises(ResourceLimitError):
         OnnxEngine(Limits(memory=2**27), folder).begin(job(step=rebuilt(hungry))).step()
+
+
+def test_only_the_newest_graphs_are_kept(tmp_path):
+    left = [tmp_path / f"{number}.ort" for number in range(6)]
+    for age, path in enumerate(left):
+        path.write_bytes(b"an earlier task's")
+        os.utime(path, (age, age))
+    trained(OnnxEngine(compiled=str(tmp_path)))
+    assert sorted(tmp_path.glob("?.ort")) == left[3:]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_where_nothing_can_be_kept_it_trains_all_the_same(tmp_path):
+    taken = tmp_path / "file"
+    taken.write_bytes(b"in the way")
+    assert trained(OnnxEngine(compiled=taken)).state.pack() == trained(OnnxEngine()).state.pack()
 
 
 def test_what_is_kept_stands_for_no_other_graph(tmp_path):

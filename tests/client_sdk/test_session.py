@@ -1,13 +1,10 @@
 """The session driven by hand: every way that it can go."""
 
-import asyncio
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from client_sdk.drivers import drive, drive_async
 from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
@@ -16,20 +13,20 @@ from client_sdk.errors import (
     TransportError,
     UnsupportedTaskError,
 )
-from client_sdk.inprocess import InProcessTransport
 from client_sdk.preparation import initial_state
-from client_sdk.session import session
 from client_sdk.sqlite_store import SqliteStore
-from client_sdk.torch_engine import TorchEngine
 from client_sdk.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload
 from fedau2.v1 import device_pb2, task_pb2
-from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, FetchResourceResponse, Rejection
-from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, Rejection
+from fedau2.v1.task_pb2 import Graph, RetryWindow
 from fedau2.wire import blobs, contributions, manifest
 from fedau2.wire.errors import BlobError
 from fedau2.wire.status import Status, StatusError
+from tests.client_sdk.sessions import answer, begin, end, record, until
 
 REASON_UNSUPPORTED = FailureReason.FAILURE_REASON_UNSUPPORTED
+
+
 FINAL = [
     Status.ABORTED,
     Status.ALREADY_EXISTS,
@@ -38,48 +35,6 @@ FINAL = [
     Status.NOT_FOUND,
     Status.RESOURCE_EXHAUSTED,
 ]
-
-
-def begin(store):
-    return session(store, TorchEngine(), "films", "1.2.3")
-
-
-def answer(wish, bundle):
-    """What a coordinator and a device that work would answer."""
-    match wish:
-        case CheckIn():
-            return CheckInResponse(assignment=bundle.assignment())
-        case Fetch(resource):
-            return bundle.blobs[resource.sha256]
-        case Train(training):
-            return training.step()
-    raise AssertionError(wish)
-
-
-def until(kind, session, bundle):
-    """Answers wishes up to the first of a kind; returns that one and all wishes so far."""
-    wishes = [next(session)]
-    while not isinstance(wishes[-1], kind):
-        wishes.append(session.send(answer(wishes[-1], bundle)))
-    return wishes[-1], wishes
-
-
-def end(act, *values):
-    with pytest.raises(StopIteration) as stop:
-        act(*values)
-    return stop.value.value
-
-
-def record(store):
-    for item in ("film-3", "film-1", "film-3", "film-9", "not listed"):
-        store.record(item, 0)
-
-
-@pytest.fixture
-def busy(store):
-    """A store with something to train on."""
-    record(store)
-    return store
 
 
 def test_a_round_goes_check_in_fetch_train_upload(busy, bundle, window):
@@ -96,6 +51,13 @@ def test_a_round_goes_check_in_fetch_train_upload(busy, bundle, window):
     assert outcome == Outcome(Result.UPLOADED, window)
 
 
+def test_a_graph_of_a_kind_that_is_not_known_is_left_alone(busy, bundle):
+    graph = Graph(kind=99, resource=blobs.resource(b"for a later SDK"))
+    newer = bundle.with_manifest(graphs=[graph])
+    _, wishes = until(Upload, begin(busy), newer)
+    assert graph.resource not in [wish.resource for wish in wishes if isinstance(wish, Fetch)]
+
+
 def test_private_state_is_staged_before_the_upload_and_promoted_by_the_acknowledgement(busy, bundle):
     running = begin(busy)
     upload, _ = until(Upload, running, bundle)
@@ -108,6 +70,26 @@ def test_private_state_is_staged_before_the_upload_and_promoted_by_the_acknowled
     started = initial_state(bundle.manifest, busy.key())
     assert busy.private("task").steps.tolist() == [2]
     assert not np.array_equal(staged.state.values["user_gmf"], started.values["user_gmf"])
+
+
+def test_another_task_of_the_same_manifest_gets_other_noise(busy, bundle, remote):
+    # An operator creates a task again: what a device sends to both must not differ by gradients alone.
+    changed = task_pb2.TaskManifest.FromString(bundle.manifest.SerializeToString())
+    changed.plan.adversaries[0].clip_norm = changed.plan.adversaries[0].noise_multiplier = 1.0
+    task = replace(bundle, manifest=changed).with_manifest()
+    busy.set_attribute("gender", "F")
+    sent = []
+    for task_id in ("task", "the task again"):
+        remote.bundle, remote.assignment = task, task.assignment(task_id=task_id)
+        assert drive(begin(busy), remote).result is Result.UPLOADED
+        (_, (_, data)) = remote.calls[-1]
+        sent.append(contributions.Decoder(manifest.shared(task.manifest), 1e6)(data))
+    first, second = sent
+    for name, value in first.items():
+        if name.startswith("adversary."):
+            assert np.isclose(value, second[name]).mean() < 0.01
+        elif not isinstance(value, contributions.Rows):
+            np.testing.assert_array_equal(value, second[name])
 
 
 def test_the_next_round_starts_from_promoted_state_and_fetches_only_the_new_checkpoint(busy, bundle):
@@ -353,162 +335,3 @@ def test_an_unanswered_upload_is_made_again_with_the_same_bytes(tmp_path, bundle
     assert store.private("task").steps.tolist() == [2]
     assert isinstance(next(begin(store)), CheckIn)
     store.close()
-
-
-class Service:
-    """The scripted coordinator as a service object."""
-
-    def __init__(self, remote):
-        self.remote = remote
-
-    async def check_in(self, request):
-        return self.remote.check_in(request)
-
-    async def fetch_resource(self, request):
-        for data in self.remote.fetch(request):
-            yield FetchResourceResponse(data=data)
-
-    async def upload_contribution(self, requests):
-        header, *rest = [request async for request in requests]
-        return self.remote.upload(header.header, b"".join(request.data for request in rest))
-
-    async def report_failure(self, request):
-        return self.remote.report_failure(request)
-
-
-DRIVERS = {
-    "blocking": lambda running, remote: drive(running, remote),
-    "asyncio": lambda running, remote: asyncio.run(drive_async(running, InProcessTransport(Service(remote)))),
-}
-
-
-@pytest.fixture(params=DRIVERS)
-def run(request):
-    """Drives a session against a scripted coordinator."""
-    return DRIVERS[request.param]
-
-
-def test_drivers_run_a_session_to_its_end(run, busy, remote, window):
-    assert run(begin(busy), remote) == Outcome(Result.UPLOADED, window)
-    assert remote.names() == ["check_in"] + ["fetch"] * 6 + ["upload"]
-
-
-def test_drivers_upload_what_the_session_wished(run, busy, remote, bundle):
-    wish, _ = until(Upload, begin(busy), bundle)
-    busy.discard(wish.header.assignment_id)
-    run(begin(busy), remote)
-    assert remote.calls[-1][1] == (wish.header, wish.data)
-
-
-def test_drivers_throw_what_goes_wrong_into_the_session(run, busy, remote, window):
-    remote.refusals["upload"] = StatusError(Status.ABORTED, "closed", window)
-    assert run(begin(busy), remote) == Outcome(Result.REFUSED, window, "closed")
-    remote.refusals["check_in"] = TransportError("gone")
-    with pytest.raises(TransportError):
-        run(begin(busy), remote)
-
-
-def test_drivers_stop_a_blob_that_is_longer_than_declared(run, busy, remote, bundle):
-    remote.bundle = replace(bundle, blobs={key: data + b"more" for key, data in bundle.blobs.items()})
-    with pytest.raises(DamagedTaskError, match="more bytes than"):
-        run(begin(busy), remote)
-    assert remote.names() == ["check_in", "fetch", "report_failure"]
-
-
-@pytest.mark.parametrize("steps", [0, 1])
-def test_the_blocking_driver_can_be_interrupted_before_each_step(busy, remote, window, steps):
-    left = iter(range(steps))
-
-    def check():
-        if next(left, None) is None:
-            raise Interrupted
-
-    assert drive(begin(busy), remote, check) == Outcome(Result.INTERRUPTED, window)
-    assert remote.names()[-1] == "report_failure"
-
-
-class Stalled(InProcessTransport):
-    """Never answers some kinds of calls, and says when one is made."""
-
-    def __init__(self, remote, *calls):
-        super().__init__(Service(remote))
-        self.calls, self.waiting = calls, asyncio.Event()
-
-    async def _stall(self, name):
-        if name in self.calls:
-            self.waiting.set()
-            await asyncio.Event().wait()
-
-    async def check_in(self, request):
-        await self._stall("check_in")
-        return await super().check_in(request)
-
-    async def fetch(self, request):
-        await self._stall("fetch")
-        async for data in super().fetch(request):
-            yield data
-
-    async def upload(self, header, data):
-        await self._stall("upload")
-        return await super().upload(header, data)
-
-    async def report_failure(self, request):
-        await self._stall("report_failure")
-        return await super().report_failure(request)
-
-
-@pytest.mark.parametrize(
-    ("call", "said", "staged"),
-    [
-        ("check_in", [], False),
-        ("fetch", ["check_in", "report_failure"], False),
-        ("upload", ["check_in"] + ["fetch"] * 6, True),
-    ],
-)
-def test_a_cancelled_session_gives_its_place_back_and_keeps_what_is_trained(busy, remote, call, said, staged):
-    async def main():
-        transport = Stalled(remote, call)
-        running = asyncio.create_task(drive_async(begin(busy), transport))
-        await transport.waiting.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    asyncio.run(main())
-    assert remote.names() == said
-    assert (busy.staged() is not None) == staged
-    assert busy.private("task") is None
-    assert drive(begin(busy), remote).result is Result.UPLOADED
-
-
-def test_a_session_cancelled_twice_does_not_wait_for_the_coordinator(busy, remote):
-    async def main():
-        transport = Stalled(remote, "fetch", "report_failure")
-        running = asyncio.create_task(drive_async(begin(busy), transport))
-        for _ in range(2):
-            await transport.waiting.wait()
-            transport.waiting.clear()
-            running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    asyncio.run(main())
-    assert remote.names() == ["check_in"]
-
-
-def test_a_session_may_run_in_another_thread(busy, remote, window):
-    threads = []
-
-    async def offload(work):
-        def noted():
-            threads.append(threading.get_ident())
-            return work()
-
-        return await asyncio.to_thread(noted)
-
-    async def main():
-        return await drive_async(begin(busy), InProcessTransport(Service(remote)), offload)
-
-    assert asyncio.run(main()) == Outcome(Result.UPLOADED, window)
-    assert len(threads) == 1 + len(remote.calls) + 2 * 2  # to its first wish, on after each wish, and two local steps
-    assert threading.get_ident() not in threads

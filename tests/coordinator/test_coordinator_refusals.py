@@ -1,18 +1,17 @@
 """Bad input: a typed error that says what was wrong, nothing changed, and the round goes on to the same bytes."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
 
 from coordinator import errors
-from fedau2.v1 import admin_pb2
-from fedau2.v1.device_pb2 import REJECTION_REASON_NO_TASK, UploadContributionRequest, UploadHeader
+from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
 from fedau2.v1.tensors_pb2 import DTYPE_UNSPECIFIED, Contribution
-from fedau2.wire import blobs, contributions
+from fedau2.wire import contributions
 from fedau2.wire.contributions import Rows
-from fedau2.wire.status import Status, StatusError
+from fedau2.wire.status import Status
+from tests.coordinator.refusals import refused, undisturbed
 
 
 def edited(tools, edit):
@@ -78,39 +77,6 @@ CONTRIBUTIONS = {
     "no message": (lambda tools: b"\xff" * 100, "not a Contribution"),
     "nothing": (lambda tools: b"", "no tensor"),
 }
-
-
-@asynccontextmanager
-async def undisturbed(tools, folder, transport="inproc"):
-    """A lab with one contribution and a lease out; what is refused in it must change nothing and cost no place."""
-
-    def files():
-        return {path for path in folder.rglob("*") if path.is_file() and "ledger" not in path.name}
-
-    async with tools.open_lab(folder, transport) as lab:
-        task_id = await lab.create()
-        lab.reported = await lab.assignment()
-        await lab.upload(lab.reported, tools.make_contribution(0))
-        lab.lease = await lab.assignment()
-        before = await lab.task(task_id), files()
-
-        async def unchanged():
-            assert (await lab.task(task_id), files()) == before
-
-        lab.unchanged = unchanged
-        yield lab
-        await unchanged()
-        await lab.upload(lab.lease, tools.make_contribution(1))
-        await lab.contribute([2])
-        task = await lab.committed(task_id, 1)
-    assert task.checkpoint.sha256 == tools.expected_checkpoint([[0, 1, 2]])
-
-
-async def refused(call, status, match):
-    with pytest.raises(StatusError, match=match) as caught:
-        await call
-    assert caught.value.status == status
-    return caught.value
 
 
 def test_a_contribution_that_does_not_fit_is_refused(tools, tmp_path, transport):
@@ -320,132 +286,6 @@ def test_a_blob_must_be_there_and_the_offset_in_it(tools, tmp_path, transport):
             beyond = lab.fetch(checkpoint.sha256, offset=checkpoint.size + 1)
             await refused(beyond, Status.INVALID_ARGUMENT, "beyond the blob's")
             assert await lab.fetch(checkpoint.sha256, offset=checkpoint.size) == b""
-
-    asyncio.run(main())
-
-
-def swap(bundle, old, new):
-    """Puts other bytes in the place of a blob, with a manifest that says so."""
-    for resource in (bundle.manifest.catalogue, bundle.manifest.checkpoint):
-        if resource == blobs.resource(old):
-            resource.CopyFrom(blobs.resource(new))
-    bundle.blobs = {
-        blobs.sha256(new) if data == old else sha256: new if data == old else data
-        for sha256, data in bundle.blobs.items()
-    }
-
-
-def with_checkpoint(edit):
-    def spoil(bundle):
-        data = bundle.blobs[bundle.manifest.checkpoint.sha256]
-        tensors = {name: tensor.copy() for name, tensor in blobs.unpack(data).items()}
-        edit(tensors)
-        swap(bundle, data, blobs.pack(tensors))
-
-    return spoil
-
-
-def another_version(bundle):
-    bundle.manifest.format = 2
-
-
-def damaged_blob(bundle):
-    sha256 = bundle.manifest.checkpoint.sha256
-    bundle.blobs[sha256] = bundle.blobs[sha256][:-1] + b"\x01"
-
-
-def missing_blob(bundle):
-    del bundle.blobs[bundle.manifest.catalogue.sha256]
-
-
-def foreign_blob(bundle):
-    bundle.blobs[blobs.sha256(b"foreign")] = b"foreign"
-
-
-def longer_blob(bundle):
-    bundle.blobs[bundle.manifest.catalogue.sha256] += b"\nmore"
-
-
-def short_catalogue(bundle):
-    swap(bundle, bundle.blobs[bundle.manifest.catalogue.sha256], b"one\ntwo")
-
-
-def repeated_item(bundle):
-    swap(bundle, bundle.blobs[bundle.manifest.catalogue.sha256], b"a\na\nb\nc\nd\ne")
-
-
-def unreadable_checkpoint(bundle):
-    swap(bundle, bundle.blobs[bundle.manifest.checkpoint.sha256], b"no safetensors")
-
-
-def impossible_rule(bundle):
-    bundle.closing.minimum = bundle.closing.goal + 1
-
-
-def no_rounds(bundle):
-    bundle.rounds = 0
-
-
-def nameless(bundle):
-    bundle.population = ""
-
-
-BUNDLES = {
-    "another version": (another_version, "bundle format 2; this version runs format 1"),
-    "damaged blob": (damaged_blob, "damaged"),
-    "missing blob": (missing_blob, "is missing"),
-    "foreign blob": (foreign_blob, "names no blob"),
-    "longer blob": (longer_blob, "more bytes than the declared"),
-    "short catalogue": (short_catalogue, "2 items; the manifest says 6"),
-    "repeated item": (repeated_item, "twice"),
-    "unreadable checkpoint": (unreadable_checkpoint, "safetensors"),
-    "checkpoint without a tensor": (with_checkpoint(lambda tensors: tensors.pop("items")), "disagree .*items"),
-    "checkpoint with a private tensor": (
-        with_checkpoint(lambda tensors: tensors.update(user=np.zeros(4, np.float32))),
-        "disagree .*user",
-    ),
-    "checkpoint of another shape": (
-        with_checkpoint(lambda tensors: tensors.update(tower=np.zeros((2, 3), np.float32))),
-        "tower: the checkpoint has float32",
-    ),
-    "checkpoint of another dtype": (
-        with_checkpoint(lambda tensors: tensors.update(tower=np.zeros((3, 2)))),
-        "tower: the checkpoint has float64",
-    ),
-    "checkpoint that is not finite": (
-        with_checkpoint(lambda tensors: tensors["tower"].fill(np.nan)),
-        "tower: .*not finite",
-    ),
-    "impossible closing rule": (impossible_rule, "minimum <= goal"),
-    "no rounds": (no_rounds, "at least one round"),
-    "no population": (nameless, "128 bytes"),
-}
-
-
-def test_a_bundle_that_cannot_be_run_is_refused(tools, tmp_path, transport):
-    async def main():
-        async with undisturbed(tools, tmp_path / "lab", transport) as lab:
-            for spoil, match in BUNDLES.values():
-                bundle = tools.make_bundle(population="books")
-                spoil(bundle)
-                await refused(lab.create(bundle), Status.INVALID_ARGUMENT, match)
-                await lab.unchanged()
-                rejection = (await lab.check_in("books")).rejection
-                assert rejection.reason == REJECTION_REASON_NO_TASK
-
-    asyncio.run(main())
-
-
-def test_a_population_has_one_running_task(tools, tmp_path, transport):
-    async def main():
-        async with tools.open_lab(tmp_path, transport) as lab:
-            await lab.create()
-            await refused(lab.create(), Status.ALREADY_EXISTS, "'movies' has a running task")
-            both = [tools.make_bundle(population="books") for _ in range(2)]
-            results = await asyncio.gather(*(lab.create(bundle) for bundle in both), return_exceptions=True)
-            assert sum(isinstance(result, StatusError) for result in results) == 1
-            listed = await lab.link.list_tasks(admin_pb2.ListTasksRequest())
-            assert sorted(task.population for task in listed.tasks) == ["books", "movies"]
 
     asyncio.run(main())
 

@@ -1,12 +1,16 @@
 """A coordinator records only when it is told to, says so loudly, and records what came, once."""
 
 import asyncio
+import errno
 import logging
+import shutil
 import stat
+from pathlib import Path
 
 import pytest
 
 from coordinator import recording
+from coordinator.disk import Disk
 from coordinator.errors import FolderError
 from fedau2.wire import blobs
 
@@ -115,6 +119,100 @@ def test_an_empty_folder_keeps_its_mode_and_what_is_recorded_is_the_owners(tools
     assert kept(folder) == {0: sent(tools, 0)}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert stat.S_IMODE((folder / task_id).stat().st_mode) == 0o700
+
+
+def test_only_a_round_that_is_committed_and_has_every_contribution_is_whole(tools, tmp_path):
+    async def main():
+        async with tools.open_lab(tmp_path / "state", audit=tmp_path / "audit") as lab:
+            task_id = await lab.create()
+            await lab.contribute([0, 1])
+            (open_round,) = recording.rounds(tmp_path / "audit")
+            assert not open_round.whole
+        async with tools.open_lab(tmp_path / "state", audit=tmp_path / "audit") as lab:
+            await lab.contribute([2])
+            await lab.committed(task_id, 1)
+
+    asyncio.run(main())
+    (whole,) = recording.rounds(tmp_path / "audit")
+    assert whole.whole
+    folder = tmp_path / "audit" / whole.task_id / "0"
+    for path in (next(folder.glob("*.binpb")), folder / "checkpoint.safetensors", folder.parent / "manifest.binpb"):
+        data = path.read_bytes()
+        path.unlink()
+        assert not whole.whole
+        path.write_bytes(data)
+        assert whole.whole
+
+
+class FullFor(Disk):
+    """A disk on which one folder has no room left for as long as it is said."""
+
+    def __init__(self, folder):
+        self.folder, self.full = folder, False
+
+    def write(self, file, data):
+        if self.full and self.folder in Path(file.name).parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().write(file, data)
+
+
+def lose(folder):
+    shutil.rmtree(folder)
+    folder.write_text("something else is here now")
+
+
+@pytest.mark.parametrize("how", ["full", "gone"])
+def test_a_recording_that_cannot_be_written_stops_nothing_and_is_told_once(tools, tmp_path, caplog, how):
+    folder = tmp_path / "audit"
+    disk = FullFor(folder)
+
+    async def main():
+        async with tools.open_lab(tmp_path / "state", audit=folder, disk=disk) as lab:
+            task_id = await lab.create()
+            await lab.contribute([0])
+            disk.full = how == "full"
+            if how == "gone":
+                lose(folder)
+            await lab.contribute([1, 2])
+            await lab.committed(task_id, 1)
+            await lab.contribute([3, 4, 5])
+            await lab.committed(task_id, 2)
+            disk.full = False
+            if how == "gone":
+                folder.unlink()
+            await lab.contribute([6, 7, 8])
+            return (await lab.committed(task_id, 3)).checkpoint.sha256
+
+    with caplog.at_level(logging.ERROR):
+        assert asyncio.run(main()) == tools.expected_checkpoint([[0, 1, 2], [3, 4, 5], [6, 7, 8]])
+    (told,) = [each for each in caplog.messages if "not whole any more" in each]
+    assert str(folder) in told
+    assert "Make room there" in told
+    whole = {each.number: each.whole for each in recording.rounds(folder)}
+    assert whole.pop(2)
+    assert not any(whole.values())
+    assert kept(folder)[2] == sent(tools, 6, 7, 8)
+
+
+def test_a_restart_makes_the_open_round_whole_again(tools, tmp_path):
+    folder = tmp_path / "audit"
+    disk = FullFor(folder)
+
+    async def main():
+        async with tools.open_lab(tmp_path / "state", audit=folder, disk=disk) as lab:
+            task_id = await lab.create()
+            disk.full = True
+            await lab.contribute([0, 1])
+        async with tools.open_lab(tmp_path / "state", audit=folder, disk=disk):
+            pass
+        disk.full = False
+        async with tools.open_lab(tmp_path / "state", audit=folder, disk=disk) as lab:
+            await lab.contribute([2])
+            await lab.committed(task_id, 1)
+
+    asyncio.run(main())
+    assert [each.whole for each in recording.rounds(folder)] == [True]
+    assert kept(folder) == {0: sent(tools, 0, 1, 2)}
 
 
 def test_the_command_warns(tools, tmp_path):

@@ -45,6 +45,14 @@ def checkpoint(small, **changes):
     return blobs.pack({name: value for name, value in (tensors | changes).items() if value is not None})
 
 
+def of_another_model(small, task):
+    """Says that it is FedRAP, graphs and all, and has FedNCF's tensors."""
+    task.model = "fedrap"
+    return [
+        (each.resource, exporter.stamp(small.blob(each.resource), metadata(task, each.kind))) for each in task.graphs
+    ]
+
+
 NAN = np.array([np.nan], np.float32)
 WRONG = {
     "lists 2 items, the manifest says 11": lambda s, task: [(task.catalogue, b"a\nb\n")],
@@ -63,6 +71,8 @@ WRONG = {
         (task.graphs[0].resource, s.blob(task.graphs[1].resource))
     ],
     "0 graphs of kind GRAPH_KIND_RECOMMEND": lambda s, task: task.graphs.pop(1) and [],
+    "recommending cannot be compared with PyTorch: KeyError": lambda s, task: of_another_model(s, task),
+    "agree in 1 of 20 local steps": lambda s, task: setattr(task.tensors[0].initializer, "scale", 1e30) or [],
     "2 graphs of kind GRAPH_KIND_PREPARE": lambda s, task: task.graphs.add().CopyFrom(task.graphs[0]) or [],
 }
 
@@ -121,6 +131,9 @@ def test_ties_may_come_in_any_order(order):
     [
         ([1, 2], [3, 3], "gives"),
         ([1, 1, 4], [3, 3, 2], "twice"),
+        ([1, 2, 5], [3, 3, 2], "not rows"),
+        ([-1, 1, 2], [3, 3, 2], "not rows"),
+        ([1.0, 2.0, 4.0], [3, 3, 2], "not rows"),
         ([1, 2, 0], [3, 3, 0.5], "differ"),
         ([1, 2, 0], [3, 3, 2], "differ"),
         ([4, 1, 2], [2, 3, 3], "differ"),

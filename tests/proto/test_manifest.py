@@ -43,6 +43,14 @@ def test_a_good_manifest_is_accepted_and_read_back():
     manifest.check_closing(CLOSING)
 
 
+def test_a_graph_of_a_later_kind_is_not_among_those_that_are_known():
+    later = copy.deepcopy(GOOD)
+    for kind in (2, 9):
+        later.graphs.add(kind=kind, resource=Resource(sha256=bytes(32), size=1))
+    assert manifest.known_graphs(manifest.parse(later.SerializeToString())) == [later.graphs[0]]
+    assert [manifest.graph_kind(each) for each in later.graphs] == ["recommend", "kind 9"]
+
+
 SPOILED = {
     "format": 2,
     "model": "",

@@ -48,6 +48,29 @@ def test_a_contribution_survives_the_wire(sent):
     assert len(data) <= contributions.largest(SPECS.values())
 
 
+def message(name, update):
+    """The message that a contribution's part is."""
+    values = np.ascontiguousarray(getattr(update, "values", update), "<f4")
+    whole = TensorUpdate(name=name, dtype=1, shape=values.shape)
+    if isinstance(update, Rows):
+        whole.rows.CopyFrom(RowSlices(indices=update.indices.astype("<u4").tobytes(), values=values.tobytes()))
+    else:
+        whole.dense = values.tobytes()
+    return whole
+
+
+large = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=70).flatmap(
+    lambda shape: hnp.arrays(np.float32, shape, elements=floats, fill=floats)
+)
+named = st.dictionaries(st.text(max_size=200).filter(lambda name: len(name.encode()) < 200), rows | large, max_size=3)
+
+
+@given(named)
+def test_what_is_put_together_is_what_protobuf_writes(sent):
+    whole = Contribution(tensors=[message(name, sent[name]) for name in sorted(sent)])
+    assert contributions.encode(sent) == whole.SerializeToString(deterministic=True)
+
+
 @given(updates)
 def test_equal_contributions_have_equal_bytes(sent):
     assert contributions.encode(dict(reversed(sent.items()))) == contributions.encode(sent)

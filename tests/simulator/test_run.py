@@ -75,6 +75,13 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
     }
 
 
+def test_noise_on_every_upload_that_is_drawn_for_the_sum_alone_is_not_attacked_as_if_it_were_not_there(tmp_path):
+    config = dataclasses.replace(SMALL, adversary="dsvae", local_noise=0.1, clip_norm=1.0)
+    metrics = run.run(config, tmp_path / "run", None, Quiet())
+    assert not [name for name in metrics if name.startswith("leak")]
+    assert "bacc_strong" in metrics
+
+
 def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
     options = ["--dataset", "synthetic", "--users", "300", "--rounds", "2", "--attack-splits", "2", "--fraction", "0.2"]
     assert cli.main(["run", "--preset", "recommended", "--out", str(tmp_path / "a"), *options]) == 0

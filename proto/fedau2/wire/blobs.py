@@ -95,7 +95,7 @@ def pack(tensors: Mapping[str, NDArray[np.float32]]) -> bytes:
 
 
 def unpack(data: bytes) -> Tensors:
-    """The tensors in a safetensors blob; the arrays are read-only views of data where alignment allows.
+    """The tensors in a safetensors blob; the arrays are copies, writable.
 
     Raises:
         BlobError: not safetensors.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -37,24 +37,47 @@ class Rows:
     values: NDArray[np.float32]
 
 
+_Buffer = bytes | memoryview
 Update = NDArray[np.float32] | Rows
 """What one contribution says of one tensor: all of it, or some rows."""
 
 
 def encode(updates: Mapping[str, Update]) -> bytes:
     """The serialised `Contribution`; equal updates give equal bytes."""
-    return Contribution(tensors=[_message(name, updates[name]) for name in sorted(updates)]).SerializeToString(
-        deterministic=True
-    )
+    # Put together here, since a message would hold every value twice more, which a device's memory feels.
+    parts: list[_Buffer] = []
+    for name in sorted(updates):
+        parts += _field(Contribution.TENSORS_FIELD_NUMBER, _tensor(name, updates[name]))
+    return b"".join(parts)
 
 
-def _message(name: str, update: Update) -> TensorUpdate:
-    if isinstance(update, Rows):
-        values = np.ascontiguousarray(update.values, "<f4")
-        rows = RowSlices(indices=update.indices.astype("<u4").tobytes(), values=values.tobytes())
-        return TensorUpdate(name=name, dtype=DTYPE_FLOAT32, shape=values.shape, rows=rows)
-    values = np.ascontiguousarray(update, "<f4")
-    return TensorUpdate(name=name, dtype=DTYPE_FLOAT32, shape=values.shape, dense=values.tobytes())
+def _tensor(name: str, update: Update) -> list[_Buffer]:
+    values = np.ascontiguousarray(update.values if isinstance(update, Rows) else update, "<f4")
+    head = TensorUpdate(name=name, dtype=DTYPE_FLOAT32, shape=values.shape).SerializeToString(deterministic=True)
+    body = _bytes(values)
+    if not isinstance(update, Rows):
+        return [head, *_field(TensorUpdate.DENSE_FIELD_NUMBER, [body])]
+    fields = {RowSlices.INDICES_FIELD_NUMBER: _bytes(update.indices.astype("<u4")), RowSlices.VALUES_FIELD_NUMBER: body}
+    slices = [part for number, each in fields.items() if len(each) for part in _field(number, [each])]
+    return [head, *_field(TensorUpdate.ROWS_FIELD_NUMBER, slices)]
+
+
+def _field(number: int, parts: list[_Buffer]) -> list[_Buffer]:
+    """A field of bytes or of a message, after protobuf's encoding: tag, length, contents."""
+    return [_varint(number << 3 | 2) + _varint(sum(map(len, parts))), *parts]
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _bytes(values: NDArray[Any]) -> memoryview:
+    return values.reshape(-1).view(np.uint8).data
 
 
 def clip(updates: Mapping[str, Update], bound: float) -> dict[str, Update]:

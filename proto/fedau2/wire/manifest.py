@@ -5,7 +5,7 @@ import math
 from google.protobuf.message import DecodeError
 
 from fedau2.v1 import task_pb2, tensors_pb2
-from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan, Resource, TaskManifest
+from fedau2.v1.task_pb2 import Adversary, ClosingRule, Graph, LocalUpdate, Optimizer, Plan, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import signatures
 from fedau2.wire.errors import ManifestError
@@ -54,7 +54,7 @@ def check(manifest: TaskManifest) -> None:
     _check_resource("catalogue", manifest.catalogue)
     _check_resource("checkpoint", manifest.checkpoint)
     for graph in manifest.graphs:
-        _require(graph.kind in task_pb2.GraphKind.values() and graph.kind != 0, f"unknown graph kind {graph.kind}")
+        _require(graph.kind != 0, "a graph without a kind")
         _check_resource("graph", graph.resource)
     derived = list(manifest.derived_states)
     _require(all(derived) and len({*names, *derived}) == len(names) + len(derived), "a derived state's name is taken")
@@ -71,6 +71,17 @@ def shared(manifest: TaskManifest) -> dict[str, TensorSpec]:
 def private(manifest: TaskManifest) -> list[TensorSpec]:
     """Tensors that stay on the device, in manifest order."""
     return [spec for spec in manifest.tensors if spec.scope == tensors_pb2.TENSOR_SCOPE_PRIVATE]
+
+
+def known_graphs(manifest: TaskManifest) -> list[Graph]:
+    """The graphs of kinds that this version runs; a newer bundle may bring others."""
+    return [graph for graph in manifest.graphs if graph.kind in task_pb2.GraphKind.values()]
+
+
+def graph_kind(graph: Graph) -> str:
+    """What a graph is for, in a word."""
+    known = graph.kind in task_pb2.GraphKind.values()
+    return task_pb2.GraphKind.Name(graph.kind).removeprefix("GRAPH_KIND_").lower() if known else f"kind {graph.kind}"
 
 
 def adversary_prefix(name: str) -> str:

@@ -20,12 +20,32 @@ def exact(mu, epsilon):
 def test_epsilon_is_that_of_the_gaussian_mechanism(noise, contributions):
     # Contributions together are one Gaussian mechanism of sensitivity 2 sqrt(n) in units of the clip norm.
     mu = 2 * math.sqrt(contributions) / noise
-    found = accounting.epsilon(noise, contributions)
+    found = accounting.epsilon([noise], contributions)
     assert exact(mu, found) == pytest.approx(accounting.DELTA, rel=0.05)
 
 
 def test_more_noise_promises_more_and_more_contributions_less():
-    assert accounting.epsilon(8, 5) < accounting.epsilon(4, 5) < accounting.epsilon(4, 10)
+    assert accounting.epsilon([8], 5) < accounting.epsilon([4], 5) < accounting.epsilon([4], 10)
+
+
+def test_what_several_adversaries_get_composes():
+    # Two adversaries with the same noise get in n rounds what one gets in 2n.
+    assert accounting.epsilon([4, 4], 5) == pytest.approx(accounting.epsilon([4], 10))
+    assert accounting.epsilon([4, 1000], 5) == pytest.approx(accounting.epsilon([4], 5), rel=1e-3)
+    # mu-Gaussian privacies compose to the root of the sum of squares.
+    mu = math.hypot(2 / 3, 2 / 5) * math.sqrt(7)
+    assert exact(mu, accounting.epsilon([3, 5], 7)) == pytest.approx(accounting.DELTA, rel=0.05)
+
+
+def test_the_adversaries_of_private_vectors_are_accounted_for_together():
+    parts = [Adversary(name=f"gender-{n}", attribute="gender", clip_norm=1, noise_multiplier=4) for n in range(2)]
+    (text,) = accounting.notes(Plan(adversaries=parts), (1, 8))
+    assert text.startswith("Noise on contributions to gender-0 and gender-1: ")
+    assert f"epsilon {accounting.epsilon([4, 4], 1):.3g} after 1, {accounting.epsilon([4], 16):.3g} after 8" in text
+    parts[1].noise_multiplier = 0
+    (text,) = accounting.notes(Plan(adversaries=parts), (1,))
+    assert f"epsilon {accounting.epsilon([4], 1):.3g} after 1" in text
+    assert text.endswith("nothing of the other tensors, those of gender-1 among them.")
 
 
 def test_what_is_said_of_a_plan():

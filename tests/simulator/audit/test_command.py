@@ -9,7 +9,9 @@ import pytest
 from simulator.audit import bounds, scores
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
+from simulator.batched import BatchedEngine
 from simulator.cli import main
+from simulator.config import Config
 from simulator.errors import BoundPassedError, ConfigError
 
 SMALL = ["--dataset", "synthetic", "--users", "120", "--items", "200", "--rounds", "4", "--evaluate-every", "2"]
@@ -65,6 +67,38 @@ def test_a_run_is_audited_by_its_folder(tmp_path):
     assert about["round"] == metrics["round"]
 
 
+@pytest.mark.parametrize("limit", [2**30, 0], ids=["in memory", "mapped"])
+def test_an_audit_leaves_no_private_state_and_an_interrupted_one_goes_on(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr("simulator.columns.LIMIT", limit)
+    folder, trained, rounds = tmp_path / "audit", BatchedEngine.train_round, []
+
+    def interrupted(engine, members):
+        rounds.append(1)
+        if len(rounds) == 4:
+            raise KeyboardInterrupt
+        return trained(engine, members)
+
+    monkeypatch.setattr("simulator.batched.BatchedEngine.train_round", interrupted)
+    assert audit(tmp_path, "--attacks", "sign") == 130
+    assert (folder / "progress.safetensors").exists()
+    assert audit(tmp_path, "--attacks", "sign") == 0
+    assert len(rounds) == 4 + 2  # two of four were saved
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"config.yaml", "dataset.json", "audit.json", "audit.html", "audit.png"}
+
+
+@pytest.mark.parametrize("view", ["chosen", "fleet"])
+def test_a_fleets_run_is_audited_by_the_engine_of_the_view(tmp_path, view):
+    small = {"dataset": "synthetic", "users": 120, "items": 200, "rounds": 2, "evaluate_every": 2, "fraction": 0.1}
+    run = Config.of({**small, "engine": "fleet", "transport": "grpc", "trainer": "onnx"})
+    run.save(tmp_path / "config.yaml")
+    of = [str(tmp_path / "config.yaml"), "--out", str(tmp_path / "audit"), "--view", view, "--attacks", "rows"]
+    assert main(["audit", *of, "--participations", "1"]) == 0
+    trained = json.loads((tmp_path / "audit" / "audit.json").read_text())["configuration"]
+    expected = ("fleet", "grpc", "onnx") if view == "fleet" else ("batched", "inproc", "torch")
+    assert tuple(trained[name] for name in ("engine", "transport", "trainer")) == expected
+
+
 def test_the_exit_status_holds_bounds(tmp_path, capsys):
     own = ["--attacks", "sign,embedding", "--adversary", "mlp"]
     assert audit(tmp_path, *own, "--bound", "state=1", "--bound", "all=1") == 0
@@ -99,6 +133,9 @@ def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
         (["--attacks", "sign", "--sums", "200"], "sums-200: a round has"),
         (["--attacks", "embedding-paper", "--clients", "9"], "an attack needs 10 users of each class"),
         (["--attacks", "private", "--users", "16"], "an attack needs 10 users of each class"),
+        (["--preset", "local-noise"], "local_noise adds noise to each upload"),
+        (["--preset", "apm", "--model", "fedvae", "--attacks", "rows"], "apm on fedvae adds noise to each upload"),
+        (["--preset", "local-noise", "--attacks", "private", "--adversary", "mlp", "--sums", "4"], "without --sums"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_training(tmp_path, capsys, monkeypatch, arguments, text):
@@ -108,6 +145,21 @@ def test_what_cannot_be_run_is_refused_before_training(tmp_path, capsys, monkeyp
     monkeypatch.setattr("simulator.batched.BatchedEngine.train_round", trains)
     assert audit(tmp_path, *arguments) == 1
     assert text in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "attacks"),
+    [
+        (["--preset", "local-noise"], "private"),
+        (["--preset", "apm", "--model", "fedvae"], "private"),
+        (["--preset", "apm"], "private,rows"),
+        (["--preset", "noise"], "private,rows"),
+    ],
+)
+def test_baselines_are_audited_as_far_as_their_noise_is_what_devices_add(tmp_path, arguments, attacks):
+    assert audit(tmp_path, *arguments, *SMALL, "--attacks", attacks) == 0
+    found = {each["attack"].partition("-")[0] for each in findings(tmp_path)}
+    assert found == set(attacks.split(","))
 
 
 def test_attackers_on_the_private_state_draw_by_the_runs_seed(tmp_path, monkeypatch):

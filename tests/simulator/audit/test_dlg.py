@@ -80,9 +80,9 @@ def test_labels_behind_a_head_without_the_second_noise_are_guessed(head):
     gradients = judged(each, own, state, labels, noise)
     gradients.pop("hidden.weight")
     how = dlg.Search(steps=300)
-    guessed = dlg.guess(each, own, Uploads(state, gradients), 0, how)
+    guessed = dlg.find(each, own, Uploads(state, gradients), 0, how).labels
     assert (guessed == labels).double().mean() > 0.6
-    assert (dlg.guess(each, own, Uploads(state, gradients), 0, how) == guessed).all()
+    assert (dlg.find(each, own, Uploads(state, gradients), 0, how).labels == guessed).all()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_every_search_beats_guessing_behind_a_plain_head(search):
     labels = torch.arange(200) % 2
     found = judged(each, own, state, labels, torch.ones(200, 2, 2, dtype=torch.float64))
     found.pop("hidden.weight")
-    guessed = dlg.guess(each, own, Uploads(state, found), 0, search)
+    guessed = dlg.find(each, own, Uploads(state, found), 0, search).labels
     assert (guessed == labels).double().mean() > 0.57
 
 
@@ -115,4 +115,40 @@ def test_restarts_do_no_worse_than_the_first_of_them_in_distance():
     uploads = Uploads(state, found)
     twice = uploads.take(torch.arange(40).repeat(2))
     assert torch.equal(twice.recovered[:40], twice.recovered[40:])
-    assert len(dlg.guess(each, own, uploads, 0, dlg.Search(steps=2, restarts=3))) == 40
+    assert len(dlg.find(each, own, uploads, 0, dlg.Search(steps=2, restarts=3)).labels) == 40
+
+
+def uploaded(head, clients=60, spread=1.0):
+    """An adversary, its tensors, and gradients of some clients, the first of whom has no hidden unit on."""
+    each, own, draw = made(head, 2, 3, width=8)
+    state = spread * torch.randn(clients, 8, generator=draw, dtype=torch.float64)
+    noise = torch.randn(clients, 2, 2, generator=draw, dtype=torch.float64)
+    noise[:, 0] = 1 + 2 * noise[:, 0]
+    found = judged(each, own, state, torch.arange(clients) % 2, noise)
+    found.pop("hidden.weight")
+    for value in found.values():
+        value[0] = 0
+    return each, own, Uploads(state, found)
+
+
+def test_a_search_begins_without_knowing_the_upload():
+    each, own, uploads = uploaded(HEAD_MLP)
+    others = Uploads(uploads.recovered + 5, {name: -value for name, value in uploads.gradients.items()})
+    one, other = (dlg.find(each, own, seen, 0, dlg.Search(steps=0)) for seen in (uploads, others))
+    assert torch.equal(one.labels, other.labels)
+    assert not one.matched.any()
+
+
+def test_a_search_that_matched_the_gradient_is_told_from_one_that_did_not():
+    each, own, uploads = uploaded(HEAD_MLP)
+    early, late = (dlg.find(each, own, uploads, 0, dlg.Search("lbfgs", steps=n)) for n in (1, 200))
+    assert not early.matched.any()
+    assert late.matched.double().mean() > 0.2
+    assert not late.matched[0]  # a gradient of 0 says nothing, and is matched by every dummy without a unit on
+    right = (late.labels == torch.arange(60) % 2).double()
+    assert right[late.matched].mean() > max(0.75, right[~late.matched].mean())
+
+
+def test_fresh_noise_of_the_second_kind_keeps_a_search_from_matching():
+    each, own, uploads = uploaded(HEAD_DSVAE)
+    assert dlg.find(each, own, uploads, 0, dlg.Search(steps=200)).matched.double().mean() < 0.1

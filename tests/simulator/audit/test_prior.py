@@ -14,7 +14,7 @@ from simulator.audit.prior import Prior
 def test_a_prior_has_the_means_and_spread_of_the_public(seed, classes, width):
     rng = np.random.default_rng(seed)
     labels = np.arange(40) % classes
-    states = (rng.standard_normal((40, width)) + 3 * labels[:, None]).astype(np.float32)
+    states = rng.standard_normal((40, width)) + 3 * labels[:, None]
     prior = Prior.fit(Public(states, labels), classes)
     for c in range(classes):
         np.testing.assert_allclose(prior.means[c], states[labels == c].mean(0), rtol=1e-4, atol=1e-6)

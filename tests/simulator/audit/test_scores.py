@@ -93,3 +93,14 @@ def test_attackers_that_learn_find_what_is_there():
     assert score.success > 0.9
     assert score.null_p95 < 0.75
     assert score.clients == 80
+
+
+@pytest.mark.parametrize(
+    ("attacker", "splits", "tested"), [("strong", 1, 8), ("strong", 2, 16), ("strong", 6, 40), ("paper", 1, 32)]
+)
+def test_users_that_no_split_tests_do_not_narrow_an_interval(monkeypatch, draw, attacker, splits, tested):
+    monkeypatch.setattr("simulator.attackers.SHUFFLES", 1)
+    features = draw.standard_normal((50, 2)).astype(np.float32)
+    score = scores.learned(features, np.repeat([0, 1], [20, 30]), attacker, 2, splits, 0)
+    assert (score.low, score.high) == pytest.approx(scores.interval(score.success, tested))
+    assert score.clients == 40

@@ -1,6 +1,7 @@
 """The server's view is the same whoever takes it: computed, watched while training, or recorded by a coordinator."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -11,11 +12,15 @@ from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.kernel.training import Task
 from fedau2.wire.contributions import Rows
 from simulator import setup
-from simulator.audit.audit import _public, _watch, drawn
+from simulator.audit.audit import _watch, drawn
+from simulator.audit.contract import Public, Setting
+from simulator.audit.prior import PriorSearch
 from simulator.audit.recording import Recorded
+from simulator.audit.registry import chosen
 from simulator.audit.request import Request
-from simulator.audit.view import Watch, Watching, still
+from simulator.audit.view import Watch, Watching, known, still
 from simulator.config import Config
+from simulator.errors import FleetError
 from simulator.split import leave_one_out
 
 DEFENCES = {"adversary_clip_norm": 0.1, "adversary_noise": 1.0, "cover_rows": 0.5}
@@ -99,6 +104,25 @@ def test_a_view_starts_again_where_one_was_interrupted(tmp_path):
     assert not list(folder.glob("*/*/*.binpb"))
 
 
+def test_a_round_that_was_not_recorded_whole_is_not_taken_for_the_servers_view(tmp_path):
+    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": "fleet", "fraction": 0.5})
+    dataset = setup.dataset_of(config, None)
+    bundle = setup.bundle_of(config, dataset)
+    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    folder, shown = tmp_path / "recording", []
+    with setup.engine_of(config, bundle, population, tmp_path, audit=folder) as engine:
+        watch = Watch(population, np.arange(60))
+        view = Recorded(engine, bundle.manifest, watch, lambda *each: shown.append(1), folder)
+        view.train_round(setup.cohort(config, 0, 60))
+        shutil.rmtree(folder)
+        folder.write_text("no room for a recording")
+        with pytest.raises(FleetError, match="has not recorded all of round 1"):
+            view.train_round(setup.cohort(config, 1, 60))
+        folder.unlink()
+        view.train_round(setup.cohort(config, 2, 60))
+    assert len(shown) == 2
+
+
 def test_watching_does_not_change_what_is_trained(tmp_path):
     def checkpoint(watched):
         config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "fraction": 0.5})
@@ -116,6 +140,52 @@ def test_watching_does_not_change_what_is_trained(tmp_path):
     one, other = checkpoint(False), checkpoint(True)
     for name, value in one.items():
         np.testing.assert_array_equal(value, other[name])
+
+
+@pytest.mark.parametrize("view", [Watching, Recorded])
+def test_public_users_are_known_as_they_are_at_the_beginning_of_the_round(tmp_path, view):
+    engine = "batched" if view is Watching else "fleet"
+    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": engine, "fraction": 0.5})
+    dataset = setup.dataset_of(config, None)
+    bundle = setup.bundle_of(config, dataset)
+    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    folder, known_states = tmp_path / "recording", []
+    request = Request(config, tmp_path, None, chosen(["prior"]), clients=10)
+    with setup.engine_of(config, bundle, population, tmp_path, audit=folder if view is Recorded else None) as engine:
+        watch, _ = _watch(request, Task.load(bundle.manifest, engine.checkpoint), population)
+        sink = lambda seen, hidden: known_states.append(watch.public["gender"].states)  # noqa: E731
+        watched = view(engine, bundle.manifest, watch, sink, *((folder,) if view is Recorded else ()))
+        for number in range(3):
+            before = population.state.values["user_gmf"][watch.others].copy()
+            watched.train_round(setup.cohort(config, number, 60))
+            np.testing.assert_array_equal(known_states[number], before)
+    assert not np.array_equal(known_states[0], known_states[2])
+
+
+def test_a_search_in_a_prior_learns_from_the_public_users_of_its_round(observed, tmp_path):
+    task, population = observed(60, adversary_clip_norm=0.1, adversary_noise=0.1)
+    request = Request(Config(), tmp_path, None, chosen(["prior"]), clients=10)
+    watch, _ = _watch(request, task, population)
+    seen, _ = watch.look(task, watch.members, 0)
+
+    def costs(stale):
+        public = Public(np.zeros_like(watch.public["gender"].states), watch.public["gender"].labels)
+        if not stale:
+            public.states = watch.public["gender"].states
+        attack = PriorSearch(Setting(20, task.manifest, task.manifest.plan.adversaries[0], 0, public))
+        if stale == "until now":
+            public.states = watch.public["gender"].states
+        attack.see(seen)
+        return attack._costs
+
+    np.testing.assert_array_equal(costs("until now"), costs(""))
+    assert not np.array_equal(costs("still"), costs(""))
+
+
+def test_nobody_is_looked_at_whom_no_attack_learns_from(observed, tmp_path):
+    task, population = observed(60)
+    watch, _ = _watch(Request(Config(), tmp_path, None, chosen(["sign"]), clients=10), task, population)
+    assert not watch.public
 
 
 def test_a_still_view_leaves_the_population_as_it_is(observed):
@@ -162,7 +232,7 @@ def test_who_is_attacked_is_no_public_user(observed, tmp_path):
     watch, _ = _watch(request, task, population)
     labels = population.labels(task.manifest, watch.members)["gender"]
     assert np.bincount(labels).tolist() == [10, 10]
-    public = _public(task, population, np.setdiff1d(np.arange(60), watch.members))["gender"]
+    public = known(task, population, np.setdiff1d(np.arange(60), watch.members), 0)["gender"]
     assert len(public.states) == 40
     attacked = population.state.values["user_gmf"][watch.members]
     assert not (public.states[:, None] == attacked[None]).all(2).any()

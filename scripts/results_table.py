@@ -1,0 +1,56 @@
+"""Runs of `reproduce table1` as the tables of docs/results/: `python scripts/results_table.py RUNS_FOLDER...`.
+
+Of each recommender, data set and attribute a table with a row for each method, means over its finished seeds.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+_HEADER = ["method", "seeds", "NDCG@10 (each seed)", "change", "HR@10"]
+_ATTACKED = {"bacc_paper": "paper, embedding", "bacc_strong": "strong, embedding"}
+_ALL = {"bacc_paper_all": "paper, all", "bacc_strong_all": "strong, all"}
+_READ = {"leak_dlg": "DLG", "leak_analytic": "direct, 1", "leak_analytic_5": "5", "leak_analytic_20": "20"}
+
+
+def tables(folder: Path) -> Iterator[str]:
+    """Markdown, of the metrics in a folder's `results.parquet`."""
+    runs = pd.read_parquet(folder / "results.parquet")
+    runs = runs[runs["status"] == "done"]
+    for (model, dataset, attribute), group in runs.groupby(["model", "dataset", "attribute"], sort=False):
+        kept = not group["bacc_strong_all"].isna().all()  # of private state beside what is attacked anyway
+        yield f"\n{model}, {dataset}, {attribute}\n"
+        yield from _table([*_HEADER, *(_ATTACKED | (_ALL if kept else {})).values(), "null p95"], _methods(group, kept))
+        if (read := group[group.get("leak_dlg", group["seconds"] * float("nan")).notna()]).size:
+            yield ""
+            yield from _table(["method", *_READ.values()], _reading(read))
+
+
+def _methods(group: pd.DataFrame, kept: bool) -> Iterator[list[str]]:
+    by_run = group.set_index("run")
+    for name, own in group.groupby("method", sort=False):
+        seeds = own.sort_values("seed")
+        score, against = seeds["ndcg@10"].mean(), by_run["ndcg@10"].reindex(seeds["original"].dropna()).mean()
+        each = ", ".join(f"{value:.3f}" for value in seeds["ndcg@10"])
+        change = "" if str(name).startswith("original") or pd.isna(against) else f"{100 * (score / against - 1):+.1f}%"
+        cells = [f"`{name}`", ", ".join(map(str, seeds["seed"])), f"{score:.3f} ({each})", change]
+        means = [seeds[column].mean() for column in ("hr@10", *_ATTACKED, *(_ALL if kept else {}))]
+        null = seeds.filter(like="bacc_null_p95_").max(axis=1).mean()  # the largest of a run's
+        yield [*cells, *(f"{value:.3f}" for value in (*means, null))]
+
+
+def _reading(group: pd.DataFrame) -> Iterator[list[str]]:
+    for name, own in group.groupby("method", sort=False):
+        yield [f"`{name}`", *(f"{own[column].mean():.2f}" for column in _READ)]
+
+
+def _table(header: list[str], rows: Iterator[list[str]]) -> Iterator[str]:
+    for cells in (header, ["---"] * len(header), *rows):
+        yield f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        print("\n".join(tables(Path(name))))

@@ -1,0 +1,120 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client_sdk import FedClient, Result
+from client_sdk.arguments import microseconds
+from client_sdk.errors import (
+    AttributeValueError,
+    FedError,
+    UnknownItemError,
+    UsageError,
+)
+
+
+def test_an_unknown_item_is_refused_once_the_catalogue_is_known(client, remote):
+    client.record("not listed")  # no catalogue says so yet
+    client.record("film-1")
+    client.sync()
+    before = client.recommend(12)
+    with pytest.raises(UnknownItemError, match=r"'not listed'.*nothing was recorded"):
+        client.record("not listed")
+    assert client.recommend(12) == before
+    client.record("film-2")
+
+
+def test_an_attribute_value_is_checked_once_the_task_is_known(client, remote):
+    client.set_attribute("gender", "unheard-of")
+    client.record("film-1")
+    with pytest.raises(AttributeValueError, match="it knows M, F"):
+        client.sync()
+    with pytest.raises(AttributeValueError, match="it knows M, F"):
+        client.set_attribute("gender", "other")
+    client.set_attribute("age", "any value of an attribute that the task does not unlearn")
+    client.set_attribute("gender", None)
+    assert client.sync().result == Result.UPLOADED
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda client: client.record(7),
+        lambda client: client.record(""),
+        lambda client: client.record(["film-1"]),
+        lambda client: client.record("\ud800"),
+        lambda client: client.record("film-1", datetime(2024, 1, 1)),
+        lambda client: client.record("film-1", 1700000000),
+        lambda client: client.set_attribute("", "M"),
+        lambda client: client.set_attribute(None, "M"),
+        lambda client: client.set_attribute("gender", 1),
+        lambda client: client.set_attribute("gender", ""),
+        lambda client: client.recommend(0),
+        lambda client: client.recommend(-1),
+        lambda client: client.recommend(2.0),
+        lambda client: client.recommend(True),
+        lambda client: client.recommend("10"),
+    ],
+)
+def test_calls_that_cannot_be_meant_are_told_and_change_nothing(synced, act):
+    before = synced.recommend(12)
+    with pytest.raises(UsageError):
+        act(synced)
+    assert synced.recommend(12) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"state_dir": 7},
+        {"state_dir": ""},
+        {"coordinator": None},
+        {"coordinator": "http://fed.example.com"},
+        {"population": ""},
+        {"population": "x" * 129},
+        {"population": b"films"},
+        {"root_certificates": "roots.pem"},
+        {"root_certificates": b"PEM", "insecure": True},
+    ],
+)
+def test_arguments_that_cannot_be_meant_open_nothing(tmp_path, arguments):
+    good = {"state_dir": tmp_path / "state", "coordinator": "localhost:1", "population": "films"}
+    with pytest.raises(UsageError):
+        FedClient.open(**{**good, **arguments})
+    assert not (tmp_path / "state").exists()
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-7))])))
+def test_times_are_kept_to_the_microsecond(time):
+    assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds(time)) == time
+
+
+@pytest.mark.parametrize("options", [{"root_certificates": b"no PEM"}, {"root_certificates": None}])
+def test_whatever_the_certificate_only_our_errors_are_raised(open_client, address, options):
+    secure = address.replace("127.0.0.1", "localhost")
+    client = open_client(coordinator=secure if options["root_certificates"] else "192.0.2.1:1", **options)
+    client.record("film-1")
+    with pytest.raises(FedError):
+        client.sync()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.record_many(5),
+        lambda c: c.record_many(["film-1"], 5),
+        lambda c: c.record("film-1", datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))),
+        lambda c: c.recommend(3, where=5),
+        lambda c: c.events.subscribe(5),
+        lambda c: c.privacy.forget_attribute(["gender"]),
+        lambda c: c.privacy.forget_attribute("\ud800"),
+        lambda c: FedClient.open("a\0b", "127.0.0.1:1", "films"),
+        lambda c: FedClient.open("\ud800\udfffx", "127.0.0.1:1", "films"),
+        lambda c: FedClient.open("x", "127.0.0.1:1", "films", starter=5),
+        lambda c: FedClient.open("x", "127.0.0.1:1", "films", engine="tensorflow"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_told(synced, call):
+    with pytest.raises(UsageError):
+        call(synced)
