@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from client_sdk.drivers import drive
 from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
