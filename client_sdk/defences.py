@@ -17,6 +17,9 @@ from fedau2.v1.task_pb2 import Adversary, Plan, TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.contributions import Rows, Update
 
+_MIXED = 3
+"""Rows of which a cover row is made. One would be told by being a multiple of another row."""
+
 
 def active(plan: Plan) -> bool:
     """Whether `defend` changes anything."""
@@ -78,21 +81,24 @@ def _covered(task: TaskManifest, tables: Mapping[str, Rows], key: bytes, rng: np
     """Tables with rows of items that the step did not touch.
 
     The items are a client's own and come again in every round and task, as recorded ones do: fresh ones would be told
-    from them by not coming again. A cover row is a row of the client's with a sign drawn anew: on average it adds
-    nothing.
+    from them by not coming again. A cover row is a sum of some of the client's rows with normal factors: it is none of
+    theirs, has their size, and on average adds nothing.
     """
     own = np.unique(np.concatenate([rows.indices for rows in tables.values()]))
     order = draws.generator(key, 0, Stream.COVER).permutation(task.items)
     others = order[~np.isin(order, own)]
     cover = others[: min(len(others), round(task.plan.local.cover_rows * len(own)))]
-    copied, signs = rng.random(len(cover)), rng.choice(np.array([-1, 1], np.float32), len(cover))
-    return {name: _with(rows, cover, copied, signs) for name, rows in tables.items()}
+    mixed = rng.random((_MIXED, len(cover)))
+    factors = rng.standard_normal((_MIXED, len(cover)), np.float32) / np.float32(math.sqrt(_MIXED))
+    return {name: _with(rows, cover, mixed, factors) for name, rows in tables.items()}
 
 
-def _with(rows: Rows, cover: NDArray[np.int64], copied: NDArray[np.float64], signs: NDArray[np.float32]) -> Rows:
-    """The rows and, between them, cover rows made of them; `copied` says of which, from 0 to 1 in their order."""
-    chosen = rows.values[(copied * len(rows.indices)).astype(np.int64)]
-    values = np.concatenate([rows.values, chosen * signs.reshape(-1, *[1] * (rows.values.ndim - 1))])
+def _with(rows: Rows, cover: NDArray[np.int64], mixed: NDArray[np.float64], factors: NDArray[np.float32]) -> Rows:
+    """The rows and, between them, cover rows made of them; `mixed` says of which, from 0 to 1 in their order."""
+    chosen = rows.values[(mixed * len(rows.indices)).astype(np.int64)]
+    # Term by term: a matrix product may add up in another order elsewhere.
+    made = sum(part * factor.reshape(-1, *[1] * (part.ndim - 1)) for part, factor in zip(chosen, factors, strict=True))
+    values = np.concatenate([rows.values, np.asarray(made, np.float32)])
     indices = np.concatenate([rows.indices, cover])
     order = np.argsort(indices)
     return Rows(indices[order], np.ascontiguousarray(values[order], np.float32))

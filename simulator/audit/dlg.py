@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from client_sdk.kernel.adversary import LOG_SIGMA_MAX
+from client_sdk.kernel.adversary import LOG_SIGMA_MAX, per_class
 from client_sdk.kernel.contract import Tensors
 from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_MLP, HEAD_SCALAR, Adversary
 from simulator.audit import optimize
@@ -126,8 +126,7 @@ class Target:
             clip_norm: to which the client would have scaled a longer gradient down; 0: never.
         """
         if clip_norm:
-            factor = (clip_norm / torch.sqrt(_squares(state, grads)).clamp(min=1e-30)).clamp(max=1)
-            grads = {name: value * factor.view(-1, *[1] * (value.dim() - 1)) for name, value in grads.items()}
+            grads = clipped(state, grads, clip_norm)
         total = sum(((grads[name] - true) ** 2).flatten(1).sum(1) for name, true in self._grads.items())
         bias = grads["hidden.bias"]
         if self._weight is None:
@@ -152,8 +151,21 @@ class Target:
         return self._square + sum((value**2).flatten(1).sum(1) for value in self._grads.values())
 
 
-def _squares(state: Tensor, grads: Tensors) -> Tensor:
-    """Squared norm over all tensors, (B,)."""
+def clipped(state: Tensor, grads: Tensors, clip_norm: float) -> Tensors:
+    """What clients would make of gradients, from `gradients`, that are longer than a norm."""
+    factor = (clip_norm / torch.sqrt(squares(state, grads)).clamp(min=1e-30)).clamp(max=1)
+    return {name: value * factor.view(-1, *[1] * (value.dim() - 1)) for name, value in grads.items()}
+
+
+def weighted(adversary: Adversary, labels: Tensor) -> Tensor:
+    """Class numbers (B,) as labels for `gradients` whose loss is weighted as the plan says, (B, classes)."""
+    classes = len(adversary.classes)
+    weights = per_class(adversary.class_weights, classes).double()
+    return torch.nn.functional.one_hot(labels, classes).double() * weights
+
+
+def squares(state: Tensor, grads: Tensors) -> Tensor:
+    """Squared norms of gradients, from `gradients`, over all tensors, (B,)."""
     own = sum((value**2).flatten(1).sum(1) for value in grads.values())
     return own + (grads["hidden.bias"] ** 2).sum(1) * (state**2).sum(1)
 

@@ -1,7 +1,7 @@
 """Attacks on interactions: which items a device touched, and which of them it recorded.
 
 What a sample adds to its item's row is a number, (p - label) times the sample's weight, times a vector that is the same
-for all of a client's rows. The number is below 0 for recorded items alone.
+for all of a client's rows. The number is below 0 for recorded items alone. Rows that are told to be cover are left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from client_sdk.kernel.training import Task
 from fedau2.wire.contributions import Rows
 from simulator.audit.contract import Contribution, Seen, Setting
+from simulator.audit.covers import along, rows_of, uncovered
 from simulator.population import Members
 
 Pulls = Callable[[Task, Contribution], NDArray[np.float32]]
@@ -20,7 +21,7 @@ Pulls = Callable[[Task, Contribution], NDArray[np.float32]]
 
 def fedncf(task: Task, contribution: Contribution) -> NDArray[np.float32]:
     """Rows of `item_gmf` lie on a line; the sum of their places on it has the sign of the output's bias."""
-    rows = _rows(contribution, "item_gmf")
+    rows = rows_of(contribution, "item_gmf")
     _, vectors = np.linalg.eigh(rows.values.T.astype(np.float64) @ rows.values)
     places = rows.values @ vectors[:, -1].astype(np.float32)
     forward = np.sign(places.sum()) * np.sign(np.asarray(contribution["output.bias"])[0])
@@ -29,12 +30,9 @@ def fedncf(task: Task, contribution: Contribution) -> NDArray[np.float32]:
 
 def fedrap(task: Task, contribution: Contribution) -> NDArray[np.float32]:
     """Rows of `item_common` are a number times the output's weights, and the penalty, in the direction of signs."""
-    rows, weight = _rows(contribution, "item_common"), task.shared["output.weight"].numpy()
+    rows, weight = rows_of(contribution, "item_common"), task.shared["output.weight"].numpy()
     signs = np.sign(task.shared["item_common"].numpy()[rows.indices])
-    # Least squares on two directions, in closed form for all rows.
-    ww, ws, ss = weight @ weight, signs @ weight, (signs**2).sum(1)
-    gw, gs = rows.values @ weight, (rows.values * signs).sum(1)
-    return _spread(task, rows, (gw * ss - gs * ws) / np.maximum(ww * ss - ws**2, 1e-12))
+    return _spread(task, rows, along(rows.values, weight, signs)[0])
 
 
 def fedvae(task: Task, contribution: Contribution) -> NDArray[np.float32]:
@@ -86,7 +84,7 @@ class Pulled:
     def see(self, seen: Seen) -> None:
         """Adds a round, each contribution at norm 1."""
         for client, one in zip(seen.clients, seen.contributions(), strict=True):
-            pulls = self._pulls(seen.task, one)
+            pulls = self._pulls(seen.task, uncovered(seen.task, one))
             self._sums[client] += pulls / max(float(np.linalg.norm(pulls)), 1e-30)
 
     def guess(self, clients: Members) -> NDArray[np.bool_]:
@@ -94,16 +92,12 @@ class Pulled:
         return np.asarray(self._sums[clients] < 0)
 
 
-def _rows(contribution: Contribution, name: str) -> Rows:
-    update = contribution[name]
-    return update if isinstance(update, Rows) else Rows(np.arange(len(update)), update)
-
-
 def _support(task: Task, contribution: Contribution) -> NDArray[np.bool_]:
-    """Items of which any table's row is uploaded."""
+    """Items of which any table's row is uploaded and not told to be cover."""
     there = np.zeros(task.manifest.items, np.bool_)
+    own = uncovered(task, contribution)
     for name in task.tables:
-        there[_rows(contribution, name).indices] = True
+        there[rows_of(own, name).indices] = True
     return there
 
 

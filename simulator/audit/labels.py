@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fedau2.v1.task_pb2 import Adversary
 from simulator.audit import dlg
 from simulator.audit.contract import Seen, Setting
 from simulator.audit.uploads import Uploads, own_tensors
@@ -96,23 +97,34 @@ class Dlg:
         return np.asarray((self._votes + self._chance)[clients].argmax(1))
 
 
+Read = Callable[[Seen, Adversary], NDArray[np.float32]]
+"""From a round to the states that an adversary protects, (n, width)."""
+
+
+def first_layer(seen: Seen, adversary: Adversary) -> NDArray[np.float32]:
+    """What the gradients of the adversary's first layer give."""
+    read: NDArray[np.float32] = seen.uploads[adversary.name].recovered.numpy()
+    return read
+
+
 class Reading:
-    """The protected state, from the first layer's gradients: the mean over a client's rounds; `contract.Attack`.
+    """The protected state: the mean over a client's rounds; `contract.Attack`.
 
     Args:
         setting: what for.
+        read: how it is read of a round.
         last: take the last round's instead of the mean.
     """
 
-    def __init__(self, setting: Setting, *, last: bool = False) -> None:
-        self._name, self._last = setting.target.name, last
+    def __init__(self, setting: Setting, read: Read = first_layer, *, last: bool = False) -> None:
+        self._adversary, self._read, self._last = setting.target, read, last
         self._clients = setting.clients
         self._sums: NDArray[np.float32] | None = None
         self._rounds = np.zeros(setting.clients)
 
     def see(self, seen: Seen) -> None:
         """Reads a round."""
-        read = seen.uploads[self._name].recovered.numpy()
+        read = self._read(seen, self._adversary)
         if self._sums is None:
             self._sums = np.zeros((self._clients, read.shape[1]), np.float32)
         if self._last:

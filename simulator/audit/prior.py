@@ -104,7 +104,7 @@ def _explain(
     clients, classes, latent = len(uploads.recovered), len(adversary.classes), prior.basis.shape[1]
     many = torch.arange(clients).repeat(STARTS)
     target = dlg.Target(uploads.take(many), head=True)
-    onehot = torch.nn.functional.one_hot(torch.full_like(many, label), classes).double()
+    onehot = dlg.weighted(adversary, torch.full_like(many, label))
     z, centre = torch.zeros(clients, latent, dtype=torch.float64), prior.means[label].expand(clients, -1)
     if not adversary.noise_multiplier:  # what is read of the state is exact: the search begins there, and can end there
         z, read = prior.latents(uploads.recovered, label), uploads.recovered.double()
@@ -129,12 +129,15 @@ def _explain(
     if adversary.head not in (HEAD_DSVAE, HEAD_SCALAR):
         noise[:, :classes] = 0
     found = optimize.adam(cost, torch.cat([z, noise], 1), STEPS, dlg.LEARNING_RATE)
-    room = _room(adversary, folded, found[:, :latent], onehot, found[:, latent:], weight)
+    z, noise = found[:, :latent], found[:, latent:]
+    room = _room(adversary, folded, z, centre + z @ prior.basis.T, onehot, noise, weight)
     with torch.no_grad():
         return (cost(found) + room).view(STARTS, clients).amin(0)
 
 
-def _room(adversary: Adversary, own: Tensors, z: Tensor, onehot: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
+def _room(
+    adversary: Adversary, own: Tensors, z: Tensor, state: Tensor, onehot: Tensor, noise: Tensor, weight: Tensor
+) -> Tensor:
     """How little room an explanation leaves to the head's noise, (B,): Laplace's half log-determinant.
 
     Without it an explanation by a tiny n1, which hardly any draw gives, looks as good as its density.
@@ -144,6 +147,8 @@ def _room(adversary: Adversary, own: Tensors, z: Tensor, onehot: Tensor, noise: 
     drawn = noise.clone().requires_grad_()
     unit = torch.nn.functional.normalize(torch.relu(z @ own["hidden.weight"].T + own["hidden.bias"]))
     grads = dlg.gradients(adversary, own, z, onehot, drawn.view(-1, 2, onehot.shape[1]))
+    if adversary.clip_norm:
+        grads = dlg.clipped(state, grads, adversary.clip_norm)
     seen = (grads["head.weight"] * unit[:, None]).sum(2)
     rows = [torch.autograd.grad(seen[:, n].sum(), drawn, retain_graph=True)[0] for n in range(seen.shape[1])]
     jacobian = torch.stack(rows, 1)

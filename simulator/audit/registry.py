@@ -1,14 +1,17 @@
 """All attacks by name."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from client_sdk.kernel import fedvae
 from fedau2.v1.task_pb2 import OBJECTIVE_CONFUSION, TRIGGER_SUT, Adversary, TaskManifest
-from simulator.audit import dlg, gates, items, labels
+from simulator.audit import dlg, gates, items, labels, shared
 from simulator.audit.contract import Attack, Learns, Setting, Spec
+from simulator.audit.matched import KnownState, MatchedFilter
 from simulator.audit.prior import PriorSearch
 from simulator.errors import ConfigError
+
+Applies = Callable[[TaskManifest, Adversary | None], bool]
 
 ALWAYS = 10**9
 """Participations of an attack that goes on adding up."""
@@ -24,6 +27,14 @@ def _on_gate(task: TaskManifest, each: Adversary | None) -> bool:
 
 def _on_encoder(task: TaskManifest, each: Adversary | None) -> bool:
     return _on_gate(task, each) and each is not None and list(each.protects) == [fedvae.LATENT]
+
+
+def _on_shared_state(task: TaskManifest, each: Adversary | None) -> bool:
+    return each is not None and all(name in shared.READS for name in each.protects)
+
+
+def _on_noisy_state(task: TaskManifest, each: Adversary | None) -> bool:
+    return _on_shared_state(task, each) and each is not None and each.noise_multiplier > 0
 
 
 def _on_rows(task: TaskManifest, each: Adversary | None) -> bool:
@@ -52,7 +63,12 @@ def _rule(rule: labels.Rule) -> Callable[[Setting], Attack]:
     return partial(labels.Accumulated, rule=rule)
 
 
-_EMBEDDING = "the state that the first layer's gradients give"
+def _readings(name: str, about: str, read: labels.Read, applies: Applies) -> Iterator[Spec]:
+    yield Spec(name, Learns.STATE, about, partial(labels.Reading, read=read, last=True), 1, applies)
+    mean = partial(labels.Reading, read=read)
+    for attacker in ("paper", "strong"):
+        yield Spec(f"{name}-{attacker}", Learns.FEATURES, f"attacker {attacker} on it", mean, 20, applies)
+
 
 ATTACKS: Mapping[str, Spec] = {
     each.name: each
@@ -67,19 +83,13 @@ ATTACKS: Mapping[str, Spec] = {
         _label("idlg", "iDLG: the lowest sum of a row of the head", _rule(labels.idlg)),
         _label("sign", "signs of the head's rows, added up", _rule(labels.signs), ALWAYS),
         _label("magnitude", "sizes of the head's rows, added up", _rule(labels.magnitudes), ALWAYS),
-        _label("prior", "search in a prior fitted on public users, aware of the defence", PriorSearch, 5, public=True),
-        Spec("embedding", Learns.STATE, _EMBEDDING, partial(labels.Reading, last=True), 1, _on_adversary),
-        *(
-            Spec(
-                f"embedding-{attacker}",
-                Learns.FEATURES,
-                f"attacker {attacker} on it",
-                labels.Reading,
-                20,
-                _on_adversary,
-            )
-            for attacker in ("paper", "strong")
+        _label("matched", "a filter matched to simulated uploads of public users", MatchedFilter, ALWAYS, public=True),
+        Spec(
+            "known-state", Learns.LABEL, "likelihood under noise, given the state", KnownState, ALWAYS, _on_noisy_state
         ),
+        _label("prior", "search in a prior fitted on public users, aware of the defence", PriorSearch, 5, public=True),
+        *_readings("embedding", "the state that the first layer's gradients give", labels.first_layer, _on_adversary),
+        *_readings("shared", "the state that the recommender's own gradients give", shared.read, _on_shared_state),
         Spec("gate", Learns.GATE, "size of the head's gradient", gates.HeadGate, 1, _on_gate),
         Spec("gate-encoder", Learns.GATE, "the shared encoder's gradient", gates.EncoderGate, 1, _on_encoder),
         Spec("rows", Learns.TOUCHED, "rows uploaded", items.Touched, 1, _on_rows, gradients=False),

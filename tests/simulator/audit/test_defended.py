@@ -1,5 +1,9 @@
 """What the defences of the plan stop, and what they do not."""
 
+import pytest
+
+from client_sdk.kernel.models import RECOMMENDERS
+
 
 def test_noise_of_a_bounded_size_stops_what_the_adversary_tells_for_a_while(found):
     options = {"adversary": "mlp", "users": 160, "clients": 50, "adversary_clip_norm": 0.1, "adversary_noise": 1.0}
@@ -10,16 +14,19 @@ def test_noise_of_a_bounded_size_stops_what_the_adversary_tells_for_a_while(foun
     assert scores["pulls", 1].success == 1.0  # and items are not its concern
 
 
-def test_cover_rows_hide_what_was_touched_but_not_for_long_what_is_recorded(found):
-    names = ["rows", "rows-recurring", "pulls"]
-    bare, covered = (found(names, (1, 20), adversary="mlp", clients=20, cover_rows=rows) for rows in (0.0, 1.0))
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_cover_rows_hide_nothing_from_who_knows_the_recommender(found, model):
+    names = ["rows", "rows-recurring", "pulls", "membership", "shared"]
+    options = {"model": model, "adversary": "mlp", "clients": 20}
+    bare, covered = (found(names, (1, 5), cover_rows=rows, **options) for rows in (0.0, 1.0))
+    assert bare.keys() == covered.keys()
+    for key, score in bare.items():
+        # Of FedVAE a few interactions are not seen in the biases.
+        assert covered[key].success >= score.success - (0.03 if model == "fedvae" else 0.0), key
+
+
+def test_cover_rows_hide_what_was_touched_where_contributions_are_no_gradients(found):
+    names, options = ["rows", "rows-recurring"], {"adversary": "mlp", "clients": 20, "local_steps": 2}
+    bare, covered = (found(names, (1, 20), cover_rows=rows, **options) for rows in (0.0, 1.0))
     assert covered["rows", 1].success < bare["rows", 1].success
     assert covered["rows-recurring", 20].success < bare["rows-recurring", 20].success - 0.02
-    assert covered["pulls", 1].success < 1.0
-    assert covered["pulls", 20].success > 0.85
-
-
-def test_cover_rows_do_nothing_for_fedvae_whose_item_biases_are_dense(found):
-    scores = found(["rows", "pulls"], model="fedvae", adversary="mlp", clients=20, cover_rows=2.0)
-    assert scores["rows", 1].success < 1.0
-    assert scores["pulls", 1].success > 0.99
