@@ -45,7 +45,9 @@ class Recommender:
         names = {spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED}
         shared = {name: tensor for name, tensor in checkpoint.items() if name in names}
         self.task = task
-        self._serving = Graph(prepare, task, GRAPH_KIND_PREPARE, limits).run(shared)
+        serving = Graph(prepare, task, GRAPH_KIND_PREPARE, limits).run(shared)
+        # What a run gives lies in the runtime's arena, which would keep more than that of what the run took.
+        self._serving = {name: value.copy() for name, value in serving.items()}
         self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND, limits)
 
     @classmethod

@@ -24,7 +24,7 @@ def test_the_base_package_recommends_without_pytorch_and_within_its_memory(tmp_p
         assert run["heavy"] == ["onnxruntime"]
     assert found["recommend"]["3706 items, fp32"]["rss"] < 90
     single, half = (found["recommend"][f"100000 items, {precision}"] for precision in ("fp32", "fp16"))
-    assert half["rss"] < single["rss"]
+    assert half["rss"] < single["rss"] < 175
     for model, run in found["train"].items():
         assert run["onnx"]["heavy"] == ["onnxruntime"]
         assert "torch" in run["torch"]["heavy"]
