@@ -63,7 +63,7 @@ def recommending(folder: str, start: float) -> dict[str, Any]:
     }
     for _ in range(10):
         client.recommend(k=10)
-    found["rss"] = resident()
+    found |= {"rss": resident(), "peak": peak()}
     client.close()
     with FedClient.open(folder, "localhost:1", "films") as client:
         bare, by_hand = rivals(folder + "-copy")
