@@ -99,8 +99,8 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
     task, rng = bundle.manifest, np.random.default_rng(0)
     prepare, recommend = _load(bundle, task_pb2.GRAPH_KIND_PREPARE), _load(bundle, task_pb2.GRAPH_KIND_RECOMMEND)
     shared = {spec.name: checkpoint[spec.name] for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED}
-    private = {s.name: rng.standard_normal(tuple(s.shape), np.float32) for s in manifest.private(task)}
     with _as_verification("recommending"):
+        private = {s.name: rng.standard_normal(tuple(s.shape), np.float32) for s in manifest.private(task)}
         serving = prepare.run(shared)
         tolerance = FP16_TOLERANCE if any(each.dtype == np.float16 for each in serving.values()) else TOLERANCE
         cases = [(seen, k) for seen in _seen(task, rng) for k in (1, 10, task.items, task.items + 1)]

@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,17 @@ WRONG = {
 def test_parts_that_contradict_each_other_are_named(small, tmp_path, message):
     corrupt(small, tmp_path / "bundle", lambda task: WRONG[message](small, task))
     with pytest.raises(VerificationError, match=message):
+        list(verify(tmp_path / "bundle"))
+
+
+def test_private_state_that_no_memory_holds_is_told(small, tmp_path, monkeypatch):
+    def full(*shape):
+        raise MemoryError("no room")
+
+    rng = types.SimpleNamespace(standard_normal=full)
+    monkeypatch.setattr("export.verify.np.random.default_rng", lambda seed: rng)
+    corrupt(small, tmp_path / "bundle", lambda task: [])
+    with pytest.raises(VerificationError, match="recommending cannot be compared with PyTorch: MemoryError"):
         list(verify(tmp_path / "bundle"))
 
 
