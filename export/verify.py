@@ -59,6 +59,10 @@ def verify(folder: Path) -> Iterator[str]:
     cases, tolerance = _compare(bundle, RECOMMENDERS[task.model], checkpoint)
     yield f"graphs: load in ONNX Runtime and agree with PyTorch to {tolerance:g} in {cases} cases of seen items and k"
     if any(graph.kind == task_pb2.GRAPH_KIND_STEP for graph in task.graphs):
+        _require(
+            task.draw == getattr(RECOMMENDERS[task.model], "DRAW", task_pb2.DRAW_UNSPECIFIED),
+            f"the manifest says {task_pb2.Draw.Name(task.draw)} of how devices draw, and {task.model} draws otherwise",
+        )
         yield f"training graph: agrees with PyTorch to {_compare_steps(bundle):.1g} in {STEPS} local steps"
 
 

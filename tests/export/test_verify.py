@@ -75,6 +75,7 @@ WRONG = {
     "0 graphs of kind GRAPH_KIND_RECOMMEND": lambda s, task: task.graphs.pop(1) and [],
     "recommending cannot be compared with PyTorch: KeyError": lambda s, task: of_another_model(s, task),
     "agree in 1 of 20 local steps": lambda s, task: setattr(task.tensors[0].initializer, "scale", 1e30) or [],
+    "DRAW_WHOLE of how devices draw": lambda s, task: setattr(task, "draw", task_pb2.DRAW_WHOLE) or [],
     "2 graphs of kind GRAPH_KIND_PREPARE": lambda s, task: task.graphs.add().CopyFrom(task.graphs[0]) or [],
 }
 
