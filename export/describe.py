@@ -7,15 +7,24 @@ import yaml
 from google.protobuf import json_format
 
 from export.bundle import Bundle
+from export.errors import VerificationError
 from fedau2.v1.task_pb2 import Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import Distribution, TensorKind, TensorScope, TensorSpec
 from fedau2.wire import blobs, contributions, manifest
+from fedau2.wire.errors import BlobError
 
 
 def describe(bundle: Bundle) -> str:
-    """What `fedau2-export inspect` prints: model, items, tensors, sizes, blobs and plan."""
+    """What `fedau2-export inspect` prints: model, items, tensors, sizes, blobs and plan.
+
+    Raises:
+        VerificationError: the catalogue is none.
+    """
     task = bundle.manifest
-    items = blobs.catalogue(bundle.blob(task.catalogue))
+    try:
+        items = blobs.catalogue(bundle.blob(task.catalogue))
+    except BlobError as error:
+        raise VerificationError(str(error)) from error
     lines = [
         f"model    {task.model}, bundle format {task.format}",
         f"signed   {'a signature is there, not checked' if task.signature else 'no'}",
@@ -42,7 +51,7 @@ def plan_yaml(plan: Plan) -> str:
 
 
 def _tensors(task: TaskManifest) -> Iterator[str]:
-    width = max(len(spec.name) for spec in task.tensors)
+    width = max((len(spec.name) for spec in task.tensors), default=0)
     for spec in task.tensors:
         shape = " x ".join(map(str, spec.shape))
         kind, scope = TensorKind.Name(spec.kind), TensorScope.Name(spec.scope)

@@ -59,6 +59,10 @@ def verify(folder: Path) -> Iterator[str]:
     cases, tolerance = _compare(bundle, RECOMMENDERS[task.model], checkpoint)
     yield f"graphs: load in ONNX Runtime and agree with PyTorch to {tolerance:g} in {cases} cases of seen items and k"
     if any(graph.kind == task_pb2.GRAPH_KIND_STEP for graph in task.graphs):
+        _require(
+            task.draw == getattr(RECOMMENDERS[task.model], "DRAW", task_pb2.DRAW_UNSPECIFIED),
+            f"the manifest says {task_pb2.Draw.Name(task.draw)} of how devices draw, and {task.model} draws otherwise",
+        )
         yield f"training graph: agrees with PyTorch to {_compare_steps(bundle):.1g} in {STEPS} local steps"
 
 
@@ -99,8 +103,8 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
     task, rng = bundle.manifest, np.random.default_rng(0)
     prepare, recommend = _load(bundle, task_pb2.GRAPH_KIND_PREPARE), _load(bundle, task_pb2.GRAPH_KIND_RECOMMEND)
     shared = {spec.name: checkpoint[spec.name] for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED}
-    private = {s.name: rng.standard_normal(tuple(s.shape), np.float32) for s in manifest.private(task)}
     with _as_verification("recommending"):
+        private = {s.name: rng.standard_normal(tuple(s.shape), np.float32) for s in manifest.private(task)}
         serving = prepare.run(shared)
         tolerance = FP16_TOLERANCE if any(each.dtype == np.float16 for each in serving.values()) else TOLERANCE
         cases = [(seen, k) for seen in _seen(task, rng) for k in (1, 10, task.items, task.items + 1)]

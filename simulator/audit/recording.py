@@ -11,7 +11,7 @@ from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Decoder
 from simulator.audit.contract import Contribution, Seen
 from simulator.audit.uploads import Uploads
-from simulator.audit.view import Sink, Watch
+from simulator.audit.view import Hidden, Sink, Watch
 from simulator.engine import RoundReport
 from simulator.errors import FleetError
 from simulator.fleet import FleetEngine
@@ -48,10 +48,7 @@ class Recorded:
             FleetError: a session was refused, or the round was not recorded whole.
         """
         present = self._watch.present(members)
-        task = Task.load(self._manifest, self._engine.checkpoint)
-        if len(present):
-            self._watch.learn(task, self._round)
-        _, hidden = self._watch.look(task, present, self._round)
+        hidden = self._hidden(present) if len(present) else None
         report = self._engine.train_round(members)
         found = recording.rounds(self._folder)
         # An interrupted view has left rounds of a task that this fleet has nothing to do with.
@@ -61,12 +58,18 @@ class Recorded:
                 f"the coordinator has not recorded all of round {self._round} in {self._folder}: was it started with "
                 "that audit folder, and is there room on its disk? Its log says what failed; then audit again"
             )
-        if len(present):
+        if hidden:
             self._sink(self._seen(own[-1], present), hidden)
         for each in found:
             each.forget()
         self._round += 1
         return report
+
+    def _hidden(self, present: Members) -> Hidden:
+        """What watched clients keep to themselves in the next round, to which what is known of others is brought up."""
+        task = Task.load(self._manifest, self._engine.checkpoint)
+        self._watch.learn(task, self._round)
+        return self._watch.look(task, present, self._round)[1]
 
     def _seen(self, recorded: recording.Round, present: Members) -> Seen:
         """The round from nothing but the recording, and who contributed what: a server knows by the states it reads."""

@@ -7,6 +7,7 @@ import pytest
 from export.bundle import read
 from export.cli import main
 from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import blobs
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plans" / "fedncf-paper.yaml"
 
@@ -60,6 +61,25 @@ def test_inspect_shows_everything_that_the_bundle_holds(small, folder, capsys):
         ["adversary", f"{100 * 3 + 100 + 4 * 100}", "parameters"],
         ["private", "7", "parameters"],
     ]
+
+
+@pytest.mark.parametrize(("catalogue", "message"), [(b"\xff\n", "not UTF-8"), (b"a\na\n", "'a' twice")])
+def test_inspect_says_what_is_wrong_with_a_catalogue(folder, capsys, catalogue, message):
+    task = TaskManifest.FromString((folder / "manifest.binpb").read_bytes())
+    task.catalogue.CopyFrom(blobs.resource(catalogue))
+    (folder / "manifest.binpb").write_bytes(task.SerializeToString())
+    (folder / "blobs" / task.catalogue.sha256.hex()).write_bytes(catalogue)
+    assert main(["inspect", str(folder)]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_inspect_shows_a_bundle_without_tensors(folder, capsys):
+    task = TaskManifest.FromString((folder / "manifest.binpb").read_bytes())
+    task.ClearField("tensors")
+    del task.plan.adversaries[:]
+    (folder / "manifest.binpb").write_bytes(task.SerializeToString())
+    assert main(["inspect", str(folder)]) == 0
+    assert "fedncf, bundle format 1" in capsys.readouterr().out
 
 
 def test_inspect_loads_no_torch(folder):

@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 
@@ -73,6 +75,7 @@ WRONG = {
     "0 graphs of kind GRAPH_KIND_RECOMMEND": lambda s, task: task.graphs.pop(1) and [],
     "recommending cannot be compared with PyTorch: KeyError": lambda s, task: of_another_model(s, task),
     "agree in 1 of 20 local steps": lambda s, task: setattr(task.tensors[0].initializer, "scale", 1e30) or [],
+    "DRAW_WHOLE of how devices draw": lambda s, task: setattr(task, "draw", task_pb2.DRAW_WHOLE) or [],
     "2 graphs of kind GRAPH_KIND_PREPARE": lambda s, task: task.graphs.add().CopyFrom(task.graphs[0]) or [],
 }
 
@@ -81,6 +84,17 @@ WRONG = {
 def test_parts_that_contradict_each_other_are_named(small, tmp_path, message):
     corrupt(small, tmp_path / "bundle", lambda task: WRONG[message](small, task))
     with pytest.raises(VerificationError, match=message):
+        list(verify(tmp_path / "bundle"))
+
+
+def test_private_state_that_no_memory_holds_is_told(small, tmp_path, monkeypatch):
+    def full(*shape):
+        raise MemoryError("no room")
+
+    rng = types.SimpleNamespace(standard_normal=full)
+    monkeypatch.setattr("export.verify.np.random.default_rng", lambda seed: rng)
+    corrupt(small, tmp_path / "bundle", lambda task: [])
+    with pytest.raises(VerificationError, match="recommending cannot be compared with PyTorch: MemoryError"):
         list(verify(tmp_path / "bundle"))
 
 

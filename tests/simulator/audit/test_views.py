@@ -123,6 +123,23 @@ def test_a_round_that_was_not_recorded_whole_is_not_taken_for_the_servers_view(t
     assert len(shown) == 2
 
 
+@pytest.mark.parametrize("view", [Watching, Recorded])
+def test_a_round_without_watched_clients_is_trained_and_not_shown(tmp_path, view):
+    engine = "batched" if view is Watching else "fleet"
+    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": engine, "fraction": 0.05})
+    dataset = setup.dataset_of(config, None)
+    bundle = setup.bundle_of(config, dataset)
+    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    folder, shown = tmp_path / "recording", []
+    with setup.engine_of(config, bundle, population, tmp_path, audit=folder if view is Recorded else None) as engine:
+        watch = Watch(population, np.arange(30))
+        sink = lambda seen, hidden: shown.append(seen.round)  # noqa: E731
+        watched = view(engine, bundle.manifest, watch, sink, *((folder,) if view is Recorded else ()))
+        for cohort in ([1, 40, 41], [42, 43, 44], [2, 45, 46]):
+            watched.train_round(np.array(cohort))
+    assert shown == [0, 2]
+
+
 def test_watching_does_not_change_what_is_trained(tmp_path):
     def checkpoint(watched):
         config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "fraction": 0.5})
