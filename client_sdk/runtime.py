@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from client_sdk import files
 from client_sdk.limits import Limits
 
 if TYPE_CHECKING:
@@ -55,7 +54,9 @@ def _from_folder(data: bytes, folder: Path) -> "InferenceSession":
     try:
         if not path.is_file():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files.write(path, _compile(data, path.with_suffix(".new")))
+            own = path.with_suffix(f".{os.getpid()}.new")  # another process may use the folder too
+            _compile(data, own)
+            own.replace(path)
             _keep_newest(folder)
         return _load(path.read_bytes(), "ORT")
     except Exception:  # the runtime's or the disk's; the file may have been damaged
@@ -65,8 +66,9 @@ def _from_folder(data: bytes, folder: Path) -> "InferenceSession":
 
 
 def _keep_newest(folder: Path) -> None:
-    """Removes what graphs of earlier tasks and versions of the runtime left."""
-    oldest_first = sorted(folder.glob("*.ort"), key=lambda each: each.stat().st_mtime_ns)
+    """Removes what graphs of earlier tasks, versions of the runtime and interruptions left."""
+    found = [*folder.glob("*.ort"), *folder.glob("*.new")]
+    oldest_first = sorted(found, key=lambda each: each.stat().st_mtime_ns)
     for each in oldest_first[:-_KEPT]:
         each.unlink(missing_ok=True)
 
@@ -77,15 +79,11 @@ def _load(data: bytes, form: str) -> "InferenceSession":
     return _open(data, options)
 
 
-def _compile(data: bytes, path: Path) -> bytes:
+def _compile(data: bytes, path: Path) -> None:
     options = _options("ONNX")
     options.optimized_model_filepath = str(path)
     options.add_session_config_entry("session.save_model_format", "ORT")
-    try:
-        _open(data, options)
-        return path.read_bytes()
-    finally:
-        path.unlink(missing_ok=True)
+    _open(data, options)
 
 
 def _options(form: str) -> "SessionOptions":

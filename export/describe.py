@@ -37,9 +37,13 @@ def describe(bundle: Bundle) -> str:
         *_blobs(task),
         "",
         "plan, as a plan file",
-        plan_yaml(task.plan),
     ]
-    return "\n".join(lines)
+    return "\n".join([*map(_printable, lines), plan_yaml(task.plan)])
+
+
+def _printable(line: str) -> str:
+    """Names are the publisher's: what would speak to a terminal is shown instead."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
 
 
 def plan_yaml(plan: Plan) -> str:

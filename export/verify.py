@@ -1,5 +1,6 @@
 """Checks a bundle as far as it can be checked: its parts against each other, and its graphs against PyTorch."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from client_sdk.graph import Graph
 from client_sdk.kernel import contract
 from client_sdk.kernel.contract import Recommender
 from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.limits import Limits
 from export import bundle as bundles
 from export import parity
 from export.bundle import Bundle
@@ -104,6 +106,8 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
     prepare, recommend = _load(bundle, task_pb2.GRAPH_KIND_PREPARE), _load(bundle, task_pb2.GRAPH_KIND_RECOMMEND)
     shared = {spec.name: checkpoint[spec.name] for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED}
     with _as_verification("recommending"):
+        declared = 4 * sum(math.prod(spec.shape) for spec in manifest.private(task))
+        _require(declared <= Limits().memory, f"private tensors take {declared} bytes, more than {Limits()}")
         private = {s.name: rng.standard_normal(tuple(s.shape), np.float32) for s in manifest.private(task)}
         serving = prepare.run(shared)
         tolerance = FP16_TOLERANCE if any(each.dtype == np.float16 for each in serving.values()) else TOLERANCE

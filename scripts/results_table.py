@@ -53,4 +53,6 @@ def _table(header: list[str], rows: Iterator[list[str]]) -> Iterator[str]:
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
+        if not (Path(name) / "results.parquet").is_file():
+            sys.exit(f"{name} holds no results.parquet: name a folder that `fedau2-sim reproduce table1` has made")
         print("\n".join(tables(Path(name))))

@@ -181,7 +181,8 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
 def discard(folder: Path) -> None:
     """Removes what `save` left, and mapped private state."""
     for name in (_FILE, _ROWS):
-        (folder / name).unlink(missing_ok=True)
+        for path in (folder / name, (folder / name).with_suffix(".tmp")):  # what an interruption left
+            path.unlink(missing_ok=True)
     columns.discard(folder)
 
 

@@ -1,6 +1,6 @@
 """What an audit notes beside the success of attacks: what it depends on, and what it cost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,18 +19,21 @@ from simulator.audit.view import Hidden
 
 @dataclass(frozen=True)
 class Facts:
-    """Of the watched clients, by adversary: each client's first contribution of those that attacks are shown.
+    """Of the watched clients, by adversary.
 
     Attributes:
-        norm: median L2 norm of a contribution to it, before the device clips it and adds noise.
-        all_off: share of the clients none of whose hidden units is on: gradients by weights are 0, and say nothing.
-        matched: by search, share of its searches whose gradient came near the client's (`dlg.MATCHED`).
+        norm: median L2 norm of a client's first contribution to it, before the device clips it and adds noise.
+        all_off: share of the clients none of whose hidden units is on in their first contribution: gradients by weights
+            are 0, and say nothing.
+        matched: by search, share of all its searches whose gradient came near the client's (`dlg.MATCHED`).
+        unreached: numbers of contributions after which nothing was scored, since too few clients made as many.
         attack_seconds: of the processor, of all attacks and their nulls; of no adversary.
     """
 
     norm: Mapping[str, float] = field(default_factory=dict)
     all_off: Mapping[str, float] = field(default_factory=dict)
     matched: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    unreached: Sequence[int] = ()
     attack_seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,6 +53,9 @@ class Facts:
         for name in dict.fromkeys(name for shares in self.matched.values() for name in shares):
             shares = ", ".join(f"{search} {of[name]:.0%}" for search, of in self.matched.items() if name in of)
             yield f"Searches that matched the gradient to {name} within {dlg.MATCHED:.0%}: {shares}."
+        if self.unreached:
+            numbers = ", ".join(map(str, self.unreached))
+            yield f"Too few watched clients contributed {numbers} times: no attack was asked after as many."
         yield f"The attacks took {self.attack_seconds:.0f} s of processor."
 
 
@@ -73,11 +79,13 @@ class Census:
             self._norms[each.name].append(secrets.norms[rows])
             self._all_off[each.name].append(_all_off(seen.task, each, secrets)[rows])
 
-    def facts(self, matched: Mapping[str, Mapping[str, float]], attack_seconds: float) -> Facts:
+    def facts(
+        self, matched: Mapping[str, Mapping[str, float]], unreached: Sequence[int], attack_seconds: float
+    ) -> Facts:
         """What was found, with what others have."""
         norms = {name: float(torch.cat(parts).median()) for name, parts in self._norms.items() if parts}
         all_off = {name: float(torch.cat(parts).double().mean()) for name, parts in self._all_off.items() if parts}
-        return Facts(norms, all_off, matched, attack_seconds)
+        return Facts(norms, all_off, matched, unreached, attack_seconds)
 
 
 def _all_off(task: Task, each: Adversary, secrets: Secrets) -> Tensor:

@@ -1,11 +1,13 @@
 """What of an audit can be run at all, before anything is trained: no bound may hold because an attack was left out."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import manifest
 from simulator import attackers, baselines, setup
 from simulator.attackers import ATTACKERS
 from simulator.audit import bounds
@@ -16,6 +18,9 @@ from simulator.errors import ConfigError
 from simulator.population import Members, Population
 
 _NOTHING = "this task has nothing for it to attack"
+MOST_NUMBERS = 2**29
+"""Of uploads with noise; with the copies that attacks make, some 10 GB."""
+
 _STEPS = "contributions of several local steps are no gradients"
 
 
@@ -48,10 +53,12 @@ def plan(
 
     Raises:
         ConfigError: there is nothing to run, groups of secure sums are larger than what they are of, a bound is on
-            nothing that runs or on something that cannot, or what is uploaded is not simulated client by client.
+            nothing that runs or on something that cannot, what is uploaded is not simulated client by client, or is
+            more than memory holds.
         TooFewUsersError: too few clients of a class are watched for attackers that learn.
     """
     _expect_uploads(request, task)
+    _expect_room(request, task, len(members))
     labels = population.labels(task, others)
     public = {each.name for each in task.plan.adversaries if len(np.unique(labels[each.name])) == len(each.classes)}
     planned = [each for spec in request.specs for each in _of(spec, request, task, public)]
@@ -80,6 +87,18 @@ def _expect_uploads(request: Request, task: TaskManifest) -> None:
             "the simulator draws it for the sum of a round only: single uploads would be attacked without it. Audit "
             f"what stays on the devices alone (--attacks {PRIVATE}, without --sums), or set it to 0"
         )
+
+
+def _expect_room(request: Request, task: TaskManifest, clients: int) -> None:
+    """Checks what is held of uploads with noise: the gradients of a client's first layer, which are no product then."""
+    shapes = {spec.name: spec.shape for spec in task.tensors}
+    for each in task.plan.adversaries if request.specs else ():
+        numbers = clients * math.prod(shapes[f"{manifest.adversary_prefix(each.name)}hidden.weight"])
+        if each.noise_multiplier and numbers > MOST_NUMBERS:
+            raise ConfigError(
+                f"{clients} clients upload {numbers:.2g} numbers with noise for {each.name}, more than the "
+                f"{MOST_NUMBERS:.2g} that are held at once: watch fewer (--clients)"
+            )
 
 
 def _of(spec: Spec, request: Request, task: TaskManifest, public: set[str]) -> Iterator[Planned]:

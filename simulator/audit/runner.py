@@ -86,6 +86,7 @@ class Runner:
         self._recorded, self._seed, self._splits = recorded, seed, splits
         self._counts = np.zeros(len(recorded), np.int64)
         self._running: list[_Running] = []
+        self._unreached: set[int] = set()
         self._census, self._seconds = Census(task.plan), 0.0
         made: dict[tuple[Any, str], Attack] = {}
         for spec in specs:
@@ -153,6 +154,7 @@ class Runner:
             tell: is told each attack's name before it is scored, since attackers that learn take long.
         """
         found = []
+        self._unreached = {participations for each in self._running for participations in each.asked}
         for each in self._running:
             tell(each.spec.name)
             for participations in sorted(each.guesses):
@@ -161,6 +163,7 @@ class Runner:
                     score = self._score(each, participations)
                 except TooFewUsersError:
                     continue
+                self._unreached.discard(participations)
                 spent = time.process_time() - started
                 self._seconds += spent
                 seconds = each.spent[participations] + spent
@@ -178,7 +181,7 @@ class Runner:
         for each in self._running:
             if isinstance(each.attack, Dlg) and each.adversary and len(each.attack.matched):
                 matched.setdefault(each.spec.name, {})[each.adversary.name] = float(each.attack.matched.mean())
-        return self._census.facts(matched, self._seconds + further_seconds)
+        return self._census.facts(matched, sorted(self._unreached), self._seconds + further_seconds)
 
     def _score(self, each: _Running, participations: int) -> Score:
         guess = np.concatenate(each.guesses[participations])

@@ -73,6 +73,14 @@ def test_inspect_says_what_is_wrong_with_a_catalogue(folder, capsys, catalogue, 
     assert message in capsys.readouterr().err
 
 
+def test_inspect_lets_no_name_speak_to_the_terminal(folder, capsys):
+    bundle = read(folder)
+    bundle.manifest.model = "fed\x1b[2Jncf\u202e"
+    (folder / "manifest.binpb").write_bytes(bundle.manifest.SerializeToString(deterministic=True))
+    assert main(["inspect", str(folder)]) == 0
+    assert "fed\\x1b[2Jncf\\u202e" in capsys.readouterr().out
+
+
 def test_inspect_shows_a_bundle_without_tensors(folder, capsys):
     task = TaskManifest.FromString((folder / "manifest.binpb").read_bytes())
     task.ClearField("tensors")

@@ -127,6 +127,16 @@ def test_a_derived_state_has_a_name_of_its_own(names):
         manifest.check(spoiled)
 
 
+def test_a_round_has_not_more_local_steps_than_devices_would_finish():
+    long = copy.deepcopy(GOOD)
+    long.plan.local.shared_learning_rate = 0.1
+    long.plan.local.steps = manifest.MAX_STEPS
+    manifest.check(long)
+    long.plan.local.steps += 1
+    with pytest.raises(ManifestError, match=r"local.steps must lie in \[1, 1000\]"):
+        manifest.check(long)
+
+
 @pytest.mark.parametrize("clip_norm", [-1.0, math.inf, math.nan])
 def test_a_clip_norm_that_is_no_length_is_refused(clip_norm):
     spoiled = copy.deepcopy(GOOD)

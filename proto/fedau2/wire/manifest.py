@@ -11,6 +11,9 @@ from fedau2.wire import signatures
 from fedau2.wire.errors import ManifestError
 
 FORMAT = 1
+MAX_STEPS = 1_000
+"""Local steps of one round."""
+
 """The bundle format that this version reads and writes."""
 
 MAX_ELEMENTS = 2**31
@@ -155,7 +158,7 @@ def _check_resource(what: str, resource: Resource) -> None:
 
 
 def _check_local(local: LocalUpdate) -> None:
-    _require(local.steps >= 1, "local.steps must be at least 1")
+    _require(1 <= local.steps <= MAX_STEPS, f"local.steps must lie in [1, {MAX_STEPS}]")
     _require(local.negatives >= 1, "local.negatives must be at least 1")
     _require(local.chunk >= 1, "local.chunk must be at least 1")
     _require(_positive(local.private_learning_rate), "local.private_learning_rate must be positive")

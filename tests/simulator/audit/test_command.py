@@ -121,6 +121,13 @@ def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
     assert "Not run: sign" in (tmp_path / "audit" / "audit.html").read_text()
 
 
+def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("simulator.audit.feasible.MOST_NUMBERS", 1_000)
+    assert audit(tmp_path, "--attacks", "sign", "--adversary-clip-norm", "1", "--adversary-noise", "1") == 1
+    assert "more than the 1e+03 that are held at once: watch fewer (--clients)" in capsys.readouterr().err
+    assert audit(tmp_path, "--attacks", "sign", "--adversary-clip-norm", "1") == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

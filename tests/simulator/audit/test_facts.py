@@ -72,6 +72,15 @@ def test_searches_say_how_often_they_matched(audited):
     assert facts.attack_seconds > 0
 
 
+def test_numbers_of_contributions_that_nobody_made_are_told(observed, tmp_path):
+    task, population = observed(60, adversary="dsvae")
+    request = Request(Config(), tmp_path, None, chosen(["sign", "dlg"]), participations=(1, 2, 5, 50), clients=10)
+    watch, runner = _watch(request, task, population)
+    still(watch, task, range(3), runner)
+    assert {each.participations for each in runner.findings()} == {1, 2}
+    assert runner.facts().unreached == [5, 50]
+
+
 def test_gradients_of_several_steps_are_not_looked_at(audited):
     *_, facts = audited(["rows"], local_steps=2)
     assert not facts.norm
@@ -79,11 +88,14 @@ def test_gradients_of_several_steps_are_not_looked_at(audited):
 
 
 def test_facts_are_told():
-    facts = Facts({"gender": 1.4142}, {"gender": 0.085}, {"dlg": {"gender": 0.03}, "dlg-long": {"gender": 0.5}}, 109.4)
+    facts = Facts(
+        {"gender": 1.4142}, {"gender": 0.085}, {"dlg": {"gender": 0.03}, "dlg-long": {"gender": 0.5}}, [20, 100], 109.4
+    )
     assert facts.told() == [
         "A contribution to gender has a median norm of 1.41 before clipping and noise. For 8.5% of the watched clients "
         "no hidden unit is on: gradients by weights are 0.",
         "Searches that matched the gradient to gender within 10%: dlg 3%, dlg-long 50%.",
+        "Too few watched clients contributed 20, 100 times: no attack was asked after as many.",
         "The attacks took 109 s of processor.",
     ]
 
@@ -97,7 +109,7 @@ def test_facts_are_in_every_result(tmp_path, capsys, monkeypatch, view):
     told = " ".join(capsys.readouterr().out.split())
     page = (tmp_path / "audit" / "audit.html").read_text()
     about = json.loads((tmp_path / "audit" / "audit.json").read_text())
-    assert about["facts"].keys() == {"norm", "all_off", "matched", "attack_seconds"}
+    assert about["facts"].keys() == {"norm", "all_off", "matched", "unreached", "attack_seconds"}
     spent = {each["attack"]: each["seconds"] for each in about["findings"]}
     assert about["facts"]["attack_seconds"] >= 0.999 * sum(spent.values()) > 0
     for text in (told, page):
