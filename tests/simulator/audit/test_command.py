@@ -125,7 +125,7 @@ def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp
     monkeypatch.setattr("simulator.audit.feasible.MOST_NUMBERS", 1_000)
     assert audit(tmp_path, "--attacks", "sign", "--adversary-clip-norm", "1", "--adversary-noise", "1") == 1
     assert "more than the 1e+03 that are held at once: watch fewer (--clients)" in capsys.readouterr().err
-    assert audit(tmp_path, "--attacks", "sign", "--adversary-clip-norm", "1") == 0
+    assert audit(tmp_path / "clipped", "--attacks", "sign", "--adversary-clip-norm", "1") == 0
 
 
 @pytest.mark.parametrize(
