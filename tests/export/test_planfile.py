@@ -127,7 +127,7 @@ def test_what_inspect_prints_is_a_plan_file_of_the_same_plan(tmp_path_factory, o
         ("local: {step: 1}", "local: there is no key 'step'; the keys are steps"),
         ("local: {steps: 1.5}", "local.steps: expected a whole number, at least 0, not 1.5"),
         ("local: {steps: -1}", "local.steps: expected a whole number"),
-        ("local: {steps: 0}", "local.steps must be at least 1"),
+        ("local: {steps: 0}", "local.steps must lie in"),
         ("local: {chunk: [1]}", "local.chunk: expected a whole number"),
         ("local: {private_learning_rate: fast}", "local.private_learning_rate: expected a number, not 'fast'"),
         ("local: {private_learning_rate: .nan}", "private_learning_rate"),
