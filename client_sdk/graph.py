@@ -44,13 +44,11 @@ class Graph:
         kind: what it must be for.
         limits: what a run may take.
         compiled: see `runtime.session`.
+        wanted: names of the outputs that runs give; None: all that it has.
 
     Raises:
         ForbiddenGraphError: it holds what no graph may; the runtime has not seen it.
-        UnsupportedTaskError: it cannot be loaded, or is another task's.
-
-    Attributes:
-        outputs: names of what it gives.
+        UnsupportedTaskError: it cannot be loaded, is another task's, or does not give what is wanted.
     """
 
     def __init__(
@@ -60,6 +58,7 @@ class Graph:
         kind: GraphKind.ValueType,
         limits: Limits = _LIMITS,
         compiled: Path | None = None,
+        wanted: Sequence[str] | None = None,
     ) -> None:
         graph = inspection.inspected(data, kind)
         self._name, self._limits = GraphKind.Name(kind), limits
@@ -69,7 +68,10 @@ class Graph:
             raise UnsupportedTaskError(f"the task's {self._name} cannot be loaded: {error}") from error
         self._check(metadata(task, kind))
         self._inputs = [each.name for each in self._session.get_inputs()]
-        self.outputs = [each.name for each in self._session.get_outputs()]
+        given = [each.name for each in self._session.get_outputs()]
+        self._outputs = given if wanted is None else wanted
+        if lacking := sorted(set(self._outputs) - set(given)):
+            raise UnsupportedTaskError(f"the task's {self._name} does not give {', '.join(lacking)}")
 
     def _check(self, expected: Mapping[str, str]) -> None:
         found = self._session.get_modelmeta().custom_metadata_map
@@ -80,25 +82,21 @@ class Graph:
                     "build the bundle again with fedau2-export"
                 )
 
-    def run(self, available: Arrays, wanted: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, available: Arrays) -> dict[str, NDArray[Any]]:
         """Outputs of the graph by name.
 
         Args:
             available: inputs by name, more than the graph wants perhaps.
-            wanted: names of the outputs to keep; None: all.
 
         Raises:
-            UnsupportedTaskError: it wants other inputs, does not give what is wanted, or cannot be run on these.
+            UnsupportedTaskError: it wants other inputs, or cannot be run on these.
             ResourceLimitError: it takes more memory or time than the limits say.
         """
         if missing := sorted(set(self._inputs) - available.keys()):
             raise UnsupportedTaskError(f"the task's {self._name} wants inputs that this SDK does not have: {missing}")
-        names = self.outputs if wanted is None else wanted
-        if lacking := sorted(set(names) - set(self.outputs)):
-            raise UnsupportedTaskError(f"the task's {self._name} does not give {', '.join(lacking)}")
         with self._bounded() as options:
-            values = self._session.run(names, {name: available[name] for name in self._inputs}, options)
-        return dict(zip(names, values, strict=True))
+            values = self._session.run(self._outputs, {name: available[name] for name in self._inputs}, options)
+        return dict(zip(self._outputs, values, strict=True))
 
     @contextmanager
     def _bounded(self) -> Iterator["RunOptions"]:

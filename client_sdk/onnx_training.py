@@ -37,7 +37,6 @@ class Task:
         tensors: the checkpoint's.
         tables: names of the shared tables.
         numbers: the plan's, as the graph takes them.
-        outputs: what the graph is to give.
     """
 
     manifest: TaskManifest
@@ -45,7 +44,6 @@ class Task:
     tensors: Tensors
     tables: frozenset[str]
     numbers: Mapping[str, NDArray[Any]]
-    outputs: tuple[str, ...]
 
     @classmethod
     def load(cls, job: Job, graph: Graph) -> "Task":
@@ -72,7 +70,7 @@ class Task:
         if {name: value.shape for name, value in tensors.items()} != {n: tuple(s.shape) for n, s in specs.items()}:
             raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
         tables = frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE)
-        return cls(task, graph, tensors, tables, step_graph.numbers(task.plan), step_graph.outputs(task))
+        return cls(task, graph, tensors, tables, step_graph.numbers(task.plan))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +166,7 @@ class OnnxTraining:
         inputs |= {step_graph.SLOT: slot, step_graph.LABEL: samples.labels, step_graph.WEIGHT: samples.weights}
         inputs |= {step_graph.FIRST: first, step_graph.AGAIN: np.flatnonzero(again)}
         inputs |= {step_graph.ROW: rows, step_graph.NOISE: samples.noise[None]}
-        outputs = self._task.graph.run(inputs, self._task.outputs)
+        outputs = self._task.graph.run(inputs)
         _check_shapes(outputs, shared | self._state.values)
         _check_report(outputs, self._drawn.noise)
         if place is not None:

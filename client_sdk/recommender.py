@@ -21,6 +21,9 @@ from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import WireError
 
+OUTPUTS = ("items", "scores")
+"""What recommending gives, in this order."""
+
 _LIMITS = Limits()
 
 
@@ -48,7 +51,7 @@ class Recommender:
         serving = Graph(prepare, task, GRAPH_KIND_PREPARE, limits).run(shared)
         # What a run gives lies in the runtime's arena, which would keep more than that of what the run took.
         self._serving = {name: value.copy() for name, value in serving.items()}
-        self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND, limits)
+        self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND, limits, wanted=OUTPUTS)
 
     @classmethod
     def load(cls, store: Store, model: Model, trust: Trust) -> Self:
@@ -90,7 +93,7 @@ class Recommender:
         """
         seen = history if hidden is None else np.union1d(history, hidden)
         inputs = {"history": history, "seen": seen, "k": np.array(min(k, self.task.items), np.int64)}
-        items, scores = self._graph.run({**self._serving, **private, **inputs}, ("items", "scores")).values()
+        items, scores = self._graph.run({**self._serving, **private, **inputs}).values()
         if not self._listed(items) or items.shape != scores.shape:
             raise UnsupportedTaskError("the task's graph for recommending does not give items and their scores")
         kept = np.isfinite(scores)  # -inf marks what was seen

@@ -1,7 +1,7 @@
 """Checks a bundle as far as it can be checked: its parts against each other, and its graphs against PyTorch."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from client_sdk.kernel import contract
 from client_sdk.kernel.contract import Recommender
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.limits import Limits
+from client_sdk.recommender import OUTPUTS
 from export import bundle as bundles
 from export import parity
 from export.bundle import Bundle
@@ -103,7 +104,8 @@ def _check_tensor(value: NDArray[np.float32], spec: TensorSpec) -> None:
 def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> tuple[int, float]:
     """Runs both graphs beside PyTorch on random private state; returns the number of cases and the tolerance."""
     task, rng = bundle.manifest, np.random.default_rng(0)
-    prepare, recommend = _load(bundle, task_pb2.GRAPH_KIND_PREPARE), _load(bundle, task_pb2.GRAPH_KIND_RECOMMEND)
+    prepare = _load(bundle, task_pb2.GRAPH_KIND_PREPARE)
+    recommend = _load(bundle, task_pb2.GRAPH_KIND_RECOMMEND, OUTPUTS)
     shared = {spec.name: checkpoint[spec.name] for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED}
     with _as_verification("recommending"):
         declared = 4 * sum(math.prod(spec.shape) for spec in manifest.private(task))
@@ -116,7 +118,7 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
             history = np.unique(seen)
             expected = _logits(recommender, shared, private, history)
             inputs = {**serving, **private, "history": history, "seen": seen, "k": np.array(k)}
-            found, scores = recommend.run(inputs, ("items", "scores")).values()
+            found, scores = recommend.run(inputs).values()
             check_recommendation(found, scores, expected, seen, k, tolerance)
     return len(cases), tolerance
 
@@ -190,12 +192,12 @@ def check_recommendation(
     _require(agree, f"recommend.onnx and PyTorch differ by more than {tolerance:g} (k = {k}, {len(seen)} seen)")
 
 
-def _load(bundle: Bundle, kind: task_pb2.GraphKind.ValueType) -> Graph:
+def _load(bundle: Bundle, kind: task_pb2.GraphKind.ValueType, wanted: Sequence[str] | None = None) -> Graph:
     found = [graph.resource for graph in bundle.manifest.graphs if graph.kind == kind]
     name = task_pb2.GraphKind.Name(kind)
     _require(len(found) == 1, f"the manifest names {len(found)} graphs of kind {name} instead of one")
     with _as_verification(name):
-        return Graph(bundle.blob(found[0]), bundle.manifest, kind)
+        return Graph(bundle.blob(found[0]), bundle.manifest, kind, wanted=wanted)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import Adversary
 from simulator.audit import dlg, shared
 from simulator.audit.contract import Public, Seen, Setting
-from simulator.audit.uploads import Uploads, own_tensors
+from simulator.audit.uploads import Uploads, doubles
 from simulator.population import Members
 
 SAMPLES = 4000
@@ -46,7 +46,10 @@ class MatchedFilter:
     def see(self, seen: Seen) -> None:
         """Adds a round."""
         if self._made is None or self._made[0] is not seen.task:
-            self._made = seen.task, means(self._adversary, _own(seen, self._adversary), self._public, self._seed)
+            self._made = (
+                seen.task,
+                means(self._adversary, doubles(seen.task, self._adversary), self._public, self._seed),
+            )
         self._scores[seen.clients] += _scores(self._made[1], seen.uploads[self._adversary.name]).numpy()
 
     def guess(self, clients: Members) -> NDArray[np.int64]:
@@ -104,7 +107,7 @@ class KnownState:
 
     def see(self, seen: Seen) -> None:
         """Adds a round."""
-        own, uploads = _own(seen, self._adversary), seen.uploads[self._adversary.name]
+        own, uploads = doubles(seen.task, self._adversary), seen.uploads[self._adversary.name]
         states = torch.from_numpy(shared.read(seen, self._adversary)).double()
         found = []
         for label in range(self._scores.shape[1]):
@@ -138,7 +141,3 @@ def _simulated(adversary: Adversary, own: Tensors, states: Tensor, labels: Tenso
     noise = torch.randn(len(labels), 2, len(adversary.classes), generator=draw, dtype=torch.float64)
     sent = dlg.gradients(adversary, own, states, dlg.weighted(adversary, labels), noise)
     return dlg.clipped(states, sent, adversary.clip_norm) if adversary.clip_norm else sent
-
-
-def _own(seen: Seen, adversary: Adversary) -> Tensors:
-    return {name: value.double() for name, value in own_tensors(seen.task, adversary).items()}

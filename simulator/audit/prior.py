@@ -18,7 +18,7 @@ from client_sdk.kernel.contract import Tensors
 from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_MLP, HEAD_SCALAR, Adversary
 from simulator.audit import dlg, optimize
 from simulator.audit.contract import Public, Seen, Setting
-from simulator.audit.uploads import Uploads, own_tensors
+from simulator.audit.uploads import Uploads, doubles
 from simulator.population import Members
 
 STEPS = 200
@@ -77,7 +77,7 @@ class PriorSearch:
 
     def see(self, seen: Seen) -> None:
         """Explains a round by each class."""
-        own = {name: value.double() for name, value in own_tensors(seen.task, self._adversary).items()}
+        own = doubles(seen.task, self._adversary)
         uploads, draw = seen.uploads[self._adversary.name], torch.Generator().manual_seed(self._seed + seen.round)
         labels, prior = range(self._costs.shape[1]), self._prior()
         costs = torch.stack([_explain(self._adversary, own, uploads, prior, c, draw) for c in labels], 1)

@@ -123,6 +123,11 @@ def own_tensors(task: Task, each: Adversary) -> Tensors:
     return {name.removeprefix(prefix): value for name, value in task.adversary.items() if name.startswith(prefix)}
 
 
+def doubles(task: Task, each: Adversary) -> Tensors:
+    """The same in float64."""
+    return {name: value.double() for name, value in own_tensors(task, each).items()}
+
+
 def width(task: Task, adversaries: Sequence[Adversary]) -> int:
     """Of the widest protected state."""
     return max(task.adversary[f"{adversary.prefix(each)}hidden.weight"].shape[1] for each in adversaries)

@@ -155,9 +155,8 @@ def bound(graph, task, kind):
 
 def test_a_graph_with_other_outputs_is_told(bundle):
     task, checkpoint, prepare, _ = parts(bundle)
-    recommender = Recommender(task, checkpoint, prepare, bound(prepare, task, GRAPH_KIND_RECOMMEND))
     with pytest.raises(UnsupportedTaskError, match="does not give items, scores"):
-        recommender.recommend(3, np.array([], np.int64), checkpoint)
+        Recommender(task, checkpoint, prepare, bound(prepare, task, GRAPH_KIND_RECOMMEND))
 
 
 def test_rows_outside_the_catalogue_are_told(bundle, bundles):

@@ -15,6 +15,7 @@ from export import exporter, graphs
 from export.verify import FP16_TOLERANCE, TOLERANCE, check_recommendation
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE
+from tests.export.onnx_nodes import nodes
 
 USUAL = fedncf.Widths(gmf=3, mlp=4, hidden=(6, 5))
 
@@ -139,14 +140,6 @@ def test_the_inputs_are_the_shared_then_the_serving_and_private_tensors(model):
     own = ["history", "seen", "k"] if model.recommender is fedvae else ["seen", "k"]
     assert sorted(each.name for each in recommend.input) == sorted([*model.serving, *model.private, *own])
     assert [each.name for each in recommend.output] == ["items", "scores"]
-
-
-def nodes(graph):
-    """Its nodes and those of the graphs within it."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            yield from nodes(attribute.g)
 
 
 def test_the_graphs_hold_no_weights_and_no_trace_of_the_machine(model):

@@ -9,6 +9,7 @@ from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.operators import OPERATORS
 from export.bundle import build
 from export.planfile import paper_plan
+from tests.export.onnx_nodes import nodes
 
 pytestmark = pytest.mark.slow  # a minute of exporting; test_step.py loads some of every recommender's graphs
 WIDTHS = {"fedncf": fedncf.Widths(4, 6, (7, 5)), "fedrap": fedrap.Widths(8), "fedvae": fedvae.Widths(16, 6)}
@@ -36,13 +37,6 @@ def bundles():
 
 def graphs(bundles):
     return ((each.kind, bundle.blob(each.resource)) for bundle in bundles for each in bundle.manifest.graphs)
-
-
-def nodes(graph):
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            yield from nodes(attribute.g)
 
 
 def test_every_exported_graph_may_be_loaded_and_nothing_of_it_is_lost(bundles):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -40,19 +41,27 @@ def kept(seen, hidden):
     return seen.round, list(seen.clients), uploads, contributions, hidden.touched()
 
 
-def trained(tmp_path, view, rounds=4, **options):
-    """All rounds that some watched clients show while a small population trains."""
+@contextmanager
+def small(tmp_path, view, **options):
+    """Configuration, task, population and engine of a few users, and how a view is taken of their training."""
     engine = "batched" if view is Watching else "fleet"
     config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": engine, **options})
     dataset = setup.dataset_of(config, None)
     bundle = setup.bundle_of(config, dataset)
     population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
-    watch, shown = Watch(population, np.arange(0, 60, 2)), []
     audit = tmp_path / "recording" if view is Recorded else None
     with setup.engine_of(config, bundle, population, tmp_path, audit=audit) as engine:
-        sink = lambda seen, hidden: shown.append(kept(seen, hidden))  # noqa: E731
-        where = (tmp_path / "recording",) if view is Recorded else ()
-        watched = view(engine, bundle.manifest, watch, sink, *where)
+        where = (audit,) if audit else ()
+        take = lambda watch, sink: view(engine, bundle.manifest, watch, sink, *where)  # noqa: E731
+        yield config, Task.load(bundle.manifest, engine.checkpoint), population, take
+
+
+def trained(tmp_path, view, rounds=4, **options):
+    """All rounds that some watched clients show while a small population trains."""
+    shown = []
+    with small(tmp_path, view, **options) as (config, _, population, take):
+        watch = Watch(population, np.arange(0, 60, 2))
+        watched = take(watch, lambda seen, hidden: shown.append(kept(seen, hidden)))
         for number in range(rounds):
             watched.train_round(setup.cohort(config, number, 60))
     return shown
@@ -125,16 +134,9 @@ def test_a_round_that_was_not_recorded_whole_is_not_taken_for_the_servers_view(t
 
 @pytest.mark.parametrize("view", [Watching, Recorded])
 def test_a_round_without_watched_clients_is_trained_and_not_shown(tmp_path, view):
-    engine = "batched" if view is Watching else "fleet"
-    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": engine, "fraction": 0.05})
-    dataset = setup.dataset_of(config, None)
-    bundle = setup.bundle_of(config, dataset)
-    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
-    folder, shown = tmp_path / "recording", []
-    with setup.engine_of(config, bundle, population, tmp_path, audit=folder if view is Recorded else None) as engine:
-        watch = Watch(population, np.arange(30))
-        sink = lambda seen, hidden: shown.append(seen.round)  # noqa: E731
-        watched = view(engine, bundle.manifest, watch, sink, *((folder,) if view is Recorded else ()))
+    shown = []
+    with small(tmp_path, view, fraction=0.05) as (_, _, population, take):
+        watched = take(Watch(population, np.arange(30)), lambda seen, hidden: shown.append(seen.round))
         for cohort in ([1, 40, 41], [42, 43, 44], [2, 45, 46]):
             watched.train_round(np.array(cohort))
     assert shown == [0, 2]
@@ -161,17 +163,10 @@ def test_watching_does_not_change_what_is_trained(tmp_path):
 
 @pytest.mark.parametrize("view", [Watching, Recorded])
 def test_public_users_are_known_as_they_are_at_the_beginning_of_the_round(tmp_path, view):
-    engine = "batched" if view is Watching else "fleet"
-    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": engine, "fraction": 0.5})
-    dataset = setup.dataset_of(config, None)
-    bundle = setup.bundle_of(config, dataset)
-    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
-    folder, known_states = tmp_path / "recording", []
-    request = Request(config, tmp_path, None, chosen(["prior"]), clients=10)
-    with setup.engine_of(config, bundle, population, tmp_path, audit=folder if view is Recorded else None) as engine:
-        watch, _ = _watch(request, Task.load(bundle.manifest, engine.checkpoint), population)
-        sink = lambda seen, hidden: known_states.append(watch.public["gender"].states)  # noqa: E731
-        watched = view(engine, bundle.manifest, watch, sink, *((folder,) if view is Recorded else ()))
+    known_states = []
+    with small(tmp_path, view, fraction=0.5) as (config, task, population, take):
+        watch, _ = _watch(Request(config, tmp_path, None, chosen(["prior"]), clients=10), task, population)
+        watched = take(watch, lambda seen, hidden: known_states.append(watch.public["gender"].states))
         for number in range(3):
             before = population.state.values["user_gmf"][watch.others].copy()
             watched.train_round(setup.cohort(config, number, 60))
