@@ -12,7 +12,7 @@ from client_sdk import defences
 from client_sdk.kernel.training import CohortTraining, Task
 from client_sdk.state import Report
 from coordinator import aggregate
-from coordinator.aggregate import Mean
+from coordinator.aggregate import Aggregator, Mean
 from coordinator.optimizers import server_step
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE
@@ -75,6 +75,15 @@ class BatchedEngine:
 
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort and takes the server's step."""
+        total, report = self.collect(members)
+        self.checkpoint, self.server_state = server_step(
+            self._manifest, self.checkpoint, self.server_state, total.mean()
+        )
+        self._round += 1
+        return report
+
+    def collect(self, members: Members) -> tuple[Aggregator, RoundReport]:
+        """Trains a cohort and adds up what it contributes; the round is not over."""
         task = Task.load(self._manifest, self.checkpoint)
         members = members[members.argsort()]
         total = self.noise.over(aggregate.of(self._manifest), self._round)
@@ -87,11 +96,7 @@ class BatchedEngine:
                 total.add(*arguments)
                 reports.append(report)
         self.noise.disturb(self._population, members, self._round)
-        self.checkpoint, self.server_state = server_step(
-            self._manifest, self.checkpoint, self.server_state, total.mean()
-        )
-        self._round += 1
-        return RoundReport.join(members, reports)
+        return total, RoundReport.join(members, reports)
 
     def _train(self, task: Task, members: Members, summed: bool) -> tuple[tuple[Any, ...], Report]:
         """What the aggregator is to add; all else, private state above all, is let go of here."""

@@ -12,8 +12,9 @@ from client_sdk.errors import FedError
 from coordinator.errors import CoordinatorError
 from export.errors import ExportError
 from fedau2.wire.errors import WireError
-from simulator import bench, catalogue, crowd, flags, process
+from simulator import catalogue, flags, process
 from simulator.audit import command as audit
+from simulator.bench import command as bench
 from simulator.demo import demo
 from simulator.errors import BoundPassedError, SimulatorError, explain
 from simulator.reproduce import command as reproduce
@@ -52,20 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the results (%(default)s)")
     shown.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     shown.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
-    measured = commands.add_parser("bench", help="what a client costs, against a naive loop in the same run")
-    measured.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
-    measured.add_argument("--out", type=Path, help="write the figures as JSON to this file")
-    measured.add_argument("--quick", action="store_true", help="fewer repeats and smaller fleets")
-    measured.add_argument("--fleet", type=int, metavar="N", help="only this: N devices at once in one round over gRPC")
-    measured.set_defaults(command=_bench)
+    bench.add(commands)
     return parser
-
-
-def _bench(options: argparse.Namespace, console: Console) -> None:
-    if options.fleet is not None:
-        crowd.report(options.fleet, console)
-    else:
-        bench.report(options.data_dir, options.out, options.quick, console)
 
 
 def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,6 +1,6 @@
 """Many SDK instances at once; the figures themselves are for `fedau2-sim bench`."""
 
-from simulator import crowd
+from simulator.bench import crowd
 
 
 def test_every_device_of_the_crowd_contributes():

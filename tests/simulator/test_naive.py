@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from simulator import bench
-from simulator.naive import NaiveRound
+from simulator.bench.naive import NaiveRound
+from simulator.bench.workloads import NAIVE
 
 ITEMS, CLIENTS = 40, 12
 
 
-@pytest.fixture(params=bench.NAIVE)
+@pytest.fixture(params=NAIVE)
 def loop(request):
     """Makes one loop after another, all from the same state."""
 
     def make(**options):
         torch.manual_seed(0)
         labels = np.arange(CLIENTS) % 2
-        model = bench.NAIVE[request.param](ITEMS)
+        model = NAIVE[request.param](ITEMS)
         return model, NaiveRound(model, ITEMS, labels, **options)
 
     return make

@@ -1,17 +1,14 @@
-"""`fedau2-sim bench`: what a client costs, as ratios to a naive loop measured in alternation in the same run."""
+"""What is measured: rounds, as ratios to a naive loop in alternation in the same run, and sessions over gRPC."""
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from client_sdk import draws
 from client_sdk.draws import Samples
@@ -22,15 +19,12 @@ from export.bundle import Bundle, build
 from export.planfile import make_plan, paper_plan
 from fedau2.v1.task_pb2 import Plan
 from fedau2.wire import blobs, manifest
-from simulator import naive
 from simulator.batched import BatchedEngine
-from simulator.datasets import load
-from simulator.errors import DatasetError
+from simulator.bench import naive
+from simulator.bench.naive import Sample
 from simulator.fleet import FleetEngine
 from simulator.links import CoordinatorProcess
-from simulator.naive import Sample
 from simulator.population import Population
-from simulator.split import leave_one_out
 
 SMALL = fedncf.Widths(gmf=0, mlp=32, hidden=(32, 16))
 """The small workload: an MLP 64-32-16-1 on user and item vectors of 32, no adversary."""
@@ -81,9 +75,7 @@ def _cpu(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def paper_workload(
-    model: str, interactions: Interactions, labels: NDArray[np.int64], items: int, repeats: int, *, copies: bool = False
-) -> Ratio:
+class PaperWorkload:
     """A recommender as the paper has it: one local step, DSVAE, SUT, drawing and private Adam; rounds of 94 clients.
 
     Args:
@@ -91,15 +83,27 @@ def paper_workload(
         interactions: per client, sorted catalogue rows.
         labels: gender per client.
         items: length of the catalogue.
-        repeats: alternations.
         copies: against a loop in which each client trains copies of all modules.
     """
-    engine = _engine(interactions, [_CLASSES[label] for label in labels], items, model)
-    loop = naive.NaiveRound(NAIVE[model](items), items, labels, copies=copies)
-    members = _cohort(len(interactions), 94, 1)
-    return alternate(
-        lambda: loop.run(members, interactions), lambda: engine.train_round(members), len(members), repeats
-    )
+
+    def __init__(
+        self, model: str, interactions: Interactions, labels: NDArray[np.int64], items: int, *, copies: bool = False
+    ) -> None:
+        self._engine = _engine(interactions, [_CLASSES[label] for label in labels], items, model)
+        self._loop = naive.NaiveRound(NAIVE[model](items), items, labels, copies=copies)
+        self._members, self._interactions = _cohort(len(interactions), 94, 1), interactions
+
+    def training(self, repeats: int) -> Ratio:
+        """Training and adding up what the clients contribute, without the server's step."""
+        return self._alternate(self._loop.collect, self._engine.collect, repeats)
+
+    def rounds(self, repeats: int) -> Ratio:
+        """Whole rounds, the server's step included."""
+        return self._alternate(self._loop.run, self._engine.train_round, repeats)
+
+    def _alternate(self, naive: Callable[..., object], ours: Callable[..., object], repeats: int) -> Ratio:
+        members = self._members
+        return alternate(lambda: naive(members, self._interactions), lambda: ours(members), len(members), repeats)
 
 
 def _population(
@@ -207,67 +211,3 @@ def fleet(interactions: Interactions, labels: NDArray[np.int64], items: int, at_
 
 def _cohort(clients: int, size: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).choice(clients, size, replace=False)
-
-
-def report(data_dir: Path | None, out: Path | None, quick: bool, console: Console) -> None:
-    """Measures everything, prints it, and writes JSON if asked to."""
-    interactions, labels, items, source = _data(data_dir)
-    repeats = 3 if quick else 15
-    paper = {model: paper_workload(model, interactions, labels, items, repeats) for model in NAIVE}
-    copies = paper_workload("fedncf", interactions, labels, items, repeats, copies=True)
-    small = small_workload(repeats)
-    costs = scaling((10, 100, 1000) if quick else (10, 100, 1000, 10_000))
-    rows = {f"{model}, DSVAE, SUT, 94 clients of {source}": ratio for model, ratio in paper.items()}
-    rows |= {"fedncf, a copy of every module per client": copies, "small, two local steps": small}
-    console.print(_ratios(rows))
-    console.print(_scaling(costs))
-    clients = len(interactions)
-    fleets = [fleet(interactions, labels, items, at_once, 2 if quick else 10) for at_once in (94, clients)]
-    console.print(_fleets(fleets))
-    figures = {
-        "paper": {model: asdict(ratio) for model, ratio in paper.items()},
-        "copies": asdict(copies),
-        "small": asdict(small),
-        "scaling_cpu_ms": costs,
-        "fleet": list(map(asdict, fleets)),
-    }
-    if out is not None:
-        out.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def _data(data_dir: Path | None) -> tuple[Interactions, NDArray[np.int64], int, str]:
-    try:
-        dataset = load("ml-100k", data_dir)
-    except DatasetError:
-        dataset = load("synthetic", users=943, items=1682)
-    train = leave_one_out(dataset).train
-    return train, dataset.attributes["gender"].labels, len(dataset.items), dataset.name
-
-
-def _ratios(rows: dict[str, Ratio]) -> Table:
-    table = Table(title="CPU-ms per client, one thread, alternated with a naive PyTorch loop", title_justify="left")
-    for column in ("workload", "naive", "batched", "times faster", "least to most"):
-        table.add_column(column)
-    for name, row in rows.items():
-        spread = f"{row.low:.1f} to {row.high:.1f}"
-        table.add_row(name, f"{row.naive:.2f}", f"{row.ours:.3f}", f"{row.ratio:.1f}", spread)
-    return table
-
-
-def _fleets(costs: Sequence[FleetCost]) -> Table:
-    table = Table(title="Fleet over gRPC: CPU-ms per session, one thread", title_justify="left")
-    for column in ("at once", "device", "coordinator", "sessions/s"):
-        table.add_column(column)
-    for cost in costs:
-        table.add_row(
-            str(cost.at_once), f"{cost.device_ms:.1f}", f"{cost.coordinator_ms:.1f}", f"{cost.sessions_per_second:.0f}"
-        )
-    return table
-
-
-def _scaling(costs: dict[int, float]) -> Table:
-    table = Table(title="CPU-ms per client by size of the cohort, server's step included", title_justify="left")
-    for size in costs:
-        table.add_column(f"{size:,}")
-    table.add_row(*(f"{cost:.2f}" for cost in costs.values()))
-    return table

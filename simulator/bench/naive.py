@@ -169,7 +169,13 @@ class NaiveRound:
         return items, torch.cat([torch.ones(len(positives)), torch.zeros(len(drawn))])
 
     def run(self, members: NDArray[np.int64], interactions: Sequence[NDArray[np.int64]]) -> None:
-        """One round of one local step over freshly drawn samples, and the server's step on the mean."""
+        """One round: `collect`, and the server's step on the mean."""
+        for tensor, sum_ in zip(self._shared, self.collect(members, interactions), strict=True):
+            tensor.grad = sum_ / len(members)
+        self._server.step()
+
+    def collect(self, members: NDArray[np.int64], interactions: Sequence[NDArray[np.int64]]) -> list[Tensor]:
+        """The sum of the clients' gradients after one local step over freshly drawn samples."""
         total = [torch.zeros_like(tensor) for tensor in self._shared]
         for member in members:
             modules = copy.deepcopy(self._modules) if self._copies else self._modules
@@ -178,9 +184,7 @@ class NaiveRound:
             if self._copies:
                 torch.optim.Adam(tensors).step()
             self._add(total, [tensor.grad for tensor in tensors])
-        for tensor, sum_ in zip(self._shared, total, strict=True):
-            tensor.grad = sum_ / len(members)
-        self._server.step()
+        return total
 
     def run_steps(self, members: Iterable[int], samples: Sequence[Sequence[Sample]], rate: float) -> list[Tensor]:
         """One round of several local steps of SGD over given samples; start minus end is summed."""
