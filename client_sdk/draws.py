@@ -190,8 +190,12 @@ def noise(adversaries: Iterable[Adversary], steps: int, rng: Generator) -> dict[
     return {adversary.name: _noise(adversary, steps, rng) for adversary in adversaries}
 
 
+def head_variance(adversary: Adversary) -> float:
+    """Variance of n1, by which the logits' mean is multiplied: lambda of `dsvae` and `scalar`, else 0."""
+    return float(adversary.variance) if adversary.head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0
+
+
 def _noise(adversary: Adversary, steps: int, rng: Generator) -> NDArray[np.float32]:
     drawn = rng.standard_normal((steps, 2, len(adversary.classes)), np.float32)
-    spread = np.sqrt(adversary.variance) if adversary.head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0
-    drawn[:, 0] = 1 + np.float32(spread) * drawn[:, 0]
+    drawn[:, 0] = 1 + np.float32(np.sqrt(head_variance(adversary))) * drawn[:, 0]
     return drawn

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from client_sdk.draws import head_variance
 from client_sdk.kernel.adversary import LOG_SIGMA_MAX, per_class
 from client_sdk.kernel.contract import Tensors
-from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_MLP, HEAD_SCALAR, Adversary
+from fedau2.v1.task_pb2 import HEAD_MLP, HEAD_SCALAR, Adversary
 from simulator.audit import optimize
 from simulator.audit.uploads import Uploads
 
@@ -177,7 +178,7 @@ def _normal(draw: torch.Generator, *shape: int) -> Tensor:
 def gradients(adversary: Adversary, own: Tensors, state: Tensor, label: Tensor, noise: Tensor) -> Tensors:
     """Gradients of one sample each, as differentiable functions of state and label; without `hidden.weight`."""
     classes = len(adversary.classes)
-    spread = adversary.variance**0.5 if adversary.head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0
+    spread = head_variance(adversary) ** 0.5
     n1, n2 = 1 + spread * noise[:, 0], noise[:, 1]
     hidden = torch.relu(state @ own["hidden.weight"].T + own["hidden.bias"])
     out = hidden @ own["head.weight"].T + own.get("head.bias", 0)

@@ -7,10 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from client_sdk.draws import head_variance
 from client_sdk.kernel.adversary import per_class
 from client_sdk.kernel.contract import Tensors
 from client_sdk.kernel.training import Task
-from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_SCALAR, Adversary
+from fedau2.v1.task_pb2 import Adversary
 from fedau2.wire.contributions import Update
 from simulator.audit.contract import Contribution, Seen, Setting
 from simulator.audit.uploads import Uploads, own_tensors
@@ -57,8 +58,7 @@ def _errors(adversary: Adversary, own: Tensors, uploads: Uploads) -> Tensor:
     weights = per_class(adversary.class_weights, len(adversary.classes))
     hidden = torch.relu(uploads.recovered.to(own["hidden.weight"].dtype) @ own["hidden.weight"].T + own["hidden.bias"])
     rows = uploads.gradients["head.weight"][:, : len(adversary.classes)].sum(2)
-    spread = adversary.variance if adversary.head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0
-    size = hidden.sum(1, keepdim=True).clamp(min=1e-12) * weights.max() * (1 + spread) ** 0.5
+    size = hidden.sum(1, keepdim=True).clamp(min=1e-12) * weights.max() * (1 + head_variance(adversary)) ** 0.5
     return rows.abs().div(size)
 
 

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from client_sdk.draws import head_variance
 from client_sdk.kernel.contract import Tensors
-from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_MLP, HEAD_SCALAR, Adversary
+from fedau2.v1.task_pb2 import HEAD_MLP, Adversary
 from simulator.audit import dlg, optimize
 from simulator.audit.contract import Public, Seen, Setting
 from simulator.audit.uploads import Uploads, doubles
@@ -126,7 +127,7 @@ def _explain(
         return distance * weight + (point**2).sum(1) / 2
 
     noise = torch.randn(clients * STARTS, 2 * classes, generator=draw, dtype=torch.float64)
-    if adversary.head not in (HEAD_DSVAE, HEAD_SCALAR):
+    if not head_variance(adversary):
         noise[:, :classes] = 0
     found = optimize.adam(cost, torch.cat([z, noise], 1), STEPS, dlg.LEARNING_RATE)
     z, noise = found[:, :latent], found[:, latent:]
