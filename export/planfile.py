@@ -165,7 +165,7 @@ def paper_plan(model: str, **changes: Any) -> Plan:  # noqa: ANN401 - those of m
         model: name of the recommender; without an entry in `PAPER` it has FedNCF's values and protects its first state.
         changes: arguments of `make_plan`.
     """
-    first = next(iter(contract.states(RECOMMENDERS[model], RECOMMENDERS[model].tensors(1))))
+    first = contract.embedding(RECOMMENDERS[model], RECOMMENDERS[model].tensors(1))
     return make_plan(**{"attribute": None, "protects": (first,), **PAPER.get(model, {}), **changes})
 
 

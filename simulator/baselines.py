@@ -18,7 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from client_sdk.kernel import fedvae
+from client_sdk.kernel import contract
+from client_sdk.kernel.models import RECOMMENDERS
 from coordinator.aggregate import Aggregator
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
@@ -86,9 +87,10 @@ def _noised(tensors: Mapping[str, Column], names: Iterable[str], deviation: floa
 
 def _encoder(task: TaskManifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Weights and biases of what makes a latent of the interactions."""
-    if task.model != "fedvae":
+    encoder = contract.encoder(RECOMMENDERS[task.model])
+    if encoder is None:
         raise ConfigError(f"{task.model} has no private state and no encoder that noise could protect")
-    return fedvae.ENCODER_WEIGHTS, fedvae.ENCODER_BIASES
+    return encoder.ENCODER_WEIGHTS, encoder.ENCODER_BIASES
 
 
 def on_contributions(config: Config, task: TaskManifest) -> bool:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simulator.datasets import NAMES, SOURCES, fetch_known, files, find, load
+from simulator.datasets.download import cache
 from simulator.errors import ConfigError
 
 ACTIONS = ("list", "fetch", "check", "describe")
@@ -33,6 +34,8 @@ def _datasets(options: argparse.Namespace, console: Console) -> None:
         rows = [{"name": name, "files": list(each.files), "home": each.home} for name, each in SOURCES.items()]
     elif not options.names:
         raise ConfigError(f"datasets {options.action} needs the name of a data set")
+    elif options.action == "fetch" and options.data_dir:
+        raise ConfigError(f"datasets fetch fills the cache, {cache()}; --data-dir is for files that are there already")
     elif options.action == "fetch":
         rows = [{"name": name, "folder": str(fetch_known(name))} for name in options.names]
     elif options.action == "check":

@@ -147,13 +147,8 @@ class MappedState:
             DiskSpaceError: there is not enough disk for it.
         """
         discard(folder)
+        expect_room(folder, specs, clients)
         files = _files(folder, specs, clients)
-        needed, free = sum(map(_bytes, files.values())), shutil.disk_usage(folder).free
-        if needed > free:
-            raise DiskSpaceError(
-                f"private state of {clients:,} clients needs {needed / 1e9:.1f} GB of disk in {folder}, where "
-                f"{free / 1e9:.1f} GB are free: make room, or choose a folder on another disk"
-            )
         (folder / _FOLDER).mkdir()
         for path, shape in files.items():
             with path.open("xb") as file:
@@ -191,6 +186,22 @@ class MappedState:
         for part in _VERSIONS:
             for column in getattr(self, part).values():
                 column.hold(name)
+
+
+def expect_room(folder: Path, specs: Iterable[TensorSpec], clients: int) -> None:
+    """Checks that the private state of so many clients could be mapped in a folder, which need not be there.
+
+    Raises:
+        DiskSpaceError: there is not enough disk for it.
+    """
+    needed = sum(map(_bytes, _files(folder, specs, clients).values()))
+    there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise DiskSpaceError(
+            f"private state of {clients:,} clients needs {needed / 1e9:.1f} GB of disk in {folder}, where "
+            f"{free / 1e9:.1f} GB are free: make room, or choose a folder on another disk"
+        )
 
 
 def is_large(specs: Iterable[TensorSpec], clients: int) -> bool:

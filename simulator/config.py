@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import yaml
 
+from coordinator.disk import REAL
 from simulator.errors import ConfigError
 
 ADVERSARIES = ("none", "mlp", "vae", "dsvae", "scalar")
@@ -36,6 +37,10 @@ RECOMMENDERS_OWN: dict[str, dict[str, Any]] = {
     "fedrap": {"rounds": 100, "server_learning_rate": 0.01, "private_learning_rate": 0.001},
 }
 """Defaults of `fedau2-sim run` for recommenders to which those of FedNCF do not fit."""
+
+
+_FREE = ("workers",)
+"""Settings on which no result depends."""
 
 
 @dataclass(frozen=True)
@@ -202,9 +207,14 @@ class Config:
         """Plain values by name."""
         return asdict(self)
 
+    def differences(self, there: Mapping[str, Any]) -> list[str]:
+        """What of another configuration's values differs and decides the result, as `name: there, now here`."""
+        own = self.to_dict().items()
+        return [f"{k}: {there.get(k)}, now {v}" for k, v in own if there.get(k) != v and k not in _FREE]
+
     def save(self, path: Path) -> None:
-        """Writes YAML."""
-        path.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False))
+        """Writes YAML; the file is there whole or not at all."""
+        REAL.write_file(path, yaml.safe_dump(self.to_dict(), sort_keys=False).encode())
 
     @classmethod
     def load(cls, path: Path) -> "Config":
@@ -215,9 +225,12 @@ class Config:
         """
         try:
             values = yaml.safe_load(path.read_text())
+            if not isinstance(values, dict):
+                raise ConfigError(f"{path} is not a configuration: it is not a list of settings")
             return cls(**values)
         except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-            raise ConfigError(f"{path} is not a configuration: {error}") from error
+            reason = " ".join(str(error).split()).replace("simulator.config.Config() ", "")
+            raise ConfigError(f"{path} is not a configuration: {reason}") from error
 
 
 def _check_type(name: str, value: object, expected: type) -> None:

@@ -14,7 +14,9 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk.kernel import contract, fedvae
+from client_sdk.kernel import contract
+from client_sdk.kernel.contract import Encoder
+from client_sdk.kernel.models import RECOMMENDERS
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
@@ -93,18 +95,22 @@ def expect_erasable(task: TaskManifest, targets: Targets, kind: str) -> None:
     Raises:
         ErasureError: as in `erase`.
     """
-    width = sum(math.prod(spec.shape) for spec in manifest.private(task))
-    if kind == TRANSPORT and not width:
+    widths = [math.prod(spec.shape) for spec in manifest.private(task)]
+    if kind == TRANSPORT and not widths:
         raise ErasureError(f"{task.model} keeps no private state that could be transported: set erasure to auto")
+    width = max(widths) if kind == TRANSPORT else sum(widths)  # each tensor by itself, or all together
     moments.expect_enough(int(targets.any(1).sum()), width or _latent_width(task))
     if kind == TRANSPORT:
         transport.expect_enough(targets)
 
 
 def _latent_width(task: TaskManifest) -> int:
-    if task.model != "fedvae":
-        raise ErasureError(f"{task.model} has no private state to erase an attribute from. Run without erasure")
-    return contract.states(fedvae, task.tensors)[fedvae.LATENT]
+    recommender = RECOMMENDERS[task.model]
+    if contract.encoder(recommender) is None:
+        raise ErasureError(
+            f"{task.model} has neither private state nor an encoder to erase an attribute from. Run without erasure"
+        )
+    return next(iter(contract.states(recommender, task.tensors).values()))
 
 
 def erase(
@@ -148,13 +154,14 @@ def _transported(
 
 
 def erase_latent(
-    shared: Tensors, latent: NDArray[np.float32], targets: Targets, kind: str, seed: int
+    encoder: Encoder, shared: Tensors, latent: NDArray[np.float32], targets: Targets, kind: str, seed: int
 ) -> tuple[Tensors, float]:
-    """Erases attributes from FedVAE's latent: the map becomes part of the encoder's last layer, so devices need none.
+    """Erases attributes from what an encoder gives: the map becomes part of its last layer, so devices need none.
 
     Args:
+        encoder: the recommender.
         shared: the model's tensors.
-        latent: the means that they give, (users, latent).
+        latent: the embeddings that they give, (users, latent).
         targets: see `moments.joint`; the latent of users that it leaves out is changed as well.
         kind: as in `erase`, but not `transport`.
         seed: of the division into folds.
@@ -167,7 +174,7 @@ def erase_latent(
     """
     eraser = fit(moments.folds(latent, targets, seed), _strength(kind))
     taken = eraser.strength * eraser.removed
-    return fedvae.move_latent(shared, np.eye(len(taken)) - taken, eraser.mean @ taken), eraser.strength
+    return encoder.move_latent(shared, np.eye(len(taken)) - taken, eraser.mean @ taken), eraser.strength
 
 
 def _strength(kind: str) -> float | None:

@@ -21,6 +21,8 @@
 `explain` says any of them, and those of other rooms, in a line.
 """
 
+import errno
+
 from coordinator.errors import AggregationError
 
 
@@ -96,4 +98,7 @@ def explain(error: BaseException) -> str:
     """What was wrong and what to do, in a line."""
     if isinstance(error, AggregationError):
         return f"training diverged: {error}; lower the learning rates"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = f", at {error.filename}" if error.filename else ""
+        return f"the disk is full{where}: make room, and give the same command again, which goes on where it can"
     return str(error) or type(error).__name__

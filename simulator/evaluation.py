@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh, qr_multiply
 
-from client_sdk.kernel import contract
-from client_sdk.kernel.models import RECOMMENDERS
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
 from fedau2.wire.blobs import Tensors
 from simulator.attackers import ATTACKERS, Attack, attack
 from simulator.columns import Column, blocks
@@ -77,9 +74,9 @@ class Attacked:
     private: NDArray[np.float32]
 
     @classmethod
-    def of(cls, task: TaskManifest, scorer: Scorer, private: Mapping[str, Column]) -> Self:
+    def of(cls, scorer: Scorer, private: Mapping[str, Column]) -> Self:
         """Of a model version with all clients."""
-        embedding = scorer.states(next(iter(contract.states(RECOMMENDERS[task.model], _recommenders_tensors(task)))))
+        (embedding,) = scorer.embedding().values()
         seen = narrow([embedding])
         return cls(seen, narrow([private[name] for name in sorted(private)]) if private else seen)
 
@@ -111,10 +108,6 @@ def _figures(name: str, suffix: str, found: Attack) -> dict[str, Any]:
         f"bacc_null_p95_{name}{suffix}": found.null_p95,
         **({f"{name}_families{suffix}": dict(found.families)} if found.families else {}),
     }
-
-
-def _recommenders_tensors(task: TaskManifest) -> list[TensorSpec]:
-    return [spec for spec in task.tensors if spec.scope != TENSOR_SCOPE_ADVERSARY]
 
 
 def narrow(columns: Sequence[Column]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, explain
 
 NAME = "lock"
 """The file of a folder in use that is locked; left by a process that was killed, it locks nothing."""
@@ -30,7 +30,7 @@ def hold(folder: Path) -> Iterator[None]:
             f"another run or audit is using {folder}: wait until it is done, or choose another folder with --out"
         ) from error
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be written: {error}") from error
+        raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from coordinator.disk import REAL
 from simulator.config import Config
 from simulator.terminal import rows_of
 
@@ -55,9 +56,7 @@ def write(path: Path, title: str, parts: Iterable[str]) -> None:
         title: as text.
         parts: as HTML, from the functions of this module.
     """
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(_PAGE.substitute(title=escape(title), body="\n".join(parts)), encoding="utf-8")
-    fresh.replace(path)
+    REAL.write_file(path, _PAGE.substitute(title=escape(title), body="\n".join(parts)).encode())
 
 
 def heading(text: str) -> str:

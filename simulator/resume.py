@@ -19,7 +19,7 @@ from simulator.columns import BEST, SAVED, Column, MappedState, Version, keep
 from simulator.config import Config
 from simulator.datasets import Dataset
 from simulator.engine import Engine
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, explain
 from simulator.population import Population
 
 _FILE = "progress.safetensors"
@@ -61,7 +61,7 @@ class Standing:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(folder: Path, engine: Engine, population: Population, standing: Standing) -> None:
+def save(folder: Path, config: Config, engine: Engine, population: Population, standing: Standing) -> None:
     """Replaces what the folder holds; of a batched run only, since a fleet's state is its coordinator's too.
 
     Of mapped private state it notes which rows of the maps are current, and holds them until it is called again.
@@ -73,7 +73,12 @@ def save(folder: Path, engine: Engine, population: Population, standing: Standin
     arrays = {f"{group}/{name}": _noted(value) for group, values in groups.items() for name, value in values.items()}
     arrays["steps"] = state.steps.astype(np.float32)
     mapped = isinstance(state, MappedState)
-    about = {"rows": standing.rows, "best": [best.round, best.ndcg], "mapped": mapped}
+    about = {
+        "configuration": config.to_dict(),
+        "rows": standing.rows,
+        "best": [best.round, best.ndcg],
+        "mapped": mapped,
+    }
     about["sha256"] = blobs.sha256(data := blobs.pack(arrays)).hex()
     if isinstance(state, MappedState):
         state.flush()
@@ -123,6 +128,7 @@ def mapped(folder: Path, specs: Sequence[TensorSpec], clients: int) -> MappedSta
 class _Left:
     """What `save` left."""
 
+    configuration: dict[str, Any]
     standing: Standing
     arrays: Tensors
     mapped: bool
@@ -133,43 +139,68 @@ def _read(folder: Path) -> _Left | None:
         return None
     try:
         about, data = json.loads((folder / _ROWS).read_text()), (folder / _FILE).read_bytes()
-        whole = blobs.sha256(data).hex() == about["sha256"]
+        whole = blobs.sha256(data).hex() == about["sha256"] and "configuration" in about
     except (OSError, ValueError, KeyError):
         whole = False
     if not whole:
         return None  # damaged, or interrupted between the two files: start again
-    return _Left(Standing(Best(*about["best"]), about["rows"]), blobs.unpack(data), about.get("mapped", False))
+    standing = Standing(Best(*about["best"]), about["rows"])
+    return _Left(about["configuration"], standing, blobs.unpack(data), about["mapped"])
 
 
-def is_other(folder: Path, config: Config) -> bool:
-    """Whether a folder holds a run with another configuration.
+def unfinished(folder: Path) -> bool:
+    """Whether a folder holds an interrupted run that can go on."""
+    return _read(folder) is not None
+
+
+def other_settings(folder: Path, config: Config) -> list[str]:
+    """What differs between a configuration and that of the run in a folder, see `Config.differences`.
+
+    An interrupted run is what it was begun as, whatever `config.yaml` says.
 
     Raises:
-        ConfigError: it holds one that cannot be read.
+        ConfigError: the folder holds a configuration that cannot be read.
     """
-    path = folder / CONFIG
-    return path.exists() and Config.load(path) != config
+    path, left = folder / CONFIG, _read(folder)
+    there = [Config.load(path).to_dict()] if path.exists() else []
+    there += [left.configuration] if left else []
+    return sorted({each for before in there for each in config.differences(before)})
+
+
+def note(folder: Path, config: Config, dataset: Dataset) -> None:
+    """Writes what a run is of, before it begins.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config.save(folder / CONFIG)
+        REAL.write_file(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
+
+
+def _about(dataset: Dataset) -> dict[str, Any]:
+    sizes = {"users": len(dataset.users), "items": len(dataset.items), "interactions": len(dataset.item)}
+    return {**sizes, "sha256": dataset.fingerprint()}
 
 
 def expect_same(folder: Path, dataset: Dataset) -> None:
-    """Notes which data a run is on; a run that goes on must be on the same.
+    """Checks that a run that goes on, or is there already, is on the same data.
 
     Raises:
         ConfigError: its users, items, interactions or attributes are others than when the run began.
     """
-    now = {"users": len(dataset.users), "items": len(dataset.items), "interactions": len(dataset.item)}
-    about = {**now, "sha256": dataset.fingerprint()}
-    path = folder / _DATA
-    if not path.exists():
-        fresh = folder / f"{_DATA}.new"
-        fresh.write_text(json.dumps(about) + "\n")
-        fresh.replace(path)
+    path, now = folder / _DATA, _about(dataset)
+    if not path.exists() and not unfinished(folder):
         return
     try:
         before = json.loads(path.read_text())
-        changes = [f"{before[key]:,} {key}, now {now[key]:,}" for key in now if before[key] != now[key]]
-        same = before["sha256"] == about["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+        sizes = [key for key in now if key != "sha256"]
+        changes = [f"{before[key]:,} {key}, now {now[key]:,}" for key in sizes if before[key] != now[key]]
+        same = before["sha256"] == now["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is damaged: choose another folder, or remove this one") from error
     if not same:
         raise ConfigError(

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from client_sdk.kernel import fedvae
+from client_sdk.kernel import contract
+from client_sdk.kernel.models import RECOMMENDERS
+from coordinator.disk import REAL
 from simulator import baselines, erasure, lock, moments, plots, process, report, resume, setup
 from simulator.audit.leakage import leakage
 from simulator.config import Config
@@ -53,7 +55,6 @@ def _run(
     started = time.perf_counter()
     trained = train(config, folder, data_dir, progress, trackers)
     best, rounds, attributes, evaluation = trained.best, trained.rounds, trained.attributes, trained.evaluation
-    manifest = trained.bundle.manifest
     progress.start("attacking", 1)
     leaks = _leakage(trained)  # of what trained, before anything is erased
     hidden = hide(trained)
@@ -66,7 +67,7 @@ def _run(
         **trained.cost,
         "configuration": config.to_dict(),
     }
-    attacked = Attacked.of(manifest, scorer, best.private)
+    attacked = Attacked.of(scorer, best.private)
     how = {"seed": config.seed, "splits": config.attack_splits, "workers": config.workers}
     for prefix, name, attribute in setup.prefixed(attributes):
         attacks = attribute_attacks(attacked, attribute, **how)
@@ -110,13 +111,15 @@ def hide(trained: Trained) -> dict[str, float]:
 def _erase(
     config: Config, evaluation: Evaluation, attributes: Mapping[str, Attribute], best: resume.Best
 ) -> dict[str, float]:
-    """Erases the attributes together from the chosen state; from the latent, where nothing is private."""
+    """Erases the attributes together from the chosen state; from an encoder, where nothing is private."""
     how = (moments.joint(attributes.values()), config.erasure, config.seed)
     if best.private:
         best.private, strength = erasure.erase(best.private, *how)
     else:
-        latent = evaluation.scorer(best.checkpoint, best.private).states(fedvae.LATENT)
-        best.checkpoint, strength = erasure.erase_latent(best.checkpoint, latent, *how)
+        encoder = contract.encoder(RECOMMENDERS[config.model])
+        assert encoder is not None  # asked for before training
+        (latent,) = evaluation.scorer(best.checkpoint, best.private).embedding().values()
+        best.checkpoint, strength = erasure.erase_latent(encoder, best.checkpoint, latent, *how)
     return {"erasure_strength": strength}
 
 
@@ -131,10 +134,8 @@ def _write(folder: Path, metrics: dict[str, Any], rounds: pd.DataFrame, attribut
     name = f"adversary: {metrics['configuration']['adversary']}"
     for prefix, attribute_name, attribute in setup.prefixed(attributes):
         own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
-        path = folder / (f"leakage-{attribute_name}.png" if prefix else "leakage.png")
+        path = folder / (f"leakage-{setup.file_name(attribute_name)}.png" if prefix else "leakage.png")
         plots.plot_leakage({name: own}, 1 / len(attribute.classes), path)
     report.write_run(folder, metrics)
-    fresh = folder / "metrics.json.new"
-    fresh.write_text(json.dumps(metrics, indent=2) + "\n")
-    fresh.replace(folder / "metrics.json")
+    REAL.write_file(folder / "metrics.json", f"{json.dumps(metrics, indent=2)}\n".encode())
     resume.discard(folder)

@@ -37,7 +37,7 @@ class Scorer:
         with torch.no_grad():
             self._serving = self._recommender.prepare({name: torch.tensor(checkpoint[name]) for name in shared})
         self._private, self._histories = private, histories
-        self._items = task.items
+        self._items, self._tensors = task.items, task.tensors
 
     def __call__(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """Logits, (users, items)."""
@@ -55,6 +55,11 @@ class Scorer:
                 user = self._recommender.user(self._serving, *self._own(client))
                 found.append(user[name].flatten().numpy())
         return np.stack(found)
+
+    def embedding(self) -> dict[str, NDArray[np.float32]]:
+        """The paper's embedding of every client, (clients, width), under its name."""
+        name = contract.embedding(self._recommender, self._tensors)
+        return {name: self.states(name)}
 
     def _own(self, user: int) -> tuple[Tensors, torch.Tensor]:
         private = {name: torch.from_numpy(column[user]) for name, column in self._private.items()}

@@ -1,5 +1,6 @@
 """From a configuration to everything that a run needs: data, split, bundle, population, engine."""
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,14 +19,14 @@ from fedau2.v1.task_pb2 import Plan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 from fedau2.wire import blobs, manifest
 from simulator import columns, public, resume
-from simulator.attackers import expect_enough
+from simulator.attackers import MINIMUM
 from simulator.baselines import Noise
 from simulator.batched import BatchedEngine
 from simulator.columns import MappedState
 from simulator.config import Config
 from simulator.datasets import Attribute, Dataset, load
 from simulator.engine import Engine
-from simulator.errors import ConfigError, OneClassError
+from simulator.errors import ConfigError, OneClassError, TooFewUsersError
 from simulator.fleet import FleetEngine
 from simulator.links import CoordinatorProcess, GrpcLink, InProcessLink
 from simulator.population import Members, Population
@@ -82,9 +83,20 @@ def attackable(config: Config, dataset: Dataset) -> dict[str, Attribute]:
         TooFewUsersError: a class has too few users.
     """
     attributes = attributes_of(config, dataset)
-    for attribute in attributes.values():
-        expect_enough(attribute.labels, len(attribute.classes))
+    for name, attribute in attributes.items():
+        counts = attribute.counts()
+        if counts.min() < MINIMUM:
+            each = ", ".join(f"{count} of {value!r}" for value, count in zip(attribute.classes, counts, strict=True))
+            raise TooFewUsersError(
+                f"{dataset.name}: an attack on {name} needs {MINIMUM} users of each class, and there are {each}: is a "
+                "class misspelt? Else choose another attribute or data set"
+            )
     return attributes
+
+
+def file_name(text: str) -> str:
+    """A name as part of a file's."""
+    return re.sub(r"[^\w.-]", "-", text)
 
 
 def prefixed(attributes: Mapping[str, Attribute]) -> Iterator[tuple[str, str, Attribute]]:
@@ -160,7 +172,7 @@ def protected(config: Config) -> list[str]:
     tensors = recommender.tensors(1)
     private = [spec.name for spec in tensors if spec.scope == TENSOR_SCOPE_PRIVATE]
     if config.protect == "embedding" or not private:
-        return list(contract.states(recommender, tensors))[:1]
+        return [contract.embedding(recommender, tensors)]
     return private
 
 

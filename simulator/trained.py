@@ -10,13 +10,13 @@ import pandas as pd
 
 from client_sdk.kernel.training import Task
 from export.bundle import Bundle
-from simulator import costs, erasure, moments, resume, setup
+from simulator import checks, costs, resume, setup
 from simulator.baselines import Apm, Noise
 from simulator.columns import Kept
 from simulator.config import Config
 from simulator.datasets import Attribute
 from simulator.engine import Engine
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, SimulatorError
 from simulator.evaluation import Evaluation
 from simulator.population import Population
 from simulator.resume import Best
@@ -87,14 +87,18 @@ def train(
         SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
     """
     dataset = setup.dataset_of(config, data_dir)
+    checks.check(config, dataset, folder)
+    if changed := resume.other_settings(folder, config):
+        raise ConfigError(
+            f"{folder} holds a run with another configuration ({'; '.join(changed)}): choose another folder, or remove "
+            "it"
+        )
+    resume.expect_same(folder, dataset)
     attributes = setup.attackable(config, dataset)
     told = setup.told(config, attributes)
     split = leave_one_out(dataset, config.split)
-    _prepare(folder, config)
-    resume.expect_same(folder, dataset)
     bundle = setup.bundle_of(config, dataset)
-    if config.erasure != "none":
-        erasure.expect_erasable(bundle.manifest, moments.joint(told.values()), config.erasure)
+    folder.mkdir(parents=True, exist_ok=True)
     population = setup.population_of(config, dataset, bundle, split.train, folder)
     evaluation = Evaluation(bundle.manifest, split)
     noise = Noise.of(config, bundle.manifest)
@@ -102,18 +106,14 @@ def train(
     for tracker in trackers:
         tracker.begin(folder.name, config)
     with setup.engine_of(config, bundle, population, folder, noise, audit) as engine:
-        wrapped = wrap(engine, bundle, population)
+        try:
+            wrapped = wrap(engine, bundle, population)
+        except SimulatorError:
+            if not resume.unfinished(folder):
+                resume.discard(folder)
+            raise
+        resume.note(folder, config, dataset)
         standing = Trainer(config, told, wrapped, population, evaluation, folder, apm, trackers).train(progress)
         rounds = pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
     return Trained(config, attributes, told, bundle, population, evaluation, standing.best, rounds, cost)
-
-
-def _prepare(folder: Path, config: Config) -> None:
-    if resume.is_other(folder, config):
-        raise ConfigError(f"{folder} holds a run with another configuration: choose another folder, or remove it")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        config.save(folder / resume.CONFIG)
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be written: {error}") from error

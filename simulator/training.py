@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from client_sdk.kernel import fedvae
 from simulator import resume, setup
 from simulator.baselines import Apm
 from simulator.config import Config
@@ -67,7 +66,7 @@ class Trainer:
             rows.append(self._row(number, trained, *elapsed))
             if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
                 rows[-1] |= self._evaluate(number + 1, best) | self._adapt()
-                resume.save(self.folder, self.engine, self.population, standing)
+                resume.save(self.folder, self.config, self.engine, self.population, standing)
                 for tracker in self.trackers:
                     tracker.rounds(rows)
             progress.advance(f"best NDCG@10 {best.ndcg:.3f}" if best.round else "")
@@ -103,5 +102,5 @@ class Trainer:
             return {}
         states = self.population.state.values
         if not states:
-            states = {fedvae.LATENT: self.evaluation.scorer(self.engine.checkpoint, {}).states(fedvae.LATENT)}
+            states = self.evaluation.scorer(self.engine.checkpoint, {}).embedding()
         return {f"vulnerability_{name}": value for name, value in self.apm.adapt(states).items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from client_sdk.draws import Samples
 from client_sdk.kernel.batch import Batch, Rows
 from fedau2.v1.task_pb2 import LocalUpdate, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
+from fedau2.wire.blobs import Tensors as Arrays
 
 Tensors = dict[str, Tensor]
 
@@ -111,6 +112,33 @@ class Recommender(Protocol):
         """
 
 
+class Encoder(Protocol):
+    """What a recommender may have besides that makes its embedding of interactions, by tensors that all share.
+
+    Erasure and noise change these where there is no private tensor to change.
+
+    Attributes:
+        ENCODER_WEIGHTS, ENCODER_BIASES: names of what makes the embedding.
+    """
+
+    ENCODER_WEIGHTS: tuple[str, ...]
+    ENCODER_BIASES: tuple[str, ...]
+
+    def move_latent(self, shared: Arrays, matrix: NDArray[np.floating], offset: NDArray[np.floating]) -> Arrays:
+        """The model whose embedding is `x @ matrix + offset` where it was x.
+
+        Args:
+            shared: the model's tensors.
+            matrix: (width, width).
+            offset: (width,).
+        """
+
+
+def encoder(recommender: Recommender) -> Encoder | None:
+    """The recommender, if it is an `Encoder` too."""
+    return cast(Encoder, recommender) if hasattr(recommender, "move_latent") else None
+
+
 def logits(recommender: Recommender, serving: Tensors, private: Tensors, history: Tensor) -> Tensor:
     """Logits of all items for one user, (items,); the arguments are those of `Recommender.user`."""
     return recommender.score(serving, recommender.user(serving, private, history))
@@ -124,3 +152,8 @@ def states(recommender: Recommender, tensors: Sequence[TensorSpec]) -> dict[str,
     private = {name: value for name, value in zeros.items() if scopes[name] == TENSOR_SCOPE_PRIVATE}
     user = recommender.user(recommender.prepare(shared), private, torch.zeros(0, dtype=torch.int64))
     return {name: value.numel() for name, value in user.items()}
+
+
+def embedding(recommender: Recommender, tensors: Sequence[TensorSpec]) -> str:
+    """Name of the paper's embedding, the first of `states`."""
+    return next(iter(states(recommender, tensors)))

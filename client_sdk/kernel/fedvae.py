@@ -105,13 +105,7 @@ def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:
 
 
 def move_latent(shared: Arrays, matrix: NDArray[np.floating], offset: NDArray[np.floating]) -> Arrays:
-    """The model whose latent has the mean `mu @ matrix + offset` where it was mu: a change of the layer that gives it.
-
-    Args:
-        shared: the model's tensors.
-        matrix: (latent, latent).
-        offset: (latent,).
-    """
+    """The model whose latent has the mean `mu @ matrix + offset` where it was mu. See `contract.Encoder`."""
     weight, bias, latent = shared["latent.weight"].copy(), shared["latent.bias"].copy(), len(offset)
     weight[:latent] = matrix.T @ weight[:latent]
     bias[:latent] = bias[:latent] @ matrix + offset  # the log variances, which follow, stay

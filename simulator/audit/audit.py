@@ -190,7 +190,7 @@ def _on_private(request: Request, trained: Trained) -> list[Finding]:
     if not request.private:
         return []
     evaluation, best, findings = trained.evaluation, trained.best, []
-    attacked = Attacked.of(trained.bundle.manifest, evaluation.scorer(best.checkpoint, best.private), best.private)
+    attacked = Attacked.of(evaluation.scorer(best.checkpoint, best.private), best.private)
     states = {"embedding": attacked.embedding, "all": attacked.private}
     if attacked.private is attacked.embedding:
         del states["all"]

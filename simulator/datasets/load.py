@@ -105,7 +105,8 @@ def find(name: str, data_dir: Path | None) -> Path:
             return folder
     if source is None:
         raise ConfigError(
-            f"there is no data set {name!r}; there is {', '.join(NAMES)}, or your own: --data-dir with a {marker} in it"
+            f"there is no data set {name!r}{f' in {given}' if given else ''}; there is {', '.join(NAMES)}, or your "
+            f"own: --data-dir with a {marker} in it"
         )
     if given:
         raise DatasetMissingError(f"{given} holds neither the files of {name} ({marker}, ...) nor a folder {name}")

@@ -19,6 +19,8 @@ CHECKSUMS = {
 GENDERS = ("M", "F")
 AGES = ("under 25", "25 to 34", "35 and over")
 _AGE_STARTS = np.array([25, 35])
+_CODES = (1, 18, 25, 35, 45, 50, 56)
+"""Of ages: the first of each range, and 1 for those under 18."""
 _RATING = ["user", "item", "rating", "time"]
 _USER = ["user", "gender", "age", "occupation", "zip"]
 
@@ -66,7 +68,13 @@ def _users(folder: Path) -> tuple[list[str], dict[str, Attribute]]:
             text = f"user {block.text('user', row)}: gender {block.text('gender', row)!r} is neither M nor F"
             raise block.error(row, text)
         genders.append(block.matches("gender", "F").astype(np.int64))
-        ages.append(np.searchsorted(_AGE_STARTS, block.numbers("age"), "right"))
+        codes = block.numbers("age")
+        odd = np.flatnonzero(~np.isin(codes, _CODES))
+        if odd.size:
+            row = int(odd[0])
+            text = f"user {block.text('user', row)}: age {block.text('age', row)!r} is none of {_CODES}"
+            raise block.error(row, text)
+        ages.append(np.searchsorted(_AGE_STARTS, codes, "right"))
     if not len(ids):
         raise DatasetFormatError("users.dat has no users")
     gender, age = np.concatenate(genders), np.concatenate(ages)

@@ -33,6 +33,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--method", type=flags.names, help="of the experiment's methods (all)")
     parser.add_argument("--seeds", type=flags.numbers, help="one run each (0,1,2; with --quick 0)")
     parser.add_argument("--split", choices=SPLITS, default="validation", help="as of fedau2-sim run (%(default)s)")
+    parser.add_argument("--balance", action="store_true", help="as of fedau2-sim run")
     parser.add_argument("--rounds", type=int, help="rounds to train (each method's own)")
     parser.add_argument("--attack-splits", type=int, help="as of fedau2-sim run (40)")
     parser.add_argument(
@@ -52,7 +53,7 @@ def _positive(text: str) -> int:
 
 def _command(options: argparse.Namespace, console: Console) -> None:
     experiment = EXPERIMENTS[options.experiment]
-    settings = {"split": options.split, **(QUICK if options.quick else {})}
+    settings = {"split": options.split, "balance": options.balance, **(QUICK if options.quick else {})}
     given = {"rounds": options.rounds, "attack_splits": options.attack_splits}
     choice = Choice(
         models=options.model or (["fedncf"] if options.quick else list(RECOMMENDERS)),

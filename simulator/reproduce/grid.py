@@ -1,6 +1,5 @@
 """The grid of an experiment: every cell's configuration, made and checked before any training starts."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from client_sdk.kernel.models import RECOMMENDERS
-from simulator import resume, setup
+from simulator import checks, resume, setup
 from simulator.config import Config
 from simulator.datasets import Dataset, synthetic
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, ErasureError
 from simulator.presets import PRESETS, preset
 from simulator.reproduce.experiments import ORIGINAL, Experiment, Method
 from simulator.split import leave_one_out
@@ -70,7 +69,7 @@ class Cell:
         """Name of its run folder, decided by the cell alone."""
         config = self.config
         parts = (config.model, config.dataset, config.attribute, self.method, f"seed-{config.seed}")
-        return "_".join(re.sub(r"[^\w.-]", "-", part) for part in parts)
+        return "_".join(map(setup.file_name, parts))
 
 
 def build(experiment: Experiment, choice: Choice) -> list[Cell]:
@@ -86,8 +85,12 @@ def build(experiment: Experiment, choice: Choice) -> list[Cell]:
     for model, dataset, attribute in product(choice.models, choice.datasets, choice.attributes):
         base = {"model": model, "dataset": dataset, "attribute": attribute, "workers": 1, **experiment.settings}
         methods = [named[name] for name in choice.methods or named if name != ORIGINAL]
-        if choice.methods is None:
-            methods = [method for method in methods if _fits(base, method, choice)]
+        fitting = [method for method in methods if _fits(base, method, choice)]
+        if choice.methods is not None and (odd := [method.name for method in methods if method not in fitting]):
+            raise ConfigError(
+                f"{', '.join(odd)} cannot be had with {model}: there is no such preset, or no round left to unlearn in"
+            )
+        methods = fitting
         for cell in _group(base, methods, choice):
             if cells.setdefault(cell.name, cell) != cell:
                 raise ConfigError(f"two runs would share the folder {cell.name}: give each an --out of its own")
@@ -158,7 +161,7 @@ def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
 
     Raises:
         ConfigError: an attribute that a data set does not have, or run folders with other settings or on other data.
-        SimulatorError: a data set that cannot be used.
+        SimulatorError: a data set that cannot be used, or a cell that cannot be run.
     """
     datasets: dict[tuple[Any, ...], Dataset] = {}
     others = []
@@ -167,12 +170,14 @@ def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
         if key not in datasets:
             datasets[key] = setup.dataset_of(config, data_dir)
             leave_one_out(datasets[key], config.split)
-        attributes = setup.attackable(config, datasets[key])
-        setup.plan_of(config, setup.told(config, attributes))
         path = folder / cell.name
-        if resume.is_other(path, config):
+        try:
+            checks.check(config, datasets[key], path)
+        except ErasureError as error:
+            raise ErasureError(f"{cell.name}: {error}, which --method can leave out") from error
+        if resume.other_settings(path, config):
             others.append(cell.name)
-        elif (path / "dataset.json").exists():
+        else:
             resume.expect_same(path, datasets[key])
     if others:
         raise ConfigError(

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from simulator import ranking, statistics
-from simulator.config import Config
 from simulator.errors import ConfigError
 from simulator.reproduce.grid import Cell
 
@@ -31,8 +30,8 @@ def finished(cell: Cell, folder: Path) -> dict[str, Any] | None:
         return None
     try:
         metrics: dict[str, Any] = json.loads(path.read_text())
-        same = Config(**metrics["configuration"]) == cell.config
-    except (ValueError, KeyError, TypeError) as error:
+        same = not cell.config.differences(metrics["configuration"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged: remove the folder, and it is run again") from error
     if not same:
         raise ConfigError(f"{path} is of another configuration: choose another --out, or remove the folder")

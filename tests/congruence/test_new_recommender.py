@@ -14,7 +14,11 @@ from export.bundle import write
 from export.planfile import read
 from export.verify import verify
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GraphKind
+from simulator import attackers
+from simulator.config import Config
+from simulator.run import run
 from simulator.scoring import Scorer
+from tests.simulator.quiet import Quiet
 
 
 class FactorModel:
@@ -105,3 +109,13 @@ def test_it_learns_in_batches_and_as_a_fleet(make_bundle, make_population, batch
             ]
         )
         assert liked.mean() > 0.1
+
+
+@pytest.mark.parametrize("settings", [{}, {"erasure": "transport"}, {"noise": 1.0}, {"apm": 10.0, "rounds": 3}])
+def test_it_is_run_evaluated_and_attacked(tmp_path, monkeypatch, settings):
+    monkeypatch.setattr(attackers, "SHUFFLES", 1)
+    data = {"dataset": "synthetic", "users": 60, "items": 200}
+    config = Config.of({"model": "factors", "rounds": 2, "attack_splits": 1, "workers": 1, **data, **settings})
+    metrics = run(config, tmp_path / "run", None, Quiet())
+    assert 0 < metrics["ndcg@10"] < 1
+    assert metrics["bacc_strong"] >= 0.5

@@ -76,6 +76,7 @@ def test_movielens_1m_in_its_format(tmp_path, packed):
         ({"people": []}, "users.dat has no users|not in users"),
         ({"people": ["1::X::1::10::48067"]}, r"users\.dat, line 1: user 1: gender 'X' is neither M nor F"),
         ({"people": ["1::F::old::10::48067"]}, r"users\.dat, line 1: age 'old'"),
+        ({"people": ["1::F::999::10::4"]}, r"users\.dat, line 1: user 1: age '999' is none of \(1, 18"),
         ({"people": ["1::F::1::10::4", "1::F::1::10::4"]}, r"users\.dat, line 2: user '1' is listed twice"),
     ],
 )
@@ -251,6 +252,7 @@ def test_the_command_describes_and_checks(tmp_path, miniature, capsys):
         (["describe", "nowhere"], "no data set 'nowhere'"),
         (["fetch", "synthetic"], "cannot be fetched"),
         (["fetch", "lastfm-360k"], "by hand"),
+        (["fetch", "ml-100k", "--data-dir", "data"], "fills the cache"),
         (["describe", "synthetic", "--user-core", "900"], "no core"),
         (["describe", "synthetic", "--item-core", "-1"], "negative"),
         (["describe", "synthetic", "--balance", "age"], "no attribute 'age'"),

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from client_sdk.kernel import fedvae
 from simulator.datasets import Attribute
 from simulator.erasure import erase, erase_latent, fit
 from simulator.errors import ErasureError
@@ -137,7 +138,7 @@ def test_the_map_in_the_encoder_gives_the_latent_that_the_map_on_it_gives(seed, 
 
     labels = (latent(shared)[:, 0] + rng.normal(size=150) > 0).astype(np.int64)
     labels[::7] = -1
-    moved, found = erase_latent(shared, latent(shared), targets(labels, 2), strength, seed=1)
+    moved, found = erase_latent(fedvae, shared, latent(shared), targets(labels, 2), strength, seed=1)
     expected, same = erase({"latent": latent(shared)}, targets(labels, 2), strength, seed=1)
     assert found == same
     np.testing.assert_allclose(latent(moved), expected["latent"], atol=1e-4)

@@ -1,6 +1,7 @@
 """Whole runs on the synthetic data set, small."""
 
 import dataclasses
+import errno
 import json
 
 import numpy as np
@@ -12,10 +13,11 @@ from client_sdk.kernel.models import RECOMMENDERS
 from simulator import attackers, cli, presets, run, setup
 from simulator.config import Config
 from simulator.datasets import synthetic
-from simulator.errors import ConfigError, DatasetError, EmptyCoreError, ErasureError, OneClassError
+from simulator.errors import ConfigError, DatasetError, EmptyCoreError, ErasureError, OneClassError, TooFewUsersError
 from tests.simulator.quiet import Quiet
 
 SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
+OTHER = dataclasses.replace(SMALL, private_learning_rate=0.03)
 WANTED = {
     "hr@10",
     "ndcg@10",
@@ -204,8 +206,58 @@ def test_workers_do_not_change_the_result(tmp_path, monkeypatch):
 
 def test_another_configuration_does_not_overwrite_a_run(tmp_path):
     SMALL.save(tmp_path / "config.yaml")
-    with pytest.raises(ConfigError, match="another configuration"):
+    with pytest.raises(ConfigError, match=r"another configuration \(seed: 0, now 1\)"):
         run.run(dataclasses.replace(SMALL, seed=1), tmp_path, None, Quiet())
+
+
+@pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: OTHER.save(file)])
+def test_an_interrupted_run_is_what_it_was_begun_as_whatever_its_file_says(tmp_path, spoil):
+    with pytest.raises(KeyboardInterrupt):
+        run.run(SMALL, tmp_path / "run", None, Quiet(stop_after=3))
+    spoil(tmp_path / "run/config.yaml")
+    with pytest.raises(ConfigError, match=r"private_learning_rate: 0\.1, now 0\.03"):
+        run.run(OTHER, tmp_path / "run", None, Quiet())
+
+
+def test_what_decides_no_result_may_change_when_a_run_goes_on(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run.run(SMALL, tmp_path / "run", None, Quiet(stop_after=3))
+    resumed = run.run(dataclasses.replace(SMALL, workers=3), tmp_path / "run", None, Quiet())
+    whole = run.run(SMALL, tmp_path / "whole", None, Quiet())
+    assert figures(resumed) | {"configuration": 0} == figures(whole) | {"configuration": 0}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model", "fedcnf"],
+        ["--epsilon=-1"],
+        ["--local-steps", "100000"],
+        ["--erasure", "auto"],
+        ["--preset", "recommended"],
+        ["--model", "fedvae", "--apm", "1"],
+        ["--model", "fedvae", "--erasure", "transport"],
+    ],
+)
+def test_a_refused_command_leaves_nothing_that_its_corrected_form_would_meet(tmp_path, capsys, options):
+    given = ["--dataset", "synthetic", "--users", "60", "--items", "200", "--rounds", "1"]
+    assert cli.main(["run", "--out", str(tmp_path / "run"), *given, *options]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_told_and_leaves_no_file_that_is_half_written(tmp_path, capsys, monkeypatch):
+    def full(self, file, data):
+        file.write(data[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    given = ["--dataset", "synthetic", "--users", "60", "--items", "200", "--rounds", "1", "--attack-splits", "1"]
+    with monkeypatch.context() as patched:
+        patched.setattr("coordinator.disk.Disk.write", full)
+        assert cli.main(["run", "--out", str(tmp_path / "run"), *given]) == 1
+        assert "cannot be written: the disk is full" in capsys.readouterr().err
+    assert not (tmp_path / "run/config.yaml").exists()
+    assert cli.main(["run", "--out", str(tmp_path / "run"), *given]) == 0
 
 
 @pytest.mark.parametrize(
@@ -277,7 +329,7 @@ def test_divergence_is_explained(tmp_path, capsys):
     assert "learning rate" in capsys.readouterr().err
 
 
-def write_own(folder, dataset, items=200, classes=("a", "b")):
+def write_own(folder, dataset, items=200, classes=("a", "b"), attribute="kind"):
     """A data set as atomic files, of which the catalogue or the classes may be cut down."""
     folder.mkdir(exist_ok=True)
     pairs = [
@@ -286,7 +338,7 @@ def write_own(folder, dataset, items=200, classes=("a", "b")):
     (folder / "own.inter").write_text("\n".join(["user_id:token\titem_id:token", *pairs]))
     labels = [classes[label] for label in dataset.attributes["gender"].labels]
     rows = [f"{user}\t{label}" for user, label in zip(dataset.users, labels, strict=True)]
-    (folder / "own.user").write_text("\n".join(["user_id:token\tkind:token", *rows]))
+    (folder / "own.user").write_text("\n".join([f"user_id:token\t{attribute}:token", *rows]))
 
 
 OWN = dataclasses.replace(SMALL, dataset="own", attribute="kind")
@@ -306,6 +358,27 @@ def test_own_data_runs_and_a_resumed_run_must_find_the_same(tmp_path):
         run.run(OWN, tmp_path / "two", tmp_path / "data", Quiet())
     write_own(tmp_path / "data", dataset)
     assert figures(run.run(OWN, tmp_path / "two", tmp_path / "data", Quiet())) == figures(whole)
+
+
+def test_an_attribute_may_have_any_name(tmp_path):
+    write_own(tmp_path / "data", synthetic.generate(60, 200), attribute="a/b")
+    (tmp_path / "data/own.user").write_text(
+        "\n".join(
+            f"{line}\t{line.rpartition(chr(9))[2] if number else 'c:token'}"
+            for number, line in enumerate((tmp_path / "data/own.user").read_text().splitlines())
+        )
+    )
+    config = dataclasses.replace(OWN, attribute="c,a/b", rounds=1)
+    assert "a/b/bacc_strong" in run.run(config, tmp_path / "run", tmp_path / "data", Quiet())
+    assert (tmp_path / "run/leakage-a-b.png").is_file()
+
+
+def test_a_misspelt_class_is_named(tmp_path):
+    write_own(tmp_path / "data", synthetic.generate(60, 200))
+    path = tmp_path / "data/own.user"
+    path.write_text(path.read_text().replace("\ta\n", "\tA\n", 1))
+    with pytest.raises(TooFewUsersError, match=r"kind needs 10 users .* 1 of 'A'.*misspelt"):
+        run.run(OWN, tmp_path / "run", tmp_path / "data", Quiet())
 
 
 def test_data_that_cannot_be_trained_on_is_refused_before_training(tmp_path):

@@ -7,7 +7,7 @@ from client_sdk.kernel.models import RECOMMENDERS
 from simulator import cli, resume, setup
 from simulator.config import Config
 from simulator.datasets import synthetic
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, ErasureError
 from simulator.presets import PRESETS
 from simulator.reproduce import grid
 from simulator.reproduce.experiments import EXPERIMENTS, Method
@@ -70,6 +70,7 @@ def test_originals_of_other_learning_rates_have_other_names_whatever_is_asked_fo
         (["--method", "papre"], ["'papre'", "original, paper, recommended"]),
         (["--dataset", "ml-10k"], ["'ml-10k'", "ml-100k"]),
         (["--attribute", "hair"], ["'hair'", "gender"]),
+        (["--method", "pretrain", "--rounds", "20"], ["pretrain cannot be had with fedncf", "no round left"]),
         (["--rounds", "0"], ["rounds must be a number from 1 on"]),
     ],
 )
@@ -103,9 +104,17 @@ def test_settings_and_data_are_never_mixed(tmp_path):
     grid.check([cell], tmp_path, None)
     with pytest.raises(ConfigError, match=rf"other settings.*{cell.name}"):
         grid.check(small(epsilon=3.0), tmp_path, None)
-    resume.expect_same(folder, synthetic.generate(60, 201))
+    resume.note(folder, cell.config, synthetic.generate(60, 201))
     with pytest.raises(ConfigError, match="201 items, now 200"):
         grid.check([cell], tmp_path, None)
+
+
+def test_a_cell_that_cannot_be_run_is_named_before_anything_is_trained(tmp_path):
+    choice = dataclasses.replace(CHOICE, models=["fedncf"], seeds=[0], methods=["original", "recommended"])
+    cells = grid.build(EXPERIMENTS["table1"], choice)
+    with pytest.raises(ErasureError, match=r"recommended_seed-0: erasing from 128 dimensions .*--method"):
+        grid.check(cells, tmp_path, None)
+    assert not any(tmp_path.iterdir())
 
 
 def test_what_would_only_pretrain_is_left_out_and_told():
