@@ -70,7 +70,7 @@ def noised(
     if private:
         chosen = [name for name in names if name in private] or list(private)
         return shared, {**private, **_noised(private, chosen, deviation, seed)}
-    return {**shared, **_noised(shared, _encoder(task)[0], deviation, seed)}, private
+    return {**shared, **_noised(shared, encoder(task)[0], deviation, seed)}, private
 
 
 def _noised(tensors: Mapping[str, Column], names: Iterable[str], deviation: float, seed: int) -> Tensors:
@@ -85,12 +85,16 @@ def _noised(tensors: Mapping[str, Column], names: Iterable[str], deviation: floa
     return out
 
 
-def _encoder(task: TaskManifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Weights and biases of what makes a latent of the interactions."""
-    encoder = contract.encoder(RECOMMENDERS[task.model])
-    if encoder is None:
+def encoder(task: TaskManifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Weights and biases of what makes a latent of the interactions.
+
+    Raises:
+        ConfigError: the model has none.
+    """
+    found = contract.encoder(RECOMMENDERS[task.model])
+    if found is None:
         raise ConfigError(f"{task.model} has no private state and no encoder that noise could protect")
-    return encoder.ENCODER_WEIGHTS, encoder.ENCODER_BIASES
+    return found.ENCODER_WEIGHTS, found.ENCODER_BIASES
 
 
 def on_contributions(config: Config, task: TaskManifest) -> bool:
@@ -187,7 +191,7 @@ class Apm:
         self._config, self._noise = config, noise
         self._encoder: Sequence[str] = ()
         if not manifest.private(task):
-            self._encoder = [name for part in _encoder(task) for name in part]
+            self._encoder = [name for part in encoder(task) for name in part]
             if not config.clip_norm:
                 raise ConfigError(f"apm on {task.model} adds noise to contributions, which needs a clip_norm above 0")
         clients = len(next(iter(attributes.values())).labels)

@@ -1,4 +1,4 @@
-"""What must hold of a configuration, its data and its disk before anything is written or trained."""
+"""What must hold of a configuration, its data and its disk, before anything is written or trained."""
 
 from pathlib import Path
 
@@ -6,24 +6,22 @@ from client_sdk.kernel.models import RECOMMENDERS
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from simulator import columns, erasure, moments, resume, setup
-from simulator.baselines import Apm, Noise
+from simulator.baselines import Apm, Noise, encoder
 from simulator.config import Config
 from simulator.datasets import Dataset
 
 
-def check(config: Config, dataset: Dataset, folder: Path) -> None:
+def check(config: Config, dataset: Dataset) -> None:
     """Checks everything that can be known without making the task's bundle.
 
     Args:
         config: what is to be run.
         dataset: what it names, cut as it says.
-        folder: of the run, which need not be there.
 
     Raises:
         ConfigError: the configuration does not fit the data set, or asks for what its model cannot do.
         OneClassError, TooFewUsersError: of an attribute.
         ErasureError: the attributes cannot be erased from the model.
-        DiskSpaceError: there is not enough disk for private state.
     """
     told = setup.told(config, setup.attackable(config, dataset))
     setup.plan_of(config, told)
@@ -32,7 +30,17 @@ def check(config: Config, dataset: Dataset, folder: Path) -> None:
         erasure.expect_erasable(task, moments.joint(told.values()), config.erasure)
     if config.apm:
         Apm(config, task, told, Noise(config.seed))
-    private, clients = manifest.private(task), len(dataset.users)
+    if config.noise and not manifest.private(task):
+        encoder(task)
+
+
+def expect_room(config: Config, dataset: Dataset, folder: Path) -> None:
+    """Checks the disk for a run that is to begin or to go on in a folder, which need not be there.
+
+    Raises:
+        DiskSpaceError: there is not enough for private state.
+    """
+    private, clients = manifest.private(_task(config, dataset)), len(dataset.users)
     if columns.is_large(private, clients) and not resume.unfinished(folder):
         columns.expect_room(folder, private, clients)
 

@@ -196,7 +196,8 @@ def expect_room(folder: Path, specs: Iterable[TensorSpec], clients: int) -> None
     """
     needed = sum(map(_bytes, _files(folder, specs, clients).values()))
     there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
-    free = shutil.disk_usage(there).free
+    own = sum(path.stat().st_blocks * 512 for path in (folder / _FOLDER).glob("*"))  # would go first
+    free = shutil.disk_usage(there).free + own
     if needed > free:
         raise DiskSpaceError(
             f"private state of {clients:,} clients needs {needed / 1e9:.1f} GB of disk in {folder}, where "

@@ -209,8 +209,12 @@ class Config:
 
     def differences(self, there: Mapping[str, Any]) -> list[str]:
         """What of another configuration's values differs and decides the result, as `name: there, now here`."""
-        own = self.to_dict().items()
-        return [f"{k}: {there.get(k)}, now {v}" for k, v in own if there.get(k) != v and k not in _FREE]
+        own = self.to_dict()
+        before = {each.name: each.default for each in fields(self)} | dict(
+            there
+        )  # what was not known yet had no effect
+        changed = [f"{k}: {before[k]}, now {v}" for k, v in own.items() if before[k] != v and k not in _FREE]
+        return changed + [f"{k}: {there[k]}, now unknown" for k in there if k not in own]
 
     def save(self, path: Path) -> None:
         """Writes YAML; the file is there whole or not at all."""
@@ -225,12 +229,17 @@ class Config:
         """
         try:
             values = yaml.safe_load(path.read_text())
-            if not isinstance(values, dict):
-                raise ConfigError(f"{path} is not a configuration: it is not a list of settings")
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path} is not a configuration: {' '.join(str(error).split())}") from error
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path} is not a configuration: it is not a list of settings")
+        known = {each.name for each in fields(cls)}
+        if unknown := [str(name) for name in values if name not in known]:
+            raise ConfigError(f"{path} is not a configuration: there is no setting {', '.join(unknown)}")
+        try:
             return cls(**values)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-            reason = " ".join(str(error).split()).replace("simulator.config.Config() ", "")
-            raise ConfigError(f"{path} is not a configuration: {reason}") from error
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
 
 
 def _check_type(name: str, value: object, expected: type) -> None:

@@ -13,6 +13,7 @@ from coordinator.disk import REAL
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import blobs
 from fedau2.wire.blobs import Tensors
+from fedau2.wire.errors import BlobError
 from simulator import columns
 from simulator.batched import BatchedEngine
 from simulator.columns import BEST, SAVED, Column, MappedState, Version, keep
@@ -128,7 +129,7 @@ def mapped(folder: Path, specs: Sequence[TensorSpec], clients: int) -> MappedSta
 class _Left:
     """What `save` left."""
 
-    configuration: dict[str, Any]
+    configuration: dict[str, Any] | None  # of earlier versions, which did not note it: None
     standing: Standing
     arrays: Tensors
     mapped: bool
@@ -139,13 +140,12 @@ def _read(folder: Path) -> _Left | None:
         return None
     try:
         about, data = json.loads((folder / _ROWS).read_text()), (folder / _FILE).read_bytes()
-        whole = blobs.sha256(data).hex() == about["sha256"] and "configuration" in about
-    except (OSError, ValueError, KeyError):
-        whole = False
-    if not whole:
-        return None  # damaged, or interrupted between the two files: start again
-    standing = Standing(Best(*about["best"]), about["rows"])
-    return _Left(about["configuration"], standing, blobs.unpack(data), about["mapped"])
+        if blobs.sha256(data).hex() != about["sha256"]:
+            return None  # interrupted between the two files: start again
+        standing = Standing(Best(*about["best"]), about["rows"])
+        return _Left(about.get("configuration"), standing, blobs.unpack(data), about.get("mapped", False))
+    except (OSError, ValueError, KeyError, TypeError, BlobError):
+        return None  # damaged: start again
 
 
 def unfinished(folder: Path) -> bool:
@@ -163,7 +163,7 @@ def other_settings(folder: Path, config: Config) -> list[str]:
     """
     path, left = folder / CONFIG, _read(folder)
     there = [Config.load(path).to_dict()] if path.exists() else []
-    there += [left.configuration] if left else []
+    there += [left.configuration] if left and left.configuration else []
     return sorted({each for before in there for each in config.differences(before)})
 
 

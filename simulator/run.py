@@ -1,7 +1,7 @@
 """`fedau2-sim run`: trains and evaluates one configuration into a run folder (design section 10).
 
-A run folder holds `config.yaml`, `metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item), two
-plots and `report.html`. A batched run that was interrupted goes on when it is started again with the same
+A run folder holds `config.yaml`, `dataset.json`, `metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test
+item), two plots and `report.html`. A batched run that was interrupted goes on when it is started again with the same
 configuration.
 """
 

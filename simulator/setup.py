@@ -86,10 +86,11 @@ def attackable(config: Config, dataset: Dataset) -> dict[str, Attribute]:
     for name, attribute in attributes.items():
         counts = attribute.counts()
         if counts.min() < MINIMUM:
-            each = ", ".join(f"{count} of {value!r}" for value, count in zip(attribute.classes, counts, strict=True))
+            few = [f"{counts[k]} of {attribute.classes[k]!r}" for k in np.flatnonzero(counts < MINIMUM)]
+            each = ", ".join(few[:5]) + (f" and {len(few) - 5} more such classes" if len(few) > 5 else "")
             raise TooFewUsersError(
-                f"{dataset.name}: an attack on {name} needs {MINIMUM} users of each class, and there are {each}: is a "
-                "class misspelt? Else choose another attribute or data set"
+                f"{dataset.name}, {name}: an attack needs {MINIMUM} users of each class; there are {each}: is a class "
+                "misspelt? Else choose another attribute or data set"
             )
     return attributes
 

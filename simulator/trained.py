@@ -14,7 +14,7 @@ from simulator import checks, costs, resume, setup
 from simulator.baselines import Apm, Noise
 from simulator.columns import Kept
 from simulator.config import Config
-from simulator.datasets import Attribute
+from simulator.datasets import Attribute, Dataset
 from simulator.engine import Engine
 from simulator.errors import ConfigError, SimulatorError
 from simulator.evaluation import Evaluation
@@ -59,6 +59,9 @@ class Trained:
         return task, dataclasses.replace(self.population, state=kept)
 
 
+Expect = Callable[[Bundle, Population], None]
+"""Refuses what is not to be trained."""
+
 Wrap = Callable[[Engine, Bundle, Population], Engine]
 """Makes of an engine one that does something more."""
 
@@ -69,7 +72,8 @@ def train(
     data_dir: Path | None,
     progress: Progress,
     trackers: Sequence[Tracker] = (),
-    wrap: Wrap = lambda engine, bundle, population: engine,
+    expect: Expect | None = None,
+    wrap: Wrap | None = None,
     audit: Path | None = None,
 ) -> Trained:
     """Trains, or goes on where an interrupted run left the folder.
@@ -80,40 +84,59 @@ def train(
         data_dir: where the data set is, see `datasets.load`.
         progress: told how far it is.
         trackers: open; told the rounds at every evaluation.
-        wrap: of the engine; a wrapped one starts again if it was interrupted.
+        expect: called before anything is trained or written.
+        wrap: of the engine; a wrapped one does not go on, but starts again.
         audit: where a fleet's coordinator keeps every contribution; None: nowhere.
 
     Raises:
         SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
     """
     dataset = setup.dataset_of(config, data_dir)
-    checks.check(config, dataset, folder)
-    if changed := resume.other_settings(folder, config):
-        raise ConfigError(
-            f"{folder} holds a run with another configuration ({'; '.join(changed)}): choose another folder, or remove "
-            "it"
-        )
-    resume.expect_same(folder, dataset)
+    checks.check(config, dataset)
+    checks.expect_room(config, dataset, folder)
+    _expect_own(config, folder, dataset, goes_on=wrap is None)
     attributes = setup.attackable(config, dataset)
     told = setup.told(config, attributes)
     split = leave_one_out(dataset, config.split)
     bundle = setup.bundle_of(config, dataset)
     folder.mkdir(parents=True, exist_ok=True)
     population = setup.population_of(config, dataset, bundle, split.train, folder)
+    if expect:
+        _asked(expect, bundle, population, folder)
     evaluation = Evaluation(bundle.manifest, split)
     noise = Noise.of(config, bundle.manifest)
     apm = Apm(config, bundle.manifest, told, noise) if config.apm else None
     for tracker in trackers:
         tracker.begin(folder.name, config)
+    resume.note(folder, config, dataset)
     with setup.engine_of(config, bundle, population, folder, noise, audit) as engine:
-        try:
-            wrapped = wrap(engine, bundle, population)
-        except SimulatorError:
-            if not resume.unfinished(folder):
-                resume.discard(folder)
-            raise
-        resume.note(folder, config, dataset)
-        standing = Trainer(config, told, wrapped, population, evaluation, folder, apm, trackers).train(progress)
+        used = wrap(engine, bundle, population) if wrap else engine
+        standing = Trainer(config, told, used, population, evaluation, folder, apm, trackers).train(progress)
         rounds = pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, population, engine, rounds)
     return Trained(config, attributes, told, bundle, population, evaluation, standing.best, rounds, cost)
+
+
+def _expect_own(config: Config, folder: Path, dataset: Dataset, *, goes_on: bool) -> None:
+    """Checks that what a folder holds is this run's.
+
+    Raises:
+        ConfigError: it is another's, or would be overwritten.
+    """
+    if changed := resume.other_settings(folder, config):
+        raise ConfigError(
+            f"{folder} holds a run with another configuration ({'; '.join(changed)}): choose another folder, or remove "
+            "it"
+        )
+    resume.expect_same(folder, dataset)
+    if not goes_on and resume.unfinished(folder):
+        raise ConfigError(f"{folder} holds an interrupted run, with which this cannot go on: choose another folder")
+
+
+def _asked(expect: Expect, bundle: Bundle, population: Population, folder: Path) -> None:
+    try:
+        expect(bundle, population)
+    except SimulatorError:
+        if not resume.unfinished(folder):
+            resume.discard(folder)
+        raise

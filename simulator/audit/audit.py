@@ -67,7 +67,8 @@ def audit(request: Request, progress: Progress) -> Audit:
     started = time.perf_counter()
     watching = _Watching(request)
     recording = request.recording if request.view == "fleet" else None
-    trained = train(request.trained, request.folder, request.data_dir, progress, wrap=watching.wrap, audit=recording)
+    how = {"expect": watching.expect, "wrap": None if request.view == "chosen" else watching.wrap, "audit": recording}
+    trained = train(request.trained, request.folder, request.data_dir, progress, **how)
     task, chosen = trained.chosen()
     runner = watching.runner_on(task, chosen)
     progress.start("attacking", len(request.specs))
@@ -104,16 +105,17 @@ class _Watching:
         self._runner: Runner | None = None
         self.planned: Sequence[Planned] = ()
 
-    def wrap(self, engine: Engine, bundle: Bundle, population: Population) -> Engine:
-        """The engine, watched where the view is of training.
+    def expect(self, bundle: Bundle, population: Population) -> None:
+        """Plans the attacks.
 
         Raises:
             ConfigError, TooFewUsersError: see `feasible.plan`.
         """
         members, others = drawn(self._request, bundle.manifest, population)
         self.planned = feasible.plan(self._request, bundle.manifest, population, members, others)
-        if self._request.view == "chosen":
-            return engine
+
+    def wrap(self, engine: Engine, bundle: Bundle, population: Population) -> Engine:
+        """The engine, watched."""
         task = Task.load(bundle.manifest, engine.checkpoint)
         watch, self._runner = _watch(self._request, task, population)
         if isinstance(engine, FleetEngine):

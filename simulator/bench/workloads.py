@@ -101,9 +101,9 @@ class PaperWorkload:
         """Whole rounds, the server's step included."""
         return self._alternate(self._loop.run, self._engine.train_round, repeats)
 
-    def _alternate(self, naive: Callable[..., object], ours: Callable[..., object], repeats: int) -> Ratio:
+    def _alternate(self, loop: Callable[..., object], ours: Callable[..., object], repeats: int) -> Ratio:
         members = self._members
-        return alternate(lambda: naive(members, self._interactions), lambda: ours(members), len(members), repeats)
+        return alternate(lambda: loop(members, self._interactions), lambda: ours(members), len(members), repeats)
 
 
 def _population(

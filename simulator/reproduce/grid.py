@@ -10,7 +10,7 @@ from client_sdk.kernel.models import RECOMMENDERS
 from simulator import checks, resume, setup
 from simulator.config import Config
 from simulator.datasets import Dataset, synthetic
-from simulator.errors import ConfigError, ErasureError
+from simulator.errors import ConfigError, SimulatorError
 from simulator.presets import PRESETS, preset
 from simulator.reproduce.experiments import ORIGINAL, Experiment, Method
 from simulator.split import leave_one_out
@@ -85,12 +85,10 @@ def build(experiment: Experiment, choice: Choice) -> list[Cell]:
     for model, dataset, attribute in product(choice.models, choice.datasets, choice.attributes):
         base = {"model": model, "dataset": dataset, "attribute": attribute, "workers": 1, **experiment.settings}
         methods = [named[name] for name in choice.methods or named if name != ORIGINAL]
-        fitting = [method for method in methods if _fits(base, method, choice)]
-        if choice.methods is not None and (odd := [method.name for method in methods if method not in fitting]):
-            raise ConfigError(
-                f"{', '.join(odd)} cannot be had with {model}: there is no such preset, or no round left to unlearn in"
-            )
-        methods = fitting
+        hindered = {method.name: why for method in methods if (why := _hindrance(base, method, choice))}
+        if choice.methods is not None and hindered:
+            raise ConfigError("; ".join(hindered.values()))
+        methods = [method for method in methods if method.name not in hindered]
         for cell in _group(base, methods, choice):
             if cells.setdefault(cell.name, cell) != cell:
                 raise ConfigError(f"two runs would share the folder {cell.name}: give each an --out of its own")
@@ -113,12 +111,14 @@ def _group(base: Mapping[str, Any], methods: Sequence[Method], choice: Choice) -
     return [*sorted(originals, key=lambda cell: cell.method), *others]
 
 
-def _fits(base: Mapping[str, Any], method: Method, choice: Choice) -> bool:
-    """Whether the model has such a preset, and the rounds leave some to unlearn in."""
+def _hindrance(base: Mapping[str, Any], method: Method, choice: Choice) -> str:
+    """Why a method cannot be had of a model: no such preset, or no round is left to unlearn in. Else nothing."""
     if base["model"] not in PRESETS[method.preset]:
-        return False
+        return f"{method.name} has no preset for {base['model']}"
     config = _config(base, method, choice, 0)
-    return config.trigger != "pretrain" or config.pretrain_rounds < config.rounds
+    if config.trigger != "pretrain" or config.pretrain_rounds < config.rounds:
+        return ""
+    return f"{method.name} pretrains for {config.pretrain_rounds} rounds, and rounds is {config.rounds}: none is left"
 
 
 def left_out(experiment: Experiment, choice: Choice, cells: Sequence[Cell]) -> list[str]:
@@ -152,7 +152,7 @@ def _original_name(config: Config, papers: Config) -> str:
 
 
 def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
-    """Loads each data set once and looks at every run folder that is there.
+    """Loads each data set once, checks every cell on it, and looks at every run folder that is there.
 
     Args:
         cells: of the grid.
@@ -172,9 +172,11 @@ def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
             leave_one_out(datasets[key], config.split)
         path = folder / cell.name
         try:
-            checks.check(config, datasets[key], path)
-        except ErasureError as error:
-            raise ErasureError(f"{cell.name}: {error}, which --method can leave out") from error
+            checks.check(config, datasets[key])
+            if not (path / "metrics.json").exists():
+                checks.expect_room(config, datasets[key], path)
+        except SimulatorError as error:
+            raise type(error)(f"{cell.name}: {error}; of an experiment --method chooses the methods") from error
         if resume.other_settings(path, config):
             others.append(cell.name)
         else:

@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.disk import REAL
 from fedau2.wire import blobs
-from simulator import attackers, columns, resume, run, training
+from simulator import attackers, cli, columns, resume, run, training
 from simulator.errors import DiskSpaceError
 from tests.simulator.test_run import SMALL, Quiet, figures
 
@@ -119,3 +119,24 @@ def test_too_little_disk_is_refused_before_training(tmp_path, mapped, monkeypatc
     with pytest.raises(DiskSpaceError, match=r"60 clients needs 0\.0 GB"):
         run.run(CONFIG, tmp_path / "run", None, Quiet(stop_after=0))
     assert not (tmp_path / "run/private").exists()
+
+
+def test_what_an_interrupted_run_left_is_room_for_it(tmp_path, mapped, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        run.run(CONFIG, tmp_path / "run", None, Quiet(stop_after=1))  # nothing is saved yet
+    left = tmp_path / "run/private"
+    assert left.is_dir()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(0 if left.exists() else 10**9))
+    assert figures(run.run(CONFIG, tmp_path / "run", None, Quiet()))
+
+
+@pytest.mark.parametrize("view", ["training", "fleet"])
+def test_an_audit_that_cannot_go_on_leaves_an_interrupted_run_as_it_is(tmp_path, mapped, capsys, view):
+    whole = run.run(CONFIG, tmp_path / "whole", None, Quiet())
+    with pytest.raises(KeyboardInterrupt):
+        run.run(CONFIG, tmp_path / "run", None, Quiet(stop_after=3))
+    CONFIG.save(tmp_path / "config.yaml")
+    of = [str(tmp_path / "config.yaml"), "--out", str(tmp_path / "run"), "--view", view, "--attacks", "sign"]
+    assert cli.main(["audit", *of, "--clients", "10", "--participations", "1"]) == 1
+    assert "choose another folder" in capsys.readouterr().err
+    assert figures(run.run(CONFIG, tmp_path / "run", None, Quiet())) == figures(whole)

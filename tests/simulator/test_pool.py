@@ -77,7 +77,7 @@ def test_a_full_disk_ends_everything_and_says_so(tmp_path):
     if not os.path.exists("/dev/full"):  # noqa: PTH110
         pytest.skip("this system has no /dev/full")
     (tmp_path / "one").mkdir()
-    (tmp_path / "one/metrics.json.new").symlink_to("/dev/full")
+    (tmp_path / "one/ranks.parquet").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left") as raised:
         list(pool.work(jobs(tmp_path, one={}, two={"rounds": 500}), 1, lambda _: Heard()))
     assert raised.value.errno == errno.ENOSPC

@@ -34,9 +34,3 @@ def test_the_servers_step_is_taken_by_both_or_by_none(workload):
 def test_both_train_as_many_numbers(workload):
     ours, naive = shared(workload)
     assert sum(map(np.size, ours)) == sum(map(np.size, naive))
-
-
-def test_the_ratio_lies_within_its_range(workload):
-    ratio = workload.training(3)
-    assert 0 < ratio.low <= ratio.ratio <= ratio.high
-    assert min(ratio.naive, ratio.ours) > 0

@@ -68,6 +68,15 @@ def test_a_run_is_audited_by_its_folder(tmp_path):
 
 
 @pytest.mark.parametrize("limit", [2**30, 0], ids=["in memory", "mapped"])
+@pytest.mark.parametrize("view", ["chosen", "training", "fleet"])
+def test_a_refused_audit_leaves_nothing(tmp_path, monkeypatch, capsys, view, limit):
+    monkeypatch.setattr("simulator.columns.LIMIT", limit)
+    assert audit(tmp_path, "--view", view, "--adversary", "none", "--attacks", "sign") == 1
+    assert "sign" in capsys.readouterr().err
+    assert not (tmp_path / "audit").exists()
+
+
+@pytest.mark.parametrize("limit", [2**30, 0], ids=["in memory", "mapped"])
 def test_an_audit_leaves_no_private_state_and_an_interrupted_one_goes_on(tmp_path, monkeypatch, limit):
     monkeypatch.setattr("simulator.columns.LIMIT", limit)
     folder, trained, rounds = tmp_path / "audit", BatchedEngine.train_round, []

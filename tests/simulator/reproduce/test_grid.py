@@ -1,4 +1,5 @@
 import dataclasses
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from client_sdk.kernel.models import RECOMMENDERS
 from simulator import cli, resume, setup
 from simulator.config import Config
 from simulator.datasets import synthetic
-from simulator.errors import ConfigError, ErasureError
+from simulator.errors import ConfigError, DiskSpaceError, ErasureError
 from simulator.presets import PRESETS
 from simulator.reproduce import grid
 from simulator.reproduce.experiments import EXPERIMENTS, Method
@@ -70,7 +71,7 @@ def test_originals_of_other_learning_rates_have_other_names_whatever_is_asked_fo
         (["--method", "papre"], ["'papre'", "original, paper, recommended"]),
         (["--dataset", "ml-10k"], ["'ml-10k'", "ml-100k"]),
         (["--attribute", "hair"], ["'hair'", "gender"]),
-        (["--method", "pretrain", "--rounds", "20"], ["pretrain cannot be had with fedncf", "no round left"]),
+        (["--method", "pretrain", "--rounds", "20"], ["pretrain pretrains for 50 rounds", "none is left"]),
         (["--rounds", "0"], ["rounds must be a number from 1 on"]),
     ],
 )
@@ -115,6 +116,17 @@ def test_a_cell_that_cannot_be_run_is_named_before_anything_is_trained(tmp_path)
     with pytest.raises(ErasureError, match=r"recommended_seed-0: erasing from 128 dimensions .*--method"):
         grid.check(cells, tmp_path, None)
     assert not any(tmp_path.iterdir())
+
+
+def test_only_what_is_not_finished_needs_room(tmp_path, monkeypatch):
+    monkeypatch.setattr("simulator.columns.LIMIT", 1)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: namedtuple("Usage", "free")(0))
+    (cell,) = small()
+    with pytest.raises(DiskSpaceError, match=rf"{cell.name}: private state of 60 clients"):
+        grid.check([cell], tmp_path, None)
+    (tmp_path / cell.name).mkdir()
+    (tmp_path / cell.name / "metrics.json").touch()
+    grid.check([cell], tmp_path, None)
 
 
 def test_what_would_only_pretrain_is_left_out_and_told():
