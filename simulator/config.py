@@ -210,9 +210,8 @@ class Config:
     def differences(self, there: Mapping[str, Any]) -> list[str]:
         """What of another configuration's values differs and decides the result, as `name: there, now here`."""
         own = self.to_dict()
-        before = {each.name: each.default for each in fields(self)} | dict(
-            there
-        )  # what was not known yet had no effect
+        # A setting that was not known yet had its default's effect.
+        before = {**{each.name: each.default for each in fields(self)}, **there}
         changed = [f"{k}: {before[k]}, now {v}" for k, v in own.items() if before[k] != v and k not in _FREE]
         return changed + [f"{k}: {there[k]}, now unknown" for k in there if k not in own]
 

@@ -67,8 +67,9 @@ def audit(request: Request, progress: Progress) -> Audit:
     started = time.perf_counter()
     watching = _Watching(request)
     recording = request.recording if request.view == "fleet" else None
-    how = {"expect": watching.expect, "wrap": None if request.view == "chosen" else watching.wrap, "audit": recording}
-    trained = train(request.trained, request.folder, request.data_dir, progress, **how)
+    wrap = None if request.view == "chosen" else watching.wrap
+    where = (request.trained, request.folder, request.data_dir)
+    trained = train(*where, progress, expect=watching.expect, wrap=wrap, audit=recording)
     task, chosen = trained.chosen()
     runner = watching.runner_on(task, chosen)
     progress.start("attacking", len(request.specs))
