@@ -1,6 +1,7 @@
 """Noise after training, local noise, and the approximation of APM."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -245,7 +246,8 @@ def test_a_surrogate_without_clients_of_a_class_is_refused(monkeypatch):
         apm_of("fedncf")
 
 
-def test_a_model_with_neither_private_state_nor_encoder_has_nothing_to_protect():
+def test_a_model_with_neither_private_state_nor_encoder_has_nothing_to_protect(monkeypatch):
+    monkeypatch.setitem(RECOMMENDERS, "other", SimpleNamespace())
     task = build("fedvae", ["1", "2"], setup.paper_plan("fedvae"), 0).manifest
     task.model = "other"
     with pytest.raises(ConfigError, match="other has no private state"):
