@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,7 +98,7 @@ def attack(
     """
     known = labels >= 0
     inputs, labels = features[known].astype(np.float64), labels[known]
-    expect_enough(labels, classes)
+    expect_enough(labels, [str(number) for number in range(classes)])
     _check_finite(inputs, np.flatnonzero(known))
     # All that is random is drawn before the work is shared out, the null's part last.
     rng = np.random.default_rng(seed)
@@ -125,15 +125,20 @@ def attack(
     )
 
 
-def expect_enough(labels: NDArray[np.int64], classes: int) -> None:
+def expect_enough(labels: NDArray[np.int64], classes: Sequence[str]) -> None:
     """Checks that attackers can be run at all.
+
+    Args:
+        labels: class numbers, (users,); -1 leaves a user out.
+        classes: their names.
 
     Raises:
         TooFewUsersError: a class has fewer than `MINIMUM` users.
     """
-    counts = np.bincount(labels[labels >= 0], minlength=classes)
-    if counts.min() < MINIMUM:
-        raise TooFewUsersError(f"an attack needs {MINIMUM} users of each class; there are {counts.tolist()}")
+    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
+    if few := [f"{n} of {name!r}" for n, name in zip(counts, classes, strict=True) if n < MINIMUM]:
+        each = ", ".join(few[:5]) + (f" and {len(few) - 5} more such classes" if len(few) > 5 else "")
+        raise TooFewUsersError(f"an attack needs {MINIMUM} users of each class; there are {each}")
 
 
 def _check_finite(features: NDArray[np.float64], users: NDArray[np.int64]) -> None:

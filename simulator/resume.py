@@ -168,15 +168,15 @@ def other_settings(folder: Path, config: Config) -> list[str]:
 
 
 def note(folder: Path, config: Config, dataset: Dataset) -> None:
-    """Writes what a run is of, before it begins.
+    """Writes what a run is of, before it begins or goes on in a folder that `expect_same` has passed.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         config.save(folder / CONFIG)
-        REAL.write_file(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
+        if not (folder / _DATA).exists():
+            REAL.write_file(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
 
@@ -192,9 +192,10 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
     Raises:
         ConfigError: its users, items, interactions or attributes are others than when the run began.
     """
-    path, now = folder / _DATA, _about(dataset)
+    path = folder / _DATA
     if not path.exists() and not unfinished(folder):
         return
+    now = _about(dataset)
     try:
         before = json.loads(path.read_text())
         sizes = [key for key in now if key != "sha256"]

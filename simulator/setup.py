@@ -19,7 +19,7 @@ from fedau2.v1.task_pb2 import Plan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 from fedau2.wire import blobs, manifest
 from simulator import columns, public, resume
-from simulator.attackers import MINIMUM
+from simulator.attackers import expect_enough
 from simulator.baselines import Noise
 from simulator.batched import BatchedEngine
 from simulator.columns import MappedState
@@ -84,14 +84,12 @@ def attackable(config: Config, dataset: Dataset) -> dict[str, Attribute]:
     """
     attributes = attributes_of(config, dataset)
     for name, attribute in attributes.items():
-        counts = attribute.counts()
-        if counts.min() < MINIMUM:
-            few = [f"{counts[k]} of {attribute.classes[k]!r}" for k in np.flatnonzero(counts < MINIMUM)]
-            each = ", ".join(few[:5]) + (f" and {len(few) - 5} more such classes" if len(few) > 5 else "")
+        try:
+            expect_enough(attribute.labels, attribute.classes)
+        except TooFewUsersError as error:
             raise TooFewUsersError(
-                f"{dataset.name}, {name}: an attack needs {MINIMUM} users of each class; there are {each}: is a class "
-                "misspelt? Else choose another attribute or data set"
-            )
+                f"{dataset.name}, {name}: {error}: is a class misspelt? Else choose another attribute or data set"
+            ) from error
     return attributes
 
 

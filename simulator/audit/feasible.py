@@ -72,7 +72,7 @@ def plan(
     watched = population.labels(task, members)
     if any(spec.learns is Learns.FEATURES and Planned(spec.name, spec.learns.value) in runs for spec in request.specs):
         for each in task.plan.adversaries:
-            attackers.expect_enough(watched[each.name], len(each.classes))
+            attackers.expect_enough(watched[each.name], each.classes)
     for name in request.bounds:
         bounds.expect_on(name, runs)
         if lost := bounds.held(name, [each for each in planned if each.hindrance]):
