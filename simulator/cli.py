@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from simulator.errors import BoundPassedError, SimulatorError, explain
 from simulator.reproduce import command as reproduce
 from simulator.run import run
 from simulator.terminal import Bar, bars, results
-from simulator.tracking import MLflow, TensorBoard, Tracker
+from simulator.tracking import Tracking
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,8 +62,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--out", type=Path, required=True, help="the run folder")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
-    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write metrics there too, for TensorBoard")
-    parser.add_argument("--mlflow", metavar="URI", help="write metrics there too: an MLflow server or store")
+    Tracking.add(parser)
     flags.add(parser)
     parser.set_defaults(command=_run)
 
@@ -71,16 +70,9 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def _run(options: argparse.Namespace, console: Console) -> None:
     config = flags.configuration(options, options.config)
     with ExitStack() as opened:
-        trackers = [opened.enter_context(tracker) for tracker in _trackers(options)]
+        trackers = [opened.enter_context(tracker) for tracker in Tracking.of(options).trackers()]
         display = opened.enter_context(bars(console))
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers)
     title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"
     console.print(results({f"adversary {config.adversary}": metrics}, title))
     console.print(f"Report, plots and metrics: {options.out}/")
-
-
-def _trackers(options: argparse.Namespace) -> Iterator[Tracker]:
-    if options.tensorboard:
-        yield TensorBoard(options.tensorboard)
-    if options.mlflow:
-        yield MLflow(options.mlflow)

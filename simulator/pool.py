@@ -6,7 +6,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -16,6 +16,7 @@ from simulator import process
 from simulator.config import Config
 from simulator.errors import explain
 from simulator.run import run
+from simulator.tracking import NOWHERE, Tracking
 from simulator.training import Progress
 
 Event = tuple[str, tuple[Any, ...]]
@@ -34,12 +35,14 @@ class Job:
         config: what to run.
         folder: of the run.
         data_dir: see `datasets.load`.
+        tracking: where its metrics go besides.
     """
 
     name: str
     config: Config
     folder: Path
     data_dir: Path | None
+    tracking: Tracking = NOWHERE
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,9 @@ def _serve(connection: "Connection[Event, Job]") -> None:
 
 def _done(job: Job, progress: _Remote) -> Event:
     try:
-        return "done", (run(job.config, job.folder, job.data_dir, progress),)
+        with ExitStack() as opened:
+            trackers = [opened.enter_context(tracker) for tracker in job.tracking.trackers()]
+            return "done", (run(job.config, job.folder, job.data_dir, progress, trackers),)
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:

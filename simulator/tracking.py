@@ -1,11 +1,13 @@
 """Writes a run's metrics to TensorBoard or MLflow while it trains, where these are installed."""
 
+import argparse
 import importlib
 import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -138,6 +140,46 @@ class MLflow(Tracker):
             yield
         except self._mlflow.exceptions.MlflowException as error:
             raise TrackingError(f"MLflow: {error}") from error
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where a run's metrics are to be written besides its folder.
+
+    Attributes:
+        tensorboard: TensorBoard's log directory.
+        mlflow: MLflow's tracking server or store.
+    """
+
+    tensorboard: Path | None = None
+    mlflow: str | None = None
+
+    @classmethod
+    def add(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds the options."""
+        parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write metrics there too, for TensorBoard")
+        parser.add_argument("--mlflow", metavar="URI", help="write metrics there too: an MLflow server or store")
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Self:
+        """From a command's options."""
+        return cls(options.tensorboard, options.mlflow)
+
+    def trackers(self) -> list[Tracker]:
+        """Of one run, to be entered.
+
+        Raises:
+            TrackingError: what is wanted is not installed, or the store cannot be used.
+        """
+        found: list[Tracker] = []
+        if self.tensorboard:
+            found.append(TensorBoard(self.tensorboard))
+        if self.mlflow:
+            found.append(MLflow(self.mlflow))
+        return found
+
+
+NOWHERE = Tracking()
 
 
 def _module(name: str, extra: str) -> Any:  # noqa: ANN401

@@ -20,6 +20,7 @@ from simulator.reproduce.experiments import EXPERIMENTS, Experiment
 from simulator.reproduce.grid import QUICK, Cell, Choice
 from simulator.reproduce.progress import Overall
 from simulator.terminal import bars
+from simulator.tracking import NOWHERE, Tracking
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -42,6 +43,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--out", type=Path, help="folder of the results (runs/EXPERIMENT, with --quick …-quick)")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--jobs", type=_positive, default=2, help="runs at once, a process each (%(default)s)")
+    Tracking.add(parser)
     parser.set_defaults(command=_command)
 
 
@@ -65,7 +67,8 @@ def _command(options: argparse.Namespace, console: Console) -> None:
     )
     folder = options.out or Path("runs") / f"{experiment.name}{'-quick' if options.quick else ''}"
     typed = shlex.join(["fedau2-sim", *sys.argv[1:]])
-    reproduce(Request(experiment, choice, folder, options.data_dir, options.jobs, typed), console)
+    tracking = Tracking.of(options)
+    reproduce(Request(experiment, choice, folder, options.data_dir, options.jobs, typed, tracking), console)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Request:
         data_dir: see `datasets.load`.
         jobs: runs at once.
         command: as it was given, for the report.
+        tracking: where the metrics of runs that are done now go besides.
     """
 
     experiment: Experiment
@@ -87,6 +91,7 @@ class Request:
     data_dir: Path | None
     jobs: int
     command: str
+    tracking: Tracking = NOWHERE
 
 
 def reproduce(request: Request, console: Console) -> None:
@@ -102,6 +107,7 @@ def reproduce(request: Request, console: Console) -> None:
     """
     cells, folder = grid.build(request.experiment, request.choice), request.folder
     grid.check(cells, folder / "runs", request.data_dir)
+    request.tracking.trackers()  # what cannot be written to is told before anything is trained
     finished = {cell.name: found for cell in cells if (found := results.finished(cell, folder / "runs"))}
     console.print(f"{len(cells)} runs, of which {len(finished)} are finished: {folder}/runs/")
     if missing := grid.left_out(request.experiment, request.choice, cells):
@@ -116,7 +122,8 @@ def reproduce(request: Request, console: Console) -> None:
 
 def _run(cells: Sequence[Cell], request: Request, console: Console) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Metrics and errors, by name of the run."""
-    jobs = [Job(cell.name, cell.config, request.folder / "runs" / cell.name, request.data_dir) for cell in cells]
+    runs = request.folder / "runs"
+    jobs = [Job(cell.name, cell.config, runs / cell.name, request.data_dir, request.tracking) for cell in cells]
     metrics: dict[str, dict[str, Any]] = {}
     errors: dict[str, str] = {}
     if not jobs:

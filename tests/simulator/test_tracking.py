@@ -17,6 +17,11 @@ OPTIONS = [
     *("--rounds", "6", "--evaluate-every", "2", "--attack-splits", "1"),
 ]
 
+REPRODUCE = [
+    *("reproduce", "table1", "--quick", "--dataset", "synthetic", "--method", "original", "--seeds", "0,1"),
+    *("--rounds", "2", "--attack-splits", "1", "--jobs", "1"),
+]
+
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
@@ -55,15 +60,26 @@ def test_a_resumed_run_has_every_round_once(tmp_path):
     assert [step for step, _ in read(tmp_path / "board/one")["training/loss"]] == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize(
-    ("option", "module", "extra"), [("--tensorboard", "tensorboard", "tensorboard"), ("--mlflow",) + ("mlflow",) * 2]
-)
+def test_every_run_of_an_experiment_has_its_event_folder(tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    command = [*REPRODUCE, "--out", str(tmp_path / "grid"), "--tensorboard", str(tmp_path / "board")]
+    assert cli.main(command) == 0
+    runs = sorted(path.name for path in (tmp_path / "grid/runs").iterdir())
+    assert len(runs) == 2
+    assert sorted(path.name for path in (tmp_path / "board").iterdir()) == runs
+    for name in runs:
+        metrics = json.loads((tmp_path / "grid/runs" / name / "metrics.json").read_text())
+        assert read(tmp_path / "board" / name)["test/ndcg@10"][0][1] == pytest.approx(metrics["ndcg@10"])
+
+
+@pytest.mark.parametrize("command", [["run", *OPTIONS], REPRODUCE], ids=["run", "reproduce"])
+@pytest.mark.parametrize(("option", "module"), [("--tensorboard", "tensorboard"), ("--mlflow", "mlflow")])
 def test_what_is_not_installed_is_named_before_anything_is_trained(
-    tmp_path, monkeypatch, capsys, option, module, extra
+    tmp_path, monkeypatch, capsys, command, option, module
 ):
     monkeypatch.setitem(sys.modules, module, None)
-    assert cli.main(["run", *OPTIONS, "--out", str(tmp_path / "one"), option, str(tmp_path / "store")]) == 1
-    assert f"{module} is not installed: it needs pip install 'fedau2[{extra}]'" in capsys.readouterr().err
+    assert cli.main([*command, "--out", str(tmp_path / "one"), option, str(tmp_path / "store")]) == 1
+    assert f"{module} is not installed: it needs pip install 'fedau2[{module}]'" in capsys.readouterr().err
     assert not (tmp_path / "one").exists()
 
 
