@@ -1,6 +1,7 @@
 """`fedau2-export`: builds, shows, signs and checks bundles. Exit code 0: done; 1: could not be done; 2: wrong usage."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, say `head`, has seen enough; the interpreter must not flush to it at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ExportError as error:
         print(f"fedau2-export: {error}", file=sys.stderr)
         return 1

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,16 @@ def test_a_bundle_of_the_example_plan_can_be_built_shown_and_verified(arguments,
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6
     assert all(line.startswith("ok ") for line in lines)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(arguments, tmp_path):
+    assert main(arguments()) == 0
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "export", "inspect", tmp_path / "out"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_bundle_whose_devices_keep_float16_is_verified_as_such(arguments, tmp_path, capsys):
