@@ -6,13 +6,21 @@ import pytest
 
 from client_sdk.kernel.training import Task
 from fedau2.wire import blobs
-from simulator import setup
+from simulator import attackers, setup
 from simulator.config import Config
 from simulator.split import leave_one_out
 
 USERS = ["1|24|M|technician|85711", "2|53|F|other|94043", "3|30|M|writer|32067"]
 ITEMS = ["1|Toy Story (1995)|rest", "2|GoldenEye (1995)|rest", "3|Four Rooms (1995)|rest", "4|Get Shorty (1995)|rest"]
 DATA = ["1\t1\t5\t10", "2\t3\t1\t7", "1\t2\t3\t9", "3\t4\t2\t5", "1\t4\t3\t9", "2\t1\t4\t8"]
+
+
+@pytest.fixture
+def fewer(monkeypatch):
+    """Attacks that tell nothing, and take no time."""
+    monkeypatch.setattr(attackers, "SHUFFLES", 1)
+    monkeypatch.setattr("simulator.audit.dlg.STEPS", 2)
+    monkeypatch.setattr("simulator.audit.leakage.ROUNDS", (1, 2))
 
 
 @pytest.fixture

@@ -15,24 +15,20 @@ from export.bundle import build
 from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
 from fedau2.wire import blobs, manifest
 from fedau2.wire.contributions import Rows
-from simulator import attackers, baselines, run, setup
+from simulator import baselines, run, setup
 from simulator.baselines import Apm, Noise, noised, vulnerability
 from simulator.batched import BatchedEngine
-from simulator.config import Config
 from simulator.datasets import Attribute, synthetic
 from simulator.errors import ConfigError
 from tests.simulator.quiet import Quiet
+from tests.simulator.runs import SMALL
 
-SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
+pytestmark = pytest.mark.usefixtures("fewer")
+
 SPECS = {
     "table": TensorSpec(name="table", shape=[60, 40], kind=1, scope=1, initializer=Initializer(distribution=1)),
     "dense": TensorSpec(name="dense", shape=[2000], kind=2, scope=1, initializer=Initializer(distribution=1)),
 }
-
-
-@pytest.fixture(autouse=True)
-def fewer(monkeypatch):
-    monkeypatch.setattr(attackers, "SHUFFLES", 1)
 
 
 def task_of(model, **options):

@@ -11,7 +11,8 @@ from coordinator.disk import REAL
 from fedau2.wire import blobs
 from simulator import attackers, cli, columns, resume, run, training
 from simulator.errors import DiskSpaceError
-from tests.simulator.test_run import SMALL, Quiet, figures
+from tests.simulator.quiet import Quiet
+from tests.simulator.runs import SMALL, figures
 
 CONFIG = dataclasses.replace(SMALL, model="fedrap", rounds=6, workers=2)
 

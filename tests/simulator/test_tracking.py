@@ -5,11 +5,13 @@ import sys
 import pandas as pd
 import pytest
 
-from simulator import attackers, cli, run
+from simulator import cli, run
 from simulator.config import Config
 from simulator.errors import TrackingError
 from simulator.tracking import MLflow, TensorBoard
 from tests.simulator.quiet import Quiet
+
+pytestmark = pytest.mark.usefixtures("fewer")
 
 SMALL = Config(dataset="synthetic", rounds=6, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
 OPTIONS = [
@@ -21,11 +23,6 @@ REPRODUCE = [
     *("reproduce", "table1", "--quick", "--dataset", "synthetic", "--method", "original", "--seeds", "0,1"),
     *("--rounds", "2", "--attack-splits", "1", "--jobs", "1"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def fewer(monkeypatch):
-    monkeypatch.setattr(attackers, "SHUFFLES", 1)
 
 
 def read(folder):
