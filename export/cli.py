@@ -19,12 +19,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: wrong usage (code 2) or a call for help (code 0).
     """
+    try:
+        try:
+            return _run(argv)
+        finally:
+            print(end="", flush=True)
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # a reader that has seen enough, say `head`, need not be told
+            print(f"fedau2-export: {error}", file=sys.stderr)
+        # What could not be written must not be tried again as the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, say `head`, has seen enough; the interpreter must not flush to it at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ExportError as error:
         print(f"fedau2-export: {error}", file=sys.stderr)
         return 1

@@ -78,8 +78,7 @@ class Config:
         noise: standard deviation of Gaussian noise on the protected state after training: a baseline.
         local_noise: of Gaussian noise on each client's contribution, in units of clip_norm: a baseline.
         apm: most noise on a component that a surrogate attacker reads: an approximation of the baseline APM.
-        erasure: at the end, from all user state: none; of what is linear: auto, or a strength above 0 and up to 1;
-            transport: class by class to where all classes have one distribution.
+        erasure: at the end, from all user state: none; auto, or a strength up to 1, of what is linear; or transport.
         seed: of everything drawn.
         split: validation (last but one is validation) or paper (none; the round is chosen on test).
         engine: batched or fleet.

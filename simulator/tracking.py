@@ -3,11 +3,12 @@
 import argparse
 import importlib
 import math
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -72,12 +73,18 @@ class TensorBoard(Tracker):
         folder: the log directory, which `tensorboard --logdir` reads.
 
     Raises:
-        TrackingError: TensorBoard is not installed.
+        TrackingError: TensorBoard is not installed, or the folder cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         _module("tensorboard", "tensorboard")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrackingError(
+                f"TensorBoard: {folder} is no folder that can be written to: {error.strerror}"
+            ) from error
         self._folder, self._writer = folder, _module("torch.utils.tensorboard", "torch").SummaryWriter
         self._open: Any = None
 
@@ -108,6 +115,8 @@ class MLflow(Tracker):
 
     def __init__(self, uri: str) -> None:
         super().__init__()
+        # As many retries as it makes on its own take four minutes, in which nothing is said.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         self._mlflow, self._run = _module("mlflow", "mlflow"), ""
         with self._explained():
             self._client = self._mlflow.MlflowClient(uri)
@@ -164,6 +173,10 @@ class Tracking:
     def of(cls, options: argparse.Namespace) -> Self:
         """From a command's options."""
         return cls(options.tensorboard, options.mlflow)
+
+    def of_grid(self, name: str) -> Self:
+        """Of all runs of a grid: runs of another one may have the same names."""
+        return replace(self, tensorboard=self.tensorboard / name) if self.tensorboard else self
 
     def trackers(self) -> list[Tracker]:
         """Of one run, to be entered.

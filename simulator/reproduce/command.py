@@ -67,7 +67,7 @@ def _command(options: argparse.Namespace, console: Console) -> None:
     )
     folder = options.out or Path("runs") / f"{experiment.name}{'-quick' if options.quick else ''}"
     typed = shlex.join(["fedau2-sim", *sys.argv[1:]])
-    tracking = Tracking.of(options)
+    tracking = Tracking.of(options).of_grid(folder.name)
     reproduce(Request(experiment, choice, folder, options.data_dir, options.jobs, typed, tracking), console)
 
 
@@ -107,11 +107,12 @@ def reproduce(request: Request, console: Console) -> None:
     """
     cells, folder = grid.build(request.experiment, request.choice), request.folder
     grid.check(cells, folder / "runs", request.data_dir)
-    request.tracking.trackers()  # what cannot be written to is told before anything is trained
     finished = {cell.name: found for cell in cells if (found := results.finished(cell, folder / "runs"))}
     console.print(f"{len(cells)} runs, of which {len(finished)} are finished: {folder}/runs/")
     if missing := grid.left_out(request.experiment, request.choice, cells):
         console.print(f"Left out, since there is no such preset or no round left to unlearn in: {', '.join(missing)}")
+    if len(finished) < len(cells):
+        request.tracking.trackers()  # what cannot be written to is told before anything is trained
     folder.mkdir(parents=True, exist_ok=True)
     metrics, errors = _run([cell for cell in cells if cell.name not in finished], request, console)
     _write(request, cells, finished | metrics, errors, console)

@@ -38,14 +38,30 @@ def test_a_bundle_of_the_example_plan_can_be_built_shown_and_verified(arguments,
     assert all(line.startswith("ok ") for line in lines)
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(arguments, tmp_path):
+def export(*arguments, stdout, unbuffered):
+    """The command in a process of its own, whose output goes to a descriptor: exit code, and what it said of errors."""
+    command = [sys.executable, *(["-u"] if unbuffered else []), "-m", "export", *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", [False, True])
+def test_output_that_nobody_can_read_is_told_by_the_exit_code_alone(arguments, tmp_path, unbuffered):
     assert main(arguments()) == 0
-    reading, writing = os.pipe()
-    os.close(reading)
-    command = [sys.executable, "-m", "export", "inspect", tmp_path / "out"]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (0, "")
+    for given, codes in (
+        (["inspect", tmp_path / "out"], {1}),
+        (["verify", tmp_path / "out"], {1}),
+        (["--help"], {0, 1}),
+    ):
+        reading, writing = os.pipe()
+        os.close(reading)
+        code, errors = export(*given, stdout=writing, unbuffered=unbuffered)
+        os.close(writing)
+        assert (code in codes, errors) == (True, "")
+    with Path("/dev/full").open("w") as full:
+        code, errors = export("inspect", tmp_path / "out", stdout=full, unbuffered=unbuffered)
+    assert (code, errors.splitlines()) == (1, ["fedau2-export: [Errno 28] No space left on device"])
 
 
 def test_a_bundle_whose_devices_keep_float16_is_verified_as_such(arguments, tmp_path, capsys):

@@ -63,10 +63,20 @@ def test_every_run_of_an_experiment_has_its_event_folder(tmp_path):
     assert cli.main(command) == 0
     runs = sorted(path.name for path in (tmp_path / "grid/runs").iterdir())
     assert len(runs) == 2
-    assert sorted(path.name for path in (tmp_path / "board").iterdir()) == runs
+    assert sorted(path.name for path in (tmp_path / "board/grid").iterdir()) == runs
     for name in runs:
         metrics = json.loads((tmp_path / "grid/runs" / name / "metrics.json").read_text())
-        assert read(tmp_path / "board" / name)["test/ndcg@10"][0][1] == pytest.approx(metrics["ndcg@10"])
+        assert read(tmp_path / "board/grid" / name)["test/ndcg@10"][0][1] == pytest.approx(metrics["ndcg@10"])
+
+
+@pytest.mark.parametrize("command", [["run", *OPTIONS], REPRODUCE], ids=["run", "reproduce"])
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_trained(tmp_path, capsys, command):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    (tmp_path / "file").write_text("")
+    given = ["--out", str(tmp_path / "one"), "--tensorboard", str(tmp_path / "file/board")]
+    assert cli.main([*command, *given]) == 1
+    assert f"TensorBoard: {tmp_path}/file/board" in capsys.readouterr().err
+    assert not (tmp_path / "one").exists()
 
 
 @pytest.mark.parametrize("command", [["run", *OPTIONS], REPRODUCE], ids=["run", "reproduce"])
