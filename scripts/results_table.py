@@ -48,7 +48,7 @@ def _methods(group: pd.DataFrame, kept: bool) -> Iterator[list[str]]:
             ", ".join(map(str, seeds["seed"])),
             f"{score:.3f} ({each})",
             change,
-            "" if pd.isna(p) else f"{p:.3f}",
+            "" if pd.isna(p) else "<0.001" if p < 0.001 else f"{p:.3f}",
         ]
         figures = [_figure(seeds[column]) for column in ("hr@10", *_ATTACKED, *(_ALL if kept else {}))]
         null = seeds.filter(like="bacc_null_p95_").max(axis=1).mean()  # the largest of a run's
