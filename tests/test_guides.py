@@ -35,6 +35,6 @@ def anchors(path):
 def test_links_lead_somewhere(guide):
     for link in re.findall(r"\]\((?!https?:)([^)]+)\)", guide.read_text("utf-8")):
         name, _, anchor = link.partition("#")
-        target = guide.parent / name
+        target = guide.parent / name if name else guide
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
