@@ -40,6 +40,11 @@ class PrivateState:
         second = {name: np.zeros_like(value) for name, value in values.items()}
         return cls(values, first, second, np.zeros(clients, np.int64))
 
+    def copy(self) -> "PrivateState":
+        """The same, in writable memory of its own."""
+        values, first, second = ({name: value.copy() for name, value in getattr(self, part).items()} for part in _PARTS)
+        return PrivateState(values, first, second, self.steps.copy())
+
     def pack(self) -> bytes:
         """Safetensors bytes."""
         arrays = {f"{part}/{name}": value for part in _PARTS for name, value in getattr(self, part).items()}

@@ -4,7 +4,7 @@ import numpy as np
 
 from client_sdk.errors import DamagedTaskError
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
-from client_sdk.state import ClientData, Columns, Job, PrivateState, TrainingResult
+from client_sdk.state import ClientData, Job, TrainingResult
 from fedau2.wire import blobs
 from fedau2.wire.errors import BlobError
 
@@ -60,11 +60,5 @@ def _unpacked(job: Job) -> blobs.Tensors:
 def _cohort(task: Task, round_number: int, client: ClientData) -> Cohort:
     names = [each.name for each in task.manifest.plan.adversaries]
     labels = {name: np.array([client.labels.get(name, -1)]) for name in names}
-    state = client.state
-    copies = PrivateState(_writable(state.values), _writable(state.first), _writable(state.second), state.steps)
-    return Cohort.draw(task.manifest, round_number, [client.key], [client.interactions], labels, copies)
-
-
-def _writable(columns: Columns) -> Columns:
-    # What comes out of a store may be a read-only view, which PyTorch warns of.
-    return {name: np.array(value) for name, value in columns.items()}
+    state = client.state.copy()  # training changes it, and what comes out of a store may be a read-only view
+    return Cohort.draw(task.manifest, round_number, [client.key], [client.interactions], labels, state)

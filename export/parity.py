@@ -131,7 +131,7 @@ class _Case:
     def by_kernel(self) -> Result:
         noise = {name: value[None] for name, value in self.drawn.noise.items()}
         labels = {name: np.array([label]) for name, label in self.labels.items()}
-        cohort = Cohort([self.drawn.samples], noise, labels, self.state)
+        cohort = Cohort([self.drawn.samples], noise, labels, self.state.copy())
         training = CohortTraining(KernelTask.load(self.task, self.checkpoint), self.round, cohort, summed=False).run()
         return training.contributions()[0], training.state(), training.report()
 

@@ -25,7 +25,7 @@ from simulator.population import Members, Population
 CHUNK = 96
 """Most clients of one call of the kernel."""
 
-NUMBERS = 2**19
+NUMBERS = 5 * 2**17
 """Most private numbers of a call with more than one client, so that what a step works on stays near the processor."""
 
 COPIES = 2**25

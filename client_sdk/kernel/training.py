@@ -74,7 +74,7 @@ class Cohort:
         samples: per client, per local step.
         noise: per adversary, float32 (B, steps, 2, classes).
         labels: per adversary, class numbers int64 (B,), -1 where not known.
-        state: private state of the B clients.
+        state: private state of the B clients; training changes it in place.
     """
 
     samples: Sequence[Sequence[Samples]]
@@ -181,9 +181,8 @@ class CohortTraining:
 
     def _advance_private(self, gradients: Gradients, taken: int) -> None:
         steps = torch.from_numpy(self._cohort.state.steps + taken)
-        self._values, self._first, self._second = adam.step(
-            self._values, self._first, self._second, gradients.private, steps, self._local.private_learning_rate
-        )
+        rate = self._local.private_learning_rate
+        adam.step(self._values, self._first, self._second, gradients.private, steps, rate)
 
     def _advance_shared(self, gradients: Tensors) -> None:
         if self.steps == 1:

@@ -252,8 +252,8 @@ def test_adam_is_that_of_the_kernel(seed, steps, rate):
     value, first, gradient, noise = (rng.standard_normal((1, 3, 4), np.float32) for _ in range(4))
     state = PrivateState({"p": value}, {"p": first}, {"p": noise * noise}, np.array([steps]))
     found = private_adam.step(state, {"p": gradient}, rate)
-    tensors = ({"p": torch.from_numpy(each["p"])} for each in (state.values, state.first, state.second))
-    expected = adam.step(*tensors, {"p": torch.from_numpy(gradient)}, torch.tensor([steps]), rate)
+    expected = [{"p": torch.tensor(each["p"])} for each in (state.values, state.first, state.second)]
+    adam.step(*expected, {"p": torch.from_numpy(gradient)}, torch.tensor([steps]), rate)
     for actual, wanted in zip((found.values, found.first, found.second), expected, strict=True):
         np.testing.assert_allclose(actual["p"], wanted["p"].numpy(), rtol=1e-5, atol=1e-6)
     assert found.steps.tolist() == [steps + 1]

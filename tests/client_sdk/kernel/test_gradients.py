@@ -69,7 +69,9 @@ def make_cohort(task, clients, round_number=0, unknown=(), seed=0):
 
 
 def train(task, cohort, round_number=0, summed=False):
-    return CohortTraining(task, round_number, cohort, summed=summed).run()
+    """The cohort's own state stays as it is, to compare with."""
+    own = replace(cohort, state=cohort.state.copy())
+    return CohortTraining(task, round_number, own, summed=summed).run()
 
 
 def dense(update, like):
