@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -69,9 +68,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _run(options: argparse.Namespace, console: Console) -> None:
     config = flags.configuration(options, options.config)
-    with ExitStack() as opened:
-        trackers = [opened.enter_context(tracker) for tracker in Tracking.of(options).trackers()]
-        display = opened.enter_context(bars(console))
+    with Tracking.of(options).of_run() as trackers, bars(console) as display:
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers)
     title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"
     console.print(results({f"adversary {config.adversary}": metrics}, title))

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -159,8 +159,7 @@ def _serve(connection: "Connection[Event, Job]") -> None:
 
 def _done(job: Job, progress: _Remote) -> Event:
     try:
-        with ExitStack() as opened:
-            trackers = [opened.enter_context(tracker) for tracker in job.tracking.trackers()]
+        with job.tracking.of_run() as trackers:
             return "done", (run(job.config, job.folder, job.data_dir, progress, trackers),)
     except (BrokenPipeError, ConnectionResetError):
         raise

@@ -7,7 +7,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -115,7 +115,8 @@ class MLflow(Tracker):
 
     def __init__(self, uri: str) -> None:
         super().__init__()
-        # As many retries as it makes on its own take four minutes, in which nothing is said.
+        # On its own it tells its makers of its use, and retries for four minutes, in which nothing is said.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         self._mlflow, self._run = _module("mlflow", "mlflow"), ""
         with self._explained():
@@ -178,8 +179,18 @@ class Tracking:
         """Of all runs of a grid: runs of another one may have the same names."""
         return replace(self, tensorboard=self.tensorboard / name) if self.tensorboard else self
 
+    @contextmanager
+    def of_run(self) -> Iterator[list[Tracker]]:
+        """The trackers of one run while it lasts.
+
+        Raises:
+            TrackingError: as `trackers`.
+        """
+        with ExitStack() as opened:
+            yield [opened.enter_context(each) for each in self.trackers()]
+
     def trackers(self) -> list[Tracker]:
-        """Of one run, to be entered.
+        """Of one run, not begun.
 
         Raises:
             TrackingError: what is wanted is not installed, or the store cannot be used.
