@@ -1,7 +1,8 @@
 """Runs of `reproduce table1` as the tables of docs/results/: `python scripts/results_table.py RUNS_FOLDER...`.
 
 Of each recommender, data set and attribute a table with a row for each method: means and standard deviations over its
-finished seeds, and the p-value of the paired t-test over seeds.
+finished seeds, and the p-value of the paired t-test over seeds. In brackets behind an attack: its null, the 95th
+percentile of the same attack on shuffled labels, the mean over seeds; bold is what is above it.
 """
 
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from simulator.statistics import over_seeds
+from simulator.reproduce.results import null_of
+from simulator.statistics import over_seeds, relative
 
 _GROUP = ["model", "dataset", "attribute"]
 _HEADER = ["method", "seeds", "NDCG@10 (each seed)", "change", "p, seeds", "HR@10"]
@@ -26,7 +28,7 @@ def tables(folder: Path) -> Iterator[str]:
     for (model, dataset, attribute), group in runs.groupby(_GROUP, sort=False):
         kept = not group["bacc_strong_all"].equals(group["bacc_strong"])  # private state, not what is attacked anyway
         yield f"\n{model}, {dataset}, {attribute}\n"
-        yield from _table([*_HEADER, *(_ATTACKED | (_ALL if kept else {})).values(), "null p95"], _methods(group, kept))
+        yield from _table([*_HEADER, *(_ATTACKED | (_ALL if kept else {})).values()], _methods(group, kept))
         read = group.dropna(subset=["leak_dlg"]) if "leak_dlg" in group else group[:0]
         if len(read):
             yield ""
@@ -39,25 +41,27 @@ def _methods(group: pd.DataFrame, kept: bool) -> Iterator[list[str]]:
         seeds = own.sort_values("seed")
         scores = seeds["ndcg@10"]
         originals = by_run["ndcg@10"].reindex(seeds["original"])
-        score, against = scores.mean(), originals.mean()
         each = ", ".join(f"{value:.3f}" for value in scores)
-        change = "" if str(name).startswith("original") or pd.isna(against) else f"{100 * (score / against - 1):+.1f}%"
-        p = over_seeds(scores, originals) if change else float("nan")
+        change, p = relative(scores, originals), over_seeds(scores, originals)
         cells = [
             f"`{name}`",
             ", ".join(map(str, seeds["seed"])),
-            f"{score:.3f} ({each})",
-            change,
+            f"{scores.mean():.3f} ({each})",
+            "" if pd.isna(change) else f"{change:+.1%}",
             "" if pd.isna(p) else "<0.001" if p < 0.001 else f"{p:.3f}",
         ]
-        figures = [_figure(seeds[column]) for column in ("hr@10", *_ATTACKED, *(_ALL if kept else {}))]
-        null = seeds.filter(like="bacc_null_p95_").max(axis=1).mean()  # the largest of a run's
-        yield [*cells, *figures, f"{null:.3f}"]
+        attacks = [_attack(seeds, column) for column in (*_ATTACKED, *(_ALL if kept else {}))]
+        yield [*cells, _figure(seeds["hr@10"]), *attacks]
 
 
 def _figure(values: "pd.Series[float]") -> str:
     """The mean, of several seeds with their standard deviation."""
     return f"{values.mean():.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
+
+
+def _attack(seeds: pd.DataFrame, column: str) -> str:
+    reached, null = _figure(seeds[column]), seeds[null_of(column)].mean()
+    return (f"**{reached}**" if seeds[column].mean() > null else reached) + f" ({null:.3f})"
 
 
 def _reading(group: pd.DataFrame) -> Iterator[list[str]]:

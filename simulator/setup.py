@@ -177,7 +177,7 @@ def protected(config: Config) -> list[str]:
 
 def bundle_of(config: Config, dataset: Dataset) -> Bundle:
     """The task's bundle."""
-    plan = plan_of(config, attributes_of(config, dataset))
+    plan = plan_of(config, told(config, attributes_of(config, dataset)))
     return build(config.model, dataset.items, plan, config.seed, training=config.trainer == "onnx")
 
 

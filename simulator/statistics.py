@@ -39,6 +39,14 @@ def mean_std(values: ArrayLike) -> tuple[float, float]:
     return mean, float(known.std(ddof=1)) if len(known) > 1 else float("nan")
 
 
+def relative(values: ArrayLike, reference: ArrayLike) -> float:
+    """Mean difference as a share of the reference's mean, of pairs without a NaN; NaN where that is nothing."""
+    ours, theirs = np.asarray(values, np.float64), np.asarray(reference, np.float64)
+    known = ~np.isnan(ours - theirs)
+    base = theirs[known].sum()
+    return float((ours[known].sum() - base) / base) if base else float("nan")
+
+
 def over_seeds(values: ArrayLike, reference: ArrayLike) -> float:
     """Two-sided p of Student's paired t-test; pairs with a NaN are left out.
 

@@ -9,11 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from client_sdk.kernel.training import Task
-from fedau2.v1.task_pb2 import Adversary, Plan
+from fedau2.v1.task_pb2 import Plan
 from simulator.audit import dlg
 from simulator.audit.contract import Seen
-from simulator.audit.uploads import Secrets, own_tensors
+from simulator.audit.uploads import all_off
 from simulator.audit.view import Hidden
 
 
@@ -77,7 +76,7 @@ class Census:
         for each in self._adversaries if first.any() else ():
             secrets = hidden.secrets[each.name]
             self._norms[each.name].append(secrets.norms[rows])
-            self._all_off[each.name].append(_all_off(seen.task, each, secrets)[rows])
+            self._all_off[each.name].append(all_off(seen.task, each, secrets)[rows])
 
     def facts(
         self, matched: Mapping[str, Mapping[str, float]], unreached: Sequence[int], attack_seconds: float
@@ -86,9 +85,3 @@ class Census:
         norms = {name: float(torch.cat(parts).median()) for name, parts in self._norms.items() if parts}
         all_off = {name: float(torch.cat(parts).double().mean()) for name, parts in self._all_off.items() if parts}
         return Facts(norms, all_off, matched, unreached, attack_seconds)
-
-
-def _all_off(task: Task, each: Adversary, secrets: Secrets) -> Tensor:
-    own = own_tensors(task, each)
-    units = secrets.states.to(own["hidden.weight"].dtype) @ own["hidden.weight"].T + own["hidden.bias"]
-    return (units <= 0).all(1)

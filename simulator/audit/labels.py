@@ -32,11 +32,14 @@ def rows(uploads: Uploads, classes: int) -> Tensor:
 
 
 def magnitudes(uploads: Uploads, classes: int) -> Tensor:
-    """The same, of norm 1, so that no round drowns the others.
+    """The same, of norm 1, so that no round drowns the others, float64.
 
-    An n1 below 0 makes the prediction wrong and so the gradient large.
+    An n1 below 0 makes the prediction wrong and so the gradient large. That of an adversary that is sure of the right
+    class is as good as 0 and tells the label all the same.
     """
-    return torch.nn.functional.normalize(rows(uploads, classes))
+    found = rows(uploads, classes).double()
+    norm = torch.linalg.vector_norm(found, dim=1, keepdim=True)
+    return found / torch.where(norm > 0, norm, 1.0)
 
 
 def signs(uploads: Uploads, classes: int) -> Tensor:
@@ -56,7 +59,7 @@ class Accumulated:
         self._adversary, self._rule = setting.target, rule
         self._sums = np.zeros((setting.clients, len(self._adversary.classes)))
         # Where signs are all alike the sums tie; a tie is broken by chance and not in favour of the first class.
-        self._chance = np.random.default_rng(setting.seed).random(self._sums.shape) * 1e-9
+        self._chance = np.random.default_rng(setting.seed).random(self._sums.shape)
 
     def see(self, seen: Seen) -> None:
         """Adds a round."""
@@ -65,7 +68,7 @@ class Accumulated:
 
     def guess(self, clients: Members) -> NDArray[np.int64]:
         """Class numbers."""
-        return np.asarray((self._sums + self._chance)[clients].argmin(1))
+        return np.lexsort((self._chance[clients], self._sums[clients]))[:, 0]
 
 
 class Dlg:

@@ -13,7 +13,7 @@ from fedau2.v1.task_pb2 import Adversary
 from simulator.attackers import balanced
 from simulator.audit import dlg
 from simulator.audit.labels import magnitudes
-from simulator.audit.uploads import Observed, observe, own_tensors, width
+from simulator.audit.uploads import Observed, all_off, observe, own_tensors, width
 from simulator.population import Population
 
 PER_CLASS = 200
@@ -21,6 +21,8 @@ PER_CLASS = 200
 
 ROUNDS = (1, 5, 20)
 """Participations over which the analytic attack adds up."""
+
+_LESS_TELLS_MORE = ("leak_embedding_error", "leak_all_off")
 
 _NUMBERS = 2**21
 """Most numbers of all attacked clients' states; of wide states fewer clients are attacked."""
@@ -40,8 +42,9 @@ def leakage(task: Task, population: Population, attribute: str, round_number: in
 
     Returns:
         Share of clients whose label is found, classes balanced: `leak_dlg`, `leak_analytic`, `leak_analytic_5` and
-        `leak_analytic_20`; and `leak_embedding_error`, the median relative error of the recovered state. Nothing where
-        the attribute has no adversary.
+        `leak_analytic_20`; `leak_embedding_error`, the median relative error of the recovered state; and
+        `leak_all_off`, the share of these clients none of whose hidden units is on, of whom the head's and the first
+        layer's gradients are 0. Nothing where the attribute has no adversary.
     """
     attacked = [each for each in task.manifest.plan.adversaries if each.attribute == attribute]
     if not attacked:
@@ -49,7 +52,7 @@ def leakage(task: Task, population: Population, attribute: str, round_number: in
     labels = population.labels(task.manifest, np.arange(len(population)))[attacked[0].name]
     most = min(PER_CLASS, _NUMBERS // (width(task, attacked) * len(attacked[0].classes)))
     members = balanced(labels, np.random.default_rng(seed), most)
-    sums = {each.name: torch.zeros(len(members), len(each.classes)) for each in attacked}
+    sums = {each.name: torch.zeros(len(members), len(each.classes)).double() for each in attacked}
     found: dict[str, list[float]] = {}
     for taken in range(1, max(ROUNDS) + 1):
         seen = observe(task, attacked, population, members, round_number + taken - 1)
@@ -58,10 +61,11 @@ def leakage(task: Task, population: Population, attribute: str, round_number: in
         if taken == 1:
             found["leak_dlg"] = [_dlg(task, each, seen, seed) for each in attacked]
             found["leak_embedding_error"] = [_error(seen, each.name) for each in attacked]
+            found["leak_all_off"] = [_share(all_off(task, each, seen.secrets[each.name])) for each in attacked]
         if taken in ROUNDS:
             name = f"leak_analytic_{taken}" if taken > 1 else "leak_analytic"
             found[name] = [_accuracy(sums[each.name].argmin(1), seen.secrets[each.name].labels) for each in attacked]
-    return {name: min(values) if name == "leak_embedding_error" else max(values) for name, values in found.items()}
+    return {name: (min if name in _LESS_TELLS_MORE else max)(values) for name, values in found.items()}
 
 
 def _dlg(task: Task, each: Adversary, seen: Observed, seed: int) -> float:
@@ -81,4 +85,8 @@ def relative_errors(recovered: Tensor, states: Tensor) -> Tensor:
 
 
 def _accuracy(guessed: Tensor, labels: Tensor) -> float:
-    return float((guessed == labels).double().mean())
+    return _share(guessed == labels)
+
+
+def _share(holds: Tensor) -> float:
+    return float(holds.double().mean())

@@ -128,6 +128,13 @@ def doubles(task: Task, each: Adversary) -> Tensors:
     return {name: value.double() for name, value in own_tensors(task, each).items()}
 
 
+def all_off(task: Task, each: Adversary, secrets: Secrets) -> Tensor:
+    """Of which clients none of the adversary's hidden units is on, bool (B,): gradients by weights are 0."""
+    own = own_tensors(task, each)
+    units = secrets.states.to(own["hidden.weight"].dtype) @ own["hidden.weight"].T + own["hidden.bias"]
+    return (units <= 0).all(1)
+
+
 def width(task: Task, adversaries: Sequence[Adversary]) -> int:
     """Of the widest protected state."""
     return max(task.adversary[f"{adversary.prefix(each)}hidden.weight"].shape[1] for each in adversaries)

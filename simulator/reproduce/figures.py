@@ -40,8 +40,9 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
                 linewidth=1,
                 label=heading(name),
             )
-        if names[0].startswith("bacc"):
-            axes.plot(summary["null_p95"], rows, "|", color="black", markersize=12, label="95% of shuffled labels")
+            if f"{name}_null" in summary:
+                label = "" if number else "95% of shuffled labels"
+                axes.plot(summary[f"{name}_null"], rows + offset, "|", color="black", markersize=8, label=label)
         axes.set_yticks(rows, summary["method"], fontsize=8)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.tick_params(labelleft=axes is all_axes[0])
@@ -100,8 +101,8 @@ def plot_frontier(summary: pd.DataFrame, title: str, path: Path) -> None:
     axes.plot(originals["bacc_strong"], originals["ndcg@10"], "s", color=GREY, markersize=6)
     best = known[[_unbeaten(row, known) for _, row in known.iterrows()]].sort_values("bacc_strong")
     axes.plot(best["bacc_strong"], best["ndcg@10"], "-", color=ORANGE, linewidth=1.2, zorder=0, label="frontier")
-    if known["null_p95"].notna().any():
-        axes.axvline(known["null_p95"].max(), color="black", linewidth=1, label="95% of shuffled labels")
+    if "bacc_strong_null" in known:
+        axes.axvline(known["bacc_strong_null"].mean(), color="black", linewidth=1, label="95% of shuffled labels")
     for _, row in known.iterrows():
         place = (row["bacc_strong"], row["ndcg@10"])
         axes.annotate(_short(row["method"]), place, xytext=(4, 4), textcoords="offset points", fontsize=7)

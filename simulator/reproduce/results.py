@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from simulator import ranking, statistics
@@ -111,6 +110,11 @@ def shown_in(summary: pd.DataFrame) -> list[str]:
     return [name for name in map(str, summary.columns) if f"{name}_std" in summary.columns]
 
 
+def null_of(metric: str) -> str:
+    """The column with the 95th percentile of an attack's own null; of other metrics one that is not there."""
+    return metric.replace("bacc_", "bacc_null_p95_")
+
+
 def summarise(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """One row per method of each group, over seeds.
 
@@ -119,12 +123,12 @@ def summarise(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         metrics: columns of it.
 
     Returns:
-        `runs`, `failed`; per metric its mean, `_std` (n - 1), `_change` (mean paired difference to the Original) and
-        `_p` (paired t over seeds); `null_p95`: the highest of the runs' nulls; `users`: in how many of the runs that
-        could be compared NDCG@10 differs over users (p < 0.05), and `compared`: how many these are.
+        `runs`, `failed`; per metric its mean, `_std` (n - 1), `_change` (mean paired difference to the Original),
+        `_relative` (the same as a share of these Originals' mean) and `_p` (paired t over seeds); of attacks `_null`,
+        the mean of their own nulls' 95th percentiles; `users`: in how many of the runs that could be compared NDCG@10
+        differs over users (p < 0.05), and `compared`: how many these are.
     """
     by_run = frame.set_index("run")
-    nulls = [name for name in frame.columns if name.startswith("bacc_null_p95_")]
     rows = []
     for (*group, method), part in frame.groupby([*GROUP, "method"], sort=False):
         originals = by_run.reindex(part["original"])
@@ -134,8 +138,10 @@ def summarise(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
             ours, theirs = part[name].to_numpy(float), originals[name].to_numpy(float)
             row[name], row[f"{name}_std"] = statistics.mean_std(ours)
             row[f"{name}_change"] = statistics.mean_std(ours - theirs)[0]
+            row[f"{name}_relative"] = statistics.relative(ours, theirs)
             row[f"{name}_p"] = statistics.over_seeds(ours, theirs)
-        row["null_p95"] = float(np.nanmax(part[nulls].to_numpy(float), initial=-np.inf)) if nulls else np.nan
+            if null_of(name) in part:
+                row[f"{name}_null"] = statistics.mean_std(part[null_of(name)].to_numpy(float))[0]
         p = part["ndcg@10_users_p"].dropna() if "ndcg@10_users_p" in part else pd.Series(dtype=float)
         row |= {"users": int((p < 0.05).sum()), "compared": len(p)}
         rows.append(row)

@@ -24,8 +24,8 @@ NOTE = (
     "Mean ± standard deviation over seeds. change: of NDCG@10, relative to the Original with the same learning rates, "
     "rounds and seeds. p, seeds: paired t-test over seeds; it speaks of the method. users: in how many of the runs "
     "NDCG@10 differs over users (Wilcoxon signed-rank, p < 0.05); it speaks of the trained models. Neither is "
-    "corrected for the number of rows. null p95: what attackers reach on shuffled labels in 1 of 20 cases, the highest "
-    "of all of them."
+    "corrected for the number of rows. In brackets behind an attack: its null, what the same attack reaches on "
+    "shuffled labels in 1 of 20 cases."
 )
 
 
@@ -47,7 +47,7 @@ def groups(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def columns(metrics: Sequence[str]) -> list[Column]:
     """Of a table; the first metric is compared with the Original."""
     first, *others = metrics
-    return [*_compared(first), *map(_metric, others), _NULL, _RUNS]
+    return [*_compared(first), *map(_metric, others), _RUNS]
 
 
 def cells(row: pd.Series, shown: Sequence[Column]) -> list[str]:
@@ -60,7 +60,7 @@ def terminal(title: str, part: pd.DataFrame, metrics: Sequence[str]) -> Iterator
     quality = [name for name in metrics if name.startswith(("ndcg", "hr"))]
     others = [name for name in metrics if name not in quality]
     yield _table(title, part, [*_compared(quality[0]), *map(_metric, quality[1:]), _RUNS])
-    yield _table("", part, [_METHOD, *map(_metric, others), _NULL])
+    yield _table("", part, [_METHOD, *map(_metric, others)])
 
 
 def _table(title: str, part: pd.DataFrame, shown: Sequence[Column]) -> Table:
@@ -90,12 +90,17 @@ def _metric(name: str) -> Column:
 
 def _mean(row: pd.Series, name: str) -> str:
     spread = row[f"{name}_std"]
-    return _number(row[name]) + ("" if math.isnan(spread) else f" ± {_number(spread)}")
+    null = row.get(f"{name}_null", math.nan)
+    return (
+        _number(row[name])
+        + ("" if math.isnan(spread) else f" ± {_number(spread)}")
+        + ("" if math.isnan(null) else f" ({_number(null)})")
+    )
 
 
 def _relative(row: pd.Series, name: str) -> str:
-    change, mean = row[f"{name}_change"], row[name]
-    return "" if math.isnan(change) or mean == change else f"{change / (mean - change):+.1%}"
+    relative = row[f"{name}_relative"]
+    return f"{relative:+.1%}" if math.isfinite(relative) else ""
 
 
 def _number(value: Any) -> str:  # noqa: ANN401
@@ -105,5 +110,4 @@ def _number(value: Any) -> str:  # noqa: ANN401
 
 
 _METHOD: Column = ("method", lambda row: str(row["method"]))
-_NULL: Column = ("null p95", lambda row: _number(row["null_p95"]))
 _RUNS: Column = ("runs", lambda row: f"{row['runs']}" + (f", {row['failed']} failed" if row["failed"] else ""))

@@ -40,6 +40,15 @@ def test_a_training_is_a_function_of_its_job():
     assert one.state.pack() == again.state.pack() != later.state.pack()
 
 
+def test_the_clients_state_stays_what_it_was_until_the_session_keeps_the_new_one():
+    given = job(labels={"gender": 1})
+    before = given.client.state.pack()
+    training = TorchEngine().begin(given)
+    training.step()
+    assert training.finish().state.pack() != before
+    assert given.client.state.pack() == before
+
+
 def test_contribution_rows_are_the_touched_ones():
     rows = trained(TorchEngine()).contribution["item_mlp"]
     assert {1, 4, 9} <= set(rows.indices.tolist())

@@ -124,6 +124,16 @@ def test_who_tells_nothing_is_a_share_that_grows_by_others(share, more, seed):
     assert (larger["gender"].labels[silent["gender"]] == -1).all()
 
 
+def test_those_who_tell_nothing_count_in_no_weight_and_no_prior():
+    config = dataclasses.replace(SMALL, unknown=0.5, class_weights=True, objective="confusion")
+    dataset = data(missing=6)
+    told = setup.told(config, setup.attributes_of(config, dataset))
+    for each in setup.bundle_of(config, dataset).manifest.plan.adversaries:
+        counts = told[each.attribute].counts()
+        np.testing.assert_allclose(each.prior, counts / counts.sum(), rtol=1e-6)
+        np.testing.assert_allclose(np.multiply(each.class_weights, counts), counts.sum() / len(counts), rtol=1e-6)
+
+
 def test_clients_that_tell_nothing_train_without_an_adversary():
     config = dataclasses.replace(SMALL, unknown=0.5, fraction=1.0, trigger="global")
     dataset = data()

@@ -69,3 +69,11 @@ def test_an_attribute_that_the_clients_do_not_have_is_refused_before_training():
 
 def test_labels_are_class_numbers_and_unknown_is_minus_one():
     np.testing.assert_array_equal(population().labels(TASK, np.arange(6))["a"], [0, 1, -1, 0, 1, -1])
+
+
+def test_what_a_client_would_upload_changes_nothing_of_it(observed):
+    task, clients = observed(20, adversary="dsvae")
+    before = clients.state.copy().pack()
+    one, again = (clients.contribution(task, 3, 5) for _ in range(2))
+    assert clients.state.pack() == before
+    np.testing.assert_array_equal(one["output.weight"], again["output.weight"])

@@ -31,6 +31,15 @@ def test_over_seeds_is_symmetric_and_leaves_out_what_is_missing(values):
     assert one == pytest.approx(left_out, nan_ok=True)
 
 
+@given(pairs.filter(lambda values: abs(values[1].sum()) > 0.1))
+def test_a_relative_change_is_of_the_pairs_that_are_whole(values):
+    missing = np.append(values, [[np.nan, 7.0], [1.0, np.nan]], axis=1)
+    expected = values[0].mean() / values[1].mean() - 1
+    assert statistics.relative(*missing) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert math.isnan(statistics.relative([np.nan], [1.0]))
+    assert math.isnan(statistics.relative([1.0], [0.0]))
+
+
 def test_one_seed_says_nothing_about_seeds():
     assert math.isnan(statistics.over_seeds([0.3], [0.2]))
     assert statistics.mean_std([0.3, np.nan])[0] == 0.3

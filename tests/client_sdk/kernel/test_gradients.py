@@ -226,16 +226,12 @@ def test_several_steps_are_sgd_from_the_checkpoint(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_arguments_are_left_as_they_are(name):
+def test_the_task_is_left_as_it_is(name):
     task = make_task(name, steps=2)
-    cohort = make_cohort(task, 3)
     before = {n: v.clone() for n, v in (task.shared | task.adversary).items()}
-    values = {n: v.copy() for n, v in cohort.state.values.items()}
-    train(task, cohort)
+    train(task, make_cohort(task, 3))
     for tensor, value in (task.shared | task.adversary).items():
         assert torch.equal(value, before[tensor])
-    for tensor, value in cohort.state.values.items():
-        np.testing.assert_array_equal(value, values[tensor])
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -107,15 +107,20 @@ def test_every_search_beats_guessing_behind_a_plain_head(search):
     assert (guessed == labels).double().mean() > 0.57
 
 
-def test_restarts_do_no_worse_than_the_first_of_them_in_distance():
+@pytest.mark.parametrize("right", range(3))
+def test_of_restarts_the_nearest_is_taken(monkeypatch, right):
     each, own, draw = made(HEAD_MLP, 2, 3, width=8)
     state = torch.randn(40, 8, generator=draw, dtype=torch.float64)
-    found = judged(each, own, state, torch.arange(40) % 2, torch.ones(40, 2, 2, dtype=torch.float64))
+    labels = torch.arange(40) % 2
+    found = judged(each, own, state, labels, torch.ones(40, 2, 2, dtype=torch.float64))
     found.pop("hidden.weight")
-    uploads = Uploads(state, found)
-    twice = uploads.take(torch.arange(40).repeat(2))
-    assert torch.equal(twice.recovered[:40], twice.recovered[40:])
-    assert len(dlg.find(each, own, uploads, 0, dlg.Search(steps=2, restarts=3)).labels) == 40
+    wrong = torch.nn.functional.one_hot(1 - labels).double()
+    ends = torch.cat([torch.randn(3, 40, 8, generator=draw, dtype=torch.float64), wrong.expand(3, -1, -1)], 2)
+    ends[right] = torch.cat([state, 1 - wrong], 1)
+    monkeypatch.setattr(dlg.optimize, "adam", lambda *_, **__: ends.view(120, 10))
+    chosen = dlg.find(each, own, Uploads(state, found), 0, dlg.Search(restarts=3))
+    assert torch.equal(chosen.labels, labels)
+    assert chosen.matched.all()
 
 
 def uploaded(head, clients=60, spread=1.0):

@@ -4,13 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from client_sdk.kernel.models import RECOMMENDERS
 from simulator.audit import leakage as module
 from simulator.audit.leakage import leakage
 
 ANALYTIC = ("leak_analytic", "leak_analytic_5", "leak_analytic_20")
-METRICS = {*ANALYTIC, "leak_dlg", "leak_embedding_error"}
+METRICS = {*ANALYTIC, "leak_dlg", "leak_embedding_error", "leak_all_off"}
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,15 @@ def test_dual_stochastic_heads_hide_a_label_once_but_not_for_long(observed, head
 def test_no_head_hides_the_protected_state(observed, monkeypatch, model, head):
     monkeypatch.setattr(module, "ROUNDS", (1,))
     assert leakage(*observed(60, model=model, adversary=head), "gender", 9, 0)["leak_embedding_error"] < 1e-4
+
+
+def test_clients_of_whom_no_unit_is_on_are_counted(observed, monkeypatch):
+    monkeypatch.setattr(module, "ROUNDS", (1,))
+    task, population = observed(60, adversary="dsvae")
+    assert leakage(task, population, "gender", 9, 0)["leak_all_off"] == 0
+    bias = task.adversary["adversary.gender.hidden.bias"]
+    bias.copy_(torch.full_like(bias, -1e6))
+    assert leakage(task, population, "gender", 9, 0)["leak_all_off"] == 1
 
 
 def test_noise_is_drawn_anew_in_each_round(observed, monkeypatch):

@@ -157,13 +157,15 @@ def test_a_summary_pairs_seeds_with_their_originals():
         common = {"model": "m", "dataset": "d", "attribute": "a", "status": "done"}
         rows.append({**common, "run": f"o{seed}", "method": "original", "original": "", "ndcg@10": base})
         rows.append({**common, "run": f"p{seed}", "method": "paper", "original": f"o{seed}", "ndcg@10": base + gain})
-    frame = pd.DataFrame(rows).assign(**{"bacc_null_p95_strong": 0.5 + np.arange(8) / 100, "ndcg@10_users_p": 0.01})
-    summary = summarise(frame.sample(frac=1, random_state=1), ["ndcg@10"]).set_index("method")
+    more = {"bacc_strong": 0.6, "bacc_null_p95_strong": 0.5 + np.arange(8) / 100, "bacc_null_p95_paper": 0.9}
+    frame = pd.DataFrame(rows).assign(**more, **{"ndcg@10_users_p": 0.01})
+    summary = summarise(frame.sample(frac=1, random_state=1), ["ndcg@10", "bacc_strong"]).set_index("method")
     ours, theirs = (frame.loc[frame["method"] == name, "ndcg@10"].to_numpy() for name in ("paper", "original"))
     paper = summary.loc["paper"]
     assert paper["ndcg@10"] == pytest.approx(ours.mean())
     assert paper["ndcg@10_std"] == pytest.approx(ours.std(ddof=1))
     assert paper["ndcg@10_change"] == pytest.approx((ours - theirs).mean())
     assert paper["ndcg@10_p"] == pytest.approx(statistics.over_seeds(ours, theirs))
-    assert (paper["null_p95"], paper["users"], paper["compared"]) == (pytest.approx(0.57), 4, 4)
+    assert paper["ndcg@10_relative"] == pytest.approx(ours.mean() / theirs.mean() - 1)
+    assert (paper["bacc_strong_null"], paper["users"], paper["compared"]) == (pytest.approx(0.54), 4, 4)
     assert np.isnan(summary.loc["original", "ndcg@10_change"])

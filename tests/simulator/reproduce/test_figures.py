@@ -12,7 +12,7 @@ ROWS = {"original": (0.37, 0.68), "weak": (0.36, 0.66), "beaten": (0.33, 0.67), 
 def summary(**more):
     methods = list(ROWS)
     ndcg, bacc = np.array(list(ROWS.values())).T
-    columns = {"method": methods, "ndcg@10": ndcg, "bacc_strong": bacc, "null_p95": 0.54, **more}
+    columns = {"method": methods, "ndcg@10": ndcg, "bacc_strong": bacc, "bacc_strong_null": 0.54, **more}
     frame = pd.DataFrame(columns)
     for name in ("ndcg@10", "bacc_strong", *more):
         frame[f"{name}_std"] = np.nan
