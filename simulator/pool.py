@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from simulator import process
@@ -145,6 +146,7 @@ def _serve(connection: "Connection[Event, Job]") -> None:
     # The parent alone hears Ctrl-C and then ends its processes, in a way that lets a run close what it has opened.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    Thread(target=_end_with_parent, daemon=True).start()
     process.prepare()
     try:
         with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
@@ -155,6 +157,14 @@ def _serve(connection: "Connection[Event, Job]") -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed ends nothing itself, and a run says nothing for minutes while it is attacked."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _done(job: Job, progress: _Remote) -> Event:

@@ -2,7 +2,10 @@ import dataclasses
 import errno
 import os
 import signal
+import subprocess
+import sys
 
+import psutil
 import pytest
 
 from simulator import pool
@@ -71,6 +74,38 @@ def test_interrupting_ends_every_process_and_the_run_goes_on_later(tmp_path, mon
     assert workers
     assert {worker.process.exitcode for worker in workers} == {1}  # by itself, and not killed
     assert not (tmp_path / "one/metrics.json").exists()
+
+
+ATTACKING = """
+import sys
+from pathlib import Path
+from simulator import pool
+from simulator.config import Config
+
+class Shown:
+    def start(self, what, total, done=0):
+        print(what, flush=True)
+
+    def advance(self, text=""):
+        pass
+
+config = Config(dataset="synthetic", rounds=1, users=60, items=200, workers=1, attack_splits=10**6)
+list(pool.work([pool.Job("one", config, Path(sys.argv[1]), None)], 1, lambda _: Shown()))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_parent_leaves_no_process_behind(tmp_path):
+    command = [sys.executable, "-c", ATTACKING, str(tmp_path / "one")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert "attacking\n" in parent.stdout  # from here on the run says nothing
+        children = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+    _, left = psutil.wait_procs(children, timeout=60)
+    for each in left:
+        each.kill()
+    assert children
+    assert left == []
 
 
 def test_a_full_disk_ends_everything_and_says_so(tmp_path):
