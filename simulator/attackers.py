@@ -99,7 +99,7 @@ def attack(
     known = labels >= 0
     inputs, labels = features[known].astype(np.float64), labels[known]
     expect_enough(labels, [str(number) for number in range(classes)])
-    _check_finite(inputs, np.flatnonzero(known))
+    expect_finite(inputs, np.flatnonzero(known))
     # All that is random is drawn before the work is shared out, the null's part last.
     rng = np.random.default_rng(seed)
     labellings, seeds = [labels], [_seeds(rng, splits)]
@@ -141,7 +141,16 @@ def expect_enough(labels: NDArray[np.int64], classes: Sequence[str]) -> None:
         raise TooFewUsersError(f"an attack needs {MINIMUM} users of each class; there are {each}")
 
 
-def _check_finite(features: NDArray[np.float64], users: NDArray[np.int64]) -> None:
+def expect_finite(features: NDArray[np.floating[Any]], users: NDArray[np.int64]) -> None:
+    """Checks what is to be attacked.
+
+    Args:
+        features: (n, width).
+        users: their rows in the population, (n,).
+
+    Raises:
+        NotFiniteError: a feature is NaN or infinite.
+    """
     diverged = users[~np.isfinite(features).all(axis=1)]
     if len(diverged):
         raise NotFiniteError(

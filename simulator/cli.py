@@ -49,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add(commands)
     catalogue.add(commands)
     shown = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
-    shown.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the results (%(default)s)")
+    shown.add_argument(
+        "--out", type=flags.folder, default=Path("runs/demo"), help="folder of the results (%(default)s)"
+    )
     shown.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     shown.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
     bench.add(commands)
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("run", help="train and evaluate one configuration into a run folder")
-    parser.add_argument("--out", type=Path, required=True, help="the run folder")
+    parser.add_argument("--out", type=flags.folder, required=True, help="the run folder")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
     Tracking.add(parser)
@@ -68,6 +70,8 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _run(options: argparse.Namespace, console: Console) -> None:
     config = flags.configuration(options, options.config)
+    if (options.out / "metrics.json").exists():
+        console.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
     with Tracking.of(options).of_run() as trackers, bars(console) as display:
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers)
     title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"

@@ -39,6 +39,11 @@ RECOMMENDERS_OWN: dict[str, dict[str, Any]] = {
 """Defaults of `fedau2-sim run` for recommenders to which those of FedNCF do not fit."""
 
 
+LARGEST = 1e30
+"""Settings stay below it, so that they are numbers in float32 too."""
+
+MOST_WORKERS = 1024
+
 _FREE = ("workers",)
 """Settings on which no result depends."""
 
@@ -148,9 +153,11 @@ class Config:
         for name in ("pretrain_rounds", "seed", "user_core", "item_core"):
             if not 0 <= getattr(self, name) < 2**32:
                 raise ConfigError(f"{name} must lie in 0 to 2**32 - 1, not {getattr(self, name)}")
+        if self.workers > MOST_WORKERS:
+            raise ConfigError(f"workers must be at most {MOST_WORKERS}, not {self.workers}")
         for name in (each.name for each in fields(self) if each.name.endswith("learning_rate")):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be positive, not {getattr(self, name)}")
+            if not 0 < getattr(self, name) < LARGEST:
+                raise ConfigError(f"{name} must be positive and below {LARGEST:g}, not {getattr(self, name)}")
         if not 0 < self.fraction <= 1:
             raise ConfigError(f"fraction must lie in (0, 1], not {self.fraction}")
         if not 0 <= self.dependence <= 1:
@@ -166,11 +173,11 @@ class Config:
         if self.erasure not in ("none", "auto", "transport"):
             _expect_strength(self.erasure)
         for name in (
-            *("clip_norm", "adversary_clip_norm", "adversary_noise", "cover_rows"),
+            *("epsilon", "variance", "clip_norm", "adversary_clip_norm", "adversary_noise", "cover_rows"),
             *("noise", "local_noise", "apm"),
         ):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} must be 0 or a positive number, not {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < LARGEST:
+                raise ConfigError(f"{name} must be 0 or positive, and below {LARGEST:g}, not {getattr(self, name)}")
         self._check_together()
 
     def _check_together(self) -> None:
@@ -199,7 +206,7 @@ class Config:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """A configuration in which what is absent has its recommender's default."""
-        model = values.get("model", cls.model)
+        model = str(values.get("model", cls.model))
         return cls(**{**RECOMMENDERS_OWN.get(model, {}), **values})
 
     def to_dict(self) -> dict[str, Any]:
@@ -220,7 +227,7 @@ class Config:
 
     @classmethod
     def load(cls, path: Path) -> "Config":
-        """Reads YAML.
+        """Reads YAML; what it leaves out has its recommender's default.
 
         Raises:
             ConfigError: not a configuration.
@@ -235,7 +242,7 @@ class Config:
         if unknown := [str(name) for name in values if name not in known]:
             raise ConfigError(f"{path} is not a configuration: there is no setting {', '.join(unknown)}")
         try:
-            return cls(**values)
+            return cls.of(values)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
 
@@ -243,7 +250,8 @@ class Config:
 def _check_type(name: str, value: object, expected: type) -> None:
     fits = isinstance(value, (int, float) if expected is float else expected)
     if not fits or isinstance(value, bool) != (expected is bool):
-        raise ConfigError(f"{name} must be of type {expected.__name__}, not {value!r}")
+        hint = "; YAML takes 4.0e+2 for a number, but not 4e2" if isinstance(value, str) and expected is float else ""
+        raise ConfigError(f"{name} must be of type {expected.__name__}, not {value!r}{hint}")
 
 
 def _expect_strength(text: str) -> None:

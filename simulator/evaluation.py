@@ -11,7 +11,7 @@ from scipy.linalg import eigh, qr_multiply
 
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
-from simulator.attackers import ATTACKERS, Attack, attack
+from simulator.attackers import ATTACKERS, Attack, attack, expect_finite
 from simulator.columns import Column, blocks
 from simulator.datasets import Attribute
 from simulator.ranking import Ranks, rank_all
@@ -132,6 +132,7 @@ def _products(columns: Sequence[Column]) -> NDArray[np.float64]:
     users = columns[0].shape[0]
     products = np.zeros((users, users))
     for features in blocks(columns, _NUMBERS):
+        expect_finite(features, np.arange(users))
         spread = features.std(0)
         scaled = ((features - features.mean(0)) / np.where(spread > 0, spread, 1)).astype(np.float64)
         products += scaled @ scaled.T

@@ -60,6 +60,26 @@ def names(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def filled(text: str) -> str:
+    """What is not empty.
+
+    Raises:
+        argparse.ArgumentTypeError: it is.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
+def folder(text: str) -> Path:
+    """A path, which an empty text is not: the folder one stands in.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty.
+    """
+    return Path(filled(text))
+
+
 def numbers(text: str) -> list[int]:
     """Numbers with commas between them, each once.
 

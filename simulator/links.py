@@ -123,7 +123,7 @@ class CoordinatorProcess:
     def __init__(
         self, folder: Path, devices: str = "127.0.0.1:0", admin: str = "127.0.0.1:0", audit: Path | None = None
     ) -> None:
-        command = [sys.executable, "-m", "coordinator", "serve", "--state", str(folder)]
+        command = [sys.executable, "-m", "coordinator", "serve", "--state", str(folder), "--log-level", "WARNING"]
         command += ["--listen", devices, "--admin", admin, *(["--audit", str(audit.resolve())] if audit else [])]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.devices = self._address("devices")

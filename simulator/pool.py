@@ -1,5 +1,6 @@
 """Several runs at once, each in a process of its own, and what they report meanwhile."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -22,6 +23,9 @@ from simulator.training import Progress
 
 Event = tuple[str, tuple[Any, ...]]
 """What a process reports: `start` and `advance` of its run's progress, then `done`, `failed` or `broken`."""
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What no other run would survive either, whatever error tells it."""
 
 _PATIENCE = 5.0
 """Seconds in which a process that is told to end should have ended."""
@@ -175,6 +179,6 @@ def _done(job: Job, progress: _Remote) -> Event:
         raise
     except Exception as error:
         cause = error if isinstance(error, OSError) else error.__cause__
-        if isinstance(cause, OSError) and cause.errno is not None:
+        if isinstance(cause, OSError) and cause.errno is not None and (cause is error or cause.errno in _OF_THE_DISK):
             return "broken", (cause.errno, os.strerror(cause.errno), cause.filename)
         return "failed", (f"{type(error).__name__}: {explain(error)}",)

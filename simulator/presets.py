@@ -69,7 +69,8 @@ def preset(name: str, model: str) -> Mapping[str, Any]:
     Raises:
         ConfigError: there is no such preset for this model.
     """
-    if name not in PRESETS or model not in PRESETS[name]:
-        known = ", ".join(f"{name} for {', '.join(models)}" for name, models in PRESETS.items())
-        raise ConfigError(f"there is no preset {name!r} for model {model!r}; there is {known}")
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name!r}; there is {', '.join(PRESETS)}")
+    if model not in PRESETS[name]:
+        raise ConfigError(f"preset {name!r} has no settings for model {model!r}; it has {', '.join(PRESETS[name])}")
     return PRESETS[name][model]

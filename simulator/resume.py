@@ -23,8 +23,8 @@ from simulator.engine import Engine
 from simulator.errors import ConfigError, explain
 from simulator.population import Population
 
-_FILE = "progress.safetensors"
 _ROWS = "progress.json"
+_FILES = "progress-*.safetensors"
 _DATA = "dataset.json"
 CONFIG = "config.yaml"
 """The file of a run folder that says what is run."""
@@ -80,13 +80,21 @@ def save(folder: Path, config: Config, engine: Engine, population: Population, s
         "best": [best.round, best.ndcg],
         "mapped": mapped,
     }
-    about["sha256"] = blobs.sha256(data := blobs.pack(arrays)).hex()
+    sha256 = blobs.sha256(data := blobs.pack(arrays)).hex()
     if isinstance(state, MappedState):
         state.flush()
-    for name, content in ((_FILE, data), (_ROWS, json.dumps(about).encode())):
-        REAL.write_file(folder / name, content)
+    kept = _file(folder, sha256)
+    for path, content in ((kept, data), (folder / _ROWS, json.dumps(about | {"sha256": sha256}).encode())):
+        REAL.write_file(path, content)  # until the second is there, it names the file before
+    for path in folder.glob(_FILES):
+        if path != kept:
+            path.unlink()
     if isinstance(state, MappedState):
         state.hold(SAVED)
+
+
+def _file(folder: Path, sha256: str) -> Path:
+    return folder / _FILES.replace("*", sha256[:16])
 
 
 def _noted(column: Column) -> NDArray[np.float32]:
@@ -139,9 +147,10 @@ def _read(folder: Path) -> _Left | None:
     if not (folder / _ROWS).exists():
         return None
     try:
-        about, data = json.loads((folder / _ROWS).read_text()), (folder / _FILE).read_bytes()
+        about = json.loads((folder / _ROWS).read_text())
+        data = _file(folder, about["sha256"]).read_bytes()
         if blobs.sha256(data).hex() != about["sha256"]:
-            return None  # interrupted between the two files: start again
+            return None  # damaged: start again
         standing = Standing(Best(*about["best"]), about["rows"])
         return _Left(about.get("configuration"), standing, blobs.unpack(data), about.get("mapped", False))
     except (OSError, ValueError, KeyError, TypeError, BlobError):
@@ -212,8 +221,8 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
 
 def discard(folder: Path) -> None:
     """Removes what `save` left, and mapped private state."""
-    for name in (_FILE, _ROWS):
-        for path in (folder / name, (folder / name).with_suffix(".tmp")):  # what an interruption left
+    for pattern in (_ROWS, _FILES):
+        for path in (*folder.glob(pattern), *folder.glob(str(Path(pattern).with_suffix(".tmp")))):
             path.unlink(missing_ok=True)
     columns.discard(folder)
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import yaml
 
+from simulator import flags
 from simulator.config import Config
 from simulator.errors import TrackingError
 
@@ -167,8 +168,12 @@ class Tracking:
     @classmethod
     def add(cls, parser: argparse.ArgumentParser) -> None:
         """Adds the options."""
-        parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write metrics there too, for TensorBoard")
-        parser.add_argument("--mlflow", metavar="URI", help="write metrics there too: an MLflow server or store")
+        parser.add_argument(
+            "--tensorboard", type=flags.folder, metavar="DIR", help="write metrics there too, for TensorBoard"
+        )
+        parser.add_argument(
+            "--mlflow", type=flags.filled, metavar="URI", help="write metrics there too: an MLflow server or store"
+        )
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> Self:

@@ -75,6 +75,7 @@ def train(
     expect: Expect | None = None,
     wrap: Wrap | None = None,
     audit: Path | None = None,
+    again: Path | None = None,
 ) -> Trained:
     """Trains, or goes on where an interrupted run left the folder.
 
@@ -87,6 +88,7 @@ def train(
         expect: called before anything is trained or written.
         wrap: of the engine; a wrapped one does not go on, but starts again.
         audit: where a fleet's coordinator keeps every contribution; None: nowhere.
+        again: folder of a run, on whose data this must be; None: of none.
 
     Raises:
         SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
@@ -95,6 +97,8 @@ def train(
     checks.check(config, dataset)
     checks.expect_room(config, dataset, folder)
     _expect_own(config, folder, dataset, goes_on=wrap is None)
+    if again is not None:
+        resume.expect_same(again, dataset)
     attributes = setup.attackable(config, dataset)
     told = setup.told(config, attributes)
     split = leave_one_out(dataset, config.split)

@@ -69,7 +69,7 @@ def audit(request: Request, progress: Progress) -> Audit:
     recording = request.recording if request.view == "fleet" else None
     wrap = None if request.view == "chosen" else watching.wrap
     where = (request.trained, request.folder, request.data_dir)
-    trained = train(*where, progress, expect=watching.expect, wrap=wrap, audit=recording)
+    trained = train(*where, progress, expect=watching.expect, wrap=wrap, audit=recording, again=request.again)
     task, chosen = trained.chosen()
     runner = watching.runner_on(task, chosen)
     progress.start("attacking", len(request.specs))

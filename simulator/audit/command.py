@@ -25,7 +25,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "of", nargs="?", type=Path, metavar="RUN|CONFIG", help="a run's folder or config.yaml; it is trained (again)"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--out", type=flags.folder, required=True, help="folder of the results")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     names = f"{', '.join(registry.ATTACKS)}, {PRIVATE}, {_NONE}"
     parser.add_argument("--attacks", type=flags.names, help=f"which, with commas: {names} (all)")
@@ -94,6 +94,7 @@ def _request(options: argparse.Namespace) -> Request:
     config: Config = flags.configuration(options, path)
     if options.clients < 1 or options.splits < 1:
         raise ConfigError("clients and splits must be numbers from 1 on")
+    of_run = options.of and options.of.is_dir() and not resume.other_settings(options.of, config)
     names = options.attacks
     wanted = [name for name in names or () if name not in (PRIVATE, _NONE)]
     return Request(
@@ -110,4 +111,5 @@ def _request(options: argparse.Namespace) -> Request:
         splits=options.splits,
         named=names is not None,
         bounds=bounds.smallest(options.bound),
+        again=options.of if of_run else None,
     )

@@ -9,6 +9,7 @@ from simulator.audit import dlg, gates, items, labels, shared
 from simulator.audit.contract import Attack, Learns, Setting, Spec
 from simulator.audit.matched import KnownState, MatchedFilter
 from simulator.audit.prior import PriorSearch
+from simulator.audit.request import PRIVATE
 from simulator.errors import ConfigError
 
 Applies = Callable[[TaskManifest, Adversary | None], bool]
@@ -116,5 +117,5 @@ def chosen(names: Sequence[str] | None) -> list[Spec]:
         ConfigError: there is no such attack.
     """
     if unknown := [name for name in names or () if name not in ATTACKS]:
-        raise ConfigError(f"there is no attack {unknown[0]!r}; there is {', '.join(ATTACKS)}")
+        raise ConfigError(f"there is no attack {unknown[0]!r}; there is {', '.join(ATTACKS)}, {PRIVATE}")
     return [spec for name, spec in ATTACKS.items() if names is None or name in names]

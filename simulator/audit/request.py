@@ -33,6 +33,7 @@ class Request:
         splits: of attackers that learn, and of each shuffle of their null.
         named: whether `specs` were asked for by name, and not as all that there are.
         bounds: most that attacks may reach, see `bounds`.
+        again: folder of the run that is trained again, on the same data; None: of another configuration.
     """
 
     config: Config
@@ -48,6 +49,7 @@ class Request:
     splits: int = 10
     named: bool = False
     bounds: Mapping[str, float] = field(default_factory=dict)
+    again: Path | None = None
 
     @property
     def trained(self) -> Config:

@@ -40,7 +40,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "--quick", action="store_true", help="a look: few rounds, few attack splits, one seed, one model"
     )
-    parser.add_argument("--out", type=Path, help="folder of the results (runs/EXPERIMENT, with --quick …-quick)")
+    parser.add_argument(
+        "--out", type=flags.folder, help="folder of the results (runs/EXPERIMENT, with --quick …-quick)"
+    )
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--jobs", type=_positive, default=2, help="runs at once, a process each (%(default)s)")
     Tracking.add(parser)

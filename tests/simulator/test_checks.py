@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simulator import cli, run
+from simulator.config import Config
 from simulator.datasets import synthetic
 from simulator.errors import ConfigError, DatasetError, EmptyCoreError, ErasureError, OneClassError, TooFewUsersError
 from tests.simulator.quiet import Quiet
@@ -47,6 +48,12 @@ def test_a_refused_command_leaves_nothing_that_its_corrected_form_would_meet(tmp
         {"fraction": 0.0},
         {"dependence": 2.0},
         {"server_learning_rate": -1.0},
+        {"server_learning_rate": float("inf")},
+        {"epsilon": float("nan")},
+        {"epsilon": 1e300},
+        {"variance": -1.0},
+        {"noise": 1e30},
+        {"workers": 10**6},
         {"erasure": "much"},
         {"objective": "none"},
         {"erasure": "0"},
@@ -85,3 +92,34 @@ def test_data_that_cannot_be_trained_on_is_refused_before_training(tmp_path):
     with pytest.raises(ConfigError, match="it has none"):
         run.run(OWN, tmp_path / "run", tmp_path / "data", Quiet(stop_after=0))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_names_a_recommender_has_its_defaults(tmp_path):
+    (tmp_path / "c.yaml").write_text("model: fedrap\ndataset: synthetic\n")
+    assert Config.load(tmp_path / "c.yaml") == Config.of({"model": "fedrap", "dataset": "synthetic"})
+    (tmp_path / "c.yaml").write_text("model: [fedrap]\n")
+    with pytest.raises(ConfigError, match="model must be of type str"):
+        Config.load(tmp_path / "c.yaml")
+    (tmp_path / "c.yaml").write_text("epsilon: 4e2\n")
+    with pytest.raises(ConfigError, match=r"not '4e2'; YAML takes 4\.0e\+2"):
+        Config.load(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize("command", [["run"], ["reproduce", "table1"], ["audit"], ["demo"]])
+@pytest.mark.parametrize("option", ["--out", "--mlflow", "--tensorboard"])
+def test_an_empty_name_is_no_folder(capsys, command, option):
+    if option != "--out" and command[0] in ("audit", "demo"):
+        pytest.skip("it tracks nothing")
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, option, ""])
+    assert ended.value.code == 2
+    assert f"argument {option}: it is empty" in capsys.readouterr().err
+
+
+def test_a_finished_run_is_done_again_and_says_so(tmp_path, capsys):
+    command = ["run", "--out", str(tmp_path / "one"), *("--dataset", "synthetic", "--users", "60", "--items", "200")]
+    command += ["--rounds", "1", "--attack-splits", "1", "--workers", "1"]
+    assert cli.main(command) == 0
+    assert "done again and replaced" not in capsys.readouterr().out
+    assert cli.main(command) == 0
+    assert "done again and replaced" in " ".join(capsys.readouterr().out.split())

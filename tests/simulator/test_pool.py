@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from simulator import pool
+from simulator import lock, pool
 from simulator.config import Config
 from simulator.pool import Job
 
@@ -76,10 +76,17 @@ def test_interrupting_ends_every_process_and_the_run_goes_on_later(tmp_path, mon
     assert not (tmp_path / "one/metrics.json").exists()
 
 
+def test_a_folder_in_use_fails_its_run_only_and_says_so(tmp_path):
+    with lock.hold(tmp_path / "used"):
+        done = list(pool.work(jobs(tmp_path, used={}, free={}), 1, lambda _: Heard()))
+    assert "another run or audit is using" in done[0].error
+    assert done[1].metrics is not None
+
+
 ATTACKING = """
 import sys
 from pathlib import Path
-from simulator import pool
+from simulator import lock, pool
 from simulator.config import Config
 
 class Shown:

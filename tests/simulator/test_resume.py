@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from client_sdk.kernel.models import RECOMMENDERS
-from simulator import run
+from coordinator.disk import REAL
+from simulator import resume, run
 from simulator.datasets import synthetic
 from simulator.errors import ConfigError
 from tests.simulator.quiet import Quiet
@@ -62,12 +63,32 @@ SPOILS = [
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
-@pytest.mark.parametrize("name", ["progress.json", "progress.safetensors"])
+@pytest.mark.parametrize("name", ["progress.json", "progress-*.safetensors"])
 def test_damaged_leftovers_only_cost_the_start(tmp_path, spoil, name):
     undisturbed = run.run(SMALL, tmp_path / "one", None, Quiet())
     with pytest.raises(KeyboardInterrupt):
         run.run(SMALL, tmp_path / "two", None, Quiet(stop_after=3))
-    spoil(tmp_path / "two" / name)
+    (left,) = (tmp_path / "two").glob(name)
+    spoil(left)
+    assert figures(run.run(SMALL, tmp_path / "two", None, Quiet())) == figures(undisturbed)
+
+
+@pytest.mark.parametrize("writes", [5, 6])
+def test_an_interruption_between_two_files_costs_what_came_after_the_save_before(tmp_path, monkeypatch, writes):
+    write_file, names = REAL.write_file, []
+
+    def interrupted(path, data):
+        names.append(path.name)
+        if len(names) == writes:
+            raise KeyboardInterrupt
+        write_file(path, data)
+
+    undisturbed = run.run(SMALL, tmp_path / "one", None, Quiet())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(REAL, "write_file", interrupted)
+        run.run(SMALL, tmp_path / "two", None, Quiet())
+    assert names[2:4] == [names[2], "progress.json"]  # of round 2; then those of round 4
+    assert resume._read(tmp_path / "two").standing.rows[-1]["round"] == 2
     assert figures(run.run(SMALL, tmp_path / "two", None, Quiet())) == figures(undisturbed)
 
 

@@ -12,7 +12,9 @@ from simulator.audit.scores import Score
 from simulator.batched import BatchedEngine
 from simulator.cli import main
 from simulator.config import Config
+from simulator.datasets import synthetic
 from simulator.errors import BoundPassedError, ConfigError
+from tests.simulator.runs import write_own
 
 SMALL = ["--dataset", "synthetic", "--users", "120", "--items", "200", "--rounds", "4", "--evaluate-every", "2"]
 QUICK = [*SMALL, "--clients", "15", "--splits", "1", "--workers", "1", "--participations", "1,3"]
@@ -67,6 +69,21 @@ def test_a_run_is_audited_by_its_folder(tmp_path):
     assert about["round"] == metrics["round"]
 
 
+def test_a_run_whose_data_changed_is_not_audited_as_if_it_were_the_same(tmp_path, capsys):
+    dataset = synthetic.generate(60, 200)
+    write_own(tmp_path / "data", dataset)
+    data = ["--dataset", "own", "--attribute", "kind", "--data-dir", str(tmp_path / "data")]
+    small = ["--rounds", "1", "--evaluate-every", "1", "--workers", "1", "--attack-splits", "1"]
+    assert main(["run", "--out", str(tmp_path / "run"), *data, *small]) == 0
+    write_own(tmp_path / "data", dataset, items=190)
+    of = ["audit", str(tmp_path / "run"), "--out", str(tmp_path / "audit"), "--attacks", "sign", "--clients", "5"]
+    of += ["--data-dir", str(tmp_path / "data"), "--splits", "1", "--participations", "1"]
+    assert main(of) == 1
+    assert f"{tmp_path}/run holds a run on other data of the name own" in capsys.readouterr().err
+    assert not (tmp_path / "audit").exists()
+    assert main([*of, "--seed", "1"]) == 0  # not that run
+
+
 @pytest.mark.parametrize("limit", [2**30, 0], ids=["in memory", "mapped"])
 @pytest.mark.parametrize("view", ["chosen", "training", "fleet"])
 def test_a_refused_audit_leaves_nothing(tmp_path, monkeypatch, capsys, view, limit):
@@ -89,7 +106,7 @@ def test_an_audit_leaves_no_private_state_and_an_interrupted_one_goes_on(tmp_pat
 
     monkeypatch.setattr("simulator.batched.BatchedEngine.train_round", interrupted)
     assert audit(tmp_path, "--attacks", "sign") == 130
-    assert (folder / "progress.safetensors").exists()
+    assert len(list(folder.glob("progress-*.safetensors"))) == 1
     assert audit(tmp_path, "--attacks", "sign") == 0
     assert len(rounds) == 4 + 2  # two of four were saved
     left = {path.name for path in folder.iterdir()}
