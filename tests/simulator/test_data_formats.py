@@ -68,6 +68,9 @@ def test_movielens_1m_in_its_format(tmp_path, packed):
     ("change", "text"),
     [
         ({"ratings": ["1::9::3::20", "", "1::9::3"]}, r"ratings\.dat, line 3: not the number of fields"),
+        ({"ratings": ["1::9::3::20", "1:x:9::3::20"]}, r"ratings\.dat, line 2: not the number of fields"),
+        ({"ratings": ["1::9::3::20", "1::9::3:x:20"]}, r"ratings\.dat, line 2: not the number of fields"),
+        ({"people": [*PEOPLE, "4:F:M::1::10::4"]}, r"users\.dat, line 4: not the number of fields"),
         ({"ratings": ["1::9::3::20", "7::9::3::20"]}, r"ratings\.dat, line 2: user '7' is not in users\.dat"),
         ({"ratings": ["1::nine::3::20"]}, r"line 1: item 'nine'"),
         ({"ratings": ["1::9::3::noon"]}, r"line 1: time 'noon'"),
@@ -117,6 +120,7 @@ PROFILES = [
     f"{SHA.format(4)}\tm\t-1337\tMexico\tApr 28, 2008",
     f"{SHA.format(5)}\tf\t101\tMexico\tApr 28, 2008",
     f"{SHA.format(6)}\tm\t20\t\t",
+    "\tm\t20\tMexico\tApr 28, 2008",
     "no record",
 ]
 PLAYS = [
@@ -128,6 +132,7 @@ PLAYS = [
     f"{SHA.format(0)}\tone field short",
     f"{SHA.format(1)}\t{MBID.format(0)}\tbetty\tmany",
     b"%s\t%s\tbroken \xff\t3" % (SHA.format(1).encode(), MBID.format(1).encode()),
+    f"{SHA.format(0)}\t\t\t12",
 ]
 
 
@@ -146,8 +151,8 @@ def test_lastfm_with_its_oddities(tmp_path, name, packed):
     assert dataset.attributes["age"].labels.tolist() == [1, 2, 0]
     assert dataset.notes == (
         "4 users without gender or a possible age left out",
-        f"{lastfm.PROFILES}: 1 malformed lines left out, first line 8",
-        f"{name}: 2 malformed lines left out, first line 6",
+        f"{lastfm.PROFILES}: 2 malformed lines left out, first line 8",
+        f"{name}: 3 malformed lines left out, first line 6",
     )
 
 
@@ -156,6 +161,13 @@ def test_lastfm_that_is_mostly_malformed_is_another_data_set(tmp_path):
         lastfm.load(full(tmp_path, plays=["a,b,c,4"] * 20))
     with pytest.raises(DatasetFormatError, match="no user with gender and age"):
         lastfm.load(full(tmp_path, profiles=PROFILES[2:4]))
+
+
+@pytest.mark.parametrize("line", [PROFILES[0], PROFILES[0].replace("\tf\t", "\tm\t"), PROFILES[2]])
+def test_a_user_whom_lastfm_lists_twice_is_named(tmp_path, line):
+    user = line.split("\t")[0]
+    with pytest.raises(DatasetFormatError, match=rf"profile\.tsv, line 10: user '{user}' is listed twice"):
+        lastfm.load(full(tmp_path, profiles=[*PROFILES, line]))
 
 
 def test_lastfm_is_cut_as_published_unless_told_otherwise(tmp_path):
