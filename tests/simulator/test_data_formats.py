@@ -209,10 +209,33 @@ def test_atomic_files_without_times_or_users(tmp_path):
     assert dataset.attributes == {}
 
 
-def test_a_column_with_too_many_values_is_no_attribute(tmp_path):
+def test_a_column_that_is_no_attribute_says_why(tmp_path):
     inter = [INTER[0], *(f"u{number}\ta\t1\t1" for number in range(60))]
-    user = ["user_id:token\tzip:token\tsex:token", *(f"u{number}\t{number}\t{number % 2}" for number in range(60))]
-    assert set(atomic.load(own(tmp_path, inter, user), "shop").attributes) == {"sex"}
+    user = ["user_id:token\tzip:token\tsex:token\tage, job:token\tmood:token"]
+    user += [f"u{number}\t{number}\t{number % 2}\tx\t" for number in range(60)]
+    dataset = atomic.load(own(tmp_path, inter, [*user, "w\t1\t1\tx\tgood"]), "shop")
+    assert set(dataset.attributes) == {"sex"}
+    for name, column, why in (
+        ("zip", "zip", "it has 60 different values, more than 50"),
+        ("job", "age, job", "a name with a comma is that of several attributes"),
+        ("age, job", "age, job", "a name with a comma is that of several attributes"),
+        ("mood", "mood", r"nobody for whom shop\.user tells it has interactions"),
+    ):
+        with pytest.raises(ConfigError, match=rf"no attribute '{name}'; it has sex; '{column}' is none: {why}$"):
+            dataset.attribute(name)
+    with pytest.raises(ConfigError, match=r"no attribute 'home'; it has sex$"):
+        dataset.attribute("home")
+    assert [note.partition(" is no attribute: ")[0] for note in dataset.figures()["notes"]] == [
+        "'zip'",
+        "'age, job'",
+        "'mood'",
+    ]
+
+
+def test_users_who_are_all_without_interactions_have_no_attributes(tmp_path):
+    own(tmp_path, user=[USER[0], "old\tw\t2\ty"])
+    with pytest.raises(ConfigError, match=r"it has none; 'age' is none: nobody for whom shop\.user tells it"):
+        load("shop", tmp_path, balance="age")
 
 
 @pytest.mark.parametrize(
@@ -220,10 +243,14 @@ def test_a_column_with_too_many_values_is_no_attribute(tmp_path):
     [
         (["user_id\titem_id", "u\ta"], USER, r"shop\.inter, line 1: 'user_id'"),
         (["user_id:word\titem_id:token"], USER, r"line 1: 'user_id:word'"),
-        (["user_id:token\tuser_id:token"], USER, "twice"),
+        (["user_id:token\tuser_id:token"], USER, r"shop\.inter, line 1: column 'user_id' is there twice"),
         (["user_id:token\tmovie:token"], USER, "there is no item_id:token"),
+        (["user_id:token,item_id:token"], USER, "no user_id:token; columns are separated by tabs"),
+        (["user_id:token item_id:token"], USER, "no user_id:token; columns are separated by tabs"),
         (INTER[:1], USER, "no interactions"),
-        ([], USER, "line 1"),
+        ([], USER, r"shop\.inter is empty"),
+        (INTER, [""], r"shop\.user is empty"),
+        (["", *INTER], USER, r"shop\.inter, line 1: '' is no header"),
         ([*INTER, "u\ta"], USER, r"shop\.inter, line 5: not the number"),
         ([*INTER, "\ta\t1\t1"], USER, r"shop\.inter, line 5: the user_id is empty"),
         ([*INTER, "u\ta\t1\tnoon"], USER, r"shop\.inter, line 5: timestamp 'noon'"),
