@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulator import cli
-from simulator.datasets import atomic, download, files, lastfm, load, movielens1m, table
+from simulator.datasets import NAMES, atomic, download, files, lastfm, load, movielens1m, table
 from simulator.errors import ConfigError, DatasetDamagedError, DatasetFormatError, DatasetMissingError
 
 SHA = "00000c289a1829a808ac09c00daf10bc3c4e22{:02x}"
@@ -280,14 +280,22 @@ def test_the_command_describes_and_checks(tmp_path, miniature, capsys):
     ml1m(tmp_path)
     assert cli.main(["datasets", "check", "ml-1m", "--data-dir", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["official"] == {"ratings.dat": False, "users.dat": False}
-    assert cli.main(["datasets"]) == 0
-    assert "lastfm-360k" in capsys.readouterr().out
+    assert cli.main(["datasets", "--json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == list(NAMES)
+
+
+def test_names_are_shown_as_they_are(tmp_path, capsys):
+    own(tmp_path, user=["user_id:token\t[/x]:token", "u\t[red]", "v\t:cat:"])
+    assert cli.main(["datasets", "describe", "shop", "--data-dir", str(tmp_path)]) == 0
+    shown = "".join(capsys.readouterr().out.replace("\u2502", "").split())
+    assert all(name in shown for name in ("[/x]", "[red]:1", ":cat::1"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["describe"], "needs the name"),
+        (["list", "ml-1m"], "takes no names"),
         (["describe", "nowhere"], "no data set 'nowhere'"),
         (["fetch", "synthetic"], "cannot be fetched"),
         (["fetch", "lastfm-360k"], "by hand"),
