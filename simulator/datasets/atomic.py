@@ -100,7 +100,7 @@ def _unfit(file: str, name: str, attribute: Attribute) -> str:
     if "," in name:
         return "a name with a comma is that of several attributes"
     if not attribute.classes:
-        return f"nobody for whom {file} tells it has interactions"
+        return f"no user with a value in {file} has interactions"
     if len(attribute.classes) > MOST_CLASSES:
         return f"it has {len(attribute.classes):,} different values, more than {MOST_CLASSES}"
     return ""

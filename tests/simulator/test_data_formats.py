@@ -219,7 +219,7 @@ def test_a_column_that_is_no_attribute_says_why(tmp_path):
         ("zip", "zip", "it has 60 different values, more than 50"),
         ("job", "age, job", "a name with a comma is that of several attributes"),
         ("age, job", "age, job", "a name with a comma is that of several attributes"),
-        ("mood", "mood", r"nobody for whom shop\.user tells it has interactions"),
+        ("mood", "mood", r"no user with a value in shop\.user has interactions"),
     ):
         with pytest.raises(ConfigError, match=rf"no attribute '{name}'; it has sex; '{column}' is none: {why}$"):
             dataset.attribute(name)
@@ -234,7 +234,9 @@ def test_a_column_that_is_no_attribute_says_why(tmp_path):
 
 def test_users_who_are_all_without_interactions_have_no_attributes(tmp_path):
     own(tmp_path, user=[USER[0], "old\tw\t2\ty"])
-    with pytest.raises(ConfigError, match=r"it has none; 'age' is none: nobody for whom shop\.user tells it"):
+    with pytest.raises(
+        ConfigError, match=r"it has none; 'age' is none: no user with a value in shop\.user has interactions"
+    ):
         load("shop", tmp_path, balance="age")
 
 
