@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from simulator.datasets import NAMES, SOURCES, fetch_known, files, find, load
 from simulator.datasets.download import cache
@@ -30,8 +31,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _datasets(options: argparse.Namespace, console: Console) -> None:
+    if options.action == "list" and options.names:
+        raise ConfigError("datasets list takes no names: it lists all that is known; describe takes them")
     if options.action == "list":
-        rows = [{"name": name, "files": list(each.files), "home": each.home} for name, each in SOURCES.items()]
+        rows = [_known(name) for name in NAMES]
     elif not options.names:
         raise ConfigError(f"datasets {options.action} needs the name of a data set")
     elif options.action == "fetch" and options.data_dir:
@@ -46,6 +49,11 @@ def _datasets(options: argparse.Namespace, console: Console) -> None:
         print(json.dumps(rows, indent=2))
     else:
         console.print(_table(rows))
+
+
+def _known(name: str) -> dict[str, Any]:
+    source = SOURCES.get(name)
+    return {"name": name, "files": list(source.files) if source else [], "home": source.home if source else "generated"}
 
 
 def _load(name: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -72,7 +80,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for column in rows[0]:
         table.add_column(column, overflow="fold", justify="right" if isinstance(rows[0][column], int) else "left")
     for row in rows:
-        table.add_row(*(_text(row.get(column, "")) for column in rows[0]))
+        # Text, not str: a name of the data may look like markup.
+        table.add_row(*(Text(_text(row.get(column, ""))) for column in rows[0]))
     return table
 
 

@@ -55,9 +55,7 @@ def attribute_of(dataset: Dataset, name: str) -> Attribute:
         ConfigError: the data set has no such attribute.
         OneClassError: its users are all of one class.
     """
-    if name not in dataset.attributes:
-        raise ConfigError(f"{dataset.name} has no attribute {name!r}; it has {', '.join(dataset.attributes) or 'none'}")
-    attribute = dataset.attributes[name]
+    attribute = dataset.attribute(name)
     present = np.unique(attribute.labels[attribute.labels >= 0])
     if len(present) < 2:
         classes = ", ".join(attribute.classes[label] for label in present) or "none known"

@@ -73,7 +73,8 @@ def _check(user: str, length: int, held_out: int, items: int) -> None:
         )
     if items - length < NEGATIVES:
         raise DatasetError(
-            f"user {user!r} has touched all but {items - length} items; {NEGATIVES} candidates are needed"
+            f"user {user!r} has touched all but {items - length} items; {NEGATIVES} candidates are needed: take a "
+            "data set with more items; the synthetic one has them with more --items"
         )
 
 

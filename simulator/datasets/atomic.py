@@ -1,7 +1,7 @@
 """Own data as RecBole's atomic files: NAME.inter and, for attributes, NAME.user.
 
 Tab-separated, with a typed header: `user_id:token`, `item_id:token` and, if there is one, `timestamp:float`; of users,
-every other column of type `token` is an attribute, unknown where it is empty.
+every other column of type `token` is an attribute, unknown where it is empty, or the data set says why it is none.
 """
 
 from pathlib import Path
@@ -42,23 +42,28 @@ def load(folder: Path, name: str) -> Dataset:
         raise DatasetFormatError(f"{file} has no interactions")
     user, item, time = (np.concatenate(each) for each in zip(*parts, strict=True))
     user, item = ordered(user, item, time if timed else None)
-    return Dataset(name, users.texts(), items.texts(), user, item, _attributes(folder, f"{name}.user", users))
+    attributes, unfit = _attributes(folder, f"{name}.user", users)
+    return Dataset(name, users.texts(), items.texts(), user, item, attributes, unfit=unfit)
 
 
 def _header(folder: Path, file: str, required: tuple[str, ...]) -> dict[str, str]:
-    first = next(files.blocks(folder, file), b"").partition(b"\n")[0].decode("utf-8", "replace").strip("\r\ufeff")
+    data = next(files.blocks(folder, file), b"")
+    if not data.strip():
+        raise DatasetFormatError(f"{file} is empty; it begins with a header, such as user_id:token")
+    first = data.partition(b"\n")[0].decode("utf-8", "replace").strip("\r\ufeff")
     columns: dict[str, str] = {}
     for field in first.split("\t"):
         column, _, kind = field.rpartition(":")
-        if not column or kind not in TYPES or column in columns:
+        if column in columns:
+            raise DatasetFormatError(f"{file}, line 1: column {column!r} is there twice")
+        if not column or kind not in TYPES:
             raise DatasetFormatError(
-                f"{file}, line 1: {field!r} is twice there, or no header such as user_id:token; types are "
-                + ", ".join(TYPES)
+                f"{file}, line 1: {field!r} is no header such as user_id:token; types are {', '.join(TYPES)}"
             )
         columns[column] = kind
     for column in required:
         if columns.get(column) != "token":
-            raise DatasetFormatError(f"{file}, line 1: there is no {column}:token")
+            raise DatasetFormatError(f"{file}, line 1: there is no {column}:token; columns are separated by tabs")
     return columns
 
 
@@ -68,9 +73,9 @@ def _insist_on_ids(block: table.Block, column: str) -> None:
         raise block.error(int(empty[0]), f"the {column} is empty")
 
 
-def _attributes(folder: Path, file: str, users: table.Ids) -> dict[str, Attribute]:
+def _attributes(folder: Path, file: str, users: table.Ids) -> tuple[dict[str, Attribute], dict[str, str]]:
     if not any((folder / f"{file}{suffix}").is_file() for suffix in ("", ".gz")):
-        return {}
+        return {}, {}
     header = _header(folder, file, ("user_id",))
     names = [name for name, kind in header.items() if kind == "token" and name != "user_id"]
     values = {name: table.Ids([b""]) for name in names}
@@ -86,7 +91,19 @@ def _attributes(folder: Path, file: str, users: table.Ids) -> dict[str, Attribut
         for name in names:
             numbers[name][rows[known]] = values[name].add(block.columns[name])[known]
     made = {name: _attribute(values[name].texts(), numbers[name]) for name in names}
-    return {name: each for name, each in made.items() if 1 <= len(each.classes) <= MOST_CLASSES}
+    unfit = {name: why for name, each in made.items() if (why := _unfit(file, name, each))}
+    return {name: each for name, each in made.items() if name not in unfit}, unfit
+
+
+def _unfit(file: str, name: str, attribute: Attribute) -> str:
+    """Why a column is no attribute; empty: it is one."""
+    if "," in name:
+        return "a name with a comma is that of several attributes"
+    if not attribute.classes:
+        return f"no user with a value in {file} has interactions"
+    if len(attribute.classes) > MOST_CLASSES:
+        return f"it has {len(attribute.classes):,} different values, more than {MOST_CLASSES}"
+    return ""
 
 
 def _insist_on_once(block: table.Block, rows: np.ndarray, seen: np.ndarray) -> None:

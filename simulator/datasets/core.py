@@ -110,10 +110,8 @@ def thin(dataset: Dataset, attribute: str, share: float) -> Dataset:
 
 def _classes(dataset: Dataset, attribute: str) -> list[NDArray[np.int64]]:
     """Rows of the users of each class, none of them empty."""
-    if attribute not in dataset.attributes:
-        raise ConfigError(f"{dataset.name} has no attribute {attribute!r} to balance")
-    labels, classes = dataset.attributes[attribute].labels, dataset.attributes[attribute].classes
-    members = [np.flatnonzero(labels == label) for label in range(len(classes))]
+    found = dataset.attribute(attribute)
+    members = [np.flatnonzero(found.labels == label) for label in range(len(found.classes))]
     if len(members) < 2 or not min(map(len, members)):
         raise OneClassError(f"{dataset.name} cannot be balanced by {attribute}: a class has no users")
     return members

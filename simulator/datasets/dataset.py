@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from simulator.errors import ConfigError
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,7 @@ class Dataset:
         item: item row of each interaction, int64 (n,); each user's in order of time, ties in file order.
         attributes: by name.
         notes: what was left out while it was read.
+        unfit: columns that are no attributes, and why.
     """
 
     name: str
@@ -48,6 +51,19 @@ class Dataset:
     item: NDArray[np.int64]
     attributes: Mapping[str, Attribute]
     notes: tuple[str, ...] = ()
+    unfit: Mapping[str, str] = field(default_factory=dict)
+
+    def attribute(self, name: str) -> Attribute:
+        """An attribute by name.
+
+        Raises:
+            ConfigError: there is no such attribute.
+        """
+        if name in self.attributes:
+            return self.attributes[name]
+        asked = (column for column in self.unfit if name in (column, *map(str.strip, column.split(","))))
+        why = "".join(f"; {column!r} is none: {self.unfit[column]}" for column in asked)
+        raise ConfigError(f"{self.name} has no attribute {name!r}; it has {', '.join(self.attributes) or 'none'}{why}")
 
     def histories(self) -> list[NDArray[np.int64]]:
         """Item rows of each user, in order of time."""
@@ -81,7 +97,7 @@ class Dataset:
             "interactions": len(self.item),
             "density": len(self.item) / cells if cells else 0.0,
             "attributes": {name: _counts(each) for name, each in self.attributes.items()},
-            "notes": list(self.notes),
+            "notes": [*self.notes, *(f"{column!r} is no attribute: {why}" for column, why in self.unfit.items())],
         }
 
     def fingerprint(self) -> str:

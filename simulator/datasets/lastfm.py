@@ -37,20 +37,22 @@ def load(folder: Path) -> Dataset:
     An artist is known by its MusicBrainz id, without one by its name. There are no times: file order stands for them.
 
     Raises:
-        DatasetError: missing, damaged, or with more malformed lines than tolerated; the text names file and line.
+        DatasetError: missing, damaged, with a user listed twice, or with more malformed lines than tolerated; the text
+            names file and line.
     """
     ids, gender, age, bad_profiles = _profiles(folder)
     known, items = table.Ids(ids), table.Ids()
     users, artists, malformed, lines = [], [], list[int](), 0
     plays = PLAYS_TOO if any((folder / f"{PLAYS_TOO}{suffix}").is_file() for suffix in ("", ".gz")) else PLAYS
     for block in table.read(folder, plays, ["user", "mbid", "artist", "plays"], "\t"):
-        good = block.where(block.matches("plays", table.WHOLE) & block.matches("user", "^."))
+        named = block.matches("mbid", "^.") | block.matches("artist", "^.")
+        good = block.where(block.matches("plays", table.WHOLE) & block.matches("user", "^.") & named)
         malformed += good.malformed
         lines += len(good.lines) + len(good.malformed)
         user = known.find(good.columns["user"])
-        named = pc.if_else(pc.equal(good.columns["mbid"], b""), good.columns["artist"], good.columns["mbid"])
+        artist = pc.if_else(pc.equal(good.columns["mbid"], b""), good.columns["artist"], good.columns["mbid"])
         users.append(user[user >= 0])
-        artists.append(items.add(named.filter(user >= 0)))
+        artists.append(items.add(artist.filter(user >= 0)))
     notes = (*bad_profiles, *_tolerate(plays, malformed, lines))
     if not len(items):
         raise DatasetFormatError(f"{plays} has no user with gender and age")
@@ -62,13 +64,16 @@ def load(folder: Path) -> Dataset:
 
 def _profiles(folder: Path) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
     ids: dict[bytes, tuple[int, int]] = {}
+    listed = table.Ids()
     malformed, lines, left_out = list[int](), 0, 0
     for block in table.read(folder, PROFILES, ["user", "gender", "age", "", ""], "\t"):
-        malformed += block.malformed
-        lines += len(block.lines) + len(block.malformed)
-        usable = block.where(block.matches("gender", "^[mf]$") & block.matches("age", "^[0-9]{1,3}$"))
+        good = block.where(block.matches("user", "^."))
+        malformed += good.malformed
+        lines += len(good.lines) + len(good.malformed)
+        listed.add_once(good, "user")
+        usable = good.where(good.matches("gender", "^[mf]$") & good.matches("age", "^[0-9]{1,3}$"))
         ages = usable.numbers("age").astype(np.int64)
-        left_out += len(block.lines) - len(usable.lines) + int((ages > _OLDEST).sum())
+        left_out += len(good.lines) - len(usable.lines) + int((ages > _OLDEST).sum())
         women = usable.matches("gender", "f").astype(np.int64)
         for user, gender, age in zip(usable.columns["user"].to_pylist(), women, ages, strict=True):
             if age <= _OLDEST:

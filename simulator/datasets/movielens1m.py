@@ -57,11 +57,7 @@ def _users(folder: Path) -> tuple[list[str], dict[str, Attribute]]:
     genders, ages = [], []
     for block in table.read(folder, "users.dat", _USER, "::"):
         block.insist()
-        before = len(ids)
-        rows = ids.add(block.columns["user"])
-        again = np.flatnonzero(rows != np.arange(before, before + len(rows)))
-        if again.size:
-            raise block.error(int(again[0]), f"user {block.text('user', int(again[0]))!r} is listed twice")
+        ids.add_once(block, "user")
         odd = np.flatnonzero(~block.matches("gender", "^[MF]$"))
         if odd.size:
             row = int(odd[0])

@@ -9,6 +9,8 @@ from simulator.errors import ConfigError
 NAME = "synthetic"
 _TASTES = 8
 """Dimensions of taste."""
+MOST_CELLS = 100_000_000
+"""Users times items: every user scores every item, which takes up to 32 bytes of memory."""
 
 
 def generate(
@@ -23,7 +25,7 @@ def generate(
     """Users choose items by popularity and by taste; taste shifts with gender.
 
     Args:
-        users: at least 2.
+        users: at least 2; times items at most `MOST_CELLS`.
         items: more than three times `interactions`.
         interactions: mean number per user; the actual numbers spread over half to one and a half of it.
         dependence: 0: tastes do not depend on gender; 1: strongly.
@@ -31,10 +33,18 @@ def generate(
         seed: of everything drawn.
 
     Raises:
-        ConfigError: arguments that contradict each other.
+        ConfigError: too few or too many of something.
     """
     if users < 2 or interactions < 6 or items <= 3 * interactions:
-        raise ConfigError("a synthetic data set needs 2 users, 6 interactions each, and 3 items for each interaction")
+        raise ConfigError(
+            "a synthetic data set needs at least 2 users (--users), 6 interactions each, and "
+            f"{3 * interactions + 1} items (--items) where users have {interactions} interactions on average"
+        )
+    if users * items > MOST_CELLS:
+        raise ConfigError(
+            f"a synthetic data set of {users:,} users and {items:,} items is too large: users times items may be "
+            f"{MOST_CELLS:,}; fewer --users or --items are needed"
+        )
     rng = Generator(Philox(key=[seed, 0xFEDA02]))
     labels = (rng.random(users) < minority).astype(np.int64)
     shift = rng.standard_normal(_TASTES) / np.sqrt(_TASTES) * 2 * dependence

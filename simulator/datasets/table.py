@@ -26,7 +26,8 @@ class Block:
         name: of the file.
         lines: line number of each row, from 1, int64 (rows,).
         columns: by name, bytes; what is not UTF-8 in the file became U+FFFD.
-        malformed: line numbers of the lines between the rows whose number of fields is wrong; empty lines are not.
+        malformed: line numbers of the lines between the rows whose number of fields is wrong, or that have text
+            within a separator; empty lines are not.
     """
 
     name: str
@@ -92,7 +93,7 @@ def read(folder: Path, name: str, columns: Sequence[str], separator: str, *, hea
     start = 1
     for data in files.blocks(folder, name):
         skipped = data.index(b"\n") + 1 if header and start == 1 else 0
-        block = _parse(name, data[skipped:], names, separator[0], start + (skipped > 0))
+        block = _parse(name, data[skipped:], names, separator, start + (skipped > 0))
         start += data.count(b"\n")
         yield block
 
@@ -112,17 +113,24 @@ def _parse(name: str, data: bytes, names: Sequence[str], separator: str, start: 
     # A malformed line reaches the handler as text: one that is not UTF-8 would stop pyarrow.
     data = _utf8(data)
     unique = [column or f" {number}" for number, column in enumerate(names)]
+    padding = [column for number, column in enumerate(unique) if number % len(separator)]
     table = csv.read_csv(
         pa.BufferReader(data),
         csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=unique),
-        csv.ParseOptions(delimiter=separator, quote_char=False, invalid_row_handler=invalid),
+        csv.ParseOptions(delimiter=separator[0], quote_char=False, invalid_row_handler=invalid),
         csv.ConvertOptions(
-            include_columns=wanted, column_types=dict.fromkeys(wanted, pa.binary()), strings_can_be_null=False
+            include_columns=[*wanted, *padding],
+            column_types=dict.fromkeys([*wanted, *padding], pa.binary()),
+            strings_can_be_null=False,
         ),
     )
     numbers = _numbers(data) + start
     columns = {column: table[column].combine_chunks() for column in wanted}
-    return Block(name, np.delete(numbers, wrong), columns, numbers[wrong].tolist())
+    block = Block(name, np.delete(numbers, wrong), columns, numbers[wrong].tolist())
+    parted = np.ones(len(block.lines), np.bool_)
+    for column in padding:
+        parted &= np.asarray(pc.equal(table[column], b""))
+    return block if parted.all() else block.where(parted)
 
 
 def _numbers(data: bytes) -> NDArray[np.int64]:
@@ -156,6 +164,18 @@ class Ids:
     def add(self, column: pa.Array) -> NDArray[np.int32]:
         """The number of each id, int32 (rows,); new ones get one."""
         return self._encode(column, lambda each: self._numbers.setdefault(each, len(self._numbers)))
+
+    def add_once(self, block: Block, column: str) -> None:
+        """As `add`, for a column in which no id may come back.
+
+        Raises:
+            DatasetFormatError: one does.
+        """
+        before = len(self)
+        rows = self.add(block.columns[column])
+        again = np.flatnonzero(rows != np.arange(before, before + len(rows)))
+        if again.size:
+            raise block.error(int(again[0]), f"{column} {block.text(column, int(again[0]))!r} is listed twice")
 
     def texts(self) -> list[str]:
         """The ids, by number."""

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulator import cli
-from simulator.datasets import atomic, download, files, lastfm, load, movielens1m, table
+from simulator.datasets import NAMES, atomic, download, files, lastfm, load, movielens1m, table
 from simulator.errors import ConfigError, DatasetDamagedError, DatasetFormatError, DatasetMissingError
 
 SHA = "00000c289a1829a808ac09c00daf10bc3c4e22{:02x}"
@@ -68,6 +68,9 @@ def test_movielens_1m_in_its_format(tmp_path, packed):
     ("change", "text"),
     [
         ({"ratings": ["1::9::3::20", "", "1::9::3"]}, r"ratings\.dat, line 3: not the number of fields"),
+        ({"ratings": ["1::9::3::20", "1:x:9::3::20"]}, r"ratings\.dat, line 2: not the number of fields"),
+        ({"ratings": ["1::9::3::20", "1::9::3:x:20"]}, r"ratings\.dat, line 2: not the number of fields"),
+        ({"people": [*PEOPLE, "4:F:M::1::10::4"]}, r"users\.dat, line 4: not the number of fields"),
         ({"ratings": ["1::9::3::20", "7::9::3::20"]}, r"ratings\.dat, line 2: user '7' is not in users\.dat"),
         ({"ratings": ["1::nine::3::20"]}, r"line 1: item 'nine'"),
         ({"ratings": ["1::9::3::noon"]}, r"line 1: time 'noon'"),
@@ -117,6 +120,7 @@ PROFILES = [
     f"{SHA.format(4)}\tm\t-1337\tMexico\tApr 28, 2008",
     f"{SHA.format(5)}\tf\t101\tMexico\tApr 28, 2008",
     f"{SHA.format(6)}\tm\t20\t\t",
+    "\tm\t20\tMexico\tApr 28, 2008",
     "no record",
 ]
 PLAYS = [
@@ -128,6 +132,7 @@ PLAYS = [
     f"{SHA.format(0)}\tone field short",
     f"{SHA.format(1)}\t{MBID.format(0)}\tbetty\tmany",
     b"%s\t%s\tbroken \xff\t3" % (SHA.format(1).encode(), MBID.format(1).encode()),
+    f"{SHA.format(0)}\t\t\t12",
 ]
 
 
@@ -146,8 +151,8 @@ def test_lastfm_with_its_oddities(tmp_path, name, packed):
     assert dataset.attributes["age"].labels.tolist() == [1, 2, 0]
     assert dataset.notes == (
         "4 users without gender or a possible age left out",
-        f"{lastfm.PROFILES}: 1 malformed lines left out, first line 8",
-        f"{name}: 2 malformed lines left out, first line 6",
+        f"{lastfm.PROFILES}: 2 malformed lines left out, first line 8",
+        f"{name}: 3 malformed lines left out, first line 6",
     )
 
 
@@ -156,6 +161,13 @@ def test_lastfm_that_is_mostly_malformed_is_another_data_set(tmp_path):
         lastfm.load(full(tmp_path, plays=["a,b,c,4"] * 20))
     with pytest.raises(DatasetFormatError, match="no user with gender and age"):
         lastfm.load(full(tmp_path, profiles=PROFILES[2:4]))
+
+
+@pytest.mark.parametrize("line", [PROFILES[0], PROFILES[0].replace("\tf\t", "\tm\t"), PROFILES[2]])
+def test_a_user_whom_lastfm_lists_twice_is_named(tmp_path, line):
+    user = line.split("\t")[0]
+    with pytest.raises(DatasetFormatError, match=rf"profile\.tsv, line 10: user '{user}' is listed twice"):
+        lastfm.load(full(tmp_path, profiles=[*PROFILES, line]))
 
 
 def test_lastfm_is_cut_as_published_unless_told_otherwise(tmp_path):
@@ -197,10 +209,35 @@ def test_atomic_files_without_times_or_users(tmp_path):
     assert dataset.attributes == {}
 
 
-def test_a_column_with_too_many_values_is_no_attribute(tmp_path):
+def test_a_column_that_is_no_attribute_says_why(tmp_path):
     inter = [INTER[0], *(f"u{number}\ta\t1\t1" for number in range(60))]
-    user = ["user_id:token\tzip:token\tsex:token", *(f"u{number}\t{number}\t{number % 2}" for number in range(60))]
-    assert set(atomic.load(own(tmp_path, inter, user), "shop").attributes) == {"sex"}
+    user = ["user_id:token\tzip:token\tsex:token\tage, job:token\tmood:token"]
+    user += [f"u{number}\t{number}\t{number % 2}\tx\t" for number in range(60)]
+    dataset = atomic.load(own(tmp_path, inter, [*user, "w\t1\t1\tx\tgood"]), "shop")
+    assert set(dataset.attributes) == {"sex"}
+    for name, column, why in (
+        ("zip", "zip", "it has 60 different values, more than 50"),
+        ("job", "age, job", "a name with a comma is that of several attributes"),
+        ("age, job", "age, job", "a name with a comma is that of several attributes"),
+        ("mood", "mood", r"no user with a value in shop\.user has interactions"),
+    ):
+        with pytest.raises(ConfigError, match=rf"no attribute '{name}'; it has sex; '{column}' is none: {why}$"):
+            dataset.attribute(name)
+    with pytest.raises(ConfigError, match=r"no attribute 'home'; it has sex$"):
+        dataset.attribute("home")
+    assert [note.partition(" is no attribute: ")[0] for note in dataset.figures()["notes"]] == [
+        "'zip'",
+        "'age, job'",
+        "'mood'",
+    ]
+
+
+def test_users_who_are_all_without_interactions_have_no_attributes(tmp_path):
+    own(tmp_path, user=[USER[0], "old\tw\t2\ty"])
+    with pytest.raises(
+        ConfigError, match=r"it has none; 'age' is none: no user with a value in shop\.user has interactions"
+    ):
+        load("shop", tmp_path, balance="age")
 
 
 @pytest.mark.parametrize(
@@ -208,10 +245,14 @@ def test_a_column_with_too_many_values_is_no_attribute(tmp_path):
     [
         (["user_id\titem_id", "u\ta"], USER, r"shop\.inter, line 1: 'user_id'"),
         (["user_id:word\titem_id:token"], USER, r"line 1: 'user_id:word'"),
-        (["user_id:token\tuser_id:token"], USER, "twice"),
+        (["user_id:token\tuser_id:token"], USER, r"shop\.inter, line 1: column 'user_id' is there twice"),
         (["user_id:token\tmovie:token"], USER, "there is no item_id:token"),
+        (["user_id:token,item_id:token"], USER, "no user_id:token; columns are separated by tabs"),
+        (["user_id:token item_id:token"], USER, "no user_id:token; columns are separated by tabs"),
         (INTER[:1], USER, "no interactions"),
-        ([], USER, "line 1"),
+        ([], USER, r"shop\.inter is empty"),
+        (INTER, [""], r"shop\.user is empty"),
+        (["", *INTER], USER, r"shop\.inter, line 1: '' is no header"),
         ([*INTER, "u\ta"], USER, r"shop\.inter, line 5: not the number"),
         ([*INTER, "\ta\t1\t1"], USER, r"shop\.inter, line 5: the user_id is empty"),
         ([*INTER, "u\ta\t1\tnoon"], USER, r"shop\.inter, line 5: timestamp 'noon'"),
@@ -241,14 +282,22 @@ def test_the_command_describes_and_checks(tmp_path, miniature, capsys):
     ml1m(tmp_path)
     assert cli.main(["datasets", "check", "ml-1m", "--data-dir", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["official"] == {"ratings.dat": False, "users.dat": False}
-    assert cli.main(["datasets"]) == 0
-    assert "lastfm-360k" in capsys.readouterr().out
+    assert cli.main(["datasets", "--json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == list(NAMES)
+
+
+def test_names_are_shown_as_they_are(tmp_path, capsys):
+    own(tmp_path, user=["user_id:token\t[/x]:token", "u\t[red]", "v\t:cat:"])
+    assert cli.main(["datasets", "describe", "shop", "--data-dir", str(tmp_path)]) == 0
+    shown = "".join(capsys.readouterr().out.replace("\u2502", "").split())
+    assert all(name in shown for name in ("[/x]", "[red]:1", ":cat::1"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["describe"], "needs the name"),
+        (["list", "ml-1m"], "takes no names"),
         (["describe", "nowhere"], "no data set 'nowhere'"),
         (["fetch", "synthetic"], "cannot be fetched"),
         (["fetch", "lastfm-360k"], "by hand"),

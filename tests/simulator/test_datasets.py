@@ -264,5 +264,17 @@ def test_the_synthetic_set_is_a_function_of_its_arguments():
     assert first.item.shape != other.item.shape or (first.item != other.item).any()
     for history in first.histories():
         assert len(set(history.tolist())) == len(history) >= 15
-    with pytest.raises(ConfigError):
-        synthetic.generate(50, 40)
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "text"),
+    [
+        (50, 90, r"at least .* 91 items \(--items\)"),
+        (1, 200, r"at least 2 users \(--users\)"),
+        (2**31 - 1, 400, "2,147,483,647 users and 400 items is too large.* fewer --users or --items"),
+        (2, 2**31 - 1, "too large"),
+    ],
+)
+def test_a_synthetic_set_of_another_size_than_can_be_generated_is_refused(users, items, text):
+    with pytest.raises(ConfigError, match=text):
+        synthetic.generate(users, items)

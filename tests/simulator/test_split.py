@@ -42,7 +42,10 @@ def test_a_repeated_item_counts_at_its_first_visit():
     assert (split.validation[0], split.test[0]) == (9, 1)
 
 
-@pytest.mark.parametrize(("history", "items"), [([1, 2], 200), ([5, 5, 5], 200), (list(range(50)), 120)])
-def test_too_little_is_refused_by_name(history, items):
-    with pytest.raises(DatasetError, match="'ann'"):
+@pytest.mark.parametrize(
+    ("history", "items", "remedy"),
+    [([1, 2], 200, "--user-core 3"), ([5, 5, 5], 200, "--user-core 3"), (list(range(50)), 120, "more --items")],
+)
+def test_too_little_is_refused_by_name(history, items, remedy):
+    with pytest.raises(DatasetError, match=f"'ann'.*{remedy}"):
         leave_one_out(make(history, items))
