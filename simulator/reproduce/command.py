@@ -161,5 +161,5 @@ def _write(
         console.print(*table.terminal(title, part, shown), sep="\n")
     console.print(table.NOTE, style="dim")
     drawn = report.draw(experiment, frame, summary, folder)
-    report.write(experiment, cells, frame, summary, drawn, request.command, folder)
-    console.print(f"Report, tables and plots: {folder}/report.html")
+    report.write(experiment, cells, frame, summary, drawn, request.command, folder, request.data_dir)
+    console.print(f"Report, tables and plots: {folder}/report.html", markup=False)

@@ -58,12 +58,13 @@ def write(
     command: str,
     folder: Path,
 ) -> None:
-    """Writes `report.html`."""
+    """Writes `report.html`; for `data_dir` see `report.command`."""
     metrics = shown_in(summary)
     parts = [report.paragraph(f"The paper: {experiment.claim}"), report.code(command), _extent(cells)]
     for title, part in table.groups(summary):
         shown = table.columns(metrics)
         rows = [table.cells(row, shown) for _, row in part.iterrows()]
+    data_dir: Path | None,
         parts += [report.heading(title), report.table([name for name, _ in shown], rows)]
         parts += [report.image(path, f"{experiment.title}: {title}") for path in drawn[title]]
     parts.append(report.paragraph(table.NOTE, note=True))
@@ -72,7 +73,7 @@ def write(
         parts += [report.heading("Failed"), report.table(("run", "why"), failed[["run", "error"]].to_numpy().tolist())]
     parts.append(report.heading("Each run"))
     parts.append(report.details(f"{len(cells)} runs", _runs(frame, metrics)))
-    commands = "\n".join(report.command(cell.config, f"runs/{cell.name}") for cell in cells)
+    commands = "\n".join(report.command(cell.config, folder / "runs" / cell.name, data_dir) for cell in cells)
     parts.append(report.details("A command for each", report.code(commands)))
     parts.append(report.details("Settings", _settings(cells)))
     parts.append(report.details("Versions", report.versions()))
