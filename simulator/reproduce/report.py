@@ -12,6 +12,7 @@ from simulator.reproduce import figures, table
 from simulator.reproduce.experiments import TRIGGERS, Experiment
 from simulator.reproduce.grid import Cell
 from simulator.reproduce.results import GROUP, shown_in
+from simulator.split import CHOSEN_ON
 
 
 def draw(experiment: Experiment, frame: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> dict[str, list[Path]]:
@@ -36,8 +37,14 @@ def draw(experiment: Experiment, frame: pd.DataFrame, summary: pd.DataFrame, fol
             figures.plot_triggers(known, classes, text, paths[-1])
         if experiment.curve:
             paths.append(stem.with_name(f"{stem.name}-rounds.png"))
-            figures.plot_curves(_rounds(frame, part, folder), experiment.curve, text, paths[-1])
+            label = _curve(experiment.curve, frame["split"].iloc[0])
+            figures.plot_curves(_rounds(frame, part, folder), experiment.curve, label, text, paths[-1])
     return drawn
+
+
+def _curve(column: str, split: str) -> str:
+    """What a column of `rounds.parquet` is; NDCG is that which the round is chosen by."""
+    return f"{CHOSEN_ON[split]} {table.heading(column)}" if column.startswith("ndcg") else table.heading(column)
 
 
 def _rounds(frame: pd.DataFrame, part: pd.DataFrame, folder: Path) -> dict[str, list[pd.DataFrame]]:
