@@ -64,6 +64,7 @@ def write(
     drawn: dict[str, list[Path]],
     command: str,
     folder: Path,
+    data_dir: Path | None,
 ) -> None:
     """Writes `report.html`; for `data_dir` see `report.command`."""
     metrics = shown_in(summary)
@@ -71,10 +72,9 @@ def write(
     for title, part in table.groups(summary):
         shown = table.columns(metrics)
         rows = [table.cells(row, shown) for _, row in part.iterrows()]
-    data_dir: Path | None,
         parts += [report.heading(title), report.table([name for name, _ in shown], rows)]
         parts += [report.image(path, f"{experiment.title}: {title}") for path in drawn[title]]
-    parts.append(report.paragraph(table.NOTE, note=True))
+    parts += [report.paragraph(text, note=True) for text in table.notes(frame)]
     if (frame["status"] == "failed").any():
         failed = frame[frame["status"] == "failed"]
         parts += [report.heading("Failed"), report.table(("run", "why"), failed[["run", "error"]].to_numpy().tolist())]
@@ -97,7 +97,8 @@ def _extent(cells: Sequence[Cell]) -> str:
 
 def _runs(frame: pd.DataFrame, metrics: Sequence[str]) -> str:
     users = [name for name in map(str, frame.columns) if name.startswith("ndcg@10_users_")]
-    columns = ["run", "status", *metrics, *users, *(name for name in ("round", "seconds") if name in frame)]
+    others = [name for name in ("round", "seconds") if name in frame and name not in metrics]
+    columns = ["run", "status", *metrics, *users, *others]
     return report.table(columns, [[_text(row[name]) for name in columns] for row in frame.to_dict("records")])
 
 
