@@ -76,4 +76,4 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers)
     title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"
     console.print(results({f"adversary {config.adversary}": metrics}, title))
-    console.print(f"Report, plots and metrics: {options.out}/")
+    console.print(f"Report, plots and metrics: {options.out}/", markup=False)

@@ -34,8 +34,8 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
         shutil.rmtree(_folder(folder, name), ignore_errors=True)
     runs = dict(zip(NAMES, _both(configs, folder, data_dir, console), strict=True))
     console.print(results(runs, f"FedNCF on {dataset}, gender, {configs[0].rounds} rounds"))
-    plots.plot_leakage(runs, 0.5, folder / "leakage.png")
-    console.print(f"Plots and metrics: {folder}/")
+    plots.plot_leakage(runs, "gender", 0.5, folder / "leakage.png")
+    console.print(f"Plots and metrics: {folder}/", markup=False)
     return runs
 
 

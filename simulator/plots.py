@@ -1,12 +1,16 @@
 """The two plots of a run: how it learned, and what it gives away."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from simulator import setup
+from simulator.split import CHOSEN_ON
 
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
 COLOURS = (BLUE, ORANGE, "#2f855a", "#805ad5", "#b83280", "#b7791f", "#2c7a7b")
@@ -23,33 +27,42 @@ _UPLOADS = (
 )
 
 
-def plot_learning(rounds: pd.DataFrame, chosen: int, path: Path) -> None:
+def plot_learning(rounds: pd.DataFrame, chosen: int, split: str, path: Path) -> None:
     """HR@10 and NDCG@10 on held-out items by round, the chosen round marked.
 
     Args:
         rounds: columns `round`, `hr@10`, `ndcg@10`; rounds without an evaluation have NaN.
         chosen: number of rounds trained in the chosen state.
+        split: its kind, of the configuration.
         path: of the PNG.
     """
     evaluated = rounds.dropna(subset=["ndcg@10"])
-    figure, axes = _figure("Validation, 1 + 99 candidates", "rounds trained", "")
+    figure, axes = _figure(f"{CHOSEN_ON[split].capitalize()} items, 1 + 99 candidates", "rounds trained", "")
     for column, label, colour in (("hr@10", "HR@10", BLUE), ("ndcg@10", "NDCG@10", ORANGE)):
         axes.plot(evaluated["round"], evaluated[column], "o-", markersize=3, color=colour, label=label)
     axes.axvline(chosen, color=GREY, linestyle="--", linewidth=1, label=f"chosen: round {chosen}")
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, loc="lower right")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend_below(axes)
     figure.savefig(path)
 
 
-def plot_leakage(runs: Mapping[str, Mapping[str, float]], chance: float, path: Path) -> None:
+def leakage_files(attributes: Sequence[str]) -> dict[str, str]:
+    """Names of the files that `plot_leakage` is drawn to in a run folder, by attribute; the first's is not named."""
+    first, *others = attributes
+    return {first: "leakage.png", **{name: f"leakage-{setup.file_name(name)}.png" for name in others}}
+
+
+def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance: float, path: Path) -> None:
     """Balanced accuracy of each attacker on each protected state, with the null's 95th percentile, and on uploads.
 
     Args:
         runs: metrics by name of the run; where none has an adversary, nothing is shown of uploads.
+        attribute: its name.
         chance: balanced accuracy of guessing, 1 / classes.
         path: of the PNG.
     """
-    figure, axes = _figure("What private state and uploads tell about the attribute", "", "balanced accuracy")
+    figure, axes = _figure(f"What private state and uploads tell about {attribute}", "", "balanced accuracy")
     width = 0.8 / len(runs)
     shown = [*_BARS, *(each for each in _UPLOADS if any(each[0] in metrics for metrics in runs.values()))]
     for number, (name, metrics) in enumerate(runs.items()):
@@ -64,9 +77,9 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], chance: float, path: P
     axes.hlines([], 0, 0, color="black", linewidth=1.2, label="95% of shuffled labels")
     axes.axhline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
     axes.set_xticks(range(len(shown)), [label for _, label in shown], fontsize=8)
-    highest = max(metrics.get(key, 0.0) for metrics in runs.values() for key, _ in shown)
-    axes.set_ylim(chance * 0.8, chance * 0.8 + 1.25 * (highest - chance * 0.8))
-    axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
+    lowest = min(chance, *(metrics[key] for metrics in runs.values() for key, _ in shown if key in metrics))
+    axes.set_ylim(0.8 * lowest, min(1.0, 1.05 * axes.dataLim.ymax))
+    _legend_below(axes)
     figure.savefig(path)
 
 
@@ -80,6 +93,10 @@ def panels(title: str, count: int, *, width: float = 8, height: float = 4.5) -> 
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25)
     return figure, all_axes
+
+
+def _legend_below(axes: Axes) -> None:
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
 
 
 def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:

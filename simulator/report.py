@@ -13,6 +13,8 @@ from typing import Any
 
 from coordinator.disk import REAL
 from simulator.config import Config
+from simulator.plots import leakage_files
+from simulator.split import CHOSEN_ON
 from simulator.terminal import rows_of
 
 _PAGE = Template("""<!DOCTYPE html>
@@ -108,9 +110,17 @@ def versions() -> str:
     return table(("", "version"), found.items())
 
 
-def command(config: Config, folder: str) -> str:
-    """The command that repeats a run: what differs from its recommender's defaults."""
-    words, usual = ["fedau2-sim", "run", "--out", folder], Config.of({"model": config.model})
+def command(config: Config, folder: Path, data_dir: Path | None) -> str:
+    """The command that repeats a run: what differs from its recommender's defaults.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        data_dir: as it was given; no path of the machine is told, so this is left to be filled in.
+    """
+    out = folder.name if folder.is_absolute() else str(folder)
+    words, usual = ["fedau2-sim", "run", "--out", out], Config.of({"model": config.model})
+    words += ["--data-dir", "DATA_DIR"] if data_dir else []
     for each in dataclasses.fields(config):
         value, flag = getattr(config, each.name), each.name.replace("_", "-")
         if isinstance(value, bool):
@@ -120,8 +130,8 @@ def command(config: Config, folder: str) -> str:
     return shlex.join(words)
 
 
-def write_run(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Writes `report.html` of a run whose plots and metrics are there."""
+def write_run(folder: Path, data_dir: Path | None, metrics: Mapping[str, Any]) -> None:
+    """Writes `report.html` of a run whose plots and metrics are there; for `data_dir` see `command`."""
     config = Config(**metrics["configuration"])
     wanted = rows_of([metrics])
     rows = [(label, f"{metrics[key]:.3f}", f"{metrics[null]:.3f}" if null else "") for label, key, null in wanted]
@@ -132,17 +142,26 @@ def write_run(folder: Path, metrics: Mapping[str, Any]) -> None:
         f"{config.model} on {config.dataset}, {config.attribute}: adversary {config.adversary}",
         [
             table(("test items, and attribute attacks", "", "null p95"), rows),
-            paragraph(f"From the state with the best validation NDCG@10, after round {metrics['round']}.", note=True),
+            paragraph(_chosen(config.split, metrics["round"]), note=True),
             image(folder / "learning.png", "HR@10 and NDCG@10 on held-out items by round"),
             *(
-                image(path, f"{path.stem}: balanced accuracy of attackers")
-                for path in sorted(folder.glob("leakage*.png"))
+                part
+                for name, file in leakage_files(config.attributes).items()
+                for part in (heading(f"Attacks on {name}"), image(folder / file, f"balanced accuracy of {name}"))
             ),
             heading("Command"),
-            code(command(config, folder.name)),
+            code(command(config, folder, data_dir)),
             heading("More"),
             details("All other figures", table(("", "value"), others)),
             details("Configuration", table(("", "value"), config.to_dict().items())),
             details("Versions", versions()),
         ],
     )
+
+
+def _chosen(split: str, number: int) -> str:
+    """Which state was measured, and where that flatters it."""
+    told = f"From the state with the best {CHOSEN_ON[split]} NDCG@10, after round {number}."
+    if split == "validation":
+        return told
+    return f"{told} The split {split} has no validation items: the state was chosen on the items it is measured by."

@@ -78,7 +78,7 @@ def _run(
     metrics |= {"seconds": time.perf_counter() - started, "peak_rss_mib": process.peak_rss_mib()}
     progress.advance()
     ranks.frame().to_parquet(folder / "ranks.parquet")
-    _write(folder, metrics, rounds, attributes)
+    _write(folder, data_dir, metrics, rounds, attributes)
     for tracker in trackers:
         tracker.end(metrics)
     return metrics
@@ -128,14 +128,20 @@ def _trigger_rates(rounds: pd.DataFrame, attribute: Attribute, prefix: str) -> d
     return {name: float(np.nanmean(rounds[column])) for name, column in columns.items() if column in rounds}
 
 
-def _write(folder: Path, metrics: dict[str, Any], rounds: pd.DataFrame, attributes: Mapping[str, Attribute]) -> None:
+def _write(
+    folder: Path,
+    data_dir: Path | None,
+    metrics: dict[str, Any],
+    rounds: pd.DataFrame,
+    attributes: Mapping[str, Attribute],
+) -> None:
+    configuration, files = metrics["configuration"], plots.leakage_files(list(attributes))
     rounds.to_parquet(folder / "rounds.parquet")
-    plots.plot_learning(rounds, metrics["round"], folder / "learning.png")
-    name = f"adversary: {metrics['configuration']['adversary']}"
+    plots.plot_learning(rounds, metrics["round"], configuration["split"], folder / "learning.png")
+    name = f"adversary: {configuration['adversary']}"
     for prefix, attribute_name, attribute in setup.prefixed(attributes):
         own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
-        path = folder / (f"leakage-{setup.file_name(attribute_name)}.png" if prefix else "leakage.png")
-        plots.plot_leakage({name: own}, 1 / len(attribute.classes), path)
-    report.write_run(folder, metrics)
+        plots.plot_leakage({name: own}, attribute_name, 1 / len(attribute.classes), folder / files[attribute_name])
+    report.write_run(folder, data_dir, metrics)
     REAL.write_file(folder / "metrics.json", f"{json.dumps(metrics, indent=2)}\n".encode())
     resume.discard(folder)

@@ -12,6 +12,9 @@ from simulator.errors import DatasetError
 NEGATIVES = 99
 """Candidates beside the held-out item."""
 
+CHOSEN_ON = {"validation": "validation", "paper": "test"}
+"""On which items the round is chosen, by the kind of split."""
+
 _CANDIDATE_KEY = 0xFEDA0C
 """Public: the same candidates in every run on the same data set."""
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -38,8 +39,8 @@ class Bar:
 @contextmanager
 def bars(console: Console) -> Iterator[Progress]:
     """A display of progress bars."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[text]}"), console=console) as progress:
+    name, text = (TextColumn(each, markup=False) for each in ("{task.description}", "{task.fields[text]}"))
+    with Progress(name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text, console=console) as progress:
         yield progress
 
 
@@ -67,8 +68,8 @@ OF_ATTRIBUTE = ("bacc", "macro_f1", "leak")
 
 def rows_of(runs: Collection[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """Those of `ROWS` that some run has, and of further attributes, whose figures begin with their name."""
-    further = sorted({key.removesuffix("/bacc_strong") for run in runs for key in run if key.endswith("/bacc_strong")})
-    rows = [*ROWS, *(row for name in further for row in _further(name))]
+    found = (key.removesuffix("/bacc_strong") for run in runs for key in run if key.endswith("/bacc_strong"))
+    rows = [*ROWS, *(row for name in dict.fromkeys(found) for row in _further(name))]
     return [row for row in rows if any(row[1] in run for run in runs)]
 
 
@@ -86,13 +87,13 @@ def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
 
     Further attributes, whose figures begin with their name, have rows of their own; a run without them has gaps there.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("")
     for name in runs:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right")
         table.add_column("null p95", justify="right", style="dim")
     for label, key, null in rows_of(runs.values()):
-        table.add_row(label, *_cells(runs.values(), key, null))
+        table.add_row(escape(label), *_cells(runs.values(), key, null))
     table.add_row("chosen round", *(cell for run in runs.values() for cell in (str(run["round"]), "")))
     return table
 

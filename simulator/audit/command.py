@@ -83,7 +83,7 @@ def _audit(request: Request, console: Console) -> None:
     console.print(report.table(found))
     for text in (*report.summary(found), *notes):
         console.print(text, markup=False)
-    console.print(f"Report, plot and figures: {request.folder}/audit.html, .png, .json")
+    console.print(f"Report, plot and figures: {request.folder}/audit.html, .png, .json", markup=False)
     if not found.findings:
         raise ConfigError("the audit found nothing: no watched client contributed often enough")
     bounds.check(request.bounds, found.findings, found.not_run)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from rich.markup import escape
 from rich.table import Table
 
 from simulator import plots, report
@@ -33,13 +34,13 @@ _SAYS: Mapping[str, str] = {
 
 def table(found: Audit) -> Table:
     """The findings, for 80 columns: what the summary tells is left out and, where there is one attribute, its name."""
-    shown = Table(title=title(found), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown = Table(title=escape(title(found)), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     left_out = {"learns", "on"} if len(found.request.config.attributes) == 1 else {"learns"}
     kept = [number for number, name in enumerate(_HEADER) if name not in left_out]
     for number in kept:
         shown.add_column(_HEADER[number], justify="left" if number < 3 else "right", no_wrap=True)
     for cells in _rows(found.findings):
-        shown.add_row(*(cells[number] for number in kept))
+        shown.add_row(*(escape(cells[number]) for number in kept))
     return shown
 
 
@@ -159,18 +160,25 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
 
 
 def draw(findings: Sequence[Finding], path: Path) -> None:
-    """Success against contributions seen: on the label, and on the rest.
+    """Success against contributions seen: a panel on the label, and one on the rest, where there is any.
 
     Args:
         findings: rows of the table.
         path: of the PNG.
     """
     of_label = (Learns.LABEL.value, Learns.FEATURES.value)
-    figure, axes = plots.panels("What is learned, by contributions of a client seen", 2, width=11, height=6.5)
     shown = [each for each in findings if each.participations]
     several = len({each.adversary for each in shown if each.learns in of_label}) > 1
-    parts = [[each for each in shown if (each.learns in of_label) is label] for label in (True, False)]
-    for each, part, title in zip(axes, parts, ("attribute", "state, gate and items"), strict=True):
+    parts = {
+        title: part
+        for title, label in (("attribute", True), ("state, gate and items", False))
+        if (part := [each for each in shown if (each.learns in of_label) is label])
+    }
+    width = 11 if len(parts) > 1 else 7
+    figure, axes = plots.panels(
+        "What is learned, by contributions of a client seen", len(parts), width=width, height=6.5
+    )
+    for each, (title, part) in zip(axes, parts.items(), strict=True):
         lines: dict[str, list[Finding]] = {}
         for one in part:
             lines.setdefault(f"{one.attack}, {one.adversary}" if several and one.adversary else one.attack, []).append(
@@ -195,11 +203,10 @@ def _draw(axes: Axes, lines: Mapping[str, Sequence[Finding]]) -> None:
     everything = [each.score for line in lines.values() for each in line]
     for chance in {each.chance for each in everything}:
         axes.axhline(chance, color=plots.GREY, linestyle="--", linewidth=1)
-    axes.set_ylim(min([0.95 * min(each.low, each.chance) for each in everything], default=0.0), 1.02)
+    axes.set_ylim(min(0.95 * min(each.low, each.chance) for each in everything), 1.02)
     axes.set_xlabel("contributions seen")
-    if lines:
-        axes.set_xscale("log")
-        ticks = sorted({each.participations for line in lines.values() for each in line})
-        axes.set_xticks(ticks, [str(each) for each in ticks])
-        axes.minorticks_off()
-        axes.legend(frameon=False, fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.1))
+    axes.set_xscale("log")
+    ticks = sorted({each.participations for line in lines.values() for each in line})
+    axes.set_xticks(ticks, [str(each) for each in ticks])
+    axes.minorticks_off()
+    axes.legend(frameon=False, fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.1))

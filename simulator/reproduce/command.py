@@ -16,7 +16,7 @@ from simulator.config import SPLITS
 from simulator.errors import RunsFailedError
 from simulator.pool import Job, work
 from simulator.reproduce import grid, report, results, table
-from simulator.reproduce.experiments import EXPERIMENTS, Experiment
+from simulator.reproduce.experiments import EXPERIMENTS, ORIGINAL, Experiment
 from simulator.reproduce.grid import QUICK, Cell, Choice
 from simulator.reproduce.progress import Overall
 from simulator.terminal import bars
@@ -110,9 +110,11 @@ def reproduce(request: Request, console: Console) -> None:
     cells, folder = grid.build(request.experiment, request.choice), request.folder
     grid.check(cells, folder / "runs", request.data_dir)
     finished = {cell.name: found for cell in cells if (found := results.finished(cell, folder / "runs"))}
-    console.print(f"{len(cells)} runs, of which {len(finished)} are finished: {folder}/runs/")
+    console.print(f"{len(cells)} runs, of which {len(finished)} are finished: {folder}/runs/", markup=False)
     if missing := grid.left_out(request.experiment, request.choice, cells):
         console.print(f"Left out, since there is no such preset or no round left to unlearn in: {', '.join(missing)}")
+    if request.choice.methods is not None and ORIGINAL not in request.choice.methods:
+        console.print("Nothing is compared without original in --method: no change, p and users.")
     if len(finished) < len(cells):
         request.tracking.trackers()  # what cannot be written to is told before anything is trained
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,8 +162,9 @@ def _write(
     summary = results.summarise(frame, shown)
     summary.to_parquet(folder / "summary.parquet")
     for title, part in table.groups(summary):
-        console.print(*table.terminal(title, part, shown), sep="\n")
-    console.print(table.NOTE, style="dim")
+        console.print(*table.terminal(title, part, shown, console.width), sep="\n")
+    for text in table.notes(frame):
+        console.print(text, style="dim", markup=False)
     drawn = report.draw(experiment, frame, summary, folder)
-    report.write(experiment, cells, frame, summary, drawn, request.command, folder)
-    console.print(f"Report, tables and plots: {folder}/report.html")
+    report.write(experiment, cells, frame, summary, drawn, request.command, folder, request.data_dir)
+    console.print(f"Report, tables and plots: {folder}/report.html", markup=False)

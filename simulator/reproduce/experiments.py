@@ -87,7 +87,7 @@ _FIG3 = Experiment(
         ),
         Method("sut", "paper"),
     ],
-    (*QUALITY, *ATTACKS),
+    (*QUALITY, "round", *ATTACKS),
     curve="ndcg@10",
 )
 

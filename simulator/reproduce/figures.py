@@ -48,6 +48,7 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
         axes.tick_params(labelleft=axes is all_axes[0])
         axes.grid(visible=True, axis="both", alpha=0.25)
         axes.xaxis.set_major_locator(MaxNLocator(5))
+        _widen(axes)
         if len(names) == 1:
             axes.set_xlabel(heading(names[0]))
         else:
@@ -57,23 +58,32 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
     figure.savefig(path)
 
 
+def _widen(axes: Axes) -> None:
+    """Shows what is 5% of the values or more: a smaller difference does not fill the picture."""
+    low, high = axes.get_xlim()
+    middle, width = (low + high) / 2, max(high - low, 0.05 * (low + high) / 2)
+    axes.set_xlim(middle - width / 2, middle + width / 2)
+
+
 def _kind(metrics: Sequence[str], prefix: str) -> list[str]:
     others = ("_full", "_error")  # of another scale
     return [name for name in metrics if name.startswith(prefix) and not name.endswith(others)]
 
 
-def plot_curves(runs: Mapping[str, Sequence[pd.DataFrame]], column: str, title: str, path: Path) -> None:
+def plot_curves(runs: Mapping[str, Sequence[pd.DataFrame]], column: str, label: str, title: str, path: Path) -> None:
     """A column of `rounds.parquet` by round: the mean over seeds, and from the lowest to the highest.
 
     Args:
         runs: per method its seeds' rounds.
         column: to draw; rounds without it are left out.
+        label: of it.
         title: of the plot.
         path: of the PNG.
     """
     figure, (axes,) = panels(title, 1, width=8, height=4.5)
     axes.set_xlabel("rounds trained")
-    axes.set_ylabel(heading(column))
+    axes.set_ylabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for number, (method, seeds) in enumerate(runs.items()):
         values = pd.concat([each.set_index("round")[column].dropna() for each in seeds], axis=1)
         colour, style = COLOURS[number % len(COLOURS)], "-" if number < len(COLOURS) else "--"

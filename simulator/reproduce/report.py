@@ -12,6 +12,7 @@ from simulator.reproduce import figures, table
 from simulator.reproduce.experiments import TRIGGERS, Experiment
 from simulator.reproduce.grid import Cell
 from simulator.reproduce.results import GROUP, shown_in
+from simulator.split import CHOSEN_ON
 
 
 def draw(experiment: Experiment, frame: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> dict[str, list[Path]]:
@@ -36,8 +37,14 @@ def draw(experiment: Experiment, frame: pd.DataFrame, summary: pd.DataFrame, fol
             figures.plot_triggers(known, classes, text, paths[-1])
         if experiment.curve:
             paths.append(stem.with_name(f"{stem.name}-rounds.png"))
-            figures.plot_curves(_rounds(frame, part, folder), experiment.curve, text, paths[-1])
+            label = _curve(experiment.curve, frame["split"].iloc[0])
+            figures.plot_curves(_rounds(frame, part, folder), experiment.curve, label, text, paths[-1])
     return drawn
+
+
+def _curve(column: str, split: str) -> str:
+    """What a column of `rounds.parquet` is; NDCG is that which the round is chosen by."""
+    return f"{CHOSEN_ON[split]} {table.heading(column)}" if column.startswith("ndcg") else table.heading(column)
 
 
 def _rounds(frame: pd.DataFrame, part: pd.DataFrame, folder: Path) -> dict[str, list[pd.DataFrame]]:
@@ -57,8 +64,9 @@ def write(
     drawn: dict[str, list[Path]],
     command: str,
     folder: Path,
+    data_dir: Path | None,
 ) -> None:
-    """Writes `report.html`."""
+    """Writes `report.html`; for `data_dir` see `report.command`."""
     metrics = shown_in(summary)
     parts = [report.paragraph(f"The paper: {experiment.claim}"), report.code(command), _extent(cells)]
     for title, part in table.groups(summary):
@@ -66,13 +74,13 @@ def write(
         rows = [table.cells(row, shown) for _, row in part.iterrows()]
         parts += [report.heading(title), report.table([name for name, _ in shown], rows)]
         parts += [report.image(path, f"{experiment.title}: {title}") for path in drawn[title]]
-    parts.append(report.paragraph(table.NOTE, note=True))
+    parts += [report.paragraph(text, note=True) for text in table.notes(frame)]
     if (frame["status"] == "failed").any():
         failed = frame[frame["status"] == "failed"]
         parts += [report.heading("Failed"), report.table(("run", "why"), failed[["run", "error"]].to_numpy().tolist())]
     parts.append(report.heading("Each run"))
     parts.append(report.details(f"{len(cells)} runs", _runs(frame, metrics)))
-    commands = "\n".join(report.command(cell.config, f"runs/{cell.name}") for cell in cells)
+    commands = "\n".join(report.command(cell.config, folder / "runs" / cell.name, data_dir) for cell in cells)
     parts.append(report.details("A command for each", report.code(commands)))
     parts.append(report.details("Settings", _settings(cells)))
     parts.append(report.details("Versions", report.versions()))
@@ -89,7 +97,8 @@ def _extent(cells: Sequence[Cell]) -> str:
 
 def _runs(frame: pd.DataFrame, metrics: Sequence[str]) -> str:
     users = [name for name in map(str, frame.columns) if name.startswith("ndcg@10_users_")]
-    columns = ["run", "status", *metrics, *users, *(name for name in ("round", "seconds") if name in frame)]
+    others = [name for name in ("round", "seconds") if name in frame and name not in metrics]
+    columns = ["run", "status", *metrics, *users, *others]
     return report.table(columns, [[_text(row[name]) for name in columns] for row in frame.to_dict("records")])
 
 

@@ -112,7 +112,7 @@ def shown_in(summary: pd.DataFrame) -> list[str]:
 
 def null_of(metric: str) -> str:
     """The column with the 95th percentile of an attack's own null; of other metrics one that is not there."""
-    return metric.replace("bacc_", "bacc_null_p95_")
+    return f"bacc_null_p95_{metric.removeprefix('bacc_')}"
 
 
 def summarise(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -146,3 +146,14 @@ def summarise(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         row |= {"users": int((p < 0.05).sum()), "compared": len(p)}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def chosen_early(frame: pd.DataFrame) -> list[str]:
+    """Methods of groups whose rounds, in the mean over seeds, were chosen before pretraining was over.
+
+    Args:
+        frame: from `collect`.
+    """
+    pretrained = frame[frame["trigger"] == "pretrain"]
+    means = pretrained.groupby([*GROUP, "method"], sort=False)[["round", "pretrain_rounds"]].mean()
+    return [", ".join(names) for names in means.index[means["round"] <= means["pretrain_rounds"]]]

@@ -1,14 +1,16 @@
 """A summary as text: the same cells for the terminal and the report."""
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
-from simulator.reproduce.results import GROUP
+from simulator.reproduce.results import GROUP, chosen_early
 
 _HEADINGS = {
     "ndcg@10": "NDCG@10",
@@ -19,6 +21,7 @@ _HEADINGS = {
     "bacc_paper_all": "BAcc paper, all private",
     "bacc_strong_all": "BAcc strong, all private",
     "loss_std": "loss, std over rounds",
+    "round": "chosen round",
 }
 NOTE = (
     "Mean ± standard deviation over seeds. change: of NDCG@10, relative to the Original with the same learning rates, "
@@ -27,7 +30,7 @@ NOTE = (
     "corrected for the number of rows. In brackets behind an attack: its null, what the same attack reaches on "
     "shuffled labels in 1 of 20 cases."
 )
-
+_EARLY = "Chosen before unlearning began, so they tell nothing of it:"
 
 Column = tuple[str, Callable[[pd.Series], str]]
 """Heading, and what stands in a method's row."""
@@ -36,6 +39,12 @@ Column = tuple[str, Callable[[pd.Series], str]]
 def heading(metric: str) -> str:
     """What people read for a metric's name."""
     return _HEADINGS.get(metric, metric.replace("_", " "))
+
+
+def notes(frame: pd.DataFrame) -> list[str]:
+    """What is to be read below the tables of all runs."""
+    early = chosen_early(frame)
+    return [NOTE, *([f"{_EARLY} {'; '.join(early)}."] if early else [])]
 
 
 def groups(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -55,22 +64,44 @@ def cells(row: pd.Series, shown: Sequence[Column]) -> list[str]:
     return [text(row) for _, text in shown]
 
 
-def terminal(title: str, part: pd.DataFrame, metrics: Sequence[str]) -> Iterator[Table]:
-    """Two tables for `rich`, since one would be too wide: recommendation, and what is known about users."""
-    quality = [name for name in metrics if name.startswith(("ndcg", "hr"))]
+def terminal(title: str, part: pd.DataFrame, metrics: Sequence[str], width: int) -> Iterator[Table]:
+    """Tables for `rich`, none wider than so many characters: recommendation, then what is known about users."""
+    quality = [name for name in metrics if name.startswith(("ndcg", "hr", "round"))]
     others = [name for name in metrics if name not in quality]
-    yield _table(title, part, [*_compared(quality[0]), *map(_metric, quality[1:]), _RUNS])
-    yield _table("", part, [_METHOD, *map(_metric, others)])
+    yield from _tables(title, part, [*_compared(quality[0]), *map(_metric, quality[1:]), _RUNS], width)
+    yield from _tables("", part, [_METHOD, *map(_metric, others)], width)
 
 
-def _table(title: str, part: pd.DataFrame, shown: Sequence[Column]) -> Table:
-    rows = [cells(row, shown) for _, row in part.iterrows()]
-    filled = [number for number in range(len(shown)) if any(row[number] for row in rows)]
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for number in filled:
-        table.add_column(shown[number][0], justify="right" if number else "left", no_wrap=not number, overflow="fold")
-    for row, failed in zip(rows, part["failed"], strict=True):
-        table.add_row(*(row[number] for number in filled), style="red" if failed else "")
+def _tables(title: str, part: pd.DataFrame, shown: Sequence[Column], width: int) -> Iterator[Table]:
+    """Columns with something in them, the methods' in each table; as many tables as it takes to break no number."""
+    texts = [(name, [text(row) for _, row in part.iterrows()]) for name, text in shown]
+    method, *others = [_lines(name, column) for name, column in texts if any(column)]
+    kept = [method]
+    for column in others:
+        if len(kept) > 1 and sum(map(_width, [*kept, column])) > width:
+            yield _table(title, part, kept)
+            title, kept = "", [method]
+        kept.append(column)
+    yield _table(title, part, kept)
+
+
+def _lines(name: str, column: Sequence[str]) -> list[str]:
+    """A heading, broken at its spaces to be no wider than its column where that can be, and the column."""
+    width = max(map(len, [*name.split(), *column]))
+    return [textwrap.fill(name, width, break_long_words=False, break_on_hyphens=False), *column]
+
+
+def _width(column: Sequence[str]) -> int:
+    """What a column takes, with the space beside it."""
+    return 3 + max(len(line) for text in column for line in text.splitlines())
+
+
+def _table(title: str, part: pd.DataFrame, columns: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=escape(title) or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, (name, *_) in enumerate(columns):
+        table.add_column(escape(name), justify="right" if number else "left", no_wrap=True)
+    for row, failed in zip(list(zip(*columns, strict=True))[1:], part["failed"], strict=True):
+        table.add_row(*row, style="red" if failed else "")
     return table
 
 
@@ -92,8 +123,8 @@ def _mean(row: pd.Series, name: str) -> str:
     spread = row[f"{name}_std"]
     null = row.get(f"{name}_null", math.nan)
     return (
-        _number(row[name])
-        + ("" if math.isnan(spread) else f" ± {_number(spread)}")
+        _number(row[name], name)
+        + ("" if math.isnan(spread) else f" ± {_number(spread, name)}")
         + ("" if math.isnan(null) else f" ({_number(null)})")
     )
 
@@ -103,9 +134,11 @@ def _relative(row: pd.Series, name: str) -> str:
     return f"{relative:+.1%}" if math.isfinite(relative) else ""
 
 
-def _number(value: Any) -> str:  # noqa: ANN401
+def _number(value: Any, metric: str = "") -> str:  # noqa: ANN401
     if not math.isfinite(value):
         return ""
+    if metric == "round":
+        return f"{value:.0f}"
     return f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
 
 

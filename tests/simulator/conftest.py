@@ -38,6 +38,14 @@ def miniature(tmp_path):
     return write
 
 
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures in the order in which they would have been saved."""
+    figures = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, path: figures.append(figure))
+    return figures
+
+
 @pytest.fixture(scope="session")
 def movielens():
     """The folder above `ml-100k/`, from FEDAU2_DATA."""

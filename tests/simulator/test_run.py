@@ -189,9 +189,11 @@ def test_an_attribute_may_have_any_name(tmp_path):
     assert (tmp_path / "run/leakage-a-b.png").is_file()
 
 
-def test_the_command_line_cuts_and_balances(tmp_path):
+def test_the_command_line_cuts_and_balances(tmp_path, capsys):
     options = ["--dataset", "synthetic", "--users", "80", "--items", "200", "--rounds", "1", "--attack-splits", "2"]
-    assert cli.main(["run", "--out", str(tmp_path / "a"), *options, "--k-core", "5", "--balance"]) == 0
-    config = yaml.safe_load((tmp_path / "a/config.yaml").read_text())
+    folder = tmp_path / "a[/b]"  # no markup
+    assert cli.main(["run", "--out", str(folder), *options, "--k-core", "5", "--balance"]) == 0
+    assert "a[/b]/" in "".join(capsys.readouterr().out.split())
+    config = yaml.safe_load((folder / "config.yaml").read_text())
     assert (config["user_core"], config["item_core"], config["balance"]) == (5, 5, True)
-    assert json.loads((tmp_path / "a/dataset.json").read_text())["users"] < 80
+    assert json.loads((folder / "dataset.json").read_text())["users"] < 80

@@ -1,8 +1,11 @@
 """Plain words say who learns what, how soon, and whether it is more than chance."""
 
+import dataclasses
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from fedau2.v1.task_pb2 import Plan
 from simulator.audit import report
@@ -82,3 +85,20 @@ def test_a_plot_is_drawn_of_whatever_there_is(tmp_path):
         path = tmp_path / f"{number}.png"
         report.draw(findings, path)
         assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_panel_is_empty(drawn):
+    label, rows = finding("dlg", "label", 1, 1.0, 0.9), finding("rows", "items touched", 1, 1.0, 0.9, adversary="")
+    for findings in ([label], [rows], [label, rows]):
+        report.draw(findings, Path())
+    titles = [[axes.get_title() for axes in figure.axes] for figure in drawn]
+    assert titles == [["attribute"], ["state, gate and items"], ["attribute", "state, gate and items"]]
+
+
+def test_names_are_no_markup():
+    found = audit(finding("dlg", "label", 1, 1.0, 0.9, adversary="b[/x]"))
+    found = dataclasses.replace(found, request=Request(Config(attribute="[red]a,b[/x]"), Path(), None, []))
+    console = Console(width=120, file=io.StringIO())
+    console.print(report.table(found))
+    assert "[red]a,b[/x]:" in console.file.getvalue()
+    assert " b[/x] " in console.file.getvalue()

@@ -29,7 +29,7 @@ TIMES = ["seconds", "cpu_ms", "peak_rss_mib"]
 
 
 def request(folder, jobs=1, choice=CHOICE):
-    return Request(EXPERIMENT, choice, folder, None, jobs, "fedau2-sim reproduce <ablation>")
+    return Request(EXPERIMENT, choice, folder, folder.parent, jobs, "fedau2-sim reproduce <ablation>")
 
 
 def do(order):
@@ -42,7 +42,7 @@ def do(order):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A grid's folder, what it printed, and its report."""
-    folder = tmp_path_factory.mktemp("reproduce")
+    folder = tmp_path_factory.mktemp("reproduce") / "no[/markup]"
     return folder, do(request(folder)), (folder / "report.html").read_text()
 
 
@@ -59,6 +59,8 @@ def test_a_failed_run_is_told_and_the_others_are_there(done):
         assert frame.loc[method, "epsilon"] == metrics["configuration"]["epsilon"]
     assert frame.loc["paper", "trigger_rate_M"] > 0
     assert "1 failed" in text
+    assert "no[/markup]/report.html" in "".join(text.split())
+    assert "Nothing is compared" not in text
 
 
 def test_users_are_compared_with_the_original_of_the_same_seed(done):
@@ -97,6 +99,10 @@ def test_what_is_finished_is_taken_and_what_differs_refused(done):
     reproduce(request(folder, choice=finished), console)
     assert "2 runs, of which 2 are finished" in console.export_text()
     assert path.stat().st_mtime_ns == before
+    for methods, told in ((["paper"], True), (["original"], False)):
+        console = Console(record=True, width=80, file=io.StringIO())
+        reproduce(request(folder, choice=dataclasses.replace(CHOICE, methods=methods)), console)
+        assert ("Nothing is compared without original in --method" in console.export_text()) is told
     other = dataclasses.replace(CHOICE, settings={**SETTINGS, "rounds": 5})
     with pytest.raises(ConfigError, match="other settings") as refused:
         reproduce(request(folder, choice=other), Console(quiet=True))
@@ -143,6 +149,8 @@ def test_the_report_is_whole_and_on_its_own(done):
         assert "script" not in page.tags
         assert "link" not in page.tags
         assert page.tags.count("img") == 2
+        assert any("--data-dir DATA_DIR" in each for each in page.text)
+        assert str(folder.parent) not in source
         assert all(link.startswith("data:image/png;base64,iVBOR") for link in page.links)
     text = Page(report).text
     assert "fedau2-sim reproduce <ablation>" in text

@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
 
 from simulator.plots import BLUE, COLOURS, ORANGE
-from simulator.reproduce import figures
+from simulator.reproduce import figures, report
+from simulator.reproduce.experiments import EXPERIMENTS
 
 ROWS = {"original": (0.37, 0.68), "weak": (0.36, 0.66), "beaten": (0.33, 0.67), "strong": (0.34, 0.55)}
 
@@ -49,10 +52,39 @@ def test_each_kind_of_metric_has_a_panel(tmp_path, kinds):
     assert ink(tmp_path / "dots.png", ORANGE) > 0 if "leak_analytic" in kinds else ink(tmp_path / "dots.png", BLUE) > 0
 
 
+def test_a_small_difference_does_not_fill_the_picture(drawn):
+    ndcg = [0.2, 0.3, 0.22738, 0.22722]
+    for rows in (summary(), summary().assign(**{"ndcg@10": ndcg}).tail(2)):
+        figures.plot_dots(rows, ["ndcg@10", "bacc_strong"], "it", Path())
+    (low, high), (least, most) = (figure.axes[0].get_xlim() for figure in drawn)
+    assert (low, high) == pytest.approx((0.328, 0.372))
+    assert (least, most) == pytest.approx((0.2273 * 0.975, 0.2273 * 1.025))
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "label"),
+    [
+        ("fig3", "validation", "validation NDCG@10"),
+        ("fig3", "paper", "test NDCG@10"),
+        ("ablation", "validation", "loss"),
+    ],
+)
+def test_by_round_it_is_said_on_which_items(drawn, tmp_path, name, split, label):
+    group = {"model": "fedncf", "dataset": "d", "attribute": "a", "method": "sut"}
+    frame = pd.DataFrame([{**group, "run": "r", "status": "done", "split": split}])
+    rounds = pd.DataFrame({"round": [1, 2], "loss": [2.0, 1.0], "ndcg@10": [0.1, 0.2]})
+    (tmp_path / "runs/r").mkdir(parents=True)
+    rounds.to_parquet(tmp_path / "runs/r/rounds.parquet")
+    rows = summary().tail(1).assign(runs=1, failed=0, **group)
+    report.draw(EXPERIMENTS[name], frame, rows, tmp_path)
+    assert drawn[-1].axes[0].get_ylabel() == label
+    assert all(tick == round(tick) for tick in drawn[-1].axes[0].get_xticks())
+
+
 def test_curves_and_triggers_are_drawn(tmp_path):
     rounds = pd.DataFrame({"round": [1, 2, 3], "loss": [3.0, 2.0, 1.0], "ndcg@10": [np.nan, 0.1, np.nan]})
     seeds = [rounds, rounds.assign(loss=rounds["loss"] + 1)]
-    figures.plot_curves({"a": seeds, "b": [rounds]}, "loss", "it", tmp_path / "curves.png")
+    figures.plot_curves({"a": seeds, "b": [rounds]}, "loss", "loss", "it", tmp_path / "curves.png")
     assert min(ink(tmp_path / "curves.png", colour) for colour in COLOURS[:2]) > 0
     frame = summary(trigger_rate_M=[np.nan, 0.9, 0.6, 0.5], trigger_rate_F=[np.nan, 0.1, 0.4, 0.5])
     figures.plot_triggers(frame, ["M", "F"], "it", tmp_path / "triggers.png")
