@@ -39,7 +39,7 @@ RECOMMENDERS_OWN: dict[str, dict[str, Any]] = {
 """Defaults of `fedau2-sim run` for recommenders to which those of FedNCF do not fit."""
 
 
-LARGEST = 1e30
+LARGEST = 1e38
 """Settings stay below it, so that they are numbers in float32 too."""
 
 MOST_WORKERS = 1024

@@ -52,7 +52,7 @@ def test_a_refused_command_leaves_nothing_that_its_corrected_form_would_meet(tmp
         {"epsilon": float("nan")},
         {"epsilon": 1e300},
         {"variance": -1.0},
-        {"noise": 1e30},
+        {"noise": 1e38},
         {"workers": 10**6},
         {"erasure": "much"},
         {"objective": "none"},

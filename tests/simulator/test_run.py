@@ -51,7 +51,7 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
     written = json.loads((tmp_path / "run/metrics.json").read_text())
     assert written == metrics
     assert set(written) >= WANTED
-    leaks = {"leak_dlg", "leak_analytic", "leak_analytic_2", "leak_embedding_error"}
+    leaks = {"leak_dlg", "leak_analytic", "leak_analytic_2", "leak_embedding_error", "leak_all_off"}
     assert {name for name in written if name.startswith("leak")} == (leaks if adversary == "dsvae" else set())
     assert set(written["trigger_rate"]) == ({"M", "F"} if adversary == "dsvae" else set())
     assert Config.load(tmp_path / "run/config.yaml") == config
