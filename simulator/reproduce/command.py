@@ -13,7 +13,7 @@ from rich.console import Console
 from client_sdk.kernel.models import RECOMMENDERS
 from simulator import flags
 from simulator.config import SPLITS
-from simulator.errors import RunsFailedError
+from simulator.errors import ConfigError, RunsFailedError, explain
 from simulator.pool import Job, work
 from simulator.reproduce import grid, report, results, table
 from simulator.reproduce.experiments import EXPERIMENTS, ORIGINAL, Experiment
@@ -117,7 +117,10 @@ def reproduce(request: Request, console: Console) -> None:
         console.print("Nothing is compared without original in --method: no change, p and users.")
     if len(finished) < len(cells):
         request.tracking.trackers()  # what cannot be written to is told before anything is trained
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
     metrics, errors = _run([cell for cell in cells if cell.name not in finished], request, console)
     _write(request, cells, finished | metrics, errors, console)
     if errors:

@@ -177,3 +177,9 @@ def test_a_summary_pairs_seeds_with_their_originals():
     assert paper["ndcg@10_relative"] == pytest.approx(ours.mean() / theirs.mean() - 1)
     assert (paper["bacc_strong_null"], paper["users"], paper["compared"]) == (pytest.approx(0.54), 4, 4)
     assert np.isnan(summary.loc["original", "ndcg@10_change"])
+
+
+def test_a_folder_that_is_a_file_is_told_before_training(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match="file cannot be written"):
+        reproduce(request(tmp_path / "file"), Console(file=io.StringIO()))
