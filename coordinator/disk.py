@@ -59,13 +59,9 @@ class Disk:
         """Writes a file that is there whole or not at all, and survives a crash; made of the steps above."""
         temporary = path.with_suffix(".tmp")
         self.delete(temporary)  # what a crash left
-        try:
-            with self.create(temporary) as file:
-                self.write(file, data)
-                self.sync(file)
-        except OSError:
-            temporary.unlink(missing_ok=True)  # a part of it must not keep a full disk full
-            raise
+        with self.create(temporary) as file:
+            self.write(file, data)
+            self.sync(file)
         self.rename(temporary, path)
         self.sync_folder(path.parent)
 
