@@ -83,5 +83,5 @@ class Census:
     ) -> Facts:
         """What was found, with what others have."""
         norms = {name: float(torch.cat(parts).median()) for name, parts in self._norms.items() if parts}
-        all_off = {name: float(torch.cat(parts).double().mean()) for name, parts in self._all_off.items() if parts}
-        return Facts(norms, all_off, matched, unreached, attack_seconds)
+        off = {name: float(torch.cat(parts).double().mean()) for name, parts in self._all_off.items() if parts}
+        return Facts(norms, off, matched, unreached, attack_seconds)

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from onnx import TensorProto, helper
 
-from client_sdk import draws
+from client_sdk import FedClient, draws
 from client_sdk.graph import metadata
 from client_sdk.kernel import adversary, contract, fedncf
 from client_sdk.sqlite_store import SqliteStore
@@ -311,6 +311,22 @@ def silent():
 def nowhere(tmp_path):
     """An address at which nobody listens."""
     return f"unix:{tmp_path}/nobody.sock"
+
+
+@pytest.fixture
+def client(tmp_path, address):
+    """A client of the scripted coordinator with something to train on."""
+    with FedClient.open(tmp_path / "state", address, "films") as opened:
+        opened.record("film-1")
+        yield opened
+
+
+@pytest.fixture
+def told(client):
+    """What a client tells its subscribers."""
+    events = []
+    client.events.subscribe(events.append)
+    return events
 
 
 @pytest.fixture

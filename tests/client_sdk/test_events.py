@@ -3,24 +3,9 @@ from threading import Thread
 
 import pytest
 
-from client_sdk import FedClient, Joined, NewModel, Refused, Rejected, Trained, Uploaded
+from client_sdk import Joined, NewModel, Refused, Rejected, Trained, Uploaded
 from client_sdk.errors import TransportError, UsageError
 from fedau2.wire.status import Status, StatusError
-
-
-@pytest.fixture
-def client(tmp_path, address):
-    with FedClient.open(tmp_path / "state", address, "films") as opened:
-        opened.record("film-1")
-        yield opened
-
-
-@pytest.fixture
-def told(client):
-    events = []
-    client.events.subscribe(events.append)
-    return events
-
 
 ROUND = [Joined("task", 0), NewModel("task", 0), Trained("task", 0), Uploaded("task", 0)]
 

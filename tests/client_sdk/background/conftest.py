@@ -1,21 +1,6 @@
 import pytest
 
-from client_sdk import FedClient
 from tests.client_sdk.background.virtual import VirtualClock
-
-
-@pytest.fixture
-def client(tmp_path, address):
-    with FedClient.open(tmp_path / "state", address, "films") as opened:
-        opened.record("film-1")
-        yield opened
-
-
-@pytest.fixture
-def told(client):
-    events = []
-    client.events.subscribe(events.append)
-    return events
 
 
 @pytest.fixture
