@@ -18,6 +18,8 @@
     - TrainingError: the engine failed, for example for want of memory
     - DivergedError: training gave values that are not finite
     - MissingEngineError: the engine that was asked for is not installed
+  + DriverError: a session's driver answered a wish with something else than was wished for
+    - UnknownWishError: it does not know the wish, and did nothing
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
   + RefusedError: the coordinator refused a call
   + MissingPackageError: what was asked for needs a package that is not installed
@@ -96,6 +98,14 @@ class DivergedError(TaskError):
 
 class MissingEngineError(TaskError):
     """The engine that was asked for needs a package that is not installed."""
+
+
+class DriverError(FedError):
+    """The driver of a session answered a wish with something else than was wished for."""
+
+
+class UnknownWishError(DriverError):
+    """The driver of a session does not know a wish, and did nothing for it."""
 
 
 class TransportError(FedError):

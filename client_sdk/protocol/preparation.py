@@ -14,7 +14,7 @@ from client_sdk.protocol import inspection
 from client_sdk.protocol.interfaces import Store
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import ClientData, Job, Model, PrivateState
-from client_sdk.protocol.wishes import Fetch, Wish
+from client_sdk.protocol.wishes import Fetch, Wish, ask
 from fedau2.v1.device_pb2 import Assignment
 from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Graph, Resource, TaskManifest
 from fedau2.wire import blobs, manifest
@@ -90,7 +90,7 @@ def _fetch(
     if data is not None:
         check(data)
         return data
-    data = blobs.check((yield Fetch(resource)), resource)
+    data = blobs.check((yield from ask(Fetch(resource), bytes)), resource)
     check(data)
     store.keep_blob(resource, data)
     return data

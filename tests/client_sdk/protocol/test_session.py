@@ -9,6 +9,7 @@ from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
     DivergedError,
+    DriverError,
     NoDataError,
     TransportError,
     UnsupportedTaskError,
@@ -287,6 +288,25 @@ def test_adversary_tensors_are_contributed_only_where_the_attribute_is_known(bus
     names = contributions.Decoder(manifest.shared(bundle.manifest), 1e6)(upload.data)
     assert any(name.startswith("adversary.") for name in names) == (value is not None)
     assert not any(name.startswith("user_") for name in names)
+
+
+def end_with(running, answer):
+    """Gives a last answer, and acknowledges the report of a failure that may follow."""
+    if isinstance(running.send(answer), ReportFailure):
+        running.send(device_pb2.ReportFailureResponse())
+
+
+@pytest.mark.parametrize("kind", [CheckIn, Fetch, Train, Upload])
+@pytest.mark.parametrize("wrong", [None, device_pb2.ReportFailureResponse()])
+def test_a_wrong_answer_ends_the_session(busy, bundle, kind, wrong):
+    if (kind, wrong) == (Train, None):
+        wrong = 0  # None is the right answer
+    running = begin(busy)
+    until(kind, running, bundle)
+    with pytest.raises(DriverError, match=f"answered {kind.__name__} with {type(wrong).__name__} instead of"):
+        end_with(running, wrong)
+    assert (busy.staged() is not None) == (kind is Upload)  # it may have been counted
+    assert busy.private("task") is None
 
 
 @pytest.mark.parametrize("kind", [CheckIn, Fetch])
