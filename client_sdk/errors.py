@@ -11,6 +11,7 @@
   + TaskError: the task cannot be run here
     - NoDataError: nothing recorded to train on
     - UnsupportedTaskError: a model, head or format that this SDK does not know
+      * MissingFeatureError: it requires a feature that this SDK does not have: update the app
       * ForbiddenGraphError: a graph holds what no graph may
     - UntrustedTaskError: the task is not signed by a publisher that the app trusts
     - ResourceLimitError: training would take more memory or time than it may
@@ -70,6 +71,19 @@ class NoDataError(TaskError):
 
 class UnsupportedTaskError(TaskError):
     """The task asks for something that this SDK does not know."""
+
+
+class MissingFeatureError(UnsupportedTaskError):
+    """The task requires features that this SDK does not have: update the app.
+
+    Attributes:
+        features: their names, sorted.
+    """
+
+    def __init__(self, features: tuple[str, ...]) -> None:
+        self.features = features
+        names = ", ".join(features)
+        super().__init__(f"the task requires what this SDK does not have ({names}): update the app to a newer fedau2")
 
 
 class ForbiddenGraphError(UnsupportedTaskError):

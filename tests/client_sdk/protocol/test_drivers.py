@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from client_sdk.errors import DamagedTaskError, NoDataError, TransportError, UnknownWishError
+from client_sdk.errors import DamagedTaskError, MissingFeatureError, NoDataError, TransportError, UnknownWishError
 from client_sdk.protocol.drivers import drive, drive_async
 from client_sdk.protocol.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload
 from client_sdk.transport.inprocess import InProcessTransport
@@ -71,6 +71,19 @@ def test_drivers_stop_a_blob_that_is_longer_than_declared(run, busy, remote, bun
     with pytest.raises(DamagedTaskError, match="more bytes than"):
         run(begin(busy), remote)
     assert remote.names() == ["check_in", "fetch", "report_failure"]
+
+
+def test_a_task_that_requires_an_unknown_feature_is_given_back_before_anything_else_is_fetched(
+    run, busy, remote, bundle
+):
+    remote.bundle = bundle.with_manifest(required_features=["secure-sums"])
+    remote.assignment = remote.bundle.assignment()
+    with pytest.raises(MissingFeatureError, match=r"\(secure-sums\): update the app"):
+        run(begin(busy), remote)
+    assert remote.names() == ["check_in", "fetch", "report_failure"]
+    assert remote.calls[1][1].sha256 == remote.bundle.address.sha256
+    assert remote.calls[2][1].reason == FailureReason.FAILURE_REASON_UNSUPPORTED
+    assert busy.model() is None
 
 
 class Later:

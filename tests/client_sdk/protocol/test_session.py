@@ -247,7 +247,12 @@ def test_a_damaged_blob_is_given_back_and_never_cached(busy, bundle, position, d
 
 @pytest.mark.parametrize(
     ("fields", "text"),
-    [({"format": 2}, "format 2"), ({"model": "unheard-of"}, "unheard-of"), ({"items": 13}, "checkpoint")],
+    [
+        ({"format": 1}, "format 1 is older"),
+        ({"format": 3}, "format 3 is newer"),
+        ({"model": "unheard-of"}, "unheard-of"),
+        ({"items": 13}, "checkpoint"),
+    ],
 )
 def test_an_unsupported_task_is_given_back(busy, bundle, fields, text):
     other = bundle.with_manifest(**fields)
