@@ -50,10 +50,11 @@ if TYPE_CHECKING:
     from client_sdk.client import FedClient, Recommendation
     from client_sdk.events import Joined, NewModel, Refused, Rejected, Trained, Uploaded
     from client_sdk.onnx.limits import Limits
-    from client_sdk.privacy import Departure, PrivacyReport
+    from client_sdk.privacy import PrivacyReport
     from client_sdk.protocol.wishes import Outcome, Result
     from client_sdk.scheduling.schedule import Constraints, DeviceState
     from client_sdk.status import ClientStatus
+    from client_sdk.store.departures import Departure
 
 __all__ = [
     "AsyncFedClient",
@@ -103,7 +104,7 @@ __all__ = [
 
 _HOMES = {
     "AsyncFedClient": "client_sdk.aio",
-    "Departure": "client_sdk.privacy",
+    "Departure": "client_sdk.store.departures",
     "ClientStatus": "client_sdk.status",
     "Constraints": "client_sdk.scheduling.schedule",
     "DeviceState": "client_sdk.scheduling.schedule",

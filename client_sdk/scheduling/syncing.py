@@ -37,7 +37,6 @@ class Syncs:
         rng: chance, for the time of the next check-in.
 
     Attributes:
-        lock: held during a sync.
         pace: what is remembered, also when the process has ended meanwhile.
     """
 
@@ -55,7 +54,7 @@ class Syncs:
         self._clock = clock
         self._rng = rng or Random()
         self._path = store.folder / "pace.json"
-        self.lock = Lock()
+        self._lock = Lock()
         self.pace = _read(self._path)
 
     @contextmanager
@@ -66,13 +65,13 @@ class Syncs:
             UsageError: called by an event's callback.
         """
         refuse_callback()
-        if not self.lock.acquire(blocking=wait):
+        if not self._lock.acquire(blocking=wait):
             yield False
             return
         try:
             yield True
         finally:
-            self.lock.release()
+            self._lock.release()
 
     def session(self, engine: Engine, trust: Trust) -> Session:
         """A session that tells its events."""
@@ -115,7 +114,7 @@ class Syncs:
     def _remember(self, pace: Pace) -> None:
         self.pace = pace
         try:
-            _ = self._store.changes  # once it is closed the folder may be another client's
+            self._store.ensure_open()
             files.write(self._path, json.dumps(asdict(pace)).encode())
         except StoreError:
             return

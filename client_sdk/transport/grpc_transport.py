@@ -9,8 +9,8 @@ from typing import Self
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from client_sdk.errors import TransportError, UsageError
-from client_sdk.transport import target
+from client_sdk.errors import TransportError
+from client_sdk.transport.target import Address
 from fedau2.v1.task_pb2 import RetryWindow
 from fedau2.wire.methods import DEVICE, Method, Service
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
@@ -25,38 +25,27 @@ _UNANSWERED = {Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAIL
 class _Base:
     """Where the coordinator is and how long to wait for it.
 
-    TLS is used, save for targets on this machine when no root certificates are given, or where `insecure` says so.
-
     Args:
-        coordinator: its name, as `client_sdk.transport.target` describes.
-        root_certificates: PEM of the authorities to trust; None: the ones that gRPC brings along.
-        insecure: sends plaintext; for networks that something else protects.
+        address: the coordinator's; or its name, with the options that `Address` has by default.
         timeout: seconds that a short call may take.
         transfer_timeout: seconds that a call with a stream may take.
         service: the service that is called.
-
-    Raises:
-        UsageError: no such name can be, or the arguments contradict each other.
     """
 
     def __init__(
         self,
-        coordinator: str,
+        address: Address | str,
         *,
-        root_certificates: bytes | None = None,
-        insecure: bool = False,
         timeout: float = 30.0,
         transfer_timeout: float = 300.0,
         service: Service = DEVICE,
     ) -> None:
-        if insecure and root_certificates is not None:
-            raise UsageError("insecure=True sends plaintext, which no root certificate secures: give one of them")
-        self._name = target.check(coordinator)
-        loopback = target.is_loopback(coordinator)
-        plaintext = insecure or (loopback and root_certificates is None)
-        self._credentials = None if plaintext else grpc.ssl_channel_credentials(root_certificates)
+        if isinstance(address, str):
+            address = Address(address)
+        self._name, certificates = address.coordinator, address.root_certificates
+        self._credentials = None if address.plaintext else grpc.ssl_channel_credentials(certificates)
         # A pool of its own: a new channel must not inherit the waiting time after another's failure to connect.
-        self._options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", int(not loopback))]
+        self._options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", int(not address.loopback))]
         self._timeout = timeout
         self._transfer_timeout = transfer_timeout
         self._service = service

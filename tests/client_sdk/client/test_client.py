@@ -96,7 +96,7 @@ def test_recommending_goes_on_while_a_sync_trains(synced, remote, bundle):
             over.wait()
             return super().begin(job)
 
-    synced._engine = Slow()
+    synced._core.engine = Slow()
     remote.bundle = bundle.with_checkpoint(9)
     remote.assignment = remote.bundle.assignment(1, 1)
     thread = Thread(target=synced.sync)

@@ -12,6 +12,7 @@ from client_sdk.protocol.drivers import drive, drive_async
 from client_sdk.protocol.session import session
 from client_sdk.protocol.wishes import Outcome, Result
 from client_sdk.transport.grpc_transport import AioGrpcTransport, GrpcTransport
+from client_sdk.transport.target import Address
 from fedau2.v1 import admin_pb2, device_pb2_grpc
 from fedau2.v1.device_pb2 import (
     CheckInRequest,
@@ -206,26 +207,26 @@ def secure(certificate, serve, servicer):
 
 
 def test_tls_reaches_a_coordinator_that_the_root_certificates_know(call, secure, certificate, bundle):
-    response = call(secure, *arguments("check_in", bundle), root_certificates=certificate[1])
+    response = call(Address(secure, certificate[1]), *arguments("check_in", bundle))
     assert response.assignment == bundle.assignment()
 
 
 def test_tls_does_not_talk_to_strangers(call, address, secure, certificate, bundle):
     values = arguments("check_in", bundle)
     with pytest.raises(TransportError, match="cannot reach"):  # it speaks plaintext
-        call(address, *values, root_certificates=certificate[1])
+        call(Address(address, certificate[1]), *values)
     with pytest.raises(TransportError, match="cannot reach"):  # we do
         call(secure, *values)
 
 
 def test_root_certificates_that_are_none_are_told(call, secure, bundle):
     with pytest.raises(TransportError):
-        call(secure, *arguments("check_in", bundle), root_certificates=b"not PEM")
+        call(Address(secure, b"not PEM"), *arguments("check_in", bundle))
 
 
 def test_plaintext_leaves_this_machine_only_when_told_to():
     assert GrpcTransport("fed.example.com:443")._credentials is not None
-    assert GrpcTransport("fed.example.com:443", insecure=True)._credentials is None
+    assert GrpcTransport(Address("fed.example.com:443", insecure=True))._credentials is None
 
 
 @pytest.mark.parametrize("transport", [GrpcTransport, AioGrpcTransport])
@@ -233,7 +234,7 @@ def test_arguments_that_cannot_be_meant_are_told(transport):
     with pytest.raises(UsageError, match="host:port"):
         transport("http://fed.example.com")
     with pytest.raises(UsageError, match="plaintext"):
-        transport("fed.example.com:1", insecure=True, root_certificates=b"PEM")
+        transport(Address("fed.example.com:1", b"PEM", insecure=True))
 
 
 def test_both_transports_carry_a_whole_session_with_the_same_bytes(store, address, remote, window):

@@ -6,7 +6,7 @@ import pytest
 
 from client_sdk.errors import StoreError, UnsupportedTaskError
 from client_sdk.protocol.values import Model
-from client_sdk.store import sqlite_store
+from client_sdk.store import departures, sqlite_store
 from fedau2.wire import blobs
 from tests.client_sdk.store.sqlite_store.contents import adopt, keep_all, make_staged
 
@@ -90,7 +90,7 @@ def test_private_state_is_kept_of_the_tasks_trained_for_last(store):
 
 
 def test_the_newest_departures_are_remembered(store, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "DEPARTURES", 3)
+    monkeypatch.setattr(departures, "MOST", 3)
     for number in range(5):
         store.stage(make_staged(number))
         store.discard(make_staged(number).assignment_id)
