@@ -13,7 +13,7 @@ MAX_COLUMNS = 120
 _WORDS_FILE = Path(__file__).with_name("words.txt")
 _NOT_SENTENCES = {"cell", "line", "heading"}
 _BE = r"(?:is|are|was|were|be|been)"
-_OPENERS = r"(?:What|Whether|How|Who|Whom|Whose|Which|Of what|Of which|Of whom)"
+_OPENERS = r"(?:What|Whether|How|Who|Whom|Whose|Which)"
 _COMPARED = "longer more less fewer worse better different other larger smaller bigger faster slower higher lower later"
 _ARCHAIC = (
     "but for|save for|ere|aught|nought|whilst|upon|thereof|therein|whereof|wherein|whereupon|hereby|herein|hitherto|"
