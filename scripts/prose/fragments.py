@@ -71,7 +71,7 @@ class Fragment:
 
 
 def page(source: str) -> Iterator[Fragment]:
-    """The fragments of a Markdown page. It leaves out comments, and all of a code block except the length of its lines."""
+    """The fragments of a Markdown page. Comments are left out. Of code blocks only the length of lines is read."""
     source = re.sub(r"<!--.*?-->", lambda comment: "\n" * comment[0].count("\n"), source, flags=re.DOTALL)
     lines = [*enumerate(source.split("\n"), 1)]
     for line in lines:

@@ -88,7 +88,8 @@ def test_a_long_line_is_allowed_where_it_cannot_be_broken(tmp_path, line):
 def test_code_is_not_prose(tmp_path):
     page = "A page:\n\n```sh\nwhat is none ; what is told\n```\n\n    what is told\n\nIt is `what is told`.\n"
     assert rules(tmp_path / "page.md", page) == []
-    module = '"""A module.\n\n```python\ntold = 1\n```\n\n>>> told\n1\n\n    told indented\n"""\ntold = "is told"  # noqa: told\n'
+    docstring = "A module.\n\n```python\ntold = 1\n```\n\n>>> told\n1\n\n    told indented\n"
+    module = f'"""{docstring}"""\ntold = "is told"  # noqa: told\n'
     assert rules(tmp_path / "module.py", module) == []
 
 
@@ -96,7 +97,10 @@ def test_code_is_not_prose(tmp_path):
     ("source", "line"),
     [
         ('"""A module."""\n\nx = 1  # the reason is told\n', 3),
-        ('def f():\n    """Runs.\n\n    Args:\n        x: a number.\n        y: it is told\n            later.\n    """\n', 6),
+        (
+            'def f():\n    """Runs.\n\n    Args:\n        x: a number.\n        y: is told\n            it.\n    """\n',
+            6,
+        ),
         ('def f():\n    """\n    Runs.\n    It is told.\n    """\n', 4),
         ('class A:\n    x: int\n    """It is told."""\n', 3),
         ('parser.add_argument("--x", help="it is told")\n', 1),
