@@ -4,10 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint docs proto clean
+.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint site proto clean
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml proto/fedau2/__init__.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
@@ -41,8 +41,8 @@ bench-graphs: install
 footprint: install
 	$(BIN)/python scripts/footprint.py
 
-docs: install
-	$(BIN)/python scripts/api_reference.py build/docs
+site: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 proto: install
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
