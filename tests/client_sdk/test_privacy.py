@@ -11,8 +11,8 @@ import pytest
 
 from client_sdk import FedClient, Result
 from client_sdk.errors import StoreError, UsageError
-from client_sdk.sqlite_store import SqliteStore
-from client_sdk.torch_engine import TorchEngine
+from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.wire.status import Status, StatusError
 

@@ -16,7 +16,7 @@ from export.errors import (
     TargetError,
     UnknownModelError,
 )
-from export.planfile import make_plan
+from export.plan.planfile import make_plan
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_PRIVATE
 from fedau2.wire import blobs, manifest
