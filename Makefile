@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Files and folders whose prose is held to `python -m scripts.prose`.
+PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs examples scripts
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint site proto clean
+.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint site house proto clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml proto/fedau2/__init__.py
@@ -30,6 +32,8 @@ fuzz: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/python -m scripts.prose $(PROSE)
 	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator examples/edge_app scripts
 
 bench: install
@@ -40,6 +44,9 @@ bench-graphs: install
 
 footprint: install
 	$(BIN)/python scripts/footprint.py
+
+house: install
+	$(BIN)/python -m scripts.house
 
 site: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

@@ -71,7 +71,7 @@ class Fragment:
 
 
 def page(source: str) -> Iterator[Fragment]:
-    """The fragments of a Markdown page. Comments are left out. Of code blocks only the length of lines is read."""
+    """The fragments of a Markdown page. Comments are left out. Only the length of lines is read of code blocks."""
     source = re.sub(r"<!--.*?-->", lambda comment: "\n" * comment[0].count("\n"), source, flags=re.DOTALL)
     lines = [*enumerate(source.split("\n"), 1)]
     for line in lines:

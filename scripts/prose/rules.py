@@ -17,7 +17,7 @@ _OPENERS = r"(?:What|Whether|How|Who|Whom|Whose|Which)"
 _COMPARED = "longer more less fewer worse better different other larger smaller bigger faster slower higher lower later"
 _ARCHAIC = (
     "but for|save for|ere|aught|nought|whilst|upon|thereof|therein|whereof|wherein|whereupon|hereby|herein|hitherto|"
-    "thither|whither|lest|anew|amidst|betwixt"
+    "thither|whither|lest|amidst|betwixt"
 )
 
 
@@ -44,7 +44,7 @@ def _noun_clauses(fragment: Fragment) -> Iterator[int]:
     flags = re.IGNORECASE if fragment.kind in {"docstring", "entry"} else re.NOFLAG
     for start, sentence in fragment.sentences:
         if not sentence.endswith("?"):
-            if re.match(rf"[\"'(*_]*{_OPENERS}\b", sentence, flags):
+            if re.match(rf"[\"'(*_]*{_OPENERS}\b(?! to\b)", sentence, flags):
                 yield start
             for clause in re.finditer(r"; (?=(?:what|whether|how|who) )", sentence):
                 yield start + clause.end()
