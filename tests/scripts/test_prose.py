@@ -23,7 +23,7 @@ BAD = {
     "is-no": ["A score is no probability.", "The first message is no header."],
     "told": ["The reason is told.", "The log tells the reason."],
     "inversion": ["Not so is the sum.", "So are attacks on uploads.", "The sum is not sent, nor is it kept."],
-    "archaic": ["The rows but for the last are sent.", "Cohorts are drawn anew."],
+    "archaic": ["The rows but for the last are sent.", "Cohorts of the day whilst it lasts."],
     "doubled": ["The sum of the the rows."],
     "small-opening": ["rows are read."],
 }
