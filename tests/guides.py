@@ -15,12 +15,12 @@ RUN = {"python", "sh"}
 OTHER = {"", "text"}
 SERVE = "fedau2-coordinator serve"
 DEVICES = "127.0.0.1:8643"
-SECONDS = 120
+SECONDS = 300
 
 _BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>.*?) -->\n+)?^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-_COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(fedau2-\w+|make|python)\b")
+_COMMAND = re.compile(r"(?:fedau2-\w+|make|python (?!-))")
 
 
 @dataclass(frozen=True)
