@@ -33,6 +33,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	PYTHONPATH=.:proto $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m scripts.prose $(PROSE)
 	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator examples/edge_app scripts
 
