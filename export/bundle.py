@@ -94,6 +94,7 @@ def build(
     widths: Any = None,  # noqa: ANN401 - each recommender has its own
     precision: "Precision" = "fp32",
     training: bool = True,
+    required_features: Sequence[str] = (),
 ) -> Bundle:
     """Builds a bundle. The same arguments give the same bytes (on one machine and with the same versions).
 
@@ -106,6 +107,7 @@ def build(
         precision: how devices keep the serving tensors over items in memory, "fp32" or "fp16".
         training: whether to bring the training graph, with which devices train that have no PyTorch. There is none of a
             recommender that does not say how it draws.
+        required_features: names of what a device must understand to take part in the task.
 
     Raises:
         UnknownModelError: no such recommender.
@@ -119,6 +121,7 @@ def build(
         raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
     catalogue = _catalogue(items)
     task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=len(items))
+    task.required_features.extend(required_features)
     try:
         _declare(task, RECOMMENDERS[model], widths)
         contents = _blobs(task, RECOMMENDERS[model], catalogue, seed, precision, training)

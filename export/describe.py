@@ -27,6 +27,7 @@ def describe(bundle: Bundle) -> str:
         raise VerificationError(str(error)) from error
     lines = [
         f"model    {task.model}, bundle format {task.format}",
+        *([f"requires {', '.join(task.required_features)}"] if task.required_features else []),
         f"signed   {'a signature is there, not checked' if task.signature else 'no'}",
         f"items    {task.items}: {', '.join(items[:3])}{', ...' if len(items) > 3 else ''}",
         "",

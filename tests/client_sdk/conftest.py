@@ -142,7 +142,9 @@ def make_bundle(items=ITEMS, steps=2, history=False):
     local = LocalUpdate(steps=steps, negatives=2, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05)
     adam = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
     plan = Plan(local=local, adversaries=[protected], server=ServerStep(shared=adam, adversary=adam))
-    task = TaskManifest(format=1, model="fedncf", tensors=specs, plan=plan, items=len(items), draw=fedncf.DRAW)
+    task = TaskManifest(
+        format=manifest.FORMAT, model="fedncf", tensors=specs, plan=plan, items=len(items), draw=fedncf.DRAW
+    )
     parts = {
         "catalogue": "\n".join(items).encode(),
         "checkpoint": checkpoint(task, 0),
