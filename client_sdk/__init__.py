@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient
     from client_sdk.client import FedClient, Recommendation
     from client_sdk.events import Joined, NewModel, Refused, Rejected, Trained, Uploaded
-    from client_sdk.limits import Limits
+    from client_sdk.onnx.limits import Limits
     from client_sdk.privacy import Departure, PrivacyReport
-    from client_sdk.schedule import Constraints, DeviceState
+    from client_sdk.protocol.wishes import Outcome, Result
+    from client_sdk.scheduling.schedule import Constraints, DeviceState
     from client_sdk.status import ClientStatus
-    from client_sdk.wishes import Outcome, Result
 
 __all__ = [
     "AsyncFedClient",
@@ -99,14 +99,14 @@ _HOMES = {
     "AsyncFedClient": "client_sdk.aio",
     "Departure": "client_sdk.privacy",
     "ClientStatus": "client_sdk.status",
-    "Constraints": "client_sdk.schedule",
-    "DeviceState": "client_sdk.schedule",
+    "Constraints": "client_sdk.scheduling.schedule",
+    "DeviceState": "client_sdk.scheduling.schedule",
     "FedClient": "client_sdk.client",
-    "Limits": "client_sdk.limits",
+    "Limits": "client_sdk.onnx.limits",
     "PrivacyReport": "client_sdk.privacy",
     "Recommendation": "client_sdk.client",
-    "Outcome": "client_sdk.wishes",
-    "Result": "client_sdk.wishes",
+    "Outcome": "client_sdk.protocol.wishes",
+    "Result": "client_sdk.protocol.wishes",
     **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "client_sdk.events"),
 }
 

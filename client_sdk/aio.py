@@ -1,6 +1,6 @@
 """The SDK for apps on asyncio: `AsyncFedClient`, the blocking client with coroutines in place of calls that wait.
 
-The round itself is the same generator (`client_sdk.session`), driven on the loop: calls to the coordinator are
+The round itself is the same generator (`client_sdk.protocol.session`), driven on the loop: calls to the coordinator are
 coroutines, and what computes or writes to the disk runs in a thread, one step after the other.
 """
 
@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from client_sdk import arguments
 from client_sdk.client import FedClient, Recommendation
-from client_sdk.drivers import drive_async
 from client_sdk.engines import Chosen
 from client_sdk.events import Events, refuse_callback
 from client_sdk.privacy import PrivacyReport
-from client_sdk.schedule import Constraints, DeviceState
-from client_sdk.sqlite_store import INTERACTIONS
+from client_sdk.protocol.drivers import drive_async
+from client_sdk.protocol.wishes import Outcome
+from client_sdk.scheduling.schedule import Constraints, DeviceState
+from client_sdk.scheduling.syncing import Syncs
 from client_sdk.status import ClientStatus
-from client_sdk.syncing import Syncs
-from client_sdk.wishes import Outcome
+from client_sdk.store.sqlite_store import INTERACTIONS
 
 if TYPE_CHECKING:
-    from client_sdk.grpc_transport import AioGrpcTransport
+    from client_sdk.transport.grpc_transport import AioGrpcTransport
 
 _Result = TypeVar("_Result")
 _PAUSE = 0.05
@@ -124,7 +124,7 @@ class AsyncFedClient:
 
     async def sync(self) -> Outcome:
         """As `FedClient.sync`. Cancelled, it gives a place in a round back, and leaves the store whole."""
-        from client_sdk.grpc_transport import AioGrpcTransport
+        from client_sdk.transport.grpc_transport import AioGrpcTransport
 
         client, syncs = self._client, self._client._syncs
         async with _alone(syncs):

@@ -8,27 +8,28 @@ from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from client_sdk import arguments, engines, status, target
-from client_sdk.background import Background
-from client_sdk.contracts import Engine
-from client_sdk.drivers import drive
+from client_sdk import arguments, engines, status
 from client_sdk.engines import Chosen
 from client_sdk.errors import UnknownItemError, UsageError
 from client_sdk.events import Events
-from client_sdk.preparation import label
+from client_sdk.onnx.serving import Serving
 from client_sdk.privacy import Privacy
-from client_sdk.serving import Serving
-from client_sdk.sqlite_store import INTERACTIONS, SqliteStore
-from client_sdk.starter import adopt as adopt_starter
-from client_sdk.syncing import Syncs
-from client_sdk.trust import Trust
-from client_sdk.wishes import Interrupted, Outcome
+from client_sdk.protocol.drivers import drive
+from client_sdk.protocol.interfaces import Engine
+from client_sdk.protocol.preparation import label
+from client_sdk.protocol.trust import Trust
+from client_sdk.protocol.wishes import Interrupted, Outcome
+from client_sdk.scheduling.background import Background
+from client_sdk.scheduling.syncing import Syncs
+from client_sdk.store.sqlite_store import INTERACTIONS, SqliteStore
+from client_sdk.store.starter import adopt as adopt_starter
+from client_sdk.transport import target
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
 
 if TYPE_CHECKING:
-    from client_sdk.grpc_transport import GrpcTransport
+    from client_sdk.transport.grpc_transport import GrpcTransport
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class FedClient:
             coordinator: `host:port` or any other name that gRPC knows, for example "dns:///fed.example.com:443".
             population: the devices that this one belongs to; at most 128 bytes.
             engine: what trains: "onnx" runs the graph that the task brings; "torch" the SDK's own kernel, the
-                reference, which needs PyTorch; or an engine, as `client_sdk.onnx_engine.OnnxEngine` with other limits.
+                reference, which needs PyTorch; or an engine, such as `onnx_engine.OnnxEngine` with other limits.
             root_certificates: PEM of the authorities to trust; None: the ones that gRPC brings along.
             insecure: sends plaintext to a coordinator on another machine; for networks that something else protects.
             starter: a bundle's folder, to recommend from until the first sync brings a model; it may go afterwards.
@@ -254,7 +255,7 @@ class FedClient:
         return status.of(self._store, self._syncs.pace, self.background.status())
 
     def _sync(self, check: Callable[[], None]) -> Outcome:
-        from client_sdk.grpc_transport import GrpcTransport
+        from client_sdk.transport.grpc_transport import GrpcTransport
 
         def checked() -> None:
             self._check()

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from client_sdk.contracts import Engine
 from client_sdk.errors import MissingEngineError, UsageError
+from client_sdk.protocol.interfaces import Engine
 
 Chosen = Engine | Literal["onnx", "torch"]
 """`onnx`: by the graph that the task brings; `torch`: by the SDK's own kernel, the reference, which needs PyTorch."""
@@ -26,13 +26,13 @@ def make(engine: Chosen) -> Engine:
         MissingEngineError: its library is not installed.
     """
     if engine == "onnx":
-        from client_sdk.onnx_engine import OnnxEngine
+        from client_sdk.onnx.onnx_engine import OnnxEngine
 
         return OnnxEngine()
     if engine != "torch":
         return engine
     try:
-        from client_sdk.torch_engine import TorchEngine
+        from client_sdk.kernel.torch_engine import TorchEngine
     except (ImportError, OSError) as error:
         raise MissingEngineError(
             f"engine 'torch' needs PyTorch, which cannot be imported ({error}): pip install 'fedau2[torch]', or leave "

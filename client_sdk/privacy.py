@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from client_sdk import arguments
-from client_sdk.sqlite_store import SqliteStore
-from client_sdk.syncing import Syncs
+from client_sdk.scheduling.syncing import Syncs
+from client_sdk.store.sqlite_store import SqliteStore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

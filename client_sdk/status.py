@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from client_sdk.pace import Pace
-from client_sdk.schedule import BackgroundStatus
-from client_sdk.sqlite_store import SqliteStore
-from client_sdk.wishes import Result
+from client_sdk.protocol.wishes import Result
+from client_sdk.scheduling.pace import Pace
+from client_sdk.scheduling.schedule import BackgroundStatus
+from client_sdk.store.sqlite_store import SqliteStore
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from client_sdk.errors import LocalCoordinatorError, UsageError
-from client_sdk.wishes import Result
+from client_sdk.protocol.wishes import Result
 
 if TYPE_CHECKING:
     from client_sdk.client import FedClient
@@ -220,7 +220,7 @@ def _run(module: str, *arguments: str) -> str:
 @contextmanager
 def _serve(folder: Path) -> Iterator[tuple[str, str]]:
     """A coordinator's addresses for devices and for operators."""
-    log = folder / "coordinator.log"
+    log = folder / "coordinator.store.round_log"
     command = _command("coordinator", "serve", f"--state={folder}/state", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0")
     with (
         log.open("w") as errors,

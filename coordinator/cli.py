@@ -8,7 +8,7 @@ import grpc
 
 from coordinator.bench.cli import add_bench
 from coordinator.commands import admin, export, serve, tasks, watch
-from coordinator.doctor import add_doctor
+from coordinator.commands.doctor import add_doctor
 from coordinator.errors import CoordinatorError
 from fedau2.wire.errors import WireError
 

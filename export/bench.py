@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from client_sdk.contracts import Engine
-from client_sdk.graph import Graph
 from client_sdk.kernel.models import RECOMMENDERS
-from client_sdk.limits import Limits
-from client_sdk.onnx_engine import OnnxEngine
-from client_sdk.preparation import initial_state
-from client_sdk.state import ClientData, Job
-from client_sdk.torch_engine import TorchEngine
+from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.onnx.graph import Graph
+from client_sdk.onnx.limits import Limits
+from client_sdk.onnx.onnx_engine import OnnxEngine
+from client_sdk.protocol.interfaces import Engine
+from client_sdk.protocol.preparation import initial_state
+from client_sdk.protocol.values import ClientData, Job
 from export import parity
 from export.bundle import Bundle, build
-from export.planfile import paper_plan
+from export.plan.planfile import paper_plan
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GRAPH_KIND_STEP
 
 HEADS = ("none", "mlp", "vae", "dsvae", "scalar")

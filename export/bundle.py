@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from client_sdk import draws
-from client_sdk.graph import metadata
+from client_sdk.onnx.graph import metadata
 from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
 from fedau2.v1.task_pb2 import (
     DRAW_UNSPECIFIED,

@@ -88,7 +88,7 @@ def _add_signing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _bundle(arguments: argparse.Namespace) -> None:
-    from export import planfile
+    from export.plan import planfile
 
     start = time.monotonic()
     items = bundle.read_items(arguments.items)

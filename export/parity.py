@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from client_sdk import draws
 from client_sdk.draws import Samples
-from client_sdk.graph import Graph
 from client_sdk.kernel.training import Cohort, CohortTraining
 from client_sdk.kernel.training import Task as KernelTask
-from client_sdk.limits import Limits
-from client_sdk.onnx_training import Drawn, OnnxTraining, Task
-from client_sdk.state import PrivateState, Report
+from client_sdk.onnx.graph import Graph
+from client_sdk.onnx.limits import Limits
+from client_sdk.onnx.onnx_training import Drawn, OnnxTraining, Task
+from client_sdk.protocol.values import PrivateState, Report
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GRAPH_KIND_STEP, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from client_sdk.errors import UntrustedTaskError, UsageError
-from client_sdk.trust import Trust
+from client_sdk.protocol.trust import Trust
 from export import bundle as bundles
 from export.errors import KeyFileError, TargetError, VerificationError
 from fedau2.v1.task_pb2 import TaskManifest

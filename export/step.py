@@ -1,4 +1,7 @@
-"""The training graph: one local step of one client, from the kernel's own functions; see `client_sdk.step_graph`."""
+"""The training graph: one local step of one client, from the kernel's own functions.
+
+Its inputs and outputs are those of `client_sdk.onnx.step_graph`.
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -9,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from client_sdk import step_graph
 from client_sdk.kernel import adversary
 from client_sdk.kernel.adversary import Verdict
 from client_sdk.kernel.batch import Batch, Rows
 from client_sdk.kernel.contract import Recommender, Step, Tensors
+from client_sdk.onnx import step_graph
 from export import exporter
 from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import (

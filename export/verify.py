@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from client_sdk.errors import TaskError
-from client_sdk.graph import Graph
 from client_sdk.kernel import contract
 from client_sdk.kernel.contract import Recommender
 from client_sdk.kernel.models import RECOMMENDERS
-from client_sdk.limits import Limits
-from client_sdk.recommender import OUTPUTS
+from client_sdk.onnx.graph import Graph
+from client_sdk.onnx.limits import Limits
+from client_sdk.onnx.recommender import OUTPUTS
 from export import bundle as bundles
 from export import parity
 from export.bundle import Bundle

@@ -7,7 +7,10 @@ import pdoc
 
 import client_sdk
 
-_PARTS = ("privacy", "events", "background", "schedule", "status", "testing", "errors", "contracts", "state")
+_PARTS = (
+    *("privacy", "events", "scheduling.background", "scheduling.schedule", "status", "testing", "errors"),
+    *("protocol.interfaces", "protocol.values"),
+)
 MODULES = ("client_sdk", *(f"client_sdk.{name}" for name in _PARTS))
 
 

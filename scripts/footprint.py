@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from client_sdk.kernel.models import RECOMMENDERS
-from client_sdk.sqlite_store import SqliteStore
-from client_sdk.state import Model
+from client_sdk.protocol.values import Model
+from client_sdk.store.sqlite_store import SqliteStore
 from export.bundle import Bundle, build
 from export.graphs import Precision
-from export.planfile import paper_plan
+from export.plan.planfile import paper_plan
 from fedau2.wire import blobs
 
 ROOT = Path(__file__).parents[1]

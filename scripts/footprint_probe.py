@@ -74,8 +74,8 @@ def recommending(folder: str, start: float) -> dict[str, Any]:
 def training(folder: str, start: float, engine: Literal["onnx", "torch"]) -> dict[str, Any]:
     """From process start to a contribution that could be uploaded, by one of the engines."""
     from client_sdk import FedClient, engines
-    from client_sdk.preparation import prepare
-    from client_sdk.trust import Trust
+    from client_sdk.protocol.preparation import prepare
+    from client_sdk.protocol.trust import Trust
     from fedau2.v1.device_pb2 import Assignment
     from fedau2.wire import contributions
 
@@ -108,10 +108,10 @@ def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
     import numpy as np
     import onnxruntime
 
-    from client_sdk.preparation import initial_state
-    from client_sdk.recommender import Recommender
-    from client_sdk.sqlite_store import SqliteStore
-    from client_sdk.trust import Trust
+    from client_sdk.onnx.recommender import Recommender
+    from client_sdk.protocol.preparation import initial_state
+    from client_sdk.protocol.trust import Trust
+    from client_sdk.store.sqlite_store import SqliteStore
 
     store = SqliteStore(Path(folder))
     model = store.model()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from simulator.evaluation.statistics import over_seeds, relative
 from simulator.reproduce.results import null_of
-from simulator.statistics import over_seeds, relative
 
 _GROUP = ["model", "dataset", "attribute"]
 _HEADER = ["method", "seeds", "NDCG@10 (each seed)", "change", "p, seeds", "HR@10"]

@@ -6,7 +6,7 @@ import sys
 def main() -> int:
     """Runs the command; says in a line what must be installed for it."""
     try:
-        from simulator.cli import main as run
+        from simulator.commands.cli import main as run
 
         return run()
     except ModuleNotFoundError as error:

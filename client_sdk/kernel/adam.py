@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from client_sdk.kernel.contract import Tensors
-from client_sdk.private_adam import BETA1, BETA2, EPSILON
+from client_sdk.onnx.private_adam import BETA1, BETA2, EPSILON
 
 BLOCK = 2**15
 """Numbers worked on at a time, of whole clients, so that they stay in the processor's cache."""

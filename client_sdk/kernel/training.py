@@ -16,7 +16,7 @@ from client_sdk.kernel import adam, adversary
 from client_sdk.kernel.batch import layout
 from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
 from client_sdk.kernel.models import RECOMMENDERS
-from client_sdk.state import Columns, PrivateState, Report
+from client_sdk.protocol.values import Columns, PrivateState, Report
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY
 from fedau2.wire import contributions, manifest

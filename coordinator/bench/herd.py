@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from coordinator.pace import Pace, Window, unheard
-from coordinator.rounds import Abandoned, Closed, Effect, Round, Rule, Verdict
+from coordinator.model.pace import Pace, Window, unheard
+from coordinator.model.rounds import Abandoned, Closed, Effect, Round, Rule, Verdict
 from fedau2.v1.device_pb2 import FAILURE_REASON_INTERRUPTED, FAILURE_REASON_TOO_SOON, FailureReason
 
 HOUR = 3600.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coordinator.pace import duration
+from coordinator.model.pace import duration
 from fedau2.v1 import task_pb2, tensors_pb2
 from fedau2.v1.admin_pb2 import BlobPart, CreateTaskHeader, CreateTaskRequest
 from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader

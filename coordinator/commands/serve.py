@@ -8,12 +8,12 @@ import threading
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
-from coordinator import settings
+from coordinator.commands import settings
+from coordinator.commands.settings import Settings
+from coordinator.engine.service import Coordinator
 from coordinator.errors import CoordinatorError, StoppedError
-from coordinator.scrape import Scrape
-from coordinator.server import Servers, Tls
-from coordinator.service import Coordinator
-from coordinator.settings import Settings
+from coordinator.grpc.server import Servers, Tls
+from coordinator.metrics.scrape import Scrape
 
 _log = logging.getLogger(__name__)
 

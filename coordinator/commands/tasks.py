@@ -7,7 +7,7 @@ from pathlib import Path
 
 from coordinator.commands.admin import TIMEOUT, add_address, as_json, stub
 from coordinator.errors import BundleFolderError, CoordinatorError
-from coordinator.pace import duration
+from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule

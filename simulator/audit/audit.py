@@ -9,23 +9,24 @@ import numpy as np
 from client_sdk.kernel.training import Task
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import Plan, TaskManifest
-from simulator import setup
-from simulator.attackers import ATTACKERS, balanced
-from simulator.audit import feasible, scores, sums
-from simulator.audit.contract import Learns
-from simulator.audit.facts import Facts
-from simulator.audit.feasible import Planned
+from simulator.attacks import sums
+from simulator.attacks.contract import Learns
+from simulator.audit import planning, scores
+from simulator.audit.census import Facts
+from simulator.audit.planning import Planned
 from simulator.audit.recording import Recorded
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding, Runner
 from simulator.audit.view import Watch, Watching, known, still
-from simulator.engine import Engine
-from simulator.evaluation import Attacked
-from simulator.fleet import FleetEngine
-from simulator.population import Members, Population
-from simulator.run import hide
-from simulator.trained import Trained, train
-from simulator.training import Progress
+from simulator.engines.engine import Engine
+from simulator.engines.fleet import FleetEngine
+from simulator.evaluation.attackers import ATTACKERS, balanced
+from simulator.evaluation.evaluation import Attacked
+from simulator.experiment import assembly
+from simulator.experiment.run import hide
+from simulator.experiment.train import Trained, train
+from simulator.experiment.trainer import Progress
+from simulator.population.population import Members, Population
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def audit(request: Request, progress: Progress) -> Audit:
         trained.cost["bytes_up"],
         time.perf_counter() - started,
         runner.facts(sums_seconds + private_seconds),
-        feasible.not_run(watching.planned, findings),
+        planning.not_run(watching.planned, findings),
     )
 
 
@@ -113,7 +114,7 @@ class _Watching:
             ConfigError, TooFewUsersError: see `feasible.plan`.
         """
         members, others = drawn(self._request, bundle.manifest, population)
-        self.planned = feasible.plan(self._request, bundle.manifest, population, members, others)
+        self.planned = planning.plan(self._request, bundle.manifest, population, members, others)
 
     def wrap(self, engine: Engine, bundle: Bundle, population: Population) -> Engine:
         """The engine, watched."""
@@ -175,7 +176,7 @@ def _watch(request: Request, task: Task, population: Population) -> tuple[Watch,
 def _on_sums(request: Request, task: Task, population: Population) -> list[Finding]:
     """Attacks on secure aggregation, on every adversary."""
     findings, config = [], request.config
-    cohort = setup.cohort_size(config, len(population))
+    cohort = assembly.cohort_size(config, len(population))
     for each in task.manifest.plan.adversaries if task.manifest.plan.local.steps == 1 else ():
         members = sums.knowing(population, task, each)
         truth = population.labels(task.manifest, members)[each.name]

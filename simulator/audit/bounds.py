@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from simulator.audit.contract import Learns
+from simulator.attacks.contract import Learns
 from simulator.audit.runner import Finding
 from simulator.errors import BoundPassedError, ConfigError
 

@@ -4,18 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from client_sdk.kernel.training import Task
-from coordinator import recording
+from coordinator.store import recording
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs, fixed, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Decoder
-from simulator.audit.contract import Contribution, Seen
-from simulator.audit.uploads import Uploads
+from simulator.attacks.contract import Contribution, Seen
+from simulator.attacks.uploads import Uploads
 from simulator.audit.view import Hidden, Sink, Watch
-from simulator.engine import RoundReport
+from simulator.engines.engine import RoundReport
+from simulator.engines.fleet import FleetEngine
 from simulator.errors import FleetError
-from simulator.fleet import FleetEngine
-from simulator.population import Members
+from simulator.population.population import Members
 
 
 class Recorded:

@@ -5,10 +5,10 @@ from functools import partial
 
 from client_sdk.kernel import fedvae
 from fedau2.v1.task_pb2 import OBJECTIVE_CONFUSION, TRIGGER_SUT, Adversary, TaskManifest
-from simulator.audit import dlg, gates, items, labels, shared
-from simulator.audit.contract import Attack, Learns, Setting, Spec
-from simulator.audit.matched import KnownState, MatchedFilter
-from simulator.audit.prior import PriorSearch
+from simulator.attacks import dlg, gates, items, labels, shared_state
+from simulator.attacks.contract import Attack, Learns, Setting, Spec
+from simulator.attacks.matched_filter import KnownState, MatchedFilter
+from simulator.attacks.prior import PriorSearch
 from simulator.audit.request import PRIVATE
 from simulator.errors import ConfigError
 
@@ -31,7 +31,7 @@ def _on_encoder(task: TaskManifest, each: Adversary | None) -> bool:
 
 
 def _on_shared_state(task: TaskManifest, each: Adversary | None) -> bool:
-    return each is not None and all(name in shared.READS for name in each.protects)
+    return each is not None and all(name in shared_state.READS for name in each.protects)
 
 
 def _on_noisy_state(task: TaskManifest, each: Adversary | None) -> bool:
@@ -90,7 +90,9 @@ ATTACKS: Mapping[str, Spec] = {
         ),
         _label("prior", "search in a prior fitted on public users, aware of the defence", PriorSearch, 5, public=True),
         *_readings("embedding", "the state that the first layer's gradients give", labels.first_layer, _on_adversary),
-        *_readings("shared", "the state that the recommender's own gradients give", shared.read, _on_shared_state),
+        *_readings(
+            "shared", "the state that the recommender's own gradients give", shared_state.read, _on_shared_state
+        ),
         Spec("gate", Learns.GATE, "size of the head's gradient", gates.HeadGate, 1, _on_gate),
         Spec("gate-encoder", Learns.GATE, "the shared encoder's gradient", gates.EncoderGate, 1, _on_encoder),
         Spec("rows", Learns.TOUCHED, "rows uploaded", items.Touched, 1, _on_rows, gradients=False),

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from rich.markup import escape
 from rich.table import Table
 
-from simulator import plots, report
+from simulator.attacks.contract import Learns
 from simulator.audit.audit import Audit
-from simulator.audit.contract import Learns
 from simulator.audit.request import PRIVATE
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
-from simulator.config import Config
+from simulator.config.config import Config
+from simulator.reporting import html, plots
 
 _HEADER = ("attack", "learns", "on", "after", "success", "95% interval", "chance", "null", "null p95")
 
@@ -136,25 +136,25 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
     }
     (folder / "audit.json").write_text(json.dumps(about, indent=2) + "\n")
     draw(found.findings, folder / "audit.png")
-    report.write(
+    html.write(
         folder / "audit.html",
         title(found),
         [
-            *(report.paragraph(text) for text in (*summary(found), *notes)),
-            report.image(folder / "audit.png", "success of each attack by the number of contributions seen"),
-            report.heading("All attacks"),
-            report.table(_HEADER, _rows(found.findings)),
-            report.paragraph(
+            *(html.paragraph(text) for text in (*summary(found), *notes)),
+            html.image(folder / "audit.png", "success of each attack by the number of contributions seen"),
+            html.heading("All attacks"),
+            html.table(_HEADER, _rows(found.findings)),
+            html.paragraph(
                 f"Trained for {config.rounds} rounds; the state after round {found.round} was chosen, with test "
                 f"NDCG@10 {found.ndcg:.3f}; {found.seconds:.0f} s in all. View: {found.request.view}. Success is a "
                 "balanced accuracy, or for a state the share that was read; intervals are Wilson's; the null is of "
                 "permuted clients or labels.",
                 note=True,
             ),
-            report.heading("Command"),
-            report.code(command),
-            report.details("Configuration", report.table(("", "value"), config.to_dict().items())),
-            report.details("Versions", report.versions()),
+            html.heading("Command"),
+            html.code(command),
+            html.details("Configuration", html.table(("", "value"), config.to_dict().items())),
+            html.details("Versions", html.versions()),
         ],
     )
 

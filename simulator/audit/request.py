@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from simulator.audit.contract import Spec
-from simulator.audit.sums import Sums
-from simulator.config import Config
+from simulator.attacks.contract import Spec
+from simulator.attacks.sums import Sums
+from simulator.config.config import Config
 
 VIEWS = ("chosen", "training", "fleet")
 """Where the server's view is taken: in the chosen state, while the batched engine trains, or from a coordinator."""

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedau2.v1.task_pb2 import Adversary, TaskManifest
+from simulator.attacks.contract import Attack, Learns, Public, Seen, Setting, Spec
+from simulator.attacks.labels import Dlg
 from simulator.audit import scores
-from simulator.audit.contract import Attack, Learns, Public, Seen, Setting, Spec
-from simulator.audit.facts import Census, Facts
-from simulator.audit.labels import Dlg
+from simulator.audit.census import Census, Facts
 from simulator.audit.scores import Score
 from simulator.audit.view import Hidden
 from simulator.errors import TooFewUsersError

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from simulator import attackers
-from simulator.audit.contract import Learns
-from simulator.evaluation import narrow
+from simulator.attacks.contract import Learns
+from simulator.evaluation import attackers
+from simulator.evaluation.evaluation import narrow
 
 SHUFFLES = 200
 """Permutations of the clients for the null of guesses."""
@@ -72,7 +72,7 @@ def score(learns: Learns, guess: NDArray[Any], truth: NDArray[Any], classes: int
 def learned(
     features: NDArray[np.float32], truth: NDArray[np.int64], attacker: str, classes: int, splits: int, seed: int
 ) -> Score:
-    """Scores an attribute attacker of `simulator.attackers`, whose null is of permuted labels.
+    """Scores an attribute attacker of `simulator.evaluation.attackers`, whose null is of permuted labels.
 
     With few splits only some of the users are ever tested, and not equally often; a user that is tested again says
     nothing new. The interval is that of as many users as, each tested once, give a mean of the same variance.

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
-from simulator.audit.contract import Contribution, Public, Seen
-from simulator.audit.uploads import Secrets, observe
-from simulator.engine import Engine, RoundReport
-from simulator.population import Members, Population
+from simulator.attacks.contract import Contribution, Public, Seen
+from simulator.attacks.uploads import Secrets, observe
+from simulator.engines.engine import Engine, RoundReport
+from simulator.population.population import Members, Population
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,15 +11,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from client_sdk.contracts import AsyncTransport
+from client_sdk.protocol.interfaces import AsyncTransport
 from export.bundle import Bundle, build
-from export.planfile import make_plan
+from export.plan.planfile import make_plan
 from fedau2.v1 import admin_pb2, device_pb2
 from simulator.datasets import load
-from simulator.fleet import FleetEngine
-from simulator.links import CoordinatorProcess, GrpcLink
-from simulator.population import Population
-from simulator.split import leave_one_out
+from simulator.datasets.split import leave_one_out
+from simulator.engines.fleet import FleetEngine
+from simulator.engines.links import CoordinatorProcess, GrpcLink
+from simulator.population.population import Population
 
 _ITEMS = 1682
 """As many as MovieLens 100K has."""

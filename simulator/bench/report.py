@@ -21,8 +21,8 @@ from simulator.bench.workloads import (
     small_workload,
 )
 from simulator.datasets import load
+from simulator.datasets.split import leave_one_out
 from simulator.errors import DatasetError
-from simulator.split import leave_one_out
 
 
 def report(data_dir: Path | None, out: Path | None, quick: bool, console: Console) -> None:

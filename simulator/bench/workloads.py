@@ -14,17 +14,17 @@ from client_sdk import draws
 from client_sdk.draws import Samples
 from client_sdk.kernel import fedncf
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
-from client_sdk.state import PrivateState
+from client_sdk.protocol.values import PrivateState
 from export.bundle import Bundle, build
-from export.planfile import make_plan, paper_plan
+from export.plan.planfile import make_plan, paper_plan
 from fedau2.v1.task_pb2 import Plan
 from fedau2.wire import blobs, manifest
-from simulator.batched import BatchedEngine
 from simulator.bench import naive
 from simulator.bench.naive import Sample
-from simulator.fleet import FleetEngine
-from simulator.links import CoordinatorProcess
-from simulator.population import Population
+from simulator.engines.batched import BatchedEngine
+from simulator.engines.fleet import FleetEngine
+from simulator.engines.links import CoordinatorProcess
+from simulator.population.population import Population
 
 SMALL = fedncf.Widths(gmf=0, mlp=32, hidden=(32, 16))
 """The small workload: an MLP 64-32-16-1 on user and item vectors of 32, no adversary."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulator.datasets import atomic, core, lastfm, movielens, movielens1m, synthetic
+from simulator.datasets import atomic, cuts, lastfm, movielens, movielens1m, synthetic
 from simulator.datasets.dataset import Dataset
 from simulator.datasets.download import cache, fetch
 from simulator.errors import ConfigError, DatasetMissingError
@@ -75,10 +75,10 @@ def load(
     own = SOURCES[name].cores if name in SOURCES else (0, 0)
     cores = (user_core or own[0], item_core or own[1])
     if max(cores) > 1:
-        dataset = core.cut(dataset, *cores)
+        dataset = cuts.cut(dataset, *cores)
     if balance is not None:
-        dataset = core.balance(dataset, balance)
-    return dataset if minority is None else core.thin(dataset, *minority)
+        dataset = cuts.balance(dataset, balance)
+    return dataset if minority is None else cuts.thin(dataset, *minority)
 
 
 def _read(name: str, data_dir: Path | None) -> Dataset:

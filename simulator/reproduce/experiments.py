@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulator.presets import PRESETS
+from simulator.config.presets import PRESETS
 
 ORIGINAL = "original"
 """The method that every other is compared with: no adversary, and the learning rates and rounds of the other."""

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from simulator.plots import BLUE, COLOURS, GREY, ORANGE, panels
+from simulator.reporting.plots import BLUE, COLOURS, GREY, ORANGE, panels
 from simulator.reproduce.experiments import ORIGINAL
 from simulator.reproduce.table import heading
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from client_sdk.kernel.models import RECOMMENDERS
-from simulator import checks, resume, setup
-from simulator.config import Config
+from simulator.config.config import Config
+from simulator.config.presets import PRESETS, preset
 from simulator.datasets import Dataset, synthetic
+from simulator.datasets.split import leave_one_out
 from simulator.errors import ConfigError, SimulatorError
-from simulator.presets import PRESETS, preset
+from simulator.experiment import assembly, checks, resume
+from simulator.reporting.names import file_name
 from simulator.reproduce.experiments import ORIGINAL, Experiment, Method
-from simulator.split import leave_one_out
 
 QUICK: Mapping[str, Any] = {"rounds": 60, "evaluate_every": 10, "attack_splits": 2}
 """Settings of a look in a minute or two."""
@@ -69,7 +70,7 @@ class Cell:
         """Name of its run folder, decided by the cell alone."""
         config = self.config
         parts = (config.model, config.dataset, config.attribute, self.method, f"seed-{config.seed}")
-        return "_".join(map(setup.file_name, parts))
+        return "_".join(map(file_name, parts))
 
 
 def build(experiment: Experiment, choice: Choice) -> list[Cell]:
@@ -168,7 +169,7 @@ def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
     for cell in cells:
         config, key = cell.config, _data(cell.config)
         if key not in datasets:
-            datasets[key] = setup.dataset_of(config, data_dir)
+            datasets[key] = assembly.dataset_of(config, data_dir)
             leave_one_out(datasets[key], config.split)
         path = folder / cell.name
         try:

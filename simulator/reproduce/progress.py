@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from rich.progress import Progress
 
-from simulator.pool import Job
-from simulator.terminal import Bar
+from simulator.experiment.pool import Job
+from simulator.reporting.terminal import Bar
 
 ATTACKS = 0.5
 """What evaluating and attacking takes, as a share of training; only the time left depends on it."""

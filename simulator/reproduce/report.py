@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from simulator import report
+from simulator.datasets.split import CHOSEN_ON
+from simulator.reporting import html
 from simulator.reproduce import figures, table
 from simulator.reproduce.experiments import TRIGGERS, Experiment
 from simulator.reproduce.grid import Cell
 from simulator.reproduce.results import GROUP, shown_in
-from simulator.split import CHOSEN_ON
 
 
 def draw(experiment: Experiment, frame: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> dict[str, list[Path]]:
@@ -68,23 +68,23 @@ def write(
 ) -> None:
     """Writes `report.html`; for `data_dir` see `report.command`."""
     metrics = shown_in(summary)
-    parts = [report.paragraph(f"The paper: {experiment.claim}"), report.code(command), _extent(cells)]
+    parts = [html.paragraph(f"The paper: {experiment.claim}"), html.code(command), _extent(cells)]
     for title, part in table.groups(summary):
         shown = table.columns(metrics)
         rows = [table.cells(row, shown) for _, row in part.iterrows()]
-        parts += [report.heading(title), report.table([name for name, _ in shown], rows)]
-        parts += [report.image(path, f"{experiment.title}: {title}") for path in drawn[title]]
-    parts += [report.paragraph(text, note=True) for text in table.notes(frame)]
+        parts += [html.heading(title), html.table([name for name, _ in shown], rows)]
+        parts += [html.image(path, f"{experiment.title}: {title}") for path in drawn[title]]
+    parts += [html.paragraph(text, note=True) for text in table.notes(frame)]
     if (frame["status"] == "failed").any():
         failed = frame[frame["status"] == "failed"]
-        parts += [report.heading("Failed"), report.table(("run", "why"), failed[["run", "error"]].to_numpy().tolist())]
-    parts.append(report.heading("Each run"))
-    parts.append(report.details(f"{len(cells)} runs", _runs(frame, metrics)))
-    commands = "\n".join(report.command(cell.config, folder / "runs" / cell.name, data_dir) for cell in cells)
-    parts.append(report.details("A command for each", report.code(commands)))
-    parts.append(report.details("Settings", _settings(cells)))
-    parts.append(report.details("Versions", report.versions()))
-    report.write(folder / "report.html", f"{experiment.name}: {experiment.title}", parts)
+        parts += [html.heading("Failed"), html.table(("run", "why"), failed[["run", "error"]].to_numpy().tolist())]
+    parts.append(html.heading("Each run"))
+    parts.append(html.details(f"{len(cells)} runs", _runs(frame, metrics)))
+    commands = "\n".join(html.command(cell.config, folder / "runs" / cell.name, data_dir) for cell in cells)
+    parts.append(html.details("A command for each", html.code(commands)))
+    parts.append(html.details("Settings", _settings(cells)))
+    parts.append(html.details("Versions", html.versions()))
+    html.write(folder / "report.html", f"{experiment.name}: {experiment.title}", parts)
 
 
 def _extent(cells: Sequence[Cell]) -> str:
@@ -92,14 +92,14 @@ def _extent(cells: Sequence[Cell]) -> str:
     values = [cell.config.to_dict() for cell in cells]
     names = ("rounds", "seed", "attack_splits", "split")
     found = (f"{n.replace('_', ' ')} {', '.join(dict.fromkeys(str(each[n]) for each in values))}" for n in names)
-    return report.paragraph(f"{len(cells)} runs; {'; '.join(found)}.", note=True)
+    return html.paragraph(f"{len(cells)} runs; {'; '.join(found)}.", note=True)
 
 
 def _runs(frame: pd.DataFrame, metrics: Sequence[str]) -> str:
     users = [name for name in map(str, frame.columns) if name.startswith("ndcg@10_users_")]
     others = [name for name in ("round", "seconds") if name in frame and name not in metrics]
     columns = ["run", "status", *metrics, *users, *others]
-    return report.table(columns, [[_text(row[name]) for name in columns] for row in frame.to_dict("records")])
+    return html.table(columns, [[_text(row[name]) for name in columns] for row in frame.to_dict("records")])
 
 
 def _text(value: object) -> str:
@@ -112,4 +112,4 @@ def _settings(cells: Sequence[Cell]) -> str:
     """Settings that all runs share, and that some have otherwise."""
     values = [cell.config.to_dict() for cell in cells]
     found = {name: list(dict.fromkeys(str(each[name]) for each in values)) for name in values[0]}
-    return report.table(("", "values"), [(name, ", ".join(each)) for name, each in found.items()])
+    return html.table(("", "values"), [(name, ", ".join(each)) for name, each in found.items()])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from simulator import ranking, statistics
 from simulator.errors import ConfigError
+from simulator.evaluation import ranking, statistics
 from simulator.reproduce.grid import Cell
 
 GROUP = ["model", "dataset", "attribute"]

@@ -14,9 +14,9 @@ from google.protobuf.duration_pb2 import Duration
 from onnx import TensorProto, helper
 
 from client_sdk import FedClient, draws
-from client_sdk.graph import metadata
 from client_sdk.kernel import adversary, contract, fedncf
-from client_sdk.sqlite_store import SqliteStore
+from client_sdk.onnx.graph import metadata
+from client_sdk.store.sqlite_store import SqliteStore
 from export import step
 from export.exporter import stamp
 from fedau2.v1 import device_pb2, device_pb2_grpc, task_pb2

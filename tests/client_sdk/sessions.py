@@ -2,9 +2,9 @@
 
 import pytest
 
-from client_sdk.session import session
-from client_sdk.torch_engine import TorchEngine
-from client_sdk.wishes import CheckIn, Fetch, Train
+from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.protocol.session import session
+from client_sdk.protocol.wishes import CheckIn, Fetch, Train
 from fedau2.v1.device_pb2 import CheckInResponse
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from client_sdk import AsyncFedClient, FedClient, Joined, Result, Uploaded
 from client_sdk.errors import NoModelError, RefusedError, TransportError, UsageError
-from client_sdk.torch_engine import TorchEngine
+from client_sdk.kernel.torch_engine import TorchEngine
 from fedau2.v1.device_pb2 import FailureReason
 from fedau2.wire.status import Status, StatusError
 

@@ -11,8 +11,8 @@ import pytest
 
 from client_sdk import FedClient, Result
 from client_sdk.errors import StoreError, UsageError
-from client_sdk.sqlite_store import SqliteStore
-from client_sdk.torch_engine import TorchEngine
+from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.wire.status import Status, StatusError
 
@@ -194,7 +194,7 @@ def test_deleting_forgets_when_there_were_syncs(trained, tmp_path):
 DIES = """
 import os, signal, sys
 from client_sdk import FedClient
-from client_sdk.database import Database
+from client_sdk.store.database import Database
 
 client = FedClient.open(sys.argv[1], "127.0.0.1:1", "films")
 client.record("secret-item")

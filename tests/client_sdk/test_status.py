@@ -5,7 +5,7 @@ import pytest
 
 from client_sdk import FedClient, Result
 from client_sdk.errors import NoDataError, RefusedError, TransportError
-from client_sdk.schedule import BackgroundStatus
+from client_sdk.scheduling.schedule import BackgroundStatus
 from client_sdk.status import ClientStatus, ModelVersion
 from fedau2.wire.status import Status, StatusError
 

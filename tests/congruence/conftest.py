@@ -5,12 +5,12 @@ import pytest
 
 from client_sdk.kernel import fedrap, fedvae
 from export.bundle import build
-from export.planfile import paper_plan
+from export.plan.planfile import paper_plan
 from fedau2.wire import blobs
-from simulator.batched import BatchedEngine
-from simulator.fleet import FleetEngine
-from simulator.links import CoordinatorProcess, InProcessLink
-from simulator.population import Population
+from simulator.engines.batched import BatchedEngine
+from simulator.engines.fleet import FleetEngine
+from simulator.engines.links import CoordinatorProcess, InProcessLink
+from simulator.population.population import Population
 
 CLIENTS, ITEMS, COHORT = 12, 40, 5
 AGES = ("young", "middle", "old")

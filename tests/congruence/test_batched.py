@@ -6,10 +6,10 @@ import pytest
 from client_sdk import draws, engines
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.kernel.training import Cohort
-from client_sdk.onnx_engine import OnnxEngine
-from coordinator import storage
+from client_sdk.onnx.onnx_engine import OnnxEngine
+from coordinator.engine import storage
 from fedau2.wire import blobs, manifest
-from simulator import batched as batched_module
+from simulator.engines import batched as batched_module
 
 TOLERANCE = 1e-5
 
@@ -125,7 +125,7 @@ def assert_triggers_agree(actual, expected):
 def test_the_number_of_workers_does_not_change_a_byte(
     model, clip_norm, make_bundle, make_population, batched, monkeypatch
 ):
-    monkeypatch.setattr("simulator.batched.CHUNK", 3)
+    monkeypatch.setattr("simulator.engines.batched.CHUNK", 3)
     bundle = make_bundle(model=model, clip_norm=clip_norm)
     results = []
     for workers in (1, 2, 5):

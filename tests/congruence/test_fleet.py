@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fedau2.wire import blobs
-from simulator.fleet import FleetEngine
-from simulator.links import CoordinatorProcess, GrpcLink
+from simulator.engines.fleet import FleetEngine
+from simulator.engines.links import CoordinatorProcess, GrpcLink
 
 
 def outcome(engine, population, cohorts):

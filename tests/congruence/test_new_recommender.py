@@ -11,13 +11,13 @@ from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.contract import Gradients
 from client_sdk.kernel.models import RECOMMENDERS
 from export.bundle import write
-from export.planfile import read
+from export.plan.planfile import read
 from export.verify import verify
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GraphKind
-from simulator import attackers
-from simulator.config import Config
-from simulator.run import run
-from simulator.scoring import Scorer
+from simulator.config.config import Config
+from simulator.evaluation import attackers
+from simulator.evaluation.scoring import Scorer
+from simulator.experiment.run import run
 from tests.simulator.quiet import Quiet
 
 

@@ -10,11 +10,11 @@ import grpc
 import numpy as np
 import pytest
 
-from coordinator import aggregate
-from coordinator.optimizers import server_step
-from coordinator.pace import duration
-from coordinator.server import Servers
-from coordinator.service import Coordinator
+from coordinator.aggregation import aggregators
+from coordinator.aggregation.optimizers import server_step
+from coordinator.engine.service import Coordinator
+from coordinator.grpc.server import Servers
+from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2, device_pb2_grpc, task_pb2, tensors_pb2
 from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest, UploadHeader
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, Optimizer, RetryWindow, TaskManifest
@@ -142,7 +142,7 @@ def expected_checkpoint(rounds, knows=lambda seed: True, **options):
     bundle = make_bundle(**options)
     checkpoint, state = blobs.unpack(bundle.blobs[bundle.manifest.checkpoint.sha256]), {}
     for seeds in rounds:
-        total = aggregate.of(bundle.manifest)
+        total = aggregators.of(bundle.manifest)
         for seed in seeds:
             total.add(make_updates(seed, knows(seed)))
         checkpoint, state = server_step(bundle.manifest, checkpoint, state, total.mean())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-from coordinator.disk import REAL, Disk
+from coordinator.store.disk import REAL, Disk
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import Assignment
 from tests.coordinator import conftest as tools

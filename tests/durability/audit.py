@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.aggregate import Mean
-from coordinator.optimizers import server_step
+from coordinator.aggregation.aggregators import Mean
+from coordinator.aggregation.optimizers import server_step
 from fedau2.v1 import admin_pb2
 from fedau2.wire import blobs, contributions, fixed, manifest
 

@@ -17,7 +17,7 @@ import torch
 
 from client_sdk import FedClient
 from client_sdk.errors import NoDataError, TransportError
-from client_sdk.torch_engine import TorchEngine
+from client_sdk.kernel.torch_engine import TorchEngine
 from fedau2.wire.blobs import sha256
 
 ITEMS = [f"movie-{number}" for number in range(60)]

@@ -15,13 +15,13 @@ import grpc
 import numpy as np
 import torch
 
-from client_sdk.drivers import drive_async
 from client_sdk.errors import TransportError
-from client_sdk.grpc_transport import AioGrpcTransport
-from client_sdk.session import session
-from client_sdk.sqlite_store import SqliteStore
-from client_sdk.torch_engine import TorchEngine
-from client_sdk.wishes import Interrupted, Outcome, Result
+from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.protocol.drivers import drive_async
+from client_sdk.protocol.session import session
+from client_sdk.protocol.wishes import Interrupted, Outcome, Result
+from client_sdk.store.sqlite_store import SqliteStore
+from client_sdk.transport.grpc_transport import AioGrpcTransport
 from fedau2.v1 import admin_pb2, admin_pb2_grpc
 from fedau2.wire.blobs import sha256
 

@@ -11,9 +11,9 @@ from contextlib import closing
 import pytest
 
 from client_sdk.kernel import fedncf
-from client_sdk.sqlite_store import SqliteStore
+from client_sdk.store.sqlite_store import SqliteStore
 from export import bundle as bundles
-from export.planfile import make_plan
+from export.plan.planfile import make_plan
 from fedau2.wire.blobs import sha256
 from tests.durability.audit import books
 from tests.durability.device_life import DEVICES, ITEMS

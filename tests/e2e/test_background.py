@@ -4,9 +4,9 @@ from queue import Queue
 from threading import Event
 
 from client_sdk import Constraints, DeviceState, FedClient, Uploaded, testing
-from client_sdk.background import SystemClock
-from client_sdk.torch_engine import TorchEngine
-from client_sdk.wishes import Result
+from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.protocol.wishes import Result
+from client_sdk.scheduling.background import SystemClock
 
 _PATIENCE = 120
 

@@ -2,7 +2,7 @@ import pytest
 
 from client_sdk.kernel import fedncf
 from export.bundle import build, write
-from export.planfile import make_plan
+from export.plan.planfile import make_plan
 
 
 def build_small(seed=1, attribute="gender"):

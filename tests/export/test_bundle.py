@@ -16,7 +16,7 @@ from export.errors import (
     TargetError,
     UnknownModelError,
 )
-from export.planfile import make_plan
+from export.plan.planfile import make_plan
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_PRIVATE
 from fedau2.wire import blobs, manifest
@@ -28,7 +28,7 @@ import sys
 from pathlib import Path
 from client_sdk.kernel import fedncf
 from export.bundle import build, write
-from export.planfile import make_plan
+from export.plan.planfile import make_plan
 plan = make_plan(attribute="gender", classes=["M", "F"])
 widths = fedncf.Widths(gmf=3, mlp=4, hidden=(5, 3))
 write(build("fedncf", [f"item-{i}" for i in range(11)], plan, 1, widths), Path(sys.argv[1]))

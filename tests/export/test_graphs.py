@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_sdk.errors import UnsupportedTaskError
-from client_sdk.graph import Graph, metadata
 from client_sdk.kernel import contract, fedncf, fedrap, fedvae
+from client_sdk.onnx.graph import Graph, metadata
 from export import exporter, graphs
 from export.verify import FP16_TOLERANCE, TOLERANCE, check_recommendation
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, TaskManifest

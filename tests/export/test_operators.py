@@ -3,12 +3,12 @@
 import onnx
 import pytest
 
-from client_sdk.inspection import inspected
 from client_sdk.kernel import fedncf, fedrap, fedvae
 from client_sdk.kernel.models import RECOMMENDERS
-from client_sdk.operators import OPERATORS
+from client_sdk.protocol.inspection import inspected
+from client_sdk.protocol.operators import OPERATORS
 from export.bundle import build
-from export.planfile import paper_plan
+from export.plan.planfile import paper_plan
 from tests.export.onnx_nodes import nodes
 
 pytestmark = pytest.mark.slow  # a minute of exporting; test_step.py loads some of every recommender's graphs

@@ -3,7 +3,7 @@ import stat
 import pytest
 
 from client_sdk.errors import MissingPackageError, UntrustedTaskError, UsageError
-from client_sdk.trust import Trust
+from client_sdk.protocol.trust import Trust
 from export.bundle import read
 from export.cli import main
 from fedau2.v1.task_pb2 import TaskManifest

@@ -8,11 +8,11 @@ import pytest
 
 from client_sdk.kernel import fedncf, fedrap, fedvae
 from client_sdk.kernel.models import RECOMMENDERS
-from client_sdk.operators import OPERATORS
+from client_sdk.protocol.operators import OPERATORS
 from export import parity
 from export.bundle import build
 from export.exporter import IR_VERSION, OPSET
-from export.planfile import paper_plan
+from export.plan.planfile import paper_plan
 from fedau2.v1.task_pb2 import GRAPH_KIND_STEP
 
 WIDTHS = {"fedncf": fedncf.Widths(4, 6, (7, 5)), "fedrap": fedrap.Widths(8), "fedvae": fedvae.Widths(16, 6)}
@@ -82,7 +82,7 @@ def test_other_layers_agree():
 
 
 def test_samples_beyond_one_run_are_added_up(monkeypatch):
-    monkeypatch.setattr("client_sdk.onnx_training.TILE", 16)
+    monkeypatch.setattr("client_sdk.onnx.onnx_training.TILE", 16)
     for model in ("fedncf", "fedrap"):
         assert_agree(make(model), most=100)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from client_sdk.graph import metadata
+from client_sdk.onnx.graph import metadata
 from export import exporter, graphs
 from export.bundle import Bundle, write
 from export.errors import DamagedBundleError, UnknownModelError, VerificationError

@@ -6,9 +6,10 @@ import pytest
 
 from client_sdk.kernel.training import Task
 from fedau2.wire import blobs
-from simulator import attackers, setup
-from simulator.config import Config
-from simulator.split import leave_one_out
+from simulator.config.config import Config
+from simulator.datasets.split import leave_one_out
+from simulator.evaluation import attackers
+from simulator.experiment import assembly
 
 USERS = ["1|24|M|technician|85711", "2|53|F|other|94043", "3|30|M|writer|32067"]
 ITEMS = ["1|Toy Story (1995)|rest", "2|GoldenEye (1995)|rest", "3|Four Rooms (1995)|rest", "4|Get Shorty (1995)|rest"]
@@ -19,8 +20,8 @@ DATA = ["1\t1\t5\t10", "2\t3\t1\t7", "1\t2\t3\t9", "3\t4\t2\t5", "1\t4\t3\t9", "
 def fewer(monkeypatch):
     """Attacks that tell nothing, and take no time."""
     monkeypatch.setattr(attackers, "SHUFFLES", 1)
-    monkeypatch.setattr("simulator.audit.dlg.STEPS", 2)
-    monkeypatch.setattr("simulator.audit.leakage.ROUNDS", (1, 2))
+    monkeypatch.setattr("simulator.attacks.dlg.STEPS", 2)
+    monkeypatch.setattr("simulator.attacks.leakage.ROUNDS", (1, 2))
 
 
 @pytest.fixture
@@ -61,9 +62,9 @@ def observed():
 
     def make(users, **settings):
         config = Config.of({"dataset": "synthetic", "users": users, "items": 200, **settings})
-        dataset = setup.dataset_of(config, None)
-        bundle = setup.bundle_of(config, dataset)
-        population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+        dataset = assembly.dataset_of(config, None)
+        bundle = assembly.bundle_of(config, dataset)
+        population = assembly.population_of(config, dataset, bundle, leave_one_out(dataset).train)
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
         return Task.load(bundle.manifest, checkpoint), population
 

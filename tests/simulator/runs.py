@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from simulator.config import Config
+from simulator.config.config import Config
 
 SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
 

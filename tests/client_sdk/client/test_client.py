@@ -18,12 +18,12 @@ from client_sdk.errors import (
     UnknownItemError,
     UsageError,
 )
-from client_sdk.onnx_training import OnnxTraining
-from client_sdk.preparation import initial_state
-from client_sdk.recommender import Recommender
-from client_sdk.sqlite_store import SqliteStore
-from client_sdk.torch_engine import TorchEngine
-from client_sdk.trust import Trust
+from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.onnx.onnx_training import OnnxTraining
+from client_sdk.onnx.recommender import Recommender
+from client_sdk.protocol.preparation import initial_state
+from client_sdk.protocol.trust import Trust
+from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, Rejection
 from fedau2.wire import blobs
 from fedau2.wire.status import Status, StatusError

@@ -6,7 +6,7 @@ from client_sdk import Result
 from client_sdk.errors import (
     StoreError,
 )
-from client_sdk.torch_engine import TorchEngine
+from client_sdk.kernel.torch_engine import TorchEngine
 
 
 def test_a_closed_client_says_so(client):

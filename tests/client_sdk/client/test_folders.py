@@ -14,8 +14,8 @@ from client_sdk.errors import (
     StoreError,
     StoreLockedError,
 )
-from client_sdk.sqlite_store import SqliteStore
-from client_sdk.state import Model
+from client_sdk.protocol.values import Model
+from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.wire import blobs
 
 

@@ -12,7 +12,7 @@ from client_sdk.errors import NoDataError
 from client_sdk.kernel import fedvae
 from client_sdk.kernel.fedvae import Widths
 from client_sdk.kernel.training import Cohort
-from client_sdk.state import PrivateState
+from client_sdk.protocol.values import PrivateState
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import LocalUpdate
 from tests.client_sdk.kernel.test_gradients import ITEMS, make_cohort, make_task, train

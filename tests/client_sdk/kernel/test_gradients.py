@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from client_sdk import draws
 from client_sdk.kernel import adversary, contract
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
-from client_sdk.state import PrivateState
+from client_sdk.protocol.values import PrivateState
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Optimizer, Plan, ServerStep, TaskManifest
 from fedau2.wire import manifest

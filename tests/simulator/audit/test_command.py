@@ -9,10 +9,10 @@ import pytest
 from simulator.audit import bounds, scores
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
-from simulator.batched import BatchedEngine
-from simulator.cli import main
-from simulator.config import Config
+from simulator.commands.cli import main
+from simulator.config.config import Config
 from simulator.datasets import synthetic
+from simulator.engines.batched import BatchedEngine
 from simulator.errors import BoundPassedError, ConfigError
 from tests.simulator.runs import write_own
 
@@ -30,7 +30,7 @@ def findings(tmp_path):
 
 @pytest.fixture(autouse=True)
 def small_null(monkeypatch):
-    monkeypatch.setattr("simulator.attackers.SHUFFLES", 2)
+    monkeypatch.setattr("simulator.evaluation.attackers.SHUFFLES", 2)
 
 
 @pytest.mark.parametrize("view", ["chosen", "training", "fleet"])
@@ -87,7 +87,7 @@ def test_a_run_whose_data_changed_is_not_audited_as_if_it_were_the_same(tmp_path
 @pytest.mark.parametrize("limit", [2**30, 0], ids=["in memory", "mapped"])
 @pytest.mark.parametrize("view", ["chosen", "training", "fleet"])
 def test_a_refused_audit_leaves_nothing(tmp_path, monkeypatch, capsys, view, limit):
-    monkeypatch.setattr("simulator.columns.LIMIT", limit)
+    monkeypatch.setattr("simulator.population.columns.LIMIT", limit)
     assert audit(tmp_path, "--view", view, "--adversary", "none", "--attacks", "sign") == 1
     assert "sign" in capsys.readouterr().err
     assert not (tmp_path / "audit").exists()
@@ -95,7 +95,7 @@ def test_a_refused_audit_leaves_nothing(tmp_path, monkeypatch, capsys, view, lim
 
 @pytest.mark.parametrize("limit", [2**30, 0], ids=["in memory", "mapped"])
 def test_an_audit_leaves_no_private_state_and_an_interrupted_one_goes_on(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr("simulator.columns.LIMIT", limit)
+    monkeypatch.setattr("simulator.population.columns.LIMIT", limit)
     folder, trained, rounds = tmp_path / "audit", BatchedEngine.train_round, []
 
     def interrupted(engine, members):
@@ -104,7 +104,7 @@ def test_an_audit_leaves_no_private_state_and_an_interrupted_one_goes_on(tmp_pat
             raise KeyboardInterrupt
         return trained(engine, members)
 
-    monkeypatch.setattr("simulator.batched.BatchedEngine.train_round", interrupted)
+    monkeypatch.setattr("simulator.engines.batched.BatchedEngine.train_round", interrupted)
     assert audit(tmp_path, "--attacks", "sign") == 130
     assert len(list(folder.glob("progress-*.safetensors"))) == 1
     assert audit(tmp_path, "--attacks", "sign") == 0
@@ -148,7 +148,7 @@ def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
 
 
 def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("simulator.audit.feasible.MOST_NUMBERS", 1_000)
+    monkeypatch.setattr("simulator.audit.planning.MOST_NUMBERS", 1_000)
     assert audit(tmp_path, "--attacks", "sign", "--adversary-clip-norm", "1", "--adversary-noise", "1") == 1
     assert "more than the 1e+03 that are held at once: watch fewer (--clients)" in capsys.readouterr().err
     assert audit(tmp_path / "clipped", "--attacks", "sign", "--adversary-clip-norm", "1") == 0
@@ -175,7 +175,7 @@ def test_what_cannot_be_run_is_refused_before_training(tmp_path, capsys, monkeyp
     def trains(*_):
         raise AssertionError("it trained")
 
-    monkeypatch.setattr("simulator.batched.BatchedEngine.train_round", trains)
+    monkeypatch.setattr("simulator.engines.batched.BatchedEngine.train_round", trains)
     assert audit(tmp_path, *arguments) == 1
     assert text in " ".join(capsys.readouterr().err.split())
 

@@ -13,7 +13,7 @@ from simulator.audit.audit import Audit
 from simulator.audit.request import Request
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
-from simulator.config import Config
+from simulator.config.config import Config
 
 
 def finding(attack, learns, participations, success, low, null_p95=0.54, adversary="gender"):

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from simulator import attackers
+from simulator.attacks.contract import Learns
 from simulator.audit import scores
-from simulator.audit.contract import Learns
+from simulator.evaluation import attackers
 
 
 @settings(deadline=None)
@@ -100,7 +100,7 @@ def test_attackers_that_learn_find_what_is_there():
     ("attacker", "splits", "tested"), [("strong", 1, 8), ("strong", 2, 40 / 3), ("strong", 6, 24), ("paper", 1, 32)]
 )
 def test_users_that_no_split_tests_do_not_narrow_an_interval(monkeypatch, draw, attacker, splits, tested):
-    monkeypatch.setattr("simulator.attackers.SHUFFLES", 1)
+    monkeypatch.setattr("simulator.evaluation.attackers.SHUFFLES", 1)
     features = draw.standard_normal((50, 2)).astype(np.float32)
     score = scores.learned(features, np.repeat([0, 1], [20, 30]), attacker, 2, splits, 0)
     assert (score.low, score.high) == pytest.approx(scores.interval(score.success, tested))
@@ -115,7 +115,7 @@ def test_an_interval_of_attackers_that_learn_covers(monkeypatch, draw, splits):
         right = draw.random(200) < 0.65
         bacc = np.mean([right[draw.permutation(200)[:40]].mean() for _ in range(splits)])
         found = attackers.Attack(float(bacc), 0.0, 0.0, 0.5, 0.5)
-        monkeypatch.setattr("simulator.attackers.attack", lambda *each, found=found, **how: found)
+        monkeypatch.setattr("simulator.evaluation.attackers.attack", lambda *each, found=found, **how: found)
         score = scores.learned(np.zeros((200, 1), np.float32), np.arange(200) % 2, "strong", 2, splits, 0)
         covered.append(score.low <= 0.65 <= score.high)
     assert np.mean(covered) > 0.91

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.kernel.training import Task
 from fedau2.wire.contributions import Rows
-from simulator import setup
+from simulator.attacks.contract import Public, Setting
+from simulator.attacks.prior import PriorSearch
 from simulator.audit.audit import _watch, drawn
-from simulator.audit.contract import Public, Setting
-from simulator.audit.prior import PriorSearch
 from simulator.audit.recording import Recorded
 from simulator.audit.registry import chosen
 from simulator.audit.request import Request
 from simulator.audit.view import Watch, Watching, known, still
-from simulator.config import Config
+from simulator.config.config import Config
+from simulator.datasets.split import leave_one_out
 from simulator.errors import FleetError
-from simulator.split import leave_one_out
+from simulator.experiment import assembly
 
 DEFENCES = {"adversary_clip_norm": 0.1, "adversary_noise": 1.0, "cover_rows": 0.5}
 
@@ -46,11 +46,11 @@ def small(tmp_path, view, **options):
     """Configuration, task, population and engine of a few users, and how a view is taken of their training."""
     engine = "batched" if view is Watching else "fleet"
     config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": engine, **options})
-    dataset = setup.dataset_of(config, None)
-    bundle = setup.bundle_of(config, dataset)
-    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    dataset = assembly.dataset_of(config, None)
+    bundle = assembly.bundle_of(config, dataset)
+    population = assembly.population_of(config, dataset, bundle, leave_one_out(dataset).train)
     audit = tmp_path / "recording" if view is Recorded else None
-    with setup.engine_of(config, bundle, population, tmp_path, audit=audit) as engine:
+    with assembly.engine_of(config, bundle, population, tmp_path, audit=audit) as engine:
         where = (audit,) if audit else ()
         take = lambda watch, sink: view(engine, bundle.manifest, watch, sink, *where)  # noqa: E731
         yield config, Task.load(bundle.manifest, engine.checkpoint), population, take
@@ -63,7 +63,7 @@ def trained(tmp_path, view, rounds=4, **options):
         watch = Watch(population, np.arange(0, 60, 2))
         watched = take(watch, lambda seen, hidden: shown.append(kept(seen, hidden)))
         for number in range(rounds):
-            watched.train_round(setup.cohort(config, number, 60))
+            watched.train_round(assembly.cohort(config, number, 60))
     return shown
 
 
@@ -100,12 +100,12 @@ def test_a_recording_is_let_go_of_round_by_round(tmp_path):
 
 def test_a_view_starts_again_where_one_was_interrupted(tmp_path):
     config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": "fleet", "fraction": 0.5})
-    dataset = setup.dataset_of(config, None)
-    bundle = setup.bundle_of(config, dataset)
-    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    dataset = assembly.dataset_of(config, None)
+    bundle = assembly.bundle_of(config, dataset)
+    population = assembly.population_of(config, dataset, bundle, leave_one_out(dataset).train)
     folder = tmp_path / "recording"
-    with setup.engine_of(config, bundle, population, tmp_path, audit=folder) as engine:
-        engine.train_round(setup.cohort(config, 0, 60))
+    with assembly.engine_of(config, bundle, population, tmp_path, audit=folder) as engine:
+        engine.train_round(assembly.cohort(config, 0, 60))
         task_id = engine.task_id
     (folder / task_id).rename(folder / "zzzz")  # the last by name, whatever the next task's is
     assert list(folder.glob("zzzz/0/*.binpb"))
@@ -115,20 +115,20 @@ def test_a_view_starts_again_where_one_was_interrupted(tmp_path):
 
 def test_a_round_that_was_not_recorded_whole_is_not_taken_for_the_servers_view(tmp_path):
     config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": "fleet", "fraction": 0.5})
-    dataset = setup.dataset_of(config, None)
-    bundle = setup.bundle_of(config, dataset)
-    population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    dataset = assembly.dataset_of(config, None)
+    bundle = assembly.bundle_of(config, dataset)
+    population = assembly.population_of(config, dataset, bundle, leave_one_out(dataset).train)
     folder, shown = tmp_path / "recording", []
-    with setup.engine_of(config, bundle, population, tmp_path, audit=folder) as engine:
+    with assembly.engine_of(config, bundle, population, tmp_path, audit=folder) as engine:
         watch = Watch(population, np.arange(60))
         view = Recorded(engine, bundle.manifest, watch, lambda *each: shown.append(1), folder)
-        view.train_round(setup.cohort(config, 0, 60))
+        view.train_round(assembly.cohort(config, 0, 60))
         shutil.rmtree(folder)
         folder.write_text("no room for a recording")
         with pytest.raises(FleetError, match="has not recorded all of round 1"):
-            view.train_round(setup.cohort(config, 1, 60))
+            view.train_round(assembly.cohort(config, 1, 60))
         folder.unlink()
-        view.train_round(setup.cohort(config, 2, 60))
+        view.train_round(assembly.cohort(config, 2, 60))
     assert len(shown) == 2
 
 
@@ -145,15 +145,15 @@ def test_a_round_without_watched_clients_is_trained_and_not_shown(tmp_path, view
 def test_watching_does_not_change_what_is_trained(tmp_path):
     def checkpoint(watched):
         config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "fraction": 0.5})
-        dataset = setup.dataset_of(config, None)
-        bundle = setup.bundle_of(config, dataset)
-        population = setup.population_of(config, dataset, bundle, leave_one_out(dataset).train)
-        with setup.engine_of(config, bundle, population, tmp_path) as engine:
+        dataset = assembly.dataset_of(config, None)
+        bundle = assembly.bundle_of(config, dataset)
+        population = assembly.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+        with assembly.engine_of(config, bundle, population, tmp_path) as engine:
             if watched:
                 watch = Watch(population, np.arange(30))
                 engine = Watching(engine, bundle.manifest, watch, lambda seen, hidden: kept(seen, hidden))
             for number in range(3):
-                engine.train_round(setup.cohort(config, number, 60))
+                engine.train_round(assembly.cohort(config, number, 60))
             return engine.checkpoint
 
     one, other = checkpoint(False), checkpoint(True)
@@ -169,7 +169,7 @@ def test_public_users_are_known_as_they_are_at_the_beginning_of_the_round(tmp_pa
         watched = take(watch, lambda seen, hidden: known_states.append(watch.public["gender"].states))
         for number in range(3):
             before = population.state.values["user_gmf"][watch.others].copy()
-            watched.train_round(setup.cohort(config, number, 60))
+            watched.train_round(assembly.cohort(config, number, 60))
             np.testing.assert_array_equal(known_states[number], before)
     assert not np.array_equal(known_states[0], known_states[2])
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from simulator import ranking, statistics
+from simulator.commands.reproduce import Request, reproduce
 from simulator.errors import ConfigError, RunsFailedError
-from simulator.reproduce.command import Request, reproduce
+from simulator.evaluation import ranking, statistics
 from simulator.reproduce.experiments import EXPERIMENTS, Method
 from simulator.reproduce.grid import Choice
 from simulator.reproduce.results import summarise

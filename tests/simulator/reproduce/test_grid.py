@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from client_sdk.kernel.models import RECOMMENDERS
-from simulator import cli, resume, setup
-from simulator.config import Config
+from simulator.commands import cli
+from simulator.config.config import Config
+from simulator.config.presets import PRESETS
 from simulator.datasets import synthetic
 from simulator.errors import ConfigError, DiskSpaceError, ErasureError
-from simulator.presets import PRESETS
+from simulator.experiment import assembly, resume
 from simulator.reproduce import grid
 from simulator.reproduce.experiments import EXPERIMENTS, Method
 from simulator.reproduce.grid import Choice
@@ -27,7 +28,7 @@ def test_every_experiment_is_a_grid_that_can_be_trained(name):
     known = {cell.name: cell.config for cell in cells}
     attributes = {"gender": synthetic.generate(60, 200).attributes["gender"]}
     for cell in cells:
-        setup.plan_of(cell.config, attributes)
+        assembly.plan_of(cell.config, attributes)
         assert cell.config.workers == 1
         assert cell.config.to_dict().items() >= {**CHOICE.settings, **experiment.settings}.items()
         assert (cell.original == "") == cell.method.startswith("original")
@@ -119,7 +120,7 @@ def test_a_cell_that_cannot_be_run_is_named_before_anything_is_trained(tmp_path)
 
 
 def test_only_what_is_not_finished_needs_room(tmp_path, monkeypatch):
-    monkeypatch.setattr("simulator.columns.LIMIT", 1)
+    monkeypatch.setattr("simulator.population.columns.LIMIT", 1)
     monkeypatch.setattr("shutil.disk_usage", lambda path: namedtuple("Usage", "free")(0))
     (cell,) = small()
     with pytest.raises(DiskSpaceError, match=rf"{cell.name}: private state of 60 clients"):
@@ -151,5 +152,5 @@ def test_the_rare_class_of_the_imbalance_is_a_tenth():
     )
     assert {cell.config.class_weights for cell in cells} == {False, True}
     for cell in cells:
-        labels = setup.dataset_of(cell.config, None).attributes["gender"].labels
+        labels = assembly.dataset_of(cell.config, None).attributes["gender"].labels
         assert np.bincount(labels).min() / len(labels) == pytest.approx(0.1, abs=0.003)

@@ -1,0 +1,112 @@
+"""A graph of a bundle in ONNX Runtime, and what binds it to its task. Importing this module loads no ONNX Runtime."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from client_sdk.errors import ResourceLimitError, UnsupportedTaskError
+from client_sdk.onnx import runtime
+from client_sdk.onnx.limits import Limits
+from client_sdk.onnx.watchdog import WATCHDOG
+from client_sdk.protocol import inspection
+from fedau2.v1.task_pb2 import GraphKind, TaskManifest
+
+if TYPE_CHECKING:
+    from onnxruntime import RunOptions
+
+Arrays = Mapping[str, NDArray[Any]]
+_LIMITS = Limits()
+
+
+def metadata(task: TaskManifest, kind: GraphKind.ValueType) -> dict[str, str]:
+    """What a graph of this task says of itself, in its `metadata_props`.
+
+    Graphs are built once per task, so they are bound to what a task keeps: bundle format, model and catalogue. A
+    checkpoint changes with every round; its tensors' shapes are checked when `prepare.onnx` is run on them.
+    """
+    return {
+        "fedau2.graph": GraphKind.Name(kind),
+        "fedau2.format": str(task.format),
+        "fedau2.model": task.model,
+        "fedau2.items": str(task.items),
+        "fedau2.catalogue": task.catalogue.sha256.hex(),
+    }
+
+
+class Graph:
+    """A graph, loaded on one thread and with ONNX Runtime's telemetry off. Safe between threads.
+
+    Args:
+        data: ONNX bytes.
+        task: the task that it must be bound to.
+        kind: what it must be for.
+        limits: what a run may take.
+        compiled: see `runtime.session`.
+        wanted: names of the outputs that runs give; None: all that it has.
+
+    Raises:
+        ForbiddenGraphError: it holds what no graph may; the runtime has not seen it.
+        UnsupportedTaskError: it cannot be loaded, is another task's, or does not give what is wanted.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        task: TaskManifest,
+        kind: GraphKind.ValueType,
+        limits: Limits = _LIMITS,
+        compiled: Path | None = None,
+        wanted: Sequence[str] | None = None,
+    ) -> None:
+        graph = inspection.inspected(data, kind)
+        self._name, self._limits = GraphKind.Name(kind), limits
+        try:
+            self._session = runtime.session(graph, limits, compiled)
+        except Exception as error:  # its errors have no common root
+            raise UnsupportedTaskError(f"the task's {self._name} cannot be loaded: {error}") from error
+        self._check(metadata(task, kind))
+        self._inputs = [each.name for each in self._session.get_inputs()]
+        given = [each.name for each in self._session.get_outputs()]
+        self._outputs = given if wanted is None else wanted
+        if lacking := sorted(set(self._outputs) - set(given)):
+            raise UnsupportedTaskError(f"the task's {self._name} does not give {', '.join(lacking)}")
+
+    def _check(self, expected: Mapping[str, str]) -> None:
+        found = self._session.get_modelmeta().custom_metadata_map
+        for key, value in expected.items():
+            if found.get(key) != value:
+                raise UnsupportedTaskError(
+                    f"the task's {self._name} was not made for it (its {key} is {found.get(key)!r} and not {value!r}): "
+                    "build the bundle again with fedau2-export"
+                )
+
+    def run(self, available: Arrays) -> dict[str, NDArray[Any]]:
+        """Outputs of the graph by name.
+
+        Args:
+            available: inputs by name, more than the graph wants perhaps.
+
+        Raises:
+            UnsupportedTaskError: it wants other inputs, or cannot be run on these.
+            ResourceLimitError: it takes more memory or time than the limits say.
+        """
+        if missing := sorted(set(self._inputs) - available.keys()):
+            raise UnsupportedTaskError(f"the task's {self._name} wants inputs that this SDK does not have: {missing}")
+        with self._bounded() as options:
+            values = self._session.run(self._outputs, {name: available[name] for name in self._inputs}, options)
+        return dict(zip(self._outputs, values, strict=True))
+
+    @contextmanager
+    def _bounded(self) -> Iterator["RunOptions"]:
+        """Options with which a run ends when its time is over, and gives its memory back."""
+        options = runtime.shrinking()
+        try:
+            with WATCHDOG.watching(options, self._limits.seconds):
+                yield options
+        except Exception as error:  # its errors have no common root
+            if options.terminate or runtime.OUT_OF_MEMORY in str(error):
+                raise ResourceLimitError(f"the task's {self._name} takes more than {self._limits}: {error}") from error
+            raise UnsupportedTaskError(f"the task's {self._name} cannot be run: {error}") from error

@@ -1,0 +1,249 @@
+"""A local update by a task's training graph: samples are laid out as `step_graph` tells, and what a step gives becomes
+the next step's start, the private state and the contribution. Importing this module loads no runtime.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_sdk import draws
+from client_sdk.draws import Samples, Stream
+from client_sdk.errors import DamagedTaskError, UnsupportedTaskError
+from client_sdk.onnx import private_adam, step_graph
+from client_sdk.onnx.graph import Graph
+from client_sdk.protocol.values import ClientData, Job, PrivateState, Report, TrainingResult
+from fedau2.v1.task_pb2 import DRAW_CONTRASTS, TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
+from fedau2.wire import blobs, manifest
+from fedau2.wire.blobs import Tensors
+from fedau2.wire.contributions import Rows, Update
+from fedau2.wire.errors import BlobError
+
+Outputs = dict[str, NDArray[Any]]
+
+TILE = 16_384
+"""Samples that the graph is run on at once, which bounds its memory however much the user has recorded."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A manifest with its graph and a checkpoint, ready to train on.
+
+    Attributes:
+        manifest: checked.
+        graph: the training graph.
+        tensors: the checkpoint's.
+        tables: names of the shared tables.
+        numbers: the plan's, as the graph takes them.
+    """
+
+    manifest: TaskManifest
+    graph: Graph
+    tensors: Tensors
+    tables: frozenset[str]
+    numbers: Mapping[str, NDArray[Any]]
+
+    @classmethod
+    def load(cls, job: Job, graph: Graph) -> "Task":
+        """From a job and its loaded graph.
+
+        Raises:
+            DamagedTaskError: the checkpoint cannot be read.
+            UnsupportedTaskError: it does not fit the manifest.
+        """
+        try:
+            tensors = blobs.unpack(job.tensors)
+        except BlobError as error:
+            raise DamagedTaskError(f"the checkpoint cannot be read: {error}") from error
+        return cls.of(job.manifest, graph, tensors)
+
+    @classmethod
+    def of(cls, task: TaskManifest, graph: Graph, tensors: Tensors) -> "Task":
+        """From a checkpoint's tensors.
+
+        Raises:
+            UnsupportedTaskError: they do not fit the manifest.
+        """
+        specs = manifest.shared(task)
+        if {name: value.shape for name, value in tensors.items()} != {n: tuple(s.shape) for n, s in specs.items()}:
+            raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
+        tables = frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE)
+        return cls(task, graph, tensors, tables, step_graph.numbers(task.plan))
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """All randomness of one client's training.
+
+    Attributes:
+        samples: per local step.
+        noise: per adversary, float32 (steps, 2, classes).
+    """
+
+    samples: Sequence[Samples]
+    noise: Mapping[str, NDArray[np.float32]]
+
+    @classmethod
+    def draw(cls, task: TaskManifest, round_number: int, client: ClientData) -> "Drawn":
+        """Draws from the client's own key, as the kernel does.
+
+        Raises:
+            NoDataError: the client has nothing to train on.
+            UnsupportedTaskError: the recommender draws in a way that is not known here.
+        """
+        samples = draws.drawn(task, client.interactions, client.key, round_number)
+        noise = draws.generator(client.key, round_number, Stream.NOISE)
+        return cls(samples, draws.noise(task.plan.adversaries, task.plan.local.steps, noise))
+
+
+class OnnxTraining:
+    """A local update of one client under way; `contracts.Training`.
+
+    Args:
+        task: what to train.
+        round_number: the assignment's.
+        drawn: all randomness.
+        labels: class number per adversary name; absent where the attribute is not known.
+        state: the client's private state.
+
+    Raises:
+        UnsupportedTaskError: a sample's row is not in the catalogue.
+    """
+
+    def __init__(
+        self, task: Task, round_number: int, drawn: Drawn, labels: Mapping[str, int], state: PrivateState
+    ) -> None:
+        self._task, self._plan, self._drawn, self._labels, self._state = task, task.manifest.plan, drawn, labels, state
+        rows = np.concatenate([step.items for step in drawn.samples])
+        _check_rows(rows, task.manifest.items)
+        self._numbers = {**task.numbers, step_graph.ROUND: np.array(round_number, np.int64)}
+        self._rows = _places(rows, task.manifest.items)[0]
+        self._shared = {n: v[self._rows] if n in task.tables else v for n, v in task.tensors.items()}
+        self._sums: Tensors = {}
+        self._taken: list[Mapping[str, NDArray[Any]]] = []
+
+    @property
+    def steps(self) -> int:
+        """Local steps in all."""
+        return int(self._plan.local.steps)
+
+    def step(self) -> None:
+        """Takes the next local step.
+
+        Raises:
+            UnsupportedTaskError: the graph cannot be run on this client, or does not give what it should.
+            ResourceLimitError: it takes more memory or time than the limits say.
+        """
+        outputs = self._gradients(len(self._taken))
+        self._taken.append({name: outputs[name] for name in outputs if not name.startswith(step_graph.GRADIENT)})
+        gradients = {name: outputs[step_graph.GRADIENT + name] for name in self._shared}
+        private = {name: outputs[step_graph.GRADIENT + name] for name in self._state.values}
+        self._state = private_adam.step(self._state, private, self._plan.local.private_learning_rate)
+        self._advance(gradients)
+
+    def _gradients(self, step: int) -> Outputs:
+        """The outputs of a step; the gradients of tables are of all rows that the training touches."""
+        samples = self._drawn.samples[step]
+        # Where samples are taken in one by one, their gradients add up. The adversaries are asked once.
+        size = TILE if self._task.manifest.draw == DRAW_CONTRASTS else len(samples.items)
+        outputs = self._run(samples.part(0, size), step, self._labels)
+        for start in range(size, len(samples.items), size):
+            for name, value in self._run(samples.part(start, start + size), step, {}).items():
+                if name == step_graph.LOSS or name.startswith(step_graph.GRADIENT):
+                    outputs[name] = outputs[name] + value
+        return outputs
+
+    def _run(self, samples: Samples, step: int, labels: Mapping[str, int]) -> Outputs:
+        rows, first, slot = _places(samples.items, self._task.manifest.items)
+        again = np.ones(len(slot), np.bool_)
+        again[first] = False
+        place = None if len(rows) == len(self._rows) else np.searchsorted(self._rows, rows)
+        tables = self._task.tables
+        shared = {n: v[place] if n in tables and place is not None else v for n, v in self._shared.items()}
+        inputs = {**shared, **self._state.values, **self._numbers, **self._of_client(step, labels)}
+        inputs |= {step_graph.SLOT: slot, step_graph.LABEL: samples.labels, step_graph.WEIGHT: samples.weights}
+        inputs |= {step_graph.FIRST: first, step_graph.AGAIN: np.flatnonzero(again)}
+        inputs |= {step_graph.ROW: rows, step_graph.NOISE: samples.noise[None]}
+        outputs = self._task.graph.run(inputs)
+        _check_shapes(outputs, shared | self._state.values)
+        _check_report(outputs, self._drawn.noise)
+        if place is not None:
+            for name in (step_graph.GRADIENT + table for table in tables):
+                outputs[name] = _spread(outputs[name], place, len(self._rows))
+        return outputs
+
+    def _of_client(self, step: int, labels: Mapping[str, int]) -> Outputs:
+        """Label and noise for every adversary."""
+        known = {step_graph.label_of(n): np.array([labels.get(n, -1)], np.int64) for n in self._drawn.noise}
+        return known | {step_graph.noise_of(name): drawn[step][None] for name, drawn in self._drawn.noise.items()}
+
+    def _advance(self, gradients: Tensors) -> None:
+        if self.steps == 1:
+            self._sums = gradients
+            return
+        # Start minus end is kept as a sum of its own: subtracting the ends would lose its small digits.
+        for name, gradient in gradients.items():
+            scaled = gradient * np.float32(self._plan.local.shared_learning_rate)
+            self._shared[name] = self._shared[name] - scaled
+            self._sums[name] = self._sums[name] + scaled if name in self._sums else scaled
+
+    def finish(self) -> TrainingResult:
+        """The result, once every step is taken."""
+        names = [each.name for each in self._plan.adversaries]
+        silent = tuple(manifest.adversary_prefix(name) for name in names if self._labels.get(name, -1) < 0)
+        contribution: dict[str, Update] = {
+            name: Rows(self._rows, value) if name in self._task.tables else value
+            for name, value in self._sums.items()
+            if not name.startswith(silent)
+        }
+        triggered = {n: np.stack([each[step_graph.triggered_of(n)] for each in self._taken], 1) for n in names}
+        margin = {n: np.stack([each[step_graph.margin_of(n)] for each in self._taken], 1) for n in names}
+        return TrainingResult(contribution, self._state, Report(self._taken[-1][step_graph.LOSS], triggered, margin))
+
+
+def _check_rows(rows: NDArray[np.int64], items: int) -> None:
+    """Checks what no runtime does: ONNX counts negative rows from the end."""
+    if rows.min() < 0 or rows.max() >= items:
+        wrong = rows[(rows < 0) | (rows >= items)][0]
+        raise UnsupportedTaskError(f"the client's interactions name row {wrong} of a catalogue of {items} items")
+
+
+def _places(items: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The different rows among `items` in increasing order, where each comes first, and which of them each item is."""
+    first_of = np.full(count, -1)
+    first_of[items[::-1]] = np.arange(len(items))[::-1]  # of items that repeat the last assignment stays
+    rows = np.flatnonzero(first_of >= 0)
+    slot_of = np.empty(count, np.int64)
+    slot_of[rows] = np.arange(len(rows))
+    return rows, first_of[rows], slot_of[items]
+
+
+def _check_shapes(outputs: Outputs, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    """Checks what a graph gives before it becomes private state."""
+    for name, tensor in tensors.items():
+        gradient = outputs[step_graph.GRADIENT + name]
+        if gradient.shape != tensor.shape or gradient.dtype != np.float32:
+            raise UnsupportedTaskError(
+                f"the task's training graph gives {name} a gradient of shape {gradient.shape} and type "
+                f"{gradient.dtype}, where the tensor has {tensor.shape} and float32"
+            )
+
+
+def _check_report(outputs: Outputs, adversaries: Iterable[str]) -> None:
+    """Checks what is told of a step besides gradients."""
+    expected: dict[str, type[np.generic]] = {step_graph.LOSS: np.float32}
+    for name in adversaries:
+        expected |= {step_graph.margin_of(name): np.float32, step_graph.triggered_of(name): np.bool_}
+    for name, dtype in expected.items():
+        if outputs[name].shape != (1,) or outputs[name].dtype != dtype:
+            raise UnsupportedTaskError(f"the task's training graph gives {name} in another shape or type than (1,)")
+
+
+def _spread(gradient: NDArray[np.float32], place: NDArray[np.int64], rows: int) -> NDArray[np.float32]:
+    """Rows at their places among all rows of the training, the others 0."""
+    out = np.zeros((rows, *gradient.shape[1:]), np.float32)
+    out[place] = gradient
+    return out

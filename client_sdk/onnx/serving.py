@@ -1,0 +1,108 @@
+"""What a client recommends from, kept in memory between calls: the newest model and the client's own data."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_sdk.errors import NoModelError, StoreError
+from client_sdk.onnx.graph import Arrays
+from client_sdk.onnx.recommender import Recommender
+from client_sdk.protocol.preparation import initial_state
+from client_sdk.protocol.trust import Trust
+from client_sdk.protocol.values import Model
+from client_sdk.store.sqlite_store import SqliteStore
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """A model version in memory, with the ids of its items in row order."""
+
+    model: Model
+    recommender: Recommender
+    items: Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What the store held when it had seen so many changes."""
+
+    changes: int
+    loaded: _Loaded
+    seen: NDArray[np.int64]
+    private: Arrays
+
+
+class Serving:
+    """Recommends from a store, and reads it again only when it has changed. Safe between threads.
+
+    A new model is loaded by the first call that finds it. Calls from other threads meanwhile are answered from the one
+    before it, which is let go when the new one is whole. Nothing waits for a sync.
+    """
+
+    def __init__(self, store: SqliteStore, trust: Trust) -> None:
+        self._store, self._trust = store, trust
+        self._loading = Lock()
+        self._loaded: _Loaded | None = None
+        self._view: _View | None = None
+
+    def recommend(self, k: int, where: Callable[[str], bool] | None = None) -> list[tuple[str, float]]:
+        """Ids and scores of the best k items that are not recorded, best first; `where` says which may be among them.
+
+        Raises:
+            NoModelError: there is no model yet, or a part of it is gone.
+            UnsupportedTaskError: the model cannot be run here.
+            UntrustedTaskError: it is of a task that is not signed as it should be.
+            StoreError: the store cannot be read.
+        """
+        view = self._current()
+        items, hidden = view.loaded.items, None
+        if where is not None:
+            hidden = np.array([row for row, item in enumerate(items) if not where(item)], np.int64)
+        found = view.loaded.recommender.recommend(k, view.seen, view.private, hidden)
+        return [(items[row], score) for row, score in found]
+
+    def _current(self) -> _View:
+        view, changes = self._view, self._store.changes
+        if view is not None and view.changes == changes:
+            return view
+        try:
+            return self._look(changes)
+        except (NoModelError, StoreError):
+            if self._store.changes == changes:
+                raise
+            return self._current()  # the model was replaced, and its blobs removed, while they were being read
+
+    def _look(self, changes: int) -> _View:
+        model = self._store.model()
+        if model is None:
+            raise NoModelError("there is no model on this device yet: call sync() first")
+        loaded = self._load(model)
+        task = loaded.recommender.task
+        state = self._store.private(model.task_id) or initial_state(task, self._store.key())
+        private = {name: value[0] for name, value in state.values.items()}
+        view = _View(changes, loaded, self._store.interactions(task.catalogue), private)
+        if loaded.model == model:
+            self._view = view
+        return view
+
+    def _load(self, model: Model) -> _Loaded:
+        """The model, or while another thread loads it the one before it, if that is of the same task."""
+        before = self._loaded
+        if before is not None and before.model == model:
+            return before
+        if before is not None and before.model.manifest == model.manifest and self._loading.locked():
+            return before
+        with self._loading:
+            if self._loaded is None or self._loaded.model != model:  # the thread that we waited for may have done it
+                self._loaded = self._read(model)
+            return self._loaded
+
+    def _read(self, model: Model) -> _Loaded:
+        recommender = Recommender.load(self._store, model, self._trust)
+        rows = self._store.rows(recommender.task.catalogue)
+        if rows is None:
+            raise NoModelError("the task's catalogue is missing or was damaged: call sync() to fetch it again")
+        return _Loaded(model, recommender, list(rows))

@@ -1,0 +1,155 @@
+"""Drivers carry out what a session wishes: one blocking, for a device; one for asyncio, for fleets."""
+
+from asyncio import CancelledError, sleep
+from collections.abc import Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from client_sdk.errors import FedError
+from client_sdk.protocol.interfaces import AsyncTransport, Training, Transport
+from client_sdk.protocol.session import Session, engine_failures
+from client_sdk.protocol.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload, Wish
+from fedau2.v1.device_pb2 import FetchResourceRequest
+from fedau2.v1.task_pb2 import Resource
+from fedau2.wire.blobs import Assembler
+from fedau2.wire.errors import BlobError
+from fedau2.wire.status import StatusError
+
+_T = TypeVar("_T")
+
+_THROWN = (StatusError, FedError, BlobError, Interrupted)
+
+
+def drive(session: Session, transport: Transport, check: Callable[[], None] = lambda: None) -> Outcome:
+    """Runs a session to its end, blocking.
+
+    Args:
+        session: fresh, from `session.session`.
+        transport: the way to the coordinator.
+        check: called before each local step and with each piece of a blob; raises `Interrupted` to stop.
+
+    Raises:
+        FedError, StatusError: as the session does.
+    """
+    wish = _advance(session, None)
+    while not isinstance(wish, Outcome):
+        answer: Any
+        try:
+            answer = _carry_out(wish, transport, check)
+        except _THROWN as error:
+            answer = error
+        wish = _advance(session, answer)
+    return wish
+
+
+def _advance(session: Session, answer: Any) -> Wish | Outcome:  # noqa: ANN401
+    # A value, not a StopIteration, which no future can carry from a thread.
+    try:
+        return session.throw(answer) if isinstance(answer, BaseException) else session.send(answer)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome
+    except Interrupted:  # there was nothing to give back
+        return Outcome(Result.INTERRUPTED)
+
+
+def _carry_out(wish: Wish, transport: Transport, check: Callable[[], None]) -> Any:  # noqa: ANN401
+    match wish:
+        case CheckIn(request):
+            return transport.check_in(request)
+        case Fetch(resource):
+            assembler = Assembler(resource)
+            for data in transport.fetch(_request(resource)):
+                check()
+                assembler.add(data)
+            return assembler.finish()
+        case Train(training):
+            check()
+            return _step(training)
+        case Upload(header, data):
+            return transport.upload(header, data)
+        case ReportFailure(request):
+            return transport.report_failure(request)
+
+
+def _step(training: Training) -> None:
+    with engine_failures():
+        training.step()
+
+
+class Offload(Protocol):
+    """Where a session and its local steps run."""
+
+    async def __call__(self, work: Callable[[], _T], /) -> _T:
+        """Runs `work` to its end, even where the task is cancelled meanwhile."""
+
+
+async def _here(work: Callable[[], _T]) -> _T:
+    return work()
+
+
+async def drive_async(
+    session: Session, transport: AsyncTransport, offload: Offload = _here, check: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Runs a session to its end within asyncio. Cancelled, it gives the place in the round back first.
+
+    Args:
+        session: fresh, from `session.session`.
+        transport: the way to the coordinator.
+        offload: where the session and its local steps run; on the loop unless given.
+        check: called before each local step; raises `Interrupted` to stop.
+
+    Raises:
+        FedError, StatusError: as the session does.
+    """
+    cancelled: CancelledError | None = None
+    wish = await offload(partial(_advance, session, None))
+    while not isinstance(wish, Outcome):
+        answer: Any
+        try:
+            answer = await _carry_out_async(wish, transport, offload, check)
+        except _THROWN as error:
+            answer = error
+        except CancelledError as error:
+            if cancelled is not None:
+                raise
+            answer, cancelled = Interrupted(), error
+        wish = await offload(partial(_advance, session, answer))
+    if cancelled is not None:
+        raise cancelled
+    return wish
+
+
+async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offload, check: Callable[[], None]) -> Any:  # noqa: ANN401
+    match wish:
+        case CheckIn(request):
+            return await transport.check_in(request)
+        case Fetch(resource):
+            return await fetch_async(transport, resource)
+        case Train(training):
+            await sleep(0)  # raises a cancellation that came during the step before
+            check()
+            return await offload(partial(_step, training))
+        case Upload(header, data):
+            return await transport.upload(header, data)
+        case ReportFailure(request):
+            return await transport.report_failure(request)
+
+
+async def fetch_async(transport: AsyncTransport, resource: Resource) -> bytes:
+    """A whole blob.
+
+    Raises:
+        TransportError, StatusError: unanswered or refused.
+        BlobError: what came is not the blob.
+    """
+    assembler = Assembler(resource)
+    async with aclosing(transport.fetch(_request(resource))) as parts:
+        async for data in parts:
+            assembler.add(data)
+    return assembler.finish()
+
+
+def _request(resource: Resource) -> FetchResourceRequest:
+    return FetchResourceRequest(sha256=resource.sha256)

@@ -1,0 +1,186 @@
+"""A device's side of one round, sans I/O (design section 5).
+
+`session` is a generator that yields wishes and is sent their results; a driver carries them out. What goes wrong
+outside is thrown into it: `StatusError` for a refused call, `TransportError` for an unanswered one, `Interrupted` when
+the work must stop.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from client_sdk.errors import (
+    AttributeValueError,
+    DivergedError,
+    FedError,
+    ForbiddenGraphError,
+    NoDataError,
+    ResourceLimitError,
+    StoreError,
+    TaskError,
+    TrainingError,
+    UnsupportedTaskError,
+    UntrustedTaskError,
+)
+from client_sdk.events import Event, Joined, Refused, Rejected, Trained, Uploaded
+from client_sdk.protocol import defences
+from client_sdk.protocol.interfaces import Engine, Store
+from client_sdk.protocol.preparation import prepare
+from client_sdk.protocol.trust import Trust
+from client_sdk.protocol.values import Job, Staged, TrainingResult
+from client_sdk.protocol.wishes import CheckIn, Interrupted, Outcome, ReportFailure, Result, Train, Upload, Wish
+from fedau2.v1 import device_pb2
+from fedau2.v1.device_pb2 import Assignment, FailureReason, UploadHeader
+from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.wire import blobs, contributions
+from fedau2.wire.contributions import Rows
+from fedau2.wire.status import Status, StatusError
+
+Session = Generator[Wish, Any, Outcome]
+Tell = Callable[[Event], None]
+
+# The coordinator's final word on an upload. DEADLINE_EXCEEDED is one only when the coordinator said it: see _is_final.
+_FINAL = {
+    Status.ABORTED,
+    Status.ALREADY_EXISTS,
+    Status.FAILED_PRECONDITION,
+    Status.INVALID_ARGUMENT,
+    Status.NOT_FOUND,
+    Status.RESOURCE_EXHAUSTED,
+}
+_ANYBODY = Trust()
+_FAILURES: dict[type[FedError], FailureReason.ValueType] = {
+    NoDataError: FailureReason.FAILURE_REASON_NO_DATA,
+    UnsupportedTaskError: FailureReason.FAILURE_REASON_UNSUPPORTED,
+    ForbiddenGraphError: FailureReason.FAILURE_REASON_UNSUPPORTED,
+    UntrustedTaskError: FailureReason.FAILURE_REASON_UNSUPPORTED,
+    ResourceLimitError: FailureReason.FAILURE_REASON_UNSUPPORTED,
+}
+
+
+def session(
+    store: Store,
+    engine: Engine,
+    population: str,
+    version: str,
+    tell: Tell = lambda event: None,
+    trust: Trust = _ANYBODY,
+) -> Session:
+    """One check-in and, if assigned, one contribution; first of all an upload that was never answered.
+
+    Args:
+        store: the client's state.
+        engine: what trains.
+        population: the devices that the client belongs to.
+        version: the SDK's.
+        tell: is told what happens, as it happens.
+        trust: whose tasks are run.
+
+    Raises:
+        TaskError, StoreError: the task cannot be run here, or nothing kept; the assignment has been given back.
+        TransportError, StatusError: as thrown in; what is staged stays staged.
+    """
+    if staged := store.staged():
+        return (yield from _upload(store, staged, tell))
+    request = device_pb2.CheckInRequest(population=population, client_version=version)
+    response: device_pb2.CheckInResponse = yield CheckIn(request)
+    if response.WhichOneof("result") != "assignment":
+        reason = _name(response.rejection.reason)
+        tell(Rejected(reason))
+        return Outcome(Result.REJECTED, response.rejection.retry, reason)
+    assignment = response.assignment
+    tell(Joined(assignment.task_id, assignment.round))
+    try:
+        job = yield from prepare(store, assignment, tell, trust)
+        last = store.contributed(assignment.task_id)
+        if last is not None and assignment.round - last < max(1, job.manifest.plan.minimum_separation):
+            # Twice in one round would count one user double, and with the same noise.
+            retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_TOO_SOON)
+            tell(Rejected("FAILURE_REASON_TOO_SOON"))
+            return Outcome(Result.REJECTED, retry, "FAILURE_REASON_TOO_SOON")
+        staged = yield from _train(engine, assignment, job, store.salt(assignment.task_id))
+        store.stage(staged)
+    except Interrupted:
+        retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_INTERRUPTED)
+        return Outcome(Result.INTERRUPTED, retry)
+    except FedError as error:
+        if isinstance(error, TaskError | AttributeValueError | StoreError):
+            yield from _give_back(assignment, _FAILURES.get(type(error), FailureReason.FAILURE_REASON_TRAINING))
+        raise
+    tell(Trained(staged.task_id, staged.round))
+    del job  # a checkpoint may be large, and an upload takes long
+    return (yield from _upload(store, staged, tell))
+
+
+def _name(reason: int) -> str:
+    # A newer coordinator may have reasons that this SDK does not know.
+    known = device_pb2.RejectionReason.DESCRIPTOR.values_by_number
+    return known[reason].name if reason in known else f"REJECTION_REASON_{reason}"
+
+
+@contextmanager
+def engine_failures() -> Iterator[None]:
+    """Tells what an engine raises as a `TrainingError`, so that the place in the round is given back."""
+    try:
+        yield
+    except (FedError, Interrupted):
+        raise
+    except Exception as error:
+        raise TrainingError(f"the engine failed: {type(error).__name__}") from error
+
+
+def _train(engine: Engine, assignment: Assignment, job: Job, salt: bytes) -> Generator[Wish, Any, Staged]:
+    with engine_failures():
+        training = engine.begin(job)
+    for _ in range(training.steps):
+        yield Train(training)
+    with engine_failures():
+        result = training.finish()
+    _check_finite(result)
+    defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round, salt)
+    data = contributions.encode(contributions.clip(defended, assignment.bound))
+    attributes = {each.attribute for each in job.manifest.plan.adversaries if each.name in job.client.labels}
+    return Staged(
+        assignment.assignment_id, assignment.task_id, assignment.round, data, result.state, tuple(sorted(attributes))
+    )
+
+
+def _check_finite(result: TrainingResult) -> None:
+    """What diverged must reach neither the sum nor the device's state, which would never recover."""
+    values = [update.values if isinstance(update, Rows) else update for update in result.contribution.values()]
+    for part in (result.state.values, result.state.first, result.state.second):
+        values += part.values()
+    if not all(np.isfinite(each).all() for each in values):
+        raise DivergedError("training gave values that are not finite; nothing was kept or sent")
+
+
+def _upload(store: Store, staged: Staged, tell: Tell) -> Session:
+    data = staged.contribution
+    header = UploadHeader(assignment_id=staged.assignment_id, size=len(data), sha256=blobs.sha256(data))
+    try:
+        response: device_pb2.UploadContributionResponse = yield Upload(header, data)
+    except StatusError as error:
+        if not _is_final(error):
+            raise
+        store.discard(staged.assignment_id)
+        tell(Refused(staged.task_id, staged.round, str(error)))
+        return Outcome(Result.REFUSED, error.retry, str(error))
+    store.promote(staged.assignment_id)
+    tell(Uploaded(staged.task_id, staged.round))
+    return Outcome(Result.UPLOADED, response.next_check_in)
+
+
+def _is_final(error: StatusError) -> bool:
+    # A local timeout has the same code as "lease over", but only the coordinator adds a retry window.
+    return error.status in _FINAL or (error.status == Status.DEADLINE_EXCEEDED and error.retry is not None)
+
+
+def _give_back(assignment: Assignment, reason: FailureReason.ValueType) -> Generator[Wish, Any, RetryWindow | None]:
+    request = device_pb2.ReportFailureRequest(assignment_id=assignment.assignment_id, reason=reason)
+    try:
+        response: device_pb2.ReportFailureResponse = yield ReportFailure(request)
+    except (StatusError, FedError):
+        return None  # the lease runs out by itself
+    return response.next_check_in

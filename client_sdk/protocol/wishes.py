@@ -1,0 +1,79 @@
+"""What a session asks of its driver, and what it returns (design section 5).
+
+Wishes are an open union: later protocols add theirs.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from client_sdk.protocol.interfaces import Training
+from fedau2.v1 import device_pb2
+from fedau2.v1.device_pb2 import UploadHeader
+from fedau2.v1.task_pb2 import Resource, RetryWindow
+
+
+@dataclass(frozen=True)
+class CheckIn:
+    """Wish for the coordinator's `CheckInResponse`."""
+
+    request: device_pb2.CheckInRequest
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Wish for the bytes of a blob."""
+
+    resource: Resource
+
+
+@dataclass(frozen=True)
+class Train:
+    """Wish for one local step of a training."""
+
+    training: Training
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Wish for the coordinator's `UploadContributionResponse`."""
+
+    header: UploadHeader
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ReportFailure:
+    """Wish for the coordinator's `ReportFailureResponse`."""
+
+    request: device_pb2.ReportFailureRequest
+
+
+Wish = CheckIn | Fetch | Train | Upload | ReportFailure
+
+
+class Interrupted(Exception):  # noqa: N818 - a signal, not an error
+    """Thrown into a session by its driver when the work must stop now."""
+
+
+class Result(Enum):
+    """How a session ended."""
+
+    UPLOADED = "uploaded"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a session ended and when to come back.
+
+    Attributes:
+        result: how it ended.
+        retry: window for the next check-in, where the coordinator gave one.
+        reason: what the coordinator said, for a rejection or a refusal.
+    """
+
+    result: Result
+    retry: RetryWindow | None = None
+    reason: str = ""

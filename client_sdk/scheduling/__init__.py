@@ -1,0 +1,1 @@
+"""When a device checks in: pace, constraints, and the thread that works in the background."""

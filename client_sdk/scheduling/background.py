@@ -1,0 +1,229 @@
+"""Background work: a thread that syncs when the coordinator expects it and the device has time for it."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Event, Lock, Thread, current_thread
+from typing import Protocol
+
+from client_sdk.errors import MissingDeviceStateError, StoreError, UsageError
+from client_sdk.protocol.wishes import Interrupted, Outcome
+from client_sdk.scheduling import schedule
+from client_sdk.scheduling.schedule import BackgroundStatus, Constraints, DeviceState, Wait
+from client_sdk.scheduling.syncing import Syncs
+from client_sdk.store.sqlite_store import SqliteStore
+
+_log = logging.getLogger(__name__)
+_PAUSE = 1.0
+_SOON = 2.0
+"""Seconds that a sync has to end by itself when background work is stopped."""
+_BUDGET = timedelta(minutes=10)
+
+
+class Clock(Protocol):
+    """Time, as background work sees it."""
+
+    def time(self) -> float:
+        """Seconds since 1970, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment, whatever is done to the device's clock."""
+
+    def wait(self, event: Event, seconds: float) -> None:
+        """Returns when the event is set, or after so many seconds."""
+
+
+class SystemClock:
+    """The device's clock."""
+
+    def time(self) -> float:
+        """Seconds since 1970, UTC."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic()
+
+    def wait(self, event: Event, seconds: float) -> None:
+        """Returns when the event is set, or after so many seconds."""
+        event.wait(seconds)
+
+
+@dataclass(eq=False)
+class _Run:
+    """From a start to its stop."""
+
+    constraints: Constraints
+    device_state: Callable[[], DeviceState]
+    budget: float
+    thread: Thread | None = None
+    stopped: Event = field(default_factory=Event)
+    syncing: bool = False
+    unmet: tuple[str, ...] = ()
+
+    def device(self) -> DeviceState:
+        # An app's provider that fails says nothing, which meets no constraint.
+        if not self.constraints.any:
+            return DeviceState()
+        try:
+            state = self.device_state()
+        except BaseException as error:  # sys.exit() too, which would end this thread and nothing else
+            _log.error("the device's state cannot be told: %s", type(error).__name__)
+            return DeviceState()
+        if not isinstance(state, DeviceState):
+            _log.error("device_state returned a %s and no DeviceState", type(state).__name__)
+            return DeviceState()
+        return state
+
+
+class Background:
+    """Background work of one client.
+
+    Args:
+        store: the client's state.
+        syncs: its syncs.
+        sync: one of them, given what raises `Interrupted` when it must stop.
+        hang_up: ends the call to the coordinator that a sync waits for.
+        clock: time.
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        syncs: Syncs,
+        sync: Callable[[Callable[[], None]], Outcome],
+        hang_up: Callable[[], None],
+        clock: Clock | None = None,
+    ) -> None:
+        self._store = store
+        self._syncs = syncs
+        self._sync = sync
+        self._hang_up = hang_up
+        self._clock = clock or SystemClock()
+        self._lock = Lock()
+        self._run: _Run | None = None
+        self._closed = False
+
+    def start(
+        self,
+        constraints: Constraints | None = None,
+        *,
+        device_state: Callable[[], DeviceState] | None = None,
+        round_budget: timedelta | None = _BUDGET,
+    ) -> None:
+        """Syncs in a thread of its own from now on, in the coordinator's windows, while the constraints are met.
+
+        Where one ceases to be met during a training, or the budget is spent, the training stops before its next local
+        step and the place in the round is given back. Failed syncs are tried again after ever longer times. Started
+        again, it goes on with the new arguments.
+
+        Args:
+            constraints: what must hold of the device; nothing unless given.
+            device_state: tells the device's state, called in that thread before each local step; it must not wait for
+                a thread that calls this client. psutil unless given, which knows neither `unmetered` nor `idle`, so
+                that these are then never met.
+            round_budget: time that one check-in and its training may take; None: any.
+
+        Raises:
+            MissingDeviceStateError: psutil is needed and not installed.
+            UsageError: an argument cannot be meant.
+        """
+        wanted = Constraints() if constraints is None else constraints
+        if not isinstance(wanted, Constraints):
+            raise UsageError(f"constraints must be Constraints(...), not {wanted!r}")
+        if device_state is not None and not callable(device_state):
+            raise UsageError(f"device_state must be a function that returns a DeviceState, not {device_state!r}")
+        budget = schedule.seconds(round_budget)
+        _ = self._store.changes  # raises where the client is closed
+        if device_state is None and wanted.any:
+            device_state = self._psutil(wanted)
+        run = _Run(wanted, device_state or DeviceState, budget)
+        run.thread = Thread(target=self._work, args=(run,), name="fedau2-background", daemon=True)
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"{self._store.folder} is closed")
+            before, self._run = self._run, run
+            run.thread.start()
+        self._end(before)
+
+    def stop(self) -> None:
+        """Ends background work. May be called again, and where nothing was started.
+
+        Returns when the thread has ended: a training stops before its next local step and its place is given back; a
+        call to the coordinator that is not answered soon is ended. Called by an event's callback in that thread, it
+        does not wait.
+        """
+        with self._lock:
+            run, self._run = self._run, None
+        self._end(run)
+
+    def close(self) -> None:
+        """Ends background work for good."""
+        with self._lock:
+            self._closed = True
+        self.stop()
+
+    def _end(self, run: _Run | None) -> None:
+        if run is None or run.thread is None:
+            return
+        run.stopped.set()
+        if run.thread is current_thread():
+            return
+        run.thread.join(_SOON)
+        while run.thread.is_alive():
+            if run.syncing:
+                self._hang_up()
+            run.thread.join(_SOON)  # it may have begun another call since
+
+    def status(self) -> BackgroundStatus:
+        """What background work does now."""
+        run = self._run
+        if run is None:
+            return BackgroundStatus(False, False, (), None)
+        now = self._clock.time()
+        due = datetime.fromtimestamp(now + self._syncs.pace.wait(now), UTC)
+        return BackgroundStatus(True, run.syncing, run.unmet, due)
+
+    def _psutil(self, constraints: Constraints) -> Callable[[], DeviceState]:
+        try:
+            from client_sdk.scheduling import device_probe
+        except (ImportError, OSError) as error:
+            raise MissingDeviceStateError(
+                f"constraints need psutil, which cannot be imported ({error}): pip install 'fedau2[background]', "
+                "or give start() a device_state= of your own"
+            ) from error
+        if unknown := {"unmetered", "idle"} & set(constraints.unmet(DeviceState())):
+            _log.warning("psutil cannot tell %s: background work waits for ever", " and ".join(sorted(unknown)))
+        return partial(device_probe.read, self._store.folder)
+
+    def _work(self, run: _Run) -> None:
+        while not run.stopped.is_set():
+            self._clock.wait(run.stopped, self._turn(run))
+
+    def _turn(self, run: _Run) -> float:
+        """One look, and a sync if it is time; returns seconds until the next."""
+        device = run.device()
+        # Without waiting: the app's own sync may be under way, and one of its callbacks in stop().
+        with self._syncs.alone(wait=False) as alone:
+            if not alone:
+                return _PAUSE
+            step = schedule.decide(run.constraints, device, self._syncs.pace, self._clock.time())
+            if isinstance(step, Wait):
+                run.unmet = step.unmet
+                return step.seconds
+            run.unmet, run.syncing = (), True
+            try:
+                self._sync(partial(self._check, run, self._clock.monotonic()))
+            except BaseException as error:  # the pace remembers it; its text may quote the user
+                _log.warning("a sync in the background failed: %s", type(error).__name__)
+            finally:
+                run.syncing = False
+        return _PAUSE
+
+    def _check(self, run: _Run, started: float) -> None:
+        spent = self._clock.monotonic() - started
+        if run.stopped.is_set() or schedule.over(run.constraints, run.device(), spent, run.budget):
+            raise Interrupted

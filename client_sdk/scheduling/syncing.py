@@ -1,0 +1,135 @@
+"""What the blocking and the asyncio client share of a sync: one at a time, what is told, what is remembered."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from threading import Lock
+
+from client_sdk.errors import RefusedError, StoreError
+from client_sdk.events import Event, Events, NewModel, refuse_callback
+from client_sdk.protocol.interfaces import Engine
+from client_sdk.protocol.session import Session, session
+from client_sdk.protocol.trust import Trust
+from client_sdk.protocol.wishes import Outcome, Result
+from client_sdk.scheduling.pace import Pace
+from client_sdk.store import files
+from client_sdk.store.sqlite_store import SqliteStore
+from fedau2.wire.status import StatusError
+
+_log = logging.getLogger(__name__)
+_END = 253402300800.0  # the year 10000, which no datetime tells
+
+
+class Syncs:
+    """The syncs of one client, one after the other.
+
+    Args:
+        store: the client's state.
+        population: the devices that it belongs to.
+        events: who is told.
+        clock: seconds since 1970.
+        rng: chance, for the time of the next check-in.
+
+    Attributes:
+        lock: held during a sync.
+        pace: what is remembered, also when the process has ended meanwhile.
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        population: str,
+        events: Events,
+        clock: Callable[[], float] = time.time,
+        rng: Random | None = None,
+    ) -> None:
+        self._store = store
+        self._population = population
+        self._events = events
+        self._clock = clock
+        self._rng = rng or Random()
+        self._path = store.folder / "pace.json"
+        self.lock = Lock()
+        self.pace = _read(self._path)
+
+    @contextmanager
+    def alone(self, wait: bool = True) -> Iterator[bool]:
+        """Keeps syncs of other threads out; yields whether it does: without `wait` not if there is one already.
+
+        Raises:
+            UsageError: called by an event's callback.
+        """
+        refuse_callback()
+        if not self.lock.acquire(blocking=wait):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self.lock.release()
+
+    def session(self, engine: Engine, trust: Trust) -> Session:
+        """A session that tells its events."""
+        model = self._store.model()
+        known = NewModel(model.task_id, model.round) if model else None
+
+        def tell(event: Event) -> None:
+            if event != known:
+                self._events.tell(event)
+
+        return session(self._store, engine, self._population, version("fedau2"), tell, trust)
+
+    @contextmanager
+    def noted(self, coordinator: str) -> Iterator[Callable[[Outcome], Outcome]]:
+        """Remembers the outcome that the yielded function is given, or the error.
+
+        Raises:
+            RefusedError: in place of a `StatusError`.
+        """
+
+        def ended(outcome: Outcome) -> Outcome:
+            self._remember(self.pace.ended(outcome, self._clock(), self._rng))
+            return outcome
+
+        try:
+            yield ended
+        except StatusError as error:
+            refused = RefusedError(f"{coordinator} refused ({error.status.name}): {error}")
+            self._remember(self.pace.failed(refused, error.retry, self._clock(), self._rng))
+            raise refused from error
+        except BaseException as error:
+            self._remember(self.pace.failed(error, None, self._clock(), self._rng))
+            raise
+
+    def forget(self) -> None:
+        """Forgets when there were syncs and when the next is due."""
+        self.pace = Pace()
+        self._path.unlink(missing_ok=True)
+
+    def _remember(self, pace: Pace) -> None:
+        self.pace = pace
+        try:
+            _ = self._store.changes  # once it is closed the folder may be another client's
+            files.write(self._path, json.dumps(asdict(pace)).encode())
+        except StoreError:
+            return
+        except OSError as error:  # the sync itself is done
+            _log.warning("the time of the next check-in was not kept: %s", type(error).__name__)
+
+
+def _read(path: Path) -> Pace:
+    # What cannot be read is forgotten: it is only a time.
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+        pace = Pace(**fields)
+        times = [pace.due, *(each for each in (pace.last, pace.earliest, pace.latest) if each is not None)]
+        whole = isinstance(pace.failures, int) and pace.result in {"", *(each.value for each in Result)}
+        return pace if whole and all(0 <= each < _END for each in times) else Pace()
+    except (OSError, ValueError, TypeError, RecursionError):
+        return Pace()

@@ -1,0 +1,1 @@
+"""A client's state in a folder: a SQLite database, cached blobs, and a lock."""

@@ -1,0 +1,294 @@
+"""A client's state in a folder: a SQLite database, a folder of blobs, and a lock that keeps other processes out."""
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from sqlite3 import Connection
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from client_sdk.errors import StoreError, StoreLockedError, UnsupportedTaskError
+from client_sdk.protocol.values import Model, PrivateState, Staged
+from client_sdk.store.blob_cache import BlobCache
+from client_sdk.store.database import Database
+from fedau2.v1.task_pb2 import Resource, TaskManifest
+from fedau2.wire import blobs, manifest
+from fedau2.wire.errors import BlobError
+
+INTERACTIONS = 100_000
+"""Most interactions that are kept, unless the app says otherwise."""
+
+TASKS = 8
+"""Tasks whose private state is kept: those that were trained for last."""
+
+DEPARTURES = 1000
+"""Contributions that are remembered to have left the device: the newest."""
+
+
+_COUNT = "INSERT OR REPLACE INTO contributed SELECT task_id, round FROM staged"
+
+
+class SqliteStore:
+    """`contracts.Store` of one device. Every change is one transaction, durable on return; safe between threads.
+
+    It does not grow without end: see `INTERACTIONS`, `TASKS` and `DEPARTURES`; of blobs it keeps those of one model.
+
+    Args:
+        folder: made if it is not there, for its owner's eyes only: it holds the client's secrets.
+        interactions: most that are kept; with more the oldest ones, by their own time, are dropped.
+
+    Raises:
+        StoreLockedError: someone else has opened it.
+        StoreVersionError: a newer SDK wrote it.
+        StoreError: it is damaged, closed, or the disk does not do its work. Every method may raise this.
+    """
+
+    def __init__(self, folder: Path, interactions: int = INTERACTIONS) -> None:
+        self._folder, self._most = folder, interactions
+        self._rows: tuple[bytes, Mapping[str, int]] = (b"", {})
+        with ExitStack() as stack:
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _lock(folder, stack)
+                self.database = Database(folder / "state.db")
+                stack.callback(self.database.close)
+                self._blobs = BlobCache(folder / "blobs")
+            except OSError as error:
+                raise StoreError(f"the state folder {folder} cannot be used: {error}") from error
+            self._opened = stack.pop_all()
+
+    def close(self) -> None:
+        """Closes the folder and lets others in."""
+        with self.held():
+            self._opened.close()
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keeps other threads from reading or changing the store meanwhile."""
+        return self.database.errors()
+
+    @property
+    def folder(self) -> Path:
+        """The state folder."""
+        return self._folder
+
+    @property
+    def changes(self) -> int:
+        """A number that grows with every change of what the store holds. Read without waiting for other threads."""
+        return self.database.changes
+
+    def key(self) -> bytes:
+        """The client's 16 secret bytes."""
+        row = self.database.one("SELECT key FROM client")
+        if row is None:
+            raise self.database.damaged("the client's key is missing")
+        return bytes(row[0])
+
+    def salt(self, task_id: str) -> bytes:
+        """16 bytes, others for each task."""
+        return hashlib.blake2b(task_id.encode(), digest_size=16).digest()
+
+    def record(self, item: str, at: int) -> None:
+        """Adds an interaction; `at` is in microseconds since 1970, UTC. The same item may be recorded many times."""
+        self.record_many([(item, at)])
+
+    def record_many(self, interactions: Sequence[tuple[str, int]]) -> None:
+        """Adds interactions, items with their times, all or none."""
+        with self.database.transaction() as connection:
+            connection.executemany("INSERT INTO interactions VALUES (?, ?)", interactions)
+            (count,) = connection.execute("SELECT count(*) FROM interactions").fetchone()
+            oldest = "SELECT rowid FROM interactions ORDER BY time, rowid LIMIT ?"
+            if count > self._most:
+                connection.execute(f"DELETE FROM interactions WHERE rowid IN ({oldest})", (count - self._most,))
+
+    def recorded(self) -> int:
+        """How many interactions are kept."""
+        return int(self.database.one("SELECT COUNT(*) FROM interactions")[0])
+
+    def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
+        """Recorded items as rows of a catalogue whose blob the store has: sorted and unique; unlisted ones left out.
+
+        Raises:
+            UnsupportedTaskError: the blob is no catalogue.
+        """
+        with self.held():
+            rows = self._listed(catalogue)
+            items = self.database.all("SELECT DISTINCT item FROM interactions")
+        return np.array(sorted(rows[item] for (item,) in items if item in rows), np.int64)
+
+    def rows(self, catalogue: Resource) -> Mapping[str, int] | None:
+        """Row by item id, in row order; None where the store does not have the catalogue's blob.
+
+        Raises:
+            UnsupportedTaskError: the blob is no catalogue.
+        """
+        with self.held():
+            if self._rows[0] != catalogue.sha256:
+                data = self.blob(catalogue)
+                if data is None:
+                    return None
+                self._rows = (catalogue.sha256, _rows(data))
+            return self._rows[1]
+
+    def attribute(self, name: str) -> str | None:
+        """The value of an attribute, None where it is not known."""
+        row = self.database.one("SELECT value FROM attributes WHERE name = ?", (name,))
+        return None if row is None else str(row[0])
+
+    def set_attribute(self, name: str, value: str | None) -> None:
+        """Keeps an attribute's value in place of an older one; None forgets it, and leaves no trace in the files."""
+        if value is None:
+            self.database.write("DELETE FROM attributes WHERE name = ?", (name,))
+            self.database.scrub()
+        else:
+            self.database.write("INSERT OR REPLACE INTO attributes VALUES (?, ?)", (name, value))
+
+    def attribute_names(self) -> tuple[str, ...]:
+        """Names of the attributes that are known, sorted."""
+        return tuple(name for (name,) in self.database.all("SELECT name FROM attributes ORDER BY name"))
+
+    def private(self, task_id: str) -> PrivateState | None:
+        """Promoted private state for a task, None before the first acknowledged contribution."""
+        row = self.database.one("SELECT state FROM private WHERE task_id = ?", (task_id,))
+        return None if row is None else self._unpack(row[0])
+
+    def contributed(self, task_id: str) -> int | None:
+        """The last round of a task with an acknowledged contribution, None before the first."""
+        row = self.database.one("SELECT round FROM contributed WHERE task_id = ?", (task_id,))
+        return None if row is None else row[0]
+
+    def blob(self, resource: Resource) -> bytes | None:
+        """A cached blob; None where it is not there, or was damaged and has been removed."""
+        with self.held():
+            return self._blobs.get(resource)
+
+    def keep_blob(self, resource: Resource, data: bytes) -> None:
+        """Caches a blob that has been checked."""
+        with self.held():
+            _ = self.changes  # raises where the store is closed, and the folder perhaps another client's
+            self._blobs.put(resource, data)
+
+    def model(self) -> Model | None:
+        """The model version that recommendations come from, None before the first one."""
+        row = self.database.one("SELECT task_id, round, manifest, checkpoint FROM model")
+        if row is None:
+            return None
+        try:
+            return Model(row[0], row[1], Resource.FromString(row[2]), Resource.FromString(row[3]))
+        except DecodeError as error:
+            raise self.database.damaged(error) from error
+
+    def adopt(self, model: Model) -> None:
+        """Makes a model version, whose blobs are cached, the current one; blobs that it does not name are removed.
+
+        Raises:
+            UnsupportedTaskError: its catalogue cannot be used; the model before it stays.
+        """
+        with self.held():
+            named = self._check(model)
+            addresses = (model.manifest.SerializeToString(), model.checkpoint.SerializeToString())
+            statement = "INSERT OR REPLACE INTO model VALUES (1, ?, ?, ?, ?)"
+            self.database.write(statement, (model.task_id, model.round, *addresses))
+            self._blobs.keep_only(named)
+
+    def staged(self) -> Staged | None:
+        """The contribution whose upload is unanswered."""
+        row = self.database.one("SELECT assignment_id, task_id, round, contribution, state, attributes FROM staged")
+        if row is None:
+            return None
+        return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), self.names(row[5]))
+
+    def names(self, data: str) -> tuple[str, ...]:
+        """Names of attributes, as they are kept in a row."""
+        try:
+            return tuple(json.loads(data))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self.database.damaged(error) from error
+
+    def stage(self, staged: Staged) -> None:
+        """Keeps contribution and new private state in one transaction; an error if something is staged already."""
+        attributes = json.dumps(staged.attributes)
+        fields = (staged.assignment_id, staged.task_id, staged.round, staged.contribution, staged.state.pack())
+        departure = (staged.task_id, staged.round, time.time_ns() // 1000, len(staged.contribution), attributes)
+        with self.database.transaction() as connection:
+            if connection.execute("SELECT 1 FROM staged").fetchone():
+                raise StoreError(f"{self._folder}: a contribution is staged already: promote or discard it first")
+            connection.execute("INSERT INTO staged VALUES (1, ?, ?, ?, ?, ?, ?)", (*fields, attributes))
+            number = connection.execute(
+                "INSERT INTO departures VALUES (NULL, ?, ?, ?, ?, ?, 'unanswered')", departure
+            ).lastrowid
+            connection.execute("DELETE FROM departures WHERE number <= ?", ((number or 0) - DEPARTURES,))
+
+    def promote(self, assignment_id: bytes) -> None:
+        """Makes the staged private state the task's private state; an error if this assignment is not staged."""
+        promote = "INSERT OR REPLACE INTO private SELECT task_id, round, state FROM staged WHERE assignment_id = ?"
+        newest = "SELECT rowid FROM private ORDER BY rowid DESC LIMIT ?"  # a replaced row gets a new number
+        with self.database.transaction() as connection:
+            connection.execute(promote, (assignment_id,))
+            connection.execute(f"DELETE FROM private WHERE rowid NOT IN ({newest})", (TASKS,))
+            connection.execute(_COUNT)
+            self._unstage(connection, assignment_id, "counted")
+
+    def discard(self, assignment_id: bytes) -> None:
+        """Drops what is staged; an error if this assignment is not staged."""
+        with self.database.transaction() as connection:
+            self._unstage(connection, assignment_id, "refused")
+
+    def withdraw(self, connection: Connection) -> None:
+        """Drops what is staged, within a transaction. It may count already: its round is not repeated."""
+        for (assignment_id,) in connection.execute("SELECT assignment_id FROM staged").fetchall():
+            connection.execute(_COUNT)
+            self._unstage(connection, assignment_id, "withdrawn")
+
+    def _unstage(self, connection: Connection, assignment_id: bytes, outcome: str) -> None:
+        newest = "SELECT max(number) FROM departures"
+        connection.execute(f"UPDATE departures SET outcome = ? WHERE number = ({newest})", (outcome,))
+        if connection.execute("DELETE FROM staged WHERE assignment_id = ?", (assignment_id,)).rowcount != 1:
+            raise StoreError(f"{self._folder}: nothing is staged for assignment {assignment_id.hex()}")
+
+    def _check(self, model: Model) -> set[str]:
+        # The names of the model's blobs. The session that adopts the model has checked its manifest.
+        data = self.blob(model.manifest)
+        if data is None:
+            raise StoreError(f"{self._folder}: the task's manifest is missing or damaged; sync again to fetch it")
+        task = TaskManifest.FromString(data)
+        listed = len(self._listed(task.catalogue))
+        if listed != task.items:
+            raise UnsupportedTaskError(f"the task's catalogue lists {listed} items and its manifest {task.items}")
+        return {blob.sha256.hex() for blob in (model.manifest, model.checkpoint, *manifest.blobs(task))}
+
+    def _listed(self, catalogue: Resource) -> Mapping[str, int]:
+        rows = self.rows(catalogue)
+        if rows is None:
+            raise StoreError(f"{self._folder}: the task's catalogue is missing or damaged; sync again to fetch it")
+        return rows
+
+    def _unpack(self, data: bytes) -> PrivateState:
+        try:
+            return PrivateState.unpack(data)
+        except (BlobError, KeyError) as error:
+            raise self.database.damaged(error) from error
+
+
+def _lock(folder: Path, stack: ExitStack) -> None:
+    # The kernel lets go of it when the process ends, however it ends.
+    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    stack.callback(os.close, file)
+    stack.callback(fcntl.flock, file, fcntl.LOCK_UN)  # a forked process may hold the file open
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreLockedError(f"{folder} is open already, here or in another process: close it there first") from error
+
+
+def _rows(data: bytes) -> Mapping[str, int]:
+    try:
+        return {item: row for row, item in enumerate(blobs.catalogue(data))}
+    except BlobError as error:
+        raise UnsupportedTaskError(str(error)) from error

@@ -1,0 +1,54 @@
+"""A bundle that an app brings along, so that it recommends before the first sync."""
+
+import logging
+from pathlib import Path
+
+from client_sdk.errors import UsageError
+from client_sdk.protocol.trust import Trust
+from client_sdk.protocol.values import Model
+from client_sdk.store.sqlite_store import SqliteStore
+from fedau2.v1.task_pb2 import Resource
+from fedau2.wire import blobs, bundles, manifest
+from fedau2.wire.errors import BlobError, ManifestError
+
+_log = logging.getLogger(__name__)
+TASK = "starter"
+"""Stands for the task until the first sync names one."""
+
+
+def adopt(store: SqliteStore, folder: Path, trust: Trust) -> None:
+    """Makes a bundle's model the current one, where there is none yet.
+
+    Of a bundle whose blobs are not all whole the others are kept: there is no model then until the next sync, which
+    fetches what is missing.
+
+    Raises:
+        UsageError: the folder is no bundle of this version.
+        UntrustedTaskError: it is not signed as it should be.
+        UnsupportedTaskError: its catalogue cannot be used.
+    """
+    if store.model() is not None:
+        return
+    try:
+        data = (folder / bundles.MANIFEST).read_bytes()  # as they are: the signature is of these
+        task = manifest.parse(data)
+    except (OSError, ManifestError) as error:
+        raise UsageError(f"starter: {folder} is no bundle of fedau2-export: {error}") from error
+    trust.check(data)
+    store.keep_blob(blobs.resource(data), data)
+    kept = [_keep(store, folder, each) for each in manifest.blobs(task)]
+    if all(kept):
+        store.adopt(Model(TASK, 0, blobs.resource(data), task.checkpoint))
+
+
+def _keep(store: SqliteStore, folder: Path, resource: Resource) -> bool:
+    """Takes a blob over from the folder; tells whether the store has it."""
+    if store.blob(resource) is not None:
+        return True
+    try:
+        data = bundles.read_blob(folder, resource)
+    except (OSError, BlobError) as error:
+        _log.warning("the starter is damaged, and the next sync fetches what it lacks: %s", error)
+        return False
+    store.keep_blob(resource, data)
+    return True

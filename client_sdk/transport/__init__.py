@@ -1,0 +1,1 @@
+"""Ways to a coordinator: over gRPC, or straight into a service object of the same process."""

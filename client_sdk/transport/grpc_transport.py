@@ -1,0 +1,230 @@
+"""The way to a coordinator over gRPC, blocking for a device and asynchronous for a fleet."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from client_sdk.errors import TransportError, UsageError
+from client_sdk.transport import target, upload
+from fedau2.v1 import device_pb2
+from fedau2.v1.device_pb2_grpc import DeviceServiceStub
+from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.wire.status import RETRY_METADATA, Status, StatusError
+
+if TYPE_CHECKING:
+    from fedau2.v1.device_pb2_grpc import DeviceServiceAsyncStub
+
+SOON = 2.0
+"""Seconds that a call to the coordinator has to be answered once the work is being stopped."""
+
+# Codes that say nothing of the request itself: a proxy, a broken connection, a coordinator that is going down.
+_UNANSWERED = {Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE}
+
+
+class _Base:
+    """Where the coordinator is and how long to wait for it.
+
+    TLS is used, save for targets on this machine when no root certificates are given, or where `insecure` says so.
+
+    Args:
+        coordinator: its name, as `client_sdk.transport.target` describes.
+        root_certificates: PEM of the authorities to trust; None: the ones that gRPC brings along.
+        insecure: sends plaintext; for networks that something else protects.
+        timeout: seconds that a short call may take.
+        transfer_timeout: seconds that a fetch or an upload may take.
+
+    Raises:
+        UsageError: no such name can be, or the arguments contradict each other.
+    """
+
+    def __init__(
+        self,
+        coordinator: str,
+        *,
+        root_certificates: bytes | None = None,
+        insecure: bool = False,
+        timeout: float = 30.0,
+        transfer_timeout: float = 300.0,
+    ) -> None:
+        if insecure and root_certificates is not None:
+            raise UsageError("insecure=True sends plaintext, which no root certificate secures: give one of them")
+        self._name = target.check(coordinator)
+        loopback = target.is_loopback(coordinator)
+        plaintext = insecure or (loopback and root_certificates is None)
+        self._credentials = None if plaintext else grpc.ssl_channel_credentials(root_certificates)
+        # A pool of its own: a new channel must not inherit the waiting time after another's failure to connect.
+        self._options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", int(not loopback))]
+        self._timeout = timeout
+        self._transfer_timeout = transfer_timeout
+        self._hung_up = False
+
+    def _hurry(self) -> None:
+        self._hung_up = True
+        self._timeout, self._transfer_timeout = min(self._timeout, SOON), min(self._transfer_timeout, SOON)
+
+    def _ended(self, why: object) -> TransportError:
+        return TransportError(f"the call to {self._name} was ended here: {why}")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except grpc.RpcError as error:
+            if self._hung_up and error.code() == grpc.StatusCode.CANCELLED:
+                raise self._ended("the work is being stopped") from error
+            raise _translate(error, self._name) from error
+        except ValueError as error:  # the channel was closed by another thread
+            raise self._ended(error) from error
+        except asyncio.CancelledError as error:  # of the task that waits, or by another that closed the channel
+            task = asyncio.current_task()
+            if not self._hung_up or task is None or task.cancelling():
+                raise
+            raise self._ended("the work is being stopped") from error
+
+
+class GrpcTransport(_Base):
+    """`contracts.Transport` over gRPC. The channel is made by the first call."""
+
+    _channel: grpc.Channel | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the channel; the next call makes another."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    def hang_up(self) -> None:
+        """Ends the call that another thread is waiting for, and leaves later ones, which give up a place, `SOON`."""
+        self._hurry()
+        self.close()
+
+    def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
+        """DeviceService.CheckIn."""
+        with self._errors():
+            return self._stub().CheckIn(request, timeout=self._timeout)
+
+    def fetch(self, request: device_pb2.FetchResourceRequest) -> Iterator[bytes]:
+        """DeviceService.FetchResource: the data of each response."""
+        call = self._stub().FetchResource(request, timeout=self._transfer_timeout)
+        try:
+            with self._errors():
+                for response in call:
+                    yield response.data
+        finally:
+            call.cancel()  # type: ignore[no-untyped-call]
+
+    def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
+        """DeviceService.UploadContribution."""
+        with self._errors():
+            return self._stub().UploadContribution(upload.requests(header, data), timeout=self._transfer_timeout)
+
+    def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
+        """DeviceService.ReportFailure."""
+        with self._errors():
+            return self._stub().ReportFailure(request, timeout=self._timeout)
+
+    def _stub(self) -> DeviceServiceStub:
+        if (channel := self._channel) is None:
+            if self._credentials is None:
+                channel = grpc.insecure_channel(self._name, self._options)
+            else:
+                channel = grpc.secure_channel(self._name, self._credentials, self._options)
+            self._channel = channel
+        return DeviceServiceStub(channel)
+
+
+class AioGrpcTransport(_Base):
+    """`contracts.AsyncTransport` over gRPC: one channel for any number of sessions of one event loop."""
+
+    _channel: grpc.aio.Channel | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the channel."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close(grace=None)
+
+    async def hang_up(self) -> None:
+        """As `GrpcTransport.hang_up`, for calls that other tasks of the loop are waiting for."""
+        self._hurry()
+        await self.close()
+
+    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
+        """DeviceService.CheckIn."""
+        with self._errors():
+            response: device_pb2.CheckInResponse = await self._stub().CheckIn(request, timeout=self._timeout)
+            return response
+
+    async def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
+        """DeviceService.FetchResource: the data of each response."""
+        call = self._stub().FetchResource(request, timeout=self._transfer_timeout)
+        try:
+            with self._errors():
+                async for response in call:
+                    yield response.data
+        finally:
+            call.cancel()
+
+    async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
+        """DeviceService.UploadContribution."""
+        with self._errors():
+            call = self._stub().UploadContribution(upload.requests(header, data), timeout=self._transfer_timeout)
+            response: device_pb2.UploadContributionResponse = await call
+            return response
+
+    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
+        """DeviceService.ReportFailure."""
+        with self._errors():
+            call = self._stub().ReportFailure(request, timeout=self._timeout)
+            response: device_pb2.ReportFailureResponse = await call
+            return response
+
+    def _stub(self) -> "DeviceServiceAsyncStub":
+        if self._channel is None:
+            if self._credentials is None:
+                self._channel = grpc.aio.insecure_channel(self._name, self._options)
+            else:
+                self._channel = grpc.aio.secure_channel(self._name, self._credentials, self._options)
+        return DeviceServiceStub(self._channel)
+
+
+def _translate(error: grpc.RpcError, name: str) -> StatusError | TransportError:
+    code, details, retry = error.code(), error.details() or "no details", _retry(error)
+    number = code.value[0]
+    if number == Status.UNAVAILABLE:
+        return TransportError(f"cannot reach {name}: is the coordinator running, and is this its address? ({details})")
+    if number == Status.DEADLINE_EXCEEDED and retry is None:
+        return TransportError(f"{name} did not answer in time; try again later ({details})")
+    if number in _UNANSWERED or number not in set(Status):
+        return TransportError(f"{name} answered {code.name}: is it a FedAU2 coordinator? ({details})")
+    return StatusError(Status(number), details, retry)
+
+
+def _retry(error: grpc.RpcError) -> RetryWindow | None:
+    metadata: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
+    window = dict(metadata).get(RETRY_METADATA)
+    try:
+        return None if window is None else RetryWindow.FromString(window)
+    except DecodeError:
+        return None

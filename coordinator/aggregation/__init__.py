@@ -1,0 +1,1 @@
+"""Exact aggregation: integer sums of contributions, and the server's step on their mean."""

@@ -1,0 +1,204 @@
+"""Exact aggregation: integer sums that do not depend on order, workers, shards or restarts (design section 7).
+
+docs/aggregation.md states what every aggregator promises; tests/coordinator/aggregation/test_aggregators.py holds it.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.aggregation.fold import BLOCK, Fold, pieces
+from coordinator.errors import AggregationError
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.tensors_pb2 import TensorSpec
+from fedau2.wire import fixed, manifest
+from fedau2.wire.contributions import Rows, Update
+
+Sums = Mapping[str, NDArray[np.floating[Any]] | Rows]
+"""Per tensor the sum over some clients: all of it (float32 or float64), or some rows."""
+
+
+class Aggregator(Protocol):
+    """From a round's contributions to what the server steps on. Any order and any shards give the same bytes."""
+
+    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
+        """Adds what one client sent. All or nothing.
+
+        What `fedau2.wire.contributions.Decoder` returns is not refused, for up to `ClosingRule.maximum` contributions.
+
+        Args:
+            contribution: per tensor all of it, or some rows.
+            largest: no absolute value is larger, if that has been checked already.
+
+        Raises:
+            AggregationError: a value is not finite, or sums could overflow.
+        """
+
+    def merge(self, other: Self) -> None:
+        """Adds what a shard has added up: another aggregator of the same task.
+
+        Raises:
+            AggregationError: sums could overflow.
+        """
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        """Per tensor that anybody carried, the mean over the clients that carry it; untouched rows are 0."""
+
+    def reset(self) -> None:
+        """Forgets everything that was added."""
+
+
+def of(task: TaskManifest) -> Aggregator:
+    """The aggregator that a checked manifest asks for."""
+    tensors, clip_norm = manifest.shared(task), task.plan.server.clip_norm
+    return ClippedMean(tensors, clip_norm) if clip_norm else Mean(tensors)
+
+
+class Mean:
+    """The mean of the contributions; `Aggregator`. It keeps their sum on the fixed-point grid, in int64.
+
+    Args:
+        specs: the tensors that are aggregated, by name (`fedau2.wire.manifest.shared`).
+    """
+
+    def __init__(self, specs: Mapping[str, TensorSpec]) -> None:
+        self._totals = {name: np.zeros(tuple(spec.shape), np.int64) for name, spec in specs.items()}
+        self._weights = dict.fromkeys(specs, 0)
+        # Upper bound of any element's absolute value, kept so that an overflow is refused and never happens silently.
+        self._reached = dict.fromkeys(specs, 0.0)
+        self._fold = Fold()
+
+    def add(
+        self,
+        sums: Sums,
+        weights: Mapping[str, int] | int = 1,
+        *,
+        largest: float | None = None,
+        factor: float = 1.0,
+    ) -> None:
+        """Adds what one client sent, or the sum of what some clients sent. All or nothing.
+
+        Args:
+            sums: per tensor the sum over the clients that carry it, of the tensor's shape.
+            weights: how many clients that is, for all tensors or by name.
+            largest: no absolute value is larger, if that has been checked already.
+            factor: 0 to 1; every value is multiplied by it, in float64, before it is put on the grid.
+
+        Raises:
+            AggregationError: a value is not finite, or sums could overflow.
+        """
+        reached = {name: self._reached_with(name, values, largest, factor) for name, values in sums.items()}
+        _expect_room(reached)
+        self._reached |= reached
+        for name in sums:
+            self._weights[name] += weights if isinstance(weights, int) else weights[name]
+        parts = (piece for name, values in sums.items() for piece in pieces(self._totals[name], values))
+        self._fold.add(parts, factor)
+
+    def _reached_with(
+        self, name: str, values: NDArray[np.floating[Any]] | Rows, largest: float | None, factor: float
+    ) -> float:
+        shape = values.values.shape[1:] if isinstance(values, Rows) else values.shape
+        total = self._totals[name]
+        if shape != (total.shape[1:] if isinstance(values, Rows) else total.shape):
+            raise AggregationError(f"{name}: values of shape {shape} for a tensor of shape {total.shape}")
+        return self._reached[name] + factor * (_largest(name, values) if largest is None else largest)
+
+    def merge(self, other: "Mean") -> None:
+        """Adds a shard."""
+        reached = {name: self._reached[name] + other._reached[name] for name in self._totals}
+        _expect_room(reached)
+        self._reached = reached
+        for name, total in self._totals.items():
+            total += other._totals[name]
+            self._weights[name] += other._weights[name]
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        """The mean."""
+        return {
+            name: fixed.mean(total, self._weights[name]) for name, total in self._totals.items() if self._weights[name]
+        }
+
+    def reset(self) -> None:
+        """Forgets everything that was added."""
+        for name, total in self._totals.items():
+            total.fill(0)
+            self._weights[name] = 0
+            self._reached[name] = 0.0
+
+
+class ClippedMean:
+    """The mean of the contributions, of which none is longer than a norm; `Aggregator`.
+
+    A contribution whose `norm` is larger is scaled down to it, so that no client pulls harder than that.
+
+    Args:
+        specs: the tensors that are aggregated, by name.
+        clip_norm: the norm, > 0.
+    """
+
+    def __init__(self, specs: Mapping[str, TensorSpec], clip_norm: float) -> None:
+        self._mean, self._clip_norm = Mean(specs), clip_norm
+
+    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
+        """Clips and adds what one client sent. All or nothing."""
+        length = norm(contribution)
+        self._mean.add(
+            contribution, largest=largest, factor=self._clip_norm / length if length > self._clip_norm else 1.0
+        )
+
+    def merge(self, other: "ClippedMean") -> None:
+        """Adds a shard."""
+        self._mean.merge(other._mean)
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        """The mean."""
+        return self._mean.mean()
+
+    def reset(self) -> None:
+        """Forgets everything that was added."""
+        self._mean.reset()
+
+
+def norm(contribution: Mapping[str, Update]) -> float:
+    """The L2 norm of a contribution over all its tensors together.
+
+    Squares are summed in float64: along each row of the first axis in numpy's order, then exactly over the rows of all
+    tensors, so that neither the order of the tensors nor rows of zeros, sent or left out, change a bit.
+    """
+    squares = (block for update in contribution.values() for block in _squares(update))
+    return math.sqrt(math.fsum(chain.from_iterable(squares)))
+
+
+def _squares(update: Update) -> Iterator[list[float]]:
+    """Per row the sum of its squares, some rows at a time."""
+    values = update.values if isinstance(update, Rows) else update
+    rows = values.reshape(len(values), math.prod(values.shape[1:]))
+    step = max(1, BLOCK // max(1, rows.shape[1]))
+    for start in range(0, len(rows), step):
+        # One memory layout, and no BLAS, whose order of addition may depend on its number of threads.
+        block = rows[start : start + step].astype(np.float64, order="C")
+        yield np.einsum("ij,ij->i", block, block).tolist()
+
+
+def _largest(name: str, values: NDArray[np.floating[Any]] | Rows) -> float:
+    array = values.values if isinstance(values, Rows) else values
+    if not array.size:
+        return 0.0
+    largest = max(float(array.max()), -float(array.min()))
+    if not np.isfinite(largest):  # NaN survives min and max
+        raise AggregationError(f"{name}: a value is not finite")
+    return largest
+
+
+def _expect_room(reached: Mapping[str, float]) -> None:
+    # int64 holds twice what `bound` promises, so rounding in this float sum cannot refuse a promised contribution.
+    limit = 1.5 * fixed.bound(1)
+    if name := next((name for name, largest in reached.items() if largest > limit), None):
+        raise AggregationError(
+            f"{name}: values add up to {reached[name]:g}, more than {limit:g}; the sum could overflow"
+        )

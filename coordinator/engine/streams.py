@@ -1,0 +1,174 @@
+"""What operators and devices stream in: read, checked, refused."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordinator.errors import (
+    CutOffError,
+    InvalidBundleError,
+    InvalidContributionError,
+    InvalidRequestError,
+    TooLargeError,
+)
+from coordinator.model.admission import VersionRange
+from fedau2.v1.admin_pb2 import CreateTaskHeader, CreateTaskRequest
+from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
+from fedau2.v1.task_pb2 import ClosingRule, Resource, TaskManifest
+from fedau2.wire import blobs, contributions, fixed, manifest
+from fedau2.wire.contributions import Decoder, Update
+from fedau2.wire.errors import BlobError, ContributionError, WireError
+
+
+@dataclass(frozen=True, eq=False)
+class Contribution:
+    """A contribution as it came, and what it says; no absolute value is larger than the bound."""
+
+    data: bytes
+    sha256: bytes
+    updates: dict[str, Update]
+    bound: float
+
+
+@dataclass(frozen=True, eq=False)
+class TaskSpec:
+    """What a task's manifest and closing rule mean for uploads.
+
+    Attributes:
+        manifest: checked.
+        bound: largest absolute value of a contribution.
+        largest: most bytes of a contribution.
+        decode: reads and checks a contribution.
+    """
+
+    manifest: TaskManifest
+    bound: float
+    largest: int
+    decode: Decoder
+
+    @classmethod
+    def of(cls, task: TaskManifest, closing: ClosingRule) -> "TaskSpec":
+        """From a checked manifest and closing rule."""
+        shared, bound = manifest.shared(task), fixed.bound(closing.maximum)
+        return cls(task, bound, contributions.largest(shared.values()), Decoder(shared, bound))
+
+
+async def upload_header(requests: AsyncIterator[UploadContributionRequest]) -> UploadHeader:
+    """The first message of an upload.
+
+    Raises:
+        InvalidRequestError: it is no header, or its hash is none.
+    """
+    request = await anext(requests, None)
+    if request is None or request.WhichOneof("part") != "header":
+        raise InvalidRequestError("an upload begins with a header")
+    if len(request.header.sha256) != 32:
+        raise InvalidRequestError("the header's sha256 has not 32 bytes")
+    return request.header
+
+
+async def contribution(
+    requests: AsyncIterator[UploadContributionRequest], header: UploadHeader, spec: TaskSpec
+) -> Contribution:
+    """The rest of an upload. What is returned can be added without failing.
+
+    Raises:
+        TooLargeError: more is declared than the task's tensors can take; no byte was read.
+        CutOffError: it ended before it was whole.
+        InvalidContributionError: it differs from the header or does not fit the task.
+    """
+    if header.size > spec.largest:
+        raise TooLargeError(f"{header.size} bytes declared; a contribution to this task has at most {spec.largest}")
+    assembler = blobs.Assembler(Resource(sha256=header.sha256, size=header.size))
+    try:
+        # Nothing is read beyond what was declared, not even the end of the stream: mostly that is a third of all reads.
+        while not assembler.whole and (request := await anext(requests, None)) is not None:
+            if request.WhichOneof("part") != "data":
+                raise InvalidRequestError("after the header an upload has data only")
+            assembler.add(request.data)
+        if not assembler.whole:
+            raise CutOffError(f"the upload ended before its {header.size} bytes had come; send it again")
+        data = assembler.finish()
+        return Contribution(data, header.sha256, spec.decode(data), spec.bound)
+    except (BlobError, ContributionError) as error:
+        raise InvalidContributionError(f"the contribution was refused: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle that can be run.
+
+    Attributes:
+        header: as the operator sent it.
+        spec: its manifest and closing rule, checked.
+        blobs: what the manifest names, by SHA-256.
+    """
+
+    header: CreateTaskHeader
+    spec: TaskSpec
+    blobs: dict[bytes, bytes]
+
+
+async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
+    """A bundle, read whole and checked.
+
+    Raises:
+        InvalidRequestError: the stream does not begin with a header, or the header is not complete.
+        InvalidBundleError: the bundle cannot be run.
+    """
+    request = await anext(requests, None)
+    if request is None or request.WhichOneof("part") != "header":
+        raise InvalidRequestError("CreateTask begins with a header")
+    header = request.header
+    population(header.population)
+    VersionRange.of(header.versions)
+    if header.rounds < 1:
+        raise InvalidRequestError("a task has at least one round")
+    try:
+        task = manifest.parse(header.manifest)
+        manifest.check_closing(header.closing)
+        data = await _blobs(requests, {each.sha256: each for each in manifest.blobs(task)})
+        _check_content(task, data)
+    except WireError as error:
+        raise InvalidBundleError(f"the task was refused: {error}") from error
+    return Bundle(header, TaskSpec.of(task, header.closing), data)
+
+
+def population(name: str) -> None:
+    """Returns if a population can have this name.
+
+    Raises:
+        InvalidRequestError: it is empty or too long.
+    """
+    if not 0 < len(name.encode()) <= 128:
+        raise InvalidRequestError("a population's name has 1 to 128 bytes")
+
+
+async def _blobs(requests: AsyncIterator[CreateTaskRequest], expected: Mapping[bytes, Resource]) -> dict[bytes, bytes]:
+    assemblers = {sha256: blobs.Assembler(resource) for sha256, resource in expected.items()}
+    seen = set()
+    async for request in requests:
+        part = request.blob
+        if request.WhichOneof("part") != "blob" or part.sha256 not in assemblers:
+            raise BlobError(f"the manifest names no blob {part.sha256.hex()[:12]}")
+        assemblers[part.sha256].add(part.data)
+        seen.add(part.sha256)
+    if missing := next((sha256 for sha256 in expected if sha256 not in seen), None):
+        raise BlobError(f"blob {missing.hex()[:12]} of the manifest is missing")
+    return {sha256: assembler.finish() for sha256, assembler in assemblers.items()}
+
+
+def _check_content(task: TaskManifest, data: Mapping[bytes, bytes]) -> None:
+    items = blobs.catalogue(data[task.catalogue.sha256])
+    if len(items) != task.items:
+        raise BlobError(f"the catalogue lists {len(items)} items; the manifest says {task.items}")
+    checkpoint = blobs.unpack(data[task.checkpoint.sha256])
+    expected = {name: tuple(spec.shape) for name, spec in manifest.shared(task).items()}
+    if different := checkpoint.keys() ^ expected.keys():
+        raise BlobError(f"the checkpoint and the manifest disagree about the tensors {sorted(different)}")
+    for name, tensor in checkpoint.items():
+        if tensor.shape != expected[name] or tensor.dtype != np.float32:
+            raise BlobError(f"{name}: the checkpoint has {tensor.dtype} {tensor.shape} instead of {expected[name]}")
+        if not np.isfinite(tensor).all():
+            raise BlobError(f"{name}: the checkpoint has a value that is not finite")

@@ -1,0 +1,1 @@
+"""The coordinator's two gRPC services, and the servers that offer them."""

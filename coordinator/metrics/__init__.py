@@ -1,0 +1,1 @@
+"""Counts and times for Prometheus, and the HTTP page that shows them."""

@@ -1,0 +1,106 @@
+"""Folders of content-addressed blobs."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+from coordinator.errors import BlobLostError
+from coordinator.store.disk import REAL, Disk
+from fedau2.v1.task_pb2 import Resource
+from fedau2.wire import blobs
+
+_NAME = re.compile(r"[0-9a-f]{64}(\.tmp)?")
+
+
+class BlobFolder:
+    """Blobs as files, each named by its SHA-256 in hex. What `put` returned survives a crash.
+
+    Args:
+        path: an existing folder.
+        disk: what it is written to.
+    """
+
+    def __init__(self, path: Path, disk: Disk = REAL) -> None:
+        self._path = path
+        self._disk = disk
+
+    def put(self, data: bytes) -> Resource:
+        """Stores a blob durably; storing it again changes nothing, or mends it."""
+        resource = blobs.resource(data)
+        try:
+            self.check(resource.sha256)
+        except BlobLostError:
+            self._disk.write_file(self._file(resource.sha256), data)
+        return resource
+
+    def get(self, sha256: bytes) -> bytes:
+        """A blob, checked against its hash.
+
+        Raises:
+            BlobLostError: it is missing or damaged.
+        """
+        with self._opened(sha256) as file:
+            data = file.read()
+        self._expect(sha256, blobs.sha256(data))
+        return data
+
+    def check(self, sha256: bytes) -> None:
+        """Returns if a blob is there and whole; holds little of it in memory.
+
+        Raises:
+            BlobLostError: it is missing or damaged.
+        """
+        with self._opened(sha256) as file:
+            actual = hashlib.file_digest(file, "sha256").digest()
+        self._expect(sha256, actual)
+
+    @contextmanager
+    def _opened(self, sha256: bytes) -> Iterator[BufferedReader]:
+        try:
+            with self._file(sha256).open("rb") as file:
+                yield file
+        except OSError as error:
+            raise BlobLostError(f"{self._file(sha256)} cannot be read: {error.strerror}") from error
+
+    def _expect(self, sha256: bytes, actual: bytes) -> None:
+        if actual != sha256:
+            raise BlobLostError(f"{self._file(sha256)} is damaged: its SHA-256 is {actual.hex()[:12]}")
+
+    def size(self, sha256: bytes) -> int:
+        """Length in bytes.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        return self._file(sha256).stat().st_size
+
+    def stream(self, sha256: bytes, offset: int) -> Iterator[bytes]:
+        """A blob from offset on in pieces of `CHUNK`, unchecked; goes on to its end even if it is deleted meanwhile.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        with self._file(sha256).open("rb") as file:
+            file.seek(offset)
+            while piece := file.read(blobs.CHUNK):
+                yield piece
+
+    def delete(self, sha256: bytes) -> None:
+        """Removes a blob; one that is not there is fine."""
+        self._disk.delete(self._file(sha256))
+
+    def orphans(self, hashes: Set[bytes]) -> list[Path]:
+        """The files of all other blobs, and what a crash left of one; other files are none of them."""
+        names = {sha256.hex() for sha256 in hashes}
+        return sorted(path for path in self._path.iterdir() if path.name not in names and _NAME.fullmatch(path.name))
+
+    def keep_only(self, hashes: Set[bytes]) -> None:
+        """Removes every other blob."""
+        for path in self.orphans(hashes):
+            self._disk.delete(path)
+
+    def _file(self, sha256: bytes) -> Path:
+        return self._path / sha256.hex()

@@ -1,0 +1,307 @@
+"""The ledger: what tasks, rounds and assignments are, durably (design section 7)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from coordinator.errors import LedgerError
+from coordinator.store import migrations, transitions
+from coordinator.store.database import Database
+from coordinator.store.disk import REAL, Disk
+from coordinator.store.round_log import Location
+from coordinator.store.tables import OPEN_STATES, assignment, meta, round_attempt, round_history, task
+from coordinator.store.transitions import Entry
+from fedau2.v1.admin_pb2 import (
+    ROUND_STATE_ABANDONED,
+    ROUND_STATE_AGGREGATING,
+    ROUND_STATE_COLLECTING,
+    ROUND_STATE_COMMITTED,
+    TASK_STATE_FINISHED,
+    TASK_STATE_UNSPECIFIED,
+    AssignmentState,
+    RoundState,
+    TaskState,
+)
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A task as it is stored.
+
+    Hashes address blobs; `closing` is a serialised `ClosingRule`, `versions` a serialised `ClientVersions`.
+    """
+
+    task_id: str
+    population: str
+    state: TaskState.ValueType
+    created: float
+    rounds: int
+    round: int
+    manifest: bytes
+    closing: bytes
+    checkpoint: bytes
+    server_state: bytes
+    previous_checkpoint: bytes
+    previous_server_state: bytes
+    versions: bytes = b""
+
+    @property
+    def open(self) -> bool:
+        """Whether the task has an open round: it is neither finished nor stopped."""
+        return self.state in OPEN_STATES
+
+    def committed(self, checkpoint: bytes, server_state: bytes) -> "TaskRow":
+        """The row after its open round has been committed with this outcome."""
+        last = self.round + 1 == self.rounds
+        return replace(
+            self,
+            state=TASK_STATE_FINISHED if last else self.state,
+            round=self.round + 1,
+            checkpoint=checkpoint,
+            server_state=server_state,
+            previous_checkpoint=self.checkpoint,
+            previous_server_state=self.server_state,
+        )
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """The newest attempt of a round."""
+
+    attempt: int
+    state: RoundState.ValueType
+    opened: float
+
+
+@dataclass(frozen=True)
+class RoundSummary:
+    """A round with its newest attempt.
+
+    Attributes:
+        number: from 0.
+        newest: its newest attempt.
+        committed: when, in seconds; None: not yet.
+        checkpoint: SHA-256 of what it was committed as; empty: not yet.
+        assignments: how many are in each state, over all attempts.
+    """
+
+    number: int
+    newest: RoundRow
+    committed: float | None
+    checkpoint: bytes
+    assignments: dict[int, int]
+
+
+@dataclass(frozen=True)
+class AssignmentRow:
+    """An assignment as it is stored; hash and location are there if it is reported."""
+
+    assignment_id: bytes
+    task_id: str
+    state: AssignmentState.ValueType
+    deadline: float
+    sha256: bytes
+    location: Location | None
+
+
+class Ledger:
+    """The ledger in a database.
+
+    Args:
+        url: of SQLAlchemy, for example `sqlite:///ledger.sqlite`.
+        disk: what commits.
+
+    Attributes:
+        folder: id of the state folder that it belongs to; None: of none yet.
+
+    Raises:
+        LedgerError: there is no such database, it cannot be used, or it is of a newer version.
+        FolderLockedError: another coordinator uses it.
+    """
+
+    def __init__(self, url: str, disk: Disk = REAL) -> None:
+        self._database = Database(url, disk)
+        try:
+            with self._database.reading() as connection:
+                self.version = migrations.version(connection)
+                self.folder = _folder(connection, self.version)
+        except BaseException:
+            self.close()
+            raise
+
+    def prepare(self, folder: str) -> None:
+        """Makes the tables, or brings them to this version, and notes the state folder: one transaction.
+
+        Args:
+            folder: its id.
+        """
+        if self.version == migrations.VERSION:
+            return
+        with self._database.transaction() as connection:
+            migrations.migrate(connection, self.version)
+            connection.execute(sa.delete(meta))
+            connection.execute(sa.insert(meta), {"version": migrations.VERSION, "folder": folder})
+        self.version, self.folder = migrations.VERSION, folder
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._database.close()
+
+    def damage(self) -> list[str]:
+        """What the database itself finds damaged."""
+        return self._database.damage()
+
+    def manifests(self) -> list[bytes]:
+        """Hashes of all tasks' manifests; in a ledger of any version."""
+        if self.version == migrations.NEW:
+            return []
+        return [digest for (digest,) in self._database.rows(sa.select(task.c.manifest))]
+
+    def tasks(self) -> list[TaskRow]:
+        """All tasks, oldest first."""
+        query = sa.select(task).order_by(task.c.created, task.c.task_id)
+        return [TaskRow(**row._mapping) for row in self._database.rows(query)]
+
+    def open_round(self, task_id: str, number: int) -> RoundRow:
+        """The newest attempt of a round.
+
+        Raises:
+            LedgerError: there is no such round.
+        """
+        columns = round_attempt.c
+        query = sa.select(columns.attempt, columns.state, columns.opened).order_by(columns.attempt.desc()).limit(1)
+        rows = self._database.rows(query.where(columns.task_id == task_id, columns.round == number))
+        if not rows:
+            raise LedgerError(f"the ledger has no round {number} of task {task_id}")
+        return RoundRow(**rows[0]._mapping)
+
+    def rounds(self, task_id: str, first: int, limit: int) -> list[RoundSummary]:
+        """Rounds of a task from `first` on, oldest first, at most `limit`."""
+        columns = round_attempt.c
+        newest = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
+        query = sa.select(columns.round, columns.attempt, columns.state, columns.opened, columns.checkpoint)
+        ends = self._ends(task_id, first, limit)
+        counts = self._counts(task_id, first, limit)
+        # Later attempts of a round replace earlier ones.
+        rows = {row.round: row for row in self._database.rows(query.where(*newest).order_by(columns.attempt))}
+        return [
+            RoundSummary(
+                row.round,
+                RoundRow(row.attempt, row.state, row.opened),
+                ends.get(row.round),
+                row.checkpoint or b"",
+                counts.get(row.round, {}),
+            )
+            for row in (rows[number] for number in sorted(rows))
+        ]
+
+    def _ends(self, task_id: str, first: int, limit: int) -> dict[int, float]:
+        columns = round_history.c
+        here = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
+        query = sa.select(columns.round, columns.at).where(*here, columns.new == ROUND_STATE_COMMITTED)
+        return {row.round: row.at for row in self._database.rows(query)}
+
+    def _counts(self, task_id: str, first: int, limit: int) -> dict[int, dict[int, int]]:
+        columns = assignment.c
+        here = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
+        grouped = sa.select(columns.round, columns.state, sa.func.count().label("number")).where(*here)
+        counts: dict[int, dict[int, int]] = {}
+        for row in self._database.rows(grouped.group_by(columns.round, columns.state)):
+            counts.setdefault(row.round, {})[row.state] = row.number
+        return counts
+
+    def assignments(self, task_id: str, number: int) -> Iterator[AssignmentRow]:
+        """The assignments of a round, a few in memory at a time; the ledger does nothing else meanwhile."""
+        query = sa.select(assignment).where(assignment.c.task_id == task_id, assignment.c.round == number)
+        with self._database.reading() as connection:
+            yield from map(_assignment, connection.execution_options(yield_per=1000).execute(query))
+
+    def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
+        """One assignment of any round."""
+        query = sa.select(assignment).where(assignment.c.assignment_id == assignment_id)
+        return next(map(_assignment, self._database.rows(query)), None)
+
+    def create_task(self, row: TaskRow) -> None:
+        """Stores a task and opens its first round."""
+        with self._database.transaction() as connection:
+            connection.execute(sa.insert(task), asdict(row))
+            transitions.remember_task(connection, row.task_id, TASK_STATE_UNSPECIFIED, row.state, row.created)
+            transitions.open_attempt(connection, (row.task_id, 0, 0), row.created)
+
+    def give_up(self, task_id: str, number: int, keys: Sequence[bytes], at: float) -> None:
+        """Ends reported assignments of the open round whose contributions cannot be read back.
+
+        A round that was closed with them is taken up again, as its next attempt.
+
+        Raises:
+            LedgerError: a row was not in the state that it must be in; nothing was changed.
+        """
+        newest = self.open_round(task_id, number)
+        with self._database.transaction() as connection:
+            transitions.give_up(connection, keys, at)
+            if newest.state == ROUND_STATE_AGGREGATING:
+                key = (task_id, number, newest.attempt)
+                transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_ABANDONED, at)
+                transitions.open_attempt(connection, (task_id, number, newest.attempt + 1), at)
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Makes effects durable in one transaction.
+
+        Raises:
+            LedgerError: a row was not in the state that it must be in; nothing was changed.
+        """
+        with self._database.transaction() as connection:
+            transitions.write(connection, entries)
+
+    def commit(self, old: TaskRow, attempt: int, new: TaskRow, at: float) -> None:
+        """Commits a round, ends its leases, and opens the next or finishes the task: one transaction.
+
+        Args:
+            old: the task as it is stored.
+            attempt: the attempt that is being aggregated.
+            new: `old.committed(...)`.
+            at: now, in seconds.
+
+        Raises:
+            LedgerError: a row was not in the state that it must be in; nothing was changed.
+        """
+        outcome = {"checkpoint": new.checkpoint, "server_state": new.server_state}
+        with self._database.transaction() as connection:
+            key = (old.task_id, old.round, attempt)
+            transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_COMMITTED, at, outcome)
+            transitions.expire_leases(connection, old.task_id, old.round, at)
+            transitions.replace_task(connection, asdict(old), asdict(new), at)
+            if new.open:
+                transitions.open_attempt(connection, (new.task_id, new.round, 0), at)
+
+    def change_state(self, old: TaskRow, new: TaskRow, at: float) -> None:
+        """Moves an open task from one state to another; one that is over ends its open round and the leases.
+
+        Raises:
+            LedgerError: a row was not in the state that it must be in; nothing was changed.
+        """
+        key = (old.task_id, old.round, self.open_round(old.task_id, old.round).attempt)
+        with self._database.transaction() as connection:
+            transitions.replace_task(connection, asdict(old), asdict(new), at)
+            if not new.open:
+                transitions.move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, at)
+                transitions.expire_leases(connection, old.task_id, old.round, at)
+
+
+def _folder(connection: Connection, version: int) -> str | None:
+    if version > migrations.VERSION:
+        raise LedgerError(
+            f"the ledger has schema version {version}, made by a newer fedau2-coordinator; this one works with version "
+            f"{migrations.VERSION}: update it"
+        )
+    if version < 2:
+        return None
+    return str(connection.execute(sa.select(meta.c.folder)).scalar_one())
+
+
+def _assignment(row: sa.Row[Any]) -> AssignmentRow:
+    location = None if row.segment is None else Location(row.segment, row.offset, row.length)
+    return AssignmentRow(row.assignment_id, row.task_id, row.state, row.deadline, row.sha256 or b"", location)

@@ -1,0 +1,89 @@
+"""Versions of the ledger's schema, and how an older ledger becomes one of this version.
+
+To change the schema, change `tables` and append to `MIGRATIONS` what does the same to a ledger that is there, such as
+`add_column(task.c.colour)`. A test holds that both ways lead to one schema.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.schema import CreateColumn
+
+from coordinator.store.tables import meta, metadata, one_open_task, task, task_history
+
+T = TypeVar("T")
+Migration = Callable[[Connection], None]
+
+
+def add_table(table: sa.Table) -> Migration:
+    """Adds a table."""
+    return table.create
+
+
+def add_column(column: sa.Column[T], value: T) -> Migration:
+    """Adds a nullable column and sets it in the rows that are there."""
+
+    def add(connection: Connection) -> None:
+        table = connection.dialect.identifier_preparer.format_table(column.table)
+        definition = CreateColumn(column).compile(dialect=connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
+        connection.execute(sa.update(column.table).values({column: value}))
+
+    return add
+
+
+def replace_index(old: str, new: sa.Index) -> Migration:
+    """Drops an index by its name and makes another."""
+
+    def replace(connection: Connection) -> None:
+        connection.exec_driver_sql(f"DROP INDEX {connection.dialect.identifier_preparer.quote(old)}")
+        new.create(connection)
+
+    return replace
+
+
+def together(*migrations: Migration) -> Migration:
+    """Several steps from one version to the next."""
+
+    def migrate_all(connection: Connection) -> None:
+        for migration in migrations:
+            migration(connection)
+
+    return migrate_all
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    # 2: ledger and state folder know each other; tasks can be paused, and take some versions of the SDK only.
+    together(
+        add_table(meta),
+        add_table(task_history),
+        add_column(task.c.versions, b""),
+        replace_index("one_running_task", one_open_task),
+    ),
+)
+"""The first leads from version 1 to 2, and so on."""
+
+NEW = 0
+"""Version of a database that is no ledger yet."""
+
+VERSION = 1 + len(MIGRATIONS)
+"""Version that this coordinator works with."""
+
+
+def version(connection: Connection) -> int:
+    """Version of the schema that a database has."""
+    names = set(sa.inspect(connection).get_table_names())
+    if meta.name in names:
+        return int(connection.execute(sa.select(meta.c.version)).scalar_one())
+    return 1 if names & metadata.tables.keys() else NEW
+
+
+def migrate(connection: Connection, old: int) -> None:
+    """Brings the schema from an old version to `VERSION`."""
+    if old == NEW:
+        metadata.create_all(connection)
+    else:
+        for migration in MIGRATIONS[old - 1 :]:
+            migration(connection)

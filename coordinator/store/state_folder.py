@@ -1,0 +1,136 @@
+"""The state folder: its parts, its lock, and the id by which it and its ledger know each other."""
+
+import fcntl
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from coordinator.errors import FolderError, FolderLockedError, LedgerError
+from coordinator.store.disk import Disk
+from coordinator.store.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """The parts of a state folder.
+
+    Attributes:
+        path: of the folder.
+    """
+
+    path: Path
+
+    @property
+    def blobs(self) -> Path:
+        """Blobs that devices may fetch."""
+        return self.path / "blobs"
+
+    @property
+    def server_state(self) -> Path:
+        """Blobs that are never served."""
+        return self.path / "server-state"
+
+    @property
+    def log(self) -> Path:
+        """Segments of the open rounds."""
+        return self.path / "log"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the coordinator that uses the folder."""
+        return self.path / "lock"
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger, unless it is kept in a database elsewhere."""
+        return self.path / "ledger.sqlite"
+
+    def database(self, url: str | None) -> str:
+        """URL of the ledger: the given one, or SQLite in the folder."""
+        return url or f"sqlite:///{self.ledger}"
+
+    @property
+    def id(self) -> str | None:
+        """The folder's id; None: it has none yet."""
+        try:
+            return self._id_file.read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return None
+
+    @property
+    def _id_file(self) -> Path:
+        return self.path / "id"
+
+    def open(self, disk: Disk) -> TextIO:
+        """Makes what is not there yet, and locks the folder until the returned file is closed.
+
+        Raises:
+            FolderLockedError: another coordinator uses it.
+            FolderError: it cannot be used.
+        """
+        try:
+            for path in (self.path, self.blobs, self.server_state, self.log):
+                disk.make_folder(path)
+                if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                    raise PermissionError(f"no permission to read and write {path}")
+            return hold(self.lock.open("a"))
+        except OSError as error:
+            raise FolderError(
+                f"the state folder cannot be used: {error}; it must be a folder that this user may read and write, "
+                "on a disk with free space"
+            ) from error
+
+    def join(self, ledger: Ledger, disk: Disk) -> None:
+        """Makes a folder and a ledger know each other, or finds that they do.
+
+        Raises:
+            LedgerError: they do not belong together; nothing was changed.
+        """
+        if ledger.folder is None:
+            self._expect_parts_of(ledger)
+            ledger.prepare(self.id or self._new_id(disk))
+        elif ledger.folder == self.id:
+            ledger.prepare(ledger.folder)
+        else:
+            raise LedgerError(
+                f"the ledger belongs to the state folder with id {ledger.folder}, and {self.path} has "
+                f"{f'id {self.id}' if self.id else 'none'}: give --state and --database that belong together"
+            )
+
+    def _new_id(self, disk: Disk) -> str:
+        name = secrets.token_hex(16)
+        disk.write_file(self._id_file, f"{name}\n".encode())
+        return name
+
+    def _expect_parts_of(self, ledger: Ledger) -> None:
+        """A ledger that names no folder, new or of version 1, is known by its tasks."""
+        manifests = ledger.manifests()
+        missing = [digest for digest in manifests if not (self.blobs / digest.hex()).exists()]
+        contents = [path for part in (self.blobs, self.server_state, self.log) for path in part.iterdir()]
+        if missing or (contents and not manifests):
+            raise LedgerError(
+                f"the ledger and {self.path} do not belong together: "
+                + (
+                    f"the folder lacks manifest {missing[0].hex()[:12]}"
+                    if missing
+                    else "the ledger knows no task of it"
+                )
+                + "; give --state and --database that belong together"
+            )
+
+
+def hold(file: TextIO) -> TextIO:
+    """Locks a file until it is closed.
+
+    Raises:
+        FolderLockedError: another process has locked it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        folder = Path(file.name).parent
+        raise FolderLockedError(f"{folder} is used by another coordinator; give each a folder of its own") from error
+    return file

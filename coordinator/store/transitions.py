@@ -1,0 +1,217 @@
+"""The ledger's transitions in SQL: each changes exactly the rows that it means to, and leaves history rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from coordinator.errors import LedgerError
+from coordinator.model import rounds
+from coordinator.store.round_log import Location
+from coordinator.store.tables import assignment, assignment_history, round_attempt, round_history, task, task_history
+from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_ASSIGNED,
+    ASSIGNMENT_STATE_EXPIRED,
+    ASSIGNMENT_STATE_FAILED,
+    ASSIGNMENT_STATE_REPORTED,
+    ASSIGNMENT_STATE_UNSPECIFIED,
+    ROUND_STATE_ABANDONED,
+    ROUND_STATE_AGGREGATING,
+    ROUND_STATE_COLLECTING,
+    ROUND_STATE_UNSPECIFIED,
+    AssignmentState,
+    RoundState,
+    TaskState,
+)
+
+Attempt = tuple[str, int, int]
+"""Key of an attempt: task id, round, attempt."""
+
+_ENDS: dict[type[rounds.Effect], AssignmentState.ValueType] = {
+    rounds.Reported: ASSIGNMENT_STATE_REPORTED,
+    rounds.Failed: ASSIGNMENT_STATE_FAILED,
+    rounds.Expired: ASSIGNMENT_STATE_EXPIRED,
+}
+
+_INSERT = sa.insert(assignment)
+_UPDATE = sa.update(assignment).where(
+    assignment.c.assignment_id == sa.bindparam("key"), assignment.c.state == ASSIGNMENT_STATE_ASSIGNED
+)
+_REMEMBER = sa.insert(assignment_history)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One effect of a round, to be made durable.
+
+    Attributes:
+        task_id: the task.
+        round: the round.
+        at: when it happened, in seconds.
+        effect: what happened.
+        location: where the contribution lies, for `Reported`.
+    """
+
+    task_id: str
+    round: int
+    at: float
+    effect: rounds.Effect
+    location: Location | None = None
+
+
+def write(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Stores effects, one statement for all of a kind.
+
+    Raises:
+        LedgerError: a row was not in the state that it must be in.
+    """
+    # An assignment is made before it ends, and it ends once; so the kinds can be taken one after another.
+    if made := [entry for entry in entries if isinstance(entry.effect, rounds.Assigned)]:
+        _assign(connection, made)
+    for kind, state in _ENDS.items():
+        if ended := [entry for entry in entries if isinstance(entry.effect, kind)]:
+            _end(connection, ended, state)
+    for entry in entries:
+        _move_attempt(connection, entry)
+
+
+def _assign(connection: Connection, entries: Sequence[Entry]) -> None:
+    rows = [
+        {"task_id": entry.task_id, "round": entry.round, "state": ASSIGNMENT_STATE_ASSIGNED, **vars(entry.effect)}
+        for entry in entries
+    ]
+    connection.execute(_INSERT, rows)
+    _remember(connection, entries, ASSIGNMENT_STATE_UNSPECIFIED, ASSIGNMENT_STATE_ASSIGNED)
+
+
+def _end(connection: Connection, entries: Sequence[Entry], state: AssignmentState.ValueType) -> None:
+    rows = [_ended(entry, state) for entry in entries]
+    expect(connection.execute(_UPDATE, rows).rowcount, len(rows), "assignment")
+    _remember(connection, entries, ASSIGNMENT_STATE_ASSIGNED, state)
+
+
+def _ended(entry: Entry, state: AssignmentState.ValueType) -> dict[str, Any]:
+    columns = {"state": state, **vars(entry.effect)}
+    columns["key"] = columns.pop("assignment_id")
+    return columns if entry.location is None else {**columns, **vars(entry.location)}
+
+
+def _remember(
+    connection: Connection,
+    entries: Sequence[Entry],
+    old: AssignmentState.ValueType,
+    new: AssignmentState.ValueType,
+) -> None:
+    rows = [
+        {"assignment_id": vars(entry.effect)["assignment_id"], "old": old, "new": new, "at": entry.at}
+        for entry in entries
+    ]
+    connection.execute(_REMEMBER, rows)
+
+
+def _move_attempt(connection: Connection, entry: Entry) -> None:
+    match entry.effect:
+        case rounds.Abandoned(attempt):
+            key = (entry.task_id, entry.round, attempt)
+            move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, entry.at)
+            open_attempt(connection, (entry.task_id, entry.round, attempt + 1), entry.at)
+        case rounds.Closed(attempt):
+            key = (entry.task_id, entry.round, attempt)
+            move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_AGGREGATING, entry.at)
+
+
+def replace_task(connection: Connection, old: Mapping[str, Any], new: Mapping[str, Any], at: float) -> None:
+    """Changes a task's columns.
+
+    Raises:
+        LedgerError: its state or its number of rounds is not the old one.
+    """
+    unchanged = [task.c[name] == old[name] for name in ("task_id", "round", "state")]
+    expect(connection.execute(sa.update(task).where(*unchanged).values(new)).rowcount, 1, "task")
+    if old["state"] != new["state"]:
+        remember_task(connection, new["task_id"], old["state"], new["state"], at)
+
+
+def remember_task(
+    connection: Connection, task_id: str, old: TaskState.ValueType, new: TaskState.ValueType, at: float
+) -> None:
+    """Stores that a task has moved from one state to another."""
+    connection.execute(sa.insert(task_history), {"task_id": task_id, "old": old, "new": new, "at": at})
+
+
+def open_attempt(connection: Connection, key: Attempt, at: float) -> None:
+    """Stores a new attempt of a round."""
+    columns = {**_columns(key), "state": ROUND_STATE_COLLECTING, "opened": at}
+    connection.execute(sa.insert(round_attempt), columns)
+    _remember_round(connection, key, ROUND_STATE_UNSPECIFIED, ROUND_STATE_COLLECTING, at)
+
+
+def move_round(
+    connection: Connection,
+    key: Attempt,
+    old: RoundState.ValueType,
+    new: RoundState.ValueType,
+    at: float,
+    outcome: Mapping[str, bytes] | None = None,
+) -> None:
+    """Moves an attempt from one state to another, with further columns to set.
+
+    Raises:
+        LedgerError: it was not in the old state.
+    """
+    here = [round_attempt.c[name] == value for name, value in _columns(key).items()]
+    update = sa.update(round_attempt).where(*here, round_attempt.c.state == old).values(state=new, **(outcome or {}))
+    expect(connection.execute(update).rowcount, 1, "round")
+    _remember_round(connection, key, old, new, at)
+
+
+def _remember_round(
+    connection: Connection, key: Attempt, old: RoundState.ValueType, new: RoundState.ValueType, at: float
+) -> None:
+    connection.execute(sa.insert(round_history), {**_columns(key), "old": old, "new": new, "at": at})
+
+
+def _columns(key: Attempt) -> dict[str, str | int]:
+    return dict(zip(("task_id", "round", "attempt"), key, strict=True))
+
+
+def expire_leases(connection: Connection, task_id: str, number: int, at: float) -> None:
+    """Ends every lease that is still out in a round."""
+    live = (
+        assignment.c.task_id == task_id,
+        assignment.c.round == number,
+        assignment.c.state == ASSIGNMENT_STATE_ASSIGNED,
+    )
+    moved = (sa.literal(int(ASSIGNMENT_STATE_ASSIGNED)), sa.literal(int(ASSIGNMENT_STATE_EXPIRED)), sa.literal(at))
+    history = sa.select(assignment.c.assignment_id, *moved).where(*live)
+    connection.execute(sa.insert(assignment_history).from_select(["assignment_id", "old", "new", "at"], history))
+    connection.execute(sa.update(assignment).where(*live).values(state=ASSIGNMENT_STATE_EXPIRED))
+
+
+def give_up(connection: Connection, keys: Sequence[bytes], at: float) -> None:
+    """Ends reported assignments as if their leases had run out; they keep no contribution.
+
+    Raises:
+        LedgerError: an assignment was not reported.
+    """
+    reported = (assignment.c.assignment_id == sa.bindparam("key"), assignment.c.state == ASSIGNMENT_STATE_REPORTED)
+    nothing = dict.fromkeys(("sha256", "segment", "offset", "length"))
+    update = sa.update(assignment).where(*reported).values(state=ASSIGNMENT_STATE_EXPIRED, **nothing)
+    expect(connection.execute(update, [{"key": key} for key in keys]).rowcount, len(keys), "assignment")
+    moved = {"old": ASSIGNMENT_STATE_REPORTED, "new": ASSIGNMENT_STATE_EXPIRED, "at": at}
+    connection.execute(sa.insert(assignment_history), [{"assignment_id": key, **moved} for key in keys])
+
+
+def expect(changed: int, expected: int, what: str) -> None:
+    """Returns if as many rows were changed as had to be.
+
+    Raises:
+        LedgerError: other rows were changed.
+    """
+    if changed != expected:
+        raise LedgerError(
+            f"the ledger holds {changed} of {expected} {what} rows in the state that this coordinator left them in: "
+            "someone else changed them"
+        )

@@ -1,0 +1,1 @@
+"""Plans of local updates and server steps: read, checked, and turned into messages."""

@@ -1,0 +1,1 @@
+"""Attacks on contributions and on what they tell of their clients."""

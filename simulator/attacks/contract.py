@@ -1,0 +1,155 @@
+"""What an attack is to the audit: it is shown rounds, one after another, and guesses at any time."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import compress
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from client_sdk.kernel.training import Task
+from fedau2.v1.task_pb2 import Adversary, TaskManifest
+from fedau2.wire.contributions import Update
+from simulator.attacks.uploads import Uploads
+from simulator.population.population import Members
+
+Contribution = Mapping[str, Update]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the server has of some of the watched clients in one round.
+
+    Attributes:
+        round: its number.
+        task: manifest, and the checkpoint that the clients began from.
+        clients: who, as numbers among the watched clients, increasing.
+        uploads: the adversaries' part of their contributions, by adversary, rows in the order of `clients`.
+        contributions: gives their whole contributions, in the same order, as often as it is asked.
+    """
+
+    round: int
+    task: Task
+    clients: Members
+    uploads: Mapping[str, Uploads]
+    contributions: Callable[[], Iterable[Contribution]]
+
+    def of(self, rows: NDArray[np.bool_]) -> "Seen":
+        """The same round of some of the clients, bool (n,)."""
+        if rows.all():
+            return self
+        chosen = torch.from_numpy(np.flatnonzero(rows))
+        uploads = {name: each.take(chosen) for name, each in self.uploads.items()}
+        return Seen(
+            self.round, self.task, self.clients[rows], uploads, lambda: compress(self.contributions(), rows.tolist())
+        )
+
+
+class Learns(StrEnum):
+    """What an attack is after; each kind of guess has its own shape and its own score."""
+
+    LABEL = "label"
+    """Class numbers, int64 (n,)."""
+    FEATURES = "label, learning from users"
+    """What the attribute attackers of `simulator.evaluation.attackers` are set on, float32 (n, width)."""
+    STATE = "protected state"
+    """The protected state, float32 (n, width)."""
+    GATE = "gate"
+    """Whether the gate was open in the last round, bool (n,)."""
+    TOUCHED = "items touched"
+    """Whether each item was among the samples of the last round, bool (n, items)."""
+    RECORDED = "items recorded"
+    """Whether each item is among the interactions, bool (n, items)."""
+    MEMBERSHIP = "membership of an item"
+    """As `RECORDED`; scored on one item that is and one that is not."""
+
+
+class Attack(Protocol):
+    """An attack under way, on some watched clients."""
+
+    def see(self, seen: Seen) -> None:
+        """Takes a round in."""
+
+    def guess(self, clients: Members) -> NDArray[Any]:
+        """What is known of some clients from all rounds so far; its shape is that of what the attack learns."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an attack is made for.
+
+    Attributes:
+        clients: number of watched clients.
+        task: the manifest.
+        adversary: the one that is attacked; None where what is attacked is not of an adversary.
+        seed: of whatever the attacker draws.
+        public: what the attacker knows of other users; None if nothing.
+    """
+
+    clients: int
+    task: TaskManifest
+    adversary: Adversary | None = None
+    seed: int = 0
+    public: "Public | None" = None
+
+    @property
+    def target(self) -> Adversary:
+        """The adversary that is attacked.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.adversary is None:
+            raise ValueError("this attack is on an adversary, and none was given")
+        return self.adversary
+
+
+@dataclass(eq=False)
+class Public:
+    """Users whose protected state and attribute the attacker knows, none of whom is attacked.
+
+    Attributes:
+        states: (users, width), as they are in the round that an attack is shown; replaced where users train on.
+        labels: class numbers, (users,).
+    """
+
+    states: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An attack of the registry.
+
+    Attributes:
+        name: what people call it by.
+        learns: what it is after.
+        about: a line on it.
+        make: sets it up.
+        participations: most that it adds up; one for an attack on single contributions.
+        applies: whether there is anything to attack, by the manifest and an adversary or None.
+        gradients: whether it reads contributions as gradients, which those of several local steps are not.
+        public: whether it learns from users who are not attacked.
+    """
+
+    name: str
+    learns: Learns
+    about: str
+    make: Callable[[Setting], Attack]
+    participations: int
+    applies: Callable[[TaskManifest, Adversary | None], bool]
+    gradients: bool = True
+    public: bool = False
+
+    def runs(self, task: TaskManifest, adversary: Adversary | None) -> bool:
+        """Whether it applies, and contributions are what it reads."""
+        return self.applies(task, adversary) and (task.plan.local.steps == 1 or not self.gradients)
+
+    def asked(self, participations: Sequence[int]) -> list[int]:
+        """After how many participations it is asked, of those that are wanted."""
+        asked = sorted(each for each in participations if each <= self.participations)
+        # Attackers that learn take by far the longest.
+        return [asked[0], asked[-1]][: len(set(asked))] if self.learns is Learns.FEATURES and asked else asked

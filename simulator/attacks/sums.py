@@ -1,0 +1,106 @@
+"""Secure aggregation as an attack setting: the server has sums over groups of a cohort, and knows who was in each.
+
+Over many rounds a client is in many sums. A linear regression of the sums on who took part gives each client's mean
+part in them; its head's rows are read as in `labels`. The groups of a round are drawn anew, or the population is
+divided once and for all, in which case clients of a group cannot be told apart.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
+
+from client_sdk.kernel.training import Task
+from fedau2.v1.task_pb2 import Adversary
+from simulator.attacks import labels
+from simulator.attacks.uploads import observe
+from simulator.population import public_randomness
+from simulator.population.population import Members, Population
+
+_ALPHAS = np.logspace(-2, 5, 15)
+"""Strengths of the ridge, of which leave-one-out errors choose."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A way to form the groups of secure aggregation.
+
+    Attributes:
+        size: clients of a group, K.
+        fixed: whether the population is divided once and for all instead of each cohort anew.
+    """
+
+    size: int
+    fixed: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the audit's table has it."""
+        return f"sums-{self.size}{'-fixed' if self.fixed else ''}"
+
+
+def attack(
+    task: Task,
+    each: Adversary,
+    population: Population,
+    how: Sums,
+    cohort: int,
+    rounds: Sequence[int],
+    seed: int,
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Guesses the label of every client that knows it, after some numbers of rounds.
+
+    Args:
+        task: manifest and checkpoint, which stay as they are.
+        each: the adversary.
+        population: the clients.
+        how: how groups are formed.
+        cohort: clients of a round, of whom what is left over by whole groups takes no part.
+        rounds: after how many to guess.
+        seed: of the cohorts, which are public.
+
+    Yields:
+        Rounds, and class numbers of the clients in the order of `knowing`.
+    """
+    members = knowing(population, task, each)
+    size = min(how.size, cohort, len(members))
+    rng, took_part, totals = public_randomness.generator("secure sums", seed), [], []
+    divided = _groups(rng.permutation(len(members)), size)
+    for number in range(max(rounds)):
+        if how.fixed:
+            groups = divided[rng.choice(len(divided), min(len(divided), max(1, cohort // size)), replace=False)]
+        else:
+            groups = _groups(rng.choice(len(members), min(cohort, len(members)), replace=False), size)
+        present = np.unique(groups)
+        rows = _rows(task, each, population, members[present], number)
+        for group in groups:
+            took_part.append(np.bincount(group, minlength=len(members)))
+            totals.append(rows[np.searchsorted(present, group)].sum(0))
+        if number + 1 in rounds:
+            yield number + 1, _solve(np.array(took_part, np.float64), np.array(totals))
+
+
+def knowing(population: Population, task: Task, each: Adversary) -> Members:
+    """The clients that know an adversary's attribute."""
+    known = population.labels(task.manifest, np.arange(len(population)))[each.name] >= 0
+    return np.flatnonzero(known)
+
+
+def _groups(order: Members, size: int) -> Members:
+    return order[: len(order) // size * size].reshape(-1, size)
+
+
+def _rows(task: Task, each: Adversary, population: Population, members: Members, number: int) -> NDArray[np.float64]:
+    """What each client adds to its group's sum, of which the server has nothing by itself, (n, classes)."""
+    uploads = observe(task, [each], population, members, number).uploads[each.name]
+    return labels.rows(uploads, len(each.classes)).double().numpy()
+
+
+def _solve(took_part: NDArray[np.float64], totals: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Class numbers from who took part (sums, clients) and the sums (sums, classes)."""
+    model = RidgeCV(alphas=_ALPHAS).fit(took_part, totals)
+    # The mean over clients is in the intercept; a client's class is that in which it is lowest against the others.
+    parts: NDArray[np.float64] = model.coef_.T
+    return np.asarray((parts - parts.mean(0)).argmin(1))

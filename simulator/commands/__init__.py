@@ -1,0 +1,1 @@
+"""The commands of `fedau2-sim`, one module each."""

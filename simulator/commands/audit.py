@@ -1,0 +1,116 @@
+"""The command: trains a configuration, attacks it, prints one table, and holds bounds."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from simulator.attacks.sums import Sums
+from simulator.audit import accounting, bounds, planning, registry, report
+from simulator.audit.audit import audit
+from simulator.audit.request import PRIVATE, VIEWS, Request
+from simulator.config import flags
+from simulator.config.config import Config
+from simulator.errors import ConfigError
+from simulator.experiment import lock, resume
+from simulator.reporting.terminal import Bar, bars
+
+_NONE = "none"
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command."""
+    parser = commands.add_parser("audit", help="measure what a configuration leaks, by attacking it")
+    parser.add_argument(
+        "of", nargs="?", type=Path, metavar="RUN|CONFIG", help="a run's folder or config.yaml; it is trained (again)"
+    )
+    parser.add_argument("--out", type=flags.folder, required=True, help="folder of the results")
+    parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
+    names = f"{', '.join(registry.ATTACKS)}, {PRIVATE}, {_NONE}"
+    parser.add_argument("--attacks", type=flags.names, help=f"which, with commas: {names} (all)")
+    parser.add_argument(
+        "--participations",
+        type=_counts,
+        default=(1, 5, 10, 20, 100),
+        help="contributions of a client after which attacks are asked (1,5,10,20,100)",
+    )
+    parser.add_argument("--clients", type=int, default=200, help="most watched clients of each class (%(default)s)")
+    parser.add_argument(
+        "--view", choices=VIEWS, default="chosen", help="where the server's view is taken (%(default)s)"
+    )
+    parser.add_argument(
+        "--sums", type=_counts, default=(), help="attack secure aggregation over groups of so many clients: 10,94"
+    )
+    parser.add_argument("--fixed-sums", type=_counts, default=(), help="the same, groups fixed once and for all")
+    parser.add_argument(
+        "--sums-rounds", type=_counts, default=(100, 400), help="rounds that attacks on sums have (100,400)"
+    )
+    parser.add_argument("--splits", type=int, default=10, help="of attackers that learn (%(default)s)")
+    parser.add_argument(
+        "--bound",
+        type=bounds.parse,
+        action="append",
+        default=[],
+        metavar="NAME=SUCCESS",
+        help=f"exit with 3 if an attack of this name, of a group ({', '.join(bounds.GROUPS)}) or of all does better",
+    )
+    flags.add(parser)
+    parser.set_defaults(command=_command)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    counts = sorted(set(flags.numbers(text)))
+    if counts[0] < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers from 1 on with commas between them")
+    return tuple(counts)
+
+
+def _command(options: argparse.Namespace, console: Console) -> None:
+    request = _request(options)
+    with lock.hold(request.folder):
+        _audit(request, console)
+
+
+def _audit(request: Request, console: Console) -> None:
+    with bars(console) as display:
+        found = audit(request, Bar(display, request.folder.name))
+    notes = [*found.facts.told(), *accounting.notes(found.plan, request.participations)]
+    if missing := planning.told(found.not_run):
+        notes = [missing, *notes]
+    report.write(found, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
+    resume.discard(request.folder)
+    console.print(report.table(found))
+    for text in (*report.summary(found), *notes):
+        console.print(text, markup=False)
+    console.print(f"Report, plot and figures: {request.folder}/audit.html, .png, .json", markup=False)
+    if not found.findings:
+        raise ConfigError("the audit found nothing: no watched client contributed often enough")
+    bounds.check(request.bounds, found.findings, found.not_run)
+
+
+def _request(options: argparse.Namespace) -> Request:
+    path = options.of / resume.CONFIG if options.of and options.of.is_dir() else options.of
+    config: Config = flags.configuration(options, path)
+    if options.clients < 1 or options.splits < 1:
+        raise ConfigError("clients and splits must be numbers from 1 on")
+    of_run = options.of and options.of.is_dir() and not resume.other_settings(options.of, config)
+    names = options.attacks
+    wanted = [name for name in names or () if name not in (PRIVATE, _NONE)]
+    return Request(
+        config=config,
+        folder=options.out,
+        data_dir=options.data_dir,
+        specs=registry.chosen(None if names is None else wanted),
+        private=names is None or PRIVATE in names,
+        sums=[*(Sums(size) for size in options.sums), *(Sums(size, fixed=True) for size in options.fixed_sums)],
+        sums_rounds=options.sums_rounds,
+        participations=options.participations,
+        clients=options.clients,
+        view=options.view,
+        splits=options.splits,
+        named=names is not None,
+        bounds=bounds.smallest(options.bound),
+        again=options.of if of_run else None,
+    )

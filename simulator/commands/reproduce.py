@@ -1,0 +1,173 @@
+"""The command: asks for a grid, runs what is not there yet, and writes tables, plots and the report."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from client_sdk.kernel.models import RECOMMENDERS
+from simulator.config import flags
+from simulator.config.config import SPLITS
+from simulator.errors import ConfigError, RunsFailedError, explain
+from simulator.experiment.pool import Job, work
+from simulator.reporting.terminal import bars
+from simulator.reporting.tracking import NOWHERE, Tracking
+from simulator.reproduce import grid, report, results, table
+from simulator.reproduce.experiments import EXPERIMENTS, ORIGINAL, Experiment
+from simulator.reproduce.grid import QUICK, Cell, Choice
+from simulator.reproduce.progress import Overall
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command."""
+    parser = commands.add_parser("reproduce", help="repeat an experiment of the paper")
+    parser.add_argument("experiment", choices=EXPERIMENTS, metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
+    models = ",".join(RECOMMENDERS)
+    parser.add_argument("--model", type=flags.names, help=f"recommenders ({models}; with --quick fedncf)")
+    parser.add_argument("--dataset", type=flags.names, default=["ml-100k"], help="data sets (ml-100k)")
+    parser.add_argument("--attribute", type=flags.names, default=["gender"], help="attributes (gender)")
+    parser.add_argument("--method", type=flags.names, help="of the experiment's methods (all)")
+    parser.add_argument("--seeds", type=flags.numbers, help="one run each (0,1,2; with --quick 0)")
+    parser.add_argument("--split", choices=SPLITS, default="validation", help="as of fedau2-sim run (%(default)s)")
+    parser.add_argument("--balance", action="store_true", help="as of fedau2-sim run")
+    parser.add_argument("--rounds", type=int, help="rounds to train (each method's own)")
+    parser.add_argument("--attack-splits", type=int, help="as of fedau2-sim run (40)")
+    parser.add_argument(
+        "--quick", action="store_true", help="a look: few rounds, few attack splits, one seed, one model"
+    )
+    parser.add_argument(
+        "--out", type=flags.folder, help="folder of the results (runs/EXPERIMENT, with --quick …-quick)"
+    )
+    parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
+    parser.add_argument("--jobs", type=_positive, default=2, help="runs at once, a process each (%(default)s)")
+    Tracking.add(parser)
+    parser.set_defaults(command=_command)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 on, not {text!r}")
+    return int(text)
+
+
+def _command(options: argparse.Namespace, console: Console) -> None:
+    experiment = EXPERIMENTS[options.experiment]
+    settings = {"split": options.split, "balance": options.balance, **(QUICK if options.quick else {})}
+    given = {"rounds": options.rounds, "attack_splits": options.attack_splits}
+    choice = Choice(
+        models=options.model or (["fedncf"] if options.quick else list(RECOMMENDERS)),
+        datasets=options.dataset,
+        attributes=options.attribute,
+        seeds=options.seeds or ([0] if options.quick else [0, 1, 2]),
+        methods=options.method,
+        settings=settings | {name: value for name, value in given.items() if value is not None},
+    )
+    folder = options.out or Path("runs") / f"{experiment.name}{'-quick' if options.quick else ''}"
+    typed = shlex.join(["fedau2-sim", *sys.argv[1:]])
+    tracking = Tracking.of(options).of_grid(folder.name)
+    reproduce(Request(experiment, choice, folder, options.data_dir, options.jobs, typed, tracking), console)
+
+
+@dataclass(frozen=True)
+class Request:
+    """An experiment to repeat.
+
+    Attributes:
+        experiment: which.
+        choice: what of it.
+        folder: of the results.
+        data_dir: see `datasets.load`.
+        jobs: runs at once.
+        command: as it was given, for the report.
+        tracking: where the metrics of runs that are done now go besides.
+    """
+
+    experiment: Experiment
+    choice: Choice
+    folder: Path
+    data_dir: Path | None
+    jobs: int
+    command: str
+    tracking: Tracking = NOWHERE
+
+
+def reproduce(request: Request, console: Console) -> None:
+    """Checks the grid, runs what is not finished, and writes everything; a later call goes on where this one ended.
+
+    The folder then holds `runs/`, `results.parquet` (a row per run), `summary.parquet` (a row per method), plots and
+    `report.html`.
+
+    Raises:
+        SimulatorError: the grid cannot be run; nothing was trained.
+        RunsFailedError: some runs failed; everything else is written.
+        OSError: the disk is full.
+    """
+    cells, folder = grid.build(request.experiment, request.choice), request.folder
+    grid.check(cells, folder / "runs", request.data_dir)
+    finished = {cell.name: found for cell in cells if (found := results.finished(cell, folder / "runs"))}
+    console.print(f"{len(cells)} runs, of which {len(finished)} are finished: {folder}/runs/", markup=False)
+    if missing := grid.left_out(request.experiment, request.choice, cells):
+        console.print(f"Left out, since there is no such preset or no round left to unlearn in: {', '.join(missing)}")
+    if request.choice.methods is not None and ORIGINAL not in request.choice.methods:
+        console.print("Nothing is compared without original in --method: no change, p and users.")
+    if len(finished) < len(cells):
+        request.tracking.trackers()  # what cannot be written to is told before anything is trained
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
+    metrics, errors = _run([cell for cell in cells if cell.name not in finished], request, console)
+    _write(request, cells, finished | metrics, errors, console)
+    if errors:
+        reasons = "; ".join(f"{name}: {error}" for name, error in errors.items())
+        raise RunsFailedError(f"{len(errors)} of {len(cells)} runs failed: {reasons}")
+
+
+def _run(cells: Sequence[Cell], request: Request, console: Console) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Metrics and errors, by name of the run."""
+    runs = request.folder / "runs"
+    jobs = [Job(cell.name, cell.config, runs / cell.name, request.data_dir, request.tracking) for cell in cells]
+    metrics: dict[str, dict[str, Any]] = {}
+    errors: dict[str, str] = {}
+    if not jobs:
+        return metrics, errors
+    with bars(console) as display:
+        overall = Overall(display, {job.name: job.config.rounds for job in jobs})
+        for done in work(jobs, request.jobs, overall.begin):
+            overall.end(done.job)
+            if done.metrics is None:
+                errors[done.job.name] = done.error
+                console.print(f"{done.job.name}: {done.error}", style="red", markup=False)
+            else:
+                metrics[done.job.name] = done.metrics
+                console.print(f"{done.job.name}: NDCG@10 {done.metrics['ndcg@10']:.3f}", markup=False)
+    return metrics, errors
+
+
+def _write(
+    request: Request,
+    cells: Sequence[Cell],
+    metrics: Mapping[str, Mapping[str, Any]],
+    errors: Mapping[str, str],
+    console: Console,
+) -> None:
+    experiment, folder = request.experiment, request.folder
+    frame = results.collect(cells, metrics, errors, folder / "runs")
+    frame.to_parquet(folder / "results.parquet")
+    if not metrics:
+        return
+    shown = results.metrics_of(frame, experiment.metrics)
+    summary = results.summarise(frame, shown)
+    summary.to_parquet(folder / "summary.parquet")
+    for title, part in table.groups(summary):
+        console.print(*table.terminal(title, part, shown, console.width), sep="\n")
+    for text in table.notes(frame):
+        console.print(text, style="dim", markup=False)
+    drawn = report.draw(experiment, frame, summary, folder)
+    report.write(experiment, cells, frame, summary, drawn, request.command, folder, request.data_dir)
+    console.print(f"Report, tables and plots: {folder}/report.html", markup=False)

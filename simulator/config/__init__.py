@@ -1,0 +1,1 @@
+"""A run's configuration, its presets and its command-line flags."""

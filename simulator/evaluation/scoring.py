@@ -1,0 +1,66 @@
+"""What a device's recommend graph computes, for any client of the population: scores, and what attackers look at."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from client_sdk.kernel import contract
+from client_sdk.kernel.contract import Tensors
+from client_sdk.kernel.models import RECOMMENDERS
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
+from fedau2.wire.blobs import Tensors as Arrays
+from simulator.population.columns import Column
+
+
+class Scorer:
+    """A model version with all clients.
+
+    Args:
+        task: the manifest.
+        checkpoint: shared tensors.
+        private: private tensors of all clients.
+        histories: the interactions that the model may look at, per client.
+    """
+
+    def __init__(
+        self,
+        task: TaskManifest,
+        checkpoint: Arrays,
+        private: Mapping[str, Column],
+        histories: Sequence[NDArray[np.int64]],
+    ) -> None:
+        self._recommender = RECOMMENDERS[task.model]
+        shared = [spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED]
+        with torch.no_grad():
+            self._serving = self._recommender.prepare({name: torch.tensor(checkpoint[name]) for name in shared})
+        self._private, self._histories = private, histories
+        self._items, self._tensors = task.items, task.tensors
+
+    def __call__(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Logits, (users, items)."""
+        scores = np.empty((len(users), self._items), np.float32)
+        with torch.no_grad():
+            for row, user in enumerate(users):
+                scores[row] = contract.logits(self._recommender, self._serving, *self._own(int(user))).numpy()
+        return scores
+
+    def states(self, name: str) -> NDArray[np.float32]:
+        """A state that adversaries may protect, of every client, (clients, width)."""
+        found = []
+        with torch.no_grad():
+            for client in range(len(self._histories)):
+                user = self._recommender.user(self._serving, *self._own(client))
+                found.append(user[name].flatten().numpy())
+        return np.stack(found)
+
+    def embedding(self) -> dict[str, NDArray[np.float32]]:
+        """The paper's embedding of every client, (clients, width), under its name."""
+        name = contract.embedding(self._recommender, self._tensors)
+        return {name: self.states(name)}
+
+    def _own(self, user: int) -> tuple[Tensors, torch.Tensor]:
+        private = {name: torch.from_numpy(column[user]) for name, column in self._private.items()}
+        return private, torch.from_numpy(self._histories[user])

@@ -1,0 +1,231 @@
+"""The state of an unfinished run, in memory and on disk: an interrupted run goes on where it was."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.store.disk import REAL
+from fedau2.v1.tensors_pb2 import TensorSpec
+from fedau2.wire import blobs
+from fedau2.wire.blobs import Tensors
+from fedau2.wire.errors import BlobError
+from simulator.config.config import Config
+from simulator.datasets import Dataset
+from simulator.engines.batched import BatchedEngine
+from simulator.engines.engine import Engine
+from simulator.errors import ConfigError, explain
+from simulator.population import columns
+from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, keep
+from simulator.population.population import Population
+
+_ROWS = "progress.json"
+_FILES = "progress-*.safetensors"
+_DATA = "dataset.json"
+CONFIG = "config.yaml"
+"""The file of a run folder that says what is run."""
+
+_PARTS = ("values", "first", "second")
+
+
+@dataclass
+class Best:
+    """The state that validation NDCG@10 chooses: shared and private, from which all figures come."""
+
+    round: int = 0
+    ndcg: float = -1.0
+    checkpoint: Tensors = field(default_factory=dict)
+    private: Mapping[str, Column] = field(default_factory=dict)
+
+    def offer(self, round_number: int, ndcg: float, checkpoint: Tensors, private: Mapping[str, Column]) -> None:
+        """Keeps it if it is better than what was seen before."""
+        if ndcg > self.ndcg:
+            self.round, self.ndcg = round_number, ndcg
+            self.checkpoint = dict(checkpoint)
+            self.private = {name: keep(column) for name, column in private.items()}
+
+
+@dataclass
+class Standing:
+    """How far a run is.
+
+    Attributes:
+        best: the chosen state so far.
+        rows: one per round trained, for `rounds.parquet`.
+    """
+
+    best: Best = field(default_factory=Best)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save(folder: Path, config: Config, engine: Engine, population: Population, standing: Standing) -> None:
+    """Replaces what the folder holds; of a batched run only, since a fleet's state is its coordinator's too.
+
+    Of mapped private state it notes which rows of the maps are current, and holds them until it is called again.
+    """
+    if not isinstance(engine, BatchedEngine):
+        return
+    state, best = population.state, standing.best
+    groups = {**_shared(engine, best), **{part: getattr(state, part) for part in _PARTS}, "best_private": best.private}
+    arrays = {f"{group}/{name}": _noted(value) for group, values in groups.items() for name, value in values.items()}
+    arrays["steps"] = state.steps.astype(np.float32)
+    mapped = isinstance(state, MappedState)
+    about = {
+        "configuration": config.to_dict(),
+        "rows": standing.rows,
+        "best": [best.round, best.ndcg],
+        "mapped": mapped,
+    }
+    sha256 = blobs.sha256(data := blobs.pack(arrays)).hex()
+    if isinstance(state, MappedState):
+        state.flush()
+    kept = _file(folder, sha256)
+    for path, content in ((kept, data), (folder / _ROWS, json.dumps(about | {"sha256": sha256}).encode())):
+        REAL.write_file(path, content)  # until the second is there, it names the file before
+    for path in folder.glob(_FILES):
+        if path != kept:
+            path.unlink()
+    if isinstance(state, MappedState):
+        state.hold(SAVED)
+
+
+def _file(folder: Path, sha256: str) -> Path:
+    return folder / _FILES.replace("*", sha256[:16])
+
+
+def _noted(column: Column) -> NDArray[np.float32]:
+    """What is saved of a column: which rows of a map, else all of it."""
+    return column.where.astype(np.float32) if isinstance(column, Version) else column[...]
+
+
+def restore(folder: Path, engine: Engine, population: Population) -> Standing:
+    """Puts engine and population where they were; a new standing if the folder holds nothing that is whole."""
+    left = _read(folder) if isinstance(engine, BatchedEngine) else None
+    if left is None or not isinstance(engine, BatchedEngine):
+        return Standing()
+    standing, arrays = left.standing, {name: value.copy() for name, value in left.arrays.items()}
+    state, best = population.state, standing.best
+    state.steps[:] = arrays.pop("steps")
+    private: dict[str, Column] = {}
+    groups = {**_shared(engine, best), **{part: getattr(state, part) for part in _PARTS}}
+    for key, value in arrays.items():
+        group, _, name = key.partition("/")
+        if group == "best_private":
+            private[name] = state.values[name].hold_at(BEST, value) if left.mapped else value
+        elif group in _PARTS and left.mapped:
+            groups[group][name].where[:] = value
+        else:
+            groups[group][name] = value
+    best.private = private
+    if isinstance(state, MappedState):
+        state.hold(SAVED)
+    engine.resume(len(standing.rows))
+    return standing
+
+
+def mapped(folder: Path, specs: Sequence[TensorSpec], clients: int) -> MappedState | None:
+    """The maps of an interrupted run, before `restore`; None if there is nothing to go on with."""
+    left = _read(folder)
+    return MappedState.open(folder, specs, clients) if left is not None and left.mapped else None
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What `save` left."""
+
+    configuration: dict[str, Any] | None  # of earlier versions, which did not note it: None
+    standing: Standing
+    arrays: Tensors
+    mapped: bool
+
+
+def _read(folder: Path) -> _Left | None:
+    if not (folder / _ROWS).exists():
+        return None
+    try:
+        about = json.loads((folder / _ROWS).read_text())
+        data = _file(folder, about["sha256"]).read_bytes()
+        if blobs.sha256(data).hex() != about["sha256"]:
+            return None  # damaged: start again
+        standing = Standing(Best(*about["best"]), about["rows"])
+        return _Left(about.get("configuration"), standing, blobs.unpack(data), about.get("mapped", False))
+    except (OSError, ValueError, KeyError, TypeError, BlobError):
+        return None  # damaged: start again
+
+
+def unfinished(folder: Path) -> bool:
+    """Whether a folder holds an interrupted run that can go on."""
+    return _read(folder) is not None
+
+
+def other_settings(folder: Path, config: Config) -> list[str]:
+    """What differs between a configuration and that of the run in a folder, see `Config.differences`.
+
+    An interrupted run is what it was begun as, whatever `config.yaml` says.
+
+    Raises:
+        ConfigError: the folder holds a configuration that cannot be read.
+    """
+    path, left = folder / CONFIG, _read(folder)
+    there = [Config.load(path).to_dict()] if path.exists() else []
+    there += [left.configuration] if left and left.configuration else []
+    return sorted({each for before in there for each in config.differences(before)})
+
+
+def note(folder: Path, config: Config, dataset: Dataset) -> None:
+    """Writes what a run is of, before it begins or goes on in a folder that `expect_same` has passed.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    try:
+        config.save(folder / CONFIG)
+        if not (folder / _DATA).exists():
+            REAL.write_file(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
+
+
+def _about(dataset: Dataset) -> dict[str, Any]:
+    sizes = {"users": len(dataset.users), "items": len(dataset.items), "interactions": len(dataset.item)}
+    return {**sizes, "sha256": dataset.fingerprint()}
+
+
+def expect_same(folder: Path, dataset: Dataset) -> None:
+    """Checks that a run that goes on, or is there already, is on the same data.
+
+    Raises:
+        ConfigError: its users, items, interactions or attributes are others than when the run began.
+    """
+    path = folder / _DATA
+    if not path.exists() and not unfinished(folder):
+        return
+    now = _about(dataset)
+    try:
+        before = json.loads(path.read_text())
+        sizes = [key for key in now if key != "sha256"]
+        changes = [f"{before[key]:,} {key}, now {now[key]:,}" for key in sizes if before[key] != now[key]]
+        same = before["sha256"] == now["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged: choose another folder, or remove this one") from error
+    if not same:
+        raise ConfigError(
+            f"{folder} holds a run on other data of the name {dataset.name}: "
+            f"{'; '.join(changes) or 'as large, but not the same'}: choose another folder, or bring the data back"
+        )
+
+
+def discard(folder: Path) -> None:
+    """Removes what `save` left, and mapped private state."""
+    for pattern in (_ROWS, _FILES):
+        for path in (*folder.glob(pattern), *folder.glob(str(Path(pattern).with_suffix(".tmp")))):
+            path.unlink(missing_ok=True)
+    columns.discard(folder)
+
+
+def _shared(engine: BatchedEngine, best: Best) -> dict[str, dict[str, Any]]:
+    return {"checkpoint": engine.checkpoint, "server": engine.server_state, "best": best.checkpoint}

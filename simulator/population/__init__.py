@@ -1,0 +1,1 @@
+"""The simulated clients: their data, and their private state as columns."""

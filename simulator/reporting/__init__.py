@@ -1,0 +1,1 @@
+"""Plots, HTML reports, progress in the terminal, and experiment trackers."""

@@ -1,0 +1,1 @@
+"""Erasure of attributes after training, and baselines that answer leakage with noise."""

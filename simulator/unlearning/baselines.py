@@ -1,0 +1,248 @@
+"""Baselines that answer leakage with Gaussian noise instead of unlearning; docs/baselines.md tells what is known.
+
+* Noise after training, on the protected state.
+* Local noise: each client clips its contribution and adds noise to every number of it.
+* APM (arXiv 2205.11857), an approximation: local noise on each component of the model, the more the better a surrogate
+  attacker reads the attribute from it.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from client_sdk.kernel import contract
+from client_sdk.kernel.models import RECOMMENDERS
+from coordinator.aggregation.aggregators import Aggregator
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import manifest
+from fedau2.wire.blobs import Tensors
+from fedau2.wire.contributions import Update
+from simulator.config.config import Config
+from simulator.datasets import Attribute
+from simulator.errors import ConfigError
+from simulator.population import public_randomness
+from simulator.population.columns import Column
+from simulator.population.population import Members, Population
+
+SHADOW = (0.3, 300)
+"""Share of the clients, and most, that APM's surrogate attacker learns from: they show their state and attribute."""
+
+_BLOCK = 2**24
+"""Numbers whose noise is drawn at a time; the noise does not depend on it."""
+
+FOLDS = 5
+"""Of the surrogate attacker's cross-validation; as many shadow clients of each class are needed."""
+
+
+def noised(
+    task: TaskManifest,
+    shared: Tensors,
+    private: Mapping[str, Column],
+    names: Iterable[str],
+    deviation: float,
+    seed: int,
+) -> tuple[Tensors, Mapping[str, Column]]:
+    """A trained model with Gaussian noise on the protected state.
+
+    Args:
+        task: the manifest.
+        shared: its tensors.
+        private: tensors of all clients.
+        names: of the private tensors that get noise; all of them if a state is protected that is none of them. A model
+            that has none gets it on the weights of its encoder.
+        deviation: standard deviation of the noise.
+        seed: of the noise, which is public.
+
+    Returns:
+        Shared and private tensors; those that get no noise are the same arrays.
+
+    Raises:
+        ConfigError: there is neither private state nor an encoder.
+    """
+    if private:
+        chosen = [name for name in names if name in private] or list(private)
+        return shared, {**private, **_noised(private, chosen, deviation, seed)}
+    return {**shared, **_noised(shared, encoder(task)[0], deviation, seed)}, private
+
+
+def _noised(tensors: Mapping[str, Column], names: Iterable[str], deviation: float, seed: int) -> Tensors:
+    out = {}
+    for stream, name in enumerate(sorted(tensors)):
+        if name in names:
+            rng = public_randomness.generator("noise after training", seed, stream=stream)
+            out[name] = np.empty(tensors[name].shape, np.float32)
+            for rows in np.array_split(np.arange(len(out[name])), 1 + out[name].size // _BLOCK):
+                part = tensors[name][rows]
+                out[name][rows] = part + np.float32(deviation) * rng.standard_normal(part.shape, np.float32)
+    return out
+
+
+def encoder(task: TaskManifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Weights and biases of what makes a latent of the interactions.
+
+    Raises:
+        ConfigError: the model has none.
+    """
+    found = contract.encoder(RECOMMENDERS[task.model])
+    if found is None:
+        raise ConfigError(f"{task.model} has no private state and no encoder that noise could protect")
+    return found.ENCODER_WEIGHTS, found.ENCODER_BIASES
+
+
+def on_contributions(config: Config, task: TaskManifest) -> bool:
+    """Whether every client would add noise to what it uploads, which is drawn here for the sum of a round at once."""
+    return config.local_noise > 0 or (config.apm > 0 and not manifest.private(task))
+
+
+@dataclass(eq=False)
+class Noise:
+    """What clients add before anything leaves their training. Drawn for repetition from a key of the run seed's own.
+
+    Attributes:
+        seed: of the run.
+        shared: standard deviation by tensor, on every number of each client's clipped contribution.
+        private: standard deviation by tensor, on what a client keeps after a round of training.
+    """
+
+    seed: int
+    shared: dict[str, float] = field(default_factory=dict)
+    private: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config, task: TaskManifest) -> "Noise":
+        """The local noise that a configuration asks for; none for most."""
+        names = manifest.shared(task) if config.local_noise else ()
+        return cls(config.seed, dict.fromkeys(names, config.local_noise * config.clip_norm))
+
+    def over(self, total: Aggregator, round_number: int) -> Aggregator:
+        """An aggregator whose mean has the noise of all that it adds up."""
+        return _NoisyMean(total, self, round_number) if self.shared else total
+
+    def disturb(self, population: Population, members: Members, round_number: int) -> None:
+        """Adds noise to the private state of clients that have trained."""
+        for stream, (name, column) in enumerate(sorted(population.state.values.items())):
+            if deviation := self.private.get(name):
+                rng = public_randomness.generator("private noise", self.seed, round_number, stream)
+                shape = (len(members), *column.shape[1:])
+                column[members] += np.float32(deviation) * rng.standard_normal(shape, np.float32)
+
+
+class _NoisyMean:
+    """`Aggregator`. The sum of n clients' noises N(0, s^2) has the law N(0, n s^2) and is drawn as that, once."""
+
+    def __init__(self, total: Aggregator, noise: Noise, round_number: int) -> None:
+        self._total, self._noise, self._round = total, noise, round_number
+        self._carried: dict[str, int] = {}
+
+    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
+        self._total.add(contribution, largest=largest)
+        for name in contribution:
+            self._carried[name] = self._carried.get(name, 0) + 1
+
+    def merge(self, other: "_NoisyMean") -> None:
+        self._total.merge(other._total)
+        for name, count in other._carried.items():
+            self._carried[name] = self._carried.get(name, 0) + count
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        return {
+            name: self._noisy(stream, name, value)
+            for stream, (name, value) in enumerate(sorted(self._total.mean().items()))
+        }
+
+    def _noisy(self, stream: int, name: str, value: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not (deviation := self._noise.shared.get(name)):
+            return value
+        rng = public_randomness.generator("local noise", self._noise.seed, self._round, stream)
+        return np.asarray(value + deviation / math.sqrt(self._carried[name]) * rng.standard_normal(value.shape))
+
+    def reset(self) -> None:
+        self._total.reset()
+        self._carried.clear()
+
+
+class Apm:
+    """Adapts noise to what a surrogate attacker reads.
+
+    A component's noise is `config.apm` times its vulnerability, see `vulnerability`, of the most readable attribute:
+
+    * a private tensor: on what a client keeps of each round's training, in units of the private learning rate;
+    * the latent of a model without private tensors: on contributions to the encoder, in units of the clipping norm.
+
+    Args:
+        config: with `apm` > 0.
+        task: the manifest.
+        attributes: by name, as the clients told them.
+        noise: what is adapted.
+
+    Raises:
+        ConfigError: too few clients of a class, or noise on contributions that are not clipped.
+    """
+
+    def __init__(self, config: Config, task: TaskManifest, attributes: Mapping[str, Attribute], noise: Noise) -> None:
+        self._config, self._noise = config, noise
+        self._encoder: Sequence[str] = ()
+        if not manifest.private(task):
+            self._encoder = [name for part in encoder(task) for name in part]
+            if not config.clip_norm:
+                raise ConfigError(f"apm on {task.model} adds noise to contributions, which needs a clip_norm above 0")
+        clients = len(next(iter(attributes.values())).labels)
+        share, most = SHADOW
+        drawn = public_randomness.generator("shadow", config.seed).permutation(clients)
+        self.shadow: Members = np.sort(drawn[: min(most, round(share * clients))])
+        self._attributes = [Attribute(each.classes, each.labels[self.shadow]) for each in attributes.values()]
+        for name, attribute in zip(attributes, self._attributes, strict=True):
+            counts = attribute.counts()
+            if counts.min() < FOLDS:
+                raise ConfigError(
+                    f"apm's surrogate attacker needs {FOLDS} clients of each class of {name} among the "
+                    f"{len(self.shadow)} that it learns from; there are {counts.tolist()}"
+                )
+
+    def adapt(self, states: Mapping[str, Column]) -> dict[str, float]:
+        """Sets the noise from now on.
+
+        Args:
+            states: every client's components, (clients, ...): the private tensors, or the latent.
+
+        Returns:
+            Vulnerability by component.
+        """
+        found = {name: self._vulnerability(value[self.shadow]) for name, value in states.items()}
+        budget = self._config.apm
+        if self._encoder:
+            deviation = budget * max(found.values()) * self._config.clip_norm
+            self._noise.shared = dict.fromkeys(self._encoder, deviation) if deviation else {}
+        else:
+            self._noise.private = {n: budget * v * self._config.private_learning_rate for n, v in found.items()}
+        return found
+
+    def _vulnerability(self, state: NDArray[np.float32]) -> float:
+        return max(vulnerability(state.reshape(len(state), -1), attribute) for attribute in self._attributes)
+
+
+def vulnerability(features: NDArray[np.float32], attribute: Attribute) -> float:
+    """How well a surrogate attacker reads an attribute: 0 at chance or below, 1 without an error.
+
+    It is (BAcc - 1/classes) / (1 - 1/classes) with the cross-validated balanced accuracy of a logistic regression.
+
+    Args:
+        features: (users, width).
+        attribute: of the same users.
+    """
+    known = attribute.labels >= 0
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.03, class_weight="balanced", max_iter=1000))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    x, y = features[known].astype(np.float64), attribute.labels[known]
+    with threadpool_limits(1):
+        score = float(cross_val_score(model, x, y, scoring="balanced_accuracy", cv=folds).mean())
+    chance = 1 / len(attribute.classes)
+    return max(0.0, (score - chance) / (1 - chance))

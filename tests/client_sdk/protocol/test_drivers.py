@@ -1,0 +1,175 @@
+import asyncio
+import threading
+from dataclasses import replace
+
+import pytest
+
+from client_sdk.errors import (
+    DamagedTaskError,
+    TransportError,
+)
+from client_sdk.protocol.drivers import drive, drive_async
+from client_sdk.protocol.wishes import Interrupted, Outcome, Result, Upload
+from client_sdk.transport.inprocess import InProcessTransport
+from fedau2.v1.device_pb2 import FetchResourceResponse
+from fedau2.wire.status import Status, StatusError
+from tests.client_sdk.sessions import begin, until
+
+
+class Service:
+    """The scripted coordinator as a service object."""
+
+    def __init__(self, remote):
+        self.remote = remote
+
+    async def check_in(self, request):
+        return self.remote.check_in(request)
+
+    async def fetch_resource(self, request):
+        for data in self.remote.fetch(request):
+            yield FetchResourceResponse(data=data)
+
+    async def upload_contribution(self, requests):
+        header, *rest = [request async for request in requests]
+        return self.remote.upload(header.header, b"".join(request.data for request in rest))
+
+    async def report_failure(self, request):
+        return self.remote.report_failure(request)
+
+
+DRIVERS = {
+    "blocking": lambda running, remote: drive(running, remote),
+    "asyncio": lambda running, remote: asyncio.run(drive_async(running, InProcessTransport(Service(remote)))),
+}
+
+
+@pytest.fixture(params=DRIVERS)
+def run(request):
+    """Drives a session against a scripted coordinator."""
+    return DRIVERS[request.param]
+
+
+def test_drivers_run_a_session_to_its_end(run, busy, remote, window):
+    assert run(begin(busy), remote) == Outcome(Result.UPLOADED, window)
+    assert remote.names() == ["check_in"] + ["fetch"] * 6 + ["upload"]
+
+
+def test_drivers_upload_what_the_session_wished(run, busy, remote, bundle):
+    wish, _ = until(Upload, begin(busy), bundle)
+    busy.discard(wish.header.assignment_id)
+    run(begin(busy), remote)
+    assert remote.calls[-1][1] == (wish.header, wish.data)
+
+
+def test_drivers_throw_what_goes_wrong_into_the_session(run, busy, remote, window):
+    remote.refusals["upload"] = StatusError(Status.ABORTED, "closed", window)
+    assert run(begin(busy), remote) == Outcome(Result.REFUSED, window, "closed")
+    remote.refusals["check_in"] = TransportError("gone")
+    with pytest.raises(TransportError):
+        run(begin(busy), remote)
+
+
+def test_drivers_stop_a_blob_that_is_longer_than_declared(run, busy, remote, bundle):
+    remote.bundle = replace(bundle, blobs={key: data + b"more" for key, data in bundle.blobs.items()})
+    with pytest.raises(DamagedTaskError, match="more bytes than"):
+        run(begin(busy), remote)
+    assert remote.names() == ["check_in", "fetch", "report_failure"]
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_the_blocking_driver_can_be_interrupted_before_each_step(busy, remote, window, steps):
+    left = iter(range(steps))
+
+    def check():
+        if next(left, None) is None:
+            raise Interrupted
+
+    assert drive(begin(busy), remote, check) == Outcome(Result.INTERRUPTED, window)
+    assert remote.names()[-1] == "report_failure"
+
+
+class Stalled(InProcessTransport):
+    """Never answers some kinds of calls, and says when one is made."""
+
+    def __init__(self, remote, *calls):
+        super().__init__(Service(remote))
+        self.calls, self.waiting = calls, asyncio.Event()
+
+    async def _stall(self, name):
+        if name in self.calls:
+            self.waiting.set()
+            await asyncio.Event().wait()
+
+    async def check_in(self, request):
+        await self._stall("check_in")
+        return await super().check_in(request)
+
+    async def fetch(self, request):
+        await self._stall("fetch")
+        async for data in super().fetch(request):
+            yield data
+
+    async def upload(self, header, data):
+        await self._stall("upload")
+        return await super().upload(header, data)
+
+    async def report_failure(self, request):
+        await self._stall("report_failure")
+        return await super().report_failure(request)
+
+
+@pytest.mark.parametrize(
+    ("call", "said", "staged"),
+    [
+        ("check_in", [], False),
+        ("fetch", ["check_in", "report_failure"], False),
+        ("upload", ["check_in"] + ["fetch"] * 6, True),
+    ],
+)
+def test_a_cancelled_session_gives_its_place_back_and_keeps_what_is_trained(busy, remote, call, said, staged):
+    async def main():
+        transport = Stalled(remote, call)
+        running = asyncio.create_task(drive_async(begin(busy), transport))
+        await transport.waiting.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(main())
+    assert remote.names() == said
+    assert (busy.staged() is not None) == staged
+    assert busy.private("task") is None
+    assert drive(begin(busy), remote).result is Result.UPLOADED
+
+
+def test_a_session_cancelled_twice_does_not_wait_for_the_coordinator(busy, remote):
+    async def main():
+        transport = Stalled(remote, "fetch", "report_failure")
+        running = asyncio.create_task(drive_async(begin(busy), transport))
+        for _ in range(2):
+            await transport.waiting.wait()
+            transport.waiting.clear()
+            running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(main())
+    assert remote.names() == ["check_in"]
+
+
+def test_a_session_may_run_in_another_thread(busy, remote, window):
+    threads = []
+
+    async def offload(work):
+        def noted():
+            threads.append(threading.get_ident())
+            return work()
+
+        return await asyncio.to_thread(noted)
+
+    async def main():
+        return await drive_async(begin(busy), InProcessTransport(Service(remote)), offload)
+
+    assert asyncio.run(main()) == Outcome(Result.UPLOADED, window)
+    assert len(threads) == 1 + len(remote.calls) + 2 * 2  # to its first wish, on after each wish, and two local steps
+    assert threading.get_ident() not in threads

@@ -1,0 +1,223 @@
+import asyncio
+import shutil
+import subprocess
+from dataclasses import replace
+
+import grpc
+import pytest
+
+from client_sdk.errors import TransportError, UsageError
+from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.protocol.drivers import drive, drive_async
+from client_sdk.protocol.session import session
+from client_sdk.protocol.wishes import Outcome, Result
+from client_sdk.transport.grpc_transport import AioGrpcTransport, GrpcTransport
+from fedau2.v1.device_pb2 import CheckInRequest, FetchResourceRequest, ReportFailureRequest, UploadHeader
+from fedau2.wire import blobs
+from fedau2.wire.status import RETRY_METADATA, Status, StatusError
+
+CALLS = ["check_in", "fetch", "upload", "report_failure"]
+UNANSWERED = [Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE]
+REFUSED = [status for status in Status if status not in (*UNANSWERED, Status.DEADLINE_EXCEEDED)]
+
+
+def blocking(address, call, *values, **options):
+    with GrpcTransport(address, **options) as transport:
+        result = getattr(transport, call)(*values)
+        return list(result) if call == "fetch" else result
+
+
+def asynchronous(address, call, *values, **options):
+    async def main():
+        async with AioGrpcTransport(address, **options) as transport:
+            if call == "fetch":
+                return [data async for data in transport.fetch(*values)]
+            return await getattr(transport, call)(*values)
+
+    return asyncio.run(main())
+
+
+@pytest.fixture(params=[blocking, asynchronous])
+def call(request):
+    """Makes one call with either transport."""
+    return request.param
+
+
+def arguments(name, bundle):
+    return {
+        "check_in": (CheckInRequest(population="films", client_version="1"),),
+        "fetch": (FetchResourceRequest(sha256=bundle.checkpoint.sha256, offset=3),),
+        "upload": (UploadHeader(assignment_id=b"a" * 16, size=5, sha256=b"h" * 32), b"12345"),
+        "report_failure": (ReportFailureRequest(assignment_id=b"a" * 16, reason=2),),
+    }[name]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_call_brings_its_request_there_and_the_answer_back(call, address, remote, bundle, name):
+    values = arguments(name, bundle)
+    result = call(address, name, *values)
+    there = values if name == "upload" else values[0]
+    assert remote.calls == [(name, there)]
+    answer = getattr(remote, name)(*values)
+    assert b"".join(result) == b"".join(answer) if name == "fetch" else result == answer
+
+
+@pytest.mark.parametrize("size", [0, 1, blobs.CHUNK, blobs.CHUNK + 1, 5 * blobs.CHUNK])
+def test_uploads_travel_in_chunks(call, address, remote, servicer, size):
+    data = bytes(size)
+    call(address, "upload", UploadHeader(size=size), data)
+    assert remote.calls[0][1][1] == data
+    assert servicer.sizes == [len(chunk) for chunk in blobs.chunks(data)]
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("status", REFUSED)
+def test_a_refusal_keeps_status_text_and_retry_window(call, address, remote, bundle, window, name, status):
+    remote.refusals[name] = StatusError(status, "because", window)
+    with pytest.raises(StatusError, match="because") as raised:
+        call(address, name, *arguments(name, bundle))
+    assert (raised.value.status, raised.value.retry) == (status, window)
+
+
+@pytest.mark.parametrize("retry", [True, False])
+def test_a_deadline_is_a_refusal_only_where_the_coordinator_says_so(call, address, remote, bundle, window, retry):
+    remote.refusals["upload"] = StatusError(Status.DEADLINE_EXCEEDED, "lease over", window if retry else None)
+    with pytest.raises(StatusError if retry else TransportError, match="lease over"):
+        call(address, "upload", *arguments("upload", bundle))
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("status", UNANSWERED)
+def test_codes_that_say_nothing_of_the_request_are_no_answer(call, address, remote, bundle, window, name, status):
+    remote.refusals[name] = StatusError(status, "because", window)
+    with pytest.raises(TransportError, match="because"):
+        call(address, name, *arguments(name, bundle))
+
+
+def test_a_retry_window_that_cannot_be_read_is_none(call, servicer, serve, bundle):
+    def abort(request, context):
+        context.set_trailing_metadata(((RETRY_METADATA, b"\xff\xff"),))
+        context.abort(grpc.StatusCode.ABORTED, "closed")
+
+    servicer.CheckIn = abort
+    with pytest.raises(StatusError) as raised:
+        call(serve(servicer), "check_in", *arguments("check_in", bundle))
+    assert raised.value.retry is None
+
+
+def test_a_server_that_is_no_coordinator_is_told(call, servicer, serve, bundle):
+    servicer.CheckIn = lambda request, context: context.abort(grpc.StatusCode.UNIMPLEMENTED, "what?")
+    with pytest.raises(TransportError, match=r"UNIMPLEMENTED: is it a FedAU2 coordinator"):
+        call(serve(servicer), "check_in", *arguments("check_in", bundle))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_nobody_there_says_where_it_looked(call, nowhere, bundle, name):
+    with pytest.raises(TransportError) as raised:
+        call(nowhere, name, *arguments(name, bundle))
+    assert nowhere in str(raised.value)
+    assert "is the coordinator running" in str(raised.value)
+
+
+def test_no_answer_in_time_is_no_answer(call, silent, serve, bundle):
+    with pytest.raises(TransportError, match="did not answer in time"):
+        call(serve(silent), "check_in", *arguments("check_in", bundle), timeout=0.05)
+
+
+def test_a_coordinator_that_comes_back_is_found_by_the_next_transport(call, nowhere, serve, servicer, bundle):
+    with pytest.raises(TransportError):
+        call(nowhere, "check_in", *arguments("check_in", bundle))
+    serve(servicer, nowhere)
+    assert call(nowhere, "check_in", *arguments("check_in", bundle)).assignment == bundle.assignment()
+
+
+def test_a_closed_transport_opens_again(address, bundle):
+    transport = GrpcTransport(address)
+    transport.close()
+    for _ in range(2):
+        assert transport.check_in(*arguments("check_in", bundle)).assignment
+        transport.close()
+
+
+def test_once_hung_up_later_calls_have_little_time(silent, serve, bundle):
+    with GrpcTransport(serve(silent)) as transport:
+        transport.hang_up()
+        with pytest.raises(TransportError, match="did not answer in time"):
+            transport.check_in(*arguments("check_in", bundle))
+    assert silent.hung_up.wait(60)
+
+
+def test_a_fetch_may_be_left_early(address, remote, bundle):
+    remote.bundle = replace(bundle, blobs={bundle.checkpoint.sha256: bytes(4 * blobs.CHUNK)})
+    with GrpcTransport(address) as transport:
+        parts = transport.fetch(*arguments("fetch", bundle))
+        assert len(next(parts)) == blobs.CHUNK
+        parts.close()
+        assert transport.check_in(*arguments("check_in", bundle)).assignment
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A key and a certificate for localhost, as PEM."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("certificate")
+    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "key.pem", "-out", "certificate.pem"]
+    subprocess.run(["openssl", *options.split(), *names], cwd=folder, check=True, capture_output=True)
+    return (folder / "key.pem").read_bytes(), (folder / "certificate.pem").read_bytes()
+
+
+@pytest.fixture
+def secure(certificate, serve, servicer):
+    return serve(servicer, credentials=grpc.ssl_server_credentials([certificate]))
+
+
+def test_tls_reaches_a_coordinator_that_the_root_certificates_know(call, secure, certificate, bundle):
+    response = call(secure, "check_in", *arguments("check_in", bundle), root_certificates=certificate[1])
+    assert response.assignment == bundle.assignment()
+
+
+def test_tls_does_not_talk_to_strangers(call, address, secure, certificate, bundle):
+    values = arguments("check_in", bundle)
+    with pytest.raises(TransportError, match="cannot reach"):  # it speaks plaintext
+        call(address, "check_in", *values, root_certificates=certificate[1])
+    with pytest.raises(TransportError, match="cannot reach"):  # we do
+        call(secure, "check_in", *values)
+
+
+def test_root_certificates_that_are_none_are_told(call, secure, bundle):
+    with pytest.raises(TransportError):
+        call(secure, "check_in", *arguments("check_in", bundle), root_certificates=b"not PEM")
+
+
+def test_plaintext_leaves_this_machine_only_when_told_to():
+    assert GrpcTransport("fed.example.com:443")._credentials is not None
+    assert GrpcTransport("fed.example.com:443", insecure=True)._credentials is None
+
+
+@pytest.mark.parametrize("transport", [GrpcTransport, AioGrpcTransport])
+def test_arguments_that_cannot_be_meant_are_told(transport):
+    with pytest.raises(UsageError, match="host:port"):
+        transport("http://fed.example.com")
+    with pytest.raises(UsageError, match="plaintext"):
+        transport("fed.example.com:1", insecure=True, root_certificates=b"PEM")
+
+
+def test_both_transports_carry_a_whole_session_with_the_same_bytes(store, address, remote, window):
+    store.record("film-1", 0)
+    uploads = []
+
+    async def main():
+        async with AioGrpcTransport(address) as transport:
+            return await drive_async(session(store, TorchEngine(), "films", "1"), transport)
+
+    def blocked():
+        with GrpcTransport(address) as transport:
+            return drive(session(store, TorchEngine(), "films", "1"), transport)
+
+    remote.refusals["upload"] = StatusError(Status.ABORTED, "closed", window)
+    for outcome in (asyncio.run(main()), blocked()):
+        assert outcome == Outcome(Result.REFUSED, window, "closed")
+        uploads.append(remote.calls[-1])
+    assert uploads[0] == uploads[1]

@@ -1,0 +1,80 @@
+"""Settings from file, environment and flags."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from coordinator.commands import settings
+from coordinator.commands.settings import Settings
+from coordinator.errors import SettingError
+
+OFF = ("off", "false", "no", "0", "none", "")
+
+
+def load(*flags, **environment):
+    parser = argparse.ArgumentParser()
+    settings.add_flags(parser)
+    return settings.load(parser.parse_args(flags), environment)
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path):
+    file = tmp_path / "coordinator.toml"
+    file.write_text('state = "from-file"\ndrain = 5\nlog_level = "debug"\n')
+    variables = {"FEDAU2_COORDINATOR_DRAIN": "6", "FEDAU2_COORDINATOR_STATE": "from-variable", "HOME": "/"}
+    loaded = load("--config", str(file), "--state", "from-flag", **variables)
+    assert loaded.settings == Settings(state=Path("from-flag"), drain=6.0, log_level="DEBUG")
+    assert loaded.sources["state"] == "flag --state"
+    assert loaded.sources["drain"] == "variable FEDAU2_COORDINATOR_DRAIN"
+    assert loaded.sources["log_level"] == f"file {file}"
+    assert loaded.sources["listen"] == "default"
+
+
+def test_an_audit_has_an_absolute_folder(tmp_path):
+    assert load("--state", "x").settings.audit is None
+    assert load("--state", "x", "--audit", str(tmp_path)).settings.audit == tmp_path
+
+
+def test_what_is_printed_names_every_setting_and_hides_the_password():
+    lines = load("--state", "x", "--database", "postgresql://fed:secret@db/fedau2").describe()
+    assert [line.split()[0] for line in lines] == [each.name for each in fields(Settings)]
+    assert not any("secret" in line for line in lines)
+    assert any("postgresql://fed:***@db/fedau2" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "message"),
+    [
+        ([], {}, "state is not set"),
+        (["--state", "x", "--drain", "soon"], {}, "flag --drain: drain must be SECONDS"),
+        (["--state", "x", "--drain", "-1"], {}, "flag --drain"),
+        (["--state", "x", "--log-level", "loud"], {}, "log_level must be LEVEL"),
+        (["--state", "x", "--listen", "8643"], {}, "listen must be HOST:PORT"),
+        (["--state", "x", "--tls-key", "k"], {}, "tls_certificate and tls_key go together"),
+        (["--state", "x", "--listen", "0.0.0.0:1"], {}, "need tls_certificate and tls_key"),
+        (["--state", "x", "--admin", "0.0.0.0:1"], {}, "admin is 0.0.0.0:1: it is served on loopback only"),
+        (["--state", "x", "--metrics", "10.0.0.1:1"], {}, "metrics is 10.0.0.1:1"),
+        (["--state", "x"], {"FEDAU2_COORDINATOR_DRAINS": "1"}, "FEDAU2_COORDINATOR_DRAINS: there is no setting"),
+        *((["--state", "x"], {"FEDAU2_COORDINATOR_AUDIT": word}, "AUDIT: audit must be /DIR") for word in OFF),
+        (["--state", "x", "--audit", "./here"], {}, "flag --audit: audit must be /DIR"),
+        (["--config", "no.toml"], {}, r"file no\.toml cannot be read"),
+    ],
+)
+def test_what_cannot_be_meant_names_its_source(flags, environment, message):
+    with pytest.raises(SettingError, match=message):
+        load(*flags, **environment)
+
+
+@pytest.mark.parametrize("text", ["drain = true", "drain = []", 'drain = ""', "state = ", "colour = 1"])
+def test_a_wrong_file_is_refused(tmp_path, text):
+    file = tmp_path / "wrong.toml"
+    file.write_text(text)
+    with pytest.raises(SettingError, match=r"wrong\.toml"):
+        load("--state", "x", "--config", str(file))
+
+
+def test_every_setting_is_documented():
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    for each in fields(Settings):
+        assert f"| `{each.name}` | {each.metadata['help']} |" in page

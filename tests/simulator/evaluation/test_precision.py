@@ -1,0 +1,44 @@
+"""What float16 serving tensors do to the recommendations of a trained model."""
+
+import numpy as np
+import pytest
+
+from client_sdk.onnx.recommender import Recommender
+from export.bundle import build
+from fedau2.wire import blobs
+from simulator.config.config import Config
+from simulator.datasets import load
+from simulator.datasets.split import leave_one_out
+from simulator.engines.batched import BatchedEngine
+from simulator.experiment import assembly
+
+
+@pytest.mark.slow
+def test_float16_keeps_the_recommendations_of_a_trained_model(movielens):
+    config = Config(rounds=300)
+    dataset = load("ml-100k", movielens)
+    train = leave_one_out(dataset, config.split).train
+    bundle = assembly.bundle_of(config, dataset)
+    population = assembly.population_of(config, dataset, bundle, train)
+    engine = BatchedEngine(bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)), population, 1)
+    for number in range(config.rounds):
+        engine.train_round(assembly.cohort(config, number, len(population)))
+    overlaps, errors, spreads = zip(*compare(dataset.items, bundle, engine.checkpoint, population, train), strict=True)
+    print(f"top-10 overlap {np.mean(overlaps):.4f}, least {min(overlaps)}; largest error {max(errors):.5f} of scores "
+          f"whose standard deviation is {np.mean(spreads):.2f}")  # fmt: skip
+    assert np.mean(overlaps) > 9.98
+    assert max(errors) < 2e-3 * np.mean(spreads)
+
+
+def compare(items, bundle, checkpoint, population, train):
+    """Per client: items that both lists of ten hold, largest difference of a score, and spread of the scores."""
+    recommenders = []
+    for precision in ("fp32", "fp16"):
+        built = build("fedncf", items, bundle.manifest.plan, 0, precision=precision)
+        graphs = [built.blob(graph.resource) for graph in built.manifest.graphs]
+        recommenders.append(Recommender(built.manifest, checkpoint, *graphs))
+    for client, seen in enumerate(train):
+        private = {name: column[client] for name, column in population.state.values.items()}
+        single, half = (dict(each.recommend(len(items), seen, private)) for each in recommenders)
+        overlap = len(set(list(single)[:10]) & set(list(half)[:10]))
+        yield overlap, max(abs(single[row] - half[row]) for row in single), np.std(list(single.values()))

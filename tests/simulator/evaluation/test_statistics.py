@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+
+from simulator.evaluation import statistics
+
+numbers = st.floats(-100, 100, allow_subnormal=False).map(lambda value: round(value, 3))
+pairs = st.integers(2, 12).flatmap(lambda n: hnp.arrays(np.float64, (2, n), elements=numbers))
+
+
+@given(pairs)
+def test_over_seeds_is_scipys_paired_t_test_where_differences_vary(values):
+    ours = statistics.over_seeds(*values)
+    differences = values[0] - values[1]
+    if np.ptp(differences) == 0:
+        assert math.isnan(ours)
+    elif differences.std() > 1e-6:
+        assert ours == pytest.approx(stats.ttest_rel(*values).pvalue, abs=1e-9)
+
+
+@given(pairs)
+def test_over_seeds_is_symmetric_and_leaves_out_what_is_missing(values):
+    missing = np.append(values, [[np.nan], [1.0]], axis=1)
+    one, other, left_out = (statistics.over_seeds(*each) for each in (values, values[::-1], missing))
+    assert one == pytest.approx(other, nan_ok=True)
+    assert one == pytest.approx(left_out, nan_ok=True)
+
+
+@given(pairs.filter(lambda values: abs(values[1].sum()) > 0.1))
+def test_a_relative_change_is_of_the_pairs_that_are_whole(values):
+    missing = np.append(values, [[np.nan, 7.0], [1.0, np.nan]], axis=1)
+    expected = values[0].mean() / values[1].mean() - 1
+    assert statistics.relative(*missing) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert math.isnan(statistics.relative([np.nan], [1.0]))
+    assert math.isnan(statistics.relative([1.0], [0.0]))
+
+
+def test_one_seed_says_nothing_about_seeds():
+    assert math.isnan(statistics.over_seeds([0.3], [0.2]))
+    assert statistics.mean_std([0.3, np.nan])[0] == 0.3
+    assert math.isnan(statistics.mean_std([0.3])[1])
+    assert all(map(math.isnan, statistics.mean_std([])))
+
+
+@given(pairs)
+def test_the_spread_is_that_of_a_sample(values):
+    mean, std = statistics.mean_std(values[0])
+    assert (mean, std) == (pytest.approx(np.mean(values[0])), pytest.approx(np.std(values[0], ddof=1)))
+
+
+def test_the_interval_over_users_is_scipys_bootstrap():
+    rng = np.random.default_rng(1)
+    ours, theirs = rng.normal(0.1, 1, 400), rng.normal(0, 1, 400)
+    found = statistics.over_users(ours, theirs, resamples=6000)
+    wanted = stats.bootstrap(
+        (ours - theirs,), np.mean, n_resamples=6000, method="percentile", rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert found.mean == pytest.approx((ours - theirs).mean())
+    assert (found.low, found.high) == pytest.approx(tuple(wanted), abs=0.01)
+    assert found.p == pytest.approx(stats.wilcoxon(ours, theirs).pvalue, rel=1e-6)
+    assert statistics.over_users(ours, theirs) == statistics.over_users(ours, theirs)
+
+
+def test_equal_models_do_not_differ_and_unequal_ones_do():
+    rng = np.random.default_rng(1)
+    gains = rng.random(300)
+    same = statistics.over_users(gains, gains)
+    assert (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
+    better = statistics.over_users(gains + 0.1 + 0.01 * rng.random(300), gains)
+    assert better.low > 0.1
+    assert better.p < 1e-6
+
+
+def test_the_tests_keep_their_level_where_nothing_differs():
+    rng = np.random.default_rng(3)
+    p_users = [statistics.over_users(*rng.normal(size=(2, 60)), resamples=2).p for _ in range(300)]
+    p_seeds = [statistics.over_seeds(*rng.normal(size=(2, 3))) for _ in range(300)]
+    for p in (p_users, p_seeds):
+        assert 0.01 < np.mean(np.array(p) < 0.05) < 0.1

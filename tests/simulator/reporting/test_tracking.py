@@ -1,0 +1,148 @@
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from simulator.commands import cli
+from simulator.config.config import Config
+from simulator.errors import TrackingError
+from simulator.experiment import run
+from simulator.reporting.tracking import MLflow, TensorBoard
+from tests.simulator.quiet import Quiet
+
+pytestmark = pytest.mark.usefixtures("fewer")
+
+SMALL = Config(dataset="synthetic", rounds=6, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
+OPTIONS = [
+    *("--dataset", "synthetic", "--users", "60", "--items", "200"),
+    *("--rounds", "6", "--evaluate-every", "2", "--attack-splits", "1"),
+]
+
+REPRODUCE = [
+    *("reproduce", "table1", "--quick", "--dataset", "synthetic", "--method", "original", "--seeds", "0,1"),
+    *("--rounds", "2", "--attack-splits", "1", "--jobs", "1"),
+]
+
+
+def read(folder):
+    """Scalars of an event folder: steps and values by tag."""
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulators.EventAccumulator(str(folder), purge_orphaned_data=True).Reload()
+    return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def test_tensorboard_reads_back_what_the_run_wrote(tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    command = ["run", *OPTIONS, "--out", str(tmp_path / "one"), "--tensorboard", str(tmp_path / "board")]
+    assert cli.main(command) == 0
+    found = read(tmp_path / "board/one")
+    rounds = pd.read_parquet(tmp_path / "one/rounds.parquet").set_index("round")
+    for tag, column in (("training/loss", "loss"), ("validation/ndcg@10", "ndcg@10")):
+        expected = rounds[column].dropna()
+        assert [step for step, _ in found[tag]] == expected.index.tolist()
+        assert [value for _, value in found[tag]] == pytest.approx(expected.tolist(), rel=1e-6)
+    metrics = json.loads((tmp_path / "one/metrics.json").read_text())
+    assert found["test/bacc_strong"] == [(metrics["round"], pytest.approx(metrics["bacc_strong"]))]
+    assert found["test/parameters/shared"][0][1] == metrics["parameters"]["shared"]
+
+
+def test_a_resumed_run_has_every_round_once(tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    with pytest.raises(KeyboardInterrupt), TensorBoard(tmp_path / "board") as board:
+        run.run(SMALL, tmp_path / "one", None, Quiet(stop_after=5), [board])
+    assert [step for step, _ in read(tmp_path / "board/one")["training/loss"]] == [1, 2, 3, 4]
+    with TensorBoard(tmp_path / "board") as board:
+        run.run(SMALL, tmp_path / "one", None, Quiet(), [board])
+    assert [step for step, _ in read(tmp_path / "board/one")["training/loss"]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_every_run_of_an_experiment_has_its_event_folder(tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    command = [*REPRODUCE, "--out", str(tmp_path / "grid"), "--tensorboard", str(tmp_path / "board")]
+    assert cli.main(command) == 0
+    runs = sorted(path.name for path in (tmp_path / "grid/runs").iterdir())
+    assert len(runs) == 2
+    assert sorted(path.name for path in (tmp_path / "board/grid").iterdir()) == runs
+    for name in runs:
+        metrics = json.loads((tmp_path / "grid/runs" / name / "metrics.json").read_text())
+        assert read(tmp_path / "board/grid" / name)["test/ndcg@10"][0][1] == pytest.approx(metrics["ndcg@10"])
+
+
+@pytest.mark.parametrize("command", [["run", *OPTIONS], REPRODUCE], ids=["run", "reproduce"])
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_trained(tmp_path, capsys, command):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    (tmp_path / "file").write_text("")
+    given = ["--out", str(tmp_path / "one"), "--tensorboard", str(tmp_path / "file/board")]
+    assert cli.main([*command, *given]) == 1
+    assert f"TensorBoard: {tmp_path}/file/board" in capsys.readouterr().err
+    assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.parametrize("command", [["run", *OPTIONS], REPRODUCE], ids=["run", "reproduce"])
+@pytest.mark.parametrize(("option", "module"), [("--tensorboard", "tensorboard"), ("--mlflow", "mlflow")])
+def test_what_is_not_installed_is_named_before_anything_is_trained(
+    tmp_path, monkeypatch, capsys, command, option, module
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert cli.main([*command, "--out", str(tmp_path / "one"), option, str(tmp_path / "store")]) == 1
+    assert f"{module} is not installed: it needs pip install 'fedau2[{module}]'" in capsys.readouterr().err
+    assert not (tmp_path / "one").exists()
+
+
+def mlflow_runs(uri):
+    """Of the store's experiment, by name."""
+    client = pytest.importorskip("mlflow").MlflowClient(uri)
+    (experiment,) = [each for each in client.search_experiments() if each.name == "fedau2"]
+    return client, {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
+
+
+@pytest.fixture
+def mlflow_store(tmp_path, monkeypatch):
+    """The store that needs neither a server nor a database."""
+    pytest.importorskip("mlflow", reason="MLflow is not installed")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    return (tmp_path / "store").as_uri()
+
+
+def test_mlflow_reads_back_what_the_run_wrote(tmp_path, mlflow_store):
+    with MLflow(mlflow_store) as tracker:
+        metrics = run.run(SMALL, tmp_path / "one", None, Quiet(), [tracker])
+    client, runs = mlflow_runs(mlflow_store)
+    found = runs["one"]
+    assert found.info.status == "FINISHED"
+    assert found.data.params["epsilon"] == "400.0"
+    assert found.data.metrics["test/ndcg_at_10"] == pytest.approx(metrics["ndcg@10"])
+    losses = pd.read_parquet(tmp_path / "one/rounds.parquet")["loss"].tolist()
+    history = client.get_metric_history(found.info.run_id, "training/loss")
+    assert [each.value for each in history] == pytest.approx(losses)
+    with pytest.raises(KeyboardInterrupt), MLflow(mlflow_store) as tracker:
+        run.run(SMALL, tmp_path / "two", None, Quiet(stop_after=3), [tracker])
+    assert mlflow_runs(mlflow_store)[1]["two"].info.status == "KILLED"
+    with pytest.raises(TrackingError, match="MLflow"):
+        MLflow("gopher://nowhere")
+
+
+def test_every_run_of_an_experiment_is_a_run_in_mlflow(tmp_path, mlflow_store):
+    assert cli.main([*REPRODUCE, "--out", str(tmp_path / "grid"), "--mlflow", mlflow_store]) == 0
+    _, runs = mlflow_runs(mlflow_store)
+    assert sorted(runs) == sorted(path.name for path in (tmp_path / "grid/runs").iterdir())
+    for name, found in runs.items():
+        metrics = json.loads((tmp_path / "grid/runs" / name / "metrics.json").read_text())
+        assert found.data.metrics["test/ndcg_at_10"] == pytest.approx(metrics["ndcg@10"])
+
+
+def test_mlflow_tells_its_makers_nothing(mlflow_store):
+    code = f"""
+from simulator.reporting.tracking import MLflow
+MLflow({mlflow_store!r})
+from mlflow.telemetry import get_telemetry_client
+print(get_telemetry_client())
+"""
+    # It is silent by itself where these tell it of a test.
+    hidden = ("CI", "PYTEST", "BUILD", "JENKINS", "GITHUB", "GITLAB", "MLFLOW_DISABLE", "DO_NOT_TRACK")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"
