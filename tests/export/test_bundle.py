@@ -28,7 +28,7 @@ import sys
 from pathlib import Path
 from client_sdk.kernel import fedncf
 from export.bundle import build, write
-from export.planfile import make_plan
+from export.plan.planfile import make_plan
 plan = make_plan(attribute="gender", classes=["M", "F"])
 widths = fedncf.Widths(gmf=3, mlp=4, hidden=(5, 3))
 write(build("fedncf", [f"item-{i}" for i in range(11)], plan, 1, widths), Path(sys.argv[1]))
