@@ -11,6 +11,7 @@ import pytest
     [
         ("client_sdk", ["torch", "pandas", "onnxruntime", "grpc"]),
         ("client_sdk.protocol.session", ["torch", "pandas", "onnxruntime", "grpc"]),
+        ("client_sdk.kernel.models", ["torch", "pandas", "onnxruntime", "grpc"]),
         ("client_sdk.onnx.onnx_engine", ["torch", "pandas", "onnxruntime", "grpc", "cryptography"]),
         ("coordinator.engine.service", ["torch", "client_sdk", "pandas"]),
     ],
