@@ -50,7 +50,7 @@ def test_a_room_imports_only_what_it_may(room):
         ("client_sdk", ["torch", "pandas", "onnxruntime", "grpc"]),
         ("client_sdk.protocol.session", ["torch", "pandas", "onnxruntime", "grpc"]),
         ("client_sdk.onnx.onnx_engine", ["torch", "pandas", "onnxruntime", "grpc", "cryptography"]),
-        ("coordinator.engine.service", ["torch", "client_sdk", "pandas"]),
+        ("coordinator.engine.coordinator", ["torch", "client_sdk", "pandas"]),
     ],
 )
 def test_heavy_libraries_are_loaded_on_first_use(module, unwanted):
