@@ -9,10 +9,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import sqlalchemy as sa
 
@@ -53,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """
     folder = StateFolder(args.state)
     with ExitStack() as stack:
-        if lock := _lock(folder):
-            stack.enter_context(lock)
+        stack.enter_context(_lock(folder))
         url = stack.enter_context(_readable(folder.database(args.database), copy=not args.drop_damaged))
         ledger = stack.enter_context(closing(Ledger(url)))
         _expect_this_version(ledger)
@@ -64,10 +62,10 @@ def run(args: argparse.Namespace) -> int:
     return 1 if examination.findings else 0
 
 
-def _lock(folder: StateFolder) -> TextIO | None:
+def _lock(folder: StateFolder) -> AbstractContextManager[None]:
     if not folder.path.is_dir():
         raise FolderError(f"{folder.path} is no folder; name a coordinator's state folder")
-    return hold(folder.lock.open()) if folder.lock.exists() else None
+    return hold(folder.lock.open()) if folder.lock.exists() else nullcontext()
 
 
 @contextmanager
