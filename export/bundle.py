@@ -4,7 +4,6 @@ manifest.binpb        the TaskManifest, serialised
 blobs/<sha256, hex>   catalogue, checkpoint and graphs
 """
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from client_sdk.errors import UnsupportedTaskError
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.onnx.graph import metadata
 from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
+from fedau2 import files
 from fedau2.v1.task_pb2 import (
     DRAW_UNSPECIFIED,
     DRAW_WHOLE,
@@ -200,15 +200,8 @@ def write(bundle: Bundle, folder: Path) -> None:
 def _write_all(bundle: Bundle, folder: Path) -> None:
     (folder / BLOBS).mkdir(parents=True)
     for sha256, data in bundle.blobs.items():
-        _write_file(folder / BLOBS / sha256.hex(), data)
-    _write_file(folder / MANIFEST, bundle.manifest.SerializeToString(deterministic=True))
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        files.write(folder / BLOBS / sha256.hex(), data)
+    files.write(folder / MANIFEST, bundle.manifest.SerializeToString(deterministic=True))
 
 
 def read(folder: Path) -> Bundle:

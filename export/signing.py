@@ -17,6 +17,7 @@ from client_sdk.errors import UntrustedTaskError, UsageError
 from client_sdk.protocol.trust import Trust
 from export import bundle as bundles
 from export.errors import KeyFileError, TargetError, VerificationError
+from fedau2 import files
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import bundles as folders
 from fedau2.wire import signatures
@@ -60,10 +61,9 @@ def sign(folder: Path, private: Path) -> None:
     task.ClearField("signature")
     body = task.SerializeToString(deterministic=True)
     signed = signatures.attach(body, key.sign(signatures.message(body)))
-    target, beside = folder / folders.MANIFEST, folder / f".{folders.MANIFEST}"
+    target = folder / folders.MANIFEST
     try:
-        beside.write_bytes(signed)
-        beside.replace(target)
+        files.write(target, signed)
     except OSError as error:
         raise TargetError(f"{target} cannot be written: {error}") from error
 

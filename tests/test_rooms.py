@@ -13,7 +13,7 @@ import pytest
         ("client_sdk.protocol.session", ["torch", "pandas", "onnxruntime", "grpc"]),
         ("client_sdk.kernel.models", ["torch", "pandas", "onnxruntime", "grpc"]),
         ("client_sdk.onnx.onnx_engine", ["torch", "pandas", "onnxruntime", "grpc", "cryptography"]),
-        ("coordinator.engine.service", ["torch", "client_sdk", "pandas"]),
+        ("coordinator.engine.coordinator", ["torch", "client_sdk", "pandas"]),
     ],
 )
 def test_heavy_libraries_are_loaded_on_first_use(module, unwanted):

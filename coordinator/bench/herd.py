@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from coordinator.model.closing import Rule
+from coordinator.model.effects import Abandoned, Closed, Effect
 from coordinator.model.pace import Pace, Window, unheard
-from coordinator.model.rounds import Abandoned, Closed, Effect, Round, Rule, Verdict
+from coordinator.model.round_machine import Answer, RoundMachine
 from fedau2.v1.device_pb2 import FAILURE_REASON_INTERRUPTED, FAILURE_REASON_TOO_SOON, FailureReason
 
 HOUR = 3600.0
@@ -129,7 +131,7 @@ class _Day:
         self._contributed = [-1] * devices  # in which round last
         self._events = [_Event(self._next_charge(device, 0.0), device) for device in range(devices)]
         heapq.heapify(self._events)
-        self._round, self._pace = Round(rule, 0, 0.0), Pace(rule)
+        self._round, self._pace = RoundMachine(rule, 0, 0.0), Pace(rule)
         self._closed: float | None = None
         self._commits = [0.0]
         self._abandoned = self._starved = self._assigned = 0
@@ -164,10 +166,10 @@ class _Day:
         (self._steered if event.steered else self._unsteered)[int(event.at)] += 1
         self._assigned += 1
         key = b"%d" % self._assigned
-        verdict, effects = self._round.check_in(key, event.at)
+        answer, effects = self._round.check_in(key, event.at)
         self._note(effects, event.at)
-        if verdict is not Verdict.ACCEPTED:
-            self._come_back(event, self._pace.window(self._round, verdict, event.at))
+        if answer is not Answer.ACCEPTED:
+            self._come_back(event, self._pace.window(self._round, answer, event.at))
         elif self._contributed[event.device] == self._round.number:
             self._give_back(event._replace(assignment=key), FAILURE_REASON_TOO_SOON)
         elif self._rng.random() < _DROPOUT:
@@ -180,17 +182,17 @@ class _Day:
         if self._next_charge(event.device, event.at) > event.at:  # unplugged while it trained
             self._give_back(event, FAILURE_REASON_INTERRUPTED)
             return
-        verdict, effects = self._round.report(event.assignment, b"", event.at)
-        if verdict is Verdict.ACCEPTED:
+        answer, effects = self._round.report(event.assignment, b"", event.at)
+        if answer is Answer.ACCEPTED:
             self._contributed[event.device] = self._round.number
         self._note(effects, event.at)
-        self._come_back(event, self._pace.window(self._round, verdict, event.at))
+        self._come_back(event, self._pace.window(self._round, answer, event.at))
 
     def _give_back(self, event: _Event, reason: FailureReason.ValueType) -> None:
-        verdict, effects = self._round.fail(event.assignment, reason, event.at)
+        answer, effects = self._round.fail(event.assignment, reason, event.at)
         self._note(effects, event.at)
-        verdict = Verdict.GIVEN_BACK if verdict is Verdict.ACCEPTED else verdict
-        self._come_back(event, self._pace.window(self._round, verdict, event.at))
+        answer = Answer.GIVEN_BACK if answer is Answer.ACCEPTED else answer
+        self._come_back(event, self._pace.window(self._round, answer, event.at))
 
     def _note(self, effects: Iterable[Effect], now: float) -> None:
         for effect in effects:
@@ -204,7 +206,7 @@ class _Day:
     def _commit(self, now: float) -> None:
         if self._closed is not None and now >= self._closed + _STEP:
             self._pace.committed(self._round, self._closed)
-            self._round = Round(self._rule, self._round.number + 1, self._closed)
+            self._round = RoundMachine(self._rule, self._round.number + 1, self._closed)
             self._commits.append(self._closed + _STEP)
             self._closed = None
 

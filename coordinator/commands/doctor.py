@@ -9,21 +9,20 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import sqlalchemy as sa
 
-from coordinator.engine.storage import owner
 from coordinator.errors import BlobLostError, FolderError, LedgerError, LogError
 from coordinator.store import migrations
 from coordinator.store.blob_folder import BlobFolder
-from coordinator.store.inventory import Kept, kept
-from coordinator.store.ledger import AssignmentRow, Ledger, TaskRow
-from coordinator.store.round_log import RoundLog
+from coordinator.store.ledger import Ledger
+from coordinator.store.round_log import RoundLog, owner
+from coordinator.store.rows import AssignmentRow, TaskRow
 from coordinator.store.state_folder import StateFolder, hold
+from coordinator.store.task_blobs import KeptBlob, kept_blobs
 from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING, RoundState, TaskState
 from fedau2.v1.task_pb2 import TaskManifest
 
@@ -53,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """
     folder = StateFolder(args.state)
     with ExitStack() as stack:
-        if lock := _lock(folder):
-            stack.enter_context(lock)
+        stack.enter_context(_lock(folder))
         url = stack.enter_context(_readable(folder.database(args.database), copy=not args.drop_damaged))
         ledger = stack.enter_context(closing(Ledger(url)))
         _expect_this_version(ledger)
@@ -64,10 +62,10 @@ def run(args: argparse.Namespace) -> int:
     return 1 if examination.findings else 0
 
 
-def _lock(folder: StateFolder) -> TextIO | None:
+def _lock(folder: StateFolder) -> AbstractContextManager[None]:
     if not folder.path.is_dir():
         raise FolderError(f"{folder.path} is no folder; name a coordinator's state folder")
-    return hold(folder.lock.open()) if folder.lock.exists() else None
+    return hold(folder.lock.open()) if folder.lock.exists() else nullcontext()
 
 
 @contextmanager
@@ -120,7 +118,7 @@ class Examination:
         for row in tasks:
             blobs = self._examine_task(row)
             used = None if used is None or blobs is None else used | {blob.sha256 for blob in blobs}
-        self._count_orphans(used, {owner(row) for row in tasks if row.state == TASK_STATE_RUNNING})
+        self._count_orphans(used, {owner(row.task_id, row.round) for row in tasks if row.state == TASK_STATE_RUNNING})
 
     def _examine_folder(self) -> None:
         self._say("state folder", f"{self.folder.path} (id {self.folder.id}), used by nobody")
@@ -131,7 +129,7 @@ class Examination:
         for line in self.ledger.damage():
             self._find("ledger", f"{line}; restore it and the state folder from a copy")
 
-    def _examine_task(self, row: TaskRow) -> list[Kept] | None:
+    def _examine_task(self, row: TaskRow) -> list[KeptBlob] | None:
         """Its blobs; None: unknown, because its manifest cannot be read."""
         state = TaskState.Name(row.state).removeprefix("TASK_STATE_").lower()
         self._say(f"task {row.task_id}", f"{row.population!r}, {state}, {row.round} of {row.rounds} rounds committed")
@@ -142,19 +140,19 @@ class Examination:
         except BlobLostError as error:
             self._find("  manifest", str(error))
             return None
-        blobs = kept(row, manifest)
+        blobs = kept_blobs(row, manifest)
         for blob in blobs:
             self._examine_blob(blob)
         return blobs
 
-    def _examine_blob(self, blob: Kept) -> None:
+    def _examine_blob(self, blob: KeptBlob) -> None:
         files = BlobFolder(self.folder.blobs if blob.served else self.folder.server_state)
         try:
             files.check(blob.sha256)
         except BlobLostError as error:
-            self._find(f"  {blob.what}", str(error))
+            self._find(f"  {blob.use}", str(error))
         else:
-            self._say(f"  {blob.what}", f"{blob.sha256.hex()[:12]}, whole, {files.size(blob.sha256):,} bytes")
+            self._say(f"  {blob.use}", f"{blob.sha256.hex()[:12]}, whole, {files.size(blob.sha256):,} bytes")
 
     def _examine_round(self, row: TaskRow) -> None:
         newest = self.ledger.open_round(row.task_id, row.round)

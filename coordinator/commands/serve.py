@@ -10,7 +10,7 @@ from pathlib import Path
 
 from coordinator.commands import settings
 from coordinator.commands.settings import Settings
-from coordinator.engine.service import Coordinator
+from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc.server import Servers, Tls
 from coordinator.metrics.scrape import Scrape

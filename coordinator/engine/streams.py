@@ -1,7 +1,6 @@
 """What operators and devices stream in: read, checked, refused."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,45 +12,12 @@ from coordinator.errors import (
     TooLargeError,
 )
 from coordinator.model.admission import VersionRange
-from fedau2.v1.admin_pb2 import CreateTaskHeader, CreateTaskRequest
+from coordinator.model.task import Bundle, Contribution, TaskSpec
+from fedau2.v1.admin_pb2 import CreateTaskRequest
 from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
-from fedau2.v1.task_pb2 import ClosingRule, Resource, TaskManifest
-from fedau2.wire import blobs, contributions, fixed, manifest
-from fedau2.wire.contributions import Decoder, Update
+from fedau2.v1.task_pb2 import Resource, TaskManifest
+from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError, ContributionError, WireError
-
-
-@dataclass(frozen=True, eq=False)
-class Contribution:
-    """A contribution as it came, and what it says; no absolute value is larger than the bound."""
-
-    data: bytes
-    sha256: bytes
-    updates: dict[str, Update]
-    bound: float
-
-
-@dataclass(frozen=True, eq=False)
-class TaskSpec:
-    """What a task's manifest and closing rule mean for uploads.
-
-    Attributes:
-        manifest: checked.
-        bound: largest absolute value of a contribution.
-        largest: most bytes of a contribution.
-        decode: reads and checks a contribution.
-    """
-
-    manifest: TaskManifest
-    bound: float
-    largest: int
-    decode: Decoder
-
-    @classmethod
-    def of(cls, task: TaskManifest, closing: ClosingRule) -> "TaskSpec":
-        """From a checked manifest and closing rule."""
-        shared, bound = manifest.shared(task), fixed.bound(closing.maximum)
-        return cls(task, bound, contributions.largest(shared.values()), Decoder(shared, bound))
 
 
 async def upload_header(requests: AsyncIterator[UploadContributionRequest]) -> UploadHeader:
@@ -95,21 +61,6 @@ async def contribution(
         raise InvalidContributionError(f"the contribution was refused: {error}") from error
 
 
-@dataclass(frozen=True, eq=False)
-class Bundle:
-    """A bundle that can be run.
-
-    Attributes:
-        header: as the operator sent it.
-        spec: its manifest and closing rule, checked.
-        blobs: what the manifest names, by SHA-256.
-    """
-
-    header: CreateTaskHeader
-    spec: TaskSpec
-    blobs: dict[bytes, bytes]
-
-
 async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
     """A bundle, read whole and checked.
 
@@ -128,7 +79,7 @@ async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
     try:
         task = manifest.parse(header.manifest)
         manifest.check_closing(header.closing)
-        data = await _blobs(requests, {each.sha256: each for each in manifest.blobs(task)})
+        data = await _blobs(requests, {resource.sha256: resource for resource in manifest.blobs(task)})
         _check_content(task, data)
     except WireError as error:
         raise InvalidBundleError(f"the task was refused: {error}") from error

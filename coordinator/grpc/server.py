@@ -9,7 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from coordinator.engine.service import Coordinator
+from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import CoordinatorError
 from coordinator.grpc.parsing import Guarded
 from coordinator.grpc.servicers import Admin, Devices, Door

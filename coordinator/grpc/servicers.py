@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 import grpc
 
-from coordinator.engine.service import Coordinator
+from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import StoppedError
 from coordinator.model import pace
 from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2, device_pb2_grpc
@@ -73,23 +73,25 @@ class Devices(device_pb2_grpc.DeviceServiceServicer):
         self._door = door
 
     async def CheckIn(self, request: device_pb2.CheckInRequest, context: Context) -> device_pb2.CheckInResponse:
-        return await _answer(self._door, lambda coordinator: coordinator.check_in(request), context)
+        return await _answer(self._door, lambda coordinator: coordinator.devices.check_in(request), context)
 
     async def ReportFailure(
         self, request: device_pb2.ReportFailureRequest, context: Context
     ) -> device_pb2.ReportFailureResponse:
-        return await _answer(self._door, lambda coordinator: coordinator.report_failure(request), context)
+        return await _answer(self._door, lambda coordinator: coordinator.devices.report_failure(request), context)
 
     async def FetchResource(
         self, request: device_pb2.FetchResourceRequest, context: Context
     ) -> AsyncIterator[device_pb2.FetchResourceResponse]:
-        async for response in _stream(self._door, lambda coordinator: coordinator.fetch_resource(request), context):
+        async for response in _stream(
+            self._door, lambda coordinator: coordinator.devices.fetch_resource(request), context
+        ):
             yield response
 
     async def UploadContribution(
         self, requests: AsyncIterator[device_pb2.UploadContributionRequest], context: Context
     ) -> device_pb2.UploadContributionResponse:
-        return await _answer(self._door, lambda coordinator: coordinator.upload_contribution(requests), context)
+        return await _answer(self._door, lambda coordinator: coordinator.devices.upload_contribution(requests), context)
 
 
 class Admin(admin_pb2_grpc.AdminServiceServicer):
@@ -101,34 +103,36 @@ class Admin(admin_pb2_grpc.AdminServiceServicer):
     async def CreateTask(
         self, requests: AsyncIterator[admin_pb2.CreateTaskRequest], context: Context
     ) -> admin_pb2.Task:
-        return await _answer(self._door, lambda coordinator: coordinator.create_task(requests), context)
+        return await _answer(self._door, lambda coordinator: coordinator.admin.create_task(requests), context)
 
     async def GetTask(self, request: admin_pb2.GetTaskRequest, context: Context) -> admin_pb2.Task:
-        return await _answer(self._door, lambda coordinator: coordinator.get_task(request), context)
+        return await _answer(self._door, lambda coordinator: coordinator.admin.get_task(request), context)
 
     async def ListTasks(self, request: admin_pb2.ListTasksRequest, context: Context) -> admin_pb2.ListTasksResponse:
-        return await _answer(self._door, lambda coordinator: coordinator.list_tasks(request), context)
+        return await _answer(self._door, lambda coordinator: coordinator.admin.list_tasks(request), context)
 
     async def PauseTask(self, request: admin_pb2.PauseTaskRequest, context: Context) -> admin_pb2.Task:
-        return await _answer(self._door, lambda coordinator: coordinator.pause_task(request), context)
+        return await _answer(self._door, lambda coordinator: coordinator.admin.pause_task(request), context)
 
     async def ResumeTask(self, request: admin_pb2.ResumeTaskRequest, context: Context) -> admin_pb2.Task:
-        return await _answer(self._door, lambda coordinator: coordinator.resume_task(request), context)
+        return await _answer(self._door, lambda coordinator: coordinator.admin.resume_task(request), context)
 
     async def StopTask(self, request: admin_pb2.StopTaskRequest, context: Context) -> admin_pb2.Task:
-        return await _answer(self._door, lambda coordinator: coordinator.stop_task(request), context)
+        return await _answer(self._door, lambda coordinator: coordinator.admin.stop_task(request), context)
 
     async def ListRounds(self, request: admin_pb2.ListRoundsRequest, context: Context) -> admin_pb2.ListRoundsResponse:
-        return await _answer(self._door, lambda coordinator: coordinator.list_rounds(request), context)
+        return await _answer(self._door, lambda coordinator: coordinator.admin.list_rounds(request), context)
 
     async def WatchRounds(
         self, request: admin_pb2.WatchRoundsRequest, context: Context
     ) -> AsyncIterator[admin_pb2.Round]:
-        async for response in _stream(self._door, lambda coordinator: coordinator.watch_rounds(request), context):
+        async for response in _stream(self._door, lambda coordinator: coordinator.admin.watch_rounds(request), context):
             yield response
 
     async def FetchResource(
         self, request: device_pb2.FetchResourceRequest, context: Context
     ) -> AsyncIterator[device_pb2.FetchResourceResponse]:
-        async for response in _stream(self._door, lambda coordinator: coordinator.fetch_resource(request), context):
+        async for response in _stream(
+            self._door, lambda coordinator: coordinator.admin.fetch_resource(request), context
+        ):
             yield response

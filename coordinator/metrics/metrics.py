@@ -10,7 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from coordinator.metrics.session_traces import Shapes
-from coordinator.model.rounds import Abandoned, Effect, Expired, Failed, Reported
+from coordinator.model.effects import Abandoned, Effect, Expired, Failed, Reported
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600)
 

@@ -6,7 +6,7 @@ and how it ended: `+` acknowledged, `f` given back, `x` expired, `c` the round c
 
 from collections.abc import Iterable
 
-from coordinator.model.rounds import Assigned, Effect, Expired, Failed, Reported
+from coordinator.model.effects import Assigned, Effect, Expired, Failed, Reported
 
 _ENDS: dict[type[Effect], str] = {Reported: "+", Failed: "f", Expired: "x"}
 _LONGEST = 8

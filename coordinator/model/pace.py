@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
-from coordinator.model.rounds import Round, Rule, Verdict
+from coordinator.model.closing import Rule
+from coordinator.model.round_machine import Answer, RoundMachine
 from fedau2.v1.admin_pb2 import ROUND_STATE_COLLECTING
 from fedau2.v1.task_pb2 import RetryWindow
 
@@ -111,16 +112,16 @@ class Pace:
         work = self._rule.lease / 2 if self._work is None else self._work
         return _HEADROOM * self._rule.places / max(work, SOONEST)
 
-    def window(self, round: Round, verdict: Verdict, now: float) -> Window:
+    def window(self, round: RoundMachine, answer: Answer, now: float) -> Window:
         """When a device should come back that is answered now.
 
         Args:
             round: the open round, as it is after the answer.
-            verdict: the answer; a contribution is ACCEPTED or REPEATED, whatever its round.
+            answer: the answer; a contribution is ACCEPTED or REPEATED, whatever its round.
             now: seconds.
         """
-        contributed = verdict in (Verdict.ACCEPTED, Verdict.REPEATED)
-        useless = contributed or verdict in (Verdict.FULL, Verdict.GIVEN_BACK)  # until the next round
+        contributed = answer in (Answer.ACCEPTED, Answer.REPEATED)
+        useless = contributed or answer in (Answer.FULL, Answer.GIVEN_BACK)  # until the next round
         delay = SOONEST
         if round.paused:
             delay = IDLE
@@ -131,7 +132,7 @@ class Pace:
         further = (self._separation - 1) * (self._period or 0.0) if contributed else 0.0
         return Window(window.least + further, window.most + further)
 
-    def _remaining(self, round: Round, now: float) -> float:
+    def _remaining(self, round: RoundMachine, now: float) -> float:
         """Seconds until the open round can be expected to end: at its deadline at the latest."""
         work = self._work or 0.0
         begun = round.opened - round.attempt * self._rule.deadline
@@ -140,7 +141,7 @@ class Pace:
         overdue = (since - work) / 2  # the longer it has taken, the longer it may still take
         return min(max(expected, overdue), round.opened + self._rule.deadline - now)
 
-    def committed(self, round: Round, now: float) -> None:
+    def committed(self, round: RoundMachine, now: float) -> None:
         """Learns from a round that was closed at `now` and is committed."""
         attempt = min(now - round.opened, self._rule.deadline)
         self._period = _smooth(self._period, round.attempt * self._rule.deadline + attempt)

@@ -1,7 +1,7 @@
-"""The ledger: what tasks, rounds and assignments are, durably (design section 7)."""
+"""The ledger: the states of tasks, rounds and assignments, durably (design section 7)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,99 +12,16 @@ from coordinator.store import migrations, transitions
 from coordinator.store.database import Database
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.round_log import Location
-from coordinator.store.tables import OPEN_STATES, assignment, meta, round_attempt, round_history, task
+from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary, TaskRow
+from coordinator.store.tables import assignment, meta, round_attempt, round_history, task
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import (
     ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
     ROUND_STATE_COLLECTING,
     ROUND_STATE_COMMITTED,
-    TASK_STATE_FINISHED,
     TASK_STATE_UNSPECIFIED,
-    AssignmentState,
-    RoundState,
-    TaskState,
 )
-
-
-@dataclass(frozen=True)
-class TaskRow:
-    """A task as it is stored.
-
-    Hashes address blobs; `closing` is a serialised `ClosingRule`, `versions` a serialised `ClientVersions`.
-    """
-
-    task_id: str
-    population: str
-    state: TaskState.ValueType
-    created: float
-    rounds: int
-    round: int
-    manifest: bytes
-    closing: bytes
-    checkpoint: bytes
-    server_state: bytes
-    previous_checkpoint: bytes
-    previous_server_state: bytes
-    versions: bytes = b""
-
-    @property
-    def open(self) -> bool:
-        """Whether the task has an open round: it is neither finished nor stopped."""
-        return self.state in OPEN_STATES
-
-    def committed(self, checkpoint: bytes, server_state: bytes) -> "TaskRow":
-        """The row after its open round has been committed with this outcome."""
-        last = self.round + 1 == self.rounds
-        return replace(
-            self,
-            state=TASK_STATE_FINISHED if last else self.state,
-            round=self.round + 1,
-            checkpoint=checkpoint,
-            server_state=server_state,
-            previous_checkpoint=self.checkpoint,
-            previous_server_state=self.server_state,
-        )
-
-
-@dataclass(frozen=True)
-class RoundRow:
-    """The newest attempt of a round."""
-
-    attempt: int
-    state: RoundState.ValueType
-    opened: float
-
-
-@dataclass(frozen=True)
-class RoundSummary:
-    """A round with its newest attempt.
-
-    Attributes:
-        number: from 0.
-        newest: its newest attempt.
-        committed: when, in seconds; None: not yet.
-        checkpoint: SHA-256 of what it was committed as; empty: not yet.
-        assignments: how many are in each state, over all attempts.
-    """
-
-    number: int
-    newest: RoundRow
-    committed: float | None
-    checkpoint: bytes
-    assignments: dict[int, int]
-
-
-@dataclass(frozen=True)
-class AssignmentRow:
-    """An assignment as it is stored; hash and location are there if it is reported."""
-
-    assignment_id: bytes
-    task_id: str
-    state: AssignmentState.ValueType
-    deadline: float
-    sha256: bytes
-    location: Location | None
 
 
 class Ledger:
@@ -164,6 +81,17 @@ class Ledger:
         """All tasks, oldest first."""
         query = sa.select(task).order_by(task.c.created, task.c.task_id)
         return [TaskRow(**row._mapping) for row in self._database.rows(query)]
+
+    def task(self, task_id: str) -> TaskRow:
+        """One task.
+
+        Raises:
+            LedgerError: there is no such task.
+        """
+        rows = self._database.rows(sa.select(task).where(task.c.task_id == task_id))
+        if not rows:
+            raise LedgerError(f"the ledger has no task {task_id}")
+        return TaskRow(**rows[0]._mapping)
 
     def open_round(self, task_id: str, number: int) -> RoundRow:
         """The newest attempt of a round.

@@ -18,7 +18,7 @@ from pathlib import Path
 from coordinator.errors import BlobLostError, FolderError
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.disk import Disk
-from coordinator.store.ledger import TaskRow
+from coordinator.store.rows import TaskRow
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def _is_recording(folder: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Round:
+class RecordedRound:
     """A recorded round.
 
     Attributes:
@@ -164,7 +164,9 @@ class Round:
         shutil.rmtree(self._path)
 
 
-def rounds(folder: Path) -> list[Round]:
+def rounds(folder: Path) -> list[RecordedRound]:
     """The rounds of a recording, whole or not, by task and number."""
-    found = [Round(folder, path.parent.name, int(path.name)) for path in folder.glob("*/*") if path.name.isdecimal()]
+    found = [
+        RecordedRound(folder, path.parent.name, int(path.name)) for path in folder.glob("*/*") if path.name.isdecimal()
+    ]
     return sorted(found, key=lambda each: (each.task_id, each.number))

@@ -37,6 +37,11 @@ class Location:
     length: int
 
 
+def owner(task_id: str, number: int) -> str:
+    """Names a task's round as the owner of its segments."""
+    return f"{task_id}-{number}"
+
+
 class _Segment(NamedTuple):
     name: str
     file: BinaryIO
@@ -60,7 +65,7 @@ class RoundLog:
         """Writes a record; it is durable after `sync`.
 
         Args:
-            owner: names the task and round, for `drop`: ends in a hyphen and a number.
+            owner: names the task and round, as `owner` writes it.
             payload: any bytes.
             digest: their SHA-256.
         """

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coordinator.errors import LedgerError
-from coordinator.model import rounds
+from coordinator.model import effects
 from coordinator.store.round_log import Location
 from coordinator.store.tables import assignment, assignment_history, round_attempt, round_history, task, task_history
 from fedau2.v1.admin_pb2 import (
@@ -29,10 +29,10 @@ from fedau2.v1.admin_pb2 import (
 Attempt = tuple[str, int, int]
 """Key of an attempt: task id, round, attempt."""
 
-_ENDS: dict[type[rounds.Effect], AssignmentState.ValueType] = {
-    rounds.Reported: ASSIGNMENT_STATE_REPORTED,
-    rounds.Failed: ASSIGNMENT_STATE_FAILED,
-    rounds.Expired: ASSIGNMENT_STATE_EXPIRED,
+_ENDS: dict[type[effects.Effect], AssignmentState.ValueType] = {
+    effects.Reported: ASSIGNMENT_STATE_REPORTED,
+    effects.Failed: ASSIGNMENT_STATE_FAILED,
+    effects.Expired: ASSIGNMENT_STATE_EXPIRED,
 }
 
 _INSERT = sa.insert(assignment)
@@ -57,7 +57,7 @@ class Entry:
     task_id: str
     round: int
     at: float
-    effect: rounds.Effect
+    effect: effects.Effect
     location: Location | None = None
 
 
@@ -68,7 +68,7 @@ def write(connection: Connection, entries: Sequence[Entry]) -> None:
         LedgerError: a row was not in the state that it must be in.
     """
     # An assignment is made before it ends, and it ends once; so the kinds can be taken one after another.
-    if made := [entry for entry in entries if isinstance(entry.effect, rounds.Assigned)]:
+    if made := [entry for entry in entries if isinstance(entry.effect, effects.Assigned)]:
         _assign(connection, made)
     for kind, state in _ENDS.items():
         if ended := [entry for entry in entries if isinstance(entry.effect, kind)]:
@@ -113,11 +113,11 @@ def _remember(
 
 def _move_attempt(connection: Connection, entry: Entry) -> None:
     match entry.effect:
-        case rounds.Abandoned(attempt):
+        case effects.Abandoned(attempt):
             key = (entry.task_id, entry.round, attempt)
             move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, entry.at)
             open_attempt(connection, (entry.task_id, entry.round, attempt + 1), entry.at)
-        case rounds.Closed(attempt):
+        case effects.Closed(attempt):
             key = (entry.task_id, entry.round, attempt)
             move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_AGGREGATING, entry.at)
 

@@ -71,7 +71,7 @@ class Recorded:
         self._watch.learn(task, self._round)
         return self._watch.look(task, present, self._round)[1]
 
-    def _seen(self, recorded: recording.Round, present: Members) -> Seen:
+    def _seen(self, recorded: recording.RecordedRound, present: Members) -> Seen:
         """The round from nothing but the recording, and who contributed what: a server knows by the states it reads."""
         of = self._engine.contributor()
         paths = {of[assignment_id]: assignment_id for assignment_id in recorded.assignments()}

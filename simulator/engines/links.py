@@ -15,7 +15,7 @@ from client_sdk.errors import TransportError
 from client_sdk.protocol.interfaces import AsyncTransport
 from client_sdk.transport.grpc_transport import AioGrpcTransport
 from client_sdk.transport.inprocess import InProcessTransport
-from coordinator.engine.service import Coordinator
+from coordinator.engine.coordinator import Coordinator
 from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2
 from simulator.errors import FleetError
 
@@ -25,7 +25,7 @@ class InProcessLink:
 
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
-        self.transport = InProcessTransport(coordinator)
+        self.transport = InProcessTransport(coordinator.devices)
 
     @classmethod
     async def open(cls, folder: Path, audit: Path | None = None) -> "InProcessLink":
@@ -34,11 +34,11 @@ class InProcessLink:
 
     async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
         """AdminService.CreateTask."""
-        return await self._coordinator.create_task(requests)
+        return await self._coordinator.admin.create_task(requests)
 
     async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
         """AdminService.GetTask."""
-        return await self._coordinator.get_task(request)
+        return await self._coordinator.admin.get_task(request)
 
     async def close(self) -> None:
         """Closes the coordinator."""

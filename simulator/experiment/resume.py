@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.store.disk import REAL
+from fedau2 import files
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import blobs
 from fedau2.wire.blobs import Tensors
@@ -85,7 +85,7 @@ def save(folder: Path, config: Config, engine: Engine, population: Population, s
         state.flush()
     kept = _file(folder, sha256)
     for path, content in ((kept, data), (folder / _ROWS, json.dumps(about | {"sha256": sha256}).encode())):
-        REAL.write_file(path, content)  # until the second is there, it names the file before
+        files.write(path, content)  # until the second is there, it names the file before
     for path in folder.glob(_FILES):
         if path != kept:
             path.unlink()
@@ -185,7 +185,7 @@ def note(folder: Path, config: Config, dataset: Dataset) -> None:
     try:
         config.save(folder / CONFIG)
         if not (folder / _DATA).exists():
-            REAL.write_file(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
+            files.write(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
 

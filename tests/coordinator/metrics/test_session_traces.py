@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.metrics.session_traces import Shapes
-from coordinator.model.rounds import Assigned, Expired, Failed, Reported
+from coordinator.model.effects import Assigned, Expired, Failed, Reported
 
 KEYS = st.binary(min_size=1, max_size=1)
 

@@ -7,7 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from coordinator.model.rounds import Abandoned, Assigned, Closed, Expired, Failed, Lease, Reported, Round, Rule, Verdict
+from coordinator.model.closing import Rule
+from coordinator.model.effects import Abandoned, Assigned, Closed, Expired, Failed, Reported
+from coordinator.model.round_machine import Answer, Lease, RoundMachine
 from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,
@@ -38,7 +40,7 @@ class Machine(RuleBasedStateMachine):
     )
     def begin(self, goal, spare, short, deadline, lease):
         self.rule = Rule(goal, max(1, goal - short), goal + spare, deadline, lease)
-        self.round = Round(self.rule, 5, 0.0)
+        self.round = RoundMachine(self.rule, 5, 0.0)
         self.now, self.ids, self.closed = 0.0, 0, False
         self.leases, self.attempt, self.opened = {}, 0, 0.0
         self.paused = self.stopped = False
@@ -77,32 +79,32 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def check_in(self):
         self.ids += 1
-        verdict, effects = self.round.check_in(b"%d" % self.ids, self.now)
+        answer, effects = self.round.check_in(b"%d" % self.ids, self.now)
         self.apply(effects)
-        assert (verdict is Verdict.ACCEPTED) == any(isinstance(effect, Assigned) for effect in effects)
-        assert (verdict is Verdict.PAUSED) == self.paused
-        assert (verdict is Verdict.CLOSED) == ((self.closed or self.stopped) and not self.paused)
+        assert (answer is Answer.ACCEPTED) == any(isinstance(effect, Assigned) for effect in effects)
+        assert (answer is Answer.PAUSED) == self.paused
+        assert (answer is Answer.CLOSED) == ((self.closed or self.stopped) and not self.paused)
 
     @rule(number=st.integers(0, 12), sha256=st.sampled_from([b"a", b"b"]))
     def report(self, number, sha256):
         key = b"%d" % number
         before = self.leases.get(key)
         expected = self.round.judge(key, sha256, self.now)
-        verdict, effects = self.round.report(key, sha256, self.now)
+        answer, effects = self.round.report(key, sha256, self.now)
         self.apply(effects)
         if not any(isinstance(effect, Closed) for effect in effects[:1]):
-            assert verdict is expected, "judge says what report will say"
-        assert (verdict is Verdict.ACCEPTED) == (Reported(key, sha256) in effects)
-        assert (verdict is Verdict.UNKNOWN) == (before is None)
-        assert (verdict is Verdict.STOPPED) <= self.stopped
+            assert answer is expected, "judge says what report will say"
+        assert (answer is Answer.ACCEPTED) == (Reported(key, sha256) in effects)
+        assert (answer is Answer.UNKNOWN) == (before is None)
+        assert (answer is Answer.STOPPED) <= self.stopped
         if before is not None and before.state == ASSIGNMENT_STATE_REPORTED:
-            assert verdict is (Verdict.REPEATED if before.sha256 == sha256 else Verdict.DIFFERENT)
+            assert answer is (Answer.REPEATED if before.sha256 == sha256 else Answer.DIFFERENT)
 
     @rule(number=st.integers(0, 12))
     def fail(self, number):
-        verdict, effects = self.round.fail(b"%d" % number, FAILURE_REASON_TRAINING, self.now)
+        answer, effects = self.round.fail(b"%d" % number, FAILURE_REASON_TRAINING, self.now)
         self.apply(effects)
-        assert (verdict is Verdict.ACCEPTED) == (Failed(b"%d" % number, FAILURE_REASON_TRAINING) in effects)
+        assert (answer is Answer.ACCEPTED) == (Failed(b"%d" % number, FAILURE_REASON_TRAINING) in effects)
 
     @rule(seconds=st.integers(-6, 12))
     def wait(self, seconds):
@@ -128,7 +130,7 @@ class Machine(RuleBasedStateMachine):
         """The clock may have been set in between. What is stored is what the effects said."""
         self.now = max(0.0, self.now + jump)
         state = ROUND_STATE_AGGREGATING if self.closed else ROUND_STATE_COLLECTING
-        self.round = Round(self.rule, 5, self.opened, self.attempt, state, self.leases, self.paused, self.now)
+        self.round = RoundMachine(self.rule, 5, self.opened, self.attempt, state, self.leases, self.paused, self.now)
         latest = self.now + self.rule.lease
         self.opened = min(self.opened, self.now)
         self.leases = {key: replace(each, deadline=min(each.deadline, latest)) for key, each in self.leases.items()}
@@ -161,19 +163,19 @@ RULE = Rule(goal=2, minimum=1, places=3, deadline=10, lease=4)
 
 
 def test_the_goal_closes_at_once():
-    machine = Round(RULE, 0, 0.0)
+    machine = RoundMachine(RULE, 0, 0.0)
     for key in (b"1", b"2", b"3"):
         machine.check_in(key, 1)
-    assert machine.report(b"1", b"x", 2) == (Verdict.ACCEPTED, [Reported(b"1", b"x")])
-    assert machine.report(b"2", b"y", 2) == (Verdict.ACCEPTED, [Reported(b"2", b"y"), Closed(0)])
-    assert machine.report(b"3", b"z", 2) == (Verdict.CLOSED, [])
-    assert machine.report(b"1", b"x", 2) == (Verdict.REPEATED, [])
-    assert machine.report(b"1", b"z", 2) == (Verdict.DIFFERENT, [])
-    assert machine.check_in(b"4", 2) == (Verdict.CLOSED, [])
+    assert machine.report(b"1", b"x", 2) == (Answer.ACCEPTED, [Reported(b"1", b"x")])
+    assert machine.report(b"2", b"y", 2) == (Answer.ACCEPTED, [Reported(b"2", b"y"), Closed(0)])
+    assert machine.report(b"3", b"z", 2) == (Answer.CLOSED, [])
+    assert machine.report(b"1", b"x", 2) == (Answer.REPEATED, [])
+    assert machine.report(b"1", b"z", 2) == (Answer.DIFFERENT, [])
+    assert machine.check_in(b"4", 2) == (Answer.CLOSED, [])
 
 
 def test_the_minimum_closes_at_the_deadline_and_not_before():
-    machine = Round(RULE, 0, 0.0)
+    machine = RoundMachine(RULE, 0, 0.0)
     machine.check_in(b"1", 8)
     machine.report(b"1", b"x", 9)
     assert machine.tick(9.9) == []
@@ -181,39 +183,39 @@ def test_the_minimum_closes_at_the_deadline_and_not_before():
 
 
 def test_fewer_than_the_minimum_are_kept_for_the_next_attempt():
-    machine = Round(Rule(goal=3, minimum=2, places=3, deadline=10, lease=8), 0, 0.0)
+    machine = RoundMachine(Rule(goal=3, minimum=2, places=3, deadline=10, lease=8), 0, 0.0)
     machine.check_in(b"1", 1)
     machine.check_in(b"2", 7)
     machine.report(b"1", b"x", 2)
     assert machine.tick(10) == [Abandoned(0)]
     assert (machine.attempt, machine.opened, machine.reported, machine.live) == (1, 10, 1, 1)
-    assert machine.report(b"2", b"y", 11) == (Verdict.ACCEPTED, [Reported(b"2", b"y")])
+    assert machine.report(b"2", b"y", 11) == (Answer.ACCEPTED, [Reported(b"2", b"y")])
     assert machine.tick(20) == [Closed(1)]
 
 
 def test_an_expired_lease_frees_its_place_and_comes_too_late():
-    machine = Round(RULE, 0, 0.0)
+    machine = RoundMachine(RULE, 0, 0.0)
     for key in (b"1", b"2", b"3"):
         machine.check_in(key, 0)
-    assert machine.check_in(b"4", 3) == (Verdict.FULL, [])
-    verdict, effects = machine.check_in(b"5", 4)
-    assert verdict is Verdict.ACCEPTED
+    assert machine.check_in(b"4", 3) == (Answer.FULL, [])
+    answer, effects = machine.check_in(b"5", 4)
+    assert answer is Answer.ACCEPTED
     assert effects == [Expired(b"1"), Expired(b"2"), Expired(b"3"), Assigned(b"5", 0, 8)]
-    assert machine.report(b"1", b"x", 4) == (Verdict.LATE, [])
+    assert machine.report(b"1", b"x", 4) == (Answer.LATE, [])
 
 
 def test_a_place_that_is_given_back_is_free_and_stays_given_back():
-    machine = Round(Rule(goal=1, minimum=1, places=1, deadline=10, lease=4), 0, 0.0)
+    machine = RoundMachine(Rule(goal=1, minimum=1, places=1, deadline=10, lease=4), 0, 0.0)
     machine.check_in(b"1", 0)
     machine.fail(b"1", FAILURE_REASON_TRAINING, 1)
-    assert machine.check_in(b"2", 1)[0] is Verdict.ACCEPTED
-    assert machine.report(b"1", b"x", 1) == (Verdict.GIVEN_BACK, [])
-    assert machine.fail(b"1", FAILURE_REASON_TRAINING, 1) == (Verdict.GIVEN_BACK, [])
+    assert machine.check_in(b"2", 1)[0] is Answer.ACCEPTED
+    assert machine.report(b"1", b"x", 1) == (Answer.GIVEN_BACK, [])
+    assert machine.fail(b"1", FAILURE_REASON_TRAINING, 1) == (Answer.GIVEN_BACK, [])
 
 
 @given(st.lists(st.integers(0, 30), max_size=8))
 def test_ticking_more_often_changes_no_answer(moments):
-    often, seldom = Round(RULE, 0, 0.0), Round(RULE, 0, 0.0)
+    often, seldom = RoundMachine(RULE, 0, 0.0), RoundMachine(RULE, 0, 0.0)
     for machine in (often, seldom):
         machine.check_in(b"1", 0)
         machine.check_in(b"2", 0)
@@ -238,26 +240,26 @@ def test_over_all_attempts_never_more_than_the_maximum_are_acknowledged(tools, d
     goal = data.draw(st.integers(1, maximum))
     over_selection = data.draw(st.floats(0, 3, width=32))
     rule = Rule.of(tools.closing(goal, maximum=maximum, over_selection=over_selection, deadline=10, lease=1000))
-    machine, now, keys, acknowledged = Round(rule, 0, 0.0), 0.0, [], 0
+    machine, now, keys, acknowledged = RoundMachine(rule, 0, 0.0), 0.0, [], 0
     while machine.state == ROUND_STATE_COLLECTING:  # all places are always taken, and the leases outlive attempts
-        while machine.check_in(key := b"%d" % len(keys), now)[0] is Verdict.ACCEPTED:
+        while machine.check_in(key := b"%d" % len(keys), now)[0] is Answer.ACCEPTED:
             keys.append(key)
         now += data.draw(st.sampled_from([0, 10]))
         index = data.draw(st.integers(0, len(keys) - 1))
-        acknowledged += machine.report(keys[index], b"x", now)[0] is Verdict.ACCEPTED
-    acknowledged += sum(machine.report(key, b"x", now)[0] is Verdict.ACCEPTED for key in keys)
+        acknowledged += machine.report(keys[index], b"x", now)[0] is Answer.ACCEPTED
+    acknowledged += sum(machine.report(key, b"x", now)[0] is Answer.ACCEPTED for key in keys)
     assert acknowledged == goal <= maximum
 
 
 def test_a_paused_round_counts_what_is_out_and_may_close():
-    machine = Round(RULE, 0, 0.0)
+    machine = RoundMachine(RULE, 0, 0.0)
     for key in (b"1", b"2"):
         machine.check_in(key, 0)
     machine.paused = True
-    assert machine.check_in(b"3", 1) == (Verdict.PAUSED, [])
-    assert machine.report(b"1", b"x", 1) == (Verdict.ACCEPTED, [Reported(b"1", b"x")])
-    assert machine.report(b"2", b"y", 2) == (Verdict.ACCEPTED, [Reported(b"2", b"y"), Closed(0)])
-    machine = Round(RULE, 0, 0.0)
+    assert machine.check_in(b"3", 1) == (Answer.PAUSED, [])
+    assert machine.report(b"1", b"x", 1) == (Answer.ACCEPTED, [Reported(b"1", b"x")])
+    assert machine.report(b"2", b"y", 2) == (Answer.ACCEPTED, [Reported(b"2", b"y"), Closed(0)])
+    machine = RoundMachine(RULE, 0, 0.0)
     machine.check_in(b"1", 0)
     machine.paused = True
     machine.report(b"1", b"x", 1)
@@ -265,7 +267,7 @@ def test_a_paused_round_counts_what_is_out_and_may_close():
 
 
 def test_a_paused_round_is_abandoned_only_after_it_is_resumed():
-    machine = Round(RULE, 0, 0.0, paused=True)
+    machine = RoundMachine(RULE, 0, 0.0, paused=True)
     assert machine.tick(99) == []
     machine.paused = False
     assert machine.tick(100) == [Abandoned(0)]
@@ -273,15 +275,15 @@ def test_a_paused_round_is_abandoned_only_after_it_is_resumed():
 
 
 def test_a_stopped_round_takes_nothing_and_tells_the_late_and_the_reported_apart():
-    machine = Round(RULE, 0, 0.0)
+    machine = RoundMachine(RULE, 0, 0.0)
     for key in (b"1", b"2"):
         machine.check_in(key, 0)
     machine.report(b"1", b"x", 1)
     machine.stop()
-    assert machine.report(b"1", b"x", 2) == (Verdict.REPEATED, [])
-    assert machine.report(b"2", b"y", 2) == (Verdict.STOPPED, [])
-    assert machine.fail(b"2", FAILURE_REASON_TRAINING, 2) == (Verdict.STOPPED, [])
-    assert machine.report(b"2", b"y", 4) == (Verdict.LATE, [])
+    assert machine.report(b"1", b"x", 2) == (Answer.REPEATED, [])
+    assert machine.report(b"2", b"y", 2) == (Answer.STOPPED, [])
+    assert machine.fail(b"2", FAILURE_REASON_TRAINING, 2) == (Answer.STOPPED, [])
+    assert machine.report(b"2", b"y", 4) == (Answer.LATE, [])
     assert machine.tick(1000) == []
 
 
@@ -291,7 +293,7 @@ TIMES = st.integers(0, 1000)
 @given(now=TIMES, opened=TIMES, deadlines=st.lists(TIMES, max_size=3))
 def test_wherever_the_clock_was_set_leases_and_attempts_end_when_the_rule_says_so(now, opened, deadlines):
     leases = {b"%d" % n: Lease(ASSIGNMENT_STATE_ASSIGNED, deadline) for n, deadline in enumerate(deadlines)}
-    machine = Round(RULE, 0, opened, leases=leases, now=now)
+    machine = RoundMachine(RULE, 0, opened, leases=leases, now=now)
     machine.tick(now + RULE.lease)
     assert machine.live == 0
     machine.tick(now + RULE.deadline)
@@ -300,8 +302,8 @@ def test_wherever_the_clock_was_set_leases_and_attempts_end_when_the_rule_says_s
 
 def test_a_forward_jump_ends_leases_early_and_keeps_contributions():
     leases = {b"1": Lease(ASSIGNMENT_STATE_REPORTED, 4, b"x"), b"2": Lease(ASSIGNMENT_STATE_ASSIGNED, 4)}
-    machine = Round(Rule(goal=3, minimum=2, places=3, deadline=10, lease=4), 0, 0.0, leases=leases, now=1e6)
+    machine = RoundMachine(Rule(goal=3, minimum=2, places=3, deadline=10, lease=4), 0, 0.0, leases=leases, now=1e6)
     assert machine.tick(1e6) == [Expired(b"2"), Abandoned(0)]
-    assert machine.report(b"2", b"y", 1e6) == (Verdict.LATE, [])
-    assert machine.report(b"1", b"x", 1e6) == (Verdict.REPEATED, [])
+    assert machine.report(b"2", b"y", 1e6) == (Answer.LATE, [])
+    assert machine.report(b"1", b"x", 1e6) == (Answer.REPEATED, [])
     assert machine.reported == 1

@@ -1,8 +1,8 @@
 """One round of one task as a pure state machine: events and the time go in, effects come out (design section 4).
 
-No clock, no I/O, no randomness: `now` (seconds) and ids are passed in. A transition happens here first; the caller
-makes its effects durable in the order in which they came, and answers devices only then. A closed round has no more
-effects.
+The machine has no clock, no I/O and no randomness: `now` (in seconds) and ids are passed in. A transition happens here
+first; the caller makes its effects durable in the order in which they came, and answers devices only then. A closed
+round has no more effects.
 """
 
 import heapq
@@ -10,8 +10,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Self
 
+from coordinator.model.closing import Rule
+from coordinator.model.effects import Abandoned, Assigned, Closed, Effect, Expired, Failed, Reported
 from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,
@@ -24,38 +25,6 @@ from fedau2.v1.admin_pb2 import (
     RoundState,
 )
 from fedau2.v1.device_pb2 import FailureReason
-from fedau2.v1.task_pb2 import ClosingRule
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A closing rule as the machine uses it.
-
-    Attributes:
-        goal: contributions at which the round closes at once.
-        minimum: fewest with which it may close at its deadline.
-        places: most contributions and live leases together.
-        deadline: seconds from the start of an attempt.
-        lease: seconds from check-in to the end of the upload.
-    """
-
-    goal: int
-    minimum: int
-    places: int
-    deadline: float
-    lease: float
-
-    @classmethod
-    def of(cls, closing: ClosingRule) -> Self:
-        """From a checked message."""
-        over = round(closing.over_selection, 6)  # as float32, 0.7 is a little less
-        return cls(
-            goal=closing.goal,
-            minimum=closing.minimum,
-            places=math.floor(closing.goal * (1 + over) + 1e-6),
-            deadline=closing.deadline.ToNanoseconds() / 1e9,
-            lease=closing.lease.ToNanoseconds() / 1e9,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,61 +36,12 @@ class Lease:
     sha256: bytes = b""
 
 
-@dataclass(frozen=True)
-class Assigned:
-    """A place has been leased."""
-
-    assignment_id: bytes
-    attempt: int
-    deadline: float
-
-
-@dataclass(frozen=True)
-class Reported:
-    """A contribution counts."""
-
-    assignment_id: bytes
-    sha256: bytes
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A device gave its place back."""
-
-    assignment_id: bytes
-    reason: FailureReason.ValueType
-
-
-@dataclass(frozen=True)
-class Expired:
-    """A lease ran out."""
-
-    assignment_id: bytes
-
-
-@dataclass(frozen=True)
-class Abandoned:
-    """An attempt ended with too few contributions; the next one has begun and keeps them, and the live leases."""
-
-    attempt: int
-
-
-@dataclass(frozen=True)
-class Closed:
-    """The round has its contributions."""
-
-    attempt: int
-
-
-Effect = Assigned | Reported | Failed | Expired | Abandoned | Closed
-
-
-class Verdict(Enum):
-    """What becomes of a device's call."""
+class Answer(Enum):
+    """The answer to a device's call."""
 
     ACCEPTED = auto()
     REPEATED = auto()
-    """Heard before; the same answer again, once the first is durable."""
+    """The call came before. It gets the same answer again, once the first is durable."""
     FULL = auto()
     PAUSED = auto()
     CLOSED = auto()
@@ -133,7 +53,7 @@ class Verdict(Enum):
     LATE = auto()
 
 
-class Round:
+class RoundMachine:
     """The open round of a task.
 
     However many leases are out, and over all attempts, it acknowledges at most `goal` contributions: the one that
@@ -198,56 +118,56 @@ class Round:
         """When the lease of one of its assignments ends, in seconds."""
         return self._leases[assignment_id].deadline
 
-    def check_in(self, assignment_id: bytes, now: float) -> tuple[Verdict, list[Effect]]:
+    def check_in(self, assignment_id: bytes, now: float) -> tuple[Answer, list[Effect]]:
         """A device offers itself; `assignment_id` is the fresh id that it gets if ACCEPTED; or PAUSED, CLOSED, FULL."""
         effects = self.tick(now)
         if self.paused:
-            return Verdict.PAUSED, effects
+            return Answer.PAUSED, effects
         if self.state != ROUND_STATE_COLLECTING:
-            return Verdict.CLOSED, effects
+            return Answer.CLOSED, effects
         if self.reported + self.live >= self._rule.places:
-            return Verdict.FULL, effects
+            return Answer.FULL, effects
         lease = Lease(ASSIGNMENT_STATE_ASSIGNED, now + self._rule.lease)
         self._leases[assignment_id] = lease
         heapq.heappush(self._due, (lease.deadline, assignment_id))
         self.live += 1
         if self.covered is None and self.reported + self.live >= self._rule.goal:
             self.covered = now
-        return Verdict.ACCEPTED, [*effects, Assigned(assignment_id, self.attempt, lease.deadline)]
+        return Answer.ACCEPTED, [*effects, Assigned(assignment_id, self.attempt, lease.deadline)]
 
-    def judge(self, assignment_id: bytes, sha256: bytes, now: float) -> Verdict:
+    def judge(self, assignment_id: bytes, sha256: bytes, now: float) -> Answer:
         """What `report` would say; changes nothing."""
         lease = self._leases.get(assignment_id)
         if lease is None:
-            return Verdict.UNKNOWN
+            return Answer.UNKNOWN
         if lease.state == ASSIGNMENT_STATE_REPORTED:
-            return Verdict.REPEATED if lease.sha256 == sha256 else Verdict.DIFFERENT
+            return Answer.REPEATED if lease.sha256 == sha256 else Answer.DIFFERENT
         if lease.state == ASSIGNMENT_STATE_FAILED:
-            return Verdict.GIVEN_BACK
+            return Answer.GIVEN_BACK
         if lease.state == ASSIGNMENT_STATE_EXPIRED or lease.deadline <= now:
-            return Verdict.LATE
+            return Answer.LATE
         if self.state == ROUND_STATE_ABANDONED:
-            return Verdict.STOPPED
-        return Verdict.ACCEPTED if self.state == ROUND_STATE_COLLECTING else Verdict.CLOSED
+            return Answer.STOPPED
+        return Answer.ACCEPTED if self.state == ROUND_STATE_COLLECTING else Answer.CLOSED
 
-    def report(self, assignment_id: bytes, sha256: bytes, now: float) -> tuple[Verdict, list[Effect]]:
+    def report(self, assignment_id: bytes, sha256: bytes, now: float) -> tuple[Answer, list[Effect]]:
         """A valid contribution has arrived whole."""
         effects = self.tick(now)
-        verdict = self.judge(assignment_id, sha256, now)
-        if verdict is Verdict.ACCEPTED:
+        answer = self.judge(assignment_id, sha256, now)
+        if answer is Answer.ACCEPTED:
             self._end(assignment_id, ASSIGNMENT_STATE_REPORTED, sha256)
             self.reported += 1
             effects = [*effects, Reported(assignment_id, sha256), *self._settle(now)]
-        return verdict, effects
+        return answer, effects
 
-    def fail(self, assignment_id: bytes, reason: FailureReason.ValueType, now: float) -> tuple[Verdict, list[Effect]]:
+    def fail(self, assignment_id: bytes, reason: FailureReason.ValueType, now: float) -> tuple[Answer, list[Effect]]:
         """A device gives its place back."""
         effects = self.tick(now)
-        verdict = self.judge(assignment_id, b"", now)
-        if verdict is Verdict.ACCEPTED:
+        answer = self.judge(assignment_id, b"", now)
+        if answer is Answer.ACCEPTED:
             self._end(assignment_id, ASSIGNMENT_STATE_FAILED)
             effects = [*effects, Failed(assignment_id, reason)]
-        return verdict, effects
+        return answer, effects
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed. Every other event ticks first, so how often this is called changes no answer."""
