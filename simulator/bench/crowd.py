@@ -3,18 +3,20 @@
 import resource
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from google.protobuf.message import Message
 from rich.console import Console
 from rich.table import Table
 
 from client_sdk.protocol.interfaces import AsyncTransport
 from export.bundle import Bundle, build
 from export.plan.planfile import make_plan
-from fedau2.v1 import admin_pb2, device_pb2
+from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
 from simulator.engines.fleet import FleetEngine
@@ -53,30 +55,28 @@ class Crowd:
 
 
 class _Stopwatch:
-    """An `AsyncTransport` that keeps how long the slowest calls took."""
+    """An `AsyncTransport` that notes the seconds of the slowest call of each method, by the class of its requests."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
-        self.check_in_seconds = 0.0
-        self.upload_seconds = 0.0
+        self.slowest: dict[type[Message], float] = {}
 
-    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
+    async def call(self, request: Message) -> Message:
+        with self._timed(type(request)):
+            return await self._transport.call(request)
+
+    def receive(self, request: Message) -> AsyncGenerator[Message, None]:
+        return self._transport.receive(request)
+
+    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+        with self._timed(kind):
+            return await self._transport.send(kind, requests)
+
+    @contextmanager
+    def _timed(self, kind: type[Message]) -> Iterator[None]:
         start = time.perf_counter()
-        response = await self._transport.check_in(request)
-        self.check_in_seconds = max(self.check_in_seconds, time.perf_counter() - start)
-        return response
-
-    def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
-        return self._transport.fetch(request)
-
-    async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
-        start = time.perf_counter()
-        response = await self._transport.upload(header, data)
-        self.upload_seconds = max(self.upload_seconds, time.perf_counter() - start)
-        return response
-
-    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        return await self._transport.report_failure(request)
+        yield
+        self.slowest[kind] = max(self.slowest.get(kind, 0.0), time.perf_counter() - start)
 
 
 class _TimedLink:
@@ -84,13 +84,7 @@ class _TimedLink:
 
     def __init__(self, link: GrpcLink) -> None:
         self._link = link
-        self.transport = _Stopwatch(link.transport)
-
-    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        return await self._link.create_task(requests)
-
-    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        return await self._link.get_task(request)
+        self.transport, self.admin = _Stopwatch(link.transport), link.admin
 
     async def close(self) -> None:
         await self._link.close()
@@ -122,8 +116,8 @@ def measure(devices: int) -> Crowd:
         seconds,
         device_cpu,
         coordinator_cpu,
-        watch.check_in_seconds,
-        watch.upload_seconds,
+        watch.slowest[CheckInRequest],
+        watch.slowest[UploadContributionRequest],
         own,
         coordinator_memory,
         engine.traffic.uploaded,

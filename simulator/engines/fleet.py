@@ -1,11 +1,12 @@
 """The fleet: every simulated client is an SDK instance whose sessions run concurrently against a real coordinator."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 
 from client_sdk.errors import TransportError
 from client_sdk.kernel.torch_engine import TorchEngine
@@ -19,6 +20,7 @@ from export.bundle import Bundle
 from fedau2.v1 import admin_pb2
 from fedau2.v1.task_pb2 import ClosingRule
 from fedau2.wire import blobs
+from fedau2.wire.status import StatusError
 from simulator.engines.engine import RoundReport, require_any_cohort
 from simulator.errors import FleetError
 from simulator.population.clients import ClientStore, Shelf
@@ -39,11 +41,9 @@ class Link(Protocol):
     def transport(self) -> AsyncTransport:
         """For the devices' sessions."""
 
-    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        """AdminService.CreateTask."""
-
-    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        """AdminService.GetTask."""
+    @property
+    def admin(self) -> AsyncTransport:
+        """For the operator's calls."""
 
     async def close(self) -> None:
         """Ends the coordinator or the connection."""
@@ -131,7 +131,8 @@ class FleetEngine:
         self.runner.close()
 
     async def _create(self, bundle: Bundle, cohort: int, rounds: int) -> None:
-        task = await self.link.create_task(_creation(bundle, cohort, rounds))
+        creation = self.link.admin.send(admin_pb2.CreateTaskRequest, _creation(bundle, cohort, rounds))
+        task = await _operate(creation)
         self._progress.task_id = task.task_id
         await self._load(task)
 
@@ -168,7 +169,7 @@ class FleetEngine:
     async def _committed(self) -> admin_pb2.Task:
         self._progress.round += 1
         request = admin_pb2.GetTaskRequest(task_id=self._progress.task_id)
-        while (task := await _patiently(lambda: self.link.get_task(request))).round < self._progress.round:
+        while (task := await _patiently(lambda: _operate(self.link.admin.call(request)))).round < self._progress.round:
             await asyncio.sleep(0.002)
         return task
 
@@ -176,6 +177,16 @@ class FleetEngine:
         self._progress.checkpoint = blobs.unpack(
             await _patiently(lambda: fetch_async(self.link.transport, task.checkpoint))
         )
+
+
+async def _operate(call: Awaitable[Message]) -> admin_pb2.Task:
+    """A task, as a call of the operator returns it."""
+    try:
+        task = await call
+    except StatusError as error:
+        raise FleetError(f"the coordinator refused: {error}") from error
+    assert isinstance(task, admin_pb2.Task)
+    return task
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
@@ -223,7 +234,7 @@ class _Recording:
         return result
 
 
-async def _creation(bundle: Bundle, cohort: int, rounds: int) -> AsyncIterator[admin_pb2.CreateTaskRequest]:
+def _creation(bundle: Bundle, cohort: int, rounds: int) -> Iterator[admin_pb2.CreateTaskRequest]:
     closing = ClosingRule(
         goal=cohort,
         minimum=cohort,

@@ -5,19 +5,25 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
-import grpc
+from google.protobuf.message import Message
 
-from client_sdk.errors import TransportError
 from client_sdk.protocol.interfaces import AsyncTransport
 from client_sdk.transport.grpc_transport import AioGrpcTransport
 from client_sdk.transport.inprocess import InProcessTransport
 from coordinator.engine.coordinator import Coordinator
-from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2
+from fedau2.v1 import admin_pb2
+from fedau2.wire.methods import Service
 from simulator.errors import FleetError
+
+ADMIN = Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"])
+"""What operators call."""
+
+_PATIENCE = 3600.0
+"""Seconds that creating a task may take."""
 
 
 class InProcessLink:
@@ -26,19 +32,12 @@ class InProcessLink:
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
         self.transport = InProcessTransport(coordinator.devices)
+        self.admin = InProcessTransport(coordinator.admin, ADMIN)
 
     @classmethod
     async def open(cls, folder: Path, audit: Path | None = None) -> "InProcessLink":
         """Opens the coordinator's state folder; it keeps every contribution in `audit`, if that is given."""
         return cls(await Coordinator.open(folder, clock=lambda: 0.0, audit=audit))
-
-    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        """AdminService.CreateTask."""
-        return await self._coordinator.admin.create_task(requests)
-
-    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        """AdminService.GetTask."""
-        return await self._coordinator.admin.get_task(request)
 
     async def close(self) -> None:
         """Closes the coordinator."""
@@ -57,58 +56,37 @@ class GrpcLink:
     def __init__(self, devices: str, admin: str, on_close: Callable[[], None] = lambda: None) -> None:
         self._connection = AioGrpcTransport(devices)
         self.transport = _Transfers(self._connection)
-        self._channel = grpc.aio.insecure_channel(admin)
-        self._admin = admin_pb2_grpc.AdminServiceStub(self._channel)
+        self.admin = AioGrpcTransport(admin, timeout=10, transfer_timeout=_PATIENCE, service=ADMIN)
         self._on_close = on_close
-
-    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        """AdminService.CreateTask."""
-        return await _reached(self._admin.CreateTask(requests))
-
-    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        """AdminService.GetTask."""
-        return await _reached(self._admin.GetTask(request, timeout=10))
 
     async def close(self) -> None:
         """Closes the channels and ends what was started."""
         await self._connection.close()
-        await self._channel.close(None)
+        await self.admin.close()
         self._on_close()
 
 
 class _Transfers:
-    """An `AsyncTransport` that has some fetches and uploads under way at a time, so that thousands fit into memory."""
+    """An `AsyncTransport` with few streams open at a time, so that thousands of devices fit into memory."""
 
     _AT_ONCE = 64
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
-        self._fetches = asyncio.Semaphore(self._AT_ONCE)
-        self._uploads = asyncio.Semaphore(self._AT_ONCE)
+        self._incoming = asyncio.Semaphore(self._AT_ONCE)
+        self._outgoing = asyncio.Semaphore(self._AT_ONCE)
 
-    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
-        return await self._transport.check_in(request)
+    async def call(self, request: Message) -> Message:
+        return await self._transport.call(request)
 
-    async def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
-        async with self._fetches, aclosing(self._transport.fetch(request)) as parts:
-            async for data in parts:
-                yield data
+    async def receive(self, request: Message) -> AsyncGenerator[Message, None]:
+        async with self._incoming, aclosing(self._transport.receive(request)) as responses:
+            async for response in responses:
+                yield response
 
-    async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
-        async with self._uploads:
-            return await self._transport.upload(header, data)
-
-    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        return await self._transport.report_failure(request)
-
-
-async def _reached(call: Awaitable[admin_pb2.Task]) -> admin_pb2.Task:
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        if error.code() == grpc.StatusCode.UNAVAILABLE:
-            raise TransportError(f"the coordinator does not answer: {error.details()}") from error
-        raise FleetError(f"the coordinator refused: {error.details()}") from error
+    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+        async with self._outgoing:
+            return await self._transport.send(kind, requests)
 
 
 class CoordinatorProcess:

@@ -77,17 +77,17 @@ class Restarting:
 
     async def link(self):
         link = GrpcLink(*self._addresses, on_close=lambda: self._process.stop())
-        upload, answered = link.transport.upload, 0
+        send, answered = link.transport.send, 0
 
-        async def counting(header, data):
+        async def counting(kind, requests):
             nonlocal answered
-            response = await upload(header, data)
+            response = await send(kind, requests)
             answered += 1
             if answered in self._moments:
                 self._kill()
             return response
 
-        link.transport.upload = counting
+        link.transport.send = counting
         return link
 
     def _kill(self):

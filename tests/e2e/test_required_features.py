@@ -32,7 +32,7 @@ def bundle():
     return build("fedncf", ITEMS, plan, 1, widths, training=False, required_features=[FEATURE])
 
 
-async def creation(bundle):
+def creation(bundle):
     """A task whose rounds have one place."""
     closing = ClosingRule(goal=1, minimum=1, maximum=1, deadline=Duration(seconds=600), lease=Duration(seconds=60))
     manifest = bundle.manifest.SerializeToString(deterministic=True)
@@ -59,7 +59,7 @@ class Device:
 def test_a_device_without_the_feature_is_refused_and_leaves_its_place_to_the_next(bundle, tmp_path, monkeypatch):
     async def main():
         link = await InProcessLink.open(tmp_path / "coordinator")
-        task = await link.create_task(creation(bundle))
+        task = await link.admin.send(admin_pb2.CreateTaskRequest, creation(bundle))
         old, new = (Device(tmp_path / name, link) for name in ("old", "new"))
         with closing(old.store), closing(new.store):
             with pytest.raises(MissingFeatureError, match=FEATURE):
@@ -68,7 +68,7 @@ def test_a_device_without_the_feature_is_refused_and_leaves_its_place_to_the_nex
 
             monkeypatch.setattr(manifests, "FEATURES", frozenset({FEATURE}))
             assert (await new.sync()).result is Result.UPLOADED
-        while (await link.get_task(admin_pb2.GetTaskRequest(task_id=task.task_id))).round < 1:
+        while (await link.admin.call(admin_pb2.GetTaskRequest(task_id=task.task_id))).round < 1:
             await asyncio.sleep(0.01)
         await link.close()
 
