@@ -21,7 +21,7 @@ from fedau2.wire import methods
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 2 * 1024 * 1024),  # a chunk of 1 MiB, or a manifest
-    ("grpc.so_reuseport", 0),  # a second coordinator on the same port is an error, not a lottery
+    ("grpc.so_reuseport", 0),  # a second coordinator on the same port must fail, not share it
 )
 
 ADMIN = methods.Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"])
@@ -62,7 +62,9 @@ class _Door:
 
 
 class Servers:
-    """A coordinator being served. Health: UNKNOWN while it starts, then SERVING, NOT_SERVING while it drains.
+    """The gRPC servers of a coordinator.
+
+    Their health is UNKNOWN while the coordinator starts, then SERVING, and NOT_SERVING while it drains.
 
     Attributes:
         devices: address of DeviceService, with the actual port.
@@ -79,15 +81,15 @@ class Servers:
 
     @classmethod
     async def start(cls, listen: str, admin: str, tls: Tls | None = None) -> Self:
-        """Begins to answer; until `serve` every call but those for health is refused as starting.
+        """Begins to answer. Until `serve`, every call but those for health is refused as starting.
 
         Args:
-            listen: `host:port` for devices; port 0: any that is free.
+            listen: `host:port` for devices; port 0: any free port.
             admin: `host:port` for operators.
             tls: for the device address; None: plaintext.
 
         Raises:
-            CoordinatorError: an address cannot be had, or the certificate cannot be read.
+            CoordinatorError: an address cannot be served on, or the certificate cannot be read.
         """
         door = _Door()
         devices = _Server(methods.DEVICE, listen, tls)
@@ -100,17 +102,17 @@ class Servers:
         return servers
 
     async def serve(self, coordinator: Coordinator) -> None:
-        """Lets calls in."""
+        """Lets calls reach a coordinator."""
         self._door.coordinator = coordinator
         await self._report(_SERVING)
 
     async def drain(self, coordinator: Coordinator, seconds: float) -> None:
-        """Turns check-ins away and lets uploads that are under way end, for some seconds at most."""
+        """Turns check-ins away, and waits for uploads that are under way, for at most so many seconds."""
         await self._report(_DRAINING)
         await asyncio.wait([asyncio.ensure_future(coordinator.drain())], timeout=seconds)
 
     async def stop(self) -> None:
-        """Ends the calls that are under way."""
+        """Stops the servers and ends the calls that are under way."""
         await self._report(_DRAINING)
         await asyncio.gather(*(server.server.stop(_GRACE) for server in self._servers))
 
