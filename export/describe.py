@@ -27,6 +27,7 @@ def describe(bundle: Bundle) -> str:
         raise VerificationError(str(error)) from error
     lines = [
         f"model    {task.model}, bundle format {task.format}",
+        *([f"requires {', '.join(task.required_features)}"] if task.required_features else []),
         f"signed   {'a signature is there, not checked' if task.signature else 'no'}",
         f"items    {task.items}: {', '.join(items[:3])}{', ...' if len(items) > 3 else ''}",
         "",
@@ -51,7 +52,9 @@ def plan_yaml(plan: Plan) -> str:
     fields = json_format.MessageToDict(
         plan, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-    return yaml.safe_dump(fields, sort_keys=False, default_flow_style=None).rstrip("\n")
+    parameters = {name: int(value) if value.is_integer() else value for name, value in plan.parameters.items()}
+    del fields["parameters"]
+    return yaml.safe_dump({"model": parameters, **fields}, sort_keys=False, default_flow_style=None).rstrip("\n")
 
 
 def _tensors(task: TaskManifest) -> Iterator[str]:

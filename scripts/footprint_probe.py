@@ -1,4 +1,6 @@
-"""What one device's process costs. Run by `footprint.py` with the Python of an environment that holds the SDK alone.
+"""Measures the cost of one device's process.
+
+`footprint.py` runs it with the Python of an environment that holds the SDK alone:
 
     python footprint_probe.py import
     python footprint_probe.py recommend STATE_FOLDER START
@@ -30,12 +32,12 @@ def resident() -> float:
 
 def peak() -> float:
     """Most memory that this process held, MiB (Linux)."""
-    status = Path("/proc/self/status").read_text()  # what getrusage tells began with the parent's
+    status = Path("/proc/self/status").read_text()  # getrusage would begin with the parent's
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def importing() -> dict[str, Any]:
-    """What `import client_sdk` and `from client_sdk import FedClient` cost."""
+    """The cost of `import client_sdk` and of `from client_sdk import FedClient`."""
     start = time.perf_counter()
     import client_sdk
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from client_sdk.errors import NoModelError, UnsupportedTaskError
 from client_sdk.onnx.graph import Arrays, Graph
 from client_sdk.onnx.limits import Limits
+from client_sdk.protocol import manifests
 from client_sdk.protocol.interfaces import Store
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, GraphKind, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
-from fedau2.wire import blobs, manifest
+from fedau2.wire import blobs
 from fedau2.wire.errors import WireError
 
 OUTPUTS = ("items", "scores")
@@ -66,7 +67,7 @@ class Recommender:
         data = _blob(store, model.manifest)
         trust.check(data)
         try:
-            task = manifest.parse(data)
+            task = manifests.parse(data)
             checkpoint = blobs.unpack(_blob(store, model.checkpoint))
         except WireError as error:
             raise UnsupportedTaskError(str(error)) from error

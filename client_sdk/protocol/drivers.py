@@ -6,7 +6,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from client_sdk.errors import FedError
+from client_sdk.errors import FedError, UnknownWishError
 from client_sdk.protocol.interfaces import AsyncTransport, Training, Transport
 from client_sdk.protocol.session import Session, engine_failures
 from client_sdk.protocol.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload, Wish
@@ -71,6 +71,12 @@ def _carry_out(wish: Wish, transport: Transport, check: Callable[[], None]) -> A
             return transport.upload(header, data)
         case ReportFailure(request):
             return transport.report_failure(request)
+        case _:
+            raise _unknown(wish)
+
+
+def _unknown(wish: object) -> UnknownWishError:
+    return UnknownWishError(f"this driver does not know the wish {type(wish).__name__}: update fedau2")
 
 
 def _step(training: Training) -> None:
@@ -135,6 +141,8 @@ async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offlo
             return await transport.upload(header, data)
         case ReportFailure(request):
             return await transport.report_failure(request)
+        case _:
+            raise _unknown(wish)
 
 
 async def fetch_async(transport: AsyncTransport, resource: Resource) -> bytes:

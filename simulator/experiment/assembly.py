@@ -162,7 +162,7 @@ def protected(config: Config) -> list[str]:
     """
     if config.model not in RECOMMENDERS:
         raise ConfigError(f"there is no model {config.model!r}; there is {', '.join(RECOMMENDERS)}")
-    recommender = RECOMMENDERS[config.model]
+    recommender = RECOMMENDERS[config.model].model
     tensors = recommender.tensors(1)
     private = [spec.name for spec in tensors if spec.scope == TENSOR_SCOPE_PRIVATE]
     if config.protect == "embedding" or not private:

@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from client_sdk.errors import (
-    DamagedTaskError,
-    TransportError,
-)
+from client_sdk.errors import DamagedTaskError, MissingFeatureError, NoDataError, TransportError, UnknownWishError
 from client_sdk.protocol.drivers import drive, drive_async
-from client_sdk.protocol.wishes import Interrupted, Outcome, Result, Upload
+from client_sdk.protocol.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload
 from client_sdk.transport.inprocess import InProcessTransport
-from fedau2.v1.device_pb2 import FetchResourceResponse
+from fedau2.v1.device_pb2 import FailureReason, FetchResourceResponse
 from fedau2.wire.status import Status, StatusError
 from tests.client_sdk.sessions import begin, until
 
@@ -74,6 +71,64 @@ def test_drivers_stop_a_blob_that_is_longer_than_declared(run, busy, remote, bun
     with pytest.raises(DamagedTaskError, match="more bytes than"):
         run(begin(busy), remote)
     assert remote.names() == ["check_in", "fetch", "report_failure"]
+
+
+def test_a_task_that_requires_an_unknown_feature_is_given_back_before_anything_else_is_fetched(
+    run, busy, remote, bundle
+):
+    remote.bundle = bundle.with_manifest(required_features=["secure-sums"])
+    remote.assignment = remote.bundle.assignment()
+    with pytest.raises(MissingFeatureError, match=r"\(secure-sums\): update the app"):
+        run(begin(busy), remote)
+    assert remote.names() == ["check_in", "fetch", "report_failure"]
+    assert remote.calls[1][1].sha256 == remote.bundle.address.sha256
+    assert remote.calls[2][1].reason == FailureReason.FAILURE_REASON_UNSUPPORTED
+    assert busy.model() is None
+
+
+class Later:
+    """A wish of a later version of the protocol."""
+
+
+def later(session, kind):
+    """The same session, wishing for what no driver knows instead of the wishes of a kind."""
+    wish = next(session)
+    while True:
+        try:
+            answer = yield Later() if isinstance(wish, kind) else wish
+        except BaseException as error:
+            act, value = session.throw, error
+        else:
+            act, value = session.send, answer
+        try:
+            wish = act(value)
+        except StopIteration as end:
+            return end.value
+
+
+@pytest.mark.parametrize("kind", [CheckIn, Fetch, Train, Upload])
+def test_a_wish_that_a_driver_does_not_know_ends_the_session_and_gives_the_place_back(run, busy, remote, kind):
+    with pytest.raises(UnknownWishError, match="does not know the wish Later"):
+        run(later(begin(busy), kind), remote)
+    assert "upload" not in remote.names()
+    assert busy.staged() is None
+    assert busy.private("task") is None
+    given_back = [request.reason for name, request in remote.calls if name == "report_failure"]
+    assert given_back == ([] if kind is CheckIn else [FailureReason.FAILURE_REASON_UNSUPPORTED])
+
+
+def test_a_waiting_upload_that_a_driver_does_not_know_how_to_make_goes_on_waiting(run, busy, remote, bundle):
+    until(Upload, begin(busy), bundle)
+    with pytest.raises(UnknownWishError):
+        run(later(begin(busy), Upload), remote)
+    assert busy.staged() is not None  # an older driver may have sent it
+    assert run(begin(busy), remote).result is Result.UPLOADED
+
+
+def test_a_driver_that_cannot_give_a_place_back_leaves_it_to_the_lease(run, store, remote):
+    with pytest.raises(NoDataError):
+        run(later(begin(store), ReportFailure), remote)
+    assert remote.names() == ["check_in"] + ["fetch"] * 6
 
 
 @pytest.mark.parametrize("steps", [0, 1])

@@ -9,6 +9,7 @@ from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
     DivergedError,
+    DriverError,
     NoDataError,
     TransportError,
     UnsupportedTaskError,
@@ -246,7 +247,12 @@ def test_a_damaged_blob_is_given_back_and_never_cached(busy, bundle, position, d
 
 @pytest.mark.parametrize(
     ("fields", "text"),
-    [({"format": 2}, "format 2"), ({"model": "unheard-of"}, "unheard-of"), ({"items": 13}, "checkpoint")],
+    [
+        ({"format": 1}, "format 1 is older"),
+        ({"format": 3}, "format 3 is newer"),
+        ({"model": "unheard-of"}, "unheard-of"),
+        ({"items": 13}, "checkpoint"),
+    ],
 )
 def test_an_unsupported_task_is_given_back(busy, bundle, fields, text):
     other = bundle.with_manifest(**fields)
@@ -256,6 +262,12 @@ def test_an_unsupported_task_is_given_back(busy, bundle, fields, text):
     other = other.with_manifest()
     said = gives_back(begin(busy), other, UnsupportedTaskError, REASON_UNSUPPORTED)
     assert text in said
+
+
+def test_a_task_with_a_parameter_that_its_recommender_does_not_know_is_given_back(busy, bundle):
+    other = bundle.with_manifest(plan=task_pb2.Plan(parameters={"mu": 1.0}))
+    text = gives_back(begin(busy), other, UnsupportedTaskError, REASON_UNSUPPORTED)
+    assert "fedncf: the recommender does not know the parameter 'mu'" in text
 
 
 def test_a_manifest_that_is_none_is_given_back(busy, bundle):
@@ -287,6 +299,25 @@ def test_adversary_tensors_are_contributed_only_where_the_attribute_is_known(bus
     names = contributions.Decoder(manifest.shared(bundle.manifest), 1e6)(upload.data)
     assert any(name.startswith("adversary.") for name in names) == (value is not None)
     assert not any(name.startswith("user_") for name in names)
+
+
+def end_with(running, answer):
+    """Gives a last answer, and acknowledges the report of a failure that may follow."""
+    if isinstance(running.send(answer), ReportFailure):
+        running.send(device_pb2.ReportFailureResponse())
+
+
+@pytest.mark.parametrize("kind", [CheckIn, Fetch, Train, Upload])
+@pytest.mark.parametrize("wrong", [None, device_pb2.ReportFailureResponse()])
+def test_a_wrong_answer_ends_the_session(busy, bundle, kind, wrong):
+    if (kind, wrong) == (Train, None):
+        wrong = 0  # None is the right answer
+    running = begin(busy)
+    until(kind, running, bundle)
+    with pytest.raises(DriverError, match=f"answered {kind.__name__} with {type(wrong).__name__} instead of"):
+        end_with(running, wrong)
+    assert (busy.staged() is not None) == (kind is Upload)  # it may have been counted
+    assert busy.private("task") is None
 
 
 @pytest.mark.parametrize("kind", [CheckIn, Fetch])

@@ -136,7 +136,7 @@ def test_every_run_of_an_experiment_is_a_run_in_mlflow(tmp_path, mlflow_store):
 
 def test_mlflow_tells_its_makers_nothing(mlflow_store):
     code = f"""
-from simulator.tracking import MLflow
+from simulator.reporting.tracking import MLflow
 MLflow({mlflow_store!r})
 from mlflow.telemetry import get_telemetry_client
 print(get_telemetry_client())
