@@ -37,7 +37,7 @@ def _export(args: argparse.Namespace) -> int:
     except BaseException:
         shutil.rmtree(unfinished)
         raise
-    print(f"{out}: the model after {rounds} rounds; it is not signed, so sign it if your apps list publishers")
+    print(f"{out}: the model after {rounds} rounds; it is not signed, so sign it again if your apps list publishers")
     return 0
 
 
