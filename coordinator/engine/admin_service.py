@@ -148,7 +148,7 @@ class AdminService:
 
         Raises:
             UnknownError: there is no task of that id.
-            StoppedError: the coordinator shuts down.
+            StoppedError: the coordinator is shutting down.
         """
         last, task_id = None, request.task_id
         while (task := self._tasks.open_task(task_id)) is not None:
@@ -167,7 +167,7 @@ class AdminService:
             yield committed
 
     async def _committed(self, task_id: str, last: admin_pb2.Round | None, end: int) -> list[admin_pb2.Round]:
-        """The rounds up to the round `end` that have been committed since an open one was shown."""
+        """Reads the rounds up to the round `end` that have been committed since `last` was shown."""
         if last is None or end <= last.round:
             return []
         rounds = await self._durability.rounds(task_id, last.round, end - last.round)

@@ -67,7 +67,7 @@ class Coordinator:
             folder: made if it is not there.
             clock: seconds since 1970, never going back; one that stands still lets nothing expire. None: the system's.
             database: SQLAlchemy URL of the ledger; None: SQLite in the folder.
-            disk: what everything is written to.
+            disk: carries out the writes.
             stop: once it is set, recovery ends at its next step.
             audit: keep every contribution there in the clear; for audits only.
 

@@ -83,8 +83,8 @@ class Durability:
 
         Args:
             task: the task whose round it is.
-            effects: what the round decided.
-            contribution: what a `Reported` among the effects counts.
+            effects: the decisions of the round.
+            contribution: the contribution that a `Reported` among the effects counts.
 
         Raises:
             StoppedError: they have not become durable.

@@ -21,13 +21,13 @@ Size = Callable[[bytes], int]
 
 
 def assignment(row: TaskRow, task: OpenTask, assignment_id: bytes, size: Size) -> Assignment:
-    """A place in the open round, as its device sees it.
+    """Describes a place in the open round to its device.
 
     Args:
         row: the task as it is stored.
         task: the same task.
-        assignment_id: of the place.
-        size: of a served blob.
+        assignment_id: id of the place.
+        size: gives the length of a served blob.
     """
     return Assignment(
         assignment_id=assignment_id,
@@ -42,17 +42,17 @@ def assignment(row: TaskRow, task: OpenTask, assignment_id: bytes, size: Size) -
 
 
 def rejected(reason: RejectionReason.ValueType, retry: RetryWindow) -> CheckInResponse:
-    """A check-in that is turned away."""
+    """Answers a check-in that is turned away."""
     return CheckInResponse(rejection=Rejection(reason=reason, retry=retry))
 
 
 def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:
-    """A task as operators see it.
+    """Describes a task to operators.
 
     Args:
         row: the task as it is stored.
         task: the same task, if it has an open round.
-        size: of a served blob.
+        size: gives the length of a served blob.
     """
     message = Task(
         task_id=row.task_id,
@@ -75,7 +75,7 @@ def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:
 
 
 def open_round(task: OpenTask) -> Round:
-    """The open round of a task, as operators see it."""
+    """Describes the open round of a task to operators."""
     machine = task.round
     message = Round(
         task_id=task.task_id,
@@ -92,7 +92,7 @@ def open_round(task: OpenTask) -> Round:
 
 
 def past_round(task_id: str, summary: RoundSummary) -> Round:
-    """A round of the ledger, as operators see it."""
+    """Describes a round of the ledger to operators."""
     counts = summary.assignments
     message = Round(
         task_id=task_id,

@@ -81,7 +81,7 @@ class Recovery:
         leases = {}
         for assignment in self.ledger.assignments(row.task_id, row.round):
             if stop.is_set():
-                raise StoppedError("told to stop while recovering; what was acknowledged is on disk")
+                raise StoppedError("the coordinator was stopped while it recovered; everything acknowledged is on disk")
             self._add(row, spec, assignment, total)
             leases[assignment.assignment_id] = Lease(assignment.state, assignment.deadline, assignment.sha256)
         return leases

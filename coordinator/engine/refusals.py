@@ -1,4 +1,4 @@
-"""How a device's report is answered: the answer for a round that is over, and the error for each answer."""
+"""Answers to a device's report: the answer for a round that is over, and the error for every answer but acceptance."""
 
 from coordinator.errors import (
     DifferentContributionError,
@@ -30,7 +30,7 @@ def answer_of(row: AssignmentRow, task: TaskRow, sha256: bytes) -> Answer:
 
 
 def refusal(answer: Answer, retry: RetryWindow) -> RefusalError:
-    """The error that says to a device why its report was not accepted, and when to come back."""
+    """Makes the error that says why a device's report was not accepted, and when to come back."""
     match answer:
         case Answer.DIFFERENT:
             return DifferentContributionError(

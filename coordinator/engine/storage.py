@@ -49,8 +49,8 @@ class Storage:
         path: of the folder; made if it is not there.
         metrics: are shown how long writes take.
         database: URL of the ledger; None: SQLite in the folder.
-        disk: what everything is written to.
-        audit: keep every contribution there too, see `recording`.
+        disk: carries out the writes.
+        audit: folder of a recording of every contribution, see `recording`; None: no recording.
 
     Attributes:
         served: blobs that devices may fetch; its reading methods may be called from any thread.
@@ -162,11 +162,11 @@ class Storage:
                 recorder.keep(rows[task_id], effect.assignment_id, decision.contribution.data)
 
     def rounds(self, task_id: str, first: int, limit: int) -> list[RoundSummary]:
-        """Rounds of a task from `first` on, oldest first, at most `limit`."""
+        """Reads the rounds of a task from `first` on, oldest first, at most `limit`."""
         return self._ledger.rounds(task_id, first, limit)
 
     def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
-        """An assignment of any round."""
+        """Reads an assignment of any round."""
         return self._ledger.assignment(assignment_id)
 
     def commit(self, task_id: str, spec: TaskSpec, number: int, attempt: int, at: float) -> TaskRow:
@@ -174,7 +174,7 @@ class Storage:
 
         Args:
             task_id: the task.
-            spec: of the task.
+            spec: the task's fixed rules.
             number: the round.
             attempt: the attempt that is being aggregated.
             at: now, in seconds.
@@ -201,7 +201,7 @@ class Storage:
         return new
 
     def change_state(self, task_id: str, state: TaskState.ValueType, at: float) -> TaskRow:
-        """Moves a task to another state, unless it is over; where that ends it, its contributions are removed.
+        """Moves a task to another state, unless it is over. If that ends it, its contributions are removed.
 
         Returns:
             The task as it stands now.

@@ -1,4 +1,4 @@
-"""What operators and devices stream in: read, checked, refused."""
+"""Reads and checks the streams that operators and devices send: bundles and contributions."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -21,10 +21,10 @@ from fedau2.wire.errors import BlobError, ContributionError, WireError
 
 
 async def upload_header(requests: AsyncIterator[UploadContributionRequest]) -> UploadHeader:
-    """The first message of an upload.
+    """Reads the first message of an upload.
 
     Raises:
-        InvalidRequestError: it is no header, or its hash is none.
+        InvalidRequestError: it is not a header, or its sha256 has not 32 bytes.
     """
     request = await anext(requests, None)
     if request is None or request.WhichOneof("part") != "header":
@@ -37,10 +37,10 @@ async def upload_header(requests: AsyncIterator[UploadContributionRequest]) -> U
 async def contribution(
     requests: AsyncIterator[UploadContributionRequest], header: UploadHeader, spec: TaskSpec
 ) -> Contribution:
-    """The rest of an upload. What is returned can be added without failing.
+    """Reads the rest of an upload. Adding the contribution that it returns cannot fail.
 
     Raises:
-        TooLargeError: more is declared than the task's tensors can take; no byte was read.
+        TooLargeError: the declared size is larger than the task's tensors can need; no byte was read.
         CutOffError: it ended before it was whole.
         InvalidContributionError: it differs from the header or does not fit the task.
     """
@@ -48,7 +48,7 @@ async def contribution(
         raise TooLargeError(f"{header.size} bytes declared; a contribution to this task has at most {spec.largest}")
     assembler = blobs.Assembler(Resource(sha256=header.sha256, size=header.size))
     try:
-        # Nothing is read beyond what was declared, not even the end of the stream: mostly that is a third of all reads.
+        # Nothing is read beyond the declared size, not even the end of the stream: that saves a third of most reads.
         while not assembler.whole and (request := await anext(requests, None)) is not None:
             if request.WhichOneof("part") != "data":
                 raise InvalidRequestError("after the header an upload has data only")
@@ -62,10 +62,10 @@ async def contribution(
 
 
 async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
-    """A bundle, read whole and checked.
+    """Reads a whole bundle and checks it.
 
     Raises:
-        InvalidRequestError: the stream does not begin with a header, or the header is not complete.
+        InvalidRequestError: the stream does not begin with a complete header.
         InvalidBundleError: the bundle cannot be run.
     """
     request = await anext(requests, None)
@@ -87,7 +87,7 @@ async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
 
 
 def population(name: str) -> None:
-    """Returns if a population can have this name.
+    """Returns if the name can be the name of a population.
 
     Raises:
         InvalidRequestError: it is empty or too long.

@@ -15,7 +15,7 @@ class TaskTable:
 
     Args:
         rows: all tasks, oldest first.
-        open_tasks: those of them that have an open round.
+        open_tasks: the tasks that have an open round.
     """
 
     def __init__(self, rows: Iterable[TaskRow], open_tasks: Iterable[OpenTask]) -> None:
@@ -23,11 +23,11 @@ class TaskTable:
         self._open = {task.population: task for task in open_tasks}  # a population has one open task at most
 
     def rows(self) -> list[TaskRow]:
-        """All tasks, oldest first."""
+        """Lists all tasks, oldest first."""
         return list(self._rows.values())
 
     def row(self, task_id: str) -> TaskRow:
-        """A task as it was last stored.
+        """Returns a task as it was last stored.
 
         Raises:
             UnknownError: there is no task of that id.
@@ -37,20 +37,24 @@ class TaskTable:
         return self._rows[task_id]
 
     def open_tasks(self) -> list[OpenTask]:
-        """All open tasks."""
+        """Lists all open tasks."""
         return list(self._open.values())
 
     def open_task(self, task_id: str) -> OpenTask | None:
-        """A task of that id, if it is open."""
+        """Returns the task of this id, if it is open.
+
+        Raises:
+            UnknownError: there is no task of that id.
+        """
         task = self._open.get(self.row(task_id).population)
         return task if task is not None and task.task_id == task_id else None
 
     def open_task_of(self, population: str) -> OpenTask | None:
-        """The open task of a population, if it has one."""
+        """Returns the open task of a population, if it has one."""
         return self._open.get(population)
 
     def holder(self, assignment_id: bytes) -> OpenTask | None:
-        """The task whose open round has made this assignment, if there is one."""
+        """Returns the task whose open round has made this assignment, if there is one."""
         return next((task for task in self._open.values() if assignment_id in task.round), None)
 
     def add(self, row: TaskRow, task: OpenTask) -> None:

@@ -29,7 +29,7 @@ from fedau2.v1.device_pb2 import FailureReason
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """An assignment as it stands; the hash is empty unless it is reported."""
+    """The state of an assignment. The hash is empty unless it is reported."""
 
     state: AssignmentState.ValueType
     deadline: float
@@ -56,23 +56,25 @@ class Answer(Enum):
 class RoundMachine:
     """The open round of a task.
 
-    However many leases are out, and over all attempts, it acknowledges at most `goal` contributions: the one that
-    reaches the goal closes it. So never more than `ClosingRule.maximum`, for which every value is bounded, are added.
+    However many leases are out, and over all attempts, it acknowledges at most `goal` contributions: the contribution
+    that reaches the goal closes the round. So never more than `ClosingRule.maximum` are added, and values are bounded
+    so that this many cannot overflow.
 
     Args:
         rule: the task's closing rule.
         number: committed rounds before this one.
-        opened: when the attempt began, in seconds.
-        attempt: from 0.
+        opened: time at which the attempt began, in seconds.
+        attempt: number of the attempt, from 0.
         state: collecting or aggregating.
-        leases: its assignments so far, by id.
-        paused: whether it begins paused.
-        now: for a stored round, by a clock that may have gone back since. So that the round waits for nothing that the
-            rule cannot explain, a lease ends at most its length from now, and the attempt has begun.
+        leases: the round's assignments so far, by id.
+        paused: the round begins paused.
+        now: the time, for a stored round. The clock may have gone back since it was stored. So that the round waits no
+            longer than the rule allows, a lease ends at most its length from now, and the attempt has begun.
 
     Attributes:
-        paused: takes no check-ins and is not abandoned; what is out still counts, and it may close. May be set.
-        covered: when contributions and live leases first reached the goal, in seconds; None before.
+        paused: the round takes no check-ins and is not abandoned. Its live leases still count, and it may close. May be
+            set.
+        covered: time at which contributions and live leases first reached the goal, in seconds; None before.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class RoundMachine:
         self.covered = self.opened if self.reported + self.live >= rule.goal else None
 
     def live_ids(self) -> list[bytes]:
-        """Assignments that are out."""
+        """Lists the assignments whose leases are live."""
         return [key for key, lease in self._leases.items() if lease.state == ASSIGNMENT_STATE_ASSIGNED]
 
     def _count(self, state: AssignmentState.ValueType) -> int:
@@ -115,11 +117,19 @@ class RoundMachine:
         return assignment_id in self._leases
 
     def deadline(self, assignment_id: bytes) -> float:
-        """When the lease of one of its assignments ends, in seconds."""
+        """Returns when the lease of one of the round's assignments ends, in seconds."""
         return self._leases[assignment_id].deadline
 
     def check_in(self, assignment_id: bytes, now: float) -> tuple[Answer, list[Effect]]:
-        """A device offers itself; `assignment_id` is the fresh id that it gets if ACCEPTED; or PAUSED, CLOSED, FULL."""
+        """Handles a device that offers itself.
+
+        Args:
+            assignment_id: a fresh id, which the device gets if it is accepted.
+            now: in seconds.
+
+        Returns:
+            ACCEPTED, PAUSED, CLOSED or FULL; and the effects.
+        """
         effects = self.tick(now)
         if self.paused:
             return Answer.PAUSED, effects
@@ -136,7 +146,7 @@ class RoundMachine:
         return Answer.ACCEPTED, [*effects, Assigned(assignment_id, self.attempt, lease.deadline)]
 
     def judge(self, assignment_id: bytes, sha256: bytes, now: float) -> Answer:
-        """What `report` would say; changes nothing."""
+        """Returns the answer that `report` would give; changes nothing."""
         lease = self._leases.get(assignment_id)
         if lease is None:
             return Answer.UNKNOWN
@@ -151,7 +161,7 @@ class RoundMachine:
         return Answer.ACCEPTED if self.state == ROUND_STATE_COLLECTING else Answer.CLOSED
 
     def report(self, assignment_id: bytes, sha256: bytes, now: float) -> tuple[Answer, list[Effect]]:
-        """A valid contribution has arrived whole."""
+        """Handles a valid contribution that has arrived whole."""
         effects = self.tick(now)
         answer = self.judge(assignment_id, sha256, now)
         if answer is Answer.ACCEPTED:
@@ -161,7 +171,7 @@ class RoundMachine:
         return answer, effects
 
     def fail(self, assignment_id: bytes, reason: FailureReason.ValueType, now: float) -> tuple[Answer, list[Effect]]:
-        """A device gives its place back."""
+        """Handles a device that gives its place back."""
         effects = self.tick(now)
         answer = self.judge(assignment_id, b"", now)
         if answer is Answer.ACCEPTED:
@@ -170,7 +180,7 @@ class RoundMachine:
         return answer, effects
 
     def tick(self, now: float) -> list[Effect]:
-        """Time has passed. Every other event ticks first, so how often this is called changes no answer."""
+        """Handles the passing of time. Every other event ticks first, so the number of calls changes no answer."""
         if self.state != ROUND_STATE_COLLECTING:
             return []
         effects: list[Effect] = []
@@ -182,7 +192,7 @@ class RoundMachine:
         return effects + self._settle(now)
 
     def stop(self) -> None:
-        """The task is over. No more effects: whoever ends the task ends its attempt and its leases."""
+        """Ends the round, because the task is over. The caller that ends the task ends the attempt and the leases."""
         self.state = ROUND_STATE_ABANDONED
 
     def _end(self, key: bytes, state: AssignmentState.ValueType, sha256: bytes = b"") -> None:

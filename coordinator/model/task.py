@@ -16,7 +16,7 @@ class Contribution:
     Attributes:
         data: the bytes as the device sent them.
         sha256: their hash.
-        updates: what they say, by tensor.
+        updates: the updates that the bytes encode, by tensor.
         bound: no absolute value in them is larger.
     """
 

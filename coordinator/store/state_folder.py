@@ -1,4 +1,4 @@
-"""The state folder: its parts, its lock, and the id by which it and its ledger know each other."""
+"""The state folder: its parts, its lock, and the id by which the folder and its ledger recognise each other."""
 
 import os
 import secrets
@@ -19,43 +19,43 @@ class StateFolder:
     """The parts of a state folder.
 
     Attributes:
-        path: of the folder.
+        path: the folder.
     """
 
     path: Path
 
     @property
     def blobs(self) -> Path:
-        """Blobs that devices may fetch."""
+        """The folder of blobs that devices may fetch."""
         return self.path / "blobs"
 
     @property
     def server_state(self) -> Path:
-        """Blobs that are never served."""
+        """The folder of server states, which are never served."""
         return self.path / "server-state"
 
     @property
     def log(self) -> Path:
-        """Segments of the open rounds."""
+        """The folder of the open rounds' segments."""
         return self.path / "log"
 
     @property
     def lock(self) -> Path:
-        """Locked by the coordinator that uses the folder."""
+        """The file that is locked by the coordinator that uses the folder."""
         return self.path / "lock"
 
     @property
     def ledger(self) -> Path:
-        """The ledger, unless it is kept in a database elsewhere."""
+        """The file of the ledger, unless the ledger is in a database elsewhere."""
         return self.path / "ledger.sqlite"
 
     def database(self, url: str | None) -> str:
-        """URL of the ledger: the given one, or SQLite in the folder."""
+        """Returns the URL of the ledger: the given URL, or SQLite in the folder."""
         return url or f"sqlite:///{self.ledger}"
 
     @property
     def id(self) -> str | None:
-        """The folder's id; None: it has none yet."""
+        """The folder's id; None: the folder has no id yet."""
         try:
             return self._id_file.read_text(errors="replace").strip()
         except FileNotFoundError:
@@ -87,7 +87,7 @@ class StateFolder:
             return stack.pop_all()
 
     def join(self, ledger: Ledger, disk: Disk) -> None:
-        """Makes a folder and a ledger know each other, or finds that they do.
+        """Joins a folder and a ledger, or checks that they are joined already.
 
         Raises:
             LedgerError: they do not belong together; nothing was changed.
@@ -100,7 +100,7 @@ class StateFolder:
         else:
             raise LedgerError(
                 f"the ledger belongs to the state folder with id {ledger.folder}, and {self.path} has "
-                f"{f'id {self.id}' if self.id else 'none'}: give --state and --database that belong together"
+                f"{f'id {self.id}' if self.id else 'no id'}: give --state and --database that belong together"
             )
 
     def _new_id(self, disk: Disk) -> str:

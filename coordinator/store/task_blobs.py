@@ -16,7 +16,7 @@ class KeptBlob:
     """A blob that a task keeps.
 
     Attributes:
-        use: what the task keeps it for, in words.
+        use: its use for the task, in words.
         sha256: its address.
         served: devices may fetch it; if not, it lies in the folder of server states.
         vital: a running task cannot go on without it.

@@ -50,7 +50,7 @@ class Recorded:
         present = self._watch.present(members)
         hidden = self._hidden(present) if len(present) else None
         report = self._engine.train_round(members)
-        found = recording.rounds(self._folder)
+        found = recording.recorded_rounds(self._folder)
         # An interrupted view has left rounds of a task that this fleet has nothing to do with.
         own = [each for each in found if each.task_id == self._engine.task_id]
         if not own or not own[-1].whole:
