@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from client_sdk import draws
 from client_sdk.draws import Samples
-from client_sdk.kernel.training import Cohort, CohortTraining
-from client_sdk.kernel.training import Task as KernelTask
+from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.onnx.graph import Graph
 from client_sdk.onnx.limits import Limits
-from client_sdk.onnx.onnx_training import Drawn, OnnxTraining, Task
+from client_sdk.onnx.onnx_training import Drawn, GraphTask, OnnxTraining
 from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import PrivateState, Report
 from export.bundle import Bundle
@@ -123,7 +122,7 @@ class _Case:
 
     def by_graph(self, graph: Graph) -> Result:
         training = OnnxTraining(
-            Task.of(self.task, graph, self.checkpoint), self.round, self.drawn, self.labels, self.state
+            GraphTask.of(self.task, graph, self.checkpoint), self.round, self.drawn, self.labels, self.state
         )
         for _ in range(training.steps):
             training.step()
@@ -134,7 +133,7 @@ class _Case:
         noise = {name: value[None] for name, value in self.drawn.noise.items()}
         labels = {name: np.array([label]) for name, label in self.labels.items()}
         cohort = Cohort([self.drawn.samples], noise, labels, self.state.copy())
-        training = CohortTraining(KernelTask.load(self.task, self.checkpoint), self.round, cohort, summed=False).run()
+        training = CohortTraining(Task.load(self.task, self.checkpoint), self.round, cohort, summed=False).run()
         return training.contributions()[0], training.state(), training.report()
 
 

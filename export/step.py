@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from client_sdk.kernel import adversary
-from client_sdk.kernel.adversary import Verdict
-from client_sdk.kernel.batch import Batch, Rows
+from client_sdk.kernel.adversary import AdversaryGradients
+from client_sdk.kernel.batch import Batch, RowSlots
 from client_sdk.kernel.contract import Step, Tensors
 from client_sdk.kernel.models import Declared
 from client_sdk.onnx import step_graph
@@ -125,7 +125,7 @@ class _LocalStep:
         """From inputs to outputs, both as `step_graph` names them."""
         shared = {name: self._grouped(name, inputs) for name in self._shared}
         private = {name: inputs[name] for name in self._private}
-        verdicts: dict[str, Verdict] = {}
+        verdicts: dict[str, AdversaryGradients] = {}
 
         def unlearn(states: Tensors) -> Tensors:
             verdicts.update({each.name: self._judge(each, states, inputs) for each in self._adversaries})
@@ -150,13 +150,13 @@ class _LocalStep:
         labels, weights, noise = (inputs[n] for n in (step_graph.LABEL, step_graph.WEIGHT, step_graph.NOISE))
         batch = Batch(1, 1, slot, torch.zeros_like(slot), labels, weights, noise)
         numbers = {name: inputs[step_graph.parameter(name)] for name in self._declared.defaults()}
-        rows = Rows(1, row.shape[0], row, counts=None)  # type: ignore[arg-type]  # of separate clients only
+        rows = RowSlots(1, row.shape[0], row, counts=None)  # type: ignore[arg-type]  # of separate clients only
         return Step(rows, batch, self._declared.of_tensors(numbers), inputs[step_graph.ROUND])
 
-    def _judge(self, each: AdversaryPlan, states: Tensors, inputs: Tensors) -> Verdict:
+    def _judge(self, each: AdversaryPlan, states: Tensors, inputs: Tensors) -> AdversaryGradients:
         numbers: Any = {name: inputs[step_graph.number_of(each.name, name)] for name in step_graph.ADVERSARY}
         own = {name: inputs[name][None] for name in self._own if name.startswith(adversary.prefix(each))}
-        return adversary.judge(
+        return adversary.gradients(
             replace(each, **numbers),
             inputs[step_graph.ROUND],
             own,

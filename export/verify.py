@@ -15,7 +15,7 @@ from client_sdk.kernel.contract import Recommender
 from client_sdk.kernel.models import RECOMMENDERS, plan_of
 from client_sdk.onnx.graph import Graph
 from client_sdk.onnx.limits import Limits
-from client_sdk.onnx.recommender import OUTPUTS
+from client_sdk.onnx.served_model import OUTPUTS
 from export import bundle as bundles
 from export import parity
 from export.bundle import Bundle

@@ -64,7 +64,7 @@ def prefix(adversary: AdversaryPlan) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class AdversaryGradients:
     """What one adversary makes of a cohort in one local step.
 
     Attributes:
@@ -80,7 +80,7 @@ class Verdict:
     margin: Tensor
 
 
-def judge(
+def gradients(
     adversary: AdversaryPlan,
     round_number: int | Tensor,
     shared: Tensors,
@@ -88,7 +88,7 @@ def judge(
     labels: Tensor,
     noise: Tensor,
     groups: int,
-) -> Verdict:
+) -> AdversaryGradients:
     """Cross-entropy of the adversary on the protected states, its gradients, and the trigger's decision.
 
     Args:
@@ -118,7 +118,7 @@ def judge(
     scale = triggered.float()[:, None] * adversary.epsilon
     push = scale * grouped.input_gradient(grad, own["hidden.weight"])
     named = {prefix(adversary) + name: value for name, value in grads.items()}
-    return Verdict(named, _split(adversary, push, states), triggered, margin)
+    return AdversaryGradients(named, _split(adversary, push, states), triggered, margin)
 
 
 def total(pushes: Sequence[Tensors]) -> Tensors:

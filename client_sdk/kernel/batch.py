@@ -25,7 +25,7 @@ TILE = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RowSlots:
     """The table rows that each group touches, in slots.
 
     Attributes:
@@ -75,7 +75,7 @@ class Batch:
         return Batch(1, self.clients, *samples, self.noise)
 
 
-def layout(samples: Sequence[Sequence[Samples]], items: int, *, summed: bool) -> tuple[Rows, list[Batch]]:
+def layout(samples: Sequence[Sequence[Samples]], items: int, *, summed: bool) -> tuple[RowSlots, list[Batch]]:
     """Lays out what each client drew.
 
     Args:
@@ -129,7 +129,7 @@ def _batch(
     return Batch(groups, clients, slot, torch.from_numpy(client), labels, weights, torch.from_numpy(noise))
 
 
-def _rows(keys: NDArray[np.int64], groups: int, items: int) -> tuple[Rows, NDArray[np.int64]]:
+def _rows(keys: NDArray[np.int64], groups: int, items: int) -> tuple[RowSlots, NDArray[np.int64]]:
     touched = np.zeros(groups * items, np.bool_)
     touched[keys] = True
     found = np.flatnonzero(touched)
@@ -141,4 +141,4 @@ def _rows(keys: NDArray[np.int64], groups: int, items: int) -> tuple[Rows, NDArr
     slot_of[found] = slot
     table = np.zeros(groups * slots, np.int64)
     table[slot] = found - group * items
-    return Rows(groups, slots, torch.from_numpy(table), counts), slot_of
+    return RowSlots(groups, slots, torch.from_numpy(table), counts), slot_of

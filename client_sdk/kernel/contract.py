@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client_sdk.draws import Samples
-from client_sdk.kernel.batch import Batch, Rows
+from client_sdk.kernel.batch import Batch, RowSlots
 from client_sdk.plan import TrainingPlan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
 from fedau2.wire.blobs import Tensors as Arrays
@@ -36,7 +36,7 @@ class Step:
         round: the assignment's round; a tensor stands for it while a graph is made of the step.
     """
 
-    rows: Rows
+    rows: RowSlots
     batch: Batch
     parameters: Any
     round: int | Tensor

@@ -139,7 +139,7 @@ class CohortTraining:
         state = cohort.state
         self._values, self._first, self._second = _tensors(state.values), _tensors(state.first), _tensors(state.second)
         self._sums: Tensors = {}
-        self._verdicts: list[dict[str, adversary.Verdict]] = []
+        self._of_adversaries: list[dict[str, adversary.AdversaryGradients]] = []
         self._loss = np.zeros(len(cohort.samples), np.float32)
 
     @property
@@ -152,8 +152,8 @@ class CohortTraining:
 
     def step(self) -> None:
         """Takes the next local step."""
-        taken = len(self._verdicts)
-        verdicts: dict[str, adversary.Verdict] = {}
+        taken = len(self._of_adversaries)
+        verdicts: dict[str, adversary.AdversaryGradients] = {}
 
         def unlearn(states: Tensors) -> Tensors:
             verdicts.update(self._judge(states, taken))
@@ -166,12 +166,12 @@ class CohortTraining:
             for verdict in verdicts.values():
                 gradients.shared.update(verdict.shared)
             self._advance_shared(gradients.shared)
-        self._verdicts.append(verdicts)
+        self._of_adversaries.append(verdicts)
         self._loss = gradients.loss.numpy()
 
-    def _judge(self, states: Tensors, step: int) -> dict[str, adversary.Verdict]:
+    def _judge(self, states: Tensors, step: int) -> dict[str, adversary.AdversaryGradients]:
         return {
-            each.name: adversary.judge(
+            each.name: adversary.gradients(
                 each,
                 self._round,
                 {name: value for name, value in self._adversary.items() if name.startswith(adversary.prefix(each))},
@@ -195,7 +195,7 @@ class CohortTraining:
         # Start minus end is kept as a sum of its own: subtracting the ends would lose its small digits.
         for name, gradient in gradients.items():
             scaled = gradient.mul_(self._local.shared_learning_rate)
-            if len(self._verdicts) + 1 < self.steps:
+            if len(self._of_adversaries) + 1 < self.steps:
                 tensors = self._adversary if name in self._adversary else self._shared
                 tensors[name] = tensors[name] - scaled
             self._sums[name] = self._sums[name].add_(scaled) if name in self._sums else scaled
@@ -214,8 +214,8 @@ class CohortTraining:
     def report(self) -> Report:
         """What only the device and the simulator may know."""
         names = [each.name for each in self._task.plan.adversaries]
-        triggered = {n: torch.stack([step[n].triggered for step in self._verdicts], 1).numpy() for n in names}
-        margin = {n: torch.stack([step[n].margin for step in self._verdicts], 1).numpy() for n in names}
+        triggered = {n: torch.stack([step[n].triggered for step in self._of_adversaries], 1).numpy() for n in names}
+        margin = {n: torch.stack([step[n].margin for step in self._of_adversaries], 1).numpy() for n in names}
         return Report(self._loss, triggered, margin)
 
     def contributions(self) -> list[dict[str, Update]]:

@@ -30,7 +30,7 @@ TILE = 16_384
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class GraphTask:
     """A manifest with its graph and a checkpoint, ready to train on.
 
     Attributes:
@@ -50,7 +50,7 @@ class Task:
     numbers: Mapping[str, NDArray[Any]]
 
     @classmethod
-    def load(cls, job: Job, graph: Graph) -> "Task":
+    def load(cls, job: Job, graph: Graph) -> "GraphTask":
         """From a job and its loaded graph.
 
         Raises:
@@ -64,7 +64,7 @@ class Task:
         return cls.of(job.manifest, graph, tensors)
 
     @classmethod
-    def of(cls, task: TaskManifest, graph: Graph, tensors: Tensors) -> "Task":
+    def of(cls, task: TaskManifest, graph: Graph, tensors: Tensors) -> "GraphTask":
         """From a checkpoint's tensors.
 
         Raises:
@@ -118,7 +118,7 @@ class OnnxTraining:
     """
 
     def __init__(
-        self, task: Task, round_number: int, drawn: Drawn, labels: Mapping[str, int], state: PrivateState
+        self, task: GraphTask, round_number: int, drawn: Drawn, labels: Mapping[str, int], state: PrivateState
     ) -> None:
         self._task, self._plan, self._drawn, self._labels, self._state = task, task.plan, drawn, labels, state
         rows = np.concatenate([step.items for step in drawn.samples])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from client_sdk.errors import NoModelError, StoreError
 from client_sdk.onnx.graph import Arrays
-from client_sdk.onnx.recommender import Recommender
+from client_sdk.onnx.served_model import ServedModel
 from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
@@ -21,7 +21,7 @@ class _Loaded:
     """A model version in memory, with the ids of its items in row order."""
 
     model: Model
-    recommender: Recommender
+    recommender: ServedModel
     items: Sequence[str]
 
 
@@ -101,7 +101,7 @@ class Serving:
             return self._loaded
 
     def _read(self, model: Model) -> _Loaded:
-        recommender = Recommender.load(self._store, model, self._trust)
+        recommender = ServedModel.load(self._store, model, self._trust)
         rows = self._store.rows(recommender.task.catalogue)
         if rows is None:
             raise NoModelError("the task's catalogue is missing or was damaged: call sync() to fetch it again")

@@ -18,7 +18,7 @@ from simulator.audit.recording import Recorded
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding, Runner
 from simulator.audit.view import Watch, Watching, known, still
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
 from simulator.evaluation.attackers import ATTACKERS, balanced
 from simulator.evaluation.evaluation import Attacked
@@ -122,7 +122,7 @@ class _Watching:
         members, others = drawn(self._request, bundle.manifest, population)
         self.planned = planning.plan(self._request, bundle.manifest, population, members, others)
 
-    def wrap(self, engine: Engine, bundle: Bundle, population: Population) -> Engine:
+    def wrap(self, engine: RoundEngine, bundle: Bundle, population: Population) -> RoundEngine:
         """The engine, watched."""
         task = Task.load(bundle.manifest, engine.checkpoint)
         watch, self._runner = _watch(self._request, task, population)

@@ -27,7 +27,7 @@ OUTPUTS = ("items", "scores")
 _LIMITS = Limits()
 
 
-class Recommender:
+class ServedModel:
     """One model version, ready to recommend. Safe between threads.
 
     Args:
