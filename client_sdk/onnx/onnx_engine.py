@@ -15,12 +15,12 @@ from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
 
 
 class OnnxEngine:
-    """Trains one client at a time; `contracts.Engine`. Keeps the newest graph and checkpoint, for fleets.
+    """Trains one client at a time; `interfaces.Engine`. Keeps the newest graph and checkpoint, for fleets.
 
     Args:
-        limits: what a local step may take.
-        compiled: a folder of the app's own, in which graphs are kept in the runtime's own form (.ort), which is loaded
-            in half the time by later processes; None: nothing is kept. Where it cannot be written, nothing is kept.
+        limits: bounds of a local step.
+        compiled: a folder of the app's own, in which graphs are kept in the runtime's own form (.ort). Later processes
+            load it in half the time. None: no graph is kept, as where the folder cannot be written.
     """
 
     def __init__(self, limits: Limits | None = None, compiled: str | os.PathLike[str] | None = None) -> None:
@@ -60,8 +60,8 @@ class OnnxEngine:
                 "(engine='torch')"
             )
         _check_size(job.manifest, self._limits)
-        wanted = step_graph.outputs(job.manifest)
-        return Graph(job.step, job.manifest, GRAPH_KIND_STEP, self._limits, self._compiled, wanted)
+        outputs = step_graph.outputs(job.manifest)
+        return Graph(job.step, job.manifest, GRAPH_KIND_STEP, self._limits, self._compiled, outputs)
 
 
 def _check_size(task: TaskManifest, limits: Limits) -> None:
