@@ -110,7 +110,7 @@ def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
     import numpy as np
     import onnxruntime
 
-    from client_sdk.onnx.recommender import Recommender
+    from client_sdk.onnx.served_model import ServedModel
     from client_sdk.protocol.preparation import initial_state
     from client_sdk.protocol.trust import Trust
     from client_sdk.store.sqlite_store import SqliteStore
@@ -118,7 +118,7 @@ def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
     store = SqliteStore(Path(folder))
     model = store.model()
     assert model is not None
-    recommender = Recommender.load(store, model, Trust())
+    recommender = ServedModel.load(store, model, Trust())
     task, serving = recommender.task, recommender._serving
     private = {name: value[0] for name, value in initial_state(task, store.key()).values.items()}
     seen, graph = store.interactions(task.catalogue), store.blob(task.graphs[1].resource)

@@ -9,6 +9,7 @@
     - EmptyCoreError: a k-core that no user or item survives
     - OneClassError: all users whose attribute is known are of one class
     - DownloadError: it could not be fetched from its home
+  + MissingAttackError: nobody has written the attacks on a recommender, so it cannot be audited
   + TooFewUsersError: an attacker needs more users of a class
   + ErasureError: an attribute cannot be erased from private state
   + NotFiniteError: private state that diverged cannot be attacked
@@ -60,6 +61,10 @@ class OneClassError(DatasetError):
 
 class DownloadError(DatasetError):
     """A data set could not be fetched from its home."""
+
+
+class MissingAttackError(SimulatorError):
+    """Nobody has written the attacks on a recommender, so an audit would make it look safe."""
 
 
 class TooFewUsersError(SimulatorError):

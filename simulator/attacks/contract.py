@@ -1,10 +1,11 @@
 """What an attack is to the audit: it is shown rounds, one after another, and guesses at any time."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import compress
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from simulator.attacks.uploads import Uploads
 from simulator.population.population import Members
 
 Contribution = Mapping[str, Update]
+
+Hindrance = Callable[[TaskManifest, Adversary | None], str]
+"""From a manifest and one of an attack's targets to why there is nothing to attack; empty where there is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +70,27 @@ class Learns(StrEnum):
     MEMBERSHIP = "membership of an item"
     """As `RECORDED`; scored on one item that is and one that is not."""
 
+    @property
+    def of_adversary(self) -> bool:
+        """Whether an attack that is after this attacks one adversary's uploads, and not the recommender's alone."""
+        return self in (Learns.LABEL, Learns.FEATURES, Learns.STATE, Learns.GATE)
 
-class Attack(Protocol):
+
+class Attack(ABC):
     """An attack under way, on some watched clients."""
 
+    @abstractmethod
     def see(self, seen: Seen) -> None:
         """Takes a round in."""
 
+    @abstractmethod
     def guess(self, clients: Members) -> NDArray[Any]:
         """What is known of some clients from all rounds so far; its shape is that of what the attack learns."""
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """Whether each search so far converged, bool (searches,); empty for an attack that does not search."""
+        return np.zeros(0, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -125,14 +141,15 @@ class Spec:
     """An attack of the registry.
 
     Attributes:
-        name: what people call it by.
+        name: as the command line and the report have it.
         learns: what it is after.
-        about: a line on it.
+        about: a line that describes it.
         make: sets it up.
-        participations: most that it adds up; one for an attack on single contributions.
-        applies: whether there is anything to attack, by the manifest and an adversary or None.
+        participations: most contributions of a client that it adds up; 1 for an attack on single contributions.
+        hindrance: says why there is nothing to attack, by the manifest and an adversary or None; empty: there is.
         gradients: whether it reads contributions as gradients, which those of several local steps are not.
         public: whether it learns from users who are not attacked.
+        attacker: name of the attribute attacker that is set on what it reads; with `Learns.FEATURES` only.
     """
 
     name: str
@@ -140,16 +157,21 @@ class Spec:
     about: str
     make: Callable[[Setting], Attack]
     participations: int
-    applies: Callable[[TaskManifest, Adversary | None], bool]
+    hindrance: Hindrance
     gradients: bool = True
     public: bool = False
+    attacker: str = ""
 
-    def runs(self, task: TaskManifest, adversary: Adversary | None) -> bool:
-        """Whether it applies, and contributions are what it reads."""
-        return self.applies(task, adversary) and (task.plan.local.steps == 1 or not self.gradients)
+    def targets(self, task: TaskManifest) -> list[Adversary | None]:
+        """The adversaries of a task where it attacks these, else None for the recommender's own tensors."""
+        return list(task.plan.adversaries) if self.learns.of_adversary else [None]
+
+    def runs(self, task: TaskManifest, target: Adversary | None) -> bool:
+        """Whether it can be made on one of its targets."""
+        return not self.hindrance(task, target) and (task.plan.local.steps == 1 or not self.gradients)
 
     def asked(self, participations: Sequence[int]) -> list[int]:
-        """After how many participations it is asked, of those that are wanted."""
-        asked = sorted(each for each in participations if each <= self.participations)
+        """The numbers of participations after which it is asked, among those of a request."""
+        counts = sorted(count for count in participations if count <= self.participations)
         # Attackers that learn take by far the longest.
-        return [asked[0], asked[-1]][: len(set(asked))] if self.learns is Learns.FEATURES and asked else asked
+        return [counts[0], counts[-1]][: len(set(counts))] if self.learns is Learns.FEATURES and counts else counts

@@ -1,7 +1,5 @@
 """Was the trigger's gate open? A server that knows learns whether the adversary was right about a client."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,17 +8,17 @@ from torch import Tensor
 from client_sdk.draws import head_variance
 from client_sdk.kernel.adversary import per_class
 from client_sdk.kernel.contract import Tensors
-from client_sdk.kernel.training import Task
 from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import Adversary
-from fedau2.wire.contributions import Update
-from simulator.attacks.contract import Contribution, Seen, Setting
+from simulator.attacks.contract import Attack, Seen, Setting
+from simulator.attacks.recommenders.contract import Impossible
+from simulator.attacks.recommenders.registry import attacks_on
 from simulator.attacks.uploads import Uploads, own_tensors
 from simulator.population.population import Members
 
 
-class HeadGate:
-    """From the size of the head's gradient: it is small where the prediction was right; `contract.Attack`.
+class HeadGate(Attack):
+    """From the size of the head's gradient: it is small where the prediction was right.
 
     A bias's gradient is the prediction's error p - y times the weight of the true class, in which alone it is below 0:
     it gives the prediction itself. Else the error is estimated from the gradient of the rows, which n1 of mean square
@@ -64,16 +62,20 @@ def _errors(adversary: Adversary, own: Tensors, uploads: Uploads) -> Tensor:
     return rows.abs().div(size)
 
 
-class EncoderGate:
-    """From FedVAE's shared encoder, through which the reversed gradient flows; `contract.Attack`.
+class EncoderGate(Attack):
+    """From a shared encoder, through which the reversed gradient flows.
 
-    All but the reversed gradient in the gradient of the latent layer's bias follows from what else is uploaded: that of
-    the decoder's bias, taken back through the decoder. What is left is nothing, or epsilon times the gradient of the
-    adversary's hidden bias, taken back through its first layer.
+    All but the reversed gradient in the gradient of the protected state follows from what else is uploaded. What is
+    left is nothing, or epsilon times the gradient of the adversary's hidden bias, taken back through its first layer.
     """
 
     def __init__(self, setting: Setting) -> None:
         self._adversary = setting.target
+        if reason := impossible(setting.task.model, self._adversary):
+            raise ValueError(f"the gate does not show in {setting.task.model}: {reason}")
+        every = attacks_on(setting.task.model).reversed_gradient
+        assert not isinstance(every, Impossible)
+        self._reversed_gradient = every[self._adversary.protects[0]]
         self._open = np.zeros(setting.clients, np.bool_)
 
     def see(self, seen: Seen) -> None:
@@ -81,7 +83,7 @@ class EncoderGate:
         own = own_tensors(seen.task, self._adversary)
         uploads = seen.uploads[self._adversary.name]
         push = (uploads.gradients["hidden.bias"] @ own["hidden.weight"]).numpy() * -self._adversary.epsilon
-        left = np.stack([_unexplained(seen.task, one) for one in seen.contributions()])
+        left = np.stack([self._reversed_gradient(seen.task, one) for one in seen.contributions()])
         norm = np.linalg.norm
         self._open[seen.clients] = norm(left - push, axis=1) < norm(left, axis=1)
 
@@ -90,13 +92,11 @@ class EncoderGate:
         return self._open[clients]
 
 
-def _unexplained(task: Task, contribution: Contribution) -> NDArray[np.float32]:
-    """The latent mean's gradient less what comes from the decoder, (latent,)."""
-    decoder = task.shared["decoder.weight"].numpy()
-    latent = decoder.shape[1]
-    whole: NDArray[Any] = _dense(contribution["latent.bias"])[:latent]
-    return np.asarray(whole - _dense(contribution["decoder.bias"]) @ decoder)
-
-
-def _dense(update: Update) -> NDArray[np.float32]:
-    return np.asarray(update)
+def impossible(model: str, adversary: Adversary) -> str:
+    """Says why `EncoderGate` cannot attack an adversary; empty where it can."""
+    every = attacks_on(model).reversed_gradient
+    if isinstance(every, Impossible):
+        return every.reason
+    if len(adversary.protects) > 1:
+        return "the reversed gradient of several states at once is not taken apart"
+    return "" if adversary.protects[0] in every else f"the gradient of {adversary.protects[0]!r} is not uploaded"

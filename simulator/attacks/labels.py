@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fedau2.v1.task_pb2 import Adversary
 from simulator.attacks import dlg
-from simulator.attacks.contract import Seen, Setting
+from simulator.attacks.contract import Attack, Seen, Setting
 from simulator.attacks.uploads import Uploads, own_tensors
 from simulator.population.population import Members
 
@@ -47,8 +47,8 @@ def signs(uploads: Uploads, classes: int) -> Tensor:
     return magnitudes(uploads, classes).sign()
 
 
-class Accumulated:
-    """Adds a rule's numbers up over a client's rounds and takes the lowest; `contract.Attack`.
+class Accumulated(Attack):
+    """Adds a rule's numbers up over a client's rounds and takes the lowest.
 
     Args:
         setting: what for.
@@ -71,19 +71,16 @@ class Accumulated:
         return np.lexsort((self._chance[clients], self._sums[clients]))[:, 0]
 
 
-class Dlg:
-    """DLG in each round by itself, and the class that it found most often; `contract.Attack`.
+class Dlg(Attack):
+    """DLG in each round by itself, and the class that it found most often.
 
     Args:
         setting: what for.
         search: how dummies are searched for.
-
-    Attributes:
-        matched: of each search so far whether it converged, see `dlg.Found`.
     """
 
     def __init__(self, setting: Setting, search: dlg.Search) -> None:
-        self.matched = np.zeros(0, np.bool_)
+        self._matched = np.zeros(0, np.bool_)
         self._adversary, self._seed, self._search = setting.target, setting.seed, search
         self._votes = np.zeros((setting.clients, len(self._adversary.classes)))
         self._chance = np.random.default_rng(setting.seed).random(self._votes.shape) / 2
@@ -93,11 +90,16 @@ class Dlg:
         own, uploads = own_tensors(seen.task, self._adversary), seen.uploads[self._adversary.name]
         found = dlg.find(self._adversary, own, uploads, self._seed + seen.round, self._search)
         self._votes[seen.clients, found.labels.numpy()] += 1
-        self.matched = np.append(self.matched, found.matched.numpy())
+        self._matched = np.append(self._matched, found.matched.numpy())
 
     def guess(self, clients: Members) -> NDArray[np.int64]:
         """Class numbers; of classes found equally often any."""
         return np.asarray((self._votes + self._chance)[clients].argmax(1))
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """Whether each search so far matched the client's gradient, see `dlg.Found`."""
+        return self._matched
 
 
 Read = Callable[[Seen, Adversary], NDArray[np.float32]]
@@ -110,8 +112,8 @@ def first_layer(seen: Seen, adversary: Adversary) -> NDArray[np.float32]:
     return read
 
 
-class Reading:
-    """The protected state: the mean over a client's rounds; `contract.Attack`.
+class Reading(Attack):
+    """The protected state: the mean over a client's rounds.
 
     Args:
         setting: what for.

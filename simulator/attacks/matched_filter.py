@@ -15,7 +15,7 @@ from client_sdk.kernel.contract import Tensors
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import Adversary
 from simulator.attacks import dlg, shared_state
-from simulator.attacks.contract import Public, Seen, Setting
+from simulator.attacks.contract import Attack, Public, Seen, Setting
 from simulator.attacks.uploads import Uploads, doubles
 from simulator.population.population import Members
 
@@ -29,8 +29,8 @@ _NUMBERS = 2**24
 """Most numbers of simulated states that are held at a time."""
 
 
-class MatchedFilter:
-    """The mean contribution of each class of public users as a matched filter; `contract.Attack`.
+class MatchedFilter(Attack):
+    """The mean contribution of each class of public users as a matched filter.
 
     The score of a class is the log-likelihood of an upload that is the class's mean under the noise. Those of several
     rounds are added up; each has a filter of its own where the checkpoint is another.
@@ -94,8 +94,8 @@ def _scores(mean: Tensors, uploads: Uploads) -> Tensor:
     return total - squares / 2
 
 
-class KnownState:
-    """The likelihood of each class for a client whose state is known, over the head's noise; `contract.Attack`.
+class KnownState(Attack):
+    """The likelihood of each class for a client whose state is known, over the head's noise.
 
     The plan has noise on the adversary's tensors, which say nothing of the state, and the recommender is one whose own
     tensors do. Log-likelihoods of several rounds are added up.

@@ -19,7 +19,7 @@ from client_sdk.kernel.contract import Tensors
 from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import HEAD_MLP, Adversary
 from simulator.attacks import dlg, optimize
-from simulator.attacks.contract import Public, Seen, Setting
+from simulator.attacks.contract import Attack, Public, Seen, Setting
 from simulator.attacks.uploads import Uploads, doubles
 from simulator.population.population import Members
 
@@ -67,8 +67,8 @@ class Prior:
         return solved.T
 
 
-class PriorSearch:
-    """The attack; `contract.Attack`."""
+class PriorSearch(Attack):
+    """The attack."""
 
     def __init__(self, setting: Setting) -> None:
         if setting.public is None:

@@ -202,7 +202,7 @@ def _upload(
     own = {name: value[None] for name, value in task.adversary.items() if name.startswith(prefix)}
     noise = torch.from_numpy(cohort.noise[each.name][:, 0])
     with torch.no_grad():
-        verdict = adversary.judge(AdversaryPlan.of(each), round_number, own, states, labels, noise, len(labels))
+        verdict = adversary.gradients(AdversaryPlan.of(each), round_number, own, states, labels, noise, len(labels))
     norms = torch.stack([torch.linalg.vector_norm(value.flatten(1), dim=1) for value in verdict.shared.values()])
     protected = torch.cat([states[name].flatten(1) for name in each.protects], 1)
     secrets = Secrets(protected, labels, verdict.triggered, torch.linalg.vector_norm(norms, dim=0))

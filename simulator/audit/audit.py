@@ -18,7 +18,7 @@ from simulator.audit.recording import Recorded
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding, Runner
 from simulator.audit.view import Watch, Watching, known, still
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
 from simulator.evaluation.attackers import ATTACKERS, balanced
 from simulator.evaluation.evaluation import Attacked
@@ -42,7 +42,7 @@ class Audit:
         bytes_up: of one contribution, the mean.
         seconds: by the clock, training included.
         facts: what is noted beside.
-        not_run: attacks that were asked for and found nothing, with the reason.
+        not_run: attacks that were left out or found nothing, with the reason.
     """
 
     request: Request
@@ -55,12 +55,18 @@ class Audit:
     facts: Facts = field(default_factory=Facts)
     not_run: Sequence[Planned] = ()
 
+    @property
+    def unmeasured(self) -> list[Planned]:
+        """The attacks without which no bound on them holds."""
+        return [planned for planned in self.not_run if planned.expected]
+
 
 def audit(request: Request, progress: Progress) -> Audit:
     """Trains and attacks.
 
     Raises:
         SimulatorError: the configuration or the data set cannot be used.
+        MissingAttackError: nobody has written the attacks on the recommender; before training.
         ConfigError: what is asked for cannot be done, or a bound would hold unmeasured; before training where that is
             known.
         TooFewUsersError: there are too few for attackers that learn.
@@ -111,12 +117,12 @@ class _Watching:
         """Plans the attacks.
 
         Raises:
-            ConfigError, TooFewUsersError: see `feasible.plan`.
+            MissingAttackError, ConfigError, TooFewUsersError: see `planning.plan`.
         """
         members, others = drawn(self._request, bundle.manifest, population)
         self.planned = planning.plan(self._request, bundle.manifest, population, members, others)
 
-    def wrap(self, engine: Engine, bundle: Bundle, population: Population) -> Engine:
+    def wrap(self, engine: RoundEngine, bundle: Bundle, population: Population) -> RoundEngine:
         """The engine, watched."""
         task = Task.load(bundle.manifest, engine.checkpoint)
         watch, self._runner = _watch(self._request, task, population)

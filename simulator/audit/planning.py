@@ -1,4 +1,7 @@
-"""What of an audit can be run at all, before anything is trained: no bound may hold because an attack was left out."""
+"""Decides which attacks of an audit can be run, before anything is trained.
+
+An attack that is left out is reported with the reason, and no bound may hold because one was left out.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +12,10 @@ import numpy as np
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from simulator.attacks.contract import Learns, Spec
+from simulator.attacks.recommenders.contract import Impossible
+from simulator.attacks.recommenders.registry import attacks_on, expect_states
 from simulator.audit import bounds
+from simulator.audit.registry import NO_ADVERSARY
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding
 from simulator.errors import ConfigError
@@ -19,7 +25,6 @@ from simulator.experiment import assembly
 from simulator.population.population import Members, Population
 from simulator.unlearning import baselines
 
-_NOTHING = "this task has nothing for it to attack"
 MOST_NUMBERS = 2**29
 """Of uploads with noise; with the copies that attacks make, some 10 GB."""
 
@@ -28,43 +33,48 @@ _STEPS = "contributions of several local steps are no gradients"
 
 @dataclass(frozen=True)
 class Planned:
-    """An attack that was asked for.
+    """An attack that an audit runs, or leaves out.
 
     Attributes:
         attack: its name.
         learns: what it is after.
         hindrance: why it cannot be run; empty: it can.
+        expected: whether a bound on it needs it: not where there is nothing for it to attack and nobody named it.
     """
 
     attack: str
     learns: str
     hindrance: str = ""
+    expected: bool = True
 
 
 def plan(
     request: Request, task: TaskManifest, population: Population, members: Members, others: Members
 ) -> list[Planned]:
-    """The attacks that were asked for.
+    """Lists the attacks of a request, with what hinders them.
 
     Args:
-        request: what was asked.
+        request: what to audit, and how.
         task: the manifest.
         population: the clients.
         members: those that are watched.
         others: those that attackers may know of.
 
     Raises:
+        MissingAttackError: nobody has written the attacks on the task's recommender, or on a state that it protects.
         ConfigError: there is nothing to run, groups of secure sums are larger than what they are of, a bound is on
             nothing that runs or on something that cannot, what is uploaded is not simulated client by client, or is
             more than memory holds.
         TooFewUsersError: too few clients of a class are watched for attackers that learn.
     """
+    expect_states(task.model, (state for adversary in task.plan.adversaries for state in adversary.protects))
     _expect_uploads(request, task)
     _expect_room(request, task, len(members))
     labels = population.labels(task, others)
     public = {each.name for each in task.plan.adversaries if len(np.unique(labels[each.name])) == len(each.classes)}
-    planned = [each for spec in request.specs for each in _of(spec, request, task, public)]
+    planned = [_of(spec, request, task, public) for spec in request.specs]
     planned += _of_sums(request, task, population)
+    planned += _of_cover(task)
     if request.private:
         names = [f"{PRIVATE}-{what}-{attacker}" for what in ("embedding", "all") for attacker in ATTACKERS]
         planned += [Planned(name, Learns.FEATURES.value) for name in names]
@@ -77,7 +87,7 @@ def plan(
             attackers.expect_enough(watched[each.name], each.classes)
     for name in request.bounds:
         bounds.expect_on(name, runs)
-        if lost := bounds.held(name, [each for each in planned if each.hindrance]):
+        if lost := bounds.held(name, [each for each in planned if each.hindrance and each.expected]):
             raise ConfigError(f"the bound {name!r} would hold unmeasured. {told(lost)}")
     return planned
 
@@ -103,13 +113,13 @@ def _expect_room(request: Request, task: TaskManifest, clients: int) -> None:
             )
 
 
-def _of(spec: Spec, request: Request, task: TaskManifest, public: set[str]) -> Iterator[Planned]:
-    targets = [each for each in (None, *task.plan.adversaries) if spec.applies(task, each)]
-    if not targets and not request.named:
-        return
+def _of(spec: Spec, request: Request, task: TaskManifest, public: set[str]) -> Planned:
+    reasons = {target and target.name: spec.hindrance(task, target) for target in spec.targets(task)}
+    targets = [target for target in spec.targets(task) if not reasons[target and target.name]]
     if not targets:
-        hindrance = _NOTHING
-    elif not any(spec.runs(task, each) for each in targets):
+        reason = next(iter(reasons.values()), NO_ADVERSARY)
+        return Planned(spec.name, spec.learns.value, reason, expected=request.named)
+    if not any(spec.runs(task, each) for each in targets):
         hindrance = _STEPS
     elif not spec.asked(request.participations):
         hindrance = f"it adds up {spec.participations} contributions at most"
@@ -117,12 +127,19 @@ def _of(spec: Spec, request: Request, task: TaskManifest, public: set[str]) -> I
         hindrance = "of some class no user is left that is not watched"
     else:
         hindrance = ""
-    yield Planned(spec.name, spec.learns.value, hindrance)
+    return Planned(spec.name, spec.learns.value, hindrance)
+
+
+def _of_cover(task: TaskManifest) -> Iterator[Planned]:
+    """Says that cover rows stay in what is attacked, where the recommender's attacks cannot tell them apart."""
+    trained_rows = attacks_on(task.model).trained_rows
+    if task.plan.local.cover_rows and isinstance(trained_rows, Impossible):
+        yield Planned("removing cover rows", Learns.TOUCHED.value, trained_rows.reason, expected=False)
 
 
 def _of_sums(request: Request, task: TaskManifest, population: Population) -> Iterator[Planned]:
     adversaries = task.plan.adversaries
-    hindrance = "" if adversaries and task.plan.local.steps == 1 else _STEPS if adversaries else _NOTHING
+    hindrance = "" if adversaries and task.plan.local.steps == 1 else _STEPS if adversaries else NO_ADVERSARY
     labels = population.labels(task, np.arange(len(population)))
     most = min(
         [assembly.cohort_size(request.config, len(population)), *(int((one >= 0).sum()) for one in labels.values())]
@@ -134,7 +151,7 @@ def _of_sums(request: Request, task: TaskManifest, population: Population) -> It
 
 
 def not_run(planned: Iterable[Planned], findings: Sequence[Finding]) -> list[Planned]:
-    """Those attacks that found nothing, with the reason."""
+    """The attacks that were left out or found nothing, with the reason."""
     found = {(each.attack, each.learns) for each in findings}
     late = "too few watched clients contributed often enough"
     return [

@@ -19,7 +19,7 @@ from simulator.population.population import Members
 
 
 class Recorded:
-    """A fleet that is watched through its coordinator's recording; `engine.Engine`.
+    """A fleet that is watched through its coordinator's recording; `engine.RoundEngine`.
 
     What is hidden is computed from the clients' own data before each round. The recording of a round is removed when
     it has been looked at, with those that an interrupted view left.

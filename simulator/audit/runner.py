@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from fedau2.v1.task_pb2 import Adversary, TaskManifest
 from simulator.attacks.contract import Attack, Learns, Public, Seen, Setting, Spec
-from simulator.attacks.labels import Dlg
 from simulator.audit import scores
 from simulator.audit.census import Census, Facts
 from simulator.audit.scores import Score
 from simulator.audit.view import Hidden
 from simulator.errors import TooFewUsersError
-
-_OF_ADVERSARY = (Learns.LABEL, Learns.FEATURES, Learns.STATE, Learns.GATE)
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class Runner:
         self._census, self._seconds = Census(task.plan), 0.0
         made: dict[tuple[Any, str], Attack] = {}
         for spec in specs:
-            for each in [None, *task.plan.adversaries]:
+            for each in spec.targets(task):
                 asked, name = spec.asked(participations), each.name if each else ""
                 if not spec.runs(task, each) or not asked or (spec.public and name not in public):
                     continue
@@ -179,8 +176,8 @@ class Runner:
         """
         matched: dict[str, dict[str, float]] = {}
         for each in self._running:
-            if isinstance(each.attack, Dlg) and each.adversary and len(each.attack.matched):
-                matched.setdefault(each.spec.name, {})[each.adversary.name] = float(each.attack.matched.mean())
+            if each.adversary and len(each.attack.converged):
+                matched.setdefault(each.spec.name, {})[each.adversary.name] = float(each.attack.converged.mean())
         return self._census.facts(matched, sorted(self._unreached), self._seconds + further_seconds)
 
     def _score(self, each: _Running, participations: int) -> Score:
@@ -188,6 +185,5 @@ class Runner:
         truth = np.concatenate(each.truths[participations])
         classes = len(each.adversary.classes) if each.adversary else 2
         if each.spec.learns is Learns.FEATURES:
-            attacker = each.spec.name.rpartition("-")[2]
-            return scores.learned(guess, truth, attacker, classes, self._splits, self._seed)
+            return scores.learned(guess, truth, each.spec.attacker, classes, self._splits, self._seed)
         return scores.score(each.spec.learns, guess, truth, classes, self._seed)

@@ -16,7 +16,7 @@ from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
 from simulator.attacks.contract import Contribution, Public, Seen
 from simulator.attacks.uploads import Secrets, observe
-from simulator.engines.engine import Engine, RoundReport
+from simulator.engines.engine import RoundEngine, RoundReport
 from simulator.population.population import Members, Population
 
 
@@ -137,7 +137,7 @@ def still(watch: Watch, task: Task, rounds: Sequence[int], sink: Sink) -> None:
 
 
 class Watching:
-    """An engine that is watched while it trains; `engine.Engine`.
+    """An engine that is watched while it trains; `engine.RoundEngine`.
 
     Args:
         engine: trains, from round 0 on.
@@ -146,7 +146,7 @@ class Watching:
         sink: is shown each round in which any of them takes part.
     """
 
-    def __init__(self, engine: Engine, task: TaskManifest, watch: Watch, sink: Sink) -> None:
+    def __init__(self, engine: RoundEngine, task: TaskManifest, watch: Watch, sink: Sink) -> None:
         self._engine, self._manifest, self._watch, self._sink = engine, task, watch, sink
         self._round = 0
 

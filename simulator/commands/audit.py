@@ -87,7 +87,7 @@ def _audit(request: Request, console: Console) -> None:
     console.print(f"Report, plot and figures: {request.folder}/audit.html, .png, .json", markup=False)
     if not found.findings:
         raise ConfigError("the audit found nothing: no watched client contributed often enough")
-    bounds.check(request.bounds, found.findings, found.not_run)
+    bounds.check(request.bounds, found.findings, found.unmeasured)
 
 
 def _request(options: argparse.Namespace) -> Request:

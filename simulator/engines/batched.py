@@ -39,7 +39,7 @@ computation: separate clients of one call are padded to the longest, which costs
 
 
 class BatchedEngine:
-    """Trains whole cohorts; `engine.Engine`.
+    """Trains whole cohorts; `engine.RoundEngine`.
 
     Args:
         task: checked manifest.

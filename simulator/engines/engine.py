@@ -58,7 +58,7 @@ def require_any_cohort(plan: Plan) -> None:
         )
 
 
-class Engine(Protocol):
+class RoundEngine(Protocol):
     """Runs rounds one after another, from round 0 on."""
 
     @property

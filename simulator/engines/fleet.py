@@ -11,8 +11,7 @@ from google.protobuf.message import Message
 from client_sdk.errors import TransportError
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.drivers import drive_async, fetch_async
-from client_sdk.protocol.interfaces import AsyncTransport, Training
-from client_sdk.protocol.interfaces import Engine as DeviceEngine
+from client_sdk.protocol.interfaces import AsyncTransport, Engine, Training
 from client_sdk.protocol.session import session
 from client_sdk.protocol.values import Job, Report, TrainingResult
 from client_sdk.protocol.wishes import Outcome, Result
@@ -60,7 +59,9 @@ class Traffic:
 
 @dataclass(frozen=True, eq=False)
 class FleetEngine:
-    """Drives sessions; `engine.Engine`. Reproducible: only the cohort's sessions start, and the round waits for all.
+    """Drives sessions; `engine.RoundEngine`.
+
+    Runs are reproducible: only the cohort's sessions start, and a round waits for all of them.
 
     Attributes:
         link: the way to the coordinator.
@@ -72,7 +73,7 @@ class FleetEngine:
     link: Link
     population: Population
     runner: asyncio.Runner
-    trainer: DeviceEngine
+    trainer: Engine
     traffic: Traffic = field(default_factory=Traffic)
     _shelf: Shelf = field(default_factory=Shelf)
     _stores: dict[int, ClientStore] = field(default_factory=dict)
@@ -86,7 +87,7 @@ class FleetEngine:
         population: Population,
         cohort: int,
         rounds: int,
-        trainer: DeviceEngine | None = None,
+        trainer: Engine | None = None,
     ) -> "FleetEngine":
         """Connects and creates the task: goal = minimum = maximum = cohort. PyTorch trains by default.
 
@@ -209,7 +210,7 @@ class _Progress:
 class _RecordingEngine:
     """Lets the simulator see the report that a device keeps to itself."""
 
-    def __init__(self, trainer: DeviceEngine) -> None:
+    def __init__(self, trainer: Engine) -> None:
         self._trainer = trainer
         self.report: Report | None = None
 

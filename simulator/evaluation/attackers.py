@@ -42,7 +42,7 @@ ATTACKERS = {"paper": Attacker(classifiers.paper, train=0.2), "strong": Attacker
 
 
 @dataclass(frozen=True)
-class Attack:
+class AttackResult:
     """What an attacker reaches.
 
     Attributes:
@@ -80,7 +80,7 @@ def attack(
     classes: int = 2,
     splits: int = 40,
     workers: int = 1,
-) -> Attack:
+) -> AttackResult:
     """Runs an attacker and its null on class-balanced users.
 
     Args:
@@ -115,7 +115,7 @@ def attack(
     found, *null = (scores[start : start + splits] for start in range(0, len(scores), splits))
     chance = [_folded(np.array([each.bacc for each in shuffle]), classes) for shuffle in null]
     baccs = np.array([each.bacc for each in found])
-    return Attack(
+    return AttackResult(
         bacc=_folded(baccs, classes),
         std=float(baccs.std()),
         macro_f1=float(np.mean([each.macro_f1 for each in found])),

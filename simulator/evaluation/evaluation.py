@@ -13,7 +13,7 @@ from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
 from simulator.datasets import Attribute
 from simulator.datasets.split import Split
-from simulator.evaluation.attackers import ATTACKERS, Attack, attack, expect_finite
+from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack, expect_finite
 from simulator.evaluation.ranking import Ranks, rank_all
 from simulator.evaluation.scoring import Scorer
 from simulator.population.columns import Column, blocks
@@ -99,7 +99,7 @@ def attribute_attacks(
     return metrics
 
 
-def _figures(name: str, suffix: str, found: Attack) -> dict[str, Any]:
+def _figures(name: str, suffix: str, found: AttackResult) -> dict[str, Any]:
     return {
         f"bacc_{name}{suffix}": found.bacc,
         f"bacc_std_{name}{suffix}": found.std,

@@ -20,7 +20,7 @@ from fedau2.wire import blobs, manifest
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset, load
 from simulator.engines.batched import BatchedEngine
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
 from simulator.engines.links import CoordinatorProcess, GrpcLink, InProcessLink
 from simulator.errors import ConfigError, OneClassError, TooFewUsersError
@@ -223,7 +223,7 @@ def engine_of(
     folder: Path,
     noise: Noise | None = None,
     audit: Path | None = None,
-) -> Iterator[Engine]:
+) -> Iterator[RoundEngine]:
     """The engine that a configuration names; while it is open a fleet's coordinator keeps its state under `folder`.
 
     With `audit` it keeps every contribution there.

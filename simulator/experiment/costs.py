@@ -14,12 +14,12 @@ from fedau2.v1.tensors_pb2 import TensorScope
 from fedau2.wire import contributions
 from fedau2.wire.contributions import Rows, Update
 from simulator.engines.batched import BatchedEngine
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
 from simulator.population.population import Population
 
 
-def measure(bundle: Bundle, population: Population, engine: Engine, rounds: pd.DataFrame) -> dict[str, Any]:
+def measure(bundle: Bundle, population: Population, engine: RoundEngine, rounds: pd.DataFrame) -> dict[str, Any]:
     """Totals and means over the run.
 
     Returns:
@@ -37,7 +37,7 @@ def measure(bundle: Bundle, population: Population, engine: Engine, rounds: pd.D
     }
 
 
-def _traffic(bundle: Bundle, population: Population, engine: Engine, trained: int) -> tuple[float, float]:
+def _traffic(bundle: Bundle, population: Population, engine: RoundEngine, trained: int) -> tuple[float, float]:
     if isinstance(engine, FleetEngine):
         return engine.traffic.uploaded / trained, engine.traffic.downloaded / trained
     # A batched cohort uploads nothing: what some clients would upload is encoded. The rest is fetched once per device.

@@ -17,7 +17,7 @@ from fedau2.wire.errors import BlobError
 from simulator.config.config import Config
 from simulator.datasets import Dataset
 from simulator.engines.batched import BatchedEngine
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, explain
 from simulator.population import columns
 from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, keep
@@ -62,7 +62,7 @@ class Standing:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(folder: Path, config: Config, engine: Engine, population: Population, standing: Standing) -> None:
+def save(folder: Path, config: Config, engine: RoundEngine, population: Population, standing: Standing) -> None:
     """Replaces what the folder holds; of a batched run only, since a fleet's state is its coordinator's too.
 
     Of mapped private state it notes which rows of the maps are current, and holds them until it is called again.
@@ -102,7 +102,7 @@ def _noted(column: Column) -> NDArray[np.float32]:
     return column.where.astype(np.float32) if isinstance(column, Version) else column[...]
 
 
-def restore(folder: Path, engine: Engine, population: Population) -> Standing:
+def restore(folder: Path, engine: RoundEngine, population: Population) -> Standing:
     """Puts engine and population where they were; a new standing if the folder holds nothing that is whole."""
     left = _read(folder) if isinstance(engine, BatchedEngine) else None
     if left is None or not isinstance(engine, BatchedEngine):

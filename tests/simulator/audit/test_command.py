@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from simulator.audit import bounds, scores
+from simulator.audit import bounds, registry, scores
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
 from simulator.commands.cli import main
@@ -147,6 +147,25 @@ def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
     assert "Not run: sign" in (tmp_path / "audit" / "audit.html").read_text()
 
 
+def test_attacks_with_nothing_to_attack_are_reported_with_the_reason_and_hold_no_bound_up(tmp_path, capsys):
+    some = ["--participations", "1", "--clients", "5", "--adversary", "mlp"]
+    names = ["gate", "gate-encoder", "known-state", "pulls"]
+    specs = registry.ATTACKS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "ATTACKS", {name: specs[name] for name in names})
+        assert audit(tmp_path, *some, "--bound", "gate=1", "--bound", "items=1") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Not run: gate-encoder (FedNCF's reversed gradient changes private tensors only" in text
+    not_run = json.loads((tmp_path / "audit" / "audit.json").read_text())["not_run"]
+    assert not_run.keys() == {"gate-encoder", "known-state"}
+    assert not_run["known-state"] == "devices add no noise to contributions to the adversary"
+
+
+def test_without_an_adversary_attacks_on_it_are_reported(tmp_path, capsys):
+    assert audit(tmp_path, "--adversary", "none", "--attacks", "sign,rows") == 0
+    assert "Not run: sign (the task has no adversary)." in " ".join(capsys.readouterr().out.split())
+
+
 def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("simulator.audit.planning.MOST_NUMBERS", 1_000)
     assert audit(tmp_path, "--attacks", "sign", "--adversary-clip-norm", "1", "--adversary-noise", "1") == 1
@@ -159,7 +178,10 @@ def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp
     [
         (["--attacks", "sign", "--bound", "labels=0.6"], "the bound 'labels' is on no attack of this audit"),
         (["--attacks", "sign,gate-encoder", "--bound", "gate=0.6"], "the bound 'gate' is on no attack"),
-        (["--attacks", "sign,gate-encoder", "--bound", "all=1"], "gate-encoder (this task has nothing for it"),
+        (
+            ["--attacks", "sign,gate-encoder", "--bound", "all=1"],
+            "gate-encoder (FedNCF's reversed gradient changes private",
+        ),
         (["--attacks", "dlg,sign", "--participations", "9", "--bound", "label=1"], "dlg (it adds up 5 contributions"),
         (["--attacks", "none"], "there is nothing to attack"),
         (["--attacks", "sign", "--local-steps", "2"], "there is nothing to attack. Not run: sign"),
