@@ -21,7 +21,7 @@ from fedau2.v1.task_pb2 import ClosingRule
 from fedau2.wire import blobs
 from simulator.engines.engine import RoundReport, require_any_cohort
 from simulator.errors import FleetError
-from simulator.population.clients import ClientStore, Shelf
+from simulator.population.client_store import BlobCache, ClientStore
 from simulator.population.population import Members, Population
 
 POPULATION = "simulation"
@@ -74,7 +74,7 @@ class FleetEngine:
     runner: asyncio.Runner
     trainer: DeviceEngine
     traffic: Traffic = field(default_factory=Traffic)
-    _shelf: Shelf = field(default_factory=Shelf)
+    _cache: BlobCache = field(default_factory=BlobCache)
     _stores: dict[int, ClientStore] = field(default_factory=dict)
     _progress: "_Progress" = field(default_factory=lambda: _Progress())
 
@@ -146,7 +146,7 @@ class FleetEngine:
 
         A device whose check-in or upload went unanswered comes again; its store sends the same bytes again.
         """
-        store = self._stores.setdefault(member, ClientStore(self.population, member, self._shelf, self.traffic))
+        store = self._stores.setdefault(member, ClientStore(self.population, member, self._cache, self.traffic))
         engine = _RecordingEngine(self.trainer)
         for _ in range(_PATIENCE):
             self.traffic.sessions += 1

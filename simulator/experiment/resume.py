@@ -20,7 +20,7 @@ from simulator.engines.batched import BatchedEngine
 from simulator.engines.engine import Engine
 from simulator.errors import ConfigError, explain
 from simulator.population import columns
-from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, keep
+from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, snapshot
 from simulator.population.population import Population
 
 _ROWS = "progress.json"
@@ -46,7 +46,7 @@ class Best:
         if ndcg > self.ndcg:
             self.round, self.ndcg = round_number, ndcg
             self.checkpoint = dict(checkpoint)
-            self.private = {name: keep(column) for name, column in private.items()}
+            self.private = {name: snapshot(column) for name, column in private.items()}
 
 
 @dataclass
