@@ -17,8 +17,9 @@ from export.plan.planfile import make_plan
 from fedau2.v1 import admin_pb2, device_pb2
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
+from simulator.engines.connections import GrpcConnection
+from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import CoordinatorProcess, GrpcLink
 from simulator.population.population import Population
 
 _ITEMS = 1682
@@ -79,21 +80,21 @@ class _Stopwatch:
         return await self._transport.report_failure(request)
 
 
-class _TimedLink:
-    """A `fleet.Link` whose transport is a stopwatch."""
+class _TimedConnection:
+    """A `Connection` whose transport is timed."""
 
-    def __init__(self, link: GrpcLink) -> None:
-        self._link = link
-        self.transport = _Stopwatch(link.transport)
+    def __init__(self, connection: GrpcConnection) -> None:
+        self._connection = connection
+        self.transport = _Stopwatch(connection.transport)
 
     async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        return await self._link.create_task(requests)
+        return await self._connection.create_task(requests)
 
     async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        return await self._link.get_task(request)
+        return await self._connection.get_task(request)
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._connection.close()
 
 
 def measure(devices: int) -> Crowd:
@@ -101,13 +102,13 @@ def measure(devices: int) -> Crowd:
     bundle, population = _population(devices)
     with tempfile.TemporaryDirectory() as folder:
         process = CoordinatorProcess(Path(folder) / "coordinator")
-        links: list[_TimedLink] = []
+        connections: list[_TimedConnection] = []
 
-        async def link() -> _TimedLink:
-            links.append(_TimedLink(await process.link()))
-            return links[0]
+        async def connect() -> _TimedConnection:
+            connections.append(_TimedConnection(await process.connect()))
+            return connections[0]
 
-        engine = FleetEngine.start(link, bundle, population, devices, 1)
+        engine = FleetEngine.start(connect, bundle, population, devices, 1)
         try:
             start = time.perf_counter(), time.process_time(), process.cpu_seconds()
             engine.train_round(np.arange(devices))
@@ -116,7 +117,7 @@ def measure(devices: int) -> Crowd:
         finally:
             engine.close()
     seconds, device_cpu, coordinator_cpu = (b - a for a, b in zip(start, end, strict=True))
-    watch, own = links[0].transport, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    watch, own = connections[0].transport, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     return Crowd(
         devices,
         seconds,
@@ -126,7 +127,7 @@ def measure(devices: int) -> Crowd:
         watch.upload_seconds,
         own,
         coordinator_memory,
-        engine.traffic.uploaded,
+        engine.counts.uploaded,
     )
 
 

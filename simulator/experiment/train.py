@@ -117,7 +117,7 @@ def train(
         used = wrap(engine, bundle, population) if wrap else engine
         standing = Trainer(config, told, used, population, evaluation, folder, apm, trackers).train(progress)
         rounds = pd.DataFrame(standing.rows)
-        cost = costs.measure(bundle, population, engine, rounds)
+        cost = costs.measure(bundle, engine, rounds)
     return Trained(config, attributes, told, bundle, population, evaluation, standing.best, rounds, cost)
 
 

@@ -62,7 +62,7 @@ class Population:
             state: existing private state, which is used as it is; by default a new state is drawn in memory.
 
         Raises:
-            ConfigError: `attributes` lacks an attribute of the plan, or a client has a value that is not one of its classes.
+            ConfigError: `attributes` lacks an attribute of the plan, or a client's value is not one of its classes.
         """
         for adversary in task.plan.adversaries:
             _expect_classes(adversary.attribute, attributes, adversary.classes)

@@ -122,7 +122,7 @@ class Noise:
         names = manifest.shared(task) if config.local_noise else ()
         return cls(config.seed, dict.fromkeys(names, config.local_noise * config.clip_norm))
 
-    def over(self, total: Aggregator, round_number: int) -> Aggregator:
+    def noisy(self, total: Aggregator, round_number: int) -> Aggregator:
         """An aggregator whose mean has the noise of all that it adds up."""
         return _NoisyMean(total, self, round_number) if self.shared else total
 

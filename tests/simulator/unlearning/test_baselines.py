@@ -94,7 +94,7 @@ def contributions(clients, silent, seed=0):
 
 
 def mean_of(sent, noise, round_number=0, shards=1):
-    parts = [noise.over(ClippedMean(SPECS, 1.0), round_number) for _ in range(shards)]
+    parts = [noise.noisy(ClippedMean(SPECS, 1.0), round_number) for _ in range(shards)]
     for number, each in enumerate(sent):
         parts[number % shards].add(each)
     for part in parts[1:]:
@@ -131,7 +131,7 @@ def test_local_noise_does_not_depend_on_shards_and_differs_by_round_and_tensor(c
 
 def test_an_aggregator_that_is_reset_counts_anew():
     sent, noise = contributions(6, 0), Noise(0, dict.fromkeys(SPECS, 1.0))
-    total = noise.over(ClippedMean(SPECS, 1.0), 0)
+    total = noise.noisy(ClippedMean(SPECS, 1.0), 0)
     for each in sent:
         total.add(each)
     total.reset()
