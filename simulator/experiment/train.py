@@ -15,7 +15,7 @@ from simulator.datasets import Attribute, Dataset
 from simulator.datasets.split import leave_one_out
 from simulator.engines.engine import Engine
 from simulator.errors import ConfigError, SimulatorError
-from simulator.evaluation.evaluation import Evaluation
+from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, checks, costs, resume
 from simulator.experiment.resume import Best
 from simulator.experiment.trainer import Progress, Trainer

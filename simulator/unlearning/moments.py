@@ -135,7 +135,7 @@ def strength(gaps: Sequence[Matrix], removed: Sequence[Matrix], deviations: Matr
 
 
 def _products(left: Sequence[Matrix], right: Sequence[Matrix]) -> float:
-    """Sums the inner products of different folds' matrices; each pair counts in both orders, halved."""
+    """Sums the inner products of the matrices of each pair of folds, as the mean of both orders."""
     whole = np.sum(left, axis=0) * np.sum(right, axis=0)
     same = [a * b for a, b in zip(left, right, strict=True)]
     return float(whole.sum() - np.sum(same)) / 2
