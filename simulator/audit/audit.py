@@ -20,8 +20,8 @@ from simulator.audit.runner import Finding, Runner
 from simulator.audit.view import Watch, Watching, known, still
 from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
+from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attackers import ATTACKERS, balanced
-from simulator.evaluation.evaluation import Attacked
 from simulator.experiment import assembly
 from simulator.experiment.run import hide
 from simulator.experiment.train import Trained, train
@@ -200,7 +200,7 @@ def _on_private(request: Request, trained: Trained) -> list[Finding]:
     if not request.private:
         return []
     evaluation, best, findings = trained.evaluation, trained.best, []
-    attacked = Attacked.of(evaluation.scorer(best.checkpoint, best.private), best.private)
+    attacked = AttackedStates.of(evaluation.scorer(best.checkpoint, best.private), best.private)
     states = {"embedding": attacked.embedding, "all": attacked.private}
     if attacked.private is attacked.embedding:
         del states["all"]

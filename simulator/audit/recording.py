@@ -7,19 +7,18 @@ from client_sdk.kernel.training import Task
 from coordinator.store import recording
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs, fixed, manifest
-from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Decoder
 from simulator.attacks.contract import Contribution, Seen
 from simulator.attacks.uploads import Uploads
 from simulator.audit.view import Hidden, Sink, Watch
-from simulator.engines.engine import RoundReport
+from simulator.engines.engine import RoundReport, WrappedEngine
 from simulator.engines.fleet import FleetEngine
 from simulator.errors import FleetError
 from simulator.population.population import Members
 
 
-class Recorded:
-    """A fleet that is watched through its coordinator's recording; `engine.RoundEngine`.
+class Recorded(WrappedEngine):
+    """A fleet that is watched through its coordinator's recording; a `RoundEngine`.
 
     What is hidden is computed from the clients' own data before each round. The recording of a round is removed when
     it has been looked at, with those that an interrupted view left.
@@ -33,13 +32,9 @@ class Recorded:
     """
 
     def __init__(self, engine: FleetEngine, task: TaskManifest, watch: Watch, sink: Sink, folder: Path) -> None:
-        self._engine, self._manifest, self._watch, self._sink = engine, task, watch, sink
+        super().__init__(engine)
+        self._fleet, self._manifest, self._watch, self._sink = engine, task, watch, sink
         self._folder, self._round = folder, 0
-
-    @property
-    def checkpoint(self) -> Tensors:
-        """The newest shared tensors."""
-        return self._engine.checkpoint
 
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort, and looks at what the coordinator has of its watched clients.
@@ -52,7 +47,7 @@ class Recorded:
         report = self._engine.train_round(members)
         found = recording.recorded_rounds(self._folder)
         # An interrupted view has left rounds of a task that this fleet has nothing to do with.
-        own = [each for each in found if each.task_id == self._engine.task_id]
+        own = [each for each in found if each.task_id == self._fleet.task_id]
         if not own or not own[-1].whole:
             raise FleetError(
                 f"the coordinator has not recorded all of round {self._round} in {self._folder}: was it started with "
@@ -73,7 +68,7 @@ class Recorded:
 
     def _seen(self, recorded: recording.RecordedRound, present: Members) -> Seen:
         """The round from nothing but the recording, and who contributed what: a server knows by the states it reads."""
-        of = self._engine.contributor()
+        of = self._fleet.contributors()
         paths = {of[assignment_id]: assignment_id for assignment_id in recorded.assignments()}
         task = Task.load(manifest.parse(recorded.manifest), blobs.unpack(recorded.checkpoint))
         decode = Decoder(manifest.shared(task.manifest), fixed.bound(1))

@@ -15,7 +15,7 @@ from scipy import stats
 
 from simulator.attacks.contract import Learns
 from simulator.evaluation import attackers
-from simulator.evaluation.evaluation import narrow
+from simulator.evaluation.attacked_states import narrow
 
 SHUFFLES = 200
 """Permutations of the clients for the null of guesses."""

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire.blobs import Tensors
 from simulator.attacks.contract import Contribution, Public, Seen
 from simulator.attacks.uploads import Secrets, observe
-from simulator.engines.engine import RoundEngine, RoundReport
+from simulator.engines.engine import RoundEngine, RoundReport, WrappedEngine
 from simulator.population.population import Members, Population
 
 
@@ -136,8 +135,8 @@ def still(watch: Watch, task: Task, rounds: Sequence[int], sink: Sink) -> None:
         sink(*watch.look(task, watch.members, number))
 
 
-class Watching:
-    """An engine that is watched while it trains; `engine.RoundEngine`.
+class Watching(WrappedEngine):
+    """An engine that is watched while it trains; a `RoundEngine`.
 
     Args:
         engine: trains, from round 0 on.
@@ -147,13 +146,9 @@ class Watching:
     """
 
     def __init__(self, engine: RoundEngine, task: TaskManifest, watch: Watch, sink: Sink) -> None:
-        self._engine, self._manifest, self._watch, self._sink = engine, task, watch, sink
+        super().__init__(engine)
+        self._manifest, self._watch, self._sink = task, watch, sink
         self._round = 0
-
-    @property
-    def checkpoint(self) -> Tensors:
-        """The newest shared tensors."""
-        return self._engine.checkpoint
 
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort, after its watched clients have been looked at."""

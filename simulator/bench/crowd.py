@@ -19,8 +19,9 @@ from export.plan.planfile import make_plan
 from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
+from simulator.engines.connections import GrpcConnection
+from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import CoordinatorProcess, GrpcLink
 from simulator.population.population import Population
 
 _ITEMS = 1682
@@ -79,15 +80,15 @@ class _Stopwatch:
         self.slowest[kind] = max(self.slowest.get(kind, 0.0), time.perf_counter() - start)
 
 
-class _TimedLink:
-    """A `fleet.Link` whose transport is a stopwatch."""
+class _TimedConnection:
+    """A `Connection` whose transport is timed."""
 
-    def __init__(self, link: GrpcLink) -> None:
-        self._link = link
-        self.transport, self.admin = _Stopwatch(link.transport), link.admin
+    def __init__(self, connection: GrpcConnection) -> None:
+        self._connection = connection
+        self.transport, self.admin = _Stopwatch(connection.transport), connection.admin
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._connection.close()
 
 
 def measure(devices: int) -> Crowd:
@@ -95,13 +96,13 @@ def measure(devices: int) -> Crowd:
     bundle, population = _population(devices)
     with tempfile.TemporaryDirectory() as folder:
         process = CoordinatorProcess(Path(folder) / "coordinator")
-        links: list[_TimedLink] = []
+        connections: list[_TimedConnection] = []
 
-        async def link() -> _TimedLink:
-            links.append(_TimedLink(await process.link()))
-            return links[0]
+        async def connect() -> _TimedConnection:
+            connections.append(_TimedConnection(await process.connect()))
+            return connections[0]
 
-        engine = FleetEngine.start(link, bundle, population, devices, 1)
+        engine = FleetEngine.start(connect, bundle, population, devices, 1)
         try:
             start = time.perf_counter(), time.process_time(), process.cpu_seconds()
             engine.train_round(np.arange(devices))
@@ -110,7 +111,7 @@ def measure(devices: int) -> Crowd:
         finally:
             engine.close()
     seconds, device_cpu, coordinator_cpu = (b - a for a, b in zip(start, end, strict=True))
-    watch, own = links[0].transport, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    watch, own = connections[0].transport, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     return Crowd(
         devices,
         seconds,
@@ -120,7 +121,7 @@ def measure(devices: int) -> Crowd:
         watch.slowest[UploadContributionRequest],
         own,
         coordinator_memory,
-        engine.traffic.uploaded,
+        engine.counts.uploaded,
     )
 
 

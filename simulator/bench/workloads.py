@@ -23,8 +23,8 @@ from fedau2.wire import blobs, manifest
 from simulator.bench import naive
 from simulator.bench.naive import Sample
 from simulator.engines.batched import BatchedEngine
+from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import CoordinatorProcess
 from simulator.population.population import Population
 
 SMALL = fedncf_parameters.Widths(gmf=0, mlp=32, hidden=(32, 16))
@@ -194,7 +194,7 @@ def fleet(interactions: Interactions, labels: NDArray[np.int64], items: int, at_
     bundle, population = _population(interactions, [_CLASSES[label] for label in labels], items)
     with tempfile.TemporaryDirectory() as folder:
         process = CoordinatorProcess(Path(folder) / "coordinator")
-        engine = FleetEngine.start(process.link, bundle, population, at_once, rounds + 1)
+        engine = FleetEngine.start(process.connect, bundle, population, at_once, rounds + 1)
         try:
             cohorts = [np.arange(at_once) if at_once == len(population) else _cohort(len(population), at_once, r)
                        for r in range(rounds + 1)]  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.config.config import Config
 from simulator.datasets import Attribute
 from simulator.engines.engine import RoundEngine, RoundReport
-from simulator.evaluation.evaluation import Evaluation
+from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, resume
 from simulator.experiment.resume import Standing
 from simulator.population.population import Population
