@@ -110,7 +110,7 @@ class UnknownError(RefusalError):
 
 
 class LeaseOverError(RefusalError):
-    """The assignment's time is over. It always has a retry window, which a timeout of the network has not."""
+    """The assignment's time is over. It always carries a retry window; a timeout of the network never does."""
 
     code = Status.DEADLINE_EXCEEDED
 

@@ -14,6 +14,7 @@ import pytest
         ("client_sdk.kernel.models", ["torch", "pandas", "onnxruntime", "grpc"]),
         ("client_sdk.onnx.onnx_engine", ["torch", "pandas", "onnxruntime", "grpc", "cryptography"]),
         ("coordinator.engine.coordinator", ["torch", "client_sdk", "pandas"]),
+        ("simulator.config.config", ["torch", "grpc", "sqlalchemy"]),
     ],
 )
 def test_heavy_libraries_are_loaded_on_first_use(module, unwanted):

@@ -32,7 +32,7 @@ class BlobReader:
 
         Raises:
             UnknownError: no such blob is served.
-            InvalidRequestError: the hash has not 32 bytes, or the offset lies beyond the end.
+            InvalidRequestError: the hash does not have 32 bytes, or the offset lies beyond the end.
         """
         self._durability.check()
         if len(request.sha256) != 32:

@@ -24,13 +24,13 @@ async def upload_header(requests: AsyncIterator[UploadContributionRequest]) -> U
     """Reads the first message of an upload.
 
     Raises:
-        InvalidRequestError: it is not a header, or its sha256 has not 32 bytes.
+        InvalidRequestError: it is not a header, or its sha256 does not have 32 bytes.
     """
     request = await anext(requests, None)
     if request is None or request.WhichOneof("part") != "header":
         raise InvalidRequestError("an upload begins with a header")
     if len(request.header.sha256) != 32:
-        raise InvalidRequestError("the header's sha256 has not 32 bytes")
+        raise InvalidRequestError("the header's sha256 does not have 32 bytes")
     return request.header
 
 
@@ -54,7 +54,7 @@ async def contribution(
                 raise InvalidRequestError("after the header an upload has data only")
             assembler.add(request.data)
         if not assembler.whole:
-            raise CutOffError(f"the upload ended before its {header.size} bytes had come; send it again")
+            raise CutOffError(f"the upload ended before its {header.size} bytes had arrived; send it again")
         data = assembler.finish()
         return Contribution(data, header.sha256, spec.decode(data), spec.bound)
     except (BlobError, ContributionError) as error:

@@ -92,10 +92,8 @@ class Servers:
             CoordinatorError: an address cannot be served on, or the certificate cannot be read.
         """
         door = _Door()
-        devices = _Server(methods.DEVICE, listen, tls)
-        devices.server.add_generic_rpc_handlers([handlers(methods.DEVICE, DeviceService, door.devices)])
-        operators = _Server(ADMIN, admin)
-        operators.server.add_generic_rpc_handlers([handlers(ADMIN, AdminService, door.admin)])
+        devices = _Server(methods.DEVICE, handlers(methods.DEVICE, DeviceService, door.devices), listen, tls)
+        operators = _Server(ADMIN, handlers(ADMIN, AdminService, door.admin), admin)
         servers = cls(door, devices, operators)
         await servers._report(_STARTING)
         await asyncio.gather(devices.server.start(), operators.server.start())
@@ -123,8 +121,15 @@ class Servers:
 
 
 class _Server:
-    def __init__(self, service: methods.Service, address: str, tls: Tls | None = None) -> None:
+    def __init__(
+        self,
+        service: methods.Service,
+        handlers: "grpc.GenericRpcHandler[Any, Any]",
+        address: str,
+        tls: Tls | None = None,
+    ) -> None:
         self.server = grpc.aio.server(options=_OPTIONS)
+        self.server.add_generic_rpc_handlers([handlers])  # first, because a method is looked for in order
         self._service = service.name
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         guarded: Any = Guarded(self.server)  # for generated code, which wants a server

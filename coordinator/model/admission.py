@@ -42,7 +42,7 @@ class VersionRange:
         minimum, below = _end("minimum", versions.minimum), _end("below", versions.below)
         if minimum is not None and below is not None and minimum >= below:
             raise InvalidRequestError(
-                f"client versions: none is at least {versions.minimum} and below {versions.below}"
+                f"client versions: no version is at least {versions.minimum} and below {versions.below}"
             )
         return cls(minimum, below)
 
