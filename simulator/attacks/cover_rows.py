@@ -1,7 +1,7 @@
-"""Removes cover rows from contributions: rows that the device added so that its own cannot be told from them.
+"""Removes cover rows from contributions: rows that the device added to hide those that it trained.
 
-A row that training gave its item depends on that item's own tensors, and what training adds to dense tensors comes from
-such rows alone. Both ways to tell them apart need to know the recommender, and the gradient of one local step.
+A row that training gave its item depends on that item's own tensors, and training changes dense tensors through such
+rows alone. To find them one must know the recommender, and have the gradient of one local step.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ from simulator.attacks.recommenders.registry import attacks_on
 def uncovered(task: Task, contribution: Contribution) -> Contribution:
     """A contribution without the rows that are found to be cover.
 
-    It is returned as it is where the plan has no cover rows, where several local steps leave no gradient, and where the
-    recommender's attacks say that cover rows cannot be told apart.
+    The contribution itself is returned where the plan has no cover rows, where it is not a gradient (several local
+    steps), and where the recommender's attacks say that cover rows cannot be found.
 
     Raises:
         MissingAttackError: nobody has written the attacks on the recommender.

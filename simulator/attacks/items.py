@@ -1,7 +1,7 @@
-"""Attacks on interactions: which items a device touched, and which of them it recorded.
+"""Attacks on interactions: they find the items that a device touched, and those among them that it recorded.
 
-What a sample adds to its item's row is a number, (p - label) times the sample's weight, times a vector that is the same
-for all of a client's rows. The number is below 0 for recorded items alone. Rows that are told to be cover are left out.
+A sample adds to its item's row a number, (p - label) times the sample's weight, times a vector that is the same for all
+of a client's rows. The number is below 0 for recorded items alone. Rows that are found to be cover are left out.
 """
 
 import numpy as np
@@ -19,15 +19,15 @@ class Touched(Attack):
     """The rows that a device uploads."""
 
     def __init__(self, setting: Setting) -> None:
-        self._there = np.zeros((setting.clients, setting.task.items), np.bool_)
+        self._touched = np.zeros((setting.clients, setting.task.items), np.bool_)
 
     def see(self, seen: Seen) -> None:
         """Looks at a round."""
-        self._there[seen.clients] = [_support(seen.task, one) for one in seen.contributions()]
+        self._touched[seen.clients] = [_support(seen.task, uploaded) for uploaded in seen.contributions()]
 
     def guess(self, clients: Members) -> NDArray[np.bool_]:
-        """Whether each item's row was in the client's last contribution, (n, items)."""
-        return self._there[clients]
+        """True for the items whose row was in the client's last contribution, (n, items)."""
+        return self._touched[clients]
 
 
 class Recurring(Attack):
@@ -38,10 +38,10 @@ class Recurring(Attack):
 
     def see(self, seen: Seen) -> None:
         """Looks at a round."""
-        self._always[seen.clients] &= [_support(seen.task, one) for one in seen.contributions()]
+        self._always[seen.clients] &= [_support(seen.task, uploaded) for uploaded in seen.contributions()]
 
     def guess(self, clients: Members) -> NDArray[np.bool_]:
-        """Whether each item's row was in all of the client's contributions, (n, items)."""
+        """True for the items whose row was in all of the client's contributions, (n, items)."""
         return self._always[clients]
 
 
@@ -51,25 +51,25 @@ class Pulled(Attack):
     def __init__(self, setting: Setting) -> None:
         pulls = attacks_on(setting.task.model).pulls
         if isinstance(pulls, Impossible):
-            raise ValueError(f"what is done to items does not show in {setting.task.model}: {pulls.reason}")
+            raise ValueError(f"pulls on items do not show in {setting.task.model}: {pulls.reason}")
         self._pulls = pulls
         self._sums = np.zeros((setting.clients, setting.task.items), np.float32)
 
     def see(self, seen: Seen) -> None:
         """Adds a round, each contribution at norm 1."""
-        for client, one in zip(seen.clients, seen.contributions(), strict=True):
-            pulls = self._pulls(seen.task, uncovered(seen.task, one))
+        for client, uploaded in zip(seen.clients, seen.contributions(), strict=True):
+            pulls = self._pulls(seen.task, uncovered(seen.task, uploaded))
             self._sums[client] += pulls / max(float(np.linalg.norm(pulls)), 1e-30)
 
     def guess(self, clients: Members) -> NDArray[np.bool_]:
-        """Whether each item is pulled, (n, items)."""
+        """True for the items that are pulled, (n, items)."""
         return np.asarray(self._sums[clients] < 0)
 
 
 def _support(task: Task, contribution: Contribution) -> NDArray[np.bool_]:
-    """Items of which any table's row is uploaded and not told to be cover."""
-    there = np.zeros(task.manifest.items, np.bool_)
-    own = uncovered(task, contribution)
+    """True for the items with an uploaded row, in any table, that is not found to be cover, (items,)."""
+    support = np.zeros(task.manifest.items, np.bool_)
+    trained = uncovered(task, contribution)
     for name in task.tables:
-        there[rows_of(own, name).indices] = True
-    return there
+        support[rows_of(trained, name).indices] = True
+    return support

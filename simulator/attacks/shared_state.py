@@ -14,11 +14,12 @@ def read(seen: Seen, adversary: Adversary) -> NDArray[np.float32]:
     """The state that an adversary protects, of the clients of a round, (n, width).
 
     Raises:
-        ValueError: a part of it cannot be read; see `impossible`.
+        ValueError: a part of the state cannot be read; see `impossible`.
     """
     readers = [_reader(seen.task.manifest.model, state) for state in adversary.protects]
     contributions = (uncovered(seen.task, contribution) for contribution in seen.contributions())
-    return np.stack([np.concatenate([read(seen.task, one) for read in readers]) for one in contributions])
+    states = ([reader(seen.task, contribution) for reader in readers] for contribution in contributions)
+    return np.stack([np.concatenate(parts) for parts in states])
 
 
 def impossible(model: str, adversary: Adversary) -> str:

@@ -14,7 +14,7 @@ from simulator.audit.request import PRIVATE
 from simulator.errors import ConfigError
 
 ALWAYS = 10**9
-"""Participations of an attack that goes on adding up."""
+"""Participations of an attack without a limit."""
 
 
 NO_ADVERSARY = "the task has no adversary"
@@ -58,7 +58,7 @@ def _label(
 
 
 def _dlg(name: str, about: str, participations: int = 1, **search: object) -> Spec:
-    # The search is made when the attack is, so that its number of steps can be lowered for all.
+    # The search is made together with the attack, so that the number of steps can be lowered for all searches.
     def make(setting: Setting) -> Attack:
         return labels.Dlg(setting, dlg.Search(**{"steps": dlg.STEPS, **search}))  # type: ignore[arg-type]
 
@@ -78,8 +78,8 @@ def _readings(name: str, about: str, read: labels.Read, hindrance: Hindrance) ->
 
 
 ATTACKS: Mapping[str, Spec] = {
-    each.name: each
-    for each in (
+    spec.name: spec
+    for spec in (
         _dlg("dlg", "DLG as the paper runs it: Adam, 300 steps; over rounds the class found most often", 5),
         _dlg("dlg-long", "DLG, 1000 steps", steps=1000),
         _dlg("dlg-restarts", "DLG, the nearest of 4 dummies", restarts=4),
@@ -111,15 +111,15 @@ ATTACKS: Mapping[str, Spec] = {
             _never,
             gradients=False,
         ),
-        Spec("pulls", Learns.RECORDED, "sign of what is done to each item", items.Pulled, 20, _without_pulls),
+        Spec("pulls", Learns.RECORDED, "sign of the pull on each item", items.Pulled, 20, _without_pulls),
         Spec("membership", Learns.MEMBERSHIP, "the same, for one item", items.Pulled, 20, _without_pulls),
     )
 }
-"""In the order in which they are shown."""
+"""In the order of the report."""
 
 
 def chosen(names: Sequence[str] | None) -> list[Spec]:
-    """Attacks by name; all of them for None.
+    """The attacks of some names, or all attacks for None.
 
     Raises:
         ConfigError: there is no such attack.

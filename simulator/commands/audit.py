@@ -76,8 +76,8 @@ def _command(options: argparse.Namespace, console: Console) -> None:
 def _audit(request: Request, console: Console) -> None:
     with bars(console) as display:
         found = audit(request, Bar(display, request.folder.name))
-    notes = [*found.facts.told(), *accounting.notes(found.plan, request.participations)]
-    if missing := planning.told(found.not_run):
+    notes = [*found.facts.sentences(), *accounting.notes(found.plan, request.participations)]
+    if missing := planning.reasons(found.not_run):
         notes = [missing, *notes]
     report.write(found, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
     resume.discard(request.folder)

@@ -42,11 +42,11 @@ class Impossible:
 
 @dataclass(frozen=True)
 class RecommenderAttacks:
-    """How a recommender's own tensors are attacked. All functions take contributions of one local step.
+    """The attacks on a recommender's own tensors. All functions take contributions of one local step.
 
     Attributes:
-        trained_rows: tells the rows of tables that training changed from cover rows.
-        pulls: tells which items the user recorded.
+        trained_rows: finds the rows of tables that training changed; the others are cover.
+        pulls: finds the items that the user recorded.
         states: reads protected states, by name; every state that an adversary may protect has an entry.
         reversed_gradient: shows whether the trigger let the reversed gradient through, by the state that it reaches.
     """
@@ -71,6 +71,6 @@ def over_items(task: Task, rows: Rows, numbers: NDArray[np.floating]) -> NDArray
 
 
 def layer_input(weight: Update, bias: Update) -> NDArray[np.float32]:
-    """The input of a layer of which a client has one sample, from the layer's gradients."""
+    """The input of a layer that has one sample per client, from the layer's gradients."""
     tensors = (torch.from_numpy(np.asarray(update))[None] for update in (weight, bias))
     return recover(*tensors)[0].numpy()

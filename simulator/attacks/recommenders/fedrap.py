@@ -24,7 +24,7 @@ def trained_rows(task: Task, contribution: Contribution) -> NDArray[np.int64]:
     A trained row is a number times the output's weights, plus the penalty: a number times the signs of the item's
     vector. All samples of a chunk have the same penalty, so that those of trained rows are sums of two numbers, that of
     a full chunk and that of the last. Penalties of cover rows are of any size. Without the penalty all rows have one
-    direction, and cannot be told apart.
+    direction, and cover cannot be found.
     """
     rows, l1_weight = rows_of(contribution, "item_common"), task.plan.parameters.l1_weight
     weight = task.shared["output.weight"].numpy().astype(np.float64)
@@ -34,7 +34,7 @@ def trained_rows(task: Task, contribution: Contribution) -> NDArray[np.int64]:
     numbers, penalty = _along(rows.values, weight, signs)
     norm, size = np.linalg.norm, np.linalg.norm(rows.values, axis=1)
     left = norm(rows.values - numbers[:, None] * weight - penalty[:, None] * signs, axis=1)
-    # How far signs are from the weights' direction decides how well the two are told apart.
+    # The further signs are from the weights' direction, the more exact are the two numbers.
     apart = norm(signs - np.outer(signs @ weight / (weight @ weight), weight), axis=1)
     rounding = _ROUNDING * size / np.maximum(apart, 1e-12)
     counts = np.arange(_MAX_REPEATS)

@@ -139,7 +139,7 @@ def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
     assert audit(tmp_path, *several, "--bound", "label=1") == 1
     error = " ".join(capsys.readouterr().err.split())
     assert "the bound 'label' would hold unmeasured" in error
-    assert "Not run: sign (contributions of several local steps are no gradients)." in error
+    assert "Not run: sign (contributions of several local steps are not gradients)." in error
     assert not (tmp_path / "audit").exists() or not (tmp_path / "audit" / "audit.json").exists()
     assert audit(tmp_path, *several, "--bound", "items=1") == 0
     assert "Not run: sign" in " ".join(capsys.readouterr().out.split())
@@ -272,7 +272,7 @@ def test_what_cannot_be_audited_is_explained(tmp_path, capsys, arguments, text):
 
 @pytest.mark.parametrize("text", ["label", "label=", "=0.5", "label=2", "label=half", "label=-0.1"])
 def test_a_bound_is_a_name_and_a_share(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="is no NAME=SUCCESS"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not NAME=SUCCESS"):
         bounds.parse(text)
 
 
