@@ -20,11 +20,13 @@ from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
     DivergedError,
+    DriverError,
     FedError,
     ForbiddenGraphError,
     LocalCoordinatorError,
     MissingDeviceStateError,
     MissingEngineError,
+    MissingFeatureError,
     MissingPackageError,
     NoDataError,
     NoModelError,
@@ -37,10 +39,12 @@ from client_sdk.errors import (
     TrainingError,
     TransportError,
     UnknownItemError,
+    UnknownWishError,
     UnsupportedTaskError,
     UntrustedTaskError,
     UsageError,
 )
+from fedau2 import __version__ as __version__
 
 if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient
@@ -61,6 +65,7 @@ __all__ = [
     "Departure",
     "DeviceState",
     "DivergedError",
+    "DriverError",
     "FedClient",
     "FedError",
     "ForbiddenGraphError",
@@ -69,6 +74,7 @@ __all__ = [
     "LocalCoordinatorError",
     "MissingDeviceStateError",
     "MissingEngineError",
+    "MissingFeatureError",
     "MissingPackageError",
     "NewModel",
     "NoDataError",
@@ -89,6 +95,7 @@ __all__ = [
     "TrainingError",
     "TransportError",
     "UnknownItemError",
+    "UnknownWishError",
     "UnsupportedTaskError",
     "UntrustedTaskError",
     "Uploaded",

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Self
 
 from client_sdk import arguments, engines, status
 from client_sdk.engines import Chosen
-from client_sdk.errors import UnknownItemError, UsageError
+from client_sdk.errors import UnknownItemError, UnsupportedTaskError, UsageError
 from client_sdk.events import Events
 from client_sdk.onnx.serving import Serving
 from client_sdk.privacy import Privacy
+from client_sdk.protocol import manifests
 from client_sdk.protocol.drivers import drive
 from client_sdk.protocol.interfaces import Engine
 from client_sdk.protocol.preparation import label
@@ -25,8 +26,6 @@ from client_sdk.store.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.store.starter import adopt as adopt_starter
 from client_sdk.transport import target
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import manifest
-from fedau2.wire.errors import ManifestError
 
 if TYPE_CHECKING:
     from client_sdk.transport.grpc_transport import GrpcTransport
@@ -115,6 +114,7 @@ class FedClient:
         Raises:
             UsageError: an argument cannot be meant.
             UntrustedTaskError: the starter is not signed by one of the publishers.
+            MissingFeatureError: the starter requires a feature that this SDK does not have.
             MissingPackageError: there are publishers, and `cryptography` is not installed.
             StoreLockedError: someone else has opened the folder.
             StoreVersionError: a newer SDK wrote it.
@@ -283,8 +283,8 @@ class FedClient:
         model = self._store.model()
         data = self._store.blob(model.manifest) if model else None
         try:
-            return manifest.parse(data) if data else None
-        except ManifestError:
+            return manifests.parse(data) if data else None
+        except UnsupportedTaskError:
             return None
 
     def _trainer(self) -> Engine:

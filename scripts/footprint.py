@@ -1,9 +1,14 @@
-"""What the SDK costs a device: `make footprint`. Linux.
+"""Measures what the SDK costs a device: `make footprint`. Linux.
 
-Installs the base package, without PyTorch, into an environment of its own, and measures there: size of the
-installation, time and memory of the imports, up to the first recommendation and up to a finished update (beside the
-engine torch in this environment), and milliseconds per recommendation beside the bare graph and NumPy doing the same.
-The paper's widths, FedNCF's where none is named; one thread; the least of some runs.
+Installs the base package, without PyTorch, into an environment of its own, and measures there:
+
+* the size of the installation
+* time and memory of the imports, up to the first recommendation, and up to a finished update; the latter also with the
+  engine torch in this environment
+* milliseconds per recommendation, beside the bare graph and NumPy doing the same
+
+The widths are the paper's, and FedNCF's unless another recommender is named. One thread is used. A figure is the least
+of some runs.
 """
 
 import argparse
@@ -135,7 +140,7 @@ def _probe(python: Path, *arguments: str) -> dict[str, Any]:
 
 
 def _output(python: Path, *arguments: str) -> str:
-    """What a Python prints; the one that runs this script is given this checkout."""
+    """Output of a Python. The Python that runs this script imports from this checkout."""
     # Nothing of this environment or this checkout may reach the other.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     if python == Path(sys.executable):

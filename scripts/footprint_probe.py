@@ -1,4 +1,6 @@
-"""What one device's process costs. Run by `footprint.py` with the Python of an environment that holds the SDK alone.
+"""Measures the cost of one device's process.
+
+`footprint.py` runs it with the Python of an environment that holds the SDK alone:
 
     python footprint_probe.py import
     python footprint_probe.py recommend STATE_FOLDER START
@@ -30,12 +32,12 @@ def resident() -> float:
 
 def peak() -> float:
     """Most memory that this process held, MiB (Linux)."""
-    status = Path("/proc/self/status").read_text()  # what getrusage tells began with the parent's
+    status = Path("/proc/self/status").read_text()  # getrusage would begin with the parent's
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def importing() -> dict[str, Any]:
-    """What `import client_sdk` and `from client_sdk import FedClient` cost."""
+    """The cost of `import client_sdk` and of `from client_sdk import FedClient`."""
     start = time.perf_counter()
     import client_sdk
 
@@ -108,7 +110,7 @@ def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
     import numpy as np
     import onnxruntime
 
-    from client_sdk.onnx.recommender import Recommender
+    from client_sdk.onnx.served_model import ServedModel
     from client_sdk.protocol.preparation import initial_state
     from client_sdk.protocol.trust import Trust
     from client_sdk.store.sqlite_store import SqliteStore
@@ -116,7 +118,7 @@ def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
     store = SqliteStore(Path(folder))
     model = store.model()
     assert model is not None
-    recommender = Recommender.load(store, model, Trust())
+    recommender = ServedModel.load(store, model, Trust())
     task, serving = recommender.task, recommender._serving
     private = {name: value[0] for name, value in initial_state(task, store.key()).values.items()}
     seen, graph = store.interactions(task.catalogue), store.blob(task.graphs[1].resource)

@@ -1,8 +1,8 @@
 """Runs of `reproduce table1` as the tables of docs/results/: `python scripts/results_table.py RUNS_FOLDER...`.
 
-Of each recommender, data set and attribute a table with a row for each method: means and standard deviations over its
-finished seeds, and the p-value of the paired t-test over seeds. In brackets behind an attack: its null, the 95th
-percentile of the same attack on shuffled labels, the mean over seeds; bold is what is above it.
+One table for each recommender, data set and attribute, with a row for each method: means and standard deviations over
+its finished seeds, and the p-value of the paired t-test over seeds. The brackets behind an attack hold its null: the
+95th percentile of the same attack on shuffled labels, averaged over seeds. Figures above their null are bold.
 """
 
 import sys

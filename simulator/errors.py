@@ -9,6 +9,7 @@
     - EmptyCoreError: no user or item survives the k-core
     - OneClassError: too few classes of an attribute have users
     - DownloadError: it could not be downloaded
+  + MissingAttackError: nobody has written the attacks on a recommender, so it cannot be audited
   + TooFewUsersError: an attacker needs more users of a class
   + ErasureError: an attribute cannot be erased from private state
   + NotFiniteError: private state holds a NaN or an infinity
@@ -60,6 +61,10 @@ class OneClassError(DatasetError):
 
 class DownloadError(DatasetError):
     """A data set could not be downloaded."""
+
+
+class MissingAttackError(SimulatorError):
+    """Nobody has written the attacks on a recommender, so an audit would make it look safe."""
 
 
 class TooFewUsersError(SimulatorError):

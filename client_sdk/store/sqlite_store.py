@@ -1,6 +1,5 @@
 """A client's state in a folder: a SQLite database, a folder of blobs, and a lock that keeps other processes out."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from client_sdk.errors import StoreError, StoreLockedError, UnsupportedTaskError
 from client_sdk.protocol.values import Model, PrivateState, Staged
 from client_sdk.store.blob_cache import BlobCache
 from client_sdk.store.database import Database
+from fedau2 import files
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError
@@ -36,7 +36,7 @@ _COUNT = "INSERT OR REPLACE INTO contributed SELECT task_id, round FROM staged"
 
 
 class SqliteStore:
-    """`contracts.Store` of one device. Every change is one transaction, durable on return; safe between threads.
+    """`interfaces.Store` of one device. Every change is one transaction, durable on return; safe between threads.
 
     It does not grow without end: see `INTERACTIONS`, `TASKS` and `DEPARTURES`; of blobs it keeps those of one model.
 
@@ -277,12 +277,10 @@ class SqliteStore:
 
 
 def _lock(folder: Path, stack: ExitStack) -> None:
-    # The kernel lets go of it when the process ends, however it ends.
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     stack.callback(os.close, file)
-    stack.callback(fcntl.flock, file, fcntl.LOCK_UN)  # a forked process may hold the file open
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        stack.enter_context(files.locked(file))
     except BlockingIOError as error:
         raise StoreLockedError(f"{folder} is open already, here or in another process: close it there first") from error
 

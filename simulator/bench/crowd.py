@@ -3,18 +3,20 @@
 import resource
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from google.protobuf.message import Message
 from rich.console import Console
 from rich.table import Table
 
 from client_sdk.protocol.interfaces import AsyncTransport
 from export.bundle import Bundle, build
 from export.plan.planfile import make_plan
-from fedau2.v1 import admin_pb2, device_pb2
+from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
 from simulator.engines.connections import GrpcConnection
@@ -54,30 +56,28 @@ class Crowd:
 
 
 class _Stopwatch:
-    """An `AsyncTransport` that measures the slowest calls."""
+    """An `AsyncTransport` that measures the slowest call of each method, by the class of its request."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
-        self.check_in_seconds = 0.0
-        self.upload_seconds = 0.0
+        self.slowest: dict[type[Message], float] = {}
 
-    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
+    async def call(self, request: Message) -> Message:
+        with self._timed(type(request)):
+            return await self._transport.call(request)
+
+    def receive(self, request: Message) -> AsyncGenerator[Message, None]:
+        return self._transport.receive(request)
+
+    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+        with self._timed(kind):
+            return await self._transport.send(kind, requests)
+
+    @contextmanager
+    def _timed(self, kind: type[Message]) -> Iterator[None]:
         start = time.perf_counter()
-        response = await self._transport.check_in(request)
-        self.check_in_seconds = max(self.check_in_seconds, time.perf_counter() - start)
-        return response
-
-    def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
-        return self._transport.fetch(request)
-
-    async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
-        start = time.perf_counter()
-        response = await self._transport.upload(header, data)
-        self.upload_seconds = max(self.upload_seconds, time.perf_counter() - start)
-        return response
-
-    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        return await self._transport.report_failure(request)
+        yield
+        self.slowest[kind] = max(self.slowest.get(kind, 0.0), time.perf_counter() - start)
 
 
 class _TimedConnection:
@@ -85,13 +85,7 @@ class _TimedConnection:
 
     def __init__(self, connection: GrpcConnection) -> None:
         self._connection = connection
-        self.transport = _Stopwatch(connection.transport)
-
-    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        return await self._connection.create_task(requests)
-
-    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        return await self._connection.get_task(request)
+        self.transport, self.admin = _Stopwatch(connection.transport), connection.admin
 
     async def close(self) -> None:
         await self._connection.close()
@@ -123,8 +117,8 @@ def measure(devices: int) -> Crowd:
         seconds,
         device_cpu,
         coordinator_cpu,
-        stopwatch.check_in_seconds,
-        stopwatch.upload_seconds,
+        stopwatch.slowest[CheckInRequest],
+        stopwatch.slowest[UploadContributionRequest],
         memory,
         coordinator_memory,
         engine.counts.uploaded,

@@ -44,7 +44,7 @@ _SAMPLED = 100
 
 
 class BatchedEngine:
-    """Trains a whole cohort at once; an `Engine`.
+    """Trains a whole cohort at once; a `RoundEngine`.
 
     Args:
         task: checked manifest.

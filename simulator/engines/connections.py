@@ -1,20 +1,25 @@
 """Connections to a coordinator, for devices and for the operator: in process, or over gRPC."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Protocol
 
-import grpc
+from google.protobuf.message import Message
 
-from client_sdk.errors import TransportError
 from client_sdk.protocol.interfaces import AsyncTransport
 from client_sdk.transport.grpc_transport import AioGrpcTransport
 from client_sdk.transport.inprocess import InProcessTransport
-from coordinator.engine.service import Coordinator
-from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2
-from simulator.errors import FleetError
+from coordinator.engine.coordinator import Coordinator
+from fedau2.v1 import admin_pb2
+from fedau2.wire.methods import Service
+
+ADMIN = Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"])
+"""The service that operators call."""
+
+_CREATION_TIMEOUT = 3600.0
+"""Seconds that creating a task may take."""
 
 
 class Connection(Protocol):
@@ -24,11 +29,9 @@ class Connection(Protocol):
     def transport(self) -> AsyncTransport:
         """The transport of the devices' sessions."""
 
-    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        """Calls AdminService.CreateTask."""
-
-    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        """Calls AdminService.GetTask."""
+    @property
+    def admin(self) -> AsyncTransport:
+        """The transport of the operator's calls."""
 
     async def close(self) -> None:
         """Closes the connection, and ends the coordinator if the connection started it."""
@@ -39,20 +42,13 @@ class InProcessConnection:
 
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
-        self.transport = InProcessTransport(coordinator)
+        self.transport = InProcessTransport(coordinator.devices)
+        self.admin = InProcessTransport(coordinator.admin, ADMIN)
 
     @classmethod
     async def open(cls, folder: Path, audit: Path | None = None) -> "InProcessConnection":
         """Opens the coordinator's state folder; with `audit` it records every contribution there."""
         return cls(await Coordinator.open(folder, clock=lambda: 0.0, audit=audit))
-
-    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        """Calls AdminService.CreateTask."""
-        return await self._coordinator.create_task(requests)
-
-    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        """Calls AdminService.GetTask."""
-        return await self._coordinator.get_task(request)
 
     async def close(self) -> None:
         """Closes the coordinator."""
@@ -71,55 +67,34 @@ class GrpcConnection:
     def __init__(self, devices: str, admin: str, on_close: Callable[[], None] = lambda: None) -> None:
         self._devices = AioGrpcTransport(devices)
         self.transport = _BoundedTransport(self._devices)
-        self._channel = grpc.aio.insecure_channel(admin)
-        self._admin = admin_pb2_grpc.AdminServiceStub(self._channel)
+        self.admin = AioGrpcTransport(admin, timeout=10, transfer_timeout=_CREATION_TIMEOUT, service=ADMIN)
         self._on_close = on_close
-
-    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        """Calls AdminService.CreateTask."""
-        return await _translate_errors(self._admin.CreateTask(requests))
-
-    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        """Calls AdminService.GetTask."""
-        return await _translate_errors(self._admin.GetTask(request, timeout=10))
 
     async def close(self) -> None:
         """Closes the channels and calls `on_close`."""
         await self._devices.close()
-        await self._channel.close(None)
+        await self.admin.close()
         self._on_close()
 
 
 class _BoundedTransport:
-    """An `AsyncTransport` with a limited number of concurrent transfers, so that thousands of devices fit in memory."""
+    """An `AsyncTransport` with a limited number of open streams, so that thousands of devices fit in memory."""
 
-    _TRANSFERS = 64
+    _STREAMS = 64
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
-        self._fetches = asyncio.Semaphore(self._TRANSFERS)
-        self._uploads = asyncio.Semaphore(self._TRANSFERS)
+        self._incoming = asyncio.Semaphore(self._STREAMS)
+        self._outgoing = asyncio.Semaphore(self._STREAMS)
 
-    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
-        return await self._transport.check_in(request)
+    async def call(self, request: Message) -> Message:
+        return await self._transport.call(request)
 
-    async def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
-        async with self._fetches, aclosing(self._transport.fetch(request)) as parts:
-            async for data in parts:
-                yield data
+    async def receive(self, request: Message) -> AsyncGenerator[Message, None]:
+        async with self._incoming, aclosing(self._transport.receive(request)) as responses:
+            async for response in responses:
+                yield response
 
-    async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
-        async with self._uploads:
-            return await self._transport.upload(header, data)
-
-    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        return await self._transport.report_failure(request)
-
-
-async def _translate_errors(call: Awaitable[admin_pb2.Task]) -> admin_pb2.Task:
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        if error.code() == grpc.StatusCode.UNAVAILABLE:
-            raise TransportError(f"the coordinator does not answer: {error.details()}") from error
-        raise FleetError(f"the coordinator refused the call: {error.details()}") from error
+    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+        async with self._outgoing:
+            return await self._transport.send(kind, requests)

@@ -83,7 +83,7 @@ class Resumable(Protocol):
         """Resumes from a snapshot that was taken after this many rounds."""
 
 
-class Engine(Protocol):
+class RoundEngine(Protocol):
     """Trains rounds one after another, from round 0 on."""
 
     @property
@@ -106,7 +106,7 @@ class Engine(Protocol):
 
 
 class WrappedEngine:
-    """Base of an `Engine` that observes the rounds of another one; it forwards all but `train_round`.
+    """Base of a `RoundEngine` that observes the rounds of another one; it forwards all but `train_round`.
 
     An interrupted run with it cannot resume, since the observer would miss the earlier rounds.
 
@@ -116,7 +116,7 @@ class WrappedEngine:
 
     resumable = None
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: RoundEngine) -> None:
         self._engine = engine
 
     @property

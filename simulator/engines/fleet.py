@@ -1,17 +1,17 @@
 """The fleet engine: each client is an SDK instance, and their sessions run concurrently against a real coordinator."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 
 from client_sdk.errors import TransportError
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.drivers import drive_async, fetch_async
-from client_sdk.protocol.interfaces import Engine as DeviceEngine
-from client_sdk.protocol.interfaces import Training
+from client_sdk.protocol.interfaces import Engine, Training
 from client_sdk.protocol.session import session
 from client_sdk.protocol.values import Job, Report, TrainingResult
 from client_sdk.protocol.wishes import Outcome, Result
@@ -19,6 +19,7 @@ from export.bundle import Bundle
 from fedau2.v1 import admin_pb2
 from fedau2.v1.task_pb2 import ClosingRule
 from fedau2.wire import blobs
+from fedau2.wire.status import StatusError
 from simulator.engines.connections import Connection
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
 from simulator.errors import FleetError
@@ -44,7 +45,7 @@ class FleetCounts:
 
 @dataclass(frozen=True, eq=False)
 class FleetEngine:
-    """Runs the sessions of each round's cohort; an `Engine`.
+    """Runs the sessions of each round's cohort; a `RoundEngine`.
 
     It is reproducible: only the cohort's clients start sessions, and a round ends when all have contributed.
 
@@ -59,7 +60,7 @@ class FleetEngine:
     connection: Connection
     population: Population
     runner: asyncio.Runner
-    trainer: DeviceEngine
+    trainer: Engine
     counts: FleetCounts = field(default_factory=FleetCounts)
     _cache: BlobCache = field(default_factory=BlobCache)
     _stores: dict[int, ClientStore] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class FleetEngine:
         population: Population,
         cohort: int,
         rounds: int,
-        trainer: DeviceEngine | None = None,
+        trainer: Engine | None = None,
     ) -> "FleetEngine":
         """Connects and creates the task, whose rounds close when the whole cohort has contributed.
 
@@ -135,7 +136,8 @@ class FleetEngine:
         self.runner.close()
 
     async def _create(self, bundle: Bundle, cohort: int, rounds: int) -> None:
-        task = await self.connection.create_task(_creation(bundle, cohort, rounds))
+        creation = self.connection.admin.send(admin_pb2.CreateTaskRequest, _creation(bundle, cohort, rounds))
+        task = await _task(creation)
         self._progress.task_id = task.task_id
         await self._load(task)
 
@@ -167,7 +169,7 @@ class FleetEngine:
     async def _committed(self) -> admin_pb2.Task:
         self._progress.round += 1
         request = admin_pb2.GetTaskRequest(task_id=self._progress.task_id)
-        while (task := await _retry(lambda: self.connection.get_task(request))).round < self._progress.round:
+        while (task := await _retry(lambda: _task(self.connection.admin.call(request)))).round < self._progress.round:
             await asyncio.sleep(0.002)
         return task
 
@@ -175,6 +177,20 @@ class FleetEngine:
         self._progress.checkpoint = blobs.unpack(
             await _retry(lambda: fetch_async(self.connection.transport, task.checkpoint))
         )
+
+
+async def _task(call: Awaitable[Message]) -> admin_pb2.Task:
+    """Awaits an operator's call that returns a task.
+
+    Raises:
+        FleetError: the coordinator refused the call.
+    """
+    try:
+        task = await call
+    except StatusError as error:
+        raise FleetError(f"the coordinator refused the call: {error}") from error
+    assert isinstance(task, admin_pb2.Task)
+    return task
 
 
 async def _wait_if_rejected(outcome: Outcome) -> None:
@@ -204,7 +220,7 @@ class _Progress:
 class _RecordingEngine:
     """Records the report of a training, which the device does not upload."""
 
-    def __init__(self, trainer: DeviceEngine) -> None:
+    def __init__(self, trainer: Engine) -> None:
         self._trainer = trainer
         self.report: Report | None = None
 
@@ -229,7 +245,7 @@ class _Recording:
         return result
 
 
-async def _creation(bundle: Bundle, cohort: int, rounds: int) -> AsyncIterator[admin_pb2.CreateTaskRequest]:
+def _creation(bundle: Bundle, cohort: int, rounds: int) -> Iterator[admin_pb2.CreateTaskRequest]:
     closing = ClosingRule(
         goal=cohort,
         minimum=cohort,

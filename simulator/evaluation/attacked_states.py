@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh, qr_multiply
 
 from simulator.datasets import Attribute
-from simulator.evaluation.attackers import ATTACKERS, Attack, attack, expect_finite
+from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack, expect_finite
 from simulator.evaluation.scoring import Scorer
 from simulator.population.columns import Column, blocks
 
@@ -59,7 +59,7 @@ def attribute_attacks(
     return metrics
 
 
-def _metrics(name: str, suffix: str, result: Attack) -> dict[str, Any]:
+def _metrics(name: str, suffix: str, result: AttackResult) -> dict[str, Any]:
     return {
         f"bacc_{name}{suffix}": result.bacc,
         f"bacc_std_{name}{suffix}": result.std,

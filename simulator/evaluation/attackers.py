@@ -42,7 +42,7 @@ ATTACKERS = {"paper": Attacker(classifiers.paper, train=0.2), "strong": Attacker
 
 
 @dataclass(frozen=True)
-class Attack:
+class AttackResult:
     """The result of an attack.
 
     Attributes:
@@ -81,7 +81,7 @@ def attack(
     classes: int = 2,
     splits: int = 40,
     workers: int = 1,
-) -> Attack:
+) -> AttackResult:
     """Runs an attacker and its null on class-balanced users.
 
     Args:
@@ -116,7 +116,7 @@ def attack(
     attacked, *null = (scores[start : start + splits] for start in range(0, len(scores), splits))
     chance = [_folded(np.array([split.bacc for split in permuted]), classes) for permuted in null]
     baccs = np.array([split.bacc for split in attacked])
-    return Attack(
+    return AttackResult(
         bacc=_folded(baccs, classes),
         std=float(baccs.std()),
         macro_f1=float(np.mean([split.macro_f1 for split in attacked])),

@@ -17,6 +17,10 @@ SVM_USERS = 2000
 """Most users that the SVM learns from. Its time grows with the square of their number, above all on permuted labels,
 which make every user a support vector. The other families learn from all users."""
 
+EMPTY = 1e-6
+"""Smallest spread of standardised features along a direction that the whitened family uses. States are float32, so a
+smaller spread may be rounding."""
+
 
 def paper(seed: int) -> MLPClassifier:
     """Makes the paper's attacker: one hidden layer of 100 units on raw features."""
@@ -43,6 +47,7 @@ def _grid(seed: int) -> list[dict[str, list[Any]]]:
         {"classifier": [MLPClassifier((32,), solver="lbfgs", alpha=10.0, max_iter=20, random_state=seed)]},
         {"classifier": [SupportVectors()]},
         {"classifier": [boosting.set_params(early_stopping=False)]},
+        {"classifier": [WhitenedRegression()]},
     ]
 
 
@@ -66,10 +71,38 @@ class SupportVectors(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return predicted
 
 
+class WhitenedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Logistic regression on whitened features.
+
+    With more users than features, an invertible linear map of the features does not change what it reads. The other
+    families are regularised in the scale of the features, so they miss an attribute along a direction that was shrunk.
+    """
+
+    def fit(self, features: NDArray[np.float64], labels: NDArray[np.int64]) -> Self:
+        """Whitens the features, except along directions in which they do not vary, and fits the regression."""
+        self.mean_ = features.mean(0)
+        _, sizes, axes = np.linalg.svd(features - self.mean_, full_matrices=False)
+        spreads = sizes / np.sqrt(len(features))
+        self.whitening_ = axes.T * np.where(spreads > EMPTY, 1 / np.maximum(spreads, EMPTY), 0)
+        self.regression_ = LogisticRegression(C=0.01, max_iter=300).fit(self._whitened(features), labels)
+        self.classes_ = self.regression_.classes_
+        return self
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Predicts class numbers."""
+        predicted: NDArray[np.int64] = self.regression_.predict(self._whitened(features))
+        return predicted
+
+    def _whitened(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        whitened: NDArray[np.float64] = (features - self.mean_) @ self.whitening_
+        return whitened
+
+
 FAMILIES = {
     LogisticRegression: "logistic_regression",
     MLPClassifier: "mlp",
     SupportVectors: "rbf_svm",
     HistGradientBoostingClassifier: "gradient_boosting",
+    WhitenedRegression: "whitened_regression",
 }
 """Names of the strong attacker's families."""

@@ -22,7 +22,7 @@ from simulator.datasets import Attribute, Dataset, load
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.connections import GrpcConnection, InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
 from simulator.errors import ConfigError, OneClassError, TooFewUsersError
 from simulator.evaluation.attackers import expect_enough
@@ -163,7 +163,7 @@ def protected(config: Config) -> list[str]:
     """
     if config.model not in RECOMMENDERS:
         raise ConfigError(f"there is no model {config.model!r}; there is {', '.join(RECOMMENDERS)}")
-    recommender = RECOMMENDERS[config.model]
+    recommender = RECOMMENDERS[config.model].model
     tensors = recommender.tensors(1)
     private = [spec.name for spec in tensors if spec.scope == TENSOR_SCOPE_PRIVATE]
     if config.protect == "embedding" or not private:
@@ -224,7 +224,7 @@ def engine_of(
     folder: Path,
     noise: Noise | None = None,
     audit: Path | None = None,
-) -> Iterator[Engine]:
+) -> Iterator[RoundEngine]:
     """The engine that a configuration names; while it is open a fleet's coordinator keeps its state under `folder`.
 
     With `audit` it keeps every contribution there.

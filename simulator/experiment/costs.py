@@ -8,10 +8,10 @@ import pandas as pd
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorScope
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 
 
-def measure(bundle: Bundle, engine: Engine, rounds: pd.DataFrame) -> dict[str, Any]:
+def measure(bundle: Bundle, engine: RoundEngine, rounds: pd.DataFrame) -> dict[str, Any]:
     """Totals and means over the run.
 
     Returns:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.store.disk import REAL
+from fedau2 import files
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import blobs
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.errors import BlobError
 from simulator.config.config import Config
 from simulator.datasets import Dataset
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, explain
 from simulator.population import columns
 from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, snapshot
@@ -61,7 +61,7 @@ class Standing:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(folder: Path, config: Config, engine: Engine, population: Population, standing: Standing) -> None:
+def save(folder: Path, config: Config, engine: RoundEngine, population: Population, standing: Standing) -> None:
     """Replaces what the folder holds; of a batched run only, since a fleet's state is its coordinator's too.
 
     Of mapped private state it notes which rows of the maps are current, and holds them until it is called again.
@@ -85,7 +85,7 @@ def save(folder: Path, config: Config, engine: Engine, population: Population, s
         state.flush()
     kept = _file(folder, sha256)
     for path, content in ((kept, data), (folder / _ROWS, json.dumps(about | {"sha256": sha256}).encode())):
-        REAL.write_file(path, content)  # until the second is there, it names the file before
+        files.write(path, content)  # until the second is there, it names the file before
     for path in folder.glob(_FILES):
         if path != kept:
             path.unlink()
@@ -102,7 +102,7 @@ def _noted(column: Column) -> NDArray[np.float32]:
     return column.where.astype(np.float32) if isinstance(column, Version) else column[...]
 
 
-def restore(folder: Path, engine: Engine, population: Population) -> Standing:
+def restore(folder: Path, engine: RoundEngine, population: Population) -> Standing:
     """Puts engine and population where they were; a new standing if the folder holds nothing that is whole."""
     resumable, left = engine.resumable, _read(folder)
     if resumable is None or left is None:
@@ -186,7 +186,7 @@ def note(folder: Path, config: Config, dataset: Dataset) -> None:
     try:
         config.save(folder / CONFIG)
         if not (folder / _DATA).exists():
-            REAL.write_file(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
+            files.write(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
 

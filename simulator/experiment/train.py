@@ -13,7 +13,7 @@ from export.bundle import Bundle
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
 from simulator.datasets.split import leave_one_out
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, SimulatorError
 from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, checks, costs, resume
@@ -62,7 +62,7 @@ class Trained:
 Expect = Callable[[Bundle, Population], None]
 """Refuses what is not to be trained."""
 
-Wrap = Callable[[Engine, Bundle, Population], Engine]
+Wrap = Callable[[RoundEngine, Bundle, Population], RoundEngine]
 """Makes of an engine one that does something more."""
 
 

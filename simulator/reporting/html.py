@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from coordinator.store.disk import REAL
+from fedau2 import files
 from simulator.config.config import Config
 from simulator.datasets.split import CHOSEN_ON
 from simulator.reporting.plots import leakage_files
@@ -58,7 +58,7 @@ def write(path: Path, title: str, parts: Iterable[str]) -> None:
         title: the title as text.
         parts: the parts as HTML, from the functions of this module.
     """
-    REAL.write_file(path, _PAGE.substitute(title=escape(title), body="\n".join(parts)).encode())
+    files.write(path, _PAGE.substitute(title=escape(title), body="\n".join(parts)).encode())
 
 
 def heading(text: str) -> str:

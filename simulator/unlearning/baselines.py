@@ -93,7 +93,7 @@ def encoder(task: TaskManifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     Raises:
         ConfigError: the model has no encoder.
     """
-    encoding = contract.encoder(RECOMMENDERS[task.model])
+    encoding = contract.encoder(RECOMMENDERS[task.model].model)
     if encoding is None:
         raise ConfigError(f"{task.model} has no private state and no encoder that noise could protect")
     return encoding.ENCODER_WEIGHTS, encoding.ENCODER_BIASES

@@ -194,7 +194,7 @@ def test_deleting_forgets_when_there_were_syncs(trained, tmp_path):
 DIES = """
 import os, signal, sys
 from client_sdk import FedClient
-from client_sdk.database import Database
+from client_sdk.store.database import Database
 
 client = FedClient.open(sys.argv[1], "127.0.0.1:1", "films")
 client.record("secret-item")

@@ -78,17 +78,17 @@ class Restarting:
 
     async def connect(self):
         connection = GrpcConnection(*self._addresses, on_close=lambda: self._process.stop())
-        upload, answered = connection.transport.upload, 0
+        send, answered = connection.transport.send, 0
 
-        async def counting(header, data):
+        async def counting(kind, requests):
             nonlocal answered
-            response = await upload(header, data)
+            response = await send(kind, requests)
             answered += 1
             if answered in self._moments:
                 self._kill()
             return response
 
-        connection.transport.upload = counting
+        connection.transport.send = counting
         return connection
 
     def _kill(self):

@@ -28,7 +28,7 @@ import sys
 from pathlib import Path
 from client_sdk.kernel import fedncf
 from export.bundle import build, write
-from export.planfile import make_plan
+from export.plan.planfile import make_plan
 plan = make_plan(attribute="gender", classes=["M", "F"])
 widths = fedncf.Widths(gmf=3, mlp=4, hidden=(5, 3))
 write(build("fedncf", [f"item-{i}" for i in range(11)], plan, 1, widths), Path(sys.argv[1]))
@@ -37,6 +37,15 @@ write(build("fedncf", [f"item-{i}" for i in range(11)], plan, 1, widths), Path(s
 
 def tiny(items=ITEMS, **changes):
     return build("fedncf", items, make_plan(attribute="gender", classes=["M", "F"], **changes), 7, WIDTHS)
+
+
+def test_required_features_are_entered_in_the_manifest():
+    plan = make_plan(attribute="gender", classes=["M", "F"])
+    bundle = build("fedncf", ITEMS, plan, 7, WIDTHS, training=False, required_features=["secure-sums"])
+    assert bundle.manifest.required_features == ["secure-sums"]
+    assert not tiny().manifest.required_features
+    with pytest.raises(PlanError, match="malformed"):
+        build("fedncf", ITEMS, plan, 7, WIDTHS, training=False, required_features=["Secure sums"])
 
 
 def contents(folder):
@@ -135,7 +144,7 @@ def test_a_failing_disk_leaves_nothing_behind(small, tmp_path, monkeypatch):
 
 
 def test_a_folder_without_manifest_is_no_bundle(tmp_path):
-    with pytest.raises(NotABundleError, match="is no bundle"):
+    with pytest.raises(NotABundleError, match="is not a bundle"):
         read(tmp_path)
 
 
@@ -147,8 +156,8 @@ def test_a_malformed_manifest_is_refused(folder, data):
 
 
 def test_another_format_version_is_refused_with_advice(folder):
-    rewrite(folder, lambda task: setattr(task, "format", 2))
-    with pytest.raises(DamagedBundleError, match=r"format 2.*build the bundle again"):
+    rewrite(folder, lambda task: setattr(task, "format", 1))
+    with pytest.raises(DamagedBundleError, match=r"format 1.*build the bundle again"):
         read(folder)
 
 

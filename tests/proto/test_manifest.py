@@ -12,7 +12,7 @@ from fedau2.wire.errors import ManifestError
 ADAM = Optimizer(kind=2, learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=1e-8)
 NORMAL = Initializer(distribution=2, scale=0.01)
 GOOD = TaskManifest(
-    format=1,
+    format=2,
     model="fedncf",
     items=5,
     tensors=[
@@ -52,7 +52,7 @@ def test_a_graph_of_a_later_kind_is_not_among_those_that_are_known():
 
 
 SPOILED = {
-    "format": 2,
+    "format": 1,
     "model": "",
     "items": 6,
     "catalogue.size": 0,
@@ -67,9 +67,6 @@ SPOILED = {
     "plan.local.negatives": 0,
     "plan.local.chunk": 0,
     "plan.local.private_learning_rate": -1.0,
-    "plan.local.l1_weight": -1.0,
-    "plan.local.kl_cap": math.nan,
-    "plan.local.dropout": 1.0,
     "plan.local.cover_rows": -1.0,
     "plan.server.shared.kind": 0,
     "plan.server.shared.beta1": 1.0,
@@ -127,6 +124,29 @@ def test_a_derived_state_has_a_name_of_its_own(names):
         manifest.check(spoiled)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"mu": math.nan}, "parameter 'mu' must be a finite number, not nan"),
+        ({"mu": -math.inf}, "parameter 'mu' must be a finite number, not -inf"),
+        ({"": 1.0}, "a parameter's name is empty"),
+        ({"ü" * 65: 1.0}, "longer than 128 bytes"),
+        ({str(number): 1.0 for number in range(65)}, "more than 64 parameters"),
+    ],
+)
+def test_parameters_that_no_recommender_could_have_are_refused(parameters, message):
+    spoiled = copy.deepcopy(GOOD)
+    spoiled.plan.parameters.update(parameters)
+    with pytest.raises(ManifestError, match=message):
+        manifest.check(spoiled)
+
+
+def test_the_most_parameters_with_the_longest_names_are_accepted():
+    many = copy.deepcopy(GOOD)
+    many.plan.parameters.update({f"{number:0128}": -1e300 for number in range(64)})
+    manifest.check(many)
+
+
 def test_a_round_has_not_more_local_steps_than_devices_would_finish():
     long = copy.deepcopy(GOOD)
     long.plan.local.shared_learning_rate = 0.1
@@ -145,9 +165,59 @@ def test_a_clip_norm_that_is_no_length_is_refused(clip_norm):
         manifest.check(spoiled)
 
 
-def test_another_format_says_what_to_do():
-    with pytest.raises(ManifestError, match="build the bundle again"):
-        manifest.check(TaskManifest(format=99))
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "format 0 is older than format 2.*: build the bundle again"),
+        (1, "format 1 is older than format 2.*: build the bundle again"),
+        (3, "format 3 is newer than format 2.*: update fedau2"),
+    ],
+)
+def test_another_format_says_what_to_do(number, text):
+    other = copy.deepcopy(GOOD)
+    other.format = number
+    for refuse in (manifest.check, lambda spoiled: manifest.read(spoiled.SerializeToString())):
+        with pytest.raises(ManifestError, match=text):
+            refuse(other)
+
+
+def test_both_ends_accept_features_that_they_do_not_know():
+    later = copy.deepcopy(GOOD)
+    later.required_features.extend(["secure-sums", "grid.2", "x", "a" * 64])
+    assert manifest.parse(later.SerializeToString()) == later
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([""], "malformed: ''"),
+        (["Secure"], "malformed: 'Secure'"),
+        (["-grid"], "malformed"),
+        (["grid\n"], "malformed"),
+        (["a" * 65], "malformed"),
+        (["grid", "secure", "grid"], "twice"),
+        ([f"feature-{number}" for number in range(65)], "more than 64 features"),
+    ],
+)
+def test_a_malformed_list_of_features_is_refused(names, text):
+    spoiled = copy.deepcopy(GOOD)
+    spoiled.required_features.extend(names)
+    for refuse in (manifest.check, lambda other: manifest.read(other.SerializeToString())):
+        with pytest.raises(ManifestError, match=text):
+            refuse(spoiled)
+
+
+def test_a_manifest_is_read_before_its_other_fields_are_checked():
+    later = copy.deepcopy(GOOD)
+    later.draw = 99
+    assert manifest.read(later.SerializeToString()) == later
+    with pytest.raises(ManifestError, match="way to draw"):
+        manifest.check(later)
+
+
+def test_the_signature_is_the_last_field():
+    assert TaskManifest.DESCRIPTOR.fields[-1].name == "signature"
+    assert max(field.number for field in TaskManifest.DESCRIPTOR.fields) == 1000
 
 
 def test_noise_is_no_manifest():

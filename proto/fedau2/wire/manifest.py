@@ -1,6 +1,8 @@
 """What makes a manifest acceptable, to a device and to the coordinator alike."""
 
 import math
+import re
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
@@ -10,17 +12,26 @@ from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import signatures
 from fedau2.wire.errors import ManifestError
 
-FORMAT = 1
-MAX_STEPS = 1_000
-"""Local steps of one round."""
+FORMAT = 2
+"""The bundle format that this version reads and writes; see `TaskManifest.format`."""
 
-"""The bundle format that this version reads and writes."""
+MAX_FEATURES = 64
+"""Most names in `TaskManifest.required_features`."""
+
+MAX_STEPS = 1_000
+"""Most local steps of one round."""
 
 MAX_ELEMENTS = 2**31
 """Most elements of one tensor."""
 
+MAX_PARAMETERS = 64
+"""Most parameters of a recommender in a plan."""
+
 MAX_CONTRIBUTIONS = 1_000_000
 """Largest `ClosingRule.maximum`."""
+
+
+_FEATURE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
 
 
 def parse(data: bytes) -> TaskManifest:
@@ -29,11 +40,26 @@ def parse(data: bytes) -> TaskManifest:
     Raises:
         ManifestError: it says what is wrong.
     """
+    manifest = read(data)
+    check(manifest)
+    return manifest
+
+
+def read(data: bytes) -> TaskManifest:
+    """Reads a serialised manifest and checks only the fields that say who can understand the others.
+
+    These are the format and the form of the required features. The caller compares the features with those that it
+    knows, and then calls `check`.
+
+    Raises:
+        ManifestError: it says what is wrong.
+    """
     try:
         manifest = TaskManifest.FromString(data)
     except DecodeError as error:
         raise ManifestError("not a TaskManifest message") from error
-    check(manifest)
+    _check_format(manifest)
+    _check_features(manifest.required_features)
     return manifest
 
 
@@ -43,11 +69,8 @@ def check(manifest: TaskManifest) -> None:
     Raises:
         ManifestError: it says what is wrong.
     """
-    if manifest.format != FORMAT:
-        raise ManifestError(
-            f"bundle format {manifest.format}; this version runs format {FORMAT}: build the bundle "
-            "again with a matching fedau2-export, or update the SDK"
-        )
+    _check_format(manifest)
+    _check_features(manifest.required_features)
     _require(bool(manifest.model), "the manifest names no model")
     _require(manifest.items > 0, "the manifest's catalogue is empty")
     names = [spec.name for spec in manifest.tensors]
@@ -104,6 +127,7 @@ def check_plan(plan: Plan, states: set[str]) -> None:
         ManifestError: it says what is wrong.
     """
     _check_local(plan.local)
+    _check_parameters(plan.parameters)
     _check_optimizer("server.shared", plan.server.shared)
     _require(len(plan.adversaries) <= 16, "more than 16 adversaries")
     names = [adversary.name for adversary in plan.adversaries]
@@ -135,6 +159,30 @@ def check_closing(rule: ClosingRule) -> None:
     _require(rule.lease.ToTimedelta().total_seconds() > 0, "closing rule: the lease is not positive")
 
 
+def _check_format(manifest: TaskManifest) -> None:
+    if manifest.format > FORMAT:
+        raise ManifestError(
+            f"bundle format {manifest.format} is newer than format {FORMAT}, the only one that this version runs: "
+            "update fedau2"
+        )
+    if manifest.format < FORMAT:
+        raise ManifestError(
+            f"bundle format {manifest.format} is older than format {FORMAT}, the only one that this version runs: "
+            "build the bundle again with this version's fedau2-export"
+        )
+
+
+def _check_features(names: Sequence[str]) -> None:
+    _require(len(names) <= MAX_FEATURES, f"the manifest requires more than {MAX_FEATURES} features")
+    for name in names:
+        _require(
+            _FEATURE.fullmatch(name) is not None,
+            f"the name of a required feature is malformed: {name[:64]!r} is not 1 to 64 lower-case letters, digits, "
+            "dots and hyphens with a letter or digit at both ends",
+        )
+    _require(len(set(names)) == len(names), "the manifest requires a feature twice")
+
+
 def _check_tensor(spec: TensorSpec, items: int) -> None:
     _require(0 < len(spec.name.encode()) <= 128, "a tensor's name is empty or longer than 128 bytes")
     _require(1 <= len(spec.shape) <= 4 and all(spec.shape), f"{spec.name}: shape {list(spec.shape)}")
@@ -162,11 +210,16 @@ def _check_local(local: LocalUpdate) -> None:
     _require(local.negatives >= 1, "local.negatives must be at least 1")
     _require(local.chunk >= 1, "local.chunk must be at least 1")
     _require(_positive(local.private_learning_rate), "local.private_learning_rate must be positive")
-    _require(math.isfinite(local.l1_weight) and local.l1_weight >= 0, "local.l1_weight must not be negative")
-    _require(math.isfinite(local.kl_cap) and local.kl_cap >= 0, "local.kl_cap must not be negative")
-    _require(0 <= local.dropout < 1, "local.dropout must lie in [0, 1)")
     _require(math.isfinite(local.cover_rows) and local.cover_rows >= 0, "local.cover_rows must not be negative")
     _require(local.steps == 1 or _positive(local.shared_learning_rate), "local.shared_learning_rate must be positive")
+
+
+def _check_parameters(parameters: Mapping[str, float]) -> None:
+    """Checks what can be checked without knowing the recommender, which alone knows its parameters."""
+    _require(len(parameters) <= MAX_PARAMETERS, f"the plan has more than {MAX_PARAMETERS} parameters")
+    for name, value in parameters.items():
+        _require(0 < len(name.encode()) <= 128, "a parameter's name is empty or longer than 128 bytes")
+        _require(math.isfinite(value), f"parameter {name!r} must be a finite number, not {value}")
 
 
 def _check_adversary(adversary: Adversary, states: set[str]) -> None:

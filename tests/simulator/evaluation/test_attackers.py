@@ -2,7 +2,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import NotFiniteError, TooFewUsersError
@@ -138,3 +138,46 @@ def test_the_support_vector_machine_learns_from_as_many_users_as_it_may(monkeypa
     y[50:] = 1 - y[50:]  # those beyond the cap would turn it round
     monkeypatch.setattr(classifiers, "SVM_USERS", 50)
     assert (classifiers.SupportVectors().fit(x, y).predict(x[:50]) == y[:50]).mean() > 0.9
+
+
+def mapped(x, rng):
+    """Features after an invertible linear map and a shift; directions are shrunk by 1 to 100."""
+    width = x.shape[1]
+    first, second = (np.linalg.qr(rng.normal(size=(width, width)))[0] for _ in range(2))
+    return ((x - 5) @ first * np.geomspace(1, 0.01, width) @ second).astype(np.float32).astype(np.float64)
+
+
+@given(seed=st.integers(0, 2**31 - 1))
+@settings(max_examples=20, deadline=None)
+def test_no_invertible_linear_map_changes_what_the_whitened_family_reads(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, 300)
+    x = rng.normal(size=(300, 12)) + 0.5 * labels[:, None] * rng.normal(size=12)
+    before, after = (
+        classifiers.WhitenedRegression().fit(state[:200], labels[:200]).predict(state[200:])
+        for state in (x, mapped(x, rng))
+    )
+    assert (before == after).mean() >= 0.98
+
+
+def test_shrinking_the_direction_of_an_attribute_does_not_hide_it_from_the_strong_attacker():
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1], 250)
+    x = rng.normal(size=(500, 30))
+    x[:, 0] = 4 * labels
+    shrunk = x * [0.01, *[1.0] * 29] @ np.linalg.qr(rng.normal(size=(30, 30)))[0]
+    result = attack(shrunk.astype(np.float32), labels, "strong")
+    assert result.bacc > 0.95
+    assert set(result.families) == {"whitened_regression"}
+
+
+@pytest.mark.parametrize("width", [1, 6, 40])
+def test_the_whitened_family_ignores_features_that_do_not_vary_or_repeat_others(width):
+    labels = np.repeat([0, 1], 15)  # fewer users than the widest features
+    constant = np.full((30, width), 0.1)
+    x = RNG.normal(size=(30, width)) + 3 * labels[:, None]
+    alone, beside = (
+        classifiers.WhitenedRegression().fit(state, labels).predict(state) for state in (x, np.hstack([x, x, constant]))
+    )
+    assert np.array_equal(alone, beside)
+    assert len(set(classifiers.WhitenedRegression().fit(constant, labels).predict(constant))) == 1

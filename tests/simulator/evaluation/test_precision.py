@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from client_sdk.onnx.recommender import Recommender
+from client_sdk.onnx.served_model import ServedModel
 from export.bundle import build
 from fedau2.wire import blobs
 from simulator.config.config import Config
@@ -36,7 +36,7 @@ def compare(items, bundle, checkpoint, population, train):
     for precision in ("fp32", "fp16"):
         built = build("fedncf", items, bundle.manifest.plan, 0, precision=precision)
         graphs = [built.blob(graph.resource) for graph in built.manifest.graphs]
-        recommenders.append(Recommender(built.manifest, checkpoint, *graphs))
+        recommenders.append(ServedModel(built.manifest, checkpoint, *graphs))
     for client, seen in enumerate(train):
         private = {name: column[client] for name, column in population.state.values.items()}
         single, half = (dict(graph.recommend(len(items), seen, private)) for graph in recommenders)
