@@ -18,8 +18,8 @@ SVM_USERS = 2000
 which make every user a support vector. The other families learn from all users."""
 
 EMPTY = 1e-6
-"""Smallest spread of standardised features along a direction from which the whitened family reads. States are float32:
-what is smaller may be rounding."""
+"""Smallest spread of standardised features along a direction that the whitened family uses. States are float32, so a
+smaller spread may be rounding."""
 
 
 def paper(seed: int) -> MLPClassifier:
@@ -89,7 +89,7 @@ class WhitenedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Class numbers."""
+        """Predicts class numbers."""
         predicted: NDArray[np.int64] = self.regression_.predict(self._whitened(features))
         return predicted
 
