@@ -29,7 +29,8 @@ def expect_states(model: str, states: Iterable[str]) -> None:
     Raises:
         MissingAttackError: nobody has written the recommender's attacks, or those on one of the states.
     """
-    if unknown := [state for state in states if state not in attacks_on(model).states]:
+    known = attacks_on(model).states
+    if unknown := [state for state in states if state not in known]:
         raise MissingAttackError(
             f"the attacks on the recommender {model!r} say nothing of its protected state {unknown[0]!r}: add how it "
             "is read, or why it cannot be, to `states` in simulator/attacks/recommenders"
