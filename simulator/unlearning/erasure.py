@@ -3,6 +3,7 @@
 The affine map `x - strength * (x - mean) M` with strength 1 is the smallest change of x after which no linear attacker
 can read the attribute from the users that the map was fitted on. For other users it overshoots if there are few users
 per dimension: it exchanges the classes of held-out users, which leaks as much. `auto` finds a strength in between.
+A map of strength below 1 can be inverted, so it hides the attribute only from attackers who do not whiten.
 """
 
 import math
