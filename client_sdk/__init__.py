@@ -44,6 +44,7 @@ from client_sdk.errors import (
     UntrustedTaskError,
     UsageError,
 )
+from fedau2 import __version__ as __version__
 
 if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient

@@ -4,21 +4,23 @@ Its inputs and outputs are those of `client_sdk.onnx.step_graph`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
 from client_sdk.kernel import adversary
-from client_sdk.kernel.adversary import Verdict
-from client_sdk.kernel.batch import Batch, Rows
-from client_sdk.kernel.contract import Recommender, Step, Tensors
+from client_sdk.kernel.adversary import AdversaryGradients
+from client_sdk.kernel.batch import Batch, RowSlots
+from client_sdk.kernel.contract import Step, Tensors
+from client_sdk.kernel.models import Declared
 from client_sdk.onnx import step_graph
+from client_sdk.plan import AdversaryPlan
 from export import exporter
-from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Plan, TaskManifest
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import (
     TENSOR_KIND_TABLE,
     TENSOR_SCOPE_ADVERSARY,
@@ -27,52 +29,41 @@ from fedau2.v1.tensors_pb2 import (
     TensorSpec,
 )
 
-_STRUCTURE = ("name", "protects", "classes", "head", "trigger", "objective")
-"""Fields of `Adversary` that decide which nodes the graph has."""
-
 _SAMPLES, _ROWS = 7, 5
-"""Sizes of the example; the graph takes any."""
+"""Sizes of the example; the graph takes any sizes."""
 
 
-def export(recommender: Recommender, task: TaskManifest) -> bytes:
+def export(declared: Declared, task: TaskManifest) -> bytes:
     """The graph of a task that declares its tensors and its plan."""
     specs = tuple(_structure(spec).SerializeToString(deterministic=True) for spec in task.tensors)
-    adversaries = tuple(_bare(each).SerializeToString(deterministic=True) for each in task.plan.adversaries)
-    # mypy does not know that modules can be hashed.
-    return _exported(recommender, specs, adversaries, task.noise)  # type: ignore[arg-type]
+    adversaries = tuple(AdversaryPlan.of(adversary).structure for adversary in task.plan.adversaries)
+    return _exported(declared, specs, adversaries, task.noise)
 
 
 def _structure(spec: TensorSpec) -> TensorSpec:
     return TensorSpec(name=spec.name, shape=spec.shape, kind=spec.kind, scope=spec.scope)
 
 
-def _bare(each: Adversary) -> Adversary:
-    """An adversary without its numbers, and with classes that are only counted."""
-    classes = [str(number) for number in range(len(each.classes))]
-    return Adversary(**({name: getattr(each, name) for name in _STRUCTURE} | {"classes": classes}))
-
-
-@lru_cache(maxsize=32)  # an export takes seconds, and a process often builds many bundles of one structure
-def _exported(recommender: Recommender, specs: Sequence[bytes], adversaries: Sequence[bytes], noise: int) -> bytes:
-    parsed = [TensorSpec.FromString(data) for data in specs]
-    step = _LocalStep(recommender, parsed, [Adversary.FromString(data) for data in adversaries])
+@lru_cache(maxsize=32)  # an export takes seconds, and processes often build many bundles of one structure
+def _exported(declared: Declared, specs: Sequence[bytes], adversaries: Sequence[AdversaryPlan], noise: int) -> bytes:
+    step = _LocalStep(declared, [TensorSpec.FromString(data) for data in specs], adversaries)
     samples = dict.fromkeys((step_graph.SLOT, step_graph.LABEL, step_graph.WEIGHT), "samples")
     rows = dict.fromkeys((step_graph.ROW, step_graph.FIRST, *step.tables), "rows")
     growing = {**samples, **rows, step_graph.AGAIN: "repeated"}
     example = step.example(noise)
     model = exporter.export(step, example, growing, partial(_add_repeated, list(example)))
     exporter.drop_unused(model.graph)
-    for each in model.graph.output:
-        if each.name.removeprefix(step_graph.GRADIENT) in step.tables:
-            each.type.tensor_type.shape.dim[0].dim_param = "rows"
+    for value in model.graph.output:
+        if value.name.removeprefix(step_graph.GRADIENT) in step.tables:
+            value.type.tensor_type.shape.dim[0].dim_param = "rows"
     return exporter.serialise(model)
 
 
 def _add_repeated(names: Sequence[str], program: ExportedProgram) -> None:
-    """Adds samples up by slot in a faster way: takes each slot's first sample, and adds only those that come again."""
+    """Makes adding samples up by slot faster: every slot's first sample is copied, and only repeats are added."""
     module: Any = program.graph_module  # its nodes' types say only that they may be anything
-    given = dict(zip(names, (node for node in module.graph.nodes if node.op == "placeholder"), strict=True))
-    slot, first, again = (given[name] for name in (step_graph.SLOT, step_graph.FIRST, step_graph.AGAIN))
+    inputs = dict(zip(names, (node for node in module.graph.nodes if node.op == "placeholder"), strict=True))
+    slot, first, again = (inputs[name] for name in (step_graph.SLOT, step_graph.FIRST, step_graph.AGAIN))
     aten = torch.ops.aten
     for node in list(module.graph.nodes):
         if node.target is not aten.index_add.default or node.args[2] is not slot or node.meta["val"].dim() < 2:
@@ -95,19 +86,19 @@ def _add_repeated(names: Sequence[str], program: ExportedProgram) -> None:
 
 
 class _LocalStep:
-    """A local step of one client as a function of named tensors: the kernel's, for a cohort of one."""
+    """A local step of one client as a function of named tensors: the kernel's step for a cohort of one client."""
 
-    def __init__(self, recommender: Recommender, specs: Sequence[TensorSpec], adversaries: Sequence[Adversary]) -> None:
-        self._recommender, self._specs, self._adversaries = recommender, specs, adversaries
-        self._shared, self._private, self._own = (
+    def __init__(self, declared: Declared, specs: Sequence[TensorSpec], adversaries: Sequence[AdversaryPlan]) -> None:
+        self._declared, self._specs, self._adversaries = declared, specs, adversaries
+        self._shared, self._private, self._adversarial = (
             [spec.name for spec in specs if spec.scope == scope]
             for scope in (TENSOR_SCOPE_SHARED, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_ADVERSARY)
         )
         self.tables = [spec.name for spec in specs if spec.kind == TENSOR_KIND_TABLE]
 
     def example(self, noise: int) -> Tensors:
-        """Inputs of any values and, where sizes may vary, of sizes that differ from each other."""
-        numbers = step_graph.numbers(Plan(local=LocalUpdate(), adversaries=self._adversaries))
+        """Example inputs. Where sizes may vary, they differ from each other."""
+        numbers = step_graph.numbers(self._declared.defaults(), self._adversaries)
         inputs = {spec.name: torch.zeros(self._shape(spec)) for spec in self._specs}
         inputs |= {name: torch.from_numpy(value) for name, value in numbers.items()}
         inputs |= {
@@ -120,9 +111,9 @@ class _LocalStep:
             step_graph.NOISE: torch.zeros(1, noise),
             step_graph.ROUND: torch.tensor(0),
         }
-        for each in self._adversaries:
-            inputs[step_graph.label_of(each.name)] = torch.zeros(1, dtype=torch.int64)
-            inputs[step_graph.noise_of(each.name)] = torch.zeros(1, 2, len(each.classes))
+        for plan in self._adversaries:
+            inputs[step_graph.label_of(plan.name)] = torch.zeros(1, dtype=torch.int64)
+            inputs[step_graph.noise_of(plan.name)] = torch.zeros(1, 2, plan.classes)
         return inputs
 
     def _shape(self, spec: TensorSpec) -> tuple[int, ...]:
@@ -131,25 +122,26 @@ class _LocalStep:
         return (1, *spec.shape) if spec.name in self._private else tuple(spec.shape)
 
     def __call__(self, inputs: Tensors) -> Tensors:
-        """From inputs to outputs, both as `step_graph` names them."""
+        """Computes the outputs from the inputs, both by the names of `step_graph`."""
         shared = {name: self._grouped(name, inputs) for name in self._shared}
         private = {name: inputs[name] for name in self._private}
-        verdicts: dict[str, Verdict] = {}
+        of_adversaries: dict[str, AdversaryGradients] = {}
 
         def unlearn(states: Tensors) -> Tensors:
-            verdicts.update({each.name: self._judge(each, states, inputs) for each in self._adversaries})
-            return adversary.total([verdict.push for verdict in verdicts.values()])
+            for plan in self._adversaries:
+                of_adversaries[plan.name] = self._adversary_gradients(plan, states, inputs)
+            return adversary.total([gradients.push for gradients in of_adversaries.values()])
 
-        found = self._recommender.gradients(shared, private, self._step(inputs), unlearn)
-        for verdict in verdicts.values():
-            found.shared.update(verdict.shared)
-        gradients = {name: value if name in self.tables else value[0] for name, value in found.shared.items()}
-        gradients |= found.private
+        result = self._declared.model.gradients(shared, private, self._step(inputs), unlearn)
+        for of_adversary in of_adversaries.values():
+            result.shared.update(of_adversary.shared)
+        gradients = {name: value if name in self.tables else value[0] for name, value in result.shared.items()}
+        gradients |= result.private
         outputs = {step_graph.GRADIENT + name: value for name, value in gradients.items()}
-        for name, verdict in verdicts.items():
-            outputs[step_graph.triggered_of(name)] = verdict.triggered
-            outputs[step_graph.margin_of(name)] = verdict.margin
-        return {**outputs, step_graph.LOSS: found.loss}
+        for name, of_adversary in of_adversaries.items():
+            outputs[step_graph.triggered_of(name)] = of_adversary.triggered
+            outputs[step_graph.margin_of(name)] = of_adversary.margin
+        return {**outputs, step_graph.LOSS: result.loss}
 
     def _grouped(self, name: str, inputs: Tensors) -> Tensor:
         return inputs[name] if name in self.tables else inputs[name][None]
@@ -158,21 +150,19 @@ class _LocalStep:
         slot, row = inputs[step_graph.SLOT], inputs[step_graph.ROW]
         labels, weights, noise = (inputs[n] for n in (step_graph.LABEL, step_graph.WEIGHT, step_graph.NOISE))
         batch = Batch(1, 1, slot, torch.zeros_like(slot), labels, weights, noise)
-        local = SimpleNamespace(**{name: inputs[f"plan.{name}"] for name in step_graph.LOCAL})
-        rows = Rows(1, row.shape[0], row, counts=None)  # type: ignore[arg-type]  # of separate clients only
-        # Tensors without axes stand for the plan's numbers.
-        return Step(rows, batch, cast(LocalUpdate, local), cast(int, inputs[step_graph.ROUND]))
+        numbers = {name: inputs[step_graph.parameter(name)] for name in self._declared.defaults()}
+        rows = RowSlots(1, row.shape[0], row, counts=None)  # type: ignore[arg-type]  # needed for separate clients only
+        return Step(rows, batch, self._declared.of_tensors(numbers), inputs[step_graph.ROUND])
 
-    def _judge(self, each: Adversary, states: Tensors, inputs: Tensors) -> Verdict:
-        structure = {name: getattr(each, name) for name in _STRUCTURE}
-        numbers = {name: inputs[f"plan.{each.name}.{name}"] for name in step_graph.ADVERSARY}
-        own = {name: inputs[name][None] for name in self._own if name.startswith(adversary.prefix(each))}
-        return adversary.judge(
-            cast(Adversary, SimpleNamespace(**structure, **numbers)),
-            cast(int, inputs[step_graph.ROUND]),
-            own,
+    def _adversary_gradients(self, plan: AdversaryPlan, states: Tensors, inputs: Tensors) -> AdversaryGradients:
+        numbers: Any = {name: inputs[step_graph.number_of(plan.name, name)] for name in step_graph.ADVERSARY}
+        tensors = {name: inputs[name][None] for name in self._adversarial if name.startswith(adversary.prefix(plan))}
+        return adversary.gradients(
+            replace(plan, **numbers),
+            inputs[step_graph.ROUND],
+            tensors,
             states,
-            inputs[step_graph.label_of(each.name)],
-            inputs[step_graph.noise_of(each.name)],
+            inputs[step_graph.label_of(plan.name)],
+            inputs[step_graph.noise_of(plan.name)],
             groups=1,
         )

@@ -1,14 +1,15 @@
 """FedNCF: NeuMF with the user's vectors on the device.
 
-logit = output . [user_gmf * item_gmf ; MLP([user_mlp ; item_mlp])] + bias, with binary cross-entropy.
+    logit = output . [user_gmf * item_gmf, MLP([user_mlp, item_mlp])] + bias
 
-The gradients are written by hand rather than left to autograd: the item half of the first layer is applied to each
-touched row once instead of to each sample, nothing is computed twice, and the step is an ordinary graph without a
+The loss is the binary cross-entropy.
+
+The gradients are written by hand rather than left to autograd. The item half of the first layer is applied to each
+touched row once instead of to each sample, and nothing is computed twice. The step is an ordinary graph without a
 backward pass, ready to be exported.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,29 +18,11 @@ from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.batch import Batch
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
+from client_sdk.kernel.fedncf_parameters import Widths
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS
 from fedau2.v1.tensors_pb2 import TensorSpec
 
 _EMBEDDING = specs.normal(0.01)
-
-
-@dataclass(frozen=True)
-class Widths:
-    """Sizes of the model; the paper's by default.
-
-    Attributes:
-        gmf: width of the generalised matrix factorisation branch; 0 leaves it out.
-        mlp: width of the item and user vectors that the MLP sees.
-        hidden: widths of the MLP's layers.
-    """
-
-    gmf: int = 32
-    mlp: int = 128
-    hidden: tuple[int, ...] = (128, 64, 32)
-
-    def __post_init__(self) -> None:
-        if self.gmf < 0 or self.mlp < 1 or not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"FedNCF needs an MLP with layers of at least one unit, not {self}")
 
 
 def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
@@ -75,18 +58,18 @@ DRAW = DRAW_CONTRASTS
 
 
 def prepare(shared: Tensors) -> Tensors:
-    """What scoring needs of the shared tensors, computed once per checkpoint.
+    """Computes what scoring needs of the shared tensors, once per checkpoint.
 
     The item half of the first layer is applied to the whole catalogue: "item_hidden", (hidden[0], items). Items are the
     last axis, so that scoring ends in products of a vector and a matrix, which runtimes compute fast.
     """
     weight = shared["mlp.0.weight"]
     half = shared["item_mlp"].shape[1]
-    kept = {name: value for name, value in shared.items() if name not in ("item_gmf", "item_mlp", "mlp.0.weight")}
+    serving = {name: value for name, value in shared.items() if name not in ("item_gmf", "item_mlp", "mlp.0.weight")}
     if "item_gmf" in shared:
-        kept["item_gmf"] = shared["item_gmf"].T.contiguous()
+        serving["item_gmf"] = shared["item_gmf"].T.contiguous()
     item_hidden = weight[:, half:] @ shared["item_mlp"].T
-    return {**kept, "user_hidden.weight": weight[:, :half].T.contiguous(), "item_hidden": item_hidden}
+    return {**serving, "user_hidden.weight": weight[:, :half].T.contiguous(), "item_hidden": item_hidden}
 
 
 def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:

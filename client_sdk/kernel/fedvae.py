@@ -4,12 +4,11 @@ A user is its interactions: x, of length 1 over the catalogue, is encoded as tan
 which a latent z is drawn and decoded as tanh(V z + c) -> logits of all items. The loss is minus the multinomial
 log-likelihood, summed over the interactions, and the annealed Kullback-Leibler divergence of z from N(0, 1).
 
-Nothing is private but the interactions. Adversaries see z, and the reversed gradient flows on into the encoder, which
-all share. What is attacked after training is mu.
+Only the interactions are private. Adversaries see z, and the reversed gradient flows on into the encoder, which all
+clients share. Attacks after training are on mu.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,34 +19,16 @@ from client_sdk import draws
 from client_sdk.draws import Samples
 from client_sdk.kernel import grouped, specs
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
-from fedau2.v1.task_pb2 import DRAW_WHOLE, LocalUpdate, TaskManifest
+from client_sdk.kernel.fedvae_parameters import LATENT, Parameters, Widths
+from client_sdk.plan import TrainingPlan
+from fedau2.v1.task_pb2 import DRAW_WHOLE
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire.blobs import Tensors as Arrays
 
-LATENT = "latent"
-"""The state that adversaries see."""
-
 ENCODER_WEIGHTS = ("item_encoder", "latent.weight")
-"""What makes a latent of interactions, besides `ENCODER_BIASES`."""
+"""Names of the weights that compute the latent from interactions; `ENCODER_BIASES` are their biases."""
 
 ENCODER_BIASES = ("encoder.bias", "latent.bias")
-
-
-@dataclass(frozen=True)
-class Widths:
-    """Sizes of the model; the paper's by default.
-
-    Attributes:
-        hidden: width of the layers next to the items.
-        latent: width of the latent.
-    """
-
-    hidden: int = 600
-    latent: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.hidden, self.latent) < 1:
-            raise ValueError(f"FedVAE needs layers of at least one unit, not {self}")
 
 
 def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
@@ -78,18 +59,20 @@ def _layer(name: str, outputs: int, inputs: int) -> list[TensorSpec]:
 DRAW = DRAW_WHOLE
 
 
-def draw(task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+def draw(
+    plan: TrainingPlan[Parameters], interactions: NDArray[np.int64], key: bytes, round_number: int
+) -> list[Samples]:
     """`draws.whole`, with the latent's noise. See `contract.Recommender.draw`."""
-    latent = next(spec.shape[1] for spec in task.tensors if spec.name == "decoder.weight")
-    return draws.whole(task, interactions, key, round_number, latent)
+    latent = plan.shapes["decoder.weight"][1]
+    return draws.whole(plan.local, interactions, key, round_number, dropout=plan.parameters.dropout, noise=latent)
 
 
 def prepare(shared: Tensors) -> Tensors:
-    """What scoring needs: the encoder's half that gives mu, and the decoder, its last layer as (hidden, items)."""
+    """Takes the half of the encoder that gives mu, and the decoder, whose last layer becomes (hidden, items)."""
     latent = len(shared["latent.bias"]) // 2
-    kept = {name: shared[name] for name in ("encoder.bias", "decoder.weight", "decoder.bias", "item_bias")}
+    unchanged = {name: shared[name] for name in ("encoder.bias", "decoder.weight", "decoder.bias", "item_bias")}
     return {
-        **kept,
+        **unchanged,
         "encoder": shared["item_encoder"],
         "latent.weight": shared["latent.weight"][:latent],
         "latent.bias": shared["latent.bias"][:latent],
@@ -105,7 +88,7 @@ def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:
 
 
 def move_latent(shared: Arrays, matrix: NDArray[np.floating], offset: NDArray[np.floating]) -> Arrays:
-    """The model whose latent has the mean `mu @ matrix + offset` where it was mu. See `contract.Encoder`."""
+    """Returns the model whose latent has the mean `mu @ matrix + offset` where it was mu. See `contract.Encoder`."""
     weight, bias, latent = shared["latent.weight"].copy(), shared["latent.bias"].copy(), len(offset)
     weight[:latent] = matrix.T @ weight[:latent]
     bias[:latent] = bias[:latent] @ matrix + offset  # the log variances, which follow, stay
@@ -120,7 +103,7 @@ def score(serving: Tensors, user: Tensors) -> Tensor:
 
 def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:
     """Gradients of log-likelihood and divergence. See `contract.Recommender.gradients`."""
-    groups, noise, beta = step.rows.groups, step.batch.noise, kl_weight(step.local, step.round)
+    groups, noise, beta = step.rows.groups, step.batch.noise, kl_weight(step.parameters, step.round)
     inputs = _inputs(step)
     encoded = _encode(shared, inputs)
     mu, log_variance = grouped.linear(encoded, shared["latent.weight"], shared["latent.bias"]).chunk(2, 1)
@@ -149,17 +132,18 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     return out
 
 
-def kl_weight(local: LocalUpdate, round_number: int) -> Tensor:
+def kl_weight(parameters: Parameters, round_number: int | Tensor) -> Tensor:
     """Weight of the Kullback-Leibler divergence in a round, without axes."""
-    # Tensors throughout: that is what the numbers are where a graph is made of the step.
-    cap, rounds, at = (torch.as_tensor(each).double() for each in (local.kl_cap, local.kl_anneal_rounds, round_number))
+    # The numbers are tensors where a graph is made of the step, so they are computed with as tensors throughout.
+    numbers = (parameters.kl_cap, parameters.kl_anneal_rounds, round_number)
+    cap, rounds, at = (torch.as_tensor(number).double() for number in numbers)
     return torch.where(rounds > 0, torch.minimum(cap, at / rounds.clamp(min=1)), cap).float()
 
 
 def _inputs(step: Step) -> Tensor:
-    """What the clients put in, over their group's slots: (G, clients of a group, slots)."""
+    """The clients' inputs over their group's slots, (G, clients of a group, slots)."""
     rows, batch = step.rows, step.batch
-    # With several groups each has one client, whose slots are the group's.
+    # With several groups every group has one client, and the client's slots are the group's.
     place = batch.slot if rows.groups > 1 else batch.client * rows.slots + batch.slot
     flat = torch.zeros(batch.clients * rows.slots).index_add_(0, place, batch.weights)
     return flat.view(rows.groups, -1, rows.slots)

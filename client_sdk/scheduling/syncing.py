@@ -18,8 +18,8 @@ from client_sdk.protocol.session import Session, session
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.wishes import Outcome, Result
 from client_sdk.scheduling.pace import Pace
-from client_sdk.store import files
 from client_sdk.store.sqlite_store import SqliteStore
+from fedau2 import files
 from fedau2.wire.status import StatusError
 
 _log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Syncs:
         self.pace = pace
         try:
             self._store.ensure_open()
-            files.write(self._path, json.dumps(asdict(pace)).encode())
+            files.write(self._path, json.dumps(asdict(pace)).encode(), files.PRIVATE)
         except StoreError:
             return
         except OSError as error:  # the sync itself is done

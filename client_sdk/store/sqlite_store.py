@@ -1,6 +1,5 @@
 """A client's state in a folder: a SQLite database, a folder of blobs, and a lock that keeps other processes out."""
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from client_sdk.protocol.values import Model, PrivateState, Staged
 from client_sdk.store import departures
 from client_sdk.store.blob_cache import BlobCache
 from client_sdk.store.database import Database
+from fedau2 import files
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError
@@ -266,12 +266,10 @@ class SqliteStore:
 
 
 def _lock(folder: Path, stack: ExitStack) -> None:
-    # The kernel lets go of it when the process ends, however it ends.
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     stack.callback(os.close, file)
-    stack.callback(fcntl.flock, file, fcntl.LOCK_UN)  # a forked process may hold the file open
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        stack.enter_context(files.locked(file))
     except BlockingIOError as error:
         raise StoreLockedError(f"{folder} is open already, here or in another process: close it there first") from error
 

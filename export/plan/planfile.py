@@ -1,7 +1,8 @@
 """Plans: the paper's values, changed by keyword arguments or by a YAML file.
 
-A plan file is a mapping, each key of which may be left out. `model` holds the recommender's widths; `local`,
-`adversaries`, `server` and `minimum_separation` are the fields of the message `fedau2.v1.Plan` under their own names.
+A plan file is a mapping, each key of which may be left out. `model` holds the recommender's widths and its own
+parameters; `local`, `adversaries`, `server` and `minimum_separation` are the fields of the message `fedau2.v1.Plan`
+under their own names.
 The value of an enum is its short name in lower case (`head: dsvae`) or its full one. What is absent has the paper's
 value.
 """
@@ -10,6 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -17,8 +19,8 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from client_sdk.kernel import contract, fedrap, fedvae
-from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.kernel import contract, fedrap_parameters, fedvae_parameters
+from client_sdk.kernel.models import RECOMMENDERS, Declared
 from export.errors import PlanError, UnknownModelError
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import OPTIMIZER_KIND_ADAM, Adversary, LocalUpdate, Optimizer, Plan, ServerStep
@@ -29,18 +31,14 @@ _KEYS = ("model", "local", "adversaries", "server", "minimum_separation")
 
 PAPER: dict[str, dict[str, Any]] = {
     "fedrap": {
-        "protects": (fedrap.SUM,),
+        "protects": (fedrap_parameters.SUM,),
         "chunk": 1_000_000,  # the loss is the mean over all samples of a client
-        "l1_weight": 0.1,
         # The paper does not give these two.
         "private_learning_rate": 0.001,
         "server_learning_rate": 0.01,
     },
     "fedvae": {
-        "protects": (fedvae.LATENT,),
-        "kl_cap": 0.2,
-        "kl_anneal_rounds": 20_000,
-        "dropout": 0.5,
+        "protects": (fedvae_parameters.LATENT,),
         "adversary_learning_rate": 0.01,
     },
 }
@@ -61,10 +59,7 @@ def make_plan(
     steps: int = 1,
     negatives: int = 4,
     chunk: int = 128,
-    l1_weight: float = 0.0,
-    kl_cap: float = 0.0,
-    kl_anneal_rounds: int = 0,
-    dropout: float = 0.0,
+    parameters: Mapping[str, float] = MappingProxyType({}),
     private_learning_rate: float = 0.1,
     shared_learning_rate: float = 0.0,
     server_learning_rate: float = 0.001,
@@ -93,10 +88,7 @@ def make_plan(
         steps: local steps.
         negatives: drawn for each positive.
         chunk: samples over which the recommendation loss is a mean.
-        l1_weight: mu of FedRAP.
-        kl_cap: largest weight of FedVAE's divergence.
-        kl_anneal_rounds: FedVAE's; the weight is round / kl_anneal_rounds while that is less; 0: always `kl_cap`.
-        dropout: of FedVAE's inputs.
+        parameters: all of the recommender's own, by name.
         private_learning_rate: of the device's Adam.
         shared_learning_rate: of the local SGD; needed where `steps` > 1.
         server_learning_rate: of the server's Adam on the recommender.
@@ -120,16 +112,13 @@ def make_plan(
             chunk=chunk,
             private_learning_rate=private_learning_rate,
             shared_learning_rate=shared_learning_rate,
-            l1_weight=l1_weight,
-            kl_cap=kl_cap,
-            kl_anneal_rounds=kl_anneal_rounds,
-            dropout=dropout,
             cover_rows=cover_rows,
         ),
         server=ServerStep(
             shared=_adam(server_learning_rate), adversary=_adam(adversary_learning_rate), clip_norm=clip_norm
         ),
         minimum_separation=minimum_separation,
+        parameters=parameters,
     )
     if attribute is None:
         return plan
@@ -158,15 +147,20 @@ def _adam(learning_rate: float) -> Optimizer:
     return Optimizer(kind=OPTIMIZER_KIND_ADAM, learning_rate=learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8)
 
 
-def paper_plan(model: str, **changes: Any) -> Plan:  # noqa: ANN401 - those of make_plan
+def paper_plan(model: str, parameters: Mapping[str, float] = MappingProxyType({}), **changes: Any) -> Plan:  # noqa: ANN401
     """The paper's plan for a recommender; a plan without an adversary if no `attribute` is given.
 
     Args:
         model: name of the recommender; without an entry in `PAPER` it has FedNCF's values and protects its first state.
-        changes: arguments of `make_plan`.
+        parameters: those of the recommender's own parameters that differ from its defaults.
+        changes: further arguments of `make_plan`.
     """
-    first = contract.embedding(RECOMMENDERS[model], RECOMMENDERS[model].tensors(1))
-    return make_plan(**{"attribute": None, "protects": (first,), **PAPER.get(model, {}), **changes})
+    recommender = RECOMMENDERS[model].model
+    first = contract.embedding(recommender, recommender.tensors(1))
+    every = {**RECOMMENDERS[model].defaults(), **parameters}
+    return make_plan(
+        **{"attribute": None, "protects": (first,), **PAPER.get(model, {}), **changes, "parameters": every}
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,9 +186,10 @@ def read(path: Path, model: str) -> PlanFile:
     if model not in RECOMMENDERS:
         raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
     document = _document(path)
-    widths = _widths(RECOMMENDERS[model], document.get("model", {}), f"{path}: model")
-    plan = _plan(document, path, model)
-    states = set(contract.states(RECOMMENDERS[model], RECOMMENDERS[model].tensors(1, widths)))
+    widths, parameters = _model(RECOMMENDERS[model], document.get("model", {}), f"{path}: model")
+    plan = _plan(document, path, model, parameters)
+    recommender = RECOMMENDERS[model].model
+    states = set(contract.states(recommender, recommender.tensors(1, widths)))
     try:
         manifest.check_plan(plan, states)
     except ManifestError as error:
@@ -226,9 +221,27 @@ def _list(value: object, where: str) -> list[object]:
     return value
 
 
-def _widths(recommender: Any, value: object, where: str) -> object:  # noqa: ANN401 - each has widths of its own
-    defaults = {field.name: field.default for field in dataclasses.fields(recommender.Widths)}
-    widths = dict(_mapping(value, list(defaults), where))
+def _model(declared: Declared, value: object, where: str) -> tuple[object, dict[str, float]]:
+    """The recommender's `Widths`, and its parameters by name."""
+    defaults = {field.name: field.default for field in dataclasses.fields(declared.Widths)}
+    parameters = declared.defaults()
+    given = _mapping(value, [*defaults, *parameters], where)
+    parameters |= {key: _number(given[key], f"{where}.{key}") for key in given.keys() & parameters.keys()}
+    try:
+        declared.parameters(parameters)
+        widths = _widths(defaults, {key: given[key] for key in given.keys() & defaults.keys()}, where)
+        return declared.Widths(**widths), parameters
+    except ValueError as error:
+        raise PlanError(f"{where}: {error}") from error
+
+
+def _number(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PlanError(f"{where}: expected a number, not {value!r}")
+    return value
+
+
+def _widths(defaults: Mapping[str, object], widths: dict[str, object], where: str) -> dict[str, object]:
     for key, given in widths.items():
         several = isinstance(defaults[key], tuple)
         numbers = _list(given, f"{where}.{key}") if several else [given]
@@ -236,11 +249,11 @@ def _widths(recommender: Any, value: object, where: str) -> object:  # noqa: ANN
             expected = "a list of whole numbers, each" if several else "a whole number,"
             raise PlanError(f"{where}.{key}: expected {expected} at least 1, not {given!r}")
         widths[key] = tuple(numbers) if several else given
-    return recommender.Widths(**widths)
+    return widths
 
 
-def _plan(document: Mapping[str, object], path: Path, model: str) -> Plan:
-    plan = paper_plan(model, attribute="")
+def _plan(document: Mapping[str, object], path: Path, model: str, parameters: Mapping[str, float]) -> Plan:
+    plan = paper_plan(model, parameters, attribute="")
     paper: Adversary = plan.adversaries.pop()
     _fill(plan.local, document.get("local", {}), f"{path}: local")
     for number, entry in enumerate(_list(document.get("adversaries", []), f"{path}: adversaries")):

@@ -1,4 +1,4 @@
-"""`fedau2-sim bench --fleet N`: one round in which N SDK instances come at once, over gRPC, on this machine."""
+"""`fedau2-sim bench --fleet N`: a round of N concurrent SDK instances over gRPC, all on this machine."""
 
 import resource
 import tempfile
@@ -19,27 +19,28 @@ from export.plan.planfile import make_plan
 from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
+from simulator.engines.connections import GrpcConnection
+from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import CoordinatorProcess, GrpcLink
 from simulator.population.population import Population
 
 _ITEMS = 1682
-"""As many as MovieLens 100K has."""
+"""Number of items, as in MovieLens 100K."""
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """What the round took.
+    """The cost of the round.
 
     Attributes:
-        devices: SDK instances, each with one contribution.
-        seconds: by the clock, from the first check-in to the commit.
+        devices: number of SDK instances, each with one contribution.
+        seconds: elapsed time from the first check-in to the commit.
         device_cpu: CPU seconds of the devices' process.
         coordinator_cpu: CPU seconds of the coordinator's process.
-        check_in: seconds of the slowest check-in, as its device waited.
-        upload: seconds of the slowest upload, likewise.
-        device_memory: most resident memory of the devices' process, in MB.
-        coordinator_memory: most resident memory of the coordinator's process, in MB.
+        check_in: seconds that the device with the slowest check-in waited for it.
+        upload: seconds that the device with the slowest upload waited for it.
+        device_memory: largest resident memory of the devices' process, in MB.
+        coordinator_memory: largest resident memory of the coordinator's process, in MB.
         uploaded: bytes of all contributions.
     """
 
@@ -55,7 +56,7 @@ class Crowd:
 
 
 class _Stopwatch:
-    """An `AsyncTransport` that notes the seconds of the slowest call of each method, by the class of its requests."""
+    """An `AsyncTransport` that measures the slowest call of each method, by the class of its request."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
@@ -79,29 +80,29 @@ class _Stopwatch:
         self.slowest[kind] = max(self.slowest.get(kind, 0.0), time.perf_counter() - start)
 
 
-class _TimedLink:
-    """A `fleet.Link` whose transport is a stopwatch."""
+class _TimedConnection:
+    """A `Connection` whose transport is timed."""
 
-    def __init__(self, link: GrpcLink) -> None:
-        self._link = link
-        self.transport, self.admin = _Stopwatch(link.transport), link.admin
+    def __init__(self, connection: GrpcConnection) -> None:
+        self._connection = connection
+        self.transport, self.admin = _Stopwatch(connection.transport), connection.admin
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._connection.close()
 
 
 def measure(devices: int) -> Crowd:
-    """Runs one round of FedNCF as the paper has it, on synthetic interactions."""
+    """Runs a round of FedNCF with the paper's plan, on synthetic interactions."""
     bundle, population = _population(devices)
     with tempfile.TemporaryDirectory() as folder:
         process = CoordinatorProcess(Path(folder) / "coordinator")
-        links: list[_TimedLink] = []
+        connections: list[_TimedConnection] = []
 
-        async def link() -> _TimedLink:
-            links.append(_TimedLink(await process.link()))
-            return links[0]
+        async def connect() -> _TimedConnection:
+            connections.append(_TimedConnection(await process.connect()))
+            return connections[0]
 
-        engine = FleetEngine.start(link, bundle, population, devices, 1)
+        engine = FleetEngine.start(connect, bundle, population, devices, 1)
         try:
             start = time.perf_counter(), time.process_time(), process.cpu_seconds()
             engine.train_round(np.arange(devices))
@@ -110,17 +111,17 @@ def measure(devices: int) -> Crowd:
         finally:
             engine.close()
     seconds, device_cpu, coordinator_cpu = (b - a for a, b in zip(start, end, strict=True))
-    watch, own = links[0].transport, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    stopwatch, memory = connections[0].transport, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     return Crowd(
         devices,
         seconds,
         device_cpu,
         coordinator_cpu,
-        watch.slowest[CheckInRequest],
-        watch.slowest[UploadContributionRequest],
-        own,
+        stopwatch.slowest[CheckInRequest],
+        stopwatch.slowest[UploadContributionRequest],
+        memory,
         coordinator_memory,
-        engine.traffic.uploaded,
+        engine.counts.uploaded,
     )
 
 
@@ -134,7 +135,7 @@ def _population(devices: int) -> tuple[Bundle, Population]:
 
 
 def report(devices: int, console: Console) -> None:
-    """Measures and prints a table."""
+    """Measures the round and prints a table."""
     crowd = measure(devices)
     table = Table(title=f"{crowd.devices:,} SDK instances in one round over gRPC", title_justify="left")
     for column in ("", "devices", "coordinator"):

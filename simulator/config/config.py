@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import yaml
 
-from coordinator.store.disk import REAL
+from fedau2 import files
 from simulator.errors import ConfigError
 
 ADVERSARIES = ("none", "mlp", "vae", "dsvae", "scalar")
@@ -223,7 +223,7 @@ class Config:
 
     def save(self, path: Path) -> None:
         """Writes YAML; the file is there whole or not at all."""
-        REAL.write_file(path, yaml.safe_dump(self.to_dict(), sort_keys=False).encode())
+        files.write(path, yaml.safe_dump(self.to_dict(), sort_keys=False).encode())
 
     @classmethod
     def load(cls, path: Path) -> "Config":

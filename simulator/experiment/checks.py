@@ -50,4 +50,4 @@ def expect_room(config: Config, dataset: Dataset, folder: Path) -> None:
 def _task(config: Config, dataset: Dataset) -> TaskManifest:
     """The model and its tensors, without a plan and contents."""
     items = len(dataset.items)
-    return TaskManifest(model=config.model, items=items, tensors=RECOMMENDERS[config.model].tensors(items))
+    return TaskManifest(model=config.model, items=items, tensors=RECOMMENDERS[config.model].model.tensors(items))

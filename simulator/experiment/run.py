@@ -16,11 +16,12 @@ import pandas as pd
 
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
-from coordinator.store.disk import REAL
+from fedau2 import files
 from simulator.attacks.leakage import leakage
 from simulator.config.config import Config
 from simulator.datasets import Attribute
-from simulator.evaluation.evaluation import Attacked, Evaluation, attribute_attacks
+from simulator.evaluation.attacked_states import AttackedStates, attribute_attacks
+from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, lock, resources, resume
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
@@ -69,7 +70,7 @@ def _run(
         **trained.cost,
         "configuration": config.to_dict(),
     }
-    attacked = Attacked.of(scorer, best.private)
+    attacked = AttackedStates.of(scorer, best.private)
     how = {"seed": config.seed, "splits": config.attack_splits, "workers": config.workers}
     for prefix, name, attribute in assembly.prefixed(attributes):
         attacks = attribute_attacks(attacked, attribute, **how)
@@ -118,7 +119,7 @@ def _erase(
     if best.private:
         best.private, strength = erasure.erase(best.private, *how)
     else:
-        encoder = contract.encoder(RECOMMENDERS[config.model])
+        encoder = contract.encoder(RECOMMENDERS[config.model].model)
         assert encoder is not None  # asked for before training
         (latent,) = evaluation.scorer(best.checkpoint, best.private).embedding().values()
         best.checkpoint, strength = erasure.erase_latent(encoder, best.checkpoint, latent, *how)
@@ -137,13 +138,13 @@ def _write(
     rounds: pd.DataFrame,
     attributes: Mapping[str, Attribute],
 ) -> None:
-    configuration, files = metrics["configuration"], plots.leakage_files(list(attributes))
+    configuration, pictures = metrics["configuration"], plots.leakage_files(list(attributes))
     rounds.to_parquet(folder / "rounds.parquet")
     plots.plot_learning(rounds, metrics["round"], configuration["split"], folder / "learning.png")
     name = f"adversary: {configuration['adversary']}"
     for prefix, attribute_name, attribute in assembly.prefixed(attributes):
         own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
-        plots.plot_leakage({name: own}, attribute_name, 1 / len(attribute.classes), folder / files[attribute_name])
+        plots.plot_leakage({name: own}, attribute_name, 1 / len(attribute.classes), folder / pictures[attribute_name])
     html.write_run(folder, data_dir, metrics)
-    REAL.write_file(folder / "metrics.json", f"{json.dumps(metrics, indent=2)}\n".encode())
+    files.write(folder / "metrics.json", f"{json.dumps(metrics, indent=2)}\n".encode())
     resume.discard(folder)

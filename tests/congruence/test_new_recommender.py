@@ -9,28 +9,45 @@ import torch
 from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.contract import Gradients
-from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.kernel.models import RECOMMENDERS, Declared
 from export.bundle import write
+from export.errors import PlanError
 from export.plan.planfile import read
 from export.verify import verify
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GraphKind
+from simulator.attacks.recommenders import registry
+from simulator.attacks.recommenders.contract import Impossible, RecommenderAttacks
+from simulator.audit.audit import audit
+from simulator.audit.registry import chosen
+from simulator.audit.request import Request
 from simulator.config.config import Config
+from simulator.errors import MissingAttackError
 from simulator.evaluation import attackers
 from simulator.evaluation.scoring import Scorer
 from simulator.experiment.run import run
 from tests.simulator.quiet import Quiet
 
 
-class FactorModel:
-    """logit = user . item."""
+@dataclass(frozen=True)
+class Widths:
+    factors: int = 6
 
-    @dataclass(frozen=True)
-    class Widths:
-        factors: int = 6
+
+@dataclass(frozen=True)
+class Parameters:
+    scale: float = 1.0
+
+    def __post_init__(self):
+        if self.scale <= 0:
+            raise ValueError(f"scale must be positive, not {self.scale}")
+
+
+class FactorModel:
+    """logit = scale * user . item."""
 
     @staticmethod
     def tensors(items, widths=None):
-        factors = (widths or FactorModel.Widths()).factors
+        factors = (widths or Widths()).factors
         return [
             specs.table("item_factors", [items, factors], specs.normal(0.1)),
             specs.private("user_factors", [factors], specs.normal(0.1)),
@@ -55,7 +72,8 @@ class FactorModel:
     def gradients(shared, private, step, unlearn):
         batch, table, users = step.batch, shared["item_factors"], private["user_factors"]
         items, own = table.index_select(0, batch.slot), users.index_select(0, batch.client)
-        loss, grad = losses.binary_cross_entropy((items * own).sum(1), batch)
+        loss, grad = losses.binary_cross_entropy(step.parameters.scale * (items * own).sum(1), batch)
+        grad = step.parameters.scale * grad
         out = Gradients(loss)
         out.shared["item_factors"] = torch.zeros_like(table).index_add_(0, batch.slot, grad[:, None] * own)
         pulled = grouped.collect(grad[:, None] * items, batch.client, batch.clients, batch.groups)
@@ -65,7 +83,7 @@ class FactorModel:
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    monkeypatch.setitem(RECOMMENDERS, "factors", FactorModel)
+    monkeypatch.setitem(RECOMMENDERS, "factors", Declared(lambda: FactorModel, Widths, Parameters))
 
 
 def test_its_bundle_is_built_and_verified(make_bundle, tmp_path):
@@ -86,7 +104,8 @@ def test_its_plan_is_read_from_a_file_and_protects_its_first_state(tmp_path):
         "model: {factors: 3}\nadversaries: [{attribute: gender, classes: [M, F]}]\nlocal: {negatives: 2}"
     )
     plan = read(tmp_path / "plan.yaml", "factors")
-    assert plan.widths == FactorModel.Widths(factors=3)
+    assert plan.widths == Widths(factors=3)
+    assert dict(plan.plan.parameters) == {"scale": 1.0}
     assert list(plan.plan.adversaries[0].protects) == ["user_factors"]
 
 
@@ -119,3 +138,60 @@ def test_it_is_run_evaluated_and_attacked(tmp_path, monkeypatch, settings):
     metrics = run(config, tmp_path / "run", None, Quiet())
     assert 0 < metrics["ndcg@10"] < 1
     assert metrics["bacc_strong"] >= 0.5
+
+
+def test_its_own_parameter_reaches_training_from_the_plan(make_bundle, make_population, batched):
+    def loss(**parameters):
+        bundle = make_bundle(model="factors", parameters=parameters)
+        population = make_population(bundle)
+        return batched(bundle, population).train_round(np.arange(len(population))).report.loss
+
+    np.testing.assert_array_equal(loss(), loss(scale=1.0))
+    assert (np.abs(loss(scale=3.0) - loss()) > 1e-6).all()
+
+
+def test_a_value_that_it_refuses_is_refused_with_its_own_words(make_bundle):
+    with pytest.raises(PlanError, match="factors: scale must be positive, not -1"):
+        make_bundle(model="factors", parameters={"scale": -1})
+
+
+DATA = {"dataset": "synthetic", "users": 60, "items": 200, "rounds": 2, "workers": 1}
+
+
+def audited(folder, **settings):
+    config = Config.of({"model": "factors", **DATA, **settings})
+    return audit(Request(config, folder, None, chosen(["embedding", "shared", "pulls"]), clients=8), Quiet())
+
+
+def test_it_is_not_audited_before_somebody_has_written_its_attacks(tmp_path, monkeypatch):
+    monkeypatch.setattr("simulator.engines.batched.BatchedEngine.train_round", pytest.fail)
+    with pytest.raises(MissingAttackError, match="nobody has written the attacks on the recommender 'factors'"):
+        audited(tmp_path)
+
+
+def test_it_is_not_audited_where_its_attacks_leave_a_protected_state_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("simulator.engines.batched.BatchedEngine.train_round", pytest.fail)
+    silent = RecommenderAttacks(Impossible("a"), Impossible("b"), {}, Impossible("c"))
+    monkeypatch.setitem(registry.ATTACKS, "factors", silent)
+    with pytest.raises(MissingAttackError, match="say nothing of its protected state 'user_factors'"):
+        audited(tmp_path)
+
+
+def test_it_is_audited_with_attacks_of_its_own_and_says_which_it_rules_out(tmp_path, monkeypatch):
+    def read(task, contribution):
+        """The first row's direction: not the state, which no attack on one contribution reads exactly."""
+        return contribution["item_factors"].values[0]
+
+    own = RecommenderAttacks(
+        trained_rows=Impossible("rows depend on nothing that is dense"),
+        pulls=Impossible("nobody has found how they show"),
+        states={"user_factors": read},
+        reversed_gradient=Impossible("it stays on the device"),
+    )
+    monkeypatch.setitem(registry.ATTACKS, "factors", own)
+    found = audited(tmp_path, cover_rows=1.0)
+    assert {finding.attack for finding in found.findings} >= {"embedding", "shared"}
+    assert {planned.attack: planned.hindrance for planned in found.not_run} == {
+        "pulls": "nobody has found how they show",
+        "removing cover rows": "rows depend on nothing that is dense",
+    }

@@ -103,7 +103,7 @@ def test_a_full_disk_loses_nothing_and_all_goes_on_when_there_is_room(client, re
         assert client.status().recorded == recorded
         assert before == "nothing" or client.recommend(3)
     assert client.status().recorded == recorded
-    assert not list((tmp_path / "state").rglob("*.part"))
+    assert not list((tmp_path / "state").rglob("*.tmp"))
     client.record("film-3")
     assert client.sync().result is Result.UPLOADED
     client.close()

@@ -6,7 +6,7 @@ from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.values import ClientData, Job
 from export.bundle import build
-from export.plan.planfile import make_plan
+from export.plan.planfile import make_plan, paper_plan
 
 BUNDLE = build("fedncf", [f"item-{i}" for i in range(20)], make_plan(attribute="gender", classes=("M", "F")), 0)
 TASK = BUNDLE.manifest
@@ -63,6 +63,26 @@ def test_contribution_rows_are_the_touched_ones():
 def test_what_cannot_be_trained_is_refused(changes, error):
     with pytest.raises(error):
         TorchEngine().begin(job(**changes))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, "fedrap: the plan lacks the recommender's parameter 'l1_weight'"),
+        ({"l1_weight": 0.1, "mu": 1}, "fedrap: .* does not know the parameter 'mu'; its parameters are l1_weight"),
+        ({"l1_weight": -1}, "fedrap: l1_weight must be a finite number of at least 0, not -1"),
+        ({"l1_weight": float("nan")}, "fedrap: l1_weight must be a finite number of at least 0, not nan"),
+    ],
+)
+def test_parameters_that_are_not_the_recommenders_are_refused(parameters, message):
+    bundle = build("fedrap", [f"item-{i}" for i in range(20)], paper_plan("fedrap"), 0)
+    task = type(TASK)()
+    task.CopyFrom(bundle.manifest)
+    TorchEngine().begin(job(task=task, tensors=bundle.blob(task.checkpoint)))
+    task.plan.parameters.clear()
+    task.plan.parameters.update(parameters)
+    with pytest.raises(UnsupportedTaskError, match=message):
+        TorchEngine().begin(job(task=task, tensors=bundle.blob(task.checkpoint)))
 
 
 def test_another_model_is_refused_by_name():

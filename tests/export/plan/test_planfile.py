@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_sdk.kernel import fedncf
+from client_sdk.kernel import fedncf, fedvae
 from client_sdk.kernel.models import RECOMMENDERS
 from export.describe import plan_yaml
 from export.errors import PlanError, UnknownModelError
@@ -93,10 +93,6 @@ ALL = {
     "server_learning_rate": st.floats(2**-20, 1, width=32),
     "minimum_separation": st.integers(0, 2**32 - 1),
     "clip_norm": st.floats(0, 2**20, width=32),
-    "l1_weight": st.floats(0, 2**20, width=32),
-    "kl_cap": st.floats(0, 2**20, width=32),
-    "kl_anneal_rounds": st.integers(0, 2**63),
-    "dropout": st.floats(0, 0.5, width=32),
     "cover_rows": st.floats(0, 8, width=32),
     "adversary_clip_norm": st.floats(2**-20, 2**20, width=32),
     "adversary_noise": st.floats(0, 2**20, width=32),
@@ -109,6 +105,48 @@ def test_what_inspect_prints_is_a_plan_file_of_the_same_plan(tmp_path_factory, o
     path = tmp_path_factory.mktemp("plan") / "plan.yaml"
     path.write_text(plan_yaml(plan), "utf-8")
     assert read(path, "fedncf").plan == plan
+
+
+PARAMETERS = {
+    "kl_cap": st.floats(0, 1e300),
+    "kl_anneal_rounds": st.integers(0, 2**53),
+    "dropout": st.floats(0, 1, exclude_max=True),
+}
+
+
+@given(parameters=st.fixed_dictionaries({}, optional=PARAMETERS))
+def test_a_recommenders_own_parameters_are_printed_and_read_beside_its_widths(tmp_path_factory, parameters):
+    plan = paper_plan("fedvae", parameters)
+    path = tmp_path_factory.mktemp("plan") / "plan.yaml"
+    path.write_text(plan_yaml(plan), "utf-8")
+    assert read(path, "fedvae").plan == plan
+    assert dict(plan.parameters) == {**RECOMMENDERS["fedvae"].defaults(), **parameters}
+
+
+def test_parameters_that_are_absent_have_the_recommenders_default(tmp_path):
+    (tmp_path / "plan.yaml").write_text("model: {hidden: 32, kl_cap: 0.3}")
+    plan = read(tmp_path / "plan.yaml", "fedvae")
+    assert plan.widths == fedvae.Widths(hidden=32)
+    assert dict(plan.plan.parameters) == {"kl_cap": 0.3, "kl_anneal_rounds": 20_000, "dropout": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{l1_weight: 1}", "model: there is no key 'l1_weight'; the keys are hidden, latent, kl_cap"),
+        ("{kl_cap: high}", "model.kl_cap: expected a number, not 'high'"),
+        ("{dropout: true}", "model.dropout: expected a number, not True"),
+        ("{dropout: 1}", r"model: dropout must lie in \[0, 1\), not 1"),
+        ("{kl_cap: .inf}", "model: kl_cap must be a finite number of at least 0, not inf"),
+        ("{kl_anneal_rounds: 1.5}", "model: kl_anneal_rounds must be a whole number, not 1.5"),
+        ("{kl_anneal_rounds: .nan}", "model: kl_anneal_rounds must be a whole number, not nan"),
+        ("{kl_anneal_rounds: -1}", "model: kl_anneal_rounds must be at least 0, not -1"),
+    ],
+)
+def test_a_parameter_that_the_recommender_cannot_use_is_refused(tmp_path, text, message):
+    (tmp_path / "plan.yaml").write_text(f"model: {text}")
+    with pytest.raises(PlanError, match=rf"plan.yaml: {message}"):
+        read(tmp_path / "plan.yaml", "fedvae")
 
 
 @pytest.mark.parametrize(

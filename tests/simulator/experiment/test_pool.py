@@ -87,7 +87,7 @@ ATTACKING = """
 import sys
 from pathlib import Path
 from simulator import lock, pool
-from simulator.config import Config
+from simulator.config.config import Config
 
 class Shown:
     def start(self, what, total, done=0):
