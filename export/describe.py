@@ -1,4 +1,4 @@
-"""A bundle in words. Needs no PyTorch."""
+"""Describes a bundle in words. This module needs no PyTorch."""
 
 import math
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from fedau2.wire.errors import BlobError
 
 
 def describe(bundle: Bundle) -> str:
-    """What `fedau2-export inspect` prints: model, items, tensors, sizes, blobs and plan.
+    """Returns the text that `fedau2-export inspect` prints: model, items, tensors, sizes, blobs and plan.
 
     Raises:
-        VerificationError: the catalogue is none.
+        VerificationError: the catalogue cannot be read.
     """
     task = bundle.manifest
     try:
@@ -43,12 +43,12 @@ def describe(bundle: Bundle) -> str:
 
 
 def _printable(line: str) -> str:
-    """Names are the publisher's: what would speak to a terminal is shown instead."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    """Escapes control characters, which a publisher's names could send to the terminal."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
 
 
 def plan_yaml(plan: Plan) -> str:
-    """A plan as a plan file; reading it gives the same plan."""
+    """Writes a plan as a plan file. Reading the file gives the same plan."""
     fields = json_format.MessageToDict(
         plan, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )

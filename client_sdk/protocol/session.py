@@ -32,10 +32,9 @@ from client_sdk.protocol.preparation import prepare
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Job, Staged, TrainingResult
 from client_sdk.protocol.wishes import (
-    CheckIn,
+    Call,
     Interrupted,
     Outcome,
-    ReportFailure,
     Result,
     Train,
     Upload,
@@ -92,7 +91,7 @@ def session(
     if staged := store.staged():
         return (yield from _upload(store, staged, tell))
     request = device_pb2.CheckInRequest(population=population, client_version=version)
-    response = yield from ask(CheckIn(request), device_pb2.CheckInResponse)
+    response = yield from ask(Call(request), device_pb2.CheckInResponse)
     if response.WhichOneof("result") != "assignment":
         reason = _name(response.rejection.reason)
         tell(Rejected(reason))
@@ -199,7 +198,7 @@ def _is_final(error: StatusError) -> bool:
 def _give_back(assignment: Assignment, reason: FailureReason.ValueType) -> Generator[Wish, Any, RetryWindow | None]:
     request = device_pb2.ReportFailureRequest(assignment_id=assignment.assignment_id, reason=reason)
     try:
-        response = yield from ask(ReportFailure(request), device_pb2.ReportFailureResponse)
+        response = yield from ask(Call(request), device_pb2.ReportFailureResponse)
     except (StatusError, FedError):
         return None  # the lease runs out by itself
     return response.next_check_in

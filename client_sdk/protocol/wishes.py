@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from google.protobuf.message import Message
+
 from client_sdk.errors import DriverError
 from client_sdk.protocol.interfaces import Training
-from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.v1.task_pb2 import Resource, RetryWindow
 
 
 @dataclass(frozen=True)
-class CheckIn:
-    """Wish for the coordinator's `CheckInResponse`."""
+class Call:
+    """Wish for the coordinator's response to one request; the request's class says which method is called."""
 
-    request: device_pb2.CheckInRequest
+    request: Message
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,7 @@ class Upload:
     data: bytes
 
 
-@dataclass(frozen=True)
-class ReportFailure:
-    """Wish for the coordinator's `ReportFailureResponse`."""
-
-    request: device_pb2.ReportFailureRequest
-
-
-Wish = CheckIn | Fetch | Train | Upload | ReportFailure
+Wish = Call | Fetch | Train | Upload
 
 _Answer = TypeVar("_Answer")
 

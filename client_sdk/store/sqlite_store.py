@@ -36,7 +36,7 @@ _COUNT = "INSERT OR REPLACE INTO contributed SELECT task_id, round FROM staged"
 
 
 class SqliteStore:
-    """`contracts.Store` of one device. Every change is one transaction, durable on return; safe between threads.
+    """`interfaces.Store` of one device. Every change is one transaction, durable on return; safe between threads.
 
     It does not grow without end: see `INTERACTIONS`, `TASKS` and `DEPARTURES`; of blobs it keeps those of one model.
 

@@ -43,6 +43,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "fedncf": _PAPER | {"adversary": "none", "erasure": "transport", "private_learning_rate": 0.03, "rounds": 500},
         "fedrap": _CONFUSION | {"private_learning_rate": 0.001, "rounds": 100},
         # Adversaries turn and shrink the latent until the paper's attacker is lost, and leave the attribute in it.
+        # This erasure leaves it too, for attackers who whiten: docs/results/ml-100k.md.
         "fedvae": _PAPER | {"adversary": "none", "erasure": "auto", "rounds": 600},
     },
     # What the paper compares its trigger and its head with, each changed alone.

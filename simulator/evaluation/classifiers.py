@@ -1,4 +1,4 @@
-"""What attackers learn with: the paper's network, and the best of several families on standardised features."""
+"""The classifiers that attackers train: the paper's network, and the best of several families."""
 
 from typing import Any, Self
 
@@ -14,27 +14,31 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 SVM_USERS = 2000
-"""Most users that the SVM learns from: its time grows with their square, the more so on permuted labels, which make
-every user a support vector. The other families learn from all."""
+"""Most users that the SVM learns from. Its time grows with the square of their number, above all on permuted labels,
+which make every user a support vector. The other families learn from all users."""
 
 EMPTY = 1e-6
-"""Smallest spread of standardised features along a direction from which the whitened family reads. States are float32:
-what is smaller may be rounding."""
+"""Smallest spread of standardised features along a direction that the whitened family uses. States are float32, so a
+smaller spread may be rounding."""
 
 
 def paper(seed: int) -> MLPClassifier:
-    """The paper's attacker: one hidden layer of 100 on raw features."""
+    """Makes the paper's attacker: one hidden layer of 100 units on raw features."""
     return MLPClassifier((100,), alpha=1.0, max_iter=500, learning_rate_init=0.1, random_state=seed)
 
 
 def strong(seed: int) -> GridSearchCV:
-    """The family and setting that are best in 3-fold cross-validation on the training part, refitted on all of it."""
+    """Makes the strong attacker.
+
+    It chooses the family and setting with the best 3-fold cross-validation on standardised features of the training
+    part, and fits it again on the whole part.
+    """
     steps = [("scale", StandardScaler()), ("classifier", None)]
     return GridSearchCV(Pipeline(steps), _grid(seed), scoring="accuracy", cv=3, error_score="raise")
 
 
 def _grid(seed: int) -> list[dict[str, list[Any]]]:
-    # Few settings of each: a null of 20 shuffles fits everything hundreds of times. docs/attacks.md has the cost.
+    # Each family has few settings: a null of 20 permutations fits all of them hundreds of times (docs/attacks.md).
     boosting = HistGradientBoostingClassifier(
         max_iter=20, max_leaf_nodes=8, learning_rate=0.15, max_bins=32, max_features=0.25, random_state=seed
     )
@@ -48,12 +52,12 @@ def _grid(seed: int) -> list[dict[str, list[Any]]]:
 
 
 def family(model: Any) -> str | None:  # noqa: ANN401 - scikit-learn has no types
-    """Name of the family that a fitted attacker chose; None of one that does not choose."""
+    """Names the family that a fitted attacker chose; None if the attacker does not choose."""
     return FAMILIES[type(model.best_estimator_["classifier"])] if isinstance(model, GridSearchCV) else None
 
 
 class SupportVectors(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """An RBF support vector machine that learns from at most `SVM_USERS` users, the first ones; they come shuffled."""
+    """An RBF support vector machine that learns from the first `SVM_USERS` users; the users come in random order."""
 
     def fit(self, features: NDArray[np.float64], labels: NDArray[np.int64]) -> Self:
         """Fits on the first users."""
@@ -62,7 +66,7 @@ class SupportVectors(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Class numbers."""
+        """Predicts class numbers."""
         predicted: NDArray[np.int64] = self.machine_.predict(features)
         return predicted
 
@@ -85,7 +89,7 @@ class WhitenedRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Class numbers."""
+        """Predicts class numbers."""
         predicted: NDArray[np.int64] = self.regression_.predict(self._whitened(features))
         return predicted
 

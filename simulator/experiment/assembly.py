@@ -20,9 +20,10 @@ from fedau2.wire import blobs, manifest
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset, load
 from simulator.engines.batched import BatchedEngine
-from simulator.engines.engine import Engine
+from simulator.engines.connections import GrpcConnection, InProcessConnection
+from simulator.engines.coordinator_process import CoordinatorProcess
+from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import CoordinatorProcess, GrpcLink, InProcessLink
 from simulator.errors import ConfigError, OneClassError, TooFewUsersError
 from simulator.evaluation.attackers import expect_enough
 from simulator.experiment import resume
@@ -223,7 +224,7 @@ def engine_of(
     folder: Path,
     noise: Noise | None = None,
     audit: Path | None = None,
-) -> Iterator[Engine]:
+) -> Iterator[RoundEngine]:
     """The engine that a configuration names; while it is open a fleet's coordinator keeps its state under `folder`.
 
     With `audit` it keeps every contribution there.
@@ -235,14 +236,14 @@ def engine_of(
     size = cohort_size(config, len(population))
     with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:
         state = Path(name)
-        link = partial(InProcessLink.open if config.transport == "inproc" else _start, state, audit)
+        connect = partial(InProcessConnection.open if config.transport == "inproc" else _start, state, audit)
         trainer = engines.make("onnx" if config.trainer == "onnx" else "torch")
-        engine = FleetEngine.start(link, bundle, population, size, config.rounds, trainer)
+        engine = FleetEngine.start(connect, bundle, population, size, config.rounds, trainer)
         try:
             yield engine
         finally:
             engine.close()
 
 
-async def _start(state: Path, audit: Path | None) -> GrpcLink:
-    return await CoordinatorProcess(state, audit=audit).link()
+async def _start(state: Path, audit: Path | None) -> GrpcConnection:
+    return await CoordinatorProcess(state, audit=audit).connect()

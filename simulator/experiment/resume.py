@@ -16,11 +16,10 @@ from fedau2.wire.blobs import Tensors
 from fedau2.wire.errors import BlobError
 from simulator.config.config import Config
 from simulator.datasets import Dataset
-from simulator.engines.batched import BatchedEngine
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, explain
 from simulator.population import columns
-from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, keep
+from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, snapshot
 from simulator.population.population import Population
 
 _ROWS = "progress.json"
@@ -46,7 +45,7 @@ class Best:
         if ndcg > self.ndcg:
             self.round, self.ndcg = round_number, ndcg
             self.checkpoint = dict(checkpoint)
-            self.private = {name: keep(column) for name, column in private.items()}
+            self.private = {name: snapshot(column) for name, column in private.items()}
 
 
 @dataclass
@@ -62,15 +61,16 @@ class Standing:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(folder: Path, config: Config, engine: Engine, population: Population, standing: Standing) -> None:
+def save(folder: Path, config: Config, engine: RoundEngine, population: Population, standing: Standing) -> None:
     """Replaces what the folder holds; of a batched run only, since a fleet's state is its coordinator's too.
 
     Of mapped private state it notes which rows of the maps are current, and holds them until it is called again.
     """
-    if not isinstance(engine, BatchedEngine):
+    if engine.resumable is None:
         return
-    state, best = population.state, standing.best
-    groups = {**_shared(engine, best), **{part: getattr(state, part) for part in _PARTS}, "best_private": best.private}
+    shared, state, best = engine.resumable.snapshot(), population.state, standing.best
+    private = {part: getattr(state, part) for part in _PARTS}
+    groups = {**shared, "best": best.checkpoint, **private, "best_private": best.private}
     arrays = {f"{group}/{name}": _noted(value) for group, values in groups.items() for name, value in values.items()}
     arrays["steps"] = state.steps.astype(np.float32)
     mapped = isinstance(state, MappedState)
@@ -102,16 +102,17 @@ def _noted(column: Column) -> NDArray[np.float32]:
     return column.where.astype(np.float32) if isinstance(column, Version) else column[...]
 
 
-def restore(folder: Path, engine: Engine, population: Population) -> Standing:
+def restore(folder: Path, engine: RoundEngine, population: Population) -> Standing:
     """Puts engine and population where they were; a new standing if the folder holds nothing that is whole."""
-    left = _read(folder) if isinstance(engine, BatchedEngine) else None
-    if left is None or not isinstance(engine, BatchedEngine):
+    resumable, left = engine.resumable, _read(folder)
+    if resumable is None or left is None:
         return Standing()
     standing, arrays = left.standing, {name: value.copy() for name, value in left.arrays.items()}
     state, best = population.state, standing.best
     state.steps[:] = arrays.pop("steps")
     private: dict[str, Column] = {}
-    groups = {**_shared(engine, best), **{part: getattr(state, part) for part in _PARTS}}
+    groups: dict[str, dict[str, Any]] = {**{group: {} for group in resumable.snapshot()}, "best": best.checkpoint}
+    groups |= {part: getattr(state, part) for part in _PARTS}
     for key, value in arrays.items():
         group, _, name = key.partition("/")
         if group == "best_private":
@@ -123,7 +124,7 @@ def restore(folder: Path, engine: Engine, population: Population) -> Standing:
     best.private = private
     if isinstance(state, MappedState):
         state.hold(SAVED)
-    engine.resume(len(standing.rows))
+    resumable.restore({group: groups[group] for group in resumable.snapshot()}, len(standing.rows))
     return standing
 
 
@@ -225,7 +226,3 @@ def discard(folder: Path) -> None:
         for path in (*folder.glob(pattern), *folder.glob(str(Path(pattern).with_suffix(".tmp")))):
             path.unlink(missing_ok=True)
     columns.discard(folder)
-
-
-def _shared(engine: BatchedEngine, best: Best) -> dict[str, dict[str, Any]]:
-    return {"checkpoint": engine.checkpoint, "server": engine.server_state, "best": best.checkpoint}

@@ -20,7 +20,8 @@ from fedau2 import files
 from simulator.attacks.leakage import leakage
 from simulator.config.config import Config
 from simulator.datasets import Attribute
-from simulator.evaluation.evaluation import Attacked, Evaluation, attribute_attacks
+from simulator.evaluation.attacked_states import AttackedStates, attribute_attacks
+from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, lock, resources, resume
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
@@ -69,7 +70,7 @@ def _run(
         **trained.cost,
         "configuration": config.to_dict(),
     }
-    attacked = Attacked.of(scorer, best.private)
+    attacked = AttackedStates.of(scorer, best.private)
     how = {"seed": config.seed, "splits": config.attack_splits, "workers": config.workers}
     for prefix, name, attribute in assembly.prefixed(attributes):
         attacks = attribute_attacks(attacked, attribute, **how)

@@ -13,13 +13,13 @@ from export.bundle import Bundle
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
 from simulator.datasets.split import leave_one_out
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, SimulatorError
-from simulator.evaluation.evaluation import Evaluation
+from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, checks, costs, resume
 from simulator.experiment.resume import Best
 from simulator.experiment.trainer import Progress, Trainer
-from simulator.population.columns import Kept
+from simulator.population.columns import ReadOnlyState
 from simulator.population.population import Population
 from simulator.reporting.tracking import Tracker
 from simulator.unlearning.baselines import Apm, Noise
@@ -53,16 +53,16 @@ class Trained:
 
     def chosen(self) -> tuple[Task, Population]:
         """The chosen checkpoint, and the clients with the private state that was chosen with it; to be read."""
-        there = self.population.state  # Adam's moments say nothing of what a step uploads
-        kept = Kept(self.best.private, there.first, there.second, there.steps)
+        last = self.population.state  # Adam's moments do not affect what a step uploads
+        state = ReadOnlyState(self.best.private, last.first, last.second, last.steps)
         task = Task.load(self.bundle.manifest, self.best.checkpoint)
-        return task, dataclasses.replace(self.population, state=kept)
+        return task, dataclasses.replace(self.population, state=state)
 
 
 Expect = Callable[[Bundle, Population], None]
 """Refuses what is not to be trained."""
 
-Wrap = Callable[[Engine, Bundle, Population], Engine]
+Wrap = Callable[[RoundEngine, Bundle, Population], RoundEngine]
 """Makes of an engine one that does something more."""
 
 
@@ -117,7 +117,7 @@ def train(
         used = wrap(engine, bundle, population) if wrap else engine
         standing = Trainer(config, told, used, population, evaluation, folder, apm, trackers).train(progress)
         rounds = pd.DataFrame(standing.rows)
-        cost = costs.measure(bundle, population, engine, rounds)
+        cost = costs.measure(bundle, engine, rounds)
     return Trained(config, attributes, told, bundle, population, evaluation, standing.best, rounds, cost)
 
 

@@ -13,7 +13,7 @@ from simulator.datasets import Dataset, synthetic
 from simulator.datasets.split import leave_one_out
 from simulator.errors import ConfigError, SimulatorError
 from simulator.experiment import assembly, checks, resume
-from simulator.reporting.names import file_name
+from simulator.reporting.file_names import file_name
 from simulator.reproduce.experiments import ORIGINAL, Experiment, Method
 
 QUICK: Mapping[str, Any] = {"rounds": 60, "evaluate_every": 10, "attack_splits": 2}

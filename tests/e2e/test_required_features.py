@@ -19,7 +19,7 @@ from export.plan.planfile import make_plan
 from fedau2.v1 import admin_pb2
 from fedau2.v1.task_pb2 import ClosingRule
 from fedau2.wire import blobs
-from simulator.engines.links import InProcessLink
+from simulator.engines.connections import InProcessConnection
 
 ITEMS = [f"movie-{number}" for number in range(12)]
 FEATURE = "made-up-for-this-test"
@@ -32,7 +32,7 @@ def bundle():
     return build("fedncf", ITEMS, plan, 1, widths, training=False, required_features=[FEATURE])
 
 
-async def creation(bundle):
+def creation(bundle):
     """A task whose rounds have one place."""
     closing = ClosingRule(goal=1, minimum=1, maximum=1, deadline=Duration(seconds=600), lease=Duration(seconds=60))
     manifest = bundle.manifest.SerializeToString(deterministic=True)
@@ -45,11 +45,11 @@ async def creation(bundle):
 class Device:
     """A device of the population with something to train on."""
 
-    def __init__(self, folder, link):
+    def __init__(self, folder, connection):
         self.store = SqliteStore(folder)
         for item in ITEMS[:5]:
             self.store.record(item, 0)
-        self._transport = link.transport
+        self._transport = connection.transport
 
     async def sync(self):
         running = session(self.store, TorchEngine(), "films", "1.0")
@@ -58,9 +58,9 @@ class Device:
 
 def test_a_device_without_the_feature_is_refused_and_leaves_its_place_to_the_next(bundle, tmp_path, monkeypatch):
     async def main():
-        link = await InProcessLink.open(tmp_path / "coordinator")
-        task = await link.create_task(creation(bundle))
-        old, new = (Device(tmp_path / name, link) for name in ("old", "new"))
+        connection = await InProcessConnection.open(tmp_path / "coordinator")
+        task = await connection.admin.send(admin_pb2.CreateTaskRequest, creation(bundle))
+        old, new = (Device(tmp_path / name, connection) for name in ("old", "new"))
         with closing(old.store), closing(new.store):
             with pytest.raises(MissingFeatureError, match=FEATURE):
                 await old.sync()
@@ -68,8 +68,8 @@ def test_a_device_without_the_feature_is_refused_and_leaves_its_place_to_the_nex
 
             monkeypatch.setattr(manifests, "FEATURES", frozenset({FEATURE}))
             assert (await new.sync()).result is Result.UPLOADED
-        while (await link.get_task(admin_pb2.GetTaskRequest(task_id=task.task_id))).round < 1:
+        while (await connection.admin.call(admin_pb2.GetTaskRequest(task_id=task.task_id))).round < 1:
             await asyncio.sleep(0.01)
-        await link.close()
+        await connection.close()
 
     asyncio.run(main())

@@ -144,7 +144,7 @@ def test_a_failing_disk_leaves_nothing_behind(small, tmp_path, monkeypatch):
 
 
 def test_a_folder_without_manifest_is_no_bundle(tmp_path):
-    with pytest.raises(NotABundleError, match="is no bundle"):
+    with pytest.raises(NotABundleError, match="is not a bundle"):
         read(tmp_path)
 
 

@@ -169,7 +169,7 @@ def test_inspect_shows_required_features_where_there_are_some(folder, capsys):
 @pytest.mark.parametrize("command", ["inspect", "verify"])
 def test_what_is_no_whole_bundle_is_refused(folder, tmp_path, capsys, command):
     assert main([command, str(tmp_path)]) == 1
-    assert "is no bundle" in capsys.readouterr().err
+    assert "is not a bundle" in capsys.readouterr().err
     task = TaskManifest.FromString((folder / "manifest.binpb").read_bytes())
     blob = folder / "blobs" / task.checkpoint.sha256.hex()
     blob.write_bytes(b"x" * task.checkpoint.size)

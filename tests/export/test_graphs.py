@@ -162,7 +162,7 @@ def test_a_graph_of_another_task_is_refused(field):
     if field == "catalogue":
         other.catalogue.sha256 = b"other"
     else:
-        setattr(other, field, {"format": 2, "model": "fedfoo", "items": 14}[field])
+        setattr(other, field, {"format": 3, "model": "fedfoo", "items": 14}[field])
     for kind, data in Model().files.items():
         with pytest.raises(UnsupportedTaskError, match=f"fedau2.{field} is .* and not"):
             Graph(data, other, kind)

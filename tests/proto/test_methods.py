@@ -45,7 +45,7 @@ def test_methods_are_those_of_the_generated_stub():
 
 
 def test_the_messages_are_the_generated_classes():
-    method = methods.DEVICE.taking(device_pb2.UploadContributionRequest)
+    method = methods.DEVICE.taking(device_pb2.UploadContributionRequest, takes_stream=True)
     assert method.request is device_pb2.UploadContributionRequest
     assert method.response is device_pb2.UploadContributionResponse
     assert (method.name, method.handler) == ("UploadContribution", "upload_contribution")
@@ -64,10 +64,19 @@ def test_a_service_lists_its_methods_in_the_order_of_the_proto_file():
 
 
 def test_a_message_that_no_method_takes_is_refused():
-    with pytest.raises(UnknownMethodError, match=r"no method of fedau2\.v1\.DeviceService takes a Resource"):
+    with pytest.raises(
+        UnknownMethodError, match=r"no method of fedau2\.v1\.DeviceService takes one Resource and gives"
+    ):
         methods.DEVICE.taking(task_pb2.Resource)
     with pytest.raises(UnknownMethodError):
         methods.DEVICE.taking(admin_pb2.GetTaskRequest)
+
+
+@pytest.mark.parametrize(("takes_stream", "gives_stream"), [(True, False), (False, True), (True, True)])
+def test_a_method_is_not_mistaken_for_one_with_other_streams(takes_stream, gives_stream):
+    methods.DEVICE.taking(device_pb2.CheckInRequest)
+    with pytest.raises(UnknownMethodError, match="stream of"):
+        methods.DEVICE.taking(device_pb2.CheckInRequest, takes_stream, gives_stream)
 
 
 def service_with(*rpcs):

@@ -66,16 +66,18 @@ class Service:
     def __iter__(self) -> Iterator[Method]:
         return iter(self._by_request.values())
 
-    def taking(self, request: type[Message]) -> Method:
-        """The method that takes a message.
+    def taking(self, request: type[Message], takes_stream: bool = False, gives_stream: bool = False) -> Method:
+        """Finds a method by the message that it takes.
 
         Raises:
-            UnknownMethodError: the service has no such method.
+            UnknownMethodError: the service has no method that takes this message and has these streams.
         """
-        try:
-            return self._by_request[request]
-        except KeyError:
-            raise UnknownMethodError(f"no method of {self.name} takes a {request.__name__}") from None
+        method = self._by_request.get(request)
+        if method is None or (method.takes_stream, method.gives_stream) != (takes_stream, gives_stream):
+            taken = f"a stream of {request.__name__}" if takes_stream else f"one {request.__name__}"
+            given = "a stream of responses" if gives_stream else "one response"
+            raise UnknownMethodError(f"no method of {self.name} takes {taken} and gives {given}")
+        return method
 
 
 def _method(descriptor: MethodDescriptor) -> Method:

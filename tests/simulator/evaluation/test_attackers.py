@@ -40,18 +40,18 @@ def fewer(monkeypatch):
 @pytest.mark.parametrize("name", ATTACKERS)
 def test_what_can_be_read_is_read_and_the_null_is_chance(monkeypatch, name):
     monkeypatch.setattr(attackers, "SHUFFLES", 6)
-    found, nothing = (attack(features(strength), LABELS, name, splits=4) for strength in (2.0, 0.0))
-    assert min(found.bacc, found.macro_f1) > 0.9 > found.null_p95
-    assert nothing.bacc < 0.62
-    assert 0.5 <= nothing.null_mean <= nothing.null_p95 < 0.68
+    signal, noise = (attack(features(strength), LABELS, name, splits=4) for strength in (2.0, 0.0))
+    assert min(signal.bacc, signal.macro_f1) > 0.9 > signal.null_p95
+    assert noise.bacc < 0.62
+    assert 0.5 <= noise.null_mean <= noise.null_p95 < 0.68
 
 
 @pytest.mark.parametrize("signal", [linear, radial, exclusive])
 def test_the_strong_attacker_finds_every_kind_of_signal(signal):
     x = RNG.normal(size=(500, 4)) * [1, 1, 1, 1000]  # on raw features the last would drown the others
-    found = attack(x.astype(np.float32), signal(x).astype(np.int64), "strong")
-    assert found.bacc > 0.8
-    assert sum(found.families.values()) == 2
+    result = attack(x.astype(np.float32), signal(x).astype(np.int64), "strong")
+    assert result.bacc > 0.8
+    assert sum(result.families.values()) == 2
 
 
 def test_only_what_is_not_linear_needs_more_than_regression():
@@ -62,14 +62,14 @@ def test_only_what_is_not_linear_needs_more_than_regression():
     assert set.union(*chosen) <= set(classifiers.FAMILIES.values())
 
 
-def test_three_classes_are_told_apart_and_not_folded():
+def test_three_classes_are_distinguished_and_not_folded():
     labels = np.repeat([0, 1, 2], 60)
     x = RNG.normal(size=(180, 6)).astype(np.float32)
-    nothing = attack(x, labels, "strong", classes=3)
+    noise = attack(x, labels, "strong", classes=3)
     x[:, 0] += 4 * labels
-    found = attack(x, labels, "strong", classes=3)
-    assert min(found.bacc, found.macro_f1) > 0.85
-    assert max(nothing.bacc, nothing.null_mean) < 0.5
+    signal = attack(x, labels, "strong", classes=3)
+    assert min(signal.bacc, signal.macro_f1) > 0.85
+    assert max(noise.bacc, noise.null_mean) < 0.5
 
 
 @pytest.mark.parametrize("name", ATTACKERS)

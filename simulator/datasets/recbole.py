@@ -1,7 +1,8 @@
-"""Own data as RecBole's atomic files: NAME.inter and, for attributes, NAME.user.
+"""Reads the user's data from RecBole's atomic files: NAME.inter and, for attributes, NAME.user.
 
-Tab-separated, with a typed header: `user_id:token`, `item_id:token` and, if there is one, `timestamp:float`; of users,
-every other column of type `token` is an attribute, unknown where it is empty, or the data set says why it is none.
+The files are tab-separated and have a typed header. NAME.inter has the columns `user_id:token`, `item_id:token` and
+optionally `timestamp:float`. In NAME.user every column of type `token` besides `user_id` is an attribute; its value is
+unknown where the field is empty. A column that cannot be an attribute is listed in `Dataset.unfit` with the reason.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from simulator.errors import DatasetFormatError
 
 TYPES = ("token", "token_seq", "float", "float_seq")
 MOST_CLASSES = 50
-"""A column of more different values, such as a postal code, is no attribute."""
+"""A column with more different values, such as a postal code, is not an attribute."""
 
 
 def load(folder: Path, name: str) -> Dataset:
@@ -22,25 +23,25 @@ def load(folder: Path, name: str) -> Dataset:
 
     Args:
         folder: holds the files.
-        name: of the data set.
+        name: the data set's name.
 
     Raises:
-        DatasetError: missing, damaged, or not of this format; the text names file and line.
+        DatasetError: a file is missing, damaged or malformed; the text names file and line.
     """
     file = f"{name}.inter"
     header = _header(folder, file, ("user_id", "item_id"))
     timed = header.get("timestamp") == "float"
-    wanted = ["user_id", "item_id", *(["timestamp"] if timed else [])]
+    used = ["user_id", "item_id", *(["timestamp"] if timed else [])]
     users, items, parts = table.Ids(), table.Ids(), []
-    for block in table.read(folder, file, [each if each in wanted else "" for each in header], "\t", header=True):
-        block.insist()
+    for block in table.read(folder, file, [column if column in used else "" for column in header], "\t", header=True):
+        block.expect_well_formed()
         for column in ("user_id", "item_id"):
-            _insist_on_ids(block, column)
+            _expect_ids(block, column)
         time = block.numbers("timestamp", table.DECIMAL) if timed else np.zeros(len(block.lines))
         parts.append((users.add(block.columns["user_id"]), items.add(block.columns["item_id"]), time))
     if not users:
         raise DatasetFormatError(f"{file} has no interactions")
-    user, item, time = (np.concatenate(each) for each in zip(*parts, strict=True))
+    user, item, time = map(np.concatenate, zip(*parts, strict=True))
     user, item = ordered(user, item, time if timed else None)
     attributes, unfit = _attributes(folder, f"{name}.user", users)
     return Dataset(name, users.texts(), items.texts(), user, item, attributes, unfit=unfit)
@@ -49,25 +50,27 @@ def load(folder: Path, name: str) -> Dataset:
 def _header(folder: Path, file: str, required: tuple[str, ...]) -> dict[str, str]:
     data = next(files.blocks(folder, file), b"")
     if not data.strip():
-        raise DatasetFormatError(f"{file} is empty; it begins with a header, such as user_id:token")
+        raise DatasetFormatError(f"{file} is empty; it must begin with a header such as user_id:token")
     first = data.partition(b"\n")[0].decode("utf-8", "replace").strip("\r\ufeff")
     columns: dict[str, str] = {}
     for field in first.split("\t"):
         column, _, kind = field.rpartition(":")
         if column in columns:
-            raise DatasetFormatError(f"{file}, line 1: column {column!r} is there twice")
+            raise DatasetFormatError(f"{file}, line 1: column {column!r} is listed twice")
         if not column or kind not in TYPES:
             raise DatasetFormatError(
-                f"{file}, line 1: {field!r} is no header such as user_id:token; types are {', '.join(TYPES)}"
+                f"{file}, line 1: {field!r} is not a column such as user_id:token; the types are {', '.join(TYPES)}"
             )
         columns[column] = kind
     for column in required:
         if columns.get(column) != "token":
-            raise DatasetFormatError(f"{file}, line 1: there is no {column}:token; columns are separated by tabs")
+            raise DatasetFormatError(
+                f"{file}, line 1: the column {column}:token is missing; columns are separated by tabs"
+            )
     return columns
 
 
-def _insist_on_ids(block: table.Block, column: str) -> None:
+def _expect_ids(block: table.Block, column: str) -> None:
     empty = np.flatnonzero(~block.matches(column, "^."))
     if empty.size:
         raise block.error(int(empty[0]), f"the {column} is empty")
@@ -81,24 +84,24 @@ def _attributes(folder: Path, file: str, users: table.Ids) -> tuple[dict[str, At
     values = {name: table.Ids([b""]) for name in names}
     numbers = {name: np.zeros(len(users), np.int64) for name in names}
     seen = np.zeros(len(users), np.bool_)
-    columns = [each if each == "user_id" or each in names else "" for each in header]
+    columns = [column if column == "user_id" or column in names else "" for column in header]
     for block in table.read(folder, file, columns, "\t", header=True):
-        block.insist()
-        _insist_on_ids(block, "user_id")
+        block.expect_well_formed()
+        _expect_ids(block, "user_id")
         rows = users.find(block.columns["user_id"])
         known = rows >= 0
-        _insist_on_once(block, rows, seen)
+        _expect_listed_once(block, rows, seen)
         for name in names:
             numbers[name][rows[known]] = values[name].add(block.columns[name])[known]
-    made = {name: _attribute(values[name].texts(), numbers[name]) for name in names}
-    unfit = {name: why for name, each in made.items() if (why := _unfit(file, name, each))}
-    return {name: each for name, each in made.items() if name not in unfit}, unfit
+    candidates = {name: _attribute(values[name].texts(), numbers[name]) for name in names}
+    unfit = {name: reason for name, candidate in candidates.items() if (reason := _unfit(file, name, candidate))}
+    return {name: candidate for name, candidate in candidates.items() if name not in unfit}, unfit
 
 
 def _unfit(file: str, name: str, attribute: Attribute) -> str:
-    """Why a column is no attribute; empty: it is one."""
+    """Gives the reason why a column cannot be an attribute; empty if it can."""
     if "," in name:
-        return "a name with a comma is that of several attributes"
+        return "its name has a comma, which separates the names of several attributes"
     if not attribute.classes:
         return f"no user with a value in {file} has interactions"
     if len(attribute.classes) > MOST_CLASSES:
@@ -106,7 +109,7 @@ def _unfit(file: str, name: str, attribute: Attribute) -> str:
     return ""
 
 
-def _insist_on_once(block: table.Block, rows: np.ndarray, seen: np.ndarray) -> None:
+def _expect_listed_once(block: table.Block, rows: np.ndarray, seen: np.ndarray) -> None:
     places = np.flatnonzero(rows >= 0)
     _, first = np.unique(rows[places], return_index=True)
     fresh = np.zeros(len(rows), np.bool_)
@@ -118,7 +121,12 @@ def _insist_on_once(block: table.Block, rows: np.ndarray, seen: np.ndarray) -> N
 
 
 def _attribute(texts: list[str], numbers: np.ndarray) -> Attribute:
-    """Numbers in order of appearance, 0 where unknown, as an attribute whose classes are those of the users, sorted."""
+    """Makes an attribute whose classes are the values that users have, sorted.
+
+    Args:
+        texts: the column's values in order of appearance; the first stands for unknown.
+        numbers: each user's place in `texts`, (users,).
+    """
     used = sorted({texts[number] for number in np.unique(numbers) if number})
     label = {text: row for row, text in enumerate(used)}
     return Attribute(tuple(used), np.array([label.get(text, -1) for text in texts], np.int64)[numbers])

@@ -1,4 +1,4 @@
-"""A simulated client's `Store`: a row number into the population's columns."""
+"""The store of a simulated client: a row of the population's columns."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,97 +11,99 @@ from fedau2.v1.task_pb2 import Resource
 from simulator.population.population import Population
 
 
-class Meter(Protocol):
-    """Counts what a client sends and fetches, in bytes."""
+class ByteCounter(Protocol):
+    """Counts the bytes that clients upload and download."""
 
     uploaded: int
     downloaded: int
 
 
 @dataclass
-class Shelf:
-    """Blobs in memory once for all clients of a process. Each client still fetches what it has not fetched itself."""
+class BlobCache:
+    """Holds each blob once for all clients of a process. A client still downloads each blob that it needs."""
 
     data: dict[bytes, bytes] = field(default_factory=dict)
     checkpoint: bytes = b""
 
     def put(self, sha256: bytes, data: bytes) -> bytes:
-        """Keeps one copy of data."""
+        """Stores a blob unless it is already there, and returns the stored copy."""
         return self.data.setdefault(sha256, data)
 
     def retire(self, checkpoint: bytes) -> None:
-        """Drops the checkpoint before this one."""
+        """Replaces the current checkpoint and drops the one before it."""
         if checkpoint != self.checkpoint:
             self.data.pop(self.checkpoint, None)
             self.checkpoint = checkpoint
 
 
 class ClientStore:
-    """One client of a population; `contracts.Store`. What is staged is in memory, what is promoted in the columns.
+    """Stores the state of one client; implements `client_sdk.protocol.interfaces.Store`.
+
+    A staged contribution is held in memory. Promoting it writes its private state into the population's columns.
 
     Attributes:
-        assignments: ids of the client's acknowledged contributions, oldest first.
+        assignments: assignment ids of the client's acknowledged contributions, oldest first.
     """
 
-    def __init__(self, population: Population, row: int, shelf: Shelf, meter: Meter) -> None:
-        self._population, self._shelf, self._meter = population, shelf, meter
+    def __init__(self, population: Population, row: int, cache: BlobCache, counter: ByteCounter) -> None:
+        self._population, self._cache, self._counter = population, cache, counter
         self._row = row
         self._members = np.array([row])
-        self._held: set[bytes] = set()
+        self._downloaded: set[bytes] = set()
         self._checkpoint = b""
         self._staged: Staged | None = None
         self._contributed: int | None = None
         self.assignments: list[bytes] = []
 
     def key(self) -> bytes:
-        """The client's 16 bytes."""
+        """Returns the client's secret key, 16 bytes."""
         return self._population.keys[self._row]
 
     def salt(self, task_id: str) -> bytes:
-        """Empty: a population has one task, and its coordinator draws the id anew in each run."""
+        """Returns no salt: a population has one task, and the task id differs between runs."""
         return b""
 
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
-        """Rows of the one catalogue that a population has."""
+        """Returns the client's rows of the population's only catalogue."""
         return self._population.interactions[self._row]
 
     def attribute(self, name: str) -> str | None:
-        """The value of an attribute, None where it is not known."""
+        """Returns the value of an attribute; None if it is unknown."""
         return self._population.attributes[name][self._row]
 
     def private(self, task_id: str) -> PrivateState:
-        """The client's row of the columns; a population has one task."""
+        """Copies the client's row of the columns; a population has one task."""
         return self._population.take(self._members)
 
     def contributed(self, task_id: str) -> int | None:
-        """The last round with an acknowledged contribution, None before the first."""
+        """Returns the last round with an acknowledged contribution; None before the first."""
         return self._contributed
 
     def blob(self, resource: Resource) -> bytes | None:
-        """A blob that this client has fetched."""
-        return self._shelf.data.get(resource.sha256) if resource.sha256 in self._held else None
+        """Returns a blob that this client has downloaded; None if it has not."""
+        return self._cache.data.get(resource.sha256) if resource.sha256 in self._downloaded else None
 
     def keep_blob(self, resource: Resource, data: bytes) -> None:
-        """Caches a blob."""
-        self._shelf.put(resource.sha256, data)
-        self._held.add(resource.sha256)
-        self._meter.downloaded += resource.size
+        """Stores a downloaded blob."""
+        self._cache.put(resource.sha256, data)
+        self._downloaded.add(resource.sha256)
+        self._counter.downloaded += resource.size
 
     def adopt(self, model: Model) -> None:
-        """Forgets the checkpoint before this one."""
+        """Switches to a model version and forgets the checkpoint before it."""
         if model.checkpoint.sha256 != self._checkpoint:
-            self._held.discard(self._checkpoint)
+            self._downloaded.discard(self._checkpoint)
             self._checkpoint = model.checkpoint.sha256
-        self._shelf.retire(model.checkpoint.sha256)
+        self._cache.retire(model.checkpoint.sha256)
 
     def staged(self) -> Staged | None:
-        """The contribution whose upload is unanswered."""
+        """Returns the contribution whose upload has not been answered."""
         return self._staged
 
     def stage(self, staged: Staged) -> None:
-        """Keeps contribution and new private state together."""
+        """Stages a contribution together with the new private state."""
         self._staged = staged
-        self._meter.uploaded += len(staged.contribution)
+        self._counter.uploaded += len(staged.contribution)
 
     def promote(self, assignment_id: bytes) -> None:
         """Writes the staged state into the columns."""
@@ -111,7 +113,7 @@ class ClientStore:
         self._staged, self._contributed = None, staged.round
 
     def discard(self, assignment_id: bytes) -> None:
-        """Drops what is staged."""
+        """Drops the staged contribution and its private state."""
         self._expect(assignment_id)
         self._staged = None
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from client_sdk import Limits
 from client_sdk.errors import NoModelError, ResourceLimitError, UnsupportedTaskError
 from client_sdk.onnx.graph import metadata
-from client_sdk.onnx.recommender import Recommender
+from client_sdk.onnx.served_model import ServedModel
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
 from export.exporter import stamp
@@ -26,12 +26,12 @@ def parts(bundle):
 
 @pytest.fixture(scope="session")
 def recommender(bundle):
-    return Recommender(*parts(bundle))
+    return ServedModel(*parts(bundle))
 
 
 @pytest.fixture(scope="session")
 def with_history(bundles):
-    return Recommender(*parts(bundles(history=True)))
+    return ServedModel(*parts(bundles(history=True)))
 
 
 def scores(bundle, private):
@@ -82,7 +82,7 @@ def keep(store, bundle, without=None):
 
 
 def test_a_model_is_loaded_from_the_store(store, bundle, recommender):
-    loaded = Recommender.load(store, keep(store, bundle), Trust())
+    loaded = ServedModel.load(store, keep(store, bundle), Trust())
     seen, private = np.array([1], np.int64), make_private([1, 2, 3, 4])
     assert loaded.recommend(5, seen, private) == recommender.recommend(5, seen, private)
 
@@ -96,7 +96,7 @@ def test_a_missing_part_is_told(store, bundle, part):
         "recommend": bundle.manifest.graphs[1].resource,
     }
     with pytest.raises(NoModelError, match="call sync"):
-        Recommender.load(store, keep(store, bundle, resources[part].sha256), Trust())
+        ServedModel.load(store, keep(store, bundle, resources[part].sha256), Trust())
 
 
 def with_blob(bundle, resource, data):
@@ -131,14 +131,14 @@ def test_parts_that_cannot_be_used_are_told(store, bundle, part, data, text):
         "recommend": bundle.manifest.graphs[1].resource,
     }[part]
     with pytest.raises(UnsupportedTaskError, match=text):
-        Recommender.load(store, keep(store, with_blob(bundle, resource, data)), Trust())
+        ServedModel.load(store, keep(store, with_blob(bundle, resource, data)), Trust())
 
 
 def test_a_task_without_graphs_is_told(store, bundle):
     bare = replace(bundle, manifest=TaskManifest.FromString(bundle.manifest.SerializeToString()))
     del bare.manifest.graphs[1:]
     with pytest.raises(UnsupportedTaskError, match="GRAPH_KIND_RECOMMEND"):
-        Recommender.load(store, keep(store, bare.with_manifest()), Trust())
+        ServedModel.load(store, keep(store, bare.with_manifest()), Trust())
 
 
 def test_private_tensors_that_do_not_fit_are_told(recommender):
@@ -156,7 +156,7 @@ def bound(graph, task, kind):
 def test_a_graph_with_other_outputs_is_told(bundle):
     task, checkpoint, prepare, _ = parts(bundle)
     with pytest.raises(UnsupportedTaskError, match="does not give items, scores"):
-        Recommender(task, checkpoint, prepare, bound(prepare, task, GRAPH_KIND_RECOMMEND))
+        ServedModel(task, checkpoint, prepare, bound(prepare, task, GRAPH_KIND_RECOMMEND))
 
 
 def test_rows_outside_the_catalogue_are_told(bundle, bundles):
@@ -165,14 +165,14 @@ def test_rows_outside_the_catalogue_are_told(bundle, bundles):
     kinds = (GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND)
     graphs = [bound(graph, smaller, kind) for graph, kind in zip(graphs, kinds, strict=True)]
     with pytest.raises(UnsupportedTaskError, match="items and their scores"):
-        Recommender(smaller, checkpoint, *graphs).recommend(5, np.arange(5), make_private([1, 2, 3, 4]))
+        ServedModel(smaller, checkpoint, *graphs).recommend(5, np.arange(5), make_private([1, 2, 3, 4]))
 
 
 def test_the_graphs_of_another_catalogue_are_told(bundle, bundles):
     _, checkpoint, *graphs = parts(bundle)
     renamed = bundles([f"movie-{row}" for row in range(12)]).manifest
     with pytest.raises(UnsupportedTaskError, match=r"was not made for it \(its fedau2.catalogue"):
-        Recommender(renamed, checkpoint, *graphs)
+        ServedModel(renamed, checkpoint, *graphs)
 
 
 def test_no_device_id_is_left_by_onnx_runtime(tmp_path, bundle):
@@ -194,4 +194,4 @@ def test_no_device_id_is_left_by_onnx_runtime(tmp_path, bundle):
 
 def test_graphs_for_recommending_are_bounded_too(bundle):
     with pytest.raises(ResourceLimitError, match="GRAPH_KIND_PREPARE takes more than"):
-        Recommender(*parts(bundle), Limits(memory=1))
+        ServedModel(*parts(bundle), Limits(memory=1))

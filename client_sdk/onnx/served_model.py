@@ -1,7 +1,7 @@
 """Recommendations from a cached model, by ONNX Runtime: a bundle's graphs carry no weights, the checkpoint does.
 
 `prepare.onnx` takes the shared tensors by name and makes serving tensors of them, once per checkpoint. `recommend.onnx`
-takes what it declares of: the serving tensors, the private tensors by name (without the axis of clients), `history` and
+may declare these inputs: the serving tensors, the private tensors by name (without the axis of clients), `history` and
 `seen` (int64, catalogue rows) and `k` (int64, no axes). It gives `items` (int64, best first) and `scores` (float32).
 """
 
@@ -23,12 +23,12 @@ from fedau2.wire import blobs
 from fedau2.wire.errors import WireError
 
 OUTPUTS = ("items", "scores")
-"""What recommending gives, in this order."""
+"""Names of the outputs of recommend.onnx, in order."""
 
 _LIMITS = Limits()
 
 
-class Recommender:
+class ServedModel:
     """One model version, ready to recommend. Safe between threads.
 
     Args:
@@ -36,7 +36,7 @@ class Recommender:
         checkpoint: shared tensors by name.
         prepare: the graph, as ONNX bytes.
         recommend: the graph, as ONNX bytes.
-        limits: what each run of a graph may take.
+        limits: bounds of each run of a graph.
 
     Raises:
         UnsupportedTaskError: the graphs are not this task's, or cannot be run here.
@@ -50,9 +50,9 @@ class Recommender:
         shared = {name: tensor for name, tensor in checkpoint.items() if name in names}
         self.task = task
         serving = Graph(prepare, task, GRAPH_KIND_PREPARE, limits).run(shared)
-        # What a run gives lies in the runtime's arena, which would keep more than that of what the run took.
+        # The outputs of a run lie in the runtime's arena. Copies let the arena free all that the run took.
         self._serving = {name: value.copy() for name, value in serving.items()}
-        self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND, limits, wanted=OUTPUTS)
+        self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND, limits, outputs=OUTPUTS)
 
     @classmethod
     def load(cls, store: Store, model: Model, trust: Trust) -> Self:
@@ -80,10 +80,10 @@ class Recommender:
         """The best items that are neither in `history` nor hidden.
 
         Args:
-            k: how many, at least 1; there are fewer where fewer are left.
+            k: number of items, at least 1; the result has fewer where fewer are left.
             history: the client's interactions as catalogue rows, sorted and unique, (h,).
             private: the client's private tensors by name, without the axis of clients.
-            hidden: other rows to leave out.
+            hidden: further rows to leave out.
 
         Returns:
             Catalogue rows and scores, best first.
@@ -97,8 +97,8 @@ class Recommender:
         items, scores = self._graph.run({**self._serving, **private, **inputs}).values()
         if not self._listed(items) or items.shape != scores.shape:
             raise UnsupportedTaskError("the task's graph for recommending does not give items and their scores")
-        kept = np.isfinite(scores)  # -inf marks what was seen
-        return list(zip(items[kept].tolist(), scores[kept].tolist(), strict=True))
+        unseen = np.isfinite(scores)  # a seen item has the score -inf
+        return list(zip(items[unseen].tolist(), scores[unseen].tolist(), strict=True))
 
     def _listed(self, rows: NDArray[Any]) -> bool:
         return rows.ndim == 1 and rows.dtype == np.int64 and bool(((rows >= 0) & (rows < self.task.items)).all())
