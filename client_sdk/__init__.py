@@ -13,8 +13,7 @@ with FedClient.open("/data/fed", coordinator="dns:///fed.example.com:443", popul
 Importing this package loads neither PyTorch nor ONNX Runtime nor gRPC: each is loaded on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from client_sdk.errors import (
     AttributeValueError,
@@ -45,6 +44,7 @@ from client_sdk.errors import (
     UsageError,
 )
 from fedau2 import __version__ as __version__
+from fedau2.lazy import exports
 
 if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient
@@ -103,27 +103,19 @@ __all__ = [
     "UsageError",
 ]
 
-_HOMES = {
-    "AsyncFedClient": "client_sdk.aio",
-    "Departure": "client_sdk.store.departures",
-    "ClientStatus": "client_sdk.status",
-    "Constraints": "client_sdk.scheduling.schedule",
-    "DeviceState": "client_sdk.scheduling.schedule",
-    "FedClient": "client_sdk.client",
-    "Limits": "client_sdk.onnx.limits",
-    "PrivacyReport": "client_sdk.privacy",
-    "Recommendation": "client_sdk.client",
-    "Outcome": "client_sdk.protocol.wishes",
-    "Result": "client_sdk.protocol.wishes",
-    **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "client_sdk.events"),
+_MODULES = {
+    "AsyncFedClient": "aio",
+    "ClientStatus": "status",
+    "Constraints": "scheduling.schedule",
+    "Departure": "store.departures",
+    "DeviceState": "scheduling.schedule",
+    "FedClient": "client",
+    "Limits": "onnx.limits",
+    "Outcome": "protocol.wishes",
+    "PrivacyReport": "privacy",
+    "Recommendation": "client",
+    "Result": "protocol.wishes",
+    **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
 }
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = exports(__name__, _MODULES, __all__)

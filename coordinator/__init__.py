@@ -24,8 +24,9 @@ The rooms, low to high; a room imports from those above it in this list, and non
 Importing this package loads none of them: each is loaded when a name of it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fedau2.lazy import exports
 
 if TYPE_CHECKING:
     from coordinator.aggregation.aggregators import Aggregator, ClippedMean, Mean
@@ -64,11 +65,4 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class or a function
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = exports(__name__, _MODULES, __all__)
