@@ -78,9 +78,9 @@ finally:
 """
 """Runs `fedau2-sim` and writes a digest of every tensor that was packed.
 
-The nulls of attribute attacks take longer than all the rest, so they are shortened. The noise of defences is drawn from a
-key that depends on every byte of the manifest. Where a manifest is written differently, devices draw other noise, as they
-should; here they draw the same.
+The nulls of attribute attacks take longer than all the rest, so they are shortened. The noise of defences is drawn
+from a key that depends on every byte of the manifest, so that devices draw other noise where a manifest is written
+differently. Here they draw the same.
 """
 
 
