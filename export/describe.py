@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterator
 
-import yaml
-from google.protobuf import json_format
-
 from export.bundle import Bundle
 from export.errors import VerificationError
-from fedau2.v1.task_pb2 import Plan, TaskManifest
+from export.plan import planfile
+from export.plan.message import to_document
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import Distribution, TensorKind, TensorScope, TensorSpec
 from fedau2.wire import blobs, contributions, manifest
 from fedau2.wire.errors import BlobError
@@ -38,7 +37,7 @@ def describe(bundle: Bundle) -> str:
         "",
         "plan, as a plan file",
     ]
-    return "\n".join([*map(_printable, lines), plan_yaml(task.plan)])
+    return "\n".join([*map(_printable, lines), plan_yaml(task)])
 
 
 def _printable(line: str) -> str:
@@ -46,12 +45,9 @@ def _printable(line: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
 
 
-def plan_yaml(plan: Plan) -> str:
-    """A plan as a plan file; reading it gives the same plan."""
-    fields = json_format.MessageToDict(
-        plan, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return yaml.safe_dump(fields, sort_keys=False, default_flow_style=None).rstrip("\n")
+def plan_yaml(task: TaskManifest) -> str:
+    """Returns a task's plan as a plan file; reading it gives the same plan for a recommender of the usual widths."""
+    return planfile.dump(to_document(task.model, task.plan)).rstrip("\n")
 
 
 def _tensors(task: TaskManifest) -> Iterator[str]:

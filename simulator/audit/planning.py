@@ -83,11 +83,12 @@ def plan(
 
 
 def _expect_uploads(request: Request, task: TaskManifest) -> None:
-    if (request.specs or request.sums) and baselines.on_contributions(request.config, task):
+    settings = request.config.engine
+    if (request.specs or request.sums) and baselines.on_contributions(settings, task):
         raise ConfigError(
-            f"{'local_noise' if request.config.local_noise else f'apm on {task.model}'} adds noise to each upload, and "
-            "the simulator draws it for the sum of a round only: single uploads would be attacked without it. Audit "
-            f"what stays on the devices alone (--attacks {PRIVATE}, without --sums), or set it to 0"
+            f"{'local_noise' if settings.local_noise else f'apm on {task.model}'} adds noise to each upload, and the "
+            "simulator draws it for the sum of a round only: single uploads would be attacked without it. Audit what "
+            f"stays on the devices alone (--attacks {PRIVATE}, without --sums), or set it to 0"
         )
 
 
@@ -125,7 +126,10 @@ def _of_sums(request: Request, task: TaskManifest, population: Population) -> It
     hindrance = "" if adversaries and task.plan.local.steps == 1 else _STEPS if adversaries else _NOTHING
     labels = population.labels(task, np.arange(len(population)))
     most = min(
-        [assembly.cohort_size(request.config, len(population)), *(int((one >= 0).sum()) for one in labels.values())]
+        [
+            assembly.cohort_size(request.config.engine.fraction, len(population)),
+            *(int((one >= 0).sum()) for one in labels.values()),
+        ]
     )
     for each in request.sums:
         if each.size > most and not hindrance:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from rich.markup import escape
 from rich.table import Table
 
+from export.plan.fragments import flat
 from simulator.attacks.contract import Learns
 from simulator.audit.audit import Audit
 from simulator.audit.request import PRIVATE
@@ -35,7 +36,7 @@ _SAYS: Mapping[str, str] = {
 def table(found: Audit) -> Table:
     """The findings, for 80 columns: what the summary tells is left out and, where there is one attribute, its name."""
     shown = Table(title=escape(title(found)), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    left_out = {"learns", "on"} if len(found.request.config.attributes) == 1 else {"learns"}
+    left_out = {"learns", "on"} if len(found.request.config.data.attributes) == 1 else {"learns"}
     kept = [number for number, name in enumerate(_HEADER) if name not in left_out]
     for number in kept:
         shown.add_column(_HEADER[number], justify="left" if number < 3 else "right", no_wrap=True)
@@ -47,12 +48,12 @@ def table(found: Audit) -> Table:
 def title(found: Audit) -> str:
     """What was audited."""
     config = found.request.config
-    return f"Audit: {config.model} on {config.dataset}, {config.attribute}: adversary {_adversary(config)}"
+    return f"Audit: {html.title(config)}: adversary {_adversary(config)}"
 
 
 def _adversary(config: Config) -> str:
-    with_variance = config.adversary in ("dsvae", "scalar")
-    return f"{config.adversary}, lambda {config.variance:g}" if with_variance else config.adversary
+    with_variance = set(config.plan.heads()) & {"dsvae", "scalar"}
+    return f"{config.adversary}, lambda {config.plan.adversary.variance:g}" if with_variance else config.adversary
 
 
 def _rows(findings: Iterable[Finding]) -> Iterable[tuple[str, ...]]:
@@ -124,7 +125,7 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
     """
     folder, config = found.request.folder, found.request.trained
     about: dict[str, Any] = {
-        "configuration": config.to_dict(),
+        "configuration": config.document(),
         "view": found.request.view,
         "round": found.round,
         "ndcg@10": found.ndcg,
@@ -145,7 +146,7 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
             html.heading("All attacks"),
             html.table(_HEADER, _rows(found.findings)),
             html.paragraph(
-                f"Trained for {config.rounds} rounds; the state after round {found.round} was chosen, with test "
+                f"Trained for {config.engine.rounds} rounds; the state after round {found.round} was chosen, with test "
                 f"NDCG@10 {found.ndcg:.3f}; {found.seconds:.0f} s in all. View: {found.request.view}. Success is a "
                 "balanced accuracy, or for a state the share that was read; intervals are Wilson's; the null is of "
                 "permuted clients or labels.",
@@ -153,7 +154,7 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
             ),
             html.heading("Command"),
             html.code(command),
-            html.details("Configuration", html.table(("", "value"), config.to_dict().items())),
+            html.details("Configuration", html.table(("", "value"), flat(config.document()))),
             html.details("Versions", html.versions()),
         ],
     )

@@ -12,7 +12,6 @@ from simulator.audit import accounting, bounds, planning, registry, report
 from simulator.audit.audit import audit
 from simulator.audit.request import PRIVATE, VIEWS, Request
 from simulator.config import flags
-from simulator.config.config import Config
 from simulator.errors import ConfigError
 from simulator.experiment import lock, resume
 from simulator.reporting.terminal import Bar, bars
@@ -92,7 +91,7 @@ def _audit(request: Request, console: Console) -> None:
 
 def _request(options: argparse.Namespace) -> Request:
     path = options.of / resume.CONFIG if options.of and options.of.is_dir() else options.of
-    config: Config = flags.configuration(options, path)
+    config = flags.configuration(options, path)
     if options.clients < 1 or options.splits < 1:
         raise ConfigError("clients and splits must be numbers from 1 on")
     of_run = options.of and options.of.is_dir() and not resume.other_settings(options.of, config)

@@ -20,6 +20,7 @@ from simulator.config import flags
 from simulator.errors import BoundPassedError, SimulatorError, explain
 from simulator.experiment import resources
 from simulator.experiment.run import run
+from simulator.reporting import html
 from simulator.reporting.terminal import Bar, bars, results
 from simulator.reporting.tracking import Tracking
 
@@ -76,6 +77,6 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         console.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
     with Tracking.of(options).of_run() as trackers, bars(console) as display:
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers)
-    title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"
+    title = f"{html.title(config)}, {config.engine.rounds} rounds"
     console.print(results({f"adversary {config.adversary}": metrics}, title))
     console.print(f"Report, plots and metrics: {options.out}/", markup=False)

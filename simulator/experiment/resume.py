@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.store.disk import REAL
+from export.bundle import ITEMS, PLAN
+from export.plan import planfile
+from export.plan.schema import Plan
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import blobs
 from fedau2.wire.blobs import Tensors
@@ -27,7 +30,7 @@ _ROWS = "progress.json"
 _FILES = "progress-*.safetensors"
 _DATA = "dataset.json"
 CONFIG = "config.yaml"
-"""The file of a run folder that says what is run."""
+"""The file of a run folder that holds its configuration."""
 
 _PARTS = ("values", "first", "second")
 
@@ -62,10 +65,20 @@ class Standing:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(folder: Path, config: Config, engine: Engine, population: Population, standing: Standing) -> None:
-    """Replaces what the folder holds; of a batched run only, since a fleet's state is its coordinator's too.
+def save(
+    folder: Path, configuration: Mapping[str, Any], engine: Engine, population: Population, standing: Standing
+) -> None:
+    """Saves the state of a batched run in place of the state that the folder holds.
 
-    Of mapped private state it notes which rows of the maps are current, and holds them until it is called again.
+    A fleet's state is not saved, since its coordinator holds a part of it. For mapped private state the rows of the
+    maps that are current are noted, and held until the next call.
+
+    Args:
+        folder: of the run.
+        configuration: document of the run's configuration.
+        engine: of the run.
+        population: the clients.
+        standing: how far the run is.
     """
     if not isinstance(engine, BatchedEngine):
         return
@@ -75,7 +88,7 @@ def save(folder: Path, config: Config, engine: Engine, population: Population, s
     arrays["steps"] = state.steps.astype(np.float32)
     mapped = isinstance(state, MappedState)
     about = {
-        "configuration": config.to_dict(),
+        "configuration": configuration,
         "rows": standing.rows,
         "best": [best.round, best.ndcg],
         "mapped": mapped,
@@ -163,27 +176,37 @@ def unfinished(folder: Path) -> bool:
 
 
 def other_settings(folder: Path, config: Config) -> list[str]:
-    """What differs between a configuration and that of the run in a folder, see `Config.differences`.
+    """Returns what differs between a configuration and that of the run in a folder, see `Config.differences`.
 
-    An interrupted run is what it was begun as, whatever `config.yaml` says.
+    An interrupted run has the configuration that it was begun with, whatever `config.yaml` says.
 
     Raises:
         ConfigError: the folder holds a configuration that cannot be read.
     """
     path, left = folder / CONFIG, _read(folder)
-    there = [Config.load(path).to_dict()] if path.exists() else []
-    there += [left.configuration] if left and left.configuration else []
-    return sorted({each for before in there for each in config.differences(before)})
+    others = [Config.load(path).document()] if path.exists() else []
+    others += [left.configuration] if left and left.configuration else []
+    return sorted({difference for other in others for difference in config.differences(other)})
 
 
-def note(folder: Path, config: Config, dataset: Dataset) -> None:
-    """Writes what a run is of, before it begins or goes on in a folder that `expect_same` has passed.
+def note(folder: Path, config: Config, plan: Plan, dataset: Dataset) -> None:
+    """Writes configuration, plan and data of a run, before it begins or goes on in a folder.
+
+    `expect_same` has passed the folder.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        plan: the run's, resolved; with the item ids it is all that `fedau2-export bundle --from-run` needs.
+        dataset: the run's.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
     try:
         config.save(folder / CONFIG)
+        REAL.write_file(folder / PLAN, planfile.write(plan).encode())
+        REAL.write_file(folder / ITEMS, "".join(f"{item}\n" for item in dataset.items).encode())
         if not (folder / _DATA).exists():
             REAL.write_file(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
     except OSError as error:

@@ -21,11 +21,12 @@ from threadpoolctl import threadpool_limits
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
 from coordinator.aggregation.aggregators import Aggregator
+from export.plan.schema import Plan
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Update
-from simulator.config.config import Config
+from simulator.config.sections import EngineSettings
 from simulator.datasets import Attribute
 from simulator.errors import ConfigError
 from simulator.population import public_randomness
@@ -97,9 +98,9 @@ def encoder(task: TaskManifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return found.ENCODER_WEIGHTS, found.ENCODER_BIASES
 
 
-def on_contributions(config: Config, task: TaskManifest) -> bool:
+def on_contributions(settings: EngineSettings, task: TaskManifest) -> bool:
     """Whether every client would add noise to what it uploads, which is drawn here for the sum of a round at once."""
-    return config.local_noise > 0 or (config.apm > 0 and not manifest.private(task))
+    return settings.local_noise > 0 or (settings.apm > 0 and not manifest.private(task))
 
 
 @dataclass(eq=False)
@@ -117,10 +118,10 @@ class Noise:
     private: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Config, task: TaskManifest) -> "Noise":
+    def of(cls, settings: EngineSettings, plan: Plan, task: TaskManifest) -> "Noise":
         """The local noise that a configuration asks for; none for most."""
-        names = manifest.shared(task) if config.local_noise else ()
-        return cls(config.seed, dict.fromkeys(names, config.local_noise * config.clip_norm))
+        names = manifest.shared(task) if settings.local_noise else ()
+        return cls(settings.seed, dict.fromkeys(names, settings.local_noise * plan.server.clip_norm))
 
     def over(self, total: Aggregator, round_number: int) -> Aggregator:
         """An aggregator whose mean has the noise of all that it adds up."""
@@ -172,13 +173,14 @@ class _NoisyMean:
 class Apm:
     """Adapts noise to what a surrogate attacker reads.
 
-    A component's noise is `config.apm` times its vulnerability, see `vulnerability`, of the most readable attribute:
+    A component's noise is `settings.apm` times its vulnerability, see `vulnerability`, of the most readable attribute:
 
     * a private tensor: on what a client keeps of each round's training, in units of the private learning rate;
     * the latent of a model without private tensors: on contributions to the encoder, in units of the clipping norm.
 
     Args:
-        config: with `apm` > 0.
+        settings: with `apm` > 0.
+        plan: for the clipping norm and the private learning rate.
         task: the manifest.
         attributes: by name, as the clients told them.
         noise: what is adapted.
@@ -187,16 +189,25 @@ class Apm:
         ConfigError: too few clients of a class, or noise on contributions that are not clipped.
     """
 
-    def __init__(self, config: Config, task: TaskManifest, attributes: Mapping[str, Attribute], noise: Noise) -> None:
-        self._config, self._noise = config, noise
+    def __init__(
+        self,
+        settings: EngineSettings,
+        plan: Plan,
+        task: TaskManifest,
+        attributes: Mapping[str, Attribute],
+        noise: Noise,
+    ) -> None:
+        self._budget, self._plan, self._noise = settings.apm, plan, noise
         self._encoder: Sequence[str] = ()
         if not manifest.private(task):
             self._encoder = [name for part in encoder(task) for name in part]
-            if not config.clip_norm:
-                raise ConfigError(f"apm on {task.model} adds noise to contributions, which needs a clip_norm above 0")
+            if not plan.server.clip_norm:
+                raise ConfigError(
+                    f"apm on {task.model} adds noise to contributions, which needs plan.server.clip_norm above 0"
+                )
         clients = len(next(iter(attributes.values())).labels)
         share, most = SHADOW
-        drawn = public_randomness.generator("shadow", config.seed).permutation(clients)
+        drawn = public_randomness.generator("shadow", settings.seed).permutation(clients)
         self.shadow: Members = np.sort(drawn[: min(most, round(share * clients))])
         self._attributes = [Attribute(each.classes, each.labels[self.shadow]) for each in attributes.values()]
         for name, attribute in zip(attributes, self._attributes, strict=True):
@@ -217,12 +228,13 @@ class Apm:
             Vulnerability by component.
         """
         found = {name: self._vulnerability(value[self.shadow]) for name, value in states.items()}
-        budget = self._config.apm
+        budget = self._budget
         if self._encoder:
-            deviation = budget * max(found.values()) * self._config.clip_norm
+            deviation = budget * max(found.values()) * self._plan.server.clip_norm
             self._noise.shared = dict.fromkeys(self._encoder, deviation) if deviation else {}
         else:
-            self._noise.private = {n: budget * v * self._config.private_learning_rate for n, v in found.items()}
+            rate = self._plan.local.private_learning_rate
+            self._noise.private = {name: budget * value * rate for name, value in found.items()}
         return found
 
     def _vulnerability(self, state: NDArray[np.float32]) -> float:

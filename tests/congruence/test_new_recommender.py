@@ -12,6 +12,7 @@ from client_sdk.kernel.contract import Gradients
 from client_sdk.kernel.models import RECOMMENDERS
 from export.bundle import write
 from export.plan.planfile import read
+from export.plan.resolve import resolve
 from export.verify import verify
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GraphKind
 from simulator.config.config import Config
@@ -86,12 +87,12 @@ def test_its_plan_is_read_from_a_file_and_protects_its_first_state(tmp_path):
         "model: {factors: 3}\nadversaries: [{attribute: gender, classes: [M, F]}]\nlocal: {negatives: 2}"
     )
     plan = read(tmp_path / "plan.yaml", "factors")
-    assert plan.widths == FactorModel.Widths(factors=3)
-    assert list(plan.plan.adversaries[0].protects) == ["user_factors"]
+    assert plan.model.widths() == FactorModel.Widths(factors=3)
+    assert resolve(plan, {}).adversaries[0].protects == ("user_factors",)
 
 
 def test_it_learns_in_batches_and_as_a_fleet(make_bundle, make_population, batched, fleet, cohorts):
-    bundle = make_bundle(model="factors", server_learning_rate=0.1)
+    bundle = make_bundle(model="factors", server__shared__learning_rate=0.1)
     engines, losses = [], []
     for make in (batched, fleet):
         population = make_population(bundle)
@@ -111,11 +112,24 @@ def test_it_learns_in_batches_and_as_a_fleet(make_bundle, make_population, batch
         assert liked.mean() > 0.1
 
 
-@pytest.mark.parametrize("settings", [{}, {"erasure": "transport"}, {"noise": 1.0}, {"apm": 10.0, "rounds": 3}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"after_training.erasure": "transport"},
+        {"after_training.noise": 1.0},
+        {"engine.apm": 10.0, "engine.rounds": 3},
+    ],
+)
 def test_it_is_run_evaluated_and_attacked(tmp_path, monkeypatch, settings):
     monkeypatch.setattr(attackers, "SHUFFLES", 1)
-    data = {"dataset": "synthetic", "users": 60, "items": 200}
-    config = Config.of({"model": "factors", "rounds": 2, "attack_splits": 1, "workers": 1, **data, **settings})
+    small = {
+        "plan.model.name": "factors",
+        "data": {"dataset": "synthetic", "users": 60, "items": 200},
+        "engine": {"rounds": 2, "workers": 1},
+        "evaluation.attack_splits": 1,
+    }
+    config = Config.of(small, settings)
     metrics = run(config, tmp_path / "run", None, Quiet())
     assert 0 < metrics["ndcg@10"] < 1
     assert metrics["bacc_strong"] >= 0.5

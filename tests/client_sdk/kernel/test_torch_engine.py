@@ -6,9 +6,9 @@ from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.values import ClientData, Job
 from export.bundle import build
-from export.plan.planfile import make_plan
+from tests import plans
 
-BUNDLE = build("fedncf", [f"item-{i}" for i in range(20)], make_plan(attribute="gender", classes=("M", "F")), 0)
+BUNDLE = build("fedncf", [f"item-{i}" for i in range(20)], plans.make("fedncf", plans.GENDER), 0)
 TASK = BUNDLE.manifest
 CHECKPOINT = BUNDLE.blob(TASK.checkpoint)
 

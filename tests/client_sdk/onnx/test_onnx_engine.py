@@ -18,11 +18,11 @@ from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.values import ClientData, Job, PrivateState
 from export.bundle import build
 from export.exporter import stamp
-from export.plan.planfile import make_plan
 from fedau2.v1.task_pb2 import DRAW_UNSPECIFIED, GRAPH_KIND_STEP, TaskManifest
 from fedau2.wire import blobs
+from tests import plans
 
-PLAN = make_plan(attribute="gender", classes=("M", "F"))
+PLAN = plans.make("fedncf", plans.GENDER)
 BUNDLE = build("fedncf", [f"item-{i}" for i in range(20)], PLAN, 0)
 TASK = BUNDLE.manifest
 CHECKPOINT = BUNDLE.blob(TASK.checkpoint)

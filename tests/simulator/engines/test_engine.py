@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from export.bundle import build
-from export.plan.planfile import make_plan
 from fedau2.wire import blobs
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.fleet import FleetEngine
 from simulator.engines.links import InProcessLink
 from simulator.errors import ConfigError
 from simulator.population.population import Population
+from tests import plans
 
 
 def test_cohorts_drawn_anew_in_each_round_do_not_go_with_a_minimum_separation(tmp_path):
-    bundle = build("fedncf", ["1", "2", "3"], make_plan(attribute=None, minimum_separation=2), 0)
+    bundle = build("fedncf", ["1", "2", "3"], plans.make(minimum_separation=2), 0)
     population = Population.create(bundle.manifest, 0, [np.array([0])], {})
     checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
     with pytest.raises(ConfigError, match=r"2 rounds apart.*set minimum_separation to 1"):
