@@ -5,9 +5,10 @@ holds lets it recompute a client's noise or negatives.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator, Philox
@@ -15,14 +16,12 @@ from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 from client_sdk.errors import NoDataError, UnsupportedTaskError
+from client_sdk.plan import AdversaryPlan, LocalPlan, TrainingPlan
 from fedau2.v1.task_pb2 import (
     DRAW_CONTRASTS,
     DRAW_WHOLE,
     HEAD_DSVAE,
     HEAD_SCALAR,
-    Adversary,
-    LocalUpdate,
-    TaskManifest,
 )
 from fedau2.v1.tensors_pb2 import DISTRIBUTION_NORMAL, DISTRIBUTION_UNIFORM, TensorSpec
 
@@ -99,23 +98,24 @@ def _initial(spec: TensorSpec, rng: Generator) -> NDArray[np.float32]:
     return np.zeros(shape, np.float32)
 
 
-def contrasts(task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+def contrasts(plan: TrainingPlan[Any], interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
     """`samples` from the round's own stream: the `draw` of recommenders that learn from positives and negatives."""
-    return samples(interactions, task.items, task.plan.local, generator(key, round_number, Stream.SAMPLES))
+    return samples(interactions, plan.items, plan.local, generator(key, round_number, Stream.SAMPLES))
 
 
 def whole(
-    task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int, noise: int
+    local: LocalPlan, interactions: NDArray[np.int64], key: bytes, round_number: int, *, dropout: float, noise: int
 ) -> list[Samples]:
     """All interactions in each step: the `draw` of recommenders that take a user in as a whole.
 
-    The weights drop some interactions (`local.dropout`) and make the rest of length 1.
+    The weights drop some interactions and make the rest of length 1.
 
     Args:
-        task: the manifest.
+        local: the plan's local update.
         interactions: catalogue rows, sorted and unique.
         key: the client's 16 secret bytes.
         round_number: the assignment's.
+        dropout: share of the interactions that each step drops, in [0, 1).
         noise: how many standard normal numbers the recommender itself adds in each step.
 
     Raises:
@@ -123,31 +123,37 @@ def whole(
     """
     if len(interactions) == 0:
         raise NoDataError("nothing is recorded to train on: call record() first")
-    local, count = task.plan.local, len(interactions)
-    dropout, rng = (generator(key, round_number, stream) for stream in (Stream.SAMPLES, Stream.LATENT))
+    count = len(interactions)
+    dropping, rng = (generator(key, round_number, stream) for stream in (Stream.SAMPLES, Stream.LATENT))
     steps = []
     for _ in range(local.steps):
-        kept = dropout.random(count, np.float32) >= np.float32(local.dropout)
-        weights = kept.astype(np.float32) / np.float32((1 - local.dropout) * math.sqrt(count))
+        seen = dropping.random(count, np.float32) >= np.float32(dropout)
+        weights = seen.astype(np.float32) / np.float32((1 - dropout) * math.sqrt(count))
         steps.append(Samples(interactions, np.ones(count, np.float32), weights, rng.standard_normal(noise, np.float32)))
     return steps
 
 
-def drawn(task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
-    """What the recommender's own `draw` would draw, as the manifest describes it: for devices without the kernel.
+def drawn(
+    plan: TrainingPlan[Mapping[str, float]], interactions: NDArray[np.int64], key: bytes, round_number: int
+) -> list[Samples]:
+    """Draws as the recommender's own `draw` does, from the manifest's description: for devices without the kernel.
 
     Raises:
         NoDataError: there is nothing to train on.
-        UnsupportedTaskError: the manifest does not say how, or in a way that is not known here.
+        UnsupportedTaskError: the manifest does not say how, says it in a way that is not known here, or drops a share
+            of the interactions that is not in [0, 1).
     """
-    if task.draw == DRAW_CONTRASTS:
-        return contrasts(task, interactions, key, round_number)
-    if task.draw == DRAW_WHOLE:
-        return whole(task, interactions, key, round_number, task.noise)
-    raise UnsupportedTaskError(f"this SDK cannot draw the samples of {task.model!r}: it does so in a way of its own")
+    if plan.draw == DRAW_CONTRASTS:
+        return contrasts(plan, interactions, key, round_number)
+    if plan.draw == DRAW_WHOLE:
+        dropout = plan.parameters.get("dropout", 0.0)
+        if not 0 <= dropout < 1:
+            raise UnsupportedTaskError(f"the plan's parameter 'dropout' must lie in [0, 1), not {dropout}")
+        return whole(plan.local, interactions, key, round_number, dropout=dropout, noise=plan.noise)
+    raise UnsupportedTaskError("this SDK cannot draw the task's samples: its recommender draws in a way of its own")
 
 
-def samples(interactions: NDArray[np.int64], items: int, local: LocalUpdate, rng: Generator) -> list[Samples]:
+def samples(interactions: NDArray[np.int64], items: int, local: LocalPlan, rng: Generator) -> list[Samples]:
     """One pass over the interactions in random order, divided into `local.steps` steps.
 
     Each positive is followed by `local.negatives` negatives, drawn uniformly with replacement from the items that are
@@ -185,17 +191,17 @@ def _samples(rows: NDArray[np.int64], chunk: int) -> Samples:
     return Samples(rows.ravel(), labels.ravel(), weights)
 
 
-def noise(adversaries: Iterable[Adversary], steps: int, rng: Generator) -> dict[str, NDArray[np.float32]]:
+def noise(adversaries: Iterable[AdversaryPlan], steps: int, rng: Generator) -> dict[str, NDArray[np.float32]]:
     """The heads' noise (n1, n2) per adversary: float32 (steps, 2, classes), n1 = 1 for `mlp` and `vae`."""
     return {adversary.name: _noise(adversary, steps, rng) for adversary in adversaries}
 
 
-def head_variance(adversary: Adversary) -> float:
+def head_variance(adversary: AdversaryPlan) -> float:
     """Variance of n1, by which the logits' mean is multiplied: lambda of `dsvae` and `scalar`, else 0."""
-    return float(adversary.variance) if adversary.head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0
+    return adversary.variance if adversary.head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0
 
 
-def _noise(adversary: Adversary, steps: int, rng: Generator) -> NDArray[np.float32]:
-    drawn = rng.standard_normal((steps, 2, len(adversary.classes)), np.float32)
+def _noise(adversary: AdversaryPlan, steps: int, rng: Generator) -> NDArray[np.float32]:
+    drawn = rng.standard_normal((steps, 2, adversary.classes), np.float32)
     drawn[:, 0] = 1 + np.float32(np.sqrt(head_variance(adversary))) * drawn[:, 0]
     return drawn

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from client_sdk import draws
+from client_sdk.errors import UnsupportedTaskError
+from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.onnx.graph import metadata
 from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
 from fedau2.v1.task_pb2 import (
@@ -32,7 +34,7 @@ from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
 if TYPE_CHECKING:
-    from client_sdk.kernel.contract import Recommender
+    from client_sdk.kernel.models import Declared
     from export.graphs import Precision
     from export.plan.schema import Plan as FilePlan
 
@@ -116,9 +118,6 @@ def build(
         ItemsError: the items cannot be a catalogue.
         PlanError: the plan cannot be run with this recommender.
     """
-    # Here, so that a bundle can be read without PyTorch.
-    from client_sdk.kernel.models import RECOMMENDERS
-
     if model not in RECOMMENDERS:
         raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
     catalogue = _catalogue(items)
@@ -127,7 +126,7 @@ def build(
         _declare(task, RECOMMENDERS[model], widths)
         contents = _blobs(task, RECOMMENDERS[model], catalogue, seed, precision, training)
         manifest.check(task)
-    except ManifestError as error:
+    except (ManifestError, UnsupportedTaskError) as error:
         raise PlanError(str(error)) from error
     return Bundle(task, {blobs.sha256(data): data for data in contents})
 
@@ -145,25 +144,27 @@ def from_plan(
     return build(plan.model.name, items, to_message(plan), seed, plan.model.widths(), precision, training)
 
 
-def _declare(task: TaskManifest, recommender: "Recommender", widths: Any) -> None:  # noqa: ANN401
+def _declare(task: TaskManifest, declared: "Declared", widths: Any) -> None:  # noqa: ANN401
     """Enters the tensors, and what adversaries may protect besides private ones, in the manifest."""
-    from client_sdk.kernel import adversary, contract
+    from client_sdk.kernel import adversary, contract, models
 
+    recommender = declared.model
     task.tensors.extend(recommender.tensors(task.items, widths))
     states = contract.states(recommender, task.tensors)
     private = {spec.name for spec in manifest.private(task)}
     task.draw = getattr(recommender, "DRAW", DRAW_UNSPECIFIED)
+    plan = models.plan_of(task)
     if task.draw == DRAW_WHOLE:
-        task.noise = len(recommender.draw(task, np.zeros(1, np.int64), bytes(16), 0)[0].noise)
+        task.noise = len(recommender.draw(plan, np.zeros(1, np.int64), bytes(16), 0)[0].noise)
     task.derived_states.extend(name for name in states if name not in private)
     manifest.check_plan(task.plan, set(states))
-    for each in task.plan.adversaries:
+    for each in plan.adversaries:
         task.tensors.extend(adversary.tensors(each, states))
 
 
 def _blobs(
     task: TaskManifest,
-    recommender: "Recommender",
+    declared: "Declared",
     catalogue: bytes,
     seed: int,
     precision: "Precision",
@@ -175,10 +176,10 @@ def _blobs(
     checkpoint = blobs.pack(draws.initial(manifest.shared(task).values(), _key(seed)))
     task.catalogue.CopyFrom(blobs.resource(catalogue))
     task.checkpoint.CopyFrom(blobs.resource(checkpoint))
-    exported = graphs.export(recommender, task.tensors, precision)
+    exported = graphs.export(declared.model, task.tensors, precision)
     made = {GRAPH_KIND_PREPARE: exported.prepare, GRAPH_KIND_RECOMMEND: exported.recommend}
     if training and task.draw != DRAW_UNSPECIFIED:
-        made[GRAPH_KIND_STEP] = step.export(recommender, task)
+        made[GRAPH_KIND_STEP] = step.export(declared, task)
     stamped = {kind: exporter.stamp(data, metadata(task, kind)) for kind, data in made.items()}
     for kind, data in stamped.items():
         task.graphs.add(kind=kind, resource=blobs.resource(data))

@@ -15,6 +15,7 @@ from client_sdk.kernel.training import Task as KernelTask
 from client_sdk.onnx.graph import Graph
 from client_sdk.onnx.limits import Limits
 from client_sdk.onnx.onnx_training import Drawn, OnnxTraining, Task
+from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import PrivateState, Report
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GRAPH_KIND_STEP, TaskManifest
@@ -103,7 +104,8 @@ class _Case:
     @classmethod
     def draw(cls, task: TaskManifest, rng: Generator, size: int) -> "_Case":
         steps = task.plan.local.steps
-        drawn = Drawn([_samples(task, size, rng) for _ in range(steps)], draws.noise(task.plan.adversaries, steps, rng))
+        samples = [_samples(task, size, rng) for _ in range(steps)]
+        drawn = Drawn(samples, draws.noise(TrainingPlan.of(task).adversaries, steps, rng))
         labels = {each.name: int(rng.integers(-1, len(each.classes))) for each in task.plan.adversaries}
         return cls(task, int(rng.integers(0, 10)), _values(task, rng), drawn, labels, _state(task, rng))
 

@@ -4,9 +4,9 @@ Its inputs and outputs are those of `client_sdk.onnx.step_graph`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,10 +15,12 @@ from torch.export import ExportedProgram
 from client_sdk.kernel import adversary
 from client_sdk.kernel.adversary import Verdict
 from client_sdk.kernel.batch import Batch, Rows
-from client_sdk.kernel.contract import Recommender, Step, Tensors
+from client_sdk.kernel.contract import Step, Tensors
+from client_sdk.kernel.models import Declared
 from client_sdk.onnx import step_graph
+from client_sdk.plan import AdversaryPlan
 from export import exporter
-from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Plan, TaskManifest
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import (
     TENSOR_KIND_TABLE,
     TENSOR_SCOPE_ADVERSARY,
@@ -27,35 +29,24 @@ from fedau2.v1.tensors_pb2 import (
     TensorSpec,
 )
 
-_STRUCTURE = ("name", "protects", "classes", "head", "trigger", "objective")
-"""Fields of `Adversary` that decide which nodes the graph has."""
-
 _SAMPLES, _ROWS = 7, 5
 """Sizes of the example; the graph takes any."""
 
 
-def export(recommender: Recommender, task: TaskManifest) -> bytes:
+def export(declared: Declared, task: TaskManifest) -> bytes:
     """The graph of a task that declares its tensors and its plan."""
     specs = tuple(_structure(spec).SerializeToString(deterministic=True) for spec in task.tensors)
-    adversaries = tuple(_bare(each).SerializeToString(deterministic=True) for each in task.plan.adversaries)
-    # mypy does not know that modules can be hashed.
-    return _exported(recommender, specs, adversaries, task.noise)  # type: ignore[arg-type]
+    adversaries = tuple(AdversaryPlan.of(adversary).structure for adversary in task.plan.adversaries)
+    return _exported(declared, specs, adversaries, task.noise)
 
 
 def _structure(spec: TensorSpec) -> TensorSpec:
     return TensorSpec(name=spec.name, shape=spec.shape, kind=spec.kind, scope=spec.scope)
 
 
-def _bare(each: Adversary) -> Adversary:
-    """An adversary without its numbers, and with classes that are only counted."""
-    classes = [str(number) for number in range(len(each.classes))]
-    return Adversary(**({name: getattr(each, name) for name in _STRUCTURE} | {"classes": classes}))
-
-
 @lru_cache(maxsize=32)  # an export takes seconds, and a process often builds many bundles of one structure
-def _exported(recommender: Recommender, specs: Sequence[bytes], adversaries: Sequence[bytes], noise: int) -> bytes:
-    parsed = [TensorSpec.FromString(data) for data in specs]
-    step = _LocalStep(recommender, parsed, [Adversary.FromString(data) for data in adversaries])
+def _exported(declared: Declared, specs: Sequence[bytes], adversaries: Sequence[AdversaryPlan], noise: int) -> bytes:
+    step = _LocalStep(declared, [TensorSpec.FromString(data) for data in specs], adversaries)
     samples = dict.fromkeys((step_graph.SLOT, step_graph.LABEL, step_graph.WEIGHT), "samples")
     rows = dict.fromkeys((step_graph.ROW, step_graph.FIRST, *step.tables), "rows")
     growing = {**samples, **rows, step_graph.AGAIN: "repeated"}
@@ -97,8 +88,8 @@ def _add_repeated(names: Sequence[str], program: ExportedProgram) -> None:
 class _LocalStep:
     """A local step of one client as a function of named tensors: the kernel's, for a cohort of one."""
 
-    def __init__(self, recommender: Recommender, specs: Sequence[TensorSpec], adversaries: Sequence[Adversary]) -> None:
-        self._recommender, self._specs, self._adversaries = recommender, specs, adversaries
+    def __init__(self, declared: Declared, specs: Sequence[TensorSpec], adversaries: Sequence[AdversaryPlan]) -> None:
+        self._declared, self._specs, self._adversaries = declared, specs, adversaries
         self._shared, self._private, self._own = (
             [spec.name for spec in specs if spec.scope == scope]
             for scope in (TENSOR_SCOPE_SHARED, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_ADVERSARY)
@@ -107,7 +98,7 @@ class _LocalStep:
 
     def example(self, noise: int) -> Tensors:
         """Inputs of any values and, where sizes may vary, of sizes that differ from each other."""
-        numbers = step_graph.numbers(Plan(local=LocalUpdate(), adversaries=self._adversaries))
+        numbers = step_graph.numbers(self._declared.defaults(), self._adversaries)
         inputs = {spec.name: torch.zeros(self._shape(spec)) for spec in self._specs}
         inputs |= {name: torch.from_numpy(value) for name, value in numbers.items()}
         inputs |= {
@@ -122,7 +113,7 @@ class _LocalStep:
         }
         for each in self._adversaries:
             inputs[step_graph.label_of(each.name)] = torch.zeros(1, dtype=torch.int64)
-            inputs[step_graph.noise_of(each.name)] = torch.zeros(1, 2, len(each.classes))
+            inputs[step_graph.noise_of(each.name)] = torch.zeros(1, 2, each.classes)
         return inputs
 
     def _shape(self, spec: TensorSpec) -> tuple[int, ...]:
@@ -140,7 +131,7 @@ class _LocalStep:
             verdicts.update({each.name: self._judge(each, states, inputs) for each in self._adversaries})
             return adversary.total([verdict.push for verdict in verdicts.values()])
 
-        found = self._recommender.gradients(shared, private, self._step(inputs), unlearn)
+        found = self._declared.model.gradients(shared, private, self._step(inputs), unlearn)
         for verdict in verdicts.values():
             found.shared.update(verdict.shared)
         gradients = {name: value if name in self.tables else value[0] for name, value in found.shared.items()}
@@ -158,18 +149,16 @@ class _LocalStep:
         slot, row = inputs[step_graph.SLOT], inputs[step_graph.ROW]
         labels, weights, noise = (inputs[n] for n in (step_graph.LABEL, step_graph.WEIGHT, step_graph.NOISE))
         batch = Batch(1, 1, slot, torch.zeros_like(slot), labels, weights, noise)
-        local = SimpleNamespace(**{name: inputs[f"plan.{name}"] for name in step_graph.LOCAL})
+        numbers = {name: inputs[step_graph.parameter(name)] for name in self._declared.defaults()}
         rows = Rows(1, row.shape[0], row, counts=None)  # type: ignore[arg-type]  # of separate clients only
-        # Tensors without axes stand for the plan's numbers.
-        return Step(rows, batch, cast(LocalUpdate, local), cast(int, inputs[step_graph.ROUND]))
+        return Step(rows, batch, self._declared.of_tensors(numbers), inputs[step_graph.ROUND])
 
-    def _judge(self, each: Adversary, states: Tensors, inputs: Tensors) -> Verdict:
-        structure = {name: getattr(each, name) for name in _STRUCTURE}
-        numbers = {name: inputs[f"plan.{each.name}.{name}"] for name in step_graph.ADVERSARY}
+    def _judge(self, each: AdversaryPlan, states: Tensors, inputs: Tensors) -> Verdict:
+        numbers: Any = {name: inputs[step_graph.number_of(each.name, name)] for name in step_graph.ADVERSARY}
         own = {name: inputs[name][None] for name in self._own if name.startswith(adversary.prefix(each))}
         return adversary.judge(
-            cast(Adversary, SimpleNamespace(**structure, **numbers)),
-            cast(int, inputs[step_graph.ROUND]),
+            replace(each, **numbers),
+            inputs[step_graph.ROUND],
             own,
             states,
             inputs[step_graph.label_of(each.name)],

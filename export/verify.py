@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from client_sdk.errors import TaskError
+from client_sdk.errors import TaskError, UnsupportedTaskError
 from client_sdk.kernel import contract
 from client_sdk.kernel.contract import Recommender
-from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.kernel.models import RECOMMENDERS, plan_of
 from client_sdk.onnx.graph import Graph
 from client_sdk.onnx.limits import Limits
 from client_sdk.onnx.recommender import OUTPUTS
@@ -59,11 +59,17 @@ def verify(folder: Path) -> Iterator[str]:
     yield f"checkpoint: {len(checkpoint)} tensors as declared, all finite"
     if task.model not in RECOMMENDERS:
         raise UnknownModelError(f"no recommender is called {task.model!r}; there is {', '.join(RECOMMENDERS)}")
-    cases, tolerance = _compare(bundle, RECOMMENDERS[task.model], checkpoint)
+    recommender = RECOMMENDERS[task.model].model
+    try:
+        plan_of(task)
+    except UnsupportedTaskError as error:
+        raise VerificationError(str(error)) from error
+    yield f"plan: {len(task.plan.parameters)} parameters of {task.model}, as the recommender declares them"
+    cases, tolerance = _compare(bundle, recommender, checkpoint)
     yield f"graphs: load in ONNX Runtime and agree with PyTorch to {tolerance:g} in {cases} cases of seen items and k"
     if any(graph.kind == task_pb2.GRAPH_KIND_STEP for graph in task.graphs):
         _require(
-            task.draw == getattr(RECOMMENDERS[task.model], "DRAW", task_pb2.DRAW_UNSPECIFIED),
+            task.draw == getattr(recommender, "DRAW", task_pb2.DRAW_UNSPECIFIED),
             f"the manifest says {task_pb2.Draw.Name(task.draw)} of how devices draw, and {task.model} draws otherwise",
         )
         yield f"training graph: agrees with PyTorch to {_compare_steps(bundle):.1g} in {STEPS} local steps"

@@ -49,6 +49,7 @@ def test_a_room_imports_only_what_it_may(room):
     [
         ("client_sdk", ["torch", "pandas", "onnxruntime", "grpc"]),
         ("client_sdk.protocol.session", ["torch", "pandas", "onnxruntime", "grpc"]),
+        ("client_sdk.kernel.models", ["torch", "pandas", "onnxruntime", "grpc"]),
         ("client_sdk.onnx.onnx_engine", ["torch", "pandas", "onnxruntime", "grpc", "cryptography"]),
         ("coordinator.engine.service", ["torch", "client_sdk", "pandas"]),
     ],

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from client_sdk.kernel import grouped, specs
 from client_sdk.kernel.contract import Tensors
+from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import (
     HEAD_MLP,
     HEAD_SCALAR,
@@ -22,7 +23,6 @@ from fedau2.v1.task_pb2 import (
     TRIGGER_GLOBAL,
     TRIGGER_OFF,
     TRIGGER_PRETRAIN,
-    Adversary,
 )
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
 from fedau2.wire import manifest
@@ -35,7 +35,7 @@ LOG_SIGMA_MAX = 4.0
 way to confuse the adversary), until gradients overflow. The derivative stays exp(s) there, so that s can come back."""
 
 
-def tensors(adversary: Adversary, states: Mapping[str, int]) -> list[TensorSpec]:
+def tensors(adversary: AdversaryPlan, states: Mapping[str, int]) -> list[TensorSpec]:
     """The adversary's tensors: Xavier-normal weights, biases N(0, 0.001^2).
 
     Args:
@@ -43,7 +43,7 @@ def tensors(adversary: Adversary, states: Mapping[str, int]) -> list[TensorSpec]
         states: widths of what it may protect, see `contract.states`.
     """
     width = sum(states[name] for name in adversary.protects)
-    classes = len(adversary.classes)
+    classes = adversary.classes
     outputs = classes if adversary.head in (HEAD_MLP, HEAD_SCALAR) else 2 * classes
     shapes = {"hidden.weight": [HIDDEN, width], "hidden.bias": [HIDDEN], "head.weight": [outputs, HIDDEN]}
     if adversary.head == HEAD_MLP:
@@ -58,7 +58,7 @@ def _spec(name: str, shape: list[int]) -> TensorSpec:
     return specs.dense(name, shape, specs.normal(deviation), TENSOR_SCOPE_ADVERSARY)
 
 
-def prefix(adversary: Adversary) -> str:
+def prefix(adversary: AdversaryPlan) -> str:
     """What the names of the adversary's tensors begin with."""
     return manifest.adversary_prefix(adversary.name)
 
@@ -81,8 +81,8 @@ class Verdict:
 
 
 def judge(
-    adversary: Adversary,
-    round_number: int,
+    adversary: AdversaryPlan,
+    round_number: int | Tensor,
     shared: Tensors,
     states: Tensors,
     labels: Tensor,
@@ -137,10 +137,10 @@ class _Head:
         logits: (B, classes).
     """
 
-    def __init__(self, adversary: Adversary, own: Tensors, hidden: Tensor, noise: Tensor) -> None:
+    def __init__(self, adversary: AdversaryPlan, own: Tensors, hidden: Tensor, noise: Tensor) -> None:
         self._adversary, self._hidden, self._weight = adversary, hidden, own["head.weight"]
         out = grouped.linear(hidden, self._weight, own.get("head.bias"))
-        classes = len(adversary.classes)
+        classes = adversary.classes
         self._mu, log_sigma = out[:, :classes], own.get("head.log_sigma", out[:, classes:])
         self._n1, self._n2 = noise[:, 0], noise[:, 1]
         self._sigma = torch.exp(log_sigma.clamp(max=LOG_SIGMA_MAX))
@@ -163,7 +163,7 @@ class _Head:
 
     def confusion(self) -> Tensor:
         """Gradient of KL(prior || softmax(mu)) by activation; without noise, and 0 through the rows of s."""
-        classes = len(self._adversary.classes)
+        classes = self._adversary.classes
         prior = per_class(self._adversary.prior, classes)
         grad = torch.softmax(self._mu, 1) - prior / prior.sum()
         return grouped.input_gradient(grad, self._weight[:, :classes])
@@ -174,9 +174,9 @@ def per_class(values: Sequence[float] | Tensor, classes: int) -> Tensor:
     return values if isinstance(values, Tensor) else torch.tensor(list(values) or [1.0] * classes)
 
 
-def _cross_entropy_gradient(adversary: Adversary, logits: Tensor, labels: Tensor) -> Tensor:
+def _cross_entropy_gradient(adversary: AdversaryPlan, logits: Tensor, labels: Tensor) -> Tensor:
     """Gradient of the weighted cross-entropy by logit, (B, classes); 0 where the label is not known."""
-    weights = per_class(adversary.class_weights, len(adversary.classes))
+    weights = per_class(adversary.class_weights, adversary.classes)
     known = labels.clamp(min=0)
     scale = torch.where(labels >= 0, weights.index_select(0, known), 0.0)[:, None]
     # Hand-written, as everything that will be exported: softmax minus one-hot.
@@ -191,7 +191,7 @@ def _margin(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.where(labels >= 0, true - best_other, torch.nan)
 
 
-def _triggered(adversary: Adversary, round_number: int, margin: Tensor) -> Tensor:
+def _triggered(adversary: AdversaryPlan, round_number: int | Tensor, margin: Tensor) -> Tensor:
     known = ~margin.isnan()
     if adversary.trigger == TRIGGER_OFF:
         return torch.zeros_like(known)
@@ -202,7 +202,7 @@ def _triggered(adversary: Adversary, round_number: int, margin: Tensor) -> Tenso
     return margin > 0  # SUT: the noisy prediction is right
 
 
-def _split(adversary: Adversary, gradient: Tensor, states: Tensors) -> Tensors:
+def _split(adversary: AdversaryPlan, gradient: Tensor, states: Tensors) -> Tensors:
     widths = [states[name].flatten(1).shape[1] for name in adversary.protects]
     parts = zip(adversary.protects, torch.split(gradient, widths, 1), strict=True)
     return {name: part.reshape(states[name].shape) for name, part in parts}

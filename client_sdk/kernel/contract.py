@@ -11,7 +11,7 @@ from torch import Tensor
 
 from client_sdk.draws import Samples
 from client_sdk.kernel.batch import Batch, Rows
-from fedau2.v1.task_pb2 import LocalUpdate, TaskManifest
+from client_sdk.plan import TrainingPlan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
 from fedau2.wire.blobs import Tensors as Arrays
 
@@ -32,14 +32,14 @@ class Step:
     Attributes:
         rows: the table rows that the cohort touches.
         batch: the samples.
-        local: the plan's local update.
-        round: the assignment's round.
+        parameters: the recommender's own `Parameters`.
+        round: the assignment's round; a tensor stands for it while a graph is made of the step.
     """
 
     rows: Rows
     batch: Batch
-    local: LocalUpdate
-    round: int
+    parameters: Any
+    round: int | Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +67,13 @@ class Recommender(Protocol):
     def tensors(self, items: int, widths: Any = None) -> list[TensorSpec]:  # noqa: ANN401 - each has widths of its own
         """The tensors of a model over `items`."""
 
-    def draw(self, task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+    def draw(
+        self, plan: TrainingPlan[Any], interactions: NDArray[np.int64], key: bytes, round_number: int
+    ) -> list[Samples]:
         """What a client trains on in each local step; `draws.contrasts` for most. Drawn from nothing but the key.
 
         Args:
-            task: the manifest.
+            plan: the task's, with the recommender's `Parameters`.
             interactions: catalogue rows, sorted and unique.
             key: the client's 16 secret bytes.
             round_number: the assignment's.
@@ -107,7 +109,7 @@ class Recommender(Protocol):
         Args:
             shared: tables as the rows in `rows`' slots, (G * m, ...); dense tensors (1 or G, ...).
             private: the clients' tensors, (B, ...).
-            step: rows, samples and plan.
+            step: rows, samples and parameters.
             unlearn: to be called once with the states that adversaries may protect, under the names of `user`.
         """
 

@@ -8,7 +8,6 @@ backward pass, ready to be exported.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,29 +16,11 @@ from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.batch import Batch
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
+from client_sdk.kernel.fedncf_parameters import Widths
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS
 from fedau2.v1.tensors_pb2 import TensorSpec
 
 _EMBEDDING = specs.normal(0.01)
-
-
-@dataclass(frozen=True)
-class Widths:
-    """Sizes of the model; the paper's by default.
-
-    Attributes:
-        gmf: width of the generalised matrix factorisation branch; 0 leaves it out.
-        mlp: width of the item and user vectors that the MLP sees.
-        hidden: widths of the MLP's layers.
-    """
-
-    gmf: int = 32
-    mlp: int = 128
-    hidden: tuple[int, ...] = (128, 64, 32)
-
-    def __post_init__(self) -> None:
-        if self.gmf < 0 or self.mlp < 1 or not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"FedNCF needs an MLP with layers of at least one unit, not {self}")
 
 
 def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:

@@ -7,7 +7,6 @@ vector, not only those of the samples.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,26 +14,9 @@ from torch import Tensor
 from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
+from client_sdk.kernel.fedrap_parameters import SUM, Widths
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS
 from fedau2.v1.tensors_pb2 import TensorSpec
-
-SUM = "item_personal.sum"
-"""The paper's protected state: the personal vectors, summed over the latent axis."""
-
-
-@dataclass(frozen=True)
-class Widths:
-    """Sizes of the model; the paper's by default.
-
-    Attributes:
-        latent: width of the items' vectors.
-    """
-
-    latent: int = 32
-
-    def __post_init__(self) -> None:
-        if self.latent < 1:
-            raise ValueError(f"FedRAP needs vectors of at least one number, not {self}")
 
 
 def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
@@ -101,7 +83,7 @@ def _outer(numbers: Tensor, weight: Tensor) -> Tensor:
 
 def _penalty(common: Tensor, step: Step) -> tuple[Tensor, Tensor]:
     """The weighted penalty for each client, (B,), and its gradient by row, (G * m, latent)."""
-    batch, scale = step.batch, step.local.l1_weight / common.shape[1]
+    batch, scale = step.batch, step.parameters.l1_weight / common.shape[1]
     sizes = common.abs().sum(1).index_select(0, batch.slot)
     weights = torch.zeros(common.shape[0]).index_add_(0, batch.slot, batch.weights * scale)
     return losses.of_clients(sizes * batch.weights * scale, batch), common.sign() * weights[:, None]

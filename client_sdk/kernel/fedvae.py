@@ -9,7 +9,6 @@ all share. What is attacked after training is mu.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,34 +19,16 @@ from client_sdk import draws
 from client_sdk.draws import Samples
 from client_sdk.kernel import grouped, specs
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
-from fedau2.v1.task_pb2 import DRAW_WHOLE, LocalUpdate, TaskManifest
+from client_sdk.kernel.fedvae_parameters import LATENT, Parameters, Widths
+from client_sdk.plan import TrainingPlan
+from fedau2.v1.task_pb2 import DRAW_WHOLE
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire.blobs import Tensors as Arrays
-
-LATENT = "latent"
-"""The state that adversaries see."""
 
 ENCODER_WEIGHTS = ("item_encoder", "latent.weight")
 """What makes a latent of interactions, besides `ENCODER_BIASES`."""
 
 ENCODER_BIASES = ("encoder.bias", "latent.bias")
-
-
-@dataclass(frozen=True)
-class Widths:
-    """Sizes of the model; the paper's by default.
-
-    Attributes:
-        hidden: width of the layers next to the items.
-        latent: width of the latent.
-    """
-
-    hidden: int = 600
-    latent: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.hidden, self.latent) < 1:
-            raise ValueError(f"FedVAE needs layers of at least one unit, not {self}")
 
 
 def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
@@ -78,10 +59,12 @@ def _layer(name: str, outputs: int, inputs: int) -> list[TensorSpec]:
 DRAW = DRAW_WHOLE
 
 
-def draw(task: TaskManifest, interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+def draw(
+    plan: TrainingPlan[Parameters], interactions: NDArray[np.int64], key: bytes, round_number: int
+) -> list[Samples]:
     """`draws.whole`, with the latent's noise. See `contract.Recommender.draw`."""
-    latent = next(spec.shape[1] for spec in task.tensors if spec.name == "decoder.weight")
-    return draws.whole(task, interactions, key, round_number, latent)
+    latent = plan.shapes["decoder.weight"][1]
+    return draws.whole(plan.local, interactions, key, round_number, dropout=plan.parameters.dropout, noise=latent)
 
 
 def prepare(shared: Tensors) -> Tensors:
@@ -120,7 +103,7 @@ def score(serving: Tensors, user: Tensors) -> Tensor:
 
 def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:
     """Gradients of log-likelihood and divergence. See `contract.Recommender.gradients`."""
-    groups, noise, beta = step.rows.groups, step.batch.noise, kl_weight(step.local, step.round)
+    groups, noise, beta = step.rows.groups, step.batch.noise, kl_weight(step.parameters, step.round)
     inputs = _inputs(step)
     encoded = _encode(shared, inputs)
     mu, log_variance = grouped.linear(encoded, shared["latent.weight"], shared["latent.bias"]).chunk(2, 1)
@@ -149,10 +132,11 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     return out
 
 
-def kl_weight(local: LocalUpdate, round_number: int) -> Tensor:
+def kl_weight(parameters: Parameters, round_number: int | Tensor) -> Tensor:
     """Weight of the Kullback-Leibler divergence in a round, without axes."""
     # Tensors throughout: that is what the numbers are where a graph is made of the step.
-    cap, rounds, at = (torch.as_tensor(each).double() for each in (local.kl_cap, local.kl_anneal_rounds, round_number))
+    numbers = (parameters.kl_cap, parameters.kl_anneal_rounds, round_number)
+    cap, rounds, at = (torch.as_tensor(number).double() for number in numbers)
     return torch.where(rounds > 0, torch.minimum(cap, at / rounds.clamp(min=1)), cap).float()
 
 

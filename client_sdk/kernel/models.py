@@ -1,6 +1,131 @@
-"""The recommenders by the name that a manifest gives."""
+"""The recommenders by the name that a manifest gives. Importing this module loads no PyTorch.
 
-from client_sdk.kernel import fedncf, fedrap, fedvae
-from client_sdk.kernel.contract import Recommender
+`RECOMMENDERS[name]` has the recommender's `Widths` and `Parameters`; its `model` loads PyTorch.
+"""
 
-RECOMMENDERS: dict[str, Recommender] = {"fedncf": fedncf, "fedrap": fedrap, "fedvae": fedvae}
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from client_sdk.errors import UnsupportedTaskError
+from client_sdk.kernel import fedncf_parameters, fedrap_parameters, fedvae_parameters
+from client_sdk.plan import TrainingPlan
+from fedau2.v1.task_pb2 import TaskManifest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from client_sdk.kernel.contract import Recommender
+
+
+@dataclass(frozen=True)
+class NoParameters:
+    """The `Parameters` of a recommender that has none of its own."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A recommender: what can be set of it, and where its functions are.
+
+    Attributes:
+        load: imports and gives the module with the recommender's functions.
+        Widths: a frozen dataclass of the sizes of its tensors, whole numbers or tuples of them, with defaults.
+        Parameters: a frozen dataclass of its own hyper-parameters, each an `int` or a `float` with a default.
+
+    Both dataclasses raise ValueError, in `__post_init__`, for values that cannot be used.
+    """
+
+    load: "Callable[[], Recommender]"
+    Widths: type[Any]
+    Parameters: type[Any] = NoParameters
+
+    @property
+    def model(self) -> "Recommender":
+        """The recommender's functions."""
+        return self.load()
+
+    def parameters(self, values: Mapping[str, float]) -> Any:  # noqa: ANN401 - each has its own
+        """The recommender's `Parameters` from numbers by name, all of which must be there.
+
+        Raises:
+            ValueError: a parameter is missing, not known, or has a value that cannot be used.
+        """
+        types = get_type_hints(self.Parameters)
+        if missing := sorted(types.keys() - values.keys()):
+            raise ValueError(f"the plan lacks the recommender's parameter {missing[0]!r}")
+        if unknown := sorted(values.keys() - types.keys()):
+            names = f"its parameters are {', '.join(types)}" if types else "it has no parameters"
+            raise ValueError(f"the recommender does not know the parameter {unknown[0]!r}; {names}")
+        return self.Parameters(**{name: _number(name, value, types[name]) for name, value in values.items()})
+
+    def of_tensors(self, tensors: "Mapping[str, Tensor]") -> Any:  # noqa: ANN401 - each has its own
+        """The recommender's `Parameters` with tensors for its numbers, of which a graph is made.
+
+        Their values are checked by nobody: tensors of a graph have none that could be compared.
+        """
+        parameters = object.__new__(self.Parameters)
+        for name, tensor in tensors.items():
+            object.__setattr__(parameters, name, tensor)
+        return parameters
+
+    def defaults(self) -> dict[str, float]:
+        """The default of each of the recommender's parameters."""
+        parameters = self.Parameters()
+        return {field.name: getattr(parameters, field.name) for field in fields(parameters)}
+
+
+def _number(name: str, value: float, expected: type) -> float:
+    if expected is float:
+        return float(value)
+    if not float(value).is_integer():
+        raise ValueError(f"{name} must be a whole number, not {value}")
+    return int(value)
+
+
+def _fedncf() -> "Recommender":
+    from client_sdk.kernel import fedncf
+
+    return fedncf
+
+
+def _fedrap() -> "Recommender":
+    from client_sdk.kernel import fedrap
+
+    return fedrap
+
+
+def _fedvae() -> "Recommender":
+    from client_sdk.kernel import fedvae
+
+    return fedvae
+
+
+RECOMMENDERS: dict[str, Declared] = {
+    "fedncf": Declared(_fedncf, fedncf_parameters.Widths),
+    "fedrap": Declared(_fedrap, fedrap_parameters.Widths, fedrap_parameters.Parameters),
+    "fedvae": Declared(_fedvae, fedvae_parameters.Widths, fedvae_parameters.Parameters),
+}
+
+
+def declared(name: str) -> Declared:
+    """The recommender of this name.
+
+    Raises:
+        UnsupportedTaskError: there is none.
+    """
+    if name not in RECOMMENDERS:
+        raise UnsupportedTaskError(f"model {name!r} is not known; this SDK has {', '.join(RECOMMENDERS)}")
+    return RECOMMENDERS[name]
+
+
+def plan_of(task: TaskManifest) -> TrainingPlan[Any]:
+    """The plan of a task, with its recommender's `Parameters`.
+
+    Raises:
+        UnsupportedTaskError: the recommender is not known, or the plan's parameters are not what it takes.
+    """
+    plan = TrainingPlan.of(task)
+    try:
+        return replace(plan, parameters=declared(task.model).parameters(plan.parameters))
+    except ValueError as error:
+        raise UnsupportedTaskError(f"the plan cannot be run with {task.model}: {error}") from error

@@ -20,7 +20,7 @@ class TorchEngine:
         """Prepares one client's training.
 
         Raises:
-            UnsupportedTaskError: the model is not known here.
+            UnsupportedTaskError: the model is not known here, or the plan's parameters are not the model's.
             DamagedTaskError: the checkpoint cannot be read.
             NoDataError: the client has nothing to train on.
         """

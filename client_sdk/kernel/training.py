@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from client_sdk.errors import UnsupportedTaskError
 from client_sdk.kernel import adam, adversary
 from client_sdk.kernel.batch import layout
 from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
-from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.kernel.models import declared, plan_of
+from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import Columns, PrivateState, Report
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY
@@ -30,6 +31,7 @@ class Task:
 
     Attributes:
         manifest: checked.
+        plan: the manifest's, with the recommender's `Parameters`.
         recommender: the manifest's.
         shared: the recommender's tensors.
         adversary: the adversaries' tensors.
@@ -37,6 +39,7 @@ class Task:
     """
 
     manifest: TaskManifest
+    plan: TrainingPlan[Any]
     recommender: Recommender
     shared: Tensors
     adversary: Tensors
@@ -47,10 +50,10 @@ class Task:
         """From a checked manifest and its checkpoint.
 
         Raises:
-            UnsupportedTaskError: the model is not known here, or the checkpoint does not fit the manifest.
+            UnsupportedTaskError: the model is not known here, the plan's parameters are not the model's, or the
+                checkpoint does not fit the manifest.
         """
-        if task.model not in RECOMMENDERS:
-            raise UnsupportedTaskError(f"model {task.model!r} is not known; this SDK has {', '.join(RECOMMENDERS)}")
+        plan = plan_of(task)
         specs = manifest.shared(task)
         shapes = {name: tuple(spec.shape) for name, spec in specs.items()}
         if {name: value.shape for name, value in checkpoint.items()} != shapes:
@@ -59,7 +62,8 @@ class Task:
         own = {name for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_ADVERSARY}
         return cls(
             manifest=task,
-            recommender=RECOMMENDERS[task.model],
+            plan=plan,
+            recommender=declared(task.model).model,
             shared={name: value for name, value in tensors.items() if name not in own},
             adversary={name: value for name, value in tensors.items() if name in own},
             tables=frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE),
@@ -96,11 +100,11 @@ class Cohort:
 
         Raises:
             NoDataError: a client has nothing to train on.
+            UnsupportedTaskError: the model is not known here, or the plan's parameters are not the model's.
         """
-        plan = task.plan
+        plan, recommender = plan_of(task), declared(task.model).model
         samples = [
-            RECOMMENDERS[task.model].draw(task, rows, key, round_number)
-            for key, rows in zip(keys, interactions, strict=True)
+            recommender.draw(plan, rows, key, round_number) for key, rows in zip(keys, interactions, strict=True)
         ]
         drawn = []
         if plan.adversaries:
@@ -124,7 +128,7 @@ class CohortTraining:
 
     def __init__(self, task: Task, round_number: int, cohort: Cohort, *, summed: bool) -> None:
         self._task, self._round, self._cohort = task, round_number, cohort
-        self._local = task.manifest.plan.local
+        self._local = task.plan.local
         # After the first of several steps the clients' shared tensors differ, so they need groups of their own.
         together = summed and self._local.steps == 1
         self._rows, self._batches = layout(cohort.samples, task.manifest.items, summed=together)
@@ -141,7 +145,7 @@ class CohortTraining:
     @property
     def steps(self) -> int:
         """Local steps in all."""
-        return int(self._local.steps)
+        return self._local.steps
 
     def _start(self, name: str, value: Tensor) -> Tensor:
         return value.index_select(0, self._rows.table) if name in self._task.tables else value[None]
@@ -156,7 +160,7 @@ class CohortTraining:
             return adversary.total([verdict.push for verdict in verdicts.values()])
 
         with torch.no_grad():
-            step = Step(self._rows, self._batches[taken], self._local, self._round)
+            step = Step(self._rows, self._batches[taken], self._task.plan.parameters, self._round)
             gradients = self._task.recommender.gradients(self._shared, self._values, step, unlearn)
             self._advance_private(gradients, taken)
             for verdict in verdicts.values():
@@ -176,7 +180,7 @@ class CohortTraining:
                 self._noise[each.name][:, step],
                 self._rows.groups,
             )
-            for each in self._task.manifest.plan.adversaries
+            for each in self._task.plan.adversaries
         }
 
     def _advance_private(self, gradients: Gradients, taken: int) -> None:
@@ -209,7 +213,7 @@ class CohortTraining:
 
     def report(self) -> Report:
         """What only the device and the simulator may know."""
-        names = [each.name for each in self._task.manifest.plan.adversaries]
+        names = [each.name for each in self._task.plan.adversaries]
         triggered = {n: torch.stack([step[n].triggered for step in self._verdicts], 1).numpy() for n in names}
         margin = {n: torch.stack([step[n].margin for step in self._verdicts], 1).numpy() for n in names}
         return Report(self._loss, triggered, margin)

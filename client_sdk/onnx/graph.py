@@ -12,7 +12,7 @@ from client_sdk.onnx import runtime
 from client_sdk.onnx.limits import Limits
 from client_sdk.onnx.watchdog import WATCHDOG
 from client_sdk.protocol import inspection
-from fedau2.v1.task_pb2 import GraphKind, TaskManifest
+from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, GraphKind, TaskManifest
 
 if TYPE_CHECKING:
     from onnxruntime import RunOptions
@@ -25,14 +25,17 @@ def metadata(task: TaskManifest, kind: GraphKind.ValueType) -> dict[str, str]:
     """What a graph of this task says of itself, in its `metadata_props`.
 
     Graphs are built once per task, so they are bound to what a task keeps: bundle format, model and catalogue. A
-    checkpoint changes with every round; its tensors' shapes are checked when `prepare.onnx` is run on them.
+    checkpoint changes with every round; its tensors' shapes are checked when `prepare.onnx` is run on them. A training
+    graph is bound to the names of the plan's parameters too: it was made for these and no others.
     """
+    parameters = {"fedau2.parameters": ",".join(sorted(task.plan.parameters))} if kind == GRAPH_KIND_STEP else {}
     return {
         "fedau2.graph": GraphKind.Name(kind),
         "fedau2.format": str(task.format),
         "fedau2.model": task.model,
         "fedau2.items": str(task.items),
         "fedau2.catalogue": task.catalogue.sha256.hex(),
+        **parameters,
     }
 
 

@@ -38,7 +38,7 @@ class OnnxEngine:
             ResourceLimitError: the task is too large for the limits.
         """
         task = self._load(job)
-        drawn = Drawn.draw(job.manifest, job.round, job.client)
+        drawn = Drawn.draw(task.plan, job.round, job.client)
         return OnnxTraining(task, job.round, drawn, job.client.labels, job.client.state)
 
     def _load(self, job: Job) -> Task:

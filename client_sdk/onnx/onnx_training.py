@@ -14,6 +14,7 @@ from client_sdk.draws import Samples, Stream
 from client_sdk.errors import DamagedTaskError, UnsupportedTaskError
 from client_sdk.onnx import private_adam, step_graph
 from client_sdk.onnx.graph import Graph
+from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import ClientData, Job, PrivateState, Report, TrainingResult
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
@@ -34,6 +35,7 @@ class Task:
 
     Attributes:
         manifest: checked.
+        plan: the manifest's.
         graph: the training graph.
         tensors: the checkpoint's.
         tables: names of the shared tables.
@@ -41,6 +43,7 @@ class Task:
     """
 
     manifest: TaskManifest
+    plan: TrainingPlan[Mapping[str, float]]
     graph: Graph
     tensors: Tensors
     tables: frozenset[str]
@@ -71,7 +74,8 @@ class Task:
         if {name: value.shape for name, value in tensors.items()} != {n: tuple(s.shape) for n, s in specs.items()}:
             raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
         tables = frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE)
-        return cls(task, graph, tensors, tables, step_graph.numbers(task.plan))
+        plan = TrainingPlan.of(task)
+        return cls(task, plan, graph, tensors, tables, step_graph.numbers(plan.parameters, plan.adversaries))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +91,16 @@ class Drawn:
     noise: Mapping[str, NDArray[np.float32]]
 
     @classmethod
-    def draw(cls, task: TaskManifest, round_number: int, client: ClientData) -> "Drawn":
+    def draw(cls, plan: TrainingPlan[Mapping[str, float]], round_number: int, client: ClientData) -> "Drawn":
         """Draws from the client's own key, as the kernel does.
 
         Raises:
             NoDataError: the client has nothing to train on.
             UnsupportedTaskError: the recommender draws in a way that is not known here.
         """
-        samples = draws.drawn(task, client.interactions, client.key, round_number)
+        samples = draws.drawn(plan, client.interactions, client.key, round_number)
         noise = draws.generator(client.key, round_number, Stream.NOISE)
-        return cls(samples, draws.noise(task.plan.adversaries, task.plan.local.steps, noise))
+        return cls(samples, draws.noise(plan.adversaries, plan.local.steps, noise))
 
 
 class OnnxTraining:
@@ -116,7 +120,7 @@ class OnnxTraining:
     def __init__(
         self, task: Task, round_number: int, drawn: Drawn, labels: Mapping[str, int], state: PrivateState
     ) -> None:
-        self._task, self._plan, self._drawn, self._labels, self._state = task, task.manifest.plan, drawn, labels, state
+        self._task, self._plan, self._drawn, self._labels, self._state = task, task.plan, drawn, labels, state
         rows = np.concatenate([step.items for step in drawn.samples])
         _check_rows(rows, task.manifest.items)
         self._numbers = {**task.numbers, step_graph.ROUND: np.array(round_number, np.int64)}
@@ -128,7 +132,7 @@ class OnnxTraining:
     @property
     def steps(self) -> int:
         """Local steps in all."""
-        return int(self._plan.local.steps)
+        return self._plan.local.steps
 
     def step(self) -> None:
         """Takes the next local step.

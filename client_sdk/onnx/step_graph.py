@@ -8,7 +8,7 @@
 * `sample.first` int64 (m,): a sample of each of the m rows; `sample.again` int64 (e,): the samples besides those, for
   there are few, and adding up only them is fast
 * `sample.row` int64 (m,): the catalogue row of each of the m; `sample.noise` float32 (1, w)
-* `plan.round` int64 (), and the numbers of the plan: `plan.<field of LocalUpdate>` float32 ()
+* `plan.round` int64 (), and the recommender's own parameters: `parameter.<name>` float32 ()
 * for each adversary `label.<name>` int64 (1,), -1 where it is not known; `noise.<name>` float32 (1, 2, classes);
   `plan.<name>.epsilon` float32 (), `plan.<name>.pretrain_rounds` int64 (), `plan.<name>.class_weights` and
   `plan.<name>.prior` float32 (classes,)
@@ -21,21 +21,19 @@ What decides which nodes there are (recommender, heads, triggers, objectives) is
 so that one graph serves every plan of the same structure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedau2.v1.task_pb2 import Adversary, Plan, TaskManifest
+from client_sdk.plan import AdversaryPlan
+from fedau2.v1.task_pb2 import TaskManifest
 
 SLOT, LABEL, WEIGHT = "sample.slot", "sample.label", "sample.weight"
 FIRST, AGAIN = "sample.first", "sample.again"
 ROW, NOISE, ROUND = "sample.row", "sample.noise", "plan.round"
-LOCAL = ("l1_weight", "kl_cap", "kl_anneal_rounds")
-"""Fields of `LocalUpdate` that a loss may look at."""
-
 ADVERSARY = ("epsilon", "pretrain_rounds", "class_weights", "prior")
-"""Fields of `Adversary` that are numbers."""
+"""Fields of `AdversaryPlan` for which the graph has an input."""
 
 GRADIENT, LOSS = "gradient.", "loss"
 
@@ -62,6 +60,16 @@ def margin_of(adversary: str) -> str:
     return f"margin.{adversary}"
 
 
+def parameter(name: str) -> str:
+    """The input for one of the recommender's own parameters."""
+    return f"parameter.{name}"
+
+
+def number_of(adversary: str, field: str) -> str:
+    """The input for a number of an adversary, one of `ADVERSARY`."""
+    return f"plan.{adversary}.{field}"
+
+
 def outputs(task: TaskManifest) -> tuple[str, ...]:
     """Names of all that a task's graph gives."""
     gradients = (GRADIENT + spec.name for spec in task.tensors)
@@ -69,15 +77,19 @@ def outputs(task: TaskManifest) -> tuple[str, ...]:
     return LOSS, *gradients, *told
 
 
-def numbers(plan: Plan) -> dict[str, Number]:
+def numbers(parameters: Mapping[str, float], adversaries: Iterable[AdversaryPlan]) -> dict[str, Number]:
     """The plan's numbers, as inputs."""
-    local: dict[str, Number] = {f"plan.{name}": np.array(getattr(plan.local, name), np.float32) for name in LOCAL}
-    return local | {name: value for each in plan.adversaries for name, value in _numbers(each)}
+    inputs: dict[str, Number] = {parameter(name): np.array(value, np.float32) for name, value in parameters.items()}
+    for adversary in adversaries:
+        inputs |= {number_of(adversary.name, field): value for field, value in _numbers(adversary).items()}
+    return inputs
 
 
-def _numbers(adversary: Adversary) -> Iterator[tuple[str, Number]]:
-    classes, prefix = len(adversary.classes), f"plan.{adversary.name}."
-    yield f"{prefix}epsilon", np.array(adversary.epsilon, np.float32)
-    yield f"{prefix}pretrain_rounds", np.array(min(adversary.pretrain_rounds, 2**63 - 1), np.int64)
-    yield f"{prefix}class_weights", np.array(list(adversary.class_weights) or [1.0] * classes, np.float32)
-    yield f"{prefix}prior", np.array(list(adversary.prior) or [1.0] * classes, np.float32)
+def _numbers(adversary: AdversaryPlan) -> dict[str, Number]:
+    ones = [1.0] * adversary.classes
+    return {
+        "epsilon": np.array(adversary.epsilon, np.float32),
+        "pretrain_rounds": np.array(min(adversary.pretrain_rounds, 2**63 - 1), np.int64),
+        "class_weights": np.array(adversary.class_weights or ones, np.float32),
+        "prior": np.array(adversary.prior or ones, np.float32),
+    }

@@ -75,7 +75,8 @@ def _keys(section: type[BaseModel], place: Sequence[int | str], document: Mappin
             continue
         inner = next(filter(_is_section, _types(current.model_fields[part].annotation)))
         if inner is recommenders.Model:
-            return [recommenders.NAME, *(key.name for key in recommenders.keys(_name(document)))]
+            name = _name(document)
+            return [recommenders.NAME, *(key.name for key in recommenders.keys(name))] if name else [recommenders.NAME]
         current = inner
     return list(current.model_fields)
 
@@ -90,13 +91,14 @@ def _is_section(kind: Any) -> bool:  # noqa: ANN401
 
 
 def _name(document: Mapping[str, Any]) -> str:
-    plan = document.get("plan", document)
-    return str(plan["model"][recommenders.NAME])
+    """Returns the recommender that a plan or a configuration names; empty if it does not."""
+    model = document.get("plan", document)["model"]
+    return str(model.get(recommenders.NAME, "")) if isinstance(model, Mapping) else ""
 
 
 def _elsewhere(document: Mapping[str, Any], key: int | str, place: Sequence[int | str]) -> str:
     """Returns where a recommender's own parameter belongs, if the key is one that was written in `local`."""
     if len(place) < 2 or place[-2] != "local":
         return ""
-    own = [known.name for known in recommenders.keys(_name(document))]
+    own = [known.name for known in recommenders.keys(_name(document))] if _name(document) else []
     return f"; {key} is the recommender's own: write model.{key}" if key in own else ""

@@ -10,8 +10,8 @@ from export.errors import PlanError
 from export.plan import planfile
 from export.plan import resolve as resolution
 from export.plan.fragments import Fragment
-from export.plan.recommenders import NAME, keys
-from export.plan.schema import NONE, Entry, Local, Optimizer, Plan
+from export.plan.recommenders import NAME
+from export.plan.schema import NONE, Entry, Optimizer, Plan
 from fedau2.v1 import task_pb2
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
@@ -39,13 +39,14 @@ def to_message(plan: Plan) -> task_pb2.Plan:
         PlanError: the plan is not resolved, or cannot be run with its recommender.
     """
     message = task_pb2.Plan(
-        local=task_pb2.LocalUpdate(**plan.local.model_dump(), **plan.model.parameters()),
+        local=task_pb2.LocalUpdate(**plan.local.model_dump()),
         server=task_pb2.ServerStep(
             shared=_optimizer(plan.server.shared),
             adversary=_optimizer(plan.server.adversary),
             clip_norm=plan.server.clip_norm,
         ),
         minimum_separation=plan.minimum_separation,
+        parameters=plan.model.parameters(),
     )
     for entry in _entries(plan):
         message.adversaries.append(_adversary(plan, entry))
@@ -97,22 +98,16 @@ def _optimizer(optimizer: Optimizer) -> task_pb2.Optimizer:
 
 
 def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
-    """Returns a checked message as a plan file holds it; only the recommender's widths are left out, which a plan's
-    message does not have.
+    """Returns a message as a plan file holds it, without the recommender's widths, which the message does not have.
 
     Args:
         model: the recommender.
         message: of a manifest that has been checked.
-
-    Raises:
-        UnknownModelError: no recommender has this name.
     """
-    local = _fields(message.local)
-    parameters = {key: local.pop(key) for key in list(local) if key not in Local.model_fields}
-    own = {key.name for key in keys(model)}
+    parameters = {name: int(value) if value.is_integer() else value for name, value in message.parameters.items()}
     document: dict[str, Any] = {
-        "model": {NAME: model, **{key: value for key, value in parameters.items() if key in own}},
-        "local": local,
+        "model": {NAME: model, **parameters},
+        "local": _fields(message.local),
         "adversaries": [_entry(adversary) for adversary in message.adversaries] or NONE,
         "server": {
             name: _fields(optimizer)

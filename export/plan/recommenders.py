@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
 from pydantic_core import PydanticCustomError
 
-from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.kernel.models import RECOMMENDERS, Declared
 from export.errors import UnknownModelError
-from export.plan.types import Number, Whole
+from export.plan.types import Whole, number
 
 NAME = "name"
 
@@ -60,7 +60,7 @@ class Model(BaseModel):
 
     def parameters(self) -> dict[str, float]:
         """Returns the recommender's `Parameters` by name."""
-        return dataclasses.asdict(self._part(declared(self.name).Parameters))
+        return dict(dataclasses.asdict(self._part(declared(self.name).Parameters)))
 
     def _part(self, kind: type[Any]) -> Any:  # noqa: ANN401
         return kind(**{field.name: self.own[field.name] for field in dataclasses.fields(kind)})
@@ -83,41 +83,15 @@ class Key:
     text: str
 
 
-def declared(name: str) -> Any:  # noqa: ANN401
-    """Returns what is declared of a recommender: its `Widths` and `Parameters`.
+def declared(name: str) -> Declared:
+    """Returns what is declared of a recommender.
 
     Raises:
         UnknownModelError: no recommender has this name.
     """
     if name not in RECOMMENDERS:
         raise UnknownModelError(f"no recommender is called {name!r}; there is {', '.join(RECOMMENDERS)}")
-    return _Interim(RECOMMENDERS[name], name)
-
-
-class _Interim:
-    def __init__(self, module, name):
-        self.model, self.Widths = module, module.Widths
-        self.Parameters = getattr(module, "Parameters", _PARAMETERS.get(name, _NoParameters))
-
-
-@dataclass(frozen=True)
-class _NoParameters:
-    pass
-
-
-@dataclass(frozen=True)
-class _Rap:
-    l1_weight: float = 0.1
-
-
-@dataclass(frozen=True)
-class _Vae:
-    kl_cap: float = 0.2
-    kl_anneal_rounds: int = 20_000
-    dropout: float = 0.5
-
-
-_PARAMETERS = {"fedrap": _Rap, "fedvae": _Vae}
+    return RECOMMENDERS[name]
 
 
 def keys(name: str) -> Iterator[Key]:
@@ -160,7 +134,7 @@ def parse(value: object) -> Model:
 _SIZE = Annotated[Whole, Field(ge=0)]
 _KINDS: dict[Any, Any] = {
     int: _SIZE,
-    float: Number,
+    float: Annotated[float, BeforeValidator(number), Strict(), Field(allow_inf_nan=False)],
     tuple[int, ...]: Annotated[tuple[_SIZE, ...], Field(min_length=1)],
 }
 

@@ -34,8 +34,8 @@ def unit_of(field: FieldInfo) -> str:
     return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
 
 
-def _number(value: object) -> object:
-    """YAML 1.1 reads 4e2 and 1e-6 as text."""
+def number(value: object) -> object:
+    """Returns a number for a text that is one: YAML 1.1 reads 4e2 and 1e-6 as text."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -44,7 +44,7 @@ def _number(value: object) -> object:
 
 Whole = Annotated[int, Strict()]
 Text = Annotated[str, Strict(), Field(min_length=1)]
-Number = Annotated[float, BeforeValidator(_number), Strict(), Field(allow_inf_nan=False, lt=LARGEST)]
+Number = Annotated[float, BeforeValidator(number), Strict(), Field(allow_inf_nan=False, lt=LARGEST)]
 Positive = Annotated[Number, Field(gt=0)]
 Scale = Annotated[Number, Field(ge=0)]
 Count = Annotated[Whole, Field(ge=1, lt=2**32)]
@@ -76,7 +76,7 @@ def _listed(words: tuple[str, ...], of: type) -> PlainValidator:
         if isinstance(value, str) and value in words:
             return value
         if isinstance(value, (list, tuple)) and value:
-            items = tuple(value if of is str else map(_number, value))
+            items = tuple(value if of is str else map(number, value))
             if of is str and all(isinstance(item, str) and item for item in items):
                 return items
             if of is float and all(type(item) in (int, float) and 0 < item < LARGEST for item in items):

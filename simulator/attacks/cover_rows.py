@@ -56,9 +56,9 @@ def fedrap(task: Task, contribution: Contribution) -> NDArray[np.int64]:
     chunk and that of the last; those of cover are of any size. Without the penalty every row is of the one direction,
     and nothing is told.
     """
-    rows, local = rows_of(contribution, "item_common"), task.manifest.plan.local
+    rows, l1_weight = rows_of(contribution, "item_common"), task.plan.parameters.l1_weight
     weight = task.shared["output.weight"].numpy().astype(np.float64)
-    if not local.l1_weight:
+    if not l1_weight:
         return rows.indices
     signs = np.sign(task.shared["item_common"].numpy()[rows.indices])
     numbers, penalty = along(rows.values, weight, signs)
@@ -68,7 +68,7 @@ def fedrap(task: Task, contribution: Contribution) -> NDArray[np.int64]:
     apart = norm(signs - np.outer(signs @ weight / (weight @ weight), weight), axis=1)
     rounding = _ROUNDING * size / np.maximum(apart, 1e-12)
     counts = np.arange(_AGAIN)
-    full, last = local.l1_weight / len(weight) / local.chunk, _commonest(penalty, rounding)
+    full, last = l1_weight / len(weight) / task.plan.local.chunk, _commonest(penalty, rounding)
     sums = (full * counts[:, None] + last * counts).ravel()[1:]
     near = (np.abs(penalty[:, None] - sums) <= rounding[:, None]).any(1)
     own: NDArray[np.int64] = rows.indices[near & (left <= _RESIDUAL * size)]

@@ -13,6 +13,7 @@ from torch import Tensor
 from client_sdk.draws import head_variance
 from client_sdk.kernel.adversary import LOG_SIGMA_MAX, per_class
 from client_sdk.kernel.contract import Tensors
+from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import HEAD_MLP, HEAD_SCALAR, Adversary
 from simulator.attacks import optimize
 from simulator.attacks.uploads import Uploads
@@ -178,7 +179,7 @@ def _normal(draw: torch.Generator, *shape: int) -> Tensor:
 def gradients(adversary: Adversary, own: Tensors, state: Tensor, label: Tensor, noise: Tensor) -> Tensors:
     """Gradients of one sample each, as differentiable functions of state and label; without `hidden.weight`."""
     classes = len(adversary.classes)
-    spread = head_variance(adversary) ** 0.5
+    spread = head_variance(AdversaryPlan.of(adversary)) ** 0.5
     n1, n2 = 1 + spread * noise[:, 0], noise[:, 1]
     hidden = torch.relu(state @ own["hidden.weight"].T + own["hidden.bias"])
     out = hidden @ own["head.weight"].T + own.get("head.bias", 0)

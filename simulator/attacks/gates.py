@@ -11,6 +11,7 @@ from client_sdk.draws import head_variance
 from client_sdk.kernel.adversary import per_class
 from client_sdk.kernel.contract import Tensors
 from client_sdk.kernel.training import Task
+from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import Adversary
 from fedau2.wire.contributions import Update
 from simulator.attacks.contract import Contribution, Seen, Setting
@@ -58,7 +59,8 @@ def _errors(adversary: Adversary, own: Tensors, uploads: Uploads) -> Tensor:
     weights = per_class(adversary.class_weights, len(adversary.classes))
     hidden = torch.relu(uploads.recovered.to(own["hidden.weight"].dtype) @ own["hidden.weight"].T + own["hidden.bias"])
     rows = uploads.gradients["head.weight"][:, : len(adversary.classes)].sum(2)
-    size = hidden.sum(1, keepdim=True).clamp(min=1e-12) * weights.max() * (1 + head_variance(adversary)) ** 0.5
+    spread = (1 + head_variance(AdversaryPlan.of(adversary))) ** 0.5
+    size = hidden.sum(1, keepdim=True).clamp(min=1e-12) * weights.max() * spread
     return rows.abs().div(size)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from client_sdk.draws import head_variance
 from client_sdk.kernel.contract import Tensors
+from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import HEAD_MLP, Adversary
 from simulator.attacks import dlg, optimize
 from simulator.attacks.contract import Public, Seen, Setting
@@ -127,7 +128,7 @@ def _explain(
         return distance * weight + (point**2).sum(1) / 2
 
     noise = torch.randn(clients * STARTS, 2 * classes, generator=draw, dtype=torch.float64)
-    if not head_variance(adversary):
+    if not head_variance(AdversaryPlan.of(adversary)):
         noise[:, :classes] = 0
     found = optimize.adam(cost, torch.cat([z, noise], 1), STEPS, dlg.LEARNING_RATE)
     z, noise = found[:, :latent], found[:, latent:]

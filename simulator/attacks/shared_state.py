@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from client_sdk.kernel import fedvae
+from client_sdk.kernel.fedvae_parameters import LATENT
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import Adversary
 from fedau2.wire.contributions import Update
@@ -39,7 +39,7 @@ def latent(task: Task, contribution: Contribution) -> NDArray[np.float32]:
     return _input(contribution["decoder.weight"], contribution["decoder.bias"])
 
 
-READS: Mapping[str, Read] = {"user_gmf": user_gmf, "user_mlp": user_mlp, fedvae.LATENT: latent}
+READS: Mapping[str, Read] = {"user_gmf": user_gmf, "user_mlp": user_mlp, LATENT: latent}
 """By name of a protected state; FedRAP's are in no tensor but the adversary's."""
 
 

@@ -15,8 +15,10 @@ from client_sdk.kernel import adversary
 from client_sdk.kernel.batch import layout
 from client_sdk.kernel.contract import Step, Tensors
 from client_sdk.kernel.training import Cohort, Task
+from client_sdk.plan import AdversaryPlan
 from client_sdk.protocol.defences import defend
 from fedau2.v1.task_pb2 import Adversary
+from fedau2.wire import manifest
 from fedau2.wire.contributions import Update
 from simulator.population.population import Members, Population
 
@@ -60,7 +62,7 @@ class Uploads:
             each: the adversary.
             contributions: one a client.
         """
-        prefix = adversary.prefix(each)
+        prefix = manifest.adversary_prefix(each.name)
         names = [name for name in contributions[0] if name.startswith(prefix)]
         stacked = {
             name.removeprefix(prefix): torch.from_numpy(np.stack([np.asarray(one[name]) for one in contributions]))
@@ -119,7 +121,7 @@ class Observed:
 
 def own_tensors(task: Task, each: Adversary) -> Tensors:
     """An adversary's tensors as the server sent them, by name without the prefix."""
-    prefix = adversary.prefix(each)
+    prefix = manifest.adversary_prefix(each.name)
     return {name.removeprefix(prefix): value for name, value in task.adversary.items() if name.startswith(prefix)}
 
 
@@ -137,7 +139,7 @@ def all_off(task: Task, each: Adversary, secrets: Secrets) -> Tensor:
 
 def width(task: Task, adversaries: Sequence[Adversary]) -> int:
     """Of the widest protected state."""
-    return max(task.adversary[f"{adversary.prefix(each)}hidden.weight"].shape[1] for each in adversaries)
+    return max(task.adversary[f"{manifest.adversary_prefix(each.name)}hidden.weight"].shape[1] for each in adversaries)
 
 
 def observe(
@@ -188,7 +190,7 @@ def _states(task: Task, adversaries: Sequence[Adversary], cohort: Cohort, round_
         return {}
 
     with torch.no_grad():
-        step = Step(rows, batches[0], task.manifest.plan.local, round_number)
+        step = Step(rows, batches[0], task.plan.parameters, round_number)
         task.recommender.gradients(shared, private, step, look)
     return seen
 
@@ -196,11 +198,11 @@ def _states(task: Task, adversaries: Sequence[Adversary], cohort: Cohort, round_
 def _upload(
     task: Task, each: Adversary, cohort: Cohort, states: Tensors, keys: Sequence[bytes], round_number: int
 ) -> tuple[Uploads, Secrets]:
-    prefix, labels = adversary.prefix(each), torch.from_numpy(cohort.labels[each.name])
+    prefix, labels = manifest.adversary_prefix(each.name), torch.from_numpy(cohort.labels[each.name])
     own = {name: value[None] for name, value in task.adversary.items() if name.startswith(prefix)}
     noise = torch.from_numpy(cohort.noise[each.name][:, 0])
     with torch.no_grad():
-        verdict = adversary.judge(each, round_number, own, states, labels, noise, len(labels))
+        verdict = adversary.judge(AdversaryPlan.of(each), round_number, own, states, labels, noise, len(labels))
     norms = torch.stack([torch.linalg.vector_norm(value.flatten(1), dim=1) for value in verdict.shared.values()])
     protected = torch.cat([states[name].flatten(1) for name in each.protects], 1)
     secrets = Secrets(protected, labels, verdict.triggered, torch.linalg.vector_norm(norms, dim=0))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from client_sdk.kernel import fedvae
+from client_sdk.kernel.fedvae_parameters import LATENT
 from fedau2.v1.task_pb2 import OBJECTIVE_CONFUSION, TRIGGER_SUT, Adversary, TaskManifest
 from simulator.attacks import dlg, gates, items, labels, shared_state
 from simulator.attacks.contract import Attack, Learns, Setting, Spec
@@ -27,7 +27,7 @@ def _on_gate(task: TaskManifest, each: Adversary | None) -> bool:
 
 
 def _on_encoder(task: TaskManifest, each: Adversary | None) -> bool:
-    return _on_gate(task, each) and each is not None and list(each.protects) == [fedvae.LATENT]
+    return _on_gate(task, each) and each is not None and list(each.protects) == [LATENT]
 
 
 def _on_shared_state(task: TaskManifest, each: Adversary | None) -> bool:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from client_sdk import draws
 from client_sdk.draws import Samples
-from client_sdk.kernel import fedncf
+from client_sdk.kernel import fedncf_parameters
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
+from client_sdk.plan import LocalPlan
 from client_sdk.protocol.values import PrivateState
 from export.bundle import Bundle, build
 from export.plan.message import plan_of
@@ -26,7 +27,7 @@ from simulator.engines.fleet import FleetEngine
 from simulator.engines.links import CoordinatorProcess
 from simulator.population.population import Population
 
-SMALL = fedncf.Widths(gmf=0, mlp=32, hidden=(32, 16))
+SMALL = fedncf_parameters.Widths(gmf=0, mlp=32, hidden=(32, 16))
 """The small workload: an MLP 64-32-16-1 on user and item vectors of 32, no adversary."""
 
 Interactions = Sequence[NDArray[np.int64]]
@@ -125,7 +126,7 @@ def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratio
     rng = np.random.default_rng(0)
     positives = [np.sort(rng.choice(items, 100, replace=False)) for _ in range(clients)]
     plan = plan_of("fedncf", {"local": {"steps": 2, "chunk": 250, "shared_learning_rate": 0.01}})
-    samples = [draws.samples(rows, items, plan.local, rng) for rows in positives]
+    samples = [draws.samples(rows, items, LocalPlan.of(plan.local), rng) for rows in positives]
     loop = naive.NaiveRound(naive.FedNCF(items, 0, 32, (32, 16), 250), items)
     tensors = [[_tensors(step) for step in client] for client in samples]
     task = _small_task(items, plan)

@@ -32,7 +32,7 @@ class Scorer:
         private: Mapping[str, Column],
         histories: Sequence[NDArray[np.int64]],
     ) -> None:
-        self._recommender = RECOMMENDERS[task.model]
+        self._recommender = RECOMMENDERS[task.model].model
         shared = [spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED]
         with torch.no_grad():
             self._serving = self._recommender.prepare({name: torch.tensor(checkpoint[name]) for name in shared})

@@ -52,5 +52,5 @@ def expect_room(model: Model, dataset: Dataset, folder: Path) -> None:
 def _task(model: Model, dataset: Dataset) -> TaskManifest:
     """Returns a manifest with the model and its tensors, without a plan and contents."""
     items = len(dataset.items)
-    tensors = RECOMMENDERS[model.name].tensors(items, model.widths())
+    tensors = RECOMMENDERS[model.name].model.tensors(items, model.widths())
     return TaskManifest(model=model.name, items=items, tensors=tensors)

@@ -124,7 +124,7 @@ def _erase(
     if best.private:
         best.private, strength = erasure.erase(best.private, *how)
     else:
-        encoder = contract.encoder(RECOMMENDERS[evaluation.task.model])
+        encoder = contract.encoder(RECOMMENDERS[evaluation.task.model].model)
         assert encoder is not None  # checked before training
         (latent,) = evaluation.scorer(best.checkpoint, best.private).embedding().values()
         best.checkpoint, strength = erasure.erase_latent(encoder, best.checkpoint, latent, *how)

@@ -92,7 +92,7 @@ def encoder(task: TaskManifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     Raises:
         ConfigError: the model has none.
     """
-    found = contract.encoder(RECOMMENDERS[task.model])
+    found = contract.encoder(RECOMMENDERS[task.model].model)
     if found is None:
         raise ConfigError(f"{task.model} has no private state and no encoder that noise could protect")
     return found.ENCODER_WEIGHTS, found.ENCODER_BIASES

@@ -105,7 +105,7 @@ def expect_erasable(task: TaskManifest, targets: Targets, kind: str) -> None:
 
 
 def _latent_width(task: TaskManifest) -> int:
-    recommender = RECOMMENDERS[task.model]
+    recommender = RECOMMENDERS[task.model].model
     if contract.encoder(recommender) is None:
         raise ErasureError(
             f"{task.model} has neither private state nor an encoder to erase an attribute from. Run without erasure"

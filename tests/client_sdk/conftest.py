@@ -15,7 +15,9 @@ from onnx import TensorProto, helper
 
 from client_sdk import FedClient, draws
 from client_sdk.kernel import adversary, contract, fedncf
+from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.onnx.graph import metadata
+from client_sdk.plan import AdversaryPlan
 from client_sdk.store.sqlite_store import SqliteStore
 from export import step
 from export.exporter import stamp
@@ -138,7 +140,7 @@ def make_bundle(items=ITEMS, steps=2, history=False):
         head=task_pb2.HEAD_DSVAE, trigger=task_pb2.TRIGGER_SUT, variance=4, epsilon=40,
     )  # fmt: skip
     specs = fedncf.tensors(len(items), fedncf.Widths(gmf=4, mlp=6, hidden=(5,)))
-    specs += adversary.tensors(protected, contract.states(fedncf, specs))
+    specs += adversary.tensors(AdversaryPlan.of(protected), contract.states(fedncf, specs))
     local = LocalUpdate(steps=steps, negatives=2, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05)
     adam = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
     plan = Plan(local=local, adversaries=[protected], server=ServerStep(shared=adam, adversary=adam))
@@ -150,7 +152,7 @@ def make_bundle(items=ITEMS, steps=2, history=False):
     task.catalogue.CopyFrom(blobs.resource(parts["catalogue"]))
     parts["prepare"] = stamp(prepare_graph(specs), metadata(task, task_pb2.GRAPH_KIND_PREPARE))
     parts["recommend"] = stamp(recommend_graph(specs, history), metadata(task, task_pb2.GRAPH_KIND_RECOMMEND))
-    parts["step"] = stamp(step.export(fedncf, task), metadata(task, task_pb2.GRAPH_KIND_STEP))
+    parts["step"] = stamp(step.export(RECOMMENDERS["fedncf"], task), metadata(task, task_pb2.GRAPH_KIND_STEP))
     task.checkpoint.CopyFrom(blobs.resource(parts["checkpoint"]))
     task.graphs.add(kind=task_pb2.GRAPH_KIND_PREPARE, resource=blobs.resource(parts["prepare"]))
     task.graphs.add(kind=task_pb2.GRAPH_KIND_RECOMMEND, resource=blobs.resource(parts["recommend"]))

@@ -7,8 +7,9 @@ from numpy.random import Generator, Philox
 from client_sdk import draws
 from client_sdk.draws import Stream
 from client_sdk.errors import NoDataError
+from client_sdk.plan import AdversaryPlan, LocalPlan
 from fedau2.v1 import task_pb2
-from fedau2.v1.task_pb2 import Adversary, LocalUpdate
+from fedau2.v1.task_pb2 import Adversary
 from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
 
 keys = st.binary(min_size=16, max_size=16)
@@ -18,9 +19,7 @@ keys = st.binary(min_size=16, max_size=16)
 def clients(draw):
     items = draw(st.integers(2, 60))
     taken = draw(st.sets(st.integers(0, items - 1), min_size=1, max_size=items - 1))
-    local = LocalUpdate(
-        steps=draw(st.integers(1, 4)), negatives=draw(st.integers(1, 5)), chunk=draw(st.integers(1, 20))
-    )
+    local = LocalPlan(steps=draw(st.integers(1, 4)), negatives=draw(st.integers(1, 5)), chunk=draw(st.integers(1, 20)))
     return items, np.array(sorted(taken), np.int64), local
 
 
@@ -48,7 +47,7 @@ def test_weights_make_the_sum_of_chunk_means(client, key):
 
 
 def test_negatives_are_uniform_over_the_items_outside():
-    interactions, local = np.array([0, 3, 4, 9]), LocalUpdate(steps=1, negatives=50, chunk=128)
+    interactions, local = np.array([0, 3, 4, 9]), LocalPlan(steps=1, negatives=50, chunk=128)
     counts = np.zeros(10)
     for round_number in range(300):
         step = draws.samples(interactions, 10, local, draws.generator(bytes(16), round_number, Stream.SAMPLES))[0]
@@ -80,14 +79,14 @@ def test_a_stream_is_that_of_philox_with_the_key(key, round_number, stream):
 @given(keys, st.sampled_from([task_pb2.HEAD_MLP, task_pb2.HEAD_VAE]))
 @settings(max_examples=20)
 def test_only_dsvae_has_noise_on_the_mean_path(key, head):
-    adversary = Adversary(name="a", classes=["x", "y"], head=head)
+    adversary = AdversaryPlan.of(Adversary(name="a", classes=["x", "y"], head=head))
     noise = draws.noise([adversary], 3, draws.generator(key, 0, Stream.NOISE))["a"]
     assert noise.shape == (3, 2, 2)
     assert (noise[:, 0] == 1).all()
 
 
 def test_variance_is_the_variance_of_n1():
-    adversary = Adversary(name="a", classes=["x", "y"], head=task_pb2.HEAD_DSVAE, variance=4)
+    adversary = AdversaryPlan.of(Adversary(name="a", classes=["x", "y"], head=task_pb2.HEAD_DSVAE, variance=4))
     noise = draws.noise([adversary], 20_000, draws.generator(bytes(16), 0, Stream.NOISE))["a"]
     assert noise[:, 0].mean() == pytest.approx(1, abs=0.05)
     assert noise[:, 0].var() == pytest.approx(4, rel=0.05)
@@ -97,7 +96,7 @@ def test_variance_is_the_variance_of_n1():
 
 @pytest.mark.parametrize("interactions", [[], [0, 1, 2]])
 def test_nothing_to_train_on_is_an_error(interactions):
-    local = LocalUpdate(steps=1, negatives=4, chunk=128)
+    local = LocalPlan(steps=1, negatives=4, chunk=128)
     with pytest.raises(NoDataError):
         draws.samples(np.array(interactions, np.int64), 3, local, draws.generator(bytes(16), 0, Stream.SAMPLES))
 

@@ -9,8 +9,9 @@ import torch
 from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.contract import Gradients
-from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.kernel.models import RECOMMENDERS, Declared
 from export.bundle import write
+from export.errors import PlanError
 from export.plan.planfile import read
 from export.plan.resolve import resolve
 from export.verify import verify
@@ -22,16 +23,26 @@ from simulator.experiment.run import run
 from tests.simulator.quiet import Quiet
 
 
-class FactorModel:
-    """logit = user . item."""
+@dataclass(frozen=True)
+class Widths:
+    factors: int = 6
 
-    @dataclass(frozen=True)
-    class Widths:
-        factors: int = 6
+
+@dataclass(frozen=True)
+class Parameters:
+    scale: float = 1.0
+
+    def __post_init__(self):
+        if self.scale <= 0:
+            raise ValueError(f"scale must be positive, not {self.scale}")
+
+
+class FactorModel:
+    """logit = scale * user . item."""
 
     @staticmethod
     def tensors(items, widths=None):
-        factors = (widths or FactorModel.Widths()).factors
+        factors = (widths or Widths()).factors
         return [
             specs.table("item_factors", [items, factors], specs.normal(0.1)),
             specs.private("user_factors", [factors], specs.normal(0.1)),
@@ -56,7 +67,8 @@ class FactorModel:
     def gradients(shared, private, step, unlearn):
         batch, table, users = step.batch, shared["item_factors"], private["user_factors"]
         items, own = table.index_select(0, batch.slot), users.index_select(0, batch.client)
-        loss, grad = losses.binary_cross_entropy((items * own).sum(1), batch)
+        loss, grad = losses.binary_cross_entropy(step.parameters.scale * (items * own).sum(1), batch)
+        grad = step.parameters.scale * grad
         out = Gradients(loss)
         out.shared["item_factors"] = torch.zeros_like(table).index_add_(0, batch.slot, grad[:, None] * own)
         pulled = grouped.collect(grad[:, None] * items, batch.client, batch.clients, batch.groups)
@@ -66,7 +78,7 @@ class FactorModel:
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    monkeypatch.setitem(RECOMMENDERS, "factors", FactorModel)
+    monkeypatch.setitem(RECOMMENDERS, "factors", Declared(lambda: FactorModel, Widths, Parameters))
 
 
 def test_its_bundle_is_built_and_verified(make_bundle, tmp_path):
@@ -87,7 +99,8 @@ def test_its_plan_is_read_from_a_file_and_protects_its_first_state(tmp_path):
         "model: {factors: 3}\nadversaries: [{attribute: gender, classes: [M, F]}]\nlocal: {negatives: 2}"
     )
     plan = read(tmp_path / "plan.yaml", "factors")
-    assert plan.model.widths() == FactorModel.Widths(factors=3)
+    assert plan.model.widths() == Widths(factors=3)
+    assert plan.model.parameters() == {"scale": 1.0}
     assert resolve(plan, {}).adversaries[0].protects == ("user_factors",)
 
 
@@ -133,3 +146,18 @@ def test_it_is_run_evaluated_and_attacked(tmp_path, monkeypatch, settings):
     metrics = run(config, tmp_path / "run", None, Quiet())
     assert 0 < metrics["ndcg@10"] < 1
     assert metrics["bacc_strong"] >= 0.5
+
+
+def test_its_own_parameter_reaches_training_from_the_plan(make_bundle, make_population, batched):
+    def loss(**parameters):
+        bundle = make_bundle(model="factors", **{f"model__{name}": value for name, value in parameters.items()})
+        population = make_population(bundle)
+        return batched(bundle, population).train_round(np.arange(len(population))).report.loss
+
+    np.testing.assert_array_equal(loss(), loss(scale=1.0))
+    assert (np.abs(loss(scale=3.0) - loss()) > 1e-6).all()
+
+
+def test_a_value_that_it_refuses_is_refused_with_its_own_words(make_bundle):
+    with pytest.raises(PlanError, match=r"model: scale must be positive, not -1"):
+        make_bundle(model="factors", model__scale=-1)

@@ -60,10 +60,10 @@ def test_a_thousand_steps_agree(model, head, trigger):
         ("fedncf", "scalar", {"class_weights": [0.7, 1.8], "epsilon": 3}),
         ("fedncf", "vae", {"objective": "confusion", "prior": [3, 1], "epsilon": 1}),
         ("fedncf", "dsvae", {"protects": STATES["fedncf"], "apart": True, "steps": 2, "shared_learning_rate": 0.05}),
-        ("fedrap", "dsvae", {"protects": STATES["fedrap"], "objective": "confusion", "l1_weight": 2.0}),
+        ("fedrap", "dsvae", {"protects": STATES["fedrap"], "objective": "confusion", "parameters": {"l1_weight": 2.0}}),
         ("fedrap", "scalar", {"steps": 3, "shared_learning_rate": 0.05}),
-        ("fedvae", "mlp", {"trigger": "global", "kl_cap": 0.3, "kl_anneal_rounds": 0, "steps": 2,
-                           "shared_learning_rate": 0.05}),
+        ("fedvae", "mlp", {"trigger": "global", "parameters": {"kl_cap": 0.3, "kl_anneal_rounds": 0},
+                           "steps": 2, "shared_learning_rate": 0.05}),
     ],
 )  # fmt: skip
 def test_a_step_agrees_whatever_the_plan(model, head, options):

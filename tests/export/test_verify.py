@@ -29,6 +29,7 @@ def test_a_bundle_as_built_holds(folder):
         "blobs",
         "catalogue",
         "checkpoint",
+        "plan",
         "graphs",
         "training graph",
     ]
@@ -48,6 +49,7 @@ def checkpoint(small, **changes):
 def of_another_model(small, task):
     """Says that it is FedRAP, graphs and all, and has FedNCF's tensors."""
     task.model = "fedrap"
+    task.plan.parameters["l1_weight"] = 0.1
     return [
         (each.resource, exporter.stamp(small.blob(each.resource), metadata(task, each.kind))) for each in task.graphs
     ]
@@ -73,6 +75,12 @@ WRONG = {
     "0 graphs of kind GRAPH_KIND_RECOMMEND": lambda s, task: task.graphs.pop(1) and [],
     "recommending cannot be compared with PyTorch: KeyError": lambda s, task: of_another_model(s, task),
     "agree in 1 of 20 local steps": lambda s, task: setattr(task.tensors[0].initializer, "scale", 1e30) or [],
+    "fedrap: the plan lacks the recommender's parameter 'l1_weight'": lambda s, task: (
+        setattr(task, "model", "fedrap") or []
+    ),
+    "fedncf: the recommender does not know the parameter 'mu'; it has no parameters": lambda s, task: (
+        task.plan.parameters.update(mu=0.5) or []
+    ),
     "DRAW_WHOLE of how devices draw": lambda s, task: setattr(task, "draw", task_pb2.DRAW_WHOLE) or [],
     "2 graphs of kind GRAPH_KIND_PREPARE": lambda s, task: task.graphs.add().CopyFrom(task.graphs[0]) or [],
 }

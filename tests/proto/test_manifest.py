@@ -67,9 +67,6 @@ SPOILED = {
     "plan.local.negatives": 0,
     "plan.local.chunk": 0,
     "plan.local.private_learning_rate": -1.0,
-    "plan.local.l1_weight": -1.0,
-    "plan.local.kl_cap": math.nan,
-    "plan.local.dropout": 1.0,
     "plan.local.cover_rows": -1.0,
     "plan.server.shared.kind": 0,
     "plan.server.shared.beta1": 1.0,
@@ -125,6 +122,29 @@ def test_a_derived_state_has_a_name_of_its_own(names):
     spoiled.derived_states.extend(names)
     with pytest.raises(ManifestError, match="derived state"):
         manifest.check(spoiled)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"mu": math.nan}, "parameter 'mu' must be a finite number, not nan"),
+        ({"mu": -math.inf}, "parameter 'mu' must be a finite number, not -inf"),
+        ({"": 1.0}, "a parameter's name is empty"),
+        ({"ü" * 65: 1.0}, "longer than 128 bytes"),
+        ({str(number): 1.0 for number in range(65)}, "more than 64 parameters"),
+    ],
+)
+def test_parameters_that_no_recommender_could_have_are_refused(parameters, message):
+    spoiled = copy.deepcopy(GOOD)
+    spoiled.plan.parameters.update(parameters)
+    with pytest.raises(ManifestError, match=message):
+        manifest.check(spoiled)
+
+
+def test_the_most_parameters_with_the_longest_names_are_accepted():
+    many = copy.deepcopy(GOOD)
+    many.plan.parameters.update({f"{number:0128}": -1e300 for number in range(64)})
+    manifest.check(many)
 
 
 def test_a_round_has_not_more_local_steps_than_devices_would_finish():

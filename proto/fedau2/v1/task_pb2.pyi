@@ -57,7 +57,9 @@ class _DrawEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Draw.ValueType],
     DRAW_CONTRASTS: _Draw.ValueType  # 1
     """Each interaction once, followed by random items that are not among them."""
     DRAW_WHOLE: _Draw.ValueType  # 2
-    """All interactions in each local step, some dropped, and noise."""
+    """All interactions in each local step, of which the share that the plan's parameter "dropout" says is dropped (none
+    where there is no such parameter), and noise.
+    """
 
 class Draw(_Draw, metaclass=_DrawEnumTypeWrapper):
     """How a device draws what it trains on from its interactions and its secret key. Unspecified: in a way that only the
@@ -68,7 +70,9 @@ DRAW_UNSPECIFIED: Draw.ValueType  # 0
 DRAW_CONTRASTS: Draw.ValueType  # 1
 """Each interaction once, followed by random items that are not among them."""
 DRAW_WHOLE: Draw.ValueType  # 2
-"""All interactions in each local step, some dropped, and noise."""
+"""All interactions in each local step, of which the share that the plan's parameter "dropout" says is dropped (none
+where there is no such parameter), and noise.
+"""
 Global___Draw: _TypeAlias = Draw  # noqa: Y015
 
 class _Head:
@@ -319,10 +323,6 @@ class LocalUpdate(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     PRIVATE_LEARNING_RATE_FIELD_NUMBER: _builtins.int
     SHARED_LEARNING_RATE_FIELD_NUMBER: _builtins.int
-    L1_WEIGHT_FIELD_NUMBER: _builtins.int
-    KL_CAP_FIELD_NUMBER: _builtins.int
-    KL_ANNEAL_ROUNDS_FIELD_NUMBER: _builtins.int
-    DROPOUT_FIELD_NUMBER: _builtins.int
     COVER_ROWS_FIELD_NUMBER: _builtins.int
     steps: _builtins.int
     """Local steps over one pass of the interactions, at least 1. With 1 the device uploads the gradient."""
@@ -334,15 +334,6 @@ class LocalUpdate(_message.Message):
     """Learning rate of the private tensors' Adam, > 0."""
     shared_learning_rate: _builtins.float
     """Learning rate of the local SGD on shared tensors; > 0 where steps > 1, else unused."""
-    l1_weight: _builtins.float
-    """Weight of the mean absolute value of the items' common vectors (mu) in the loss of "fedrap"; >= 0. Others ignore it."""
-    kl_cap: _builtins.float
-    """The divergence in the loss of "fedvae" weighs min(kl_cap, round / kl_anneal_rounds), or kl_cap where kl_anneal_rounds
-    is 0; >= 0. Others ignore both.
-    """
-    kl_anneal_rounds: _builtins.int
-    dropout: _builtins.float
-    """Share of its inputs that "fedvae" drops at random while it learns; in [0, 1). Others ignore it."""
     cover_rows: _builtins.float
     """Rows of other items that the device adds to its contribution to tables, for each row of its own; >= 0."""
     def __init__(
@@ -353,15 +344,11 @@ class LocalUpdate(_message.Message):
         chunk: _builtins.int = ...,
         private_learning_rate: _builtins.float = ...,
         shared_learning_rate: _builtins.float = ...,
-        l1_weight: _builtins.float = ...,
-        kl_cap: _builtins.float = ...,
-        kl_anneal_rounds: _builtins.int = ...,
-        dropout: _builtins.float = ...,
         cover_rows: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "cover_rows", b"cover_rows", "dropout", b"dropout", "kl_anneal_rounds", b"kl_anneal_rounds", "kl_cap", b"kl_cap", "l1_weight", b"l1_weight", "negatives", b"negatives", "private_learning_rate", b"private_learning_rate", "shared_learning_rate", b"shared_learning_rate", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "cover_rows", b"cover_rows", "negatives", b"negatives", "private_learning_rate", b"private_learning_rate", "shared_learning_rate", b"shared_learning_rate", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -442,10 +429,31 @@ class Plan(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     LOCAL_FIELD_NUMBER: _builtins.int
     ADVERSARIES_FIELD_NUMBER: _builtins.int
     SERVER_FIELD_NUMBER: _builtins.int
     MINIMUM_SEPARATION_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
     minimum_separation: _builtins.int
     """Rounds from one contribution of a device to its next, at least; kept by the device. 0 and 1: once a round."""
     @_builtins.property
@@ -456,6 +464,12 @@ class Plan(_message.Message):
 
     @_builtins.property
     def server(self) -> Global___ServerStep: ...
+    @_builtins.property
+    def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """The recommender's own hyper-parameters by name, all of them and no others: at most 64 finite numbers, with names of
+        at most 128 bytes. Whoever runs the recommender checks their names and values and refuses a plan with others.
+        """
+
     def __init__(
         self,
         *,
@@ -463,10 +477,11 @@ class Plan(_message.Message):
         adversaries: _abc.Iterable[Global___Adversary] | None = ...,
         server: Global___ServerStep | None = ...,
         minimum_separation: _builtins.int = ...,
+        parameters: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["local", b"local", "server", b"server"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversaries", b"adversaries", "local", b"local", "minimum_separation", b"minimum_separation", "server", b"server"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversaries", b"adversaries", "local", b"local", "minimum_separation", b"minimum_separation", "parameters", b"parameters", "server", b"server"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,6 +1,7 @@
 """What makes a manifest acceptable, to a device and to the coordinator alike."""
 
 import math
+from collections.abc import Mapping
 
 from google.protobuf.message import DecodeError
 
@@ -18,6 +19,9 @@ MAX_STEPS = 1_000
 
 MAX_ELEMENTS = 2**31
 """Most elements of one tensor."""
+
+MAX_PARAMETERS = 64
+"""Most parameters of a recommender in a plan."""
 
 MAX_CONTRIBUTIONS = 1_000_000
 """Largest `ClosingRule.maximum`."""
@@ -104,6 +108,7 @@ def check_plan(plan: Plan, states: set[str]) -> None:
         ManifestError: it says what is wrong.
     """
     _check_local(plan.local)
+    _check_parameters(plan.parameters)
     _check_optimizer("server.shared", plan.server.shared)
     _require(len(plan.adversaries) <= 16, "more than 16 adversaries")
     names = [adversary.name for adversary in plan.adversaries]
@@ -162,11 +167,16 @@ def _check_local(local: LocalUpdate) -> None:
     _require(local.negatives >= 1, "local.negatives must be at least 1")
     _require(local.chunk >= 1, "local.chunk must be at least 1")
     _require(_positive(local.private_learning_rate), "local.private_learning_rate must be positive")
-    _require(math.isfinite(local.l1_weight) and local.l1_weight >= 0, "local.l1_weight must not be negative")
-    _require(math.isfinite(local.kl_cap) and local.kl_cap >= 0, "local.kl_cap must not be negative")
-    _require(0 <= local.dropout < 1, "local.dropout must lie in [0, 1)")
     _require(math.isfinite(local.cover_rows) and local.cover_rows >= 0, "local.cover_rows must not be negative")
     _require(local.steps == 1 or _positive(local.shared_learning_rate), "local.shared_learning_rate must be positive")
+
+
+def _check_parameters(parameters: Mapping[str, float]) -> None:
+    """Checks what can be checked without knowing the recommender, which alone knows its parameters."""
+    _require(len(parameters) <= MAX_PARAMETERS, f"the plan has more than {MAX_PARAMETERS} parameters")
+    for name, value in parameters.items():
+        _require(0 < len(name.encode()) <= 128, "a parameter's name is empty or longer than 128 bytes")
+        _require(math.isfinite(value), f"parameter {name!r} must be a finite number, not {value}")
 
 
 def _check_adversary(adversary: Adversary, states: set[str]) -> None:

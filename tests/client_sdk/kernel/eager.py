@@ -1,7 +1,7 @@
 """The recommenders once more, one client at a time and left to autograd: what the kernel is held to."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,9 +28,9 @@ def fedncf_logits(shared, private, items, history):
     return x @ shared["output.weight"] + shared["output.bias"]
 
 
-def fedncf_loss(shared, private, samples, local, round_number):
+def fedncf_loss(shared, private, samples, plan, round_number):
     logits = fedncf_logits(shared, private, torch.tensor(samples.items), None)
-    return cross_entropy(logits, samples, local.chunk), private
+    return cross_entropy(logits, samples, plan.local.chunk), private
 
 
 def fedrap_logits(shared, private, items, history):
@@ -40,12 +40,12 @@ def fedrap_logits(shared, private, items, history):
     )
 
 
-def fedrap_loss(shared, private, samples, local, round_number):
+def fedrap_loss(shared, private, samples, plan, round_number):
     items = torch.tensor(samples.items)
-    loss = cross_entropy(fedrap_logits(shared, private, items, None), samples, local.chunk)
-    penalty = sum(rows.abs().mean() for rows in shared["item_common"][items].split(local.chunk))
+    loss = cross_entropy(fedrap_logits(shared, private, items, None), samples, plan.local.chunk)
+    penalty = sum(rows.abs().mean() for rows in shared["item_common"][items].split(plan.local.chunk))
     personal = private["item_personal"]
-    return loss + local.l1_weight * penalty, {"item_personal.sum": personal.sum(1), "item_personal": personal}
+    return loss + plan.parameters.l1_weight * penalty, {"item_personal.sum": personal.sum(1), "item_personal": personal}
 
 
 def fedvae_encode(shared, inputs):
@@ -59,7 +59,7 @@ def fedvae_decode(shared, latent, items):
     return F.linear(hidden, shared["item_decoder"], shared["item_bias"])[items]
 
 
-def fedvae_loss(shared, private, samples, local, round_number):
+def fedvae_loss(shared, private, samples, plan, round_number):
     count = len(shared["item_bias"])
     items, target, inputs = torch.tensor(samples.items), torch.zeros(count), torch.zeros(count)
     target[items], inputs[items] = 1, torch.tensor(samples.weights)
@@ -69,7 +69,7 @@ def fedvae_loss(shared, private, samples, local, round_number):
     logits = fedvae_decode(shared, latent, slice(None))
     likelihood = torch.distributions.Categorical(logits=logits).logits @ target
     divergence = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum()
-    weight = min(local.kl_cap, round_number / local.kl_anneal_rounds)
+    weight = min(plan.parameters.kl_cap, round_number / plan.parameters.kl_anneal_rounds)
     return weight * divergence - likelihood, {"latent": latent}
 
 
@@ -91,6 +91,7 @@ class Eager:
         loss: from shared and private tensors, samples, plan and round to the recommendation loss and the states.
         logits: from shared and private tensors, items and history.
         tables: factor by which shared values over items are larger than their initial ones.
+        parameters: the recommender's own, none of them its default.
         scale: of private values to their initial ones: large, but not so large that log sigma saturates.
     """
 
@@ -99,6 +100,7 @@ class Eager:
     protects: tuple[list[str], ...]
     loss: Callable
     logits: Callable
+    parameters: dict = field(default_factory=dict)
     scale: float = 50
     tables: float = 20
 
@@ -120,9 +122,18 @@ MODELS = {
         (["item_personal.sum"], ["item_personal"], ["item_personal", "item_personal.sum"]),
         fedrap_loss,
         fedrap_logits,
+        {"l1_weight": 0.3},
         scale=10,
     ),
-    "fedvae": Eager(fedvae, fedvae.Widths(hidden=7, latent=4), (["latent"],), fedvae_loss, fedvae_logits, tables=2),
+    "fedvae": Eager(
+        fedvae,
+        fedvae.Widths(hidden=7, latent=4),
+        (["latent"],),
+        fedvae_loss,
+        fedvae_logits,
+        {"kl_cap": 0.7, "kl_anneal_rounds": 10, "dropout": 0.4},
+        tables=2,
+    ),
 }
 
 
@@ -141,8 +152,7 @@ def gradients(model, task, cohort, client, round_number=0):
     """One client, one local step: gradients by name and whether the trigger fired (None without an adversary)."""
     shared = {n: v.clone().requires_grad_() for n, v in (task.shared | task.adversary).items()}
     private = {n: torch.tensor(v[client]).requires_grad_() for n, v in cohort.state.values.items()}
-    local = task.manifest.plan.local
-    loss, states = model.loss(shared, private, cohort.samples[client][0], local, round_number)
+    loss, states = model.loss(shared, private, cohort.samples[client][0], task.plan, round_number)
     fired = None
     for each in task.manifest.plan.adversaries:
         label = int(cohort.labels[each.name][client])

@@ -10,41 +10,40 @@ from hypothesis import strategies as st
 
 from client_sdk.errors import NoDataError
 from client_sdk.kernel import fedvae
-from client_sdk.kernel.fedvae import Widths
+from client_sdk.kernel.fedvae import Parameters, Widths
 from client_sdk.kernel.training import Cohort
 from client_sdk.protocol.values import PrivateState
 from fedau2.v1 import task_pb2
-from fedau2.v1.task_pb2 import LocalUpdate
 from tests.client_sdk.kernel.test_gradients import ITEMS, make_cohort, make_task, train
 
 
 @given(key=st.binary(min_size=16, max_size=16), taken=st.sets(st.integers(0, ITEMS - 1), min_size=1))
 def test_each_step_sees_all_interactions_and_drops_some_of_their_inputs(key, taken):
-    task = make_task("fedvae", steps=3).manifest
+    plan = make_task("fedvae", steps=3).plan
     rows = np.array(sorted(taken))
-    steps = fedvae.draw(task, rows, key, 7)
+    steps = fedvae.draw(plan, rows, key, 7)
     assert len(steps) == 3
     for step in steps:
         np.testing.assert_array_equal(step.items, rows)
         assert (step.labels == 1).all()
-        whole = 1 / (1 - task.plan.local.dropout) / np.sqrt(len(rows))
+        whole = 1 / (1 - plan.parameters.dropout) / np.sqrt(len(rows))
         assert (np.isclose(step.weights, whole) | (step.weights == 0)).all()
         assert step.noise.shape == (4,)
     assert (steps[0].noise != steps[1].noise).all()
-    other = fedvae.draw(task, rows, bytes(byte ^ 1 for byte in key), 7)
+    other = fedvae.draw(plan, rows, bytes(byte ^ 1 for byte in key), 7)
     assert (other[0].noise != steps[0].noise).all()
 
 
 def test_inputs_are_dropped_as_often_as_the_plan_says():
-    task = make_task("fedvae").manifest
+    plan = make_task("fedvae").plan
     rows = np.arange(ITEMS)
-    kept = [fedvae.draw(task, rows, bytes(16), number)[0].weights > 0 for number in range(300)]
-    assert np.mean(kept) == pytest.approx(1 - task.plan.local.dropout, abs=0.02)
+    kept = [fedvae.draw(plan, rows, bytes(16), number)[0].weights > 0 for number in range(300)]
+    assert np.mean(kept) == pytest.approx(1 - plan.parameters.dropout, abs=0.02)
 
 
 def test_without_interactions_there_is_nothing_to_train_on():
     with pytest.raises(NoDataError):
-        fedvae.draw(make_task("fedvae").manifest, np.zeros(0, np.int64), bytes(16), 0)
+        fedvae.draw(make_task("fedvae").plan, np.zeros(0, np.int64), bytes(16), 0)
 
 
 def test_a_user_who_knows_every_item_can_be_trained_on():
@@ -55,9 +54,9 @@ def test_a_user_who_knows_every_item_can_be_trained_on():
 
 
 def test_the_divergence_is_annealed_by_the_round():
-    local = LocalUpdate(kl_cap=0.25, kl_anneal_rounds=100)
-    assert [fedvae.kl_weight(local, number) for number in (0, 10, 25, 1000)] == [0, 0.1, 0.25, 0.25]
-    assert fedvae.kl_weight(LocalUpdate(kl_cap=0.25), 0) == 0.25
+    annealed = Parameters(kl_cap=0.25, kl_anneal_rounds=100)
+    assert [fedvae.kl_weight(annealed, number) for number in (0, 10, 25, 1000)] == [0, 0.1, 0.25, 0.25]
+    assert fedvae.kl_weight(Parameters(kl_cap=0.25, kl_anneal_rounds=0), 0) == 0.25
 
 
 def test_the_reversed_gradient_flows_on_into_the_encoder_and_not_into_the_decoder():

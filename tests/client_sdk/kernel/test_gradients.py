@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from client_sdk import draws
 from client_sdk.kernel import adversary, contract
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
+from client_sdk.plan import AdversaryPlan
 from client_sdk.protocol.values import PrivateState
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Optimizer, Plan, ServerStep, TaskManifest
@@ -42,13 +43,13 @@ def make_task(
                 objective=task_pb2.OBJECTIVE_CONFUSION if prior else task_pb2.OBJECTIVE_REVERSAL, prior=prior,
             )
         ]  # fmt: skip
-        specs += adversary.tensors(adversaries[0], contract.states(model.module, specs))
+        specs += adversary.tensors(AdversaryPlan.of(adversaries[0]), contract.states(model.module, specs))
     local = LocalUpdate(
         steps=steps, negatives=4, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05,
-        l1_weight=0.3, kl_cap=0.7, kl_anneal_rounds=10, dropout=0.4,
     )  # fmt: skip
     adam = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
     plan = Plan(local=local, adversaries=adversaries, server=ServerStep(shared=adam, adversary=adam))
+    plan.parameters.update(model.parameters)
     task = TaskManifest(format=1, model=name.split()[0], tensors=specs, plan=plan, items=ITEMS)
     values = draws.initial(manifest.shared(task).values(), bytes(16))
     # Far from the tiny initial values, so that every term matters.
@@ -181,8 +182,7 @@ def test_the_reported_loss_is_the_one_that_is_differentiated(name, seed):
         losses = train(task, cohort, 5, summed=summed).report().loss
         for client in range(3):
             private = {n: torch.tensor(v[client]) for n, v in cohort.state.values.items()}
-            local = task.manifest.plan.local
-            expected, _ = MODELS[name].loss(task.shared, private, cohort.samples[client][0], local, 5)
+            expected, _ = MODELS[name].loss(task.shared, private, cohort.samples[client][0], task.plan, 5)
             assert_close(losses[client], expected.numpy())
 
 
@@ -214,12 +214,12 @@ def test_several_steps_are_sgd_from_the_checkpoint(name):
     shared, state, total = dict(task.shared), cohort.state, {}
     for step in range(2):
         part = Cohort([[cohort.samples[0][step]]], {}, {}, state)
-        current = Task(task.manifest, task.recommender, shared, {}, task.tables)
+        current = replace(task, shared=shared)
         grads, _ = gradients(MODELS[name], current, part, 0)
         for tensor in shared:
             total[tensor] = total.get(tensor, 0) + 0.05 * grads[tensor]
-        one_step = make_task(name, 0, steps=1).manifest
-        state = train(Task(one_step, task.recommender, current.shared, {}, task.tables), part).state()
+        one_step = replace(task.plan, local=replace(task.plan.local, steps=1))
+        state = train(replace(current, plan=one_step), part).state()
         shared = {tensor: task.shared[tensor] - total[tensor] for tensor in shared}
     for tensor, update in contribution.items():
         assert_close(dense(update, total[tensor]), total[tensor].numpy())

@@ -65,6 +65,26 @@ def test_what_cannot_be_trained_is_refused(changes, error):
         TorchEngine().begin(job(**changes))
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, "fedrap: the plan lacks the recommender's parameter 'l1_weight'"),
+        ({"l1_weight": 0.1, "mu": 1}, "fedrap: .* does not know the parameter 'mu'; its parameters are l1_weight"),
+        ({"l1_weight": -1}, "fedrap: l1_weight must be a finite number of at least 0, not -1"),
+        ({"l1_weight": float("nan")}, "fedrap: l1_weight must be a finite number of at least 0, not nan"),
+    ],
+)
+def test_parameters_that_are_not_the_recommenders_are_refused(parameters, message):
+    bundle = build("fedrap", [f"item-{i}" for i in range(20)], plans.make("fedrap"), 0)
+    task = type(TASK)()
+    task.CopyFrom(bundle.manifest)
+    TorchEngine().begin(job(task=task, tensors=bundle.blob(task.checkpoint)))
+    task.plan.parameters.clear()
+    task.plan.parameters.update(parameters)
+    with pytest.raises(UnsupportedTaskError, match=message):
+        TorchEngine().begin(job(task=task, tensors=bundle.blob(task.checkpoint)))
+
+
 def test_another_model_is_refused_by_name():
     other = type(TASK)()
     other.CopyFrom(TASK)

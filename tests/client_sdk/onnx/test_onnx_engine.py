@@ -9,11 +9,13 @@ from onnx import TensorProto, helper
 
 from client_sdk import Limits, draws
 from client_sdk.errors import DamagedTaskError, NoDataError, ResourceLimitError, UnsupportedTaskError
+from client_sdk.kernel import fedvae
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.onnx import private_adam
 from client_sdk.onnx.graph import metadata
 from client_sdk.onnx.onnx_engine import OnnxEngine
 from client_sdk.onnx.onnx_training import Drawn, OnnxTraining
+from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.values import ClientData, Job, PrivateState
 from export.bundle import build
@@ -99,6 +101,30 @@ def test_a_recommender_that_draws_in_its_own_way_is_refused():
     task.draw = DRAW_UNSPECIFIED
     with pytest.raises(UnsupportedTaskError, match="in a way of its own"):
         OnnxEngine().begin(job(task=task))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"kl_cap": 0.2, "dropout": 0.5}])
+def test_parameters_for_which_the_graph_was_not_made_are_refused(parameters):
+    """Of a recommender that this engine does not know it needs the same parameters as the graph, no fewer, no more."""
+    bundle = build("fedrap", [f"item-{i}" for i in range(20)], plans.make("fedrap"), 0)
+    task = TaskManifest()
+    task.CopyFrom(bundle.manifest)
+    changes = {"tensors": bundle.blob(task.checkpoint), "step": bundle.graph(GRAPH_KIND_STEP), "task": task}
+    OnnxEngine().begin(job(**changes))
+    task.plan.parameters.clear()
+    task.plan.parameters.update(parameters)
+    with pytest.raises(UnsupportedTaskError, match=r"its fedau2.parameters is 'l1_weight'"):
+        OnnxEngine().begin(job(**changes))
+
+
+@pytest.mark.parametrize("dropout", [1.0, -0.5])
+def test_a_share_that_cannot_be_dropped_is_refused(dropout):
+    bundle = build("fedvae", [f"item-{i}" for i in range(20)], plans.make("fedvae"), 0, fedvae.Widths(6, 3))
+    task = TaskManifest()
+    task.CopyFrom(bundle.manifest)
+    task.plan.parameters["dropout"] = dropout
+    with pytest.raises(UnsupportedTaskError, match=rf"'dropout' must lie in \[0, 1\), not {dropout}"):
+        OnnxEngine().begin(job(tensors=bundle.blob(task.checkpoint), step=bundle.graph(GRAPH_KIND_STEP), task=task))
 
 
 def test_the_graph_of_another_task_is_refused():
@@ -230,7 +256,7 @@ def test_how_samples_are_cut_does_not_change_what_is_trained(data):
     for tile in (10**6, data.draw(st.integers(1, 60))):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("client_sdk.onnx.onnx_training.TILE", tile)
-            drawn = Drawn([samples], draws.noise(PLAN.adversaries, 1, np.random.default_rng(0)))
+            drawn = Drawn([samples], draws.noise(TrainingPlan.of(TASK).adversaries, 1, np.random.default_rng(0)))
             training = OnnxTraining(task, 3, drawn, {"gender": 1}, initial_state(TASK, KEY))
             training.step()
             results.append(training.finish())

@@ -258,6 +258,12 @@ def test_an_unsupported_task_is_given_back(busy, bundle, fields, text):
     assert text in said
 
 
+def test_a_task_with_a_parameter_that_its_recommender_does_not_know_is_given_back(busy, bundle):
+    other = bundle.with_manifest(plan=task_pb2.Plan(parameters={"mu": 1.0}))
+    text = gives_back(begin(busy), other, UnsupportedTaskError, REASON_UNSUPPORTED)
+    assert "fedncf: the recommender does not know the parameter 'mu'" in text
+
+
 def test_a_manifest_that_is_none_is_given_back(busy, bundle):
     data = b"\xff not a manifest"
     address = blobs.resource(data)

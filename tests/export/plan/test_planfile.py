@@ -121,6 +121,44 @@ def test_a_plan_that_is_written_is_read_as_the_same(entry, others):
     assert complete(yaml.safe_load(planfile.write(plan))) == plan
 
 
+PARAMETERS = {
+    "model.kl_cap": st.floats(0, 1e300),
+    "model.kl_anneal_rounds": st.integers(0, 2**53),
+    "model.dropout": st.floats(0, 1, exclude_max=True),
+}
+
+
+@given(parameters=st.fixed_dictionaries({}, optional=PARAMETERS))
+def test_a_recommenders_own_parameters_are_printed_and_read_beside_its_widths(parameters):
+    plan = plan_of("fedvae", parameters)
+    assert plan_of("fedvae", yaml.safe_load(planfile.dump(to_document("fedvae", plan)))) == plan
+    changed = {path.removeprefix("model."): value for path, value in parameters.items()}
+    assert dict(plan.parameters) == {**RECOMMENDERS["fedvae"].defaults(), **changed}
+
+
+def test_parameters_that_are_absent_have_the_recommenders_default(plan_file):
+    model = plan_file("model: {hidden: 32, kl_cap: 0.3}", "fedvae").model
+    assert model.widths() == RECOMMENDERS["fedvae"].Widths(hidden=32)
+    assert model.parameters() == {"kl_cap": 0.3, "kl_anneal_rounds": 20_000, "dropout": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{l1_weight: 1}", "model: there is no key 'l1_weight'; the keys are name, hidden, latent, kl_cap"),
+        ("{kl_cap: high}", "model.kl_cap: expected a number, not 'high'"),
+        ("{dropout: true}", "model.dropout: expected a number, not True"),
+        ("{dropout: 1}", r"model: dropout must lie in \[0, 1\), not 1"),
+        ("{kl_cap: .inf}", "model.kl_cap: expected a finite number, not inf"),
+        ("{kl_anneal_rounds: 1.5}", "model.kl_anneal_rounds: expected a whole number, not 1.5"),
+        ("{kl_anneal_rounds: -1}", "model.kl_anneal_rounds: must be at least 0, not -1"),
+    ],
+)
+def test_a_parameter_that_the_recommender_cannot_use_is_refused(plan_file, text, message):
+    with pytest.raises(PlanError, match=rf"plan.yaml: {message}"):
+        plan_file(f"model: {text}", "fedvae")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from client_sdk.kernel import adversary
 from client_sdk.kernel.contract import Tensors
+from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import HEAD_DSVAE, HEAD_MLP, HEAD_SCALAR, HEAD_VAE, Adversary
 from simulator.attacks import dlg
 from simulator.attacks.uploads import Uploads
@@ -18,7 +19,7 @@ def made(head, classes, seed, width=6):
         name="a", classes=[str(c) for c in range(classes)], protects=["e"], head=head, variance=4.0, epsilon=1.0
     )
     draw = torch.Generator().manual_seed(seed)
-    specs = adversary.tensors(each, {"e": width})
+    specs = adversary.tensors(AdversaryPlan.of(each), {"e": width})
     own = {
         spec.name.removeprefix("adversary.a."): torch.randn(*spec.shape, generator=draw, dtype=torch.float64) / 3
         for spec in specs
@@ -29,7 +30,7 @@ def made(head, classes, seed, width=6):
 def judged(each, own, state, labels, noise) -> Tensors:
     """The kernel's gradients of each client."""
     shared = {f"adversary.a.{name}": value[None] for name, value in own.items()}
-    found = adversary.judge(each, 0, shared, {"e": state}, labels, noise, len(labels)).shared
+    found = adversary.judge(AdversaryPlan.of(each), 0, shared, {"e": state}, labels, noise, len(labels)).shared
     return {name.removeprefix("adversary.a."): value for name, value in found.items()}
 
 

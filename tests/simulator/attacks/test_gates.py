@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_sdk.kernel.adversary import _cross_entropy_gradient, _margin
+from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import Adversary
 from simulator.attacks.gates import _right
 
@@ -18,6 +19,6 @@ def test_the_prediction_follows_from_the_gradient_of_the_bias(seed, classes, wei
     weights = (0.2 + 5 * torch.rand(classes, generator=draw)).tolist() if weighted else []
     adversary = Adversary(classes=[str(c) for c in range(classes)], class_weights=weights)
     margin = _margin(logits, labels)
-    right = _right(adversary, _cross_entropy_gradient(adversary, logits, labels))
+    right = _right(adversary, _cross_entropy_gradient(AdversaryPlan.of(adversary), logits, labels))
     decided = margin.abs() > 1e-3
     assert torch.equal(right[decided], margin[decided] > 0)

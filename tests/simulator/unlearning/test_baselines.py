@@ -249,7 +249,7 @@ def test_a_surrogate_without_clients_of_a_class_is_refused(monkeypatch):
 
 
 def test_a_model_with_neither_private_state_nor_encoder_has_nothing_to_protect(monkeypatch):
-    monkeypatch.setitem(RECOMMENDERS, "other", SimpleNamespace())
+    monkeypatch.setitem(RECOMMENDERS, "other", SimpleNamespace(model=SimpleNamespace()))
     task = build("fedvae", ["1", "2"], assembly.paper_plan("fedvae"), 0).manifest
     task.model = "other"
     with pytest.raises(ConfigError, match="other has no private state"):

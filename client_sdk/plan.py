@@ -1,0 +1,124 @@
+"""The plan of a task as plain values: what code that trains takes in place of wire messages.
+
+`TrainingPlan.of` is the one place that reads them from a manifest, which has been checked. A recommender's own
+parameters are numbers by name here; `client_sdk.kernel.models.plan_of` makes the recommender's `Parameters` of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from fedau2.v1.task_pb2 import Adversary, Draw, Head, LocalUpdate, Objective, TaskManifest, Trigger
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True)
+class LocalPlan:
+    """The local update, for every recommender alike; the fields are those of the message `LocalUpdate`."""
+
+    steps: int
+    negatives: int
+    chunk: int
+    private_learning_rate: float = 0.0
+    shared_learning_rate: float = 0.0
+
+    @classmethod
+    def of(cls, local: LocalUpdate) -> "LocalPlan":
+        """Reads the message."""
+        rates = local.private_learning_rate, local.shared_learning_rate
+        return cls(local.steps, local.negatives, local.chunk, *rates)
+
+
+@dataclass(frozen=True)
+class AdversaryPlan:
+    """One adversary, as far as training it needs.
+
+    The last four are numbers, for which tensors stand while a graph is made of the local step.
+
+    Attributes:
+        name: begins the names of its tensors, see `prefix`.
+        classes: number of classes.
+        protects: names of the states that it sees.
+        head: its last layer.
+        trigger: when the reversed gradient reaches the states.
+        objective: what the states are pushed towards.
+        variance: of n1, for the heads dsvae and scalar.
+        epsilon: scale of what is added to the states' gradients.
+        pretrain_rounds: first round in which the trigger `pretrain` fires.
+        class_weights: of the cross-entropy, one per class; empty: all 1.
+        prior: shares of the classes, one per class; empty: all alike.
+    """
+
+    name: str
+    classes: int
+    protects: tuple[str, ...]
+    head: Head.ValueType
+    trigger: Trigger.ValueType
+    objective: Objective.ValueType
+    variance: float = 0.0
+    epsilon: "float | Tensor" = 0.0
+    pretrain_rounds: "int | Tensor" = 0
+    class_weights: "tuple[float, ...] | Tensor" = ()
+    prior: "tuple[float, ...] | Tensor" = ()
+
+    @classmethod
+    def of(cls, adversary: Adversary) -> "AdversaryPlan":
+        """Reads the message."""
+        return cls(
+            name=adversary.name,
+            classes=len(adversary.classes),
+            protects=tuple(adversary.protects),
+            head=adversary.head,
+            trigger=adversary.trigger,
+            objective=adversary.objective,
+            variance=adversary.variance,
+            epsilon=adversary.epsilon,
+            pretrain_rounds=adversary.pretrain_rounds,
+            class_weights=tuple(adversary.class_weights),
+            prior=tuple(adversary.prior),
+        )
+
+    @property
+    def structure(self) -> "AdversaryPlan":
+        """The same without its numbers: two adversaries of one structure have the same training graph."""
+        return AdversaryPlan(self.name, self.classes, self.protects, self.head, self.trigger, self.objective)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPlan(Generic[P]):
+    """All that a local update needs to know of a task, but for the values of its tensors.
+
+    Attributes:
+        items: length of the catalogue.
+        shapes: of every tensor, by name.
+        local: the local update.
+        adversaries: in the plan's order.
+        parameters: the recommender's own: numbers by name, or its `Parameters`.
+        draw: how samples are drawn.
+        noise: numbers of noise that the recommender itself adds in each local step.
+    """
+
+    items: int
+    shapes: Mapping[str, tuple[int, ...]]
+    local: LocalPlan
+    adversaries: tuple[AdversaryPlan, ...]
+    parameters: P
+    draw: Draw.ValueType
+    noise: int
+
+    @staticmethod
+    def of(task: TaskManifest) -> "TrainingPlan[Mapping[str, float]]":
+        """Reads a manifest."""
+        return TrainingPlan(
+            items=task.items,
+            shapes={spec.name: tuple(spec.shape) for spec in task.tensors},
+            local=LocalPlan.of(task.plan.local),
+            adversaries=tuple(map(AdversaryPlan.of, task.plan.adversaries)),
+            parameters=dict(task.plan.parameters),
+            draw=task.draw,
+            noise=task.noise,
+        )
