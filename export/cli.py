@@ -111,7 +111,7 @@ def _bundle(arguments: argparse.Namespace) -> None:
     size = sum(map(len, built.blobs.values()))
     print(
         f"{arguments.out}: {plan.model.name} over {len(items)} items, "
-        f"{', '.join(entry.name or entry.attribute for entry in plan.adversaries or ()) or 'no'} to unlearn, "
+        f"{', '.join(entry.attribute for entry in plan.adversaries or ()) or 'no attribute'} to unlearn, "
         f"{len(built.blobs)} blobs of {size:,} bytes, built in {time.monotonic() - start:.1f} s"
     )
 

@@ -91,7 +91,7 @@ def test_a_round_agrees(model, head, steps, clip_norm, make_bundle, agree):
 def test_a_defended_round_agrees(model, noise, steps, make_bundle, agree):
     local = {"steps": steps, "cover_rows": 0.5}
     adversary = {"clip_norm": 0.1, "noise_multiplier": noise}
-    agree(make_bundle(model=model, local=local, adversary=adversary), rounds=3)
+    agree(make_bundle(model=model, local=local, head=adversary), rounds=3)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_round_against_several_attributes_agrees(
     adversary = {"objective": objective, "epsilon": epsilon, "prior": "uniform"}
     adversary["protects"] = "each" if apart else "embedding"
     options = {"entries": (plans.GENDER, plans.AGE), "training": trainer == "onnx"}
-    bundle = make_bundle(model=model, adversary=adversary, server__clip_norm=clip_norm, **options)
+    bundle = make_bundle(model=model, head=adversary, server__clip_norm=clip_norm, **options)
     of_each = [f"-{name}" for name in private] if apart else [""]
     assert agree(bundle, rounds=3, trainer=engines.make(trainer)).triggered.keys() == {
         f"{a}{s}" for a in ("gender", "age") for s in of_each
