@@ -34,7 +34,7 @@ def test_a_bundle_of_the_example_plan_can_be_built_shown_and_verified(arguments,
     assert "adversary.gender.hidden.weight" in capsys.readouterr().out
     assert main(["verify", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert all(line.startswith("ok ") for line in lines)
 
 
