@@ -2,12 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Files and folders whose prose is held to `python -m scripts.prose`.
+PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs examples scripts
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint docs proto clean
+.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint site house proto clean
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml proto/fedau2/__init__.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
@@ -30,6 +32,9 @@ fuzz: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	PYTHONPATH=.:proto $(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/python -m scripts.prose $(PROSE)
 	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator examples/edge_app scripts
 
 bench: install
@@ -41,8 +46,11 @@ bench-graphs: install
 footprint: install
 	$(BIN)/python scripts/footprint.py
 
-docs: install
-	$(BIN)/python scripts/api_reference.py build/docs
+house: install
+	$(BIN)/python -m scripts.house
+
+site: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 proto: install
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \

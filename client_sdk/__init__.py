@@ -13,18 +13,19 @@ with FedClient.open("/data/fed", coordinator="dns:///fed.example.com:443", popul
 Importing this package loads neither PyTorch nor ONNX Runtime nor gRPC: each is loaded on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
     DivergedError,
+    DriverError,
     FedError,
     ForbiddenGraphError,
     LocalCoordinatorError,
     MissingDeviceStateError,
     MissingEngineError,
+    MissingFeatureError,
     MissingPackageError,
     NoDataError,
     NoModelError,
@@ -37,20 +38,24 @@ from client_sdk.errors import (
     TrainingError,
     TransportError,
     UnknownItemError,
+    UnknownWishError,
     UnsupportedTaskError,
     UntrustedTaskError,
     UsageError,
 )
+from fedau2 import __version__ as __version__
+from fedau2.lazy import exports
 
 if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient
     from client_sdk.client import FedClient, Recommendation
     from client_sdk.events import Joined, NewModel, Refused, Rejected, Trained, Uploaded
     from client_sdk.onnx.limits import Limits
-    from client_sdk.privacy import Departure, PrivacyReport
+    from client_sdk.privacy import PrivacyReport
     from client_sdk.protocol.wishes import Outcome, Result
     from client_sdk.scheduling.schedule import Constraints, DeviceState
     from client_sdk.status import ClientStatus
+    from client_sdk.store.departures import Departure
 
 __all__ = [
     "AsyncFedClient",
@@ -61,6 +66,7 @@ __all__ = [
     "Departure",
     "DeviceState",
     "DivergedError",
+    "DriverError",
     "FedClient",
     "FedError",
     "ForbiddenGraphError",
@@ -69,6 +75,7 @@ __all__ = [
     "LocalCoordinatorError",
     "MissingDeviceStateError",
     "MissingEngineError",
+    "MissingFeatureError",
     "MissingPackageError",
     "NewModel",
     "NoDataError",
@@ -89,33 +96,26 @@ __all__ = [
     "TrainingError",
     "TransportError",
     "UnknownItemError",
+    "UnknownWishError",
     "UnsupportedTaskError",
     "UntrustedTaskError",
     "Uploaded",
     "UsageError",
 ]
 
-_HOMES = {
-    "AsyncFedClient": "client_sdk.aio",
-    "Departure": "client_sdk.privacy",
-    "ClientStatus": "client_sdk.status",
-    "Constraints": "client_sdk.scheduling.schedule",
-    "DeviceState": "client_sdk.scheduling.schedule",
-    "FedClient": "client_sdk.client",
-    "Limits": "client_sdk.onnx.limits",
-    "PrivacyReport": "client_sdk.privacy",
-    "Recommendation": "client_sdk.client",
-    "Outcome": "client_sdk.protocol.wishes",
-    "Result": "client_sdk.protocol.wishes",
-    **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "client_sdk.events"),
+_MODULES = {
+    "AsyncFedClient": "aio",
+    "ClientStatus": "status",
+    "Constraints": "scheduling.schedule",
+    "Departure": "store.departures",
+    "DeviceState": "scheduling.schedule",
+    "FedClient": "client",
+    "Limits": "onnx.limits",
+    "Outcome": "protocol.wishes",
+    "PrivacyReport": "privacy",
+    "Recommendation": "client",
+    "Result": "protocol.wishes",
+    **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
 }
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = exports(__name__, _MODULES, __all__)

@@ -8,22 +8,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
 from client_sdk import arguments
 from client_sdk.client import FedClient, Recommendation
 from client_sdk.engines import Chosen
-from client_sdk.events import Events, refuse_callback
-from client_sdk.privacy import PrivacyReport
+from client_sdk.events import Events
+from client_sdk.privacy import Privacy, PrivacyReport
 from client_sdk.protocol.drivers import drive_async
 from client_sdk.protocol.wishes import Outcome
+from client_sdk.scheduling.background import Background
 from client_sdk.scheduling.schedule import Constraints, DeviceState
 from client_sdk.scheduling.syncing import Syncs
 from client_sdk.status import ClientStatus
-from client_sdk.store.sqlite_store import INTERACTIONS
 
 if TYPE_CHECKING:
     from client_sdk.transport.grpc_transport import AioGrpcTransport
@@ -31,6 +30,17 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 _PAUSE = 0.05
 """Seconds between two looks whether a sync of background work has ended."""
+
+
+class Options(TypedDict, total=False):
+    """The options of `FedClient.open`, which describes them."""
+
+    engine: Chosen
+    root_certificates: bytes | None
+    insecure: bool
+    starter: str | PathLike[str] | None
+    max_interactions: int
+    publishers: Iterable[bytes] | None
 
 
 class AsyncFedClient:
@@ -43,42 +53,20 @@ class AsyncFedClient:
     """
 
     def __init__(self, client: FedClient) -> None:
-        self._client = client
+        self._client, self._core = client, client._core
         self._transport: AioGrpcTransport | None = None
         self.events: Events = client.events
-        self.background = AsyncBackground(client)
-        self.privacy = AsyncPrivacy(client)
+        self.background = AsyncBackground(client.background)
+        self.privacy = AsyncPrivacy(client.privacy, self._core.syncs)
 
     @classmethod
     async def open(
-        cls,
-        state_dir: str | PathLike[str],
-        coordinator: str,
-        population: str,
-        *,
-        engine: Chosen = "onnx",
-        root_certificates: bytes | None = None,
-        insecure: bool = False,
-        starter: str | PathLike[str] | None = None,
-        max_interactions: int = INTERACTIONS,
-        publishers: Iterable[bytes] | None = None,
+        cls, state_dir: str | PathLike[str], coordinator: str, population: str, **options: Unpack[Options]
     ) -> Self:
-        """As `FedClient.open`."""
-        opening = partial(
-            FedClient.open,
-            state_dir,
-            coordinator,
-            population,
-            engine=engine,
-            publishers=publishers,
-            root_certificates=root_certificates,
-            insecure=insecure,
-            starter=starter,
-            max_interactions=max_interactions,
-        )
+        """As `FedClient.open`, with the same options."""
         opened: list[FedClient] = []
         try:
-            await _off(lambda: opened.append(opening()))
+            await _off(lambda: opened.append(FedClient.open(state_dir, coordinator, population, **options)))
             await asyncio.sleep(0)  # raises a cancellation that came meanwhile
         except asyncio.CancelledError:
             for client in opened:
@@ -126,22 +114,20 @@ class AsyncFedClient:
         """As `FedClient.sync`. Cancelled, it gives a place in a round back, and leaves the store whole."""
         from client_sdk.transport.grpc_transport import AioGrpcTransport
 
-        client, syncs = self._client, self._client._syncs
-        async with _alone(syncs):
-            with syncs.noted(client._coordinator) as noted:
-                session = syncs.session(await _off(client._trainer), client._trust)
-                async with AioGrpcTransport(
-                    client._coordinator, root_certificates=client._root_certificates, insecure=client._insecure
-                ) as transport:
+        core = self._core
+        async with _alone(core.syncs):
+            with core.syncs.noted(core.address.coordinator) as noted:
+                session = await _off(core.session)
+                async with AioGrpcTransport(core.address) as transport:
                     self._transport = transport
-                    return noted(await drive_async(session, transport, _off, client._check))
+                    return noted(await drive_async(session, transport, _off, core.check))
 
 
 class AsyncBackground:
     """`FedClient.background` for asyncio."""
 
-    def __init__(self, client: FedClient) -> None:
-        self._background = client.background
+    def __init__(self, background: Background) -> None:
+        self._background = background
 
     async def start(
         self,
@@ -162,8 +148,8 @@ class AsyncBackground:
 class AsyncPrivacy:
     """`FedClient.privacy` for asyncio."""
 
-    def __init__(self, client: FedClient) -> None:
-        self._privacy, self._syncs = client.privacy, client._syncs
+    def __init__(self, privacy: Privacy, syncs: Syncs) -> None:
+        self._privacy, self._syncs = privacy, syncs
 
     async def report(self) -> PrivacyReport:
         """As `Privacy.report`."""
@@ -188,13 +174,12 @@ class AsyncPrivacy:
 @asynccontextmanager
 async def _alone(syncs: Syncs) -> AsyncIterator[None]:
     """`Syncs.alone`, without a thread that waits: those of a pool are needed by the sync that is waited for."""
-    refuse_callback()
-    while not syncs.lock.acquire(blocking=False):
+    while True:
+        with syncs.alone(wait=False) as alone:
+            if alone:
+                yield
+                return
         await asyncio.sleep(_PAUSE)
-    try:
-        yield
-    finally:
-        syncs.lock.release()
 
 
 async def _off(call: Callable[[], _Result]) -> _Result:

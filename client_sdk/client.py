@@ -4,29 +4,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from os import PathLike
-from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from client_sdk import arguments, engines, status
+from client_sdk.core import ClientCore
 from client_sdk.engines import Chosen
 from client_sdk.errors import UnknownItemError, UsageError
 from client_sdk.events import Events
-from client_sdk.onnx.serving import Serving
 from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import drive
-from client_sdk.protocol.interfaces import Engine
 from client_sdk.protocol.preparation import label
 from client_sdk.protocol.trust import Trust
-from client_sdk.protocol.wishes import Interrupted, Outcome
+from client_sdk.protocol.wishes import Outcome
 from client_sdk.scheduling.background import Background
-from client_sdk.scheduling.syncing import Syncs
 from client_sdk.store.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.store.starter import adopt as adopt_starter
-from client_sdk.transport import target
-from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import manifest
-from fedau2.wire.errors import ManifestError
+from client_sdk.transport.target import Address
 
 if TYPE_CHECKING:
     from client_sdk.transport.grpc_transport import GrpcTransport
@@ -59,29 +53,12 @@ class FedClient:
     events: Events
     background: Background
 
-    def __init__(
-        self,
-        store: SqliteStore,
-        coordinator: str,
-        population: str,
-        engine: Chosen,
-        root_certificates: bytes | None,
-        insecure: bool,
-        trust: Trust,
-    ) -> None:
-        self._store = store
-        self._coordinator = coordinator
-        self._engine = engine
-        self._root_certificates = root_certificates
-        self._insecure = insecure
-        self._trust = trust
-        self.events = Events()
-        self._syncs = Syncs(store, population, self.events)
-        self.background = Background(store, self._syncs, self._sync, self._hang_up)
-        self._closed = Event()
+    def __init__(self, core: ClientCore) -> None:
+        self._core, self._store = core, core.store
         self._transport: GrpcTransport | None = None
-        self._serving = Serving(store, trust)
-        self.privacy = Privacy(store, self._syncs)
+        self.events = core.events
+        self.background = Background(core.store, core.syncs, self._sync, self._hang_up)
+        self.privacy = Privacy(core.store, core.syncs)
 
     @classmethod
     def open(
@@ -115,6 +92,7 @@ class FedClient:
         Raises:
             UsageError: an argument cannot be meant.
             UntrustedTaskError: the starter is not signed by one of the publishers.
+            MissingFeatureError: the starter requires a feature that this SDK does not have.
             MissingPackageError: there are publishers, and `cryptography` is not installed.
             StoreLockedError: someone else has opened the folder.
             StoreVersionError: a newer SDK wrote it.
@@ -122,13 +100,9 @@ class FedClient:
         """
         folder = arguments.folder("state_dir", state_dir)
         bundle = None if starter is None else arguments.folder("starter", starter)
-        target.check(arguments.text("coordinator", coordinator))
+        address = Address(arguments.text("coordinator", coordinator), root_certificates, insecure)
         if len(arguments.text("population", population).encode()) > 128:
             raise UsageError("population is longer than 128 bytes")
-        if not isinstance(root_certificates, bytes | None):
-            raise UsageError("root_certificates must be the bytes of a PEM file")
-        if insecure and root_certificates is not None:
-            raise UsageError("insecure=True sends plaintext, which no root certificate secures: give one of them")
         engines.check(engine)
         trust = Trust(publishers)
         arguments.number("max_interactions", max_interactions)
@@ -139,7 +113,7 @@ class FedClient:
         except BaseException:
             store.close()
             raise
-        return cls(store, coordinator, population, engine, root_certificates, insecure, trust)
+        return cls(ClientCore(store, address, population, engine, trust))
 
     def __enter__(self) -> Self:
         return self
@@ -154,7 +128,7 @@ class FedClient:
 
         May be called again.
         """
-        self._closed.set()
+        self._core.interrupt()
         self.background.close()
         try:
             self._store.close()
@@ -188,7 +162,7 @@ class FedClient:
         """
         interactions = arguments.interactions(items, times)
         with self._store.held():
-            task = self._task()
+            task = self._core.task()
             rows = self._store.rows(task.catalogue) if task else None
             for item, _ in interactions:
                 if rows is not None and item not in rows:
@@ -211,7 +185,7 @@ class FedClient:
         """
         arguments.text("name", name)
         with self._store.held():
-            task = self._task() if value is not None else None
+            task = self._core.task() if value is not None else None
             for adversary in task.plan.adversaries if task else ():
                 if adversary.attribute == name:
                     label(arguments.text("value", value), name, list(adversary.classes))
@@ -228,7 +202,7 @@ class FedClient:
             AttributeValueError: the task does not know the value that an attribute was set to: set it anew.
             UsageError: called by an event's callback.
         """
-        with self._syncs.alone():
+        with self._core.syncs.alone():
             return self._sync(lambda: None)
 
     def recommend(self, k: int = 10, where: Callable[[str], bool] | None = None) -> list[Recommendation]:
@@ -248,45 +222,25 @@ class FedClient:
         arguments.number("k", k)
         if where is not None:
             arguments.function("where", where)
-        return [Recommendation(item, score) for item, score in self._serving.recommend(k, where)]
+        return [Recommendation(item, score) for item, score in self._core.serving.recommend(k, where)]
 
     def status(self) -> status.ClientStatus:
         """What the client has and does now."""
-        return status.of(self._store, self._syncs.pace, self.background.status())
+        return status.of(self._store, self._core.syncs.pace, self.background.status())
 
     def _sync(self, check: Callable[[], None]) -> Outcome:
         from client_sdk.transport.grpc_transport import GrpcTransport
 
         def checked() -> None:
-            self._check()
+            self._core.check()
             check()
 
-        certificates, insecure = self._root_certificates, self._insecure
-        with (
-            self._syncs.noted(self._coordinator) as noted,
-            GrpcTransport(self._coordinator, root_certificates=certificates, insecure=insecure) as transport,
-        ):
+        address = self._core.address
+        with self._core.syncs.noted(address.coordinator) as noted, GrpcTransport(address) as transport:
             self._transport = transport
-            return noted(drive(self._syncs.session(self._trainer(), self._trust), transport, checked))
-
-    def _check(self) -> None:
-        if self._closed.is_set():
-            raise Interrupted
+            return noted(drive(self._core.session(), transport, checked))
 
     def _hang_up(self) -> None:
         """Ends the call that a sync is waiting for."""
         if (transport := self._transport) is not None:
             transport.hang_up()
-
-    def _task(self) -> TaskManifest | None:
-        # None also where the manifest is damaged, or older than what this SDK runs: the next sync brings another.
-        model = self._store.model()
-        data = self._store.blob(model.manifest) if model else None
-        try:
-            return manifest.parse(data) if data else None
-        except ManifestError:
-            return None
-
-    def _trainer(self) -> Engine:
-        self._engine = engine = engines.make(self._engine)
-        return engine

@@ -11,6 +11,7 @@
   + TaskError: the task cannot be run here
     - NoDataError: nothing recorded to train on
     - UnsupportedTaskError: a model, head or format that this SDK does not know
+      * MissingFeatureError: it requires a feature that this SDK does not have: update the app
       * ForbiddenGraphError: a graph holds what no graph may
     - UntrustedTaskError: the task is not signed by a publisher that the app trusts
     - ResourceLimitError: training would take more memory or time than it may
@@ -18,6 +19,8 @@
     - TrainingError: the engine failed, for example for want of memory
     - DivergedError: training gave values that are not finite
     - MissingEngineError: the engine that was asked for is not installed
+  + DriverError: a session's driver answered a wish with something else than was wished for
+    - UnknownWishError: it does not know the wish, and did nothing
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
   + RefusedError: the coordinator refused a call
   + MissingPackageError: what was asked for needs a package that is not installed
@@ -70,6 +73,19 @@ class UnsupportedTaskError(TaskError):
     """The task asks for something that this SDK does not know."""
 
 
+class MissingFeatureError(UnsupportedTaskError):
+    """The task requires features that this SDK does not have: update the app.
+
+    Attributes:
+        features: their names, sorted.
+    """
+
+    def __init__(self, features: tuple[str, ...]) -> None:
+        self.features = features
+        names = ", ".join(features)
+        super().__init__(f"the task requires what this SDK does not have ({names}): update the app to a newer fedau2")
+
+
 class ForbiddenGraphError(UnsupportedTaskError):
     """A graph of the task holds what no graph may: it was refused before anything of it ran."""
 
@@ -96,6 +112,14 @@ class DivergedError(TaskError):
 
 class MissingEngineError(TaskError):
     """The engine that was asked for needs a package that is not installed."""
+
+
+class DriverError(FedError):
+    """The driver of a session answered a wish with something else than was wished for."""
+
+
+class UnknownWishError(DriverError):
+    """The driver of a session does not know a wish, and did nothing for it."""
 
 
 class TransportError(FedError):

@@ -1,7 +1,7 @@
-"""The plan of a task as plain values: what code that trains takes in place of wire messages.
+"""The plan of a task as plain values, which code that trains takes in place of wire messages.
 
-`TrainingPlan.of` is the one place that reads them from a manifest, which has been checked. A recommender's own
-parameters are numbers by name here; `client_sdk.kernel.models.plan_of` makes the recommender's `Parameters` of them.
+`TrainingPlan.of` alone reads them from a manifest, which must have been checked. A recommender's own parameters are
+numbers by name here. `client_sdk.kernel.models.plan_of` makes the recommender's `Parameters` of them.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class LocalPlan:
 class AdversaryPlan:
     """One adversary, as far as training it needs.
 
-    The last four are numbers, for which tensors stand while a graph is made of the local step.
+    The last four fields are numbers; tensors stand for them while a graph is made of the local step.
 
     Attributes:
         name: begins the names of its tensors, see `prefix`.
@@ -45,7 +45,7 @@ class AdversaryPlan:
         protects: names of the states that it sees.
         head: its last layer.
         trigger: when the reversed gradient reaches the states.
-        objective: what the states are pushed towards.
+        objective: the aim of the gradient that reaches the states.
         variance: of n1, for the heads dsvae and scalar.
         epsilon: scale of what is added to the states' gradients.
         pretrain_rounds: first round in which the trigger `pretrain` fires.
@@ -90,15 +90,15 @@ class AdversaryPlan:
 
 @dataclass(frozen=True, eq=False)
 class TrainingPlan(Generic[P]):
-    """All that a local update needs to know of a task, but for the values of its tensors.
+    """All that a local update needs to know of a task, except the values of its tensors.
 
     Attributes:
         items: length of the catalogue.
-        shapes: of every tensor, by name.
+        shapes: the shape of every tensor, by name.
         local: the local update.
-        adversaries: in the plan's order.
+        adversaries: the adversaries in the plan's order.
         parameters: the recommender's own: numbers by name, or its `Parameters`.
-        draw: how samples are drawn.
+        draw: the way in which samples are drawn.
         noise: numbers of noise that the recommender itself adds in each local step.
     """
 

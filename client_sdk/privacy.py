@@ -1,36 +1,13 @@
 """What a client knows of its user, what of it has left the device, and how to be rid of it: `FedClient.privacy`."""
 
-import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from client_sdk import arguments
 from client_sdk.scheduling.syncing import Syncs
+from client_sdk.store.departures import Departure
+from client_sdk.store.personal import PersonalData
 from client_sdk.store.sqlite_store import SqliteStore
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Departure:
-    """A contribution that was made to be uploaded.
-
-    Attributes:
-        task_id: what it was for.
-        round: of the task.
-        time: when it was made, UTC.
-        size: bytes.
-        attributes: names of those that it was trained against, and that it therefore tells something about.
-        outcome: "counted"; "refused"; "unanswered", which goes on being tried; or "withdrawn", which may have arrived.
-    """
-
-    task_id: str
-    round: int
-    time: datetime
-    size: int
-    attributes: tuple[str, ...]
-    outcome: str
 
 
 @dataclass(frozen=True)
@@ -81,14 +58,13 @@ class Privacy:
     """
 
     def __init__(self, store: SqliteStore, syncs: Syncs) -> None:
-        self._store, self._database, self._syncs = store, store.database, syncs
+        self._store, self._syncs = store, syncs
+        self._personal = PersonalData(store)
 
     def report(self) -> PrivacyReport:
         """What has left the device, and what can be made of it."""
         with self._store.held():
-            (count,) = self._database.one("SELECT count(*) FROM interactions")
-            names = tuple(name for (name,) in self._database.all("SELECT name FROM attributes ORDER BY name"))
-            return PrivacyReport(count, names, self._departures())
+            return PrivacyReport(self._store.recorded(), self._store.attribute_names(), self._personal.departures())
 
     def export_data(self) -> dict[str, Any]:
         """All that is kept about the user, as plain values that `json.dumps` takes.
@@ -100,22 +76,7 @@ class Privacy:
             `interactions`, oldest first; `attributes`; `vectors` by task and tensor; `contributions`, newest first;
             `unanswered`: how many bytes wait for an answer.
         """
-        with self._store.held():
-            interactions = self._database.all("SELECT item, time FROM interactions ORDER BY time, rowid")
-            staged = self._store.staged()
-            return {
-                "interactions": [{"item": item, "time": _time(time).isoformat()} for item, time in interactions],
-                "attributes": dict(self._database.all("SELECT name, value FROM attributes ORDER BY name")),
-                "vectors": {
-                    task_id: self._vectors(task_id)
-                    for (task_id,) in self._database.all("SELECT task_id FROM private ORDER BY task_id")
-                },
-                "contributions": [
-                    vars(each) | {"time": each.time.isoformat(), "attributes": list(each.attributes)}
-                    for each in self._departures()
-                ],
-                "unanswered": len(staged.contribution) if staged else 0,
-            }
+        return self._personal.export()
 
     def forget_attribute(self, name: str) -> None:
         """Removes an attribute's value and what was trained with it here.
@@ -133,12 +94,7 @@ class Privacy:
 
     def forget_attribute_alone(self, name: str) -> None:
         """The same, while syncs are kept away."""
-        trained = any(name in each.attributes for each in self._departures())
-        with self._database.transaction() as connection:
-            if connection.execute("DELETE FROM attributes WHERE name = ?", (name,)).rowcount or trained:
-                self._store.withdraw(connection)
-                connection.execute("DELETE FROM private")
-        self._database.scrub()
+        self._personal.forget_attribute(name)
 
     def delete_data(self) -> None:
         """Removes everything about the user from this device: the client is then as new, with another secret key.
@@ -158,26 +114,4 @@ class Privacy:
     def delete_data_alone(self) -> None:
         """The same, while syncs are kept away."""
         self._syncs.forget()
-        with self._database.transaction() as connection:
-            self._store.withdraw(connection)
-            for table in ("interactions", "attributes", "private", "departures"):
-                connection.execute(f"DELETE FROM {table}")
-            connection.execute("UPDATE client SET key = ?", (secrets.token_bytes(16),))
-        self._database.scrub()
-
-    def _departures(self) -> tuple[Departure, ...]:
-        rows = self._database.all(
-            "SELECT task_id, round, time, size, attributes, outcome FROM departures ORDER BY number DESC"
-        )
-        return tuple(
-            Departure(task_id, number, _time(at), size, self._store.names(attributes), outcome)
-            for task_id, number, at, size, attributes, outcome in rows
-        )
-
-    def _vectors(self, task_id: str) -> dict[str, Any]:
-        state = self._store.private(task_id)
-        return {} if state is None else {name: value[0].tolist() for name, value in state.values.items()}
-
-
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+        self._personal.delete()

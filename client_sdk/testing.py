@@ -220,7 +220,7 @@ def _run(module: str, *arguments: str) -> str:
 @contextmanager
 def _serve(folder: Path) -> Iterator[tuple[str, str]]:
     """A coordinator's addresses for devices and for operators."""
-    log = folder / "coordinator.store.round_log"
+    log = folder / "coordinator.log"
     command = _command("coordinator", "serve", f"--state={folder}/state", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0")
     with (
         log.open("w") as errors,

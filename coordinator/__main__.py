@@ -1,10 +1,10 @@
-"""`fedau2-coordinator`, also as `python -m coordinator`."""
+"""The command `fedau2-coordinator`, also run by `python -m coordinator`."""
 
 import sys
 
 
 def main() -> int:
-    """Runs the command; says in a line what must be installed for it."""
+    """Runs the command. If a package is missing, one line says what to install."""
     try:
         from coordinator.cli import main as run
 

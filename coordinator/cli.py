@@ -16,14 +16,14 @@ _COMMANDS = (
     ("serve", serve.add_serve, "serve devices and operators until SIGTERM"),
     ("create-task", tasks.add_create_task, "create a task from a bundle and print its id"),
     ("status", tasks.add_status, "show tasks and their open rounds"),
-    ("watch", watch.add_watch, "show a task's open round whenever it changes, until the task is over"),
-    ("rounds", watch.add_rounds, "show a task's rounds so far"),
-    ("pause", tasks.add_pause, "take no more check-ins for a task"),
-    ("resume", tasks.add_resume, "take check-ins again"),
+    ("watch", watch.add_watch, "show a task's open round at every change, until the task is over"),
+    ("rounds", watch.add_rounds, "show the rounds of a task so far"),
+    ("pause", tasks.add_pause, "take no more check-ins for a task, until it is resumed"),
+    ("resume", tasks.add_resume, "take check-ins for a paused task again"),
     ("stop", tasks.add_stop, "end a task for good"),
     ("export", export.add_export, "write a task's newest model as a bundle"),
-    ("doctor", add_doctor, "examine a state folder that no coordinator uses"),
-    ("bench", add_bench, "measure what a coordinator can carry on this machine"),
+    ("doctor", add_doctor, "examine a state folder while no coordinator uses it"),
+    ("bench", add_bench, "measure the load that a coordinator can carry on this machine"),
 )
 
 
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0 if it succeeded, 1 if not, with the reason on standard error; 130 after Ctrl-C.
+        0 if it succeeded, 1 if it failed, 130 after Ctrl-C. Standard error has the reason of a failure.
     """
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

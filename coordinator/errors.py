@@ -1,4 +1,4 @@
-"""Errors of the coordinator, and with which status each refusal answers a call.
+"""Errors of the coordinator, and the status with which each refusal answers a call.
 
 * CoordinatorError
   + FolderError: the state folder cannot be used
@@ -7,11 +7,11 @@
   + BlobLostError: a blob that a task needs is missing or damaged
   + LogError: an acknowledged contribution cannot be read back
   + AggregationError: values that cannot be added exactly
-  + BundleFolderError: no bundle to create a task from (the command line)
+  + BundleFolderError: a folder is not a whole bundle, or cannot become one (the command line)
   + BenchError: a benchmark cannot be run here
   + SettingError: a setting of `serve` cannot be used
   + RefusalError, also a `StatusError`: the answer to a call
-    - InvalidRequestError                 INVALID_ARGUMENT     a request that cannot be meant
+    - InvalidRequestError                 INVALID_ARGUMENT     a request that makes no sense
       . InvalidContributionError          INVALID_ARGUMENT     an upload that does not fit its task or its hash
         CutOffError                       INVALID_ARGUMENT     an upload that ended before it was whole
       . InvalidBundleError                INVALID_ARGUMENT     a bundle that this version cannot run
@@ -37,15 +37,15 @@ class CoordinatorError(Exception):
 
 
 class FolderError(CoordinatorError):
-    """The state folder is no folder, or this user may not read and write it."""
+    """The state folder is not a folder, or this user may not read and write it."""
 
 
 class FolderLockedError(CoordinatorError):
-    """Another coordinator uses the state folder or the ledger; there can be one only."""
+    """Another coordinator uses the state folder or the ledger. Only one at a time can."""
 
 
 class LedgerError(CoordinatorError):
-    """The ledger cannot be used, is another folder's or version's, or a row was changed by someone else."""
+    """The ledger cannot be used, belongs to another folder or version, or someone else has changed a row."""
 
 
 class BlobLostError(CoordinatorError):
@@ -61,7 +61,7 @@ class AggregationError(CoordinatorError, ValueError):
 
 
 class BundleFolderError(CoordinatorError):
-    """A folder is no bundle, or one of its blobs is missing."""
+    """A folder is not a bundle, one of its blobs is missing, or a bundle cannot be written there."""
 
 
 class BenchError(CoordinatorError):
@@ -73,10 +73,10 @@ class SettingError(CoordinatorError):
 
 
 class RefusalError(CoordinatorError, StatusError):
-    """The answer to a call that is refused; the text says why and what to do.
+    """The answer to a call that is refused. The text says why, and what to do.
 
     Attributes:
-        code: the status that it answers with.
+        code: the status of the answer.
     """
 
     code: ClassVar[Status]
@@ -86,17 +86,17 @@ class RefusalError(CoordinatorError, StatusError):
 
 
 class InvalidRequestError(RefusalError):
-    """A request that cannot be meant."""
+    """A request makes no sense."""
 
     code = Status.INVALID_ARGUMENT
 
 
 class InvalidContributionError(InvalidRequestError):
-    """An upload does not fit its task, its declared size or its hash; nothing of it was counted."""
+    """An upload does not fit its task, its declared size or its hash. Nothing of it was counted."""
 
 
 class CutOffError(InvalidContributionError):
-    """An upload ended before it was whole: mostly a connection that broke, and nobody hears the answer."""
+    """An upload ended before it was whole. Mostly the connection broke, and nobody receives the answer."""
 
 
 class InvalidBundleError(InvalidRequestError):
@@ -104,13 +104,13 @@ class InvalidBundleError(InvalidRequestError):
 
 
 class UnknownError(RefusalError):
-    """There is no such assignment, task or blob (any more)."""
+    """There is no such assignment, task or blob, or there no longer is."""
 
     code = Status.NOT_FOUND
 
 
 class LeaseOverError(RefusalError):
-    """The assignment's time is over; always with a retry window, which tells it from a timeout of the network."""
+    """The assignment's time is over. It always carries a retry window; a timeout of the network never does."""
 
     code = Status.DEADLINE_EXCEEDED
 
@@ -128,7 +128,7 @@ class PopulationTakenError(RefusalError):
 
 
 class TooLargeError(RefusalError):
-    """A declared size is over what the task can need; no byte was taken."""
+    """A declared size is over what the task can need. No byte was read."""
 
     code = Status.RESOURCE_EXHAUSTED
 
@@ -140,7 +140,7 @@ class GivenBackError(RefusalError):
 
 
 class TaskOverError(RefusalError):
-    """The task is finished or stopped, so it can be neither paused nor resumed; only a stopped one can be stopped."""
+    """The task is finished or stopped: it cannot be paused or resumed, and only a stopped one can be stopped again."""
 
     code = Status.FAILED_PRECONDITION
 
@@ -152,6 +152,6 @@ class RoundClosedError(RefusalError):
 
 
 class StoppedError(RefusalError):
-    """The coordinator has turned itself off; what it acknowledged is on disk, and a restart goes on from there."""
+    """The coordinator starts, shuts down, or has stopped at an error. Everything that it acknowledged is on disk."""
 
     code = Status.UNAVAILABLE

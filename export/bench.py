@@ -1,4 +1,4 @@
-"""`fedau2-export bench`: the training graphs beside the kernel: how far apart, how fast, how large."""
+"""`fedau2-export bench`: compares the training graphs with the kernel: their difference, their speed and their size."""
 
 import tempfile
 import time
@@ -28,11 +28,11 @@ _KEY = bytes(16)
 
 
 def run(steps: int, repeats: int) -> Iterator[str]:
-    """Measures, and yields tables as Markdown, line by line. The paper's widths; one thread.
+    """Measures with the paper's widths on one thread, and yields tables as Markdown, line by line.
 
     Args:
         steps: local steps that are compared, for each recommender and head.
-        repeats: alternations of a timing.
+        repeats: number of times that the two engines are timed in turn.
     """
     torch.set_num_threads(1)
     yield f"| {steps} steps each | head | largest difference | in | undecided | fired | shut | turned |"
@@ -60,19 +60,19 @@ def _bundle(model: str, head: str, items: int) -> Bundle:
 
 
 def _compared(model: str, head: str, steps: int) -> str:
-    found = parity.compare(_bundle(model, head, 400), steps, np.random.default_rng(0))
+    result = parity.compare(_bundle(model, head, 400), steps, np.random.default_rng(0))
     return (
-        f"| {model} | {head} | {found.error:.1e} | {found.tensor} | {found.undecided} | {found.fired} | {found.shut} "
-        f"| {found.turned} |"
+        f"| {model} | {head} | {result.error:.1e} | {result.tensor} | {result.undecided} | {result.fired} "
+        f"| {result.shut} | {result.turned} |"
     )
 
 
 def job_of(bundle: Bundle, samples: int) -> Job:
-    """A training on so many samples."""
+    """A training on a number of samples."""
     task = bundle.manifest
     count = samples // (1 + task.plan.local.negatives) if task.draw == DRAW_CONTRASTS else samples
     rows = np.sort(np.random.default_rng(0).choice(task.items, count, replace=False))
-    labels = {each.name: 1 for each in task.plan.adversaries}
+    labels = {adversary.name: 1 for adversary in task.plan.adversaries}
     client = ClientData(_KEY, rows, labels, initial_state(task, _KEY))
     return Job(task, task.checkpoint, bundle.blob(task.checkpoint), 3, client, bundle.graph(GRAPH_KIND_STEP))
 
@@ -94,7 +94,7 @@ def _train(engine: Engine, job: Job) -> None:
 
 
 def _cpu(work: Callable[[], object]) -> float:
-    """Milliseconds of the processor, which other work on the machine does not lengthen much."""
+    """Milliseconds of processor time, which other work on the machine hardly changes."""
     start = time.process_time()
     work()
     return 1e3 * (time.process_time() - start)

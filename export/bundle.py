@@ -1,10 +1,9 @@
-"""The bundle of a task: what it is made of, how it is built, and how it lies in a folder.
+"""The bundle of a task: its parts, how they are built, and how they lie in a folder.
 
 manifest.binpb        the TaskManifest, serialised
 blobs/<sha256, hex>   catalogue, checkpoint and graphs
 """
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from client_sdk.errors import UnsupportedTaskError
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.onnx.graph import metadata
 from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
+from fedau2 import files
 from fedau2.v1.task_pb2 import (
     DRAW_UNSPECIFIED,
     DRAW_WHOLE,
@@ -59,15 +59,15 @@ class Bundle:
         return self.blobs[resource.sha256]
 
     def graph(self, kind: GraphKind.ValueType) -> bytes:
-        """The graph of a kind that the bundle brings."""
-        return next(self.blob(each.resource) for each in self.manifest.graphs if each.kind == kind)
+        """The bundle's graph of a kind."""
+        return next(self.blob(graph.resource) for graph in self.manifest.graphs if graph.kind == kind)
 
 
 def read_items(path: Path) -> list[str]:
     """Item ids from a UTF-8 file, one a line.
 
     Raises:
-        ItemsError: it cannot be read, is empty, has an empty line or repeats an item.
+        ItemsError: the file cannot be read, is empty, has an empty line or repeats an item.
     """
     try:
         items = path.read_text("utf-8-sig").removesuffix("\n").split("\n")
@@ -100,8 +100,9 @@ def build(
     widths: Any = None,  # noqa: ANN401 - each recommender has its own
     precision: "Precision" = "fp32",
     training: bool = True,
+    required_features: Sequence[str] = (),
 ) -> Bundle:
-    """Builds a bundle. The same arguments give the same bytes (on one machine and with the same versions).
+    """Builds a bundle. The same arguments give the same bytes, on one machine and with the same versions.
 
     Args:
         model: name of the recommender.
@@ -109,12 +110,13 @@ def build(
         plan: for the manifest.
         seed: of the initial checkpoint, which is public.
         widths: the recommender's own `Widths`; None for its defaults.
-        precision: how devices keep the serving tensors over items in memory, "fp32" or "fp16".
-        training: whether to bring the training graph, with which devices train that have no PyTorch. There is none of a
-            recommender that does not say how it draws.
+        precision: type of the serving tensors over items in a device's memory, "fp32" or "fp16".
+        training: True to add the training graph, by which devices without PyTorch train. A recommender that does not
+            say how it draws has no such graph.
+        required_features: names of what a device must understand to take part in the task.
 
     Raises:
-        UnknownModelError: no such recommender.
+        UnknownModelError: there is no such recommender.
         ItemsError: the items cannot be a catalogue.
         PlanError: the plan cannot be run with this recommender.
     """
@@ -122,6 +124,7 @@ def build(
         raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
     catalogue = _catalogue(items)
     task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=len(items))
+    task.required_features.extend(required_features)
     try:
         _declare(task, RECOMMENDERS[model], widths)
         contents = _blobs(task, RECOMMENDERS[model], catalogue, seed, precision, training)
@@ -158,8 +161,8 @@ def _declare(task: TaskManifest, declared: "Declared", widths: Any) -> None:  # 
         task.noise = len(recommender.draw(plan, np.zeros(1, np.int64), bytes(16), 0)[0].noise)
     task.derived_states.extend(name for name in states if name not in private)
     manifest.check_plan(task.plan, set(states))
-    for each in plan.adversaries:
-        task.tensors.extend(adversary.tensors(each, states))
+    for adversary_plan in plan.adversaries:
+        task.tensors.extend(adversary.tensors(adversary_plan, states))
 
 
 def _blobs(
@@ -187,22 +190,22 @@ def _blobs(
 
 
 def _key(seed: int) -> bytes:
-    """The checkpoint's key: public, and no key that a device could have."""
+    """The checkpoint's key, which is public and differs from the key of every device."""
     return blobs.sha256(f"fedau2 initial checkpoint {seed}".encode())[:16]
 
 
 def write(bundle: Bundle, folder: Path) -> None:
-    """Writes a bundle to a folder that is new or empty: all of it or nothing.
+    """Writes a bundle to a new or empty folder: either all of it or nothing.
 
     Raises:
-        TargetError: the folder holds something, or cannot be written.
+        TargetError: the folder is not empty, or cannot be written.
     """
     folder = folder.absolute()
     try:
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise TargetError(f"{folder} is there already and not empty: choose another folder or remove it")
+            raise TargetError(f"{folder} exists and is not empty: choose another folder or remove it")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # A folder within the temporary one, whose own permissions are narrow.
+        # The folder is made within the temporary one, because only the latter's permissions are narrow.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
             staged = Path(beside) / folder.name
             _write_all(bundle, staged)
@@ -214,31 +217,24 @@ def write(bundle: Bundle, folder: Path) -> None:
 def _write_all(bundle: Bundle, folder: Path) -> None:
     (folder / BLOBS).mkdir(parents=True)
     for sha256, data in bundle.blobs.items():
-        _write_file(folder / BLOBS / sha256.hex(), data)
-    _write_file(folder / MANIFEST, bundle.manifest.SerializeToString(deterministic=True))
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        files.write(folder / BLOBS / sha256.hex(), data)
+    files.write(folder / MANIFEST, bundle.manifest.SerializeToString(deterministic=True))
 
 
 def read(folder: Path) -> Bundle:
     """Reads a bundle and checks every blob against its hash. Needs no PyTorch.
 
     Raises:
-        NotABundleError: no bundle is there.
+        NotABundleError: the folder holds no bundle.
         DamagedBundleError: a blob is missing or damaged, or the manifest cannot be run.
     """
     try:
         task = bundles.read_manifest(folder)
     except OSError as error:
-        raise NotABundleError(f"{folder} is no bundle: its {MANIFEST} cannot be read: {error}") from error
+        raise NotABundleError(f"{folder} is not a bundle: its {MANIFEST} cannot be read: {error}") from error
     except ManifestError as error:
         raise DamagedBundleError(f"{folder}: {error}") from error
-    return Bundle(task, {each.sha256: _read_blob(folder, each) for each in manifest.blobs(task)})
+    return Bundle(task, {resource.sha256: _read_blob(folder, resource) for resource in manifest.blobs(task)})
 
 
 def _read_blob(folder: Path, resource: Resource) -> bytes:

@@ -1,4 +1,7 @@
-"""`fedau2-export`: builds, shows, signs and checks bundles. Exit code 0: done; 1: could not be done; 2: wrong usage."""
+"""`fedau2-export`: builds, shows, signs and checks bundles.
+
+The exit code is 0 if the command succeeded, 1 if it failed, and 2 for wrong usage.
+"""
 
 import argparse
 import os
@@ -17,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs `fedau2-export` with these arguments, by default those of the process; returns the exit code.
 
     Raises:
-        SystemExit: wrong usage (code 2) or a call for help (code 0).
+        SystemExit: wrong usage (code 2) or --help (code 0).
     """
     try:
         try:
@@ -25,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             print(end="", flush=True)
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # a reader that has seen enough, say `head`, need not be told
+        if not isinstance(error, BrokenPipeError):  # a reader like `head` stops reading early
             print(f"fedau2-export: {error}", file=sys.stderr)
-        # What could not be written must not be tried again as the interpreter ends.
+        # The interpreter would try to write the rest again as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -60,16 +63,21 @@ def _parser() -> argparse.ArgumentParser:
         "keep, but an untrained one drawn from --seed",
     )
     build.add_argument(
-        "--items", type=Path, metavar="FILE", help="item ids, UTF-8, one a line (with --from-run: those of the run)"
+        "--items",
+        type=Path,
+        metavar="FILE",
+        help="item ids: UTF-8, one id per line (with --from-run: those of the run)",
     )
     build.add_argument("--seed", type=int, required=True, help="seed of the initial checkpoint")
     build.add_argument(
         "--precision",
         choices=["fp32", "fp16"],
         default="fp32",
-        help="of item tensors in a device's memory (%(default)s)",
+        help="type of item tensors in a device's memory (%(default)s)",
     )
-    build.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make; new or empty")
+    build.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of the bundle; it must be new or empty"
+    )
     build.set_defaults(run=_bundle)
     for name, run, text in (("inspect", _inspect, "show a bundle"), ("verify", _verify, "check a bundle")):
         command = commands.add_parser(name, help=text)
@@ -77,23 +85,25 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if name == "verify":
             command.add_argument(
-                "--key", type=Path, metavar="FILE", help="public key of the publisher who must have signed it"
+                "--key", type=Path, metavar="FILE", help="public key of the publisher that must have signed the bundle"
             )
     _add_signing(commands)
     bench = commands.add_parser("bench", help="measure training graphs beside PyTorch")
-    bench.add_argument("--steps", type=int, default=1000, help="local steps that are compared (%(default)s)")
-    bench.add_argument("--repeats", type=int, default=100, help="of each timing (%(default)s)")
+    bench.add_argument("--steps", type=int, default=1000, help="local steps to compare (%(default)s)")
+    bench.add_argument("--repeats", type=int, default=100, help="repeats of every timing (%(default)s)")
     bench.set_defaults(run=_bench)
     return parser
 
 
 def _add_signing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     keygen = commands.add_parser("keygen", help="make a publisher's key")
-    keygen.add_argument("name", type=Path, metavar="NAME", help="writes NAME.key, to be kept secret, and NAME.pub")
+    keygen.add_argument(
+        "name", type=Path, metavar="NAME", help="the command writes NAME.key, which is secret, and NAME.pub"
+    )
     keygen.set_defaults(run=_keygen)
     sign = commands.add_parser("sign", help="sign a bundle")
     sign.add_argument("folder", type=Path, metavar="DIR", help="the bundle's folder")
-    sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="private key of the publisher")
+    sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="the publisher's private key")
     sign.set_defaults(run=_sign)
 
 
@@ -145,7 +155,7 @@ def _keygen(arguments: argparse.Namespace) -> None:
     from export import signing
 
     if not arguments.name.name:
-        raise TargetError("the key needs a name, of which NAME.key and NAME.pub are made")
+        raise TargetError("the key needs a name: its files are called NAME.key and NAME.pub")
     private, public = (arguments.name.with_name(f"{arguments.name.name}.{kind}") for kind in ("key", "pub"))
     signing.keygen(private, public)
     print(f"{private}: sign bundles with it, and keep it where nobody else can read it\n{public}: give it to your app")

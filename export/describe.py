@@ -1,4 +1,4 @@
-"""A bundle in words. Needs no PyTorch."""
+"""Describes a bundle in words. This module needs no PyTorch."""
 
 import math
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from fedau2.wire.errors import BlobError
 
 
 def describe(bundle: Bundle) -> str:
-    """What `fedau2-export inspect` prints: model, items, tensors, sizes, blobs and plan.
+    """Returns the text that `fedau2-export inspect` prints: model, items, tensors, sizes, blobs and plan.
 
     Raises:
-        VerificationError: the catalogue is none.
+        VerificationError: the catalogue cannot be read.
     """
     task = bundle.manifest
     try:
@@ -26,6 +26,7 @@ def describe(bundle: Bundle) -> str:
         raise VerificationError(str(error)) from error
     lines = [
         f"model    {task.model}, bundle format {task.format}",
+        *([f"requires {', '.join(task.required_features)}"] if task.required_features else []),
         f"signed   {'a signature is there, not checked' if task.signature else 'no'}",
         f"items    {task.items}: {', '.join(items[:3])}{', ...' if len(items) > 3 else ''}",
         "",
@@ -41,8 +42,8 @@ def describe(bundle: Bundle) -> str:
 
 
 def _printable(line: str) -> str:
-    """Names are the publisher's: what would speak to a terminal is shown instead."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    """Escapes control characters, which a publisher's names could send to the terminal."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
 
 
 def plan_yaml(task: TaskManifest) -> str:

@@ -1,13 +1,13 @@
-"""Errors of the bundle builder. Each text says what was wrong, where, and what would be right.
+"""Errors of the bundle builder. Every text says what is wrong, where, and what would be right.
 
 * ExportError
   + UnknownModelError: no recommender has this name
   + ItemsError: the list of items cannot be a catalogue
   + PlanError: a plan file cannot be read, or what it says cannot be run
   + BundleError: a folder that cannot be used
-    - NotABundleError: no bundle is there
-    - TargetError: a bundle cannot be written there
-    - DamagedBundleError: a blob is missing or is not what its hash says, or the manifest cannot be run
+    - NotABundleError: the folder holds no bundle
+    - TargetError: a bundle cannot be written to the folder
+    - DamagedBundleError: a blob is missing or does not match its hash, or the manifest cannot be run
   + KeyFileError: a file holds no key of the kind that is needed
   + VerificationError: the bundle is whole, but its parts contradict each other or PyTorch, or it is not signed
 """
@@ -38,11 +38,11 @@ class NotABundleError(BundleError):
 
 
 class TargetError(BundleError):
-    """A bundle cannot be written there; what is there is left as it was."""
+    """A bundle cannot be written to the folder, whose content is left as it was."""
 
 
 class DamagedBundleError(BundleError):
-    """A blob is missing or is not what its hash says, or the manifest is malformed or of another version."""
+    """A blob is missing or does not match its hash, or the manifest is malformed or of another version."""
 
 
 class KeyFileError(ExportError):

@@ -1,4 +1,4 @@
-"""Functions of named tensors to ONNX graphs without weights, and without anything that names the machine."""
+"""Makes ONNX graphs of functions of named tensors, without weights and without anything that names the machine."""
 
 import logging
 import warnings
@@ -24,7 +24,7 @@ IR_VERSION = 8
 
 
 _CONSTANT = 16
-"""Numbers that a constant may have."""
+"""Most numbers of a constant."""
 
 
 def export(
@@ -37,16 +37,16 @@ def export(
 
     Args:
         function: from inputs to outputs, by name.
-        example: inputs; axes that may have any length are longer than 1 here.
+        example: inputs. An axis that may have any length is longer than 1 here.
         growing: inputs whose first axis may have any length, with the name of that length.
-        change: what is to be done to the program while it still has the function's own operations.
+        change: changes the program while it still has the function's own operations.
     """
     growing, names = growing or {}, list(example)
     shapes = [{0: torch.export.Dim.DYNAMIC} if name in growing else None for name in names]
     module = _Module(function, names).eval()
     with _quiet(), torch.no_grad():
         program = torch.export.export(module, tuple(example.values()), dynamic_shapes=(tuple(shapes),), strict=False)
-        program = program.run_decompositions({})  # makes functions of what works in place
+        program = program.run_decompositions({})  # replaces operations that work in place
         change(program)
         program = program.run_decompositions(_DECOMPOSITIONS)
         _join_axes(program)
@@ -59,16 +59,16 @@ def export(
             external_data=False,
             verbose=False,
         )
-    assert exported is not None  # it is None without dynamo only
+    assert exported is not None  # only the older exporter gives no program
     model: onnx.ModelProto = exported.model_proto
-    for each in model.graph.input:
-        if each.name in growing:
-            each.type.tensor_type.shape.dim[0].dim_param = growing[each.name]
+    for value in model.graph.input:
+        if value.name in growing:
+            value.type.tensor_type.shape.dim[0].dim_param = growing[value.name]
     return model
 
 
 class _Module(torch.nn.Module):
-    """A function of named tensors as the module of positional ones that the exporter asks for."""
+    """A function of named tensors as a module of positional tensors, which the exporter requires."""
 
     def __init__(self, function: Callable[[Tensors], Tensors], names: Sequence[str]) -> None:
         super().__init__()
@@ -81,15 +81,15 @@ class _Module(torch.nn.Module):
 def _index_add(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`index_add` by `scatter_add`, which is exported as ScatterElements.
 
-    As it is it would become ScatterND with a sum, which ONNX Runtime computes wrongly where rows repeat and threads are
-    several (onnxruntime issues 18048 and 23396).
+    Without this it would become ScatterND with a sum, which ONNX Runtime computes wrongly where rows repeat and several
+    threads work (onnxruntime issues 18048 and 23396).
     """
     shape = [-1 if axis == dim else 1 for axis in range(source.dim())]
     return self.scatter_add(dim, index.view(shape).expand_as(source), source)
 
 
 def _threshold_backward(grad: Tensor, activation: Tensor, threshold: float) -> Tensor:
-    """A ReLU's gradient as a product, which runtimes compute several times faster than a choice."""
+    """A ReLU's gradient as a product, which runtimes compute several times faster than `where`."""
     return grad * (activation > threshold).to(grad.dtype)
 
 
@@ -107,7 +107,7 @@ _DECOMPOSITIONS = {
 
 
 def _join_axes(program: ExportedProgram) -> None:
-    """Removes every axis of one group that is added only to be taken away again: the runtime would copy the tensor."""
+    """Removes axes of one group that are added and taken away again, since the runtime would copy the tensor."""
     module: Any = program.graph_module  # its nodes' types say only that they may be anything
     for node in list(module.graph.nodes):
         if node.target is not torch.ops.aten.select.int or node.args[1:] != (0, 0):
@@ -127,9 +127,9 @@ def _join_axes(program: ExportedProgram) -> None:
 def drop_unused(graph: onnx.GraphProto) -> None:
     """Removes the inputs that no node takes."""
     names = taken(graph)
-    kept = [each for each in graph.input if each.name in names]
+    inputs = [value for value in graph.input if value.name in names]
     del graph.input[:]
-    graph.input.extend(kept)
+    graph.input.extend(inputs)
 
 
 def taken(graph: onnx.GraphProto) -> set[str]:
@@ -140,7 +140,7 @@ def taken(graph: onnx.GraphProto) -> set[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences what the exporter always says: that torchvision is missing, and a deprecation of its own."""
+    """Silences two messages that the exporter always writes: torchvision is missing, and a deprecation of its own."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -153,7 +153,7 @@ def _quiet() -> Iterator[None]:
 
 
 def serialise(model: onnx.ModelProto) -> bytes:
-    """Checked bytes without anything that names the machine or the code that built it."""
+    """Checks a model and returns its bytes, without anything that names the machine or the code that built it."""
     model.ir_version = IR_VERSION
     model.ClearField("producer_version")
     _strip(model)
@@ -163,7 +163,7 @@ def serialise(model: onnx.ModelProto) -> bytes:
 
 
 def _shrink(graph: onnx.GraphProto) -> None:
-    """Makes constants that are one number many times over, such as zeros for every item, when the graph is run."""
+    """Makes a constant of equal numbers, such as zeros for every item, a node that makes it when the graph is run."""
     for constant in list(graph.initializer):
         values = numpy_helper.to_array(constant)
         if values.size > _CONSTANT and (values == values.flat[0]).all():

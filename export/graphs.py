@@ -1,19 +1,20 @@
 """A recommender's `prepare`, `user` and `score` as ONNX graphs without weights.
 
 * prepare.onnx: every shared tensor under its own name -> serving tensors, named "serving.<name>".
-* recommend.onnx: serving tensors, private tensors under their own names (without a client axis), `history` int64 (h,)
-  where the recommender looks at it, `seen` int64 (s,), the rows to leave out, and `k` int64 () -> `items` int64 (k',),
-  rows best first, and `scores` float32 (k',), where k' is the smaller of k and the number of items. h and s may be 0;
-  rows of `seen` may repeat. Seen items score -inf and come last. A row beyond the catalogue fails; one below 0 counts
-  from the end, so callers check.
+* recommend.onnx: serving and private tensors, `history`, `seen` and `k` -> `items` and `scores`.
 
-What `user` makes is computed first, once. Tensors over items are cut into tiles, (tiles, ..., items of a tile), and the
-scores of one tile after the other are computed: intermediate tensors then fit a processor's cache, and need no memory
-to speak of. With precision fp16 serving tensors over items are kept as float16, half as large, and each tile is widened
-to float32 when its turn comes.
+The private tensors of recommend.onnx have their own names and no axis of clients. `history` is int64 (h,); only a graph
+whose recommender looks at it declares it. `seen` is int64 (s,): rows to leave out, which may repeat. h and s may be 0.
+`k` is int64 (). `items` is int64 (k',), rows with the best first. `scores` is float32 (k',). k' is the smaller of k and
+the number of items. Seen items score -inf and come last. A row beyond the catalogue makes the run fail; a row below 0
+counts from the end, so callers must check.
 
-The number of items is fixed: graphs are built once per task, whose catalogue never changes, and a checkpoint of another
-size is then refused by the runtime instead of giving wrong rows.
+The output of `user` is computed first, once. Tensors over items are cut into tiles, (tiles, ..., items of a tile), and
+tiles are scored one after the other, so that intermediate tensors are small and fit a processor's cache. With precision
+fp16, serving tensors over items are kept as float16, half as large, and every tile is widened to float32 in its turn.
+
+The number of items is fixed. Graphs are built once per task, and a task's catalogue never changes. The runtime then
+refuses a checkpoint of another size instead of giving wrong rows.
 """
 
 import math
@@ -32,20 +33,20 @@ from export import exporter
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
 
 SERVING = "serving."
-"""What the names of serving tensors begin with in both graphs."""
+"""Prefix of the names of serving tensors in both graphs."""
 
 USER = "user."
-"""What the names of tensors that `user` makes begin with in recommend.onnx."""
+"""Prefix of the names of tensors that `user` computes in recommend.onnx."""
 
 _TILE = "tile."
-"""What the names of a tile's inputs and output begin with, within the scan."""
+"""Prefix of the names of a tile's inputs and output, within the scan."""
 
 
 TILE = 2048
 """Most items that are scored at once."""
 
 Precision = Literal["fp32", "fp16"]
-"""How serving tensors over items are kept."""
+"""Type of the serving tensors over items."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ class Graphs:
 
 
 def export(recommender: Recommender, specs: Sequence[TensorSpec], precision: Precision = "fp32") -> Graphs:
-    """The graphs of a recommender over the tensors `specs`; adversaries' are passed over."""
-    wanted = (TENSOR_SCOPE_SHARED, TENSOR_SCOPE_PRIVATE)
-    serialised = tuple(spec.SerializeToString() for spec in specs if spec.scope in wanted)
+    """The graphs of a recommender over the tensors `specs`, without those of adversaries."""
+    scopes = (TENSOR_SCOPE_SHARED, TENSOR_SCOPE_PRIVATE)
+    serialised = tuple(spec.SerializeToString() for spec in specs if spec.scope in scopes)
     # mypy does not know that modules can be hashed.
     return _exported(recommender, serialised, precision)  # type: ignore[arg-type]
 
@@ -75,18 +76,18 @@ def _exported(recommender: Recommender, serialised: Sequence[bytes], precision: 
         return {SERVING + name: _cut(value, precision) if name.startswith(ITEM) else value for name, value in serving}
 
     def user(tensors: Tensors) -> Tensors:
-        own = {name: tensors[name] for name in private}
-        found = recommender.user(_without(SERVING, tensors), own, tensors["history"])
+        private_tensors = {name: tensors[name] for name in private}
+        states = recommender.user(_without(SERVING, tensors), private_tensors, tensors["history"])
         return {
             USER + name: _cut(value, "fp32") if name.startswith(ITEM) else value
-            for name, value in found.items()
-            if not any(value is each for each in own.values())
+            for name, value in states.items()
+            if not any(value is tensor for tensor in private_tensors.values())
         }
 
     def score(tensors: Tensors) -> Tensors:
         serving, made = (_without(kind, tensors) for kind in (SERVING, USER))
-        own = {name: tensors[name] for name in private}
-        return {_TILE + "logits": recommender.score({n: v.float() for n, v in serving.items()}, own | made)}
+        user = {name: tensors[name] for name in private} | made
+        return {_TILE + "logits": recommender.score({n: v.float() for n, v in serving.items()}, user)}
 
     serving = prepare(shared)
     history = {"history": torch.zeros(2, dtype=torch.int64)}
@@ -97,9 +98,9 @@ def _exported(recommender: Recommender, serialised: Sequence[bytes], precision: 
     body = {name: value for name, value in inputs.items() if name not in cut}
     recommend = exporter.export(score, {**body, **{_TILE + name: value[0] for name, value in cut.items()}})
     _scan_tiles(recommend.graph, cut)
-    if wanted := [name for name in made if name in exporter.taken(recommend.graph)]:
+    if needed := [name for name in made if name in exporter.taken(recommend.graph)]:
         example = {**whole, **private, **history}
-        first = exporter.export(lambda given: {name: user(given)[name] for name in wanted}, example, {"history": "h"})
+        first = exporter.export(lambda tensors: {n: user(tensors)[n] for n in needed}, example, {"history": "h"})
         _put_before(recommend.graph, first.graph)
     items = next(spec.shape[0] for spec in specs if spec.kind == TENSOR_KIND_TABLE)
     _append_top_k(recommend.graph, items)
@@ -107,9 +108,9 @@ def _exported(recommender: Recommender, serialised: Sequence[bytes], precision: 
 
 
 def _without(kind: str, tensors: Tensors) -> Tensors:
-    """Those whose names begin with `kind`, of a tile or whole, under the recommender's names."""
-    own = {name.removeprefix(_TILE): value for name, value in tensors.items()}
-    return {name.removeprefix(kind): value for name, value in own.items() if name.startswith(kind)}
+    """The tensors whose names begin with `kind`, whole or of a tile, under the recommender's names."""
+    untiled = {name.removeprefix(_TILE): value for name, value in tensors.items()}
+    return {name.removeprefix(kind): value for name, value in untiled.items() if name.startswith(kind)}
 
 
 def _zeros(specs: Sequence[TensorSpec], scope: int) -> Tensors:
@@ -117,7 +118,7 @@ def _zeros(specs: Sequence[TensorSpec], scope: int) -> Tensors:
 
 
 def _cut(value: Tensor, precision: Precision) -> Tensor:
-    """(..., items) to (tiles, ..., items of a tile), filled up with zeros."""
+    """Cuts (..., items) into (tiles, ..., items of a tile), and fills the last tile up with zeros."""
     tiles = math.ceil(value.shape[-1] / TILE)
     size = math.ceil(value.shape[-1] / tiles)
     if precision == "fp16":
@@ -129,14 +130,14 @@ def _cut(value: Tensor, precision: Precision) -> Tensor:
 def _scan_tiles(graph: onnx.GraphProto, cut: Tensors) -> None:
     """Makes the graph of one tile's logits the body of a scan over all tiles; the output is `logits` (tiles, size).
 
-    Inputs that nothing in the graph takes are left out, and those that are made from the user are left to be made.
+    Inputs that no node takes are removed, and so are the tensors that `user` computes, which `_put_before` adds.
     """
     taken = exporter.taken(graph)
     exporter.drop_unused(graph)
     cut = {name: value for name, value in cut.items() if _TILE + name in taken}
     body = onnx.GraphProto(name="tile", node=graph.node, initializer=graph.initializer, output=graph.output)
-    body.input.extend(each for each in graph.input if each.name.startswith(_TILE))
-    whole = [each for each in graph.input if not each.name.startswith((_TILE, USER))]
+    body.input.extend(value for value in graph.input if value.name.startswith(_TILE))
+    whole = [value for value in graph.input if not value.name.startswith((_TILE, USER))]
     for field in (graph.node, graph.initializer, graph.output, graph.input):
         del field[:]
     graph.input.extend(whole)
@@ -145,24 +146,24 @@ def _scan_tiles(graph: onnx.GraphProto, cut: Tensors) -> None:
             continue
         dtype = helper.np_dtype_to_tensor_dtype(value.numpy().dtype)
         graph.input.append(helper.make_tensor_value_info(name, dtype, value.shape))
-    # What the body takes besides its tile is the outer graph's, by name.
+    # The body takes everything besides its tile from the outer graph, by name.
     graph.node.append(helper.make_node("Scan", list(cut), ["logits"], body=body, num_scan_inputs=len(cut)))
 
 
 def _put_before(graph: onnx.GraphProto, first: onnx.GraphProto) -> None:
     """Puts the nodes of `first`, whose outputs the graph takes, before its own."""
-    kept = {each.name for each in (*first.input, *first.output)} | {""}
+    unchanged = {value.name for value in (*first.input, *first.output)} | {""}
     for node in first.node:
         for names in (node.input, node.output):
-            names[:] = [name if name in kept else f"{USER}{name}" for name in names]
+            names[:] = [name if name in unchanged else f"{USER}{name}" for name in names]
     for constant in first.initializer:
         constant.name = f"{USER}{constant.name}"
     nodes = [*first.node, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     graph.initializer.extend(first.initializer)
-    there, taken = {each.name for each in graph.input}, exporter.taken(first)
-    graph.input.extend(each for each in first.input if each.name in taken - there)
+    declared, taken = {value.name for value in graph.input}, exporter.taken(first)
+    graph.input.extend(value for value in first.input if value.name in taken - declared)
 
 
 def _append_top_k(graph: onnx.GraphProto, items: int) -> None:

@@ -1,4 +1,4 @@
-"""The training graph beside the kernel that it was made of: the same random local steps, from the same states."""
+"""Compares the training graph with the kernel that it was made of, on the same random local steps."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from client_sdk import draws
 from client_sdk.draws import Samples
-from client_sdk.kernel.training import Cohort, CohortTraining
-from client_sdk.kernel.training import Task as KernelTask
+from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.onnx.graph import Graph
 from client_sdk.onnx.limits import Limits
-from client_sdk.onnx.onnx_training import Drawn, OnnxTraining, Task
+from client_sdk.onnx.onnx_training import Drawn, GraphTask, OnnxTraining
 from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import PrivateState, Report
 from export.bundle import Bundle
@@ -27,7 +26,7 @@ TOLERANCE = 1e-5
 """Largest relative difference of a tensor."""
 
 DECIDED = 1e-5
-"""Margin under which a trigger may fall either way."""
+"""Margin below which rounding may decide a trigger."""
 
 _TRIES = 8
 
@@ -37,19 +36,19 @@ Result = tuple[Mapping[str, Update], PrivateState, Report]
 
 @dataclass(frozen=True)
 class Parity:
-    """How far graph and kernel are apart after one local step from the same state.
+    """The differences of graph and kernel after one local step from the same state.
 
     Attributes:
-        steps: how many were compared.
+        steps: number of steps that were compared.
         error: largest difference of a tensor's gradient, or of a private tensor or a moment of its Adam after the step,
-            relative to the tensor's largest absolute value in that step; of steps that are decided.
-        tensor: the one with that difference.
-        undecided: steps that turn on rounding: there the difference is above `TOLERANCE`, and the kernel differs from
-            itself by a quarter as much or more when its inputs are off by one unit in their last place. Such are those
-            with a ReLU's input that is 0 but for rounding, and gradients of which next to nothing is left of a sum.
+            relative to the tensor's largest absolute value in that step. Undecided steps are not counted.
+        tensor: the tensor with that difference.
+        undecided: steps that rounding decides: the difference is above `TOLERANCE`, and the kernel differs from itself
+            by a quarter as much or more when its inputs are off by one unit in their last place. This happens where a
+            ReLU's input is 0 up to rounding, and where the terms of a gradient nearly cancel.
         fired: triggers that fired.
-        shut: triggers that did not, of clients whose label is known.
-        turned: triggers that fired in one of the two only, though the margin was decided.
+        shut: triggers that did not fire, of clients whose label is known.
+        turned: triggers that fired in graph or kernel alone, although the margin was decided.
     """
 
     steps: int
@@ -62,12 +61,12 @@ class Parity:
 
 
 def compare(bundle: Bundle, steps: int, rng: Generator, most: int = 128) -> Parity:
-    """Random local steps of a bundle's model. Every tenth is of one sample; items often repeat.
+    """Compares random local steps of a bundle's model. Every tenth has one sample; items often repeat.
 
     Args:
-        bundle: one that brings a training graph.
-        steps: how many.
-        rng: what everything is drawn from.
+        bundle: a bundle with a training graph.
+        steps: number of steps.
+        rng: the generator of everything drawn.
         most: most samples of a step.
     """
     task = bundle.manifest
@@ -86,13 +85,13 @@ def compare(bundle: Bundle, steps: int, rng: Generator, most: int = 128) -> Pari
 
 
 def _moves(case: "_Case", result: Result, rng: Generator) -> float:
-    """How far the kernel moves when its inputs are off by one unit in their last place: the most of some tries."""
+    """The kernel's largest difference from itself, over some tries, when its inputs change in their last place."""
     return max(_error(case.nudged(rng).by_kernel(), result)[0] for _ in range(_TRIES))
 
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """One client's training with all that decides it."""
+    """One client's training, with everything on which its result depends."""
 
     task: TaskManifest
     round: int
@@ -106,7 +105,7 @@ class _Case:
         steps = task.plan.local.steps
         samples = [_samples(task, size, rng) for _ in range(steps)]
         drawn = Drawn(samples, draws.noise(TrainingPlan.of(task).adversaries, steps, rng))
-        labels = {each.name: int(rng.integers(-1, len(each.classes))) for each in task.plan.adversaries}
+        labels = {a.name: int(rng.integers(-1, len(a.classes))) for a in task.plan.adversaries}
         return cls(task, int(rng.integers(0, 10)), _values(task, rng), drawn, labels, _state(task, rng))
 
     def nudged(self, rng: Generator) -> "_Case":
@@ -123,7 +122,7 @@ class _Case:
 
     def by_graph(self, graph: Graph) -> Result:
         training = OnnxTraining(
-            Task.of(self.task, graph, self.checkpoint), self.round, self.drawn, self.labels, self.state
+            GraphTask.of(self.task, graph, self.checkpoint), self.round, self.drawn, self.labels, self.state
         )
         for _ in range(training.steps):
             training.step()
@@ -134,18 +133,18 @@ class _Case:
         noise = {name: value[None] for name, value in self.drawn.noise.items()}
         labels = {name: np.array([label]) for name, label in self.labels.items()}
         cohort = Cohort([self.drawn.samples], noise, labels, self.state.copy())
-        training = CohortTraining(KernelTask.load(self.task, self.checkpoint), self.round, cohort, summed=False).run()
+        training = CohortTraining(Task.load(self.task, self.checkpoint), self.round, cohort, summed=False).run()
         return training.contributions()[0], training.state(), training.report()
 
 
 def _error(actual: Result, expected: Result) -> tuple[float, str]:
     """Largest relative difference of a tensor, and its name."""
-    pairs = [*_contributed(actual[0], expected[0]), *_kept(actual[1], expected[1])]
-    return max((_relative(one, other), name) for name, one, other in pairs)
+    pairs = [*_contributed(actual[0], expected[0]), *_private(actual[1], expected[1])]
+    return max((_relative(ours, kernels), name) for name, ours, kernels in pairs)
 
 
 def _relative(actual: Array, expected: Array) -> float:
-    """Difference over the largest value; infinite where one is not a number."""
+    """The largest difference over the largest value; infinite where a value is NaN."""
     error = _largest(actual - expected) / (_largest(expected) or 1)
     return math.inf if math.isnan(error) else error
 
@@ -173,15 +172,15 @@ def _state(task: TaskManifest, rng: Generator) -> PrivateState:
 
 
 def _samples(task: TaskManifest, size: int, rng: Generator) -> Samples:
-    """One positive in five, among so few items that they repeat; or all different interactions, some dropped."""
+    """Draws one positive in five, among so few items that they repeat, or distinct interactions with some dropped."""
     if task.draw == DRAW_CONTRASTS:
         among = rng.choice(task.items, min(task.items, size // 2 + 1), replace=False)
         labels = (rng.random(size) < 0.2).astype(np.float32)
         return Samples(rng.choice(among, size), labels, np.full(size, 1 / size, np.float32))
     size = min(size, task.items)
-    kept = (rng.random(size) < 0.7).astype(np.float32) / np.float32(np.sqrt(size))
+    seen = (rng.random(size) < 0.7).astype(np.float32) / np.float32(np.sqrt(size))
     items = np.sort(rng.choice(task.items, size, replace=False))
-    return Samples(items, np.ones(size, np.float32), kept, rng.standard_normal(task.noise, np.float32))
+    return Samples(items, np.ones(size, np.float32), seen, rng.standard_normal(task.noise, np.float32))
 
 
 def _contributed(ours: Mapping[str, Update], kernels: Mapping[str, Update]) -> Iterator[tuple[str, Array, Array]]:
@@ -197,7 +196,7 @@ def _contributed(ours: Mapping[str, Update], kernels: Mapping[str, Update]) -> I
             yield name, actual, expected
 
 
-def _kept(ours: PrivateState, kernels: PrivateState) -> Iterator[tuple[str, Array, Array]]:
+def _private(ours: PrivateState, kernels: PrivateState) -> Iterator[tuple[str, Array, Array]]:
     np.testing.assert_array_equal(ours.steps, kernels.steps)
     for part in ("values", "first", "second"):
         for name, actual in getattr(ours, part).items():

@@ -17,23 +17,24 @@ from client_sdk.errors import UntrustedTaskError, UsageError
 from client_sdk.protocol.trust import Trust
 from export import bundle as bundles
 from export.errors import KeyFileError, TargetError, VerificationError
+from fedau2 import files
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import bundles as folders
 from fedau2.wire import signatures
 
 
 def keygen(private: Path, public: Path) -> None:
-    """Makes a key: writes its private half for its owner's eyes only, and the public half that apps are given.
+    """Makes a key. Only the owner may read the file of the private half; apps get the public half.
 
     Raises:
-        TargetError: one of the files is there already, or cannot be written.
+        TargetError: one of the files exists, or cannot be written.
     """
     key = Ed25519PrivateKey.generate()
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    shown = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    published = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     _write_new(private, secret, 0o600)
     try:
-        _write_new(public, shown, 0o644)
+        _write_new(public, published, 0o644)
     except TargetError:
         private.unlink()
         raise
@@ -48,10 +49,10 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
 
 
 def sign(folder: Path, private: Path) -> None:
-    """Signs the bundle in a folder, whose blobs are checked first; a signature that it has is replaced.
+    """Signs the bundle in a folder after checking its blobs. An existing signature is replaced.
 
     Raises:
-        BundleError: it cannot be read or written, or is not whole.
+        BundleError: the bundle cannot be read or written, or is not complete.
         KeyFileError: the file holds no private Ed25519 key.
     """
     key = _private_key(private)
@@ -60,10 +61,9 @@ def sign(folder: Path, private: Path) -> None:
     task.ClearField("signature")
     body = task.SerializeToString(deterministic=True)
     signed = signatures.attach(body, key.sign(signatures.message(body)))
-    target, beside = folder / folders.MANIFEST, folder / f".{folders.MANIFEST}"
+    target = folder / folders.MANIFEST
     try:
-        beside.write_bytes(signed)
-        beside.replace(target)
+        files.write(target, signed)
     except OSError as error:
         raise TargetError(f"{target} cannot be written: {error}") from error
 
@@ -81,12 +81,12 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def check(folder: Path, public: Path) -> None:
-    """Returns if a bundle is signed with the private half of a key, as devices check it.
+    """Checks, as devices do, that a bundle is signed with the private half of a key.
 
     Raises:
         BundleError: the manifest cannot be read.
         KeyFileError: the file holds no public Ed25519 key.
-        VerificationError: the bundle is not signed, or by another key.
+        VerificationError: the bundle is not signed, or is signed by another key.
     """
     try:
         trust = Trust([public.read_bytes()])

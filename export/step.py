@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from client_sdk.kernel import adversary
-from client_sdk.kernel.adversary import Verdict
-from client_sdk.kernel.batch import Batch, Rows
+from client_sdk.kernel.adversary import AdversaryGradients
+from client_sdk.kernel.batch import Batch, RowSlots
 from client_sdk.kernel.contract import Step, Tensors
 from client_sdk.kernel.models import Declared
 from client_sdk.onnx import step_graph
@@ -30,7 +30,7 @@ from fedau2.v1.tensors_pb2 import (
 )
 
 _SAMPLES, _ROWS = 7, 5
-"""Sizes of the example; the graph takes any."""
+"""Sizes of the example; the graph takes any sizes."""
 
 
 def export(declared: Declared, task: TaskManifest) -> bytes:
@@ -44,7 +44,7 @@ def _structure(spec: TensorSpec) -> TensorSpec:
     return TensorSpec(name=spec.name, shape=spec.shape, kind=spec.kind, scope=spec.scope)
 
 
-@lru_cache(maxsize=32)  # an export takes seconds, and a process often builds many bundles of one structure
+@lru_cache(maxsize=32)  # an export takes seconds, and processes often build many bundles of one structure
 def _exported(declared: Declared, specs: Sequence[bytes], adversaries: Sequence[AdversaryPlan], noise: int) -> bytes:
     step = _LocalStep(declared, [TensorSpec.FromString(data) for data in specs], adversaries)
     samples = dict.fromkeys((step_graph.SLOT, step_graph.LABEL, step_graph.WEIGHT), "samples")
@@ -53,17 +53,17 @@ def _exported(declared: Declared, specs: Sequence[bytes], adversaries: Sequence[
     example = step.example(noise)
     model = exporter.export(step, example, growing, partial(_add_repeated, list(example)))
     exporter.drop_unused(model.graph)
-    for each in model.graph.output:
-        if each.name.removeprefix(step_graph.GRADIENT) in step.tables:
-            each.type.tensor_type.shape.dim[0].dim_param = "rows"
+    for value in model.graph.output:
+        if value.name.removeprefix(step_graph.GRADIENT) in step.tables:
+            value.type.tensor_type.shape.dim[0].dim_param = "rows"
     return exporter.serialise(model)
 
 
 def _add_repeated(names: Sequence[str], program: ExportedProgram) -> None:
-    """Adds samples up by slot in a faster way: takes each slot's first sample, and adds only those that come again."""
+    """Makes adding samples up by slot faster: every slot's first sample is copied, and only repeats are added."""
     module: Any = program.graph_module  # its nodes' types say only that they may be anything
-    given = dict(zip(names, (node for node in module.graph.nodes if node.op == "placeholder"), strict=True))
-    slot, first, again = (given[name] for name in (step_graph.SLOT, step_graph.FIRST, step_graph.AGAIN))
+    inputs = dict(zip(names, (node for node in module.graph.nodes if node.op == "placeholder"), strict=True))
+    slot, first, again = (inputs[name] for name in (step_graph.SLOT, step_graph.FIRST, step_graph.AGAIN))
     aten = torch.ops.aten
     for node in list(module.graph.nodes):
         if node.target is not aten.index_add.default or node.args[2] is not slot or node.meta["val"].dim() < 2:
@@ -86,18 +86,18 @@ def _add_repeated(names: Sequence[str], program: ExportedProgram) -> None:
 
 
 class _LocalStep:
-    """A local step of one client as a function of named tensors: the kernel's, for a cohort of one."""
+    """A local step of one client as a function of named tensors: the kernel's step for a cohort of one client."""
 
     def __init__(self, declared: Declared, specs: Sequence[TensorSpec], adversaries: Sequence[AdversaryPlan]) -> None:
         self._declared, self._specs, self._adversaries = declared, specs, adversaries
-        self._shared, self._private, self._own = (
+        self._shared, self._private, self._adversarial = (
             [spec.name for spec in specs if spec.scope == scope]
             for scope in (TENSOR_SCOPE_SHARED, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_ADVERSARY)
         )
         self.tables = [spec.name for spec in specs if spec.kind == TENSOR_KIND_TABLE]
 
     def example(self, noise: int) -> Tensors:
-        """Inputs of any values and, where sizes may vary, of sizes that differ from each other."""
+        """Example inputs. Where sizes may vary, they differ from each other."""
         numbers = step_graph.numbers(self._declared.defaults(), self._adversaries)
         inputs = {spec.name: torch.zeros(self._shape(spec)) for spec in self._specs}
         inputs |= {name: torch.from_numpy(value) for name, value in numbers.items()}
@@ -111,9 +111,9 @@ class _LocalStep:
             step_graph.NOISE: torch.zeros(1, noise),
             step_graph.ROUND: torch.tensor(0),
         }
-        for each in self._adversaries:
-            inputs[step_graph.label_of(each.name)] = torch.zeros(1, dtype=torch.int64)
-            inputs[step_graph.noise_of(each.name)] = torch.zeros(1, 2, each.classes)
+        for plan in self._adversaries:
+            inputs[step_graph.label_of(plan.name)] = torch.zeros(1, dtype=torch.int64)
+            inputs[step_graph.noise_of(plan.name)] = torch.zeros(1, 2, plan.classes)
         return inputs
 
     def _shape(self, spec: TensorSpec) -> tuple[int, ...]:
@@ -122,25 +122,26 @@ class _LocalStep:
         return (1, *spec.shape) if spec.name in self._private else tuple(spec.shape)
 
     def __call__(self, inputs: Tensors) -> Tensors:
-        """From inputs to outputs, both as `step_graph` names them."""
+        """Computes the outputs from the inputs, both by the names of `step_graph`."""
         shared = {name: self._grouped(name, inputs) for name in self._shared}
         private = {name: inputs[name] for name in self._private}
-        verdicts: dict[str, Verdict] = {}
+        of_adversaries: dict[str, AdversaryGradients] = {}
 
         def unlearn(states: Tensors) -> Tensors:
-            verdicts.update({each.name: self._judge(each, states, inputs) for each in self._adversaries})
-            return adversary.total([verdict.push for verdict in verdicts.values()])
+            for plan in self._adversaries:
+                of_adversaries[plan.name] = self._adversary_gradients(plan, states, inputs)
+            return adversary.total([gradients.push for gradients in of_adversaries.values()])
 
-        found = self._declared.model.gradients(shared, private, self._step(inputs), unlearn)
-        for verdict in verdicts.values():
-            found.shared.update(verdict.shared)
-        gradients = {name: value if name in self.tables else value[0] for name, value in found.shared.items()}
-        gradients |= found.private
+        result = self._declared.model.gradients(shared, private, self._step(inputs), unlearn)
+        for of_adversary in of_adversaries.values():
+            result.shared.update(of_adversary.shared)
+        gradients = {name: value if name in self.tables else value[0] for name, value in result.shared.items()}
+        gradients |= result.private
         outputs = {step_graph.GRADIENT + name: value for name, value in gradients.items()}
-        for name, verdict in verdicts.items():
-            outputs[step_graph.triggered_of(name)] = verdict.triggered
-            outputs[step_graph.margin_of(name)] = verdict.margin
-        return {**outputs, step_graph.LOSS: found.loss}
+        for name, of_adversary in of_adversaries.items():
+            outputs[step_graph.triggered_of(name)] = of_adversary.triggered
+            outputs[step_graph.margin_of(name)] = of_adversary.margin
+        return {**outputs, step_graph.LOSS: result.loss}
 
     def _grouped(self, name: str, inputs: Tensors) -> Tensor:
         return inputs[name] if name in self.tables else inputs[name][None]
@@ -150,18 +151,18 @@ class _LocalStep:
         labels, weights, noise = (inputs[n] for n in (step_graph.LABEL, step_graph.WEIGHT, step_graph.NOISE))
         batch = Batch(1, 1, slot, torch.zeros_like(slot), labels, weights, noise)
         numbers = {name: inputs[step_graph.parameter(name)] for name in self._declared.defaults()}
-        rows = Rows(1, row.shape[0], row, counts=None)  # type: ignore[arg-type]  # of separate clients only
+        rows = RowSlots(1, row.shape[0], row, counts=None)  # type: ignore[arg-type]  # needed for separate clients only
         return Step(rows, batch, self._declared.of_tensors(numbers), inputs[step_graph.ROUND])
 
-    def _judge(self, each: AdversaryPlan, states: Tensors, inputs: Tensors) -> Verdict:
-        numbers: Any = {name: inputs[step_graph.number_of(each.name, name)] for name in step_graph.ADVERSARY}
-        own = {name: inputs[name][None] for name in self._own if name.startswith(adversary.prefix(each))}
-        return adversary.judge(
-            replace(each, **numbers),
+    def _adversary_gradients(self, plan: AdversaryPlan, states: Tensors, inputs: Tensors) -> AdversaryGradients:
+        numbers: Any = {name: inputs[step_graph.number_of(plan.name, name)] for name in step_graph.ADVERSARY}
+        tensors = {name: inputs[name][None] for name in self._adversarial if name.startswith(adversary.prefix(plan))}
+        return adversary.gradients(
+            replace(plan, **numbers),
             inputs[step_graph.ROUND],
-            own,
+            tensors,
             states,
-            inputs[step_graph.label_of(each.name)],
-            inputs[step_graph.noise_of(each.name)],
+            inputs[step_graph.label_of(plan.name)],
+            inputs[step_graph.noise_of(plan.name)],
             groups=1,
         )

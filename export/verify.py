@@ -1,4 +1,4 @@
-"""Checks a bundle as far as it can be checked: its parts against each other, and its graphs against PyTorch."""
+"""Checks the parts of a bundle against each other, and its graphs against PyTorch."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from client_sdk.kernel.contract import Recommender
 from client_sdk.kernel.models import RECOMMENDERS, plan_of
 from client_sdk.onnx.graph import Graph
 from client_sdk.onnx.limits import Limits
-from client_sdk.onnx.recommender import OUTPUTS
+from client_sdk.onnx.served_model import OUTPUTS
 from export import bundle as bundles
 from export import parity
 from export.bundle import Bundle
@@ -31,22 +31,22 @@ TOLERANCE = 1e-5
 """Largest difference between a graph and PyTorch, relative to the largest absolute value (or to 1 if that is less)."""
 
 FP16_TOLERANCE = 2e-3
-"""The same where the graphs keep serving tensors as float16, whose values have eleven binary digits."""
+"""The same for graphs that keep serving tensors as float16, whose values have eleven binary digits."""
 
 
 STEPS = 20
 """Local steps that are compared."""
 
 STEP_TOLERANCE = 1e-4
-"""Largest difference in them, see `parity.Parity`; epsilon times the rounding of a probability is 3e-5."""
+"""Largest difference of a local step, see `parity.Parity`; epsilon times the rounding of a probability is 3e-5."""
 
 
 def verify(folder: Path) -> Iterator[str]:
-    """Checks a bundle; yields a line for each thing that holds.
+    """Checks a bundle, and yields a line for each check that passes.
 
     Raises:
-        BundleError: it cannot be read, or a blob is damaged.
-        UnknownModelError: its recommender is not known here.
+        BundleError: the bundle cannot be read, or a blob is damaged.
+        UnknownModelError: its recommender is not known.
         VerificationError: its parts contradict each other or PyTorch.
     """
     bundle = bundles.read(folder)
@@ -70,7 +70,7 @@ def verify(folder: Path) -> Iterator[str]:
     if any(graph.kind == task_pb2.GRAPH_KIND_STEP for graph in task.graphs):
         _require(
             task.draw == getattr(recommender, "DRAW", task_pb2.DRAW_UNSPECIFIED),
-            f"the manifest says {task_pb2.Draw.Name(task.draw)} of how devices draw, and {task.model} draws otherwise",
+            f"by the manifest devices draw by {task_pb2.Draw.Name(task.draw)}, but {task.model} draws differently",
         )
         yield f"training graph: agrees with PyTorch to {_compare_steps(bundle):.1g} in {STEPS} local steps"
 
@@ -118,46 +118,46 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
         _require(declared <= Limits().memory, f"private tensors take {declared} bytes, more than {Limits()}")
         private = {s.name: rng.standard_normal(tuple(s.shape), np.float32) for s in manifest.private(task)}
         serving = prepare.run(shared)
-        tolerance = FP16_TOLERANCE if any(each.dtype == np.float16 for each in serving.values()) else TOLERANCE
+        tolerance = FP16_TOLERANCE if any(value.dtype == np.float16 for value in serving.values()) else TOLERANCE
         cases = [(seen, k) for seen in _seen(task, rng) for k in (1, 10, task.items, task.items + 1)]
         for seen, k in cases:
             history = np.unique(seen)
             expected = _logits(recommender, shared, private, history)
             inputs = {**serving, **private, "history": history, "seen": seen, "k": np.array(k)}
-            found, scores = recommend.run(inputs).values()
-            check_recommendation(found, scores, expected, seen, k, tolerance)
+            items, scores = recommend.run(inputs).values()
+            check_recommendation(items, scores, expected, seen, k, tolerance)
     return len(cases), tolerance
 
 
 def _compare_steps(bundle: Bundle) -> float:
     """Runs random local steps by the training graph and by the kernel; returns the largest difference."""
     _load(bundle, task_pb2.GRAPH_KIND_STEP)
-    with _as_verification("training"), np.errstate(over="ignore", invalid="ignore"):  # it is found out below
-        found = parity.compare(bundle, STEPS, np.random.default_rng(0))
+    with _as_verification("training"), np.errstate(over="ignore", invalid="ignore"):  # checked below
+        result = parity.compare(bundle, STEPS, np.random.default_rng(0))
     _require(
-        found.undecided <= STEPS // 2,
-        f"training graph and PyTorch agree in {STEPS - found.undecided} of {STEPS} local steps: the others turn on "
-        "rounding, or give values that are not finite, in both",
+        result.undecided <= STEPS // 2,
+        f"training graph and PyTorch agree in {STEPS - result.undecided} of {STEPS} local steps: rounding decides the "
+        "others, or both give values that are not finite",
     )
     _require(
-        found.error <= STEP_TOLERANCE and not found.turned,
-        f"training graph and PyTorch differ by {found.error:.2g} in {found.tensor}, and in {found.turned} triggers",
+        result.error <= STEP_TOLERANCE and not result.turned,
+        f"training graph and PyTorch differ by {result.error:.2g} in {result.tensor}, and in {result.turned} triggers",
     )
-    return found.error
+    return result.error
 
 
 def _seen(task: TaskManifest, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """None, some (with repetitions), and all items."""
+    """Three cases: no item, some items with repetitions, and all items."""
     return [np.zeros(0, np.int64), rng.integers(0, task.items, (task.items + 1) // 2), np.arange(task.items)]
 
 
 def _logits(
     recommender: Recommender, shared: Tensors, private: Tensors, history: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    own = {name: torch.tensor(value) for name, value in private.items()}
+    user = {name: torch.tensor(value) for name, value in private.items()}
     with torch.no_grad():
         serving = recommender.prepare({name: torch.tensor(value) for name, value in shared.items()})
-        logits: NDArray[np.float32] = contract.logits(recommender, serving, own, torch.from_numpy(history)).numpy()
+        logits: NDArray[np.float32] = contract.logits(recommender, serving, user, torch.from_numpy(history)).numpy()
     return logits
 
 
@@ -169,18 +169,18 @@ def check_recommendation(
     k: int,
     tolerance: float = TOLERANCE,
 ) -> None:
-    """Checks what recommend.onnx gave: the best k items, best first; items that tie may come in any order.
+    """Checks that recommend.onnx gave the best k items, the best first. Items with equal scores may come in any order.
 
     Args:
         items: rows, int64 (k',).
         scores: float32 (k',).
         logits: PyTorch's, of all items, (n,).
-        seen: rows that were to be left out.
-        k: how many were asked for.
+        seen: rows that must be left out.
+        k: number of items that were requested.
         tolerance: relative to the largest absolute logit, or to 1 if that is less.
 
     Raises:
-        VerificationError: it is not that.
+        VerificationError: it gave something else.
     """
     masked = logits.copy()
     masked[seen] = -np.inf
@@ -192,30 +192,32 @@ def check_recommendation(
     )
     _require(len(np.unique(items)) == len(items), "recommend.onnx lists an item twice")
     tolerance *= max(1.0, float(np.abs(logits).max()))
-    own = masked[items]
+    scored = masked[items]
     # Equal infinities are close; an infinity and a number are not.
-    agree = np.allclose(scores.astype(np.float32), best, 0, tolerance) and np.allclose(own, best, 0, tolerance)
+    agree = np.allclose(scores.astype(np.float32), best, 0, tolerance) and np.allclose(scored, best, 0, tolerance)
     _require(agree, f"recommend.onnx and PyTorch differ by more than {tolerance:g} (k = {k}, {len(seen)} seen)")
 
 
-def _load(bundle: Bundle, kind: task_pb2.GraphKind.ValueType, wanted: Sequence[str] | None = None) -> Graph:
-    found = [graph.resource for graph in bundle.manifest.graphs if graph.kind == kind]
+def _load(bundle: Bundle, kind: task_pb2.GraphKind.ValueType, outputs: Sequence[str] | None = None) -> Graph:
+    resources = [graph.resource for graph in bundle.manifest.graphs if graph.kind == kind]
     name = task_pb2.GraphKind.Name(kind)
-    _require(len(found) == 1, f"the manifest names {len(found)} graphs of kind {name} instead of one")
+    _require(len(resources) == 1, f"the manifest names {len(resources)} graphs of kind {name} instead of one")
     with _as_verification(name):
-        return Graph(bundle.blob(found[0]), bundle.manifest, kind, wanted=wanted)
+        return Graph(bundle.blob(resources[0]), bundle.manifest, kind, outputs=outputs)
 
 
 @contextmanager
-def _as_verification(what: str) -> Iterator[None]:
+def _as_verification(subject: str) -> Iterator[None]:
     try:
         yield
     except VerificationError:
         raise
     except TaskError as error:
         raise VerificationError(str(error)) from error
-    except Exception as error:  # PyTorch's and NumPy's, of whatever a bundle was made to provoke
-        raise VerificationError(f"{what} cannot be compared with PyTorch: {type(error).__name__}: {error}") from error
+    except Exception as error:  # PyTorch's or NumPy's, which a bundle may have been made to provoke
+        raise VerificationError(
+            f"{subject} cannot be compared with PyTorch: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _require(condition: bool, message: str) -> None:

@@ -1,9 +1,14 @@
-"""What the SDK costs a device: `make footprint`. Linux.
+"""Measures what the SDK costs a device: `make footprint`. Linux.
 
-Installs the base package, without PyTorch, into an environment of its own, and measures there: size of the
-installation, time and memory of the imports, up to the first recommendation and up to a finished update (beside the
-engine torch in this environment), and milliseconds per recommendation beside the bare graph and NumPy doing the same.
-The paper's widths, FedNCF's where none is named; one thread; the least of some runs.
+Installs the base package, without PyTorch, into an environment of its own, and measures there:
+
+* the size of the installation
+* time and memory of the imports, up to the first recommendation, and up to a finished update; the latter also with the
+  engine torch in this environment
+* milliseconds per recommendation, beside the bare graph and NumPy doing the same
+
+The widths are the paper's, and FedNCF's unless another recommender is named. One thread is used. A figure is the least
+of some runs.
 """
 
 import argparse
@@ -33,15 +38,15 @@ REPEATS = 5
 _SIZES = """
 import json
 from importlib.metadata import distributions
-sizes = {each.name: sum(file.locate().stat().st_size for file in each.files or ()) for each in distributions()}
+sizes = {d.name: sum(file.locate().stat().st_size for file in d.files or ()) for d in distributions()}
 print(json.dumps({name: size for name, size in sizes.items() if name not in ("pip", "setuptools")}))
 """
 
 
 def main() -> None:
-    """Measures, and prints tables."""
+    """Measures and prints tables."""
     parser = argparse.ArgumentParser(description="Measures what the SDK costs a device.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fedau2-footprint-") as name:
         figures = measure(Path(name))
@@ -52,7 +57,7 @@ def main() -> None:
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """All figures: sizes in bytes, times in milliseconds, memory in MiB."""
+    """Measures everything: sizes in bytes, times in milliseconds, memory in MiB."""
     download = fetch(folder / "wheels")
     python = install(folder)
     figures: dict[str, Any] = {"download": download, "installed": _installed(python), "recommend": {}}
@@ -61,8 +66,8 @@ def measure(folder: Path) -> dict[str, Any]:
         for precision in get_args(Precision):
             state = folder / f"{items}-{precision}"
             bundle = _bundle(items, precision)
-            for each in (state, Path(f"{state}-copy")):
-                fill(each, bundle)
+            for store in (state, Path(f"{state}-copy")):
+                fill(store, bundle)
             runs = [_probe(python, "recommend", str(state), str(time.monotonic())) for _ in range(REPEATS)]
             figures["recommend"][f"{items} items, {precision}"] = _best(runs)
     figures["train"] = training(folder, python)
@@ -72,24 +77,24 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def training(folder: Path, python: Path) -> dict[str, Any]:
-    """From process start to a finished update: by the graph without PyTorch, and by PyTorch in this environment."""
-    found = {}
+    """Measures from process start to a finished update: by the graph without PyTorch, and by PyTorch installed here."""
+    figures = {}
     for model in RECOMMENDERS:
         state = folder / f"train-{model}"
         fill(state, _bundle(3_706, "fp32", model))
         pythons = {"onnx": python, "torch": Path(sys.executable)}
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
-        for _ in range(REPEATS):  # in alternation, so that both see the same machine
-            for name, each in pythons.items():
-                runs[name].append(_probe(each, "train", str(state), str(time.monotonic()), name))
-        found[model] = {name: _best(each) for name, each in runs.items()}
-    return found
+        for _ in range(REPEATS):  # they alternate, so that other work on the machine affects both
+            for name, executable in pythons.items():
+                runs[name].append(_probe(executable, "train", str(state), str(time.monotonic()), name))
+        figures[model] = {name: _best(repeats) for name, repeats in runs.items()}
+    return figures
 
 
 def fetch(wheels: Path) -> dict[str, int]:
-    """Fetches the package of this checkout with all that it needs; returns the bytes of every wheel by name."""
+    """Downloads the package of this checkout and its dependencies as wheels; returns their sizes by name, in bytes."""
     _output(Path(sys.executable), "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(wheels), f"{ROOT}[signed]")
-    return {each.name.split("-")[0]: each.stat().st_size for each in wheels.iterdir()}
+    return {wheel.name.split("-")[0]: wheel.stat().st_size for wheel in wheels.iterdir()}
 
 
 def install(folder: Path) -> Path:
@@ -117,7 +122,7 @@ def _bundle(items: int, precision: Precision, model: str = "fedncf") -> Bundle:
 
 
 def fill(folder: Path, bundle: Bundle) -> None:
-    """A state folder as after a first sync, with some interactions."""
+    """Fills a state folder as a first sync does, and records some interactions."""
     manifest = bundle.manifest.SerializeToString(deterministic=True)
     store = SqliteStore(folder)
     for data in (manifest, *bundle.blobs.values()):
@@ -130,13 +135,14 @@ def fill(folder: Path, bundle: Bundle) -> None:
 
 
 def _probe(python: Path, *arguments: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_output(python, str(Path(__file__).with_name("footprint_probe.py")), *arguments))
-    return found
+    probe = str(Path(__file__).with_name("footprint_probe.py"))
+    figures: dict[str, Any] = json.loads(_output(python, probe, *arguments))
+    return figures
 
 
 def _output(python: Path, *arguments: str) -> str:
-    """What a Python prints; the one that runs this script is given this checkout."""
-    # Nothing of this environment or this checkout may reach the other.
+    """Runs a Python and returns its output. The Python that runs this script imports from this checkout."""
+    # The other Python may import nothing of this environment or this checkout.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     if python == Path(sys.executable):
         environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'proto'}"
@@ -148,21 +154,21 @@ def _output(python: Path, *arguments: str) -> str:
 
 
 def _best(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The least of every figure: other work on the machine only adds to them."""
+    """Takes the lowest value of every figure, since other work on the machine only adds to them."""
     return {name: min(run[name] for run in runs) for name in runs[0]}
 
 
 def tables(figures: dict[str, Any]) -> Iterator[str]:
-    """The figures as Markdown."""
+    """Formats the figures as Markdown."""
     yield "| package | to download, MB | installed, MB |\n|---|---|---|"
     yield from _packages(figures["installed"], figures["download"])
     signed = {name: size for name, size in figures["signed"].items() if name not in figures["installed"]}
     yield "\n| with [signed] also | to download, MB | installed, MB |\n|---|---|---|"
     yield from _packages(signed, figures["download"])
-    found = figures["import"]
+    imports = figures["import"]
     yield (
-        f"\nimport client_sdk: {found['import_ms']:.0f} ms; with FedClient {found['client_ms']:.0f} ms, "
-        f"{found['rss']:.0f} MiB; of torch, pandas, onnxruntime, grpc loaded: {found['heavy'] or 'none'}\n"
+        f"\nimport client_sdk: {imports['import_ms']:.0f} ms; with FedClient {imports['client_ms']:.0f} ms, "
+        f"{imports['rss']:.0f} MiB; of torch, pandas, onnxruntime, grpc loaded: {imports['heavy'] or 'none'}\n"
     )
     yield "| catalogue | start to first, ms | processor | MiB then | later | most | recommend(10), ms | graph | NumPy |"
     yield "|---|---|---|---|---|---|---|---|---|"
@@ -175,14 +181,14 @@ def tables(figures: dict[str, Any]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|---|"
     for model, run in figures["train"].items():
         ours, theirs = run["onnx"], run["torch"]
-        values = [each[name] for each in (ours, theirs) for name in ("update_ms", "update_cpu_ms", "update_rss")]
+        values = [engine[name] for engine in (ours, theirs) for name in ("update_ms", "update_cpu_ms", "update_rss")]
         ratios = [theirs[name] / ours[name] for name in ("update_ms", "update_rss")]
         cells = " | ".join([*(f"{value:.0f}" for value in values), *(f"{ratio:.1f}" for ratio in ratios)])
         yield f"| {model} | {cells} |"
 
 
 def _packages(installed: dict[str, int], download: dict[str, int]) -> Iterator[str]:
-    for name in sorted(installed, key=lambda each: -installed[each]):
+    for name in sorted(installed, key=lambda package: -installed[package]):
         yield f"| {name} | {download[name] / 1e6:.1f} | {installed[name] / 1e6:.1f} |"
     yield f"| all | {sum(download[name] for name in installed) / 1e6:.1f} | {sum(installed.values()) / 1e6:.1f} |"
 

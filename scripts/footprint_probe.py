@@ -1,11 +1,13 @@
-"""What one device's process costs. Run by `footprint.py` with the Python of an environment that holds the SDK alone.
+"""Measures the cost of one device's process.
+
+`footprint.py` runs it with the Python of an environment that holds the SDK alone:
 
     python footprint_probe.py import
     python footprint_probe.py recommend STATE_FOLDER START
     python footprint_probe.py train STATE_FOLDER START ENGINE
 
-START is `time.monotonic()` just before the process was started. Prints one JSON object: milliseconds and MiB. Time
-of the processor (`cpu`) is what a machine without other work would take, where nothing waits for a disk.
+START is `time.monotonic()` just before the process started. The output is a JSON object with milliseconds and MiB. The
+CPU time (`cpu`) is the time of a machine without other work whose disk never waits.
 """
 
 import json
@@ -23,19 +25,19 @@ SECONDS = 2.0
 
 
 def resident() -> float:
-    """Memory of this process now, MiB (Linux)."""
+    """Returns the present memory of this process, MiB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def peak() -> float:
-    """Most memory that this process held, MiB (Linux)."""
-    status = Path("/proc/self/status").read_text()  # what getrusage tells began with the parent's
+    """Returns the largest memory of this process so far, MiB (Linux)."""
+    status = Path("/proc/self/status").read_text()  # getrusage would begin with the parent's
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def importing() -> dict[str, Any]:
-    """What `import client_sdk` and `from client_sdk import FedClient` cost."""
+    """Measures `import client_sdk` and `from client_sdk import FedClient`."""
     start = time.perf_counter()
     import client_sdk
 
@@ -50,12 +52,12 @@ def importing() -> dict[str, Any]:
 
 
 def recommending(folder: str, start: float) -> dict[str, Any]:
-    """From process start to the first recommendation; then how long one takes, beside the bare graph and NumPy."""
+    """Measures from process start to the first recommendation, and then a recommendation beside the graph and NumPy."""
     from client_sdk import FedClient
 
     client = FedClient.open(folder, "localhost:1", "films")
     client.recommend(k=10)
-    found = {
+    figures = {
         "first_ms": 1e3 * (time.monotonic() - start),
         "first_cpu_ms": 1e3 * time.process_time(),
         "first_rss": resident(),
@@ -63,16 +65,16 @@ def recommending(folder: str, start: float) -> dict[str, Any]:
     }
     for _ in range(10):
         client.recommend(k=10)
-    found |= {"rss": resident(), "peak": peak()}
+    figures |= {"rss": resident(), "peak": peak()}
     client.close()
     with FedClient.open(folder, "localhost:1", "films") as client:
         bare, by_hand = rivals(folder + "-copy")
         calls = {"recommend_ms": lambda: client.recommend(k=10), "graph_ms": bare, "numpy_ms": by_hand}
-        return found | timed(calls)
+        return figures | timed(calls)
 
 
 def training(folder: str, start: float, engine: Literal["onnx", "torch"]) -> dict[str, Any]:
-    """From process start to a contribution that could be uploaded, by one of the engines."""
+    """Measures from process start to a contribution that could be uploaded, by an engine."""
     from client_sdk import FedClient, engines
     from client_sdk.protocol.preparation import prepare
     from client_sdk.protocol.trust import Trust
@@ -104,11 +106,11 @@ def training(folder: str, start: float, engine: Literal["onnx", "torch"]) -> dic
 
 
 def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
-    """The same recommendation by a bare ONNX Runtime session, and by NumPy."""
+    """Makes functions that recommend the same by a bare ONNX Runtime session, and by NumPy."""
     import numpy as np
     import onnxruntime
 
-    from client_sdk.onnx.recommender import Recommender
+    from client_sdk.onnx.served_model import ServedModel
     from client_sdk.protocol.preparation import initial_state
     from client_sdk.protocol.trust import Trust
     from client_sdk.store.sqlite_store import SqliteStore
@@ -116,7 +118,7 @@ def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
     store = SqliteStore(Path(folder))
     model = store.model()
     assert model is not None
-    recommender = Recommender.load(store, model, Trust())
+    recommender = ServedModel.load(store, model, Trust())
     task, serving = recommender.task, recommender._serving
     private = {name: value[0] for name, value in initial_state(task, store.key()).values.items()}
     seen, graph = store.interactions(task.catalogue), store.blob(task.graphs[1].resource)
@@ -150,7 +152,7 @@ def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:
 
 
 def timed(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median of each, in milliseconds; in alternation, so that all see the same machine."""
+    """Measures the median time of each call in milliseconds. The calls alternate, so that other work affects all."""
     spent: dict[str, list[float]] = {name: [] for name in calls}
     end = time.perf_counter() + SECONDS
     while time.perf_counter() < end and len(spent["graph_ms"]) < REPEATS:
@@ -162,11 +164,11 @@ def timed(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    what, *rest = sys.argv[1:]
-    if what == "import":
-        found = importing()
-    elif what == "recommend":
-        found = recommending(rest[0], float(rest[1]))
+    measurement, *rest = sys.argv[1:]
+    if measurement == "import":
+        figures = importing()
+    elif measurement == "recommend":
+        figures = recommending(rest[0], float(rest[1]))
     else:
-        found = training(rest[0], float(rest[1]), "onnx" if rest[2] == "onnx" else "torch")
-    print(json.dumps(found))
+        figures = training(rest[0], float(rest[1]), "onnx" if rest[2] == "onnx" else "torch")
+    print(json.dumps(figures))

@@ -1,6 +1,6 @@
-"""Peak memory of reading LastFM-360K, on a generated file of its format and size. Linux, 1.5 GB of disk.
+"""Measures the peak memory of reading LastFM-360K on generated files of its format and size. Linux, 1.5 GB of disk.
 
-Listens are drawn at random, by a popularity like the real one's; nothing but their number is meant to be like them.
+Listens are drawn at random, with a popularity like that of the real data. Only their number is meant to be realistic.
 """
 
 import argparse
@@ -23,8 +23,8 @@ ARTISTS = 294_015
 
 
 def main() -> None:
-    """Generates, reads in a process of its own, and prints what that took."""
-    parser = argparse.ArgumentParser(description="Peak memory of reading LastFM-360K.")
+    """Generates the files, reads them in another process, and prints time and memory."""
+    parser = argparse.ArgumentParser(description="Measures the peak memory of reading LastFM-360K.")
     parser.add_argument("--rows", type=int, default=17_500_000, help="rows to generate (%(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fedau2-lastfm-") as name:
@@ -33,17 +33,17 @@ def main() -> None:
         size = (folder / lastfm.PLAYS).stat().st_size
         started = time.perf_counter()
         command = ["datasets", "describe", lastfm.NAME, "--data-dir", name, "--user-core", "5", "--item-core", "5"]
-        told = subprocess.run(
+        description = subprocess.run(
             [sys.executable, "-m", "simulator", *command, "--json"], check=True, stdout=subprocess.PIPE, text=True
         )
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(json.dumps(json.loads(told.stdout)[0]))
+    print(json.dumps(json.loads(description.stdout)[0]))
     print(f"{options.rows:,} rows, {size / 1e9:.2f} GB: {seconds:.0f} s, peak RSS {peak:,.0f} MiB")
 
 
 def generate(folder: Path, rows: int) -> None:
-    """Writes both files: rows in blocks of users, some users without gender or with impossible ages."""
+    """Writes both files. Some users have no gender or an impossible age."""
     rng = np.random.default_rng(0)
     users = [hashlib.sha1(str(number).encode(), usedforsecurity=False).hexdigest() for number in range(USERS)]
     artists = [_artist(number) for number in range(ARTISTS)]

@@ -1,6 +1,6 @@
-"""Audits side by side, as the table of docs/results/leakage.md: `python scripts/leakage_table.py AUDIT_FOLDER...`.
+"""Prints audits side by side, as in docs/results/leakage.md: `python scripts/leakage_table.py AUDIT_FOLDER...`.
 
-A row for each attack and number of contributions that any of the audits has; a column for each audit.
+The table has a row for each attack and number of contributions of any audit, and a column for each audit.
 """
 
 import json
@@ -13,9 +13,9 @@ _Row = tuple[str, str, int]
 
 
 def table(folders: Sequence[Path]) -> str:
-    """Markdown: success, and its 95% interval, by attack and contributions; bold where it is above the null's p95."""
+    """Formats the success of each attack with its 95% interval as Markdown; bold if it is above the null's p95."""
     audits = [json.loads((folder / "audit.json").read_text()) for folder in folders]
-    cells = [{_key(each): _cell(each) for each in audit["findings"]} for audit in audits]
+    cells = [{_key(finding): _cell(finding) for finding in audit["findings"]} for audit in audits]
     rows = list(dict.fromkeys(key for column in cells for key in column))
     lines = [["attack", "learns", "after", *(folder.name for folder in folders)]]
     lines.append(["---"] * len(lines[0]))
@@ -32,8 +32,8 @@ def _key(finding: dict[str, Any]) -> _Row:
 
 def _cell(finding: dict[str, Any]) -> str:
     success = f"{finding['success']:.2f}"
-    shown = f"**{success}**" if finding["success"] > finding["null_p95"] else success
-    return f"{shown} ({finding['low']:.2f}-{finding['high']:.2f})"
+    formatted = f"**{success}**" if finding["success"] > finding["null_p95"] else success
+    return f"{formatted} ({finding['low']:.2f}-{finding['high']:.2f})"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Runs of `reproduce table1` as the tables of docs/results/: `python scripts/results_table.py RUNS_FOLDER...`.
 
-Of each recommender, data set and attribute a table with a row for each method: means and standard deviations over its
-finished seeds, and the p-value of the paired t-test over seeds. In brackets behind an attack: its null, the 95th
-percentile of the same attack on shuffled labels, the mean over seeds; bold is what is above it.
+One table for each recommender, data set and attribute, with a row for each method: means and standard deviations over
+its finished seeds, and the p-value of the paired t-test over seeds. The brackets behind an attack hold its null: the
+95th percentile of the same attack on shuffled labels, averaged over seeds. Figures above their null are bold.
 """
 
 import sys
@@ -22,40 +22,40 @@ _READ = {"leak_dlg": "DLG", "leak_analytic": "direct, 1", "leak_analytic_5": "5"
 
 
 def tables(folder: Path) -> Iterator[str]:
-    """Markdown, of the metrics in a folder's `results.parquet`."""
+    """Formats the metrics in a folder's `results.parquet` as Markdown."""
     runs = pd.read_parquet(folder / "results.parquet")
     runs = runs[runs["status"] == "done"]
     for (model, dataset, attribute), group in runs.groupby(_GROUP, sort=False):
-        kept = not group["bacc_strong_all"].equals(group["bacc_strong"])  # private state, not what is attacked anyway
+        private = not group["bacc_strong_all"].equals(group["bacc_strong"])  # equal: there is only the embedding
         yield f"\n{model}, {dataset}, {attribute}\n"
-        yield from _table([*_HEADER, *(_ATTACKED | (_ALL if kept else {})).values()], _methods(group, kept))
+        yield from _table([*_HEADER, *(_ATTACKED | (_ALL if private else {})).values()], _methods(group, private))
         read = group.dropna(subset=["leak_dlg"]) if "leak_dlg" in group else group[:0]
         if len(read):
             yield ""
             yield from _table(["method", *_READ.values()], _reading(read))
 
 
-def _methods(group: pd.DataFrame, kept: bool) -> Iterator[list[str]]:
+def _methods(group: pd.DataFrame, private: bool) -> Iterator[list[str]]:
     by_run = group.set_index("run")
-    for name, own in group.groupby("method", sort=False):
-        seeds = own.sort_values("seed")
+    for name, runs in group.groupby("method", sort=False):
+        seeds = runs.sort_values("seed")
         scores = seeds["ndcg@10"]
         originals = by_run["ndcg@10"].reindex(seeds["original"])
-        each = ", ".join(f"{value:.3f}" for value in scores)
+        by_seed = ", ".join(f"{value:.3f}" for value in scores)
         change, p = relative(scores, originals), over_seeds(scores, originals)
         cells = [
             f"`{name}`",
             ", ".join(map(str, seeds["seed"])),
-            f"{scores.mean():.3f} ({each})",
+            f"{scores.mean():.3f} ({by_seed})",
             "" if pd.isna(change) else f"{change:+.1%}",
             "" if pd.isna(p) else "<0.001" if p < 0.001 else f"{p:.3f}",
         ]
-        attacks = [_attack(seeds, column) for column in (*_ATTACKED, *(_ALL if kept else {}))]
+        attacks = [_attack(seeds, column) for column in (*_ATTACKED, *(_ALL if private else {}))]
         yield [*cells, _figure(seeds["hr@10"]), *attacks]
 
 
 def _figure(values: "pd.Series[float]") -> str:
-    """The mean, of several seeds with their standard deviation."""
+    """Formats the mean over seeds, with the standard deviation if there are several."""
     return f"{values.mean():.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
 
 
@@ -65,8 +65,8 @@ def _attack(seeds: pd.DataFrame, column: str) -> str:
 
 
 def _reading(group: pd.DataFrame) -> Iterator[list[str]]:
-    for name, own in group.groupby("method", sort=False):
-        yield [f"`{name}`", *(f"{own[column].mean():.2f}" for column in _READ)]
+    for name, runs in group.groupby("method", sort=False):
+        yield [f"`{name}`", *(f"{runs[column].mean():.2f}" for column in _READ)]
 
 
 def _table(header: list[str], rows: Iterator[list[str]]) -> Iterator[str]:
@@ -77,5 +77,5 @@ def _table(header: list[str], rows: Iterator[list[str]]) -> Iterator[str]:
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         if not (Path(name) / "results.parquet").is_file():
-            sys.exit(f"{name} holds no results.parquet: name a folder that `fedau2-sim reproduce table1` has made")
+            sys.exit(f"{name} holds no results.parquet: give a folder that `fedau2-sim reproduce table1` has written")
         print("\n".join(tables(Path(name))))

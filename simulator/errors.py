@@ -1,24 +1,25 @@
 """Errors of the simulator.
 
 * SimulatorError
-  + ConfigError: a configuration that cannot be run
-  + DatasetError: a data set that cannot be used
-    - DatasetMissingError: its files are not there
-    - DatasetDamagedError: a file is cut off, or not the one that its checksum says
-    - DatasetFormatError: a file is not of the format expected; the text names the line
-    - EmptyCoreError: a k-core that no user or item survives
-    - OneClassError: all users whose attribute is known are of one class
-    - DownloadError: it could not be fetched from its home
+  + ConfigError: a configuration cannot be run
+  + DatasetError: a data set cannot be used
+    - DatasetMissingError: its files are missing
+    - DatasetDamagedError: a file is truncated, or its checksum is wrong
+    - DatasetFormatError: a file does not have the expected format; the text names the line
+    - EmptyCoreError: no user or item survives the k-core
+    - OneClassError: too few classes of an attribute have users
+    - DownloadError: it could not be downloaded
+  + MissingAttackError: nobody has written the attacks on a recommender, so it cannot be audited
   + TooFewUsersError: an attacker needs more users of a class
   + ErasureError: an attribute cannot be erased from private state
-  + NotFiniteError: private state that diverged cannot be attacked
-  + DiskSpaceError: private state needs more disk than there is
+  + NotFiniteError: private state holds a NaN or an infinity
+  + DiskSpaceError: private state needs more disk space than is free
   + FleetError: a fleet's coordinator or session failed
-  + RunsFailedError: of several runs, some failed
-  + BoundPassedError: an audit found more than was allowed
-  + TrackingError: a run's metrics cannot be written to where they are tracked
+  + RunsFailedError: some of several runs failed
+  + BoundPassedError: an attack of an audit exceeded its bound
+  + TrackingError: TensorBoard or MLflow cannot be used
 
-`explain` says any of them, and those of other rooms, in a line.
+`explain` puts any of them, and the errors of other rooms, into one line.
 """
 
 import errno
@@ -31,35 +32,39 @@ class SimulatorError(Exception):
 
 
 class ConfigError(SimulatorError, ValueError):
-    """A configuration that cannot be run."""
+    """A configuration cannot be run."""
 
 
 class DatasetError(SimulatorError):
-    """A data set that cannot be used."""
+    """A data set cannot be used."""
 
 
 class DatasetMissingError(DatasetError):
-    """A data set's files are not there."""
+    """A data set's files are missing."""
 
 
 class DatasetDamagedError(DatasetError):
-    """A file is cut off, or not the one that its checksum says."""
+    """A file is truncated, or its checksum is wrong."""
 
 
 class DatasetFormatError(DatasetError):
-    """A file is not of the format expected."""
+    """A file does not have the expected format."""
 
 
 class EmptyCoreError(DatasetError):
-    """A k-core that no user or item survives."""
+    """No user or item survives the k-core."""
 
 
 class OneClassError(DatasetError):
-    """All users whose attribute is known are of one class."""
+    """Too few classes of an attribute have users."""
 
 
 class DownloadError(DatasetError):
-    """A data set could not be fetched from its home."""
+    """A data set could not be downloaded."""
+
+
+class MissingAttackError(SimulatorError):
+    """Nobody has written the attacks on a recommender, so an audit would make it look safe."""
 
 
 class TooFewUsersError(SimulatorError):
@@ -75,7 +80,7 @@ class NotFiniteError(SimulatorError):
 
 
 class DiskSpaceError(SimulatorError):
-    """Private state needs more disk than there is."""
+    """Private state needs more disk space than is free."""
 
 
 class FleetError(SimulatorError):
@@ -83,22 +88,22 @@ class FleetError(SimulatorError):
 
 
 class RunsFailedError(SimulatorError):
-    """Of several runs, each in a process of its own, some failed."""
+    """Some of several runs failed, each in its own process."""
 
 
 class BoundPassedError(SimulatorError):
-    """An attack of an audit succeeded more often than was allowed."""
+    """An attack of an audit exceeded its bound."""
 
 
 class TrackingError(SimulatorError):
-    """A run's metrics cannot be written to where they are tracked."""
+    """A run's metrics cannot be written to TensorBoard or MLflow."""
 
 
 def explain(error: BaseException) -> str:
-    """What was wrong and what to do, in a line."""
+    """Says in one line what was wrong and what to do."""
     if isinstance(error, AggregationError):
         return f"training diverged: {error}; lower the learning rates"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         where = f", at {error.filename}" if error.filename else ""
-        return f"the disk is full{where}: make room, and give the same command again, which goes on where it can"
+        return f"the disk is full{where}: free some space and repeat the command, which resumes where it can"
     return str(error) or type(error).__name__

@@ -1,8 +1,12 @@
-"""The local update as pure functions of arrays, for one client or thousands. Importing its modules loads PyTorch.
+"""The local update as pure functions of arrays, for one client or thousands.
 
-* `fedncf`, `fedrap`, `fedvae`: recommenders: tensors, gradients and scores; `specs`, `losses`: what some have in common
+Importing the modules loads PyTorch, except for `models` and the modules of parameters.
+
+* `fedncf`, `fedrap`, `fedvae`: the recommenders' tensors, gradients and scores
+* `fedncf_parameters`, `fedrap_parameters`, `fedvae_parameters`: their widths and hyper-parameters
+* `specs`, `losses`: what several recommenders have in common
 * `adversary`: the attribute classifier, its heads and triggers
-* `contract`, `models`: what a recommender is to the kernel, and the recommenders by name
+* `contract`: the functions that a recommender must have; `models`: the recommenders by name
 * `training`: local steps over a cohort, in separate and summed form
 * `batch`, `grouped`: how a cohort lies in memory, and linear algebra over it
 """

@@ -6,7 +6,7 @@ from client_sdk.kernel.contract import Tensors
 from client_sdk.onnx.private_adam import BETA1, BETA2, EPSILON
 
 BLOCK = 2**15
-"""Numbers worked on at a time, of whole clients, so that they stay in the processor's cache."""
+"""Numbers that are worked on at a time, so that they stay in the processor's cache; clients are not divided."""
 
 
 def step(
@@ -27,12 +27,12 @@ def step(
     root = (1 - BETA2**taken).sqrt()
     scale, shift = (1 / (rate * root)).float()[:, None], (EPSILON / rate).float()[:, None]
     for name, gradient in gradients.items():
-        state = [each[name].view(len(steps), -1) for each in (values, first, second)]
+        state = [part[name].view(len(steps), -1) for part in (values, first, second)]
         columns = (*state, gradient.flatten(1), scale, shift)
         rows = max(1, BLOCK // state[0].shape[1])
         for start in range(0, len(steps), rows):
-            value, mean, square, grad, factor, summand = (each[start : start + rows] for each in columns)
+            value, mean, square, grad, factor, summand = (column[start : start + rows] for column in columns)
             mean.lerp_(grad, 1 - BETA1)
             square.mul_(BETA2).addcmul_(grad, grad, value=1 - BETA2)
-            # rate * first / (sqrt(second) / root + EPSILON), in as few passes over memory as can be.
+            # rate * first / (sqrt(second) / root + EPSILON), in as few passes over memory as possible.
             value.addcdiv_(mean, square.sqrt().mul_(factor).add_(summand), value=-1)

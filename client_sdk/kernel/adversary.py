@@ -2,8 +2,8 @@
 
 Its own gradient is always computed and contributed; the trigger decides only whether the reversed gradient, scaled by
 epsilon, reaches the protected state. The reversal is the gradient with respect to a second copy of the protected state,
-so it needs no custom autograd function. The objective `confusion` puts another gradient in its place, that of
-KL(prior || softmax(mu)), which does not know the label and so cannot write it into the protected state.
+so it needs no custom autograd function. The objective `confusion` replaces it by the gradient of
+KL(prior || softmax(mu)), which does not depend on the label and so cannot write it into the protected state.
 """
 
 import math
@@ -31,8 +31,9 @@ HIDDEN = 100
 """Width of the hidden layer."""
 
 LOG_SIGMA_MAX = 4.0
-"""Where s saturates in exp(s). The paper lets it grow; but the reversed gradient makes s grow without end (noise is one
-way to confuse the adversary), until gradients overflow. The derivative stays exp(s) there, so that s can come back."""
+"""The value at which s saturates in exp(s). The paper lets s grow; but the reversed gradient makes it grow without end
+(noise is one way to confuse the adversary), until gradients overflow. The derivative stays exp(s) there, so that s can
+come back."""
 
 
 def tensors(adversary: AdversaryPlan, states: Mapping[str, int]) -> list[TensorSpec]:
@@ -40,7 +41,7 @@ def tensors(adversary: AdversaryPlan, states: Mapping[str, int]) -> list[TensorS
 
     Args:
         adversary: from the plan.
-        states: widths of what it may protect, see `contract.states`.
+        states: widths of the states that it may protect, see `contract.states`.
     """
     width = sum(states[name] for name in adversary.protects)
     classes = adversary.classes
@@ -59,19 +60,19 @@ def _spec(name: str, shape: list[int]) -> TensorSpec:
 
 
 def prefix(adversary: AdversaryPlan) -> str:
-    """What the names of the adversary's tensors begin with."""
+    """The prefix of the names of the adversary's tensors."""
     return manifest.adversary_prefix(adversary.name)
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
-    """What one adversary makes of a cohort in one local step.
+class AdversaryGradients:
+    """The gradients of one adversary for a cohort in one local step.
 
     Attributes:
-        shared: gradients of its own tensors, (G, ...).
-        push: what to add to the gradients of the protected states, (B, ...).
-        triggered: whether the push is let through, bool (B,).
-        margin: true class's logit less the best other's, (B,); NaN without a label.
+        shared: gradients of the adversary's own tensors, (G, ...).
+        push: addends to the gradients of the protected states, (B, ...).
+        triggered: True where the push is not 0 by the trigger's decision, bool (B,).
+        margin: logit of the true class less the best other's, (B,); NaN without a label.
     """
 
     shared: Tensors
@@ -80,7 +81,7 @@ class Verdict:
     margin: Tensor
 
 
-def judge(
+def gradients(
     adversary: AdversaryPlan,
     round_number: int | Tensor,
     shared: Tensors,
@@ -88,22 +89,22 @@ def judge(
     labels: Tensor,
     noise: Tensor,
     groups: int,
-) -> Verdict:
-    """Cross-entropy of the adversary on the protected states, its gradients, and the trigger's decision.
+) -> AdversaryGradients:
+    """Computes the gradients of the adversary's cross-entropy on the protected states, and the trigger's decision.
 
     Args:
         adversary: from the plan.
         round_number: for `TRIGGER_PRETRAIN`.
         shared: the adversary's tensors, (1 or G, ...), under their full names.
         states: protected states by name, (B, ...).
-        labels: class numbers, int64 (B,); -1 where not known, which takes the client out.
+        labels: class numbers, int64 (B,); -1 where not known: such a client gives no gradient.
         noise: the head's n1 and n2, (B, 2, classes).
         groups: number of groups G.
     """
-    own = {name.removeprefix(prefix(adversary)): value for name, value in shared.items()}
+    tensors = {name.removeprefix(prefix(adversary)): value for name, value in shared.items()}
     embedding = torch.cat([states[name].flatten(1) for name in adversary.protects], 1)
-    hidden = grouped.linear(embedding, own["hidden.weight"], own["hidden.bias"]).relu_()
-    head = _Head(adversary, own, hidden, noise)
+    hidden = grouped.linear(embedding, tensors["hidden.weight"], tensors["hidden.bias"]).relu_()
+    head = _Head(adversary, tensors, hidden, noise)
     grads, grad = head.gradients(_cross_entropy_gradient(adversary, head.logits, labels), groups)
     grad = grouped.relu_gradient(grad, hidden)
     grads["hidden.weight"] = grouped.weight_gradient(grad, embedding, groups)
@@ -116,13 +117,13 @@ def judge(
         triggered = _triggered(adversary, round_number, margin)
         grad = -grad
     scale = triggered.float()[:, None] * adversary.epsilon
-    push = scale * grouped.input_gradient(grad, own["hidden.weight"])
+    push = scale * grouped.input_gradient(grad, tensors["hidden.weight"])
     named = {prefix(adversary) + name: value for name, value in grads.items()}
-    return Verdict(named, _split(adversary, push, states), triggered, margin)
+    return AdversaryGradients(named, _split(adversary, push, states), triggered, margin)
 
 
 def total(pushes: Sequence[Tensors]) -> Tensors:
-    """The sum of what several adversaries add to the gradients of protected states, by name."""
+    """Adds up the pushes of several adversaries on the protected states, by name."""
     summed: Tensors = {}
     for push in pushes:
         for name, value in push.items():
@@ -137,32 +138,32 @@ class _Head:
         logits: (B, classes).
     """
 
-    def __init__(self, adversary: AdversaryPlan, own: Tensors, hidden: Tensor, noise: Tensor) -> None:
-        self._adversary, self._hidden, self._weight = adversary, hidden, own["head.weight"]
-        out = grouped.linear(hidden, self._weight, own.get("head.bias"))
+    def __init__(self, adversary: AdversaryPlan, tensors: Tensors, hidden: Tensor, noise: Tensor) -> None:
+        self._adversary, self._hidden, self._weight = adversary, hidden, tensors["head.weight"]
+        out = grouped.linear(hidden, self._weight, tensors.get("head.bias"))
         classes = adversary.classes
-        self._mu, log_sigma = out[:, :classes], own.get("head.log_sigma", out[:, classes:])
+        self._mu, log_sigma = out[:, :classes], tensors.get("head.log_sigma", out[:, classes:])
         self._n1, self._n2 = noise[:, 0], noise[:, 1]
         self._sigma = torch.exp(log_sigma.clamp(max=LOG_SIGMA_MAX))
         self.logits = out if adversary.head == HEAD_MLP else self._mu * self._n1 + self._sigma * self._n2
 
     def gradients(self, grad: Tensor, groups: int) -> tuple[Tensors, Tensor]:
-        """From the gradient by logit to those of the layer's own tensors, (G, ...), and of the activations."""
-        own = {}
+        """Takes the gradient by logit back to the layer's own tensors, (G, ...), and to the activations."""
+        by_tensor = {}
         if self._adversary.head == HEAD_MLP:
-            own["head.bias"] = grouped.bias_gradient(grad, groups)
+            by_tensor["head.bias"] = grouped.bias_gradient(grad, groups)
         else:
             by_sigma = grad * self._n2 * self._sigma
             grad = grad * self._n1
             if self._adversary.head == HEAD_SCALAR:
-                own["head.log_sigma"] = grouped.bias_gradient(by_sigma.sum(1, keepdim=True), groups)
+                by_tensor["head.log_sigma"] = grouped.bias_gradient(by_sigma.sum(1, keepdim=True), groups)
             else:
                 grad = torch.cat([grad, by_sigma], 1)
-        own["head.weight"] = grouped.weight_gradient(grad, self._hidden, groups)
-        return own, grouped.input_gradient(grad, self._weight)
+        by_tensor["head.weight"] = grouped.weight_gradient(grad, self._hidden, groups)
+        return by_tensor, grouped.input_gradient(grad, self._weight)
 
     def confusion(self) -> Tensor:
-        """Gradient of KL(prior || softmax(mu)) by activation; without noise, and 0 through the rows of s."""
+        """Gradient of KL(prior || softmax(mu)) by activation, without noise; the rows of s add nothing to it."""
         classes = self._adversary.classes
         prior = per_class(self._adversary.prior, classes)
         grad = torch.softmax(self._mu, 1) - prior / prior.sum()
@@ -170,7 +171,7 @@ class _Head:
 
 
 def per_class(values: Sequence[float] | Tensor, classes: int) -> Tensor:
-    """Numbers of the plan, (classes,): 1 each where it gives none; a tensor where a graph is made of the step."""
+    """Numbers of the plan as a tensor, (classes,); all 1 where the plan gives none."""
     return values if isinstance(values, Tensor) else torch.tensor(list(values) or [1.0] * classes)
 
 
@@ -179,7 +180,7 @@ def _cross_entropy_gradient(adversary: AdversaryPlan, logits: Tensor, labels: Te
     weights = per_class(adversary.class_weights, adversary.classes)
     known = labels.clamp(min=0)
     scale = torch.where(labels >= 0, weights.index_select(0, known), 0.0)[:, None]
-    # Hand-written, as everything that will be exported: softmax minus one-hot.
+    # Softmax minus one-hot, written by hand because the step is exported as a graph.
     target = (known[:, None] == torch.arange(logits.shape[1])).float()
     return (torch.softmax(logits, 1) - target) * scale
 

@@ -1,12 +1,13 @@
-"""How a cohort's samples lie in memory, so that one kernel serves one device, many separate clients, or their sum.
+"""The layout of a cohort's samples in memory. One kernel then serves one device, many separate clients, or their sum.
 
 Samples form G groups of n. Each group has its own copy of the shared tensors once they diverge:
 
-* summed: one group of all clients, samples one after another; gradients come out summed over the clients
-* separate: one group per client, padded to equal length with samples of weight 0; gradients come out per client
+* summed: one group of all clients, their samples one after another. Gradients come out summed over the clients.
+* separate: one group per client, padded to equal length with samples of weight 0. Gradients come out per client.
 
-A device is a cohort of one, for which both are the same. Shared dense tensors and their gradients carry a leading group
-axis, of length 1 while all groups agree. Table rows carry none: only the rows that a group touches are held, in slots.
+A device is a cohort of one client, for which both forms are the same. Shared dense tensors and their gradients carry a
+leading group axis, of length 1 while all groups agree. Tables have no such axis: only the rows that a group touches are
+held, in slots.
 """
 
 from collections.abc import Sequence
@@ -21,11 +22,11 @@ from torch import Tensor
 from client_sdk.draws import Samples
 
 TILE = 4096
-"""Samples worked on at a time in summed form, so that activations stay in the processor's cache."""
+"""Samples that are worked on at a time in summed form, so that activations stay in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RowSlots:
     """The table rows that each group touches, in slots.
 
     Attributes:
@@ -52,7 +53,7 @@ class Batch:
         client: client of each sample, int64 (G * n,).
         labels: float32 (G * n,).
         weights: float32 (G * n,); 0 for padding.
-        noise: what the recommender itself adds, float32 (B, w); w is 0 for most.
+        noise: numbers that the recommender itself adds, float32 (B, w); w is 0 for most recommenders.
     """
 
     groups: int
@@ -75,8 +76,8 @@ class Batch:
         return Batch(1, self.clients, *samples, self.noise)
 
 
-def layout(samples: Sequence[Sequence[Samples]], items: int, *, summed: bool) -> tuple[Rows, list[Batch]]:
-    """Lays out what each client drew.
+def layout(samples: Sequence[Sequence[Samples]], items: int, *, summed: bool) -> tuple[RowSlots, list[Batch]]:
+    """Lays out the samples that clients drew.
 
     Args:
         samples: by client, then local step.
@@ -104,7 +105,7 @@ def layout(samples: Sequence[Sequence[Samples]], items: int, *, summed: bool) ->
 def _padded(
     columns: Sequence[NDArray[Any]], lengths: NDArray[np.int64], slots: int, noise: NDArray[np.float32]
 ) -> Batch:
-    """A group per client, each as long as the longest. Padding points to the group's first slot, with weight 0."""
+    """Gives each client a group of equal length. Padding points to the group's first slot, with weight 0."""
     groups, longest = len(lengths), int(lengths.max())
     first_slot = np.repeat(np.arange(groups) * slots, longest)
     filled: list[NDArray[Any]] = [
@@ -129,16 +130,16 @@ def _batch(
     return Batch(groups, clients, slot, torch.from_numpy(client), labels, weights, torch.from_numpy(noise))
 
 
-def _rows(keys: NDArray[np.int64], groups: int, items: int) -> tuple[Rows, NDArray[np.int64]]:
+def _rows(keys: NDArray[np.int64], groups: int, items: int) -> tuple[RowSlots, NDArray[np.int64]]:
     touched = np.zeros(groups * items, np.bool_)
     touched[keys] = True
-    found = np.flatnonzero(touched)
-    group = found // items
+    keys = np.flatnonzero(touched)
+    group = keys // items
     counts = np.bincount(group, minlength=groups)
     slots = int(counts.max())
-    slot = np.arange(len(found)) - (np.cumsum(counts) - counts)[group] + group * slots
+    slot = np.arange(len(keys)) - (np.cumsum(counts) - counts)[group] + group * slots
     slot_of = np.empty(groups * items, np.int64)
-    slot_of[found] = slot
+    slot_of[keys] = slot
     table = np.zeros(groups * slots, np.int64)
-    table[slot] = found - group * items
-    return Rows(groups, slots, torch.from_numpy(table), counts), slot_of
+    table[slot] = keys - group * items
+    return RowSlots(groups, slots, torch.from_numpy(table), counts), slot_of

@@ -1,4 +1,4 @@
-"""What a recommender is to the kernel: one module with these functions."""
+"""The contract of a recommender: one module with the functions that the kernel calls."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client_sdk.draws import Samples
-from client_sdk.kernel.batch import Batch, Rows
+from client_sdk.kernel.batch import Batch, RowSlots
 from client_sdk.plan import TrainingPlan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
 from fedau2.wire.blobs import Tensors as Arrays
@@ -18,16 +18,16 @@ from fedau2.wire.blobs import Tensors as Arrays
 Tensors = dict[str, Tensor]
 
 ITEM = "item_"
-"""What the names of serving and user tensors over items begin with."""
+"""The prefix of the names of serving and user tensors over items."""
 
 Unlearn = Callable[[Tensors], Tensors]
-"""From protected states by name, (clients, ...), to what to add to their gradients: the adversaries' gated, reversed
+"""From protected states by name, (clients, ...), to addends to their gradients: the adversaries' gated, reversed
 gradients."""
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What a local step works on besides tensors.
+    """The input of a local step besides tensors.
 
     Attributes:
         rows: the table rows that the cohort touches.
@@ -36,7 +36,7 @@ class Step:
         round: the assignment's round; a tensor stands for it while a graph is made of the step.
     """
 
-    rows: Rows
+    rows: RowSlots
     batch: Batch
     parameters: Any
     round: int | Tensor
@@ -60,8 +60,8 @@ class Gradients:
 class Recommender(Protocol):
     """A module that implements a recommender.
 
-    It may say which of the ways in `fedau2.v1.task_pb2.Draw` its `draw` is, as `DRAW`. Devices without PyTorch can draw
-    only what is one of these; without it the recommender is trained by the kernel alone.
+    Its attribute `DRAW` may say which of the ways in `fedau2.v1.task_pb2.Draw` its `draw` is. Devices without PyTorch
+    can draw only in these ways; without the attribute the recommender is trained by the kernel alone.
     """
 
     def tensors(self, items: int, widths: Any = None) -> list[TensorSpec]:  # noqa: ANN401 - each has widths of its own
@@ -70,7 +70,7 @@ class Recommender(Protocol):
     def draw(
         self, plan: TrainingPlan[Any], interactions: NDArray[np.int64], key: bytes, round_number: int
     ) -> list[Samples]:
-        """What a client trains on in each local step; `draws.contrasts` for most. Drawn from nothing but the key.
+        """Draws a client's samples for each local step, from nothing but the key; `draws.contrasts` for most.
 
         Args:
             plan: the task's, with the recommender's `Parameters`.
@@ -83,51 +83,51 @@ class Recommender(Protocol):
         """
 
     def prepare(self, shared: Tensors) -> Tensors:
-        """Serving tensors: what scoring needs, computed once per checkpoint. Exported as prepare.onnx.
+        """Computes the serving tensors, which scoring needs, once per checkpoint. It is exported as prepare.onnx.
 
-        Those over items have them on the last axis and a name that begins with `ITEM`, so that they can be cut.
+        A tensor over items has the items on the last axis and a name that begins with `ITEM`, so that it can be cut.
         """
 
     def user(self, serving: Tensors, private: Tensors, history: Tensor) -> Tensors:
-        """What there is to know of one user: all that scoring needs, and all that adversaries may protect.
+        """Computes all that scoring needs to know of one user, and all that adversaries may protect.
 
-        The paper's embedding comes first. Private tensors that are wanted as they are keep their name; what is computed
-        has another, unless it is over items: such have them on the last axis and a name that begins with `ITEM`.
+        The paper's embedding comes first. A private tensor that is passed on unchanged keeps its name; a computed
+        tensor has another name. A tensor over items has the items on the last axis and a name that begins with `ITEM`.
 
         Args:
-            serving: from `prepare`; only those that are not over items may be used.
+            serving: from `prepare`; only tensors that are not over items may be used.
             private: the user's tensors, without the axis of clients.
             history: rows of the user's interactions, int64 (h,); h may be 0.
         """
 
     def score(self, serving: Tensors, user: Tensors) -> Tensor:
-        """Logits, (n,), of the n items that the tensors over items hold. With `user` exported as recommend.onnx."""
+        """Computes logits, (n,), of the n items of the tensors over items. With `user` it becomes recommend.onnx."""
 
     def gradients(self, shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:
-        """Gradients of the recommendation loss, plus what `unlearn` adds to those of the protected states.
+        """Computes the gradients of the recommendation loss, plus what `unlearn` adds to those of the protected states.
 
         Args:
             shared: tables as the rows in `rows`' slots, (G * m, ...); dense tensors (1 or G, ...).
             private: the clients' tensors, (B, ...).
             step: rows, samples and parameters.
-            unlearn: to be called once with the states that adversaries may protect, under the names of `user`.
+            unlearn: must be called once with the states that adversaries may protect, under the names of `user`.
         """
 
 
 class Encoder(Protocol):
-    """What a recommender may have besides that makes its embedding of interactions, by tensors that all share.
+    """A recommender that computes its embedding from interactions, by shared tensors.
 
-    Erasure and noise change these where there is no private tensor to change.
+    Erasure and noise change these tensors where there is no private tensor to change.
 
     Attributes:
-        ENCODER_WEIGHTS, ENCODER_BIASES: names of what makes the embedding.
+        ENCODER_WEIGHTS, ENCODER_BIASES: names of the tensors that compute the embedding.
     """
 
     ENCODER_WEIGHTS: tuple[str, ...]
     ENCODER_BIASES: tuple[str, ...]
 
     def move_latent(self, shared: Arrays, matrix: NDArray[np.floating], offset: NDArray[np.floating]) -> Arrays:
-        """The model whose embedding is `x @ matrix + offset` where it was x.
+        """Returns the model whose embedding is `x @ matrix + offset` where it was x.
 
         Args:
             shared: the model's tensors.

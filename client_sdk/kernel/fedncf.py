@@ -1,9 +1,11 @@
 """FedNCF: NeuMF with the user's vectors on the device.
 
-logit = output . [user_gmf * item_gmf ; MLP([user_mlp ; item_mlp])] + bias, with binary cross-entropy.
+    logit = output . [user_gmf * item_gmf, MLP([user_mlp, item_mlp])] + bias
 
-The gradients are written by hand rather than left to autograd: the item half of the first layer is applied to each
-touched row once instead of to each sample, nothing is computed twice, and the step is an ordinary graph without a
+The loss is the binary cross-entropy.
+
+The gradients are written by hand rather than left to autograd. The item half of the first layer is applied to each
+touched row once instead of to each sample, and nothing is computed twice. The step is an ordinary graph without a
 backward pass, ready to be exported.
 """
 
@@ -56,18 +58,18 @@ DRAW = DRAW_CONTRASTS
 
 
 def prepare(shared: Tensors) -> Tensors:
-    """What scoring needs of the shared tensors, computed once per checkpoint.
+    """Computes what scoring needs of the shared tensors, once per checkpoint.
 
     The item half of the first layer is applied to the whole catalogue: "item_hidden", (hidden[0], items). Items are the
     last axis, so that scoring ends in products of a vector and a matrix, which runtimes compute fast.
     """
     weight = shared["mlp.0.weight"]
     half = shared["item_mlp"].shape[1]
-    kept = {name: value for name, value in shared.items() if name not in ("item_gmf", "item_mlp", "mlp.0.weight")}
+    serving = {name: value for name, value in shared.items() if name not in ("item_gmf", "item_mlp", "mlp.0.weight")}
     if "item_gmf" in shared:
-        kept["item_gmf"] = shared["item_gmf"].T.contiguous()
+        serving["item_gmf"] = shared["item_gmf"].T.contiguous()
     item_hidden = weight[:, half:] @ shared["item_mlp"].T
-    return {**kept, "user_hidden.weight": weight[:, :half].T.contiguous(), "item_hidden": item_hidden}
+    return {**serving, "user_hidden.weight": weight[:, :half].T.contiguous(), "item_hidden": item_hidden}
 
 
 def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:

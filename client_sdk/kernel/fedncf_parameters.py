@@ -1,4 +1,4 @@
-"""What can be set of FedNCF. Importing this module loads no PyTorch."""
+"""The settings of FedNCF. Importing this module loads no PyTorch."""
 
 from dataclasses import dataclass
 

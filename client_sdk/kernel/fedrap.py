@@ -1,9 +1,11 @@
 """FedRAP (Li et al., ICLR 2024) as the paper of FedAU2 has it: each user adds vectors of its own to the items'.
 
-logit = output . (item_common + item_personal) + bias, with binary cross-entropy and mu times the mean absolute value of
-the samples' common vectors. A user's private state is a vector for every item. The paper protects its sums over the
-latent axis, one number an item; all of it can be protected too. Either way the reversed gradient reaches every item's
-vector, not only those of the samples.
+    logit = output . (item_common + item_personal) + bias
+
+The loss is the binary cross-entropy, plus mu times the mean absolute value of the samples' common vectors. A user's
+private state is a vector for every item. The paper protects the sums of these vectors over the latent axis, one number
+an item; the whole vectors can be protected too. Either way the reversed gradient reaches the vectors of all items, not
+only those of the samples.
 """
 
 import math
@@ -35,13 +37,13 @@ DRAW = DRAW_CONTRASTS
 
 
 def prepare(shared: Tensors) -> Tensors:
-    """What scoring needs: the common part of every item's logit, (items,), and the output's weights, (latent,)."""
+    """Computes the common part of every item's logit, (items,), and passes on the output's weights, (latent,)."""
     weight = shared["output.weight"]
     return {"item_logit": shared["item_common"] @ weight + shared["output.bias"], "output.weight": weight}
 
 
 def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:
-    """The paper's protected state, (items,), and the personal vectors, (latent, items)."""
+    """Gives the paper's protected state, (items,), and the personal vectors, (latent, items)."""
     personal = private["item_personal"]
     return {SUM: personal.sum(1), "item_personal": personal.T}
 
@@ -60,7 +62,7 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     logits = grouped.linear(vectors, weight[:, None], shared["output.bias"]).squeeze(1)
     loss, grad = losses.binary_cross_entropy(logits, batch)
     penalty, penalty_grad = _penalty(common, step)
-    # Samples of one item share its gradient's direction, so that numbers are added up and not vectors.
+    # All samples of an item have the same direction of gradient, so that numbers are added up instead of vectors.
     by_slot = torch.zeros(common.shape[0]).index_add_(0, batch.slot, grad)
     by_item = torch.zeros(len(personal) * personal.shape[1]).index_add_(0, place, grad)
     out = Gradients(loss=loss + penalty)

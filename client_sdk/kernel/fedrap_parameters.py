@@ -1,4 +1,4 @@
-"""What can be set of FedRAP. Importing this module loads no PyTorch."""
+"""The settings of FedRAP. Importing this module loads no PyTorch."""
 
 import math
 from dataclasses import dataclass

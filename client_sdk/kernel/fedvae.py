@@ -4,8 +4,8 @@ A user is its interactions: x, of length 1 over the catalogue, is encoded as tan
 which a latent z is drawn and decoded as tanh(V z + c) -> logits of all items. The loss is minus the multinomial
 log-likelihood, summed over the interactions, and the annealed Kullback-Leibler divergence of z from N(0, 1).
 
-Nothing is private but the interactions. Adversaries see z, and the reversed gradient flows on into the encoder, which
-all share. What is attacked after training is mu.
+Only the interactions are private. Adversaries see z, and the reversed gradient flows on into the encoder, which all
+clients share. Attacks after training are on mu.
 """
 
 import math
@@ -26,7 +26,7 @@ from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire.blobs import Tensors as Arrays
 
 ENCODER_WEIGHTS = ("item_encoder", "latent.weight")
-"""What makes a latent of interactions, besides `ENCODER_BIASES`."""
+"""Names of the weights that compute the latent from interactions; `ENCODER_BIASES` are their biases."""
 
 ENCODER_BIASES = ("encoder.bias", "latent.bias")
 
@@ -68,11 +68,11 @@ def draw(
 
 
 def prepare(shared: Tensors) -> Tensors:
-    """What scoring needs: the encoder's half that gives mu, and the decoder, its last layer as (hidden, items)."""
+    """Takes the half of the encoder that gives mu, and the decoder, whose last layer becomes (hidden, items)."""
     latent = len(shared["latent.bias"]) // 2
-    kept = {name: shared[name] for name in ("encoder.bias", "decoder.weight", "decoder.bias", "item_bias")}
+    unchanged = {name: shared[name] for name in ("encoder.bias", "decoder.weight", "decoder.bias", "item_bias")}
     return {
-        **kept,
+        **unchanged,
         "encoder": shared["item_encoder"],
         "latent.weight": shared["latent.weight"][:latent],
         "latent.bias": shared["latent.bias"][:latent],
@@ -88,7 +88,7 @@ def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:
 
 
 def move_latent(shared: Arrays, matrix: NDArray[np.floating], offset: NDArray[np.floating]) -> Arrays:
-    """The model whose latent has the mean `mu @ matrix + offset` where it was mu. See `contract.Encoder`."""
+    """Returns the model whose latent has the mean `mu @ matrix + offset` where it was mu. See `contract.Encoder`."""
     weight, bias, latent = shared["latent.weight"].copy(), shared["latent.bias"].copy(), len(offset)
     weight[:latent] = matrix.T @ weight[:latent]
     bias[:latent] = bias[:latent] @ matrix + offset  # the log variances, which follow, stay
@@ -134,16 +134,16 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
 
 def kl_weight(parameters: Parameters, round_number: int | Tensor) -> Tensor:
     """Weight of the Kullback-Leibler divergence in a round, without axes."""
-    # Tensors throughout: that is what the numbers are where a graph is made of the step.
+    # The numbers are tensors where a graph is made of the step, so they are computed with as tensors throughout.
     numbers = (parameters.kl_cap, parameters.kl_anneal_rounds, round_number)
     cap, rounds, at = (torch.as_tensor(number).double() for number in numbers)
     return torch.where(rounds > 0, torch.minimum(cap, at / rounds.clamp(min=1)), cap).float()
 
 
 def _inputs(step: Step) -> Tensor:
-    """What the clients put in, over their group's slots: (G, clients of a group, slots)."""
+    """The clients' inputs over their group's slots, (G, clients of a group, slots)."""
     rows, batch = step.rows, step.batch
-    # With several groups each has one client, whose slots are the group's.
+    # With several groups every group has one client, and the client's slots are the group's.
     place = batch.slot if rows.groups > 1 else batch.client * rows.slots + batch.slot
     flat = torch.zeros(batch.clients * rows.slots).index_add_(0, place, batch.weights)
     return flat.view(rows.groups, -1, rows.slots)

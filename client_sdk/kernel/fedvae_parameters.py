@@ -1,4 +1,4 @@
-"""What can be set of FedVAE. Importing this module loads no PyTorch."""
+"""The settings of FedVAE. Importing this module loads no PyTorch."""
 
 import math
 from dataclasses import dataclass

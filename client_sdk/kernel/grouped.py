@@ -1,4 +1,4 @@
-"""Linear algebra over groups: rows of samples times weights that are common to all groups or one per group.
+"""Linear algebra over groups: rows of samples times weights, which are common to all groups or differ by group.
 
 Matrices of samples are flat, (G * n, width). Weights are (1, out, in) while all groups agree, else (G, out, in).
 """

@@ -1,4 +1,4 @@
-"""Recommendation losses that several models have, with their gradients."""
+"""Recommendation losses that several recommenders use, with their gradients."""
 
 import torch
 from torch import Tensor
@@ -15,5 +15,5 @@ def binary_cross_entropy(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def of_clients(per_sample: Tensor, batch: Batch) -> Tensor:
-    """Sums a value of each sample, (samples,), over those of each client, (B,)."""
+    """Sums a value per sample, (samples,), over each client's samples, (B,)."""
     return grouped.collect(per_sample[:, None], batch.client, batch.clients, batch.groups)[:, 0]

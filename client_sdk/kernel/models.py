@@ -25,10 +25,10 @@ class NoParameters:
 
 @dataclass(frozen=True)
 class Declared:
-    """A recommender: what can be set of it, and where its functions are.
+    """A recommender: its settings, and where its functions are.
 
     Attributes:
-        load: imports and gives the module with the recommender's functions.
+        load: imports the module with the recommender's functions, and returns it.
         Widths: a frozen dataclass of the sizes of its tensors, whole numbers or tuples of them, with defaults.
         Parameters: a frozen dataclass of its own hyper-parameters, each an `int` or a `float` with a default.
 
@@ -45,7 +45,7 @@ class Declared:
         return self.load()
 
     def parameters(self, values: Mapping[str, float]) -> Any:  # noqa: ANN401 - each has its own
-        """The recommender's `Parameters` from numbers by name, all of which must be there.
+        """Makes the recommender's `Parameters` of numbers by name. None may be missing.
 
         Raises:
             ValueError: a parameter is missing, not known, or has a value that cannot be used.
@@ -59,9 +59,9 @@ class Declared:
         return self.Parameters(**{name: _number(name, value, types[name]) for name, value in values.items()})
 
     def of_tensors(self, tensors: "Mapping[str, Tensor]") -> Any:  # noqa: ANN401 - each has its own
-        """The recommender's `Parameters` with tensors for its numbers, of which a graph is made.
+        """Makes the recommender's `Parameters` with tensors in place of numbers, to make a graph of its gradients.
 
-        Their values are checked by nobody: tensors of a graph have none that could be compared.
+        The values are not checked: tensors of a graph have no values yet.
         """
         parameters = object.__new__(self.Parameters)
         for name, tensor in tensors.items():
@@ -111,7 +111,7 @@ def declared(name: str) -> Declared:
     """The recommender of this name.
 
     Raises:
-        UnsupportedTaskError: there is none.
+        UnsupportedTaskError: this SDK has no such recommender.
     """
     if name not in RECOMMENDERS:
         raise UnsupportedTaskError(f"model {name!r} is not known; this SDK has {', '.join(RECOMMENDERS)}")

@@ -1,4 +1,4 @@
-"""Short hand for the tensors that recommenders and adversaries declare."""
+"""Shorthand for the tensors that recommenders and adversaries declare."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ def dense(
 
 
 def table(name: str, shape: Sequence[int], initializer: Initializer) -> TensorSpec:
-    """A shared tensor with a row for each item, of which a client touches few."""
+    """A shared tensor with a row for each item; a client touches few of them."""
     spec = dense(name, shape, initializer)
     spec.kind = TENSOR_KIND_TABLE
     return spec

@@ -10,7 +10,7 @@ from fedau2.wire.errors import BlobError
 
 
 class TorchEngine:
-    """Trains one client at a time; `contracts.Engine`. Keeps the newest checkpoint unpacked, for fleets."""
+    """Trains one client at a time; `interfaces.Engine`. Keeps the newest checkpoint unpacked, for fleets."""
 
     def __init__(self) -> None:
         self._task: Task | None = None
@@ -30,7 +30,7 @@ class TorchEngine:
 
 
 class TorchTraining:
-    """A local update under way; `contracts.Training`."""
+    """A local update under way; `interfaces.Training`."""
 
     def __init__(self, task: Task, round_number: int, cohort: Cohort) -> None:
         self._training = CohortTraining(task, round_number, cohort, summed=False)
@@ -45,7 +45,7 @@ class TorchTraining:
         self._training.step()
 
     def finish(self) -> TrainingResult:
-        """The result, once every step is taken."""
+        """The result, once all steps have been taken."""
         training = self._training
         return TrainingResult(training.contributions()[0], training.state(), training.report())
 
@@ -58,7 +58,7 @@ def _unpacked(job: Job) -> blobs.Tensors:
 
 
 def _cohort(task: Task, round_number: int, client: ClientData) -> Cohort:
-    names = [each.name for each in task.manifest.plan.adversaries]
+    names = [adversary.name for adversary in task.plan.adversaries]
     labels = {name: np.array([client.labels.get(name, -1)]) for name in names}
-    state = client.state.copy()  # training changes it, and what comes out of a store may be a read-only view
+    state = client.state.copy()  # training changes it, and a store may give a read-only view
     return Cohort.draw(task.manifest, round_number, [client.key], [client.interactions], labels, state)

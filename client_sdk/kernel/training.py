@@ -1,4 +1,4 @@
-"""Local steps of a cohort: from checkpoint and clients to contributions and new private state."""
+"""The local steps of a cohort, from checkpoint and clients to contributions and new private state."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from client_sdk import draws
 from client_sdk.draws import Samples, Stream
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.kernel import adam, adversary
+from client_sdk.kernel.adversary import AdversaryGradients
 from client_sdk.kernel.batch import layout
 from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
 from client_sdk.kernel.models import declared, plan_of
@@ -47,7 +48,7 @@ class Task:
 
     @classmethod
     def load(cls, task: TaskManifest, checkpoint: Arrays) -> "Task":
-        """From a checked manifest and its checkpoint.
+        """Makes a task of a checked manifest and its checkpoint.
 
         Raises:
             UnsupportedTaskError: the model is not known here, the plan's parameters are not the model's, or the
@@ -59,20 +60,20 @@ class Task:
         if {name: value.shape for name, value in checkpoint.items()} != shapes:
             raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
         tensors = {name: torch.tensor(value) for name, value in checkpoint.items()}
-        own = {name for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_ADVERSARY}
+        adversarial = {name for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_ADVERSARY}
         return cls(
             manifest=task,
             plan=plan,
             recommender=declared(task.model).model,
-            shared={name: value for name, value in tensors.items() if name not in own},
-            adversary={name: value for name, value in tensors.items() if name in own},
+            shared={name: value for name, value in tensors.items() if name not in adversarial},
+            adversary={name: value for name, value in tensors.items() if name in adversarial},
             tables=frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """The clients of one call, B of them, with all randomness drawn.
+    """The B clients of one call, with all randomness drawn.
 
     Attributes:
         samples: per client, per local step.
@@ -112,7 +113,8 @@ class Cohort:
                 draws.noise(plan.adversaries, plan.local.steps, draws.generator(key, round_number, Stream.NOISE))
                 for key in keys
             ]
-        noise = {each.name: np.stack([client[each.name] for client in drawn]) for each in plan.adversaries}
+        names = [adversary.name for adversary in plan.adversaries]
+        noise = {name: np.stack([client[name] for client in drawn]) for name in names}
         return cls(samples, noise, labels, state)
 
 
@@ -122,7 +124,7 @@ class CohortTraining:
     Args:
         task: what to train.
         round_number: for the triggers.
-        cohort: who trains.
+        cohort: the clients that train.
         summed: keep only the cohort's sum, which one local step computes in one batched pass.
     """
 
@@ -139,7 +141,7 @@ class CohortTraining:
         state = cohort.state
         self._values, self._first, self._second = _tensors(state.values), _tensors(state.first), _tensors(state.second)
         self._sums: Tensors = {}
-        self._verdicts: list[dict[str, adversary.Verdict]] = []
+        self._of_adversaries: list[dict[str, AdversaryGradients]] = []
         self._loss = np.zeros(len(cohort.samples), np.float32)
 
     @property
@@ -152,35 +154,35 @@ class CohortTraining:
 
     def step(self) -> None:
         """Takes the next local step."""
-        taken = len(self._verdicts)
-        verdicts: dict[str, adversary.Verdict] = {}
+        taken = len(self._of_adversaries)
+        of_adversaries: dict[str, AdversaryGradients] = {}
 
         def unlearn(states: Tensors) -> Tensors:
-            verdicts.update(self._judge(states, taken))
-            return adversary.total([verdict.push for verdict in verdicts.values()])
+            of_adversaries.update(self._adversary_gradients(states, taken))
+            return adversary.total([gradients.push for gradients in of_adversaries.values()])
 
         with torch.no_grad():
             step = Step(self._rows, self._batches[taken], self._task.plan.parameters, self._round)
             gradients = self._task.recommender.gradients(self._shared, self._values, step, unlearn)
             self._advance_private(gradients, taken)
-            for verdict in verdicts.values():
-                gradients.shared.update(verdict.shared)
+            for of_adversary in of_adversaries.values():
+                gradients.shared.update(of_adversary.shared)
             self._advance_shared(gradients.shared)
-        self._verdicts.append(verdicts)
+        self._of_adversaries.append(of_adversaries)
         self._loss = gradients.loss.numpy()
 
-    def _judge(self, states: Tensors, step: int) -> dict[str, adversary.Verdict]:
+    def _adversary_gradients(self, states: Tensors, step: int) -> dict[str, AdversaryGradients]:
         return {
-            each.name: adversary.judge(
-                each,
+            plan.name: adversary.gradients(
+                plan,
                 self._round,
-                {name: value for name, value in self._adversary.items() if name.startswith(adversary.prefix(each))},
+                {name: value for name, value in self._adversary.items() if name.startswith(adversary.prefix(plan))},
                 states,
-                self._labels[each.name],
-                self._noise[each.name][:, step],
+                self._labels[plan.name],
+                self._noise[plan.name][:, step],
                 self._rows.groups,
             )
-            for each in self._task.plan.adversaries
+            for plan in self._task.plan.adversaries
         }
 
     def _advance_private(self, gradients: Gradients, taken: int) -> None:
@@ -192,10 +194,10 @@ class CohortTraining:
         if self.steps == 1:
             self._sums = gradients
             return
-        # Start minus end is kept as a sum of its own: subtracting the ends would lose its small digits.
+        # Start minus end is summed up separately: subtracting the two would lose its small digits.
         for name, gradient in gradients.items():
             scaled = gradient.mul_(self._local.shared_learning_rate)
-            if len(self._verdicts) + 1 < self.steps:
+            if len(self._of_adversaries) + 1 < self.steps:
                 tensors = self._adversary if name in self._adversary else self._shared
                 tensors[name] = tensors[name] - scaled
             self._sums[name] = self._sums[name].add_(scaled) if name in self._sums else scaled
@@ -212,10 +214,10 @@ class CohortTraining:
         return PrivateState(_arrays(self._values), _arrays(self._first), _arrays(self._second), steps)
 
     def report(self) -> Report:
-        """What only the device and the simulator may know."""
-        names = [each.name for each in self._task.plan.adversaries]
-        triggered = {n: torch.stack([step[n].triggered for step in self._verdicts], 1).numpy() for n in names}
-        margin = {n: torch.stack([step[n].margin for step in self._verdicts], 1).numpy() for n in names}
+        """Reports what only the device and the simulator may know."""
+        names = [adversary.name for adversary in self._task.plan.adversaries]
+        triggered = {n: torch.stack([step[n].triggered for step in self._of_adversaries], 1).numpy() for n in names}
+        margin = {n: torch.stack([step[n].margin for step in self._of_adversaries], 1).numpy() for n in names}
         return Report(self._loss, triggered, margin)
 
     def contributions(self) -> list[dict[str, Update]]:
@@ -240,9 +242,9 @@ class CohortTraining:
     def summed(self) -> tuple[dict[str, Update], dict[str, int]]:
         """The sum of all contributions, and per tensor how many clients carry it."""
         weights = dict.fromkeys(self._sums, len(self._cohort.samples))
-        for each, labels in self._cohort.labels.items():
-            known = int((labels >= 0).sum())
-            weights |= {name: known for name in weights if name.startswith(manifest.adversary_prefix(each))}
+        for adversary_name, labels in self._cohort.labels.items():
+            known, prefix = int((labels >= 0).sum()), manifest.adversary_prefix(adversary_name)
+            weights |= {name: known for name in weights if name.startswith(prefix)}
         return {name: self._summed(name, value) for name, value in self._sums.items()}, weights
 
     def _summed(self, name: str, value: Tensor) -> Update:

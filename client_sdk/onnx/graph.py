@@ -1,4 +1,4 @@
-"""A graph of a bundle in ONNX Runtime, and what binds it to its task. Importing this module loads no ONNX Runtime."""
+"""A graph of a bundle in ONNX Runtime, bound to its task. Importing this module loads no ONNX Runtime."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,11 +22,11 @@ _LIMITS = Limits()
 
 
 def metadata(task: TaskManifest, kind: GraphKind.ValueType) -> dict[str, str]:
-    """What a graph of this task says of itself, in its `metadata_props`.
+    """The `metadata_props` that a graph of this task must have.
 
-    Graphs are built once per task, so they are bound to what a task keeps: bundle format, model and catalogue. A
-    checkpoint changes with every round; its tensors' shapes are checked when `prepare.onnx` is run on them. A training
-    graph is bound to the names of the plan's parameters too: it was made for these and no others.
+    Graphs are built once per task, so they are bound to what stays the same in a task: bundle format, model and
+    catalogue. A checkpoint changes with every round; the shapes of its tensors are checked when `prepare.onnx` is run
+    on them. A training graph is bound to the names of the plan's parameters too: it was made for these and no others.
     """
     parameters = {"fedau2.parameters": ",".join(sorted(task.plan.parameters))} if kind == GRAPH_KIND_STEP else {}
     return {
@@ -45,14 +45,14 @@ class Graph:
     Args:
         data: ONNX bytes.
         task: the task that it must be bound to.
-        kind: what it must be for.
-        limits: what a run may take.
+        kind: its purpose.
+        limits: bounds of a run.
         compiled: see `runtime.session`.
-        wanted: names of the outputs that runs give; None: all that it has.
+        outputs: names of the outputs that runs give; None: all that it has.
 
     Raises:
-        ForbiddenGraphError: it holds what no graph may; the runtime has not seen it.
-        UnsupportedTaskError: it cannot be loaded, is another task's, or does not give what is wanted.
+        ForbiddenGraphError: it holds what no graph may hold; the runtime has not seen it.
+        UnsupportedTaskError: it cannot be loaded, belongs to another task, or lacks one of the outputs.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Graph:
         kind: GraphKind.ValueType,
         limits: Limits = _LIMITS,
         compiled: Path | None = None,
-        wanted: Sequence[str] | None = None,
+        outputs: Sequence[str] | None = None,
     ) -> None:
         graph = inspection.inspected(data, kind)
         self._name, self._limits = GraphKind.Name(kind), limits
@@ -71,30 +71,30 @@ class Graph:
         except Exception as error:  # its errors have no common root
             raise UnsupportedTaskError(f"the task's {self._name} cannot be loaded: {error}") from error
         self._check(metadata(task, kind))
-        self._inputs = [each.name for each in self._session.get_inputs()]
-        given = [each.name for each in self._session.get_outputs()]
-        self._outputs = given if wanted is None else wanted
-        if lacking := sorted(set(self._outputs) - set(given)):
+        self._inputs = [value.name for value in self._session.get_inputs()]
+        available = [value.name for value in self._session.get_outputs()]
+        self._outputs = available if outputs is None else outputs
+        if lacking := sorted(set(self._outputs) - set(available)):
             raise UnsupportedTaskError(f"the task's {self._name} does not give {', '.join(lacking)}")
 
     def _check(self, expected: Mapping[str, str]) -> None:
-        found = self._session.get_modelmeta().custom_metadata_map
+        properties = self._session.get_modelmeta().custom_metadata_map
         for key, value in expected.items():
-            if found.get(key) != value:
+            if properties.get(key) != value:
                 raise UnsupportedTaskError(
-                    f"the task's {self._name} was not made for it (its {key} is {found.get(key)!r} and not {value!r}): "
-                    "build the bundle again with fedau2-export"
+                    f"the task's {self._name} was not made for it (its {key} is {properties.get(key)!r} and not "
+                    f"{value!r}): build the bundle again with fedau2-export"
                 )
 
     def run(self, available: Arrays) -> dict[str, NDArray[Any]]:
-        """Outputs of the graph by name.
+        """Runs the graph and returns its outputs by name.
 
         Args:
-            available: inputs by name, more than the graph wants perhaps.
+            available: inputs by name; those that the graph does not declare are left out.
 
         Raises:
-            UnsupportedTaskError: it wants other inputs, or cannot be run on these.
-            ResourceLimitError: it takes more memory or time than the limits say.
+            UnsupportedTaskError: the graph declares other inputs, or cannot be run on these.
+            ResourceLimitError: the run takes more memory or time than the limits allow.
         """
         if missing := sorted(set(self._inputs) - available.keys()):
             raise UnsupportedTaskError(f"the task's {self._name} wants inputs that this SDK does not have: {missing}")
@@ -104,12 +104,12 @@ class Graph:
 
     @contextmanager
     def _bounded(self) -> Iterator["RunOptions"]:
-        """Options with which a run ends when its time is over, and gives its memory back."""
+        """Gives options that end a run when its time is over, and return its memory to the system."""
         options = runtime.shrinking()
         try:
             with WATCHDOG.watching(options, self._limits.seconds):
                 yield options
         except Exception as error:  # its errors have no common root
-            if options.terminate or runtime.OUT_OF_MEMORY in str(error):
+            if options.terminate or runtime.is_out_of_memory(error):
                 raise ResourceLimitError(f"the task's {self._name} takes more than {self._limits}: {error}") from error
             raise UnsupportedTaskError(f"the task's {self._name} cannot be run: {error}") from error

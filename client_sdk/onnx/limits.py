@@ -1,4 +1,4 @@
-"""What a training may take of a device."""
+"""Bounds on the memory and time that training may take of a device."""
 
 import math
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ class Limits:
     """Bounds of one local step.
 
     Attributes:
-        memory: bytes that the runtime may hold for a step's tensors, > 0. Inputs come on top.
-        seconds: that a step may take, > 0 and finite.
+        memory: bytes that the runtime may hold for a step's tensors, > 0. The inputs are not counted.
+        seconds: time that a step may take, > 0 and finite.
 
     Raises:
-        UsageError: one is not so.
+        UsageError: one of them is not as described.
     """
 
     memory: int = 2**30

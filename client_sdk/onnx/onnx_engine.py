@@ -8,24 +8,24 @@ from client_sdk.errors import ResourceLimitError, UnsupportedTaskError
 from client_sdk.onnx import step_graph
 from client_sdk.onnx.graph import Graph
 from client_sdk.onnx.limits import Limits
-from client_sdk.onnx.onnx_training import Drawn, OnnxTraining, Task
+from client_sdk.onnx.onnx_training import Drawn, GraphTask, OnnxTraining
 from client_sdk.protocol.values import Job
 from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
 
 
 class OnnxEngine:
-    """Trains one client at a time; `contracts.Engine`. Keeps the newest graph and checkpoint, for fleets.
+    """Trains one client at a time; `interfaces.Engine`. Keeps the newest graph and checkpoint, for fleets.
 
     Args:
-        limits: what a local step may take.
-        compiled: a folder of the app's own, in which graphs are kept in the runtime's own form (.ort), which is loaded
-            in half the time by later processes; None: nothing is kept. Where it cannot be written, nothing is kept.
+        limits: bounds of a local step.
+        compiled: a folder of the app's own, in which graphs are kept in the runtime's own form (.ort). Later processes
+            load it in half the time. None: no graph is kept, as where the folder cannot be written.
     """
 
     def __init__(self, limits: Limits | None = None, compiled: str | os.PathLike[str] | None = None) -> None:
         self._limits, self._compiled = limits or Limits(), None if compiled is None else Path(compiled)
-        self._task: Task | None = None
+        self._task: GraphTask | None = None
         self._step, self._checkpoint = b"", b""
 
     def begin(self, job: Job) -> "OnnxTraining":
@@ -41,7 +41,7 @@ class OnnxEngine:
         drawn = Drawn.draw(task.plan, job.round, job.client)
         return OnnxTraining(task, job.round, drawn, job.client.labels, job.client.state)
 
-    def _load(self, job: Job) -> Task:
+    def _load(self, job: Job) -> GraphTask:
         task = self._task
         if task is None or self._step != job.step or task.manifest != job.manifest:
             graph = self._graph(job)
@@ -49,7 +49,7 @@ class OnnxEngine:
             graph = task.graph
         else:
             return task
-        task = Task.load(job, graph)
+        task = GraphTask.load(job, graph)
         self._task, self._step, self._checkpoint = task, job.step, job.checkpoint.sha256
         return task
 
@@ -60,8 +60,8 @@ class OnnxEngine:
                 "(engine='torch')"
             )
         _check_size(job.manifest, self._limits)
-        wanted = step_graph.outputs(job.manifest)
-        return Graph(job.step, job.manifest, GRAPH_KIND_STEP, self._limits, self._compiled, wanted)
+        outputs = step_graph.outputs(job.manifest)
+        return Graph(job.step, job.manifest, GRAPH_KIND_STEP, self._limits, self._compiled, outputs)
 
 
 def _check_size(task: TaskManifest, limits: Limits) -> None:

@@ -1,5 +1,7 @@
-"""A local update by a task's training graph: samples are laid out as `step_graph` tells, and what a step gives becomes
-the next step's start, the private state and the contribution. Importing this module loads no runtime.
+"""A local update by a task's training graph. Importing this module loads no runtime.
+
+Samples are laid out as `step_graph` describes. The outputs of a step become the start of the next step, the private
+state and the contribution.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +32,7 @@ TILE = 16_384
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class GraphTask:
     """A manifest with its graph and a checkpoint, ready to train on.
 
     Attributes:
@@ -50,8 +52,8 @@ class Task:
     numbers: Mapping[str, NDArray[Any]]
 
     @classmethod
-    def load(cls, job: Job, graph: Graph) -> "Task":
-        """From a job and its loaded graph.
+    def load(cls, job: Job, graph: Graph) -> "GraphTask":
+        """Makes a task of a job and its loaded graph.
 
         Raises:
             DamagedTaskError: the checkpoint cannot be read.
@@ -64,8 +66,8 @@ class Task:
         return cls.of(job.manifest, graph, tensors)
 
     @classmethod
-    def of(cls, task: TaskManifest, graph: Graph, tensors: Tensors) -> "Task":
-        """From a checkpoint's tensors.
+    def of(cls, task: TaskManifest, graph: Graph, tensors: Tensors) -> "GraphTask":
+        """Makes a task of a checkpoint's tensors.
 
         Raises:
             UnsupportedTaskError: they do not fit the manifest.
@@ -104,7 +106,7 @@ class Drawn:
 
 
 class OnnxTraining:
-    """A local update of one client under way; `contracts.Training`.
+    """A local update of one client under way; `interfaces.Training`.
 
     Args:
         task: what to train.
@@ -118,7 +120,7 @@ class OnnxTraining:
     """
 
     def __init__(
-        self, task: Task, round_number: int, drawn: Drawn, labels: Mapping[str, int], state: PrivateState
+        self, task: GraphTask, round_number: int, drawn: Drawn, labels: Mapping[str, int], state: PrivateState
     ) -> None:
         self._task, self._plan, self._drawn, self._labels, self._state = task, task.plan, drawn, labels, state
         rows = np.concatenate([step.items for step in drawn.samples])
@@ -151,7 +153,7 @@ class OnnxTraining:
     def _gradients(self, step: int) -> Outputs:
         """The outputs of a step; the gradients of tables are of all rows that the training touches."""
         samples = self._drawn.samples[step]
-        # Where samples are taken in one by one, their gradients add up. The adversaries are asked once.
+        # Gradients of samples that are independent of each other add up. Labels are passed to the first run only.
         size = TILE if self._task.manifest.draw == DRAW_CONTRASTS else len(samples.items)
         outputs = self._run(samples.part(0, size), step, self._labels)
         for start in range(size, len(samples.items), size):
@@ -188,37 +190,37 @@ class OnnxTraining:
         if self.steps == 1:
             self._sums = gradients
             return
-        # Start minus end is kept as a sum of its own: subtracting the ends would lose its small digits.
+        # Start minus end is summed up separately: subtracting the two would lose its small digits.
         for name, gradient in gradients.items():
             scaled = gradient * np.float32(self._plan.local.shared_learning_rate)
             self._shared[name] = self._shared[name] - scaled
             self._sums[name] = self._sums[name] + scaled if name in self._sums else scaled
 
     def finish(self) -> TrainingResult:
-        """The result, once every step is taken."""
-        names = [each.name for each in self._plan.adversaries]
+        """The result, once all steps have been taken."""
+        names = [adversary.name for adversary in self._plan.adversaries]
         silent = tuple(manifest.adversary_prefix(name) for name in names if self._labels.get(name, -1) < 0)
         contribution: dict[str, Update] = {
             name: Rows(self._rows, value) if name in self._task.tables else value
             for name, value in self._sums.items()
             if not name.startswith(silent)
         }
-        triggered = {n: np.stack([each[step_graph.triggered_of(n)] for each in self._taken], 1) for n in names}
-        margin = {n: np.stack([each[step_graph.margin_of(n)] for each in self._taken], 1) for n in names}
+        triggered = {n: np.stack([step[step_graph.triggered_of(n)] for step in self._taken], 1) for n in names}
+        margin = {n: np.stack([step[step_graph.margin_of(n)] for step in self._taken], 1) for n in names}
         return TrainingResult(contribution, self._state, Report(self._taken[-1][step_graph.LOSS], triggered, margin))
 
 
 def _check_rows(rows: NDArray[np.int64], items: int) -> None:
-    """Checks what no runtime does: ONNX counts negative rows from the end."""
+    """Checks rows, which no runtime does: ONNX counts negative rows from the end."""
     if rows.min() < 0 or rows.max() >= items:
         wrong = rows[(rows < 0) | (rows >= items)][0]
         raise UnsupportedTaskError(f"the client's interactions name row {wrong} of a catalogue of {items} items")
 
 
 def _places(items: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The different rows among `items` in increasing order, where each comes first, and which of them each item is."""
+    """The different rows among `items` in increasing order, their first places, and the number of each item's row."""
     first_of = np.full(count, -1)
-    first_of[items[::-1]] = np.arange(len(items))[::-1]  # of items that repeat the last assignment stays
+    first_of[items[::-1]] = np.arange(len(items))[::-1]  # where an item repeats, the last assignment stays
     rows = np.flatnonzero(first_of >= 0)
     slot_of = np.empty(count, np.int64)
     slot_of[rows] = np.arange(len(rows))
@@ -226,7 +228,7 @@ def _places(items: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], ND
 
 
 def _check_shapes(outputs: Outputs, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-    """Checks what a graph gives before it becomes private state."""
+    """Checks a graph's gradients before they become private state."""
     for name, tensor in tensors.items():
         gradient = outputs[step_graph.GRADIENT + name]
         if gradient.shape != tensor.shape or gradient.dtype != np.float32:
@@ -237,7 +239,7 @@ def _check_shapes(outputs: Outputs, tensors: Mapping[str, NDArray[np.float32]]) 
 
 
 def _check_report(outputs: Outputs, adversaries: Iterable[str]) -> None:
-    """Checks what is told of a step besides gradients."""
+    """Checks a graph's outputs besides gradients."""
     expected: dict[str, type[np.generic]] = {step_graph.LOSS: np.float32}
     for name in adversaries:
         expected |= {step_graph.margin_of(name): np.float32, step_graph.triggered_of(name): np.bool_}

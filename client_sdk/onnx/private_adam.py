@@ -14,10 +14,10 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
 def step(state: PrivateState, gradients: Mapping[str, NDArray[np.float32]], learning_rate: float) -> PrivateState:
-    """The state of one client after a step; what was given is left as it is.
+    """Returns the state of one client after a step; the arguments are not changed.
 
     Args:
-        state: of one client.
+        state: one client's.
         gradients: by name, (1, ...).
         learning_rate: > 0.
     """
@@ -30,7 +30,7 @@ def step(state: PrivateState, gradients: Mapping[str, NDArray[np.float32]], lear
         first += state.first[name]
         second = state.second[name] * np.float32(BETA2)
         second += gradient * gradient * np.float32(1 - BETA2)
-        # rate * first / (sqrt(second) / root + EPSILON), with as few arrays as can be.
+        # rate * first / (sqrt(second) / root + EPSILON), with as few arrays as possible.
         change = np.sqrt(second)
         change *= np.float32(1 / (rate * root))
         change += np.float32(EPSILON / rate)

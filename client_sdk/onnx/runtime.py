@@ -1,10 +1,11 @@
-"""ONNX Runtime as the SDK uses it: on one thread, without telemetry, bounded where it is asked for.
+"""ONNX Runtime as the SDK uses it: on one thread, without telemetry, and with bounded memory.
 
 Importing this module loads no ONNX Runtime.
 """
 
 import hashlib
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 _BOUNDING = Lock()
 
-_KEPT = 4
-"""Graphs in a folder of compiled ones."""
+_MOST_COMPILED = 4
+"""Most graphs in a folder of compiled ones."""
 
-OUT_OF_MEMORY = "arena"
-"""What the runtime says, among else, where its allocator would go beyond its bound."""
+_ALLOCATOR = re.compile(r"\bbfc_arena\.cc:\d+ ")
+"""The place in the runtime's source, named by its errors, of the allocator that has a bound."""
 
 
 def session(data: bytes, limits: Limits, compiled: Path | None) -> "InferenceSession":
@@ -29,17 +30,17 @@ def session(data: bytes, limits: Limits, compiled: Path | None) -> "InferenceSes
 
     Args:
         data: ONNX bytes.
-        limits: what a run may take.
-        compiled: a folder of the app's own, in which the newest graphs are kept in the runtime's own form (.ort):
-            loading them again takes half the time. Where it cannot be used, nothing is kept. None: nothing is kept.
+        limits: bounds of a run.
+        compiled: a folder of the app's own, in which the newest graphs are kept in the runtime's own form (.ort).
+            Loading them again takes half the time. None: no graph is kept, as where the folder cannot be used.
 
     Raises:
-        Exception: it cannot be loaded; the runtime's errors have no common root.
+        Exception: the graph cannot be loaded. The runtime's errors have no common root.
     """
-    # The wheel's telemetry starts with the import and leaves a device id on the disk; this is what turns it off.
+    # The wheel's telemetry starts with the import and leaves a device id on the disk. This variable turns it off.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-    with _BOUNDING:  # or another thread's bound would come between
+    with _BOUNDING:  # without it, another thread's bound could hold for this session
         _bound_memory(limits.memory)
         if compiled is None:
             return _load(data, "ONNX")
@@ -49,14 +50,14 @@ def session(data: bytes, limits: Limits, compiled: Path | None) -> "InferenceSes
 def _from_folder(data: bytes, folder: Path) -> "InferenceSession":
     import onnxruntime
 
-    # Another version may not read what this one wrote, or compute otherwise.
+    # Another version of the runtime may fail to read the file, or compute differently.
     path = folder / f"{hashlib.sha256(data).hexdigest()}-{onnxruntime.__version__}.ort"
     try:
         if not path.is_file():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            own = path.with_suffix(f".{os.getpid()}.new")  # another process may use the folder too
-            _compile(data, own)
-            own.replace(path)
+            new = path.with_suffix(f".{os.getpid()}.new")  # another process may use the folder too
+            _compile(data, new)
+            new.replace(path)
             _keep_newest(folder)
         return _load(path.read_bytes(), "ORT")
     except Exception:  # the runtime's or the disk's; the file may have been damaged
@@ -66,11 +67,11 @@ def _from_folder(data: bytes, folder: Path) -> "InferenceSession":
 
 
 def _keep_newest(folder: Path) -> None:
-    """Removes what graphs of earlier tasks, versions of the runtime and interruptions left."""
-    found = [*folder.glob("*.ort"), *folder.glob("*.new")]
-    oldest_first = sorted(found, key=lambda each: each.stat().st_mtime_ns)
-    for each in oldest_first[:-_KEPT]:
-        each.unlink(missing_ok=True)
+    """Removes files that earlier tasks, other versions of the runtime and interruptions left."""
+    files = [*folder.glob("*.ort"), *folder.glob("*.new")]
+    oldest_first = sorted(files, key=lambda file: file.stat().st_mtime_ns)
+    for file in oldest_first[:-_MOST_COMPILED]:
+        file.unlink(missing_ok=True)
 
 
 def _load(data: bytes, form: str) -> "InferenceSession":
@@ -92,7 +93,7 @@ def _options(form: str) -> "SessionOptions":
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # it would keep every intermediate tensor for ever
+    options.enable_cpu_mem_arena = False  # the arena would never free an intermediate tensor
     options.log_severity_level = 4
     options.add_session_config_entry("session.load_model_format", form)  # whatever the bytes look like
     return options
@@ -101,24 +102,34 @@ def _options(form: str) -> "SessionOptions":
 def _open(data: bytes, options: "SessionOptions") -> "InferenceSession":
     import onnxruntime
 
-    # Folding constants would compute before any limit holds.
+    # Constant folding would compute while no limit holds yet.
     return onnxruntime.InferenceSession(
         data, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
     )
 
 
 def _bound_memory(size: int) -> None:
-    """Bounds the memory of the sessions that are made next with the process's common allocator."""
+    """Bounds the memory of the sessions that are made next, by the allocator that all sessions of the process share."""
     import onnxruntime
 
     kind, memory = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
-    asked_for = 1  # grow by what is asked for, and not by powers of two
-    config = onnxruntime.OrtArenaCfg({"max_mem": size, "arena_extend_strategy": asked_for})
+    as_requested = 1  # grow by the requested size, and not by powers of two
+    config = onnxruntime.OrtArenaCfg({"max_mem": size, "arena_extend_strategy": as_requested})
     onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, memory), config)
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Says whether a run failed because its memory would have exceeded the bound.
+
+    The runtime has neither a class nor a code for this: whatever fails in a node is the same `Fail`. So the text is
+    searched for the place that raised it. A later runtime that words it differently would make such a run an
+    `UnsupportedTaskError`, which refuses the task as well; a test holds the version that is installed.
+    """
+    return isinstance(error, MemoryError) or bool(_ALLOCATOR.search(str(error)))
+
+
 def shrinking() -> "RunOptions":
-    """Options with which a run gives the memory that it took back to the system."""
+    """Gives options with which a run returns its memory to the system when it ends."""
     import onnxruntime
 
     options = onnxruntime.RunOptions()

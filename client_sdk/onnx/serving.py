@@ -1,4 +1,4 @@
-"""What a client recommends from, kept in memory between calls: the newest model and the client's own data."""
+"""The newest model and the client's own data, kept in memory between calls for recommendations."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from client_sdk.errors import NoModelError, StoreError
 from client_sdk.onnx.graph import Arrays
-from client_sdk.onnx.recommender import Recommender
+from client_sdk.onnx.served_model import ServedModel
 from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
@@ -21,13 +21,13 @@ class _Loaded:
     """A model version in memory, with the ids of its items in row order."""
 
     model: Model
-    recommender: Recommender
+    served: ServedModel
     items: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """What the store held when it had seen so many changes."""
+    """The content of the store after a number of changes."""
 
     changes: int
     loaded: _Loaded
@@ -38,8 +38,8 @@ class _View:
 class Serving:
     """Recommends from a store, and reads it again only when it has changed. Safe between threads.
 
-    A new model is loaded by the first call that finds it. Calls from other threads meanwhile are answered from the one
-    before it, which is let go when the new one is whole. Nothing waits for a sync.
+    The first call that finds a new model loads it. Meanwhile, calls from other threads are answered from the model
+    before it, which is dropped when the new one is complete. No call waits for a sync.
     """
 
     def __init__(self, store: SqliteStore, trust: Trust) -> None:
@@ -49,20 +49,20 @@ class Serving:
         self._view: _View | None = None
 
     def recommend(self, k: int, where: Callable[[str], bool] | None = None) -> list[tuple[str, float]]:
-        """Ids and scores of the best k items that are not recorded, best first; `where` says which may be among them.
+        """Ids and scores of the best k items that are not recorded, best first; `where` filters them by id.
 
         Raises:
-            NoModelError: there is no model yet, or a part of it is gone.
-            UnsupportedTaskError: the model cannot be run here.
-            UntrustedTaskError: it is of a task that is not signed as it should be.
+            NoModelError: there is no model yet, or a part of it is missing.
+            UnsupportedTaskError: the model cannot be run on this device.
+            UntrustedTaskError: the model's task is not signed as it should be.
             StoreError: the store cannot be read.
         """
         view = self._current()
         items, hidden = view.loaded.items, None
         if where is not None:
             hidden = np.array([row for row, item in enumerate(items) if not where(item)], np.int64)
-        found = view.loaded.recommender.recommend(k, view.seen, view.private, hidden)
-        return [(items[row], score) for row, score in found]
+        best = view.loaded.served.recommend(k, view.seen, view.private, hidden)
+        return [(items[row], score) for row, score in best]
 
     def _current(self) -> _View:
         view, changes = self._view, self._store.changes
@@ -80,7 +80,7 @@ class Serving:
         if model is None:
             raise NoModelError("there is no model on this device yet: call sync() first")
         loaded = self._load(model)
-        task = loaded.recommender.task
+        task = loaded.served.task
         state = self._store.private(model.task_id) or initial_state(task, self._store.key())
         private = {name: value[0] for name, value in state.values.items()}
         view = _View(changes, loaded, self._store.interactions(task.catalogue), private)
@@ -89,7 +89,7 @@ class Serving:
         return view
 
     def _load(self, model: Model) -> _Loaded:
-        """The model, or while another thread loads it the one before it, if that is of the same task."""
+        """The model; while another thread loads it, the one before it, if both are of the same task."""
         before = self._loaded
         if before is not None and before.model == model:
             return before
@@ -101,8 +101,8 @@ class Serving:
             return self._loaded
 
     def _read(self, model: Model) -> _Loaded:
-        recommender = Recommender.load(self._store, model, self._trust)
-        rows = self._store.rows(recommender.task.catalogue)
+        served = ServedModel.load(self._store, model, self._trust)
+        rows = self._store.rows(served.task.catalogue)
         if rows is None:
             raise NoModelError("the task's catalogue is missing or was damaged: call sync() to fetch it again")
-        return _Loaded(model, recommender, list(rows))
+        return _Loaded(model, served, list(rows))

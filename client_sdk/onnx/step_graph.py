@@ -1,24 +1,28 @@
-"""What a training graph takes and gives by name: what `export` builds and the `onnx` engine runs.
+"""The names of a training graph's inputs and outputs; `export` builds such graphs and the `onnx` engine runs them.
 
-`step.onnx` is one local step of one client. Inputs, of which a graph declares those that it needs:
+`step.onnx` is one local step of one client. These are all inputs; a graph declares those that it needs:
 
 * every shared and adversary tensor under its own name, float32; of a table the rows that the step touches, (m, ...)
 * every private tensor under its own name, with an axis of clients of length 1
-* `sample.slot` int64 (n,): which of the m rows each sample is; `sample.label`, `sample.weight` float32 (n,)
-* `sample.first` int64 (m,): a sample of each of the m rows; `sample.again` int64 (e,): the samples besides those, for
-  there are few, and adding up only them is fast
+* `sample.slot` int64 (n,): the number of each sample's row among the m; `sample.label`, `sample.weight` float32 (n,)
+* `sample.first` int64 (m,): a sample of each of the m rows; `sample.again` int64 (e,): all other samples, which are
+  few, so that adding up only them is fast
 * `sample.row` int64 (m,): the catalogue row of each of the m; `sample.noise` float32 (1, w)
 * `plan.round` int64 (), and the recommender's own parameters: `parameter.<name>` float32 ()
-* for each adversary `label.<name>` int64 (1,), -1 where it is not known; `noise.<name>` float32 (1, 2, classes);
-  `plan.<name>.epsilon` float32 (), `plan.<name>.pretrain_rounds` int64 (), `plan.<name>.class_weights` and
-  `plan.<name>.prior` float32 (classes,)
+* for each adversary `label.<name>` int64 (1,), -1 where it is not known, and `noise.<name>` float32 (1, 2, classes)
+* for each adversary `plan.<name>.epsilon` float32 (), `plan.<name>.pretrain_rounds` int64 (),
+  `plan.<name>.class_weights` float32 (classes,) and `plan.<name>.prior` float32 (classes,)
 
-Outputs: `gradient.<tensor>` for every shared, adversary and private tensor, shaped as the input; `loss` float32 (1,);
-for each adversary `triggered.<name>` bool (1,) and `margin.<name>` float32 (1,). A client whose label is not known has
-gradients of 0 for the adversary's tensors.
+The outputs are:
 
-What decides which nodes there are (recommender, heads, triggers, objectives) is part of the graph; numbers are inputs,
-so that one graph serves every plan of the same structure.
+* `gradient.<tensor>` for every shared, adversary and private tensor, shaped as the input
+* `loss` float32 (1,)
+* for each adversary `triggered.<name>` bool (1,) and `margin.<name>` float32 (1,)
+
+A client whose label is not known has gradients of 0 for the adversary's tensors.
+
+Recommender, heads, triggers and objectives decide which nodes a graph has. Numbers are inputs, so that one graph serves
+every plan of the same structure.
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,7 +55,7 @@ def noise_of(adversary: str) -> str:
 
 
 def triggered_of(adversary: str) -> str:
-    """The output that tells whether the trigger fired."""
+    """The output that says whether the trigger fired."""
     return f"triggered.{adversary}"
 
 
@@ -71,10 +75,10 @@ def number_of(adversary: str, field: str) -> str:
 
 
 def outputs(task: TaskManifest) -> tuple[str, ...]:
-    """Names of all that a task's graph gives."""
+    """Names of all outputs of a task's graph."""
     gradients = (GRADIENT + spec.name for spec in task.tensors)
-    told = (name(each.name) for each in task.plan.adversaries for name in (triggered_of, margin_of))
-    return LOSS, *gradients, *told
+    reports = (name(adversary.name) for adversary in task.plan.adversaries for name in (triggered_of, margin_of))
+    return LOSS, *gradients, *reports
 
 
 def numbers(parameters: Mapping[str, float], adversaries: Iterable[AdversaryPlan]) -> dict[str, Number]:

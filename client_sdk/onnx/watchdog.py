@@ -1,4 +1,4 @@
-"""Ends runs of a graph whose time is over. One thread for all, which is there only while it may be needed."""
+"""Ends runs of a graph whose time is over. One thread serves all runs, and exists only while there are runs."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from threading import Condition, Thread
 from typing import Protocol
 
 _GRACE = 1.0
-"""Seconds within which the thread ends when nothing is left to watch; telling it with every run would cost more."""
+"""Seconds within which the thread ends when no run is left; waking it at the end of every run would cost more."""
 
 
 class Stoppable(Protocol):
@@ -17,7 +17,7 @@ class Stoppable(Protocol):
 
 
 class Watchdog:
-    """Watches any number of runs. Cheap to ask: a thread for each run would cost as much as a local step."""
+    """Watches any number of runs. A thread for each run would cost as much as a local step."""
 
     def __init__(self) -> None:
         self._condition = Condition()

@@ -1,24 +1,27 @@
 """Drivers carry out what a session wishes: one blocking, for a device; one for asyncio, for fleets."""
 
 from asyncio import CancelledError, sleep
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from client_sdk.errors import FedError
+from google.protobuf.message import Message
+
+from client_sdk.errors import FedError, UnknownWishError
 from client_sdk.protocol.interfaces import AsyncTransport, Training, Transport
 from client_sdk.protocol.session import Session, engine_failures
-from client_sdk.protocol.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload, Wish
-from fedau2.v1.device_pb2 import FetchResourceRequest
+from client_sdk.protocol.wishes import Call, Fetch, Interrupted, Outcome, Result, Train, Upload, Wish
+from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse, UploadContributionRequest, UploadHeader
 from fedau2.v1.task_pb2 import Resource
+from fedau2.wire import blobs
 from fedau2.wire.blobs import Assembler
-from fedau2.wire.errors import BlobError
+from fedau2.wire.errors import BlobError, UnknownMethodError
 from fedau2.wire.status import StatusError
 
 _T = TypeVar("_T")
 
-_THROWN = (StatusError, FedError, BlobError, Interrupted)
+_THROWN = (StatusError, FedError, BlobError, UnknownMethodError, Interrupted)
 
 
 def drive(session: Session, transport: Transport, check: Callable[[], None] = lambda: None) -> Outcome:
@@ -38,7 +41,7 @@ def drive(session: Session, transport: Transport, check: Callable[[], None] = la
         try:
             answer = _carry_out(wish, transport, check)
         except _THROWN as error:
-            answer = error
+            answer = _thrown(error)
         wish = _advance(session, answer)
     return wish
 
@@ -56,21 +59,33 @@ def _advance(session: Session, answer: Any) -> Wish | Outcome:  # noqa: ANN401
 
 def _carry_out(wish: Wish, transport: Transport, check: Callable[[], None]) -> Any:  # noqa: ANN401
     match wish:
-        case CheckIn(request):
-            return transport.check_in(request)
+        case Call(request):
+            return transport.call(request)
         case Fetch(resource):
             assembler = Assembler(resource)
-            for data in transport.fetch(_request(resource)):
+            for response in transport.receive(_request(resource)):
                 check()
-                assembler.add(data)
+                assembler.add(_part(response))
             return assembler.finish()
         case Train(training):
             check()
             return _step(training)
         case Upload(header, data):
-            return transport.upload(header, data)
-        case ReportFailure(request):
-            return transport.report_failure(request)
+            return transport.send(UploadContributionRequest, _requests(header, data))
+        case _:
+            raise _unknown(wish)
+
+
+def _thrown(error: Exception) -> Exception:
+    return (
+        UnknownWishError(f"this driver cannot make the call: {error}")
+        if isinstance(error, UnknownMethodError)
+        else error
+    )
+
+
+def _unknown(wish: object) -> UnknownWishError:
+    return UnknownWishError(f"this driver does not know the wish {type(wish).__name__}: update fedau2")
 
 
 def _step(training: Training) -> None:
@@ -110,7 +125,7 @@ async def drive_async(
         try:
             answer = await _carry_out_async(wish, transport, offload, check)
         except _THROWN as error:
-            answer = error
+            answer = _thrown(error)
         except CancelledError as error:
             if cancelled is not None:
                 raise
@@ -123,8 +138,8 @@ async def drive_async(
 
 async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offload, check: Callable[[], None]) -> Any:  # noqa: ANN401
     match wish:
-        case CheckIn(request):
-            return await transport.check_in(request)
+        case Call(request):
+            return await transport.call(request)
         case Fetch(resource):
             return await fetch_async(transport, resource)
         case Train(training):
@@ -132,9 +147,9 @@ async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offlo
             check()
             return await offload(partial(_step, training))
         case Upload(header, data):
-            return await transport.upload(header, data)
-        case ReportFailure(request):
-            return await transport.report_failure(request)
+            return await transport.send(UploadContributionRequest, _requests(header, data))
+        case _:
+            raise _unknown(wish)
 
 
 async def fetch_async(transport: AsyncTransport, resource: Resource) -> bytes:
@@ -145,11 +160,22 @@ async def fetch_async(transport: AsyncTransport, resource: Resource) -> bytes:
         BlobError: what came is not the blob.
     """
     assembler = Assembler(resource)
-    async with aclosing(transport.fetch(_request(resource))) as parts:
-        async for data in parts:
-            assembler.add(data)
+    async with aclosing(transport.receive(_request(resource))) as responses:
+        async for response in responses:
+            assembler.add(_part(response))
     return assembler.finish()
 
 
 def _request(resource: Resource) -> FetchResourceRequest:
     return FetchResourceRequest(sha256=resource.sha256)
+
+
+def _part(response: Message) -> bytes:
+    assert isinstance(response, FetchResourceResponse)  # transports take the class from the service's descriptor
+    return response.data
+
+
+def _requests(header: UploadHeader, data: bytes) -> Iterator[UploadContributionRequest]:
+    yield UploadContributionRequest(header=header)
+    for chunk in blobs.chunks(data):
+        yield UploadContributionRequest(data=chunk)

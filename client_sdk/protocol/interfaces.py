@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator, Iterator
 from typing import Protocol
 
 import numpy as np
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from client_sdk.protocol.values import Job, Model, PrivateState, Staged, TrainingResult
-from fedau2.v1 import device_pb2
 from fedau2.v1.task_pb2 import Resource
 
 
@@ -80,32 +80,30 @@ class Engine(Protocol):
 
 
 class Transport(Protocol):
-    """A blocking way to the coordinator. Methods raise `StatusError` when refused and `TransportError` unanswered."""
+    """A blocking way to a service. A method is found by the message that it takes (`fedau2.wire.methods`).
 
-    def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
-        """DeviceService.CheckIn."""
+    All three raise `StatusError` where the call is refused, `TransportError` where it is not answered, and
+    `UnknownMethodError` where the service has no such method.
+    """
 
-    def fetch(self, request: device_pb2.FetchResourceRequest) -> Iterator[bytes]:
-        """DeviceService.FetchResource: the data of each response."""
+    def call(self, request: Message) -> Message:
+        """Sends one request and returns the response."""
 
-    def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
-        """DeviceService.UploadContribution."""
+    def receive(self, request: Message) -> Iterator[Message]:
+        """Sends one request and yields the responses as they come."""
 
-    def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        """DeviceService.ReportFailure."""
+    def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+        """Sends a stream of requests, all of the class `kind`, and returns the response."""
 
 
 class AsyncTransport(Protocol):
-    """The same for asyncio."""
+    """A `Transport` for asyncio."""
 
-    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
-        """DeviceService.CheckIn."""
+    async def call(self, request: Message) -> Message:
+        """Sends one request and returns the response."""
 
-    def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
-        """DeviceService.FetchResource: the data of each response."""
+    def receive(self, request: Message) -> AsyncGenerator[Message, None]:
+        """Sends one request and yields the responses as they come."""
 
-    async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
-        """DeviceService.UploadContribution."""
-
-    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        """DeviceService.ReportFailure."""
+    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+        """Sends a stream of requests, all of the class `kind`, and returns the response."""

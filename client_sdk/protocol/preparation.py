@@ -10,15 +10,15 @@ import numpy as np
 from client_sdk import draws
 from client_sdk.errors import AttributeValueError, DamagedTaskError, UnsupportedTaskError
 from client_sdk.events import Event, NewModel
-from client_sdk.protocol import inspection
+from client_sdk.protocol import inspection, manifests
 from client_sdk.protocol.interfaces import Store
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import ClientData, Job, Model, PrivateState
-from client_sdk.protocol.wishes import Fetch, Wish
+from client_sdk.protocol.wishes import Fetch, Wish, ask
 from fedau2.v1.device_pb2 import Assignment
 from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Graph, Resource, TaskManifest
 from fedau2.wire import blobs, manifest
-from fedau2.wire.errors import BlobError, ManifestError
+from fedau2.wire.errors import BlobError
 
 _ROUNDS = 2**63  # SQLite's integers end here, as does the coordinator's count
 
@@ -29,7 +29,8 @@ def prepare(
     """Fetches what the store lacks of the assignment's model, and makes it the one that recommendations come from.
 
     Raises:
-        UntrustedTaskError: it is not signed as it should be; nothing else of it was fetched.
+        UntrustedTaskError: it is not signed as it should be; nothing but the manifest was fetched.
+        MissingFeatureError: it requires a feature that this SDK does not have; nothing but the manifest was fetched.
         DamagedTaskError, UnsupportedTaskError: it cannot be used; the model before it stays.
         AttributeValueError: the task does not know an attribute's value.
     """
@@ -50,8 +51,6 @@ def prepare(
         _expect_fit(task, assignment, tensors)
     except BlobError as error:
         raise DamagedTaskError(str(error)) from error
-    except ManifestError as error:
-        raise UnsupportedTaskError(str(error)) from error
     store.adopt(Model(assignment.task_id, assignment.round, assignment.manifest, assignment.checkpoint))
     tell(NewModel(assignment.task_id, assignment.round))
     client = _client(store, task, assignment.task_id)
@@ -79,7 +78,7 @@ def _expect_fit(task: TaskManifest, assignment: Assignment, data: bytes) -> None
 
 @lru_cache(maxsize=4)  # a fleet's sessions share the manifest
 def _parse(data: bytes) -> TaskManifest:
-    return manifest.parse(data)
+    return manifests.parse(data)
 
 
 def _fetch(
@@ -90,7 +89,7 @@ def _fetch(
     if data is not None:
         check(data)
         return data
-    data = blobs.check((yield Fetch(resource)), resource)
+    data = blobs.check((yield from ask(Fetch(resource), bytes)), resource)
     check(data)
     store.keep_blob(resource, data)
     return data

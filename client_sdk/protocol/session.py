@@ -14,13 +14,14 @@ import numpy as np
 from client_sdk.errors import (
     AttributeValueError,
     DivergedError,
+    DriverError,
     FedError,
-    ForbiddenGraphError,
     NoDataError,
     ResourceLimitError,
     StoreError,
     TaskError,
     TrainingError,
+    UnknownWishError,
     UnsupportedTaskError,
     UntrustedTaskError,
 )
@@ -30,7 +31,16 @@ from client_sdk.protocol.interfaces import Engine, Store
 from client_sdk.protocol.preparation import prepare
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Job, Staged, TrainingResult
-from client_sdk.protocol.wishes import CheckIn, Interrupted, Outcome, ReportFailure, Result, Train, Upload, Wish
+from client_sdk.protocol.wishes import (
+    Call,
+    Interrupted,
+    Outcome,
+    Result,
+    Train,
+    Upload,
+    Wish,
+    ask,
+)
 from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import Assignment, FailureReason, UploadHeader
 from fedau2.v1.task_pb2 import RetryWindow
@@ -51,13 +61,8 @@ _FINAL = {
     Status.RESOURCE_EXHAUSTED,
 }
 _ANYBODY = Trust()
-_FAILURES: dict[type[FedError], FailureReason.ValueType] = {
-    NoDataError: FailureReason.FAILURE_REASON_NO_DATA,
-    UnsupportedTaskError: FailureReason.FAILURE_REASON_UNSUPPORTED,
-    ForbiddenGraphError: FailureReason.FAILURE_REASON_UNSUPPORTED,
-    UntrustedTaskError: FailureReason.FAILURE_REASON_UNSUPPORTED,
-    ResourceLimitError: FailureReason.FAILURE_REASON_UNSUPPORTED,
-}
+_GIVEN_BACK = (TaskError, AttributeValueError, StoreError, DriverError)
+_UNSUPPORTED = (UnsupportedTaskError, UntrustedTaskError, ResourceLimitError, UnknownWishError)
 
 
 def session(
@@ -80,12 +85,13 @@ def session(
 
     Raises:
         TaskError, StoreError: the task cannot be run here, or nothing kept; the assignment has been given back.
+        DriverError: the driver does not do what the session wishes; the assignment has been given back.
         TransportError, StatusError: as thrown in; what is staged stays staged.
     """
     if staged := store.staged():
         return (yield from _upload(store, staged, tell))
     request = device_pb2.CheckInRequest(population=population, client_version=version)
-    response: device_pb2.CheckInResponse = yield CheckIn(request)
+    response = yield from ask(Call(request), device_pb2.CheckInResponse)
     if response.WhichOneof("result") != "assignment":
         reason = _name(response.rejection.reason)
         tell(Rejected(reason))
@@ -105,13 +111,25 @@ def session(
     except Interrupted:
         retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_INTERRUPTED)
         return Outcome(Result.INTERRUPTED, retry)
-    except FedError as error:
-        if isinstance(error, TaskError | AttributeValueError | StoreError):
-            yield from _give_back(assignment, _FAILURES.get(type(error), FailureReason.FAILURE_REASON_TRAINING))
+    except _GIVEN_BACK as error:
+        yield from _give_back(assignment, _failure(error))
         raise
     tell(Trained(staged.task_id, staged.round))
     del job  # a checkpoint may be large, and an upload takes long
-    return (yield from _upload(store, staged, tell))
+    try:
+        return (yield from _upload(store, staged, tell))
+    except UnknownWishError as error:  # so nothing was sent
+        store.discard(staged.assignment_id)
+        yield from _give_back(assignment, _failure(error))
+        raise
+
+
+def _failure(error: FedError) -> FailureReason.ValueType:
+    if isinstance(error, NoDataError):
+        return FailureReason.FAILURE_REASON_NO_DATA
+    if isinstance(error, _UNSUPPORTED):
+        return FailureReason.FAILURE_REASON_UNSUPPORTED
+    return FailureReason.FAILURE_REASON_TRAINING
 
 
 def _name(reason: int) -> str:
@@ -135,7 +153,7 @@ def _train(engine: Engine, assignment: Assignment, job: Job, salt: bytes) -> Gen
     with engine_failures():
         training = engine.begin(job)
     for _ in range(training.steps):
-        yield Train(training)
+        yield from ask(Train(training), type(None))
     with engine_failures():
         result = training.finish()
     _check_finite(result)
@@ -160,7 +178,7 @@ def _upload(store: Store, staged: Staged, tell: Tell) -> Session:
     data = staged.contribution
     header = UploadHeader(assignment_id=staged.assignment_id, size=len(data), sha256=blobs.sha256(data))
     try:
-        response: device_pb2.UploadContributionResponse = yield Upload(header, data)
+        response = yield from ask(Upload(header, data), device_pb2.UploadContributionResponse)
     except StatusError as error:
         if not _is_final(error):
             raise
@@ -180,7 +198,7 @@ def _is_final(error: StatusError) -> bool:
 def _give_back(assignment: Assignment, reason: FailureReason.ValueType) -> Generator[Wish, Any, RetryWindow | None]:
     request = device_pb2.ReportFailureRequest(assignment_id=assignment.assignment_id, reason=reason)
     try:
-        response: device_pb2.ReportFailureResponse = yield ReportFailure(request)
+        response = yield from ask(Call(request), device_pb2.ReportFailureResponse)
     except (StatusError, FedError):
         return None  # the lease runs out by itself
     return response.next_check_in

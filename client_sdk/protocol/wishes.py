@@ -1,22 +1,26 @@
-"""What a session asks of its driver, and what it returns (design section 5).
+"""The wishes that a session asks its driver to carry out, and how a session ends (design section 5).
 
-Wishes are an open union: later protocols add theirs.
+Later protocols add wishes. A driver that does not know one throws `UnknownWishError` into the session.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, TypeVar
 
+from google.protobuf.message import Message
+
+from client_sdk.errors import DriverError
 from client_sdk.protocol.interfaces import Training
-from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.v1.task_pb2 import Resource, RetryWindow
 
 
 @dataclass(frozen=True)
-class CheckIn:
-    """Wish for the coordinator's `CheckInResponse`."""
+class Call:
+    """Wish for the coordinator's response to one request; the request's class says which method is called."""
 
-    request: device_pb2.CheckInRequest
+    request: Message
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,23 @@ class Upload:
     data: bytes
 
 
-@dataclass(frozen=True)
-class ReportFailure:
-    """Wish for the coordinator's `ReportFailureResponse`."""
+Wish = Call | Fetch | Train | Upload
 
-    request: device_pb2.ReportFailureRequest
+_Answer = TypeVar("_Answer")
 
 
-Wish = CheckIn | Fetch | Train | Upload | ReportFailure
+def ask(wish: Wish, answer: type[_Answer]) -> Generator[Wish, Any, _Answer]:
+    """Yields one wish and returns the driver's answer to it.
+
+    Raises:
+        DriverError: the answer is not of the class that `answer` names.
+    """
+    value = yield wish
+    if not isinstance(value, answer):
+        raise DriverError(
+            f"the driver answered {type(wish).__name__} with {type(value).__name__} instead of {answer.__name__}"
+        )
+    return value
 
 
 class Interrupted(Exception):  # noqa: N818 - a signal, not an error

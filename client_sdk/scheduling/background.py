@@ -137,7 +137,7 @@ class Background:
         if device_state is not None and not callable(device_state):
             raise UsageError(f"device_state must be a function that returns a DeviceState, not {device_state!r}")
         budget = schedule.seconds(round_budget)
-        _ = self._store.changes  # raises where the client is closed
+        self._store.ensure_open()
         if device_state is None and wanted.any:
             device_state = self._psutil(wanted)
         run = _Run(wanted, device_state or DeviceState, budget)

@@ -18,8 +18,8 @@ from client_sdk.protocol.session import Session, session
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.wishes import Outcome, Result
 from client_sdk.scheduling.pace import Pace
-from client_sdk.store import files
 from client_sdk.store.sqlite_store import SqliteStore
+from fedau2 import files
 from fedau2.wire.status import StatusError
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,6 @@ class Syncs:
         rng: chance, for the time of the next check-in.
 
     Attributes:
-        lock: held during a sync.
         pace: what is remembered, also when the process has ended meanwhile.
     """
 
@@ -55,7 +54,7 @@ class Syncs:
         self._clock = clock
         self._rng = rng or Random()
         self._path = store.folder / "pace.json"
-        self.lock = Lock()
+        self._lock = Lock()
         self.pace = _read(self._path)
 
     @contextmanager
@@ -66,13 +65,13 @@ class Syncs:
             UsageError: called by an event's callback.
         """
         refuse_callback()
-        if not self.lock.acquire(blocking=wait):
+        if not self._lock.acquire(blocking=wait):
             yield False
             return
         try:
             yield True
         finally:
-            self.lock.release()
+            self._lock.release()
 
     def session(self, engine: Engine, trust: Trust) -> Session:
         """A session that tells its events."""
@@ -115,8 +114,8 @@ class Syncs:
     def _remember(self, pace: Pace) -> None:
         self.pace = pace
         try:
-            _ = self._store.changes  # once it is closed the folder may be another client's
-            files.write(self._path, json.dumps(asdict(pace)).encode())
+            self._store.ensure_open()
+            files.write(self._path, json.dumps(asdict(pace)).encode(), files.PRIVATE)
         except StoreError:
             return
         except OSError as error:  # the sync itself is done

@@ -3,7 +3,7 @@
 from collections.abc import Container
 from pathlib import Path
 
-from client_sdk.store import files
+from fedau2 import files
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire import blobs
 from fedau2.wire.errors import BlobError
@@ -33,7 +33,7 @@ class BlobCache:
 
     def put(self, resource: Resource, data: bytes) -> None:
         """Keeps a blob that has been checked; it is durable on return."""
-        files.write(self._folder / resource.sha256.hex(), data)
+        files.write(self._folder / resource.sha256.hex(), data, files.PRIVATE)
 
     def keep_only(self, hashes: Container[str]) -> None:
         """Removes every file that is not named by one of these hexadecimal hashes."""

@@ -40,6 +40,14 @@ class Database:
         with self.errors():
             self._connection.close()
 
+    def ensure_open(self) -> None:
+        """Returns if the connection is open.
+
+        Raises:
+            StoreError: it has been closed.
+        """
+        _ = self.changes
+
     @property
     def changes(self) -> int:
         """Rows changed since the file was opened. Read without waiting for other threads."""

@@ -1,10 +1,7 @@
 """A client's state in a folder: a SQLite database, a folder of blobs, and a lock that keeps other processes out."""
 
-import fcntl
 import hashlib
-import json
 import os
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -16,8 +13,10 @@ from numpy.typing import NDArray
 
 from client_sdk.errors import StoreError, StoreLockedError, UnsupportedTaskError
 from client_sdk.protocol.values import Model, PrivateState, Staged
+from client_sdk.store import departures
 from client_sdk.store.blob_cache import BlobCache
 from client_sdk.store.database import Database
+from fedau2 import files
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError
@@ -28,17 +27,13 @@ INTERACTIONS = 100_000
 TASKS = 8
 """Tasks whose private state is kept: those that were trained for last."""
 
-DEPARTURES = 1000
-"""Contributions that are remembered to have left the device: the newest."""
-
-
 _COUNT = "INSERT OR REPLACE INTO contributed SELECT task_id, round FROM staged"
 
 
 class SqliteStore:
-    """`contracts.Store` of one device. Every change is one transaction, durable on return; safe between threads.
+    """`interfaces.Store` of one device. Every change is one transaction, durable on return; safe between threads.
 
-    It does not grow without end: see `INTERACTIONS`, `TASKS` and `DEPARTURES`; of blobs it keeps those of one model.
+    Its size is bounded: see `INTERACTIONS`, `TASKS` and `departures.MOST`. It keeps the blobs of one model.
 
     Args:
         folder: made if it is not there, for its owner's eyes only: it holds the client's secrets.
@@ -77,6 +72,10 @@ class SqliteStore:
     def folder(self) -> Path:
         """The state folder."""
         return self._folder
+
+    def ensure_open(self) -> None:
+        """Returns if the store is open: once it is closed, the folder may belong to another client."""
+        self.database.ensure_open()
 
     @property
     def changes(self) -> int:
@@ -171,7 +170,7 @@ class SqliteStore:
     def keep_blob(self, resource: Resource, data: bytes) -> None:
         """Caches a blob that has been checked."""
         with self.held():
-            _ = self.changes  # raises where the store is closed, and the folder perhaps another client's
+            self.ensure_open()
             self._blobs.put(resource, data)
 
     def model(self) -> Model | None:
@@ -202,28 +201,19 @@ class SqliteStore:
         row = self.database.one("SELECT assignment_id, task_id, round, contribution, state, attributes FROM staged")
         if row is None:
             return None
-        return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), self.names(row[5]))
-
-    def names(self, data: str) -> tuple[str, ...]:
-        """Names of attributes, as they are kept in a row."""
-        try:
-            return tuple(json.loads(data))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise self.database.damaged(error) from error
+        attributes = departures.unpacked(self.database, row[5])
+        return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), attributes)
 
     def stage(self, staged: Staged) -> None:
         """Keeps contribution and new private state in one transaction; an error if something is staged already."""
-        attributes = json.dumps(staged.attributes)
         fields = (staged.assignment_id, staged.task_id, staged.round, staged.contribution, staged.state.pack())
-        departure = (staged.task_id, staged.round, time.time_ns() // 1000, len(staged.contribution), attributes)
         with self.database.transaction() as connection:
             if connection.execute("SELECT 1 FROM staged").fetchone():
                 raise StoreError(f"{self._folder}: a contribution is staged already: promote or discard it first")
-            connection.execute("INSERT INTO staged VALUES (1, ?, ?, ?, ?, ?, ?)", (*fields, attributes))
-            number = connection.execute(
-                "INSERT INTO departures VALUES (NULL, ?, ?, ?, ?, ?, 'unanswered')", departure
-            ).lastrowid
-            connection.execute("DELETE FROM departures WHERE number <= ?", ((number or 0) - DEPARTURES,))
+            connection.execute(
+                "INSERT INTO staged VALUES (1, ?, ?, ?, ?, ?, ?)", (*fields, departures.packed(staged.attributes))
+            )
+            departures.note(connection, staged)
 
     def promote(self, assignment_id: bytes) -> None:
         """Makes the staged private state the task's private state; an error if this assignment is not staged."""
@@ -247,8 +237,7 @@ class SqliteStore:
             self._unstage(connection, assignment_id, "withdrawn")
 
     def _unstage(self, connection: Connection, assignment_id: bytes, outcome: str) -> None:
-        newest = "SELECT max(number) FROM departures"
-        connection.execute(f"UPDATE departures SET outcome = ? WHERE number = ({newest})", (outcome,))
+        departures.settle(connection, outcome)
         if connection.execute("DELETE FROM staged WHERE assignment_id = ?", (assignment_id,)).rowcount != 1:
             raise StoreError(f"{self._folder}: nothing is staged for assignment {assignment_id.hex()}")
 
@@ -277,12 +266,10 @@ class SqliteStore:
 
 
 def _lock(folder: Path, stack: ExitStack) -> None:
-    # The kernel lets go of it when the process ends, however it ends.
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     stack.callback(os.close, file)
-    stack.callback(fcntl.flock, file, fcntl.LOCK_UN)  # a forked process may hold the file open
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        stack.enter_context(files.locked(file))
     except BlockingIOError as error:
         raise StoreLockedError(f"{folder} is open already, here or in another process: close it there first") from error
 

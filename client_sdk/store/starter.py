@@ -3,13 +3,14 @@
 import logging
 from pathlib import Path
 
-from client_sdk.errors import UsageError
+from client_sdk.errors import MissingFeatureError, UnsupportedTaskError, UsageError
+from client_sdk.protocol import manifests
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
 from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire import blobs, bundles, manifest
-from fedau2.wire.errors import BlobError, ManifestError
+from fedau2.wire.errors import BlobError
 
 _log = logging.getLogger(__name__)
 TASK = "starter"
@@ -25,14 +26,16 @@ def adopt(store: SqliteStore, folder: Path, trust: Trust) -> None:
     Raises:
         UsageError: the folder is no bundle of this version.
         UntrustedTaskError: it is not signed as it should be.
-        UnsupportedTaskError: its catalogue cannot be used.
+        UnsupportedTaskError: its catalogue cannot be used, or it requires a feature that this SDK does not have.
     """
     if store.model() is not None:
         return
     try:
         data = (folder / bundles.MANIFEST).read_bytes()  # as they are: the signature is of these
-        task = manifest.parse(data)
-    except (OSError, ManifestError) as error:
+        task = manifests.parse(data)
+    except MissingFeatureError:
+        raise
+    except (OSError, UnsupportedTaskError) as error:
         raise UsageError(f"starter: {folder} is no bundle of fedau2-export: {error}") from error
     trust.check(data)
     store.keep_blob(blobs.resource(data), data)

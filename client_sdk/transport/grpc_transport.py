@@ -1,23 +1,19 @@
 """The way to a coordinator over gRPC, blocking for a device and asynchronous for a fleet."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import grpc
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
-from client_sdk.errors import TransportError, UsageError
-from client_sdk.transport import target, upload
-from fedau2.v1 import device_pb2
-from fedau2.v1.device_pb2_grpc import DeviceServiceStub
+from client_sdk.errors import TransportError
+from client_sdk.transport.target import Address
 from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.wire.methods import DEVICE, Method, Service
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
-
-if TYPE_CHECKING:
-    from fedau2.v1.device_pb2_grpc import DeviceServiceAsyncStub
 
 SOON = 2.0
 """Seconds that a call to the coordinator has to be answered once the work is being stopped."""
@@ -29,38 +25,30 @@ _UNANSWERED = {Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAIL
 class _Base:
     """Where the coordinator is and how long to wait for it.
 
-    TLS is used, save for targets on this machine when no root certificates are given, or where `insecure` says so.
-
     Args:
-        coordinator: its name, as `client_sdk.transport.target` describes.
-        root_certificates: PEM of the authorities to trust; None: the ones that gRPC brings along.
-        insecure: sends plaintext; for networks that something else protects.
+        address: the coordinator's; or its name, with the options that `Address` has by default.
         timeout: seconds that a short call may take.
-        transfer_timeout: seconds that a fetch or an upload may take.
-
-    Raises:
-        UsageError: no such name can be, or the arguments contradict each other.
+        transfer_timeout: seconds that a call with a stream may take.
+        service: the service that is called.
     """
 
     def __init__(
         self,
-        coordinator: str,
+        address: Address | str,
         *,
-        root_certificates: bytes | None = None,
-        insecure: bool = False,
         timeout: float = 30.0,
         transfer_timeout: float = 300.0,
+        service: Service = DEVICE,
     ) -> None:
-        if insecure and root_certificates is not None:
-            raise UsageError("insecure=True sends plaintext, which no root certificate secures: give one of them")
-        self._name = target.check(coordinator)
-        loopback = target.is_loopback(coordinator)
-        plaintext = insecure or (loopback and root_certificates is None)
-        self._credentials = None if plaintext else grpc.ssl_channel_credentials(root_certificates)
+        if isinstance(address, str):
+            address = Address(address)
+        self._name, certificates = address.coordinator, address.root_certificates
+        self._credentials = None if address.plaintext else grpc.ssl_channel_credentials(certificates)
         # A pool of its own: a new channel must not inherit the waiting time after another's failure to connect.
-        self._options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", int(not loopback))]
+        self._options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", int(not address.loopback))]
         self._timeout = timeout
         self._transfer_timeout = transfer_timeout
+        self._service = service
         self._hung_up = False
 
     def _hurry(self) -> None:
@@ -88,7 +76,7 @@ class _Base:
 
 
 class GrpcTransport(_Base):
-    """`contracts.Transport` over gRPC. The channel is made by the first call."""
+    """`interfaces.Transport` over gRPC. The channel is made by the first call."""
 
     _channel: grpc.Channel | None = None
 
@@ -111,43 +99,42 @@ class GrpcTransport(_Base):
         self._hurry()
         self.close()
 
-    def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
-        """DeviceService.CheckIn."""
+    def call(self, request: Message) -> Message:
+        """Sends one request and returns the response."""
+        method = self._service.taking(type(request))
         with self._errors():
-            return self._stub().CheckIn(request, timeout=self._timeout)
+            response: Message = self._open().unary_unary(*_wire(method))(request, timeout=self._timeout)
+            return response
 
-    def fetch(self, request: device_pb2.FetchResourceRequest) -> Iterator[bytes]:
-        """DeviceService.FetchResource: the data of each response."""
-        call = self._stub().FetchResource(request, timeout=self._transfer_timeout)
-        try:
-            with self._errors():
-                for response in call:
-                    yield response.data
-        finally:
-            call.cancel()  # type: ignore[no-untyped-call]
-
-    def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
-        """DeviceService.UploadContribution."""
+    def receive(self, request: Message) -> Iterator[Message]:
+        """Sends one request and yields the responses as they come."""
+        method = self._service.taking(type(request), gives_stream=True)
         with self._errors():
-            return self._stub().UploadContribution(upload.requests(header, data), timeout=self._transfer_timeout)
+            call = self._open().unary_stream(*_wire(method))(request, timeout=self._transfer_timeout)
+            try:
+                yield from call
+            finally:
+                call.cancel()  # type: ignore[no-untyped-call]
 
-    def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        """DeviceService.ReportFailure."""
+    def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+        """Sends a stream of requests, all of the class `kind`, and returns the response."""
+        method = self._service.taking(kind, takes_stream=True)
         with self._errors():
-            return self._stub().ReportFailure(request, timeout=self._timeout)
+            response: Message = self._open().stream_unary(*_wire(method))(requests, timeout=self._transfer_timeout)
+            return response
 
-    def _stub(self) -> DeviceServiceStub:
+    def _open(self) -> grpc.Channel:
         if (channel := self._channel) is None:
             if self._credentials is None:
                 channel = grpc.insecure_channel(self._name, self._options)
             else:
                 channel = grpc.secure_channel(self._name, self._credentials, self._options)
             self._channel = channel
-        return DeviceServiceStub(channel)
+        return channel
 
 
 class AioGrpcTransport(_Base):
-    """`contracts.AsyncTransport` over gRPC: one channel for any number of sessions of one event loop."""
+    """`interfaces.AsyncTransport` over gRPC: one channel for any number of sessions of one event loop."""
 
     _channel: grpc.aio.Channel | None = None
 
@@ -170,43 +157,45 @@ class AioGrpcTransport(_Base):
         self._hurry()
         await self.close()
 
-    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
-        """DeviceService.CheckIn."""
+    async def call(self, request: Message) -> Message:
+        """Sends one request and returns the response."""
+        method = self._service.taking(type(request))
         with self._errors():
-            response: device_pb2.CheckInResponse = await self._stub().CheckIn(request, timeout=self._timeout)
+            response: Message = await self._open().unary_unary(*_wire(method))(request, timeout=self._timeout)
             return response
 
-    async def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
-        """DeviceService.FetchResource: the data of each response."""
-        call = self._stub().FetchResource(request, timeout=self._transfer_timeout)
-        try:
-            with self._errors():
+    async def receive(self, request: Message) -> AsyncGenerator[Message, None]:
+        """Sends one request and yields the responses as they come."""
+        method = self._service.taking(type(request), gives_stream=True)
+        with self._errors():
+            call = self._open().unary_stream(*_wire(method))(request, timeout=self._transfer_timeout)
+            try:
                 async for response in call:
-                    yield response.data
-        finally:
-            call.cancel()
+                    yield response
+            finally:
+                call.cancel()
 
-    async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
-        """DeviceService.UploadContribution."""
+    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+        """Sends a stream of requests, all of the class `kind`, and returns the response."""
+        method = self._service.taking(kind, takes_stream=True)
         with self._errors():
-            call = self._stub().UploadContribution(upload.requests(header, data), timeout=self._transfer_timeout)
-            response: device_pb2.UploadContributionResponse = await call
+            response: Message = await self._open().stream_unary(*_wire(method))(
+                requests, timeout=self._transfer_timeout
+            )
             return response
 
-    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        """DeviceService.ReportFailure."""
-        with self._errors():
-            call = self._stub().ReportFailure(request, timeout=self._timeout)
-            response: device_pb2.ReportFailureResponse = await call
-            return response
-
-    def _stub(self) -> "DeviceServiceAsyncStub":
+    def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
             if self._credentials is None:
                 self._channel = grpc.aio.insecure_channel(self._name, self._options)
             else:
                 self._channel = grpc.aio.secure_channel(self._name, self._credentials, self._options)
-        return DeviceServiceStub(self._channel)
+        return self._channel
+
+
+def _wire(method: Method) -> tuple[str, Callable[[Message], bytes], Callable[[bytes], Message]]:
+    """A method's path, and how its messages become bytes and messages again."""
+    return method.path, method.request.SerializeToString, method.response.FromString
 
 
 def _translate(error: grpc.RpcError, name: str) -> StatusError | TransportError:

@@ -1,58 +1,43 @@
 """The way to a coordinator in the same process: the same messages, without gRPC. For fleets and tests."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
-from client_sdk.transport import upload
-from fedau2.v1 import device_pb2
+from google.protobuf.message import Message
 
-
-class Service(Protocol):
-    """A coordinator's service object. It refuses a call by raising a `StatusError`."""
-
-    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
-        """DeviceService.CheckIn."""
-
-    def fetch_resource(
-        self, request: device_pb2.FetchResourceRequest
-    ) -> AsyncIterator[device_pb2.FetchResourceResponse]:
-        """DeviceService.FetchResource."""
-
-    async def upload_contribution(
-        self, requests: AsyncIterator[device_pb2.UploadContributionRequest]
-    ) -> device_pb2.UploadContributionResponse:
-        """DeviceService.UploadContribution."""
-
-    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        """DeviceService.ReportFailure."""
+from fedau2.wire.methods import DEVICE, Service
 
 
 class InProcessTransport:
-    """`contracts.AsyncTransport` straight into a service object."""
+    """An `interfaces.AsyncTransport` straight into an object that handles a service.
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    Args:
+        handlers: has a method for each of the service's, as `methods.Service` says. It refuses a call by raising a
+            `StatusError`.
+        service: the service that it handles.
+    """
 
-    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
-        """DeviceService.CheckIn."""
-        return await self._service.check_in(request)
+    def __init__(self, handlers: object, service: Service = DEVICE) -> None:
+        self._handlers, self._service = handlers, service
 
-    async def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
-        """DeviceService.FetchResource: the data of each response."""
-        async for response in self._service.fetch_resource(request):
-            yield response.data
+    async def call(self, request: Message) -> Message:
+        """Sends one request and returns the response."""
+        method = self._service.taking(type(request))
+        response: Message = await getattr(self._handlers, method.handler)(request)
+        return response
 
-    async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
-        """DeviceService.UploadContribution."""
-        return await self._service.upload_contribution(_requests(header, data))
+    async def receive(self, request: Message) -> AsyncGenerator[Message, None]:
+        """Sends one request and yields the responses as they come."""
+        method = self._service.taking(type(request), gives_stream=True)
+        async for response in getattr(self._handlers, method.handler)(request):
+            yield response
 
-    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        """DeviceService.ReportFailure."""
-        return await self._service.report_failure(request)
+    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+        """Sends a stream of requests, all of the class `kind`, and returns the response."""
+        method = self._service.taking(kind, takes_stream=True)
+        response: Message = await getattr(self._handlers, method.handler)(_stream(requests))
+        return response
 
 
-async def _requests(
-    header: device_pb2.UploadHeader, data: bytes
-) -> AsyncIterator[device_pb2.UploadContributionRequest]:
-    for request in upload.requests(header, data):
+async def _stream(requests: Iterator[Message]) -> AsyncIterator[Message]:
+    for request in requests:
         yield request

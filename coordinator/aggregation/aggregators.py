@@ -1,6 +1,6 @@
 """Exact aggregation: integer sums that do not depend on order, workers, shards or restarts (design section 7).
 
-docs/aggregation.md states what every aggregator promises; tests/coordinator/aggregation/test_aggregators.py holds it.
+`Aggregator` states what every aggregator promises; tests/coordinator/aggregation/test_aggregators.py holds it.
 """
 
 import math
@@ -19,47 +19,47 @@ from fedau2.wire import fixed, manifest
 from fedau2.wire.contributions import Rows, Update
 
 Sums = Mapping[str, NDArray[np.floating[Any]] | Rows]
-"""Per tensor the sum over some clients: all of it (float32 or float64), or some rows."""
+"""Per tensor the sum over some clients: the whole tensor (float32 or float64), or some rows."""
 
 
 class Aggregator(Protocol):
-    """From a round's contributions to what the server steps on. Any order and any shards give the same bytes."""
+    """Turns a round's contributions into their mean. Any order and any shards give the same bytes."""
 
     def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
-        """Adds what one client sent. All or nothing.
+        """Adds the contribution of one client: all of it, or nothing if it is refused.
 
-        What `fedau2.wire.contributions.Decoder` returns is not refused, for up to `ClosingRule.maximum` contributions.
+        Up to `ClosingRule.maximum` contributions that `fedau2.wire.contributions.Decoder` returned are never refused.
 
         Args:
-            contribution: per tensor all of it, or some rows.
-            largest: no absolute value is larger, if that has been checked already.
+            contribution: per tensor the whole tensor, or some rows.
+            largest: a bound of the absolute values, if it has been checked already.
 
         Raises:
             AggregationError: a value is not finite, or sums could overflow.
         """
 
     def merge(self, other: Self) -> None:
-        """Adds what a shard has added up: another aggregator of the same task.
+        """Adds the sum of a shard, which is another aggregator of the same task.
 
         Raises:
             AggregationError: sums could overflow.
         """
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
-        """Per tensor that anybody carried, the mean over the clients that carry it; untouched rows are 0."""
+        """Returns, per tensor that a client sent, the mean over the clients that sent it; untouched rows are 0."""
 
     def reset(self) -> None:
-        """Forgets everything that was added."""
+        """Starts again with nothing added."""
 
 
 def of(task: TaskManifest) -> Aggregator:
-    """The aggregator that a checked manifest asks for."""
+    """Makes the aggregator that a checked manifest asks for."""
     tensors, clip_norm = manifest.shared(task), task.plan.server.clip_norm
     return ClippedMean(tensors, clip_norm) if clip_norm else Mean(tensors)
 
 
 class Mean:
-    """The mean of the contributions; `Aggregator`. It keeps their sum on the fixed-point grid, in int64.
+    """The mean of the contributions, as an `Aggregator`. It keeps their sum on the fixed-point grid, in int64.
 
     Args:
         specs: the tensors that are aggregated, by name (`fedau2.wire.manifest.shared`).
@@ -80,12 +80,12 @@ class Mean:
         largest: float | None = None,
         factor: float = 1.0,
     ) -> None:
-        """Adds what one client sent, or the sum of what some clients sent. All or nothing.
+        """Adds the contribution of one client, or the sum over some clients: all of it, or nothing if it is refused.
 
         Args:
-            sums: per tensor the sum over the clients that carry it, of the tensor's shape.
-            weights: how many clients that is, for all tensors or by name.
-            largest: no absolute value is larger, if that has been checked already.
+            sums: per tensor the sum over the clients that sent it, of the tensor's shape.
+            weights: number of those clients, for all tensors or by name.
+            largest: a bound of the absolute values, if it has been checked already.
             factor: 0 to 1; every value is multiplied by it, in float64, before it is put on the grid.
 
         Raises:
@@ -118,13 +118,13 @@ class Mean:
             self._weights[name] += other._weights[name]
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
-        """The mean."""
+        """Returns the mean."""
         return {
             name: fixed.mean(total, self._weights[name]) for name, total in self._totals.items() if self._weights[name]
         }
 
     def reset(self) -> None:
-        """Forgets everything that was added."""
+        """Starts again with nothing added."""
         for name, total in self._totals.items():
             total.fill(0)
             self._weights[name] = 0
@@ -132,20 +132,20 @@ class Mean:
 
 
 class ClippedMean:
-    """The mean of the contributions, of which none is longer than a norm; `Aggregator`.
+    """The mean of the contributions, each clipped to a norm, as an `Aggregator`.
 
-    A contribution whose `norm` is larger is scaled down to it, so that no client pulls harder than that.
+    A contribution whose norm is larger is scaled down to it, so that no client pulls harder than that.
 
     Args:
         specs: the tensors that are aggregated, by name.
-        clip_norm: the norm, > 0.
+        clip_norm: largest norm, > 0.
     """
 
     def __init__(self, specs: Mapping[str, TensorSpec], clip_norm: float) -> None:
         self._mean, self._clip_norm = Mean(specs), clip_norm
 
     def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
-        """Clips and adds what one client sent. All or nothing."""
+        """Clips and adds the contribution of one client: all of it, or nothing if it is refused."""
         length = norm(contribution)
         self._mean.add(
             contribution, largest=largest, factor=self._clip_norm / length if length > self._clip_norm else 1.0
@@ -156,31 +156,31 @@ class ClippedMean:
         self._mean.merge(other._mean)
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
-        """The mean."""
+        """Returns the mean."""
         return self._mean.mean()
 
     def reset(self) -> None:
-        """Forgets everything that was added."""
+        """Starts again with nothing added."""
         self._mean.reset()
 
 
 def norm(contribution: Mapping[str, Update]) -> float:
-    """The L2 norm of a contribution over all its tensors together.
+    """Computes the L2 norm of a contribution over all its tensors together.
 
     Squares are summed in float64: along each row of the first axis in numpy's order, then exactly over the rows of all
-    tensors, so that neither the order of the tensors nor rows of zeros, sent or left out, change a bit.
+    tensors. So the order of the tensors does not change a bit, and neither do rows of zeros, sent or left out.
     """
     squares = (block for update in contribution.values() for block in _squares(update))
     return math.sqrt(math.fsum(chain.from_iterable(squares)))
 
 
 def _squares(update: Update) -> Iterator[list[float]]:
-    """Per row the sum of its squares, some rows at a time."""
+    """Yields the sums of squares of the rows, some rows at a time."""
     values = update.values if isinstance(update, Rows) else update
     rows = values.reshape(len(values), math.prod(values.shape[1:]))
     step = max(1, BLOCK // max(1, rows.shape[1]))
     for start in range(0, len(rows), step):
-        # One memory layout, and no BLAS, whose order of addition may depend on its number of threads.
+        # One memory layout, and no BLAS: its order of addition may depend on its number of threads.
         block = rows[start : start + step].astype(np.float64, order="C")
         yield np.einsum("ij,ij->i", block, block).tolist()
 

@@ -1,6 +1,7 @@
 """Adds float values to fixed-point sums.
 
-Models have many small tensors, for which numpy's cost is by the call and not by the value: they are converted together.
+Models have many small tensors. For those the cost of numpy lies in the calls and not in the values, so they are
+converted together.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from fedau2.wire import fixed
 from fedau2.wire.contributions import Rows
 
 BLOCK = 2**16
-"""Elements that are converted at a time, so that the scratch space stays small."""
+"""Elements that are converted at a time. A small block keeps the scratch space small."""
 
 
 class Piece(NamedTuple):
@@ -21,7 +22,7 @@ class Piece(NamedTuple):
 
     Attributes:
         total: int64; a view of the sum.
-        rows: which of its rows, each once; None: all.
+        rows: the rows of the sum that the values belong to, without repetition; None: all rows.
         values: of the shape of those rows, or of all.
     """
 
@@ -31,7 +32,7 @@ class Piece(NamedTuple):
 
 
 def pieces(total: NDArray[np.int64], values: NDArray[np.floating[Any]] | Rows) -> Iterator[Piece]:
-    """Cuts what is to be added to a tensor's sum into pieces of at most `BLOCK` elements, or of one row."""
+    """Cuts the values to add to a tensor's sum into pieces of at most `BLOCK` elements, or of one row."""
     if isinstance(values, Rows):
         step = max(1, BLOCK // max(1, total[0].size))
         for start in range(0, len(values.indices), step):
@@ -45,7 +46,7 @@ def pieces(total: NDArray[np.int64], values: NDArray[np.floating[Any]] | Rows) -
 
 
 class Fold:
-    """Adds pieces to sums, with the results of `fixed.to_fixed`. Not to be used by two threads at a time."""
+    """Adds pieces to sums, with the results of `fixed.to_fixed`. It is not to be used by two threads at a time."""
 
     def __init__(self) -> None:
         self._scaled = np.empty(BLOCK)

@@ -1,7 +1,8 @@
 """The server's step on the mean of the contributions (FedOpt, arXiv 2003.00295, algorithm 2).
 
-The mean stands for a gradient: it is one (one local step), or start minus end (several). Everything is computed in
-float64 and stored as float32. Adam is dense: every element of a carried tensor is stepped, its untouched rows with 0.
+The mean is treated as a gradient: it is one after one local step, and start minus end after several. Everything is
+computed in float64 and stored as float32. Adam is dense: every element of a tensor that contributions carry is stepped,
+untouched rows with 0.
 """
 
 from collections.abc import Mapping
@@ -17,20 +18,20 @@ from fedau2.wire.manifest import shared
 _Array = NDArray[np.float64]
 
 BLOCK = 2**16
-"""Elements stepped at a time, so that what a step works on stays near the processor."""
+"""Elements stepped at a time. A small block stays in the processor's cache."""
 
 
 def server_step(
     manifest: TaskManifest, checkpoint: Tensors, state: Tensors, mean: Mapping[str, _Array]
 ) -> tuple[Tensors, Tensors]:
-    """One step of the plan's server optimizers. The arguments are left as they are.
+    """Takes one step of the plan's server optimizers. The arguments are not changed.
 
     Args:
-        manifest: checked; says which optimizer steps which tensor.
+        manifest: the checked manifest, which says which optimizer steps which tensor.
         checkpoint: the shared and adversary tensors.
-        state: what the last step returned; empty before the first. Per tensor under Adam: `<name>.first`,
-            `<name>.second` (moments, of its shape) and `<name>.steps` (how often it was stepped, shape (1,)).
-        mean: per tensor that contributions carried, their mean; a tensor that is not here keeps its value and state.
+        state: the state that the last step returned; empty before the first. Per tensor under Adam: `<name>.first`,
+            `<name>.second` (moments, of its shape) and `<name>.steps` (number of its steps, shape (1,)).
+        mean: the mean of each tensor that contributions carried; any other tensor keeps its value and state.
 
     Returns:
         The new checkpoint and the new state.
@@ -48,7 +49,7 @@ def server_step(
 def _stepped(
     optimizer: Optimizer, name: str, values: NDArray[np.float32], state: Tensors, gradient: _Array
 ) -> NDArray[np.float32]:
-    """A tensor after its step; puts its new state into `state`."""
+    """Returns a tensor after its step; puts its new state into `state`."""
     adam = _Adam(optimizer, name, state, values.shape) if optimizer.kind == OPTIMIZER_KIND_ADAM else None
     old, flat = values.reshape(-1), gradient.reshape(-1)
     new = np.empty_like(old)
@@ -72,7 +73,7 @@ class _Adam:
         state |= {f"{name}.steps": np.array([self._steps], np.float32), **dict(zip(keys, fresh, strict=True))}
 
     def update(self, part: slice, gradient: _Array) -> _Array:
-        """What to take away from the part, (n,); in place where that saves a temporary."""
+        """Returns what to subtract from the part, (n,)."""
         optimizer, steps = self._optimizer, self._steps
         first = self._decayed(0, part, optimizer.beta1, gradient * (1 - optimizer.beta1))
         square = gradient * gradient
@@ -86,7 +87,7 @@ class _Adam:
         return first
 
     def _decayed(self, moment: int, part: slice, beta: float, fresh: _Array) -> _Array:
-        """Adds what is left of a moment to `fresh`, and keeps the sum."""
+        """Adds the decayed moment to `fresh`, and keeps the sum as the new moment."""
         old = self._old[moment]
         if old is not None:
             left = old[part].astype(np.float64)

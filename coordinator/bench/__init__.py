@@ -1,4 +1,4 @@
-"""`fedau2-coordinator bench`: what the coordinator can carry, measured on real processes over gRPC.
+"""`fedau2-coordinator bench`: measures the load that a coordinator can carry, with real processes over gRPC.
 
-Loads are made by hand from `fedau2.wire`, so nothing but the coordinator has to be installed.
+The loads are made with `fedau2.wire`, so only the coordinator has to be installed.
 """

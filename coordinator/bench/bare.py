@@ -1,4 +1,4 @@
-"""The least that a server of the same RPC can do: add what arrives. It checks nothing and keeps nothing."""
+"""A bare server of the upload RPC, for comparison: it adds the bytes that arrive, checks nothing and keeps nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ async def _upload(requests: AsyncIterator[UploadContributionRequest], _: object)
 
 
 async def _serve() -> None:
-    np.seterr(all="ignore")  # the bytes are added as they lie, so some that are no values are read as such
+    np.seterr(all="ignore")  # the bytes are added as they are, and some of them are not values
     server = grpc.aio.server()
     handler = grpc.stream_unary_rpc_method_handler(
         _upload, UploadContributionRequest.FromString, UploadContributionResponse.SerializeToString

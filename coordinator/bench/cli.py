@@ -12,14 +12,17 @@ from coordinator.bench import herd, slow_phones, uploads
 def add_bench(parser: argparse.ArgumentParser) -> None:
     """Adds the benchmarks to a command's parser."""
     commands = parser.add_subparsers(required=True, metavar="BENCH")
-    _add(commands.add_parser("uploads", help="durable uploads, beside a bare server that adds the same bytes"), uploads)
-    _add(commands.add_parser("slow-phones", help="check-ins, beside a thousand uploads that trickle"), slow_phones)
-    _add(commands.add_parser("herd", help="a simulated day: how evenly devices come, and if a round starves"), herd)
+    _add(
+        commands.add_parser("uploads", help="measure durable uploads beside a server that only adds bytes"),
+        uploads,
+    )
+    _add(commands.add_parser("slow-phones", help="measure check-ins beside a thousand slow uploads"), slow_phones)
+    _add(commands.add_parser("herd", help="simulate a day: how evenly devices come, and whether a round starves"), herd)
 
 
-def _add(parser: argparse.ArgumentParser, bench: Any) -> None:  # noqa: ANN401 - one of the modules
-    parser.add_argument("--quick", action="store_true", help="a smaller effort; the figures say less")
-    parser.add_argument("--json", action="store_true", help="print every figure as JSON, not a table")
+def _add(parser: argparse.ArgumentParser, bench: Any) -> None:  # noqa: ANN401 - a module of this package
+    parser.add_argument("--quick", action="store_true", help="measure less; the figures are less certain")
+    parser.add_argument("--json", action="store_true", help="print every figure as JSON instead of a table")
     parser.set_defaults(run=_run, bench=bench)
 
 

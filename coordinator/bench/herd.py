@@ -1,8 +1,8 @@
-"""A day of a large population, simulated: do devices come evenly, and does a round ever starve?
+"""`bench herd`: simulates a day of a large population, to see whether devices come evenly and whether a round starves.
 
-The coordinator's own round machine and pace steering on a logical clock, without gRPC and disk. Devices are there while
-they charge: nearly all at night, few at noon. All that are there wake in the same instant at midnight; at noon the
-coordinator is away for an hour and comes back without its calendar, while devices try again by a backoff of their own.
+It runs the coordinator's round machine and pace steering on a logical clock, without gRPC and disk. Devices take part
+while they charge: nearly all at night, few at noon. All charging devices wake in the same instant at midnight. At noon
+the coordinator is away for an hour and comes back without its calendar, while devices try again with a backoff.
 """
 
 import heapq
@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from coordinator.model.closing import Rule
+from coordinator.model.effects import Abandoned, Closed, Effect
 from coordinator.model.pace import Pace, Window, unheard
-from coordinator.model.rounds import Abandoned, Closed, Effect, Round, Rule, Verdict
+from coordinator.model.round_machine import Answer, RoundMachine
 from fedau2.v1.device_pb2 import FAILURE_REASON_INTERRUPTED, FAILURE_REASON_TOO_SOON, FailureReason
 
 HOUR = 3600.0
@@ -21,21 +23,21 @@ DAY = 24 * HOUR
 OUTAGE = (12 * HOUR, 13 * HOUR)
 
 _STEP = 1.0
-"""Seconds of a server step."""
+"""Seconds that a server step takes."""
 
 _DROPOUT = 0.08
-"""Share of assigned devices that are not heard of again."""
+"""Share of assigned devices that never report."""
 
 _BACKOFF = (30.0, HOUR)
-"""Seconds that a device waits after its first unanswered call, and at most; doubled in between, with jitter."""
+"""Seconds that a device waits after its first unanswered call, and most seconds; doubled in between, with jitter."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How large the simulated day is.
+    """The size of the simulated day.
 
     Attributes:
-        devices: of the population.
+        devices: size of the population.
         goal: contributions of a round.
     """
 
@@ -49,18 +51,18 @@ QUICK = Effort(devices=10_000, goal=100)
 
 @dataclass(frozen=True)
 class Result:
-    """What a simulated day came to. An arrival is steered if the device came in the window that it was given.
+    """The outcome of a simulated day. An arrival is steered if the device came in the window that it was given.
 
     Attributes:
-        devices: of the population.
+        devices: size of the population.
         steered: steered arrivals.
-        unsteered: all others: first ones, plugged in after the window had passed, or after unanswered calls.
+        unsteered: all other arrivals: the first, those after a missed window, and those after unanswered calls.
         mean: steered arrivals a second, over the seconds that count: outside the outage, from the first arrival on.
         peak: most steered arrivals in one second.
         busiest: most arrivals of any kind in one second, after the one in which all devices wake.
-        committed: rounds.
-        abandoned: attempts.
-        starved: those of them that the coordinator was there for: too few devices came before the deadline.
+        committed: committed rounds.
+        abandoned: abandoned attempts.
+        starved: abandoned attempts outside the outage, because too few devices came before the deadline.
         longest: most seconds between two commits without the outage in between.
     """
 
@@ -82,7 +84,7 @@ async def measure(effort: Effort) -> Result:
 
 
 def table(result: Result) -> str:
-    """A day for people."""
+    """Writes a result as a table."""
     check_ins = (result.steered + result.unsteered) / result.devices
     return "\n".join(
         [
@@ -100,11 +102,11 @@ def table(result: Result) -> str:
 
 
 def simulate(devices: int = 100_000, seed: int = 0, goal: int = 1000, training: float = 60.0) -> Result:
-    """Runs a day.
+    """Simulates a day.
 
     Args:
-        devices: of the population.
-        seed: of everything drawn.
+        devices: size of the population.
+        seed: seed of everything that is drawn.
         goal: contributions of a round; over-selection is 0.3, the minimum 0.8 of the goal.
         training: median seconds that a device takes.
     """
@@ -117,7 +119,7 @@ def simulate(devices: int = 100_000, seed: int = 0, goal: int = 1000, training: 
 class _Event(NamedTuple):
     at: float
     device: int
-    assignment: bytes = b""  # empty: a check-in; else the end of its training
+    assignment: bytes = b""  # empty: a check-in; otherwise the end of training
     steered: bool = False
 
 
@@ -126,10 +128,10 @@ class _Day:
         self._rule, self._training, self._rng, self._devices = rule, training, rng, devices
         self._charging = [_charging(rng) for _ in range(devices)]
         self._unanswered = [0] * devices
-        self._contributed = [-1] * devices  # in which round last
+        self._contributed = [-1] * devices  # number of the round in which it last did
         self._events = [_Event(self._next_charge(device, 0.0), device) for device in range(devices)]
         heapq.heapify(self._events)
-        self._round, self._pace = Round(rule, 0, 0.0), Pace(rule)
+        self._round, self._pace = RoundMachine(rule, 0, 0.0), Pace(rule)
         self._closed: float | None = None
         self._commits = [0.0]
         self._abandoned = self._starved = self._assigned = 0
@@ -164,10 +166,10 @@ class _Day:
         (self._steered if event.steered else self._unsteered)[int(event.at)] += 1
         self._assigned += 1
         key = b"%d" % self._assigned
-        verdict, effects = self._round.check_in(key, event.at)
+        answer, effects = self._round.check_in(key, event.at)
         self._note(effects, event.at)
-        if verdict is not Verdict.ACCEPTED:
-            self._come_back(event, self._pace.window(self._round, verdict, event.at))
+        if answer is not Answer.ACCEPTED:
+            self._come_back(event, self._pace.window(self._round, answer, event.at))
         elif self._contributed[event.device] == self._round.number:
             self._give_back(event._replace(assignment=key), FAILURE_REASON_TOO_SOON)
         elif self._rng.random() < _DROPOUT:
@@ -180,23 +182,23 @@ class _Day:
         if self._next_charge(event.device, event.at) > event.at:  # unplugged while it trained
             self._give_back(event, FAILURE_REASON_INTERRUPTED)
             return
-        verdict, effects = self._round.report(event.assignment, b"", event.at)
-        if verdict is Verdict.ACCEPTED:
+        answer, effects = self._round.report(event.assignment, b"", event.at)
+        if answer is Answer.ACCEPTED:
             self._contributed[event.device] = self._round.number
         self._note(effects, event.at)
-        self._come_back(event, self._pace.window(self._round, verdict, event.at))
+        self._come_back(event, self._pace.window(self._round, answer, event.at))
 
     def _give_back(self, event: _Event, reason: FailureReason.ValueType) -> None:
-        verdict, effects = self._round.fail(event.assignment, reason, event.at)
+        answer, effects = self._round.fail(event.assignment, reason, event.at)
         self._note(effects, event.at)
-        verdict = Verdict.GIVEN_BACK if verdict is Verdict.ACCEPTED else verdict
-        self._come_back(event, self._pace.window(self._round, verdict, event.at))
+        answer = Answer.GIVEN_BACK if answer is Answer.ACCEPTED else answer
+        self._come_back(event, self._pace.window(self._round, answer, event.at))
 
     def _note(self, effects: Iterable[Effect], now: float) -> None:
         for effect in effects:
             if isinstance(effect, Abandoned):
                 self._abandoned += 1
-                # An attempt that was open in the outage had not its time.
+                # An attempt that was open during the outage did not have its full time.
                 self._starved += not now - self._rule.deadline < OUTAGE[1] <= now
             if isinstance(effect, Closed):
                 self._closed = now
@@ -204,7 +206,7 @@ class _Day:
     def _commit(self, now: float) -> None:
         if self._closed is not None and now >= self._closed + _STEP:
             self._pace.committed(self._round, self._closed)
-            self._round = Round(self._rule, self._round.number + 1, self._closed)
+            self._round = RoundMachine(self._rule, self._round.number + 1, self._closed)
             self._commits.append(self._closed + _STEP)
             self._closed = None
 
@@ -215,11 +217,11 @@ class _Day:
         heapq.heappush(self._events, event)
 
     def _next_charge(self, device: int, now: float) -> float:
-        """Now, or when the device charges next."""
+        """Returns now, or the time at which the device next charges."""
         return next((max(now, begin) for begin, end in self._charging[device] if now < end), DAY)
 
     def result(self) -> Result:
-        """The day in figures."""
+        """Sums up the day."""
         counted = DAY - (OUTAGE[1] - OUTAGE[0])
         everything = self._steered + self._unsteered
         gaps = [late - early for early, late in zip(self._commits, self._commits[1:], strict=False)]
@@ -239,9 +241,9 @@ class _Day:
 
 
 def _charging(rng: random.Random) -> list[tuple[float, float]]:
-    """When a device charges, as intervals of the day: at night, and with some luck once by day."""
+    """Draws when a device charges, as intervals of the day: at night, and sometimes once by day."""
     unplugged, plugged = rng.gauss(7, 1) * HOUR, rng.gauss(22.5, 1.25) * HOUR
-    last = plugged - DAY + rng.gauss(0, 0.5) * HOUR  # of the evening before
+    last = plugged - DAY + rng.gauss(0, 0.5) * HOUR  # since the evening before
     spans = [(max(0.0, last), unplugged)]
     if rng.random() < 0.4:
         noon = rng.uniform(9, 18) * HOUR

@@ -1,4 +1,4 @@
-"""Devices: they check in and upload, so many at a time, each on a connection of its own."""
+"""Simulated devices that check in and upload, a fixed number at a time, each on its own connection."""
 
 import asyncio
 import statistics
@@ -17,16 +17,16 @@ from coordinator.errors import BenchError
 from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse
 
 IN_FLIGHT = 64
-"""Calls that are under way at a time."""
+"""Calls that are under way at the same time."""
 
 _OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 
-J = TypeVar("J")
+T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Phone:
-    """Calls of devices over one connection. Messages are serialised beforehand: the load is not what is measured."""
+    """A device's calls over one connection. Messages are serialised beforehand, which keeps the load itself cheap."""
 
     def __init__(self, address: str) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OWN_CONNECTION)
@@ -42,10 +42,10 @@ class Phone:
         await self._channel.close(None)
 
     async def check_in(self, population: str) -> bytes:
-        """The id of a new assignment.
+        """Checks in, and returns the id of the new assignment.
 
         Raises:
-            BenchError: there is none.
+            BenchError: the check-in was turned away.
         """
         request = CheckInRequest(population=population).SerializeToString()
         response = CheckInResponse.FromString(await self._check_in(request))
@@ -54,11 +54,11 @@ class Phone:
         return response.assignment.assignment_id
 
     async def upload(self, assignment_id: bytes, payload: Payload, pause: float = 0) -> None:
-        """Uploads a contribution and returns once it is acknowledged.
+        """Uploads a contribution, and returns when it is acknowledged.
 
         Args:
             assignment_id: from a check-in.
-            payload: of the assignment's population.
+            payload: a contribution to the assignment's task.
             pause: seconds after each message.
         """
 
@@ -73,11 +73,11 @@ class Phone:
 
 @dataclass(frozen=True)
 class Turn:
-    """Calls to a server, so many at a time.
+    """The figures of one turn of calls to a server.
 
     Attributes:
         cpu: microseconds of the server's CPU for one call, user and system.
-        rate: calls in a second.
+        rate: calls per second.
         median, p99: milliseconds from a call's start to its answer.
     """
 
@@ -88,15 +88,15 @@ class Turn:
 
     @classmethod
     def median_of(cls, turns: Iterable[Self]) -> Self:
-        """Each figure's median over some turns."""
+        """Returns the median of every figure over some turns."""
         return cls(*map(statistics.median, zip(*(vars(turn).values() for turn in turns), strict=True)))
 
 
 class Crowd:
-    """Devices that share out work.
+    """Devices that share work.
 
     Args:
-        server: that they call.
+        server: the server that they call.
     """
 
     def __init__(self, server: Server) -> None:
@@ -111,27 +111,27 @@ class Crowd:
     ) -> None:
         await asyncio.gather(*(phone.__aexit__(kind, error, trace) for phone in self._phones))
 
-    async def turn(self, jobs: Iterable[J], call: Callable[[Phone, J], Awaitable[R]]) -> tuple[Turn, list[R]]:
-        """Makes one call for each job; every phone takes the next job as soon as it is done with one."""
-        queue, seconds, results = iter(jobs), list[float](), list[R]()
+    async def turn(self, items: Iterable[T], call: Callable[[Phone, T], Awaitable[R]]) -> tuple[Turn, list[R]]:
+        """Makes one call for each item. A phone takes the next item as soon as it is done with one."""
+        queue, seconds, results = iter(items), list[float](), list[R]()
 
         async def work(phone: Phone) -> None:
-            for job in queue:
+            for item in queue:
                 begun = time.perf_counter()
-                results.append(await call(phone, job))
+                results.append(await call(phone, item))
                 seconds.append(time.perf_counter() - begun)
 
         cpu, start = self._server.cpu(), time.perf_counter()
         await asyncio.gather(*map(work, self._phones))
         wall, cpu = time.perf_counter() - start, self._server.cpu() - cpu
-        median, p99 = (float(each) * 1e3 for each in np.quantile(seconds, (0.5, 0.99)))
+        median, p99 = (float(quantile) * 1e3 for quantile in np.quantile(seconds, (0.5, 0.99)))
         return Turn(cpu / len(results) * 1e6, len(results) / wall, median, p99), results
 
     async def check_in(self, population: str, count: int) -> tuple[Turn, list[bytes]]:
-        """Makes so many check-ins, and returns the assignments."""
+        """Makes `count` check-ins, and returns the assignments."""
         return await self.turn(range(count), lambda phone, _: phone.check_in(population))
 
-    async def upload(self, jobs: Iterable[tuple[bytes, Payload]]) -> Turn:
-        """Makes uploads: of each an assignment and what is uploaded for it."""
-        turn, _ = await self.turn(jobs, lambda phone, job: phone.upload(*job))
+    async def upload(self, uploads: Iterable[tuple[bytes, Payload]]) -> Turn:
+        """Makes uploads, given as pairs of an assignment and its payload."""
+        turn, _ = await self.turn(uploads, lambda phone, upload: phone.upload(*upload))
         return turn

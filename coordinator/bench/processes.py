@@ -1,4 +1,4 @@
-"""Child processes that serve, and what they cost, from /proc (Linux)."""
+"""Child processes that serve, and their cost, read from /proc (Linux)."""
 
 import os
 import subprocess
@@ -17,14 +17,14 @@ from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _DISK = "/var/tmp"
-"""Where state folders are made: the place of temporary files that outlast a restart, so on a real disk."""
+"""Folder in which state folders are made. Files in it outlast a restart, so it is on a real disk."""
 
 _PATIENCE = 30
-"""Seconds that a child has to end."""
+"""Most seconds that a child has to end."""
 
 
 class Child:
-    """A Python module run as a process of its own, ended when the context is left.
+    """A Python module that runs as a child process. The child is ended when the context is left.
 
     Args:
         arguments: the module and its arguments.
@@ -50,10 +50,10 @@ class Child:
         self._process.communicate(timeout=_PATIENCE)
 
     def line(self) -> str:
-        """The next line that the child prints.
+        """Reads the next line that the child prints.
 
         Raises:
-            BenchError: it has ended.
+            BenchError: the child has ended.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -62,12 +62,12 @@ class Child:
         return line.strip()
 
     def cpu(self) -> float:
-        """CPU seconds so far, user and system, of all threads."""
+        """Returns the CPU seconds so far, user and system, of all threads."""
         fields = self._proc.joinpath("stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def memory(self) -> float:
-        """Resident memory in MiB."""
+        """Returns the resident memory in MiB."""
         return int(self._proc.joinpath("statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -75,15 +75,15 @@ class Server(Child):
     """A child that serves devices.
 
     Attributes:
-        devices: its address for devices.
+        devices: the server's address for devices.
     """
 
     def __init__(self, *arguments: str) -> None:
         super().__init__(*arguments)
         self.devices = self._address("devices")
 
-    def _address(self, what: str) -> str:
-        return self.line().removeprefix(f"serving {what} on ")
+    def _address(self, service: str) -> str:
+        return self.line().removeprefix(f"serving {service} on ")
 
 
 class CoordinatorServer(Server):
@@ -108,10 +108,10 @@ class CoordinatorServer(Server):
         return self._stub.CreateTask(model.task()).task_id
 
     def expect(self, task_id: str, contributions: int) -> None:
-        """Returns if the open round of a task has counted so many contributions.
+        """Returns if the open round of a task has counted this number of contributions.
 
         Raises:
-            BenchError: it has counted others.
+            BenchError: it has counted another number.
         """
         reported = self._stub.GetTask(GetTaskRequest(task_id=task_id)).reported
         if reported != contributions:

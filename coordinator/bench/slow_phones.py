@@ -1,4 +1,4 @@
-"""`bench slow-phones`: what a thousand uploads that trickle do to everyone else's check-ins."""
+"""`bench slow-phones`: measures check-ins while a thousand slow uploads are under way."""
 
 import asyncio
 import json
@@ -16,14 +16,14 @@ from coordinator.errors import BenchError
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured.
+    """The amount that is measured.
 
     Attributes:
-        phones: uploads that trickle.
-        piece: bytes of one message.
-        pause: seconds between two messages of a phone.
-        probes: check-ins that are timed, without and with the phones.
-        every: seconds between two of them.
+        phones: slow uploads.
+        piece: bytes of one message of a slow upload.
+        pause: seconds between two messages of a slow upload.
+        probes: check-ins that are timed, without and with the slow uploads.
+        every: seconds between two of those check-ins.
     """
 
     phones: int
@@ -39,12 +39,12 @@ QUICK = Effort(phones=200, piece=4000, pause=1, probes=150, every=0.02)
 
 @dataclass(frozen=True)
 class Probe:
-    """Check-ins on a connection of their own.
+    """The figures of check-ins on their own connection.
 
     Attributes:
         median, p99, largest: milliseconds from call to answer.
         over: check-ins that took more than 100 ms.
-        memory: the coordinator's largest resident MiB meanwhile.
+        memory: largest resident memory of the coordinator meanwhile, in MiB.
         cpu: share of one core that the coordinator used meanwhile.
     """
 
@@ -58,12 +58,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class Report:
-    """What `bench slow-phones` has measured.
+    """The results of `bench slow-phones`.
 
     Attributes:
-        phones: uploads that trickled; all were acknowledged.
-        quiet: before them.
-        busy: while all of them were under way.
+        phones: slow uploads; all were acknowledged.
+        quiet: check-ins before the slow uploads.
+        busy: check-ins while all slow uploads were under way.
     """
 
     phones: int
@@ -72,7 +72,7 @@ class Report:
 
 
 async def measure(effort: Effort) -> Report:
-    """Times check-ins without and with slow phones.
+    """Times check-ins without and with slow uploads.
 
     Raises:
         BenchError: the server has ended, or not every upload was acknowledged and counted.
@@ -80,7 +80,7 @@ async def measure(effort: Effort) -> Report:
     with CoordinatorServer() as server:
         task_id = server.create_task(SMALL)
         async with Phone(server.devices) as phone:
-            await _probe(effort, server, phone)  # nothing is warm yet
+            await _probe(effort, server, phone)  # this one only warms up
             quiet = await _probe(effort, server, phone)
             load = json.dumps([server.devices, effort.phones, effort.piece, effort.pause])
             with Child("coordinator.bench.trickle", load) as phones:
@@ -88,7 +88,7 @@ async def measure(effort: Effort) -> Report:
                 busy = await _probe(effort, server, phone)
                 acknowledged = int(await asyncio.to_thread(phones.line))
         if acknowledged != effort.phones:
-            raise BenchError(f"of {effort.phones} slow uploads {acknowledged} were acknowledged")
+            raise BenchError(f"{acknowledged} of {effort.phones} slow uploads were acknowledged")
         server.expect(task_id, effort.phones)
     return Report(effort.phones, quiet, busy)
 
@@ -102,23 +102,23 @@ async def _probe(effort: Effort, server: CoordinatorServer, phone: Phone) -> Pro
         seconds.append(time.perf_counter() - start)
 
     cpu, start = server.cpu(), time.perf_counter()
-    async with asyncio.TaskGroup() as group:  # a slow answer does not put off the next question
+    async with asyncio.TaskGroup() as group:  # a slow answer does not delay the next check-in
         for number in range(effort.probes):
             await asyncio.sleep(max(0, start + number * effort.every - time.perf_counter()))
             group.create_task(check_in())
             memory.append(server.memory())
     share = (server.cpu() - cpu) / (time.perf_counter() - start)
     milliseconds = np.array(seconds) * 1e3
-    median, p99 = (float(each) for each in np.quantile(milliseconds, (0.5, 0.99)))
+    median, p99 = (float(quantile) for quantile in np.quantile(milliseconds, (0.5, 0.99)))
     over = int((milliseconds > 100).sum())
     return Probe(median, p99, float(milliseconds.max()), over, max(memory), share)
 
 
 def table(report: Report) -> str:
-    """A report for people."""
+    """Writes a report as a table."""
     head = f"{'check-ins':24} {'ms median':>10} {'ms p99':>8} {'ms max':>8} {'>100 ms':>8} {'MiB':>6} {'CPU':>6}"
     busy = f"beside {report.phones:,} slow uploads"
-    note = f"the slow uploads came over {CONNECTIONS} connections, the check-ins over one of their own"
+    note = f"the slow uploads came over {CONNECTIONS} connections, the check-ins over another one"
     return "\n".join([head, _row("alone", report.quiet), _row(busy, report.busy), note])
 
 

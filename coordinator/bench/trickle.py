@@ -1,6 +1,6 @@
-"""The phones of `bench slow-phones`: a process of its own, so that it delays no one else's calls.
+"""The slow uploads of `bench slow-phones`, as a separate process, so that they do not delay the check-ins.
 
-It prints a line once every phone has begun, and the number of acknowledged uploads at the end.
+It prints a line when every upload has begun, and the number of acknowledged uploads at the end.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from coordinator.bench.load import Phone
 from coordinator.bench.workload import SMALL, Payload
 
 CONNECTIONS = 50
-"""The phones share these, since a process may not open a thousand files."""
+"""Connections that the phones share, because a process may not open a thousand files."""
 
 
 async def _trickle(address: str, phones: int, piece: int, pause: float) -> None:

@@ -1,4 +1,4 @@
-"""`bench uploads`: durable uploads beside a bare server that adds the same bytes, in alternation in one run."""
+"""`bench uploads`: measures durable uploads, alternating with a bare server that adds the same bytes."""
 
 import itertools
 import statistics
@@ -12,12 +12,12 @@ from coordinator.bench.workload import PAPER, SMALL, Model
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured.
+    """The amount that is measured.
 
     Attributes:
-        turns: how often each server has its turn, after one that does not count.
-        uploads: models, and how many uploads one turn has.
-        held: contributions in one round at which the memory is read.
+        turns: turns of either server, after one that does not count.
+        uploads: models, with the number of uploads in one turn.
+        held: numbers of contributions in one round at which the memory is read.
     """
 
     turns: int
@@ -31,14 +31,14 @@ QUICK = Effort(turns=3, uploads=((SMALL, 500), (PAPER, 200)), held=(100, 1_000))
 
 @dataclass(frozen=True)
 class Comparison:
-    """What one kind of contribution costs.
+    """The cost of one kind of contribution.
 
     Attributes:
-        model: whose contributions.
-        size: of one, in bytes.
-        check_ins: durable check-ins at the coordinator.
-        durable: validated and durable uploads to the coordinator.
-        bare: uploads to the bare server, one turn after each of `durable`.
+        model: name of the model.
+        size: bytes of a contribution.
+        check_ins: turns of durable check-ins at the coordinator.
+        durable: turns of validated and durable uploads to the coordinator.
+        bare: turns of uploads to the bare server, one after every turn of `durable`.
     """
 
     model: str
@@ -48,17 +48,17 @@ class Comparison:
     bare: list[Turn]
 
     def ratios(self) -> list[float]:
-        """Uploads per CPU second, the coordinator's over the bare server's, for each pair of turns."""
+        """Returns uploads per CPU second, the coordinator's over the bare server's, for every pair of turns."""
         return [bare.cpu / durable.cpu for durable, bare in zip(self.durable, self.bare, strict=True)]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `bench uploads` has measured.
+    """The results of `bench uploads`.
 
     Attributes:
-        comparisons: one for each kind of contribution.
-        memory: the coordinator's resident MiB, by the number of contributions that its open round holds.
+        comparisons: a comparison for every kind of contribution.
+        memory: resident memory of the coordinator in MiB, by the number of contributions in its open round.
     """
 
     comparisons: list[Comparison]
@@ -69,10 +69,10 @@ async def measure(effort: Effort) -> Report:
     """Measures both servers.
 
     Raises:
-        BenchError: a server has ended, or has not counted what it acknowledged.
+        BenchError: a server has ended, or has not counted the uploads that it acknowledged.
     """
     with CoordinatorServer() as ours, Server("coordinator.bench.bare") as bare:
-        comparisons = [await _compare(*each, effort.turns, ours, bare) for each in effort.uploads]
+        comparisons = [await _compare(model, count, effort.turns, ours, bare) for model, count in effort.uploads]
     return Report(comparisons, await _memory(effort.held))
 
 
@@ -82,13 +82,13 @@ async def _compare(model: Model, count: int, turns: int, ours: CoordinatorServer
     async with Crowd(ours) as crowd, Crowd(bare) as beside:
         for _ in range(1 + turns):
             check_ins, ids = await crowd.check_in(model.name, count)
-            jobs = list(zip(ids, itertools.cycle(payloads), strict=False))
+            uploads = list(zip(ids, itertools.cycle(payloads), strict=False))
             result.check_ins.append(check_ins)
-            result.durable.append(await crowd.upload(jobs))
-            result.bare.append(await beside.upload(jobs))
+            result.durable.append(await crowd.upload(uploads))
+            result.bare.append(await beside.upload(uploads))
     ours.expect(task_id, (1 + turns) * count)
-    for each in (result.check_ins, result.durable, result.bare):
-        del each[0]  # nothing was warm yet
+    for turns_of_kind in (result.check_ins, result.durable, result.bare):
+        del turns_of_kind[0]  # it only warmed up
     return result
 
 
@@ -106,18 +106,18 @@ async def _memory(held: Sequence[int]) -> dict[int, float]:
 
 
 def table(report: Report) -> str:
-    """A report for people."""
+    """Writes a report as a table."""
     lines = [
         f"{IN_FLIGHT} calls in flight; medians of {len(report.comparisons[0].durable)} turns (smallest-largest)",
         "",
     ]
     lines.append(f"{'':24} {'CPU us/call':>20} {'calls/CPU s':>11} {'calls/s':>20} {'ms median':>10} {'ms p99':>8}")
-    for each in report.comparisons:
-        kilobytes = f"{each.size / 1000:.0f} KB"
-        lines.append(_row("check-in", each.check_ins))
-        lines.append(_row(f"{kilobytes} durable upload", each.durable))
-        lines.append(_row(f"{kilobytes} bare upload", each.bare))
-        ratios = each.ratios()
+    for comparison in report.comparisons:
+        kilobytes = f"{comparison.size / 1000:.0f} KB"
+        lines.append(_row("check-in", comparison.check_ins))
+        lines.append(_row(f"{kilobytes} durable upload", comparison.durable))
+        lines.append(_row(f"{kilobytes} bare upload", comparison.bare))
+        ratios = comparison.ratios()
         lines.append(f"{kilobytes}: uploads per CPU second, durable over bare: {_spread(ratios, '.2f')}")
         lines.append("")
     memory = ", ".join(f"{mebibytes:.0f} MiB with {count:,}" for count, mebibytes in report.memory.items())

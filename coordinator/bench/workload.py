@@ -1,4 +1,4 @@
-"""The tasks and the contributions that the benchmarks use: real shapes, values drawn from a seed."""
+"""The tasks and contributions of the benchmarks: realistic shapes, and values drawn from a seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from fedau2.wire import blobs, contributions, manifest
 from fedau2.wire.contributions import Rows, Update
 
 ITEMS = 1682
-"""Rows of the item tables, as many as MovieLens 100K has films."""
+"""Rows of the item tables: the number of films in MovieLens 100K."""
 
 _DAY = duration(86_400)
 _GOAL = 100_000
-"""No round closes while it is measured, so no commit is in any figure."""
+"""A goal that no benchmark reaches, so that no commit is in any figure."""
 
 _POOL = 32
-"""Different contributions to a task."""
+"""Number of different contributions to a task."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What is trained, and how much of it a device touches.
+    """The tensors of a task, and the rows that a device touches.
 
     Attributes:
-        name: of its population.
+        name: name of the model and of its population.
         tables: row widths of the tables, by name.
         dense: shapes of the other tensors, by name.
         rows: rows of each table that one contribution carries.
@@ -42,7 +42,7 @@ class Model:
     rows: int
 
     def specs(self) -> list[TensorSpec]:
-        """The tensors that are aggregated."""
+        """Lists the tensors that are aggregated."""
         shapes = {name: (ITEMS, width) for name, width in self.tables.items()} | self.dense
         return [
             TensorSpec(
@@ -57,7 +57,7 @@ class Model:
         ]
 
     def task(self) -> Iterator[CreateTaskRequest]:
-        """Creates a task of one round, which takes far more contributions than any benchmark makes."""
+        """Makes the requests that create a task of one round, which no benchmark fills."""
         tensors = {spec.name: np.zeros(tuple(spec.shape), np.float32) for spec in self.specs()}
         checkpoint, catalogue = blobs.pack(tensors), "\n".join(map(str, range(ITEMS))).encode()
         closing = ClosingRule(goal=_GOAL, minimum=_GOAL, maximum=_GOAL, deadline=_DAY, lease=_DAY)
@@ -82,7 +82,7 @@ class Model:
         )
 
     def contribution(self, seed: int) -> bytes:
-        """One that carries every dense tensor, and some rows of every table."""
+        """Makes a contribution of every dense tensor and some rows of every table."""
         generator = np.random.default_rng(seed)
         updates: dict[str, Update] = {
             name: generator.standard_normal(shape, np.float32) for name, shape in self.dense.items()
@@ -93,7 +93,7 @@ class Model:
         return contributions.encode(updates)
 
     def payloads(self) -> "list[Payload]":
-        """Different contributions, ready to be sent in chunks."""
+        """Makes different contributions, ready to be sent in chunks."""
         return [Payload.of(self.contribution(seed), blobs.CHUNK) for seed in range(_POOL)]
 
 
@@ -110,7 +110,7 @@ SMALL = Model(
     },
     rows=70,
 )
-"""FedNCF of widths 32-16 without an adversary: 20 KB."""
+"""FedNCF of widths 32-16 without an adversary; a contribution has 20 KB."""
 
 PAPER = Model(
     "paper",
@@ -130,10 +130,10 @@ PAPER = Model(
     },
     rows=58,
 )
-"""FedNCF of the paper's widths with its adversary: 226 KB."""
+"""FedNCF of the paper's widths with its adversary; a contribution has 226 KB."""
 
 MOST_BYTES = contributions.largest(PAPER.specs())
-"""No contribution is longer."""
+"""Most bytes of a contribution."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ class Payload:
 
     Attributes:
         size: bytes of the contribution.
-        sha256: its hash.
-        pieces: the serialised messages that carry it, after the header, which names the assignment.
+        sha256: hash of the contribution.
+        pieces: the serialised messages after the header. The header names the assignment and is made later.
     """
 
     size: int
@@ -152,12 +152,12 @@ class Payload:
 
     @classmethod
     def of(cls, data: bytes, piece: int) -> "Payload":
-        """Cuts a contribution into pieces of so many bytes."""
+        """Cuts a contribution into pieces of `piece` bytes."""
         parts = (data[start : start + piece] for start in range(0, len(data), piece))
         messages = tuple(UploadContributionRequest(data=part).SerializeToString() for part in parts)
         return cls(len(data), blobs.sha256(data), messages)
 
     def header(self, assignment_id: bytes) -> bytes:
-        """The first message of an upload."""
+        """Makes the first message of an upload."""
         header = UploadHeader(assignment_id=assignment_id, size=self.size, sha256=self.sha256)
         return UploadContributionRequest(header=header).SerializeToString()

@@ -1,1 +1,1 @@
-"""The commands of `fedau2-coordinator`, a module for each family."""
+"""The commands of `fedau2-coordinator`, one module for each family of commands."""

@@ -1,4 +1,4 @@
-"""What the commands for operators share: the address and the channel."""
+"""Parts that the commands for operators share: the address, the channel, and the text of an error."""
 
 import argparse
 import json
@@ -13,32 +13,35 @@ from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 
 ADDRESS = "127.0.0.1:8644"
 TIMEOUT = 30.0
-"""Seconds that a short call may take."""
+"""Most seconds that a short call may take."""
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
     """Adds `--admin`."""
     parser.add_argument(
-        "--admin", default=ADDRESS, metavar="HOST:PORT", help="the coordinator's address for operators (%(default)s)"
+        "--admin",
+        default=ADDRESS,
+        metavar="HOST:PORT",
+        help="address of the coordinator for operators (default: %(default)s)",
     )
 
 
 @contextmanager
 def stub(args: argparse.Namespace) -> Iterator[AdminServiceStub]:
-    """The coordinator's AdminService."""
+    """Connects to the coordinator's AdminService."""
     with grpc.insecure_channel(args.admin) as channel:
         yield AdminServiceStub(channel)
 
 
 def as_json(message: Message) -> str:
-    """A message on one line, with every field, hashes in base64."""
+    """Writes a message as JSON on one line, with every field, and hashes in base64."""
     return json.dumps(
         MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     )
 
 
 def explained(error: grpc.RpcError, address: str) -> str:
-    """One line on why a call failed."""
+    """Says in one line why a call failed."""
     details = error.details() or "no details"
     if error.code() == grpc.StatusCode.UNAVAILABLE and "the coordinator" not in details:
         return f"no coordinator answers on {address}: is `fedau2-coordinator serve` running? ({details})"

@@ -1,7 +1,7 @@
-"""`fedau2-coordinator doctor`: says what is in a state folder that no coordinator uses, and what is wrong with it.
+"""`fedau2-coordinator doctor`: examines a state folder while no coordinator uses it, and reports its faults.
 
-It changes nothing, unless it is told to give up what cannot be read back. A ledger in SQLite is read from a copy,
-because even opening it would tidy up.
+It changes nothing, except with `--drop-damaged`. A ledger in SQLite is read from a copy, because opening it already
+writes to it.
 """
 
 import argparse
@@ -9,21 +9,20 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import sqlalchemy as sa
 
-from coordinator.engine.storage import owner
 from coordinator.errors import BlobLostError, FolderError, LedgerError, LogError
 from coordinator.store import migrations
 from coordinator.store.blob_folder import BlobFolder
-from coordinator.store.inventory import Kept, kept
-from coordinator.store.ledger import AssignmentRow, Ledger, TaskRow
-from coordinator.store.round_log import RoundLog
+from coordinator.store.ledger import Ledger
+from coordinator.store.round_log import RoundLog, owner
+from coordinator.store.rows import AssignmentRow, TaskRow
 from coordinator.store.state_folder import StateFolder, hold
+from coordinator.store.task_blobs import KeptBlob, kept_blobs
 from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING, RoundState, TaskState
 from fedau2.v1.task_pb2 import TaskManifest
 
@@ -33,28 +32,27 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
     add = parser.add_argument
     add("--state", type=Path, required=True, metavar="DIR", help="state folder of a coordinator that is not running")
-    add("--database", metavar="URL", help="SQLAlchemy URL of the ledger (SQLite in the state folder)")
+    add("--database", metavar="URL", help="SQLAlchemy URL of the ledger (default: SQLite in the state folder)")
     add(
         "--drop-damaged",
         action="store_true",
-        help="give up acknowledged contributions of open rounds that cannot be read back: their assignments expire",
+        help="give up acknowledged contributions of open rounds that cannot be read back; their assignments expire",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examines a state folder and prints what it finds.
+    """Examines a state folder and prints the findings.
 
     Returns:
-        0 if all is well, 1 if not.
+        0 if nothing is wrong, 1 if something is.
 
     Raises:
         FolderLockedError: a coordinator uses the folder or the ledger.
-        FolderError, LedgerError: there is nothing that could be examined.
+        FolderError, LedgerError: the folder or the ledger cannot be examined.
     """
     folder = StateFolder(args.state)
     with ExitStack() as stack:
-        if lock := _lock(folder):
-            stack.enter_context(lock)
+        stack.enter_context(_lock(folder))
         url = stack.enter_context(_readable(folder.database(args.database), copy=not args.drop_damaged))
         ledger = stack.enter_context(closing(Ledger(url)))
         _expect_this_version(ledger)
@@ -64,15 +62,15 @@ def run(args: argparse.Namespace) -> int:
     return 1 if examination.findings else 0
 
 
-def _lock(folder: StateFolder) -> TextIO | None:
+def _lock(folder: StateFolder) -> AbstractContextManager[None]:
     if not folder.path.is_dir():
-        raise FolderError(f"{folder.path} is no folder; name a coordinator's state folder")
-    return hold(folder.lock.open()) if folder.lock.exists() else None
+        raise FolderError(f"{folder.path} is not a folder; name the state folder of a coordinator")
+    return hold(folder.lock.open()) if folder.lock.exists() else nullcontext()
 
 
 @contextmanager
 def _readable(url: str, copy: bool) -> Iterator[str]:
-    """URL of the ledger, or of a copy of it that may be opened without changing it."""
+    """Gives the URL of the ledger, or the URL of a copy that can be opened without changing the ledger."""
     if not url.startswith("sqlite"):
         yield url
         return
@@ -83,7 +81,7 @@ def _readable(url: str, copy: bool) -> Iterator[str]:
         yield url
         return
     with tempfile.TemporaryDirectory(prefix="fedau2-doctor-") as name:
-        for part in path.parent.glob(f"{path.name}*"):  # with what a killed coordinator left in its write-ahead log
+        for part in path.parent.glob(f"{path.name}*"):  # with the write-ahead log that a killed coordinator left
             shutil.copy(part, name)
         yield f"sqlite:///{Path(name) / path.name}"
 
@@ -91,20 +89,20 @@ def _readable(url: str, copy: bool) -> Iterator[str]:
 def _expect_this_version(ledger: Ledger) -> None:
     if ledger.version != migrations.VERSION:
         raise LedgerError(
-            f"the ledger has schema version {ledger.version}, and this doctor knows {migrations.VERSION}: start the "
-            "coordinator once, it brings the ledger up to date"
+            f"the ledger has schema version {ledger.version}, and this doctor knows version {migrations.VERSION}: "
+            "start the coordinator once; it brings the ledger up to date"
         )
 
 
 @dataclass
 class Examination:
-    """What is found, printed as it is found.
+    """An examination of a state folder, which prints every finding at once.
 
     Attributes:
         folder: the state folder.
         ledger: its ledger.
-        drop: whether damaged contributions are given up.
-        findings: how many things were wrong.
+        drop: damaged contributions are given up.
+        findings: number of faults found so far.
     """
 
     folder: StateFolder
@@ -113,14 +111,14 @@ class Examination:
     findings: int = 0
 
     def examine(self) -> None:
-        """Prints everything."""
+        """Examines the folder, every task and the orphans, and prints the results."""
         self._examine_folder()
         used: set[bytes] | None = set()
         tasks = self.ledger.tasks()
         for row in tasks:
             blobs = self._examine_task(row)
             used = None if used is None or blobs is None else used | {blob.sha256 for blob in blobs}
-        self._count_orphans(used, {owner(row) for row in tasks if row.state == TASK_STATE_RUNNING})
+        self._count_orphans(used, {owner(row.task_id, row.round) for row in tasks if row.state == TASK_STATE_RUNNING})
 
     def _examine_folder(self) -> None:
         self._say("state folder", f"{self.folder.path} (id {self.folder.id}), used by nobody")
@@ -131,8 +129,8 @@ class Examination:
         for line in self.ledger.damage():
             self._find("ledger", f"{line}; restore it and the state folder from a copy")
 
-    def _examine_task(self, row: TaskRow) -> list[Kept] | None:
-        """Its blobs; None: unknown, because its manifest cannot be read."""
+    def _examine_task(self, row: TaskRow) -> list[KeptBlob] | None:
+        """Returns the blobs of a task; None if they are unknown, because its manifest cannot be read."""
         state = TaskState.Name(row.state).removeprefix("TASK_STATE_").lower()
         self._say(f"task {row.task_id}", f"{row.population!r}, {state}, {row.round} of {row.rounds} rounds committed")
         if row.state == TASK_STATE_RUNNING:
@@ -142,33 +140,34 @@ class Examination:
         except BlobLostError as error:
             self._find("  manifest", str(error))
             return None
-        blobs = kept(row, manifest)
+        blobs = kept_blobs(row, manifest)
         for blob in blobs:
             self._examine_blob(blob)
         return blobs
 
-    def _examine_blob(self, blob: Kept) -> None:
+    def _examine_blob(self, blob: KeptBlob) -> None:
         files = BlobFolder(self.folder.blobs if blob.served else self.folder.server_state)
         try:
             files.check(blob.sha256)
         except BlobLostError as error:
-            self._find(f"  {blob.what}", str(error))
+            self._find(f"  {blob.use}", str(error))
         else:
-            self._say(f"  {blob.what}", f"{blob.sha256.hex()[:12]}, whole, {files.size(blob.sha256):,} bytes")
+            self._say(f"  {blob.use}", f"{blob.sha256.hex()[:12]}, whole, {files.size(blob.sha256):,} bytes")
 
     def _examine_round(self, row: TaskRow) -> None:
         newest = self.ledger.open_round(row.task_id, row.round)
         state = RoundState.Name(newest.state).removeprefix("ROUND_STATE_").lower()
-        reported = [each for each in self.ledger.assignments(row.task_id, row.round) if each.location is not None]
-        damaged = {each.assignment_id: error for each in reported if (error := self._damage(each))}
-        what = f"  open round {row.round}"
-        self._say(what, f"{state}, attempt {newest.attempt}, {len(reported)} contributions acknowledged")
+        assignments = self.ledger.assignments(row.task_id, row.round)
+        reported = [assignment for assignment in assignments if assignment.location is not None]
+        damaged = {assignment.assignment_id: error for assignment in reported if (error := self._damage(assignment))}
+        subject = f"  open round {row.round}"
+        self._say(subject, f"{state}, attempt {newest.attempt}, {len(reported)} contributions acknowledged")
         if damaged and self.drop:
             self.ledger.give_up(row.task_id, row.round, list(damaged), time.time())
-            self._say(what, f"{len(damaged)} contributions given up; their assignments have expired")
+            self._say(subject, f"{len(damaged)} contributions given up; their assignments have expired")
         elif damaged:
             self._find(
-                what, f"{len(damaged)} contributions cannot be read back, the first: {next(iter(damaged.values()))}"
+                subject, f"{len(damaged)} contributions cannot be read back, the first: {next(iter(damaged.values()))}"
             )
 
     def _damage(self, row: AssignmentRow) -> LogError | None:
@@ -181,7 +180,7 @@ class Examination:
 
     def _count_orphans(self, used: set[bytes] | None, rounds: set[str]) -> None:
         if used is None:
-            self._say("orphans", "unknown, while a manifest cannot be read")
+            self._say("orphans", "unknown, because a manifest cannot be read")
             return
         orphans = RoundLog(self.folder.log).orphans(rounds) if self.folder.log.is_dir() else []
         for path in (self.folder.blobs, self.folder.server_state):
@@ -189,9 +188,9 @@ class Examination:
         size = sum(path.stat().st_size for path in orphans)
         self._say("orphans", f"{len(orphans)} files, {size:,} bytes; harmless, the next start removes them")
 
-    def _say(self, what: str, text: str) -> None:
-        print(f"   {what:24} {text}")
+    def _say(self, subject: str, text: str) -> None:
+        print(f"   {subject:24} {text}")
 
-    def _find(self, what: str, text: str) -> None:
+    def _find(self, subject: str, text: str) -> None:
         self.findings += 1
-        print(f"!! {what:24} {text}")
+        print(f"!! {subject:24} {text}")

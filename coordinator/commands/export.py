@@ -1,4 +1,4 @@
-"""`fedau2-coordinator export`: a task's newest model as a bundle, from which another task can go on."""
+"""`fedau2-coordinator export`: writes a task's newest model as a bundle, from which another task can go on."""
 
 import argparse
 import shutil
@@ -19,7 +19,7 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `export`."""
     parser.set_defaults(run=_export)
     parser.add_argument("task_id", metavar="TASK", help="the task's id, as create-task printed it")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must not exist")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; it must not exist")
     add_address(parser)
 
 
@@ -37,7 +37,7 @@ def _export(args: argparse.Namespace) -> int:
     except BaseException:
         shutil.rmtree(unfinished)
         raise
-    print(f"{out}: the model after {rounds} rounds; it is not signed: sign it again where apps list publishers")
+    print(f"{out}: the model after {rounds} rounds; it is not signed, so sign it again if your apps list publishers")
     return 0
 
 
@@ -45,7 +45,7 @@ def _write(admin: AdminServiceStub, task_id: str, folder: Path) -> int:
     task = admin.GetTask(GetTaskRequest(task_id=task_id), timeout=TIMEOUT)
     bundle = manifest.parse(_fetch(admin, task.manifest))
     bundle.checkpoint.CopyFrom(task.checkpoint)
-    bundle.ClearField("signature")  # it was of another checkpoint
+    bundle.ClearField("signature")  # it signed another checkpoint
     (folder / "blobs").mkdir()
     for resource in manifest.blobs(bundle):
         (folder / "blobs" / resource.sha256.hex()).write_bytes(_fetch(admin, resource))

@@ -1,4 +1,4 @@
-"""Settings of `fedau2-coordinator serve`: from a TOML file, the environment and flags, the later ones winning."""
+"""Settings of `fedau2-coordinator serve`: from a TOML file, the environment and flags; a later source wins."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ from typing import Any, Self
 from coordinator.errors import SettingError
 
 PREFIX = "FEDAU2_COORDINATOR_"
-"""Of environment variables: the rest is the setting's name in capitals."""
+"""Prefix of environment variables; the rest is the setting's name in capitals."""
 
 
 def _seconds(text: str) -> float:
@@ -30,7 +30,7 @@ def _address(text: str) -> str:
 
 def _absolute(text: str) -> Path:
     path = Path(text)
-    if not path.is_absolute():  # of all that a word such as "off" could be, least of all a folder to record into
+    if not path.is_absolute():  # a word such as "off" must not be taken for a folder to record into
         raise ValueError(text)
     return path
 
@@ -41,47 +41,47 @@ def _level(text: str) -> str:
     return text.upper()
 
 
-def _of(parse: Callable[[str], Any], what: str, text: str) -> dict[str, Any]:
-    return {"parse": parse, "what": what, "help": text}
+def _of(parse: Callable[[str], Any], metavar: str, text: str) -> dict[str, Any]:
+    return {"parse": parse, "metavar": metavar, "help": text}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `serve` is told; each field's metadata says what it is for."""
+    """The settings of `serve`. The metadata of a field says what it is for."""
 
     state: Path | None = field(
-        default=None, metadata=_of(Path, "DIR", "folder of everything that must last; made if missing")
+        default=None, metadata=_of(Path, "DIR", "folder of everything that must survive a restart; made if missing")
     )
     listen: str = field(default="127.0.0.1:8643", metadata=_of(_address, "HOST:PORT", "address for devices"))
     admin: str = field(
         default="127.0.0.1:8644", metadata=_of(_address, "HOST:PORT", "address for operators, never for devices")
     )
     database: str | None = field(
-        default=None, metadata=_of(str, "URL", "SQLAlchemy URL of the ledger; unset: SQLite in the state folder")
+        default=None, metadata=_of(str, "URL", "SQLAlchemy URL of the ledger; default: SQLite in the state folder")
     )
     tls_certificate: Path | None = field(
         default=None, metadata=_of(Path, "FILE", "PEM certificate chain of the device address")
     )
     tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of the certificate"))
     metrics: str | None = field(
-        default=None, metadata=_of(_address, "HOST:PORT", "address of /metrics and /healthz; unset: none")
+        default=None, metadata=_of(_address, "HOST:PORT", "address of /metrics and /healthz; default: not served")
     )
     drain: float = field(
-        default=30.0, metadata=_of(_seconds, "SECONDS", "time for uploads under way to end after SIGTERM")
+        default=30.0, metadata=_of(_seconds, "SECONDS", "time that uploads under way have to end after SIGTERM")
     )
     audit: Path | None = field(
         default=None,
         metadata=_of(
             _absolute,
             "/DIR",
-            "AUDITS ONLY: keep every contribution in that folder, an absolute path, in the clear; never with users; "
-            "unset: none",
+            "FOR AUDITS ONLY: keep every contribution in the clear in this folder, an absolute path; never with users; "
+            "default: nothing is kept",
         ),
     )
     log_level: str = field(default="INFO", metadata=_of(_level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
 
     def check(self) -> Self:
-        """The same settings, if they can be used together.
+        """Returns the same settings, if they can be used together.
 
         Raises:
             SettingError: one is missing, or two contradict each other.
@@ -89,65 +89,65 @@ class Settings:
         if self.state is None:
             raise SettingError("state is not set: name the state folder, for example with --state DIR")
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise SettingError("tls_certificate and tls_key go together: set both or none")
+            raise SettingError("tls_certificate and tls_key go together: set both or neither")
         for name in ("admin", "metrics"):
             if (address := getattr(self, name)) and not is_loopback(address):
                 raise SettingError(f"{name} is {address}: it is served on loopback only, in plaintext; use a tunnel")
         if self.tls_key is None and not is_loopback(self.listen):
             raise SettingError(
-                f"listen is {self.listen}: other addresses than loopback need tls_certificate and tls_key"
+                f"listen is {self.listen}, which is not a loopback address: it needs tls_certificate and tls_key"
             )
         return self
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Settings, and where each came from: "default", a file, a variable or a flag."""
+    """Settings, and the source of each: "default", a file, a variable or a flag."""
 
     settings: Settings
     sources: Mapping[str, str]
 
     def describe(self) -> list[str]:
-        """A line per setting; the password of a database URL is masked."""
+        """Writes a line per setting. The password of a database URL is masked."""
         width = max(map(len, self.sources))
         lines = []
         for name, source in self.sources.items():
             value = getattr(self.settings, name)
-            shown = "-" if value is None else re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(value))
-            lines.append(f"{name:{width}} = {shown}  ({source})")
+            text = "-" if value is None else re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(value))
+            lines.append(f"{name:{width}} = {text}  ({source})")
         return lines
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for every setting, and `--config`."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings, by the flags' names")
-    for each in fields(Settings):
-        default = "" if each.default is None else f" ({each.default})"
-        what, text = each.metadata["what"], each.metadata["help"]
-        parser.add_argument(_flag(each.name), metavar=what, help=f"{text}{default}")
+    for setting in fields(Settings):
+        default = "" if setting.default is None else f" (default: {setting.default})"
+        metavar, text = setting.metadata["metavar"], setting.metadata["help"]
+        parser.add_argument(_flag(setting.name), metavar=metavar, help=f"{text}{default}")
 
 
 def load(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Loaded:
-    """Settings from file, environment and flags.
+    """Reads the settings from file, environment and flags.
 
     Args:
         args: parsed by a parser with `add_flags`.
         environment: variables by name.
 
     Raises:
-        SettingError: it names the file, variable or flag and what is wrong.
+        SettingError: a setting cannot be used; the text names the file, variable or flag.
     """
-    known = {each.name: each for each in fields(Settings)}
-    given: dict[str, tuple[object, str]] = {}
+    known = {setting.name: setting for setting in fields(Settings)}
+    sourced: dict[str, tuple[object, str]] = {}
     if args.config is not None:
-        given |= {name: (value, f"file {args.config}") for name, value in _file(args.config).items()}
+        sourced |= {name: (value, f"file {args.config}") for name, value in _file(args.config).items()}
     for variable, text in environment.items():
         if variable.startswith(PREFIX):
-            given[variable.removeprefix(PREFIX).lower()] = (text, f"variable {variable}")
-    given |= {name: (value, f"flag {_flag(name)}") for name in known if (value := getattr(args, name)) is not None}
+            sourced[variable.removeprefix(PREFIX).lower()] = (text, f"variable {variable}")
+    sourced |= {name: (value, f"flag {_flag(name)}") for name in known if (value := getattr(args, name)) is not None}
     values: dict[str, Any] = {}
     sources = dict.fromkeys(known, "default")
-    for name, (value, source) in given.items():
+    for name, (value, source) in sourced.items():
         if name not in known:
             raise SettingError(f"{source}: there is no setting {name!r}; there are {', '.join(known)}")
         values[name], sources[name] = _parsed(name, known[name].metadata, value, source), source
@@ -162,7 +162,7 @@ def _file(path: Path) -> dict[str, Any]:
 
 
 def _parsed(name: str, metadata: Mapping[str, Any], value: object, source: str) -> object:
-    wrong = SettingError(f"{source}: {name} must be {metadata['what']} ({metadata['help']}), not {value!r}")
+    wrong = SettingError(f"{source}: {name} must be {metadata['metavar']} ({metadata['help']}), not {value!r}")
     if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
         raise wrong
     try:
@@ -176,6 +176,6 @@ def _flag(name: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether nobody on another machine can reach an address."""
+    """Returns whether no other machine can reach an address."""
     host = address.rpartition(":")[0].strip("[]")
     return host in ("localhost", "::1") or host.startswith("127.") or address.startswith("unix:")

@@ -1,4 +1,4 @@
-"""`fedau2-coordinator create-task`, `status`, `pause`, `resume`, `stop`."""
+"""`fedau2-coordinator create-task`, `status`, `pause`, `resume` and `stop`."""
 
 import argparse
 import sys
@@ -18,25 +18,69 @@ def add_create_task(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `create-task`."""
     parser.set_defaults(run=_create_task)
     add = parser.add_argument
-    add("--bundle", type=Path, required=True, metavar="DIR", help="bundle, as fedau2-export or `export` writes it")
-    add("--population", required=True, metavar="NAME", help="the devices that the task is for")
-    add("--rounds", type=_count, required=True, metavar="N", help="rounds to commit")
+    add(
+        "--bundle",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="bundle, as `fedau2-export bundle` or `fedau2-coordinator export` writes it",
+    )
+    add("--population", required=True, metavar="NAME", help="population of devices that the task is for")
+    add("--rounds", type=_count, required=True, metavar="N", help="number of rounds")
     add("--goal", type=_count, required=True, metavar="N", help="contributions at which a round closes at once")
-    add("--minimum", type=_count, metavar="N", help="fewest with which it closes at its deadline (the goal)")
-    add("--maximum", type=_count, metavar="N", help="most that one round can ever hold (the goal)")
-    add("--over-selection", type=float, default=0.3, metavar="X", help="devices beyond the goal, a share (%(default)s)")
-    add("--deadline", type=_seconds, default=600, metavar="SECONDS", help="of an attempt at a round (%(default)s)")
-    add("--lease", type=_seconds, default=300, metavar="SECONDS", help="from check-in to upload (%(default)s)")
-    add("--minimum-version", default="", metavar="X.Y", help="oldest SDK that may take part (any)")
-    add("--below-version", default="", metavar="X.Y", help="first SDK that may not take part (none)")
+    add(
+        "--minimum",
+        type=_count,
+        metavar="N",
+        help="fewest contributions with which a round closes at its deadline (default: the goal)",
+    )
+    add(
+        "--maximum",
+        type=_count,
+        metavar="N",
+        help="most contributions that one round can ever hold (default: the goal)",
+    )
+    add(
+        "--over-selection",
+        type=float,
+        default=0.3,
+        metavar="X",
+        help="devices assigned beyond the goal, as a share of it (default: %(default)s)",
+    )
+    add(
+        "--deadline",
+        type=_seconds,
+        default=600,
+        metavar="SECONDS",
+        help="time for an attempt at a round (default: %(default)s)",
+    )
+    add(
+        "--lease",
+        type=_seconds,
+        default=300,
+        metavar="SECONDS",
+        help="time from check-in to the end of the upload (default: %(default)s)",
+    )
+    add(
+        "--minimum-version",
+        default="",
+        metavar="X.Y",
+        help="oldest version of the SDK that may take part (default: any)",
+    )
+    add(
+        "--below-version",
+        default="",
+        metavar="X.Y",
+        help="first version of the SDK that may no longer take part (default: none)",
+    )
     add_address(parser)
 
 
 def add_status(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `status`."""
     parser.set_defaults(run=_status)
-    parser.add_argument("task_id", nargs="?", metavar="TASK", help="one task only")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("task_id", nargs="?", metavar="TASK", help="id of a task; without it, all tasks are shown")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     add_address(parser)
 
 
@@ -55,7 +99,7 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
 def add_stop(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `stop`."""
     _add_change(parser, lambda admin, task: admin.StopTask(admin_pb2.StopTaskRequest(task_id=task), timeout=TIMEOUT))
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.set_defaults(confirm="stop task {} for good, and drop its open round?")
 
 
@@ -68,7 +112,7 @@ def _add_change(parser: argparse.ArgumentParser, call: Callable[[AdminServiceStu
 def _change(args: argparse.Namespace) -> int:
     if args.confirm and not args.yes:
         if not sys.stdin.isatty():
-            raise CoordinatorError("nobody can be asked here: say --yes")
+            raise CoordinatorError("standard input is not a terminal, so nobody can confirm: give --yes")
         if input(f"{args.confirm.format(args.task_id)} [y/N] ").strip().lower() not in ("y", "yes"):
             raise CoordinatorError("nothing was changed")
     with stub(args) as admin:
@@ -84,7 +128,7 @@ def _seconds(text: str) -> float:
     return number
 
 
-_seconds.__name__ = "number of seconds"  # what argparse says of a wrong one
+_seconds.__name__ = "number of seconds"  # argparse names it in its error
 
 
 def _count(text: str) -> int:
@@ -94,7 +138,7 @@ def _count(text: str) -> int:
     return number
 
 
-_count.__name__ = "number from 1 on"  # what argparse says of a wrong one
+_count.__name__ = "number from 1 on"  # argparse names it in its error
 
 
 def _create_task(args: argparse.Namespace) -> int:
@@ -120,13 +164,13 @@ def _create_task(args: argparse.Namespace) -> int:
 
 def _bundle(folder: Path, header: admin_pb2.CreateTaskHeader) -> Iterator[admin_pb2.CreateTaskRequest]:
     if not (folder / "manifest.binpb").is_file():
-        raise BundleFolderError(f"{folder} is no bundle: it holds no manifest.binpb; build one with fedau2-export")
+        raise BundleFolderError(f"{folder} is not a bundle: it holds no manifest.binpb; build one with fedau2-export")
     header.manifest = (folder / "manifest.binpb").read_bytes()
     requests = [admin_pb2.CreateTaskRequest(header=header)]
     for resource in manifest.blobs(manifest.parse(header.manifest)):
         path = folder / "blobs" / resource.sha256.hex()
         if not path.is_file():
-            raise BundleFolderError(f"the bundle is not complete: {path} is missing")
+            raise BundleFolderError(f"the bundle is not whole: {path} is missing")
         data = blobs.check(path.read_bytes(), resource)
         parts = (admin_pb2.BlobPart(sha256=resource.sha256, data=piece) for piece in blobs.chunks(data))
         requests += [admin_pb2.CreateTaskRequest(blob=part) for part in parts]

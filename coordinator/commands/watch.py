@@ -25,12 +25,12 @@ def add_rounds(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `rounds`."""
     parser.set_defaults(run=_rounds)
     _add(parser)
-    parser.add_argument("--first", type=int, default=0, metavar="N", help="first round to show (%(default)s)")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="first round to show (default: %(default)s)")
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task_id", metavar="TASK", help="the task's id, as create-task printed it")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     add_address(parser)
 
 
@@ -38,9 +38,9 @@ def _watch(args: argparse.Namespace) -> int:
     reached = False
     while True:
         try:
-            for each in _changes(args):
+            for change in _changes(args):
                 reached = True
-                _print(each, args.json)
+                _print(change, args.json)
             return 0
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.UNAVAILABLE or not reached:
@@ -60,19 +60,19 @@ def _rounds(args: argparse.Namespace) -> int:
         while page := admin.ListRounds(
             admin_pb2.ListRoundsRequest(task_id=args.task_id, first=first), timeout=TIMEOUT
         ).rounds:
-            for each in page:
-                _print(each, args.json)
+            for past_round in page:
+                _print(past_round, args.json)
             first = page[-1].round + 1
     return 0
 
 
-def _print(each: Round, as_object: bool) -> None:
+def _print(message: Round, as_object: bool) -> None:
     if as_object:
-        print(as_json(each), flush=True)
+        print(as_json(message), flush=True)
         return
-    state = RoundState.Name(each.state).removeprefix("ROUND_STATE_").lower()
-    print(
-        f"round {each.round} attempt {each.attempt} {state}: {each.reported} reported, {each.live_leases} leases, "
-        f"{each.failed} failed, {each.expired} expired {each.checkpoint.hex()[:12]}".rstrip(),
-        flush=True,
+    state = RoundState.Name(message.state).removeprefix("ROUND_STATE_").lower()
+    counts = (
+        f"{message.reported} reported, {message.live_leases} leases, {message.failed} failed, {message.expired} expired"
     )
+    checkpoint = message.checkpoint.hex()[:12]
+    print(f"round {message.round} attempt {message.attempt} {state}: {counts} {checkpoint}".rstrip(), flush=True)

@@ -1,4 +1,4 @@
-"""Ends what devices do not finish in time, by the coordinator's clock."""
+"""Ends uploads that devices do not finish in time, by the coordinator's clock."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 
 class Deadlines:
-    """Blocks of code that must end in time. Used on one event loop."""
+    """Blocks of code that must end in time. Used on one event loop. Its length is the number of running blocks."""
 
     def __init__(self) -> None:
         self._open: dict[asyncio.Timeout, float] = {}
@@ -16,7 +16,10 @@ class Deadlines:
 
     @asynccontextmanager
     async def until(self, deadline: float) -> AsyncIterator[None]:
-        """Runs its block until a `tick` finds the deadline, in seconds, reached.
+        """Runs its block, until a `tick` finds that the deadline has been reached.
+
+        Args:
+            deadline: in seconds, by the clock of `tick`.
 
         Raises:
             TimeoutError: the block was cut off.
@@ -29,7 +32,7 @@ class Deadlines:
                 del self._open[timeout]
 
     def tick(self, now: float) -> None:
-        """Time has passed."""
+        """Cuts off the blocks whose deadlines have been reached at `now`, in seconds."""
         for timeout, deadline in self._open.items():
             if deadline <= now and not timeout.expired():
                 timeout.reschedule(0)  # in the past of every loop's clock: as soon as the loop runs

@@ -1,7 +1,6 @@
-"""What operators and devices stream in: read, checked, refused."""
+"""Reads and checks the streams that operators and devices send: bundles and contributions."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,68 +12,35 @@ from coordinator.errors import (
     TooLargeError,
 )
 from coordinator.model.admission import VersionRange
-from fedau2.v1.admin_pb2 import CreateTaskHeader, CreateTaskRequest
+from coordinator.model.task import Bundle, Contribution, TaskSpec
+from fedau2.v1.admin_pb2 import CreateTaskRequest
 from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
-from fedau2.v1.task_pb2 import ClosingRule, Resource, TaskManifest
-from fedau2.wire import blobs, contributions, fixed, manifest
-from fedau2.wire.contributions import Decoder, Update
+from fedau2.v1.task_pb2 import Resource, TaskManifest
+from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError, ContributionError, WireError
 
 
-@dataclass(frozen=True, eq=False)
-class Contribution:
-    """A contribution as it came, and what it says; no absolute value is larger than the bound."""
-
-    data: bytes
-    sha256: bytes
-    updates: dict[str, Update]
-    bound: float
-
-
-@dataclass(frozen=True, eq=False)
-class TaskSpec:
-    """What a task's manifest and closing rule mean for uploads.
-
-    Attributes:
-        manifest: checked.
-        bound: largest absolute value of a contribution.
-        largest: most bytes of a contribution.
-        decode: reads and checks a contribution.
-    """
-
-    manifest: TaskManifest
-    bound: float
-    largest: int
-    decode: Decoder
-
-    @classmethod
-    def of(cls, task: TaskManifest, closing: ClosingRule) -> "TaskSpec":
-        """From a checked manifest and closing rule."""
-        shared, bound = manifest.shared(task), fixed.bound(closing.maximum)
-        return cls(task, bound, contributions.largest(shared.values()), Decoder(shared, bound))
-
-
 async def upload_header(requests: AsyncIterator[UploadContributionRequest]) -> UploadHeader:
-    """The first message of an upload.
+    """Reads the first message of an upload.
 
     Raises:
-        InvalidRequestError: it is no header, or its hash is none.
+        InvalidRequestError: it is not a header, or its sha256 does not have 32 bytes.
     """
     request = await anext(requests, None)
     if request is None or request.WhichOneof("part") != "header":
         raise InvalidRequestError("an upload begins with a header")
     if len(request.header.sha256) != 32:
-        raise InvalidRequestError("the header's sha256 has not 32 bytes")
+        raise InvalidRequestError("the header's sha256 does not have 32 bytes")
     return request.header
 
 
 async def contribution(
     requests: AsyncIterator[UploadContributionRequest], header: UploadHeader, spec: TaskSpec
 ) -> Contribution:
-    """The rest of an upload. What is returned can be added without failing.
+    """Reads the rest of an upload. Adding the contribution that it returns cannot fail.
 
     Raises:
-        TooLargeError: more is declared than the task's tensors can take; no byte was read.
+        TooLargeError: the declared size is larger than the task's tensors can need; no byte was read.
         CutOffError: it ended before it was whole.
         InvalidContributionError: it differs from the header or does not fit the task.
     """
@@ -82,39 +48,24 @@ async def contribution(
         raise TooLargeError(f"{header.size} bytes declared; a contribution to this task has at most {spec.largest}")
     assembler = blobs.Assembler(Resource(sha256=header.sha256, size=header.size))
     try:
-        # Nothing is read beyond what was declared, not even the end of the stream: mostly that is a third of all reads.
+        # Nothing is read beyond the declared size, not even the end of the stream: that saves a third of most reads.
         while not assembler.whole and (request := await anext(requests, None)) is not None:
             if request.WhichOneof("part") != "data":
                 raise InvalidRequestError("after the header an upload has data only")
             assembler.add(request.data)
         if not assembler.whole:
-            raise CutOffError(f"the upload ended before its {header.size} bytes had come; send it again")
+            raise CutOffError(f"the upload ended before its {header.size} bytes had arrived; send it again")
         data = assembler.finish()
         return Contribution(data, header.sha256, spec.decode(data), spec.bound)
     except (BlobError, ContributionError) as error:
         raise InvalidContributionError(f"the contribution was refused: {error}") from error
 
 
-@dataclass(frozen=True, eq=False)
-class Bundle:
-    """A bundle that can be run.
-
-    Attributes:
-        header: as the operator sent it.
-        spec: its manifest and closing rule, checked.
-        blobs: what the manifest names, by SHA-256.
-    """
-
-    header: CreateTaskHeader
-    spec: TaskSpec
-    blobs: dict[bytes, bytes]
-
-
 async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
-    """A bundle, read whole and checked.
+    """Reads a whole bundle and checks it.
 
     Raises:
-        InvalidRequestError: the stream does not begin with a header, or the header is not complete.
+        InvalidRequestError: the stream does not begin with a complete header.
         InvalidBundleError: the bundle cannot be run.
     """
     request = await anext(requests, None)
@@ -128,7 +79,7 @@ async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
     try:
         task = manifest.parse(header.manifest)
         manifest.check_closing(header.closing)
-        data = await _blobs(requests, {each.sha256: each for each in manifest.blobs(task)})
+        data = await _blobs(requests, {resource.sha256: resource for resource in manifest.blobs(task)})
         _check_content(task, data)
     except WireError as error:
         raise InvalidBundleError(f"the task was refused: {error}") from error
@@ -136,7 +87,7 @@ async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
 
 
 def population(name: str) -> None:
-    """Returns if a population can have this name.
+    """Returns if the name can be the name of a population.
 
     Raises:
         InvalidRequestError: it is empty or too long.

@@ -1,7 +1,7 @@
 """Group commit: one queue, one thread, in order.
 
-The thread owns everything durable. Writes that wait together are committed together; a job runs alone, in its turn. If
-anything fails, the writer turns itself off: nothing of what was waiting is acknowledged, and a restart recovers.
+The thread owns everything durable. Writes that wait together are committed together. A call runs alone, in its turn. If
+anything fails, the writer turns itself off: nothing that was waiting is acknowledged, and a restart recovers.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ LINGER = 0.005
 """Seconds that a group waits to be filled."""
 
 LINGERS = 2
-"""How often it waits so long; again only if it grew meanwhile."""
+"""Most times that a group waits so long. It waits again only if it has grown meanwhile."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,8 +38,8 @@ class _Write(Generic[T]):
 
 
 @dataclass(frozen=True)
-class _Job:
-    call: Callable[[], Any]
+class _Call:
+    function: Callable[[], Any]
     done: asyncio.Future[Any]
 
 
@@ -51,15 +51,15 @@ class Writer(Generic[T]):
 
     Attributes:
         stopped: set once the writer has failed.
-        failure: what failed, or None.
+        failure: the error at which it failed, or None.
     """
 
     def __init__(self, commit: Callable[[list[T]], None]) -> None:
         self._commit = commit
-        self._queue: deque[_Write[T] | _Job] = deque()
+        self._queue: deque[_Write[T] | _Call] = deque()
         self._arrived = asyncio.Event()
         self._ready = asyncio.Event()
-        self._jobs = 0  # of the queue
+        self._calls = 0  # in the queue
         self._closing = False
         self.stopped = asyncio.Event()
         self.failure: Exception | None = None
@@ -70,7 +70,7 @@ class Writer(Generic[T]):
         return len(self._queue)
 
     def write(self, item: T) -> asyncio.Future[None]:
-        """Queues a write; the future is done when it is durable.
+        """Queues a write. The future is done when the write is durable.
 
         Raises:
             StoppedError: the writer has failed or is closed; also through the future.
@@ -80,15 +80,15 @@ class Writer(Generic[T]):
         self._signal()
         return done
 
-    def run(self, job: Callable[[], R]) -> asyncio.Future[R]:
-        """Queues a call on the writing thread, after every write so far.
+    def run(self, function: Callable[[], R]) -> asyncio.Future[R]:
+        """Queues a call of a function on the writing thread, after every write so far.
 
         Raises:
             StoppedError: the writer has failed or is closed; also through the future.
         """
         done: asyncio.Future[R] = self._future()
-        self._queue.append(_Job(job, done))
-        self._jobs += 1
+        self._queue.append(_Call(function, done))
+        self._calls += 1
         self._signal()
         return done
 
@@ -116,13 +116,13 @@ class Writer(Generic[T]):
 
     def _signal(self) -> None:
         _set(self._arrived, bool(self._queue) or self._closing)
-        _set(self._ready, len(self._queue) >= GROUP or self._jobs > 0 or self._closing)
+        _set(self._ready, len(self._queue) >= GROUP or self._calls > 0 or self._closing)
 
     async def _work(self) -> None:
         while await self._wait() and await self._done(self._take()):
-            pass  # in between no group is held in memory
+            pass  # no group is held in memory in between
 
-    async def _done(self, group: list[_Write[T] | _Job]) -> bool:
+    async def _done(self, group: list[_Write[T] | _Call]) -> bool:
         try:
             result = await asyncio.get_running_loop().run_in_executor(self._thread, self._call(group))
         except Exception as error:
@@ -135,7 +135,7 @@ class Writer(Generic[T]):
 
     async def _wait(self) -> bool:
         await self._arrived.wait()
-        # Who comes alone is soon served; a herd goes in few large groups, because a group costs as much as ten writes.
+        # A single write is committed soon. Many go in few large groups, because a group costs as much as ten writes.
         for _ in range(LINGERS):
             waiting = len(self._queue)
             with suppress(TimeoutError):
@@ -145,28 +145,28 @@ class Writer(Generic[T]):
                 break
         return bool(self._queue)
 
-    def _take(self) -> list[_Write[T] | _Job]:
+    def _take(self) -> list[_Write[T] | _Call]:
         group = [self._queue.popleft()]
         if isinstance(group[0], _Write):
             while self._queue and isinstance(self._queue[0], _Write) and len(group) < GROUP:
                 group.append(self._queue.popleft())
         else:
-            self._jobs -= 1
+            self._calls -= 1
         self._signal()
         return group
 
-    def _call(self, group: list[_Write[T] | _Job]) -> Callable[[], Any]:
-        if isinstance(group[0], _Job):
-            return group[0].call
+    def _call(self, group: list[_Write[T] | _Call]) -> Callable[[], Any]:
+        if isinstance(group[0], _Call):
+            return group[0].function
         return partial(self._commit, [cast(_Write[T], entry).item for entry in group])
 
-    def _fail(self, error: Exception, group: list[_Write[T] | _Job]) -> None:
+    def _fail(self, error: Exception, group: list[_Write[T] | _Call]) -> None:
         _log.error("writing failed; the coordinator stops", exc_info=error)
         self.failure = error
         for entry in (*group, *self._queue):
             if not entry.done.done():
                 entry.done.set_exception(_stopped(error))
-                entry.done.exception()  # seen: nobody need wait for it
+                entry.done.exception()  # retrieved, because nobody may be waiting for it
         self._queue.clear()
         self.stopped.set()
 

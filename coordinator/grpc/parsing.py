@@ -1,7 +1,7 @@
-"""What is no message is refused behind the door: gRPC would answer it with UNKNOWN, as if the fault were here."""
+"""Refuses requests that do not parse as INVALID_ARGUMENT. gRPC itself would answer UNKNOWN, which looks like a bug."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,42 +10,57 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from coordinator.errors import InvalidRequestError
-from coordinator.grpc.servicers import Context, refuse
+from coordinator.grpc.status import Context, refuse
 
 Handler = Any  # a grpc.RpcMethodHandler, whose type hides that it is a named tuple
 
 
 @dataclass(frozen=True)
 class _Unreadable:
-    """In place of a message: bytes that are none. They are not kept."""
+    """Stands for a message whose bytes do not parse. The bytes are not kept."""
 
     size: int
 
     @property
     def error(self) -> InvalidRequestError:
-        """How the call is refused."""
-        return InvalidRequestError(f"a request of {self.size} bytes is no message of this method")
+        """The refusal of the call."""
+        return InvalidRequestError(f"a request of {self.size} bytes is not a message of this method")
 
 
 class Guarded:
-    """Stands for a server where services are added to it: requests that cannot be parsed are then refused.
+    """Stands for a server where generated code adds services: requests that do not parse are then refused.
 
-    An interceptor could do the same, at the cost of a coroutine more for every call.
+    An interceptor could do the same, at the cost of one more coroutine for every call.
+
+    Args:
+        server: the server to add to.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:
         self._server = server
 
-    def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """The same handlers without their names; see `add_registered_method_handlers`."""
+    def add_generic_rpc_handlers(self, handlers: "Sequence[grpc.GenericRpcHandler[Any, Any]]") -> None:
+        """Adds handlers that find a method by its name, each guarded."""
+        self._server.add_generic_rpc_handlers([_GuardedHandler(handler) for handler in handlers])
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
-        """Adds a service's methods, as the generated code has it."""
-        guarded = {name: _guarded(handler) for name, handler in handlers.items()}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, guarded),))
+        """Adds a service's methods, each guarded."""
+        methods = {name: guarded(handler) for name, handler in handlers.items()}
+        self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
 
 
-def _guarded(handler: Handler) -> Handler:
+class _GuardedHandler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # at run time it has no arguments
+    def __init__(self, handler: "grpc.GenericRpcHandler[Any, Any]") -> None:
+        self._handler = handler
+
+    def service(self, details: grpc.HandlerCallDetails) -> Handler:
+        """The guarded handler of a method, or None."""
+        handler = self._handler.service(details)
+        return None if handler is None else guarded(handler)
+
+
+def guarded(handler: Handler) -> Handler:
+    """The same handler of one method, which refuses requests that do not parse."""
     parse = handler.request_deserializer
     if handler.request_streaming:
         # An empty message is part of no stream that we take: it is refused where it is read, at no cost to others.
@@ -64,19 +79,19 @@ def _parsed(parse: Callable[[bytes], Any], otherwise: Callable[[int], Any], data
 
 
 def _guard(call: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
-    async def guarded(request: Any, context: Context) -> Any:  # noqa: ANN401
+    async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401
         if isinstance(request, _Unreadable):
             await refuse(request.error, context)
         return await call(request, context)
 
-    return guarded
+    return answer
 
 
 def _guard_stream(call: Callable[[Any, Context], AsyncIterator[Any]]) -> Callable[[Any, Context], AsyncIterator[Any]]:
-    async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+    async def answer(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
         if isinstance(request, _Unreadable):
             await refuse(request.error, context)
         async for response in call(request, context):
             yield response
 
-    return guarded
+    return answer

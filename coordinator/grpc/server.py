@@ -9,16 +9,24 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from coordinator.engine.service import Coordinator
-from coordinator.errors import CoordinatorError
+from coordinator.engine.admin_service import AdminService
+from coordinator.engine.coordinator import Coordinator
+from coordinator.engine.device_service import DeviceService
+from coordinator.errors import CoordinatorError, StoppedError
+from coordinator.grpc.handlers import handlers
 from coordinator.grpc.parsing import Guarded
-from coordinator.grpc.servicers import Admin, Devices, Door
-from fedau2.v1 import admin_pb2_grpc, device_pb2_grpc
+from coordinator.model import pace
+from fedau2.v1 import admin_pb2
+from fedau2.wire import methods
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 2 * 1024 * 1024),  # a chunk of 1 MiB, or a manifest
-    ("grpc.so_reuseport", 0),  # a second coordinator on the same port is an error, not a lottery
+    ("grpc.so_reuseport", 0),  # a second coordinator on the same port must fail, not share it
 )
+
+ADMIN = methods.Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"])
+"""The methods that operators call."""
+
 _GRACE = 5.0
 """Seconds that calls under way have to end."""
 
@@ -36,8 +44,27 @@ class Tls:
     key: Path
 
 
+class _Door:
+    """The way in to a coordinator, shut while it recovers."""
+
+    coordinator: Coordinator | None = None
+
+    def devices(self) -> DeviceService:
+        return self._opened().devices
+
+    def admin(self) -> AdminService:
+        return self._opened().admin
+
+    def _opened(self) -> Coordinator:
+        if self.coordinator is None:
+            raise StoppedError("the coordinator is starting; try again later", pace.STARTING.message())
+        return self.coordinator
+
+
 class Servers:
-    """A coordinator being served. Health: UNKNOWN while it starts, then SERVING, NOT_SERVING while it drains.
+    """The gRPC servers of a coordinator.
+
+    Their health is UNKNOWN while the coordinator starts, then SERVING, and NOT_SERVING while it drains.
 
     Attributes:
         devices: address of DeviceService, with the actual port.
@@ -45,7 +72,7 @@ class Servers:
         health: "starting", "serving" or "draining".
     """
 
-    def __init__(self, door: Door, devices: "_Server", admin: "_Server") -> None:
+    def __init__(self, door: _Door, devices: "_Server", admin: "_Server") -> None:
         self._door = door
         self.health = "starting"
         self._servers = (devices, admin)
@@ -54,38 +81,36 @@ class Servers:
 
     @classmethod
     async def start(cls, listen: str, admin: str, tls: Tls | None = None) -> Self:
-        """Begins to answer; until `serve` every call but those for health is refused as starting.
+        """Begins to answer. Until `serve`, every call but those for health is refused as starting.
 
         Args:
-            listen: `host:port` for devices; port 0: any that is free.
+            listen: `host:port` for devices; port 0: any free port.
             admin: `host:port` for operators.
             tls: for the device address; None: plaintext.
 
         Raises:
-            CoordinatorError: an address cannot be had, or the certificate cannot be read.
+            CoordinatorError: an address cannot be served on, or the certificate cannot be read.
         """
-        door = Door()
-        devices = _Server("fedau2.v1.DeviceService", listen, tls)
-        device_pb2_grpc.add_DeviceServiceServicer_to_server(Devices(door), devices.services)
-        operators = _Server("fedau2.v1.AdminService", admin)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(door), operators.services)
+        door = _Door()
+        devices = _Server(methods.DEVICE, handlers(methods.DEVICE, DeviceService, door.devices), listen, tls)
+        operators = _Server(ADMIN, handlers(ADMIN, AdminService, door.admin), admin)
         servers = cls(door, devices, operators)
         await servers._report(_STARTING)
         await asyncio.gather(devices.server.start(), operators.server.start())
         return servers
 
     async def serve(self, coordinator: Coordinator) -> None:
-        """Lets calls in."""
-        self._door.open = coordinator
+        """Lets calls reach a coordinator."""
+        self._door.coordinator = coordinator
         await self._report(_SERVING)
 
     async def drain(self, coordinator: Coordinator, seconds: float) -> None:
-        """Turns check-ins away and lets uploads that are under way end, for some seconds at most."""
+        """Turns check-ins away, and waits for uploads that are under way, for at most so many seconds."""
         await self._report(_DRAINING)
         await asyncio.wait([asyncio.ensure_future(coordinator.drain())], timeout=seconds)
 
     async def stop(self) -> None:
-        """Ends the calls that are under way."""
+        """Stops the servers and ends the calls that are under way."""
         await self._report(_DRAINING)
         await asyncio.gather(*(server.server.stop(_GRACE) for server in self._servers))
 
@@ -96,16 +121,23 @@ class Servers:
 
 
 class _Server:
-    def __init__(self, service: str, address: str, tls: Tls | None = None) -> None:
+    def __init__(
+        self,
+        service: methods.Service,
+        handlers: "grpc.GenericRpcHandler[Any, Any]",
+        address: str,
+        tls: Tls | None = None,
+    ) -> None:
         self.server = grpc.aio.server(options=_OPTIONS)
-        self.services: Any = Guarded(self.server)  # for generated code, which wants a server
-        self._service = service
+        self.server.add_generic_rpc_handlers([handlers])  # first, because a method is looked for in order
+        self._service = service.name
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.services)
-        names = (service, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        guarded: Any = Guarded(self.server)  # for generated code, which wants a server
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, guarded)
+        names = (service.name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
             reflection.aio.ReflectionServicer(names),  # type: ignore[attr-defined]
-            self.services,
+            guarded,
         )
         try:
             port = self._bind(address, tls)

@@ -14,15 +14,15 @@ class Scrape:
     """Serves metrics and health from a thread of its own.
 
     Args:
-        address: `host:port`; port 0: any that is free.
-        registry: the metrics, None while there are none yet.
-        health: "starting", "serving" or "draining".
+        address: `host:port`; port 0: any free port.
+        registry: gives the metrics; None while the coordinator starts.
+        health: gives "starting", "serving" or "draining".
 
     Attributes:
-        address: with the actual port.
+        address: the address with the actual port.
 
     Raises:
-        CoordinatorError: the address cannot be had.
+        CoordinatorError: the address cannot be served on.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         answer = self.answers.get(self.path)
-        code, kind, body = answer() if answer else (404, "text/plain", b"there are /metrics and /healthz\n")
+        code, kind, body = answer() if answer else (404, "text/plain", b"not found; there are /metrics and /healthz\n")
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -65,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *values: object) -> None:
-        """Scrapes are not logged."""
+        """Logs nothing, because scrapes are many."""
 
 
 def _scraped(registry: CollectorRegistry | None) -> bytes:

@@ -1,1 +1,1 @@
-"""Pure rules of a round, without I/O: its state machine, pace steering, and admission by version."""
+"""Rules without I/O: the state machine of a round, pace steering, admission by version, and a task's values."""

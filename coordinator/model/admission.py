@@ -1,4 +1,4 @@
-"""Which versions of the SDK may take part in a task."""
+"""Admission by version: the versions of the SDK that may take part in a task."""
 
 import re
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ Version = tuple[int, ...]
 
 
 def parse(text: str) -> Version | None:
-    """The numbers of a dotted version, without zeros at the end: "1.2" and "1.2.0" are the same. None for other text.
+    """Reads the numbers of a dotted version, without zeros at the end: "1.2" and "1.2.0" are the same.
 
-    Numbers only: "1.2.dev0" or "1.2rc1" is neither 1.2 nor 1.1, so a pre-release lies in no range.
+    Returns None for any other text. A pre-release such as "1.2rc1" is such a text, so it lies in no range.
     """
     if not _VERSION.fullmatch(text):
         return None
@@ -27,27 +27,27 @@ def parse(text: str) -> Version | None:
 
 @dataclass(frozen=True)
 class VersionRange:
-    """The versions from `minimum` on that lie before `below`; None: no such end."""
+    """The versions from `minimum` on that lie before `below`. None: the range is open at that end."""
 
     minimum: Version | None
     below: Version | None
 
     @classmethod
     def of(cls, versions: ClientVersions) -> Self:
-        """From an operator's message.
+        """Reads an operator's message.
 
         Raises:
-            InvalidRequestError: an end is no version, or no version lies between the two.
+            InvalidRequestError: an end is not a version, or no version lies between the two.
         """
         minimum, below = _end("minimum", versions.minimum), _end("below", versions.below)
         if minimum is not None and below is not None and minimum >= below:
             raise InvalidRequestError(
-                f"client versions: none is at least {versions.minimum} and below {versions.below}"
+                f"client versions: no version is at least {versions.minimum} and below {versions.below}"
             )
         return cls(minimum, below)
 
     def admits(self, text: str) -> bool:
-        """Whether a device of this version may take part; of any, or none, where both ends are open."""
+        """Returns whether a device of this version may take part. Any text is admitted where both ends are open."""
         if self.minimum is None and self.below is None:
             return True
         version = parse(text)

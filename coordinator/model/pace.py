@@ -1,8 +1,8 @@
-"""Pace steering: when devices are asked to come back.
+"""Pace steering: decides when devices are asked to come back.
 
 Every device that is sent away gets the next free slot of a calendar. Slots follow each other at the rate at which
-rounds can use devices, so a herd comes back evenly spread, while fewer devices than a round wants come back as soon as
-it can use them. No clock, no I/O, no memory of devices: `now` (seconds) is passed in.
+rounds can use devices. So a herd comes back evenly spread, while fewer devices than a round needs come back as soon as
+it can use them. There is no clock, no I/O and no memory of devices: `now` (in seconds) is passed in.
 """
 
 import math
@@ -10,74 +10,78 @@ from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
-from coordinator.model.rounds import Round, Rule, Verdict
+from coordinator.model.closing import Rule
+from coordinator.model.round_machine import Answer, RoundMachine
 from fedau2.v1.admin_pb2 import ROUND_STATE_COLLECTING
 from fedau2.v1.task_pb2 import RetryWindow
 
 SOONEST = 1.0
-"""Seconds after which a device may be asked back at the earliest; also the most by which it may miss its slot."""
+"""Fewest seconds after which a device is asked back; also the most by which it may miss its slot."""
 
 HORIZON = 86_400.0
-"""Seconds after which a device is asked back at the latest, however long the calendar is."""
+"""Most seconds after which a device is asked back, however full the calendar is."""
 
 IDLE = 60.0
-"""Seconds after which a device that nobody needs is asked back at the earliest."""
+"""Fewest seconds after which a device that nobody needs is asked back."""
 
 IDLE_RATE = 20.0
-"""Check-ins a second for which the coordinator asks, over all populations without a running task."""
+"""Check-ins a second that the coordinator asks for, over all populations without a running task."""
 
 _HEADROOM = 1.5
-"""Devices asked for each place: some do not come, and the next round is filled while this one's devices train."""
+"""Devices asked back per place: some do not come, and the next round fills while this one's devices train."""
 
 _WEIGHT = 0.25
-"""Share of the newest round in the averages."""
+"""Weight of the newest round in the moving averages."""
 
 
 def duration(seconds: float) -> Duration:
-    """Seconds as a message, to the microsecond."""
+    """Returns seconds as a message, to the microsecond."""
     whole, part = divmod(round(seconds * 1e6), 1_000_000)
     return Duration(seconds=whole, nanos=part * 1000)
 
 
 class Window(NamedTuple):
-    """A device should come back between these two, in seconds from now."""
+    """The time in which a device should come back: between `least` and `most` seconds from now."""
 
     least: float
     most: float
 
     def message(self) -> RetryWindow:
-        """As a device is told."""
+        """Returns the window as a device receives it."""
         return RetryWindow(delay_min=duration(self.least), delay_max=duration(self.most))
 
 
 STARTING = Window(1.0, 10.0)
-"""The coordinator is starting or shutting down."""
+"""The window while the coordinator is starting or shutting down."""
 
 LATER = Window(HORIZON / 2, HORIZON)
-"""Some time until tomorrow: for devices that must be updated first, and for those that the calendar has no room for."""
+"""Within a day: for devices that must be updated first, and for those that the calendar has no room for."""
 
 
 def unheard(rule: Rule) -> Window:
-    """For an assigned device that hears nothing more: after its lease. Books no slot, as nearly all are heard."""
+    """The window of an assigned device that receives no further answer: after its lease.
+
+    It takes no slot, because nearly all assigned devices do receive one.
+    """
     return Window(rule.lease, 1.5 * rule.lease)
 
 
 class Calendar:
-    """Slots, each at least `1 / rate` after the one before: a leaky bucket that remembers one number.
+    """Slots at least `1 / rate` seconds apart: a leaky bucket that remembers one number.
 
-    A slot in which nobody comes stays empty. One that has forgotten its slots adds to those that devices still have, so
-    arrivals stay under twice the rate.
+    A slot in which nobody comes stays empty. A calendar that was lost in a restart books slots beside those that
+    devices still have, so arrivals stay under twice the rate.
     """
 
     def __init__(self) -> None:
         self._last = -math.inf
 
     def book(self, now: float, delay: float, rate: float) -> Window:
-        """The first free slot; `LATER` if it lies beyond the horizon.
+        """Books the first free slot; returns `LATER` if it lies beyond the horizon.
 
         Args:
             now: seconds.
-            delay: least seconds from now.
+            delay: fewest seconds from now.
             rate: slots a second, > 0.
         """
         slot = max(now + delay, self._last + 1 / rate)
@@ -88,10 +92,10 @@ class Calendar:
 
 
 class Pace:
-    """When the devices of one task are asked back.
+    """Decides when the devices of one task are asked back.
 
-    The rate is the round's places over the time that a round takes once it has leased as many as its goal. The wait for
-    devices is left out: else a lack of devices would lower the rate, and so make itself last.
+    The rate is the number of places of a round, divided by the time that a round takes after it has leased as many as
+    its goal. The wait for devices is left out: otherwise a lack of devices would lower the rate and so prolong itself.
 
     Args:
         rule: the task's closing rule.
@@ -107,32 +111,32 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Check-ins a second for which the task asks; half a lease stands for what has not been measured yet."""
+        """Check-ins a second that the task asks for. A round that has not been measured counts as half a lease."""
         work = self._rule.lease / 2 if self._work is None else self._work
         return _HEADROOM * self._rule.places / max(work, SOONEST)
 
-    def window(self, round: Round, verdict: Verdict, now: float) -> Window:
-        """When a device should come back that is answered now.
+    def window(self, round: RoundMachine, answer: Answer, now: float) -> Window:
+        """Decides when a device that is answered now should come back.
 
         Args:
             round: the open round, as it is after the answer.
-            verdict: the answer; a contribution is ACCEPTED or REPEATED, whatever its round.
+            answer: the answer; ACCEPTED or REPEATED for a contribution of any round.
             now: seconds.
         """
-        contributed = verdict in (Verdict.ACCEPTED, Verdict.REPEATED)
-        useless = contributed or verdict in (Verdict.FULL, Verdict.GIVEN_BACK)  # until the next round
+        contributed = answer in (Answer.ACCEPTED, Answer.REPEATED)
+        useless = contributed or answer in (Answer.FULL, Answer.GIVEN_BACK)  # until the next round
         delay = SOONEST
         if round.paused:
             delay = IDLE
         elif useless and round.state == ROUND_STATE_COLLECTING:
             delay = max(delay, self._remaining(round, now))
         window = self._calendar.book(now, delay, self.rate)
-        # Added after the booking: a far slot in the calendar would leave all nearer ones empty.
+        # Added after the booking: a far slot in the calendar would leave all nearer slots empty.
         further = (self._separation - 1) * (self._period or 0.0) if contributed else 0.0
         return Window(window.least + further, window.most + further)
 
-    def _remaining(self, round: Round, now: float) -> float:
-        """Seconds until the open round can be expected to end: at its deadline at the latest."""
+    def _remaining(self, round: RoundMachine, now: float) -> float:
+        """Estimates the seconds until the open round ends: at its deadline at the latest."""
         work = self._work or 0.0
         begun = round.opened - round.attempt * self._rule.deadline
         since = now - (begun if round.covered is None else round.covered)
@@ -140,12 +144,12 @@ class Pace:
         overdue = (since - work) / 2  # the longer it has taken, the longer it may still take
         return min(max(expected, overdue), round.opened + self._rule.deadline - now)
 
-    def committed(self, round: Round, now: float) -> None:
+    def committed(self, round: RoundMachine, now: float) -> None:
         """Learns from a round that was closed at `now` and is committed."""
         attempt = min(now - round.opened, self._rule.deadline)
         self._period = _smooth(self._period, round.attempt * self._rule.deadline + attempt)
         if round.covered is not None:
-            # It is longer than a lease only where the coordinator was away in between.
+            # It is longer than a lease only if the coordinator was away in between.
             self._work = _smooth(self._work, min(now - round.covered, self._rule.lease))
 
 

@@ -16,11 +16,11 @@ _NAME = re.compile(r"[0-9a-f]{64}(\.tmp)?")
 
 
 class BlobFolder:
-    """Blobs as files, each named by its SHA-256 in hex. What `put` returned survives a crash.
+    """Blobs as files, named by their SHA-256 in hexadecimal digits. A blob survives a crash once `put` has returned.
 
     Args:
         path: an existing folder.
-        disk: what it is written to.
+        disk: carries out the writes.
     """
 
     def __init__(self, path: Path, disk: Disk = REAL) -> None:
@@ -28,7 +28,7 @@ class BlobFolder:
         self._disk = disk
 
     def put(self, data: bytes) -> Resource:
-        """Stores a blob durably; storing it again changes nothing, or mends it."""
+        """Stores a blob durably. Storing it again changes nothing, or replaces a damaged file."""
         resource = blobs.resource(data)
         try:
             self.check(resource.sha256)
@@ -37,7 +37,7 @@ class BlobFolder:
         return resource
 
     def get(self, sha256: bytes) -> bytes:
-        """A blob, checked against its hash.
+        """Reads a blob, and checks it against its hash.
 
         Raises:
             BlobLostError: it is missing or damaged.
@@ -48,7 +48,7 @@ class BlobFolder:
         return data
 
     def check(self, sha256: bytes) -> None:
-        """Returns if a blob is there and whole; holds little of it in memory.
+        """Returns if a blob is there and whole. It holds only a small part of it in memory.
 
         Raises:
             BlobLostError: it is missing or damaged.
@@ -70,18 +70,18 @@ class BlobFolder:
             raise BlobLostError(f"{self._file(sha256)} is damaged: its SHA-256 is {actual.hex()[:12]}")
 
     def size(self, sha256: bytes) -> int:
-        """Length in bytes.
+        """Returns the length of a blob in bytes.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such blob.
         """
         return self._file(sha256).stat().st_size
 
     def stream(self, sha256: bytes, offset: int) -> Iterator[bytes]:
-        """A blob from offset on in pieces of `CHUNK`, unchecked; goes on to its end even if it is deleted meanwhile.
+        """Reads a blob from an offset on, in pieces of `CHUNK`, unchecked. It goes on if the blob is deleted meanwhile.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such blob.
         """
         with self._file(sha256).open("rb") as file:
             file.seek(offset)
@@ -89,11 +89,11 @@ class BlobFolder:
                 yield piece
 
     def delete(self, sha256: bytes) -> None:
-        """Removes a blob; one that is not there is fine."""
+        """Removes a blob. It is not an error if the blob is not there."""
         self._disk.delete(self._file(sha256))
 
     def orphans(self, hashes: Set[bytes]) -> list[Path]:
-        """The files of all other blobs, and what a crash left of one; other files are none of them."""
+        """Lists the files of all other blobs, and temporary files that a crash left, but no foreign files."""
         names = {sha256.hex() for sha256 in hashes}
         return sorted(path for path in self._path.iterdir() if path.name not in names and _NAME.fullmatch(path.name))
 

@@ -12,7 +12,7 @@ from coordinator.errors import FolderLockedError, LedgerError
 from coordinator.store.disk import Disk
 
 _LOCK = 0x46454441
-"""Key of the advisory lock in PostgreSQL."""
+"""Key of the advisory lock in PostgreSQL, which every coordinator uses."""
 
 _LOCK_TIMEOUT = "55P03"
 """PostgreSQL's SQLSTATE lock_not_available."""
@@ -21,12 +21,12 @@ _LOCK_TIMEOUT = "55P03"
 class Database:
     """One connection to the ledger's database.
 
-    In PostgreSQL that connection holds an advisory lock: nobody else writes, and whoever comes next waits until the
-    server has ended this session. So a COMMIT whose answer was lost has happened or never will when a restart reads.
+    In PostgreSQL that connection holds an advisory lock: nobody else writes, and the next coordinator waits until the
+    server has ended this session. So after a restart, a COMMIT whose answer was lost has happened or never will.
 
     Args:
-        url: of SQLAlchemy: `sqlite:///PATH` or `postgresql://...`.
-        disk: what commits.
+        url: SQLAlchemy URL: `sqlite:///PATH` or `postgresql://...`.
+        disk: carries out the commits.
 
     Raises:
         LedgerError: there is no such database, or it cannot be used.
@@ -44,7 +44,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A transaction that is committed at the end of the block, and undone if the block raises.
+        """Opens a transaction. It is committed at the end of the block, and undone if the block raises.
 
         Raises:
             LedgerError: the database failed, or the connection was lost.
@@ -55,7 +55,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that changes nothing.
+        """Opens a transaction that changes nothing.
 
         Raises:
             LedgerError: the database failed, or the connection was lost.
@@ -64,7 +64,7 @@ class Database:
             yield connection
 
     def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        """All rows of a query.
+        """Returns all rows of a query.
 
         Raises:
             LedgerError: the database failed, or the connection was lost.
@@ -73,7 +73,7 @@ class Database:
             return connection.execute(query).all()
 
     def damage(self) -> list[str]:
-        """What the database itself finds damaged; PostgreSQL has no such check for one of its users."""
+        """Lists the damage that SQLite finds in itself. PostgreSQL offers its users no such check."""
         if self._engine.dialect.name != "sqlite":
             return []
         with self.reading() as connection:
@@ -105,7 +105,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _set_up_postgresql(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
     try:
-        # A killed coordinator's session ends as soon as the server sees it; a living one's does not.
+        # The session of a killed coordinator ends as soon as the server notices; that of a running one does not end.
         connection.execute("SET lock_timeout = '3s'")
         connection.execute(f"SELECT pg_advisory_lock({_LOCK})")
     except Exception as error:
@@ -136,6 +136,6 @@ def _failures() -> Iterator[None]:
     except sa.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
         raise LedgerError(
-            f"the ledger cannot be used: {reason}; check the database and its disk; if it is damaged, restore it "
+            f"the ledger cannot be used: {reason}; check the database and its disk. If it is damaged, restore it "
             "together with the state folder from a copy"
         ) from error

@@ -1,7 +1,7 @@
-"""The ledger: what tasks, rounds and assignments are, durably (design section 7)."""
+"""The ledger: the states of tasks, rounds and assignments, durably (design section 7)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,110 +12,28 @@ from coordinator.store import migrations, transitions
 from coordinator.store.database import Database
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.round_log import Location
-from coordinator.store.tables import OPEN_STATES, assignment, meta, round_attempt, round_history, task
+from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary, TaskRow
+from coordinator.store.tables import assignment, meta, round_attempt, round_history, task
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import (
     ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
     ROUND_STATE_COLLECTING,
     ROUND_STATE_COMMITTED,
-    TASK_STATE_FINISHED,
     TASK_STATE_UNSPECIFIED,
-    AssignmentState,
-    RoundState,
-    TaskState,
 )
-
-
-@dataclass(frozen=True)
-class TaskRow:
-    """A task as it is stored.
-
-    Hashes address blobs; `closing` is a serialised `ClosingRule`, `versions` a serialised `ClientVersions`.
-    """
-
-    task_id: str
-    population: str
-    state: TaskState.ValueType
-    created: float
-    rounds: int
-    round: int
-    manifest: bytes
-    closing: bytes
-    checkpoint: bytes
-    server_state: bytes
-    previous_checkpoint: bytes
-    previous_server_state: bytes
-    versions: bytes = b""
-
-    @property
-    def open(self) -> bool:
-        """Whether the task has an open round: it is neither finished nor stopped."""
-        return self.state in OPEN_STATES
-
-    def committed(self, checkpoint: bytes, server_state: bytes) -> "TaskRow":
-        """The row after its open round has been committed with this outcome."""
-        last = self.round + 1 == self.rounds
-        return replace(
-            self,
-            state=TASK_STATE_FINISHED if last else self.state,
-            round=self.round + 1,
-            checkpoint=checkpoint,
-            server_state=server_state,
-            previous_checkpoint=self.checkpoint,
-            previous_server_state=self.server_state,
-        )
-
-
-@dataclass(frozen=True)
-class RoundRow:
-    """The newest attempt of a round."""
-
-    attempt: int
-    state: RoundState.ValueType
-    opened: float
-
-
-@dataclass(frozen=True)
-class RoundSummary:
-    """A round with its newest attempt.
-
-    Attributes:
-        number: from 0.
-        newest: its newest attempt.
-        committed: when, in seconds; None: not yet.
-        checkpoint: SHA-256 of what it was committed as; empty: not yet.
-        assignments: how many are in each state, over all attempts.
-    """
-
-    number: int
-    newest: RoundRow
-    committed: float | None
-    checkpoint: bytes
-    assignments: dict[int, int]
-
-
-@dataclass(frozen=True)
-class AssignmentRow:
-    """An assignment as it is stored; hash and location are there if it is reported."""
-
-    assignment_id: bytes
-    task_id: str
-    state: AssignmentState.ValueType
-    deadline: float
-    sha256: bytes
-    location: Location | None
 
 
 class Ledger:
     """The ledger in a database.
 
     Args:
-        url: of SQLAlchemy, for example `sqlite:///ledger.sqlite`.
-        disk: what commits.
+        url: SQLAlchemy URL, for example `sqlite:///ledger.sqlite`.
+        disk: carries out the commits.
 
     Attributes:
-        folder: id of the state folder that it belongs to; None: of none yet.
+        version: version of its schema.
+        folder: id of the state folder that it belongs to; None: it belongs to no folder yet.
 
     Raises:
         LedgerError: there is no such database, it cannot be used, or it is of a newer version.
@@ -133,10 +51,10 @@ class Ledger:
             raise
 
     def prepare(self, folder: str) -> None:
-        """Makes the tables, or brings them to this version, and notes the state folder: one transaction.
+        """Makes the tables, or brings them to this version, and notes the state folder, in one transaction.
 
         Args:
-            folder: its id.
+            folder: id of the state folder.
         """
         if self.version == migrations.VERSION:
             return
@@ -151,22 +69,33 @@ class Ledger:
         self._database.close()
 
     def damage(self) -> list[str]:
-        """What the database itself finds damaged."""
+        """Lists the damage that the database finds in itself."""
         return self._database.damage()
 
     def manifests(self) -> list[bytes]:
-        """Hashes of all tasks' manifests; in a ledger of any version."""
+        """Lists the hashes of all tasks' manifests, in a ledger of any version."""
         if self.version == migrations.NEW:
             return []
         return [digest for (digest,) in self._database.rows(sa.select(task.c.manifest))]
 
     def tasks(self) -> list[TaskRow]:
-        """All tasks, oldest first."""
+        """Reads all tasks, oldest first."""
         query = sa.select(task).order_by(task.c.created, task.c.task_id)
         return [TaskRow(**row._mapping) for row in self._database.rows(query)]
 
+    def task(self, task_id: str) -> TaskRow:
+        """Reads one task.
+
+        Raises:
+            LedgerError: there is no such task.
+        """
+        rows = self._database.rows(sa.select(task).where(task.c.task_id == task_id))
+        if not rows:
+            raise LedgerError(f"the ledger has no task {task_id}")
+        return TaskRow(**rows[0]._mapping)
+
     def open_round(self, task_id: str, number: int) -> RoundRow:
-        """The newest attempt of a round.
+        """Reads the newest attempt of a round.
 
         Raises:
             LedgerError: there is no such round.
@@ -179,7 +108,7 @@ class Ledger:
         return RoundRow(**rows[0]._mapping)
 
     def rounds(self, task_id: str, first: int, limit: int) -> list[RoundSummary]:
-        """Rounds of a task from `first` on, oldest first, at most `limit`."""
+        """Reads the rounds of a task from `first` on, oldest first, at most `limit`."""
         columns = round_attempt.c
         newest = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
         query = sa.select(columns.round, columns.attempt, columns.state, columns.opened, columns.checkpoint)
@@ -200,27 +129,27 @@ class Ledger:
 
     def _ends(self, task_id: str, first: int, limit: int) -> dict[int, float]:
         columns = round_history.c
-        here = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
-        query = sa.select(columns.round, columns.at).where(*here, columns.new == ROUND_STATE_COMMITTED)
+        of_these_rounds = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
+        query = sa.select(columns.round, columns.at).where(*of_these_rounds, columns.new == ROUND_STATE_COMMITTED)
         return {row.round: row.at for row in self._database.rows(query)}
 
     def _counts(self, task_id: str, first: int, limit: int) -> dict[int, dict[int, int]]:
         columns = assignment.c
-        here = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
-        grouped = sa.select(columns.round, columns.state, sa.func.count().label("number")).where(*here)
+        of_these_rounds = (columns.task_id == task_id, columns.round >= first, columns.round < first + limit)
+        grouped = sa.select(columns.round, columns.state, sa.func.count().label("number")).where(*of_these_rounds)
         counts: dict[int, dict[int, int]] = {}
         for row in self._database.rows(grouped.group_by(columns.round, columns.state)):
             counts.setdefault(row.round, {})[row.state] = row.number
         return counts
 
     def assignments(self, task_id: str, number: int) -> Iterator[AssignmentRow]:
-        """The assignments of a round, a few in memory at a time; the ledger does nothing else meanwhile."""
+        """Reads the assignments of a round, a few in memory at a time. The ledger does nothing else meanwhile."""
         query = sa.select(assignment).where(assignment.c.task_id == task_id, assignment.c.round == number)
         with self._database.reading() as connection:
             yield from map(_assignment, connection.execution_options(yield_per=1000).execute(query))
 
     def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
-        """One assignment of any round."""
+        """Reads one assignment, of any round."""
         query = sa.select(assignment).where(assignment.c.assignment_id == assignment_id)
         return next(map(_assignment, self._database.rows(query)), None)
 
@@ -234,7 +163,7 @@ class Ledger:
     def give_up(self, task_id: str, number: int, keys: Sequence[bytes], at: float) -> None:
         """Ends reported assignments of the open round whose contributions cannot be read back.
 
-        A round that was closed with them is taken up again, as its next attempt.
+        If the round was closed with them, it collects again, as its next attempt.
 
         Raises:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
@@ -257,10 +186,10 @@ class Ledger:
             transitions.write(connection, entries)
 
     def commit(self, old: TaskRow, attempt: int, new: TaskRow, at: float) -> None:
-        """Commits a round, ends its leases, and opens the next or finishes the task: one transaction.
+        """Commits a round, ends its leases, and opens the next round or finishes the task, in one transaction.
 
         Args:
-            old: the task as it is stored.
+            old: the task as it is stored before.
             attempt: the attempt that is being aggregated.
             new: `old.committed(...)`.
             at: now, in seconds.
@@ -278,7 +207,7 @@ class Ledger:
                 transitions.open_attempt(connection, (new.task_id, new.round, 0), at)
 
     def change_state(self, old: TaskRow, new: TaskRow, at: float) -> None:
-        """Moves an open task from one state to another; one that is over ends its open round and the leases.
+        """Moves an open task from one state to another. If that ends it, its open round and the leases end too.
 
         Raises:
             LedgerError: a row was not in the state that it must be in; nothing was changed.

@@ -1,7 +1,7 @@
-"""Versions of the ledger's schema, and how an older ledger becomes one of this version.
+"""Versions of the ledger's schema, and the steps that bring an older ledger to this version.
 
-To change the schema, change `tables` and append to `MIGRATIONS` what does the same to a ledger that is there, such as
-`add_column(task.c.colour)`. A test holds that both ways lead to one schema.
+To change the schema, change `tables` and append to `MIGRATIONS` a step that makes the same change to an existing
+ledger, such as `add_column(task.c.colour, 0)`. A test holds that both ways lead to one schema.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,12 @@ Migration = Callable[[Connection], None]
 
 
 def add_table(table: sa.Table) -> Migration:
-    """Adds a table."""
+    """Makes a migration that adds a table."""
     return table.create
 
 
 def add_column(column: sa.Column[T], value: T) -> Migration:
-    """Adds a nullable column and sets it in the rows that are there."""
+    """Makes a migration that adds a nullable column and sets it in the existing rows."""
 
     def add(connection: Connection) -> None:
         table = connection.dialect.identifier_preparer.format_table(column.table)
@@ -35,7 +35,7 @@ def add_column(column: sa.Column[T], value: T) -> Migration:
 
 
 def replace_index(old: str, new: sa.Index) -> Migration:
-    """Drops an index by its name and makes another."""
+    """Makes a migration that drops an index by its name and makes another."""
 
     def replace(connection: Connection) -> None:
         connection.exec_driver_sql(f"DROP INDEX {connection.dialect.identifier_preparer.quote(old)}")
@@ -45,7 +45,7 @@ def replace_index(old: str, new: sa.Index) -> Migration:
 
 
 def together(*migrations: Migration) -> Migration:
-    """Several steps from one version to the next."""
+    """Makes one migration of several, which lead from one version to the next."""
 
     def migrate_all(connection: Connection) -> None:
         for migration in migrations:
@@ -55,7 +55,7 @@ def together(*migrations: Migration) -> Migration:
 
 
 MIGRATIONS: tuple[Migration, ...] = (
-    # 2: ledger and state folder know each other; tasks can be paused, and take some versions of the SDK only.
+    # 2: ledger and state folder know each other; tasks can be paused and can require versions of the SDK.
     together(
         add_table(meta),
         add_table(task_history),
@@ -63,17 +63,17 @@ MIGRATIONS: tuple[Migration, ...] = (
         replace_index("one_running_task", one_open_task),
     ),
 )
-"""The first leads from version 1 to 2, and so on."""
+"""The migrations; the first leads from version 1 to 2, and so on."""
 
 NEW = 0
-"""Version of a database that is no ledger yet."""
+"""Version of a database that is not a ledger yet."""
 
 VERSION = 1 + len(MIGRATIONS)
-"""Version that this coordinator works with."""
+"""The version that this coordinator works with."""
 
 
 def version(connection: Connection) -> int:
-    """Version of the schema that a database has."""
+    """Reads the version of the schema that a database has."""
     names = set(sa.inspect(connection).get_table_names())
     if meta.name in names:
         return int(connection.execute(sa.select(meta.c.version)).scalar_one())

@@ -1,11 +1,11 @@
-"""For audits only: a coordinator that was told to keeps every contribution, in the clear, with what it began from.
+"""A recording of every contribution in the clear, with the checkpoint that it started from. For audits only.
 
 FOLDER/TASK/manifest.binpb              the task's manifest
-FOLDER/TASK/ROUND/checkpoint.safetensors   what the round's devices began from
-FOLDER/TASK/ROUND/ASSIGNMENT.binpb      each contribution, named by its assignment's id
-FOLDER/TASK/ROUND/contributions         how many there are, written when the round is committed
+FOLDER/TASK/ROUND/checkpoint.safetensors   the checkpoint that the round's devices started from
+FOLDER/TASK/ROUND/ASSIGNMENT.binpb      a contribution, named by its assignment's id
+FOLDER/TASK/ROUND/contributions         number of contributions, written when the round is committed
 
-What cannot be written is lost to the recording alone: rounds go on, and one that lacks anything is not `whole`.
+A file that cannot be written is missing from the recording only: rounds go on, and the recorded round is not `whole`.
 """
 
 import logging
@@ -18,7 +18,7 @@ from pathlib import Path
 from coordinator.errors import BlobLostError, FolderError
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.disk import Disk
-from coordinator.store.ledger import TaskRow
+from coordinator.store.rows import TaskRow
 
 _log = logging.getLogger(__name__)
 
@@ -29,42 +29,43 @@ class Recorder:
     """Writes a recording.
 
     Args:
-        folder: made, for its owner alone, if it is not there; else it must be empty or a recording.
-        blobs: of the coordinator, which it takes manifests and checkpoints from.
-        disk: what is written to.
+        folder: made, for its owner alone, if it is not there; otherwise it must be empty or a recording.
+        blobs: the coordinator's blobs, which hold manifests and checkpoints.
+        disk: carries out the writes.
 
     Raises:
-        FolderError: it cannot be made, or holds something else.
+        FolderError: the folder cannot be made, or holds something else.
     """
 
     def __init__(self, folder: Path, blobs: BlobFolder, disk: Disk) -> None:
         self._folder, self._blobs, self._disk = folder, blobs, disk
         self._contributed: dict[Path, set[bytes]] = {}
-        self._told = False
+        self._failure_logged = False
         try:
             if not folder.exists():
                 disk.make_folder(folder)
                 folder.chmod(0o700)
             if not _is_recording(folder):
-                raise FolderError(f"{folder} holds something else than a recording: name a folder of the audit's own")
+                raise FolderError(f"{folder} is not a recording and not empty: name a folder for this audit alone")
         except OSError as error:
-            raise FolderError(f"the audit's folder cannot be used: {error}") from error
+            raise FolderError(f"the audit folder cannot be used: {error}") from error
         _log.warning(
-            "AUDIT: every contribution is kept in the clear in %s. Whoever reads it learns devices' states, attributes "
-            "and interactions. Only for devices of consenting testers, never for users; unset `audit` to end this.",
+            "AUDIT: every contribution is kept in the clear in %s. Everyone who can read it learns devices' states, "
+            "attributes and interactions. Only for devices of consenting testers, never for users. Unset `audit` to "
+            "end this.",
             folder,
         )
 
     def keep(self, row: TaskRow, assignment_id: bytes, data: bytes) -> None:
-        """Keeps a contribution to a task's open round; again is the same as once.
+        """Keeps a contribution to a task's open round. Keeping it again changes nothing.
 
-        A disk that is full or broken is told in the log, once, and stops nothing.
+        A disk that is full or broken is logged, once, and stops nothing.
         """
         folder = self._of(row)
         self._contributed.setdefault(folder, set()).add(assignment_id)
-        with self._telling():
+        with self._logging_failures():
             self._disk.make_folder(folder)
-            folder.parent.chmod(0o700)  # the recording's own folder may be one that others made, and may read
+            folder.parent.chmod(0o700)  # others may have made the recording's folder, and may read it
             for path, digest in ((folder.parent / _MANIFEST, row.manifest), (folder / _CHECKPOINT, row.checkpoint)):
                 if not path.exists():
                     self._disk.write_file(path, self._blobs.get(digest))
@@ -73,40 +74,40 @@ class Recorder:
                 self._disk.write_file(path, data)
 
     def end(self, row: TaskRow) -> None:
-        """Notes that a task's round has been committed, so that whoever reads the recording knows whether it is whole.
+        """Notes that a task's round has been committed, so that a reader of the recording knows whether it is whole.
 
         Args:
             row: the task as it was while the round was open.
         """
         folder = self._of(row)
         if contributed := self._contributed.pop(folder, None):
-            with self._telling():
+            with self._logging_failures():
                 self._disk.write_file(folder / _COUNT, str(len(contributed)).encode())
 
     def forget(self, row: TaskRow) -> None:
-        """A task's open round will not be committed."""
+        """Notes that a task's open round will not be committed."""
         self._contributed.pop(self._of(row), None)
 
     def _of(self, row: TaskRow) -> Path:
         return self._folder / row.task_id / str(row.round)
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _logging_failures(self) -> Iterator[None]:
         try:
             yield
         except (OSError, BlobLostError) as error:
-            if not self._told:
+            if not self._failure_logged:
                 _log.error(
-                    "AUDIT: the recording in %s is not whole any more: %s. Rounds go on without it. Make room "
-                    "there, or bring the folder back: rounds that begin afterwards are recorded. This is said once.",
+                    "AUDIT: the recording in %s is no longer whole: %s. Rounds go on without it. Make room "
+                    "there, or bring the folder back: rounds that begin afterwards are recorded. This is logged once.",
                     self._folder,
                     error,
                 )
-            self._told = True
+            self._failure_logged = True
 
 
 def _is_recording(folder: Path) -> bool:
-    """Whether there is nothing but tasks, if anything."""
+    """Returns whether the folder holds nothing but recorded tasks, or nothing at all."""
     tasks = list(folder.iterdir())
     return all(task.is_dir() for task in tasks) and all(
         inside.stem == Path(_MANIFEST).stem or inside.name.isdecimal() for task in tasks for inside in task.iterdir()
@@ -114,13 +115,13 @@ def _is_recording(folder: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Round:
+class RecordedRound:
     """A recorded round.
 
     Attributes:
-        folder: of the recording.
+        folder: the folder of the recording.
         task_id: the task.
-        number: the round's.
+        number: number of the round.
     """
 
     folder: Path
@@ -138,33 +139,34 @@ class Round:
 
     @property
     def checkpoint(self) -> bytes:
-        """What its devices began from, safetensors."""
+        """The checkpoint that its devices started from, as safetensors."""
         return (self._path / _CHECKPOINT).read_bytes()
 
     @property
     def whole(self) -> bool:
-        """Whether it has been committed, and every contribution that was counted is here."""
+        """The round has been committed, and every contribution that was counted has been recorded."""
         try:
             counted = int((self._path / _COUNT).read_bytes())
         except (OSError, ValueError):
             return False
-        began = (self._path.parent / _MANIFEST, self._path / _CHECKPOINT)
-        return counted == len(self.assignments()) and all(path.exists() for path in began)
+        start = (self._path.parent / _MANIFEST, self._path / _CHECKPOINT)
+        return counted == len(self.assignments()) and all(path.exists() for path in start)
 
     def assignments(self) -> list[bytes]:
-        """Ids of the assignments that contributed, in their order."""
+        """Lists the ids of the assignments that contributed, in ascending order."""
         return sorted(bytes.fromhex(path.stem) for path in self._path.glob(f"*{_SUFFIX}"))
 
     def contribution(self, assignment_id: bytes) -> bytes:
-        """A contribution as it came."""
+        """Reads a contribution, as the device sent it."""
         return (self._path / f"{assignment_id.hex()}{_SUFFIX}").read_bytes()
 
     def forget(self) -> None:
-        """Removes it."""
+        """Removes the recorded round."""
         shutil.rmtree(self._path)
 
 
-def rounds(folder: Path) -> list[Round]:
-    """The rounds of a recording, whole or not, by task and number."""
-    found = [Round(folder, path.parent.name, int(path.name)) for path in folder.glob("*/*") if path.name.isdecimal()]
-    return sorted(found, key=lambda each: (each.task_id, each.number))
+def recorded_rounds(folder: Path) -> list[RecordedRound]:
+    """Lists the rounds of a recording, whole or not, by task and number."""
+    paths = [path for path in folder.glob("*/*") if path.name.isdecimal()]
+    rounds = [RecordedRound(folder, path.parent.name, int(path.name)) for path in paths]
+    return sorted(rounds, key=lambda recorded: (recorded.task_id, recorded.number))

@@ -1,7 +1,7 @@
 """The round's log: contributions as framed records in append-only segment files (design section 7).
 
-A process writes only to segments that it made itself, so what a crash left torn is never written over. The ledger's row
-is the truth: a record that no row points to does not exist.
+A process writes only to segments that it made itself, so a record that a crash tore is never written over. The ledger's
+row is the truth: a record that no row points to does not exist.
 """
 
 import re
@@ -18,7 +18,7 @@ from fedau2.wire.blobs import sha256
 
 _MAGIC = b"FEDAU2\x00\x01"
 _HEADER = struct.Struct("<8sQ32s")
-"""Magic, length of the payload, its SHA-256."""
+"""Magic bytes, length of the payload, SHA-256 of the payload."""
 
 _ADVICE = (
     "restore the state folder from a copy, or give up what cannot be read with "
@@ -30,11 +30,16 @@ _NAME = re.compile(r".+-\d+\.\d+")
 
 @dataclass(frozen=True)
 class Location:
-    """Where a record lies: file name, offset of its header, length of its payload in bytes."""
+    """Location of a record: file name, offset of its header, length of its payload in bytes."""
 
     segment: str
     offset: int
     length: int
+
+
+def owner(task_id: str, number: int) -> str:
+    """Names a task's round as the owner of its segments."""
+    return f"{task_id}-{number}"
 
 
 class _Segment(NamedTuple):
@@ -47,7 +52,7 @@ class RoundLog:
 
     Args:
         path: an existing folder.
-        disk: what it is written to.
+        disk: carries out the writes.
     """
 
     def __init__(self, path: Path, disk: Disk = REAL) -> None:
@@ -57,12 +62,12 @@ class RoundLog:
         self._unsynced: set[str] = set()
 
     def append(self, owner: str, payload: bytes, digest: bytes) -> Location:
-        """Writes a record; it is durable after `sync`.
+        """Writes a record. It is durable after `sync`.
 
         Args:
-            owner: names the task and round, for `drop`: ends in a hyphen and a number.
-            payload: any bytes.
-            digest: their SHA-256.
+            owner: names the task and round, as `owner` writes it.
+            payload: the bytes of the record.
+            digest: SHA-256 of the payload.
         """
         segment = self._open.get(owner) or self._segment(owner)
         file = segment.file
@@ -82,13 +87,13 @@ class RoundLog:
         return sorted(path for path in self._path.iterdir() if _NAME.fullmatch(path.name))
 
     def sync(self) -> None:
-        """Makes all records so far durable."""
+        """Makes all records written so far durable."""
         for owner in self._unsynced:
             self._disk.sync(self._open[owner].file)
         self._unsynced.clear()
 
     def read(self, location: Location, digest: bytes) -> bytes:
-        """A record's payload.
+        """Reads the payload of a record.
 
         Raises:
             LogError: there is no such record with this hash.
@@ -110,7 +115,7 @@ class RoundLog:
         return payload
 
     def drop(self, owner: str) -> None:
-        """Removes the segments of a committed round."""
+        """Removes the segments of a round."""
         if segment := self._open.pop(owner, None):
             segment.file.close()
         for path in self._segments():
@@ -118,7 +123,7 @@ class RoundLog:
                 self._disk.delete(path)
 
     def orphans(self, owners: Set[str]) -> list[Path]:
-        """The segments of every other round; files that no log can have made are not among them."""
+        """Lists the segments of every other round. Files that no log can have made are not among them."""
         return [path for path in self._segments() if path.stem not in owners]
 
     def keep_only(self, owners: Set[str]) -> None:
@@ -129,5 +134,6 @@ class RoundLog:
     def close(self) -> None:
         """Closes the files."""
         for segment in self._open.values():
-            with suppress(OSError):  # a disk that was full still is; what was not synced has never been acknowledged
+            # A disk that was full still is. Bytes that were not synced have never been acknowledged.
+            with suppress(OSError):
                 segment.file.close()

@@ -1,8 +1,9 @@
-"""The state folder: its parts, its lock, and the id by which it and its ledger know each other."""
+"""The state folder: its parts, its lock, and the id by which the folder and its ledger recognise each other."""
 
-import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -10,6 +11,7 @@ from typing import TextIO
 from coordinator.errors import FolderError, FolderLockedError, LedgerError
 from coordinator.store.disk import Disk
 from coordinator.store.ledger import Ledger
+from fedau2 import files
 
 
 @dataclass(frozen=True)
@@ -17,43 +19,43 @@ class StateFolder:
     """The parts of a state folder.
 
     Attributes:
-        path: of the folder.
+        path: the folder.
     """
 
     path: Path
 
     @property
     def blobs(self) -> Path:
-        """Blobs that devices may fetch."""
+        """The folder of blobs that devices may fetch."""
         return self.path / "blobs"
 
     @property
     def server_state(self) -> Path:
-        """Blobs that are never served."""
+        """The folder of server states, which are never served."""
         return self.path / "server-state"
 
     @property
     def log(self) -> Path:
-        """Segments of the open rounds."""
+        """The folder of the open rounds' segments."""
         return self.path / "log"
 
     @property
     def lock(self) -> Path:
-        """Locked by the coordinator that uses the folder."""
+        """The file that is locked by the coordinator that uses the folder."""
         return self.path / "lock"
 
     @property
     def ledger(self) -> Path:
-        """The ledger, unless it is kept in a database elsewhere."""
+        """The file of the ledger, unless the ledger is in a database elsewhere."""
         return self.path / "ledger.sqlite"
 
     def database(self, url: str | None) -> str:
-        """URL of the ledger: the given one, or SQLite in the folder."""
+        """Returns the URL of the ledger: the given URL, or SQLite in the folder."""
         return url or f"sqlite:///{self.ledger}"
 
     @property
     def id(self) -> str | None:
-        """The folder's id; None: it has none yet."""
+        """The folder's id; None: the folder has no id yet."""
         try:
             return self._id_file.read_text(errors="replace").strip()
         except FileNotFoundError:
@@ -63,27 +65,29 @@ class StateFolder:
     def _id_file(self) -> Path:
         return self.path / "id"
 
-    def open(self, disk: Disk) -> TextIO:
-        """Makes what is not there yet, and locks the folder until the returned file is closed.
+    def open(self, disk: Disk) -> ExitStack:
+        """Makes the parts that are not there yet, and locks the folder until the returned stack is closed.
 
         Raises:
             FolderLockedError: another coordinator uses it.
             FolderError: it cannot be used.
         """
-        try:
-            for path in (self.path, self.blobs, self.server_state, self.log):
-                disk.make_folder(path)
-                if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-                    raise PermissionError(f"no permission to read and write {path}")
-            return hold(self.lock.open("a"))
-        except OSError as error:
-            raise FolderError(
-                f"the state folder cannot be used: {error}; it must be a folder that this user may read and write, "
-                "on a disk with free space"
-            ) from error
+        with ExitStack() as stack:
+            try:
+                for path in (self.path, self.blobs, self.server_state, self.log):
+                    disk.make_folder(path)
+                    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                        raise PermissionError(f"no permission to read and write {path}")
+                stack.enter_context(hold(self.lock.open("a")))
+            except OSError as error:
+                raise FolderError(
+                    f"the state folder cannot be used: {error}; it must be a folder that this user may read and write, "
+                    "on a disk with free space"
+                ) from error
+            return stack.pop_all()
 
     def join(self, ledger: Ledger, disk: Disk) -> None:
-        """Makes a folder and a ledger know each other, or finds that they do.
+        """Joins a folder and a ledger, or checks that they are joined already.
 
         Raises:
             LedgerError: they do not belong together; nothing was changed.
@@ -96,7 +100,7 @@ class StateFolder:
         else:
             raise LedgerError(
                 f"the ledger belongs to the state folder with id {ledger.folder}, and {self.path} has "
-                f"{f'id {self.id}' if self.id else 'none'}: give --state and --database that belong together"
+                f"{f'id {self.id}' if self.id else 'no id'}: give --state and --database that belong together"
             )
 
     def _new_id(self, disk: Disk) -> str:
@@ -105,7 +109,7 @@ class StateFolder:
         return name
 
     def _expect_parts_of(self, ledger: Ledger) -> None:
-        """A ledger that names no folder, new or of version 1, is known by its tasks."""
+        """Recognises a ledger that names no folder, because it is new or of version 1, by its tasks."""
         manifests = ledger.manifests()
         missing = [digest for digest in manifests if not (self.blobs / digest.hex()).exists()]
         contents = [path for part in (self.blobs, self.server_state, self.log) for path in part.iterdir()]
@@ -121,16 +125,20 @@ class StateFolder:
             )
 
 
-def hold(file: TextIO) -> TextIO:
-    """Locks a file until it is closed.
+@contextmanager
+def hold(file: TextIO) -> Iterator[None]:
+    """Keeps other coordinators from a folder while the block runs, by its lock file, which is then closed.
 
     Raises:
         FolderLockedError: another process has locked it.
     """
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        folder = Path(file.name).parent
-        raise FolderLockedError(f"{folder} is used by another coordinator; give each a folder of its own") from error
-    return file
+    with ExitStack() as stack:
+        stack.enter_context(file)
+        try:
+            stack.enter_context(files.locked(file))
+        except BlockingIOError as error:
+            folder = Path(file.name).parent
+            raise FolderLockedError(
+                f"{folder} is used by another coordinator; give each a folder of its own"
+            ) from error
+        yield

@@ -24,7 +24,7 @@ _HASH = LargeBinary(32)
 meta = Table(
     "meta",
     metadata,
-    Column("version", Integer, nullable=False),  # of the schema: see `migrations`
+    Column("version", Integer, nullable=False),  # of the schema, see `migrations`
     Column("folder", String(32), nullable=False),  # id of the state folder that this ledger belongs to
 )
 
@@ -47,7 +47,7 @@ task = Table(
 )
 
 OPEN_STATES = (TASK_STATE_RUNNING, TASK_STATE_PAUSED)
-"""A task in one of these has an open round; a population has one such task."""
+"""A task in one of these states has an open round. A population has one such task at most."""
 
 _open = task.c.state.in_(OPEN_STATES)
 one_open_task = Index("one_open_task", task.c.population, unique=True, sqlite_where=_open, postgresql_where=_open)
@@ -70,7 +70,7 @@ round_attempt = Table(
     Column("attempt", Integer, primary_key=True),
     Column("state", Integer, nullable=False),
     Column("opened", Float, nullable=False),
-    Column("checkpoint", _HASH),  # what it was committed as
+    Column("checkpoint", _HASH),  # the outcome of the commit
     Column("server_state", _HASH),
 )
 
@@ -99,7 +99,7 @@ assignment = Table(
     Column("attempt", Integer, nullable=False),
     Column("state", Integer, nullable=False),
     Column("deadline", Float, nullable=False),
-    Column("sha256", _HASH),  # this and where the contribution lies: REPORTED only
+    Column("sha256", _HASH),  # this and the location of the contribution: REPORTED only
     Column("segment", String(128)),
     Column("offset", BigInteger),
     Column("length", BigInteger),

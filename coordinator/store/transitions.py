@@ -1,4 +1,4 @@
-"""The ledger's transitions in SQL: each changes exactly the rows that it means to, and leaves history rows."""
+"""The ledger's transitions in SQL. Each changes exactly the rows that it is meant for, and adds history rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coordinator.errors import LedgerError
-from coordinator.model import rounds
+from coordinator.model import effects
 from coordinator.store.round_log import Location
 from coordinator.store.tables import assignment, assignment_history, round_attempt, round_history, task, task_history
 from fedau2.v1.admin_pb2 import (
@@ -27,12 +27,12 @@ from fedau2.v1.admin_pb2 import (
 )
 
 Attempt = tuple[str, int, int]
-"""Key of an attempt: task id, round, attempt."""
+"""Key of an attempt: task id, round, number of the attempt."""
 
-_ENDS: dict[type[rounds.Effect], AssignmentState.ValueType] = {
-    rounds.Reported: ASSIGNMENT_STATE_REPORTED,
-    rounds.Failed: ASSIGNMENT_STATE_FAILED,
-    rounds.Expired: ASSIGNMENT_STATE_EXPIRED,
+_ENDS: dict[type[effects.Effect], AssignmentState.ValueType] = {
+    effects.Reported: ASSIGNMENT_STATE_REPORTED,
+    effects.Failed: ASSIGNMENT_STATE_FAILED,
+    effects.Expired: ASSIGNMENT_STATE_EXPIRED,
 }
 
 _INSERT = sa.insert(assignment)
@@ -49,26 +49,26 @@ class Entry:
     Attributes:
         task_id: the task.
         round: the round.
-        at: when it happened, in seconds.
-        effect: what happened.
-        location: where the contribution lies, for `Reported`.
+        at: time of the effect, in seconds.
+        effect: the effect.
+        location: location of the contribution, for `Reported`.
     """
 
     task_id: str
     round: int
     at: float
-    effect: rounds.Effect
+    effect: effects.Effect
     location: Location | None = None
 
 
 def write(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Stores effects, one statement for all of a kind.
+    """Stores effects, with one statement for all effects of a kind.
 
     Raises:
         LedgerError: a row was not in the state that it must be in.
     """
-    # An assignment is made before it ends, and it ends once; so the kinds can be taken one after another.
-    if made := [entry for entry in entries if isinstance(entry.effect, rounds.Assigned)]:
+    # An assignment is made before it ends, and it ends once. So the kinds can be stored one after another.
+    if made := [entry for entry in entries if isinstance(entry.effect, effects.Assigned)]:
         _assign(connection, made)
     for kind, state in _ENDS.items():
         if ended := [entry for entry in entries if isinstance(entry.effect, kind)]:
@@ -113,17 +113,17 @@ def _remember(
 
 def _move_attempt(connection: Connection, entry: Entry) -> None:
     match entry.effect:
-        case rounds.Abandoned(attempt):
+        case effects.Abandoned(attempt):
             key = (entry.task_id, entry.round, attempt)
             move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, entry.at)
             open_attempt(connection, (entry.task_id, entry.round, attempt + 1), entry.at)
-        case rounds.Closed(attempt):
+        case effects.Closed(attempt):
             key = (entry.task_id, entry.round, attempt)
             move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_AGGREGATING, entry.at)
 
 
 def replace_task(connection: Connection, old: Mapping[str, Any], new: Mapping[str, Any], at: float) -> None:
-    """Changes a task's columns.
+    """Changes the columns of a task.
 
     Raises:
         LedgerError: its state or its number of rounds is not the old one.
@@ -156,13 +156,15 @@ def move_round(
     at: float,
     outcome: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Moves an attempt from one state to another, with further columns to set.
+    """Moves an attempt from one state to another, and sets further columns.
 
     Raises:
         LedgerError: it was not in the old state.
     """
-    here = [round_attempt.c[name] == value for name, value in _columns(key).items()]
-    update = sa.update(round_attempt).where(*here, round_attempt.c.state == old).values(state=new, **(outcome or {}))
+    this_attempt = [round_attempt.c[name] == value for name, value in _columns(key).items()]
+    update = (
+        sa.update(round_attempt).where(*this_attempt, round_attempt.c.state == old).values(state=new, **(outcome or {}))
+    )
     expect(connection.execute(update).rowcount, 1, "round")
     _remember_round(connection, key, old, new, at)
 
@@ -178,7 +180,7 @@ def _columns(key: Attempt) -> dict[str, str | int]:
 
 
 def expire_leases(connection: Connection, task_id: str, number: int, at: float) -> None:
-    """Ends every lease that is still out in a round."""
+    """Ends every live lease of a round."""
     live = (
         assignment.c.task_id == task_id,
         assignment.c.round == number,
@@ -191,7 +193,7 @@ def expire_leases(connection: Connection, task_id: str, number: int, at: float) 
 
 
 def give_up(connection: Connection, keys: Sequence[bytes], at: float) -> None:
-    """Ends reported assignments as if their leases had run out; they keep no contribution.
+    """Ends reported assignments as if their leases had run out. They lose their contributions.
 
     Raises:
         LedgerError: an assignment was not reported.
@@ -204,14 +206,19 @@ def give_up(connection: Connection, keys: Sequence[bytes], at: float) -> None:
     connection.execute(sa.insert(assignment_history), [{"assignment_id": key, **moved} for key in keys])
 
 
-def expect(changed: int, expected: int, what: str) -> None:
-    """Returns if as many rows were changed as had to be.
+def expect(changed: int, expected: int, rows: str) -> None:
+    """Returns if exactly the expected number of rows was changed.
+
+    Args:
+        changed: rows that a statement changed.
+        expected: rows that it should have changed.
+        rows: name of the rows, for the error.
 
     Raises:
-        LedgerError: other rows were changed.
+        LedgerError: the numbers differ.
     """
     if changed != expected:
         raise LedgerError(
-            f"the ledger holds {changed} of {expected} {what} rows in the state that this coordinator left them in: "
+            f"the ledger holds {changed} of {expected} {rows} rows in the state that this coordinator left them in: "
             "someone else changed them"
         )

@@ -1,8 +1,7 @@
 """A movie app for the terminal: it learns what you like on this device, and unlearns your gender.
 
-    python examples/edge_app/app.py
-
-starts a coordinator of its own on this machine; `--coordinator HOST:PORT` uses one that runs already.
+`python examples/edge_app/app.py` starts a coordinator of its own on this machine. With `--coordinator HOST:PORT` the
+app uses one that runs already.
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""What an attack is to the audit: it is shown rounds, one after another, and guesses at any time."""
+"""The contract of an attack: it is shown rounds, one after another, and can guess at any time."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import compress
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,17 +19,20 @@ from simulator.population.population import Members
 
 Contribution = Mapping[str, Update]
 
+Hindrance = Callable[[TaskManifest, Adversary | None], str]
+"""From a manifest and one of an attack's targets to the reason why there is nothing to attack; empty where there is."""
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the server has of some of the watched clients in one round.
+    """The server's view of some of the watched clients in one round.
 
     Attributes:
-        round: its number.
-        task: manifest, and the checkpoint that the clients began from.
-        clients: who, as numbers among the watched clients, increasing.
-        uploads: the adversaries' part of their contributions, by adversary, rows in the order of `clients`.
-        contributions: gives their whole contributions, in the same order, as often as it is asked.
+        round: the round's number.
+        task: manifest, and the checkpoint from which the clients began.
+        clients: numbers of the clients among the watched ones, increasing.
+        uploads: the adversaries' part of the contributions, by adversary, rows in the order of `clients`.
+        contributions: gives the whole contributions in the same order; it may be called repeatedly.
     """
 
     round: int
@@ -38,55 +42,67 @@ class Seen:
     contributions: Callable[[], Iterable[Contribution]]
 
     def of(self, rows: NDArray[np.bool_]) -> "Seen":
-        """The same round of some of the clients, bool (n,)."""
+        """Selects some of the clients, bool (n,), in the same round."""
         if rows.all():
             return self
         chosen = torch.from_numpy(np.flatnonzero(rows))
-        uploads = {name: each.take(chosen) for name, each in self.uploads.items()}
+        uploads = {name: part.take(chosen) for name, part in self.uploads.items()}
         return Seen(
             self.round, self.task, self.clients[rows], uploads, lambda: compress(self.contributions(), rows.tolist())
         )
 
 
 class Learns(StrEnum):
-    """What an attack is after; each kind of guess has its own shape and its own score."""
+    """The aim of an attack. Every kind of guess has its own shape and its own score."""
 
     LABEL = "label"
     """Class numbers, int64 (n,)."""
     FEATURES = "label, learning from users"
-    """What the attribute attackers of `simulator.evaluation.attackers` are set on, float32 (n, width)."""
+    """Features for the attribute attackers of `simulator.evaluation.attackers`, float32 (n, width)."""
     STATE = "protected state"
     """The protected state, float32 (n, width)."""
     GATE = "gate"
-    """Whether the gate was open in the last round, bool (n,)."""
+    """True where the gate was open in the last round, bool (n,)."""
     TOUCHED = "items touched"
-    """Whether each item was among the samples of the last round, bool (n, items)."""
+    """True for the items among the samples of the last round, bool (n, items)."""
     RECORDED = "items recorded"
-    """Whether each item is among the interactions, bool (n, items)."""
+    """True for the items among the interactions, bool (n, items)."""
     MEMBERSHIP = "membership of an item"
-    """As `RECORDED`; scored on one item that is and one that is not."""
+    """As `RECORDED`, but scored on one item that is recorded and one that is not."""
+
+    @property
+    def of_adversary(self) -> bool:
+        """Says whether an attack with this aim is on one adversary's uploads, and not on the recommender's."""
+        return self in (Learns.LABEL, Learns.FEATURES, Learns.STATE, Learns.GATE)
 
 
-class Attack(Protocol):
-    """An attack under way, on some watched clients."""
+class Attack(ABC):
+    """An attack on some watched clients, with what it has learned so far."""
 
+    @abstractmethod
     def see(self, seen: Seen) -> None:
         """Takes a round in."""
 
+    @abstractmethod
     def guess(self, clients: Members) -> NDArray[Any]:
-        """What is known of some clients from all rounds so far; its shape is that of what the attack learns."""
+        """Guesses for some clients, from all rounds so far; `Learns` says in which shape."""
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """True for the searches so far that converged, bool (searches,); empty for an attack that does not search."""
+        return np.zeros(0, np.bool_)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What an attack is made for.
+    """The setting for which an attack is made.
 
     Attributes:
         clients: number of watched clients.
         task: the manifest.
-        adversary: the one that is attacked; None where what is attacked is not of an adversary.
-        seed: of whatever the attacker draws.
-        public: what the attacker knows of other users; None if nothing.
+        adversary: the adversary that is attacked; None for an attack on the recommender's tensors.
+        seed: of everything that the attacker draws.
+        public: other users that the attacker knows of; None without such users.
     """
 
     clients: int
@@ -100,7 +116,7 @@ class Setting:
         """The adversary that is attacked.
 
         Raises:
-            ValueError: there is none.
+            ValueError: the attack was made without one.
         """
         if self.adversary is None:
             raise ValueError("this attack is on an adversary, and none was given")
@@ -109,10 +125,10 @@ class Setting:
 
 @dataclass(eq=False)
 class Public:
-    """Users whose protected state and attribute the attacker knows, none of whom is attacked.
+    """Users whose protected state and attribute the attacker knows; none of these users is attacked.
 
     Attributes:
-        states: (users, width), as they are in the round that an attack is shown; replaced where users train on.
+        states: (users, width), as they are in the round that an attack is shown; replaced when users train on.
         labels: class numbers, (users,).
     """
 
@@ -125,14 +141,15 @@ class Spec:
     """An attack of the registry.
 
     Attributes:
-        name: what people call it by.
-        learns: what it is after.
-        about: a line on it.
+        name: as the command line and the report have it.
+        learns: its aim.
+        about: a line that describes it.
         make: sets it up.
-        participations: most that it adds up; one for an attack on single contributions.
-        applies: whether there is anything to attack, by the manifest and an adversary or None.
-        gradients: whether it reads contributions as gradients, which those of several local steps are not.
-        public: whether it learns from users who are not attacked.
+        participations: most contributions of a client that it adds up; 1 for an attack on single contributions.
+        hindrance: gives the reason why there is nothing to attack, by the manifest and a target.
+        gradients: True if it reads contributions as gradients; those of several local steps are not gradients.
+        public: True if it learns from users who are not attacked.
+        attacker: name of the attribute attacker that is set on what it reads; with `Learns.FEATURES` only.
     """
 
     name: str
@@ -140,16 +157,21 @@ class Spec:
     about: str
     make: Callable[[Setting], Attack]
     participations: int
-    applies: Callable[[TaskManifest, Adversary | None], bool]
+    hindrance: Hindrance
     gradients: bool = True
     public: bool = False
+    attacker: str = ""
 
-    def runs(self, task: TaskManifest, adversary: Adversary | None) -> bool:
-        """Whether it applies, and contributions are what it reads."""
-        return self.applies(task, adversary) and (task.plan.local.steps == 1 or not self.gradients)
+    def targets(self, task: TaskManifest) -> list[Adversary | None]:
+        """The adversaries of a task where it attacks these, else None for the recommender's own tensors."""
+        return list(task.plan.adversaries) if self.learns.of_adversary else [None]
+
+    def runs(self, task: TaskManifest, target: Adversary | None) -> bool:
+        """Says whether it can be made on one of its targets."""
+        return not self.hindrance(task, target) and (task.plan.local.steps == 1 or not self.gradients)
 
     def asked(self, participations: Sequence[int]) -> list[int]:
-        """After how many participations it is asked, of those that are wanted."""
-        asked = sorted(each for each in participations if each <= self.participations)
+        """The numbers of participations after which it is asked, among those of a request."""
+        counts = sorted(count for count in participations if count <= self.participations)
         # Attackers that learn take by far the longest.
-        return [asked[0], asked[-1]][: len(set(asked))] if self.learns is Learns.FEATURES and asked else asked
+        return [counts[0], counts[-1]][: len(set(counts))] if self.learns is Learns.FEATURES and counts else counts

@@ -1,8 +1,8 @@
-"""DLG (Zhu et al., 2019): a dummy input and label whose gradient is to match an uploaded one.
+"""DLG (Zhu et al., 2019): searches for a dummy input and label whose gradient matches an uploaded one.
 
-All clients are attacked in one loop: neither the distance of one nor the optimiser's step on it depends on the others,
-so each has the result that it would have alone. The first layer's gradient of one sample is an outer product, and the
-distance of two of them is had from their factors.
+All clients are attacked in one loop. Neither a client's distance nor the optimiser's step on it depends on the others,
+so that each client has the result that it would have alone. The first layer's gradient of one sample is an outer
+product, and the distance of two such gradients is computed from their factors.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from simulator.attacks.uploads import Uploads
 
 STEPS = 300
 LEARNING_RATE = 0.1
-"""Of Adam."""
+"""Adam's learning rate."""
 
 MATCHED = 0.1
 """Relative distance below which a dummy's gradient is that of the client: the search has converged."""
@@ -28,14 +28,14 @@ MATCHED = 0.1
 
 @dataclass(frozen=True)
 class Search:
-    """How dummies are searched for.
+    """The settings of a search for dummies.
 
     Attributes:
         optimizer: `adam`, `sign` (Adam on the gradient's signs) or `lbfgs`.
         steps: iterations.
-        restarts: dummies for each client, of which the nearest in the end is taken.
-        draws: of the head's noise in each step, over which the distance is averaged; L-BFGS keeps those that it has.
-        head: whether the head's gradient is matched.
+        restarts: dummies for each client; the nearest at the end is taken.
+        draws: draws of the head's noise in each step, over which the distance is averaged. L-BFGS draws once.
+        head: True to match the head's gradient too.
     """
 
     optimizer: str = "adam"
@@ -47,36 +47,36 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a search ended with.
+    """The result of a search.
 
     Attributes:
         labels: class numbers, (B,).
-        matched: whether the dummy's gradient came near the client's, see `MATCHED`, bool (B,); of a client whose
-            gradient is 0 it says nothing, and is False.
+        matched: True where the dummy's gradient came near the client's, see `MATCHED`, bool (B,); False for a client
+            whose gradient is 0.
     """
 
     labels: Tensor
     matched: Tensor
 
 
-def find(adversary: Adversary, own: Tensors, uploads: Uploads, seed: int, search: Search | None = None) -> Found:
-    """Labels as DLG sees them.
+def find(adversary: Adversary, tensors: Tensors, uploads: Uploads, seed: int, search: Search | None = None) -> Found:
+    """Searches for the labels by DLG.
 
-    Dummies start at N(0, 1), whatever the upload gives; the dummy label enters the cross-entropy without a softmax; the
+    Dummies start at N(0, 1), whatever the upload shows. The dummy label enters the cross-entropy without a softmax. The
     attacker draws noise of its own for the head.
 
     Args:
         adversary: from the plan.
-        own: the adversary's tensors as the server sent them, by name without the prefix.
-        uploads: what the clients uploaded.
+        tensors: the adversary's tensors as the server sent them, by name without the prefix.
+        uploads: the clients' uploads.
         seed: of dummies and noise.
-        search: by default as the paper runs it.
+        search: settings; by default the paper's.
     """
     search = search or Search(steps=STEPS)
     draw = torch.Generator().manual_seed(seed)
     clients, width = uploads.recovered.shape
     target = Target(uploads.take(torch.arange(clients).repeat(search.restarts)), search.head)
-    weights = {name: value.double() for name, value in own.items()}
+    weights = {name: value.double() for name, value in tensors.items()}
     classes = len(adversary.classes)
     start = torch.cat([_normal(draw, clients * search.restarts, n) for n in (width, classes)], 1)
 
@@ -85,18 +85,18 @@ def find(adversary: Adversary, own: Tensors, uploads: Uploads, seed: int, search
 
     def distance(dummies: Tensor, drawn: list[Tensor]) -> Tensor:
         state, label = dummies[:, :width], dummies[:, width:]
-        parts = [target.distance(state, gradients(adversary, weights, state, label, each)) for each in drawn]
+        parts = [target.distance(state, gradients(adversary, weights, state, label, noise)) for noise in drawn]
         return torch.stack(parts).mean(0)
 
-    kept = noise() if search.optimizer == "lbfgs" else []
+    fixed = noise() if search.optimizer == "lbfgs" else []
     if search.optimizer == "lbfgs":
-        found = optimize.lbfgs(lambda dummies: distance(dummies, kept), start, search.steps)
+        dummies = optimize.lbfgs(lambda dummies: distance(dummies, fixed), start, search.steps)
     else:
         objective = lambda dummies: distance(dummies, noise())  # noqa: E731
-        found = optimize.adam(objective, start, search.steps, LEARNING_RATE, sign=search.optimizer == "sign")
-    label = found[:, width:].view(search.restarts, clients, classes)
+        dummies = optimize.adam(objective, start, search.steps, LEARNING_RATE, sign=search.optimizer == "sign")
+    label = dummies[:, width:].view(search.restarts, clients, classes)
     with torch.no_grad():
-        left, nearest = distance(found, kept or noise()).view(search.restarts, clients).min(0)
+        left, nearest = distance(dummies, fixed or noise()).view(search.restarts, clients).min(0)
     return Found(label[nearest, torch.arange(clients)].argmax(1), left < MATCHED**2 * target.squares()[:clients])
 
 
@@ -105,13 +105,13 @@ class Target:
 
     Args:
         uploads: of B clients.
-        head: whether the head's are matched.
+        head: True to match the head's gradients too.
     """
 
     def __init__(self, uploads: Uploads, head: bool) -> None:
         self._state = uploads.recovered.double()
-        wanted = {name: value for name, value in uploads.gradients.items() if head or not name.startswith("head.")}
-        self._grads = {name: value.double() for name, value in wanted.items()}
+        matched = {name: value for name, value in uploads.gradients.items() if head or not name.startswith("head.")}
+        self._grads = {name: value.double() for name, value in matched.items()}
         self._weight = uploads.weight
         self._bias = self._grads["hidden.bias"]
         if self._weight is None:
@@ -125,7 +125,7 @@ class Target:
         Args:
             state: (B, width).
             grads: of dummies, from `gradients`.
-            clip_norm: to which the client would have scaled a longer gradient down; 0: never.
+            clip_norm: L2 norm to which the client would have scaled a longer gradient down; 0: never.
         """
         if clip_norm:
             grads = clipped(state, grads, clip_norm)
@@ -138,29 +138,29 @@ class Target:
         return total + (bias**2).sum(1) * (state**2).sum(1) + self._square - 2 * product
 
     def scale(self, adversary: Adversary, misfit: float) -> Tensor:
-        """Standard deviation of what separates the right dummy from the target, (B,): the noise, or a misfit.
+        """Standard deviation of the difference of the right dummy and the target, (B,): the noise's, or a misfit.
 
         Args:
-            adversary: from the plan, which says how much noise there is.
-            misfit: relative size of what a dummy lacks where there is none.
+            adversary: from the plan, with the noise.
+            misfit: relative size of a dummy's error where there is no noise.
         """
         if adversary.noise_multiplier:
             return torch.full_like(self._square, adversary.noise_multiplier * adversary.clip_norm)
         return misfit * torch.sqrt(self.squares()).clamp(min=1e-30)
 
     def squares(self) -> Tensor:
-        """Squared norm of what is to be matched, (B,)."""
+        """Squared norms of the gradients to match, (B,)."""
         return self._square + sum((value**2).flatten(1).sum(1) for value in self._grads.values())
 
 
 def clipped(state: Tensor, grads: Tensors, clip_norm: float) -> Tensors:
-    """What clients would make of gradients, from `gradients`, that are longer than a norm."""
+    """Scales gradients from `gradients` that are longer than a norm down to it, as clients would."""
     factor = (clip_norm / torch.sqrt(squares(state, grads)).clamp(min=1e-30)).clamp(max=1)
     return {name: value * factor.view(-1, *[1] * (value.dim() - 1)) for name, value in grads.items()}
 
 
 def weighted(adversary: Adversary, labels: Tensor) -> Tensor:
-    """Class numbers (B,) as labels for `gradients` whose loss is weighted as the plan says, (B, classes)."""
+    """Class numbers (B,) as labels for `gradients`, (B, classes), which weigh the loss as the plan says."""
     classes = len(adversary.classes)
     weights = per_class(adversary.class_weights, classes).double()
     return torch.nn.functional.one_hot(labels, classes).double() * weights
@@ -168,26 +168,26 @@ def weighted(adversary: Adversary, labels: Tensor) -> Tensor:
 
 def squares(state: Tensor, grads: Tensors) -> Tensor:
     """Squared norms of gradients, from `gradients`, over all tensors, (B,)."""
-    own = sum((value**2).flatten(1).sum(1) for value in grads.values())
-    return own + (grads["hidden.bias"] ** 2).sum(1) * (state**2).sum(1)
+    total = sum((value**2).flatten(1).sum(1) for value in grads.values())
+    return total + (grads["hidden.bias"] ** 2).sum(1) * (state**2).sum(1)
 
 
 def _normal(draw: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=draw, dtype=torch.float64)
 
 
-def gradients(adversary: Adversary, own: Tensors, state: Tensor, label: Tensor, noise: Tensor) -> Tensors:
-    """Gradients of one sample each, as differentiable functions of state and label; without `hidden.weight`."""
+def gradients(adversary: Adversary, tensors: Tensors, state: Tensor, label: Tensor, noise: Tensor) -> Tensors:
+    """Gradients of single samples, as differentiable functions of state and label, without `hidden.weight`."""
     classes = len(adversary.classes)
     spread = head_variance(AdversaryPlan.of(adversary)) ** 0.5
     n1, n2 = 1 + spread * noise[:, 0], noise[:, 1]
-    hidden = torch.relu(state @ own["hidden.weight"].T + own["hidden.bias"])
-    out = hidden @ own["head.weight"].T + own.get("head.bias", 0)
+    hidden = torch.relu(state @ tensors["hidden.weight"].T + tensors["hidden.bias"])
+    out = hidden @ tensors["head.weight"].T + tensors.get("head.bias", 0)
     grads: Tensors = {}
     if adversary.head == HEAD_MLP:
         by_out = grads["head.bias"] = _by_logit(out, label)
     else:
-        sigma = torch.exp(own.get("head.log_sigma", out[:, classes:]).clamp(max=LOG_SIGMA_MAX))
+        sigma = torch.exp(tensors.get("head.log_sigma", out[:, classes:]).clamp(max=LOG_SIGMA_MAX))
         by_logit = _by_logit(out[:, :classes] * n1 + sigma * n2, label)
         by_out, by_sigma = by_logit * n1, by_logit * n2 * sigma
         if adversary.head == HEAD_SCALAR:
@@ -195,10 +195,10 @@ def gradients(adversary: Adversary, own: Tensors, state: Tensor, label: Tensor, 
         else:
             by_out = torch.cat([by_out, by_sigma], 1)
     grads["head.weight"] = by_out[:, :, None] * hidden[:, None]
-    grads["hidden.bias"] = by_out @ own["head.weight"] * (hidden > 0)
+    grads["hidden.bias"] = by_out @ tensors["head.weight"] * (hidden > 0)
     return grads
 
 
 def _by_logit(logits: Tensor, label: Tensor) -> Tensor:
-    """Gradient of -sum(label * log softmax), whatever the label sums to."""
+    """Gradient of -sum(label * log softmax). The label need not sum to 1."""
     return torch.softmax(logits, 1) * label.sum(1, keepdim=True) - label

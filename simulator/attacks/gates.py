@@ -1,6 +1,4 @@
-"""Was the trigger's gate open? A server that knows learns whether the adversary was right about a client."""
-
-from typing import Any
+"""Attacks on the trigger's gate: a server that sees it learns whether the adversary was right about a client."""
 
 import numpy as np
 import torch
@@ -10,22 +8,22 @@ from torch import Tensor
 from client_sdk.draws import head_variance
 from client_sdk.kernel.adversary import per_class
 from client_sdk.kernel.contract import Tensors
-from client_sdk.kernel.training import Task
 from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import Adversary
-from fedau2.wire.contributions import Update
-from simulator.attacks.contract import Contribution, Seen, Setting
-from simulator.attacks.uploads import Uploads, own_tensors
+from simulator.attacks.contract import Attack, Seen, Setting
+from simulator.attacks.recommenders.contract import Impossible
+from simulator.attacks.recommenders.registry import attacks_on
+from simulator.attacks.uploads import Uploads, adversary_tensors
 from simulator.population.population import Members
 
 
-class HeadGate:
-    """From the size of the head's gradient: it is small where the prediction was right; `contract.Attack`.
+class HeadGate(Attack):
+    """From the size of the head's gradient: it is small where the prediction was right.
 
-    A bias's gradient is the prediction's error p - y times the weight of the true class, in which alone it is below 0:
-    it gives the prediction itself. Else the error is estimated from the gradient of the rows, which n1 of mean square
-    1 + variance scales, over the activations that the recovered state gives; its largest entry is below 1/2 where the
-    true class won clearly, and above it where another did.
+    A bias's gradient is the prediction's error p - y times the weight of the true class. Only the true class's entry is
+    below 0, so the gradient gives the prediction itself. A head without a bias is read through the gradient of its
+    rows, which n1, of mean square 1 + variance, scales: divided by the activations of the recovered state it estimates
+    the error. The largest entry is below 1/2 where the true class won clearly, and above it where another class won.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -38,65 +36,68 @@ class HeadGate:
         if "head.bias" in uploads.gradients:
             right = _right(self._adversary, uploads.gradients["head.bias"])
         else:
-            right = _errors(self._adversary, own_tensors(seen.task, self._adversary), uploads).amax(1) < 0.5
+            right = _errors(self._adversary, adversary_tensors(seen.task, self._adversary), uploads).amax(1) < 0.5
         self._open[seen.clients] = right.numpy()
 
     def guess(self, clients: Members) -> NDArray[np.bool_]:
-        """Whether the gate was open in the client's last round."""
+        """True where the gate was open in the client's last round."""
         return self._open[clients]
 
 
 def _right(adversary: Adversary, gradient: Tensor) -> Tensor:
-    """Whether the true class had the largest probability, bool (B,), from the gradient of a bias (B, classes)."""
+    """True where the true class had the largest probability, bool (B,), from the gradient of a bias (B, classes)."""
     weights = per_class(adversary.class_weights, len(adversary.classes))
     label = gradient.argmin(1)
     predicted = gradient / weights[label, None] + torch.nn.functional.one_hot(label, gradient.shape[1])
     return predicted.argmax(1) == label
 
 
-def _errors(adversary: Adversary, own: Tensors, uploads: Uploads) -> Tensor:
+def _errors(adversary: Adversary, tensors: Tensors, uploads: Uploads) -> Tensor:
     """Absolute errors of the prediction of a head without a bias, (B, classes); estimates where it is stochastic."""
     weights = per_class(adversary.class_weights, len(adversary.classes))
-    hidden = torch.relu(uploads.recovered.to(own["hidden.weight"].dtype) @ own["hidden.weight"].T + own["hidden.bias"])
+    weight = tensors["hidden.weight"]
+    hidden = torch.relu(uploads.recovered.to(weight.dtype) @ weight.T + tensors["hidden.bias"])
     rows = uploads.gradients["head.weight"][:, : len(adversary.classes)].sum(2)
     spread = (1 + head_variance(AdversaryPlan.of(adversary))) ** 0.5
     size = hidden.sum(1, keepdim=True).clamp(min=1e-12) * weights.max() * spread
     return rows.abs().div(size)
 
 
-class EncoderGate:
-    """From FedVAE's shared encoder, through which the reversed gradient flows; `contract.Attack`.
+class EncoderGate(Attack):
+    """From a shared encoder, through which the reversed gradient flows.
 
-    All but the reversed gradient in the gradient of the latent layer's bias follows from what else is uploaded: that of
-    the decoder's bias, taken back through the decoder. What is left is nothing, or epsilon times the gradient of the
-    adversary's hidden bias, taken back through its first layer.
+    The rest of the upload determines all of the protected state's gradient except the reversed gradient. The remainder
+    is 0, or epsilon times the gradient of the adversary's hidden bias, taken back through its first layer.
     """
 
     def __init__(self, setting: Setting) -> None:
         self._adversary = setting.target
+        if reason := impossible(setting.task.model, self._adversary):
+            raise ValueError(f"the gate does not show in {setting.task.model}: {reason}")
+        by_state = attacks_on(setting.task.model).reversed_gradient
+        assert not isinstance(by_state, Impossible)
+        self._reversed_gradient = by_state[self._adversary.protects[0]]
         self._open = np.zeros(setting.clients, np.bool_)
 
     def see(self, seen: Seen) -> None:
         """Looks at a round."""
-        own = own_tensors(seen.task, self._adversary)
+        tensors = adversary_tensors(seen.task, self._adversary)
         uploads = seen.uploads[self._adversary.name]
-        push = (uploads.gradients["hidden.bias"] @ own["hidden.weight"]).numpy() * -self._adversary.epsilon
-        left = np.stack([_unexplained(seen.task, one) for one in seen.contributions()])
+        push = (uploads.gradients["hidden.bias"] @ tensors["hidden.weight"]).numpy() * -self._adversary.epsilon
+        left = np.stack([self._reversed_gradient(seen.task, contribution) for contribution in seen.contributions()])
         norm = np.linalg.norm
         self._open[seen.clients] = norm(left - push, axis=1) < norm(left, axis=1)
 
     def guess(self, clients: Members) -> NDArray[np.bool_]:
-        """Whether the gate was open in the client's last round."""
+        """True where the gate was open in the client's last round."""
         return self._open[clients]
 
 
-def _unexplained(task: Task, contribution: Contribution) -> NDArray[np.float32]:
-    """The latent mean's gradient less what comes from the decoder, (latent,)."""
-    decoder = task.shared["decoder.weight"].numpy()
-    latent = decoder.shape[1]
-    whole: NDArray[Any] = _dense(contribution["latent.bias"])[:latent]
-    return np.asarray(whole - _dense(contribution["decoder.bias"]) @ decoder)
-
-
-def _dense(update: Update) -> NDArray[np.float32]:
-    return np.asarray(update)
+def impossible(model: str, adversary: Adversary) -> str:
+    """Says why `EncoderGate` cannot attack an adversary; empty where it can."""
+    by_state = attacks_on(model).reversed_gradient
+    if isinstance(by_state, Impossible):
+        return by_state.reason
+    if len(adversary.protects) > 1:
+        return "the reversed gradients of several states cannot be separated"
+    return "" if adversary.protects[0] in by_state else f"the gradient of {adversary.protects[0]!r} is not uploaded"

@@ -1,7 +1,7 @@
 """Attacks on the attribute label through the gradient of the adversary's head, and on the state behind it.
 
-A head's row i has the gradient (p_i - y_i) n1_i h, with hidden activations h that are not below 0; of p - y only the
-entry of the true class is below 0. Rows of the log variance say nothing.
+A head's row i has the gradient (p_i - y_i) n1_i h, with hidden activations h that are not below 0. Only the entry of
+the true class in p - y is below 0. Rows of the log variance show nothing.
 """
 
 from collections.abc import Callable
@@ -13,16 +13,16 @@ from torch import Tensor
 
 from fedau2.v1.task_pb2 import Adversary
 from simulator.attacks import dlg
-from simulator.attacks.contract import Seen, Setting
-from simulator.attacks.uploads import Uploads, own_tensors
+from simulator.attacks.contract import Attack, Seen, Setting
+from simulator.attacks.uploads import Uploads, adversary_tensors
 from simulator.population.population import Members
 
 Rule = Callable[[Uploads, int], Tensor]
-"""From uploads and the number of classes to numbers (B, classes), lowest where the label probably is."""
+"""From uploads and the number of classes to numbers (B, classes), lowest for the most probable label."""
 
 
 def idlg(uploads: Uploads, classes: int) -> Tensor:
-    """iDLG (Zhao et al., 2020): sums of the last layer's rows, one a class, and nothing else."""
+    """iDLG (Zhao et al., 2020): the sum of each class's row of the last layer."""
     return uploads.gradients["head.weight"][:, :classes].sum(2)
 
 
@@ -32,14 +32,14 @@ def rows(uploads: Uploads, classes: int) -> Tensor:
 
 
 def magnitudes(uploads: Uploads, classes: int) -> Tensor:
-    """The same, of norm 1, so that no round drowns the others, float64.
+    """The same, scaled to norm 1 so that no round outweighs the others, float64.
 
-    An n1 below 0 makes the prediction wrong and so the gradient large. That of an adversary that is sure of the right
-    class is as good as 0 and tells the label all the same.
+    An n1 below 0 makes the prediction wrong and so the gradient large. An adversary that is sure of the right class has
+    a gradient of nearly 0, which shows the label all the same.
     """
-    found = rows(uploads, classes).double()
-    norm = torch.linalg.vector_norm(found, dim=1, keepdim=True)
-    return found / torch.where(norm > 0, norm, 1.0)
+    numbers = rows(uploads, classes).double()
+    norm = torch.linalg.vector_norm(numbers, dim=1, keepdim=True)
+    return numbers / torch.where(norm > 0, norm, 1.0)
 
 
 def signs(uploads: Uploads, classes: int) -> Tensor:
@@ -47,18 +47,18 @@ def signs(uploads: Uploads, classes: int) -> Tensor:
     return magnitudes(uploads, classes).sign()
 
 
-class Accumulated:
-    """Adds a rule's numbers up over a client's rounds and takes the lowest; `contract.Attack`.
+class Accumulated(Attack):
+    """Adds a rule's numbers up over a client's rounds and takes the lowest.
 
     Args:
-        setting: what for.
+        setting: the setting.
         rule: the rule.
     """
 
     def __init__(self, setting: Setting, rule: Rule) -> None:
         self._adversary, self._rule = setting.target, rule
         self._sums = np.zeros((setting.clients, len(self._adversary.classes)))
-        # Where signs are all alike the sums tie; a tie is broken by chance and not in favour of the first class.
+        # Where all signs are alike the sums tie. Ties are broken by chance and not in favour of the first class.
         self._chance = np.random.default_rng(setting.seed).random(self._sums.shape)
 
     def see(self, seen: Seen) -> None:
@@ -71,33 +71,35 @@ class Accumulated:
         return np.lexsort((self._chance[clients], self._sums[clients]))[:, 0]
 
 
-class Dlg:
-    """DLG in each round by itself, and the class that it found most often; `contract.Attack`.
+class Dlg(Attack):
+    """DLG in each round by itself, and the class that it found most often.
 
     Args:
-        setting: what for.
-        search: how dummies are searched for.
-
-    Attributes:
-        matched: of each search so far whether it converged, see `dlg.Found`.
+        setting: the setting.
+        search: settings of the search.
     """
 
     def __init__(self, setting: Setting, search: dlg.Search) -> None:
-        self.matched = np.zeros(0, np.bool_)
+        self._matched = np.zeros(0, np.bool_)
         self._adversary, self._seed, self._search = setting.target, setting.seed, search
         self._votes = np.zeros((setting.clients, len(self._adversary.classes)))
         self._chance = np.random.default_rng(setting.seed).random(self._votes.shape) / 2
 
     def see(self, seen: Seen) -> None:
         """Searches for the clients of a round."""
-        own, uploads = own_tensors(seen.task, self._adversary), seen.uploads[self._adversary.name]
-        found = dlg.find(self._adversary, own, uploads, self._seed + seen.round, self._search)
-        self._votes[seen.clients, found.labels.numpy()] += 1
-        self.matched = np.append(self.matched, found.matched.numpy())
+        tensors, uploads = adversary_tensors(seen.task, self._adversary), seen.uploads[self._adversary.name]
+        result = dlg.find(self._adversary, tensors, uploads, self._seed + seen.round, self._search)
+        self._votes[seen.clients, result.labels.numpy()] += 1
+        self._matched = np.append(self._matched, result.matched.numpy())
 
     def guess(self, clients: Members) -> NDArray[np.int64]:
-        """Class numbers; of classes found equally often any."""
+        """Class numbers; ties are broken by chance."""
         return np.asarray((self._votes + self._chance)[clients].argmax(1))
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """True for the searches so far that matched the client's gradient, see `dlg.Found`."""
+        return self._matched
 
 
 Read = Callable[[Seen, Adversary], NDArray[np.float32]]
@@ -105,18 +107,18 @@ Read = Callable[[Seen, Adversary], NDArray[np.float32]]
 
 
 def first_layer(seen: Seen, adversary: Adversary) -> NDArray[np.float32]:
-    """What the gradients of the adversary's first layer give."""
+    """Reads the states from the gradients of the adversary's first layer."""
     read: NDArray[np.float32] = seen.uploads[adversary.name].recovered.numpy()
     return read
 
 
-class Reading:
-    """The protected state: the mean over a client's rounds; `contract.Attack`.
+class Reading(Attack):
+    """The protected state: the mean over a client's rounds.
 
     Args:
-        setting: what for.
-        read: how it is read of a round.
-        last: take the last round's instead of the mean.
+        setting: the setting.
+        read: reads the states of a round.
+        last: take the last round's states instead of the mean.
     """
 
     def __init__(self, setting: Setting, read: Read = first_layer, *, last: bool = False) -> None:
@@ -139,5 +141,5 @@ class Reading:
     def guess(self, clients: Members) -> NDArray[np.float32]:
         """States, (n, width)."""
         if self._sums is None:
-            raise ValueError("nothing has been seen yet")
+            raise ValueError("no round has been seen yet")
         return np.asarray(self._sums[clients] / self._rounds[clients, None], np.float32)

@@ -1,4 +1,4 @@
-"""Minimises many small objectives side by side: each client's is its own, whatever the others do."""
+"""Minimises many small objectives side by side; no client's objective depends on the others."""
 
 from collections.abc import Callable
 
@@ -19,8 +19,8 @@ def adam(objective: Objective, start: Tensor, steps: int, rate: float, *, sign: 
     Args:
         objective: may be random; it is evaluated once a step.
         start: (B, n).
-        steps: how many.
-        rate: learning rate, which is brought down to a hundredth over the last half where only signs are taken.
+        steps: number of steps.
+        rate: learning rate. With `sign` it is lowered to a hundredth over the last half of the steps.
         sign: take only the signs of the gradient, as Geiping et al. (2020) do against gradients of small size.
     """
     points = start.clone().requires_grad_()
@@ -87,13 +87,13 @@ def _two_loops(gradient: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def _cautious(gradient: Tensor) -> Tensor:
-    """A factor that makes a gradient no longer than 1, (B,): nothing is known yet of how far it holds."""
+    """A factor that makes a gradient no longer than 1, (B,), for a first step of unknown size."""
     factor: Tensor = 1 / torch.linalg.vector_norm(gradient, dim=1).clamp(min=1)
     return factor
 
 
 def _step(objective: Objective, points: Tensor, value: Tensor, direction: Tensor, slope: Tensor) -> Tensor:
-    """For each client the longest halving of 1 that lowers its objective enough, 0 where none does."""
+    """The longest halving of 1 that lowers a client's objective enough, (B,); 0 where no halving does."""
     size = torch.ones_like(value)
     with torch.no_grad():
         for _ in range(_HALVINGS):

@@ -1,9 +1,9 @@
-"""A search for what a client is, among users as the public ones are, that knows the defence.
+"""A search for the class of a client under a prior that is fitted on public users; the search knows the defence.
 
 The prior on a protected state is probabilistic PCA (Tipping and Bishop, 1999) fitted on users whose state and attribute
 are known, with a mean for each class. For each class the attacker looks for the most probable latent, and the most
-probable noise of the head, that explain the upload as it was defended: clipped, and disturbed by noise of known size.
-The class with the best explanation is taken; explanations of several rounds are added up.
+probable noise of the head, that explain the upload as it was defended: clipped, and with noise of known size added. The
+class with the best explanation is taken; the costs of explanations are added up over rounds.
 """
 
 import math
@@ -19,24 +19,24 @@ from client_sdk.kernel.contract import Tensors
 from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import HEAD_MLP, Adversary
 from simulator.attacks import dlg, optimize
-from simulator.attacks.contract import Public, Seen, Setting
-from simulator.attacks.uploads import Uploads, doubles
+from simulator.attacks.contract import Attack, Public, Seen, Setting
+from simulator.attacks.uploads import Uploads, double_tensors
 from simulator.population.population import Members
 
 STEPS = 200
-"""Of Adam, for each class and start."""
+"""Steps of Adam for each class and start."""
 
 STARTS = 3
-"""Draws of latent and noise from which each class is searched."""
+"""Random starts of latent and noise for each class."""
 
 LATENT = 32
 """Most dimensions of the prior."""
 
 _MISFIT = 0.02
-"""Relative size of what a search need not explain of an upload without noise."""
+"""Relative size of the part of an upload without noise that a search may leave unexplained."""
 
 _MOST = 3.0
-"""Most that a round says against a class, in nats."""
+"""Upper bound on what a round counts against a class, in nats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,37 +53,37 @@ class Prior:
 
     @classmethod
     def fit(cls, public: Public, classes: int) -> "Prior":
-        """Class means, and the principal axes of what is left, each as long as its standard deviation."""
+        """Computes class means, and the principal axes of the residuals, scaled by their standard deviations."""
         states = public.states.astype(np.float64)
         means = np.stack([states[public.labels == c].mean(0) for c in range(classes)])
-        left = states - means[public.labels]
-        _, lengths, axes = np.linalg.svd(left, full_matrices=False)
-        kept = min(LATENT, len(lengths))
-        return cls(torch.from_numpy(means), torch.from_numpy((axes[:kept].T * lengths[:kept]) / math.sqrt(len(states))))
+        residuals = states - means[public.labels]
+        _, lengths, axes = np.linalg.svd(residuals, full_matrices=False)
+        size = min(LATENT, len(lengths))
+        return cls(torch.from_numpy(means), torch.from_numpy((axes[:size].T * lengths[:size]) / math.sqrt(len(states))))
 
     def latents(self, states: Tensor, label: int) -> Tensor:
-        """The latents that are nearest to some states of a class, (B, latent)."""
+        """The latents that come nearest to some states of a class, (B, latent)."""
         solved: Tensor = torch.linalg.lstsq(self.basis, (states.double() - self.means[label]).T).solution
         return solved.T
 
 
-class PriorSearch:
-    """The attack; `contract.Attack`."""
+class PriorSearch(Attack):
+    """Searches for the best explanation of a client's uploads by each class."""
 
     def __init__(self, setting: Setting) -> None:
         if setting.public is None:
-            raise ValueError("a prior is fitted on public users, and none were given")
+            raise ValueError("this attack fits a prior on public users, but there are no such users")
         self._adversary, self._public, self._seed = setting.target, setting.public, setting.seed
         self._fitted: tuple[NDArray[np.float32], Prior] | None = None
         self._costs = np.zeros((setting.clients, len(self._adversary.classes)))
 
     def see(self, seen: Seen) -> None:
         """Explains a round by each class."""
-        own = doubles(seen.task, self._adversary)
+        tensors = double_tensors(seen.task, self._adversary)
         uploads, draw = seen.uploads[self._adversary.name], torch.Generator().manual_seed(self._seed + seen.round)
         labels, prior = range(self._costs.shape[1]), self._prior()
-        costs = torch.stack([_explain(self._adversary, own, uploads, prior, c, draw) for c in labels], 1)
-        # A search that went astray must not outvote the other rounds.
+        costs = torch.stack([_explain(self._adversary, tensors, uploads, prior, c, draw) for c in labels], 1)
+        # A search that failed must not outweigh the other rounds.
         behind = (costs - costs.amin(1, keepdim=True)).nan_to_num(_MOST).clamp(max=_MOST)
         self._costs[seen.clients] += behind.numpy()
 
@@ -92,7 +92,7 @@ class PriorSearch:
         return np.asarray(self._costs[clients].argmin(1))
 
     def _prior(self) -> Prior:
-        """Fitted on public users as they are now."""
+        """The prior, fitted on the public users' present states."""
         states = self._public.states
         if self._fitted is None or self._fitted[0] is not states:
             self._fitted = states, Prior.fit(self._public, len(self._adversary.classes))
@@ -100,7 +100,7 @@ class PriorSearch:
 
 
 def _explain(
-    adversary: Adversary, own: Tensors, uploads: Uploads, prior: Prior, label: int, draw: torch.Generator
+    adversary: Adversary, tensors: Tensors, uploads: Uploads, prior: Prior, label: int, draw: torch.Generator
 ) -> Tensor:
     """Minus the log-probability of the best explanation by a class, up to a constant, (B,)."""
     clients, classes, latent = len(uploads.recovered), len(adversary.classes), prior.basis.shape[1]
@@ -108,15 +108,15 @@ def _explain(
     target = dlg.Target(uploads.take(many), head=True)
     onehot = dlg.weighted(adversary, torch.full_like(many, label))
     z, centre = torch.zeros(clients, latent, dtype=torch.float64), prior.means[label].expand(clients, -1)
-    if not adversary.noise_multiplier:  # what is read of the state is exact: the search begins there, and can end there
+    if not adversary.noise_multiplier:  # the state is read exactly, so the search begins there
         z, read = prior.latents(uploads.recovered, label), uploads.recovered.double()
         centre = read - z @ prior.basis.T
     centre, z = centre[many], z[many]
     # The first layer on the latent instead of on the state.
     folded = {
-        **own,
-        "hidden.weight": own["hidden.weight"] @ prior.basis,
-        "hidden.bias": own["hidden.bias"] + centre @ own["hidden.weight"].T,
+        **tensors,
+        "hidden.weight": tensors["hidden.weight"] @ prior.basis,
+        "hidden.bias": tensors["hidden.bias"] + centre @ tensors["hidden.weight"].T,
     }
     weight = 1 / (2 * target.scale(adversary, _MISFIT) ** 2)
 
@@ -124,31 +124,31 @@ def _explain(
         z, noise = point[:, :latent], point[:, latent:].view(-1, 2, classes)
         grads = dlg.gradients(adversary, folded, z, onehot, noise)
         distance = target.distance(centre + z @ prior.basis.T, grads, clip_norm=adversary.clip_norm)
-        # Without the second noise n1 is 1 and its draw explains nothing, but costs all the same: it stays at 0.
+        # Without the second noise n1 is 1. Its draw explains nothing but has a cost, so it stays at 0.
         return distance * weight + (point**2).sum(1) / 2
 
     noise = torch.randn(clients * STARTS, 2 * classes, generator=draw, dtype=torch.float64)
     if not head_variance(AdversaryPlan.of(adversary)):
         noise[:, :classes] = 0
-    found = optimize.adam(cost, torch.cat([z, noise], 1), STEPS, dlg.LEARNING_RATE)
-    z, noise = found[:, :latent], found[:, latent:]
+    best = optimize.adam(cost, torch.cat([z, noise], 1), STEPS, dlg.LEARNING_RATE)
+    z, noise = best[:, :latent], best[:, latent:]
     room = _room(adversary, folded, z, centre + z @ prior.basis.T, onehot, noise, weight)
     with torch.no_grad():
-        return (cost(found) + room).view(STARTS, clients).amin(0)
+        return (cost(best) + room).view(STARTS, clients).amin(0)
 
 
 def _room(
-    adversary: Adversary, own: Tensors, z: Tensor, state: Tensor, onehot: Tensor, noise: Tensor, weight: Tensor
+    adversary: Adversary, tensors: Tensors, z: Tensor, state: Tensor, onehot: Tensor, noise: Tensor, weight: Tensor
 ) -> Tensor:
-    """How little room an explanation leaves to the head's noise, (B,): Laplace's half log-determinant.
+    """The cost of an explanation that leaves little room to the head's noise, (B,): Laplace's half log-determinant.
 
-    Without it an explanation by a tiny n1, which hardly any draw gives, looks as good as its density.
+    Without it, an explanation by a tiny n1, which hardly any draw gives, looks as good as its density.
     """
     if adversary.head == HEAD_MLP:
         return torch.zeros(len(z), dtype=torch.float64)
     drawn = noise.clone().requires_grad_()
-    unit = torch.nn.functional.normalize(torch.relu(z @ own["hidden.weight"].T + own["hidden.bias"]))
-    grads = dlg.gradients(adversary, own, z, onehot, drawn.view(-1, 2, onehot.shape[1]))
+    unit = torch.nn.functional.normalize(torch.relu(z @ tensors["hidden.weight"].T + tensors["hidden.bias"]))
+    grads = dlg.gradients(adversary, tensors, z, onehot, drawn.view(-1, 2, onehot.shape[1]))
     if adversary.clip_norm:
         grads = dlg.clipped(state, grads, adversary.clip_norm)
     seen = (grads["head.weight"] * unit[:, None]).sum(2)

@@ -1,8 +1,8 @@
-"""Secure aggregation as an attack setting: the server has sums over groups of a cohort, and knows who was in each.
+"""Attacks secure aggregation: the server has sums over groups of a cohort, and knows the members of every group.
 
-Over many rounds a client is in many sums. A linear regression of the sums on who took part gives each client's mean
-part in them; its head's rows are read as in `labels`. The groups of a round are drawn anew, or the population is
-divided once and for all, in which case clients of a group cannot be told apart.
+Over many rounds a client is in many sums. A linear regression of the sums on participation gives each client's mean
+part in them, whose head's rows are read as in `labels`. Groups are drawn anew in every round, or the population is
+divided once and for all. In the latter case clients of one group cannot be distinguished.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from simulator.population import public_randomness
 from simulator.population.population import Members, Population
 
 _ALPHAS = np.logspace(-2, 5, 15)
-"""Strengths of the ridge, of which leave-one-out errors choose."""
+"""Strengths of the ridge; leave-one-out errors choose among them."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Sums:
 
     Attributes:
         size: clients of a group, K.
-        fixed: whether the population is divided once and for all instead of each cohort anew.
+        fixed: True to divide the population once and for all; False to divide every cohort anew.
     """
 
     size: int
@@ -37,13 +37,13 @@ class Sums:
 
     @property
     def name(self) -> str:
-        """As the audit's table has it."""
+        """The attack's name in the audit's table."""
         return f"sums-{self.size}{'-fixed' if self.fixed else ''}"
 
 
 def attack(
     task: Task,
-    each: Adversary,
+    adversary: Adversary,
     population: Population,
     how: Sums,
     cohort: int,
@@ -54,17 +54,17 @@ def attack(
 
     Args:
         task: manifest and checkpoint, which stay as they are.
-        each: the adversary.
+        adversary: the adversary.
         population: the clients.
-        how: how groups are formed.
-        cohort: clients of a round, of whom what is left over by whole groups takes no part.
-        rounds: after how many to guess.
+        how: the way in which groups are formed.
+        cohort: clients of a round. Those who do not fill a group take no part.
+        rounds: numbers of rounds after which to guess.
         seed: of the cohorts, which are public.
 
     Yields:
         Rounds, and class numbers of the clients in the order of `knowing`.
     """
-    members = knowing(population, task, each)
+    members = knowing(population, task, adversary)
     size = min(how.size, cohort, len(members))
     rng, took_part, totals = public_randomness.generator("secure sums", seed), [], []
     divided = _groups(rng.permutation(len(members)), size)
@@ -74,7 +74,7 @@ def attack(
         else:
             groups = _groups(rng.choice(len(members), min(cohort, len(members)), replace=False), size)
         present = np.unique(groups)
-        rows = _rows(task, each, population, members[present], number)
+        rows = _rows(task, adversary, population, members[present], number)
         for group in groups:
             took_part.append(np.bincount(group, minlength=len(members)))
             totals.append(rows[np.searchsorted(present, group)].sum(0))
@@ -82,9 +82,9 @@ def attack(
             yield number + 1, _solve(np.array(took_part, np.float64), np.array(totals))
 
 
-def knowing(population: Population, task: Task, each: Adversary) -> Members:
+def knowing(population: Population, task: Task, adversary: Adversary) -> Members:
     """The clients that know an adversary's attribute."""
-    known = population.labels(task.manifest, np.arange(len(population)))[each.name] >= 0
+    known = population.labels(task.manifest, np.arange(len(population)))[adversary.name] >= 0
     return np.flatnonzero(known)
 
 
@@ -92,10 +92,12 @@ def _groups(order: Members, size: int) -> Members:
     return order[: len(order) // size * size].reshape(-1, size)
 
 
-def _rows(task: Task, each: Adversary, population: Population, members: Members, number: int) -> NDArray[np.float64]:
-    """What each client adds to its group's sum, of which the server has nothing by itself, (n, classes)."""
-    uploads = observe(task, [each], population, members, number).uploads[each.name]
-    return labels.rows(uploads, len(each.classes)).double().numpy()
+def _rows(
+    task: Task, adversary: Adversary, population: Population, members: Members, number: int
+) -> NDArray[np.float64]:
+    """The parts of single clients in their group's sum, (n, classes). The server does not see them."""
+    uploads = observe(task, [adversary], population, members, number).uploads[adversary.name]
+    return labels.rows(uploads, len(adversary.classes)).double().numpy()
 
 
 def _solve(took_part: NDArray[np.float64], totals: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""An audit: trains a configuration, watches some of its clients, and runs every attack that is asked for."""
+"""An audit: it trains a configuration, watches some of its clients, and runs the attacks of a request."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,10 +18,10 @@ from simulator.audit.recording import Recorded
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding, Runner
 from simulator.audit.view import Watch, Watching, known, still
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
+from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attackers import ATTACKERS, balanced
-from simulator.evaluation.evaluation import Attacked
 from simulator.experiment import assembly
 from simulator.experiment.run import hide
 from simulator.experiment.train import Trained, train
@@ -31,18 +31,18 @@ from simulator.population.population import Members, Population
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """The result of an audit.
 
     Attributes:
-        request: what was asked.
-        plan: of the task.
+        request: the request.
+        plan: the task's plan.
         findings: rows of the table.
-        ndcg: test NDCG@10 of what was trained, after erasure or noise.
+        ndcg: test NDCG@10 of the chosen state, after erasure or noise.
         round: rounds trained in the chosen state.
-        bytes_up: of one contribution, the mean.
-        seconds: by the clock, training included.
-        facts: what is noted beside.
-        not_run: attacks that were asked for and found nothing, with the reason.
+        bytes_up: mean size of a contribution.
+        seconds: wall-clock time, training included.
+        facts: further facts.
+        not_run: attacks that were left out or found nothing, with the reason.
     """
 
     request: Request
@@ -55,15 +55,21 @@ class Audit:
     facts: Facts = field(default_factory=Facts)
     not_run: Sequence[Planned] = ()
 
+    @property
+    def unmeasured(self) -> list[Planned]:
+        """The attacks without which no bound on them holds."""
+        return [planned for planned in self.not_run if planned.expected]
+
 
 def audit(request: Request, progress: Progress) -> Audit:
     """Trains and attacks.
 
     Raises:
         SimulatorError: the configuration or the data set cannot be used.
-        ConfigError: what is asked for cannot be done, or a bound would hold unmeasured; before training where that is
-            known.
-        TooFewUsersError: there are too few for attackers that learn.
+        MissingAttackError: nobody has written the attacks on the recommender; before training.
+        ConfigError: the request cannot be carried out, or a bound would hold unmeasured; before training where that can
+            be known.
+        TooFewUsersError: there are too few users for attackers that learn.
     """
     started = time.perf_counter()
     watching = _Watching(request)
@@ -94,13 +100,13 @@ def audit(request: Request, progress: Progress) -> Audit:
 
 
 def _timed(attack: Callable[[], list[Finding]]) -> tuple[list[Finding], float]:
-    """What is found, and in how many seconds of the processor."""
+    """The findings of an attack, and its processor time in seconds."""
     began = time.process_time()
     return attack(), time.process_time() - began
 
 
 class _Watching:
-    """Takes the view that is asked for: during training, or afterwards."""
+    """Takes the request's view: during training, or afterwards."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -111,12 +117,12 @@ class _Watching:
         """Plans the attacks.
 
         Raises:
-            ConfigError, TooFewUsersError: see `feasible.plan`.
+            MissingAttackError, ConfigError, TooFewUsersError: see `planning.plan`.
         """
         members, others = drawn(self._request, bundle.manifest, population)
         self.planned = planning.plan(self._request, bundle.manifest, population, members, others)
 
-    def wrap(self, engine: Engine, bundle: Bundle, population: Population) -> Engine:
+    def wrap(self, engine: RoundEngine, bundle: Bundle, population: Population) -> RoundEngine:
         """The engine, watched."""
         task = Task.load(bundle.manifest, engine.checkpoint)
         watch, self._runner = _watch(self._request, task, population)
@@ -125,7 +131,7 @@ class _Watching:
         return Watching(engine, bundle.manifest, watch, self._runner)
 
     def runner_on(self, task: Task, chosen: Population) -> Runner:
-        """Attacks that have seen everything."""
+        """The attacks, after they have seen all rounds."""
         if self._runner is None:
             watch, self._runner = _watch(self._request, task, chosen)
             first = self._request.config.engine.rounds
@@ -134,14 +140,14 @@ class _Watching:
 
 
 def drawn(request: Request, task: TaskManifest, population: Population) -> tuple[Members, Members]:
-    """The watched clients, equally many of each class of the first attribute, and others whose attributes are known.
+    """Draws the watched clients, equally many of each class of the first attribute, and others with known attributes.
 
-    A quarter of each class, rounded up, is not watched: attackers may know of them.
+    A quarter of each class, rounded up, is not watched, so that attackers may know of them.
     """
     everyone = np.arange(len(population))
     labels = population.labels(task, everyone)
     if labels:
-        known = np.all([each >= 0 for each in labels.values()], axis=0)
+        known = np.all([column >= 0 for column in labels.values()], axis=0)
         first = np.where(known, next(iter(labels.values())), -1)
         most = min(request.clients, 3 * int(np.bincount(first[known]).min()) // 4)
         members = np.sort(balanced(first, np.random.default_rng(request.config.engine.seed), most))
@@ -159,7 +165,7 @@ def _watch(request: Request, task: Task, population: Population) -> tuple[Watch,
     recorded = np.zeros((len(members), manifest.items), np.bool_)
     for row, member in zip(recorded, members, strict=True):
         row[population.interactions[member]] = True
-    public = known(task, population, others, 0) if any(each.public for each in request.specs) else {}
+    public = known(task, population, others, 0) if any(spec.public for spec in request.specs) else {}
     watch = Watch(population, members, others, public)
     runner = Runner(
         request.specs,
@@ -177,29 +183,29 @@ def _on_sums(request: Request, task: Task, population: Population) -> list[Findi
     """Attacks on secure aggregation, on every adversary."""
     findings, seed = [], request.config.engine.seed
     cohort = assembly.cohort_size(request.config.engine.fraction, len(population))
-    for each in task.manifest.plan.adversaries if task.manifest.plan.local.steps == 1 else ():
-        members = sums.knowing(population, task, each)
-        truth = population.labels(task.manifest, members)[each.name]
+    for adversary in task.manifest.plan.adversaries if task.manifest.plan.local.steps == 1 else ():
+        members = sums.knowing(population, task, adversary)
+        truth = population.labels(task.manifest, members)[adversary.name]
         for how in request.sums:
             started = time.process_time()
-            for rounds, guess in sums.attack(task, each, population, how, cohort, request.sums_rounds, seed):
-                score = scores.score(Learns.LABEL, guess, truth, len(each.classes), seed)
+            for rounds, guess in sums.attack(task, adversary, population, how, cohort, request.sums_rounds, seed):
+                score = scores.score(Learns.LABEL, guess, truth, len(adversary.classes), seed)
                 taken, spent = round(rounds * cohort / len(members)), time.process_time() - started
-                findings.append(Finding(how.name, Learns.LABEL.value, each.name, taken, score, spent))
+                findings.append(Finding(how.name, Learns.LABEL.value, adversary.name, taken, score, spent))
     return findings
 
 
 def _on_private(request: Request, trained: Trained) -> list[Finding]:
-    """Attribute attackers on what a thief of the chosen state has."""
+    """Sets attribute attackers on the chosen private state, as a thief of it would."""
     if not request.private:
         return []
     evaluation, best, findings = trained.evaluation, trained.best, []
-    attacked = Attacked.of(evaluation.scorer(best.checkpoint, best.private), best.private)
+    attacked = AttackedStates.of(evaluation.scorer(best.checkpoint, best.private), best.private)
     states = {"embedding": attacked.embedding, "all": attacked.private}
     if attacked.private is attacked.embedding:
         del states["all"]
     for name, attribute in trained.attributes.items():
-        for what, features in states.items():
+        for state, features in states.items():
             for attacker in ATTACKERS:
                 started = time.process_time()
                 classes = len(attribute.classes)
@@ -207,6 +213,6 @@ def _on_private(request: Request, trained: Trained) -> list[Finding]:
                     features, attribute.labels, attacker, classes, request.splits, request.config.engine.seed
                 )
                 spent = time.process_time() - started
-                label = f"{PRIVATE}-{what}-{attacker}"
+                label = f"{PRIVATE}-{state}-{attacker}"
                 findings.append(Finding(label, Learns.FEATURES.value, name, 0, score, spent))
     return findings

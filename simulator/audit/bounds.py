@@ -1,4 +1,4 @@
-"""What a configuration may leak at most, so that continuous integration can hold it."""
+"""Bounds on what a configuration leaks, which continuous integration can hold."""
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,14 +14,14 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "gate": (Learns.GATE.value,),
     "items": (Learns.TOUCHED.value, Learns.RECORDED.value, Learns.MEMBERSHIP.value),
 }
-"""Names under which all attacks that learn one kind of thing are bound together."""
+"""Names that bound all attacks with one kind of aim together."""
 
 
 def parse(text: str) -> tuple[str, float]:
-    """`NAME=SUCCESS` as a flag gives it.
+    """Reads `NAME=SUCCESS`, the value of a flag.
 
     Raises:
-        argparse.ArgumentTypeError: it is no bound.
+        argparse.ArgumentTypeError: the text is not a bound.
     """
     name, _, number = text.partition("=")
     try:
@@ -29,14 +29,14 @@ def parse(text: str) -> tuple[str, float]:
     except ValueError:
         bound = -1.0
     if not name or not 0 <= bound <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=SUCCESS with a success from 0 to 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=SUCCESS with a success from 0 to 1")
     return name, bound
 
 
-def smallest(given: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Of each name the smallest bound that was given."""
+def smallest(bounds: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """The smallest bound of every name."""
     out: dict[str, float] = {}
-    for name, most in given:
+    for name, most in bounds:
         out[name] = min(most, out.get(name, most))
     return out
 
@@ -52,15 +52,15 @@ _T = TypeVar("_T", bound=_Named)
 
 
 def held(name: str, of: Sequence[_T]) -> list[_T]:
-    """Those, findings for example, that a bound of this name is on: an attack's, a group's, or `all`."""
-    return [each for each in of if name in (each.attack, "all") or each.learns in GROUPS.get(name, ())]
+    """Selects the findings or plans that a bound of this name is on: the name of an attack or a group, or `all`."""
+    return [entry for entry in of if name in (entry.attack, "all") or entry.learns in GROUPS.get(name, ())]
 
 
 def expect_on(name: str, of: Sequence[_Named]) -> None:
-    """Returns if a bound of this name is on anything.
+    """Checks that a bound of this name is on something.
 
     Raises:
-        ConfigError: it is not, so it would hold whatever happens.
+        ConfigError: it is on nothing, so it would always hold.
     """
     if not held(name, of):
         raise ConfigError(
@@ -69,22 +69,21 @@ def expect_on(name: str, of: Sequence[_Named]) -> None:
 
 
 def check(bounds: Mapping[str, float], findings: Sequence[Finding], lost: Sequence[_Named] = ()) -> None:
-    """Returns if no bound is passed.
+    """Checks that no attack succeeded more often than a bound allows.
 
     Args:
-        bounds: most success by name.
-        findings: of the audit.
-        lost: attacks that were asked for and found nothing.
+        bounds: largest success by name.
+        findings: the audit's.
+        lost: attacks without which a bound on them does not hold, and which have no finding.
 
     Raises:
-        ConfigError: a bound is on nothing that was found, or on an attack that found nothing: it would hold whatever
-            happens.
+        ConfigError: a bound is on no finding, or on an attack without a finding, so it would always hold.
         BoundPassedError: an attack succeeded more often than a bound on it allows.
     """
     passed = []
     for name, most in bounds.items():
         expect_on(name, findings)
-        worst = max(held(name, findings), key=lambda each: each.score.success)
+        worst = max(held(name, findings), key=lambda finding: finding.score.success)
         if worst.score.success > most:
             after = f" after {worst.participations} participations" if worst.participations else ""
             passed.append(f"{worst.attack}{after} reaches {worst.score.success:.3f}, and {name} may reach {most:g}")
@@ -92,4 +91,4 @@ def check(bounds: Mapping[str, float], findings: Sequence[Finding], lost: Sequen
         raise BoundPassedError("; ".join(passed))
     for name in bounds:
         if unmeasured := held(name, lost):
-            raise ConfigError(f"the bound {name!r} held without {', '.join(each.attack for each in unmeasured)}")
+            raise ConfigError(f"the bound {name!r} held without {', '.join(entry.attack for entry in unmeasured)}")

@@ -1,4 +1,7 @@
-"""What of an audit can be run at all, before anything is trained: no bound may hold because an attack was left out."""
+"""Decides which attacks of an audit can be run, before anything is trained.
+
+An attack that is left out is reported with the reason, and no bound may hold because one was left out.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +12,10 @@ import numpy as np
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from simulator.attacks.contract import Learns, Spec
+from simulator.attacks.recommenders.contract import Impossible
+from simulator.attacks.recommenders.registry import attacks_on, expect_states
 from simulator.audit import bounds
+from simulator.audit.registry import NO_ADVERSARY
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding
 from simulator.errors import ConfigError
@@ -19,66 +25,71 @@ from simulator.experiment import assembly
 from simulator.population.population import Members, Population
 from simulator.unlearning import baselines
 
-_NOTHING = "this task has nothing for it to attack"
 MOST_NUMBERS = 2**29
-"""Of uploads with noise; with the copies that attacks make, some 10 GB."""
+"""Most numbers of uploads with noise; with the copies that attacks make, some 10 GB."""
 
-_STEPS = "contributions of several local steps are no gradients"
+_STEPS = "contributions of several local steps are not gradients"
 
 
 @dataclass(frozen=True)
 class Planned:
-    """An attack that was asked for.
+    """An attack that an audit runs, or leaves out.
 
     Attributes:
         attack: its name.
-        learns: what it is after.
-        hindrance: why it cannot be run; empty: it can.
+        learns: its aim.
+        hindrance: the reason why it cannot be run; empty if it can.
+        expected: True if a bound on it needs it. False where there is nothing for it to attack and nobody named it.
     """
 
     attack: str
     learns: str
     hindrance: str = ""
+    expected: bool = True
 
 
 def plan(
     request: Request, task: TaskManifest, population: Population, members: Members, others: Members
 ) -> list[Planned]:
-    """The attacks that were asked for.
+    """Lists the attacks of a request, with what hinders them.
 
     Args:
-        request: what was asked.
+        request: what to audit, and how.
         task: the manifest.
         population: the clients.
-        members: those that are watched.
-        others: those that attackers may know of.
+        members: the watched clients.
+        others: clients that attackers may know of.
 
     Raises:
-        ConfigError: there is nothing to run, groups of secure sums are larger than what they are of, a bound is on
-            nothing that runs or on something that cannot, what is uploaded is not simulated client by client, or is
-            more than memory holds.
+        MissingAttackError: nobody has written the attacks on the task's recommender, or on a state that it protects.
+        ConfigError: no attack can be run, or a bound is on no attack that runs, or on one that cannot run. Groups of
+            secure sums are larger than a cohort. The simulator does not draw a client's upload by itself, or uploads
+            are larger than memory.
         TooFewUsersError: too few clients of a class are watched for attackers that learn.
     """
+    expect_states(task.model, (state for adversary in task.plan.adversaries for state in adversary.protects))
     _expect_uploads(request, task)
     _expect_room(request, task, len(members))
     labels = population.labels(task, others)
-    public = {each.name for each in task.plan.adversaries if len(np.unique(labels[each.name])) == len(each.classes)}
-    planned = [each for spec in request.specs for each in _of(spec, request, task, public)]
+    adversaries = task.plan.adversaries
+    public = {a.name for a in adversaries if len(np.unique(labels[a.name])) == len(a.classes)}
+    planned = [_of(spec, request, task, public) for spec in request.specs]
     planned += _of_sums(request, task, population)
+    planned += _of_cover(task)
     if request.private:
-        names = [f"{PRIVATE}-{what}-{attacker}" for what in ("embedding", "all") for attacker in ATTACKERS]
+        names = [f"{PRIVATE}-{state}-{attacker}" for state in ("embedding", "all") for attacker in ATTACKERS]
         planned += [Planned(name, Learns.FEATURES.value) for name in names]
-    runs = [each for each in planned if not each.hindrance]
+    runs = [attack for attack in planned if not attack.hindrance]
     if not runs:
-        raise ConfigError(f"there is nothing to attack. {told(planned)}".strip())
+        raise ConfigError(f"there is nothing to attack. {reasons(planned)}".strip())
     watched = population.labels(task, members)
     if any(spec.learns is Learns.FEATURES and Planned(spec.name, spec.learns.value) in runs for spec in request.specs):
-        for each in task.plan.adversaries:
-            attackers.expect_enough(watched[each.name], each.classes)
+        for adversary in adversaries:
+            attackers.expect_enough(watched[adversary.name], adversary.classes)
     for name in request.bounds:
         bounds.expect_on(name, runs)
-        if lost := bounds.held(name, [each for each in planned if each.hindrance]):
-            raise ConfigError(f"the bound {name!r} would hold unmeasured. {told(lost)}")
+        if lost := bounds.held(name, [attack for attack in planned if attack.hindrance and attack.expected]):
+            raise ConfigError(f"the bound {name!r} would hold unmeasured. {reasons(lost)}")
     return planned
 
 
@@ -87,71 +98,79 @@ def _expect_uploads(request: Request, task: TaskManifest) -> None:
     if (request.specs or request.sums) and baselines.on_contributions(settings, task):
         raise ConfigError(
             f"{'local_noise' if settings.local_noise else f'apm on {task.model}'} adds noise to each upload, and the "
-            "simulator draws it for the sum of a round only: single uploads would be attacked without it. Audit what "
-            f"stays on the devices alone (--attacks {PRIVATE}, without --sums), or set it to 0"
+            "simulator draws it for the sum of a round only: single uploads would be attacked without it. Audit "
+            f"only what stays on the devices (--attacks {PRIVATE}, without --sums), or set it to 0"
         )
 
 
 def _expect_room(request: Request, task: TaskManifest, clients: int) -> None:
-    """Checks what is held of uploads with noise: the gradients of a client's first layer, which are no product then."""
+    """Checks the size of uploads with noise: with it, the gradient of a client's first layer is not a product."""
     shapes = {spec.name: spec.shape for spec in task.tensors}
-    for each in task.plan.adversaries if request.specs else ():
-        numbers = clients * math.prod(shapes[f"{manifest.adversary_prefix(each.name)}hidden.weight"])
-        if each.noise_multiplier and numbers > MOST_NUMBERS:
+    for adversary in task.plan.adversaries if request.specs else ():
+        numbers = clients * math.prod(shapes[f"{manifest.adversary_prefix(adversary.name)}hidden.weight"])
+        if adversary.noise_multiplier and numbers > MOST_NUMBERS:
             raise ConfigError(
-                f"{clients} clients upload {numbers:.2g} numbers with noise for {each.name}, more than the "
+                f"{clients} clients upload {numbers:.2g} numbers with noise for {adversary.name}, more than the "
                 f"{MOST_NUMBERS:.2g} that are held at once: watch fewer (--clients)"
             )
 
 
-def _of(spec: Spec, request: Request, task: TaskManifest, public: set[str]) -> Iterator[Planned]:
-    targets = [each for each in (None, *task.plan.adversaries) if spec.applies(task, each)]
-    if not targets and not request.named:
-        return
+def _of(spec: Spec, request: Request, task: TaskManifest, public: set[str]) -> Planned:
+    hindrances = [(target, spec.hindrance(task, target)) for target in spec.targets(task)]
+    targets = [target for target, reason in hindrances if not reason]
     if not targets:
-        hindrance = _NOTHING
-    elif not any(spec.runs(task, each) for each in targets):
+        reason = hindrances[0][1] if hindrances else NO_ADVERSARY
+        return Planned(spec.name, spec.learns.value, reason, expected=request.named)
+    if not any(spec.runs(task, target) for target in targets):
         hindrance = _STEPS
     elif not spec.asked(request.participations):
         hindrance = f"it adds up {spec.participations} contributions at most"
-    elif spec.public and not any(each is not None and each.name in public for each in targets):
-        hindrance = "of some class no user is left that is not watched"
+    elif spec.public and not any(target is not None and target.name in public for target in targets):
+        hindrance = "all users of some class are watched, so that no attacker can know of one"
     else:
         hindrance = ""
-    yield Planned(spec.name, spec.learns.value, hindrance)
+    return Planned(spec.name, spec.learns.value, hindrance)
+
+
+def _of_cover(task: TaskManifest) -> Iterator[Planned]:
+    """Says that cover rows stay in what is attacked, where the recommender's attacks cannot tell them apart."""
+    trained_rows = attacks_on(task.model).trained_rows
+    if task.plan.local.cover_rows and isinstance(trained_rows, Impossible):
+        yield Planned("removing cover rows", Learns.TOUCHED.value, trained_rows.reason, expected=False)
 
 
 def _of_sums(request: Request, task: TaskManifest, population: Population) -> Iterator[Planned]:
     adversaries = task.plan.adversaries
-    hindrance = "" if adversaries and task.plan.local.steps == 1 else _STEPS if adversaries else _NOTHING
+    hindrance = "" if adversaries and task.plan.local.steps == 1 else _STEPS if adversaries else NO_ADVERSARY
     labels = population.labels(task, np.arange(len(population)))
     most = min(
         [
             assembly.cohort_size(request.config.engine.fraction, len(population)),
-            *(int((one >= 0).sum()) for one in labels.values()),
+            *(int((column >= 0).sum()) for column in labels.values()),
         ]
     )
-    for each in request.sums:
-        if each.size > most and not hindrance:
-            raise ConfigError(f"{each.name}: a round has {most} clients at most whose attribute is known")
-        yield Planned(each.name, Learns.LABEL.value, hindrance)
+    for sums in request.sums:
+        if sums.size > most and not hindrance:
+            raise ConfigError(f"{sums.name}: a round has {most} clients at most whose attribute is known")
+        yield Planned(sums.name, Learns.LABEL.value, hindrance)
 
 
 def not_run(planned: Iterable[Planned], findings: Sequence[Finding]) -> list[Planned]:
-    """Those attacks that found nothing, with the reason."""
-    found = {(each.attack, each.learns) for each in findings}
+    """The attacks that were left out or found nothing, with the reason."""
+    measured = {(finding.attack, finding.learns) for finding in findings}
     late = "too few watched clients contributed often enough"
     return [
-        each if each.hindrance else Planned(each.attack, each.learns, late)
-        for each in planned
-        # What stays on the device may be the embedding and nothing else.
-        if each.hindrance or ((each.attack, each.learns) not in found and not each.attack.startswith(PRIVATE))
+        attack if attack.hindrance else Planned(attack.attack, attack.learns, late)
+        for attack in planned
+        # A device may have no private state besides the embedding.
+        if attack.hindrance
+        or ((attack.attack, attack.learns) not in measured and not attack.attack.startswith(PRIVATE))
     ]
 
 
-def told(missing: Iterable[Planned]) -> str:
-    """A sentence for each reason; empty if nothing is missing."""
-    reasons: dict[str, list[str]] = {}
-    for each in missing:
-        reasons.setdefault(each.hindrance, []).append(each.attack)
-    return " ".join(f"Not run: {', '.join(names)} ({reason})." for reason, names in reasons.items())
+def reasons(missing: Iterable[Planned]) -> str:
+    """A sentence for every reason why attacks were not run; empty if all were."""
+    by_reason: dict[str, list[str]] = {}
+    for attack in missing:
+        by_reason.setdefault(attack.hindrance, []).append(attack.attack)
+    return " ".join(f"Not run: {', '.join(names)} ({reason})." for reason, names in by_reason.items())

@@ -3,57 +3,62 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from client_sdk.kernel.fedvae_parameters import LATENT
 from fedau2.v1.task_pb2 import OBJECTIVE_CONFUSION, TRIGGER_SUT, Adversary, TaskManifest
 from simulator.attacks import dlg, gates, items, labels, shared_state
-from simulator.attacks.contract import Attack, Learns, Setting, Spec
+from simulator.attacks.contract import Attack, Hindrance, Learns, Setting, Spec
 from simulator.attacks.matched_filter import KnownState, MatchedFilter
 from simulator.attacks.prior import PriorSearch
+from simulator.attacks.recommenders.contract import Impossible
+from simulator.attacks.recommenders.registry import attacks_on
 from simulator.audit.request import PRIVATE
 from simulator.errors import ConfigError
 
-Applies = Callable[[TaskManifest, Adversary | None], bool]
-
 ALWAYS = 10**9
-"""Participations of an attack that goes on adding up."""
+"""Participations of an attack without a limit."""
 
 
-def _on_adversary(task: TaskManifest, each: Adversary | None) -> bool:
-    return each is not None
+NO_ADVERSARY = "the task has no adversary"
 
 
-def _on_gate(task: TaskManifest, each: Adversary | None) -> bool:
-    return each is not None and each.trigger == TRIGGER_SUT and each.objective != OBJECTIVE_CONFUSION
+def _never(task: TaskManifest, adversary: Adversary | None) -> str:
+    return ""
 
 
-def _on_encoder(task: TaskManifest, each: Adversary | None) -> bool:
-    return _on_gate(task, each) and each is not None and list(each.protects) == [LATENT]
+def _without_gate(task: TaskManifest, adversary: Adversary | None) -> str:
+    gated = adversary and adversary.trigger == TRIGGER_SUT and adversary.objective != OBJECTIVE_CONFUSION
+    return "" if gated else "the adversary has no gate: its trigger is not `sut`, or its objective is `confusion`"
 
 
-def _on_shared_state(task: TaskManifest, each: Adversary | None) -> bool:
-    return each is not None and all(name in shared_state.READS for name in each.protects)
+def _without_shared_gate(task: TaskManifest, adversary: Adversary | None) -> str:
+    assert adversary is not None
+    return _without_gate(task, adversary) or gates.impossible(task.model, adversary)
 
 
-def _on_noisy_state(task: TaskManifest, each: Adversary | None) -> bool:
-    return _on_shared_state(task, each) and each is not None and each.noise_multiplier > 0
+def _without_shared_state(task: TaskManifest, adversary: Adversary | None) -> str:
+    assert adversary is not None
+    return shared_state.impossible(task.model, adversary)
 
 
-def _on_rows(task: TaskManifest, each: Adversary | None) -> bool:
-    return each is None
+def _without_noise(task: TaskManifest, adversary: Adversary | None) -> str:
+    assert adversary is not None
+    if not adversary.noise_multiplier:
+        return "devices add no noise to contributions to the adversary"
+    return _without_shared_state(task, adversary)
 
 
-def _on_pulls(task: TaskManifest, each: Adversary | None) -> bool:
-    return each is None and task.model in items.PULLS
+def _without_pulls(task: TaskManifest, adversary: Adversary | None) -> str:
+    pulls = attacks_on(task.model).pulls
+    return pulls.reason if isinstance(pulls, Impossible) else ""
 
 
 def _label(
     name: str, about: str, make: Callable[[Setting], Attack], participations: int = 1, public: bool = False
 ) -> Spec:
-    return Spec(name, Learns.LABEL, about, make, participations, _on_adversary, public=public)
+    return Spec(name, Learns.LABEL, about, make, participations, _never, public=public)
 
 
 def _dlg(name: str, about: str, participations: int = 1, **search: object) -> Spec:
-    # The search is made when the attack is, so that its number of steps can be lowered for all.
+    # The search is made together with the attack, so that the number of steps can be lowered for all searches.
     def make(setting: Setting) -> Attack:
         return labels.Dlg(setting, dlg.Search(**{"steps": dlg.STEPS, **search}))  # type: ignore[arg-type]
 
@@ -64,16 +69,17 @@ def _rule(rule: labels.Rule) -> Callable[[Setting], Attack]:
     return partial(labels.Accumulated, rule=rule)
 
 
-def _readings(name: str, about: str, read: labels.Read, applies: Applies) -> Iterator[Spec]:
-    yield Spec(name, Learns.STATE, about, partial(labels.Reading, read=read, last=True), 1, applies)
+def _readings(name: str, about: str, read: labels.Read, hindrance: Hindrance) -> Iterator[Spec]:
+    yield Spec(name, Learns.STATE, about, partial(labels.Reading, read=read, last=True), 1, hindrance)
     mean = partial(labels.Reading, read=read)
     for attacker in ("paper", "strong"):
-        yield Spec(f"{name}-{attacker}", Learns.FEATURES, f"attacker {attacker} on it", mean, 20, applies)
+        about = f"attacker {attacker} on it"
+        yield Spec(f"{name}-{attacker}", Learns.FEATURES, about, mean, 20, hindrance, attacker=attacker)
 
 
 ATTACKS: Mapping[str, Spec] = {
-    each.name: each
-    for each in (
+    spec.name: spec
+    for spec in (
         _dlg("dlg", "DLG as the paper runs it: Adam, 300 steps; over rounds the class found most often", 5),
         _dlg("dlg-long", "DLG, 1000 steps", steps=1000),
         _dlg("dlg-restarts", "DLG, the nearest of 4 dummies", restarts=4),
@@ -86,34 +92,34 @@ ATTACKS: Mapping[str, Spec] = {
         _label("magnitude", "sizes of the head's rows, added up", _rule(labels.magnitudes), ALWAYS),
         _label("matched", "a filter matched to simulated uploads of public users", MatchedFilter, ALWAYS, public=True),
         Spec(
-            "known-state", Learns.LABEL, "likelihood under noise, given the state", KnownState, ALWAYS, _on_noisy_state
+            "known-state", Learns.LABEL, "likelihood under noise, given the state", KnownState, ALWAYS, _without_noise
         ),
         _label("prior", "search in a prior fitted on public users, aware of the defence", PriorSearch, 5, public=True),
-        *_readings("embedding", "the state that the first layer's gradients give", labels.first_layer, _on_adversary),
+        *_readings("embedding", "the state that the first layer's gradients give", labels.first_layer, _never),
         *_readings(
-            "shared", "the state that the recommender's own gradients give", shared_state.read, _on_shared_state
+            "shared", "the state that the recommender's own gradients give", shared_state.read, _without_shared_state
         ),
-        Spec("gate", Learns.GATE, "size of the head's gradient", gates.HeadGate, 1, _on_gate),
-        Spec("gate-encoder", Learns.GATE, "the shared encoder's gradient", gates.EncoderGate, 1, _on_encoder),
-        Spec("rows", Learns.TOUCHED, "rows uploaded", items.Touched, 1, _on_rows, gradients=False),
+        Spec("gate", Learns.GATE, "size of the head's gradient", gates.HeadGate, 1, _without_gate),
+        Spec("gate-encoder", Learns.GATE, "the shared encoder's gradient", gates.EncoderGate, 1, _without_shared_gate),
+        Spec("rows", Learns.TOUCHED, "rows uploaded", items.Touched, 1, _never, gradients=False),
         Spec(
             "rows-recurring",
             Learns.RECORDED,
             "rows uploaded each time",
             items.Recurring,
             20,
-            _on_rows,
+            _never,
             gradients=False,
         ),
-        Spec("pulls", Learns.RECORDED, "sign of what is done to each item", items.Pulled, 20, _on_pulls),
-        Spec("membership", Learns.MEMBERSHIP, "the same, for one item", items.Pulled, 20, _on_pulls),
+        Spec("pulls", Learns.RECORDED, "sign of the pull on each item", items.Pulled, 20, _without_pulls),
+        Spec("membership", Learns.MEMBERSHIP, "the same, for one item", items.Pulled, 20, _without_pulls),
     )
 }
-"""In the order in which they are shown."""
+"""In the order of the report."""
 
 
 def chosen(names: Sequence[str] | None) -> list[Spec]:
-    """Attacks by name; all of them for None.
+    """The attacks of some names, or all attacks for None.
 
     Raises:
         ConfigError: there is no such attack.

@@ -1,4 +1,4 @@
-"""What an audit found, for people and for programs: the table, the plot, the plain words, and the files."""
+"""The report of an audit: the table, the plot, the summary in words, and the files."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,11 +20,11 @@ from simulator.reporting import html, plots
 
 _HEADER = ("attack", "learns", "on", "after", "success", "95% interval", "chance", "null", "null p95")
 
-_CASES = "tells in {success} of the cases "
+_CASES = "says rightly in {success} of the cases "
 
 _SAYS: Mapping[str, str] = {
-    Learns.LABEL.value: "tells {attribute} of {success} of the clients right, classes weighed alike",
-    Learns.FEATURES.value: "tells {attribute} of {success} of the users right, classes weighed alike",
+    Learns.LABEL.value: "finds {attribute} of {success} of the clients, classes weighed alike",
+    Learns.FEATURES.value: "finds {attribute} of {success} of the users, classes weighed alike",
     Learns.STATE.value: "reads the protected state of {success} of the clients to within 1%",
     Learns.GATE.value: _CASES + "whether the adversary was right about a client",
     Learns.TOUCHED.value: _CASES + "whether a client's step touched an item",
@@ -33,21 +33,21 @@ _SAYS: Mapping[str, str] = {
 }
 
 
-def table(found: Audit) -> Table:
-    """The findings, for 80 columns: what the summary tells is left out and, where there is one attribute, its name."""
-    shown = Table(title=escape(title(found)), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    left_out = {"learns", "on"} if len(found.request.config.data.attributes) == 1 else {"learns"}
-    kept = [number for number, name in enumerate(_HEADER) if name not in left_out]
-    for number in kept:
-        shown.add_column(_HEADER[number], justify="left" if number < 3 else "right", no_wrap=True)
-    for cells in _rows(found.findings):
-        shown.add_row(*(escape(cells[number]) for number in kept))
-    return shown
+def table(audit: Audit) -> Table:
+    """The findings in 80 columns, without the aims and, where there is one attribute, without its name."""
+    columns = Table(title=escape(title(audit)), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    left_out = {"learns", "on"} if len(audit.request.config.data.attributes) == 1 else {"learns"}
+    numbers = [number for number, name in enumerate(_HEADER) if name not in left_out]
+    for number in numbers:
+        columns.add_column(_HEADER[number], justify="left" if number < 3 else "right", no_wrap=True)
+    for cells in _rows(audit.findings):
+        columns.add_row(*(escape(cells[number]) for number in numbers))
+    return columns
 
 
-def title(found: Audit) -> str:
-    """What was audited."""
-    config = found.request.config
+def title(audit: Audit) -> str:
+    """The title: what was audited."""
+    config = audit.request.config
     return f"Audit: {html.title(config)}: adversary {_adversary(config)}"
 
 
@@ -57,13 +57,13 @@ def _adversary(config: Config) -> str:
 
 
 def _rows(findings: Iterable[Finding]) -> Iterable[tuple[str, ...]]:
-    for each in findings:
-        score = each.score
+    for finding in findings:
+        score = finding.score
         yield (
-            each.attack,
-            each.learns,
-            each.adversary or "recommender",
-            str(each.participations or ""),
+            finding.attack,
+            finding.learns,
+            finding.adversary or "recommender",
+            str(finding.participations or ""),
             f"{score.success:.3f}",
             f"{score.low:.3f}-{score.high:.3f}",
             f"{score.chance:.2f}",
@@ -72,14 +72,15 @@ def _rows(findings: Iterable[Finding]) -> Iterable[tuple[str, ...]]:
         )
 
 
-def summary(found: Audit) -> list[str]:
-    """A sentence for each kind of thing that is learned: the best attack on it, by whom, after how long."""
+def summary(audit: Audit) -> list[str]:
+    """A sentence for every aim: the best attack, who makes it, and after how many contributions."""
     sentences = []
     groups: dict[tuple[str, str], list[Finding]] = {}
-    for each in found.findings:
-        groups.setdefault((_who(each), each.learns), []).append(each)
+    for finding in audit.findings:
+        groups.setdefault((_attacker(finding), finding.learns), []).append(finding)
     for (who, learns), group in groups.items():
-        once = [each for each in group if each.participations == min(one.participations for one in group)]
+        fewest = min(finding.participations for finding in group)
+        once = [finding for finding in group if finding.participations == fewest]
         for best in _once_and_often(once, group):
             after = f", after {_times(best.participations)}" if best.participations else ""
             says = _SAYS[learns].format(
@@ -92,21 +93,21 @@ def summary(found: Audit) -> list[str]:
 
 
 def _doubt(score: Score) -> str:
-    """What a sentence on a success must add."""
+    """A remark that a sentence on a success needs."""
     if score.success <= score.null_p95:
         return " This is no more than chance gives."
     return "" if score.low > score.null_p95 else " Too few clients to be sure."
 
 
-def _who(finding: Finding) -> str:
-    """Who attacks, as a sentence begins."""
+def _attacker(finding: Finding) -> str:
+    """The attacker, as a sentence begins."""
     if finding.attack.startswith(PRIVATE):
-        return "Who has stolen the private state"
+        return "A thief of the private state"
     return "Behind secure sums the server" if finding.attack.startswith("sums-") else "The server"
 
 
 def _once_and_often(once: Sequence[Finding], group: Sequence[Finding]) -> list[Finding]:
-    first, best = (max(each, key=lambda one: one.score.success) for each in (once, group))
+    first, best = (max(findings, key=lambda finding: finding.score.success) for findings in (once, group))
     better = best.score.success > first.score.success
     return [first, best] if better else [first]
 
@@ -115,39 +116,39 @@ def _times(participations: int) -> str:
     return "one contribution" if participations == 1 else f"{participations} contributions"
 
 
-def write(found: Audit, command: str, notes: Sequence[str]) -> None:
+def write(audit: Audit, command: str, notes: Sequence[str]) -> None:
     """Writes `audit.json`, `audit.png` and `audit.html` into the request's folder.
 
     Args:
-        found: the audit.
-        command: as it was given.
-        notes: what else is to be read beside the table.
+        audit: the audit.
+        command: the command line.
+        notes: further sentences beside the table.
     """
-    folder, config = found.request.folder, found.request.trained
+    folder, config = audit.request.folder, audit.request.trained
     about: dict[str, Any] = {
         "configuration": config.document(),
-        "view": found.request.view,
-        "round": found.round,
-        "ndcg@10": found.ndcg,
-        "bytes_up": found.bytes_up,
-        "seconds": found.seconds,
-        "facts": found.facts.to_dict(),
-        "findings": [each.to_dict() for each in found.findings],
-        "not_run": {each.attack: each.hindrance for each in found.not_run},
+        "view": audit.request.view,
+        "round": audit.round,
+        "ndcg@10": audit.ndcg,
+        "bytes_up": audit.bytes_up,
+        "seconds": audit.seconds,
+        "facts": audit.facts.to_dict(),
+        "findings": [finding.to_dict() for finding in audit.findings],
+        "not_run": {attack.attack: attack.hindrance for attack in audit.not_run},
     }
     (folder / "audit.json").write_text(json.dumps(about, indent=2) + "\n")
-    draw(found.findings, folder / "audit.png")
+    draw(audit.findings, folder / "audit.png")
     html.write(
         folder / "audit.html",
-        title(found),
+        title(audit),
         [
-            *(html.paragraph(text) for text in (*summary(found), *notes)),
+            *(html.paragraph(text) for text in (*summary(audit), *notes)),
             html.image(folder / "audit.png", "success of each attack by the number of contributions seen"),
             html.heading("All attacks"),
-            html.table(_HEADER, _rows(found.findings)),
+            html.table(_HEADER, _rows(audit.findings)),
             html.paragraph(
-                f"Trained for {config.engine.rounds} rounds; the state after round {found.round} was chosen, with test "
-                f"NDCG@10 {found.ndcg:.3f}; {found.seconds:.0f} s in all. View: {found.request.view}. Success is a "
+                f"Trained for {config.engine.rounds} rounds; the state after round {audit.round} was chosen, with test "
+                f"NDCG@10 {audit.ndcg:.3f}; {audit.seconds:.0f} s in all. View: {audit.request.view}. Success is a "
                 "balanced accuracy, or for a state the share that was read; intervals are Wilson's; the null is of "
                 "permuted clients or labels.",
                 note=True,
@@ -161,53 +162,52 @@ def write(found: Audit, command: str, notes: Sequence[str]) -> None:
 
 
 def draw(findings: Sequence[Finding], path: Path) -> None:
-    """Success against contributions seen: a panel on the label, and one on the rest, where there is any.
+    """Draws success against contributions seen: a panel for the label, and one for the other aims if there are any.
 
     Args:
         findings: rows of the table.
         path: of the PNG.
     """
     of_label = (Learns.LABEL.value, Learns.FEATURES.value)
-    shown = [each for each in findings if each.participations]
-    several = len({each.adversary for each in shown if each.learns in of_label}) > 1
+    findings = [finding for finding in findings if finding.participations]
+    several = len({finding.adversary for finding in findings if finding.learns in of_label}) > 1
     parts = {
         title: part
         for title, label in (("attribute", True), ("state, gate and items", False))
-        if (part := [each for each in shown if (each.learns in of_label) is label])
+        if (part := [finding for finding in findings if (finding.learns in of_label) is label])
     }
     width = 11 if len(parts) > 1 else 7
     figure, axes = plots.panels(
         "What is learned, by contributions of a client seen", len(parts), width=width, height=6.5
     )
-    for each, (title, part) in zip(axes, parts.items(), strict=True):
+    for panel, (title, part) in zip(axes, parts.items(), strict=True):
         lines: dict[str, list[Finding]] = {}
-        for one in part:
-            lines.setdefault(f"{one.attack}, {one.adversary}" if several and one.adversary else one.attack, []).append(
-                one
-            )
-        _draw(each, lines)
-        each.set_title(title, fontsize=9)
+        for finding in part:
+            name = f"{finding.attack}, {finding.adversary}" if several and finding.adversary else finding.attack
+            lines.setdefault(name, []).append(finding)
+        _draw(panel, lines)
+        panel.set_title(title, fontsize=9)
     figure.savefig(path)
 
 
 def _draw(axes: Axes, lines: Mapping[str, Sequence[Finding]]) -> None:
     for number, (name, line) in enumerate(lines.items()):
-        scores = [each.score for each in line]
+        scores = [finding.score for finding in line]
         errors = [
-            [max(0.0, each.success - each.low) for each in scores],
-            [max(0.0, each.high - each.success) for each in scores],
+            [max(0.0, score.success - score.low) for score in scores],
+            [max(0.0, score.high - score.success) for score in scores],
         ]
         style = ("o-", "s--", "^:", "v-.")[number // len(plots.COLOURS) % 4]
         colour = plots.COLOURS[number % len(plots.COLOURS)]
-        xs, ys = [each.participations for each in line], [each.success for each in scores]
+        xs, ys = [finding.participations for finding in line], [score.success for score in scores]
         axes.errorbar(xs, ys, errors, fmt=style, markersize=4, linewidth=1, color=colour, label=name)
-    everything = [each.score for line in lines.values() for each in line]
-    for chance in {each.chance for each in everything}:
+    everything = [finding.score for line in lines.values() for finding in line]
+    for chance in {score.chance for score in everything}:
         axes.axhline(chance, color=plots.GREY, linestyle="--", linewidth=1)
-    axes.set_ylim(min(0.95 * min(each.low, each.chance) for each in everything), 1.02)
+    axes.set_ylim(min(0.95 * min(score.low, score.chance) for score in everything), 1.02)
     axes.set_xlabel("contributions seen")
     axes.set_xscale("log")
-    ticks = sorted({each.participations for line in lines.values() for each in line})
-    axes.set_xticks(ticks, [str(each) for each in ticks])
+    ticks = sorted({finding.participations for line in lines.values() for finding in line})
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.1))

@@ -1,4 +1,4 @@
-"""What an audit is asked for."""
+"""The request of an audit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,31 +9,31 @@ from simulator.attacks.sums import Sums
 from simulator.config.config import Config
 
 VIEWS = ("chosen", "training", "fleet")
-"""Where the server's view is taken: in the chosen state, while the batched engine trains, or from a coordinator."""
+"""Sources of the server's view: the chosen state, the batched engine while it trains, or a coordinator."""
 
 PRIVATE = "private"
-"""How the names of the attacks begin that read what stays on the device."""
+"""Prefix of the names of attacks on what stays on the device."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to audit, and how.
+    """A configuration to audit, and the attacks on it.
 
     Attributes:
         config: the configuration.
-        folder: of the results.
+        folder: folder of the results.
         data_dir: see `datasets.load`.
-        specs: attacks on what is uploaded.
-        private: whether to attack what stays on the device.
+        specs: attacks on uploads.
+        private: True to attack what stays on the device.
         sums: groups of secure aggregation to attack.
-        sums_rounds: rounds that the attack on sums has.
-        participations: of a client, after how many attacks are asked.
+        sums_rounds: numbers of rounds after which attacks on sums guess.
+        participations: numbers of a client's participations after which attacks guess.
         clients: most watched clients of each class.
         view: one of `VIEWS`.
-        splits: of attackers that learn, and of each shuffle of their null.
-        named: whether `specs` were asked for by name, and not as all that there are.
-        bounds: most that attacks may reach, see `bounds`.
-        again: folder of the run that is trained again, on the same data; None: of another configuration.
+        splits: splits of attackers that learn, and of each shuffle of their null.
+        named: True if `specs` were chosen by name; False if they are all attacks.
+        bounds: largest success of attacks, see `bounds`.
+        again: folder of a run that is trained again on the same data; None for a new configuration.
     """
 
     config: Config
@@ -53,12 +53,12 @@ class Request:
 
     @property
     def trained(self) -> Config:
-        """What is trained: by a fleet for its view, and else by the batched engine, whatever `config` says."""
+        """The configuration that is trained: by a fleet for the view `fleet`, otherwise by the batched engine."""
         if self.view == "fleet":
             return self.config.changed({"engine.name": "fleet"})
         return self.config.changed({"engine": {"name": "batched", "transport": "inproc", "trainer": "torch"}})
 
     @property
     def recording(self) -> Path:
-        """Where a fleet's coordinator records."""
+        """The folder in which a fleet's coordinator records."""
         return self.folder / "recording"

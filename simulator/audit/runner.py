@@ -1,4 +1,4 @@
-"""Attacks over rounds: each is shown what it needs, and asked after as many participations as are wanted."""
+"""Runs attacks over rounds: shows them rounds, and takes their guesses after the requested participations."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from fedau2.v1.task_pb2 import Adversary, TaskManifest
 from simulator.attacks.contract import Attack, Learns, Public, Seen, Setting, Spec
-from simulator.attacks.labels import Dlg
 from simulator.audit import scores
 from simulator.audit.census import Census, Facts
 from simulator.audit.scores import Score
 from simulator.audit.view import Hidden
 from simulator.errors import TooFewUsersError
-
-_OF_ADVERSARY = (Learns.LABEL, Learns.FEATURES, Learns.STATE, Learns.GATE)
 
 
 @dataclass(frozen=True)
@@ -26,11 +23,11 @@ class Finding:
 
     Attributes:
         attack: its name.
-        learns: what it is after.
-        adversary: name of the one that was attacked; empty where none was.
-        participations: of each client that the attack has seen; 0: it needs none.
-        score: how well it did.
-        seconds: of the processor, for everything up to here.
+        learns: its aim.
+        adversary: name of the adversary that was attacked; empty for the recommender's tensors.
+        participations: number of each client's participations that the attack has seen; 0 if it needs none.
+        score: its score.
+        seconds: processor time up to this guess.
     """
 
     attack: str
@@ -42,18 +39,18 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        own = {name: value for name, value in vars(self).items() if name != "score"}
-        return {**own, **vars(self.score)}
+        values = {name: value for name, value in vars(self).items() if name != "score"}
+        return {**values, **vars(self.score)}
 
 
 @dataclass(eq=False)
 class _Running:
-    """An attack with what it has been asked so far, by participations: clients' guesses and the truth."""
+    """An attack on one target, with its guesses for clients and the truth, by participations."""
 
     spec: Spec
     adversary: Adversary | None
     attack: Attack
-    asked: Sequence[int]
+    participations: Sequence[int]
     guesses: dict[int, list[NDArray[Any]]] = field(default_factory=dict)
     truths: dict[int, list[NDArray[Any]]] = field(default_factory=dict)
     spent: dict[int, float] = field(default_factory=dict)
@@ -65,12 +62,12 @@ class Runner:
 
     Args:
         specs: the attacks.
-        task: the manifest, whose every adversary is attacked.
-        recorded: which items each watched client recorded, bool (clients, items).
-        participations: after how many to ask.
-        public: by adversary, what attackers know of other users.
-        seed: of attacks and scores.
-        splits: of attackers that learn.
+        task: the manifest; all of its adversaries are attacked.
+        recorded: True for the items that a watched client recorded, bool (clients, items).
+        participations: numbers of participations after which attacks guess.
+        public: users that attackers know of, by adversary.
+        seed: seed of attacks and scores.
+        splits: splits of attackers that learn.
     """
 
     def __init__(
@@ -90,104 +87,107 @@ class Runner:
         self._census, self._seconds = Census(task.plan), 0.0
         made: dict[tuple[Any, str], Attack] = {}
         for spec in specs:
-            for each in [None, *task.plan.adversaries]:
-                asked, name = spec.asked(participations), each.name if each else ""
-                if not spec.runs(task, each) or not asked or (spec.public and name not in public):
+            counts = spec.asked(participations)
+            for target in spec.targets(task):
+                name = target.name if target else ""
+                if not spec.runs(task, target) or not counts or (spec.public and name not in public):
                     continue
-                setting = Setting(len(recorded), task, each, seed, public.get(name))
-                # Attacks that differ in how they are scored alone are one at work.
+                setting = Setting(len(recorded), task, target, seed, public.get(name))
+                # Attacks that differ only in their score share one object.
                 if (spec.make, name) not in made:
                     made[spec.make, name] = spec.make(setting)
-                self._running.append(_Running(spec, each, made[spec.make, name], asked))
+                self._running.append(_Running(spec, target, made[spec.make, name], counts))
 
     @property
     def rounds(self) -> int:
-        """Participations of a client after which nothing more is asked."""
-        return max((max(each.asked) for each in self._running), default=0)
+        """Participations of a client after which no attack guesses again."""
+        return max((max(running.participations) for running in self._running), default=0)
 
     def __call__(self, seen: Seen, hidden: Hidden) -> None:
         """Takes a round in."""
         self._counts[seen.clients] += 1
         counts = self._counts[seen.clients]
         self._census.see(seen, hidden, counts == 1)
-        shown: set[int] = set()
-        for each in self._running:
-            wanted = counts <= max(each.asked)
-            if not wanted.any():
+        informed: set[int] = set()
+        for running in self._running:
+            unfinished = counts <= max(running.participations)
+            if not unfinished.any():
                 continue
             started = time.process_time()
-            part = seen.of(wanted)
-            if id(each.attack) not in shown:
-                each.attack.see(part)
-                shown.add(id(each.attack))
-            for participations in each.asked:
+            part = seen.of(unfinished)
+            if id(running.attack) not in informed:
+                running.attack.see(part)
+                informed.add(id(running.attack))
+            for participations in running.participations:
                 reached = counts == participations
                 if reached.any():
-                    self._ask(each, participations, seen, hidden, reached)
+                    self._guess(running, participations, seen, hidden, reached)
             spent = time.process_time() - started
-            each.seconds += spent
+            running.seconds += spent
             self._seconds += spent
-            for participations in each.asked:
+            for participations in running.participations:
                 if (counts == participations).any():
-                    each.spent[participations] = each.seconds
+                    running.spent[participations] = running.seconds
 
-    def _ask(self, each: _Running, participations: int, seen: Seen, hidden: Hidden, reached: NDArray[np.bool_]) -> None:
+    def _guess(
+        self, running: _Running, participations: int, seen: Seen, hidden: Hidden, reached: NDArray[np.bool_]
+    ) -> None:
         clients = seen.clients[reached]
-        each.guesses.setdefault(participations, []).append(each.attack.guess(clients))
-        truth = self._truth(each, seen, hidden)[reached]
-        each.truths.setdefault(participations, []).append(truth)
+        running.guesses.setdefault(participations, []).append(running.attack.guess(clients))
+        truth = self._truth(running, seen, hidden)[reached]
+        running.truths.setdefault(participations, []).append(truth)
 
-    def _truth(self, each: _Running, seen: Seen, hidden: Hidden) -> NDArray[Any]:
-        learns = each.spec.learns
+    def _truth(self, running: _Running, seen: Seen, hidden: Hidden) -> NDArray[Any]:
+        learns = running.spec.learns
         if learns is Learns.TOUCHED:
             return hidden.touched()
-        if each.adversary is None:
+        if running.adversary is None:
             return np.asarray(self._recorded[seen.clients])
-        secrets = hidden.secrets[each.adversary.name]
+        secrets = hidden.secrets[running.adversary.name]
         of = {Learns.STATE: secrets.states, Learns.GATE: secrets.triggered}
         return np.asarray(of.get(learns, secrets.labels).numpy())
 
-    def findings(self, tell: Callable[[str], None] = lambda text: None) -> list[Finding]:
-        """A row for each attack, adversary and number of participations that enough clients reached to score it.
+    def findings(self, notify: Callable[[str], None] = lambda name: None) -> list[Finding]:
+        """Scores every attack on every target after all numbers of participations that enough clients reached.
 
         Args:
-            tell: is told each attack's name before it is scored, since attackers that learn take long.
+            notify: called with every attack's name before it is scored, since attackers that learn take long.
         """
-        found = []
-        self._unreached = {participations for each in self._running for participations in each.asked}
-        for each in self._running:
-            tell(each.spec.name)
-            for participations in sorted(each.guesses):
+        findings = []
+        self._unreached = {count for running in self._running for count in running.participations}
+        for running in self._running:
+            notify(running.spec.name)
+            for participations in sorted(running.guesses):
                 started = time.process_time()
                 try:
-                    score = self._score(each, participations)
+                    score = self._score(running, participations)
                 except TooFewUsersError:
                     continue
                 self._unreached.discard(participations)
                 spent = time.process_time() - started
                 self._seconds += spent
-                seconds = each.spent[participations] + spent
-                name = each.adversary.name if each.adversary else ""
-                found.append(Finding(each.spec.name, each.spec.learns.value, name, participations, score, seconds))
-        return found
+                seconds = running.spent[participations] + spent
+                name, spec = running.adversary.name if running.adversary else "", running.spec
+                findings.append(Finding(spec.name, spec.learns.value, name, participations, score, seconds))
+        return findings
 
     def facts(self, further_seconds: float = 0.0) -> Facts:
-        """What is noted of the watched clients and of the searches, once there are findings.
+        """Facts on the watched clients and on the searches, once there are findings.
 
         Args:
-            further_seconds: of the processor, of attacks elsewhere.
+            further_seconds: processor time of attacks elsewhere.
         """
         matched: dict[str, dict[str, float]] = {}
-        for each in self._running:
-            if isinstance(each.attack, Dlg) and each.adversary and len(each.attack.matched):
-                matched.setdefault(each.spec.name, {})[each.adversary.name] = float(each.attack.matched.mean())
+        for running in self._running:
+            adversary, converged = running.adversary, running.attack.converged
+            if adversary and len(converged):
+                matched.setdefault(running.spec.name, {})[adversary.name] = float(converged.mean())
         return self._census.facts(matched, sorted(self._unreached), self._seconds + further_seconds)
 
-    def _score(self, each: _Running, participations: int) -> Score:
-        guess = np.concatenate(each.guesses[participations])
-        truth = np.concatenate(each.truths[participations])
-        classes = len(each.adversary.classes) if each.adversary else 2
-        if each.spec.learns is Learns.FEATURES:
-            attacker = each.spec.name.rpartition("-")[2]
-            return scores.learned(guess, truth, attacker, classes, self._splits, self._seed)
-        return scores.score(each.spec.learns, guess, truth, classes, self._seed)
+    def _score(self, running: _Running, participations: int) -> Score:
+        guess = np.concatenate(running.guesses[participations])
+        truth = np.concatenate(running.truths[participations])
+        classes = len(running.adversary.classes) if running.adversary else 2
+        if running.spec.learns is Learns.FEATURES:
+            return scores.learned(guess, truth, running.spec.attacker, classes, self._splits, self._seed)
+        return scores.score(running.spec.learns, guess, truth, classes, self._seed)

@@ -1,8 +1,8 @@
-"""How well an attack did: success, its interval, and what a guesser would have reached.
+"""Scores of attacks: success, its interval, and what a guesser would have reached.
 
-Success is a balanced accuracy, the mean over classes of the share that is got right, or the mean over clients of such;
-of a state it is the share of clients whose state was read. It lies between 0 and 1, so its variance is at most that of
-a share, and Wilson's interval for a share of as many clients holds for it too.
+Success is a balanced accuracy: the mean over classes of the share of right guesses, or the mean over clients of such
+accuracies. For a state it is the share of clients whose state was read. Success lies between 0 and 1, so its variance
+is at most that of a share, and Wilson's interval for a share of as many clients holds for it too.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from scipy import stats
 
 from simulator.attacks.contract import Learns
 from simulator.evaluation import attackers
-from simulator.evaluation.evaluation import narrow
+from simulator.evaluation.attacked_states import narrow
 
 SHUFFLES = 200
 """Permutations of the clients for the null of guesses."""
@@ -26,16 +26,16 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Score:
-    """What an attack reached.
+    """The score of an attack.
 
     Attributes:
         success: see above.
         low: lower end of its 95% interval.
         high: upper end.
-        chance: what guessing reaches.
-        null_mean: mean over permutations of the clients, which keep what the attack guesses and break whom it is of.
+        chance: success of a random guess.
+        null_mean: mean success over permutations that give the guesses to other clients.
         null_p95: 95th percentile of the same.
-        clients: that were attacked.
+        clients: number of attacked clients.
     """
 
     success: float
@@ -51,11 +51,11 @@ def score(learns: Learns, guess: NDArray[Any], truth: NDArray[Any], classes: int
     """Scores guesses of any kind but `Learns.FEATURES`.
 
     Args:
-        learns: what is guessed.
-        guess: as the attack gives it, clients first.
-        truth: of the same shape.
-        classes: of a label.
-        seed: of permutations, and of the items whose membership is asked for.
+        learns: the attack's aim.
+        guess: the attack's guess, clients first.
+        truth: the truth, of the same shape.
+        classes: number of classes of a label.
+        seed: seed of permutations, and of the items whose membership is guessed.
     """
     rng = np.random.default_rng(seed)
     if learns is Learns.STATE:
@@ -65,7 +65,7 @@ def score(learns: Learns, guess: NDArray[Any], truth: NDArray[Any], classes: int
         size = _effective(truth.astype(np.int64), classes)
         return _permuted(guess, truth, _balanced(classes), 1 / classes, SHUFFLES, rng, size)
     measure = _of_pairs(_pairs(truth, rng)) if learns is Learns.MEMBERSHIP else _items
-    # Of items a permutation costs a matrix, and has a number of its own for each client, so that few say as much.
+    # A permutation of items costs a matrix, and averages over all clients, so that a few are as precise.
     return _permuted(guess, truth, measure, 0.5, SHUFFLES // 10, rng)
 
 
@@ -74,18 +74,18 @@ def learned(
 ) -> Score:
     """Scores an attribute attacker of `simulator.evaluation.attackers`, whose null is of permuted labels.
 
-    With few splits only some of the users are ever tested, and not equally often; a user that is tested again says
-    nothing new. The interval is that of as many users as, each tested once, give a mean of the same variance.
+    With few splits only some of the users are tested, and not equally often, and testing a user again adds nothing. The
+    interval is that of the number of users which, tested once each, give a mean of the same variance.
     """
-    found = attackers.attack(narrow([features]), truth, attacker, seed=seed, classes=classes, splits=splits)
+    result = attackers.attack(narrow([features]), truth, attacker, seed=seed, classes=classes, splits=splits)
     users = classes * int(np.bincount(truth[truth >= 0]).min())
     share = 1 - attackers.ATTACKERS[attacker].train
-    low, high = interval(found.bacc, users * splits * share / (1 + (splits - 1) * share))
-    return Score(found.bacc, low, high, 1 / classes, found.null_mean, found.null_p95, users)
+    low, high = interval(result.bacc, users * splits * share / (1 + (splits - 1) * share))
+    return Score(result.bacc, low, high, 1 / classes, result.null_mean, result.null_p95, users)
 
 
 def interval(success: float, clients: float) -> tuple[float, float]:
-    """Wilson's 95% interval of a share of so many clients."""
+    """Wilson's 95% interval of a share of a number of clients."""
     z = float(stats.norm.ppf(0.975))
     centre = (success + z**2 / (2 * clients)) / (1 + z**2 / clients)
     half = z / (1 + z**2 / clients) * np.sqrt(success * (1 - success) / clients + z**2 / (4 * clients**2))
@@ -95,8 +95,8 @@ def interval(success: float, clients: float) -> tuple[float, float]:
 def _effective(truth: NDArray[np.int64], classes: int) -> float:
     """Clients of equally frequent classes that would give a balanced accuracy of the same precision."""
     counts = np.bincount(truth, minlength=classes)
-    there = counts[counts > 0]
-    return len(there) ** 2 / float((1 / there).sum())
+    present = counts[counts > 0]
+    return len(present) ** 2 / float((1 / present).sum())
 
 
 _Measure = Callable[[NDArray[Any], NDArray[Any]], float]
@@ -119,8 +119,8 @@ def _permuted(
 
 def _balanced(classes: int) -> _Measure:
     def measure(guess: NDArray[Any], truth: NDArray[Any]) -> float:
-        there = [c for c in range(classes) if (truth == c).any()]
-        return float(np.mean([(guess[truth == c] == c).mean() for c in there]))
+        present = [c for c in range(classes) if (truth == c).any()]
+        return float(np.mean([(guess[truth == c] == c).mean() for c in present]))
 
     return measure
 
@@ -128,26 +128,26 @@ def _balanced(classes: int) -> _Measure:
 def _items(guess: NDArray[Any], truth: NDArray[Any]) -> float:
     """The mean over clients of the balanced accuracy over items."""
     yes, no = truth.sum(1), (~truth).sum(1)
-    found, spared = (guess & truth).sum(1) / yes.clip(min=1), (~guess & ~truth).sum(1) / no.clip(min=1)
-    return float(((found + spared) / 2).mean())
+    positive, negative = (guess & truth).sum(1) / yes.clip(min=1), (~guess & ~truth).sum(1) / no.clip(min=1)
+    return float(((positive + negative) / 2).mean())
 
 
 def _pairs(truth: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
     """For each client an item that is recorded, and one that is not but that another client recorded: (n, 2)."""
-    asked = np.zeros((len(truth), 2), np.int64)
+    items = np.zeros((len(truth), 2), np.int64)
     for client, row in enumerate(truth):
-        asked[client, 0] = rng.choice(np.flatnonzero(row))
-        # Drawn as recorded items are, so that what is popular is not a hint.
+        items[client, 0] = rng.choice(np.flatnonzero(row))
+        # Drawn from the same distribution as recorded items, so that popularity is not a hint.
         others = truth[rng.permutation(len(truth))[:20]] & ~row
-        asked[client, 1] = rng.choice(np.nonzero(others)[1]) if others.any() else rng.choice(np.flatnonzero(~row))
-    return asked
+        items[client, 1] = rng.choice(np.nonzero(others)[1]) if others.any() else rng.choice(np.flatnonzero(~row))
+    return items
 
 
-def _of_pairs(asked: NDArray[np.int64]) -> _Measure:
-    rows = np.arange(len(asked))[:, None]
+def _of_pairs(items: NDArray[np.int64]) -> _Measure:
+    rows = np.arange(len(items))[:, None]
 
     def measure(guess: NDArray[Any], truth: NDArray[Any]) -> float:
-        return _items(guess[rows, asked], truth[rows, asked])
+        return _items(guess[rows, items], truth[rows, items])
 
     return measure
 

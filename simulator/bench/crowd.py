@@ -1,43 +1,46 @@
-"""`fedau2-sim bench --fleet N`: one round in which N SDK instances come at once, over gRPC, on this machine."""
+"""`fedau2-sim bench --fleet N`: a round of N concurrent SDK instances over gRPC, all on this machine."""
 
 import resource
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from google.protobuf.message import Message
 from rich.console import Console
 from rich.table import Table
 
 from client_sdk.protocol.interfaces import AsyncTransport
 from export.bundle import Bundle, build
 from export.plan.message import plan_of
-from fedau2.v1 import admin_pb2, device_pb2
+from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
+from simulator.engines.connections import GrpcConnection
+from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import CoordinatorProcess, GrpcLink
 from simulator.population.population import Population
 
 _ITEMS = 1682
-"""As many as MovieLens 100K has."""
+"""Number of items, as in MovieLens 100K."""
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """What the round took.
+    """The cost of the round.
 
     Attributes:
-        devices: SDK instances, each with one contribution.
-        seconds: by the clock, from the first check-in to the commit.
+        devices: number of SDK instances, each with one contribution.
+        seconds: elapsed time from the first check-in to the commit.
         device_cpu: CPU seconds of the devices' process.
         coordinator_cpu: CPU seconds of the coordinator's process.
-        check_in: seconds of the slowest check-in, as its device waited.
-        upload: seconds of the slowest upload, likewise.
-        device_memory: most resident memory of the devices' process, in MB.
-        coordinator_memory: most resident memory of the coordinator's process, in MB.
+        check_in: seconds that the device with the slowest check-in waited for it.
+        upload: seconds that the device with the slowest upload waited for it.
+        device_memory: largest resident memory of the devices' process, in MB.
+        coordinator_memory: largest resident memory of the coordinator's process, in MB.
         uploaded: bytes of all contributions.
     """
 
@@ -53,61 +56,53 @@ class Crowd:
 
 
 class _Stopwatch:
-    """An `AsyncTransport` that keeps how long the slowest calls took."""
+    """An `AsyncTransport` that measures the slowest call of each method, by the class of its request."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
-        self.check_in_seconds = 0.0
-        self.upload_seconds = 0.0
+        self.slowest: dict[type[Message], float] = {}
 
-    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
+    async def call(self, request: Message) -> Message:
+        with self._timed(type(request)):
+            return await self._transport.call(request)
+
+    def receive(self, request: Message) -> AsyncGenerator[Message, None]:
+        return self._transport.receive(request)
+
+    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+        with self._timed(kind):
+            return await self._transport.send(kind, requests)
+
+    @contextmanager
+    def _timed(self, kind: type[Message]) -> Iterator[None]:
         start = time.perf_counter()
-        response = await self._transport.check_in(request)
-        self.check_in_seconds = max(self.check_in_seconds, time.perf_counter() - start)
-        return response
-
-    def fetch(self, request: device_pb2.FetchResourceRequest) -> AsyncGenerator[bytes, None]:
-        return self._transport.fetch(request)
-
-    async def upload(self, header: device_pb2.UploadHeader, data: bytes) -> device_pb2.UploadContributionResponse:
-        start = time.perf_counter()
-        response = await self._transport.upload(header, data)
-        self.upload_seconds = max(self.upload_seconds, time.perf_counter() - start)
-        return response
-
-    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
-        return await self._transport.report_failure(request)
+        yield
+        self.slowest[kind] = max(self.slowest.get(kind, 0.0), time.perf_counter() - start)
 
 
-class _TimedLink:
-    """A `fleet.Link` whose transport is a stopwatch."""
+class _TimedConnection:
+    """A `Connection` whose transport is timed."""
 
-    def __init__(self, link: GrpcLink) -> None:
-        self._link = link
-        self.transport = _Stopwatch(link.transport)
-
-    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        return await self._link.create_task(requests)
-
-    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        return await self._link.get_task(request)
+    def __init__(self, connection: GrpcConnection) -> None:
+        self._connection = connection
+        self.transport, self.admin = _Stopwatch(connection.transport), connection.admin
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._connection.close()
 
 
 def measure(devices: int) -> Crowd:
-    """Runs one round of FedNCF as the paper has it, on synthetic interactions."""
+    """Runs a round of FedNCF with the paper's plan, on synthetic interactions."""
     bundle, population = _population(devices)
     with tempfile.TemporaryDirectory() as folder:
         process = CoordinatorProcess(Path(folder) / "coordinator")
-        links: list[_TimedLink] = []
+        connections: list[_TimedConnection] = []
 
-        async def link() -> _TimedLink:
-            links.append(_TimedLink(await process.link()))
-            return links[0]
+        async def connect() -> _TimedConnection:
+            connections.append(_TimedConnection(await process.connect()))
+            return connections[0]
 
-        engine = FleetEngine.start(link, bundle, population, devices, 1)
+        engine = FleetEngine.start(connect, bundle, population, devices, 1)
         try:
             start = time.perf_counter(), time.process_time(), process.cpu_seconds()
             engine.train_round(np.arange(devices))
@@ -116,17 +111,17 @@ def measure(devices: int) -> Crowd:
         finally:
             engine.close()
     seconds, device_cpu, coordinator_cpu = (b - a for a, b in zip(start, end, strict=True))
-    watch, own = links[0].transport, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    stopwatch, memory = connections[0].transport, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     return Crowd(
         devices,
         seconds,
         device_cpu,
         coordinator_cpu,
-        watch.check_in_seconds,
-        watch.upload_seconds,
-        own,
+        stopwatch.slowest[CheckInRequest],
+        stopwatch.slowest[UploadContributionRequest],
+        memory,
         coordinator_memory,
-        engine.traffic.uploaded,
+        engine.counts.uploaded,
     )
 
 
@@ -141,7 +136,7 @@ def _population(devices: int) -> tuple[Bundle, Population]:
 
 
 def report(devices: int, console: Console) -> None:
-    """Measures and prints a table."""
+    """Measures the round and prints a table."""
     crowd = measure(devices)
     table = Table(title=f"{crowd.devices:,} SDK instances in one round over gRPC", title_justify="left")
     for column in ("", "devices", "coordinator"):

@@ -1,7 +1,7 @@
-"""The yardstick: a round as the obvious PyTorch loop does it, one client after another, by autograd.
+"""The naive loop for comparison: a round in PyTorch with autograd, one client after another.
 
-Only `fedau2-sim bench` uses it. It is written for speed within that idea: one forward pass, no copies of the model.
-With `copies` it is the loop of research code instead: each client trains a copy of every module, by an Adam of its own.
+Only `fedau2-sim bench` uses it. It is as fast as such a loop can be: one forward pass, no copies of the model. With
+`copies` it works like typical research code: each client trains a copy of every module with its own Adam optimizer.
 """
 
 import copy
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Sample = tuple[Tensor, Tensor]
-"""Items and labels of one local step."""
+"""Items and labels of a local step."""
 
 
 class _Reverse(torch.autograd.Function):
-    """Identity; multiplies the gradient by minus the scale that `gate` holds at the time of the backward pass."""
+    """The identity, whose gradient is multiplied by minus the number that `gate` holds during the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gate: list[float]) -> Tensor:  # noqa: ANN401
@@ -47,28 +47,28 @@ class Model(nn.Module):
     """A recommender.
 
     Attributes:
-        width: of what the adversary sees.
-        negatives: drawn for each positive.
+        width: width of the adversary's input.
+        negatives: number of negatives drawn for each positive.
     """
 
     width: int
     negatives = 4
 
     def private(self) -> list[Tensor]:
-        """A client's private tensors before its first step."""
+        """Draws a client's private tensors before its first step."""
         return []
 
     def loss(self, private: Sequence[Tensor], items: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss on a client's samples, and what the adversary sees, (1, width)."""
+        """Computes the loss on a client's samples, and the adversary's input, (1, width)."""
         raise NotImplementedError
 
 
 class FedNCF(Model):
-    """NeuMF; the sum over chunks of samples of their mean loss.
+    """NeuMF. The loss is the mean loss of a chunk of samples, summed over the chunks.
 
     Args:
         items: length of the catalogue.
-        gmf, mlp, hidden: widths; those of the paper by default.
+        gmf, mlp, hidden: widths; by default those of the paper.
         chunk: most samples of a chunk.
     """
 
@@ -85,11 +85,11 @@ class FedNCF(Model):
         self.width, self._widths, self._chunk = gmf, [gmf, mlp] if gmf else [mlp], chunk
 
     def private(self) -> list[Tensor]:
-        """The vectors of both branches."""
+        """Draws the vectors of both branches."""
         return [torch.randn(1, width) * 0.01 for width in self._widths]
 
     def loss(self, private: Sequence[Tensor], items: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Model`; the adversary sees the vector of the first branch."""
+        """Computes the loss; the adversary's input is the vector of the first branch."""
         deep = self.mlp(torch.cat([private[-1].expand(len(items), -1), self.items(items)], -1))
         if self.gmf is not None:
             deep = torch.cat([private[0] * self.gmf(items), deep], -1)
@@ -98,7 +98,7 @@ class FedNCF(Model):
 
 
 class FedRAP(Model):
-    """A common and a personal vector for every item."""
+    """A model with a common and a personal vector for every item."""
 
     def __init__(self, items: int, latent: int = 32) -> None:
         super().__init__()
@@ -106,11 +106,11 @@ class FedRAP(Model):
         self.width = items
 
     def private(self) -> list[Tensor]:
-        """The personal vectors."""
+        """Draws the personal vectors."""
         return [torch.randn_like(self.common.weight) * 0.01]
 
     def loss(self, private: Sequence[Tensor], items: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Model`; the adversary sees the sums of the personal vectors."""
+        """Computes the loss; the adversary's input is the sum of each personal vector."""
         common = self.common(items)
         logits = self.out(common + F.embedding(items, private[0])).squeeze(-1)
         loss = F.binary_cross_entropy_with_logits(logits, labels) + 0.1 * common.abs().mean()
@@ -118,7 +118,7 @@ class FedRAP(Model):
 
 
 class FedVAE(Model):
-    """MultVAE; the items are the interactions."""
+    """MultVAE. The samples are the interactions, without negatives."""
 
     negatives = 0
 
@@ -129,7 +129,7 @@ class FedVAE(Model):
         self.width, self._items = latent, items
 
     def loss(self, private: Sequence[Tensor], items: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Model`; the adversary sees the latent."""
+        """Computes the loss; the adversary's input is the latent."""
         history = torch.zeros(1, self._items)
         history[0, items] = 1
         mean, log_variance = self.encode(F.dropout(F.normalize(history), 0.5)).chunk(2, -1)
@@ -139,13 +139,13 @@ class FedVAE(Model):
 
 
 class NaiveRound:
-    """The sum of the clients' contributions, client by client.
+    """Sums the clients' contributions, client by client.
 
     Args:
         model: the recommender.
         items: length of the catalogue.
-        labels: attribute per client; None: no adversary.
-        copies: each client trains copies of all modules.
+        labels: each client's class; by default there is no adversary.
+        copies: true to train copies of all modules on each client.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class NaiveRound:
         self._copies, self._rng = copies, np.random.default_rng(0)
 
     def sample(self, positives: NDArray[np.int64], negatives: int) -> Sample:
-        """Positives and so many negatives for each, rejecting those among the positives."""
+        """Draws negatives for each positive; items among the positives are rejected."""
         mask = np.zeros(self._items, bool)
         mask[positives] = True
         drawn = self._rng.integers(0, self._items, negatives * len(positives))
@@ -169,13 +169,13 @@ class NaiveRound:
         return items, torch.cat([torch.ones(len(positives)), torch.zeros(len(drawn))])
 
     def run(self, members: NDArray[np.int64], interactions: Sequence[NDArray[np.int64]]) -> None:
-        """One round: `collect`, and the server's step on the mean."""
+        """Runs a round: `collect`, and the server's step on the mean."""
         for tensor, sum_ in zip(self._shared, self.collect(members, interactions), strict=True):
             tensor.grad = sum_ / len(members)
         self._server.step()
 
     def collect(self, members: NDArray[np.int64], interactions: Sequence[NDArray[np.int64]]) -> list[Tensor]:
-        """The sum of the clients' gradients after one local step over freshly drawn samples."""
+        """Sums the clients' gradients after one local step on newly drawn samples."""
         total = [torch.zeros_like(tensor) for tensor in self._shared]
         for member in members:
             modules = copy.deepcopy(self._modules) if self._copies else self._modules
@@ -187,7 +187,7 @@ class NaiveRound:
         return total
 
     def run_steps(self, members: Iterable[int], samples: Sequence[Sequence[Sample]], rate: float) -> list[Tensor]:
-        """One round of several local steps of SGD over given samples; start minus end is summed."""
+        """Runs several local steps of SGD on given samples, and sums each client's start minus its end."""
         total = [torch.zeros_like(tensor) for tensor in self._shared]
         start = [tensor.detach().clone() for tensor in self._shared]
         optimizer = torch.optim.SGD(self._shared, lr=rate)
@@ -217,7 +217,7 @@ class NaiveRound:
             optimizer.step()
 
     def private(self, member: int) -> list[Tensor]:
-        """A client's private tensors."""
+        """Returns a client's private tensors."""
         return self._client(member)[0]
 
     def _client(self, member: int) -> tuple[list[Tensor], torch.optim.Optimizer | None]:

@@ -1,4 +1,4 @@
-"""Measures everything, and prints it as tables."""
+"""Runs all measurements and prints them as tables."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,14 @@ from simulator.errors import DatasetError
 
 
 def report(data_dir: Path | None, out: Path | None, quick: bool, console: Console) -> None:
-    """Measures everything, prints it, and writes JSON if asked to."""
+    """Runs all measurements and prints them.
+
+    Args:
+        data_dir: folder of MovieLens 100K; without it the data is synthetic.
+        out: JSON file for the results; None writes no file.
+        quick: true for fewer repeats and smaller cohorts.
+        console: prints the tables.
+    """
     interactions, labels, items, source = _data(data_dir)
     repeats = 3 if quick else 15
     training, rounds = {}, {}
@@ -67,7 +74,7 @@ def _data(data_dir: Path | None) -> tuple[Interactions, NDArray[np.int64], int, 
 
 def _ratios(rows: dict[str, Ratio]) -> Table:
     table = Table(title="CPU-ms per client, one thread, alternated with a naive PyTorch loop", title_justify="left")
-    for column in ("workload", "naive", "batched", "times faster", "least to most"):
+    for column in ("workload", "naive", "batched", "times faster", "lowest to highest"):
         table.add_column(column)
     for name, row in rows.items():
         spread = f"{row.low:.1f} to {row.high:.1f}"

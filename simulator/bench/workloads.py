@@ -1,4 +1,4 @@
-"""What is measured: rounds, as ratios to a naive loop in alternation in the same run, and sessions over gRPC."""
+"""The measurements: rounds as ratios to a naive loop that alternates with them, and sessions over gRPC."""
 
 import tempfile
 import time
@@ -23,12 +23,12 @@ from fedau2.wire import blobs, manifest
 from simulator.bench import naive
 from simulator.bench.naive import Sample
 from simulator.engines.batched import BatchedEngine
+from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import CoordinatorProcess
 from simulator.population.population import Population
 
 SMALL = fedncf_parameters.Widths(gmf=0, mlp=32, hidden=(32, 16))
-"""The small workload: an MLP 64-32-16-1 on user and item vectors of 32, no adversary."""
+"""Widths of the small workload: an MLP 64-32-16-1 on user and item vectors of 32, without an adversary."""
 
 Interactions = Sequence[NDArray[np.int64]]
 _CLASSES = ("M", "F")
@@ -39,20 +39,20 @@ NAIVE: dict[str, Callable[[int], naive.Model]] = {
     "fedrap": naive.FedRAP,
     "fedvae": naive.FedVAE,
 }
-"""The naive loop's recommenders, by name, from the length of the catalogue."""
+"""Makes the naive loop's recommenders, by name, from the length of the catalogue."""
 
 SMALL_CHUNK = 32
-"""Clients of one call of the kernel in the small workload."""
+"""Clients in a call of the kernel in the small workload."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Two ways of doing the same work, alternated.
+    """Compares the naive loop with the engine, which alternate.
 
     Attributes:
-        naive: CPU milliseconds per client, median over the alternations.
-        ours: likewise.
-        ratio: median of the alternations' ratios.
+        naive: CPU milliseconds per client of the naive loop, median over the repeats.
+        ours: CPU milliseconds per client of the engine, median over the repeats.
+        ratio: median of the ratios of the repeats.
         low, high: smallest and largest of these ratios.
     """
 
@@ -64,7 +64,7 @@ class Ratio:
 
 
 def alternate(naive: Callable[[], object], ours: Callable[[], object], clients: int, repeats: int) -> Ratio:
-    """Measures two rounds of `clients` clients, one after the other, `repeats` times, after one warm-up."""
+    """Measures two ways to run a round in alternation, `repeats` times after a warm-up."""
     pairs = np.array([(_cpu(naive), _cpu(ours)) for _ in range(repeats + 1)][1:]) / clients * 1e3
     ratios = pairs[:, 0] / pairs[:, 1]
     medians = np.median(pairs, axis=0)
@@ -78,14 +78,16 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 class PaperWorkload:
-    """A recommender as the paper has it: one local step, DSVAE, SUT, drawing and private Adam; rounds of 94 clients.
+    """A recommender with the paper's plan: one local step, DSVAE, SUT and private Adam, in rounds of 94 clients.
+
+    Random draws are part of the measured time.
 
     Args:
         model: the recommender.
-        interactions: per client, sorted catalogue rows.
-        labels: gender per client.
+        interactions: each client's sorted catalogue rows.
+        labels: each client's gender.
         items: length of the catalogue.
-        copies: against a loop in which each client trains copies of all modules.
+        copies: true to compare with a loop in which each client trains copies of all modules.
     """
 
     def __init__(
@@ -96,11 +98,11 @@ class PaperWorkload:
         self._members, self._interactions = _cohort(len(interactions), 94, 1), interactions
 
     def training(self, repeats: int) -> Ratio:
-        """Training and adding up what the clients contribute, without the server's step."""
+        """Measures training and the sum of contributions, without the server's step."""
         return self._alternate(self._loop.collect, self._engine.collect, repeats)
 
     def rounds(self, repeats: int) -> Ratio:
-        """Whole rounds, the server's step included."""
+        """Measures whole rounds with the server's step."""
         return self._alternate(self._loop.run, self._engine.train_round, repeats)
 
     def _alternate(self, loop: Callable[..., object], ours: Callable[..., object], repeats: int) -> Ratio:
@@ -122,7 +124,10 @@ def _engine(interactions: Interactions, attribute: Sequence[str], items: int, mo
 
 
 def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratio:
-    """Two local steps of 250 given samples, separate form; the naive loop sums start minus end as it goes."""
+    """Measures two local steps of 250 given samples, without a sum of contributions.
+
+    The naive loop sums each client's start minus its end.
+    """
     rng = np.random.default_rng(0)
     positives = [np.sort(rng.choice(items, 100, replace=False)) for _ in range(clients)]
     plan = plan_of("fedncf", {"local": {"steps": 2, "chunk": 250, "shared_learning_rate": 0.01}})
@@ -160,7 +165,7 @@ def _separate(task: Task, samples: Sequence[Sequence[Samples]]) -> None:
 
 
 def scaling(sizes: Sequence[int], items: int = 1682) -> dict[int, float]:
-    """CPU milliseconds per client of whole rounds (server's step included) for cohorts of several sizes."""
+    """Measures CPU milliseconds per client of whole rounds, with the server's step, for several sizes of cohorts."""
     rng = np.random.default_rng(0)
     lengths = np.minimum(rng.geometric(1 / 100, max(sizes)) + 5, items // 4)
     interactions = [np.sort(rng.choice(items, n, replace=False)) for n in lengths]
@@ -175,13 +180,13 @@ def scaling(sizes: Sequence[int], items: int = 1682) -> dict[int, float]:
 
 @dataclass(frozen=True)
 class FleetCost:
-    """What a session costs over gRPC.
+    """The cost of a session over gRPC.
 
     Attributes:
-        at_once: sessions at the same time.
-        device_ms: CPU milliseconds per session in the fleet's process: fetch, training, upload.
-        coordinator_ms: CPU milliseconds per session in the coordinator's process, server's step included.
-        sessions_per_second: by the clock, both processes on this machine.
+        at_once: number of concurrent sessions.
+        device_ms: CPU milliseconds per session in the fleet's process: download, training, upload.
+        coordinator_ms: CPU milliseconds per session in the coordinator's process, with the server's step.
+        sessions_per_second: sessions per elapsed second, with both processes on this machine.
     """
 
     at_once: int
@@ -191,11 +196,11 @@ class FleetCost:
 
 
 def fleet(interactions: Interactions, labels: NDArray[np.int64], items: int, at_once: int, rounds: int) -> FleetCost:
-    """All clients as SDK instances in this process, the coordinator in another; one warm-up round."""
+    """Measures rounds of SDK instances in this process and a coordinator in another, after a warm-up round."""
     bundle, population = _population(interactions, [_CLASSES[label] for label in labels], items)
     with tempfile.TemporaryDirectory() as folder:
         process = CoordinatorProcess(Path(folder) / "coordinator")
-        engine = FleetEngine.start(process.link, bundle, population, at_once, rounds + 1)
+        engine = FleetEngine.start(process.connect, bundle, population, at_once, rounds + 1)
         try:
             cohorts = [np.arange(at_once) if at_once == len(population) else _cohort(len(population), at_once, r)
                        for r in range(rounds + 1)]  # fmt: skip

@@ -75,8 +75,8 @@ def _command(options: argparse.Namespace, console: Console) -> None:
 def _audit(request: Request, console: Console) -> None:
     with bars(console) as display:
         found = audit(request, Bar(display, request.folder.name))
-    notes = [*found.facts.told(), *accounting.notes(found.plan, request.participations)]
-    if missing := planning.told(found.not_run):
+    notes = [*found.facts.sentences(), *accounting.notes(found.plan, request.participations)]
+    if missing := planning.reasons(found.not_run):
         notes = [missing, *notes]
     report.write(found, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
     resume.discard(request.folder)
@@ -86,7 +86,7 @@ def _audit(request: Request, console: Console) -> None:
     console.print(f"Report, plot and figures: {request.folder}/audit.html, .png, .json", markup=False)
     if not found.findings:
         raise ConfigError("the audit found nothing: no watched client contributed often enough")
-    bounds.check(request.bounds, found.findings, found.not_run)
+    bounds.check(request.bounds, found.findings, found.unmeasured)
 
 
 def _request(options: argparse.Namespace) -> Request:

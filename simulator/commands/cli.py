@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     config = flags.configuration(options, options.config)
     if (options.out / "metrics.json").exists():
         console.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
-    with Tracking.of(options).of_run() as trackers, bars(console) as display:
+    with Tracking.of(options).for_run() as trackers, bars(console) as display:
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers)
     title = f"{html.title(config)}, {config.engine.rounds} rounds"
     console.print(results({f"adversary {config.adversary}": metrics}, title))

@@ -73,7 +73,7 @@ def _command(options: argparse.Namespace, console: Console) -> None:
     )
     folder = options.out or Path("runs") / f"{experiment.name}{'-quick' if options.quick else ''}"
     typed = shlex.join(["fedau2-sim", *sys.argv[1:]])
-    tracking = Tracking.of(options).of_grid(folder.name)
+    tracking = Tracking.of(options).for_grid(folder.name)
     reproduce(Request(experiment, choice, folder, options.data_dir, options.jobs, typed, tracking), console)
 
 

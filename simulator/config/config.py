@@ -18,7 +18,7 @@ from export.plan.explain import explain
 from export.plan.fragments import Fragment, flat, merge, nest
 from export.plan.schema import Plan
 from export.plan.types import Section
-from simulator.config import files
+from fedau2 import files
 from simulator.config.sections import AfterTraining, DataSettings, EngineSettings, EvaluationSettings
 from simulator.errors import ConfigError
 

@@ -48,6 +48,7 @@ PRESETS: Mapping[str, Mapping[str, Fragment]] = {
             "plan.server.adversary.learning_rate": 0.01,
         },
         # Adversaries turn and shrink the latent until the paper's attacker is lost, and leave the attribute in it.
+        # This erasure leaves it too, for attackers who whiten: docs/results/ml-100k.md.
         "fedvae": {**_NO_ADVERSARY, "after_training.erasure": "auto"},
     },
     # What the paper compares its trigger and its head with, each changed alone.

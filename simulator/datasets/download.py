@@ -1,4 +1,4 @@
-"""Fetches a data set from its home into the user's cache."""
+"""Downloads a data set from its home page into the user's cache."""
 
 import http.client
 import os
@@ -18,29 +18,29 @@ from simulator.datasets.files import Checksums, is_official
 from simulator.errors import DatasetDamagedError, DownloadError
 
 TIMEOUT = 5.0
-"""Seconds that the home may be silent."""
+"""Seconds without an answer after which a download fails."""
 
 
 def cache() -> Path:
-    """Where fetched data sets are kept."""
+    """Names the folder for downloaded data sets."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fedau2"
 
 
 def fetch(url: str, name: str, checksums: Checksums, target: Path) -> Path:
-    """Downloads a zip file and unpacks what is checked into `target`, all or nothing.
+    """Downloads a zip file, checks its files and unpacks them into `target`, all or nothing.
 
-    The folder appears in one step once every file is there and right: an interrupted or failed fetch, or another one at
-    the same time, leaves nothing half done.
+    The folder appears in one step once all files are complete and correct. So an interrupted or failed download leaves
+    no partial folder, and neither do two downloads at the same time.
 
     Args:
-        url: of the zip file.
-        name: for the progress bar.
-        checksums: the files to take out of it, wherever they lie in it, and what they must be.
-        target: the folder to make.
+        url: the address of the zip file.
+        name: the data set's name, for the progress bar.
+        checksums: the checksum of each file to unpack, by file name; the file may lie in any folder of the archive.
+        target: the folder to create.
 
     Raises:
-        DownloadError: the home does not answer or breaks off, or the disk is full.
-        DatasetDamagedError: what came is not the data set.
+        DownloadError: the server does not answer or breaks off, or the disk is full.
+        DatasetDamagedError: the archive does not hold the data set.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,8 +52,8 @@ def fetch(url: str, name: str, checksums: Checksums, target: Path) -> Path:
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise DownloadError(
-            f"{name} could not be fetched from {url}: {reason}; fetch it by hand, unpack it, and name its folder with "
-            "--data-dir"
+            f"{name} could not be downloaded from {url}: {reason}; download and unpack it by hand, and give its folder "
+            "with --data-dir"
         ) from error
     return target
 
@@ -62,17 +62,17 @@ def _download(url: str, name: str, archive: Path) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response, archive.open("wb") as out:
         total = int(response.headers["Content-Length"] or 0)
         received = 0
-        for block in _shown(response, name, total):
+        for block in _with_progress(response, name, total):
             out.write(block)
             received += len(block)
     if received < total:
         raise DownloadError(f"{name}: {url} broke off after {received:,} of {total:,} bytes; try again")
 
 
-def _shown(response: BinaryIO, name: str, total: int) -> Iterator[bytes]:
+def _with_progress(response: BinaryIO, name: str, total: int) -> Iterator[bytes]:
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, transient=True) as progress:
-        task = progress.add_task(f"fetching {name}", total=total or None)
+        task = progress.add_task(f"downloading {name}", total=total or None)
         while block := response.read(1 << 16):
             progress.advance(task, len(block))
             yield block
@@ -85,14 +85,14 @@ def _unpack(archive: Path, folder: Path, checksums: Checksums) -> None:
             names = {Path(entry).name: entry for entry in packed.namelist()}
             for name, expected in checksums.items():
                 if name not in names:
-                    raise DatasetDamagedError(f"what was fetched holds no {name}")
+                    raise DatasetDamagedError(f"the downloaded archive does not hold {name}")
                 data = packed.read(names[name])
                 if not is_official([data], expected):
-                    raise DatasetDamagedError(f"the {name} that was fetched is not the official one")
+                    raise DatasetDamagedError(f"the downloaded {name} is not the official file")
                 (folder / name).write_bytes(data)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        # The last two: a compression that zipfile does not know, and encryption.
-        raise DatasetDamagedError(f"what was fetched cannot be unpacked: {error}") from error
+        # NotImplementedError: a compression that zipfile does not know. RuntimeError: an encrypted archive.
+        raise DatasetDamagedError(f"the downloaded archive cannot be unpacked: {error}") from error
 
 
 def _move(unpacked: Path, target: Path) -> None:
@@ -101,5 +101,5 @@ def _move(unpacked: Path, target: Path) -> None:
     except OSError:
         if not target.is_dir():
             raise
-        # Another fetch was faster; both checked the same contents.
+        # Another download was faster; both checked the same contents.
         shutil.rmtree(unpacked)

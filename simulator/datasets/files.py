@@ -1,4 +1,4 @@
-"""Original files: plain or gzip, checked before they are read."""
+"""Reads original files, plain or gzip, and checks them against their checksums."""
 
 import gzip
 import hashlib
@@ -10,15 +10,15 @@ from pathlib import Path
 from simulator.errors import DatasetDamagedError, DatasetFormatError, DatasetMissingError
 
 Checksums = Mapping[str, str]
-"""SHA-256 in hex of the unpacked content, by file name; MD5 where only that is published."""
+"""SHA-256 in hex of the unpacked content, by file name; MD5 where only MD5 is published."""
 
 BLOCK = 1 << 23
-"""Bytes of a block."""
+"""Bytes read at a time."""
 LONGEST_LINE = 1 << 24
 
 
 def is_official(blocks: Iterable[bytes], expected: str) -> bool:
-    """Whether content, in blocks, has a checksum."""
+    """Compares a content, given in blocks, with a checksum."""
     digest = hashlib.new("sha256" if len(expected) == 64 else "md5", usedforsecurity=False)
     for block in blocks:
         digest.update(block)
@@ -26,23 +26,23 @@ def is_official(blocks: Iterable[bytes], expected: str) -> bool:
 
 
 def find(folder: Path, name: str) -> Path:
-    """`name` or `name.gz` in a folder.
+    """Finds `name` or `name.gz` in a folder.
 
     Raises:
-        DatasetMissingError: neither is there.
+        DatasetMissingError: neither file exists.
     """
-    found = next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
-    if found is None:
-        raise DatasetMissingError(f"there is neither {name} nor {name}.gz in {folder}")
-    return found
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise DatasetMissingError(f"{folder} holds neither {name} nor {name}.gz")
 
 
 def chunks(folder: Path, name: str) -> Iterator[bytes]:
-    """The unpacked content of `name` or `name.gz`, piece by piece.
+    """Yields the unpacked content of `name` or `name.gz`, piece by piece.
 
     Raises:
-        DatasetMissingError: neither is there.
-        DatasetDamagedError: it cannot be read, or the gzip is cut off or corrupt.
+        DatasetMissingError: neither file exists.
+        DatasetDamagedError: the file cannot be read, or the gzip is truncated or corrupt.
     """
     path = find(folder, name)
     with _explained(path), path.open("rb") if path.name == name else gzip.open(path) as file:
@@ -51,12 +51,12 @@ def chunks(folder: Path, name: str) -> Iterator[bytes]:
 
 
 def blocks(folder: Path, name: str) -> Iterator[bytes]:
-    """The unpacked content of `name` or `name.gz`, in blocks of whole lines; the last line ends in a newline too.
+    """Yields the unpacked content of `name` or `name.gz` in blocks of whole lines; the last line ends in a newline too.
 
     Raises:
-        DatasetMissingError: neither is there.
-        DatasetDamagedError: it cannot be read, or the gzip is cut off or corrupt.
-        DatasetFormatError: it is no text of lines.
+        DatasetMissingError: neither file exists.
+        DatasetDamagedError: the file cannot be read, or the gzip is truncated or corrupt.
+        DatasetFormatError: a line is longer than `LONGEST_LINE`.
     """
     rest = b""
     for data in chunks(folder, name):
@@ -67,24 +67,26 @@ def blocks(folder: Path, name: str) -> Iterator[bytes]:
         else:
             rest += data
         if len(rest) > LONGEST_LINE:
-            raise DatasetFormatError(f"{name} has a line of more than {LONGEST_LINE:,} bytes: it is no such table")
+            raise DatasetFormatError(
+                f"{name} has a line of more than {LONGEST_LINE:,} bytes: it is not a table of this format"
+            )
     if rest:
         yield rest + b"\n"
 
 
 def read(folder: Path, name: str, checksums: Checksums) -> bytes:
-    """The unpacked content of `name` or `name.gz` in a folder.
+    """Reads the unpacked content of `name` or `name.gz` in a folder.
 
     Raises:
-        DatasetMissingError: neither is there.
-        DatasetDamagedError: it cannot be read, the gzip is cut off or corrupt, or the content is not the official one.
+        DatasetMissingError: neither file exists.
+        DatasetDamagedError: the file cannot be read, the gzip is truncated or corrupt, or the checksum is wrong.
     """
     data = _unpacked(folder, name)
     expected = checksums.get(name)
     if expected is not None and (actual := hashlib.sha256(data).hexdigest()) != expected:
         raise DatasetDamagedError(
             f"{folder / name} is not the official file: its SHA-256 is {actual[:12]}..., expected {expected[:12]}...; "
-            "remove it and fetch the data set again"
+            "remove it and download the data set again"
         )
     return data
 
@@ -101,13 +103,13 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DatasetDamagedError(f"{path} is cut off or corrupt ({error}); fetch it again") from error
+        raise DatasetDamagedError(f"{path} is truncated or corrupt ({error}); download it again") from error
     except OSError as error:
         raise DatasetDamagedError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def rows(data: bytes, name: str, separator: str, columns: int) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers from 1 and fields of a separated text file in latin-1; empty lines are skipped.
+    """Yields line number, from 1, and fields of each line of a separated text in latin-1; empty lines are skipped.
 
     Raises:
         DatasetFormatError: a line has fewer than `columns` fields.

@@ -1,7 +1,7 @@
-"""LastFM-360K from its original files (Celma, Music Recommendation and Discovery, 2010, doi 10.1007/978-3-642-13287-2).
+"""Reads LastFM-360K from its files (Celma, Music Recommendation and Discovery, 2010, doi 10.1007/978-3-642-13287-2).
 
-The files are known to hold artists without a MusicBrainz id, users without gender or with impossible ages, and a few
-lines that are no records.
+The files are known to hold artists without a MusicBrainz id, users without a gender or with an impossible age, and a
+few lines that are not records.
 """
 
 from pathlib import Path
@@ -17,33 +17,34 @@ from simulator.errors import DatasetFormatError
 NAME = "lastfm-360k"
 HOME = "http://ocelma.net/MusicRecommendationDataset/lastfm-360K.html"
 PLAYS = "usersha1-artmhid-artname-plays.tsv"
-PLAYS_TOO = "usersha1-artmbid-artname-plays.tsv"
-"""What another edition calls it."""
+PLAYS_RENAMED = "usersha1-artmbid-artname-plays.tsv"
+"""The same file's name in another edition."""
 PROFILES = "usersha1-profile.tsv"
 USER_CORE, ITEM_CORE = 51, 23
-"""The cut of the published experiments."""
+"""The k-core of the published experiments."""
 
 GENDERS = ("M", "F")
 AGES = ("under 21", "21 to 25", "26 and over")
 _AGE_STARTS = np.array([21, 26])
 _OLDEST = 100
 TOLERATED = 1e-3
-"""Share of malformed lines that is passed over."""
+"""Highest share of malformed lines that is skipped with a note."""
 
 
 def load(folder: Path) -> Dataset:
     """Reads both files (plain or .gz) in bounded memory. Users need a gender and an age from 0 to 100.
 
-    An artist is known by its MusicBrainz id, without one by its name. There are no times: file order stands for them.
+    An artist is identified by its MusicBrainz id or, if it has none, by its name. The files have no times; their order
+    is used instead.
 
     Raises:
-        DatasetError: missing, damaged, with a user listed twice, or with more malformed lines than tolerated; the text
-            names file and line.
+        DatasetError: a file is missing or damaged, lists a user twice, or has more malformed lines than tolerated; the
+            text names file and line.
     """
     ids, gender, age, bad_profiles = _profiles(folder)
     known, items = table.Ids(ids), table.Ids()
     users, artists, malformed, lines = [], [], list[int](), 0
-    plays = PLAYS_TOO if any((folder / f"{PLAYS_TOO}{suffix}").is_file() for suffix in ("", ".gz")) else PLAYS
+    plays = PLAYS_RENAMED if any((folder / f"{PLAYS_RENAMED}{suffix}").is_file() for suffix in ("", ".gz")) else PLAYS
     for block in table.read(folder, plays, ["user", "mbid", "artist", "plays"], "\t"):
         named = block.matches("mbid", "^.") | block.matches("artist", "^.")
         good = block.where(block.matches("plays", table.WHOLE) & block.matches("user", "^.") & named)
@@ -55,10 +56,10 @@ def load(folder: Path) -> Dataset:
         artists.append(items.add(artist.filter(user >= 0)))
     notes = (*bad_profiles, *_tolerate(plays, malformed, lines))
     if not len(items):
-        raise DatasetFormatError(f"{plays} has no user with gender and age")
+        raise DatasetFormatError(f"{plays} has no user with a gender and an age")
     history = ordered(np.concatenate(users), np.concatenate(artists), None)
     attributes = {"gender": Attribute(GENDERS, gender), "age": Attribute(AGES, age)}
-    texts = [each.decode("utf-8", "replace") for each in ids]
+    texts = [identifier.decode("utf-8", "replace") for identifier in ids]
     return Dataset(NAME, texts, items.texts(), *history, attributes, notes)
 
 
@@ -80,16 +81,21 @@ def _profiles(folder: Path) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.
                 ids[user] = (int(gender), int(np.searchsorted(_AGE_STARTS, age, "right")))
     notes = _tolerate(PROFILES, malformed, lines)
     if not ids:
-        raise DatasetFormatError(f"{PROFILES} has no user with gender and age")
+        raise DatasetFormatError(f"{PROFILES} has no user with a gender and an age")
     labels = np.array(list(ids.values()), np.int64)
     if left_out:
-        notes = (f"{left_out:,} users without gender or a possible age left out", *notes)
+        notes = (f"{left_out:,} users without a gender or a possible age are left out", *notes)
     return list(ids), labels[:, 0], labels[:, 1], notes
 
 
 def _tolerate(name: str, malformed: list[int], lines: int) -> tuple[str, ...]:
     if len(malformed) > max(10, TOLERATED * lines):
         raise DatasetFormatError(
-            f"{name}, line {malformed[0]}: malformed, as are {len(malformed):,} of {lines:,} lines: another data set?"
+            f"{name}, line {malformed[0]}: the line is malformed, one of {len(malformed):,} among {lines:,} lines: is "
+            "this another data set?"
         )
-    return (f"{name}: {len(malformed):,} malformed lines left out, first line {malformed[0]}",) if malformed else ()
+    return (
+        (f"{name}: {len(malformed):,} malformed lines are left out, the first is line {malformed[0]}",)
+        if malformed
+        else ()
+    )

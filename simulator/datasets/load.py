@@ -1,11 +1,11 @@
-"""Finds a data set: in a folder that is named, in the cache, or at its home."""
+"""Loads a data set by name: from a given folder, from the cache, or from its home page."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulator.datasets import atomic, cuts, lastfm, movielens, movielens1m, synthetic
+from simulator.datasets import cuts, lastfm, movielens, movielens1m, recbole, synthetic
 from simulator.datasets.dataset import Dataset
 from simulator.datasets.download import cache, fetch
 from simulator.errors import ConfigError, DatasetMissingError
@@ -13,13 +13,13 @@ from simulator.errors import ConfigError, DatasetMissingError
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that is known by name.
+    """A data set with a home page.
 
     Attributes:
-        files: that it consists of; the first one tells its folder.
-        home: where it comes from.
-        checksums: what a fetched file must be; empty: it has to be fetched by hand.
-        cores: its own k-core, items per user and users per item.
+        files: the names of its files; its folder is the one that holds the first.
+        home: the address of its archive, or of its home page.
+        checksums: the checksum of each file of the archive; empty if it must be downloaded by hand.
+        cores: its default k-core, items per user and users per item; (0, 0) for none.
     """
 
     files: tuple[str, ...]
@@ -49,33 +49,34 @@ def load(
     balance: str | None = None,
     minority: tuple[str, float] | None = None,
 ) -> Dataset:
-    """A data set by name.
+    """Loads a data set by name and cuts it.
 
     Args:
-        name: one of `NAMES`, or that of RecBole's atomic files: NAME.inter.
-        data_dir: holds the files, or a folder called `name` that does; None: the environment variable FEDAU2_DATA,
-            else the user's cache, which is filled from the data set's home.
-        users: of the synthetic data set.
-        items: likewise.
-        dependence: likewise.
-        seed: likewise.
-        user_core: different items that each user has at least; 0: the data set's own cut, 1: none.
-        item_core: different users that each item has at least; likewise.
-        balance: attribute of whose classes equally many users are kept, after the cut.
-        minority: attribute whose rarest class is cut to a share of the users, after the other cuts.
+        name: one of `NAMES`, or NAME for RecBole's atomic file NAME.inter.
+        data_dir: the folder that holds the files, or the folder called `name` that holds them. By default the folder
+            that the environment variable FEDAU2_DATA names, and otherwise the user's cache, into which a data set is
+            downloaded.
+        users: number of users of the synthetic data set.
+        items: number of its items.
+        dependence: dependence of its users' tastes on their gender, 0 to 1.
+        seed: its random seed.
+        user_core: different items that each user has at least; 0 for the data set's default, 1 for no cut.
+        item_core: different users that each item has at least; 0 and 1 as for `user_core`.
+        balance: attribute whose classes are cut to equally many users, after the k-core.
+        minority: attribute, and the share of the users to which its rarest class is cut, after the other cuts.
 
     Raises:
-        ConfigError: no such data set, or no such attribute.
-        DatasetError: it cannot be found, fetched or read, or nothing is left of it.
+        ConfigError: there is no such data set or attribute.
+        DatasetError: the data set cannot be found, downloaded or read, or the cuts leave nothing of it.
     """
     if name == synthetic.NAME:
         dataset = synthetic.generate(users, items, dependence=dependence, seed=seed)
     else:
         dataset = _read(name, data_dir)
-    own = SOURCES[name].cores if name in SOURCES else (0, 0)
-    cores = (user_core or own[0], item_core or own[1])
+    defaults = SOURCES[name].cores if name in SOURCES else (0, 0)
+    cores = (user_core or defaults[0], item_core or defaults[1])
     if max(cores) > 1:
-        dataset = cuts.cut(dataset, *cores)
+        dataset = cuts.cut_to_core(dataset, *cores)
     if balance is not None:
         dataset = cuts.balance(dataset, balance)
     return dataset if minority is None else cuts.thin(dataset, *minority)
@@ -87,46 +88,46 @@ def _read(name: str, data_dir: Path | None) -> Dataset:
         return movielens.load(folder)
     if name == movielens1m.NAME:
         return movielens1m.load(folder)
-    return lastfm.load(folder) if name == lastfm.NAME else atomic.load(folder, name)
+    return lastfm.load(folder) if name == lastfm.NAME else recbole.load(folder, name)
 
 
 def find(name: str, data_dir: Path | None) -> Path:
-    """The folder with a data set's files; fetches it if no folder is named and it is not in the cache.
+    """Finds the folder with a data set's files; downloads it if no folder is given and it is not in the cache.
 
     Raises:
-        ConfigError: no such data set.
-        DatasetError: it is not there, or cannot be fetched.
+        ConfigError: there is no such data set.
+        DatasetError: the files are missing, or cannot be downloaded.
     """
-    given = data_dir or (Path(os.environ["FEDAU2_DATA"]) if os.environ.get("FEDAU2_DATA") else None)
+    parent = data_dir or (Path(os.environ["FEDAU2_DATA"]) if os.environ.get("FEDAU2_DATA") else None)
     source = SOURCES.get(name)
     marker = source.files[0] if source else f"{name}.inter"
-    for folder in (given / name, given) if given else (cache() / name,):
+    for folder in (parent / name, parent) if parent else (cache() / name,):
         if any((folder / f"{marker}{suffix}").is_file() for suffix in ("", ".gz")):
             return folder
     if source is None:
         raise ConfigError(
-            f"there is no data set {name!r}{f' in {given}' if given else ''}; there is {', '.join(NAMES)}, or your "
-            f"own: --data-dir with a {marker} in it"
+            f"there is no data set {name!r}{f' in {parent}' if parent else ''}: choose one of {', '.join(NAMES)}, or "
+            f"give the folder that holds your {marker} with --data-dir"
         )
-    if given:
-        raise DatasetMissingError(f"{given} holds neither the files of {name} ({marker}, ...) nor a folder {name}")
+    if parent:
+        raise DatasetMissingError(f"{parent} holds neither the files of {name} ({marker}, ...) nor a folder {name}")
     return fetch_known(name)
 
 
 def fetch_known(name: str) -> Path:
-    """Fetches a data set into the cache, where it is not there yet.
+    """Downloads a data set into the cache, unless the cache has it.
 
     Raises:
-        ConfigError: it has no home.
-        DatasetError: it cannot be fetched, or is not what it should be.
+        ConfigError: the data set has no home page.
+        DatasetError: it cannot be downloaded, or a checksum is wrong.
     """
     if name not in SOURCES:
-        raise ConfigError(f"{name} cannot be fetched; {', '.join(SOURCES)} have a home")
+        raise ConfigError(f"{name} cannot be downloaded; {', '.join(SOURCES)} can")
     source, cached = SOURCES[name], cache() / name
     if cached.is_dir():
         return cached
     if not source.checksums:
         raise DatasetMissingError(
-            f"{name} has to be fetched by hand from {source.home}; unpack it and name its folder with --data-dir"
+            f"{name} must be downloaded by hand from {source.home}; unpack it and give its folder with --data-dir"
         )
     return fetch(source.home, name, source.checksums, cached)

@@ -1,4 +1,4 @@
-"""MovieLens 100K from its original files (Harper and Konstan, 2015, doi 10.1145/2827872)."""
+"""Reads MovieLens 100K from its files (Harper and Konstan, 2015, doi 10.1145/2827872)."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ CHECKSUMS = {
     "u.user": "f120e114da2e8cf314fd28f99417c94ae9ddf1cb6db8ce0e4b5995d40e90e62c",
     "u.item": "553841ebc7de3a0fd0d6b62a204ea30c1e651aacfb2814c7a6584ac52f2c5701",
 }
-"""Of the official files."""
+"""SHA-256 of the official files."""
 
 GENDERS = ("M", "F")
 AGES = ("under 27", "27 to 37", "38 and over")
@@ -28,11 +28,11 @@ def load(folder: Path, checksums: files.Checksums = CHECKSUMS) -> Dataset:
     """Reads u.data, u.user and u.item (plain or .gz). Every rating counts as an interaction.
 
     Args:
-        folder: holds the files.
-        checksums: which content to insist on; empty: any files of this format.
+        folder: the folder that holds the files.
+        checksums: checksums of the files; empty to accept any files of this format.
 
     Raises:
-        DatasetError: missing, damaged, or not of this format; the text names file and line.
+        DatasetError: a file is missing, damaged or malformed; the text names file and line.
     """
     user_lines = list(files.rows(files.read(folder, "u.user", checksums), "u.user", "|", 5))
     item_lines = list(files.rows(files.read(folder, "u.item", checksums), "u.item", "|", 2))
@@ -56,7 +56,7 @@ def _ids(name: str, lines: Iterable[tuple[int, Sequence[str]]]) -> dict[str, int
 def _interactions(
     data: bytes, users: dict[str, int], items: dict[str, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    found: list[tuple[int, int, int]] = []
+    interactions: list[tuple[int, int, int]] = []
     for number, (user, item, rating, time, *_rest) in files.rows(data, "u.data", "\t", 4):
         where = f"u.data, line {number}"
         if user not in users:
@@ -64,16 +64,16 @@ def _interactions(
         if item not in items:
             raise DatasetFormatError(f"{where}: item {item!r} is not in u.item")
         _number(rating, f"{where}: rating")
-        found.append((users[user], items[item], _number(time, f"{where}: time")))
-    table = np.array(found, np.int64).reshape(-1, 3)
+        interactions.append((users[user], items[item], _number(time, f"{where}: time")))
+    table = np.array(interactions, np.int64).reshape(-1, 3)
     order = np.lexsort((np.arange(len(table)), table[:, 2], table[:, 0]))
     return table[order, 0], table[order, 1]
 
 
-def _number(text: str, what: str) -> int:
+def _number(text: str, field: str) -> int:
     # 18 digits fit an int64.
     if not text.isdecimal() or len(text) > 18:
-        raise DatasetFormatError(f"{what} {text!r} is no whole number")
+        raise DatasetFormatError(f"{field} {text!r} is not a whole number")
     return int(text)
 
 

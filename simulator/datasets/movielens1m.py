@@ -1,4 +1,4 @@
-"""MovieLens 1M from its original files (Harper and Konstan, 2015, doi 10.1145/2827872)."""
+"""Reads MovieLens 1M from its files (Harper and Konstan, 2015, doi 10.1145/2827872)."""
 
 from pathlib import Path
 
@@ -14,28 +14,29 @@ CHECKSUMS = {
     "ratings.dat": "a89aa3591bc97d6d4e0c89459ff39362",
     "users.dat": "1dc3a95300cb19f7c10e027daf29b8cdf1d908dab65b5edfb45950aa389a10a3",
 }
-"""Of the official files: what is fetched must have them; a folder that is named may hold any files of this format."""
+"""Checksums that downloaded files must have; `load` itself accepts any files of this format."""
 
 GENDERS = ("M", "F")
 AGES = ("under 25", "25 to 34", "35 and over")
 _AGE_STARTS = np.array([25, 35])
 _CODES = (1, 18, 25, 35, 45, 50, 56)
-"""Of ages: the first of each range, and 1 for those under 18."""
+"""Age codes of the files: the lowest age of each range, and 1 for under 18."""
 _RATING = ["user", "item", "rating", "time"]
 _USER = ["user", "gender", "age", "occupation", "zip"]
 
 
 def load(folder: Path) -> Dataset:
-    """Reads ratings.dat and users.dat (plain or .gz). Every rating counts; the catalogue are the rated movies.
+    """Reads ratings.dat and users.dat (plain or .gz). Every rating counts as an interaction; the catalogue holds
+    the movies that were rated.
 
     Raises:
-        DatasetError: missing, damaged, or not of this format; the text names file and line.
+        DatasetError: a file is missing, damaged or malformed; the text names file and line.
     """
     ids, attributes = _users(folder)
-    known, items = table.Ids([each.encode() for each in ids]), table.Ids()
+    known, items = table.Ids([identifier.encode() for identifier in ids]), table.Ids()
     parts = []
     for block in table.read(folder, "ratings.dat", _RATING, "::"):
-        block.insist()
+        block.expect_well_formed()
         user = known.find(block.columns["user"])
         if (user < 0).any():
             row = int(np.argmin(user))
@@ -45,7 +46,7 @@ def load(folder: Path) -> Dataset:
         parts.append((user, items.add(block.columns["item"]), block.numbers("time")))
     if not len(items):
         raise DatasetFormatError("ratings.dat has no ratings")
-    user, item, time = (np.concatenate(each) for each in zip(*parts, strict=True))
+    user, item, time = map(np.concatenate, zip(*parts, strict=True))
     catalogue = np.array(items.texts())
     order = np.argsort(catalogue.astype(np.int64))
     history = ordered(user, np.argsort(order).astype(np.int32)[item], time)
@@ -56,7 +57,7 @@ def _users(folder: Path) -> tuple[list[str], dict[str, Attribute]]:
     ids = table.Ids()
     genders, ages = [], []
     for block in table.read(folder, "users.dat", _USER, "::"):
-        block.insist()
+        block.expect_well_formed()
         ids.add_once(block, "user")
         odd = np.flatnonzero(~block.matches("gender", "^[MF]$"))
         if odd.size:
@@ -68,7 +69,7 @@ def _users(folder: Path) -> tuple[list[str], dict[str, Attribute]]:
         odd = np.flatnonzero(~np.isin(codes, _CODES))
         if odd.size:
             row = int(odd[0])
-            text = f"user {block.text('user', row)}: age {block.text('age', row)!r} is none of {_CODES}"
+            text = f"user {block.text('user', row)}: age {block.text('age', row)!r} is not one of {_CODES}"
             raise block.error(row, text)
         ages.append(np.searchsorted(_AGE_STARTS, codes, "right"))
     if not len(ids):

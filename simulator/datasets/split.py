@@ -1,4 +1,4 @@
-"""What is held out (design section 10): by time, the last item for test, the one before for validation."""
+"""Holds out each user's last item for test and the item before it for validation (design section 10)."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from simulator.datasets import Dataset
 from simulator.errors import DatasetError
 
 NEGATIVES = 99
-"""Candidates beside the held-out item."""
+"""Candidates that the held-out item is ranked among."""
 
 CHOSEN_ON = {"validation": "validation", "paper": "test"}
-"""On which items the round is chosen, by the kind of split."""
+"""The items on which the best round is chosen, by the kind of split."""
 
 _CANDIDATE_KEY = 0xFEDA0C
 """Public: the same candidates in every run on the same data set."""
@@ -21,14 +21,14 @@ _CANDIDATE_KEY = 0xFEDA0C
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Held-out items and their rivals.
+    """Held-out items and the candidates that they are ranked among.
 
     Attributes:
-        train: per user, sorted unique item rows.
-        validation: one item row per user, int64 (users,); -1 without a validation item (`paper`).
+        train: each user's sorted unique item rows.
+        validation: one item row per user, int64 (users,); -1 in the split `paper`, which has no validation items.
         test: one item row per user, int64 (users,).
-        validation_candidates: items that the user never touched, int64 (users, 99).
-        test_candidates: likewise, drawn apart.
+        validation_candidates: items without an interaction of the user, int64 (users, 99).
+        test_candidates: the same for test, drawn independently.
     """
 
     train: list[NDArray[np.int64]]
@@ -39,14 +39,14 @@ class Split:
 
 
 def leave_one_out(dataset: Dataset, kind: str = "validation") -> Split:
-    """Splits each user's history by time; ties keep file order.
+    """Splits each user's history by time; ties keep their order in the file.
 
     Args:
         dataset: at least 3 interactions with different items per user.
-        kind: `validation`, or `paper`: no validation item, which is then trained on.
+        kind: `validation`, or `paper`, which trains on the validation item as well.
 
     Raises:
-        DatasetError: a user has too few interactions, or too few untouched items to draw candidates from.
+        DatasetError: a user has too few interactions, or too few other items to draw candidates from.
     """
     held_out = 1 if kind == "paper" else 2
     histories = [_first_visits(history) for history in dataset.histories()]
@@ -58,26 +58,26 @@ def leave_one_out(dataset: Dataset, kind: str = "validation") -> Split:
         train=[np.sort(history[:-held_out]) for history in histories],
         validation=np.array(last_but_one),
         test=np.array([history[-1] for history in histories]),
-        validation_candidates=np.stack([each[0] for each in candidates]),
-        test_candidates=np.stack([each[1] for each in candidates]),
+        validation_candidates=np.stack([drawn[0] for drawn in candidates]),
+        test_candidates=np.stack([drawn[1] for drawn in candidates]),
     )
 
 
 def _first_visits(history: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A history without the repeats of an item, so that nothing held out is trained on."""
+    """Removes repeats of an item from a history, so that no held-out item is trained on."""
     return history[np.sort(np.unique(history, return_index=True)[1])]
 
 
 def _check(user: str, length: int, held_out: int, items: int) -> None:
     if length <= held_out:
         raise DatasetError(
-            f"user {user!r} has {length} items; {held_out + 1} are needed: leave such users "
-            f"out, as --user-core {held_out + 1} does"
+            f"user {user!r} has {length} items; {held_out + 1} are needed: leave out such users, as --user-core "
+            f"{held_out + 1} does"
         )
     if items - length < NEGATIVES:
         raise DatasetError(
-            f"user {user!r} has touched all but {items - length} items; {NEGATIVES} candidates are needed: take a "
-            "data set with more items; the synthetic one has them with more --items"
+            f"user {user!r} has interactions with all but {items - length} items; {NEGATIVES} candidates are needed: "
+            "use a data set with more items (for the synthetic one, raise --items)"
         )
 
 

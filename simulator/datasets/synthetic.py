@@ -1,4 +1,4 @@
-"""A generated data set whose users' tastes depend on a hidden attribute to a chosen degree."""
+"""Generates a data set whose users' tastes depend on a hidden attribute to a chosen degree."""
 
 import numpy as np
 from numpy.random import Generator, Philox
@@ -8,9 +8,9 @@ from simulator.errors import ConfigError
 
 NAME = "synthetic"
 _TASTES = 8
-"""Dimensions of taste."""
+"""Dimensions of a user's taste."""
 MOST_CELLS = 100_000_000
-"""Users times items: every user scores every item, which takes up to 32 bytes of memory."""
+"""Largest product of users and items: each user scores each item, which takes up to 32 bytes of memory."""
 
 
 def generate(
@@ -22,18 +22,18 @@ def generate(
     minority: float = 0.3,
     seed: int = 0,
 ) -> Dataset:
-    """Users choose items by popularity and by taste; taste shifts with gender.
+    """Generates interactions of users who choose items by popularity and by taste, where taste shifts with gender.
 
     Args:
-        users: at least 2; times items at most `MOST_CELLS`.
-        items: more than three times `interactions`.
-        interactions: mean number per user; the actual numbers spread over half to one and a half of it.
-        dependence: 0: tastes do not depend on gender; 1: strongly.
+        users: number of users, at least 2; `users * items` is at most `MOST_CELLS`.
+        items: number of items, more than three times `interactions`.
+        interactions: mean number per user; a user has between half and one and a half times as many.
+        dependence: strength of the dependence of tastes on gender, from 0 (independent) to 1.
         minority: share of the class F.
-        seed: of everything drawn.
+        seed: seed of all random draws.
 
     Raises:
-        ConfigError: too few or too many of something.
+        ConfigError: a number is too small, or the data set would be too large.
     """
     if users < 2 or interactions < 6 or items <= 3 * interactions:
         raise ConfigError(
@@ -42,8 +42,8 @@ def generate(
         )
     if users * items > MOST_CELLS:
         raise ConfigError(
-            f"a synthetic data set of {users:,} users and {items:,} items is too large: users times items may be "
-            f"{MOST_CELLS:,}; fewer --users or --items are needed"
+            f"a synthetic data set of {users:,} users and {items:,} items is too large: the product may be at most "
+            f"{MOST_CELLS:,}; lower --users or --items"
         )
     rng = Generator(Philox(key=[seed, 0xFEDA02]))
     labels = (rng.random(users) < minority).astype(np.int64)
@@ -51,7 +51,8 @@ def generate(
     tastes = rng.standard_normal((users, _TASTES)) + np.where(labels[:, None] == 1, shift, -shift)
     features = rng.standard_normal((items, _TASTES))
     popularity = -np.log(1 + np.arange(items))[rng.permutation(items)]
-    # Gumbel's trick: the largest of score plus noise are a sample without replacement, by softmax of the score.
+    # Gumbel's trick: the items with the largest sums of score and noise are a sample without replacement, whose
+    # probabilities are the softmax of the scores.
     scores = tastes @ features.T / np.sqrt(2) + popularity + rng.gumbel(size=(users, items))
     ranked = np.argsort(-scores, axis=1)
     counts = rng.integers(interactions // 2, interactions * 3 // 2 + 1, users)

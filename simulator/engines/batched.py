@@ -1,11 +1,12 @@
-"""The batched engine: the kernel on columns of many clients at once, and the coordinator's own aggregation."""
+"""The batched engine: the kernel trains many clients at once, and the coordinator's aggregation adds them up."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 import torch
 
 from client_sdk.kernel.training import CohortTraining, Task
@@ -18,35 +19,39 @@ from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
-from simulator.engines.engine import RoundReport, require_any_cohort
+from fedau2.wire.contributions import Rows, Update, encode
+from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
 
 CHUNK = 96
-"""Most clients of one call of the kernel."""
+"""Most clients in a call of the kernel."""
 
 NUMBERS = 5 * 2**17
-"""Most private numbers of a call with more than one client, so that what a step works on stays near the processor."""
+"""Most private numbers in a call with several clients, so that a step's data fits the processor's cache."""
 
 COPIES = 2**25
-"""Most numbers of shared dense tensors in a call that takes several steps, in which each client has copies of its own.
+"""Most numbers of copied dense tensors in a call. With several local steps each client has copies of them.
 
-The size of a chunk is a task's own, whatever the number of workers: the same chunks give the same bytes.
+The size of a chunk depends on the task alone and not on the number of workers: the same chunks give the same bytes.
 
-Where each contribution must be seen, by the aggregator or to be defended, it comes from a cohort of one, a device's own
-computation: separate clients of one call are padded to the longest, which costs more than the calls.
+Sometimes each contribution is needed by itself, for the aggregator or for a defence. Then a call has one client, as on
+a device: several clients in a call would be padded to the longest history, which costs more than more calls.
 """
+
+_SAMPLED = 100
+"""Most clients whose contributions are encoded to measure the traffic."""
 
 
 class BatchedEngine:
-    """Trains whole cohorts; `engine.Engine`.
+    """Trains a whole cohort at once; a `RoundEngine`.
 
     Args:
         task: checked manifest.
         checkpoint: initial shared tensors.
-        population: the clients; their state changes as they train.
-        workers: threads, each computing one chunk at a time.
-        noise: what clients add to what they train.
+        population: the clients; training changes their state.
+        workers: number of threads; each computes a chunk at a time.
+        noise: noise that clients add to their training; none by default.
 
     Raises:
         ConfigError: the plan keeps a client's contributions several rounds apart.
@@ -61,10 +66,10 @@ class BatchedEngine:
         noise: Noise | None = None,
     ) -> None:
         require_any_cohort(task.plan)
-        self.noise = noise or Noise(0)
+        self._noise = noise or Noise(0)
         self._manifest, self._population, self._workers = task, population, workers
         self.checkpoint = checkpoint
-        self.server_state: Tensors = {}
+        self._server_state: Tensors = {}
         self._round = 0
         numbers = sum(math.prod(spec.shape) for spec in manifest.private(task))
         self._chunk = min(CHUNK, max(1, NUMBERS // max(1, numbers)))
@@ -76,17 +81,17 @@ class BatchedEngine:
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort and takes the server's step."""
         total, report = self.collect(members)
-        self.checkpoint, self.server_state = server_step(
-            self._manifest, self.checkpoint, self.server_state, total.mean()
+        self.checkpoint, self._server_state = server_step(
+            self._manifest, self.checkpoint, self._server_state, total.mean()
         )
         self._round += 1
         return report
 
     def collect(self, members: Members) -> tuple[Aggregator, RoundReport]:
-        """Trains a cohort and adds up what it contributes; the round is not over."""
+        """Trains a cohort and adds up its contributions, without the server's step."""
         task = Task.load(self._manifest, self.checkpoint)
         members = members[members.argsort()]
-        total = self.noise.over(aggregators.of(self._manifest), self._round)
+        total = self._noise.noisy(aggregators.of(self._manifest), self._round)
         summed = isinstance(total, Mean) and not defences.active(self._manifest.plan)
         size = self._chunk if summed else 1
         chunks = [members[start : start + size] for start in range(0, len(members), size)]
@@ -95,29 +100,63 @@ class BatchedEngine:
             for arguments, report in pool.map(lambda chunk: self._train(task, chunk, summed), chunks):
                 total.add(*arguments)
                 reports.append(report)
-        self.noise.disturb(self._population, members, self._round)
+        self._noise.disturb(self._population, members, self._round)
         return total, RoundReport.join(members, reports)
 
     def _train(self, task: Task, members: Members, summed: bool) -> tuple[tuple[Any, ...], Report]:
-        """What the aggregator is to add; all else, private state above all, is let go of here."""
+        """Trains some clients; returns the arguments of the aggregator's `add`, and the report.
+
+        Nothing else is returned, so that the memory of private state is freed after each chunk.
+        """
         population = self._population
         cohort = population.cohort(self._manifest, self._round, members)
         training = CohortTraining(task, self._round, cohort, summed=summed).run()
         population.put(members, training.state())
         if summed:
             return training.summed(), training.report()
-        contributed = zip(members, training.contributions(), strict=True)
-        defended = (defences.defend(self._manifest, one, population.keys[m], self._round) for m, one in contributed)
+        contributions = zip(members, training.contributions(), strict=True)
+        defended = (defences.defend(self._manifest, sent, population.keys[m], self._round) for m, sent in contributions)
         return tuple(defended), training.report()
 
-    def resume(self, round_number: int) -> None:
-        """Goes on after this many rounds; checkpoint and server state have been put back."""
-        self._round = round_number
+    @property
+    def resumable(self) -> Self:
+        """The engine itself."""
+        return self
+
+    def snapshot(self) -> dict[str, Tensors]:
+        """Returns the checkpoint and the state of the server's optimizer."""
+        return {"checkpoint": self.checkpoint, "server": self._server_state}
+
+    def restore(self, snapshot: Mapping[str, Tensors], rounds: int) -> None:
+        """Resumes from a snapshot that was taken after this many rounds."""
+        self.checkpoint, self._server_state = dict(snapshot["checkpoint"]), dict(snapshot["server"])
+        self._round = rounds
+
+    def traffic(self, contributions: int) -> Traffic:
+        """Returns the bytes of a contribution, although this engine sends none: those of some clients are encoded.
+
+        A client downloads the checkpoint once.
+        """
+        task = Task.load(self._manifest, self.checkpoint)
+        sizes = [
+            len(encode(self._contribution(task, client))) for client in range(min(_SAMPLED, len(self._population)))
+        ]
+        return Traffic(float(np.mean(sizes)), float(self._manifest.checkpoint.size))
+
+    def _contribution(self, task: Task, client: int) -> dict[str, Update]:
+        """Computes one contribution at a time, since it may be as large as the model. Noise fills every row."""
+        return {
+            name: np.zeros(task.shared[name].shape, np.float32)
+            if name in self._noise.shared and isinstance(update, Rows)
+            else update
+            for name, update in self._population.contribution(task, 0, client).items()
+        }
 
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    # Parallel over clients, not inside operators: faster for small matrices, and the same bytes for any worker count.
+    # Threads work on different clients and not inside an operator: this is faster for small matrices, and the bytes are
+    # the same for any number of workers.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,6 +1,6 @@
-"""What trains a simulated round: batched or as a fleet of SDK instances."""
+"""The protocol of the engines that train simulated rounds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -14,13 +14,26 @@ from simulator.errors import ConfigError
 from simulator.population.population import Members
 
 
+@dataclass(frozen=True)
+class Traffic:
+    """The bytes of a contribution, means over a run.
+
+    Attributes:
+        uploaded: bytes that its client sends.
+        downloaded: bytes that its client receives.
+    """
+
+    uploaded: float
+    downloaded: float
+
+
 @dataclass(frozen=True, eq=False)
 class RoundReport:
-    """What a round's clients report to the simulator, and to nobody else.
+    """The report of a round's clients to the simulator. No coordinator receives it.
 
     Attributes:
         members: the clients, in the order of the report's rows.
-        report: joined over the clients.
+        report: the report of all clients.
     """
 
     members: Members
@@ -28,28 +41,30 @@ class RoundReport:
 
     @classmethod
     def join(cls, members: Members, reports: Sequence[Report]) -> Self:
-        """From reports of consecutive parts of `members`."""
-        triggered = {n: np.concatenate([each.triggered[n] for each in reports]) for n in reports[0].triggered}
-        margin = {n: np.concatenate([each.margin[n] for each in reports]) for n in reports[0].margin}
-        return cls(members, Report(np.concatenate([each.loss for each in reports]), triggered, margin))
+        """Joins the reports of consecutive parts of `members`."""
+        triggered = {name: np.concatenate([part.triggered[name] for part in reports]) for name in reports[0].triggered}
+        margin = {name: np.concatenate([part.margin[name] for part in reports]) for name in reports[0].margin}
+        return cls(members, Report(np.concatenate([part.loss for part in reports]), triggered, margin))
 
     def trigger_rate(self, adversary: str, labels: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
-        """Share of local steps in which the trigger fired, by class; classes that did not take part are left out.
+        """Computes the share of local steps in which the trigger fired, by class.
+
+        Classes without a client in the round are left out.
 
         Args:
-            adversary: its name.
-            labels: class number per client of the population.
+            adversary: the adversary's name.
+            labels: class number of each client of the population.
             classes: names of the classes.
         """
-        fired, of = self.report.triggered[adversary], labels[self.members]
-        return {name: float(fired[of == c].mean()) for c, name in enumerate(classes) if (of == c).any()}
+        fired, label = self.report.triggered[adversary], labels[self.members]
+        return {name: float(fired[label == c].mean()) for c, name in enumerate(classes) if (label == c).any()}
 
 
 def require_any_cohort(plan: Plan) -> None:
-    """Returns if every client may take part in every round, as cohorts drawn anew in each round need it.
+    """Checks that a plan lets each client take part in each round, since a cohort is drawn from all clients.
 
     Raises:
-        ConfigError: the plan keeps a client's contributions apart.
+        ConfigError: the plan keeps a client's contributions several rounds apart.
     """
     if plan.minimum_separation > 1:
         raise ConfigError(
@@ -58,8 +73,18 @@ def require_any_cohort(plan: Plan) -> None:
         )
 
 
-class Engine(Protocol):
-    """Runs rounds one after another, from round 0 on."""
+class Resumable(Protocol):
+    """The shared state of an engine, from which an interrupted run resumes."""
+
+    def snapshot(self) -> Mapping[str, Tensors]:
+        """Returns the shared state in named groups."""
+
+    def restore(self, snapshot: Mapping[str, Tensors], rounds: int) -> None:
+        """Resumes from a snapshot that was taken after this many rounds."""
+
+
+class RoundEngine(Protocol):
+    """Trains rounds one after another, from round 0 on."""
 
     @property
     def checkpoint(self) -> Tensors:
@@ -67,3 +92,38 @@ class Engine(Protocol):
 
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort and takes the server's step."""
+
+    @property
+    def resumable(self) -> Resumable | None:
+        """The part that is saved when a run is interrupted; None if an interrupted run cannot resume."""
+
+    def traffic(self, contributions: int) -> Traffic:
+        """Returns the bytes of a contribution, the mean over all contributions of the run.
+
+        Args:
+            contributions: number of contributions of the run so far.
+        """
+
+
+class WrappedEngine:
+    """Base of a `RoundEngine` that observes the rounds of another one; it forwards all but `train_round`.
+
+    An interrupted run with it cannot resume, since the observer would miss the earlier rounds.
+
+    Args:
+        engine: the engine that trains.
+    """
+
+    resumable = None
+
+    def __init__(self, engine: RoundEngine) -> None:
+        self._engine = engine
+
+    @property
+    def checkpoint(self) -> Tensors:
+        """The newest shared tensors."""
+        return self._engine.checkpoint
+
+    def traffic(self, contributions: int) -> Traffic:
+        """Returns the bytes of a contribution, as the wrapped engine has them."""
+        return self._engine.traffic(contributions)

@@ -1,17 +1,17 @@
-"""The fleet: every simulated client is an SDK instance whose sessions run concurrently against a real coordinator."""
+"""The fleet engine: each client is an SDK instance, and their sessions run concurrently against a real coordinator."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 
 from client_sdk.errors import TransportError
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.drivers import drive_async, fetch_async
-from client_sdk.protocol.interfaces import AsyncTransport, Training
-from client_sdk.protocol.interfaces import Engine as DeviceEngine
+from client_sdk.protocol.interfaces import Engine, Training
 from client_sdk.protocol.session import session
 from client_sdk.protocol.values import Job, Report, TrainingResult
 from client_sdk.protocol.wishes import Outcome, Result
@@ -19,39 +19,24 @@ from export.bundle import Bundle
 from fedau2.v1 import admin_pb2
 from fedau2.v1.task_pb2 import ClosingRule
 from fedau2.wire import blobs
-from simulator.engines.engine import RoundReport, require_any_cohort
+from fedau2.wire.status import StatusError
+from simulator.engines.connections import Connection
+from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
 from simulator.errors import FleetError
-from simulator.population.clients import ClientStore, Shelf
+from simulator.population.client_store import BlobCache, ClientStore
 from simulator.population.population import Members, Population
 
 POPULATION = "simulation"
 VERSION = "simulator"
-_PATIENCE = 600
-"""Retries of one session while the coordinator is away or its round is full, about a minute."""
+_ATTEMPTS = 600
+"""Attempts of a session or call while the coordinator does not answer or its round is full: about a minute."""
 
 T = TypeVar("T")
 
 
-class Link(Protocol):
-    """A way to a coordinator, for devices and for the operator."""
-
-    @property
-    def transport(self) -> AsyncTransport:
-        """For the devices' sessions."""
-
-    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
-        """AdminService.CreateTask."""
-
-    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
-        """AdminService.GetTask."""
-
-    async def close(self) -> None:
-        """Ends the coordinator or the connection."""
-
-
 @dataclass
-class Traffic:
-    """Bytes and sessions of a fleet so far; contributions are counted when staged, blobs when fetched."""
+class FleetCounts:
+    """Bytes and sessions of a fleet so far. Contributions are counted when staged, blobs when downloaded."""
 
     uploaded: int = 0
     downloaded: int = 0
@@ -60,42 +45,53 @@ class Traffic:
 
 @dataclass(frozen=True, eq=False)
 class FleetEngine:
-    """Drives sessions; `engine.Engine`. Reproducible: only the cohort's sessions start, and the round waits for all.
+    """Runs the sessions of each round's cohort; a `RoundEngine`.
+
+    It is reproducible: only the cohort's clients start sessions, and a round ends when all have contributed.
 
     Attributes:
-        link: the way to the coordinator.
-        population: the clients; their state changes as they train.
-        runner: the event loop that everything runs on.
-        trainer: what trains on every device.
+        connection: the connection to the coordinator.
+        population: the clients; training changes their state.
+        runner: the event loop of all sessions.
+        trainer: the SDK engine that trains on each device.
+        counts: the bytes and sessions so far.
     """
 
-    link: Link
+    connection: Connection
     population: Population
     runner: asyncio.Runner
-    trainer: DeviceEngine
-    traffic: Traffic = field(default_factory=Traffic)
-    _shelf: Shelf = field(default_factory=Shelf)
+    trainer: Engine
+    counts: FleetCounts = field(default_factory=FleetCounts)
+    _cache: BlobCache = field(default_factory=BlobCache)
     _stores: dict[int, ClientStore] = field(default_factory=dict)
     _progress: "_Progress" = field(default_factory=lambda: _Progress())
 
     @classmethod
     def start(
         cls,
-        open_link: Callable[[], Coroutine[Any, Any, Link]],
+        connect: Callable[[], Coroutine[Any, Any, Connection]],
         bundle: Bundle,
         population: Population,
         cohort: int,
         rounds: int,
-        trainer: DeviceEngine | None = None,
+        trainer: Engine | None = None,
     ) -> "FleetEngine":
-        """Connects and creates the task: goal = minimum = maximum = cohort. PyTorch trains by default.
+        """Connects and creates the task, whose rounds close when the whole cohort has contributed.
+
+        Args:
+            connect: opens the connection to the coordinator.
+            bundle: the task.
+            population: the clients.
+            cohort: clients of a round.
+            rounds: rounds of the task.
+            trainer: the SDK engine that trains on each device; PyTorch by default.
 
         Raises:
             ConfigError: the plan keeps a client's contributions several rounds apart.
         """
         require_any_cohort(bundle.manifest.plan)
         runner = asyncio.Runner()
-        fleet = cls(runner.run(open_link()), population, runner, trainer or TorchEngine())
+        fleet = cls(runner.run(connect()), population, runner, trainer or TorchEngine())
         try:
             runner.run(fleet._create(bundle, cohort, rounds))
         except BaseException:
@@ -110,28 +106,38 @@ class FleetEngine:
 
     @property
     def task_id(self) -> str:
-        """As the coordinator named the task."""
+        """The coordinator's id of the task."""
         return self._progress.task_id
 
     def train_round(self, members: Members) -> RoundReport:
-        """Runs the cohort's sessions and waits for the commit.
+        """Runs the cohort's sessions and waits for the commit of the round.
 
         Raises:
-            FleetError: a session was refused, or the coordinator stayed away.
+            FleetError: a session was refused, or the coordinator did not answer.
         """
         return self.runner.run(self._train_round(members))
 
-    def contributor(self) -> dict[bytes, int]:
-        """By assignment whose contribution it was, of all that were acknowledged; the coordinator cannot know."""
-        return {each: member for member, store in self._stores.items() for each in store.assignments}
+    @property
+    def resumable(self) -> None:
+        """None: a fleet cannot resume, since its coordinator and devices hold state as well."""
+        return None
+
+    def traffic(self, contributions: int) -> Traffic:
+        """Returns the measured bytes of a contribution, the mean over this many."""
+        return Traffic(self.counts.uploaded / contributions, self.counts.downloaded / contributions)
+
+    def contributors(self) -> dict[bytes, int]:
+        """Maps the assignment of each acknowledged contribution to its client, which the coordinator cannot know."""
+        return {assignment: member for member, store in self._stores.items() for assignment in store.assignments}
 
     def close(self) -> None:
-        """Ends the link and the loop."""
-        self.runner.run(self.link.close())
+        """Closes the connection and the event loop."""
+        self.runner.run(self.connection.close())
         self.runner.close()
 
     async def _create(self, bundle: Bundle, cohort: int, rounds: int) -> None:
-        task = await self.link.create_task(_creation(bundle, cohort, rounds))
+        creation = self.connection.admin.send(admin_pb2.CreateTaskRequest, _creation(bundle, cohort, rounds))
+        task = await _task(creation)
         self._progress.task_id = task.task_id
         await self._load(task)
 
@@ -142,50 +148,66 @@ class FleetEngine:
         return RoundReport.join(members, reports)
 
     async def _contribute(self, member: int) -> Report:
-        """Sessions of one client until one ends with an acknowledged contribution.
+        """Runs sessions of a client until a contribution is acknowledged.
 
-        A device whose check-in or upload went unanswered comes again; its store sends the same bytes again.
+        A device whose check-in or upload was not answered starts another session, which sends the same bytes.
         """
-        store = self._stores.setdefault(member, ClientStore(self.population, member, self._shelf, self.traffic))
+        store = self._stores.setdefault(member, ClientStore(self.population, member, self._cache, self.counts))
         engine = _RecordingEngine(self.trainer)
-        for _ in range(_PATIENCE):
-            self.traffic.sessions += 1
+        for _ in range(_ATTEMPTS):
+            self.counts.sessions += 1
             try:
-                outcome = await drive_async(session(store, engine, POPULATION, VERSION), self.link.transport)
+                outcome = await drive_async(session(store, engine, POPULATION, VERSION), self.connection.transport)
             except TransportError:
                 await asyncio.sleep(0.1)
                 continue
             if outcome.result is Result.UPLOADED and engine.report is not None:
                 return engine.report
-            await self._explain(outcome)
-        raise FleetError(f"client {member} could not contribute: the coordinator does not answer or takes nobody")
-
-    async def _explain(self, outcome: Outcome) -> None:
-        if outcome.result is not Result.REJECTED:
-            raise FleetError(f"a session ended as {outcome.result.value}: {outcome.reason}")
-        await asyncio.sleep(0.1)
+            await _wait_if_rejected(outcome)
+        raise FleetError(f"client {member} could not contribute: the coordinator does not answer or accepts no client")
 
     async def _committed(self) -> admin_pb2.Task:
         self._progress.round += 1
         request = admin_pb2.GetTaskRequest(task_id=self._progress.task_id)
-        while (task := await _patiently(lambda: self.link.get_task(request))).round < self._progress.round:
+        while (task := await _retry(lambda: _task(self.connection.admin.call(request)))).round < self._progress.round:
             await asyncio.sleep(0.002)
         return task
 
     async def _load(self, task: admin_pb2.Task) -> None:
         self._progress.checkpoint = blobs.unpack(
-            await _patiently(lambda: fetch_async(self.link.transport, task.checkpoint))
+            await _retry(lambda: fetch_async(self.connection.transport, task.checkpoint))
         )
 
 
-async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Repeats a call while the coordinator is away."""
-    for _ in range(_PATIENCE):
+async def _task(call: Awaitable[Message]) -> admin_pb2.Task:
+    """Awaits an operator's call that returns a task.
+
+    Raises:
+        FleetError: the coordinator refused the call.
+    """
+    try:
+        task = await call
+    except StatusError as error:
+        raise FleetError(f"the coordinator refused the call: {error}") from error
+    assert isinstance(task, admin_pb2.Task)
+    return task
+
+
+async def _wait_if_rejected(outcome: Outcome) -> None:
+    """Waits a moment after a rejected session, and raises an error after any other."""
+    if outcome.result is not Result.REJECTED:
+        raise FleetError(f"a session ended as {outcome.result.value}: {outcome.reason}")
+    await asyncio.sleep(0.1)
+
+
+async def _retry(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeats a call while the coordinator does not answer."""
+    for _ in range(_ATTEMPTS):
         try:
             return await call()
         except TransportError:
             await asyncio.sleep(0.1)
-    raise FleetError("the coordinator stays away")
+    raise FleetError("the coordinator does not answer")
 
 
 @dataclass
@@ -196,9 +218,9 @@ class _Progress:
 
 
 class _RecordingEngine:
-    """Lets the simulator see the report that a device keeps to itself."""
+    """Records the report of a training, which the device does not upload."""
 
-    def __init__(self, trainer: DeviceEngine) -> None:
+    def __init__(self, trainer: Engine) -> None:
         self._trainer = trainer
         self.report: Report | None = None
 
@@ -223,12 +245,12 @@ class _Recording:
         return result
 
 
-async def _creation(bundle: Bundle, cohort: int, rounds: int) -> AsyncIterator[admin_pb2.CreateTaskRequest]:
+def _creation(bundle: Bundle, cohort: int, rounds: int) -> Iterator[admin_pb2.CreateTaskRequest]:
     closing = ClosingRule(
         goal=cohort,
         minimum=cohort,
         maximum=cohort,
-        over_selection=1,  # room for a device that lost the answer to its check-in
+        over_selection=1,  # a place for a device that lost the answer to its check-in
         deadline=Duration(seconds=86400),
         lease=Duration(seconds=3600),
     )

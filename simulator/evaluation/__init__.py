@@ -1,1 +1,10 @@
-"""Figures of a run: ranking of held-out items, and what attackers read from private state."""
+"""The metrics of a run: the ranking of held-out items, and attribute attacks on client state.
+
+* `held_out`: evaluates a model version on the held-out items
+* `ranking`: ranks, HR@k and NDCG@k
+* `scoring`: the scores of all items and the embedding, for any client of a population
+* `attacked_states`: the client states that are attacked, and the attacks of all attackers on them
+* `attackers`: an attribute attack with its protocol and its null
+* `classifiers`: the classifiers that attackers train
+* `statistics`: comparisons over users and over seeds
+"""

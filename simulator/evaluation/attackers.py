@@ -1,4 +1,4 @@
-"""Attribute inference from private state: attackers, their protocol, and the null beside them (design section 10)."""
+"""Attribute inference from client state: the attackers, their protocol and the null (design section 10)."""
 
 import warnings
 from collections import Counter
@@ -18,10 +18,10 @@ from simulator.errors import NotFiniteError, TooFewUsersError
 from simulator.evaluation import classifiers
 
 SHUFFLES = 20
-"""Permutations of the labels for the null, each with as many splits as the attack itself."""
+"""Permutations of the labels for the null; each has as many splits as the attack."""
 
 MINIMUM = 10
-"""Fewest users of each class."""
+"""Least number of users of each class."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Attacker:
     """An attack on an attribute.
 
     Attributes:
-        make: a fresh scikit-learn classifier from a seed.
-        train: share of the users that it learns from.
+        make: makes a new scikit-learn classifier from a seed.
+        train: share of the users in the training part.
     """
 
     make: Callable[[int], Any]
@@ -38,20 +38,21 @@ class Attacker:
 
 
 ATTACKERS = {"paper": Attacker(classifiers.paper, train=0.2), "strong": Attacker(classifiers.strong, train=0.8)}
-"""paper: the paper's MLP on raw features; strong: the best of several families, see `classifiers.strong`."""
+"""`paper` is the paper's MLP on raw features; `strong` is the best of several families, see `classifiers.strong`."""
 
 
 @dataclass(frozen=True)
-class Attack:
-    """What an attacker reaches.
+class AttackResult:
+    """The result of an attack.
 
     Attributes:
-        bacc: balanced accuracy, the mean over splits; for two classes folded, max(b, 1 - b): predictable error leaks.
-        std: standard deviation over splits.
-        macro_f1: F1, the mean over classes and then over splits; not folded.
-        null_mean: mean of the balanced accuracy on permuted labels, got by the same pipeline.
-        null_p95: 95th percentile of the same.
-        families: of an attacker that chooses, how often it chose each in the attack's splits.
+        bacc: balanced accuracy b, the mean over splits. For two classes it is max(b, 1 - b), since an attacker who is
+            reliably wrong knows the attribute too.
+        std: standard deviation of the balanced accuracy over splits.
+        macro_f1: F1, the mean over classes and then over splits.
+        null_mean: mean of the balanced accuracy on permuted labels, by the same pipeline.
+        null_p95: 95th percentile of the balanced accuracy on permuted labels.
+        families: number of the attack's splits in which the attacker chose each family; empty if it does not choose.
     """
 
     bacc: float
@@ -64,7 +65,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class _Split:
-    """Scores of one split."""
+    """The scores of a split."""
 
     bacc: float
     macro_f1: float
@@ -80,17 +81,17 @@ def attack(
     classes: int = 2,
     splits: int = 40,
     workers: int = 1,
-) -> Attack:
+) -> AttackResult:
     """Runs an attacker and its null on class-balanced users.
 
     Args:
-        features: what is attacked, (users, width).
-        labels: class numbers, (users,); -1 leaves a user out.
+        features: the attacked state, (users, width).
+        labels: class numbers, (users,); a user with -1 is left out.
         attacker: a key of `ATTACKERS`.
-        seed: of balancing, splits and the attacker.
+        seed: seed of balancing, splits and the attacker.
         classes: number of classes.
-        splits: random splits, of the attack and of each shuffle of the null.
-        workers: processes; the result does not depend on it.
+        splits: number of random splits of the attack, and of each permutation of the null.
+        workers: number of processes; the result does not depend on it.
 
     Raises:
         TooFewUsersError: a class has fewer than `MINIMUM` users.
@@ -100,53 +101,53 @@ def attack(
     inputs, labels = features[known].astype(np.float64), labels[known]
     expect_enough(labels, [str(number) for number in range(classes)])
     expect_finite(inputs, np.flatnonzero(known))
-    # All that is random is drawn before the work is shared out, the null's part last.
+    # All random numbers are drawn before the work is distributed, those of the null last.
     rng = np.random.default_rng(seed)
     labellings, seeds = [labels], [_seeds(rng, splits)]
     for _ in range(SHUFFLES):
         labellings.append(rng.permutation(labels))
         seeds.append(_seeds(rng, splits))
     jobs = [
-        delayed(_split)(inputs, labelling, attacker, each)
-        for labelling, row in zip(labellings, seeds, strict=True)
-        for each in row
+        delayed(_split)(inputs, labelling, attacker, split_seed)
+        for labelling, split_seeds in zip(labellings, seeds, strict=True)
+        for split_seed in split_seeds
     ]
     scores = Parallel(n_jobs=workers)(jobs)
-    found, *null = (scores[start : start + splits] for start in range(0, len(scores), splits))
-    chance = [_folded(np.array([each.bacc for each in shuffle]), classes) for shuffle in null]
-    baccs = np.array([each.bacc for each in found])
-    return Attack(
+    attacked, *null = (scores[start : start + splits] for start in range(0, len(scores), splits))
+    chance = [_folded(np.array([split.bacc for split in permuted]), classes) for permuted in null]
+    baccs = np.array([split.bacc for split in attacked])
+    return AttackResult(
         bacc=_folded(baccs, classes),
         std=float(baccs.std()),
-        macro_f1=float(np.mean([each.macro_f1 for each in found])),
+        macro_f1=float(np.mean([split.macro_f1 for split in attacked])),
         null_mean=float(np.mean(chance)),
         null_p95=float(np.percentile(chance, 95)),
-        families=Counter(each.family for each in found if each.family is not None),
+        families=Counter(split.family for split in attacked if split.family is not None),
     )
 
 
 def expect_enough(labels: NDArray[np.int64], classes: Sequence[str]) -> None:
-    """Checks that attackers can be run at all.
+    """Checks that there are enough users of each class for an attack.
 
     Args:
-        labels: class numbers, (users,); -1 leaves a user out.
-        classes: their names.
+        labels: class numbers, (users,); a user with -1 is left out.
+        classes: names of the classes.
 
     Raises:
         TooFewUsersError: a class has fewer than `MINIMUM` users.
     """
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     if few := [f"{n} of {name!r}" for n, name in zip(counts, classes, strict=True) if n < MINIMUM]:
-        each = ", ".join(few[:5]) + (f" and {len(few) - 5} more such classes" if len(few) > 5 else "")
-        raise TooFewUsersError(f"an attack needs {MINIMUM} users of each class; there are {each}")
+        counts_of_classes = ", ".join(few[:5]) + (f" and {len(few) - 5} more such classes" if len(few) > 5 else "")
+        raise TooFewUsersError(f"an attack needs {MINIMUM} users of each class; there are {counts_of_classes}")
 
 
 def expect_finite(features: NDArray[np.floating[Any]], users: NDArray[np.int64]) -> None:
-    """Checks what is to be attacked.
+    """Checks that the attacked state is finite.
 
     Args:
-        features: (n, width).
-        users: their rows in the population, (n,).
+        features: the attacked state, (n, width).
+        users: the users' rows in the population, (n,).
 
     Raises:
         NotFiniteError: a feature is NaN or infinite.
@@ -165,12 +166,12 @@ def _seeds(rng: np.random.Generator, splits: int) -> list[int]:
 
 
 def _split(features: NDArray[np.float64], labels: NDArray[np.int64], attacker: str, seed: int) -> _Split:
-    """One split, of balanced users drawn anew."""
-    how, users = ATTACKERS[attacker], balanced(labels, np.random.default_rng(seed))
-    train, test = train_test_split(users, train_size=how.train, stratify=labels[users], random_state=seed)
+    """Trains and tests the attacker once, on newly drawn balanced users."""
+    method, users = ATTACKERS[attacker], balanced(labels, np.random.default_rng(seed))
+    train, test = train_test_split(users, train_size=method.train, stratify=labels[users], random_state=seed)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = how.make(seed).fit(features[train], labels[train])
+        model = method.make(seed).fit(features[train], labels[train])
         predicted = model.predict(features[test])
     return _Split(
         bacc=float(balanced_accuracy_score(labels[test], predicted)),
@@ -180,12 +181,12 @@ def _split(features: NDArray[np.float64], labels: NDArray[np.int64], attacker: s
 
 
 def balanced(labels: NDArray[np.int64], rng: np.random.Generator, most: int | None = None) -> NDArray[np.int64]:
-    """Users, equally many of each class: as many as there are of the rarest, or `most`, but one at least.
+    """Draws equally many users of each class: as many as the rarest class has, at most `most`, and at least one.
 
     Args:
-        labels: class numbers, (users,); -1 leaves a user out.
-        rng: what they are drawn from.
-        most: of each class; None: no limit.
+        labels: class numbers, (users,); a user with -1 is left out.
+        rng: generator of the draw.
+        most: most users of each class; no limit by default.
     """
     size = int(np.bincount(labels[labels >= 0]).min())
     if most is not None:

@@ -1,4 +1,4 @@
-"""HR@k and NDCG@k of one held-out item per user, among candidates and among all items (design section 10)."""
+"""Ranks one held-out item per user among candidates and among all items; HR@k and NDCG@k (design section 10)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Scores = Callable[[NDArray[np.int64]], NDArray[np.float32]]
-"""From user rows to scores of all items, float32 (users, items)."""
+"""Maps user rows to the scores of all items, float32 (users, items)."""
 
 _BLOCK = 256
 """Users scored at a time."""
 
 
 def rank(positive: NDArray[np.float32], rivals: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Rivals that come before the positive, (users,). A tie counts against it, and so does a score that is not finite.
+    """Counts the rivals before the positive, (users,). A tie counts against the positive, and so does a score of NaN.
 
     Args:
-        positive: (users,).
-        rivals: (users, rivals); -inf takes a rival out.
+        positive: score of each user's positive, (users,). If it is not finite, the positive ranks last.
+        rivals: scores of the rivals, (users, rivals). A rival with -inf is left out.
     """
     behind = (rivals < positive[:, None]) | np.isneginf(rivals)
     ranks = rivals.shape[1] - behind.sum(1)
@@ -27,35 +27,35 @@ def rank(positive: NDArray[np.float32], rivals: NDArray[np.float32]) -> NDArray[
 
 
 def hit_rate(ranks: NDArray[np.int64], k: int) -> float:
-    """HR@k: share of users whose positive is among the first k."""
+    """Computes HR@k: the share of users whose positive is among the first k."""
     return float((ranks < k).mean())
 
 
 def gains(ranks: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """What each user adds to NDCG@k with one relevant item, (users,): 1 / log2(rank + 2), 0 beyond the first k."""
+    """Computes each user's NDCG@k with one relevant item, (users,): 1 / log2(rank + 2), and 0 beyond the first k."""
     near = np.minimum(ranks, k)
     return np.where(ranks < k, 1 / np.log2(near + 2), 0.0)
 
 
 def ndcg(ranks: NDArray[np.int64], k: int) -> float:
-    """NDCG@k with one relevant item: the mean of `gains` over users."""
+    """Computes NDCG@k with one relevant item: the mean of `gains` over users."""
     return float(gains(ranks, k).mean())
 
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """Rivals before each user's held-out item, int64 (users,).
+    """The number of rivals before each user's held-out item, int64 (users,).
 
     Attributes:
-        sampled: among the candidates.
-        full: among all items that are not masked.
+        sampled: rivals are the candidates.
+        full: rivals are all items that are not masked.
     """
 
     sampled: NDArray[np.int64]
     full: NDArray[np.int64]
 
     def metrics(self) -> dict[str, float]:
-        """`hr@10` and `ndcg@10` among the candidates, `hr@10_full` and `ndcg@10_full` among all items."""
+        """Computes `hr@10` and `ndcg@10` among the candidates, and `hr@10_full` and `ndcg@10_full` among all items."""
         return {
             "hr@10": hit_rate(self.sampled, 10),
             "ndcg@10": ndcg(self.sampled, 10),
@@ -64,7 +64,7 @@ class Ranks:
         }
 
     def frame(self) -> pd.DataFrame:
-        """Columns `user` (row), `rank` and `rank_full`."""
+        """Makes a table with the columns `user` (row), `rank` and `rank_full`."""
         return pd.DataFrame({"user": np.arange(len(self.full)), "rank": self.sampled, "rank_full": self.full})
 
 
@@ -77,10 +77,10 @@ def rank_all(
     """Ranks every user's held-out item.
 
     Args:
-        scores: asked for blocks of users.
-        positives: held-out item per user, (users,).
-        candidates: (users, n).
-        masked: per user, items left out of the full ranking.
+        scores: called with blocks of users.
+        positives: held-out item of each user, (users,).
+        candidates: candidates of each user, (users, n).
+        masked: for each user, the items that the full ranking leaves out.
     """
     sampled, full = [], []
     for start in range(0, len(positives), _BLOCK):

@@ -1,4 +1,4 @@
-"""What a device's recommend graph computes, for any client of the population: scores, and what attackers look at."""
+"""Computes what a device's recommend graph computes, for any client of a population: scores, and attacked states."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,13 +16,13 @@ from simulator.population.columns import Column
 
 
 class Scorer:
-    """A model version with all clients.
+    """Scores by a model version with all clients.
 
     Args:
         task: the manifest.
-        checkpoint: shared tensors.
-        private: private tensors of all clients.
-        histories: the interactions that the model may look at, per client.
+        checkpoint: the shared tensors.
+        private: the private tensors of all clients.
+        histories: for each client, the interactions that the model may use.
     """
 
     def __init__(
@@ -40,27 +40,27 @@ class Scorer:
         self._items, self._tensors = task.items, task.tensors
 
     def __call__(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Logits, (users, items)."""
+        """Computes logits, (users, items)."""
         scores = np.empty((len(users), self._items), np.float32)
         with torch.no_grad():
             for row, user in enumerate(users):
-                scores[row] = contract.logits(self._recommender, self._serving, *self._own(int(user))).numpy()
+                scores[row] = contract.logits(self._recommender, self._serving, *self._inputs(int(user))).numpy()
         return scores
 
     def states(self, name: str) -> NDArray[np.float32]:
-        """A state that adversaries may protect, of every client, (clients, width)."""
-        found = []
+        """Computes a state that adversaries may protect, for every client, (clients, width)."""
+        states = []
         with torch.no_grad():
             for client in range(len(self._histories)):
-                user = self._recommender.user(self._serving, *self._own(client))
-                found.append(user[name].flatten().numpy())
-        return np.stack(found)
+                user = self._recommender.user(self._serving, *self._inputs(client))
+                states.append(user[name].flatten().numpy())
+        return np.stack(states)
 
     def embedding(self) -> dict[str, NDArray[np.float32]]:
-        """The paper's embedding of every client, (clients, width), under its name."""
+        """Computes the paper's embedding of every client, (clients, width), under its name."""
         name = contract.embedding(self._recommender, self._tensors)
         return {name: self.states(name)}
 
-    def _own(self, user: int) -> tuple[Tensors, torch.Tensor]:
+    def _inputs(self, user: int) -> tuple[Tensors, torch.Tensor]:
         private = {name: torch.from_numpy(column[user]) for name, column in self._private.items()}
         return private, torch.from_numpy(self._histories[user])

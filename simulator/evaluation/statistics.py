@@ -1,7 +1,7 @@
 """Statistics of repeated and paired measurements.
 
-Two questions are kept apart. *Over users*: does this trained model rank better than that one, for users like these?
-*Over seeds*: does this method give better models than that one? Only the second speaks of the method.
+A comparison over users asks if a trained model ranks better than another one, for users like these. A comparison over
+seeds asks if a method gives better models than another method. Only the second is about the method.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 _BOOTSTRAP_KEY = 0xFEDA0F
-"""Public: the same resamples in every comparison of as many users."""
+"""Public key: all comparisons of equally many users draw the same resamples."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Comparison:
     """Paired differences over users.
 
     Attributes:
-        mean: of the differences.
+        mean: the mean difference.
         low: lower end of the mean's 95% interval by the paired bootstrap.
-        high: upper end.
-        p: two-sided, of the Wilcoxon signed-rank test; 1 where nothing differs.
+        high: upper end of the interval.
+        p: two-sided p-value of the Wilcoxon signed-rank test; 1 if there is no difference.
     """
 
     mean: float
@@ -33,14 +33,14 @@ class Comparison:
 
 
 def mean_std(values: ArrayLike) -> tuple[float, float]:
-    """Mean and sample standard deviation (n - 1), of what is not NaN; NaN where there is too little."""
+    """Computes mean and sample standard deviation (n - 1) without NaNs; NaN if there are too few values."""
     known = _known(np.asarray(values, np.float64))
     mean = float(known.mean()) if len(known) else float("nan")
     return mean, float(known.std(ddof=1)) if len(known) > 1 else float("nan")
 
 
 def relative(values: ArrayLike, reference: ArrayLike) -> float:
-    """Mean difference as a share of the reference's mean, of pairs without a NaN; NaN where that is nothing."""
+    """Computes the mean difference relative to the reference's mean, over pairs without NaN; NaN if that mean is 0."""
     ours, theirs = np.asarray(values, np.float64), np.asarray(reference, np.float64)
     known = ~np.isnan(ours - theirs)
     base = theirs[known].sum()
@@ -48,14 +48,14 @@ def relative(values: ArrayLike, reference: ArrayLike) -> float:
 
 
 def over_seeds(values: ArrayLike, reference: ArrayLike) -> float:
-    """Two-sided p of Student's paired t-test; pairs with a NaN are left out.
+    """Computes the two-sided p-value of Student's paired t-test; pairs with a NaN are left out.
 
     Args:
-        values: of one method, one a seed.
-        reference: of the other, in the same order of seeds.
+        values: a value of the method for each seed.
+        reference: the values of the other method, for the same seeds in the same order.
 
     Returns:
-        NaN with fewer than 2 pairs, or where all differences are the same: a variance of 0 tells nothing.
+        The p-value; NaN with fewer than 2 pairs, or if all differences are equal, since their variance is 0.
     """
     differences = _known(np.asarray(values, np.float64) - np.asarray(reference, np.float64))
     if len(differences) < 2 or np.ptp(differences) == 0:
@@ -68,15 +68,15 @@ def over_users(values: ArrayLike, reference: ArrayLike, resamples: int = 2000) -
     """Compares two models user by user.
 
     Args:
-        values: of one model, (users,).
-        reference: of the other, of the same users in the same order.
-        resamples: of the bootstrap.
+        values: a value of the model for each user, (users,).
+        reference: the values of the other model, for the same users in the same order.
+        resamples: number of resamples of the bootstrap.
     """
     differences = np.asarray(values, np.float64) - np.asarray(reference, np.float64)
     rng = Generator(Philox(key=[_BOOTSTRAP_KEY, len(differences)]))
     means = [float(rng.choice(differences, len(differences)).mean()) for _ in range(resamples)]
     low, high = np.percentile(means, (2.5, 97.5))
-    # Users whose rank lies beyond the cut in both models tell nothing: they are left out of the signed ranks.
+    # The signed ranks leave out users without a difference, such as those whose rank is beyond the cut in both models.
     p = float(stats.wilcoxon(differences, method="approx").pvalue) if differences.any() else 1.0
     return Comparison(float(differences.mean()), float(low), float(high), p)
 

@@ -19,9 +19,10 @@ from fedau2.wire import blobs, manifest
 from simulator.config.sections import DataSettings, EngineSettings
 from simulator.datasets import Attribute, Dataset, load
 from simulator.engines.batched import BatchedEngine
-from simulator.engines.engine import Engine, require_any_cohort
+from simulator.engines.connections import GrpcConnection, InProcessConnection
+from simulator.engines.coordinator_process import CoordinatorProcess
+from simulator.engines.engine import RoundEngine, require_any_cohort
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import CoordinatorProcess, GrpcLink, InProcessLink
 from simulator.errors import ConfigError, OneClassError, TooFewUsersError
 from simulator.evaluation.attackers import expect_enough
 from simulator.experiment import resume
@@ -192,7 +193,7 @@ def engine_of(
     folder: Path,
     noise: Noise | None = None,
     audit: Path | None = None,
-) -> Iterator[Engine]:
+) -> Iterator[RoundEngine]:
     """Opens the engine that a configuration names; meanwhile a fleet's coordinator keeps its state under `folder`.
 
     With `audit` the coordinator keeps every contribution there.
@@ -204,14 +205,14 @@ def engine_of(
     size = cohort_size(settings.fraction, len(population))
     with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:
         state = Path(name)
-        link = partial(InProcessLink.open if settings.transport == "inproc" else _start, state, audit)
+        connect = partial(InProcessConnection.open if settings.transport == "inproc" else _start, state, audit)
         trainer = engines.make(settings.trainer)
-        engine = FleetEngine.start(link, bundle, population, size, settings.rounds, trainer)
+        engine = FleetEngine.start(connect, bundle, population, size, settings.rounds, trainer)
         try:
             yield engine
         finally:
             engine.close()
 
 
-async def _start(state: Path, audit: Path | None) -> GrpcLink:
-    return await CoordinatorProcess(state, audit=audit).link()
+async def _start(state: Path, audit: Path | None) -> GrpcConnection:
+    return await CoordinatorProcess(state, audit=audit).connect()

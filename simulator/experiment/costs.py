@@ -1,25 +1,17 @@
 """What a run costs its clients: bytes, CPU and parameters."""
 
 import math
-from collections.abc import Container
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from client_sdk.kernel.training import Task
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorScope
-from fedau2.wire import contributions
-from fedau2.wire.contributions import Rows, Update
-from simulator.engines.batched import BatchedEngine
-from simulator.engines.engine import Engine
-from simulator.engines.fleet import FleetEngine
-from simulator.population.population import Population
+from simulator.engines.engine import RoundEngine
 
 
-def measure(bundle: Bundle, population: Population, engine: Engine, rounds: pd.DataFrame) -> dict[str, Any]:
+def measure(bundle: Bundle, engine: RoundEngine, rounds: pd.DataFrame) -> dict[str, Any]:
     """Totals and means over the run.
 
     Returns:
@@ -27,34 +19,13 @@ def measure(bundle: Bundle, population: Population, engine: Engine, rounds: pd.D
         `parameters` by scope.
     """
     trained = int(rounds["clients"].sum())
-    up, down = _traffic(bundle, population, engine, trained)
+    traffic = engine.traffic(trained)
     return {
         "clients_trained": trained,
-        "bytes_up": up,
-        "bytes_down": down,
+        "bytes_up": traffic.uploaded,
+        "bytes_down": traffic.downloaded,
         "cpu_ms": 1e3 * float(rounds["cpu_seconds"].sum()) / trained,
         "parameters": _parameters(bundle.manifest),
-    }
-
-
-def _traffic(bundle: Bundle, population: Population, engine: Engine, trained: int) -> tuple[float, float]:
-    if isinstance(engine, FleetEngine):
-        return engine.traffic.uploaded / trained, engine.traffic.downloaded / trained
-    # A batched cohort uploads nothing: what some clients would upload is encoded. The rest is fetched once per device.
-    members = np.arange(min(100, len(population)))
-    task = Task.load(bundle.manifest, engine.checkpoint)
-    noisy = engine.noise.shared if isinstance(engine, BatchedEngine) else ()
-    sizes = [len(contributions.encode(_contribution(task, population, member, noisy))) for member in members.tolist()]
-    return float(np.mean(sizes)), float(bundle.manifest.checkpoint.size)
-
-
-def _contribution(task: Task, population: Population, member: int, noisy: Container[str]) -> dict[str, Update]:
-    # One at a time: each may be as large as the model.
-    contribution = population.contribution(task, 0, member)
-    # Noise is on every row.
-    return {
-        name: np.zeros(task.shared[name].shape, np.float32) if name in noisy and isinstance(update, Rows) else update
-        for name, update in contribution.items()
     }
 
 

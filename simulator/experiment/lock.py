@@ -1,11 +1,11 @@
 """One run or audit at a time in a folder: two would take each other's progress for their own."""
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from fedau2 import files
 from simulator.errors import ConfigError, explain
 
 NAME = "lock"
@@ -23,37 +23,35 @@ def hold(folder: Path) -> Iterator[None]:
         ConfigError: another uses it, or it cannot be written.
     """
     made = not folder.exists()
-    try:
-        file = _locked(folder)
-    except BlockingIOError as error:
-        raise ConfigError(
-            f"another run or audit is using {folder}: wait until it is done, or choose another folder with --out"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            _lock(folder, stack)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"another run or audit is using {folder}: wait until it is done, or choose another folder with --out"
+            ) from error
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
+        stack.callback(_remove, folder, made)  # before the file is unlocked
         yield
-    finally:
-        (folder / NAME).unlink(missing_ok=True)
-        if made:
-            with suppress(OSError):
-                folder.rmdir()
-        # A process that was forked meanwhile may hold the file open.
-        fcntl.flock(file, fcntl.LOCK_UN)
-        os.close(file)
 
 
-def _locked(folder: Path) -> int:
-    """A descriptor of the file, locked."""
+def _lock(folder: Path, stack: ExitStack) -> None:
+    """Locks the file until the stack is closed."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # who held it has removed it meanwhile
+        # The process that held the file may have removed it meanwhile.
+        with suppress(FileNotFoundError), ExitStack() as attempt:
             file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(file), (folder / NAME).stat()):
-                    return file
-            except OSError:
-                os.close(file)
-                raise
-            os.close(file)
+            attempt.callback(os.close, file)
+            attempt.enter_context(files.locked(file))
+            if os.path.samestat(os.fstat(file), (folder / NAME).stat()):
+                stack.enter_context(attempt.pop_all())
+                return
+
+
+def _remove(folder: Path, made: bool) -> None:
+    (folder / NAME).unlink(missing_ok=True)
+    if made:
+        with suppress(OSError):
+            folder.rmdir()

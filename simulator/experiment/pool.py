@@ -173,7 +173,7 @@ def _end_with_parent() -> None:
 
 def _done(job: Job, progress: _Remote) -> Event:
     try:
-        with job.tracking.of_run() as trackers:
+        with job.tracking.for_run() as trackers:
             return "done", (run(job.config, job.folder, job.data_dir, progress, trackers),)
     except (BrokenPipeError, ConnectionResetError):
         raise

@@ -9,21 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.store.disk import REAL
 from export.bundle import ITEMS, PLAN
 from export.plan import planfile
 from export.plan.schema import Plan
+from fedau2 import files
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import blobs
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.errors import BlobError
 from simulator.config.config import Config
 from simulator.datasets import Dataset
-from simulator.engines.batched import BatchedEngine
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, explain
 from simulator.population import columns
-from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, keep
+from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, snapshot
 from simulator.population.population import Population
 
 _ROWS = "progress.json"
@@ -49,7 +48,7 @@ class Best:
         if ndcg > self.ndcg:
             self.round, self.ndcg = round_number, ndcg
             self.checkpoint = dict(checkpoint)
-            self.private = {name: keep(column) for name, column in private.items()}
+            self.private = {name: snapshot(column) for name, column in private.items()}
 
 
 @dataclass
@@ -66,7 +65,7 @@ class Standing:
 
 
 def save(
-    folder: Path, configuration: Mapping[str, Any], engine: Engine, population: Population, standing: Standing
+    folder: Path, configuration: Mapping[str, Any], engine: RoundEngine, population: Population, standing: Standing
 ) -> None:
     """Saves the state of a batched run in place of the state that the folder holds.
 
@@ -80,10 +79,11 @@ def save(
         population: the clients.
         standing: how far the run is.
     """
-    if not isinstance(engine, BatchedEngine):
+    if engine.resumable is None:
         return
-    state, best = population.state, standing.best
-    groups = {**_shared(engine, best), **{part: getattr(state, part) for part in _PARTS}, "best_private": best.private}
+    shared, state, best = engine.resumable.snapshot(), population.state, standing.best
+    private = {part: getattr(state, part) for part in _PARTS}
+    groups = {**shared, "best": best.checkpoint, **private, "best_private": best.private}
     arrays = {f"{group}/{name}": _noted(value) for group, values in groups.items() for name, value in values.items()}
     arrays["steps"] = state.steps.astype(np.float32)
     mapped = isinstance(state, MappedState)
@@ -98,7 +98,7 @@ def save(
         state.flush()
     kept = _file(folder, sha256)
     for path, content in ((kept, data), (folder / _ROWS, json.dumps(about | {"sha256": sha256}).encode())):
-        REAL.write_file(path, content)  # until the second is there, it names the file before
+        files.write(path, content)  # until the second is there, it names the file before
     for path in folder.glob(_FILES):
         if path != kept:
             path.unlink()
@@ -115,16 +115,17 @@ def _noted(column: Column) -> NDArray[np.float32]:
     return column.where.astype(np.float32) if isinstance(column, Version) else column[...]
 
 
-def restore(folder: Path, engine: Engine, population: Population) -> Standing:
+def restore(folder: Path, engine: RoundEngine, population: Population) -> Standing:
     """Puts engine and population where they were; a new standing if the folder holds nothing that is whole."""
-    left = _read(folder) if isinstance(engine, BatchedEngine) else None
-    if left is None or not isinstance(engine, BatchedEngine):
+    resumable, left = engine.resumable, _read(folder)
+    if resumable is None or left is None:
         return Standing()
     standing, arrays = left.standing, {name: value.copy() for name, value in left.arrays.items()}
     state, best = population.state, standing.best
     state.steps[:] = arrays.pop("steps")
     private: dict[str, Column] = {}
-    groups = {**_shared(engine, best), **{part: getattr(state, part) for part in _PARTS}}
+    groups: dict[str, dict[str, Any]] = {**{group: {} for group in resumable.snapshot()}, "best": best.checkpoint}
+    groups |= {part: getattr(state, part) for part in _PARTS}
     for key, value in arrays.items():
         group, _, name = key.partition("/")
         if group == "best_private":
@@ -136,7 +137,7 @@ def restore(folder: Path, engine: Engine, population: Population) -> Standing:
     best.private = private
     if isinstance(state, MappedState):
         state.hold(SAVED)
-    engine.resume(len(standing.rows))
+    resumable.restore({group: groups[group] for group in resumable.snapshot()}, len(standing.rows))
     return standing
 
 
@@ -205,10 +206,10 @@ def note(folder: Path, config: Config, plan: Plan, dataset: Dataset) -> None:
     """
     try:
         config.save(folder / CONFIG)
-        REAL.write_file(folder / PLAN, planfile.write(plan).encode())
-        REAL.write_file(folder / ITEMS, "".join(f"{item}\n" for item in dataset.items).encode())
+        files.write(folder / PLAN, planfile.write(plan).encode())
+        files.write(folder / ITEMS, "".join(f"{item}\n" for item in dataset.items).encode())
         if not (folder / _DATA).exists():
-            REAL.write_file(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
+            files.write(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
 
@@ -248,7 +249,3 @@ def discard(folder: Path) -> None:
         for path in (*folder.glob(pattern), *folder.glob(str(Path(pattern).with_suffix(".tmp")))):
             path.unlink(missing_ok=True)
     columns.discard(folder)
-
-
-def _shared(engine: BatchedEngine, best: Best) -> dict[str, dict[str, Any]]:
-    return {"checkpoint": engine.checkpoint, "server": engine.server_state, "best": best.checkpoint}

@@ -17,12 +17,13 @@ import pandas as pd
 
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
-from coordinator.store.disk import REAL
 from export.plan.resolve import states
+from fedau2 import files
 from simulator.attacks.leakage import leakage
 from simulator.config.config import Config
 from simulator.datasets import Attribute
-from simulator.evaluation.evaluation import Attacked, Evaluation, attribute_attacks
+from simulator.evaluation.attacked_states import AttackedStates, attribute_attacks
+from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, lock, resources, resume
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
@@ -71,7 +72,7 @@ def _run(
         **trained.cost,
         "configuration": config.document(),
     }
-    attacked = Attacked.of(scorer, best.private)
+    attacked = AttackedStates.of(scorer, best.private)
     engine = config.engine
     how = {"seed": engine.seed, "splits": config.evaluation.attack_splits, "workers": engine.workers}
     for prefix, name, attribute in assembly.prefixed(attributes):
@@ -144,13 +145,13 @@ def _write(
     rounds: pd.DataFrame,
     attributes: Mapping[str, Attribute],
 ) -> None:
-    files = plots.leakage_files(list(attributes))
+    pictures = plots.leakage_files(list(attributes))
     rounds.to_parquet(folder / "rounds.parquet")
     plots.plot_learning(rounds, metrics["round"], config.evaluation.split, folder / "learning.png")
     label = f"adversary: {config.adversary}"
     for prefix, name, attribute in assembly.prefixed(attributes):
         figures = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
-        plots.plot_leakage({label: figures}, name, 1 / len(attribute.classes), folder / files[name])
+        plots.plot_leakage({label: figures}, name, 1 / len(attribute.classes), folder / pictures[name])
     html.write_run(config, folder, data_dir, metrics)
-    REAL.write_file(folder / "metrics.json", f"{json.dumps(metrics, indent=2)}\n".encode())
+    files.write(folder / "metrics.json", f"{json.dumps(metrics, indent=2)}\n".encode())
     resume.discard(folder)

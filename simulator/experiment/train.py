@@ -14,13 +14,13 @@ from export.bundle import Bundle, from_plan
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
 from simulator.datasets.split import leave_one_out
-from simulator.engines.engine import Engine
+from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, SimulatorError
-from simulator.evaluation.evaluation import Evaluation
+from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, checks, costs, resume
 from simulator.experiment.resume import Best
 from simulator.experiment.trainer import Progress, Trainer
-from simulator.population.columns import Kept
+from simulator.population.columns import ReadOnlyState
 from simulator.population.population import Population
 from simulator.reporting.tracking import Tracker
 from simulator.unlearning.baselines import Apm, Noise
@@ -55,7 +55,7 @@ class Trained:
     def chosen(self) -> tuple[Task, Population]:
         """Returns the chosen checkpoint, and the clients with the private state that was chosen with it, to be read."""
         last = self.population.state  # an upload does not depend on Adam's moments
-        chosen = Kept(self.best.private, last.first, last.second, last.steps)
+        chosen = ReadOnlyState(self.best.private, last.first, last.second, last.steps)
         task = Task.load(self.bundle.manifest, self.best.checkpoint)
         return task, dataclasses.replace(self.population, state=chosen)
 
@@ -63,7 +63,7 @@ class Trained:
 Expect = Callable[[Bundle, Population], None]
 """Raises an error for a task that is not to be trained."""
 
-Wrap = Callable[[Engine, Bundle, Population], Engine]
+Wrap = Callable[[RoundEngine, Bundle, Population], RoundEngine]
 """Wraps an engine in one that also does something else."""
 
 
@@ -123,7 +123,7 @@ def train(
         standing = resume.restore(folder, used, population)
         trainer.train(standing, partial(resume.save, folder, config.document(), used, population), progress)
         rounds = pd.DataFrame(standing.rows)
-        cost = costs.measure(bundle, population, engine, rounds)
+        cost = costs.measure(bundle, engine, rounds)
     return Trained(config, attributes, known, bundle, population, evaluation, standing.best, rounds, cost)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from simulator.config.sections import EngineSettings
 from simulator.datasets import Attribute
-from simulator.engines.engine import Engine, RoundReport
-from simulator.evaluation.evaluation import Evaluation
+from simulator.engines.engine import RoundEngine, RoundReport
+from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, resume
 from simulator.experiment.resume import Standing
 from simulator.population.population import Population
@@ -46,7 +46,7 @@ class Trainer:
     settings: EngineSettings
     evaluate_every: int
     attributes: Mapping[str, Attribute]
-    engine: Engine
+    engine: RoundEngine
     population: Population
     evaluation: Evaluation
     apm: Apm | None = None

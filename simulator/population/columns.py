@@ -1,8 +1,8 @@
-"""Private state of many clients as columns: arrays in memory, or memory maps where they would fill it.
+"""Private state of many clients as columns: arrays in memory, or memory-mapped files where the state is large.
 
-A mapped column has room for several versions of each client's row, and reads and writes its current one. A version that
-is held is never written to: the next write to such a row goes to a free version of it. So a state is kept without a
-copy, and stays whole whatever happens to a process that trains on; nothing has to be undone to go back.
+A mapped column has room for several versions of each client's row. One version of a row is current: reads return it,
+and writes replace it. A version that is held is never written to; the next write to such a row goes to a free version.
+So a state is kept without a copy, and it stays intact if the process that trains on ends at any point.
 """
 
 import math
@@ -20,35 +20,35 @@ from fedau2.v1.tensors_pb2 import TensorSpec
 from simulator.errors import DiskSpaceError
 
 LIMIT = 2**30
-"""Bytes of private state, Adam's moments included, from which on it is mapped."""
+"""Size of the private state, Adam's moments included, above which it is mapped to files: in bytes."""
 
 SAVED, BEST = "saved", "best"
-"""What is held: the state that an interrupted run goes back to, and the one that validation chose."""
+"""Names of held versions: the state from which an interrupted run resumes, and the best state by validation."""
 
 _VERSIONS = {"values": 3, "first": 2, "second": 2}
-"""Versions of each row by part of the state: one to write to beside those that are held."""
+"""Number of versions of each row, by part of the state: the held ones, and one more to write to."""
 
 _FOLDER = "private"
 
 
 class Column(Protocol):
-    """A tensor of all clients, (clients, ...); an array or what reads like one."""
+    """A tensor of all clients, (clients, ...): an array, or an object that can be read like one."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(clients, ...)."""
+        """The shape, (clients, ...)."""
 
-    def __getitem__(self, clients: Any, /) -> Any:  # noqa: ANN401 - as NumPy has it
-        """Rows of a client (...) or of some clients (n, ...), by number or numbers."""
+    def __getitem__(self, clients: Any, /) -> Any:  # noqa: ANN401 - NumPy's signature
+        """Returns the row of a client (...), or the rows of several clients (n, ...)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """A state of a mapped column; to be read.
+    """A version of a mapped column, for reading.
 
     Attributes:
-        rows: the map, (versions, clients, ...).
-        where: which version of each client's row it is made of, int64 (clients,).
+        rows: the mapped file, (versions, clients, ...).
+        where: the version number of each client's row, int64 (clients,).
     """
 
     rows: NDArray[np.float32]
@@ -56,27 +56,27 @@ class Version:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(clients, ...)."""
+        """The shape, (clients, ...)."""
         return self.rows.shape[1:]
 
     def __getitem__(self, clients: int | NDArray[np.int64]) -> NDArray[np.float32]:
-        """Rows of a client (...) or of some clients (n, ...)."""
-        found: NDArray[np.float32] = self.rows[self.where[clients], clients]
-        return found
+        """Returns the row of a client (...), or the rows of several clients (n, ...)."""
+        rows: NDArray[np.float32] = self.rows[self.where[clients], clients]
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
 class MappedColumn(Version):
-    """A column in a file, with the versions of it that are held.
+    """A column in a file, with its held versions.
 
     Attributes:
-        held: of each version that is kept which rows it is made of, int64 (clients,).
+        held: for each held version, by name, the version number of each client's row, int64 (clients,).
     """
 
     held: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def __setitem__(self, clients: int | NDArray[np.int64], values: NDArray[np.float32]) -> None:
-        """Writes rows, (...) or (n, ...). Threads may write to different clients at once."""
+        """Writes rows, (...) or (n, ...). Threads may write to different clients at the same time."""
         taken = np.zeros((len(self.rows), *np.shape(clients)), np.bool_)
         for where in self.held.values():
             taken |= np.arange(len(self.rows)).reshape(-1, *[1] * np.ndim(clients)) == where[clients]
@@ -85,38 +85,38 @@ class MappedColumn(Version):
         self.where[clients] = free
 
     def hold(self, name: str) -> Version:
-        """Keeps the current version under a name, instead of what was kept under it before."""
+        """Holds the current version under a name; the version that had the name before is released."""
         return self.hold_at(name, self.where)
 
     def hold_at(self, name: str, where: NDArray[np.integer]) -> Version:
-        """Keeps the version that is made of these rows, as `where` of an earlier process has them."""
+        """Holds the version with these version numbers, such as `where` of an earlier process."""
         self.held[name] = where.astype(np.int64)
         return Version(self.rows, self.held[name])
 
 
 class State(Protocol):
-    """Private tensors of all clients with the state of their Adam: `PrivateState`, or `MappedState`."""
+    """Private tensors of all clients with the state of their Adam optimizers: `PrivateState`, or `MappedState`."""
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The tensors, columns by name."""
+        """The tensors: columns by name."""
 
     @property
     def first(self) -> Mapping[str, Any]:
-        """Adam's first moments."""
+        """Adam's first moments: columns by name."""
 
     @property
     def second(self) -> Mapping[str, Any]:
-        """Adam's second moments."""
+        """Adam's second moments: columns by name."""
 
     @property
     def steps(self) -> NDArray[np.int64]:
-        """Adam steps taken, (clients,)."""
+        """Number of Adam steps of each client, (clients,)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """A state that is only read; attributes as those of `State`."""
+class ReadOnlyState:
+    """A state for reading; its attributes are those of `State`."""
 
     values: Mapping[str, Column]
     first: Mapping[str, Column]
@@ -129,8 +129,8 @@ class MappedState:
     """A population's private state in a folder of files.
 
     Attributes:
-        values, first, second, steps: as those of `PrivateState`.
-        maps: what the columns are in.
+        values, first, second, steps: the same as in `State`.
+        maps: the mapped files of the columns.
     """
 
     values: dict[str, MappedColumn]
@@ -141,10 +141,10 @@ class MappedState:
 
     @classmethod
     def create(cls, folder: Path, specs: Iterable[TensorSpec], clients: int) -> Self:
-        """A state of zeros in a run folder, in place of what is there.
+        """Creates a state of zeros in a run folder; an existing one is removed.
 
         Raises:
-            DiskSpaceError: there is not enough disk for it.
+            DiskSpaceError: the disk has too little free space.
         """
         discard(folder)
         expect_room(folder, specs, clients)
@@ -154,13 +154,16 @@ class MappedState:
             with path.open("xb") as file:
                 file.truncate(_bytes(shape))
                 if hasattr(os, "posix_fallocate"):
-                    # Reserved at once: a write to a map on a disk that has become full would end the process.
+                    # Reserve the space now: a write to a mapped file on a full disk would kill the process.
                     os.posix_fallocate(file.fileno(), 0, _bytes(shape))
         return cls._open(folder, specs, clients)
 
     @classmethod
     def open(cls, folder: Path, specs: Iterable[TensorSpec], clients: int) -> Self | None:
-        """What an interrupted run left in a run folder, to be told which rows are current; None if it is not whole."""
+        """Opens the files that an interrupted run left in a run folder; None if they are incomplete.
+
+        The caller sets which version of each row is current.
+        """
         for path, shape in _files(folder, specs, clients).items():
             if not path.is_file() or path.stat().st_size != _bytes(shape):
                 return None
@@ -177,47 +180,47 @@ class MappedState:
         return cls(**parts, steps=np.zeros(clients, np.int64), maps=maps)
 
     def flush(self) -> None:
-        """Makes what was written survive a crash of the machine."""
-        for each in self.maps:
-            each.flush()
+        """Writes all changes to disk, so that they survive a crash of the machine."""
+        for mapped in self.maps:
+            mapped.flush()
 
     def hold(self, name: str) -> None:
-        """Keeps the whole state as it is now."""
+        """Holds the current version of every column under a name."""
         for part in _VERSIONS:
             for column in getattr(self, part).values():
                 column.hold(name)
 
 
 def expect_room(folder: Path, specs: Iterable[TensorSpec], clients: int) -> None:
-    """Checks that the private state of so many clients could be mapped in a folder, which need not be there.
+    """Checks that a folder, which need not exist yet, has enough disk space for the private state of the clients.
 
     Raises:
-        DiskSpaceError: there is not enough disk for it.
+        DiskSpaceError: the disk has too little free space.
     """
     needed = sum(map(_bytes, _files(folder, specs, clients).values()))
-    there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
-    own = sum(path.stat().st_blocks * 512 for path in (folder / _FOLDER).glob("*"))  # would go first
-    free = shutil.disk_usage(there).free + own
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    reclaimed = sum(path.stat().st_blocks * 512 for path in (folder / _FOLDER).glob("*"))  # `create` removes these
+    free = shutil.disk_usage(existing).free + reclaimed
     if needed > free:
         raise DiskSpaceError(
             f"private state of {clients:,} clients needs {needed / 1e9:.1f} GB of disk in {folder}, where "
-            f"{free / 1e9:.1f} GB are free: make room, or choose a folder on another disk"
+            f"{free / 1e9:.1f} GB are free: free some space, or choose a folder on another disk"
         )
 
 
 def is_large(specs: Iterable[TensorSpec], clients: int) -> bool:
-    """Whether the private state of so many clients is to be mapped."""
+    """Decides if the private state of the clients must be mapped to files."""
     numbers = sum(math.prod(spec.shape) for spec in specs) * clients
     return len(_VERSIONS) * 4 * numbers > LIMIT
 
 
-def keep(column: Column) -> Column:
-    """The column as it is now, whatever is written to it afterwards; of a mapped one only the last kept is kept."""
+def snapshot(column: Column) -> Column:
+    """Takes a snapshot that later writes do not change. A mapped column keeps only its latest snapshot."""
     return column.hold(BEST) if isinstance(column, MappedColumn) else column[:].copy()
 
 
 def block(column: Column, start: int, stop: int) -> NDArray[np.float32]:
-    """Some of the numbers of every client's row, laid out flat, (clients, stop - start)."""
+    """Reads the numbers from `start` to `stop` of each client's flattened row, (clients, stop - start)."""
     clients, width = column.shape[0], math.prod(column.shape[1:])
     if isinstance(column, Version):
         flat = column.rows.reshape(-1, clients, width)
@@ -226,7 +229,7 @@ def block(column: Column, start: int, stop: int) -> NDArray[np.float32]:
 
 
 def blocks(columns: Iterable[Column], numbers: int) -> Iterator[NDArray[np.float32]]:
-    """All numbers of all columns, side by side, in blocks (clients, n) of at most `numbers` numbers each."""
+    """Yields all numbers of all columns side by side, in blocks (clients, n) of at most `numbers` numbers."""
     for column in columns:
         clients, width = column.shape[0], math.prod(column.shape[1:])
         step = max(1, numbers // clients)
@@ -235,12 +238,12 @@ def blocks(columns: Iterable[Column], numbers: int) -> Iterator[NDArray[np.float
 
 
 def discard(folder: Path) -> None:
-    """Removes the files of a run folder."""
+    """Removes the mapped files of a run folder."""
     shutil.rmtree(folder / _FOLDER, ignore_errors=True)
 
 
 def _files(folder: Path, specs: Iterable[TensorSpec], clients: int) -> dict[Path, tuple[int, ...]]:
-    """The maps of a state and their shapes, (versions, clients, ...)."""
+    """Lists the files of a state and their shapes, (versions, clients, ...)."""
     return {
         folder / _FOLDER / f"{part}.{spec.name}": (versions, clients, *spec.shape)
         for spec in specs

@@ -1,4 +1,4 @@
-"""The simulated clients: their data, and their private state as columns (one array per tensor, rows = clients)."""
+"""A population of simulated clients: their data, and their private state with one column per tensor."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -23,19 +23,19 @@ Members = NDArray[np.int64]
 
 
 def client_key(seed: int, client: int) -> bytes:
-    """The 16 bytes that stand for a simulated device's secret: a hash of run seed and client."""
+    """Derives a simulated device's secret key, 16 bytes, from the run's seed and the client's number."""
     return hashlib.sha256(f"fedau2 client {seed} {client}".encode()).digest()[:16]
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Everything that the simulated devices keep to themselves.
+    """The data and private state that the simulated devices do not share.
 
     Attributes:
-        keys: 16 bytes per client.
-        interactions: per client, sorted catalogue rows.
-        attributes: per attribute, each client's value or None.
-        state: private state of all clients, changed in place as they train.
+        keys: secret keys, 16 bytes per client.
+        interactions: each client's sorted catalogue rows.
+        attributes: for each attribute, each client's value; None if it is unknown.
+        state: private state of all clients, changed in place by training.
     """
 
     keys: Sequence[bytes]
@@ -52,20 +52,20 @@ class Population:
         attributes: Mapping[str, Sequence[str | None]],
         state: State | None = None,
     ) -> "Population":
-        """A population before its first round, each client's private tensors drawn from its own key.
+        """Makes a population before its first round; each client's private tensors are drawn from its own key.
 
         Args:
             task: the manifest.
-            seed: of the clients' keys.
-            interactions: per client, sorted catalogue rows.
-            attributes: per attribute, each client's value or None.
-            state: private state that is there already, of which nothing is drawn; by default a new one in memory.
+            seed: the run's seed, from which the clients' keys are derived.
+            interactions: each client's sorted catalogue rows.
+            attributes: for each attribute, each client's value; None if it is unknown.
+            state: existing private state, which is used as it is; by default a new state is drawn in memory.
 
         Raises:
-            ConfigError: the plan has an attribute that is not given here, or a client a value that no class has.
+            ConfigError: `attributes` lacks an attribute of the plan, or a client's value is not one of its classes.
         """
-        for each in task.plan.adversaries:
-            _expect_classes(each.attribute, attributes, each.classes)
+        for adversary in task.plan.adversaries:
+            _expect_classes(adversary.attribute, attributes, adversary.classes)
         keys = [client_key(seed, client) for client in range(len(interactions))]
         if state is not None:
             return cls(keys, interactions, attributes, state)
@@ -85,35 +85,35 @@ class Population:
         return len(self.keys)
 
     def take(self, members: Members) -> PrivateState:
-        """Copies of some clients' private state."""
+        """Copies the private state of some clients."""
         state = self.state
         parts = ({name: column[members] for name, column in part.items()} for part in _parts(state))
         return PrivateState(next(parts), next(parts), next(parts), state.steps[members])
 
     def put(self, members: Members, state: PrivateState) -> None:
-        """Replaces some clients' private state."""
+        """Replaces the private state of some clients."""
         for columns, part in zip(_parts(self.state), _parts(state), strict=True):
             for name, column in columns.items():
                 column[members] = part[name]
         self.state.steps[members] = state.steps
 
     def cohort(self, task: TaskManifest, round_number: int, members: Members) -> Cohort:
-        """Some clients as the kernel takes them, with what they draw for this round."""
+        """Collects the kernel's input for some clients, with their random draws for a round."""
         keys = [self.keys[m] for m in members]
         interactions = [self.interactions[m] for m in members]
         return Cohort.draw(task, round_number, keys, interactions, self.labels(task, members), self.take(members))
 
     def contribution(self, task: Task, round_number: int, member: int) -> dict[str, Update]:
-        """What a client's device would upload in a round; its state stays as it is."""
+        """Computes the contribution that a client's device would upload in a round; its state does not change."""
         cohort = self.cohort(task.manifest, round_number, np.array([member]))
         trained = CohortTraining(task, round_number, cohort, summed=False).run().contributions()[0]
         return defend(task.manifest, trained, self.keys[member], round_number)
 
     def labels(self, task: TaskManifest, members: Members) -> dict[str, NDArray[np.int64]]:
-        """Class numbers per adversary of the plan, -1 where a client's attribute is not known."""
+        """Gives class numbers for each adversary of the plan; -1 if a client's attribute is unknown."""
         return {
-            each.name: np.array([_label(self.attributes[each.attribute][m], list(each.classes)) for m in members])
-            for each in task.plan.adversaries
+            adversary.name: _labels(self.attributes[adversary.attribute], list(adversary.classes), members)
+            for adversary in task.plan.adversaries
         }
 
 
@@ -124,12 +124,12 @@ def _parts(state: State) -> tuple[Mapping[str, Any], ...]:
 def _expect_classes(name: str, attributes: Mapping[str, Sequence[str | None]], classes: Sequence[str]) -> None:
     if name not in attributes:
         raise ConfigError(
-            f"the plan unlearns {name!r}, which the clients do not have; they have {', '.join(attributes)}"
+            f"the plan unlearns {name!r}, which is not an attribute of the clients; they have {', '.join(attributes)}"
         )
     for client, value in enumerate(attributes[name]):
         if value is not None and value not in classes:
-            raise ConfigError(f"client {client} has {name} {value!r}; the plan knows {', '.join(classes)}")
+            raise ConfigError(f"client {client} has {name} {value!r}; the plan's classes are {', '.join(classes)}")
 
 
-def _label(value: str | None, classes: Sequence[str]) -> int:
-    return -1 if value is None else classes.index(value)
+def _labels(values: Sequence[str | None], classes: Sequence[str], members: Members) -> NDArray[np.int64]:
+    return np.array([-1 if (value := values[member]) is None else classes.index(value) for member in members])

@@ -1,4 +1,4 @@
-"""Public randomness: what everybody may know and draw again from the seed of a run (design section 6)."""
+"""Random numbers that need not be secret: anybody can draw them again from a run's seed (design section 6)."""
 
 import hashlib
 
@@ -7,6 +7,6 @@ from numpy.random import Generator, Philox
 
 
 def generator(purpose: str, seed: int, round_number: int = 0, stream: int = 0) -> Generator:
-    """The generator of one stream of one round; each purpose and seed has a key of its own."""
+    """Makes the generator of a stream in a round; each pair of purpose and seed has its own key."""
     key = hashlib.sha256(f"fedau2 {purpose} {seed}".encode()).digest()[:16]
     return Generator(Philox(key=np.frombuffer(key, "<u8"), counter=[0, 0, round_number, stream]))

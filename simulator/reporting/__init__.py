@@ -1,1 +1,8 @@
-"""Plots, HTML reports, progress in the terminal, and experiment trackers."""
+"""Output of runs for people: reports, plots, terminal tables and experiment trackers.
+
+* `html`: the HTML report of a run, and the parts of other reports
+* `plots`: the plots of a run
+* `terminal`: progress bars and tables of metrics
+* `tracking`: metrics for TensorBoard and MLflow
+* `file_names`: file names from names that users choose
+"""

@@ -1,4 +1,4 @@
-"""Reports as one HTML file each: nothing is loaded from elsewhere, no script; also to be read on a phone."""
+"""Reports as HTML. A report is a single file without scripts that loads nothing else and can be read on a phone."""
 
 import base64
 import platform
@@ -10,8 +10,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from coordinator.store.disk import REAL
 from export.plan.fragments import flat
+from fedau2 import files
 from simulator.config import flags
 from simulator.config.config import Config
 from simulator.datasets.split import CHOSEN_ON
@@ -59,60 +59,60 @@ def write(path: Path, title: str, parts: Iterable[str]) -> None:
     """Writes a page.
 
     Args:
-        path: of the HTML.
-        title: as text.
-        parts: as HTML, from the functions of this module.
+        path: the HTML file to write.
+        title: the title as text.
+        parts: the parts as HTML, from the functions of this module.
     """
-    REAL.write_file(path, _PAGE.substitute(title=escape(title), body="\n".join(parts)).encode())
+    files.write(path, _PAGE.substitute(title=escape(title), body="\n".join(parts)).encode())
 
 
 def heading(text: str) -> str:
-    """A heading of a section."""
+    """Makes the heading of a section."""
     return f"<h2>{escape(text)}</h2>"
 
 
 def paragraph(text: str, *, note: bool = False) -> str:
-    """A paragraph, which may be in small print."""
+    """Makes a paragraph, in small print if it is a note."""
     return f'<p class="note">{escape(text)}</p>' if note else f"<p>{escape(text)}</p>"
 
 
 def code(text: str) -> str:
-    """Text as it is, in a monospaced font."""
+    """Formats text as code."""
     return f"<pre>{escape(text)}</pre>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table; the first column is aligned to the left, the others to the right."""
+    """Makes a table; the first column is aligned to the left, the others to the right."""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>\n" for row in rows)
     return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>'
 
 
 def details(summary: str, *parts: str) -> str:
-    """What is shown when it is asked for."""
+    """Makes a part that opens on a click."""
     return f"<details><summary>{escape(summary)}</summary>\n{''.join(parts)}\n</details>"
 
 
 def image(path: Path, text: str) -> str:
-    """A PNG, within the page.
+    """Embeds a PNG in the page.
 
     Args:
-        path: of the PNG.
-        text: what it shows, for who does not see it.
+        path: the PNG file.
+        text: a description for people who cannot see the image.
     """
     data = base64.b64encode(path.read_bytes()).decode()
     return f'<img alt="{escape(text)}" src="data:image/png;base64,{data}">'
 
 
 def versions() -> str:
-    """What the figures were computed with, as a table."""
-    found = {"Python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    """Makes a table of the versions of the software."""
+    rows = {"Python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            rows[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return table(("", "version"), found.items())
+            rows[name] = "not installed"
+    return table(("", "version"), rows.items())
 
 
 def title(config: Config) -> str:
@@ -121,12 +121,13 @@ def title(config: Config) -> str:
 
 
 def command(config: Config, folder: Path, data_dir: Path | None) -> str:
-    """Returns the command that repeats a run; it says what differs from the recommender's defaults.
+    """Writes the command that repeats a run, with the settings that differ from the recommender's defaults.
 
     Args:
-        config: of the run.
-        folder: of the run.
-        data_dir: as it was given; no path of the machine is written, so it is left to be filled in.
+        config: the run's configuration.
+        folder: the run's folder.
+        data_dir: the data directory, if the user gave one. A report shows no path of the machine, so the command has
+            a placeholder instead.
     """
     out = folder.name if folder.is_absolute() else str(folder)
     words = ["fedau2-sim", "run", "--out", out, *(["--data-dir", "DATA_DIR"] if data_dir else [])]
@@ -134,11 +135,11 @@ def command(config: Config, folder: Path, data_dir: Path | None) -> str:
 
 
 def write_run(config: Config, folder: Path, data_dir: Path | None, metrics: Mapping[str, Any]) -> None:
-    """Writes `report.html` of a run whose plots and metrics are there; for `data_dir` see `command`."""
-    wanted = rows_of([metrics])
-    rows = [(label, f"{metrics[key]:.3f}", f"{metrics[null]:.3f}" if null else "") for label, key, null in wanted]
-    shown = {name for _, key, null in wanted for name in (key, null)} | {"configuration"}
-    others = [(name, value) for name, value in metrics.items() if name not in shown]
+    """Writes `report.html` into a run folder that has the plots already; for `data_dir` see `command`."""
+    main = rows_of([metrics])
+    rows = [(label, f"{metrics[key]:.3f}", f"{metrics[null]:.3f}" if null else "") for label, key, null in main]
+    listed = {name for _, key, null in main for name in (key, null)} | {"configuration"}
+    others = [(name, value) for name, value in metrics.items() if name not in listed]
     write(
         folder / "report.html",
         f"{title(config)}: adversary {config.adversary}",
@@ -154,7 +155,7 @@ def write_run(config: Config, folder: Path, data_dir: Path | None, metrics: Mapp
             heading("Command"),
             code(command(config, folder, data_dir)),
             heading("More"),
-            details("All other figures", table(("", "value"), others)),
+            details("All other metrics", table(("", "value"), others)),
             details("Configuration", table(("", "value"), flat(config.document()))),
             details("Versions", versions()),
         ],
@@ -162,8 +163,8 @@ def write_run(config: Config, folder: Path, data_dir: Path | None, metrics: Mapp
 
 
 def _chosen(split: str, number: int) -> str:
-    """Which state was measured, and where that flatters it."""
-    told = f"From the state with the best {CHOSEN_ON[split]} NDCG@10, after round {number}."
+    """Says which state was measured, and if its choice biases the metrics."""
+    text = f"From the state with the best {CHOSEN_ON[split]} NDCG@10, after round {number}."
     if split == "validation":
-        return told
-    return f"{told} The split {split} has no validation items: the state was chosen on the items it is measured by."
+        return text
+    return f"{text} The split {split} has no validation items: the state was chosen on the items it is measured by."

@@ -1,4 +1,4 @@
-"""The two plots of a run: how it learned, and what it gives away."""
+"""The two plots of a run: its metrics by round, and the success of attacks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from simulator.datasets.split import CHOSEN_ON
-from simulator.reporting.names import file_name
+from simulator.reporting.file_names import file_name
 
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
 COLOURS = (BLUE, ORANGE, "#2f855a", "#805ad5", "#b83280", "#b7791f", "#2c7a7b")
@@ -28,13 +28,13 @@ _UPLOADS = (
 
 
 def plot_learning(rounds: pd.DataFrame, chosen: int, split: str, path: Path) -> None:
-    """HR@10 and NDCG@10 on held-out items by round, the chosen round marked.
+    """Plots HR@10 and NDCG@10 on held-out items by round, and marks the chosen round.
 
     Args:
-        rounds: columns `round`, `hr@10`, `ndcg@10`; rounds without an evaluation have NaN.
-        chosen: number of rounds trained in the chosen state.
-        split: its kind, of the configuration.
-        path: of the PNG.
+        rounds: table with the columns `round`, `hr@10` and `ndcg@10`; NaN for rounds without an evaluation.
+        chosen: number of rounds before the chosen state.
+        split: the kind of split, as in the configuration.
+        path: the PNG file to write.
     """
     evaluated = rounds.dropna(subset=["ndcg@10"])
     figure, axes = _figure(f"{CHOSEN_ON[split].capitalize()} items, 1 + 99 candidates", "rounds trained", "")
@@ -48,27 +48,27 @@ def plot_learning(rounds: pd.DataFrame, chosen: int, split: str, path: Path) -> 
 
 
 def leakage_files(attributes: Sequence[str]) -> dict[str, str]:
-    """Names of the files that `plot_leakage` is drawn to in a run folder, by attribute; the first's is not named."""
+    """Names each attribute's plot of attacks in a run folder; the first one has no attribute in its name."""
     first, *others = attributes
     return {first: "leakage.png", **{name: f"leakage-{file_name(name)}.png" for name in others}}
 
 
 def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance: float, path: Path) -> None:
-    """Balanced accuracy of each attacker on each protected state, with the null's 95th percentile, and on uploads.
+    """Plots each attacker's balanced accuracy on each protected state, with the null's 95th percentile, and on uploads.
 
     Args:
-        runs: metrics by name of the run; where none has an adversary, nothing is shown of uploads.
-        attribute: its name.
+        runs: metrics by name of the run; attacks on uploads are plotted if a run has them.
+        attribute: the attribute's name.
         chance: balanced accuracy of guessing, 1 / classes.
-        path: of the PNG.
+        path: the PNG file to write.
     """
-    figure, axes = _figure(f"What private state and uploads tell about {attribute}", "", "balanced accuracy")
+    figure, axes = _figure(f"Information in private state and uploads about {attribute}", "", "balanced accuracy")
     width = 0.8 / len(runs)
-    shown = [*_BARS, *(each for each in _UPLOADS if any(each[0] in metrics for metrics in runs.values()))]
+    groups = [*_BARS, *(group for group in _UPLOADS if any(group[0] in metrics for metrics in runs.values()))]
     for number, (name, metrics) in enumerate(runs.items()):
-        there = {bar: key for bar, (key, _) in enumerate(shown) if key in metrics}
-        places = [bar + (number - (len(runs) - 1) / 2) * width for bar in there]
-        heights = [metrics[key] for key in there.values()]
+        keys = {bar: key for bar, (key, _) in enumerate(groups) if key in metrics}
+        places = [bar + (number - (len(runs) - 1) / 2) * width for bar in keys]
+        heights = [metrics[key] for key in keys.values()]
         bars = axes.bar(places, heights, width * 0.95, color=COLOURS[number], label=name)
         axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
         for place, (key, _) in zip(places, _BARS, strict=False):
@@ -76,15 +76,15 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance
             axes.hlines(null, place - width / 2, place + width / 2, color="black", linewidth=1.2)
     axes.hlines([], 0, 0, color="black", linewidth=1.2, label="95% of shuffled labels")
     axes.axhline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
-    axes.set_xticks(range(len(shown)), [label for _, label in shown], fontsize=8)
-    lowest = min(chance, *(metrics[key] for metrics in runs.values() for key, _ in shown if key in metrics))
+    axes.set_xticks(range(len(groups)), [label for _, label in groups], fontsize=8)
+    lowest = min(chance, *(metrics[key] for metrics in runs.values() for key, _ in groups if key in metrics))
     axes.set_ylim(0.8 * lowest, min(1.0, 1.05 * axes.dataLim.ymax))
     _legend_below(axes)
     figure.savefig(path)
 
 
 def panels(title: str, count: int, *, width: float = 8, height: float = 4.5) -> tuple[Figure, list[Axes]]:
-    """An empty figure, width and height in inches, with panels side by side."""
+    """Makes an empty figure with panels side by side; width and height are in inches."""
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)

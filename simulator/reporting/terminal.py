@@ -1,4 +1,4 @@
-"""What a person sees while the simulator works."""
+"""Progress bars and tables of metrics in the terminal."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,35 +11,35 @@ from rich.table import Table
 
 
 class Bar:
-    """A progress bar with time left; `training.Progress`.
+    """A progress bar with the remaining time; implements `simulator.experiment.trainer.Progress`.
 
     Args:
         progress: the display, which may show several bars.
-        name: what the bar is for.
+        name: the name of the run.
     """
 
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress, self._name = progress, name
         self._task: TaskID = progress.add_task(name, total=None, text="")
 
-    def start(self, what: str, total: int, done: int = 0) -> None:
-        """A phase begins."""
-        label = f"{self._name}: {what}"
+    def start(self, phase: str, total: int, done: int = 0) -> None:
+        """Begins a phase with `total` parts; `done` parts are already finished."""
+        label = f"{self._name}: {phase}"
         self._progress.reset(self._task, total=total, completed=done, description=label, text="")
 
     def advance(self, text: str = "") -> None:
-        """One part is done."""
+        """Counts a finished part, and shows a text behind the bar."""
         self._progress.update(self._task, advance=1, text=text)
 
     def close(self) -> None:
-        """It is shown no more."""
+        """Removes the bar from the display."""
         self._progress.remove_task(self._task)
 
 
 @contextmanager
 def bars(console: Console) -> Iterator[Progress]:
-    """A display of progress bars."""
-    name, text = (TextColumn(each, markup=False) for each in ("{task.description}", "{task.fields[text]}"))
+    """Opens a display of progress bars."""
+    name, text = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[text]}"))
     with Progress(name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text, console=console) as progress:
         yield progress
 
@@ -60,21 +60,21 @@ ROWS = (
     ("Label from 20 uploads, analytic", "leak_analytic_20", ""),
     ("Embedding from an upload, relative error", "leak_embedding_error", ""),
 )
-"""What people read of a run: label, metric, and that of its null; not every run has all."""
+"""Rows of the table: label, metric, and the metric of its null if it has one. A run may lack some metrics."""
 
 OF_ATTRIBUTE = ("bacc", "macro_f1", "leak")
-"""How metrics begin that each attribute has."""
+"""Prefixes of the metrics that each attribute has."""
 
 
 def rows_of(runs: Collection[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """Those of `ROWS` that some run has, and of further attributes, whose figures begin with their name."""
-    found = (key.removesuffix("/bacc_strong") for run in runs for key in run if key.endswith("/bacc_strong"))
-    rows = [*ROWS, *(row for name in dict.fromkeys(found) for row in _further(name))]
+    """Selects the rows that a run has, and adds those of further attributes, whose metrics begin with their name."""
+    attributes = (key.removesuffix("/bacc_strong") for run in runs for key in run if key.endswith("/bacc_strong"))
+    rows = [*ROWS, *(row for name in dict.fromkeys(attributes) for row in _further(name))]
     return [row for row in rows if any(row[1] in run for run in runs)]
 
 
 def _further(attribute: str) -> list[tuple[str, str, str]]:
-    """Rows of an attribute other than the first."""
+    """Makes the rows of an attribute other than the first."""
     return [
         (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}" if null else "")
         for label, key, null in ROWS
@@ -83,9 +83,9 @@ def _further(attribute: str) -> list[tuple[str, str, str]]:
 
 
 def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
-    """Metrics of runs side by side; beside each balanced accuracy the null's 95th percentile.
+    """Makes a table of runs side by side; the null's 95th percentile stands beside each balanced accuracy.
 
-    Further attributes, whose figures begin with their name, have rows of their own; a run without them has gaps there.
+    A run without a metric, such as that of a further attribute, has an empty cell.
     """
     table = Table(title=escape(title), title_justify="left")
     table.add_column("")

@@ -1,4 +1,4 @@
-"""Writes a run's metrics to TensorBoard or MLflow while it trains, where these are installed."""
+"""Writes a run's metrics to TensorBoard or MLflow while it trains. Both are optional packages."""
 
 import argparse
 import importlib
@@ -20,45 +20,52 @@ from simulator.config.config import Config
 from simulator.errors import TrackingError
 
 EXPERIMENT = "fedau2"
-"""The experiment in MLflow to which runs belong."""
+"""Name of the experiment in MLflow."""
 
 _VALIDATION = ("hr@", "ndcg@")
-_AT_ONCE = 1000
-"""Metrics that MLflow takes in one call."""
+_BATCH = 1000
+"""Most metrics in a call of MLflow."""
 
 
 class Tracker(ABC):
-    """Told the rounds of one run, from the first on even where it was resumed, and at the end its metrics."""
+    """Writes the rounds of a run and its final metrics.
+
+    A resumed run writes its rounds from the first one again.
+    """
 
     def __init__(self) -> None:
         self._written = 0
 
     def rounds(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Rows of `rounds.parquet` so far; those that were not told before are written."""
+        """Writes the rows of `rounds.parquet` that have been added since the last call.
+
+        Args:
+            rows: all rows so far.
+        """
         fresh = rows[self._written :]
         self._written = len(rows)
         self._write([(_group(name) + name, value, row["round"]) for row in fresh for name, value in _numbers(row)])
 
     def end(self, metrics: Mapping[str, Any]) -> None:
-        """What `metrics.json` holds."""
+        """Writes the final metrics, as in `metrics.json`."""
         self._write([(f"test/{name}", value, metrics["round"]) for name, value in _numbers(metrics)])
 
     @abstractmethod
     def begin(self, name: str, config: Config) -> None:
-        """A run begins.
+        """Begins a run.
 
         Args:
-            name: of the run.
-            config: its configuration.
+            name: the run's name.
+            config: the run's configuration.
         """
 
     @abstractmethod
     def _write(self, values: Sequence[tuple[str, float, int]]) -> None:
-        """Name, value and round of each."""
+        """Writes metrics, each with name, value and round."""
 
     @abstractmethod
     def _close(self, finished: bool) -> None:
-        """Nothing follows."""
+        """Ends the run."""
 
     def __enter__(self) -> Self:
         return self
@@ -68,13 +75,13 @@ class Tracker(ABC):
 
 
 class TensorBoard(Tracker):
-    """Event files in a folder per run; what an earlier start of the same run wrote is superseded.
+    """Writes event files into a folder per run; they replace those of an earlier start of the same run.
 
     Args:
         folder: the log directory, which `tensorboard --logdir` reads.
 
     Raises:
-        TrackingError: TensorBoard is not installed, or the folder cannot be made.
+        TrackingError: TensorBoard is not installed, or the folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,9 +90,7 @@ class TensorBoard(Tracker):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise TrackingError(
-                f"TensorBoard: {folder} is no folder that can be written to: {error.strerror}"
-            ) from error
+            raise TrackingError(f"TensorBoard: {folder} cannot be created or written to: {error.strerror}") from error
         self._folder, self._writer = folder, _module("torch.utils.tensorboard", "torch").SummaryWriter
         self._open: Any = None
 
@@ -105,28 +110,28 @@ class TensorBoard(Tracker):
 
 
 class MLflow(Tracker):
-    """A run of the experiment `fedau2`.
+    """Writes a run of the experiment `fedau2`.
 
     Args:
-        uri: of the tracking server, or of a store.
+        uri: the URI of a tracking server or store.
 
     Raises:
-        TrackingError: MLflow is not installed, or the store cannot be used.
+        TrackingError: MLflow is not installed, or the server or store cannot be used.
     """
 
     def __init__(self, uri: str) -> None:
         super().__init__()
-        # On its own it tells its makers of its use, and retries for four minutes, in which nothing is said.
+        # By default MLflow sends usage data to its authors, and retries for four minutes without a message.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         self._mlflow, self._run = _module("mlflow", "mlflow"), ""
         with self._explained():
             self._client = self._mlflow.MlflowClient(uri)
-            found = self._client.get_experiment_by_name(EXPERIMENT)
-            self._experiment = found.experiment_id if found else self._client.create_experiment(EXPERIMENT)
+            known = self._client.get_experiment_by_name(EXPERIMENT)
+            self._experiment = known.experiment_id if known else self._client.create_experiment(EXPERIMENT)
 
     def begin(self, name: str, config: Config) -> None:
-        """Creates the run, its parameters the configuration."""
+        """Creates the run, with the configuration as its parameters."""
         with self._explained():
             self._run = self._client.create_run(self._experiment, run_name=name).info.run_id
             entity = self._mlflow.entities.Param
@@ -137,8 +142,8 @@ class MLflow(Tracker):
     def _write(self, values: Sequence[tuple[str, float, int]]) -> None:
         now, entity = int(time.time() * 1000), self._mlflow.entities.Metric
         with self._explained():
-            for start in range(0, len(values), _AT_ONCE):
-                part = values[start : start + _AT_ONCE]
+            for start in range(0, len(values), _BATCH):
+                part = values[start : start + _BATCH]
                 metrics = [entity(name.replace("@", "_at_"), value, now, step) for name, value, step in part]
                 self._client.log_batch(self._run, metrics=metrics)
 
@@ -157,11 +162,11 @@ class MLflow(Tracker):
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where a run's metrics are to be written besides its folder.
+    """The trackers that a user asks for.
 
     Attributes:
-        tensorboard: TensorBoard's log directory.
-        mlflow: MLflow's tracking server or store.
+        tensorboard: TensorBoard's log directory; None: no TensorBoard.
+        mlflow: URI of MLflow's tracking server or store; None: no MLflow.
     """
 
     tensorboard: Path | None = None
@@ -169,45 +174,48 @@ class Tracking:
 
     @classmethod
     def add(cls, parser: argparse.ArgumentParser) -> None:
-        """Adds the options."""
+        """Adds the options to a command."""
         parser.add_argument(
-            "--tensorboard", type=flags.folder, metavar="DIR", help="write metrics there too, for TensorBoard"
+            "--tensorboard",
+            type=flags.folder,
+            metavar="DIR",
+            help="also write metrics to this TensorBoard log directory",
         )
         parser.add_argument(
-            "--mlflow", type=flags.filled, metavar="URI", help="write metrics there too: an MLflow server or store"
+            "--mlflow", type=flags.filled, metavar="URI", help="also write metrics to this MLflow server or store"
         )
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> Self:
-        """From a command's options."""
+        """Reads a command's options."""
         return cls(options.tensorboard, options.mlflow)
 
-    def of_grid(self, name: str) -> Self:
-        """Of all runs of a grid: runs of another one may have the same names."""
+    def for_grid(self, name: str) -> Self:
+        """Gives a grid its own log directory, since runs of another grid may have the same names."""
         return replace(self, tensorboard=self.tensorboard / name) if self.tensorboard else self
 
     @contextmanager
-    def of_run(self) -> Iterator[list[Tracker]]:
-        """The trackers of one run while it lasts.
+    def for_run(self) -> Iterator[list[Tracker]]:
+        """Opens the trackers of a run, and closes them when the run ends.
 
         Raises:
-            TrackingError: as `trackers`.
+            TrackingError: as for `trackers`.
         """
         with ExitStack() as opened:
-            yield [opened.enter_context(each) for each in self.trackers()]
+            yield [opened.enter_context(tracker) for tracker in self.trackers()]
 
     def trackers(self) -> list[Tracker]:
-        """Of one run, not begun.
+        """Makes the trackers of a run that has not begun.
 
         Raises:
-            TrackingError: what is wanted is not installed, or the store cannot be used.
+            TrackingError: a package is not installed, or a folder, server or store cannot be used.
         """
-        found: list[Tracker] = []
+        trackers: list[Tracker] = []
         if self.tensorboard:
-            found.append(TensorBoard(self.tensorboard))
+            trackers.append(TensorBoard(self.tensorboard))
         if self.mlflow:
-            found.append(MLflow(self.mlflow))
-        return found
+            trackers.append(MLflow(self.mlflow))
+        return trackers
 
 
 NOWHERE = Tracking()
@@ -225,7 +233,7 @@ def _group(name: str) -> str:
 
 
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Finite numbers by name; those of nested values behind a slash."""
+    """Yields the finite numbers with their names; a slash joins the names of nested values."""
     for name, value in values.items():
         if name in ("configuration", "round"):
             continue

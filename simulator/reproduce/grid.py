@@ -14,7 +14,7 @@ from simulator.datasets import Dataset, synthetic
 from simulator.datasets.split import leave_one_out
 from simulator.errors import ConfigError, SimulatorError
 from simulator.experiment import assembly, checks, resume
-from simulator.reporting.names import file_name
+from simulator.reporting.file_names import file_name
 from simulator.reproduce.experiments import ORIGINAL, Experiment, Method
 
 QUICK: Fragment = {"engine.rounds": 60, "evaluation.evaluate_every": 10, "evaluation.attack_splits": 2}

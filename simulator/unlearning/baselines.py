@@ -1,9 +1,9 @@
-"""Baselines that answer leakage with Gaussian noise instead of unlearning; docs/baselines.md tells what is known.
+"""Baselines that hide attributes with Gaussian noise instead of unlearning; see docs/baselines.md.
 
-* Noise after training, on the protected state.
+* Noise after training is added to the protected state.
 * Local noise: each client clips its contribution and adds noise to every number of it.
-* APM (arXiv 2205.11857), an approximation: local noise on each component of the model, the more the better a surrogate
-  attacker reads the attribute from it.
+* APM (arXiv 2205.11857) is approximated by local noise on each component of the model. The noise grows with the
+  accuracy of a surrogate attacker that reads the attribute from the component.
 """
 
 import math
@@ -34,13 +34,13 @@ from simulator.population.columns import Column
 from simulator.population.population import Members, Population
 
 SHADOW = (0.3, 300)
-"""Share of the clients, and most, that APM's surrogate attacker learns from: they show their state and attribute."""
+"""Share and largest number of the shadow clients: APM's surrogate attacker learns from their state and attribute."""
 
 _BLOCK = 2**24
-"""Numbers whose noise is drawn at a time; the noise does not depend on it."""
+"""Numbers whose noise is drawn at a time. The noise does not depend on it."""
 
 FOLDS = 5
-"""Of the surrogate attacker's cross-validation; as many shadow clients of each class are needed."""
+"""Folds of the surrogate attacker's cross-validation, and so the least number of shadow clients of each class."""
 
 
 def noised(
@@ -51,22 +51,24 @@ def noised(
     deviation: float,
     seed: int,
 ) -> tuple[Tensors, Mapping[str, Column]]:
-    """A trained model with Gaussian noise on the protected state.
+    """Adds Gaussian noise to the protected state of a trained model.
+
+    A model without private tensors gets the noise on the weights of its encoder.
 
     Args:
         task: the manifest.
-        shared: its tensors.
-        private: tensors of all clients.
-        names: of the private tensors that get noise; all of them if a state is protected that is none of them. A model
-            that has none gets it on the weights of its encoder.
+        shared: the shared tensors.
+        private: the private tensors of all clients.
+        names: the protected states. Noise is added to those that are private tensors, or to all private tensors if none
+            of them is.
         deviation: standard deviation of the noise.
-        seed: of the noise, which is public.
+        seed: the run's seed, from which the noise is drawn.
 
     Returns:
-        Shared and private tensors; those that get no noise are the same arrays.
+        Shared and private tensors. Tensors without noise are the same arrays.
 
     Raises:
-        ConfigError: there is neither private state nor an encoder.
+        ConfigError: the model has neither private state nor an encoder.
     """
     if private:
         chosen = [name for name in names if name in private] or list(private)
@@ -75,42 +77,42 @@ def noised(
 
 
 def _noised(tensors: Mapping[str, Column], names: Iterable[str], deviation: float, seed: int) -> Tensors:
-    out = {}
+    noisy = {}
     for stream, name in enumerate(sorted(tensors)):
         if name in names:
             rng = public_randomness.generator("noise after training", seed, stream=stream)
-            out[name] = np.empty(tensors[name].shape, np.float32)
-            for rows in np.array_split(np.arange(len(out[name])), 1 + out[name].size // _BLOCK):
+            noisy[name] = np.empty(tensors[name].shape, np.float32)
+            for rows in np.array_split(np.arange(len(noisy[name])), 1 + noisy[name].size // _BLOCK):
                 part = tensors[name][rows]
-                out[name][rows] = part + np.float32(deviation) * rng.standard_normal(part.shape, np.float32)
-    return out
+                noisy[name][rows] = part + np.float32(deviation) * rng.standard_normal(part.shape, np.float32)
+    return noisy
 
 
 def encoder(task: TaskManifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Weights and biases of what makes a latent of the interactions.
+    """Names the weights and the biases of the encoder, which computes a latent from the interactions.
 
     Raises:
-        ConfigError: the model has none.
+        ConfigError: the model has no encoder.
     """
-    found = contract.encoder(RECOMMENDERS[task.model].model)
-    if found is None:
+    encoding = contract.encoder(RECOMMENDERS[task.model].model)
+    if encoding is None:
         raise ConfigError(f"{task.model} has no private state and no encoder that noise could protect")
-    return found.ENCODER_WEIGHTS, found.ENCODER_BIASES
+    return encoding.ENCODER_WEIGHTS, encoding.ENCODER_BIASES
 
 
 def on_contributions(settings: EngineSettings, task: TaskManifest) -> bool:
-    """Whether every client would add noise to what it uploads, which is drawn here for the sum of a round at once."""
+    """Decides if clients add noise to their contributions, which the simulator draws once for the sum of a round."""
     return settings.local_noise > 0 or (settings.apm > 0 and not manifest.private(task))
 
 
 @dataclass(eq=False)
 class Noise:
-    """What clients add before anything leaves their training. Drawn for repetition from a key of the run seed's own.
+    """The noise that clients add in each round. It is drawn from the run's seed, so that a run can be repeated.
 
     Attributes:
-        seed: of the run.
-        shared: standard deviation by tensor, on every number of each client's clipped contribution.
-        private: standard deviation by tensor, on what a client keeps after a round of training.
+        seed: the run's seed.
+        shared: standard deviation of the noise on each client's clipped contribution, by tensor.
+        private: standard deviation of the noise on each client's private state after a round, by tensor.
     """
 
     seed: int
@@ -119,12 +121,12 @@ class Noise:
 
     @classmethod
     def of(cls, settings: EngineSettings, plan: Plan, task: TaskManifest) -> "Noise":
-        """The local noise that a configuration asks for; none for most."""
+        """Makes the noise of a configuration; it has deviations only with `local_noise`."""
         names = manifest.shared(task) if settings.local_noise else ()
         return cls(settings.seed, dict.fromkeys(names, settings.local_noise * plan.server.clip_norm))
 
-    def over(self, total: Aggregator, round_number: int) -> Aggregator:
-        """An aggregator whose mean has the noise of all that it adds up."""
+    def noisy(self, total: Aggregator, round_number: int) -> Aggregator:
+        """Wraps an aggregator so that its mean has the noise of all contributions."""
         return _NoisyMean(total, self, round_number) if self.shared else total
 
     def disturb(self, population: Population, members: Members, round_number: int) -> None:
@@ -137,21 +139,21 @@ class Noise:
 
 
 class _NoisyMean:
-    """`Aggregator`. The sum of n clients' noises N(0, s^2) has the law N(0, n s^2) and is drawn as that, once."""
+    """An `Aggregator` that draws noise once: the sum of n clients' noises N(0, s^2) is distributed as N(0, n s^2)."""
 
     def __init__(self, total: Aggregator, noise: Noise, round_number: int) -> None:
         self._total, self._noise, self._round = total, noise, round_number
-        self._carried: dict[str, int] = {}
+        self._clients: dict[str, int] = {}
 
     def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
         self._total.add(contribution, largest=largest)
         for name in contribution:
-            self._carried[name] = self._carried.get(name, 0) + 1
+            self._clients[name] = self._clients.get(name, 0) + 1
 
     def merge(self, other: "_NoisyMean") -> None:
         self._total.merge(other._total)
-        for name, count in other._carried.items():
-            self._carried[name] = self._carried.get(name, 0) + count
+        for name, count in other._clients.items():
+            self._clients[name] = self._clients.get(name, 0) + count
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
         return {
@@ -163,30 +165,31 @@ class _NoisyMean:
         if not (deviation := self._noise.shared.get(name)):
             return value
         rng = public_randomness.generator("local noise", self._noise.seed, self._round, stream)
-        return np.asarray(value + deviation / math.sqrt(self._carried[name]) * rng.standard_normal(value.shape))
+        return np.asarray(value + deviation / math.sqrt(self._clients[name]) * rng.standard_normal(value.shape))
 
     def reset(self) -> None:
         self._total.reset()
-        self._carried.clear()
+        self._clients.clear()
 
 
 class Apm:
-    """Adapts noise to what a surrogate attacker reads.
+    """Adapts the noise to the accuracy of a surrogate attacker.
 
-    A component's noise is `settings.apm` times its vulnerability, see `vulnerability`, of the most readable attribute:
+    A component's noise is `settings.apm` times its vulnerability (see `vulnerability`) for the most readable attribute.
+    The noise is added:
 
-    * a private tensor: on what a client keeps of each round's training, in units of the private learning rate;
-    * the latent of a model without private tensors: on contributions to the encoder, in units of the clipping norm.
+    * for a private tensor, to the tensor after each round, in units of the private learning rate;
+    * for the latent of a model without private tensors, to contributions to the encoder, in units of the clipping norm.
 
     Args:
-        settings: with `apm` > 0.
-        plan: for the clipping norm and the private learning rate.
+        settings: settings with `apm` > 0.
+        plan: the plan, for the clipping norm and the private learning rate.
         task: the manifest.
-        attributes: by name, as the clients told them.
-        noise: what is adapted.
+        attributes: the attributes by name, as far as clients disclose them.
+        noise: the noise that is adapted.
 
     Raises:
-        ConfigError: too few clients of a class, or noise on contributions that are not clipped.
+        ConfigError: a class has too few clients, or contributions would get noise without being clipped.
     """
 
     def __init__(
@@ -209,7 +212,7 @@ class Apm:
         share, most = SHADOW
         drawn = public_randomness.generator("shadow", settings.seed).permutation(clients)
         self.shadow: Members = np.sort(drawn[: min(most, round(share * clients))])
-        self._attributes = [Attribute(each.classes, each.labels[self.shadow]) for each in attributes.values()]
+        self._attributes = [Attribute(full.classes, full.labels[self.shadow]) for full in attributes.values()]
         for name, attribute in zip(attributes, self._attributes, strict=True):
             counts = attribute.counts()
             if counts.min() < FOLDS:
@@ -219,36 +222,37 @@ class Apm:
                 )
 
     def adapt(self, states: Mapping[str, Column]) -> dict[str, float]:
-        """Sets the noise from now on.
+        """Sets the noise of the next rounds.
 
         Args:
-            states: every client's components, (clients, ...): the private tensors, or the latent.
+            states: the components of every client, (clients, ...): the private tensors, or the latent.
 
         Returns:
-            Vulnerability by component.
+            The vulnerability of each component.
         """
-        found = {name: self._vulnerability(value[self.shadow]) for name, value in states.items()}
+        vulnerabilities = {name: self._vulnerability(value[self.shadow]) for name, value in states.items()}
         budget = self._budget
         if self._encoder:
-            deviation = budget * max(found.values()) * self._plan.server.clip_norm
+            deviation = budget * max(vulnerabilities.values()) * self._plan.server.clip_norm
             self._noise.shared = dict.fromkeys(self._encoder, deviation) if deviation else {}
         else:
-            rate = self._plan.local.private_learning_rate
-            self._noise.private = {name: budget * value * rate for name, value in found.items()}
-        return found
+            unit = self._plan.local.private_learning_rate
+            self._noise.private = {name: budget * value * unit for name, value in vulnerabilities.items()}
+        return vulnerabilities
 
     def _vulnerability(self, state: NDArray[np.float32]) -> float:
         return max(vulnerability(state.reshape(len(state), -1), attribute) for attribute in self._attributes)
 
 
 def vulnerability(features: NDArray[np.float32], attribute: Attribute) -> float:
-    """How well a surrogate attacker reads an attribute: 0 at chance or below, 1 without an error.
+    """Measures the accuracy of a surrogate attacker for an attribute: 0 at chance or below, 1 without an error.
 
-    It is (BAcc - 1/classes) / (1 - 1/classes) with the cross-validated balanced accuracy of a logistic regression.
+    The result is (BAcc - 1/classes) / (1 - 1/classes), with the cross-validated balanced accuracy of a logistic
+    regression.
 
     Args:
         features: (users, width).
-        attribute: of the same users.
+        attribute: the attribute of the same users.
     """
     known = attribute.labels >= 0
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.03, class_weight="balanced", max_iter=1000))

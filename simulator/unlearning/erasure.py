@@ -1,8 +1,9 @@
-"""Linear erasure of attributes from user state, fitted from sums over users alone (LEACE, arXiv 2306.03819).
+"""Erases attributes from user state by a linear map that is fitted from sums over users (LEACE, arXiv 2306.03819).
 
 The affine map `x - strength * (x - mean) M` with strength 1 is the smallest change of x after which no linear attacker
-reads the attribute from the users that it was fitted on. For others it overshoots where there are few users per
-dimension: the classes of held-out users come out exchanged, which leaks as much. `auto` finds the strength between.
+can read the attribute from the users that the map was fitted on. For other users it overshoots if there are few users
+per dimension: it exchanges the classes of held-out users, which leaks as much. `auto` finds a strength in between.
+A map of strength below 1 can be inverted, so it hides the attribute only from attackers who do not whiten.
 """
 
 import math
@@ -29,7 +30,7 @@ TRANSPORT = "transport"
 """The kind of erasure that is not LEACE; see `simulator.unlearning.optimal_transport`."""
 
 _RANK = 1e-9
-"""Share of the largest singular value under which a direction counts as empty."""
+"""Share of the largest singular value below which a direction counts as empty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +38,9 @@ class Eraser:
     """A fitted map.
 
     Attributes:
-        mean: (width,).
-        removed: M, (width, width): what is taken away of `x - mean`.
-        strength: share of it that is taken away, 0 to 1.
+        mean: the users' mean, (width,).
+        removed: the matrix M, (width, width), which gives the part of `x - mean` to remove.
+        strength: share of that part that is removed, 0 to 1.
     """
 
     mean: Matrix
@@ -47,7 +48,7 @@ class Eraser:
     strength: float
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features (users, width) with the attribute erased."""
+        """Erases the attribute from features (users, width)."""
         x = features.astype(np.float64)
         return (x - self.strength * (x - self.mean) @ self.removed).astype(np.float32)
 
@@ -56,11 +57,12 @@ def fit(folds: Sequence[Moments], strength: float | None) -> Eraser:
     """Fits the map to all folds together.
 
     Args:
-        folds: moments of parts of the users; at least two where the strength is to be found.
-        strength: 0 to 1; None: where the class gaps of one fold tell nothing of another's.
+        folds: moments of parts of the users, at least two parts if no strength is given.
+        strength: strength of the map, 0 to 1. By default the one at which the class gaps of a fold do not predict those
+            of another fold.
 
     Raises:
-        ErasureError: a class has no user in a fold, or there are no more users than dimensions: the map would then
+        ErasureError: a class has no user in a fold, or there are no more users than dimensions, so that the map would
             write the attribute instead of erasing it.
     """
     moments.expect_every_class(folds)
@@ -69,23 +71,23 @@ def fit(folds: Sequence[Moments], strength: float | None) -> Eraser:
     removed = _removed(whole)
     if strength is None:
         gaps = [fold.gaps for fold in folds]
-        strength = moments.strength(gaps, [each @ removed for each in gaps], np.sqrt(np.diag(whole.covariance)))
+        strength = moments.strength(gaps, [gap @ removed for gap in gaps], np.sqrt(np.diag(whole.covariance)))
     return Eraser(whole.mean, removed, strength)
 
 
-def _removed(moments: Moments) -> Matrix:
-    """W^+ P W transposed, W the whitening and P the projection on the whitened class gaps (LEACE, theorem 4.3)."""
-    variances, axes = np.linalg.eigh(moments.covariance)
-    kept = variances > _RANK * variances.max()
-    roots, axes = np.sqrt(variances[kept]), axes[:, kept]
-    cross = moments.gaps * (moments.counts / moments.users)[:, None]  # covariance of x with each class's indicator
+def _removed(whole: Moments) -> Matrix:
+    """Computes W^+ P W transposed: W whitens, and P projects on the whitened class gaps (LEACE, theorem 4.3)."""
+    variances, axes = np.linalg.eigh(whole.covariance)
+    occupied = variances > _RANK * variances.max()
+    roots, axes = np.sqrt(variances[occupied]), axes[:, occupied]
+    cross = whole.gaps * (whole.counts / whole.users)[:, None]  # covariance of x with each class's indicator
     directions, sizes, _ = np.linalg.svd((cross @ axes / roots).T, full_matrices=False)
     basis = directions[:, sizes > _RANK * sizes.max()]
     return np.asarray((axes / roots) @ basis @ basis.T @ (axes * roots).T)
 
 
 def expect_erasable(task: TaskManifest, targets: Targets, kind: str) -> None:
-    """Checks before training that attributes known of such users can be erased from the task's model.
+    """Checks before training that attributes can be erased from the task's model.
 
     Args:
         task: the manifest.
@@ -97,8 +99,10 @@ def expect_erasable(task: TaskManifest, targets: Targets, kind: str) -> None:
     """
     widths = [math.prod(spec.shape) for spec in manifest.private(task)]
     if kind == TRANSPORT and not widths:
-        raise ErasureError(f"{task.model} keeps no private state that could be transported: set erasure to auto")
-    width = max(widths) if kind == TRANSPORT else sum(widths)  # each tensor by itself, or all together
+        raise ErasureError(f"{task.model} has no private state that could be transported: set erasure to auto")
+    width = (
+        max(widths) if kind == TRANSPORT else sum(widths)
+    )  # transport fits each tensor by itself, LEACE all together
     moments.expect_enough(int(targets.any(1).sum()), width or _latent_width(task))
     if kind == TRANSPORT:
         optimal_transport.expect_enough(targets)
@@ -108,7 +112,7 @@ def _latent_width(task: TaskManifest) -> int:
     recommender = RECOMMENDERS[task.model].model
     if contract.encoder(recommender) is None:
         raise ErasureError(
-            f"{task.model} has neither private state nor an encoder to erase an attribute from. Run without erasure"
+            f"{task.model} has neither private state nor an encoder to erase an attribute from: set erasure to none"
         )
     return next(iter(contract.states(recommender, task.tensors).values()))
 
@@ -116,20 +120,21 @@ def _latent_width(task: TaskManifest) -> int:
 def erase(
     private: Mapping[str, Column], targets: Targets, kind: str, seed: int
 ) -> tuple[dict[str, NDArray[np.float32]], float]:
-    """Erases attributes from all private tensors, together; with `transport` from each by itself.
+    """Erases attributes from the private tensors: from all together, or with `transport` from each by itself.
 
     Args:
         private: tensors by name, (users, ...).
-        targets: see `moments.joint`; the state of users that it leaves out is changed as well, but for `transport`.
-        kind: `Config.erasure`: `transport`, or a strength of LEACE, or `auto`.
-        seed: of the division into folds.
+        targets: see `moments.joint`. Users without a class are not fitted on. LEACE changes their state as well, and
+            `transport` does not.
+        kind: `transport`, a strength of LEACE, or `auto`, as in `Config.erasure`.
+        seed: seed of the division into folds.
 
     Returns:
-        The changed tensors, and the strength, of several the mean.
+        The changed tensors, and the strength: the mean if there are several.
 
     Raises:
-        ErasureError: a class has no user in a fold, or too few altogether, or there are no more users than dimensions:
-            the map would then write the attribute instead of erasing it.
+        ErasureError: a class has too few users or none in a fold, or there are no more users than dimensions, so that
+            the map would write the attribute instead of erasing it.
     """
     if kind == TRANSPORT:
         return _transported(private, targets, seed)
@@ -144,7 +149,7 @@ def erase(
 def _transported(
     private: Mapping[str, Column], targets: Targets, seed: int
 ) -> tuple[dict[str, NDArray[np.float32]], float]:
-    """Each tensor by itself: of fewer features the same users tell more. The strength is the mean of theirs."""
+    """Transports each tensor by itself, since the fit needs more users for more features."""
     erased, strengths = {}, []
     for name, column in private.items():
         moved, strength = optimal_transport.transport(block(column, 0, math.prod(column.shape[1:])), targets, seed)
@@ -156,15 +161,15 @@ def _transported(
 def erase_latent(
     encoder: Encoder, shared: Tensors, latent: NDArray[np.float32], targets: Targets, kind: str, seed: int
 ) -> tuple[Tensors, float]:
-    """Erases attributes from what an encoder gives: the map becomes part of its last layer, so devices need none.
+    """Erases attributes from an encoder's latent: the map becomes part of the last layer, so devices change nothing.
 
     Args:
         encoder: the recommender.
-        shared: the model's tensors.
-        latent: the embeddings that they give, (users, latent).
-        targets: see `moments.joint`; the latent of users that it leaves out is changed as well.
+        shared: the model's shared tensors.
+        latent: the users' embeddings by these tensors, (users, latent).
+        targets: see `moments.joint`; the latent of users without a class changes as well.
         kind: as in `erase`, but not `transport`.
-        seed: of the division into folds.
+        seed: seed of the division into folds.
 
     Returns:
         The changed tensors, and the strength.
@@ -173,8 +178,8 @@ def erase_latent(
         ErasureError: as in `erase`.
     """
     eraser = fit(moments.folds(latent, targets, seed), _strength(kind))
-    taken = eraser.strength * eraser.removed
-    return encoder.move_latent(shared, np.eye(len(taken)) - taken, eraser.mean @ taken), eraser.strength
+    removed = eraser.strength * eraser.removed
+    return encoder.move_latent(shared, np.eye(len(removed)) - removed, eraser.mean @ removed), eraser.strength
 
 
 def _strength(kind: str) -> float | None:

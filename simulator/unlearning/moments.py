@@ -1,4 +1,4 @@
-"""Sums over users, by class: all that erasure is fitted from, so that secure aggregation could give them."""
+"""Sums over users by class. Erasure is fitted from these alone, so that secure aggregation could provide them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from simulator.errors import ErasureError
 Matrix = NDArray[np.float64]
 
 Targets = NDArray[np.bool_]
-"""Which classes users are of, those of all attributes side by side, (users, classes); no class leaves a user out."""
+"""Marks each user's classes, (users, classes), those of all attributes side by side; a user without one is left out."""
 
 FOLDS = 5
-"""Parts of the users that the probe behind `auto` compares."""
+"""Number of parts of the users that are compared to find a strength."""
 
 _REAL = 1e-9
-"""Imaginary part under which a root counts as real."""
+"""Largest imaginary part of a root that counts as real."""
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over some users; those of all users are the sum of those of its parts.
+    """Sums over some users. The moments of two groups together are the sum of their moments.
 
     Attributes:
-        users: how many there are.
+        users: number of users.
         total: sum of x, (width,).
         counts: users by class, (classes,).
         sums: sum of x by class, (classes, width).
@@ -42,7 +42,12 @@ class Moments:
 
     @classmethod
     def of(cls, features: NDArray[np.floating], targets: Targets) -> Self:
-        """From users' features, (users, width), and their classes."""
+        """Sums over the users that have a class.
+
+        Args:
+            features: features of all users, (users, width).
+            targets: their classes.
+        """
         known = targets.any(1)
         x, chosen = features[known].astype(np.float64), targets[known].astype(np.float64)
         return cls(len(x), x.sum(0), chosen.sum(0), chosen.T @ x, x.T @ x)
@@ -68,69 +73,69 @@ class Moments:
 
     @property
     def gaps(self) -> Matrix:
-        """Mean of x of each class, less the mean of all, (classes, width)."""
+        """Mean of x in each class minus the mean of all users, (classes, width)."""
         return np.asarray(self.sums / self.counts[:, None] - self.mean)
 
 
 def folds(features: NDArray[np.floating], targets: Targets, seed: int) -> list[Moments]:
-    """Moments of `FOLDS` parts of the users, divided at random."""
+    """Divides the users at random into `FOLDS` parts and computes the moments of each."""
     fold = np.random.default_rng(seed).permutation(len(targets)) % FOLDS
     return [Moments.of(features[fold == k], targets[fold == k]) for k in range(FOLDS)]
 
 
 def expect_every_class(parts: Sequence[Moments]) -> None:
-    """Checks that class gaps can be told in every part.
+    """Checks that every part has users of every class.
 
     Raises:
-        ErasureError: a class has no user in one.
+        ErasureError: a part has no user of a class.
     """
     if any((part.counts == 0).any() for part in parts):
         raise ErasureError("erasure needs users of every class in every fold")
 
 
 def joint(attributes: Iterable[Attribute]) -> Targets:
-    """What is erased together: all attributes, from users of whom all are known."""
-    each = list(attributes)
-    known = np.all([attribute.labels >= 0 for attribute in each], axis=0)
-    chosen = [attribute.labels[:, None] == np.arange(len(attribute.classes)) for attribute in each]
+    """Marks the classes of all attributes together, for the users whose attributes are all known."""
+    together = list(attributes)
+    known = np.all([attribute.labels >= 0 for attribute in together], axis=0)
+    chosen = [attribute.labels[:, None] == np.arange(len(attribute.classes)) for attribute in together]
     return np.asarray(np.concatenate(chosen, axis=1) & known[:, None])
 
 
 def expect_enough(users: int, width: int) -> None:
-    """Checks that an attribute known of so many users can be erased from a state of this width.
+    """Checks that there are more users with a known attribute than dimensions of the state.
 
     Raises:
-        ErasureError: with no more users than dimensions it would be written instead.
+        ErasureError: there are not, so that the map would write the attribute instead of erasing it.
     """
     if users <= width:
         raise ErasureError(
-            f"erasing from {width} dimensions needs more users than that whose attribute is known, and there are "
-            f"{users}: it would write the attribute instead. Run without erasure"
+            f"erasure from {width} dimensions needs more than {width} users whose attribute is known, and there are "
+            f"{users}: it would write the attribute instead of erasing it. Set erasure to none"
         )
 
 
-def strength(kept: Sequence[Matrix], taken: Sequence[Matrix], deviations: Matrix) -> float:
-    """The first strength at which the inner products between folds' standardised class gaps add up to zero.
+def strength(gaps: Sequence[Matrix], removed: Sequence[Matrix], deviations: Matrix) -> float:
+    """Finds the lowest strength at which the inner products between folds' standardised class gaps add up to zero.
 
-    More would show the classes of users that a map was not fitted on exchanged, which leaks as much.
+    A higher strength would exchange the classes of users that the map was not fitted on, which leaks as much.
 
     Args:
-        kept: class gaps of each fold, (classes, width).
-        taken: what a map of strength 1 takes away of them.
+        gaps: class gaps of each fold, (classes, width).
+        removed: the part of the gaps that a map of strength 1 removes.
         deviations: standard deviation of each feature, (width,).
     """
     scale = np.where(deviations > 0, deviations, np.inf)
-    kept, taken = [each / scale for each in kept], [each / scale for each in taken]
-    # Gaps are kept - strength * taken, so the sum over pairs of folds is a quadratic in the strength.
-    products = (_products(taken, taken), -2 * _products(kept, taken), _products(kept, kept))
+    gaps, removed = [gap / scale for gap in gaps], [part / scale for part in removed]
+    # The gaps become gaps - strength * removed, so the sum over pairs of folds is a quadratic in the strength.
+    products = (_products(removed, removed), -2 * _products(gaps, removed), _products(gaps, gaps))
     if products[-1] <= 0:
-        return 0.0  # nothing to read
+        return 0.0  # the gaps do not leak
     zeros = [root.real for root in np.roots(products) if abs(root.imag) < _REAL and 0 < root.real <= 1]
     return float(min(zeros, default=1.0))
 
 
 def _products(left: Sequence[Matrix], right: Sequence[Matrix]) -> float:
-    """Mean of the inner products of different folds' matrices, both ways."""
+    """Sums the inner products of the matrices of each pair of folds, as the mean of both orders."""
     whole = np.sum(left, axis=0) * np.sum(right, axis=0)
     same = [a * b for a, b in zip(left, right, strict=True)]
     return float(whole.sum() - np.sum(same)) / 2

@@ -22,10 +22,17 @@ from client_sdk.store.sqlite_store import SqliteStore
 from export import step
 from export.exporter import stamp
 from fedau2.v1 import device_pb2, device_pb2_grpc, task_pb2
-from fedau2.v1.device_pb2 import Assignment, CheckInResponse, FetchResourceResponse, Rejection
+from fedau2.v1.device_pb2 import (
+    Assignment,
+    CheckInResponse,
+    FetchResourceResponse,
+    Rejection,
+    UploadContributionRequest,
+)
 from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Optimizer, Plan, RetryWindow, ServerStep, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
 from fedau2.wire import blobs, manifest
+from fedau2.wire.methods import DEVICE
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 from tests.client_sdk.sessions import record
 
@@ -144,7 +151,9 @@ def make_bundle(items=ITEMS, steps=2, history=False):
     local = LocalUpdate(steps=steps, negatives=2, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05)
     adam = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
     plan = Plan(local=local, adversaries=[protected], server=ServerStep(shared=adam, adversary=adam))
-    task = TaskManifest(format=1, model="fedncf", tensors=specs, plan=plan, items=len(items), draw=fedncf.DRAW)
+    task = TaskManifest(
+        format=manifest.FORMAT, model="fedncf", tensors=specs, plan=plan, items=len(items), draw=fedncf.DRAW
+    )
     parts = {
         "catalogue": "\n".join(items).encode(),
         "checkpoint": checkpoint(task, 0),
@@ -165,13 +174,14 @@ def make_bundle(items=ITEMS, steps=2, history=False):
 class Remote:
     """A scripted coordinator. `refusals` maps a call's name to what it raises; `calls` keeps what was asked.
 
-    It is a blocking transport by itself, and what the servicers below answer with.
+    It is a blocking transport by itself, and an object that handles DeviceService.
     """
 
     bundle: Bundle
     assignment: Assignment | None = None
     refusals: dict = field(default_factory=dict)
     calls: list = field(default_factory=list)
+    sizes: list = field(default_factory=list)
 
     def _answer(self, call, request, response):
         self.calls.append((call, request))
@@ -201,13 +211,36 @@ class Remote:
     def names(self):
         return [name for name, _ in self.calls]
 
+    def call(self, request):
+        """`Transport.call`."""
+        method = DEVICE.taking(type(request))
+        return getattr(self, method.handler)(request)
+
+    def receive(self, request):
+        """`Transport.receive`."""
+        return self.fetch_resource(request)
+
+    def send(self, kind, requests):
+        """`Transport.send`."""
+        assert kind is UploadContributionRequest
+        return self.upload_contribution(requests)
+
+    def fetch_resource(self, request):
+        return (FetchResourceResponse(data=data) for data in self.fetch(request))
+
+    def upload_contribution(self, requests):
+        header, *rest = requests
+        assert header.WhichOneof("part") == "header"
+        assert all(request.WhichOneof("part") == "data" for request in rest)
+        self.sizes += [len(request.data) for request in rest]
+        return self.upload(header.header, b"".join(request.data for request in rest))
+
 
 class Servicer(device_pb2_grpc.DeviceServiceServicer):
     """A scripted coordinator behind gRPC."""
 
     def __init__(self, remote):
         self.remote = remote
-        self.sizes = []
 
     def _run(self, context, call):
         try:
@@ -222,16 +255,10 @@ class Servicer(device_pb2_grpc.DeviceServiceServicer):
         return self._run(context, lambda: self.remote.check_in(request))
 
     def FetchResource(self, request, context):
-        for data in self._run(context, lambda: self.remote.fetch(request)):
-            yield FetchResourceResponse(data=data)
+        yield from self._run(context, lambda: self.remote.fetch_resource(request))
 
     def UploadContribution(self, request_iterator, context):
-        header, *rest = request_iterator
-        assert header.WhichOneof("part") == "header"
-        assert all(request.WhichOneof("part") == "data" for request in rest)
-        self.sizes += [len(request.data) for request in rest]
-        data = b"".join(request.data for request in rest)
-        return self._run(context, lambda: self.remote.upload(header.header, data))
+        return self._run(context, lambda: self.remote.upload_contribution(request_iterator))
 
     def ReportFailure(self, request, context):
         return self._run(context, lambda: self.remote.report_failure(request))

@@ -1,6 +1,7 @@
 """The asyncio client against the scripted coordinator, and beside the blocking one."""
 
 import asyncio
+import inspect
 import sqlite3
 from contextlib import asynccontextmanager, closing
 from threading import Event
@@ -8,6 +9,7 @@ from threading import Event
 import pytest
 
 from client_sdk import AsyncFedClient, FedClient, Joined, Result, Uploaded
+from client_sdk.aio import Options
 from client_sdk.errors import NoModelError, RefusedError, TransportError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
 from fedau2.v1.device_pb2 import FailureReason
@@ -312,3 +314,10 @@ def test_a_callback_cannot_delete_by_way_of_the_loop(tmp_path, address):
             assert raised
 
     asyncio.run(app())
+
+
+def test_it_opens_with_the_options_of_the_blocking_client():
+    parameters = inspect.signature(FedClient.open).parameters.values()
+    assert list(Options.__annotations__) == [
+        parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+    ]

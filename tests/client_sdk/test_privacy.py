@@ -168,7 +168,7 @@ def test_what_removes_data_waits_for_a_sync(client, tmp_path, remove):
             assert go.wait(60)
             return super().begin(job)
 
-    client._engine = Held()
+    client._core.engine = Held()
     client.record("film-1")
     client.set_attribute("gender", "F")
     threads = [Thread(target=client.sync)]
@@ -194,7 +194,7 @@ def test_deleting_forgets_when_there_were_syncs(trained, tmp_path):
 DIES = """
 import os, signal, sys
 from client_sdk import FedClient
-from client_sdk.database import Database
+from client_sdk.store.database import Database
 
 client = FedClient.open(sys.argv[1], "127.0.0.1:1", "films")
 client.record("secret-item")

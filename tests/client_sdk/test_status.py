@@ -97,7 +97,7 @@ def test_a_damaged_pace_is_forgotten(client, reopen, tmp_path, text):
 
 
 def test_a_sync_counts_even_if_its_time_cannot_be_kept(client, tmp_path, caplog):
-    (tmp_path / "state/pace.part").mkdir()
+    (tmp_path / "state/pace.tmp").mkdir()
     client.record("film-1")
     assert client.sync().result is Result.UPLOADED
     assert client.status().last_sync.result is Result.UPLOADED

@@ -122,7 +122,7 @@ def test_it_is_started_once_at_a_time(server):
 def test_what_the_tools_say_is_passed_on(tmp_path):
     with pytest.raises(LocalCoordinatorError, match="twice"), LocalCoordinator(items=["a", "a"]):
         pass
-    with pytest.raises(LocalCoordinatorError, match="is no bundle"), LocalCoordinator(bundle=tmp_path):
+    with pytest.raises(LocalCoordinatorError, match="is not a bundle"), LocalCoordinator(bundle=tmp_path):
         pass
 
 

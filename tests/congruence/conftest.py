@@ -7,8 +7,9 @@ from client_sdk.kernel import fedrap, fedvae
 from export.bundle import build
 from fedau2.wire import blobs
 from simulator.engines.batched import BatchedEngine
+from simulator.engines.connections import InProcessConnection
+from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import CoordinatorProcess, InProcessLink
 from simulator.population.population import Population
 from tests import plans
 
@@ -67,12 +68,12 @@ def fleet(tmp_path):
     def make(bundle, population, transport="inproc", rounds=40, folder="coordinator", trainer=None):
         state = tmp_path / folder
 
-        async def link():
+        async def connect():
             if transport == "inproc":
-                return await InProcessLink.open(state)
-            return await CoordinatorProcess(state).link()
+                return await InProcessConnection.open(state)
+            return await CoordinatorProcess(state).connect()
 
-        engine = FleetEngine.start(link, bundle, population, COHORT, rounds, trainer)
+        engine = FleetEngine.start(connect, bundle, population, COHORT, rounds, trainer)
         started.append(engine)
         return engine
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from fedau2.wire import blobs
+from simulator.engines.connections import GrpcConnection
+from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import CoordinatorProcess, GrpcLink
 
 
 def outcome(engine, population, cohorts):
@@ -75,20 +76,20 @@ class Restarting:
         self._process = CoordinatorProcess(folder, *self._addresses)
         self.kills = 0
 
-    async def link(self):
-        link = GrpcLink(*self._addresses, on_close=lambda: self._process.stop())
-        upload, answered = link.transport.upload, 0
+    async def connect(self):
+        connection = GrpcConnection(*self._addresses, on_close=lambda: self._process.stop())
+        send, answered = connection.transport.send, 0
 
-        async def counting(header, data):
+        async def counting(kind, requests):
             nonlocal answered
-            response = await upload(header, data)
+            response = await send(kind, requests)
             answered += 1
             if answered in self._moments:
                 self._kill()
             return response
 
-        link.transport.upload = counting
-        return link
+        connection.transport.send = counting
+        return connection
 
     def _kill(self):
         process = self._process.process
@@ -110,7 +111,7 @@ def test_a_coordinator_killed_in_mid_round_ends_in_the_same_bytes(
     population = make_population(bundle)
     # After the first upload of round 1, the third of round 3, and the last of round 4: before or while it is committed.
     coordinator = Restarting(tmp_path / "killed", [size + 1, 3 * size + 3, 5 * size])
-    engine = FleetEngine.start(coordinator.link, bundle, population, size, 6)
+    engine = FleetEngine.start(coordinator.connect, bundle, population, size, 6)
     try:
         disturbed = outcome(engine, population, cohorts)
     finally:

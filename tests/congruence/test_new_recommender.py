@@ -16,7 +16,13 @@ from export.plan.planfile import read
 from export.plan.resolve import resolve
 from export.verify import verify
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GraphKind
+from simulator.attacks.recommenders import registry
+from simulator.attacks.recommenders.contract import Impossible, RecommenderAttacks
+from simulator.audit.audit import audit
+from simulator.audit.registry import chosen
+from simulator.audit.request import Request
 from simulator.config.config import Config
+from simulator.errors import MissingAttackError
 from simulator.evaluation import attackers
 from simulator.evaluation.scoring import Scorer
 from simulator.experiment.run import run
@@ -35,6 +41,14 @@ class Parameters:
     def __post_init__(self):
         if self.scale <= 0:
             raise ValueError(f"scale must be positive, not {self.scale}")
+
+
+SMALL = {
+    "plan.model.name": "factors",
+    "data": {"dataset": "synthetic", "users": 60, "items": 200},
+    "engine": {"rounds": 2, "workers": 1},
+    "evaluation.attack_splits": 1,
+}
 
 
 class FactorModel:
@@ -136,13 +150,7 @@ def test_it_learns_in_batches_and_as_a_fleet(make_bundle, make_population, batch
 )
 def test_it_is_run_evaluated_and_attacked(tmp_path, monkeypatch, settings):
     monkeypatch.setattr(attackers, "SHUFFLES", 1)
-    small = {
-        "plan.model.name": "factors",
-        "data": {"dataset": "synthetic", "users": 60, "items": 200},
-        "engine": {"rounds": 2, "workers": 1},
-        "evaluation.attack_splits": 1,
-    }
-    config = Config.of(small, settings)
+    config = Config.of(SMALL, settings)
     metrics = run(config, tmp_path / "run", None, Quiet())
     assert 0 < metrics["ndcg@10"] < 1
     assert metrics["bacc_strong"] >= 0.5
@@ -161,3 +169,42 @@ def test_its_own_parameter_reaches_training_from_the_plan(make_bundle, make_popu
 def test_a_value_that_it_refuses_is_refused_with_its_own_words(make_bundle):
     with pytest.raises(PlanError, match=r"model: scale must be positive, not -1"):
         make_bundle(model="factors", model__scale=-1)
+
+
+def audited(folder, **settings):
+    config = Config.of(SMALL, settings)
+    return audit(Request(config, folder, None, chosen(["embedding", "shared", "pulls"]), clients=8), Quiet())
+
+
+def test_it_is_not_audited_before_somebody_has_written_its_attacks(tmp_path, monkeypatch):
+    monkeypatch.setattr("simulator.engines.batched.BatchedEngine.train_round", pytest.fail)
+    with pytest.raises(MissingAttackError, match="nobody has written the attacks on the recommender 'factors'"):
+        audited(tmp_path)
+
+
+def test_it_is_not_audited_where_its_attacks_leave_a_protected_state_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("simulator.engines.batched.BatchedEngine.train_round", pytest.fail)
+    silent = RecommenderAttacks(Impossible("a"), Impossible("b"), {}, Impossible("c"))
+    monkeypatch.setitem(registry.ATTACKS, "factors", silent)
+    with pytest.raises(MissingAttackError, match="say nothing of its protected state 'user_factors'"):
+        audited(tmp_path)
+
+
+def test_it_is_audited_with_attacks_of_its_own_and_says_which_it_rules_out(tmp_path, monkeypatch):
+    def read(task, contribution):
+        """The first row's direction: not the state, which no attack on one contribution reads exactly."""
+        return contribution["item_factors"].values[0]
+
+    own = RecommenderAttacks(
+        trained_rows=Impossible("rows depend on nothing that is dense"),
+        pulls=Impossible("nobody has found how they show"),
+        states={"user_factors": read},
+        reversed_gradient=Impossible("it stays on the device"),
+    )
+    monkeypatch.setitem(registry.ATTACKS, "factors", own)
+    found = audited(tmp_path, **{"plan.local.cover_rows": 1.0})
+    assert {finding.attack for finding in found.findings} >= {"embedding", "shared"}
+    assert {planned.attack: planned.hindrance for planned in found.not_run} == {
+        "pulls": "nobody has found how they show",
+        "removing cover rows": "rows depend on nothing that is dense",
+    }

@@ -12,7 +12,7 @@ import pytest
 
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.optimizers import server_step
-from coordinator.engine.service import Coordinator
+from coordinator.engine.coordinator import Coordinator
 from coordinator.grpc.server import Servers
 from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2, device_pb2_grpc, task_pb2, tensors_pb2
@@ -171,19 +171,20 @@ class Clock:
 
 
 class InProcess:
-    """The coordinator's methods."""
+    """The methods of a coordinator's services."""
 
     def __init__(self, coordinator):
-        self.check_in_call = coordinator.check_in
-        self.upload_call = coordinator.upload_contribution
-        self.fail_call = coordinator.report_failure
-        self.fetch_call = coordinator.fetch_resource
-        self.create_task = coordinator.create_task
-        self.get_task_call = coordinator.get_task
-        self.list_tasks = coordinator.list_tasks
-        self.pause_call = coordinator.pause_task
-        self.resume_call = coordinator.resume_task
-        self.stop_call = coordinator.stop_task
+        devices, admin = coordinator.devices, coordinator.admin
+        self.check_in_call = devices.check_in
+        self.upload_call = devices.upload_contribution
+        self.fail_call = devices.report_failure
+        self.fetch_call = devices.fetch_resource
+        self.create_task = admin.create_task
+        self.get_task_call = admin.get_task
+        self.list_tasks = admin.list_tasks
+        self.pause_call = admin.pause_task
+        self.resume_call = admin.resume_task
+        self.stop_call = admin.stop_task
 
 
 class OverGrpc:
@@ -233,7 +234,7 @@ class Lab:
 
     Attributes:
         link: `InProcess` or `OverGrpc`.
-        coordinator: the service object, or None if it runs in another process.
+        coordinator: the coordinator, or None if it runs in another process.
     """
 
     def __init__(self, link, coordinator=None):
@@ -265,6 +266,10 @@ class Lab:
 
     async def task(self, task_id):
         return await self.link.get_task_call(admin_pb2.GetTaskRequest(task_id=task_id))
+
+    async def only_task(self):
+        (task,) = (await self.link.list_tasks(admin_pb2.ListTasksRequest())).tasks
+        return task
 
     async def pause(self, task_id):
         return await self.link.pause_call(admin_pb2.PauseTaskRequest(task_id=task_id))

@@ -51,8 +51,8 @@ class CountingDisk(Disk):
     def make_folder(self, path):
         self._step("make_folder", path, path)
 
-    def create(self, path):
-        return self._step("create", path.parent, path)
+    def create(self, path, mode=0o666):
+        return self._step("create", path.parent, path, mode)
 
     def write(self, file, data):
         self._step("write", _path(file).parent, file, data)
@@ -124,7 +124,7 @@ class Unsynced:
 
     def note(self, operation, *arguments):
         match operation, arguments:
-            case "create", (path,):
+            case "create", (path, _):
                 self._lengths[path] = 0
                 self._undo.append((path.parent, path.unlink))
             case "sync", (file,):

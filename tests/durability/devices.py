@@ -104,22 +104,24 @@ class Recorder:
     def __init__(self, transport, fleet, device, journal, gives_up=lambda: False):
         self._transport, self._fleet, self._device, self._journal = transport, fleet, device, journal
         self._gives_up = gives_up
-        self.check_in, self.report_failure = transport.check_in, transport.report_failure
+        self.call = transport.call
 
-    async def fetch(self, request):
+    async def receive(self, request):
         if self._gives_up():
             raise Interrupted
-        async for data in self._transport.fetch(request):
-            yield data
+        async for response in self._transport.receive(request):
+            yield response
 
-    async def upload(self, header, data):
+    async def send(self, kind, requests):
+        requests = list(requests)
+        header, data = requests[0].header, b"".join(request.data for request in requests[1:])
         copy = self._fleet.folder / "sent" / header.sha256.hex()
         if not copy.exists():
             part = copy.with_suffix(f".{self._device}")
             part.write_bytes(data)
             part.rename(copy)
         self._write("sent", header)
-        response = await self._transport.upload(header, data)
+        response = await self._transport.send(kind, iter(requests))
         self._write("acknowledged", header)
         return response
 

@@ -32,7 +32,7 @@ class Coordinator:
     def __init__(self, folder: Path):
         self.state = folder / "state"
         self.addresses = tuple(f"127.0.0.1:{free_port()}" for _ in range(2))
-        self.log = folder / "coordinator.store.round_log"
+        self.log = folder / "coordinator.log"
         self.child = None
 
     def start(self):

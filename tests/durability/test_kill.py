@@ -46,7 +46,7 @@ def check(coordinator, task_id, fleet, bundle):
         ledger.check_checkpoints(bundle.manifest, bundle.blob(bundle.manifest.checkpoint), fleet.sent)
         ledger.check_devices(fleet.journal(), fleet.private(task_id))
     assert not list((coordinator.state / "log").iterdir()), "segments of committed rounds are left"
-    assert "ERROR" not in coordinator.store.round_log.read_text()
+    assert "ERROR" not in coordinator.log.read_text()
 
 
 def check_reproducible(fleet, plan, run):

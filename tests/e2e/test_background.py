@@ -49,7 +49,7 @@ def test_it_trains_round_after_round_and_goes_on_after_a_pause(tmp_path):
         FedClient.open(tmp_path, server.address, server.population, engine=engine) as client,
     ):
         client.background._clock = clock = Impatient()
-        client._syncs._clock = clock.time
+        client._core.syncs._clock = clock.time
         client.record_many(items[:5])
         client.events.subscribe(lambda event: uploaded.put(event) if isinstance(event, Uploaded) else None)
         client.background.start(Constraints(charging=True), device_state=engine.device_state)

@@ -40,6 +40,15 @@ def tiny(items=ITEMS, **entry):
     return build("fedncf", items, plans.make("fedncf", {**plans.GENDER, **entry}), 7, WIDTHS)
 
 
+def test_required_features_are_entered_in_the_manifest():
+    plan = plans.make("fedncf", plans.GENDER)
+    bundle = build("fedncf", ITEMS, plan, 7, WIDTHS, training=False, required_features=["secure-sums"])
+    assert bundle.manifest.required_features == ["secure-sums"]
+    assert not tiny().manifest.required_features
+    with pytest.raises(PlanError, match="malformed"):
+        build("fedncf", ITEMS, plan, 7, WIDTHS, training=False, required_features=["Secure sums"])
+
+
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -136,7 +145,7 @@ def test_a_failing_disk_leaves_nothing_behind(small, tmp_path, monkeypatch):
 
 
 def test_a_folder_without_manifest_is_no_bundle(tmp_path):
-    with pytest.raises(NotABundleError, match="is no bundle"):
+    with pytest.raises(NotABundleError, match="is not a bundle"):
         read(tmp_path)
 
 
@@ -148,8 +157,8 @@ def test_a_malformed_manifest_is_refused(folder, data):
 
 
 def test_another_format_version_is_refused_with_advice(folder):
-    rewrite(folder, lambda task: setattr(task, "format", 2))
-    with pytest.raises(DamagedBundleError, match=r"format 2.*build the bundle again"):
+    rewrite(folder, lambda task: setattr(task, "format", 1))
+    with pytest.raises(DamagedBundleError, match=r"format 1.*build the bundle again"):
         read(folder)
 
 

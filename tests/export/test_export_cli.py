@@ -73,7 +73,7 @@ def test_a_bundle_whose_devices_keep_float16_is_verified_as_such(arguments, tmp_
 def test_inspect_shows_everything_that_the_bundle_holds(small, folder, capsys):
     assert main(["inspect", str(folder)]) == 0
     out = capsys.readouterr().out
-    assert "fedncf, bundle format 1" in out
+    assert "fedncf, bundle format 2" in out
     assert "11: item-0, item-1, item-2, ..." in out
     for spec in small.manifest.tensors:
         assert spec.name in out
@@ -114,7 +114,7 @@ def test_inspect_shows_a_bundle_without_tensors(folder, capsys):
     del task.plan.adversaries[:]
     (folder / "manifest.binpb").write_bytes(task.SerializeToString())
     assert main(["inspect", str(folder)]) == 0
-    assert "fedncf, bundle format 1" in capsys.readouterr().out
+    assert "fedncf, bundle format 2" in capsys.readouterr().out
 
 
 def test_inspect_loads_no_torch(folder):
@@ -182,10 +182,21 @@ def test_a_full_target_is_refused(arguments, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"items", "plan.yaml"}
 
 
+def test_inspect_shows_required_features_where_there_are_some(folder, capsys):
+    assert main(["inspect", str(folder)]) == 0
+    assert "requires" not in capsys.readouterr().out
+    path = folder / "manifest.binpb"
+    task = TaskManifest.FromString(path.read_bytes())
+    task.required_features.extend(["secure-sums", "grid"])
+    path.write_bytes(task.SerializeToString(deterministic=True))
+    assert main(["inspect", str(folder)]) == 0
+    assert "\nrequires secure-sums, grid\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["inspect", "verify"])
 def test_what_is_no_whole_bundle_is_refused(folder, tmp_path, capsys, command):
     assert main([command, str(tmp_path)]) == 1
-    assert "is no bundle" in capsys.readouterr().err
+    assert "is not a bundle" in capsys.readouterr().err
     task = TaskManifest.FromString((folder / "manifest.binpb").read_bytes())
     blob = folder / "blobs" / task.checkpoint.sha256.hex()
     blob.write_bytes(b"x" * task.checkpoint.size)

@@ -27,7 +27,7 @@ class Model:
         self.items, self.recommender = items, recommender
         self.tolerance = FP16_TOLERANCE if precision == "fp16" else TOLERANCE
         self.specs = recommender.tensors(items, widths)
-        task = TaskManifest(format=1, model="fedncf", items=items)
+        task = TaskManifest(format=2, model="fedncf", items=items)
         exported = graphs.export(recommender, self.specs, precision)
         self.files = {
             kind: exporter.stamp(data, metadata(task, kind))
@@ -158,18 +158,18 @@ def test_the_graphs_hold_no_weights_and_no_trace_of_the_machine(model):
 
 @pytest.mark.parametrize("field", ["format", "model", "items", "catalogue"])
 def test_a_graph_of_another_task_is_refused(field):
-    other = TaskManifest(format=1, model="fedncf", items=13)
+    other = TaskManifest(format=2, model="fedncf", items=13)
     if field == "catalogue":
         other.catalogue.sha256 = b"other"
     else:
-        setattr(other, field, {"format": 2, "model": "fedfoo", "items": 14}[field])
+        setattr(other, field, {"format": 3, "model": "fedfoo", "items": 14}[field])
     for kind, data in Model().files.items():
         with pytest.raises(UnsupportedTaskError, match=f"fedau2.{field} is .* and not"):
             Graph(data, other, kind)
 
 
 def test_a_graph_in_the_others_place_or_without_metadata_is_refused():
-    task = TaskManifest(format=1, model="fedncf", items=13)
+    task = TaskManifest(format=2, model="fedncf", items=13)
     with pytest.raises(UnsupportedTaskError, match=r"fedau2.graph is .GRAPH_KIND_PREPARE."):
         Graph(Model().files[GRAPH_KIND_PREPARE], task, GRAPH_KIND_RECOMMEND)
     bare = graphs.export(fedncf, Model().specs).prepare

@@ -81,7 +81,7 @@ WRONG = {
     "fedncf: the recommender does not know the parameter 'mu'; it has no parameters": lambda s, task: (
         task.plan.parameters.update(mu=0.5) or []
     ),
-    "DRAW_WHOLE of how devices draw": lambda s, task: setattr(task, "draw", task_pb2.DRAW_WHOLE) or [],
+    "by the manifest devices draw by DRAW_WHOLE": lambda s, task: setattr(task, "draw", task_pb2.DRAW_WHOLE) or [],
     "2 graphs of kind GRAPH_KIND_PREPARE": lambda s, task: task.graphs.add().CopyFrom(task.graphs[0]) or [],
 }
 

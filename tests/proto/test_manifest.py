@@ -12,7 +12,7 @@ from fedau2.wire.errors import ManifestError
 ADAM = Optimizer(kind=2, learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=1e-8)
 NORMAL = Initializer(distribution=2, scale=0.01)
 GOOD = TaskManifest(
-    format=1,
+    format=2,
     model="fedncf",
     items=5,
     tensors=[
@@ -52,7 +52,7 @@ def test_a_graph_of_a_later_kind_is_not_among_those_that_are_known():
 
 
 SPOILED = {
-    "format": 2,
+    "format": 1,
     "model": "",
     "items": 6,
     "catalogue.size": 0,
@@ -165,9 +165,59 @@ def test_a_clip_norm_that_is_no_length_is_refused(clip_norm):
         manifest.check(spoiled)
 
 
-def test_another_format_says_what_to_do():
-    with pytest.raises(ManifestError, match="build the bundle again"):
-        manifest.check(TaskManifest(format=99))
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "format 0 is older than format 2.*: build the bundle again"),
+        (1, "format 1 is older than format 2.*: build the bundle again"),
+        (3, "format 3 is newer than format 2.*: update fedau2"),
+    ],
+)
+def test_another_format_says_what_to_do(number, text):
+    other = copy.deepcopy(GOOD)
+    other.format = number
+    for refuse in (manifest.check, lambda spoiled: manifest.read(spoiled.SerializeToString())):
+        with pytest.raises(ManifestError, match=text):
+            refuse(other)
+
+
+def test_both_ends_accept_features_that_they_do_not_know():
+    later = copy.deepcopy(GOOD)
+    later.required_features.extend(["secure-sums", "grid.2", "x", "a" * 64])
+    assert manifest.parse(later.SerializeToString()) == later
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([""], "malformed: ''"),
+        (["Secure"], "malformed: 'Secure'"),
+        (["-grid"], "malformed"),
+        (["grid\n"], "malformed"),
+        (["a" * 65], "malformed"),
+        (["grid", "secure", "grid"], "twice"),
+        ([f"feature-{number}" for number in range(65)], "more than 64 features"),
+    ],
+)
+def test_a_malformed_list_of_features_is_refused(names, text):
+    spoiled = copy.deepcopy(GOOD)
+    spoiled.required_features.extend(names)
+    for refuse in (manifest.check, lambda other: manifest.read(other.SerializeToString())):
+        with pytest.raises(ManifestError, match=text):
+            refuse(spoiled)
+
+
+def test_a_manifest_is_read_before_its_other_fields_are_checked():
+    later = copy.deepcopy(GOOD)
+    later.draw = 99
+    assert manifest.read(later.SerializeToString()) == later
+    with pytest.raises(ManifestError, match="way to draw"):
+        manifest.check(later)
+
+
+def test_the_signature_is_the_last_field():
+    assert TaskManifest.DESCRIPTOR.fields[-1].name == "signature"
+    assert max(field.number for field in TaskManifest.DESCRIPTOR.fields) == 1000
 
 
 def test_noise_is_no_manifest():

@@ -504,9 +504,12 @@ class TaskManifest(_message.Message):
     DERIVED_STATES_FIELD_NUMBER: _builtins.int
     DRAW_FIELD_NUMBER: _builtins.int
     NOISE_FIELD_NUMBER: _builtins.int
+    REQUIRED_FEATURES_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     format: _builtins.int
-    """Version of the bundle format; this one is 1."""
+    """Version of the bundle format; this one is 2. Format 1 had no required_features, so an SDK that knows only that format
+    refuses this one as a whole.
+    """
     model: _builtins.str
     """Name of the recommender, for example "fedncf"."""
     items: _builtins.int
@@ -538,6 +541,13 @@ class TaskManifest(_message.Message):
         interactions. Each name is unique, and no tensor's.
         """
 
+    @_builtins.property
+    def required_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of what a device must understand to take part: at most 64, all different, each of 1 to 64 lower-case letters,
+        digits, dots and hyphens, with a letter or digit at both ends. An SDK that does not know one of them refuses the task
+        before it fetches anything but the manifest. The coordinator checks the form only.
+        """
+
     def __init__(
         self,
         *,
@@ -552,11 +562,12 @@ class TaskManifest(_message.Message):
         derived_states: _abc.Iterable[_builtins.str] | None = ...,
         draw: Global___Draw.ValueType = ...,
         noise: _builtins.int = ...,
+        required_features: _abc.Iterable[_builtins.str] | None = ...,
         signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "draw", b"draw", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "noise", b"noise", "plan", b"plan", "signature", b"signature", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "draw", b"draw", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "noise", b"noise", "plan", b"plan", "required_features", b"required_features", "signature", b"signature", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@
   + BlobError: bytes that are not what their hash or size says
   + ManifestError: a manifest that this version cannot run
   + ContributionError: an upload that does not fit its manifest
+  + UnknownMethodError: a message that no method of the service takes
 """
 
 
@@ -21,3 +22,7 @@ class ManifestError(WireError):
 
 class ContributionError(WireError):
     """A contribution does not fit the manifest: name, dtype, shape, row, or a value that is not finite or too large."""
+
+
+class UnknownMethodError(WireError):
+    """No method of the service takes a message of this class."""

@@ -1,7 +1,8 @@
 """What makes a manifest acceptable, to a device and to the coordinator alike."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
@@ -11,11 +12,14 @@ from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import signatures
 from fedau2.wire.errors import ManifestError
 
-FORMAT = 1
-MAX_STEPS = 1_000
-"""Local steps of one round."""
+FORMAT = 2
+"""The bundle format that this version reads and writes; see `TaskManifest.format`."""
 
-"""The bundle format that this version reads and writes."""
+MAX_FEATURES = 64
+"""Most names in `TaskManifest.required_features`."""
+
+MAX_STEPS = 1_000
+"""Most local steps of one round."""
 
 MAX_ELEMENTS = 2**31
 """Most elements of one tensor."""
@@ -27,8 +31,25 @@ MAX_CONTRIBUTIONS = 1_000_000
 """Largest `ClosingRule.maximum`."""
 
 
+_FEATURE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
+
+
 def parse(data: bytes) -> TaskManifest:
     """Reads and checks a serialised manifest.
+
+    Raises:
+        ManifestError: it says what is wrong.
+    """
+    manifest = read(data)
+    check(manifest)
+    return manifest
+
+
+def read(data: bytes) -> TaskManifest:
+    """Reads a serialised manifest and checks only the fields that say who can understand the others.
+
+    These are the format and the form of the required features. The caller compares the features with those that it
+    knows, and then calls `check`.
 
     Raises:
         ManifestError: it says what is wrong.
@@ -37,7 +58,8 @@ def parse(data: bytes) -> TaskManifest:
         manifest = TaskManifest.FromString(data)
     except DecodeError as error:
         raise ManifestError("not a TaskManifest message") from error
-    check(manifest)
+    _check_format(manifest)
+    _check_features(manifest.required_features)
     return manifest
 
 
@@ -47,11 +69,8 @@ def check(manifest: TaskManifest) -> None:
     Raises:
         ManifestError: it says what is wrong.
     """
-    if manifest.format != FORMAT:
-        raise ManifestError(
-            f"bundle format {manifest.format}; this version runs format {FORMAT}: build the bundle "
-            "again with a matching fedau2-export, or update the SDK"
-        )
+    _check_format(manifest)
+    _check_features(manifest.required_features)
     _require(bool(manifest.model), "the manifest names no model")
     _require(manifest.items > 0, "the manifest's catalogue is empty")
     names = [spec.name for spec in manifest.tensors]
@@ -138,6 +157,30 @@ def check_closing(rule: ClosingRule) -> None:
     )
     _require(rule.deadline.ToTimedelta().total_seconds() > 0, "closing rule: the deadline is not positive")
     _require(rule.lease.ToTimedelta().total_seconds() > 0, "closing rule: the lease is not positive")
+
+
+def _check_format(manifest: TaskManifest) -> None:
+    if manifest.format > FORMAT:
+        raise ManifestError(
+            f"bundle format {manifest.format} is newer than format {FORMAT}, the only one that this version runs: "
+            "update fedau2"
+        )
+    if manifest.format < FORMAT:
+        raise ManifestError(
+            f"bundle format {manifest.format} is older than format {FORMAT}, the only one that this version runs: "
+            "build the bundle again with this version's fedau2-export"
+        )
+
+
+def _check_features(names: Sequence[str]) -> None:
+    _require(len(names) <= MAX_FEATURES, f"the manifest requires more than {MAX_FEATURES} features")
+    for name in names:
+        _require(
+            _FEATURE.fullmatch(name) is not None,
+            f"the name of a required feature is malformed: {name[:64]!r} is not 1 to 64 lower-case letters, digits, "
+            "dots and hyphens with a letter or digit at both ends",
+        )
+    _require(len(set(names)) == len(names), "the manifest requires a feature twice")
 
 
 def _check_tensor(spec: TensorSpec, items: int) -> None:

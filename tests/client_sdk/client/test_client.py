@@ -20,7 +20,7 @@ from client_sdk.errors import (
 )
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.onnx.onnx_training import OnnxTraining
-from client_sdk.onnx.recommender import Recommender
+from client_sdk.onnx.served_model import ServedModel
 from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.trust import Trust
 from client_sdk.store.sqlite_store import SqliteStore
@@ -46,7 +46,7 @@ def test_recommendations_are_the_best_unseen_items_of_the_model(synced, bundle, 
     private = {name: value[0] for name, value in store.private("task").values.items()}
     seen = store.interactions(bundle.manifest.catalogue)
     store.close()
-    expected = Recommender(bundle.manifest, tensors, *graphs).recommend(4, seen, private)
+    expected = ServedModel(bundle.manifest, tensors, *graphs).recommend(4, seen, private)
     assert found == [Recommendation(f"film-{row}", score) for row, score in expected]
     assert not {each.item for each in found} & {"film-1", "film-4"}
 
@@ -59,7 +59,7 @@ def test_before_the_first_acknowledgement_the_initial_state_recommends(client, r
     client.close()
     store = SqliteStore(tmp_path / "state")
     state = initial_state(bundle.manifest, store.key())
-    model = Recommender.load(store, store.model(), Trust())
+    model = ServedModel.load(store, store.model(), Trust())
     seen = store.interactions(bundle.manifest.catalogue)
     store.close()
     expected = model.recommend(3, seen, {name: value[0] for name, value in state.values.items()})
@@ -96,7 +96,7 @@ def test_recommending_goes_on_while_a_sync_trains(synced, remote, bundle):
             over.wait()
             return super().begin(job)
 
-    synced._engine = Slow()
+    synced._core.engine = Slow()
     remote.bundle = bundle.with_checkpoint(9)
     remote.assignment = remote.bundle.assignment(1, 1)
     thread = Thread(target=synced.sync)

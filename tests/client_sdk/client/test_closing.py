@@ -52,14 +52,14 @@ def test_closing_ends_a_call_that_is_not_answered(open_client, silent, serve, in
 def test_closing_keeps_a_sync_that_has_not_called_yet_from_calling(open_client, remote, in_thread, monkeypatch):
     reached, go = Event(), Event()
     client = open_client()
-    make = client._trainer
+    begin = client._core.session
 
-    def trainer():
+    def session():
         reached.set()
         assert go.wait(60)
-        return make()
+        return begin()
 
-    monkeypatch.setattr(client, "_trainer", trainer)
+    monkeypatch.setattr(client._core, "session", session)
     syncing = in_thread(client.sync)
     assert reached.wait(60)
     client.close()

@@ -30,7 +30,7 @@ def test_a_damaged_model_is_told_and_fetched_again(synced, tmp_path, bundle):
 def test_an_old_manifest_does_not_keep_an_app_from_recording(synced, bundle, tmp_path):
     # As after an update of the SDK that no longer runs the format of the cached task.
     synced.close()
-    other = bundle.with_manifest(format=2)
+    other = bundle.with_manifest(format=1)
     with closing(SqliteStore(tmp_path / "state")) as store:
         for data in other.blobs.values():
             store.keep_blob(blobs.resource(data), data)
@@ -38,7 +38,7 @@ def test_an_old_manifest_does_not_keep_an_app_from_recording(synced, bundle, tmp
     with FedClient.open(tmp_path / "state", "localhost:1", "films") as client:
         client.record("anything")
         client.set_attribute("gender", "anything")
-        with pytest.raises(errors.UnsupportedTaskError, match="format 2"):
+        with pytest.raises(errors.UnsupportedTaskError, match="format 1 is older"):
             client.recommend()
 
 
@@ -103,7 +103,7 @@ def test_a_full_disk_loses_nothing_and_all_goes_on_when_there_is_room(client, re
         assert client.status().recorded == recorded
         assert before == "nothing" or client.recommend(3)
     assert client.status().recorded == recorded
-    assert not list((tmp_path / "state").rglob("*.part"))
+    assert not list((tmp_path / "state").rglob("*.tmp"))
     client.record("film-3")
     assert client.sync().result is Result.UPLOADED
     client.close()

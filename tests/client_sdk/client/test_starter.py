@@ -3,22 +3,31 @@ from pathlib import Path
 import pytest
 
 from client_sdk import Result
-from client_sdk.errors import (
-    NoModelError,
-    UnknownItemError,
-    UsageError,
-)
+from client_sdk.errors import MissingFeatureError, NoModelError, UnknownItemError, UsageError
 from export.bundle import Bundle as ExportedBundle
 from export.bundle import write
+from fedau2.wire import manifest
+
+
+def write_bundle(bundle, folder):
+    """Writes a bundle as `fedau2-export` does: the manifest is no blob."""
+    named = {resource.sha256 for resource in manifest.blobs(bundle.manifest)}
+    content = {sha256: data for sha256, data in bundle.blobs.items() if sha256 in named}
+    write(ExportedBundle(bundle.manifest, content), folder)
+    return folder
 
 
 @pytest.fixture
 def starter(bundle, tmp_path):
-    folder = tmp_path / "starter"
-    write(
-        ExportedBundle(bundle.manifest, {k: v for k, v in bundle.blobs.items() if k != bundle.address.sha256}), folder
-    )
-    return folder
+    return write_bundle(bundle, tmp_path / "starter")
+
+
+def test_a_starter_that_requires_an_unknown_feature_is_refused(open_client, bundle, tmp_path):
+    later = write_bundle(bundle.with_manifest(required_features=["secure-sums"]), tmp_path / "later")
+    with pytest.raises(MissingFeatureError, match="secure-sums"):
+        open_client(starter=later)
+    with pytest.raises(NoModelError):
+        open_client().recommend()
 
 
 def test_a_starter_recommends_before_the_first_sync_and_gives_way_to_it(open_client, starter, remote, bundle):

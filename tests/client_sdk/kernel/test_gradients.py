@@ -50,7 +50,7 @@ def make_task(
     adam = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
     plan = Plan(local=local, adversaries=adversaries, server=ServerStep(shared=adam, adversary=adam))
     plan.parameters.update(model.parameters)
-    task = TaskManifest(format=1, model=name.split()[0], tensors=specs, plan=plan, items=ITEMS)
+    task = TaskManifest(format=2, model=name.split()[0], tensors=specs, plan=plan, items=ITEMS)
     values = draws.initial(manifest.shared(task).values(), bytes(16))
     # Far from the tiny initial values, so that every term matters.
     return Task.load(task, {name: model.tables * v if "item" in name else v + 0.05 for name, v in values.items()})

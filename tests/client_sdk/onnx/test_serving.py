@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from client_sdk.errors import NoModelError, StoreError
-from client_sdk.onnx.recommender import Recommender
+from client_sdk.onnx.served_model import ServedModel
 from client_sdk.onnx.serving import Serving
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model, PrivateState, Staged
@@ -40,14 +40,14 @@ class Held:
     """Holds the loading of a model back until it is let go."""
 
     def __init__(self, monkeypatch):
-        self.reached, self.go, load = Event(), Event(), Recommender.load
+        self.reached, self.go, load = Event(), Event(), ServedModel.load
 
         def late(store, model, trust):
             self.reached.set()
             self.go.wait(60)
             return load(store, model, trust)
 
-        monkeypatch.setattr(Recommender, "load", late)
+        monkeypatch.setattr(ServedModel, "load", late)
 
 
 def test_without_a_model_there_is_nothing_to_recommend(serving):
@@ -114,7 +114,7 @@ def test_the_model_of_another_task_is_waited_for(store, serving, bundle, bundles
 
 
 def test_a_model_replaced_while_it_is_being_read_gives_way_to_the_newer(store, serving, bundle, monkeypatch):
-    newer, load, replaced = bundle.with_checkpoint(9), Recommender.load, []
+    newer, load, replaced = bundle.with_checkpoint(9), ServedModel.load, []
     adopt(store, bundle.with_checkpoint(8))
 
     def replace(store, model, trust):
@@ -123,7 +123,7 @@ def test_a_model_replaced_while_it_is_being_read_gives_way_to_the_newer(store, s
             adopt(store, newer)  # removes the blobs of the older one
         return load(store, model, trust)
 
-    monkeypatch.setattr(Recommender, "load", replace)
+    monkeypatch.setattr(ServedModel, "load", replace)
     found = serving.recommend(12)
     assert len(replaced) == 1
     assert found == Serving(store, Trust()).recommend(12)

@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from client_sdk.errors import (
-    DamagedTaskError,
-    TransportError,
-)
+from client_sdk.errors import DamagedTaskError, MissingFeatureError, NoDataError, TransportError, UnknownWishError
 from client_sdk.protocol.drivers import drive, drive_async
-from client_sdk.protocol.wishes import Interrupted, Outcome, Result, Upload
+from client_sdk.protocol.wishes import Call, Fetch, Interrupted, Outcome, Result, Train, Upload
 from client_sdk.transport.inprocess import InProcessTransport
-from fedau2.v1.device_pb2 import FetchResourceResponse
+from fedau2.v1.device_pb2 import FailureReason, UploadHeader
+from fedau2.v1.task_pb2 import Resource
+from fedau2.wire import blobs
+from fedau2.wire.methods import DEVICE
 from fedau2.wire.status import Status, StatusError
-from tests.client_sdk.sessions import begin, until
+from tests.client_sdk.sessions import begin, is_a, is_check_in, is_failure, until
 
 
 class Service:
-    """The scripted coordinator as a service object."""
+    """The scripted coordinator as an object that handles DeviceService on an event loop."""
 
     def __init__(self, remote):
         self.remote = remote
@@ -26,12 +26,11 @@ class Service:
         return self.remote.check_in(request)
 
     async def fetch_resource(self, request):
-        for data in self.remote.fetch(request):
-            yield FetchResourceResponse(data=data)
+        for response in self.remote.fetch_resource(request):
+            yield response
 
     async def upload_contribution(self, requests):
-        header, *rest = [request async for request in requests]
-        return self.remote.upload(header.header, b"".join(request.data for request in rest))
+        return self.remote.upload_contribution([request async for request in requests])
 
     async def report_failure(self, request):
         return self.remote.report_failure(request)
@@ -61,6 +60,17 @@ def test_drivers_upload_what_the_session_wished(run, busy, remote, bundle):
     assert remote.calls[-1][1] == (wish.header, wish.data)
 
 
+@pytest.mark.parametrize("size", [0, 1, blobs.CHUNK, blobs.CHUNK + 1, 3 * blobs.CHUNK])
+def test_drivers_upload_in_chunks(run, remote, size):
+    def uploading():
+        yield Upload(UploadHeader(size=size), bytes(size))
+        return Outcome(Result.UPLOADED)
+
+    run(uploading(), remote)
+    assert remote.calls[-1][1] == (UploadHeader(size=size), bytes(size))
+    assert remote.sizes == [len(chunk) for chunk in blobs.chunks(bytes(size))]
+
+
 def test_drivers_throw_what_goes_wrong_into_the_session(run, busy, remote, window):
     remote.refusals["upload"] = StatusError(Status.ABORTED, "closed", window)
     assert run(begin(busy), remote) == Outcome(Result.REFUSED, window, "closed")
@@ -74,6 +84,67 @@ def test_drivers_stop_a_blob_that_is_longer_than_declared(run, busy, remote, bun
     with pytest.raises(DamagedTaskError, match="more bytes than"):
         run(begin(busy), remote)
     assert remote.names() == ["check_in", "fetch", "report_failure"]
+
+
+def test_a_task_that_requires_an_unknown_feature_is_given_back_before_anything_else_is_fetched(
+    run, busy, remote, bundle
+):
+    remote.bundle = bundle.with_manifest(required_features=["secure-sums"])
+    remote.assignment = remote.bundle.assignment()
+    with pytest.raises(MissingFeatureError, match=r"\(secure-sums\): update the app"):
+        run(begin(busy), remote)
+    assert remote.names() == ["check_in", "fetch", "report_failure"]
+    assert remote.calls[1][1].sha256 == remote.bundle.address.sha256
+    assert remote.calls[2][1].reason == FailureReason.FAILURE_REASON_UNSUPPORTED
+    assert busy.model() is None
+
+
+class Later:
+    """A wish of a later version of the protocol."""
+
+
+def later(session, picks, instead=Later):
+    """The same session, wishing for what no driver knows instead of the wishes that a function picks."""
+    wish = next(session)
+    while True:
+        try:
+            answer = yield instead() if picks(wish) else wish
+        except BaseException as error:
+            act, value = session.throw, error
+        else:
+            act, value = session.send, answer
+        try:
+            wish = act(value)
+        except StopIteration as end:
+            return end.value
+
+
+@pytest.mark.parametrize("picks", [is_check_in, is_a(Fetch), is_a(Train), is_a(Upload)])
+@pytest.mark.parametrize("instead", [Later, lambda: Call(Resource())], ids=["wish", "call"])
+def test_a_wish_that_a_driver_does_not_know_ends_the_session_and_gives_the_place_back(
+    run, busy, remote, picks, instead
+):
+    with pytest.raises(UnknownWishError, match=r"does not know the wish Later|no method of .* takes one Resource"):
+        run(later(begin(busy), picks, instead), remote)
+    assert "upload" not in remote.names()
+    assert busy.staged() is None
+    assert busy.private("task") is None
+    given_back = [request.reason for name, request in remote.calls if name == "report_failure"]
+    assert given_back == ([] if picks is is_check_in else [FailureReason.FAILURE_REASON_UNSUPPORTED])
+
+
+def test_a_waiting_upload_that_a_driver_does_not_know_how_to_make_goes_on_waiting(run, busy, remote, bundle):
+    until(Upload, begin(busy), bundle)
+    with pytest.raises(UnknownWishError):
+        run(later(begin(busy), is_a(Upload)), remote)
+    assert busy.staged() is not None  # an older driver may have sent it
+    assert run(begin(busy), remote).result is Result.UPLOADED
+
+
+def test_a_driver_that_cannot_give_a_place_back_leaves_it_to_the_lease(run, store, remote):
+    with pytest.raises(NoDataError):
+        run(later(begin(store), is_failure), remote)
+    assert remote.names() == ["check_in"] + ["fetch"] * 6
 
 
 @pytest.mark.parametrize("steps", [0, 1])
@@ -100,22 +171,18 @@ class Stalled(InProcessTransport):
             self.waiting.set()
             await asyncio.Event().wait()
 
-    async def check_in(self, request):
-        await self._stall("check_in")
-        return await super().check_in(request)
+    async def call(self, request):
+        await self._stall(DEVICE.taking(type(request)).handler)
+        return await super().call(request)
 
-    async def fetch(self, request):
+    async def receive(self, request):
         await self._stall("fetch")
-        async for data in super().fetch(request):
-            yield data
+        async for response in super().receive(request):
+            yield response
 
-    async def upload(self, header, data):
+    async def send(self, kind, requests):
         await self._stall("upload")
-        return await super().upload(header, data)
-
-    async def report_failure(self, request):
-        await self._stall("report_failure")
-        return await super().report_failure(request)
+        return await super().send(kind, requests)
 
 
 @pytest.mark.parametrize(

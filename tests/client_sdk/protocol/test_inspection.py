@@ -12,7 +12,7 @@ from export.exporter import stamp
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, GRAPH_KIND_STEP, TaskManifest
 
 KINDS = (GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, GRAPH_KIND_STEP)
-TASK = TaskManifest(format=1, model="fedncf", items=3)
+TASK = TaskManifest(format=2, model="fedncf", items=3)
 
 
 def value(name, shape=("n",), kind=TensorProto.FLOAT):

@@ -9,13 +9,14 @@ from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
     DivergedError,
+    DriverError,
     NoDataError,
     TransportError,
     UnsupportedTaskError,
 )
 from client_sdk.protocol.drivers import drive
 from client_sdk.protocol.preparation import initial_state
-from client_sdk.protocol.wishes import CheckIn, Fetch, Interrupted, Outcome, ReportFailure, Result, Train, Upload
+from client_sdk.protocol.wishes import Call, Fetch, Interrupted, Outcome, Result, Train, Upload
 from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.v1 import device_pb2, task_pb2
 from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse, FailureReason, Rejection
@@ -23,7 +24,7 @@ from fedau2.v1.task_pb2 import Graph, RetryWindow
 from fedau2.wire import blobs, contributions, manifest
 from fedau2.wire.errors import BlobError
 from fedau2.wire.status import Status, StatusError
-from tests.client_sdk.sessions import answer, begin, end, record, until
+from tests.client_sdk.sessions import answer, begin, end, is_check_in, is_failure, record, until
 
 REASON_UNSUPPORTED = FailureReason.FAILURE_REASON_UNSUPPORTED
 
@@ -41,9 +42,9 @@ FINAL = [
 def test_a_round_goes_check_in_fetch_train_upload(busy, bundle, window):
     running = begin(busy)
     upload, wishes = until(Upload, running, bundle)
-    assert wishes[0] == CheckIn(CheckInRequest(population="films", client_version="1.2.3"))
+    assert wishes[0] == Call(CheckInRequest(population="films", client_version="1.2.3"))
     kinds = [type(wish) for wish in wishes]
-    assert kinds == [CheckIn] + [Fetch] * 6 + [Train] * 2 + [Upload]
+    assert kinds == [Call] + [Fetch] * 6 + [Train] * 2 + [Upload]
     assert {wish.resource.sha256 for wish in wishes if isinstance(wish, Fetch)} == set(bundle.blobs)
     assert upload.header.assignment_id == bundle.assignment().assignment_id
     assert (upload.header.size, upload.header.sha256) == (len(upload.data), blobs.sha256(upload.data))
@@ -108,7 +109,7 @@ def test_a_round_that_has_its_contribution_is_given_back(busy, bundle):
     end(running.send, device_pb2.UploadContributionResponse())
     before = busy.private("task").pack()
     running = begin(busy)
-    wish, wishes = until(ReportFailure, running, bundle)
+    wish, wishes = until(is_failure, running, bundle)
     assert wish.request.reason == FailureReason.FAILURE_REASON_TOO_SOON
     assert not any(isinstance(each, Train | Upload) for each in wishes)
     assert end(running.send, device_pb2.ReportFailureResponse()).result is Result.REJECTED
@@ -122,7 +123,7 @@ def test_contributions_are_at_least_the_minimum_separation_apart(busy, bundle, s
     contributed = []
     for number in range(12):
         running = begin(busy)
-        wish, _ = until((Upload, ReportFailure), running, replace(task, round=number))
+        wish, _ = until(lambda wish: isinstance(wish, Upload) or is_failure(wish), running, replace(task, round=number))
         if isinstance(wish, Upload):
             contributed.append(number)
             end(running.send, device_pb2.UploadContributionResponse())
@@ -138,7 +139,7 @@ def test_a_diverged_training_is_given_back_and_nothing_is_kept(busy, bundle):
     data = blobs.pack(tensors)
     huge = replace(bundle, blobs=bundle.blobs | {blobs.sha256(data): data}, checkpoint=blobs.resource(data))
     running = begin(busy)
-    wish, _ = until(ReportFailure, running, huge)
+    wish, _ = until(is_failure, running, huge)
     assert wish.request.reason == FailureReason.FAILURE_REASON_TRAINING
     with pytest.raises(DivergedError):
         running.send(device_pb2.ReportFailureResponse())
@@ -150,7 +151,7 @@ def test_a_lease_without_a_bound_is_given_back(busy, bundle):
     running = begin(busy)
     next(running)
     wish = running.send(CheckInResponse(assignment=bundle.assignment(bound=0)))
-    while not isinstance(wish, ReportFailure):
+    while not is_failure(wish):
         wish = running.send(answer(wish, bundle))
     assert wish.request.reason == REASON_UNSUPPORTED
     with pytest.raises(UnsupportedTaskError, match="bound"):
@@ -197,7 +198,7 @@ def test_interrupted_work_is_given_back_and_leaves_nothing(busy, bundle, window)
     running = begin(busy)
     until(Train, running, bundle)
     wish = running.throw(Interrupted())
-    assert isinstance(wish, ReportFailure)
+    assert is_failure(wish)
     assert wish.request.assignment_id == bundle.assignment().assignment_id
     assert wish.request.reason == FailureReason.FAILURE_REASON_INTERRUPTED
     outcome = end(running.send, device_pb2.ReportFailureResponse(next_check_in=window))
@@ -216,7 +217,7 @@ def test_giving_back_may_fail(busy, bundle, error):
 
 def gives_back(running, bundle, expected, reason):
     """Runs to the report of a failure; acknowledges it; expects the error."""
-    wish, _ = until(ReportFailure, running, bundle)
+    wish, _ = until(is_failure, running, bundle)
     assert wish.request.reason == reason
     with pytest.raises(expected) as raised:
         running.send(device_pb2.ReportFailureResponse())
@@ -246,7 +247,12 @@ def test_a_damaged_blob_is_given_back_and_never_cached(busy, bundle, position, d
 
 @pytest.mark.parametrize(
     ("fields", "text"),
-    [({"format": 2}, "format 2"), ({"model": "unheard-of"}, "unheard-of"), ({"items": 13}, "checkpoint")],
+    [
+        ({"format": 1}, "format 1 is older"),
+        ({"format": 3}, "format 3 is newer"),
+        ({"model": "unheard-of"}, "unheard-of"),
+        ({"items": 13}, "checkpoint"),
+    ],
 )
 def test_an_unsupported_task_is_given_back(busy, bundle, fields, text):
     other = bundle.with_manifest(**fields)
@@ -295,7 +301,26 @@ def test_adversary_tensors_are_contributed_only_where_the_attribute_is_known(bus
     assert not any(name.startswith("user_") for name in names)
 
 
-@pytest.mark.parametrize("kind", [CheckIn, Fetch])
+def end_with(running, answer):
+    """Gives a last answer, and acknowledges the report of a failure that may follow."""
+    if is_failure(running.send(answer)):
+        running.send(device_pb2.ReportFailureResponse())
+
+
+@pytest.mark.parametrize("kind", [Call, Fetch, Train, Upload])
+@pytest.mark.parametrize("wrong", [None, device_pb2.ReportFailureResponse()])
+def test_a_wrong_answer_ends_the_session(busy, bundle, kind, wrong):
+    if (kind, wrong) == (Train, None):
+        wrong = 0  # None is the right answer
+    running = begin(busy)
+    until(kind, running, bundle)
+    with pytest.raises(DriverError, match=f"answered {kind.__name__} with {type(wrong).__name__} instead of"):
+        end_with(running, wrong)
+    assert (busy.staged() is not None) == (kind is Upload)  # it may have been counted
+    assert busy.private("task") is None
+
+
+@pytest.mark.parametrize("kind", [Call, Fetch])
 @pytest.mark.parametrize("error", [TransportError("gone"), StatusError(Status.NOT_FOUND, "no such blob")])
 def test_a_call_that_fails_ends_the_session_and_loses_nothing(busy, bundle, kind, error):
     running = begin(busy)
@@ -340,5 +365,5 @@ def test_an_unanswered_upload_is_made_again_with_the_same_bytes(tmp_path, bundle
     assert next(running) == upload
     assert end(running.send, device_pb2.UploadContributionResponse()).result == Result.UPLOADED
     assert store.private("task").steps.tolist() == [2]
-    assert isinstance(next(begin(store)), CheckIn)
+    assert is_check_in(next(begin(store)))
     store.close()

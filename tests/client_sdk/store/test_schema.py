@@ -66,7 +66,7 @@ def test_it_then_has_the_tables_of_a_new_one(tmp_path):
 DIES = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from client_sdk.sqlite_store import SqliteStore
+from client_sdk.store.sqlite_store import SqliteStore
 
 left, connect = int(sys.argv[2]), sqlite3.connect
 

@@ -12,8 +12,18 @@ from client_sdk.protocol.drivers import drive, drive_async
 from client_sdk.protocol.session import session
 from client_sdk.protocol.wishes import Outcome, Result
 from client_sdk.transport.grpc_transport import AioGrpcTransport, GrpcTransport
-from fedau2.v1.device_pb2 import CheckInRequest, FetchResourceRequest, ReportFailureRequest, UploadHeader
+from client_sdk.transport.target import Address
+from fedau2.v1 import admin_pb2, device_pb2_grpc
+from fedau2.v1.device_pb2 import (
+    CheckInRequest,
+    FetchResourceRequest,
+    ReportFailureRequest,
+    UploadContributionRequest,
+    UploadHeader,
+)
 from fedau2.wire import blobs
+from fedau2.wire.errors import UnknownMethodError
+from fedau2.wire.methods import Service
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
 CALLS = ["check_in", "fetch", "upload", "report_failure"]
@@ -21,18 +31,33 @@ UNANSWERED = [Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILA
 REFUSED = [status for status in Status if status not in (*UNANSWERED, Status.DEADLINE_EXCEEDED)]
 
 
-def blocking(address, call, *values, **options):
+def arguments(name, bundle):
+    """A method of a transport, and arguments for it."""
+    return {
+        "check_in": ("call", CheckInRequest(population="films", client_version="1")),
+        "fetch": ("receive", FetchResourceRequest(sha256=bundle.checkpoint.sha256, offset=3)),
+        "upload": upload(UploadHeader(assignment_id=b"a" * 16, size=5, sha256=b"h" * 32), b"12345"),
+        "report_failure": ("call", ReportFailureRequest(assignment_id=b"a" * 16, reason=2)),
+    }[name]
+
+
+def upload(header, *parts):
+    requests = [UploadContributionRequest(header=header), *(UploadContributionRequest(data=data) for data in parts)]
+    return "send", UploadContributionRequest, iter(requests)
+
+
+def blocking(address, method, *values, **options):
     with GrpcTransport(address, **options) as transport:
-        result = getattr(transport, call)(*values)
-        return list(result) if call == "fetch" else result
+        result = getattr(transport, method)(*values)
+        return list(result) if method == "receive" else result
 
 
-def asynchronous(address, call, *values, **options):
+def asynchronous(address, method, *values, **options):
     async def main():
         async with AioGrpcTransport(address, **options) as transport:
-            if call == "fetch":
-                return [data async for data in transport.fetch(*values)]
-            return await getattr(transport, call)(*values)
+            if method == "receive":
+                return [response async for response in transport.receive(*values)]
+            return await getattr(transport, method)(*values)
 
     return asyncio.run(main())
 
@@ -43,31 +68,39 @@ def call(request):
     return request.param
 
 
-def arguments(name, bundle):
-    return {
-        "check_in": (CheckInRequest(population="films", client_version="1"),),
-        "fetch": (FetchResourceRequest(sha256=bundle.checkpoint.sha256, offset=3),),
-        "upload": (UploadHeader(assignment_id=b"a" * 16, size=5, sha256=b"h" * 32), b"12345"),
-        "report_failure": (ReportFailureRequest(assignment_id=b"a" * 16, reason=2),),
-    }[name]
-
-
 @pytest.mark.parametrize("name", CALLS)
 def test_each_call_brings_its_request_there_and_the_answer_back(call, address, remote, bundle, name):
-    values = arguments(name, bundle)
-    result = call(address, name, *values)
-    there = values if name == "upload" else values[0]
-    assert remote.calls == [(name, there)]
-    answer = getattr(remote, name)(*values)
-    assert b"".join(result) == b"".join(answer) if name == "fetch" else result == answer
+    result = call(address, *arguments(name, bundle))
+    method, *values = arguments(name, bundle)
+    ((called, there),) = remote.calls
+    assert called == name
+    assert there == ((next(values[1]).header, b"12345") if name == "upload" else values[0])
+    answer = getattr(remote, method)(*arguments(name, bundle)[1:])
+    assert result == (list(answer) if name == "fetch" else answer)
+
+
+def test_a_message_that_no_method_takes_is_not_sent(call, address, remote):
+    with pytest.raises(UnknownMethodError):
+        call(address, "call", UploadHeader())
+    with pytest.raises(UnknownMethodError):
+        call(address, "receive", CheckInRequest())
+    with pytest.raises(UnknownMethodError):
+        call(address, "send", CheckInRequest, iter([CheckInRequest()]))
+    assert remote.calls == []
+
+
+def test_another_service_is_called_where_one_is_given(call, serve):
+    service = Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"])
+    with pytest.raises(TransportError, match="UNIMPLEMENTED"):  # nothing at this address handles it
+        call(serve(device_pb2_grpc.DeviceServiceServicer()), "call", admin_pb2.GetTaskRequest(), service=service)
 
 
 @pytest.mark.parametrize("size", [0, 1, blobs.CHUNK, blobs.CHUNK + 1, 5 * blobs.CHUNK])
-def test_uploads_travel_in_chunks(call, address, remote, servicer, size):
+def test_uploads_of_any_size_arrive_whole(call, address, remote, size):
     data = bytes(size)
-    call(address, "upload", UploadHeader(size=size), data)
+    call(address, *upload(UploadHeader(size=size), *blobs.chunks(data)))
     assert remote.calls[0][1][1] == data
-    assert servicer.sizes == [len(chunk) for chunk in blobs.chunks(data)]
+    assert remote.sizes == [len(chunk) for chunk in blobs.chunks(data)]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -75,7 +108,7 @@ def test_uploads_travel_in_chunks(call, address, remote, servicer, size):
 def test_a_refusal_keeps_status_text_and_retry_window(call, address, remote, bundle, window, name, status):
     remote.refusals[name] = StatusError(status, "because", window)
     with pytest.raises(StatusError, match="because") as raised:
-        call(address, name, *arguments(name, bundle))
+        call(address, *arguments(name, bundle))
     assert (raised.value.status, raised.value.retry) == (status, window)
 
 
@@ -83,7 +116,7 @@ def test_a_refusal_keeps_status_text_and_retry_window(call, address, remote, bun
 def test_a_deadline_is_a_refusal_only_where_the_coordinator_says_so(call, address, remote, bundle, window, retry):
     remote.refusals["upload"] = StatusError(Status.DEADLINE_EXCEEDED, "lease over", window if retry else None)
     with pytest.raises(StatusError if retry else TransportError, match="lease over"):
-        call(address, "upload", *arguments("upload", bundle))
+        call(address, *arguments("upload", bundle))
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -91,7 +124,7 @@ def test_a_deadline_is_a_refusal_only_where_the_coordinator_says_so(call, addres
 def test_codes_that_say_nothing_of_the_request_are_no_answer(call, address, remote, bundle, window, name, status):
     remote.refusals[name] = StatusError(status, "because", window)
     with pytest.raises(TransportError, match="because"):
-        call(address, name, *arguments(name, bundle))
+        call(address, *arguments(name, bundle))
 
 
 def test_a_retry_window_that_cannot_be_read_is_none(call, servicer, serve, bundle):
@@ -101,41 +134,41 @@ def test_a_retry_window_that_cannot_be_read_is_none(call, servicer, serve, bundl
 
     servicer.CheckIn = abort
     with pytest.raises(StatusError) as raised:
-        call(serve(servicer), "check_in", *arguments("check_in", bundle))
+        call(serve(servicer), *arguments("check_in", bundle))
     assert raised.value.retry is None
 
 
 def test_a_server_that_is_no_coordinator_is_told(call, servicer, serve, bundle):
     servicer.CheckIn = lambda request, context: context.abort(grpc.StatusCode.UNIMPLEMENTED, "what?")
     with pytest.raises(TransportError, match=r"UNIMPLEMENTED: is it a FedAU2 coordinator"):
-        call(serve(servicer), "check_in", *arguments("check_in", bundle))
+        call(serve(servicer), *arguments("check_in", bundle))
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_nobody_there_says_where_it_looked(call, nowhere, bundle, name):
     with pytest.raises(TransportError) as raised:
-        call(nowhere, name, *arguments(name, bundle))
+        call(nowhere, *arguments(name, bundle))
     assert nowhere in str(raised.value)
     assert "is the coordinator running" in str(raised.value)
 
 
 def test_no_answer_in_time_is_no_answer(call, silent, serve, bundle):
     with pytest.raises(TransportError, match="did not answer in time"):
-        call(serve(silent), "check_in", *arguments("check_in", bundle), timeout=0.05)
+        call(serve(silent), *arguments("check_in", bundle), timeout=0.05)
 
 
 def test_a_coordinator_that_comes_back_is_found_by_the_next_transport(call, nowhere, serve, servicer, bundle):
     with pytest.raises(TransportError):
-        call(nowhere, "check_in", *arguments("check_in", bundle))
+        call(nowhere, *arguments("check_in", bundle))
     serve(servicer, nowhere)
-    assert call(nowhere, "check_in", *arguments("check_in", bundle)).assignment == bundle.assignment()
+    assert call(nowhere, *arguments("check_in", bundle)).assignment == bundle.assignment()
 
 
 def test_a_closed_transport_opens_again(address, bundle):
     transport = GrpcTransport(address)
     transport.close()
     for _ in range(2):
-        assert transport.check_in(*arguments("check_in", bundle)).assignment
+        assert transport.call(arguments("check_in", bundle)[1]).assignment
         transport.close()
 
 
@@ -143,17 +176,17 @@ def test_once_hung_up_later_calls_have_little_time(silent, serve, bundle):
     with GrpcTransport(serve(silent)) as transport:
         transport.hang_up()
         with pytest.raises(TransportError, match="did not answer in time"):
-            transport.check_in(*arguments("check_in", bundle))
+            transport.call(arguments("check_in", bundle)[1])
     assert silent.hung_up.wait(60)
 
 
 def test_a_fetch_may_be_left_early(address, remote, bundle):
     remote.bundle = replace(bundle, blobs={bundle.checkpoint.sha256: bytes(4 * blobs.CHUNK)})
     with GrpcTransport(address) as transport:
-        parts = transport.fetch(*arguments("fetch", bundle))
-        assert len(next(parts)) == blobs.CHUNK
-        parts.close()
-        assert transport.check_in(*arguments("check_in", bundle)).assignment
+        responses = transport.receive(arguments("fetch", bundle)[1])
+        assert len(next(responses).data) == blobs.CHUNK
+        responses.close()
+        assert transport.call(arguments("check_in", bundle)[1]).assignment
 
 
 @pytest.fixture(scope="session")
@@ -174,26 +207,26 @@ def secure(certificate, serve, servicer):
 
 
 def test_tls_reaches_a_coordinator_that_the_root_certificates_know(call, secure, certificate, bundle):
-    response = call(secure, "check_in", *arguments("check_in", bundle), root_certificates=certificate[1])
+    response = call(Address(secure, certificate[1]), *arguments("check_in", bundle))
     assert response.assignment == bundle.assignment()
 
 
 def test_tls_does_not_talk_to_strangers(call, address, secure, certificate, bundle):
     values = arguments("check_in", bundle)
     with pytest.raises(TransportError, match="cannot reach"):  # it speaks plaintext
-        call(address, "check_in", *values, root_certificates=certificate[1])
+        call(Address(address, certificate[1]), *values)
     with pytest.raises(TransportError, match="cannot reach"):  # we do
-        call(secure, "check_in", *values)
+        call(secure, *values)
 
 
 def test_root_certificates_that_are_none_are_told(call, secure, bundle):
     with pytest.raises(TransportError):
-        call(secure, "check_in", *arguments("check_in", bundle), root_certificates=b"not PEM")
+        call(Address(secure, b"not PEM"), *arguments("check_in", bundle))
 
 
 def test_plaintext_leaves_this_machine_only_when_told_to():
     assert GrpcTransport("fed.example.com:443")._credentials is not None
-    assert GrpcTransport("fed.example.com:443", insecure=True)._credentials is None
+    assert GrpcTransport(Address("fed.example.com:443", insecure=True))._credentials is None
 
 
 @pytest.mark.parametrize("transport", [GrpcTransport, AioGrpcTransport])
@@ -201,7 +234,7 @@ def test_arguments_that_cannot_be_meant_are_told(transport):
     with pytest.raises(UsageError, match="host:port"):
         transport("http://fed.example.com")
     with pytest.raises(UsageError, match="plaintext"):
-        transport("fed.example.com:1", insecure=True, root_certificates=b"PEM")
+        transport(Address("fed.example.com:1", b"PEM", insecure=True))
 
 
 def test_both_transports_carry_a_whole_session_with_the_same_bytes(store, address, remote, window):

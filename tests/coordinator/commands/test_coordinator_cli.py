@@ -150,7 +150,7 @@ def test_a_bundle_is_checked_before_it_is_sent(tools, tmp_path, process, capsys)
     bundle.manifest.format = manifest.FORMAT + 1
     (tmp_path / "bundle" / "manifest.binpb").write_bytes(bundle.manifest.SerializeToString())
     assert create(process, tmp_path / "bundle") == 1
-    assert "bundle format 2" in capsys.readouterr().err
+    assert "bundle format 3 is newer than format 2" in capsys.readouterr().err
 
 
 def test_what_the_coordinator_refuses_is_said(tools, tmp_path, process, capsys):

@@ -9,8 +9,7 @@ from contextlib import closing
 import pytest
 
 from coordinator.cli import main
-from coordinator.engine.storage import Storage
-from coordinator.model.rounds import Closed
+from coordinator.model.effects import Closed
 from coordinator.store.ledger import Ledger
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import ASSIGNMENT_STATE_EXPIRED, ROUND_STATE_COLLECTING
@@ -119,9 +118,9 @@ def test_damaged_contributions_are_given_up_and_the_round_goes_on(tools, state, 
 
     async def end():
         async with tools.open_lab(state) as lab:
-            (row,) = lab.coordinator._storage.tasks()
+            task_id = (await lab.only_task()).task_id
             await lab.contribute([5, 6])
-            return (await lab.committed(row.task_id, 2)).checkpoint.sha256
+            return (await lab.committed(task_id, 2)).checkpoint.sha256
 
     assert asyncio.run(end()) == tools.expected_checkpoint([[0, 1, 2], [4, 5, 6]])
 
@@ -148,9 +147,8 @@ def test_a_device_whose_contribution_was_given_up_is_not_told_that_it_counts(too
 
 
 def test_a_closed_round_that_lost_a_contribution_collects_again(tools, state, capsys):
-    with closing(Storage(state)) as storage:
-        (row,) = storage.tasks()
     with closing(Ledger(f"sqlite:///{state / 'ledger.sqlite'}")) as ledger:
+        (row,) = ledger.tasks()
         ledger.write([Entry(row.task_id, 1, 2000.0, Closed(0))])
     damage_first(state)
     assert doctor(state, "--drop-damaged") == 0
@@ -167,9 +165,9 @@ def test_all_contributions_can_be_given_up_with_their_segment(tools, state, caps
 
     async def end():
         async with tools.open_lab(state) as lab:
-            (row,) = lab.coordinator._storage.tasks()
+            task_id = (await lab.only_task()).task_id
             await lab.contribute([5, 6, 7])
-            return (await lab.committed(row.task_id, 2)).checkpoint.sha256
+            return (await lab.committed(task_id, 2)).checkpoint.sha256
 
     assert asyncio.run(end()) == tools.expected_checkpoint([[0, 1, 2], [5, 6, 7]])
 

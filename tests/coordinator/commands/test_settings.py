@@ -52,7 +52,7 @@ def test_what_is_printed_names_every_setting_and_hides_the_password():
         (["--state", "x", "--log-level", "loud"], {}, "log_level must be LEVEL"),
         (["--state", "x", "--listen", "8643"], {}, "listen must be HOST:PORT"),
         (["--state", "x", "--tls-key", "k"], {}, "tls_certificate and tls_key go together"),
-        (["--state", "x", "--listen", "0.0.0.0:1"], {}, "need tls_certificate and tls_key"),
+        (["--state", "x", "--listen", "0.0.0.0:1"], {}, "needs tls_certificate and tls_key"),
         (["--state", "x", "--admin", "0.0.0.0:1"], {}, "admin is 0.0.0.0:1: it is served on loopback only"),
         (["--state", "x", "--metrics", "10.0.0.1:1"], {}, "metrics is 10.0.0.1:1"),
         (["--state", "x"], {"FEDAU2_COORDINATOR_DRAINS": "1"}, "FEDAU2_COORDINATOR_DRAINS: there is no setting"),

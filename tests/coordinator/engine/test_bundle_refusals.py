@@ -31,7 +31,11 @@ def with_checkpoint(edit):
 
 
 def another_version(bundle):
-    bundle.manifest.format = 2
+    bundle.manifest.format = 1
+
+
+def features_twice(bundle):
+    bundle.manifest.required_features.extend(["grid", "grid"])
 
 
 def damaged_blob(bundle):
@@ -76,7 +80,8 @@ def nameless(bundle):
 
 
 BUNDLES = {
-    "another version": (another_version, "bundle format 2; this version runs format 1"),
+    "another version": (another_version, "bundle format 1 is older than format 2"),
+    "features twice": (features_twice, "requires a feature twice"),
     "damaged blob": (damaged_blob, "damaged"),
     "missing blob": (missing_blob, "is missing"),
     "foreign blob": (foreign_blob, "names no blob"),

@@ -85,7 +85,7 @@ def test_a_contribution_that_does_not_fit_is_refused(tools, tmp_path, transport)
             for make, match in CONTRIBUTIONS.values():
                 await refused(lab.upload(lab.lease, make(tools)), Status.INVALID_ARGUMENT, match)
                 await lab.unchanged()
-            assert lab.coordinator.refusals == {"InvalidContributionError": len(CONTRIBUTIONS)}
+            assert lab.coordinator.devices.refusals == {"InvalidContributionError": len(CONTRIBUTIONS)}
 
     asyncio.run(main())
 
@@ -114,7 +114,7 @@ def test_a_declared_size_over_the_limit_is_refused_before_a_byte_is_taken(tools,
     async def main():
         async with undisturbed(tools, tmp_path / "lab") as lab:
             await refused(lab.link.upload_call(greedy(lab.lease)), Status.RESOURCE_EXHAUSTED, "10+ bytes declared")
-            assert lab.coordinator.refusals == {"TooLargeError": 1}
+            assert lab.coordinator.devices.refusals == {"TooLargeError": 1}
 
     asyncio.run(main())
 
@@ -167,7 +167,7 @@ def test_another_contribution_for_the_same_assignment_is_refused(tools, tmp_path
             other = lab.upload(lab.reported, tools.make_contribution(9))
             await refused(other, Status.ALREADY_EXISTS, "another contribution")
             await refused(lab.fail(lab.reported), Status.ALREADY_EXISTS, "reported already")
-        assert lab.coordinator.refusals == {"DifferentContributionError": 1}
+        assert lab.coordinator.devices.refusals == {"DifferentContributionError": 1}
 
     asyncio.run(main())
 
@@ -218,7 +218,7 @@ def test_an_upload_that_stalls_is_ended_with_its_lease(tools, tmp_path, transpor
         async with tools.open_lab(tmp_path, transport, clock := tools.Clock()) as lab:
             task_id = await lab.create()
             upload = asyncio.create_task(lab.link.upload_call(stalled(await lab.assignment())))
-            while not lab.coordinator.receiving:
+            while not lab.coordinator.devices.receiving:
                 await asyncio.sleep(0.001)
             if closed:
                 await lab.contribute([0, 1, 2])
@@ -226,7 +226,7 @@ def test_an_upload_that_stalls_is_ended_with_its_lease(tools, tmp_path, transpor
             clock.now += 100
             error = await refused(upload, Status.DEADLINE_EXCEEDED, "lease is over")
             assert error.retry.delay_max.seconds > 0
-            assert lab.coordinator.receiving == 0
+            assert lab.coordinator.devices.receiving == 0
             await lab.contribute([0, 1, 2])
             await lab.committed(task_id, 1 + closed)
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from coordinator.engine.service import Coordinator
+from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.storage import Storage
 from coordinator.errors import LogError
 from coordinator.store.ledger import Ledger

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from coordinator.engine.service import Coordinator
+from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import FolderLockedError, StoppedError
 from fedau2.v1 import admin_pb2, device_pb2
 from fedau2.wire import blobs
@@ -233,7 +233,7 @@ def test_a_caller_that_goes_away_leaves_no_task_half_made(tools, tmp_path):
     async def main():
         async with tools.open_lab(tmp_path) as lab:
             call = asyncio.ensure_future(lab.create())
-            while not call.done() and not lab.coordinator._creating.locked():
+            while not call.done() and not lab.coordinator.admin._creating.locked():
                 await asyncio.sleep(0)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -319,16 +319,18 @@ def test_no_upload_is_acknowledged_before_it_is_durable(tools, tmp_path):
                 for part in parts[1:]:
                     yield part
 
-            uploads = [asyncio.create_task(lab.coordinator.upload_contribution(requests())) for _ in range(2)]
+            uploads = [asyncio.create_task(lab.coordinator.devices.upload_contribution(requests())) for _ in range(2)]
             await asyncio.sleep(0.05)
-            stuck = lab.coordinator._writer.run(disk.wait)  # the writing thread is busy until the disk answers
+            stuck = lab.coordinator._durability._writer.run(
+                disk.wait
+            )  # the writing thread is busy until the disk answers
             bodies.set()
             for _ in range(100):
                 await asyncio.sleep(0)
             assert not any(upload.done() for upload in uploads)
             disk.set()
             await asyncio.gather(stuck, *uploads)
-            assert (await lab.coordinator.list_tasks(admin_pb2.ListTasksRequest())).tasks[0].reported == 1
+            assert (await lab.coordinator.admin.list_tasks(admin_pb2.ListTasksRequest())).tasks[0].reported == 1
 
     asyncio.run(main())
 
@@ -343,7 +345,7 @@ def test_an_upload_that_is_cut_off_is_counted_apart_from_refusals(tools, tmp_pat
             assert refused.value.status == Status.INVALID_ARGUMENT
             await lab.upload(assignment, data)
             assert (await lab.task(task_id)).reported == 1
-            assert lab.coordinator.refusals == {}
+            assert lab.coordinator.devices.refusals == {}
             assert lab.coordinator.metrics.registry.get_sample_value("fedau2_cut_off_uploads_total") == 1
 
     asyncio.run(main())

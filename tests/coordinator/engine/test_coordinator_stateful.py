@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from coordinator.engine import core
-from coordinator.engine.service import Coordinator
-from coordinator.model.rounds import Rule
+from coordinator.engine import coordinator as coordinator_module
+from coordinator.engine.coordinator import Coordinator
+from coordinator.model.closing import Rule
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.ledger import Ledger
 from coordinator.store.round_log import RoundLog
@@ -108,7 +108,7 @@ class Machine(RuleBasedStateMachine):
         patch = self.resources.enter_context(pytest.MonkeyPatch.context())
         for owner, name in STEPS:
             patch.setattr(owner, name, self.cuttable((owner, name), getattr(owner, name)))
-        patch.setattr(core, "_TICK", 3600)  # of real time, which must decide nothing here
+        patch.setattr(coordinator_module, "_TICK", 3600)  # of real time, which must decide nothing here
         self.runner = self.resources.enter_context(asyncio.Runner())
         self.clock = tools.Clock()
         self.latest = self.clock.now
@@ -165,7 +165,7 @@ class Machine(RuleBasedStateMachine):
                 await self.reopen()
             await asyncio.sleep(0)  # one that has just been opened looks at its clock, and may have to write
             try:
-                await self.coordinator.list_rounds(
+                await self.coordinator.admin.list_rounds(
                     admin_pb2.ListRoundsRequest(task_id=self.task_id)
                 )  # after all writes
                 task = await self.lab.task(self.task_id)

@@ -11,6 +11,7 @@ import pytest
 from coordinator.commands.serve import _opened
 from coordinator.engine.storage import Storage
 from coordinator.errors import StoppedError
+from coordinator.metrics.metrics import Metrics
 from fedau2.wire import blobs, contributions
 
 SHAPE = [64, 64]
@@ -39,9 +40,9 @@ def recovery_peak(tools, folder, count):
             await asyncio.gather(*(lab.upload(assignment, data) for assignment in assignments))
 
     asyncio.run(fill())
-    with closing(Storage(folder)) as storage:
+    with closing(Storage(folder, Metrics())) as storage:
         tracemalloc.start()
-        (task,) = storage.recover(0.0, Event())
+        (task,) = storage.recover(0.0, Event()).open_tasks()
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert task.round.reported == count
@@ -58,7 +59,7 @@ def test_recovery_ends_when_it_is_told_to_and_can_be_repeated(tools, tmp_path):
     recovery_peak(tools, tmp_path, 2)
     stop = Event()
     stop.set()
-    with closing(Storage(tmp_path)) as storage, pytest.raises(StoppedError):
+    with closing(Storage(tmp_path, Metrics())) as storage, pytest.raises(StoppedError):
         storage.recover(0.0, stop)
 
     async def told():
@@ -67,6 +68,6 @@ def test_recovery_ends_when_it_is_told_to_and_can_be_repeated(tools, tmp_path):
         return await _opened(tmp_path, None, signals)
 
     assert asyncio.run(told()) is None
-    with closing(Storage(tmp_path)) as storage:  # nobody holds the folder
-        (task,) = storage.recover(0.0, Event())
+    with closing(Storage(tmp_path, Metrics())) as storage:  # nobody holds the folder
+        (task,) = storage.recover(0.0, Event()).open_tasks()
         assert task.round.reported == 2

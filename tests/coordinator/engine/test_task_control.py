@@ -29,7 +29,7 @@ class Disk:
 
     def __init__(self, lab):
         self._go = threading.Event()
-        self._stuck = lab.coordinator._writer.run(self._go.wait)
+        self._stuck = lab.coordinator._durability._writer.run(self._go.wait)
 
     async def answer(self):
         self._go.set()
@@ -181,7 +181,7 @@ def test_an_upload_whose_body_arrives_after_the_stop_is_aborted(tools, tmp_path)
                 for part in parts[1:]:
                     yield part
 
-            upload = asyncio.ensure_future(lab.coordinator.upload_contribution(requests()))
+            upload = asyncio.ensure_future(lab.coordinator.devices.upload_contribution(requests()))
             await settled()
             disk = Disk(lab)
             stop = asyncio.ensure_future(lab.stop(task_id))
@@ -319,7 +319,7 @@ def test_whatever_happens_at_once_the_ledger_agrees_with_the_loop(tools, tmp_pat
         async with tools.open_lab(folder, clock=clock) as lab:
             await act(lab, clock, "create", 0)
             await asyncio.gather(*(act(lab, clock, kind, number) for number, kind in enumerate(calls)))
-            await lab.coordinator._writer.run(lambda: None)
+            await lab.coordinator._durability.written()
             await settled()
             assert lab.coordinator.failure is None
             before = await tasks(lab)

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.metrics.session_traces import Shapes
-from coordinator.model.rounds import Assigned, Expired, Failed, Reported
+from coordinator.metrics.session_traces import SessionTraces
+from coordinator.model.effects import Assigned, Expired, Failed, Reported
 
 KEYS = st.binary(min_size=1, max_size=1)
 
@@ -13,7 +13,7 @@ def effect(kind, key):
 
 @given(st.lists(st.tuples(st.sampled_from("a+fxu!"), KEYS), max_size=60))
 def test_only_assigned_sessions_are_kept_and_each_ends_once(calls):
-    shapes, open_sessions = Shapes(), set()
+    shapes, open_sessions = SessionTraces(), set()
     for letter, key in calls:
         if letter in "u!":
             shapes.step("task", key, letter)
@@ -33,7 +33,7 @@ def test_only_assigned_sessions_are_kept_and_each_ends_once(calls):
 
 
 def test_sessions_from_before_a_restart_go_on():
-    shapes = Shapes()
+    shapes = SessionTraces()
     shapes.resume("task", [b"a", b"b"])
     shapes.step("task", b"a", "u")
     assert shapes.follow("task", effect("+", b"a")) == "ru+"

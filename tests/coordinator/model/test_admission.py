@@ -29,7 +29,7 @@ def test_versions_are_ordered_number_by_number_and_missing_ones_are_zero(one, ot
 def test_a_range_holds_its_minimum_and_not_its_end(minimum, below, version):
     message = ClientVersions(minimum=text(minimum), below=text(below))
     if padded(minimum) >= padded(below):
-        with pytest.raises(InvalidRequestError, match=r"none is at least .* and below"):
+        with pytest.raises(InvalidRequestError, match=r"no version is at least .* and below"):
             VersionRange.of(message)
         return
     inside = padded(minimum) <= padded(version) < padded(below)

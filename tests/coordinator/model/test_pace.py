@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.model.closing import Rule
 from coordinator.model.pace import HORIZON, IDLE, LATER, SOONEST, Calendar, Pace, Window, duration, unheard
-from coordinator.model.rounds import Round, Rule, Verdict
+from coordinator.model.round_machine import Answer, RoundMachine
 from fedau2.v1.admin_pb2 import ROUND_STATE_AGGREGATING
 
 RULE = Rule(goal=10, minimum=5, places=13, deadline=600, lease=300)
@@ -65,19 +66,19 @@ def test_a_herd_comes_back_evenly_and_nobody_later_than_the_horizon():
 
 
 def test_devices_that_ignore_their_windows_delay_others_by_a_day_at_most_and_teach_it_nothing():
-    pace, machine = Pace(RULE), Round(RULE, 0, 0.0)
+    pace, machine = Pace(RULE), RoundMachine(RULE, 0, 0.0)
     before = pace.rate
     for _ in range(100_000):
-        pace.window(machine, Verdict.FULL, 0.0)
-    assert pace.window(machine, Verdict.FULL, 0.0).most <= HORIZON
+        pace.window(machine, Answer.FULL, 0.0)
+    assert pace.window(machine, Answer.FULL, 0.0).most <= HORIZON
     assert pace.rate == before
 
 
 def filled(opened=0.0, covered=0.0, number=0):
     """A round that has leased all its places at a moment."""
-    machine = Round(RULE, number, opened)
+    machine = RoundMachine(RULE, number, opened)
     for place in range(RULE.places):
-        assert machine.check_in(b"%d" % place, covered)[0] is Verdict.ACCEPTED
+        assert machine.check_in(b"%d" % place, covered)[0] is Answer.ACCEPTED
     return machine
 
 
@@ -91,7 +92,7 @@ def test_the_rate_follows_the_work_and_not_the_wait_for_devices(wait, work):
 def test_a_lack_of_devices_teaches_no_rate():
     pace = Pace(RULE)
     before = pace.rate
-    pace.committed(Round(RULE, 0, 0.0), 600)
+    pace.committed(RoundMachine(RULE, 0, 0.0), 600)
     assert pace.rate == before == 1.5 * RULE.places / (RULE.lease / 2)
 
 
@@ -111,28 +112,28 @@ def test_the_average_moves_a_quarter_of_the_way():
 
 
 def test_devices_that_the_open_round_cannot_use_come_when_it_can_be_expected_to_end():
-    for verdict in (Verdict.FULL, Verdict.ACCEPTED, Verdict.REPEATED, Verdict.GIVEN_BACK):
+    for answer in (Answer.FULL, Answer.ACCEPTED, Answer.REPEATED, Answer.GIVEN_BACK):
         pace = Pace(RULE)
         pace.committed(filled(), 80)
         machine = filled(opened=100, covered=120)
-        assert pace.window(machine, verdict, 150).least == pytest.approx(120 + 80 - 150)
+        assert pace.window(machine, answer, 150).least == pytest.approx(120 + 80 - 150)
 
 
 def test_devices_that_an_open_round_can_use_come_at_once():
-    for verdict in (Verdict.CLOSED, Verdict.LATE):
+    for answer in (Answer.CLOSED, Answer.LATE):
         pace = Pace(RULE)
         pace.committed(filled(), 80)
-        assert pace.window(filled(opened=100, covered=120), verdict, 150).least == SOONEST
+        assert pace.window(filled(opened=100, covered=120), answer, 150).least == SOONEST
     pace = Pace(RULE)
-    machine = Round(RULE, 0, 0.0, state=ROUND_STATE_AGGREGATING)
-    assert pace.window(machine, Verdict.ACCEPTED, 50).least == SOONEST  # its contribution closed the round
+    machine = RoundMachine(RULE, 0, 0.0, state=ROUND_STATE_AGGREGATING)
+    assert pace.window(machine, Answer.ACCEPTED, 50).least == SOONEST  # its contribution closed the round
 
 
 def test_a_round_that_can_only_close_at_its_deadline_is_awaited_with_patience_and_not_missed():
     """Fewer devices than the goal: each asks a few times, and is there when the next round opens."""
-    machine, now, asked = Round(RULE, 0, 0.0), 10.0, 0
+    machine, now, asked = RoundMachine(RULE, 0, 0.0), 10.0, 0
     while now < RULE.deadline:
-        now += Pace(RULE).window(machine, Verdict.GIVEN_BACK, now).least
+        now += Pace(RULE).window(machine, Answer.GIVEN_BACK, now).least
         asked += 1
     assert asked < 15
     assert now < RULE.deadline + 2 * SOONEST
@@ -144,31 +145,31 @@ def test_a_minimum_separation_is_awaited_beyond_the_next_round_in_round_times(se
     for pace in (near, far):
         pace.committed(filled(covered=20), 90)
     machine = filled(opened=100, covered=120)
-    one, several = (pace.window(machine, Verdict.ACCEPTED, 130) for pace in (near, far))
+    one, several = (pace.window(machine, Answer.ACCEPTED, 130) for pace in (near, far))
     assert several == pytest.approx([edge + (separation - 1) * 90 for edge in one])
-    one, other = (pace.window(machine, Verdict.FULL, 130) for pace in (near, far))
+    one, other = (pace.window(machine, Answer.FULL, 130) for pace in (near, far))
     assert one == pytest.approx(other)  # neither does a far slot push away the others
-    assert far.window(machine, Verdict.GIVEN_BACK, 130).least <= one.most + 1 / far.rate  # early again: one round more
+    assert far.window(machine, Answer.GIVEN_BACK, 130).least <= one.most + 1 / far.rate  # early again: one round more
 
 
 @given(st.integers(0, 30), st.floats(0, 500))
 def test_attempts_that_were_abandoned_count_as_time_of_the_round(attempt, last):
     pace = Pace(RULE, separation=2)
-    pace.committed(Round(RULE, 0, 1000.0, attempt), 1000 + last)
-    machine = Round(RULE, 1, 0.0, state=ROUND_STATE_AGGREGATING)
-    assert pace.window(machine, Verdict.ACCEPTED, 0).least == pytest.approx(SOONEST + attempt * 600 + last)
+    pace.committed(RoundMachine(RULE, 0, 1000.0, attempt), 1000 + last)
+    machine = RoundMachine(RULE, 1, 0.0, state=ROUND_STATE_AGGREGATING)
+    assert pace.window(machine, Answer.ACCEPTED, 0).least == pytest.approx(SOONEST + attempt * 600 + last)
 
 
 def test_devices_of_a_paused_task_are_left_alone_for_a_while_and_come_evenly():
-    pace, machine = Pace(RULE), Round(RULE, 0, 0.0, paused=True)
-    windows = [pace.window(machine, Verdict.PAUSED, 0.0) for _ in range(3)]
+    pace, machine = Pace(RULE), RoundMachine(RULE, 0, 0.0, paused=True)
+    windows = [pace.window(machine, Answer.PAUSED, 0.0) for _ in range(3)]
     assert [window.least for window in windows] == pytest.approx([IDLE + n / pace.rate for n in range(3)])
 
 
 def test_a_device_that_hears_nothing_comes_after_its_lease():
-    machine = Round(RULE, 0, 0.0)
+    machine = RoundMachine(RULE, 0, 0.0)
     machine.check_in(b"1", 0.0)
-    assert machine.judge(b"1", b"", unheard(RULE).least) is Verdict.LATE
+    assert machine.judge(b"1", b"", unheard(RULE).least) is Answer.LATE
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6))

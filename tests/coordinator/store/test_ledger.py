@@ -7,9 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from coordinator.errors import LedgerError
-from coordinator.model.rounds import Abandoned, Assigned, Closed, Expired, Failed, Reported
-from coordinator.store.ledger import Ledger, TaskRow
+from coordinator.model.effects import Abandoned, Assigned, Closed, Expired, Failed, Reported
+from coordinator.store.ledger import Ledger
 from coordinator.store.round_log import Location
+from coordinator.store.rows import TaskRow
 from coordinator.store.tables import metadata
 from coordinator.store.transitions import Entry
 from fedau2.v1 import admin_pb2

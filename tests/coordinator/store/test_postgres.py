@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 import sqlalchemy as sa
 
-from coordinator.engine.service import Coordinator
+from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import FolderLockedError, LedgerError, StoppedError
 from coordinator.store.ledger import Ledger
 from tests.coordinator.faults import ROUNDS, CountingDisk, Fault, FaultyDisk, Kind, Life

@@ -18,7 +18,8 @@ from fedau2.wire import blobs
 def kept(folder):
     """What a recording holds, by round."""
     return {
-        each.number: sorted(each.contribution(name) for name in each.assignments()) for each in recording.rounds(folder)
+        each.number: sorted(each.contribution(name) for name in each.assignments())
+        for each in recording.recorded_rounds(folder)
     }
 
 
@@ -39,7 +40,7 @@ def test_what_came_is_recorded_with_what_it_began_from(tools, tmp_path, caplog, 
         task_id = asyncio.run(main())
     assert "AUDIT: every contribution is kept in the clear" in caplog.text
     bundle = tools.make_bundle()
-    rounds = recording.rounds(tmp_path / "audit")
+    rounds = recording.recorded_rounds(tmp_path / "audit")
     assert [(each.task_id, each.number) for each in rounds] == [(task_id, 0), (task_id, 1)]
     assert rounds[0].manifest == bundle.manifest.SerializeToString(deterministic=True)
     assert rounds[0].checkpoint == bundle.blobs[bundle.manifest.checkpoint.sha256]
@@ -83,7 +84,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tools, tmp_path):
         async with tools.open_lab(tmp_path / "state", audit=tmp_path / "file" / "audit"):
             pass
 
-    with pytest.raises(FolderError, match="the audit's folder cannot be used"):
+    with pytest.raises(FolderError, match="the audit folder cannot be used"):
         asyncio.run(main())
 
 
@@ -98,7 +99,7 @@ def test_a_folder_of_something_else_is_refused_and_left_as_it_is(tools, tmp_path
         async with tools.open_lab(tmp_path / "state", audit=folder):
             pass
 
-    with pytest.raises(FolderError, match="holds something else than a recording"):
+    with pytest.raises(FolderError, match="is not a recording and not empty"):
         asyncio.run(main())
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert [each for each in folder.rglob("*") if each.is_file()] == [folder / inside]
@@ -126,14 +127,14 @@ def test_only_a_round_that_is_committed_and_has_every_contribution_is_whole(tool
         async with tools.open_lab(tmp_path / "state", audit=tmp_path / "audit") as lab:
             task_id = await lab.create()
             await lab.contribute([0, 1])
-            (open_round,) = recording.rounds(tmp_path / "audit")
+            (open_round,) = recording.recorded_rounds(tmp_path / "audit")
             assert not open_round.whole
         async with tools.open_lab(tmp_path / "state", audit=tmp_path / "audit") as lab:
             await lab.contribute([2])
             await lab.committed(task_id, 1)
 
     asyncio.run(main())
-    (whole,) = recording.rounds(tmp_path / "audit")
+    (whole,) = recording.recorded_rounds(tmp_path / "audit")
     assert whole.whole
     folder = tmp_path / "audit" / whole.task_id / "0"
     for path in (next(folder.glob("*.binpb")), folder / "checkpoint.safetensors", folder.parent / "manifest.binpb"):
@@ -185,10 +186,10 @@ def test_a_recording_that_cannot_be_written_stops_nothing_and_is_told_once(tools
 
     with caplog.at_level(logging.ERROR):
         assert asyncio.run(main()) == tools.expected_checkpoint([[0, 1, 2], [3, 4, 5], [6, 7, 8]])
-    (told,) = [each for each in caplog.messages if "not whole any more" in each]
+    (told,) = [each for each in caplog.messages if "no longer whole" in each]
     assert str(folder) in told
     assert "Make room there" in told
-    whole = {each.number: each.whole for each in recording.rounds(folder)}
+    whole = {each.number: each.whole for each in recording.recorded_rounds(folder)}
     assert whole.pop(2)
     assert not any(whole.values())
     assert kept(folder)[2] == sent(tools, 6, 7, 8)
@@ -211,7 +212,7 @@ def test_a_restart_makes_the_open_round_whole_again(tools, tmp_path):
             await lab.committed(task_id, 1)
 
     asyncio.run(main())
-    assert [each.whole for each in recording.rounds(folder)] == [True]
+    assert [each.whole for each in recording.recorded_rounds(folder)] == [True]
     assert kept(folder) == {0: sent(tools, 0, 1, 2)}
 
 

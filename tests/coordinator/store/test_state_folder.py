@@ -12,11 +12,11 @@ from contextlib import closing
 import pytest
 
 from coordinator.cli import main
-from coordinator.engine.service import Coordinator
+from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import LedgerError
-from coordinator.store.inventory import kept
 from coordinator.store.ledger import Ledger
 from coordinator.store.state_folder import StateFolder
+from coordinator.store.task_blobs import kept_blobs
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs
@@ -56,9 +56,9 @@ def state(original, tmp_path):
 def goes_on(tools, state, **options):
     async def end():
         async with tools.open_lab(state, **options) as lab:
-            (row,) = lab.coordinator._storage.tasks()
+            task_id = (await lab.only_task()).task_id
             await lab.contribute([7, 8])
-            return (await lab.committed(row.task_id, 3)).checkpoint.sha256
+            return (await lab.committed(task_id, 3)).checkpoint.sha256
 
     return asyncio.run(end()) == tools.expected_checkpoint(ROUNDS)
 
@@ -78,7 +78,7 @@ def path_of(what, state):
     (row,) = ledger.tasks()
     ledger.close()
     manifest = TaskManifest.FromString((state / "blobs" / row.manifest.hex()).read_bytes())
-    blob = next(blob for blob in kept(row, manifest) if blob.what == what)
+    blob = next(blob for blob in kept_blobs(row, manifest) if blob.use == what)
     return state / ("blobs" if blob.served else "server-state") / blob.sha256.hex()
 
 

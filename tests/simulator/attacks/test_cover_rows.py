@@ -5,7 +5,9 @@ import pytest
 
 from client_sdk.kernel.models import RECOMMENDERS
 from fedau2.wire.contributions import Rows
-from simulator.attacks.cover_rows import TELLS, rows_of, uncovered
+from simulator.attacks.cover_rows import uncovered
+from simulator.attacks.recommenders import fedncf
+from simulator.attacks.recommenders.contract import rows_of
 
 TABLES = {"fedncf": ("item_gmf", "item_mlp"), "fedrap": ("item_common",)}
 
@@ -57,5 +59,5 @@ def test_rows_without_size_are_not_held_for_own(observed):
         **sent,
         "item_mlp": Rows(table.indices, np.where(np.isin(table.indices, own[:3])[:, None], 0, table.values)),
     }
-    assert np.isfinite(TELLS["fedncf"](task, blank)).all()
-    assert not np.isin(own[:3], TELLS["fedncf"](task, blank)).any()
+    assert np.isfinite(fedncf.trained_rows(task, blank)).all()
+    assert not np.isin(own[:3], fedncf.trained_rows(task, blank)).any()

@@ -30,7 +30,7 @@ def made(head, classes, seed, width=6):
 def judged(each, own, state, labels, noise) -> Tensors:
     """The kernel's gradients of each client."""
     shared = {f"adversary.a.{name}": value[None] for name, value in own.items()}
-    found = adversary.judge(AdversaryPlan.of(each), 0, shared, {"e": state}, labels, noise, len(labels)).shared
+    found = adversary.gradients(AdversaryPlan.of(each), 0, shared, {"e": state}, labels, noise, len(labels)).shared
     return {name.removeprefix("adversary.a."): value for name, value in found.items()}
 
 

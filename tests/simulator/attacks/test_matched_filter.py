@@ -21,7 +21,7 @@ def test_a_mean_is_that_of_devices_of_the_class(observed, model, class_weights, 
     (each,) = task.manifest.plan.adversaries
     seen = uploads.observe(task, [each], population, np.arange(30), 5)
     states, labels = seen.secrets[each.name].states, seen.secrets[each.name].labels
-    own = {name: value.double() for name, value in uploads.own_tensors(task, each).items()}
+    own = {name: value.double() for name, value in uploads.adversary_tensors(task, each).items()}
     found = means(each, own, Public(states.numpy(), labels.numpy()), 0)
     sent = seen.uploads[each.name]
     whole = {**sent.gradients, "hidden.weight": torch.einsum("bh,bw->bhw", sent.gradients["hidden.bias"], states)}

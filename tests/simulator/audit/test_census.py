@@ -84,19 +84,19 @@ def test_numbers_of_contributions_that_nobody_made_are_told(observed, tmp_path):
 def test_gradients_of_several_steps_are_not_looked_at(audited):
     *_, facts = audited(["rows"], steps=2)
     assert not facts.norm
-    assert len(facts.told()) == 1
+    assert len(facts.sentences()) == 1
 
 
 def test_facts_are_told():
     facts = Facts(
         {"gender": 1.4142}, {"gender": 0.085}, {"dlg": {"gender": 0.03}, "dlg-long": {"gender": 0.5}}, [20, 100], 109.4
     )
-    assert facts.told() == [
+    assert facts.sentences() == [
         "A contribution to gender has a median norm of 1.41 before clipping and noise. For 8.5% of the watched clients "
-        "no hidden unit is on: gradients by weights are 0.",
+        "all hidden units are off, so that gradients by weights are 0.",
         "Searches that matched the gradient to gender within 10%: dlg 3%, dlg-long 50%.",
-        "Too few watched clients contributed 20, 100 times: no attack was asked after as many.",
-        "The attacks took 109 s of processor.",
+        "Too few watched clients contributed 20, 100 times, so no attack was scored after as many.",
+        "The attacks took 109 s of processor time.",
     ]
 
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from simulator.audit import bounds, scores
+from simulator.audit import bounds, registry, scores
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
 from simulator.commands.cli import main
@@ -139,12 +139,31 @@ def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
     assert audit(tmp_path, *several, "--bound", "label=1") == 1
     error = " ".join(capsys.readouterr().err.split())
     assert "the bound 'label' would hold unmeasured" in error
-    assert "Not run: sign (contributions of several local steps are no gradients)." in error
+    assert "Not run: sign (contributions of several local steps are not gradients)." in error
     assert not (tmp_path / "audit").exists() or not (tmp_path / "audit" / "audit.json").exists()
     assert audit(tmp_path, *several, "--bound", "items=1") == 0
     assert "Not run: sign" in " ".join(capsys.readouterr().out.split())
     assert json.loads((tmp_path / "audit" / "audit.json").read_text())["not_run"].keys() == {"sign"}
     assert "Not run: sign" in (tmp_path / "audit" / "audit.html").read_text()
+
+
+def test_attacks_with_nothing_to_attack_are_reported_with_the_reason_and_hold_no_bound_up(tmp_path, capsys):
+    some = ["--participations", "1", "--clients", "5", "--adversary.head", "mlp"]
+    names = ["gate", "gate-encoder", "known-state", "pulls"]
+    specs = registry.ATTACKS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "ATTACKS", {name: specs[name] for name in names})
+        assert audit(tmp_path, *some, "--bound", "gate=1", "--bound", "items=1") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Not run: gate-encoder (FedNCF's reversed gradient changes private tensors only" in text
+    not_run = json.loads((tmp_path / "audit" / "audit.json").read_text())["not_run"]
+    assert not_run.keys() == {"gate-encoder", "known-state"}
+    assert not_run["known-state"] == "devices add no noise to contributions to the adversary"
+
+
+def test_without_an_adversary_attacks_on_it_are_reported(tmp_path, capsys):
+    assert audit(tmp_path, "--adversaries", "none", "--attacks", "sign,rows") == 0
+    assert "Not run: sign (the task has no adversary)." in " ".join(capsys.readouterr().out.split())
 
 
 def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp_path, capsys, monkeypatch):
@@ -159,7 +178,10 @@ def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp
     [
         (["--attacks", "sign", "--bound", "labels=0.6"], "the bound 'labels' is on no attack of this audit"),
         (["--attacks", "sign,gate-encoder", "--bound", "gate=0.6"], "the bound 'gate' is on no attack"),
-        (["--attacks", "sign,gate-encoder", "--bound", "all=1"], "gate-encoder (this task has nothing for it"),
+        (
+            ["--attacks", "sign,gate-encoder", "--bound", "all=1"],
+            "gate-encoder (FedNCF's reversed gradient changes private",
+        ),
         (["--attacks", "dlg,sign", "--participations", "9", "--bound", "label=1"], "dlg (it adds up 5 contributions"),
         (["--attacks", "none"], "there is nothing to attack"),
         (["--attacks", "sign", "--local.steps", "2"], "there is nothing to attack. Not run: sign"),
@@ -253,7 +275,7 @@ def test_what_cannot_be_audited_is_explained(tmp_path, capsys, arguments, text):
 
 @pytest.mark.parametrize("text", ["label", "label=", "=0.5", "label=2", "label=half", "label=-0.1"])
 def test_a_bound_is_a_name_and_a_share(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="is no NAME=SUCCESS"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not NAME=SUCCESS"):
         bounds.parse(text)
 
 

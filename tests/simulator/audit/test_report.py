@@ -35,9 +35,9 @@ def test_the_best_attack_is_told_once_and_after_more():
         )
     )
     assert told == [
-        "The server tells gender of 76% of the clients right, classes weighed alike (guessing: 50%), after one "
+        "The server finds gender of 76% of the clients, classes weighed alike (guessing: 50%), after one "
         "contribution, by the attack magnitude.",
-        "The server tells gender of 99% of the clients right, classes weighed alike (guessing: 50%), after 20 "
+        "The server finds gender of 99% of the clients, classes weighed alike (guessing: 50%), after 20 "
         "contributions, by the attack magnitude.",
     ]
 
@@ -50,10 +50,10 @@ def test_who_attacks_is_told_apart():
             finding("private-all-strong", "label, learning from users", 0, 0.65, 0.6),
         )
     )
-    assert [text.split(" tells")[0] for text in told] == [
+    assert [text.split(" finds")[0] for text in told] == [
         "The server",
         "Behind secure sums the server",
-        "Who has stolen the private state",
+        "A thief of the private state",
     ]
 
 

@@ -1,10 +1,10 @@
-"""Many SDK instances at once; the figures themselves are for `fedau2-sim bench`."""
+"""Many SDK instances at the same time; `fedau2-sim bench` measures their cost."""
 
 from simulator.bench import crowd
 
 
 def test_every_device_of_the_crowd_contributes():
-    figures = crowd.measure(70)  # more than may fetch or upload at a time
+    figures = crowd.measure(70)  # more than may download or upload at the same time
     assert figures.devices == 70
     assert figures.uploaded > 70 * 1000
     assert 0 < max(figures.check_in, figures.upload) <= figures.seconds

@@ -1,4 +1,4 @@
-"""The yardstick trains: what `fedau2-sim bench` compares with is no empty loop."""
+"""The naive loop that `fedau2-sim bench` compares with trains its models."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ ITEMS, CLIENTS = 40, 12
 
 @pytest.fixture(params=NAIVE)
 def loop(request):
-    """Makes one loop after another, all from the same state."""
+    """Makes loops that begin in the same state."""
 
     def make(**options):
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""What `fedau2-sim bench` measures is the same work on both sides."""
+"""`fedau2-sim bench` measures the same work on both sides."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def shared(workload):
     return ours, [tensor.detach().clone().numpy() for tensor in workload._loop._shared]
 
 
-def test_the_servers_step_is_taken_by_both_or_by_none(workload):
+def test_both_take_the_servers_step_or_neither_does(workload):
     start = shared(workload)
     workload.training(1)
     for before, after in zip(start, shared(workload), strict=True):

@@ -11,29 +11,29 @@ PAIRS = st.lists(st.tuples(st.integers(0, SHAPE[0] - 1), st.integers(0, SHAPE[1]
 CORES = st.tuples(st.integers(1, 4), st.integers(1, 4))
 
 
-def found(pairs, cores):
+def core_of(pairs, cores):
     user, item = (np.array([pair[side] for pair in pairs], np.int64) for side in (0, 1))
     return cuts.k_core(user, item, SHAPE, cores)
 
 
 def degrees(pairs, users, items):
-    kept = {pair for pair in pairs if users[pair[0]] and items[pair[1]]}
-    return [[sum(pair[side] == row for pair in kept) for row in range(SHAPE[side])] for side in (0, 1)]
+    remaining = {pair for pair in pairs if users[pair[0]] and items[pair[1]]}
+    return [[sum(pair[side] == row for pair in remaining) for row in range(SHAPE[side])] for side in (0, 1)]
 
 
 def enough(pairs, users, items, cores):
     by_user, by_item = degrees(pairs, users, items)
-    return all(d >= cores[0] for d, kept in zip(by_user, users, strict=True) if kept) and all(
-        d >= cores[1] for d, kept in zip(by_item, items, strict=True) if kept
+    return all(d >= cores[0] for d, inside in zip(by_user, users, strict=True) if inside) and all(
+        d >= cores[1] for d, inside in zip(by_item, items, strict=True) if inside
     )
 
 
 @given(PAIRS, CORES)
 def test_everyone_in_a_core_has_enough_and_a_second_cut_removes_nothing(pairs, cores):
-    users, items = found(pairs, cores)
+    users, items = core_of(pairs, cores)
     assert enough(pairs, users, items, cores)
-    kept = [pair for pair in pairs if users[pair[0]] and items[pair[1]]]
-    again = found(kept, cores)
+    remaining = [pair for pair in pairs if users[pair[0]] and items[pair[1]]]
+    again = core_of(remaining, cores)
     assert (again[0] == users).all()
     assert (again[1] == items).all()
 
@@ -48,7 +48,7 @@ def test_a_core_contains_every_set_that_holds_together(pairs, cores, chosen):
         offenders += [(items, row) for row in range(SHAPE[1]) if items[row] and by_item[row] < cores[1]]
         mask, row = offenders[0]
         mask[row] = False
-    largest = found(pairs, cores)
+    largest = core_of(pairs, cores)
     assert (largest[0] | ~users).all()
     assert (largest[1] | ~items).all()
 
@@ -57,13 +57,13 @@ def test_a_core_contains_every_set_that_holds_together(pairs, cores, chosen):
 def test_a_core_depends_neither_on_order_nor_on_repeats(pairs, cores, random):
     shuffled = [*pairs, *pairs[:5]]
     random.shuffle(shuffled)
-    for one, other in zip(found(pairs, cores), found(shuffled, cores), strict=True):
-        assert (one == other).all()
+    for mask, after_shuffling in zip(core_of(pairs, cores), core_of(shuffled, cores), strict=True):
+        assert (mask == after_shuffling).all()
 
 
 def test_a_cut_keeps_each_history_in_order_and_the_labels_with_their_users():
     dataset = synthetic.generate(80, 200, seed=3)
-    cut = cuts.cut(dataset, 20, 8)
+    cut = cuts.cut_to_core(dataset, 20, 8)
     assert 0 < len(cut.users) < 80
     labels = dict(zip(dataset.users, dataset.attributes["gender"].labels, strict=True))
     before = dict(zip(dataset.users, dataset.histories(), strict=True))
@@ -76,7 +76,7 @@ def test_a_cut_keeps_each_history_in_order_and_the_labels_with_their_users():
 
 def test_an_empty_core_is_explained():
     with pytest.raises(EmptyCoreError, match="500 items for each user"):
-        cuts.cut(synthetic.generate(50, 200), 500, 1)
+        cuts.cut_to_core(synthetic.generate(50, 200), 500, 1)
 
 
 def test_balancing_keeps_as_many_of_each_class_and_no_unknown():
@@ -92,7 +92,7 @@ def test_balancing_keeps_as_many_of_each_class_and_no_unknown():
 def test_the_rarest_class_is_cut_to_its_share_and_nobody_else_is_touched(share):
     dataset = synthetic.generate(200, 200, minority=0.3, seed=1)
     cut = cuts.thin(dataset, "gender", share)
-    before, after = (dict(zip(each.users, each.attributes["gender"].labels, strict=True)) for each in (dataset, cut))
+    before, after = (dict(zip(data.users, data.attributes["gender"].labels, strict=True)) for data in (dataset, cut))
     assert after.items() <= before.items()
     assert {user for user, label in before.items() if label == 0} == {u for u, label in after.items() if label == 0}
     women = sum(after.values())
@@ -111,6 +111,6 @@ def test_what_cannot_be_balanced_is_explained():
     with pytest.raises(ConfigError, match="no attribute 'age'"):
         cuts.balance(dataset, "age")
     alone = {"gender": Attribute(("M", "F"), np.zeros(50, np.int64))}
-    women = Dataset("own", dataset.users, dataset.items, dataset.user, dataset.item, alone)
+    women = Dataset("toy", dataset.users, dataset.items, dataset.user, dataset.item, alone)
     with pytest.raises(OneClassError, match="a class has no users"):
         cuts.balance(women, "gender")

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulator.commands import cli
-from simulator.datasets import NAMES, atomic, download, files, lastfm, load, movielens1m, table
+from simulator.datasets import NAMES, download, files, lastfm, load, movielens1m, recbole, table
 from simulator.errors import ConfigError, DatasetDamagedError, DatasetFormatError, DatasetMissingError
 
 SHA = "00000c289a1829a808ac09c00daf10bc3c4e22{:02x}"
@@ -67,10 +67,10 @@ def test_movielens_1m_in_its_format(tmp_path, packed):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"ratings": ["1::9::3::20", "", "1::9::3"]}, r"ratings\.dat, line 3: not the number of fields"),
-        ({"ratings": ["1::9::3::20", "1:x:9::3::20"]}, r"ratings\.dat, line 2: not the number of fields"),
-        ({"ratings": ["1::9::3::20", "1::9::3:x:20"]}, r"ratings\.dat, line 2: not the number of fields"),
-        ({"people": [*PEOPLE, "4:F:M::1::10::4"]}, r"users\.dat, line 4: not the number of fields"),
+        ({"ratings": ["1::9::3::20", "", "1::9::3"]}, r"ratings\.dat, line 3: the number of fields is wrong"),
+        ({"ratings": ["1::9::3::20", "1:x:9::3::20"]}, r"ratings\.dat, line 2: the number of fields is wrong"),
+        ({"ratings": ["1::9::3::20", "1::9::3:x:20"]}, r"ratings\.dat, line 2: the number of fields is wrong"),
+        ({"people": [*PEOPLE, "4:F:M::1::10::4"]}, r"users\.dat, line 4: the number of fields is wrong"),
         ({"ratings": ["1::9::3::20", "7::9::3::20"]}, r"ratings\.dat, line 2: user '7' is not in users\.dat"),
         ({"ratings": ["1::nine::3::20"]}, r"line 1: item 'nine'"),
         ({"ratings": ["1::9::3::noon"]}, r"line 1: time 'noon'"),
@@ -79,7 +79,7 @@ def test_movielens_1m_in_its_format(tmp_path, packed):
         ({"people": []}, "users.dat has no users|not in users"),
         ({"people": ["1::X::1::10::48067"]}, r"users\.dat, line 1: user 1: gender 'X' is neither M nor F"),
         ({"people": ["1::F::old::10::48067"]}, r"users\.dat, line 1: age 'old'"),
-        ({"people": ["1::F::999::10::4"]}, r"users\.dat, line 1: user 1: age '999' is none of \(1, 18"),
+        ({"people": ["1::F::999::10::4"]}, r"users\.dat, line 1: user 1: age '999' is not one of \(1, 18"),
         ({"people": ["1::F::1::10::4", "1::F::1::10::4"]}, r"users\.dat, line 2: user '1' is listed twice"),
     ],
 )
@@ -141,7 +141,7 @@ def full(folder, plays=PLAYS, profiles=PROFILES, name=lastfm.PLAYS, packed=False
 
 
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("name", [lastfm.PLAYS, lastfm.PLAYS_TOO])
+@pytest.mark.parametrize("name", [lastfm.PLAYS, lastfm.PLAYS_RENAMED])
 def test_lastfm_with_its_oddities(tmp_path, name, packed):
     dataset = lastfm.load(full(tmp_path, name=name, packed=packed))
     assert dataset.users == [SHA.format(0), SHA.format(1), SHA.format(6)]
@@ -150,16 +150,18 @@ def test_lastfm_with_its_oddities(tmp_path, name, packed):
     assert dataset.attributes["gender"].labels.tolist() == [1, 0, 0]
     assert dataset.attributes["age"].labels.tolist() == [1, 2, 0]
     assert dataset.notes == (
-        "4 users without gender or a possible age left out",
-        f"{lastfm.PROFILES}: 2 malformed lines left out, first line 8",
-        f"{name}: 3 malformed lines left out, first line 6",
+        "4 users without a gender or a possible age are left out",
+        f"{lastfm.PROFILES}: 2 malformed lines are left out, the first is line 8",
+        f"{name}: 3 malformed lines are left out, the first is line 6",
     )
 
 
 def test_lastfm_that_is_mostly_malformed_is_another_data_set(tmp_path):
-    with pytest.raises(DatasetFormatError, match=r"plays\.tsv, line 1: malformed, as are 20 of 20"):
+    with pytest.raises(
+        DatasetFormatError, match=r"plays\.tsv, line 1: the line is malformed, one of 20 among 20 lines"
+    ):
         lastfm.load(full(tmp_path, plays=["a,b,c,4"] * 20))
-    with pytest.raises(DatasetFormatError, match="no user with gender and age"):
+    with pytest.raises(DatasetFormatError, match="no user with a gender and an age"):
         lastfm.load(full(tmp_path, profiles=PROFILES[2:4]))
 
 
@@ -170,7 +172,7 @@ def test_a_user_whom_lastfm_lists_twice_is_named(tmp_path, line):
         lastfm.load(full(tmp_path, profiles=[*PROFILES, line]))
 
 
-def test_lastfm_is_cut_as_published_unless_told_otherwise(tmp_path):
+def test_lastfm_is_cut_as_published_by_default(tmp_path):
     users = [SHA.format(number) for number in range(30)]
     plays = [
         f"{user}\t\tartist {artist}\t3" for row, user in enumerate(users) for artist in range(60 if row < 25 else 50)
@@ -187,12 +189,12 @@ INTER = ["user_id:token\titem_id:token\trating:float\ttimestamp:float", "u\tb\t1
 USER = ["age:token\tuser_id:token\tincome:float\tgender:token", "young\tu\t1\tx", "old\tw\t2\ty", "\tv\t3\tz"]
 
 
-def own(folder, inter=INTER, user=USER):
+def shop(folder, inter=INTER, user=USER):
     return write(folder / "shop", {"shop.inter": inter} | ({"shop.user": user} if user else {}))
 
 
 def test_atomic_files(tmp_path):
-    own(tmp_path)
+    shop(tmp_path)
     dataset = load("shop", tmp_path)
     assert (dataset.users, dataset.items) == (["u", "v"], ["b", "a"])
     assert [history.tolist() for history in dataset.histories()] == [[1, 0], [1]]
@@ -204,28 +206,29 @@ def test_atomic_files(tmp_path):
 
 def test_atomic_files_without_times_or_users(tmp_path):
     inter = ["item_id:token\tuser_id:token", "b\tu", "a\tu"]
-    dataset = atomic.load(own(tmp_path, inter, None), "shop")
+    dataset = recbole.load(shop(tmp_path, inter, None), "shop")
     assert [history.tolist() for history in dataset.histories()] == [[0, 1]]
     assert dataset.attributes == {}
 
 
-def test_a_column_that_is_no_attribute_says_why(tmp_path):
+def test_a_column_that_cannot_be_an_attribute_says_why(tmp_path):
     inter = [INTER[0], *(f"u{number}\ta\t1\t1" for number in range(60))]
     user = ["user_id:token\tzip:token\tsex:token\tage, job:token\tmood:token"]
     user += [f"u{number}\t{number}\t{number % 2}\tx\t" for number in range(60)]
-    dataset = atomic.load(own(tmp_path, inter, [*user, "w\t1\t1\tx\tgood"]), "shop")
+    dataset = recbole.load(shop(tmp_path, inter, [*user, "w\t1\t1\tx\tgood"]), "shop")
     assert set(dataset.attributes) == {"sex"}
-    for name, column, why in (
+    for name, column, reason in (
         ("zip", "zip", "it has 60 different values, more than 50"),
-        ("job", "age, job", "a name with a comma is that of several attributes"),
-        ("age, job", "age, job", "a name with a comma is that of several attributes"),
+        ("job", "age, job", "its name has a comma, which separates the names of several attributes"),
+        ("age, job", "age, job", "its name has a comma, which separates the names of several attributes"),
         ("mood", "mood", r"no user with a value in shop\.user has interactions"),
     ):
-        with pytest.raises(ConfigError, match=rf"no attribute '{name}'; it has sex; '{column}' is none: {why}$"):
+        message = rf"no attribute '{name}'; it has sex; column '{column}' cannot be an attribute: {reason}$"
+        with pytest.raises(ConfigError, match=message):
             dataset.attribute(name)
     with pytest.raises(ConfigError, match=r"no attribute 'home'; it has sex$"):
         dataset.attribute("home")
-    assert [note.partition(" is no attribute: ")[0] for note in dataset.figures()["notes"]] == [
+    assert [note.partition(" cannot be an attribute: ")[0] for note in dataset.figures()["notes"]] == [
         "'zip'",
         "'age, job'",
         "'mood'",
@@ -233,10 +236,9 @@ def test_a_column_that_is_no_attribute_says_why(tmp_path):
 
 
 def test_users_who_are_all_without_interactions_have_no_attributes(tmp_path):
-    own(tmp_path, user=[USER[0], "old\tw\t2\ty"])
-    with pytest.raises(
-        ConfigError, match=r"it has none; 'age' is none: no user with a value in shop\.user has interactions"
-    ):
+    shop(tmp_path, user=[USER[0], "old\tw\t2\ty"])
+    reason = r"no user with a value in shop\.user has interactions"
+    with pytest.raises(ConfigError, match=f"it has no attributes; column 'age' cannot be an attribute: {reason}"):
         load("shop", tmp_path, balance="age")
 
 
@@ -245,15 +247,15 @@ def test_users_who_are_all_without_interactions_have_no_attributes(tmp_path):
     [
         (["user_id\titem_id", "u\ta"], USER, r"shop\.inter, line 1: 'user_id'"),
         (["user_id:word\titem_id:token"], USER, r"line 1: 'user_id:word'"),
-        (["user_id:token\tuser_id:token"], USER, r"shop\.inter, line 1: column 'user_id' is there twice"),
-        (["user_id:token\tmovie:token"], USER, "there is no item_id:token"),
-        (["user_id:token,item_id:token"], USER, "no user_id:token; columns are separated by tabs"),
-        (["user_id:token item_id:token"], USER, "no user_id:token; columns are separated by tabs"),
+        (["user_id:token\tuser_id:token"], USER, r"shop\.inter, line 1: column 'user_id' is listed twice"),
+        (["user_id:token\tmovie:token"], USER, "column item_id:token is missing"),
+        (["user_id:token,item_id:token"], USER, "user_id:token is missing; columns are separated by tabs"),
+        (["user_id:token item_id:token"], USER, "user_id:token is missing; columns are separated by tabs"),
         (INTER[:1], USER, "no interactions"),
         ([], USER, r"shop\.inter is empty"),
         (INTER, [""], r"shop\.user is empty"),
-        (["", *INTER], USER, r"shop\.inter, line 1: '' is no header"),
-        ([*INTER, "u\ta"], USER, r"shop\.inter, line 5: not the number"),
+        (["", *INTER], USER, r"shop\.inter, line 1: '' is not a column"),
+        ([*INTER, "u\ta"], USER, r"shop\.inter, line 5: the number of fields is wrong"),
         ([*INTER, "\ta\t1\t1"], USER, r"shop\.inter, line 5: the user_id is empty"),
         ([*INTER, "u\ta\t1\tnoon"], USER, r"shop\.inter, line 5: timestamp 'noon'"),
         (INTER, [*USER, "x\tu\t1\tx"], r"shop\.user, line 5: user 'u' is listed twice"),
@@ -262,10 +264,10 @@ def test_users_who_are_all_without_interactions_have_no_attributes(tmp_path):
 )
 def test_a_bad_line_of_an_atomic_file_is_named(tmp_path, inter, user, text):
     with pytest.raises(DatasetFormatError, match=text):
-        atomic.load(own(tmp_path, inter, user), "shop")
+        recbole.load(shop(tmp_path, inter, user), "shop")
 
 
-def test_a_line_without_end_is_no_table(tmp_path, monkeypatch):
+def test_a_line_without_end_is_not_a_table(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "LONGEST_LINE", 100)
     monkeypatch.setattr(files, "BLOCK", 50)
     (tmp_path / "x").write_bytes(b"x" * 500)
@@ -274,7 +276,7 @@ def test_a_line_without_end_is_no_table(tmp_path, monkeypatch):
 
 
 def test_the_command_describes_and_checks(tmp_path, miniature, capsys):
-    own(tmp_path)
+    shop(tmp_path)
     assert cli.main(["datasets", "describe", "shop", "--data-dir", str(tmp_path), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["users"], row["items"], row["interactions"], row["density"]) == (2, 2, 3, 0.75)
@@ -287,10 +289,10 @@ def test_the_command_describes_and_checks(tmp_path, miniature, capsys):
 
 
 def test_names_are_shown_as_they_are(tmp_path, capsys):
-    own(tmp_path, user=["user_id:token\t[/x]:token", "u\t[red]", "v\t:cat:"])
+    shop(tmp_path, user=["user_id:token\t[/x]:token", "u\t[red]", "v\t:cat:"])
     assert cli.main(["datasets", "describe", "shop", "--data-dir", str(tmp_path)]) == 0
-    shown = "".join(capsys.readouterr().out.replace("\u2502", "").split())
-    assert all(name in shown for name in ("[/x]", "[red]:1", ":cat::1"))
+    printed = "".join(capsys.readouterr().out.replace("\u2502", "").split())
+    assert all(name in printed for name in ("[/x]", "[red]:1", ":cat::1"))
 
 
 @pytest.mark.parametrize(
@@ -299,7 +301,7 @@ def test_names_are_shown_as_they_are(tmp_path, capsys):
         (["describe"], "needs the name"),
         (["list", "ml-1m"], "takes no names"),
         (["describe", "nowhere"], "no data set 'nowhere'"),
-        (["fetch", "synthetic"], "cannot be fetched"),
+        (["fetch", "synthetic"], "cannot be downloaded"),
         (["fetch", "lastfm-360k"], "by hand"),
         (["fetch", "ml-100k", "--data-dir", "data"], "fills the cache"),
         (["describe", "synthetic", "--user-core", "900"], "no core"),
@@ -319,14 +321,14 @@ def test_a_name_outside_the_list_is_explained(tmp_path):
         load("shop", tmp_path)
 
 
-def test_a_checksum_of_either_kind_tells_the_official_content():
+def test_a_checksum_of_either_kind_identifies_the_official_content():
     sha256, md5 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "900150983cd24fb0d6963f7d28e17f72"
     assert files.is_official([b"a", b"bc"], sha256)
     assert files.is_official([b"abc"], md5)
     assert not files.is_official([b"abd"], md5)
 
 
-def test_what_is_fetched_is_found_in_the_cache(tmp_path, monkeypatch):
+def test_a_download_is_found_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("FEDAU2_DATA", raising=False)
     ml1m(download.cache())

@@ -83,7 +83,7 @@ def test_a_file_that_cannot_be_read_is_explained(miniature):
 def test_a_truncated_gzip_is_damaged(miniature):
     path = miniature(packed=True) / "u.data.gz"
     path.write_bytes(path.read_bytes()[:-12])
-    with pytest.raises(DatasetDamagedError, match="cut off"):
+    with pytest.raises(DatasetDamagedError, match="truncated"):
         movielens.load(path.parent, {})
 
 
@@ -168,7 +168,7 @@ def test_a_slower_download_gives_way(offered, tmp_path):
     url, _, checksums = offered
     target = tmp_path / "cache/ml-100k"
     target.mkdir(parents=True)
-    (target / "u.data").write_text("the other fetch was faster")
+    (target / "u.data").write_text("the other download was faster")
     assert download.fetch(url, "set", checksums, target) == target
     assert [path.name for path in target.parent.iterdir()] == ["ml-100k"]
 
@@ -253,7 +253,7 @@ def readable(dependence):
     return cross_val_score(model, matrix, labels, scoring="balanced_accuracy", cv=5).mean()
 
 
-def test_tastes_tell_the_attribute_as_much_as_asked_for():
+def test_tastes_reveal_the_attribute_to_the_degree_asked_for():
     assert abs(readable(0.0) - 0.5) < 0.08
     assert readable(1.0) > 0.75
 
@@ -271,7 +271,7 @@ def test_the_synthetic_set_is_a_function_of_its_arguments():
     [
         (50, 90, r"at least .* 91 items \(--items\)"),
         (1, 200, r"at least 2 users \(--users\)"),
-        (2**31 - 1, 400, "2,147,483,647 users and 400 items is too large.* fewer --users or --items"),
+        (2**31 - 1, 400, "2,147,483,647 users and 400 items is too large.* lower --users or --items"),
         (2, 2**31 - 1, "too large"),
     ],
 )

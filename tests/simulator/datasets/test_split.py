@@ -44,7 +44,7 @@ def test_a_repeated_item_counts_at_its_first_visit():
 
 @pytest.mark.parametrize(
     ("history", "items", "remedy"),
-    [([1, 2], 200, "--user-core 3"), ([5, 5, 5], 200, "--user-core 3"), (list(range(50)), 120, "more --items")],
+    [([1, 2], 200, "--user-core 3"), ([5, 5, 5], 200, "--user-core 3"), (list(range(50)), 120, "raise --items")],
 )
 def test_too_little_is_refused_by_name(history, items, remedy):
     with pytest.raises(DatasetError, match=f"'ann'.*{remedy}"):

@@ -1,4 +1,4 @@
-"""What both engines ask of a plan."""
+"""Both engines as their protocol describes them."""
 
 import numpy as np
 import pytest
@@ -6,18 +6,59 @@ import pytest
 from export.bundle import build
 from fedau2.wire import blobs
 from simulator.engines.batched import BatchedEngine
+from simulator.engines.connections import InProcessConnection
 from simulator.engines.fleet import FleetEngine
-from simulator.engines.links import InProcessLink
 from simulator.errors import ConfigError
 from simulator.population.population import Population
 from tests import plans
 
+CLIENTS = 6
 
-def test_cohorts_drawn_anew_in_each_round_do_not_go_with_a_minimum_separation(tmp_path):
-    bundle = build("fedncf", ["1", "2", "3"], plans.make(minimum_separation=2), 0)
-    population = Population.create(bundle.manifest, 0, [np.array([0])], {})
-    checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
+
+def a_task(**options):
+    bundle = build("fedncf", [str(item) for item in range(20)], plans.make(**options), 0)
+    interactions = [np.arange(client, client + 5) for client in range(CLIENTS)]
+    return bundle, Population.create(bundle.manifest, 0, interactions, {})
+
+
+def batched(bundle, population):
+    return BatchedEngine(bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)), population)
+
+
+def test_a_minimum_separation_excludes_cohorts_and_is_refused(tmp_path):
+    bundle, population = a_task(minimum_separation=2)
     with pytest.raises(ConfigError, match=r"2 rounds apart.*set minimum_separation to 1"):
-        BatchedEngine(bundle.manifest, checkpoint, population)
+        batched(bundle, population)
     with pytest.raises(ConfigError, match="2 rounds apart"):
-        FleetEngine.start(lambda: InProcessLink.open(tmp_path), bundle, population, 1, 1)
+        FleetEngine.start(lambda: InProcessConnection.open(tmp_path), bundle, population, 1, 1)
+
+
+def test_a_restored_engine_trains_on_to_the_same_bytes():
+    members = np.arange(CLIENTS)
+    bundle, population = a_task()
+    engine = batched(bundle, population)
+    engine.train_round(members)
+    saved = {group: {n: v.copy() for n, v in tensors.items()} for group, tensors in engine.snapshot().items()}
+    private = population.state.copy()
+    engine.train_round(members)
+
+    population.put(members, private)
+    again = batched(bundle, population)
+    again.resumable.restore(saved, 1)
+    again.train_round(members)
+    assert blobs.pack(again.checkpoint) == blobs.pack(engine.checkpoint)
+    assert blobs.pack(again.snapshot()["server"]) == blobs.pack(engine.snapshot()["server"])
+
+
+def test_both_engines_upload_contributions_of_the_same_size_and_a_fleet_cannot_resume(tmp_path):
+    bundle, population = a_task()
+    members = np.arange(CLIENTS)
+    expected = batched(bundle, population).traffic(CLIENTS)
+    engine = FleetEngine.start(lambda: InProcessConnection.open(tmp_path), bundle, population, CLIENTS, 1)
+    try:
+        engine.train_round(members)
+        assert engine.traffic(CLIENTS).uploaded == expected.uploaded
+        assert engine.traffic(CLIENTS).downloaded >= expected.downloaded
+        assert engine.resumable is None
+    finally:
+        engine.close()

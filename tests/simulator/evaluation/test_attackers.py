@@ -2,7 +2,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import NotFiniteError, TooFewUsersError
@@ -40,18 +40,18 @@ def fewer(monkeypatch):
 @pytest.mark.parametrize("name", ATTACKERS)
 def test_what_can_be_read_is_read_and_the_null_is_chance(monkeypatch, name):
     monkeypatch.setattr(attackers, "SHUFFLES", 6)
-    found, nothing = (attack(features(strength), LABELS, name, splits=4) for strength in (2.0, 0.0))
-    assert min(found.bacc, found.macro_f1) > 0.9 > found.null_p95
-    assert nothing.bacc < 0.62
-    assert 0.5 <= nothing.null_mean <= nothing.null_p95 < 0.68
+    signal, noise = (attack(features(strength), LABELS, name, splits=4) for strength in (2.0, 0.0))
+    assert min(signal.bacc, signal.macro_f1) > 0.9 > signal.null_p95
+    assert noise.bacc < 0.62
+    assert 0.5 <= noise.null_mean <= noise.null_p95 < 0.68
 
 
 @pytest.mark.parametrize("signal", [linear, radial, exclusive])
 def test_the_strong_attacker_finds_every_kind_of_signal(signal):
     x = RNG.normal(size=(500, 4)) * [1, 1, 1, 1000]  # on raw features the last would drown the others
-    found = attack(x.astype(np.float32), signal(x).astype(np.int64), "strong")
-    assert found.bacc > 0.8
-    assert sum(found.families.values()) == 2
+    result = attack(x.astype(np.float32), signal(x).astype(np.int64), "strong")
+    assert result.bacc > 0.8
+    assert sum(result.families.values()) == 2
 
 
 def test_only_what_is_not_linear_needs_more_than_regression():
@@ -62,14 +62,14 @@ def test_only_what_is_not_linear_needs_more_than_regression():
     assert set.union(*chosen) <= set(classifiers.FAMILIES.values())
 
 
-def test_three_classes_are_told_apart_and_not_folded():
+def test_three_classes_are_distinguished_and_not_folded():
     labels = np.repeat([0, 1, 2], 60)
     x = RNG.normal(size=(180, 6)).astype(np.float32)
-    nothing = attack(x, labels, "strong", classes=3)
+    noise = attack(x, labels, "strong", classes=3)
     x[:, 0] += 4 * labels
-    found = attack(x, labels, "strong", classes=3)
-    assert min(found.bacc, found.macro_f1) > 0.85
-    assert max(nothing.bacc, nothing.null_mean) < 0.5
+    signal = attack(x, labels, "strong", classes=3)
+    assert min(signal.bacc, signal.macro_f1) > 0.85
+    assert max(noise.bacc, noise.null_mean) < 0.5
 
 
 @pytest.mark.parametrize("name", ATTACKERS)
@@ -138,3 +138,46 @@ def test_the_support_vector_machine_learns_from_as_many_users_as_it_may(monkeypa
     y[50:] = 1 - y[50:]  # those beyond the cap would turn it round
     monkeypatch.setattr(classifiers, "SVM_USERS", 50)
     assert (classifiers.SupportVectors().fit(x, y).predict(x[:50]) == y[:50]).mean() > 0.9
+
+
+def mapped(x, rng):
+    """Features after an invertible linear map and a shift; directions are shrunk by 1 to 100."""
+    width = x.shape[1]
+    first, second = (np.linalg.qr(rng.normal(size=(width, width)))[0] for _ in range(2))
+    return ((x - 5) @ first * np.geomspace(1, 0.01, width) @ second).astype(np.float32).astype(np.float64)
+
+
+@given(seed=st.integers(0, 2**31 - 1))
+@settings(max_examples=20, deadline=None)
+def test_no_invertible_linear_map_changes_what_the_whitened_family_reads(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, 300)
+    x = rng.normal(size=(300, 12)) + 0.5 * labels[:, None] * rng.normal(size=12)
+    before, after = (
+        classifiers.WhitenedRegression().fit(state[:200], labels[:200]).predict(state[200:])
+        for state in (x, mapped(x, rng))
+    )
+    assert (before == after).mean() >= 0.98
+
+
+def test_shrinking_the_direction_of_an_attribute_does_not_hide_it_from_the_strong_attacker():
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1], 250)
+    x = rng.normal(size=(500, 30))
+    x[:, 0] = 4 * labels
+    shrunk = x * [0.01, *[1.0] * 29] @ np.linalg.qr(rng.normal(size=(30, 30)))[0]
+    result = attack(shrunk.astype(np.float32), labels, "strong")
+    assert result.bacc > 0.95
+    assert set(result.families) == {"whitened_regression"}
+
+
+@pytest.mark.parametrize("width", [1, 6, 40])
+def test_the_whitened_family_ignores_features_that_do_not_vary_or_repeat_others(width):
+    labels = np.repeat([0, 1], 15)  # fewer users than the widest features
+    constant = np.full((30, width), 0.1)
+    x = RNG.normal(size=(30, width)) + 3 * labels[:, None]
+    alone, beside = (
+        classifiers.WhitenedRegression().fit(state, labels).predict(state) for state in (x, np.hstack([x, x, constant]))
+    )
+    assert np.array_equal(alone, beside)
+    assert len(set(classifiers.WhitenedRegression().fit(constant, labels).predict(constant))) == 1

@@ -1,9 +1,9 @@
-"""What float16 serving tensors do to the recommendations of a trained model."""
+"""The effect of float16 serving tensors on the recommendations of a trained model."""
 
 import numpy as np
 import pytest
 
-from client_sdk.onnx.recommender import Recommender
+from client_sdk.onnx.served_model import ServedModel
 from export.bundle import build
 from fedau2.wire import blobs
 from simulator.datasets import load
@@ -29,14 +29,14 @@ def test_float16_keeps_the_recommendations_of_a_trained_model(movielens):
 
 
 def compare(items, bundle, checkpoint, population, train):
-    """Per client: items that both lists of ten hold, largest difference of a score, and spread of the scores."""
+    """Yields for each client the items that both lists of ten hold, the largest difference, and the scores' spread."""
     recommenders = []
     for precision in ("fp32", "fp16"):
         built = build("fedncf", items, bundle.manifest.plan, 0, precision=precision)
         graphs = [built.blob(graph.resource) for graph in built.manifest.graphs]
-        recommenders.append(Recommender(built.manifest, checkpoint, *graphs))
+        recommenders.append(ServedModel(built.manifest, checkpoint, *graphs))
     for client, seen in enumerate(train):
         private = {name: column[client] for name, column in population.state.values.items()}
-        single, half = (dict(each.recommend(len(items), seen, private)) for each in recommenders)
+        single, half = (dict(graph.recommend(len(items), seen, private)) for graph in recommenders)
         overlap = len(set(list(single)[:10]) & set(list(half)[:10]))
         yield overlap, max(abs(single[row] - half[row]) for row in single), np.std(list(single.values()))

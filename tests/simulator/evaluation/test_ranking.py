@@ -65,7 +65,7 @@ def test_metrics_are_scikit_learns(users, items, seed, tied):
     positives = rng.integers(items, size=users)
     everybody = np.arange(users)
     rivals = np.stack([np.setdiff1d(np.arange(items), [positive]) for positive in positives])
-    found = ranking.rank_all(lambda rows: scores[rows], positives, rivals, [np.array([], np.int64)] * users).metrics()
+    metrics = ranking.rank_all(lambda rows: scores[rows], positives, rivals, [np.array([], np.int64)] * users).metrics()
 
     relevant = np.zeros((users, items))
     relevant[everybody, positives] = 1
@@ -77,7 +77,7 @@ def test_metrics_are_scikit_learns(users, items, seed, tied):
         for positive, row in zip(positives, ordered, strict=True)
     ]
     places = label_ranking_average_precision_score(relevant, ordered)
-    assert found["ndcg@10"] == found["ndcg@10_full"] == pytest.approx(expected_ndcg)
-    assert found["hr@10"] == found["hr@10_full"] == pytest.approx(np.mean(hits))
+    assert metrics["ndcg@10"] == metrics["ndcg@10_full"] == pytest.approx(expected_ndcg)
+    assert metrics["hr@10"] == metrics["hr@10_full"] == pytest.approx(np.mean(hits))
     ranks = ranking.rank(scores[everybody, positives], scores[everybody[:, None], rivals])
     assert np.mean(1 / (ranks + 1)) == pytest.approx(places)

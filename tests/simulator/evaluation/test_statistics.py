@@ -26,9 +26,9 @@ def test_over_seeds_is_scipys_paired_t_test_where_differences_vary(values):
 @given(pairs)
 def test_over_seeds_is_symmetric_and_leaves_out_what_is_missing(values):
     missing = np.append(values, [[np.nan], [1.0]], axis=1)
-    one, other, left_out = (statistics.over_seeds(*each) for each in (values, values[::-1], missing))
-    assert one == pytest.approx(other, nan_ok=True)
-    assert one == pytest.approx(left_out, nan_ok=True)
+    p, swapped, left_out = (statistics.over_seeds(*pair) for pair in (values, values[::-1], missing))
+    assert p == pytest.approx(swapped, nan_ok=True)
+    assert p == pytest.approx(left_out, nan_ok=True)
 
 
 @given(pairs.filter(lambda values: abs(values[1].sum()) > 0.1))
@@ -40,7 +40,7 @@ def test_a_relative_change_is_of_the_pairs_that_are_whole(values):
     assert math.isnan(statistics.relative([1.0], [0.0]))
 
 
-def test_one_seed_says_nothing_about_seeds():
+def test_one_seed_gives_no_p_value():
     assert math.isnan(statistics.over_seeds([0.3], [0.2]))
     assert statistics.mean_std([0.3, np.nan])[0] == 0.3
     assert math.isnan(statistics.mean_std([0.3])[1])
@@ -56,13 +56,13 @@ def test_the_spread_is_that_of_a_sample(values):
 def test_the_interval_over_users_is_scipys_bootstrap():
     rng = np.random.default_rng(1)
     ours, theirs = rng.normal(0.1, 1, 400), rng.normal(0, 1, 400)
-    found = statistics.over_users(ours, theirs, resamples=6000)
-    wanted = stats.bootstrap(
+    comparison = statistics.over_users(ours, theirs, resamples=6000)
+    interval = stats.bootstrap(
         (ours - theirs,), np.mean, n_resamples=6000, method="percentile", rng=np.random.default_rng(2)
     ).confidence_interval
-    assert found.mean == pytest.approx((ours - theirs).mean())
-    assert (found.low, found.high) == pytest.approx(tuple(wanted), abs=0.01)
-    assert found.p == pytest.approx(stats.wilcoxon(ours, theirs).pvalue, rel=1e-6)
+    assert comparison.mean == pytest.approx((ours - theirs).mean())
+    assert (comparison.low, comparison.high) == pytest.approx(tuple(interval), abs=0.01)
+    assert comparison.p == pytest.approx(stats.wilcoxon(ours, theirs).pvalue, rel=1e-6)
     assert statistics.over_users(ours, theirs) == statistics.over_users(ours, theirs)
 
 

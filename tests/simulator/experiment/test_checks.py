@@ -91,7 +91,7 @@ def test_data_that_cannot_be_trained_on_is_refused_before_training(tmp_path):
     with pytest.raises(ConfigError, match="user_core"):
         change(OWN, user_core=-1)
     (tmp_path / "data/own.user").unlink()
-    with pytest.raises(ConfigError, match="it has none"):
+    with pytest.raises(ConfigError, match="it has no attributes"):
         run.run(OWN, tmp_path / "run", tmp_path / "data", Quiet(stop_after=0))
     assert not (tmp_path / "run").exists()
 

@@ -6,7 +6,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from coordinator.store.disk import REAL
+from fedau2 import files
 from fedau2.wire import blobs
 from simulator.commands import cli
 from simulator.errors import DiskSpaceError
@@ -86,14 +86,14 @@ def test_interrupted_while_it_saves_it_goes_on_to_the_same_bytes(tmp_path, mappe
     class Failing:
         left = 2 + written
 
-        def write_file(self, path, data):
+        def write(self, path, data):
             if self.left == 0:
                 raise OSError("pulled out")
             self.left -= 1
-            REAL.write_file(path, data)
+            files.write(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(resume, "REAL", Failing())
+        patch.setattr(resume, "files", Failing())
         with pytest.raises((OSError, KeyboardInterrupt)):
             run.run(CONFIG, tmp_path / "two", None, Quiet(stop_after=5))
     assert figures(run.run(CONFIG, tmp_path / "two", None, Quiet())) == figures(undisturbed)

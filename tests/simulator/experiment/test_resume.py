@@ -1,7 +1,7 @@
 import pytest
 
 from client_sdk.kernel.models import RECOMMENDERS
-from coordinator.store.disk import REAL
+from fedau2 import files
 from simulator.datasets import synthetic
 from simulator.errors import ConfigError
 from simulator.experiment import resume, run
@@ -75,17 +75,17 @@ def test_damaged_leftovers_only_cost_the_start(tmp_path, spoil, name):
 
 @pytest.mark.parametrize("writes", [6, 7])
 def test_an_interruption_between_two_files_costs_what_came_after_the_save_before(tmp_path, monkeypatch, writes):
-    write_file, names = REAL.write_file, []
+    write, names = files.write, []
 
     def interrupted(path, data):
         names.append(path.name)
         if len(names) == writes:
             raise KeyboardInterrupt
-        write_file(path, data)
+        write(path, data)
 
     undisturbed = run.run(SMALL, tmp_path / "one", None, Quiet())
     with monkeypatch.context() as patch:
-        patch.setattr(REAL, "write_file", interrupted)
+        patch.setattr(files, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run.run(SMALL, tmp_path / "two", None, Quiet())
     assert names[3:5] == [names[3], "progress.json"]  # of round 2; then those of round 4

@@ -1,4 +1,4 @@
-"""Mapped columns against plain arrays."""
+"""Compares mapped columns with plain arrays."""
 
 import tempfile
 from pathlib import Path
@@ -23,18 +23,18 @@ def state(tmp_path):
 
 
 WRITES = st.tuples(st.just("write"), st.sets(st.integers(0, CLIENTS - 1), min_size=1))
-HOLDS = st.tuples(st.sampled_from(["save", "keep", "back"]), st.just(frozenset()))
+HOLDS = st.tuples(st.sampled_from(["save", "snapshot", "back"]), st.just(frozenset()))
 
 
 @given(st.lists(WRITES | HOLDS, max_size=30))
 def test_what_is_held_stays_as_it_was_whatever_is_written(steps):
-    """Against copies: the current rows, the best ones, and those that an interruption goes back to."""
+    """Compares with copies: the current rows, the best ones, and those from which an interrupted run resumes."""
     with tempfile.TemporaryDirectory() as folder:
         state = MappedState.create(Path(folder), SPECS, CLIENTS)
         column, moments = state.values["a.b"], state.first["a.b"]
         now, moment = np.zeros((CLIENTS, 2, 3), np.float32), np.zeros((CLIENTS, 2, 3), np.float32)
         saved, best = None, None
-        kept = None
+        snapshot = None
         for number, (step, clients) in enumerate(steps):
             rows = np.array(sorted(clients), np.int64)
             if step == "write":
@@ -44,9 +44,9 @@ def test_what_is_held_stays_as_it_was_whatever_is_written(steps):
             elif step == "save":
                 state.hold(SAVED)
                 saved = now.copy(), moment.copy(), None if best is None else best.copy()
-            elif step == "keep":
-                kept, best = columns.keep(column), now.copy()
-                state.hold(SAVED)  # as a run does: what is kept is saved before training goes on
+            elif step == "snapshot":
+                snapshot, best = columns.snapshot(column), now.copy()
+                state.hold(SAVED)  # as in a run, which saves a snapshot before it trains on
                 saved = now.copy(), moment.copy(), best.copy()
             elif saved is not None:
                 noted = {part: part.held[SAVED] for part in (column, moments)}
@@ -54,13 +54,13 @@ def test_what_is_held_stays_as_it_was_whatever_is_written(steps):
                 column.where[:], moments.where[:] = noted[column], noted[moments]
                 now, moment = saved[0].copy(), saved[1].copy()
                 if best_where is not None:
-                    kept = column.hold_at(BEST, best_where.astype(np.float32))
+                    snapshot = column.hold_at(BEST, best_where.astype(np.float32))
             everyone = np.arange(CLIENTS)
             np.testing.assert_array_equal(column[everyone], now)
             np.testing.assert_array_equal(moments[everyone], moment)
-            if kept is not None:
-                np.testing.assert_array_equal(kept[everyone], best)
-                np.testing.assert_array_equal(np.stack([kept[client] for client in range(CLIENTS)]), best)
+            if snapshot is not None:
+                np.testing.assert_array_equal(snapshot[everyone], best)
+                np.testing.assert_array_equal(np.stack([snapshot[client] for client in range(CLIENTS)]), best)
 
 
 @pytest.mark.parametrize("name", ["a.b", "c"])
@@ -71,13 +71,14 @@ def test_blocks_side_by_side_are_all_numbers_of_an_array_and_of_a_map(state, nam
     for client in (3, 0, 4, 1, 2):
         state.hold(SAVED if client % 2 else BEST)  # so that rows lie in several versions
         column[client] = plain[client]
-    for each in (plain, column):
-        np.testing.assert_array_equal(np.concatenate(list(blocks([each], numbers)), axis=1), plain.reshape(CLIENTS, -1))
+    for source in (plain, column):
+        joined = np.concatenate(list(blocks([source], numbers)), axis=1)
+        np.testing.assert_array_equal(joined, plain.reshape(CLIENTS, -1))
     width = plain[0].size
     np.testing.assert_array_equal(block(column, width - 1, width), plain.reshape(CLIENTS, -1)[:, -1:])
 
 
-def test_another_process_finds_the_rows_and_nothing_that_is_cut_off(state, tmp_path):
+def test_another_process_finds_the_rows_but_no_incomplete_state(state, tmp_path):
     state.values["a.b"][np.arange(CLIENTS)] = np.ones((CLIENTS, 2, 3), np.float32)
     state.flush()
     again = MappedState.open(tmp_path, SPECS, CLIENTS)

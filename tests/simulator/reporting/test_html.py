@@ -1,4 +1,4 @@
-"""What a run's report says, and the command that it gives."""
+"""The report of a run, and the command in it."""
 
 import shlex
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.simulator.settings import make
 @pytest.mark.parametrize(
     ("folder", "out"), [("runs/a b", "runs/a b"), ("a", "a"), ("/home/me/runs/a", "a"), ("../a", "../a")]
 )
-def test_the_command_repeats_the_run_and_tells_no_path_of_the_machine(folder, out):
+def test_the_command_repeats_the_run_and_shows_no_path_of_the_machine(folder, out):
     words = shlex.split(html.command(SMALL, Path(folder), Path("/home/me/data")))
     options = cli._parser().parse_args(words[1:])
     assert flags.configuration(options, None) == SMALL
@@ -24,9 +24,9 @@ def test_the_command_repeats_the_run_and_tells_no_path_of_the_machine(folder, ou
 
 
 def write(folder, **settings):
-    """The report of a run whose pictures differ, of metrics that are not there."""
+    """Writes the report of a run without metrics, each of whose images differs."""
     config = make(**settings)
-    for number, name in enumerate(("learning.png", "leakage.png", *(f"leakage-{each}.png" for each in "cab"))):
+    for number, name in enumerate(("learning.png", "leakage.png", *(f"leakage-{name}.png" for name in "cab"))):
         (folder / name).write_bytes(bytes([number] * 3))
     html.write_run(config, folder, None, {"configuration": config.document(), "round": 7})
     return (folder / "report.html").read_text()
@@ -34,13 +34,13 @@ def write(folder, **settings):
 
 def test_pictures_are_of_the_attributes_in_their_order(tmp_path):
     text = write(tmp_path, attributes=["z", "c", "a"])
-    shown = ["AAAA", "<h2>Attacks on z</h2>", "AQEB", "<h2>Attacks on c</h2>", "AgIC", "<h2>Attacks on a</h2>", "AwMD"]
-    places = [text.index(each) for each in shown]
+    parts = ["AAAA", "<h2>Attacks on z</h2>", "AQEB", "<h2>Attacks on c</h2>", "AgIC", "<h2>Attacks on a</h2>", "AwMD"]
+    places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert "BAQE" not in text
 
 
-def test_a_round_that_was_chosen_on_the_test_items_is_told(tmp_path):
+def test_the_report_says_that_a_round_was_chosen_on_the_test_items(tmp_path):
     assert "the best validation NDCG@10, after round 7." in write(tmp_path)
     text = write(tmp_path, split="paper")
     assert "the best test NDCG@10, after round 7. The split paper has no validation items" in text

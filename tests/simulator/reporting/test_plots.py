@@ -58,7 +58,7 @@ def test_the_attribute_is_named_and_its_axis_holds_every_bar_and_ends_at_1(drawn
     assert 0.7 < drawn[1].axes[0].get_ylim()[1] < 0.8
 
 
-def test_what_uploads_tell_is_shown_of_the_runs_that_have_it(tmp_path):
+def test_attacks_on_uploads_are_plotted_for_the_runs_that_have_them(tmp_path):
     leaks = {"leak_dlg": 0.5, "leak_analytic": 0.8, "leak_analytic_20": 1.0}
     plots.plot_leakage({"Original": metrics(0.6), "FedAU2": metrics(0.6) | leaks}, "it", 0.5, tmp_path / "one.png")
     original, fedau2 = (coloured(tmp_path / "one.png", colour) for colour in (plots.BLUE, plots.ORANGE))

@@ -1,4 +1,4 @@
-"""What is shown is what it is called, whatever that looks like."""
+"""Names are printed as they are, whatever they look like."""
 
 import io
 
@@ -11,12 +11,12 @@ NAMES = ["jj[/b]", "[red]jj"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_no_markup(name):
+def test_names_are_not_markup(name):
     console = Console(width=200, file=io.StringIO())
     runs = {name: {f"{name}/bacc_strong": 0.5, "round": 1}}
     console.print(terminal.results(runs, f"title {name}"))
     text = console.file.getvalue()
-    assert all(each in text for each in (f"title {name}", f"{name} ┃", f"{name}: BAcc"))
+    assert all(part in text for part in (f"title {name}", f"{name} ┃", f"{name}: BAcc"))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -31,22 +31,22 @@ def read(folder):
     """Scalars of an event folder: steps and values by tag."""
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     events = accumulators.EventAccumulator(str(folder), purge_orphaned_data=True).Reload()
-    return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def test_tensorboard_reads_back_what_the_run_wrote(tmp_path):
     pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
     command = ["run", *OPTIONS, "--out", str(tmp_path / "one"), "--tensorboard", str(tmp_path / "board")]
     assert cli.main(command) == 0
-    found = read(tmp_path / "board/one")
+    scalars = read(tmp_path / "board/one")
     rounds = pd.read_parquet(tmp_path / "one/rounds.parquet").set_index("round")
     for tag, column in (("training/loss", "loss"), ("validation/ndcg@10", "ndcg@10")):
         expected = rounds[column].dropna()
-        assert [step for step, _ in found[tag]] == expected.index.tolist()
-        assert [value for _, value in found[tag]] == pytest.approx(expected.tolist(), rel=1e-6)
+        assert [step for step, _ in scalars[tag]] == expected.index.tolist()
+        assert [value for _, value in scalars[tag]] == pytest.approx(expected.tolist(), rel=1e-6)
     metrics = json.loads((tmp_path / "one/metrics.json").read_text())
-    assert found["test/bacc_strong"] == [(metrics["round"], pytest.approx(metrics["bacc_strong"]))]
-    assert found["test/parameters/shared"][0][1] == metrics["parameters"]["shared"]
+    assert scalars["test/bacc_strong"] == [(metrics["round"], pytest.approx(metrics["bacc_strong"]))]
+    assert scalars["test/parameters/shared"][0][1] == metrics["parameters"]["shared"]
 
 
 def test_a_resumed_run_has_every_round_once(tmp_path):
@@ -72,20 +72,18 @@ def test_every_run_of_an_experiment_has_its_event_folder(tmp_path):
 
 
 @pytest.mark.parametrize("command", [["run", *OPTIONS], REPRODUCE], ids=["run", "reproduce"])
-def test_a_folder_that_cannot_be_made_is_told_before_anything_is_trained(tmp_path, capsys, command):
+def test_a_folder_that_cannot_be_created_is_refused_before_training(tmp_path, capsys, command):
     pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
     (tmp_path / "file").write_text("")
-    given = ["--out", str(tmp_path / "one"), "--tensorboard", str(tmp_path / "file/board")]
-    assert cli.main([*command, *given]) == 1
+    options = ["--out", str(tmp_path / "one"), "--tensorboard", str(tmp_path / "file/board")]
+    assert cli.main([*command, *options]) == 1
     assert f"TensorBoard: {tmp_path}/file/board" in capsys.readouterr().err
     assert not (tmp_path / "one").exists()
 
 
 @pytest.mark.parametrize("command", [["run", *OPTIONS], REPRODUCE], ids=["run", "reproduce"])
 @pytest.mark.parametrize(("option", "module"), [("--tensorboard", "tensorboard"), ("--mlflow", "mlflow")])
-def test_what_is_not_installed_is_named_before_anything_is_trained(
-    tmp_path, monkeypatch, capsys, command, option, module
-):
+def test_a_missing_package_is_named_before_training(tmp_path, monkeypatch, capsys, command, option, module):
     monkeypatch.setitem(sys.modules, module, None)
     assert cli.main([*command, "--out", str(tmp_path / "one"), option, str(tmp_path / "store")]) == 1
     assert f"{module} is not installed: it needs pip install 'fedau2[{module}]'" in capsys.readouterr().err
@@ -93,15 +91,15 @@ def test_what_is_not_installed_is_named_before_anything_is_trained(
 
 
 def mlflow_runs(uri):
-    """Of the store's experiment, by name."""
+    """Returns a client of the store, and the runs of the experiment by name."""
     client = pytest.importorskip("mlflow").MlflowClient(uri)
-    (experiment,) = [each for each in client.search_experiments() if each.name == "fedau2"]
-    return client, {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
+    (experiment,) = [entry for entry in client.search_experiments() if entry.name == "fedau2"]
+    return client, {entry.info.run_name: entry for entry in client.search_runs([experiment.experiment_id])}
 
 
 @pytest.fixture
 def mlflow_store(tmp_path, monkeypatch):
-    """The store that needs neither a server nor a database."""
+    """A store that needs neither a server nor a database."""
     pytest.importorskip("mlflow", reason="MLflow is not installed")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     return (tmp_path / "store").as_uri()
@@ -111,13 +109,13 @@ def test_mlflow_reads_back_what_the_run_wrote(tmp_path, mlflow_store):
     with MLflow(mlflow_store) as tracker:
         metrics = run.run(SMALL, tmp_path / "one", None, Quiet(), [tracker])
     client, runs = mlflow_runs(mlflow_store)
-    found = runs["one"]
-    assert found.info.status == "FINISHED"
-    assert found.data.params["epsilon"] == "400.0"
-    assert found.data.metrics["test/ndcg_at_10"] == pytest.approx(metrics["ndcg@10"])
+    written = runs["one"]
+    assert written.info.status == "FINISHED"
+    assert written.data.params["epsilon"] == "400.0"
+    assert written.data.metrics["test/ndcg_at_10"] == pytest.approx(metrics["ndcg@10"])
     losses = pd.read_parquet(tmp_path / "one/rounds.parquet")["loss"].tolist()
-    history = client.get_metric_history(found.info.run_id, "training/loss")
-    assert [each.value for each in history] == pytest.approx(losses)
+    history = client.get_metric_history(written.info.run_id, "training/loss")
+    assert [point.value for point in history] == pytest.approx(losses)
     with pytest.raises(KeyboardInterrupt), MLflow(mlflow_store) as tracker:
         run.run(SMALL, tmp_path / "two", None, Quiet(stop_after=3), [tracker])
     assert mlflow_runs(mlflow_store)[1]["two"].info.status == "KILLED"
@@ -129,19 +127,19 @@ def test_every_run_of_an_experiment_is_a_run_in_mlflow(tmp_path, mlflow_store):
     assert cli.main([*REPRODUCE, "--out", str(tmp_path / "grid"), "--mlflow", mlflow_store]) == 0
     _, runs = mlflow_runs(mlflow_store)
     assert sorted(runs) == sorted(path.name for path in (tmp_path / "grid/runs").iterdir())
-    for name, found in runs.items():
+    for name, written in runs.items():
         metrics = json.loads((tmp_path / "grid/runs" / name / "metrics.json").read_text())
-        assert found.data.metrics["test/ndcg_at_10"] == pytest.approx(metrics["ndcg@10"])
+        assert written.data.metrics["test/ndcg_at_10"] == pytest.approx(metrics["ndcg@10"])
 
 
-def test_mlflow_tells_its_makers_nothing(mlflow_store):
+def test_mlflow_sends_nothing_to_its_authors(mlflow_store):
     code = f"""
-from simulator.tracking import MLflow
+from simulator.reporting.tracking import MLflow
 MLflow({mlflow_store!r})
 from mlflow.telemetry import get_telemetry_client
 print(get_telemetry_client())
 """
-    # It is silent by itself where these tell it of a test.
+    # MLflow sends nothing either where one of these variables indicates a test.
     hidden = ("CI", "PYTEST", "BUILD", "JENKINS", "GITHUB", "GITLAB", "MLFLOW_DISABLE", "DO_NOT_TRACK")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -70,9 +70,9 @@ def test_noise_after_training_is_drawn_from_the_seed_and_none_changes_no_byte(se
     state = tensors(task, private=False), tensors(task, private=True)
 
     def packed(deviation, seed):
-        return [blobs.pack(each) for each in noised(task, *state, assembly.protected(config), deviation, seed) if each]
+        return [blobs.pack(part) for part in noised(task, *state, assembly.protected(config), deviation, seed) if part]
 
-    assert packed(0.0, seed) == [blobs.pack(each) for each in state if each]
+    assert packed(0.0, seed) == [blobs.pack(part) for part in state if part]
     assert packed(deviation, seed) == packed(deviation, seed)
     assert packed(deviation, seed) != packed(deviation, seed + 1)
 
@@ -87,18 +87,18 @@ def test_noise_after_training_does_not_depend_on_how_it_is_divided(monkeypatch):
 
 
 def contributions(clients, silent, seed=0):
-    """Of some rows of the table; some clients leave the dense tensor out."""
+    """Contributions with some rows of the table; some clients leave out the dense tensor."""
     rng = np.random.default_rng(seed)
     rows = [np.sort(rng.choice(60, 5, replace=False)) for _ in range(clients)]
-    tables = [Rows(each, rng.standard_normal((5, 40), np.float32)) for each in rows]
+    tables = [Rows(numbers, rng.standard_normal((5, 40), np.float32)) for numbers in rows]
     dense = [{"dense": rng.standard_normal(2000, np.float32)} if n >= silent else {} for n in range(clients)]
     return [{"table": table, **other} for table, other in zip(tables, dense, strict=True)]
 
 
 def mean_of(sent, noise, round_number=0, shards=1):
-    parts = [noise.over(ClippedMean(SPECS, 1.0), round_number) for _ in range(shards)]
-    for number, each in enumerate(sent):
-        parts[number % shards].add(each)
+    parts = [noise.noisy(ClippedMean(SPECS, 1.0), round_number) for _ in range(shards)]
+    for number, contribution in enumerate(sent):
+        parts[number % shards].add(contribution)
     for part in parts[1:]:
         parts[0].merge(part)
     return parts[0].mean()
@@ -131,14 +131,14 @@ def test_local_noise_does_not_depend_on_shards_and_differs_by_round_and_tensor(c
     assert abs(np.corrcoef(added)[0, 1]) < 0.12
 
 
-def test_an_aggregator_that_is_reset_counts_anew():
+def test_an_aggregator_that_is_reset_starts_from_zero():
     sent, noise = contributions(6, 0), Noise(0, dict.fromkeys(SPECS, 1.0))
-    total = noise.over(ClippedMean(SPECS, 1.0), 0)
-    for each in sent:
-        total.add(each)
+    total = noise.noisy(ClippedMean(SPECS, 1.0), 0)
+    for contribution in sent:
+        total.add(contribution)
     total.reset()
-    for each in sent[:2]:
-        total.add(each)
+    for contribution in sent[:2]:
+        total.add(contribution)
     for name, value in mean_of(sent[:2], noise).items():
         np.testing.assert_array_equal(total.mean()[name], value)
 
@@ -216,22 +216,24 @@ def readable(dataset, width, gap, seed=0):
 def test_what_is_read_better_gets_more_noise_in_steps_of_the_client(apm):
     config, adaptive, noise, dataset = apm_of("fedncf", apm)
     states = {"user_gmf": readable(dataset, 8, 0.4), "user_mlp": readable(dataset, 8, 3.0)}
-    found = adaptive.adapt(states)
-    assert found["user_gmf"] < found["user_mlp"] <= 1
-    assert noise.private == {name: apm * v * config.plan.local.private_learning_rate for name, v in found.items()}
+    vulnerability = adaptive.adapt(states)
+    assert vulnerability["user_gmf"] < vulnerability["user_mlp"] <= 1
+    assert noise.private == {
+        name: apm * v * config.plan.local.private_learning_rate for name, v in vulnerability.items()
+    }
     assert noise.shared == {}
-    states["user_mlp"][np.setdiff1d(np.arange(200), adaptive.shadow)] = 0  # others show nothing to the surrogate
-    assert adaptive.adapt(states) == found
+    states["user_mlp"][np.setdiff1d(np.arange(200), adaptive.shadow)] = 0  # the surrogate does not see the others
+    assert adaptive.adapt(states) == vulnerability
     assert len(adaptive.shadow) == 60
     adaptive.adapt({name: readable(dataset, 8, 0.0, seed=1) for name in states})
     assert noise.private["user_mlp"] < apm * 0.3 * config.plan.local.private_learning_rate
 
 
-def test_of_a_model_without_private_state_contributions_to_the_encoder_get_it():
+def test_a_model_without_private_state_gets_noise_on_contributions_to_the_encoder():
     _, adaptive, noise, dataset = apm_of("fedvae", clip_norm=2.0)
-    found = adaptive.adapt({"latent": readable(dataset, 8, 1.0)})["latent"]
+    vulnerability = adaptive.adapt({"latent": readable(dataset, 8, 1.0)})["latent"]
     assert noise.shared.keys() == {"item_encoder", "encoder.bias", "latent.weight", "latent.bias"}
-    assert set(noise.shared.values()) == {2.0 * found * 2.0}
+    assert set(noise.shared.values()) == {2.0 * vulnerability * 2.0}
     assert noise.private == {}
     with pytest.raises(ConfigError, match="clip_norm above 0"):
         apm_of("fedvae")
@@ -273,9 +275,9 @@ def test_a_run_with_a_baseline_repeats_and_goes_on_after_an_interruption(tmp_pat
     plain = run.run(without, tmp_path / "plain", None, Quiet())
     assert any(whole[key] != plain[key] for key in ("ndcg@10_full", "bacc_strong_all", "bacc_paper"))
     rounds = pd.read_parquet(tmp_path / "one/rounds.parquet")
-    found = [column for column in rounds if column.startswith("vulnerability_")]
-    assert bool(found) == (baseline == "apm")
-    assert all(rounds[column].notna().tolist() == [False, True, False, True] for column in found)
+    vulnerabilities = [column for column in rounds if column.startswith("vulnerability_")]
+    assert bool(vulnerabilities) == (baseline == "apm")
+    assert all(rounds[column].notna().tolist() == [False, True, False, True] for column in vulnerabilities)
 
 
 @pytest.mark.parametrize("model", RECOMMENDERS)

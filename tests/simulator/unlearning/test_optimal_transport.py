@@ -16,7 +16,7 @@ from simulator.unlearning.optimal_transport import EDGES, counts, shifts, transp
 
 
 def targets(*labels):
-    return joint([Attribute(tuple(map(str, range(each.max() + 1))), each) for each in labels])
+    return joint([Attribute(tuple(map(str, range(column.max() + 1))), column) for column in labels])
 
 
 def read(features, labels, model):
@@ -34,7 +34,7 @@ def users(seed, count, width, gap=0.0, spread=1.0):
     return (features @ rng.normal(size=(width, width))).astype(np.float32), labels
 
 
-def test_neither_means_nor_variances_tell_the_class_of_many_users():
+def test_neither_means_nor_variances_reveal_the_class_of_many_users():
     features, labels = users(0, 6000, 12, gap=0.7, spread=2.5)
     quadratic, linear = QuadraticDiscriminantAnalysis(), LogisticRegression()
     assert read(features, labels, linear) > 0.6
@@ -48,14 +48,14 @@ def test_neither_means_nor_variances_tell_the_class_of_many_users():
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=5, deadline=None)
 def test_where_there_is_nothing_to_read_nothing_is_written(seed):
-    """Not by exclusion either: an attacker who is always wrong has read it too."""
+    """An attacker who is always wrong has read the attribute too."""
     features, labels = users(seed, 600, 40)
     moved, _ = transport(features, targets(labels), seed=0)
     assert read(moved, labels, LogisticRegression(C=0.1)) > 0.42
     assert read(moved, labels, QuadraticDiscriminantAnalysis(reg_param=0.1)) > 0.4
 
 
-def test_users_who_told_nothing_stay_and_the_order_of_users_does_not_matter():
+def test_users_without_a_known_class_stay_and_the_order_of_users_does_not_matter():
     features, labels = users(1, 500, 5, gap=1.0)
     labels[::5] = -1
     moved, _ = transport(features, targets(labels), seed=0)
@@ -63,14 +63,14 @@ def test_users_who_told_nothing_stay_and_the_order_of_users_does_not_matter():
     assert (moved[labels >= 0] != features[labels >= 0]).any(1).all()
 
 
-def test_of_several_attributes_the_combinations_are_levelled():
+def test_combinations_of_several_attributes_are_levelled():
     rng = np.random.default_rng(2)
-    one, other = rng.integers(2, size=4000), rng.integers(3, size=4000)
+    first, second = rng.integers(2, size=4000), rng.integers(3, size=4000)
     features = rng.normal(size=(4000, 3)).astype(np.float32)
-    features[:, 0] += one * other  # neither alone explains it
-    moved, strength = transport(features, targets(one, other), seed=0)
+    features[:, 0] += first * second  # neither alone explains it
+    moved, strength = transport(features, targets(first, second), seed=0)
     assert strength > 0.9
-    means = [moved[(one == a) & (other == b), 0].mean() for a in range(2) for b in range(3)]
+    means = [moved[(first == a) & (second == b), 0].mean() for a in range(2) for b in range(3)]
     assert np.ptp(means) < 0.2  # of 2
 
 
@@ -79,18 +79,18 @@ def test_of_several_attributes_the_combinations_are_levelled():
 def test_shifts_bring_every_class_to_one_distribution_whose_mean_is_that_of_all(seed, sizes):
     rng = np.random.default_rng(seed)
     classes = [np.sort(rng.normal(rng.normal(0, 0.5), rng.uniform(0.5, 1.5), (size, 1)), 0) for size in sizes]
-    tables = shifts([counts(each) for each in classes])
-    moved = [each + np.interp(each, EDGES, table[0]) for each, table in zip(classes, tables[:, :], strict=True)]
-    mean = np.average([each.mean() for each in classes], weights=sizes)
-    quantiles = [np.quantile(each, np.linspace(0.05, 0.95, 10)) for each in moved]
+    tables = shifts([counts(features) for features in classes])
+    moved = [x + np.interp(x, EDGES, table[0]) for x, table in zip(classes, tables[:, :], strict=True)]
+    mean = np.average([x.mean() for x in classes], weights=sizes)
+    quantiles = [np.quantile(x, np.linspace(0.05, 0.95, 10)) for x in moved]
     assert np.ptp(quantiles, axis=0).max() < 0.1
-    assert all(abs(each.mean() - mean) < 0.05 for each in moved)
+    assert all(abs(x.mean() - mean) < 0.05 for x in moved)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_class_that_a_fold_lacks_is_refused(seed):
     features, _ = users(0, 200, 4)
-    rare = np.random.default_rng(seed).permutation(200) % FOLDS == 0  # how users are divided
+    rare = np.random.default_rng(seed).permutation(200) % FOLDS == 0  # as `folds` divides the users
     labels = np.zeros(200, np.int64)
     labels[np.flatnonzero(rare)[:10]] = 1
     with pytest.raises(ErasureError, match="every class in every fold"):

@@ -9,7 +9,7 @@ def clock(client):
 
     def make(turns):
         clock = VirtualClock(turns)
-        client.background._clock, client._syncs._clock = clock, clock.time
+        client.background._clock, client._core.syncs._clock = clock, clock.time
         return clock
 
     return make

@@ -35,7 +35,7 @@ def test_a_round_that_takes_too_long_is_given_back(client, remote, clock):
     def take_long():
         time.now += 61
 
-    client._engine = Steps(take_long)
+    client._core.engine = Steps(take_long)
     run(client, time, round_budget=timedelta(seconds=60))
     assert remote.names()[-1] == "report_failure"
     assert client.status().last_sync.result is Result.INTERRUPTED
@@ -49,7 +49,7 @@ def test_stopping_ends_a_training_before_its_next_step(client, remote, clock):
         reached.set()
         go_on.wait(AT_MOST)
 
-    client._engine = Steps(pause)
+    client._core.engine = Steps(pause)
     clock(100)
     client.background.start()
     assert reached.wait(AT_MOST)

@@ -34,9 +34,9 @@ def test_an_engine_that_breaks_does_not_end_background_work(client, clock, told,
         def begin(self, job):
             raise ZeroDivisionError("film-1")
 
-    client._engine = Broken()
+    client._core.engine = Broken()
     time = clock(30)
-    time.between = lambda: setattr(client, "_engine", TorchEngine()) if len(time.waits) == 2 else None
+    time.between = lambda: setattr(client._core, "engine", TorchEngine()) if len(time.waits) == 2 else None
     run(client, time)
     assert Uploaded("task", 0) in told
     assert "TrainingError" in caplog.text
@@ -60,7 +60,7 @@ def test_no_exit_of_the_app_ends_background_work(client, clock, told, error, cap
         leave()
         return CHARGING
 
-    client._engine = Leaving()
+    client._core.engine = Leaving()
     client.events.subscribe(lambda event: leave() if len(left) == 1 else None)
     time = clock(50)
     run(client, time, Constraints(charging=True), device_state=device)
@@ -76,7 +76,7 @@ def test_a_sync_that_an_exit_ends_is_not_tried_again_at_once(client, remote, clo
         def begin(self, job):
             raise SystemExit
 
-    client._engine = Leaving()
+    client._core.engine = Leaving()
     time, at = clock(30), []
     client.events.subscribe(lambda event: at.append(time.now) if isinstance(event, Joined) else None)
     run(client, time)

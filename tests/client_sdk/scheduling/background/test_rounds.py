@@ -86,7 +86,7 @@ def test_the_time_to_come_back_outlives_the_process(client, clock, tmp_path, add
     with FedClient.open(tmp_path / "state", address, "films") as again:
         later = VirtualClock(1)
         later.now = time.now
-        again.background._clock, again._syncs._clock = later, later.time
+        again.background._clock, again._core.syncs._clock = later, later.time
         run(again, later)
         assert remote.names().count("check_in") == asked
         assert 0 < later.waits[0] <= 9

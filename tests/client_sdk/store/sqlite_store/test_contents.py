@@ -6,7 +6,7 @@ import pytest
 
 from client_sdk.errors import StoreError, UnsupportedTaskError
 from client_sdk.protocol.values import Model
-from client_sdk.store import sqlite_store
+from client_sdk.store import departures, sqlite_store
 from fedau2.wire import blobs
 from tests.client_sdk.store.sqlite_store.contents import adopt, keep_all, make_staged
 
@@ -20,7 +20,7 @@ def test_a_value_beyond_the_database_is_told(store, bundle):
 def test_adopting_removes_what_the_new_model_does_not_name(tmp_path, store, bundle):
     adopt(store, bundle)
     newer = bundle.with_checkpoint(7)
-    (tmp_path / "state/blobs/half.part").write_bytes(b"left by a crash")
+    (tmp_path / "state/blobs/half.tmp").write_bytes(b"left by a crash")
     model = adopt(store, newer, 1)
     assert store.model() == model
     assert store.blob(bundle.checkpoint) == bundle.blobs[bundle.checkpoint.sha256]  # the manifest still names it
@@ -90,7 +90,7 @@ def test_private_state_is_kept_of_the_tasks_trained_for_last(store):
 
 
 def test_the_newest_departures_are_remembered(store, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "DEPARTURES", 3)
+    monkeypatch.setattr(departures, "MOST", 3)
     for number in range(5):
         store.stage(make_staged(number))
         store.discard(make_staged(number).assignment_id)

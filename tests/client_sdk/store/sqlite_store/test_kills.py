@@ -14,8 +14,8 @@ from tests.client_sdk.store.sqlite_store.contents import make_staged, make_state
 DIES = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from client_sdk.sqlite_store import SqliteStore
-from tests.client_sdk.sqlite_store.contents import make_staged
+from client_sdk.store.sqlite_store import SqliteStore
+from tests.client_sdk.store.sqlite_store.contents import make_staged
 
 left = int(sys.argv[2])
 connections, connect = [], sqlite3.connect

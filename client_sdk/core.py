@@ -1,0 +1,81 @@
+"""Holds what the blocking and the asyncio client share: the state, the syncs, and the way to the coordinator."""
+
+from threading import Event
+
+from client_sdk import engines
+from client_sdk.engines import Chosen
+from client_sdk.errors import UnsupportedTaskError
+from client_sdk.events import Events
+from client_sdk.onnx.serving import Serving
+from client_sdk.protocol import manifests
+from client_sdk.protocol.session import Session
+from client_sdk.protocol.trust import Trust
+from client_sdk.protocol.wishes import Interrupted
+from client_sdk.scheduling.syncing import Syncs
+from client_sdk.store.sqlite_store import SqliteStore
+from client_sdk.transport.target import Address
+from fedau2.v1.task_pb2 import TaskManifest
+
+
+class ClientCore:
+    """One opened client, whichever way it is called.
+
+    Args:
+        store: the client's state; `close` closes it.
+        address: the coordinator's.
+        population: the devices that the client belongs to.
+        engine: the engine that trains, or its name.
+        trust: checks whose tasks are run.
+
+    Attributes:
+        store: as above.
+        address: as above.
+        engine: as above; its name is replaced by the engine at the first sync.
+        events: the subscribers to events.
+        syncs: the client's syncs, one after the other.
+        serving: recommends from the store.
+    """
+
+    def __init__(self, store: SqliteStore, address: Address, population: str, engine: Chosen, trust: Trust) -> None:
+        self.store, self.address, self.engine = store, address, engine
+        self.events = Events()
+        self.syncs = Syncs(store, population, self.events)
+        self.serving = Serving(store, trust)
+        self._trust = trust
+        self._closing = Event()
+
+    def interrupt(self) -> None:
+        """Makes a sync under way stop before its next local step: the client is about to be closed."""
+        self._closing.set()
+
+    def check(self) -> None:
+        """Returns unless the client is being closed.
+
+        Raises:
+            Interrupted: it is.
+        """
+        if self._closing.is_set():
+            raise Interrupted
+
+    def session(self) -> Session:
+        """Begins one check-in.
+
+        Raises:
+            MissingEngineError: the engine's library is not installed.
+            StoreError: the store cannot be read.
+        """
+        self.engine = engine = engines.make(self.engine)
+        return self.syncs.session(engine, self._trust)
+
+    def task(self) -> TaskManifest | None:
+        """Returns the manifest of the newest model.
+
+        None where there is no model, or where its manifest is damaged or older than what this SDK runs: the next sync
+        then fetches another.
+        """
+        model = self.store.model()
+        data = self.store.blob(model.manifest) if model else None
+        try:
+            return manifests.parse(data) if data else None
+        except UnsupportedTaskError:
+            return None

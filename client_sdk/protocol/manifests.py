@@ -1,0 +1,27 @@
+"""Reads the manifests of tasks, and refuses those that this SDK cannot run."""
+
+from client_sdk.errors import MissingFeatureError, UnsupportedTaskError
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import manifest
+from fedau2.wire.errors import ManifestError
+
+FEATURES: frozenset[str] = frozenset()
+"""Names of the features that this SDK has; a task that requires another is refused."""
+
+
+def parse(data: bytes) -> TaskManifest:
+    """Reads and checks a serialised manifest.
+
+    Raises:
+        MissingFeatureError: it requires a feature that this SDK does not have.
+        UnsupportedTaskError: it cannot be run for another reason.
+    """
+    try:
+        task = manifest.read(data)
+        # First, because the fields that come with a feature would be refused with a text that does not name it.
+        if missing := set(task.required_features) - FEATURES:
+            raise MissingFeatureError(tuple(sorted(missing)))
+        manifest.check(task)
+    except ManifestError as error:
+        raise UnsupportedTaskError(str(error)) from error
+    return task

@@ -1,0 +1,181 @@
+"""AdminService: the methods that operators call."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+
+from coordinator.engine import streams
+from coordinator.engine.blob_reader import BlobReader
+from coordinator.engine.durability import Durability
+from coordinator.engine.messages import open_round, past_round, task_message
+from coordinator.engine.task_table import TaskTable
+from coordinator.engine.watchers import Watchers
+from coordinator.errors import PopulationTakenError, StoppedError, TaskOverError
+from coordinator.metrics.metrics import Metrics
+from coordinator.model.task import Bundle
+from coordinator.store.rows import TaskRow
+from fedau2.v1 import admin_pb2
+from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse
+
+_PAGE = 1000
+"""Most rounds of one answer."""
+
+_LAST = 2**63 - 1 - _PAGE
+"""Highest number of a round that the ledger can be asked for."""
+
+
+class AdminService:
+    """Answers operators on an event loop, whatever the transport. Refuses a call by raising an `errors.RefusalError`.
+
+    Args:
+        tasks: the tasks.
+        durability: stores tasks and their states.
+        watchers: wake the operators who watch a task.
+        blobs: the blobs that operators may fetch.
+        metrics: count the sessions of a round that is stopped.
+    """
+
+    def __init__(
+        self, tasks: TaskTable, durability: Durability, watchers: Watchers, blobs: BlobReader, metrics: Metrics
+    ) -> None:
+        self._tasks = tasks
+        self._durability = durability
+        self._watchers = watchers
+        self._blobs = blobs
+        self._metrics = metrics
+        self._creating = asyncio.Lock()
+        self._draining = False
+
+    def drain(self) -> None:
+        """Ends the watching of rounds, from now on."""
+        self._draining = True
+        self._watchers.notify_all()
+
+    async def create_task(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> admin_pb2.Task:
+        """AdminService.CreateTask.
+
+        Raises:
+            InvalidRequestError, InvalidBundleError: the task cannot be run.
+            PopulationTakenError: the population has a running task.
+        """
+        self._durability.check()
+        bundle = await streams.bundle(requests)
+        # Shielded: a caller that goes away must not leave a task that is stored but not run.
+        return await asyncio.shield(self._create(bundle))
+
+    async def _create(self, bundle: Bundle) -> admin_pb2.Task:
+        async with self._creating:
+            if self._tasks.open_task_of(population := bundle.header.population) is not None:
+                raise PopulationTakenError(
+                    f"population {population!r} has a running task; let it finish or stop it first"
+                )
+            row, task = await self._durability.create_task(secrets.token_hex(8), bundle)
+            self._tasks.add(row, task)
+        return self._message(row)
+
+    async def pause_task(self, request: admin_pb2.PauseTaskRequest) -> admin_pb2.Task:
+        """AdminService.PauseTask.
+
+        Raises:
+            UnknownError: there is no task of that id.
+            TaskOverError: it is finished or stopped.
+        """
+        return await self._change_state(request.task_id, admin_pb2.TASK_STATE_PAUSED)
+
+    async def resume_task(self, request: admin_pb2.ResumeTaskRequest) -> admin_pb2.Task:
+        """AdminService.ResumeTask.
+
+        Raises:
+            UnknownError: there is no task of that id.
+            TaskOverError: it is finished or stopped.
+        """
+        return await self._change_state(request.task_id, admin_pb2.TASK_STATE_RUNNING)
+
+    async def stop_task(self, request: admin_pb2.StopTaskRequest) -> admin_pb2.Task:
+        """AdminService.StopTask.
+
+        Raises:
+            UnknownError: there is no task of that id.
+            TaskOverError: it is finished.
+        """
+        self._durability.check()
+        if (task := self._tasks.open_task(request.task_id)) is not None:
+            self._tasks.close(task)
+            task.round.stop()  # an effect from now on would be written after the task's end
+            self._watchers.notify(task.task_id)
+            self._metrics.round_over(task.task_id)
+        return await self._change_state(request.task_id, admin_pb2.TASK_STATE_STOPPED)
+
+    async def _change_state(self, task_id: str, state: admin_pb2.TaskState.ValueType) -> admin_pb2.Task:
+        self._durability.check()
+        self._tasks.row(task_id)  # raises if there is no such task
+        # The writing thread decides, after the commits that are queued, whether the task is over.
+        # Shielded: a caller that goes away changes nothing.
+        row = await asyncio.shield(self._durability.change_state(task_id, state))
+        if row.state != state:
+            name = admin_pb2.TaskState.Name(row.state).removeprefix("TASK_STATE_").lower()
+            raise TaskOverError(f"task {task_id} is {name}; create another")
+        return self._message(row)
+
+    async def get_task(self, request: admin_pb2.GetTaskRequest) -> admin_pb2.Task:
+        """AdminService.GetTask.
+
+        Raises:
+            UnknownError: there is no task of that id.
+        """
+        self._durability.check()
+        return self._message(self._tasks.row(request.task_id))
+
+    async def list_tasks(self, request: admin_pb2.ListTasksRequest) -> admin_pb2.ListTasksResponse:
+        """AdminService.ListTasks."""
+        self._durability.check()
+        return admin_pb2.ListTasksResponse(tasks=[self._message(row) for row in self._tasks.rows()])
+
+    async def list_rounds(self, request: admin_pb2.ListRoundsRequest) -> admin_pb2.ListRoundsResponse:
+        """AdminService.ListRounds.
+
+        Raises:
+            UnknownError: there is no task of that id.
+        """
+        self._durability.check()
+        task_id = self._tasks.row(request.task_id).task_id
+        limit = min(request.limit or _PAGE, _PAGE)
+        rounds = await self._durability.rounds(task_id, min(request.first, _LAST), limit)
+        return admin_pb2.ListRoundsResponse(rounds=[past_round(task_id, summary) for summary in rounds])
+
+    async def watch_rounds(self, request: admin_pb2.WatchRoundsRequest) -> AsyncIterator[admin_pb2.Round]:
+        """AdminService.WatchRounds. A slow reader misses states in between, but never the newest, nor a commit.
+
+        Raises:
+            UnknownError: there is no task of that id.
+            StoppedError: the coordinator is shutting down.
+        """
+        last, task_id = None, request.task_id
+        while (task := self._tasks.open_task(task_id)) is not None:
+            self._durability.check()
+            if self._draining:
+                raise StoppedError("the coordinator is shutting down; watch again when it is back")
+            change = self._watchers.next_change(task_id)
+            if (now := open_round(task)) != last:
+                for committed in await self._committed(task_id, last, now.round):
+                    yield committed
+                last = now
+                yield now
+            else:
+                await change.wait()
+        for committed in await self._committed(task_id, last, self._tasks.row(task_id).round):
+            yield committed
+
+    async def _committed(self, task_id: str, last: admin_pb2.Round | None, end: int) -> list[admin_pb2.Round]:
+        """Reads the rounds up to the round `end` that have been committed since `last` was shown."""
+        if last is None or end <= last.round:
+            return []
+        rounds = await self._durability.rounds(task_id, last.round, end - last.round)
+        return [past_round(task_id, summary) for summary in rounds]
+
+    def fetch_resource(self, request: FetchResourceRequest) -> AsyncIterator[FetchResourceResponse]:
+        """AdminService.FetchResource, see `BlobReader.fetch_resource`."""
+        return self._blobs.fetch_resource(request)
+
+    def _message(self, row: TaskRow) -> admin_pb2.Task:
+        return task_message(row, self._tasks.open_task(row.task_id), self._blobs.size)

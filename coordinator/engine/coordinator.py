@@ -1,0 +1,137 @@
+"""A coordinator in this process: opened on a state folder, with a service for devices and one for operators."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from coordinator.engine.admin_service import AdminService
+from coordinator.engine.blob_reader import BlobReader
+from coordinator.engine.clock import MonotonicClock
+from coordinator.engine.device_service import DeviceService
+from coordinator.engine.durability import Durability
+from coordinator.engine.storage import Storage
+from coordinator.engine.task_table import TaskTable
+from coordinator.engine.watchers import Watchers
+from coordinator.errors import StoppedError
+from coordinator.metrics.metrics import Gauges, Metrics
+from coordinator.store.disk import REAL, Disk
+
+_log = logging.getLogger(__name__)
+
+_TICK = 1.0
+"""Seconds between two looks at the clock when no device calls."""
+
+_DRAIN_TICK = 0.02
+"""Seconds between two looks at the contributions on their way in."""
+
+
+class Coordinator:
+    """The parts of a coordinator, wired together, and its time. Opened by `open`; used on one event loop.
+
+    Attributes:
+        devices: DeviceService.
+        admin: AdminService.
+        metrics: the metrics for Prometheus.
+    """
+
+    def __init__(self, storage: Storage, tasks: TaskTable, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._tasks = tasks
+        self._clock = clock
+        self._watchers = Watchers()
+        self._durability = Durability(storage, tasks, self._watchers, metrics, clock)
+        blobs = BlobReader(storage.served, self._durability, metrics)
+        self.devices = DeviceService(tasks, self._durability, blobs, metrics, clock)
+        self.admin = AdminService(tasks, self._durability, self._watchers, blobs, metrics)
+        self.metrics = metrics
+        metrics.show(self._gauges)
+        self._timer = asyncio.get_running_loop().create_task(self._keep_time())
+
+    @classmethod
+    async def open(
+        cls,
+        folder: Path,
+        clock: Callable[[], float] | None = None,
+        database: str | None = None,
+        disk: Disk = REAL,
+        stop: threading.Event | None = None,
+        audit: Path | None = None,
+    ) -> Self:
+        """Opens a state folder and goes on where it was left.
+
+        Args:
+            folder: made if it is not there.
+            clock: seconds since 1970, never going back; one that stands still lets nothing expire. None: the system's.
+            database: SQLAlchemy URL of the ledger; None: SQLite in the folder.
+            disk: carries out the writes.
+            stop: once it is set, recovery ends at its next step.
+            audit: keep every contribution there in the clear; for audits only.
+
+        Raises:
+            StoppedError: `stop` was set.
+            FolderLockedError: another coordinator uses the folder or the ledger.
+            FolderError, LedgerError, BlobLostError, LogError: they cannot be used, or are not as they were left.
+            WireError, OSError: a task is of another version; the disk is full or broken.
+        """
+        clock, metrics = clock or MonotonicClock(), Metrics()
+        # On another thread, so that health checks are answered.
+        storage = await asyncio.to_thread(Storage, folder, metrics, database, disk, audit)
+        try:
+            tasks = await asyncio.to_thread(storage.recover, clock(), stop or threading.Event())
+            return cls(storage, tasks, metrics, clock)
+        except BaseException:
+            storage.close()
+            raise
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Finishes what has been accepted, and unlocks the folder."""
+        self._timer.cancel()
+        self._watchers.notify_all()
+        if self.devices.refusals:
+            _log.info("refused uploads: %s", dict(self.devices.refusals))
+        await self._durability.close()
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the coordinator has turned itself off, or None."""
+        return self._durability.failure
+
+    async def failed(self) -> None:
+        """Returns when the coordinator has turned itself off."""
+        await self._durability.failed()
+
+    async def drain(self) -> None:
+        """Takes no more check-ins, and returns when no contribution is on its way in any more."""
+        self.devices.drain()
+        self.admin.drain()
+        while self.devices.receiving and self.failure is None:
+            await asyncio.sleep(_DRAIN_TICK)
+
+    def _gauges(self) -> Gauges:
+        yield "fedau2_receiving", "Contributions on their way in.", self.devices.receiving, {}
+        yield "fedau2_writer_queue", "Changes that wait to become durable.", len(self._durability), {}
+        for task in self._tasks.open_tasks():
+            labels = {"population": task.population}
+            yield "fedau2_round", "Number of the open round.", task.round.number, labels
+            yield "fedau2_reported", "Contributions of the open round.", task.round.reported, labels
+            yield "fedau2_live_leases", "Assignments of the open round that are out.", task.round.live, labels
+
+    async def _keep_time(self) -> None:
+        while self.failure is None:
+            self.devices.tick(self._clock())
+            for task in self._tasks.open_tasks():
+                with contextlib.suppress(StoppedError):
+                    await self._durability.record(task, task.round.tick(self._clock()))
+            await asyncio.sleep(_TICK)

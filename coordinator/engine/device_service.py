@@ -1,0 +1,205 @@
+"""DeviceService: the methods that devices call."""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+
+from coordinator.engine import messages, streams
+from coordinator.engine.blob_reader import BlobReader
+from coordinator.engine.deadlines import Deadlines
+from coordinator.engine.durability import Durability
+from coordinator.engine.refusals import answer_of, refusal
+from coordinator.engine.task_table import TaskTable
+from coordinator.errors import CutOffError, RefusalError, StoppedError
+from coordinator.metrics.metrics import Metrics, timed
+from coordinator.model import pace
+from coordinator.model.effects import Effect
+from coordinator.model.open_task import OpenTask
+from coordinator.model.round_machine import Answer
+from coordinator.model.task import Contribution
+from fedau2.v1 import device_pb2
+from fedau2.v1.task_pb2 import RetryWindow
+
+_REASONS = {
+    Answer.FULL: device_pb2.REJECTION_REASON_ROUND_FULL,
+    Answer.CLOSED: device_pb2.REJECTION_REASON_ROUND_CLOSING,
+    Answer.PAUSED: device_pb2.REJECTION_REASON_PAUSED,
+}
+
+
+class DeviceService:
+    """Answers devices on an event loop, whatever the transport. Refuses a call by raising an `errors.RefusalError`.
+
+    Args:
+        tasks: the tasks.
+        durability: makes the effects of calls durable.
+        blobs: the blobs that devices may fetch.
+        metrics: count and time the calls.
+        clock: seconds since 1970.
+
+    Attributes:
+        refusals: refused uploads so far, by name of the error.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskTable,
+        durability: Durability,
+        blobs: BlobReader,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._tasks = tasks
+        self._durability = durability
+        self._blobs = blobs
+        self._metrics = metrics
+        self._clock = clock
+        self._idle = pace.Calendar()  # one for all names of populations, which callers choose
+        self._deadlines = Deadlines()
+        self._draining = False
+        self.refusals: Counter[str] = Counter()
+
+    @property
+    def receiving(self) -> int:
+        """Contributions that are on their way in."""
+        return len(self._deadlines)
+
+    def drain(self) -> None:
+        """Takes no more check-ins from now on."""
+        self._draining = True
+
+    def tick(self, now: float) -> None:
+        """Cuts off the uploads whose leases are over at `now`, in seconds."""
+        self._deadlines.tick(now)
+
+    async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
+        """DeviceService.CheckIn.
+
+        Raises:
+            InvalidRequestError: no population can have this name.
+            StoppedError: the coordinator is shutting down.
+        """
+        with timed(self._metrics.check_in):
+            response = await self._check_in(request)
+        if response.WhichOneof("result") == "rejection":
+            name = device_pb2.RejectionReason.Name(response.rejection.reason)
+            self._metrics.rejections.labels(name.removeprefix("REJECTION_REASON_").lower()).inc()
+        return response
+
+    async def _check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
+        self._durability.check()
+        streams.population(request.population)
+        if self._draining:
+            raise StoppedError("the coordinator is shutting down; try again later", pace.STARTING.message())
+        task = self._tasks.open_task_of(request.population)
+        if task is None:
+            return messages.rejected(device_pb2.REJECTION_REASON_NO_TASK, self._retry(None, Answer.UNKNOWN))
+        if not task.versions.admits(request.client_version):
+            return messages.rejected(device_pb2.REJECTION_REASON_CLIENT_VERSION, pace.LATER.message())
+        assignment_id = secrets.token_bytes(16)
+        # The message is of this round, whatever comes next.
+        assignment = messages.assignment(self._tasks.row(task.task_id), task, assignment_id, self._blobs.size)
+        answer, effects = task.round.check_in(assignment_id, self._clock())
+        if answer is Answer.ACCEPTED:
+            await self._durability.record(task, effects)
+            return device_pb2.CheckInResponse(assignment=assignment)
+        retry = self._retry(task, answer)
+        await self._durability.record(task, effects)
+        return messages.rejected(_REASONS[answer], retry)
+
+    def fetch_resource(
+        self, request: device_pb2.FetchResourceRequest
+    ) -> AsyncIterator[device_pb2.FetchResourceResponse]:
+        """DeviceService.FetchResource, see `BlobReader.fetch_resource`."""
+        return self._blobs.fetch_resource(request)
+
+    async def upload_contribution(
+        self, requests: AsyncIterator[device_pb2.UploadContributionRequest]
+    ) -> device_pb2.UploadContributionResponse:
+        """DeviceService.UploadContribution.
+
+        Raises:
+            RefusalError: see `errors`; nothing was changed.
+        """
+        self._durability.check()
+        try:
+            with timed(self._metrics.upload):
+                retry = await self._upload(requests)
+        except CutOffError:
+            self._metrics.cut_off.inc()
+            raise
+        except RefusalError as error:
+            self.refusals[type(error).__name__] += 1
+            self._metrics.refusals.labels(type(error).__name__).inc()
+            raise
+        return device_pb2.UploadContributionResponse(next_check_in=retry)
+
+    async def _upload(self, requests: AsyncIterator[device_pb2.UploadContributionRequest]) -> RetryWindow:
+        header = await streams.upload_header(requests)
+        task, answer = self._tasks.holder(header.assignment_id), Answer.UNKNOWN
+        if task is not None:
+            answer = task.round.judge(header.assignment_id, header.sha256, self._clock())
+            contribution, effects = None, list[Effect]()
+            if answer is Answer.ACCEPTED:
+                contribution = await self._receive(requests, header, task)
+                answer, effects = task.round.report(header.assignment_id, header.sha256, self._clock())
+            retry = self._retry(task, answer)  # of this round, whatever comes next
+            await self._durability.settle(task, effects, contribution)
+        if answer is Answer.UNKNOWN:
+            answer, retry = await self._recall(header.assignment_id, header.sha256)
+        if answer not in (Answer.ACCEPTED, Answer.REPEATED):
+            raise refusal(answer, retry)
+        return retry
+
+    async def _receive(
+        self,
+        requests: AsyncIterator[device_pb2.UploadContributionRequest],
+        header: device_pb2.UploadHeader,
+        task: OpenTask,
+    ) -> Contribution:
+        # A device that trickles or stalls must not hold memory for longer than its lease, whatever became of the round.
+        self._metrics.step(task.task_id, header.assignment_id, "u")
+        try:
+            async with self._deadlines.until(task.round.deadline(header.assignment_id)):
+                contribution = await streams.contribution(requests, header, task.spec)
+            self._metrics.received.inc(header.size)
+            return contribution
+        except (RefusalError, asyncio.CancelledError):
+            self._metrics.step(task.task_id, header.assignment_id, "!")
+            raise
+        except TimeoutError:
+            raise refusal(Answer.LATE, self._retry(task, Answer.LATE)) from None
+
+    async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
+        """DeviceService.ReportFailure.
+
+        Raises:
+            RefusalError: see `errors`; nothing was changed.
+        """
+        self._durability.check()
+        if task := self._tasks.holder(request.assignment_id):
+            answer, effects = task.round.fail(request.assignment_id, request.reason, self._clock())
+            answer = Answer.GIVEN_BACK if answer is Answer.ACCEPTED else answer
+            retry = self._retry(task, answer)
+            await self._durability.settle(task, effects)
+        else:
+            answer, retry = await self._recall(request.assignment_id, b"")
+        if answer is not Answer.GIVEN_BACK:
+            raise refusal(answer, retry)
+        return device_pb2.ReportFailureResponse(next_check_in=retry)
+
+    async def _recall(self, assignment_id: bytes, sha256: bytes) -> tuple[Answer, RetryWindow]:
+        """Answers from the ledger, for an assignment whose round is over or that never was."""
+        assignment = await self._durability.assignment(assignment_id)
+        if assignment is None:
+            return Answer.UNKNOWN, self._retry(None, Answer.UNKNOWN)
+        row = self._tasks.row(assignment.task_id)
+        answer = answer_of(assignment, row, sha256)
+        return answer, self._retry(self._tasks.open_task_of(row.population), answer)
+
+    def _retry(self, task: OpenTask | None, answer: Answer) -> RetryWindow:
+        now = self._clock()
+        if task is None:
+            return self._idle.book(now, pace.IDLE, pace.IDLE_RATE).message()
+        return task.pace.window(task.round, answer, now).message()

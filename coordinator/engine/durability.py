@@ -1,0 +1,163 @@
+"""Makes what the rounds decide durable, in the order in which they decided it, and commits closed rounds.
+
+The event loop owns the rounds, which decide. The writing thread owns the storage, which makes decisions durable. No
+caller is answered before the effect of its call is durable.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from coordinator.engine.storage import Decision, Storage
+from coordinator.engine.task_table import TaskTable
+from coordinator.engine.watchers import Watchers
+from coordinator.engine.writer import Writer
+from coordinator.metrics.metrics import Metrics
+from coordinator.model.effects import Closed, Effect, Reported
+from coordinator.model.open_task import OpenTask
+from coordinator.model.task import Bundle, Contribution
+from coordinator.store.rows import AssignmentRow, RoundSummary, TaskRow
+from coordinator.store.transitions import Entry
+from fedau2.v1.admin_pb2 import ROUND_STATE_AGGREGATING, TaskState
+
+_log = logging.getLogger(__name__)
+
+
+class Durability:
+    """The writing thread, as the event loop uses it.
+
+    Every method that returns a future queues its work at once, in order. A future fails with `StoppedError` if the
+    coordinator turns itself off before the work is done.
+
+    Args:
+        storage: an open storage, which has recovered `tasks`. `close` closes it.
+        tasks: the tasks; a commit replaces a task's row and opens its next round.
+        watchers: woken by changes.
+        metrics: count effects and committed rounds.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self, storage: Storage, tasks: TaskTable, watchers: Watchers, metrics: Metrics, clock: Callable[[], float]
+    ) -> None:
+        self._storage = storage
+        self._tasks = tasks
+        self._watchers = watchers
+        self._metrics = metrics
+        self._clock = clock
+        self._writer = Writer[Decision](storage.write)
+        for task in tasks.open_tasks():
+            metrics.resume(task.task_id, task.round.live_ids())
+            if task.round.state == ROUND_STATE_AGGREGATING:
+                self._commit(task)
+
+    def __len__(self) -> int:
+        """Changes that wait to become durable."""
+        return len(self._writer)
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the coordinator has turned itself off, or None."""
+        return self._writer.failure
+
+    async def failed(self) -> None:
+        """Returns when the coordinator has turned itself off."""
+        await self._writer.stopped.wait()
+
+    def check(self) -> None:
+        """Returns if the coordinator works.
+
+        Raises:
+            StoppedError: it has turned itself off or is closed.
+        """
+        self._writer.check()
+
+    async def close(self) -> None:
+        """Finishes what is queued, and closes the storage."""
+        await self._writer.close()
+        self._storage.close()
+
+    async def record(self, task: OpenTask, effects: Sequence[Effect], contribution: Contribution | None = None) -> None:
+        """Queues the effects of a round at once and in order, and returns when all of them are durable.
+
+        Args:
+            task: the task whose round it is.
+            effects: the decisions of the round.
+            contribution: the contribution that a `Reported` among the effects counts.
+
+        Raises:
+            StoppedError: they have not become durable.
+        """
+        durable, at = None, self._clock()
+        for effect in effects:
+            entry = Entry(task.task_id, task.round.number, at, effect)
+            self._metrics.effect(task.task_id, effect)
+            durable = self._writer.write(Decision(entry, contribution if isinstance(effect, Reported) else None))
+            if isinstance(effect, Closed):
+                self._commit(task)
+        if effects:
+            self._watchers.notify(task.task_id)
+        if durable is not None:
+            await durable
+
+    async def settle(self, task: OpenTask, effects: Sequence[Effect], contribution: Contribution | None = None) -> None:
+        """Returns when everything that an answer about an assignment rests on is durable, not its own effects only.
+
+        A refusal makes a device throw its contribution away. If the power failed before the cause of the refusal was
+        durable, that would be for nothing: after the restart the round would be open as before.
+
+        Raises:
+            StoppedError: it has not become durable.
+        """
+        if effects:
+            await self.record(task, effects, contribution)
+        else:
+            await self.written()
+
+    def written(self) -> asyncio.Future[None]:
+        """Waits until everything that is queued is durable."""
+        return self._writer.run(lambda: None)
+
+    def create_task(self, task_id: str, bundle: Bundle) -> asyncio.Future[tuple[TaskRow, OpenTask]]:
+        """Stores a new task with its blobs."""
+        return self._writer.run(partial(self._storage.create_task, task_id, bundle, self._clock()))
+
+    def change_state(self, task_id: str, state: TaskState.ValueType) -> asyncio.Future[TaskRow]:
+        """Moves a task to another state, unless it is over after the commits that are queued; returns its row."""
+        changed = self._writer.run(partial(self._storage.change_state, task_id, state, self._clock()))
+        changed.add_done_callback(self._replace)
+        return changed
+
+    def rounds(self, task_id: str, first: int, limit: int) -> asyncio.Future[list[RoundSummary]]:
+        """Reads the rounds of a task from `first` on, oldest first, at most `limit`."""
+        return self._writer.run(partial(self._storage.rounds, task_id, first, limit))
+
+    def assignment(self, assignment_id: bytes) -> asyncio.Future[AssignmentRow | None]:
+        """Reads an assignment of any round."""
+        return self._writer.run(partial(self._storage.assignment, assignment_id))
+
+    def _commit(self, task: OpenTask) -> None:
+        at, round = self._clock(), task.round
+        commit = partial(self._storage.commit, task.task_id, task.spec, round.number, round.attempt, at)
+        self._writer.run(commit).add_done_callback(partial(self._advance, task, at))
+
+    def _advance(self, task: OpenTask, at: float, committed: asyncio.Future[TaskRow]) -> None:
+        if committed.exception() is not None:
+            return  # the coordinator has turned itself off
+        row, round = committed.result(), task.round
+        self._metrics.rounds.labels(row.population).inc()
+        _log.info("task %s: round %d committed with %d contributions", row.task_id, round.number, round.reported)
+        stopped_meanwhile = self._tasks.open_task(row.task_id) is not task
+        if not stopped_meanwhile:
+            self._metrics.round_over(row.task_id)
+            if row.open:
+                task.next_round(at)
+            else:
+                self._tasks.close(task)
+        self._tasks.replace(row)
+        self._watchers.notify(row.task_id)
+
+    def _replace(self, changed: asyncio.Future[TaskRow]) -> None:
+        if changed.exception() is None:  # else the coordinator has turned itself off
+            self._tasks.replace(changed.result())

@@ -1,0 +1,111 @@
+"""Tasks, rounds and assignments as messages."""
+
+from collections.abc import Callable
+
+from coordinator.model import pace
+from coordinator.model.open_task import OpenTask
+from coordinator.store.rows import RoundSummary, TaskRow
+from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_ASSIGNED,
+    ASSIGNMENT_STATE_EXPIRED,
+    ASSIGNMENT_STATE_FAILED,
+    ASSIGNMENT_STATE_REPORTED,
+    Round,
+    Task,
+)
+from fedau2.v1.device_pb2 import Assignment, CheckInResponse, Rejection, RejectionReason
+from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, Resource, RetryWindow
+
+Size = Callable[[bytes], int]
+"""Length of the blob with this hash."""
+
+
+def assignment(row: TaskRow, task: OpenTask, assignment_id: bytes, size: Size) -> Assignment:
+    """Describes a place in the open round to its device.
+
+    Args:
+        row: the task as it is stored.
+        task: the same task.
+        assignment_id: id of the place.
+        size: gives the length of a served blob.
+    """
+    return Assignment(
+        assignment_id=assignment_id,
+        task_id=row.task_id,
+        round=row.round,
+        manifest=Resource(sha256=row.manifest, size=size(row.manifest)),
+        checkpoint=Resource(sha256=row.checkpoint, size=size(row.checkpoint)),
+        lease=task.spec.closing.lease,
+        next_check_in=pace.unheard(task.spec.rule).message(),
+        bound=task.spec.bound,
+    )
+
+
+def rejected(reason: RejectionReason.ValueType, retry: RetryWindow) -> CheckInResponse:
+    """Answers a check-in that is turned away."""
+    return CheckInResponse(rejection=Rejection(reason=reason, retry=retry))
+
+
+def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:
+    """Describes a task to operators.
+
+    Args:
+        row: the task as it is stored.
+        task: the same task, if it has an open round.
+        size: gives the length of a served blob.
+    """
+    message = Task(
+        task_id=row.task_id,
+        population=row.population,
+        state=row.state,
+        rounds=row.rounds,
+        round=row.round,
+        checkpoint=Resource(sha256=row.checkpoint, size=size(row.checkpoint)),
+        closing=ClosingRule.FromString(row.closing),
+        manifest=Resource(sha256=row.manifest, size=size(row.manifest)),
+        versions=ClientVersions.FromString(row.versions),
+    )
+    message.created.FromMicroseconds(round(row.created * 1e6))
+    if task is not None:
+        message.round_state = task.round.state
+        message.attempt = task.round.attempt
+        message.reported = task.round.reported
+        message.live_leases = task.round.live
+    return message
+
+
+def open_round(task: OpenTask) -> Round:
+    """Describes the open round of a task to operators."""
+    machine = task.round
+    message = Round(
+        task_id=task.task_id,
+        round=machine.number,
+        attempt=machine.attempt,
+        state=machine.state,
+        live_leases=machine.live,
+        reported=machine.reported,
+        failed=machine.failed,
+        expired=machine.expired,
+    )
+    message.opened.FromMicroseconds(round(machine.opened * 1e6))
+    return message
+
+
+def past_round(task_id: str, summary: RoundSummary) -> Round:
+    """Describes a round of the ledger to operators."""
+    counts = summary.assignments
+    message = Round(
+        task_id=task_id,
+        round=summary.number,
+        attempt=summary.newest.attempt,
+        state=summary.newest.state,
+        live_leases=counts.get(ASSIGNMENT_STATE_ASSIGNED, 0),
+        reported=counts.get(ASSIGNMENT_STATE_REPORTED, 0),
+        failed=counts.get(ASSIGNMENT_STATE_FAILED, 0),
+        expired=counts.get(ASSIGNMENT_STATE_EXPIRED, 0),
+        checkpoint=summary.checkpoint,
+    )
+    message.opened.FromMicroseconds(round(summary.newest.opened * 1e6))
+    if summary.committed is not None:
+        message.committed.FromMicroseconds(round(summary.committed * 1e6))
+    return message

@@ -1,0 +1,103 @@
+"""Recovery of the open tasks from the ledger, the round's log and the blobs, when a coordinator starts."""
+
+from dataclasses import dataclass, field
+from threading import Event
+
+from google.protobuf.message import DecodeError
+
+from coordinator.aggregation import aggregators
+from coordinator.aggregation.aggregators import Aggregator
+from coordinator.errors import LedgerError, StoppedError
+from coordinator.model.admission import VersionRange
+from coordinator.model.open_task import OpenTask
+from coordinator.model.round_machine import Lease, RoundMachine
+from coordinator.model.task import TaskSpec
+from coordinator.store.ledger import Ledger
+from coordinator.store.recording import Recorder
+from coordinator.store.round_log import RoundLog, owner
+from coordinator.store.rows import AssignmentRow, TaskRow
+from coordinator.store.task_blobs import TaskBlobs
+from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED
+from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
+from fedau2.wire import manifest
+
+
+@dataclass
+class Recovery:
+    """Recovers the open tasks, and adds the contributions of their open rounds again.
+
+    Attributes:
+        ledger: says what was acknowledged.
+        log: holds the contributions.
+        blobs: the blobs of all tasks.
+        recorder: keeps contributions for an audit, if there is one.
+        totals: the sum of each open round, by task id; filled by `run`.
+    """
+
+    ledger: Ledger
+    log: RoundLog
+    blobs: TaskBlobs
+    recorder: Recorder | None
+    totals: dict[str, Aggregator] = field(default_factory=dict)
+
+    def run(self, now: float, stop: Event) -> list[OpenTask]:
+        """Recovers all open tasks, and removes what nobody needs.
+
+        Args:
+            now: in seconds, by a clock that may have gone back.
+            stop: is looked at before each contribution.
+
+        Raises:
+            StoppedError: `stop` was set.
+            BlobLostError: a blob that a running task needs is missing or damaged.
+            LogError: an acknowledged contribution is missing or damaged.
+            LedgerError, ManifestError: the ledger is not as it was left.
+        """
+        rows = self.ledger.tasks()
+        open_rows = [row for row in rows if row.open]
+        for row in open_rows:
+            self.blobs.check(row)
+        tasks = [self._recover(row, now, stop) for row in open_rows]
+        self.blobs.keep_only(rows)
+        self.log.keep_only({owner(row.task_id, row.round) for row in open_rows})
+        return tasks
+
+    def _recover(self, row: TaskRow, now: float, stop: Event) -> OpenTask:
+        closing, task = _closing(row), self.blobs.manifest(row)
+        manifest.check(task)
+        spec = TaskSpec.of(task, closing)
+        leases = self._replay(row, spec, stop)
+        newest = self.ledger.open_round(row.task_id, row.round)
+        paused = row.state == TASK_STATE_PAUSED
+        machine = RoundMachine(
+            spec.rule, row.round, newest.opened, newest.attempt, newest.state, leases, paused=paused, now=now
+        )
+        versions = VersionRange.of(ClientVersions.FromString(row.versions))
+        return OpenTask(row.task_id, row.population, spec, versions, machine)
+
+    def _replay(self, row: TaskRow, spec: TaskSpec, stop: Event) -> dict[bytes, Lease]:
+        """Adds a round's contributions one at a time, and returns its leases."""
+        total = self.totals[row.task_id] = aggregators.of(spec.manifest)
+        leases = {}
+        for assignment in self.ledger.assignments(row.task_id, row.round):
+            if stop.is_set():
+                raise StoppedError("the coordinator was stopped while it recovered; everything acknowledged is on disk")
+            self._add(row, spec, assignment, total)
+            leases[assignment.assignment_id] = Lease(assignment.state, assignment.deadline, assignment.sha256)
+        return leases
+
+    def _add(self, row: TaskRow, spec: TaskSpec, assignment: AssignmentRow, total: Aggregator) -> None:
+        if assignment.location is not None:
+            data = self.log.read(assignment.location, assignment.sha256)
+            total.add(spec.decode(data), largest=spec.bound)
+            if self.recorder is not None:
+                self.recorder.keep(row, assignment.assignment_id, data)
+
+
+def _closing(row: TaskRow) -> ClosingRule:
+    try:
+        return ClosingRule.FromString(row.closing)
+    except DecodeError as error:
+        raise LedgerError(
+            f"the closing rule of task {row.task_id} is damaged: restore the ledger and the state folder from a copy"
+        ) from error

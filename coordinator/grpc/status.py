@@ -1,0 +1,24 @@
+"""Answers a gRPC call with an error: every error goes through one table."""
+
+import logging
+from typing import Any, NoReturn
+
+import grpc
+
+from fedau2.wire.status import RETRY_METADATA, StatusError
+
+_log = logging.getLogger(__name__)
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+async def refuse(error: Exception, context: Context) -> NoReturn:
+    """Answers a call with an error: a refusal with its status, anything else as a fault of the coordinator."""
+    if not isinstance(error, StatusError):
+        _log.error("a call failed", exc_info=error)
+        await context.abort(grpc.StatusCode.INTERNAL, "internal error; the coordinator's log says more")
+    _log.info("refused: %s", type(error).__name__)  # its text may quote what a device sent
+    metadata = () if error.retry is None else ((RETRY_METADATA, error.retry.SerializeToString()),)
+    await context.abort(_CODES[error.status], str(error), metadata)

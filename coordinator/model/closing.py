@@ -1,0 +1,38 @@
+"""The closing rule of a task's rounds, as the round machine and pace steering use it."""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from fedau2.v1.task_pb2 import ClosingRule
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A closing rule in plain numbers.
+
+    Attributes:
+        goal: contributions at which the round closes at once.
+        minimum: fewest contributions with which the round may close at its deadline.
+        places: most contributions and live leases together.
+        deadline: seconds from the start of an attempt.
+        lease: seconds from the check-in to the end of the upload.
+    """
+
+    goal: int
+    minimum: int
+    places: int
+    deadline: float
+    lease: float
+
+    @classmethod
+    def of(cls, closing: ClosingRule) -> Self:
+        """Reads a checked message."""
+        over_selection = round(closing.over_selection, 6)  # as float32, 0.7 is a little less
+        return cls(
+            goal=closing.goal,
+            minimum=closing.minimum,
+            places=math.floor(closing.goal * (1 + over_selection) + 1e-6),
+            deadline=closing.deadline.ToNanoseconds() / 1e9,
+            lease=closing.lease.ToNanoseconds() / 1e9,
+        )

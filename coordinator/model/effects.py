@@ -1,0 +1,54 @@
+"""The effects of a round: what its state machine decides, and what is then made durable."""
+
+from dataclasses import dataclass
+
+from fedau2.v1.device_pb2 import FailureReason
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """A place has been leased."""
+
+    assignment_id: bytes
+    attempt: int
+    deadline: float
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A contribution counts."""
+
+    assignment_id: bytes
+    sha256: bytes
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A device gave its place back."""
+
+    assignment_id: bytes
+    reason: FailureReason.ValueType
+
+
+@dataclass(frozen=True)
+class Expired:
+    """A lease ran out."""
+
+    assignment_id: bytes
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """An attempt ended with too few contributions. The next attempt has begun; it keeps them and the live leases."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The round has its contributions."""
+
+    attempt: int
+
+
+Effect = Assigned | Reported | Failed | Expired | Abandoned | Closed

@@ -1,0 +1,36 @@
+"""A task with an open round, as the event loop drives it."""
+
+from coordinator.model.admission import VersionRange
+from coordinator.model.pace import Pace
+from coordinator.model.round_machine import RoundMachine
+from coordinator.model.task import TaskSpec
+
+
+class OpenTask:
+    """A task that is running or paused. The task's row, which is stored, is not kept here.
+
+    Args:
+        task_id: the task.
+        population: the devices that the task is for.
+        spec: the task's fixed rules.
+        versions: versions of the SDK that may take part.
+        round: the open round.
+
+    Attributes:
+        pace: when the task's devices come back.
+    """
+
+    def __init__(
+        self, task_id: str, population: str, spec: TaskSpec, versions: VersionRange, round: RoundMachine
+    ) -> None:
+        self.task_id = task_id
+        self.population = population
+        self.spec = spec
+        self.versions = versions
+        self.round = round
+        self.pace = Pace(spec.rule, max(1, spec.manifest.plan.minimum_separation))
+
+    def next_round(self, at: float) -> None:
+        """Opens the next round after the commit of one that was closed at `at`, in seconds."""
+        self.pace.committed(self.round, at)
+        self.round = RoundMachine(self.spec.rule, self.round.number + 1, at, paused=self.round.paused)

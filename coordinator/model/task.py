@@ -1,0 +1,69 @@
+"""A task's values: the bundle that makes it, the rules that its uploads must follow, and one contribution."""
+
+from dataclasses import dataclass
+
+from coordinator.model.closing import Rule
+from fedau2.v1.admin_pb2 import CreateTaskHeader
+from fedau2.v1.task_pb2 import ClosingRule, TaskManifest
+from fedau2.wire import contributions, fixed, manifest
+from fedau2.wire.contributions import Decoder, Update
+
+
+@dataclass(frozen=True, eq=False)
+class Contribution:
+    """A contribution that has been checked.
+
+    Attributes:
+        data: the bytes as the device sent them.
+        sha256: their hash.
+        updates: the updates that the bytes encode, by tensor.
+        bound: no absolute value in them is larger.
+    """
+
+    data: bytes
+    sha256: bytes
+    updates: dict[str, Update]
+    bound: float
+
+
+@dataclass(frozen=True, eq=False)
+class TaskSpec:
+    """The fixed rules of a task, from its manifest and its closing rule.
+
+    Attributes:
+        manifest: the checked manifest.
+        closing: the checked closing rule, as the operator sent it.
+        rule: the same rule, as rounds use it.
+        bound: largest absolute value that a contribution may have.
+        largest: most bytes of a contribution.
+        decode: reads and checks a contribution.
+    """
+
+    manifest: TaskManifest
+    closing: ClosingRule
+    rule: Rule
+    bound: float
+    largest: int
+    decode: Decoder
+
+    @classmethod
+    def of(cls, task: TaskManifest, closing: ClosingRule) -> "TaskSpec":
+        """Derives the rules from a checked manifest and a checked closing rule."""
+        shared, bound = manifest.shared(task), fixed.bound(closing.maximum)
+        largest = contributions.largest(shared.values())
+        return cls(task, closing, Rule.of(closing), bound, largest, Decoder(shared, bound))
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle that can be run.
+
+    Attributes:
+        header: as the operator sent it.
+        spec: from its manifest and closing rule, both checked.
+        blobs: the blobs that the manifest names, by SHA-256.
+    """
+
+    header: CreateTaskHeader
+    spec: TaskSpec
+    blobs: dict[bytes, bytes]

@@ -1,0 +1,37 @@
+"""The recommenders' own attacks by the recommender's name."""
+
+from collections.abc import Iterable
+
+from simulator.attacks.recommenders import fedncf, fedrap, fedvae
+from simulator.attacks.recommenders.contract import RecommenderAttacks
+from simulator.errors import MissingAttackError
+
+ATTACKS: dict[str, RecommenderAttacks] = {"fedncf": fedncf.ATTACKS, "fedrap": fedrap.ATTACKS, "fedvae": fedvae.ATTACKS}
+
+
+def attacks_on(model: str) -> RecommenderAttacks:
+    """The attacks on a recommender's own tensors.
+
+    Raises:
+        MissingAttackError: nobody has written them.
+    """
+    if model not in ATTACKS:
+        raise MissingAttackError(
+            f"nobody has written the attacks on the recommender {model!r}, so an audit would make it look safe: "
+            "declare them in simulator/attacks/recommenders and enter them in its registry"
+        )
+    return ATTACKS[model]
+
+
+def expect_states(model: str, states: Iterable[str]) -> None:
+    """Checks that the attacks on a recommender answer for all of some protected states.
+
+    Raises:
+        MissingAttackError: nobody has written the recommender's attacks, or those on one of the states.
+    """
+    known = attacks_on(model).states
+    if unknown := [state for state in states if state not in known]:
+        raise MissingAttackError(
+            f"the attacks on the recommender {model!r} say nothing of its protected state {unknown[0]!r}: add how it "
+            "is read, or why it cannot be, to `states` in simulator/attacks/recommenders"
+        )

@@ -1,0 +1,99 @@
+"""The client states that are attacked, and the attacks of all attackers on them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh, qr_multiply
+
+from simulator.datasets import Attribute
+from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack, expect_finite
+from simulator.evaluation.scoring import Scorer
+from simulator.population.columns import Column, blocks
+
+_NUMBERS = 2**22
+"""Numbers of all users' features that are read at a time."""
+
+AXES = 128
+"""Most principal axes of a state that has more features than there are users."""
+
+
+@dataclass(frozen=True, eq=False)
+class AttackedStates:
+    """The states of all clients that are attacked, (clients, width).
+
+    Attributes:
+        embedding: the state that the paper attacks.
+        private: all private state; for a model without private state the embedding itself.
+    """
+
+    embedding: NDArray[np.float32]
+    private: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, scorer: Scorer, private: Mapping[str, Column]) -> Self:
+        """Collects the states of a model version with all clients."""
+        (embedding,) = scorer.embedding().values()
+        attacked = narrow([embedding])
+        return cls(attacked, narrow([private[name] for name in sorted(private)]) if private else attacked)
+
+
+def attribute_attacks(
+    states: AttackedStates, attribute: Attribute, *, seed: int, splits: int, workers: int = 1
+) -> dict[str, Any]:
+    """Runs every attacker, with its null, on the paper's embedding and on all private state (suffix `_all`).
+
+    Seed, splits and workers are passed to `attackers.attack`.
+    """
+    options = {"seed": seed, "classes": len(attribute.classes), "splits": splits, "workers": workers}
+    metrics: dict[str, Any] = {}
+    for name in ATTACKERS:
+        result = attack(states.embedding, attribute.labels, name, **options)
+        metrics |= _metrics(name, "", result)
+        if states.private is not states.embedding:
+            result = attack(states.private, attribute.labels, name, **options)
+        metrics |= _metrics(name, "_all", result)
+    return metrics
+
+
+def _metrics(name: str, suffix: str, result: AttackResult) -> dict[str, Any]:
+    return {
+        f"bacc_{name}{suffix}": result.bacc,
+        f"bacc_std_{name}{suffix}": result.std,
+        f"macro_f1_{name}{suffix}": result.macro_f1,
+        f"bacc_null_mean_{name}{suffix}": result.null_mean,
+        f"bacc_null_p95_{name}{suffix}": result.null_p95,
+        **({f"{name}_families{suffix}": dict(result.families)} if result.families else {}),
+    }
+
+
+def narrow(columns: Sequence[Column]) -> NDArray[np.float32]:
+    """Joins features side by side. If there are more features than users, their principal components replace them.
+
+    In that case the features are standardised first, and the components are rotated at random, so that no axis stands
+    out and standardising them again changes little. docs/attacks.md compares this with attacks on all axes.
+    """
+    users = columns[0].shape[0]
+    if sum(math.prod(column.shape[1:]) for column in columns) <= users:
+        return np.concatenate(list(blocks(columns, _NUMBERS)), axis=1)
+    values, vectors = eigh(_products(columns).T, overwrite_a=True, driver="evd")
+    vectors *= np.sqrt(values.clip(min=0))
+    axes = min(users, AXES)
+    rotation = np.random.default_rng(0).standard_normal((axes, axes))
+    rotated, _ = qr_multiply(rotation, vectors[:, -axes:], mode="right", overwrite_a=True, overwrite_c=True)
+    return np.ascontiguousarray(rotated, np.float32)
+
+
+def _products(columns: Sequence[Column]) -> NDArray[np.float64]:
+    """Computes the inner products of all users' standardised features, (users, users)."""
+    users = columns[0].shape[0]
+    products = np.zeros((users, users))
+    for features in blocks(columns, _NUMBERS):
+        expect_finite(features, np.arange(users))
+        spread = features.std(0)
+        scaled = ((features - features.mean(0)) / np.where(spread > 0, spread, 1)).astype(np.float64)
+        products += scaled @ scaled.T
+    return products
