@@ -1,7 +1,7 @@
 """The defaults of a plan, each written once, with its source.
 
-What holds for every recommender stands in `COMMON`; `OWN` has what a recommender has otherwise. Defaults of a
-recommender's widths and of its own parameters are those of its dataclasses, see `export.plan.recommenders`.
+`COMMON` holds for every recommender, and `OWN` has the exceptions of each. A recommender's dataclasses have the
+defaults of its widths and of its own parameters, see `export.plan.recommenders`.
 """
 
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ COMMON: Mapping[str, Default] = {
     "server.clip_norm": Default(0.0, _PAPER),
     "minimum_separation": Default(1, _PAPER),
 }
-"""Of every recommender, by dotted path; the values are the paper's FedAU2 for FedNCF."""
+"""The common defaults by dotted path; the values are the paper's FedAU2 for FedNCF."""
 
 OWN: Mapping[str, Mapping[str, Default]] = {
     "fedrap": {
@@ -76,7 +76,7 @@ OWN: Mapping[str, Mapping[str, Default]] = {
         "server.adversary.learning_rate": Default(0.01, _CODE),
     },
 }
-"""What recommenders have otherwise, by name and dotted path."""
+"""The exceptions, by recommender and dotted path."""
 
 MODEL = "fedncf"
 """The recommender of a run whose configuration names none."""
@@ -88,8 +88,8 @@ def table(model: str) -> dict[str, Default]:
     Raises:
         UnknownModelError: no recommender has this name.
     """
-    own = {f"model.{key.name}": Default(key.default, "the recommender's paper") for key in recommenders.keys(model)}
-    return {**own, **COMMON, **OWN.get(model, {})}
+    keys = {f"model.{key.name}": Default(key.default, "the recommender's paper") for key in recommenders.keys(model)}
+    return {**keys, **COMMON, **OWN.get(model, {})}
 
 
 def fragment(model: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def explain(error: ValidationError, section: type[BaseModel], document: Mapping[
     Args:
         error: of the validation.
         section: the schema that the document was validated by.
-        document: what was validated.
+        document: the document that was validated.
     """
     first = error.errors(include_url=False)[0]
     kind, place = first["type"], first["loc"]
@@ -100,5 +100,5 @@ def _elsewhere(document: Mapping[str, Any], key: int | str, place: Sequence[int 
     """Returns where a recommender's own parameter belongs, if the key is one that was written in `local`."""
     if len(place) < 2 or place[-2] != "local":
         return ""
-    own = [known.name for known in recommenders.keys(_name(document))] if _name(document) else []
-    return f"; {key} is the recommender's own: write model.{key}" if key in own else ""
+    names = [known.name for known in recommenders.keys(_name(document))] if _name(document) else []
+    return f"; {key} is the recommender's own: write model.{key}" if key in names else ""

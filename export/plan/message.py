@@ -22,8 +22,8 @@ def plan_of(model: str, fragment: Fragment | None = None) -> task_pb2.Plan:
 
     Args:
         model: the recommender.
-        fragment: what differs from its defaults, as in a plan file or by dotted path; without `adversaries` the plan
-            has none.
+        fragment: the differences from its defaults, as in a plan file or by dotted path; without `adversaries` the
+            plan has no adversary.
 
     Raises:
         PlanError: the plan cannot be run with this recommender.

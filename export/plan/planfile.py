@@ -1,6 +1,7 @@
 """Plan files: YAML (or JSON) documents of the schema `export.plan.schema.Plan`.
 
-Every key may be left out; it has then its recommender's default (`export.plan.defaults`). docs/plans.md lists all keys.
+Every key may be left out, and then has its recommender's default (`export.plan.defaults`). docs/plans.md lists all
+keys.
 """
 
 from collections.abc import Mapping
@@ -73,7 +74,8 @@ def _model(nested: Fragment, model: str | None) -> str:
 
 
 def read(path: Path, model: str | None = None) -> Plan:
-    """Reads a plan file for an export, in which no data is known: without `adversaries` the plan has none.
+    """Reads a plan file for an export, in which no data is known: without `adversaries` the plan has no
+    adversary.
 
     Args:
         path: of the file.
@@ -86,8 +88,8 @@ def read(path: Path, model: str | None = None) -> Plan:
     content = document(path)
     if "adversary" in content and "adversaries" not in content:
         raise PlanError(
-            f"{path}: adversary says what every adversary has, but there is none: list adversaries with attribute and "
-            f"classes, or write adversaries: {NONE}"
+            f"{path}: adversary says what every adversary has, but there are no adversaries: list them with attribute "
+            f"and classes, or write adversaries: {NONE}"
         )
     try:
         return complete({"adversaries": NONE, **content}, model)

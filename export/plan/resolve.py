@@ -1,4 +1,4 @@
-"""Resolves a plan: words that stand for what data or recommender decide are replaced by names and numbers."""
+"""Resolves a plan: names and numbers replace the words that stand for what the data or the recommender decides."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of an attribute.
+    """An attribute as far as it is known.
 
     Attributes:
         classes: its values, in label order.
@@ -25,7 +25,7 @@ class Known:
 
 @dataclass(frozen=True)
 class States:
-    """What adversaries of a recommender may protect.
+    """The states of a recommender that adversaries may protect.
 
     Attributes:
         names: of all states; the paper's embedding is the first.
@@ -64,8 +64,8 @@ def resolve(plan: Plan, known: Mapping[str, Known]) -> Plan:
     """
     if plan.adversaries is None and not known:
         raise PlanError(
-            "adversaries: all needs data, of which nothing is known here: list them with attribute and classes, or "
-            "write none"
+            "adversaries: all needs data, and no data is known here: list them with attribute and classes, or write "
+            "none"
         )
     entries = plan.adversaries
     if entries is None:
@@ -120,7 +120,7 @@ def _prior(full: AdversarySettings, data: Known | None, where: str) -> str | tup
     return tuple(count / sum(counts) for count in counts)
 
 
-def _counts(data: Known | None, what: str) -> tuple[int, ...]:
+def _counts(data: Known | None, setting: str) -> tuple[int, ...]:
     if data is None:
-        raise PlanError(f"{what} needs data, of which nothing is known here: write a number for each class")
+        raise PlanError(f"{setting} needs data, and no data is known here: write a number for each class")
     return data.counts

@@ -31,11 +31,11 @@ from export.plan.types import (
 from fedau2.wire.manifest import MAX_STEPS
 
 ALL, NONE = "all", "none"
-"""What `adversaries` may say instead of a list."""
+"""The words that `adversaries` may say instead of a list."""
 
 
 class Local(Section):
-    """What a device computes in a round."""
+    """The computation of a device in a round."""
 
     steps: Whole = setting(
         "Local steps over one pass of the interactions. With 1 the device uploads the gradient.", ge=1, le=MAX_STEPS

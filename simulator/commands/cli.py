@@ -26,7 +26,7 @@ from simulator.reporting.tracking import Tracking
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's exit status.
+    """Runs a command and returns its exit status.
 
     0; 1 for an error that is explained, 2 for wrong usage, 3 where an audit passes a bound, 130 when interrupted.
     """
@@ -51,12 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     audit.add(commands)
     reproduce.add(commands)
     datasets.add(commands)
-    shown = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
-    shown.add_argument(
+    demonstration = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
+    demonstration.add_argument(
         "--out", type=flags.folder, default=Path("runs/demo"), help="folder of the results (%(default)s)"
     )
-    shown.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
-    shown.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
+    demonstration.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
+    demonstration.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
     bench.add(commands)
     return parser
 

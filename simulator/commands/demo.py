@@ -21,7 +21,7 @@ ROUNDS = 400
 
 
 def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dict[str, Any]]:
-    """Trains both at once, a process each, prints one table and leaves two run folders and a plot.
+    """Trains both at once in two processes, prints one table, and leaves two run folders and a plot.
 
     Args:
         folder: for the run folders; earlier results of the demo in it are replaced.
@@ -57,7 +57,7 @@ def _dataset(data_dir: Path | None, console: Console) -> str:
 def _both(configs: Sequence[Config], folder: Path, data_dir: Path | None, console: Console) -> list[dict[str, Any]]:
     jobs = [Job(name, config, _folder(folder, name), data_dir) for name, config in zip(NAMES, configs, strict=True)]
     with bars(console) as display:
-        found = {done.job.name: done for done in work(jobs, len(jobs), lambda job: Bar(display, job.name))}
-    if failed := [f"{name}: {done.error}" for name, done in found.items() if done.metrics is None]:
+        ends = {done.job.name: done for done in work(jobs, len(jobs), lambda job: Bar(display, job.name))}
+    if failed := [f"{name}: {done.error}" for name, done in ends.items() if done.metrics is None]:
         raise RunsFailedError("; ".join(failed))
-    return [found[name].metrics or {} for name in NAMES]
+    return [ends[name].metrics or {} for name in NAMES]

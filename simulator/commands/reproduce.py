@@ -1,4 +1,4 @@
-"""The command: asks for a grid, runs what is not there yet, and writes tables, plots and the report."""
+"""The command: makes a grid, does the runs that are missing, and writes tables, plots and the report."""
 
 import argparse
 import shlex
@@ -35,7 +35,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--seeds", type=flags.numbers, help="one run each (0,1,2; with --quick 0)")
     parser.add_argument("--split", choices=SPLITS, default="validation", help="as of fedau2-sim run (%(default)s)")
     parser.add_argument("--balance", action="store_true", help="as of fedau2-sim run")
-    parser.add_argument("--rounds", type=int, help="rounds to train (each method's own)")
+    parser.add_argument("--rounds", type=int, help="rounds to train (those of each method)")
     parser.add_argument("--attack-splits", type=int, help="as of fedau2-sim run (40)")
     parser.add_argument(
         "--quick", action="store_true", help="a look: few rounds, few attack splits, one seed, one model"
@@ -82,13 +82,13 @@ class Request:
     """An experiment to repeat.
 
     Attributes:
-        experiment: which.
-        choice: what of it.
-        folder: of the results.
+        experiment: the experiment.
+        choice: the part of it that is run.
+        folder: folder of the results.
         data_dir: see `datasets.load`.
-        jobs: runs at once.
-        command: as it was given, for the report.
-        tracking: where the metrics of runs that are done now go besides.
+        jobs: number of runs at once.
+        command: command line, for the report.
+        tracking: further places of the metrics of runs that are done now.
     """
 
     experiment: Experiment

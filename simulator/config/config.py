@@ -1,8 +1,8 @@
 """A run's configuration: everything that decides its result, in sections.
 
-`data` says what is trained on, `plan` is a plan file (docs/plans.md), `engine` says how rounds are run, `evaluation`
-what is measured and `after_training` what is done to the chosen state. A part of the simulator takes the section that
-it needs.
+`data` chooses the data set, `plan` is a plan file (docs/plans.md), `engine` says how rounds are run, `evaluation` what
+is measured, and `after_training` what is done to the chosen state. A part of the simulator takes the section that it
+needs.
 """
 
 from collections.abc import Mapping
@@ -107,7 +107,7 @@ class Config(Section):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads YAML; what it leaves out has its default.
+        """Reads YAML; a setting that it leaves out has its default.
 
         Raises:
             ConfigError: not a configuration.

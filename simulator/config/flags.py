@@ -1,4 +1,4 @@
-"""Command-line flags of a configuration, made of its schema, and the layers that they are laid over."""
+"""Command-line flags of a configuration, made of its schema, and the layers of settings that they override."""
 
 import argparse
 import json
@@ -75,8 +75,8 @@ def _usual(path: str, field: FieldInfo) -> str:
 
 
 def _by_model(path: str) -> str:
-    own = (f"{model}: {table[path].value}" for model, table in defaults.OWN.items() if path in table)
-    return "; ".join([str(defaults.COMMON[path].value), *own])
+    exceptions = (f"{model}: {table[path].value}" for model, table in defaults.OWN.items() if path in table)
+    return "; ".join([str(defaults.COMMON[path].value), *exceptions])
 
 
 def _help(field: FieldInfo, usual: str) -> str:
@@ -85,8 +85,8 @@ def _help(field: FieldInfo, usual: str) -> str:
 
 
 def _own_help(name: str) -> str:
-    found = {model: key for model in RECOMMENDERS for key in recommenders.keys(model) if key.name == name}
-    return " ".join(f"{model}: {key.text} ({_plain(key.default)})" for model, key in found.items())
+    by_model = {model: key for model in RECOMMENDERS for key in recommenders.keys(model) if key.name == name}
+    return " ".join(f"{model}: {key.text} ({_plain(key.default)})" for model, key in by_model.items())
 
 
 def _plain(value: object) -> str:
@@ -155,8 +155,8 @@ def configuration(options: argparse.Namespace, path: Path | None) -> Config:
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
-    given = {flag.path: getattr(options, flag.path) for flag in every()}
-    return {path: _value(path, value) for path, value in given.items() if value is not None}
+    values = {flag.path: getattr(options, flag.path) for flag in every()}
+    return {path: _value(path, value) for path, value in values.items() if value is not None}
 
 
 def _value(path: str, value: object) -> object:
@@ -219,16 +219,16 @@ def words(config: Config, always: Collection[str] = ()) -> list[str]:
     """
     mine = dict(flat(config.document()))
     usual = dict(flat(Config.of({"plan.model.name": config.plan.model.name}).document()))
-    found: list[str] = []
+    arguments: list[str] = []
     for flag in every():
         value = mine.get(flag.path)
         if flag.path not in mine or (value == usual[flag.path] and flag.path not in always):
             continue
         if isinstance(value, bool):
-            found.append(flag.name if value else f"--no-{flag.name[2:]}")
+            arguments.append(flag.name if value else f"--no-{flag.name[2:]}")
         else:
-            found += [flag.name, written(value)]
-    return found
+            arguments += [flag.name, written(value)]
+    return arguments
 
 
 def written(value: object) -> str:
@@ -241,22 +241,22 @@ def written(value: object) -> str:
 
 
 def names(text: str) -> list[str]:
-    """Names with commas between them, each once.
+    """Reads names with commas between them; a repeated name counts once.
 
     Raises:
-        argparse.ArgumentTypeError: one is empty.
+        argparse.ArgumentTypeError: a name is empty.
     """
-    found = [name.strip() for name in text.split(",")]
-    if not all(found):
+    parts = [name.strip() for name in text.split(",")]
+    if not all(parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of names with commas between them")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(parts))
 
 
 def filled(text: str) -> str:
-    """What is not empty.
+    """Returns a text that is not empty.
 
     Raises:
-        argparse.ArgumentTypeError: it is.
+        argparse.ArgumentTypeError: it is empty.
     """
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty")
@@ -264,7 +264,7 @@ def filled(text: str) -> str:
 
 
 def folder(text: str) -> Path:
-    """A path, which an empty text is not: the folder one stands in.
+    """Reads a path. An empty text would be the current folder, and is refused.
 
     Raises:
         argparse.ArgumentTypeError: it is empty.
@@ -273,10 +273,10 @@ def folder(text: str) -> Path:
 
 
 def numbers(text: str) -> list[int]:
-    """Numbers with commas between them, each once.
+    """Reads numbers with commas between them; a repeated number counts once.
 
     Raises:
-        argparse.ArgumentTypeError: one is no number.
+        argparse.ArgumentTypeError: a part is not a number.
     """
     try:
         return [int(name) for name in names(text)]

@@ -51,7 +51,7 @@ PRESETS: Mapping[str, Mapping[str, Fragment]] = {
         # This erasure leaves it too, for attackers who whiten: docs/results/ml-100k.md.
         "fedvae": {**_NO_ADVERSARY, "after_training.erasure": "auto"},
     },
-    # What the paper compares its trigger and its head with, each changed alone.
+    # The paper compares its trigger and its head with these, each changed alone.
     "global": _every({"plan.adversary.trigger": "global"}),
     "pretrain": _every({"plan.adversary.trigger": "pretrain"}),
     "mlp": _every({"plan.adversary.head": "mlp"}),

@@ -21,7 +21,7 @@ def _erasure(value: object) -> object:
 
 
 class DataSettings(Section):
-    """What is trained on."""
+    """The data set, and the attributes to unlearn."""
 
     dataset: Text = setting("Data set, or the NAME of your own NAME.inter in --data-dir.", default="ml-100k")
     user_core: _Seed = setting("k-core: 0 is the data set's own, 1 is none.", "different items per user", default=0)
@@ -52,7 +52,7 @@ class DataSettings(Section):
 
 
 class EngineSettings(Section):
-    """How rounds are run."""
+    """The way in which rounds are run."""
 
     name: Literal["batched", "fleet"] = setting(
         "batched trains all clients of a round at once; fleet makes every client a real SDK instance.",
@@ -93,7 +93,7 @@ class EngineSettings(Section):
 
 
 class EvaluationSettings(Section):
-    """What is measured, and when."""
+    """The measurements and their times."""
 
     split: Literal["validation", "paper"] = setting(
         "validation (the last item but one is for validation) or paper (no validation; the round is chosen on test).",
@@ -106,7 +106,7 @@ class EvaluationSettings(Section):
 
 
 class AfterTraining(Section):
-    """What is done to the chosen state before it is measured."""
+    """Changes to the chosen state before it is measured."""
 
     noise: Scale = setting("Baseline: standard deviation of Gaussian noise on the protected state.", default=0.0)
     erasure: Annotated[Text, BeforeValidator(_erasure)] = setting(
@@ -119,7 +119,7 @@ class AfterTraining(Section):
     def _consistent(self) -> Self:
         if self.erasure not in ("none", "auto", "transport") and not 0 < _strength(self.erasure) <= 1:
             raise ValueError(
-                f"erasure must be none, auto, transport, or a number above 0 and up to 1, not {self.erasure!r}"
+                f"erasure takes none, auto, transport, or a number above 0 and up to 1, not {self.erasure!r}"
             )
         if self.noise and self.erasure != "none":
             raise ValueError("noise and erasure both change the state after training: choose one")

@@ -18,8 +18,8 @@ def check(config: Config, dataset: Dataset) -> None:
     """Checks everything that can be known without making the task's bundle.
 
     Args:
-        config: what is to be run.
-        dataset: what it names, cut as it says.
+        config: the configuration.
+        dataset: the data set that it names, cut as it says.
 
     Raises:
         ConfigError: the configuration does not fit the data set, or its model cannot do what it says.

@@ -1,4 +1,4 @@
-"""The state of an unfinished run, in memory and on disk: an interrupted run goes on where it was."""
+"""Saves and restores the state of an unfinished run, so that an interrupted run goes on where it was."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ _PARTS = ("values", "first", "second")
 
 @dataclass
 class Best:
-    """The state that validation NDCG@10 chooses: shared and private, from which all figures come."""
+    """The state that validation NDCG@10 chooses, shared and private. All metrics come from it."""
 
     round: int = 0
     ndcg: float = -1.0
@@ -53,7 +53,7 @@ class Best:
 
 @dataclass
 class Standing:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         best: the chosen state so far.
@@ -77,7 +77,7 @@ def save(
         configuration: document of the run's configuration.
         engine: of the run.
         population: the clients.
-        standing: how far the run is.
+        standing: progress of the run.
     """
     if engine.resumable is None:
         return
@@ -96,11 +96,11 @@ def save(
     sha256 = blobs.sha256(data := blobs.pack(arrays)).hex()
     if isinstance(state, MappedState):
         state.flush()
-    kept = _file(folder, sha256)
-    for path, content in ((kept, data), (folder / _ROWS, json.dumps(about | {"sha256": sha256}).encode())):
+    current = _file(folder, sha256)
+    for path, content in ((current, data), (folder / _ROWS, json.dumps(about | {"sha256": sha256}).encode())):
         files.write(path, content)  # until the second is there, it names the file before
     for path in folder.glob(_FILES):
-        if path != kept:
+        if path != current:
             path.unlink()
     if isinstance(state, MappedState):
         state.hold(SAVED)
@@ -111,12 +111,12 @@ def _file(folder: Path, sha256: str) -> Path:
 
 
 def _noted(column: Column) -> NDArray[np.float32]:
-    """What is saved of a column: which rows of a map, else all of it."""
+    """Returns the numbers that are saved of a column: the current rows of a map, or the whole column."""
     return column.where.astype(np.float32) if isinstance(column, Version) else column[...]
 
 
 def restore(folder: Path, engine: RoundEngine, population: Population) -> Standing:
-    """Puts engine and population where they were; a new standing if the folder holds nothing that is whole."""
+    """Puts engine and population back to the saved state; returns a new standing if no whole state is saved."""
     resumable, left = engine.resumable, _read(folder)
     if resumable is None or left is None:
         return Standing()
@@ -142,14 +142,14 @@ def restore(folder: Path, engine: RoundEngine, population: Population) -> Standi
 
 
 def mapped(folder: Path, specs: Sequence[TensorSpec], clients: int) -> MappedState | None:
-    """The maps of an interrupted run, before `restore`; None if there is nothing to go on with."""
+    """Opens the maps of an interrupted run, before `restore`; None if there is no state to go on with."""
     left = _read(folder)
     return MappedState.open(folder, specs, clients) if left is not None and left.mapped else None
 
 
 @dataclass(frozen=True)
 class _Left:
-    """What `save` left."""
+    """The state that `save` left."""
 
     configuration: dict[str, Any] | None  # of earlier versions, which did not note it: None
     standing: Standing
@@ -172,7 +172,7 @@ def _read(folder: Path) -> _Left | None:
 
 
 def unfinished(folder: Path) -> bool:
-    """Whether a folder holds an interrupted run that can go on."""
+    """Returns whether a folder holds an interrupted run that can go on."""
     return _read(folder) is not None
 
 
@@ -223,7 +223,7 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
     """Checks that a run that goes on, or is there already, is on the same data.
 
     Raises:
-        ConfigError: its users, items, interactions or attributes are others than when the run began.
+        ConfigError: its users, items, interactions or attributes differ from those when the run began.
     """
     path = folder / _DATA
     if not path.exists() and not unfinished(folder):
@@ -244,7 +244,7 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Removes what `save` left, and mapped private state."""
+    """Removes the saved state and mapped private state."""
     for pattern in (_ROWS, _FILES):
         for path in (*folder.glob(pattern), *folder.glob(str(Path(pattern).with_suffix(".tmp")))):
             path.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ class Trained:
     """The result of training.
 
     Attributes:
-        config: what was trained.
+        config: the configuration.
         attributes: those to unlearn and to attack, by name.
         known: the same without the labels of clients whose attributes are unknown.
         bundle: the task.
@@ -39,7 +39,7 @@ class Trained:
         evaluation: ranks held-out items.
         best: the state that validation chose.
         rounds: a row per round.
-        cost: what training took, see `costs.measure`.
+        cost: costs of training, see `costs.measure`.
     """
 
     config: Config
@@ -81,7 +81,7 @@ def train(
     """Trains, or goes on where an interrupted run left the folder.
 
     Args:
-        config: what to train.
+        config: the configuration.
         folder: of the run; made if it is not there.
         data_dir: where the data set is, see `datasets.load`.
         progress: receives how far training is.

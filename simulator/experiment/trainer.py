@@ -22,7 +22,7 @@ class Progress(Protocol):
     """Receives how far a run is."""
 
     def start(self, what: str, total: int, done: int = 0) -> None:
-        """Begins a phase of `total` parts, some of which may be done already."""
+        """Begins a phase of `total` parts; `done` parts are done already."""
 
     def advance(self, text: str = "") -> None:
         """Counts one part as done; the text says how the run stands."""

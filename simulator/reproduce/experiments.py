@@ -17,7 +17,7 @@ class Method:
     Attributes:
         name: of the method.
         preset: the preset that it starts from.
-        change: what differs from the preset, by dotted path in a configuration.
+        change: differences from the preset, by dotted path in a configuration.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Experiment:
 
     Attributes:
         name: of the experiment.
-        title: what it compares.
+        title: title of its report.
         claim: the paper's result.
         methods: beside the Original.
         metrics: columns of its table; a run's metrics need not have all of them.

@@ -71,9 +71,9 @@ def write(
     metrics = shown_in(summary)
     parts = [html.paragraph(f"The paper: {experiment.claim}"), html.code(command), _extent(cells)]
     for title, part in table.groups(summary):
-        shown = table.columns(metrics)
-        rows = [table.cells(row, shown) for _, row in part.iterrows()]
-        parts += [html.heading(title), html.table([name for name, _ in shown], rows)]
+        columns = table.columns(metrics)
+        rows = [table.cells(row, columns) for _, row in part.iterrows()]
+        parts += [html.heading(title), html.table([name for name, _ in columns], rows)]
         parts += [html.image(path, f"{experiment.title}: {title}") for path in drawn[title]]
     parts += [html.paragraph(text, note=True) for text in table.notes(frame)]
     if (frame["status"] == "failed").any():
@@ -82,7 +82,7 @@ def write(
     parts.append(html.heading("Each run"))
     parts.append(html.details(f"{len(cells)} runs", _runs(frame, metrics)))
     commands = "\n".join(html.command(cell.config, folder / "runs" / cell.name, data_dir) for cell in cells)
-    parts.append(html.details("A command for each", html.code(commands)))
+    parts.append(html.details("The command of each run", html.code(commands)))
     parts.append(html.details("Settings", _settings(cells)))
     parts.append(html.details("Versions", html.versions()))
     html.write(folder / "report.html", f"{experiment.name}: {experiment.title}", parts)

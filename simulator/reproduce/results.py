@@ -1,4 +1,4 @@
-"""Results of a grid: one row per run, and what they come to over seeds."""
+"""Results of a grid: one row per run, and summaries over seeds."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ GROUP = ["model", "dataset", "attribute"]
 """Columns that are equal in all rows of a table."""
 
 LAST_ROUNDS = 50
-"""Over which `loss_std`, the standard deviation of the training loss from round to round, is taken."""
+"""Rounds over which `loss_std`, the standard deviation of the training loss from round to round, is taken."""
 
 
 def finished(cell: Cell, folder: Path) -> dict[str, Any] | None:
@@ -136,10 +136,10 @@ def summarise(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         metrics: columns of it.
 
     Returns:
-        `runs`, `failed`; per metric its mean, `_std` (n - 1), `_change` (mean paired difference to the Original),
-        `_relative` (the same as a share of these Originals' mean) and `_p` (paired t over seeds); of attacks `_null`,
-        the mean of their own nulls' 95th percentiles; `users`: in how many of the runs that could be compared NDCG@10
-        differs over users (p < 0.05), and `compared`: how many these are.
+        `runs` and `failed` count runs. A metric has its mean, `_std` (n - 1), `_change` (mean paired difference to the
+        Original), `_relative` (the same as a share of these Originals' mean) and `_p` (paired t over seeds). An attack
+        also has `_null`, the mean of its own nulls' 95th percentiles. `compared` counts the runs that could be compared
+        over users, and `users` those whose NDCG@10 differs (p < 0.05).
     """
     by_run = frame.set_index("run")
     rows = []

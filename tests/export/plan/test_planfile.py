@@ -45,7 +45,7 @@ def test_adversary_says_what_every_adversary_has_unless_its_entry_says_otherwise
     )
     settings = [plan.settings(entry) for entry in plan.adversaries]
     assert [(one.head, one.epsilon) for one in settings] == [("mlp", 3.0), ("mlp", 5.0)]
-    with pytest.raises(PlanError, match=r"plan.yaml: adversary says .* list adversaries .* or write adversaries: none"):
+    with pytest.raises(PlanError, match=r"plan.yaml: adversary says .* list them with .* or write adversaries: none"):
         plan_file("adversary: {head: mlp}")
 
 
