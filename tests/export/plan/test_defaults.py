@@ -17,9 +17,12 @@ from export.plan.recommenders import keys
 from export.plan.schema import AdversarySettings, Optimizer, Plan
 from export.plan.types import walk
 from fedau2.v1 import task_pb2
+from scripts.house.defaults import in_module
+from scripts.house.modules import modules
 from simulator.config.presets import METHOD, PRESETS
 
-EXAMPLES = Path(__file__).parents[3] / "examples" / "plans"
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "examples" / "plans"
 
 
 def test_the_table_has_a_default_for_every_setting_of_the_schema():
@@ -86,6 +89,17 @@ def test_fields_of_the_message_are_settings_of_the_schema():
     adversary = {field.name for field in task_pb2.Adversary.DESCRIPTOR.fields}
     assert set(AdversarySettings.model_fields) == adversary - {"name", "attribute", "classes"}
     assert set(Optimizer.model_fields) == {field.name for field in task_pb2.Optimizer.DESCRIPTOR.fields}
+
+
+def test_no_module_writes_a_default_of_a_plan_again():
+    """A recommender's own dataclasses have its own; a bench measures a plan of its own; 0.15 is that of an attacker."""
+    written = {
+        f"{module.name}: {name} = {value}"
+        for module in modules(ROOT)
+        for name, _, value in in_module(module)
+        if not module.path.name.endswith("_parameters.py") and "bench" not in module.path.parts
+    }
+    assert written == {"simulator.evaluation.classifiers: learning_rate = 0.15"}
 
 
 @pytest.mark.parametrize("module", ["export.plan.planfile", "export.plan.message"])
