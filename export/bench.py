@@ -19,7 +19,7 @@ from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.values import ClientData, Job
 from export import parity
 from export.bundle import Bundle, build
-from export.plan.planfile import paper_plan
+from export.plan.message import plan_of
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GRAPH_KIND_STEP
 
 HEADS = ("none", "mlp", "vae", "dsvae", "scalar")
@@ -54,7 +54,8 @@ def run(steps: int, repeats: int) -> Iterator[str]:
 
 
 def _bundle(model: str, head: str, items: int) -> Bundle:
-    plan = paper_plan(model, attribute=None if head == "none" else "gender", classes=("M", "F"), head=head)
+    adversaries = [] if head == "none" else [{"attribute": "gender", "classes": ["M", "F"], "head": head}]
+    plan = plan_of(model, {"adversaries": adversaries})
     return build(model, [str(row) for row in range(items)], plan, 0)
 
 

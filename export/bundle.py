@@ -36,6 +36,10 @@ from fedau2.wire.errors import BlobError, ManifestError
 if TYPE_CHECKING:
     from client_sdk.kernel.models import Declared
     from export.graphs import Precision
+    from export.plan.schema import Plan as FilePlan
+
+PLAN, ITEMS = "plan.yaml", "items.txt"
+"""The files of a run folder of which a bundle is made: its resolved plan and its catalogue's ids."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +132,19 @@ def build(
     except (ManifestError, UnsupportedTaskError) as error:
         raise PlanError(str(error)) from error
     return Bundle(task, {blobs.sha256(data): data for data in contents})
+
+
+def from_plan(
+    plan: "FilePlan", items: Sequence[str], seed: int, precision: "Precision" = "fp32", training: bool = True
+) -> Bundle:
+    """Builds the bundle of a resolved plan, see `build`.
+
+    Raises:
+        UnknownModelError, ItemsError, PlanError: see `build`.
+    """
+    from export.plan.message import to_message
+
+    return build(plan.model.name, items, to_message(plan), seed, plan.model.widths(), precision, training)
 
 
 def _declare(task: TaskManifest, declared: "Declared", widths: Any) -> None:  # noqa: ANN401

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export import bundle
-from export.errors import ExportError, TargetError
+from export.errors import ExportError, ItemsError, TargetError
 
 # PyTorch, ONNX and YAML are imported by the commands that need them.
 
@@ -52,9 +52,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fedau2-export", description="Builds, shows, signs and checks task bundles.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     build = commands.add_parser("bundle", help="build a bundle")
-    build.add_argument("--model", required=True, help="name of the recommender, for example fedncf")
-    build.add_argument("--items", type=Path, required=True, metavar="FILE", help="item ids: UTF-8, one id per line")
-    build.add_argument("--plan", type=Path, required=True, metavar="FILE", help="the plan: hyper-parameters, YAML")
+    build.add_argument("--model", help="the recommender, for example fedncf, where the plan names none")
+    source = build.add_mutually_exclusive_group(required=True)
+    source.add_argument("--plan", type=Path, metavar="FILE", help="plan file, YAML (docs/plans.md)")
+    source.add_argument(
+        "--from-run",
+        type=Path,
+        metavar="RUN",
+        help="folder of a fedau2-sim run: its plan and its items. The checkpoint is not the run's, which it does not "
+        "keep, but an untrained one drawn from --seed",
+    )
+    build.add_argument(
+        "--items",
+        type=Path,
+        metavar="FILE",
+        help="item ids: UTF-8, one id per line (with --from-run: those of the run)",
+    )
     build.add_argument("--seed", type=int, required=True, help="seed of the initial checkpoint")
     build.add_argument(
         "--precision",
@@ -95,17 +108,21 @@ def _add_signing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _bundle(arguments: argparse.Namespace) -> None:
-    from export.plan import planfile
+    from export.plan import planfile, resolve
 
-    start = time.monotonic()
-    items = bundle.read_items(arguments.items)
-    plan = planfile.read(arguments.plan, arguments.model)
-    built = bundle.build(arguments.model, items, plan.plan, arguments.seed, plan.widths, arguments.precision)
+    start, run = time.monotonic(), arguments.from_run
+    if not run and not arguments.items:
+        raise ItemsError("the items are missing: name their file with --items")
+    plan_path, items_path = (run / bundle.PLAN, run / bundle.ITEMS) if run else (arguments.plan, arguments.items)
+    items = bundle.read_items(arguments.items or items_path)
+    plan = resolve.resolve(planfile.read(plan_path, arguments.model), {})
+    built = bundle.from_plan(plan, items, arguments.seed, arguments.precision)
     bundle.write(built, arguments.out)
     size = sum(map(len, built.blobs.values()))
     print(
-        f"{arguments.out}: {arguments.model} over {len(items)} items, {len(built.blobs)} blobs of {size:,} bytes, "
-        f"built in {time.monotonic() - start:.1f} s"
+        f"{arguments.out}: {plan.model.name} over {len(items)} items, "
+        f"{', '.join(entry.attribute for entry in plan.adversaries or ()) or 'no attribute'} to unlearn, "
+        f"{len(built.blobs)} blobs of {size:,} bytes, built in {time.monotonic() - start:.1f} s"
     )
 
 

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterator
 
-import yaml
-from google.protobuf import json_format
-
 from export.bundle import Bundle
 from export.errors import VerificationError
-from fedau2.v1.task_pb2 import Plan, TaskManifest
+from export.plan import planfile
+from export.plan.message import to_document
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import Distribution, TensorKind, TensorScope, TensorSpec
 from fedau2.wire import blobs, contributions, manifest
 from fedau2.wire.errors import BlobError
@@ -39,7 +38,7 @@ def describe(bundle: Bundle) -> str:
         "",
         "plan, as a plan file",
     ]
-    return "\n".join([*map(_printable, lines), plan_yaml(task.plan)])
+    return "\n".join([*map(_printable, lines), plan_yaml(task)])
 
 
 def _printable(line: str) -> str:
@@ -47,14 +46,9 @@ def _printable(line: str) -> str:
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
 
 
-def plan_yaml(plan: Plan) -> str:
-    """Writes a plan as a plan file. Reading the file gives the same plan."""
-    fields = json_format.MessageToDict(
-        plan, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    parameters = {name: int(value) if value.is_integer() else value for name, value in plan.parameters.items()}
-    del fields["parameters"]
-    return yaml.safe_dump({"model": parameters, **fields}, sort_keys=False, default_flow_style=None).rstrip("\n")
+def plan_yaml(task: TaskManifest) -> str:
+    """Returns a task's plan as a plan file; reading it gives the same plan for a recommender of the usual widths."""
+    return planfile.dump(to_document(task.model, task.plan)).rstrip("\n")
 
 
 def _tensors(task: TaskManifest) -> Iterator[str]:

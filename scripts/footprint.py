@@ -28,7 +28,7 @@ from client_sdk.protocol.values import Model
 from client_sdk.store.sqlite_store import SqliteStore
 from export.bundle import Bundle, build
 from export.graphs import Precision
-from export.plan.planfile import paper_plan
+from export.plan.message import plan_of
 from fedau2.wire import blobs
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +117,7 @@ def _installed(python: Path) -> dict[str, int]:
 
 
 def _bundle(items: int, precision: Precision, model: str = "fedncf") -> Bundle:
-    plan = paper_plan(model, attribute="gender", classes=["M", "F"])
+    plan = plan_of(model, {"adversaries": [{"attribute": "gender", "classes": ["M", "F"]}]})
     return build(model, [f"movie-{number}" for number in range(items)], plan, 1, precision=precision)
 
 

@@ -36,9 +36,17 @@ _BEFORE = {
     "fleet, onnx": "--engine fleet --trainer onnx --adversary vae",
 }
 
+_AFTER = {
+    "batched": "--engine batched",
+    "batched, defended": "--adversary.clip-norm 0.1 --adversary.noise-multiplier 1 --local.cover-rows 0.5",
+    "batched, 2 steps": "--engine batched --local.steps 2 --adversary.head scalar",
+    "fleet": "--engine fleet",
+    "fleet, onnx": "--engine fleet --trainer onnx --adversary.head vae",
+}
+
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "before": {name: f"run --model {{model}} {_SMALL} {flags} --out {{out}}" for name, flags in _BEFORE.items()},
-    "after": {name: f"run --model {{model}} {_SMALL} {flags} --out {{out}}" for name, flags in _BEFORE.items()},
+    "after": {name: f"run --model {{model}} {_SMALL} {flags} --out {{out}}" for name, flags in _AFTER.items()},
 }
 """Arguments of `fedau2-sim` by checkout and kind of run."""
 

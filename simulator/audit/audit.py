@@ -134,7 +134,7 @@ class _Watching:
         """The attacks, after they have seen all rounds."""
         if self._runner is None:
             watch, self._runner = _watch(self._request, task, chosen)
-            first = self._request.config.rounds
+            first = self._request.config.engine.rounds
             still(watch, task, range(first, first + self._runner.rounds), self._runner)
         return self._runner
 
@@ -150,10 +150,10 @@ def drawn(request: Request, task: TaskManifest, population: Population) -> tuple
         known = np.all([column >= 0 for column in labels.values()], axis=0)
         first = np.where(known, next(iter(labels.values())), -1)
         most = min(request.clients, 3 * int(np.bincount(first[known]).min()) // 4)
-        members = np.sort(balanced(first, np.random.default_rng(request.config.seed), most))
+        members = np.sort(balanced(first, np.random.default_rng(request.config.engine.seed), most))
     else:
         known = np.ones(len(population), np.bool_)
-        order = np.random.default_rng(request.config.seed).permutation(everyone)
+        order = np.random.default_rng(request.config.engine.seed).permutation(everyone)
         members = np.sort(order[: 2 * request.clients])
     return members, np.setdiff1d(everyone[known], members)
 
@@ -173,7 +173,7 @@ def _watch(request: Request, task: Task, population: Population) -> tuple[Watch,
         recorded,
         request.participations,
         watch.public,
-        request.config.seed,
+        request.config.engine.seed,
         request.splits,
     )
     return watch, runner
@@ -181,17 +181,15 @@ def _watch(request: Request, task: Task, population: Population) -> tuple[Watch,
 
 def _on_sums(request: Request, task: Task, population: Population) -> list[Finding]:
     """Attacks on secure aggregation, on every adversary."""
-    findings, config = [], request.config
-    cohort = assembly.cohort_size(config, len(population))
+    findings, seed = [], request.config.engine.seed
+    cohort = assembly.cohort_size(request.config.engine.fraction, len(population))
     for adversary in task.manifest.plan.adversaries if task.manifest.plan.local.steps == 1 else ():
         members = sums.knowing(population, task, adversary)
         truth = population.labels(task.manifest, members)[adversary.name]
         for how in request.sums:
             started = time.process_time()
-            for rounds, guess in sums.attack(
-                task, adversary, population, how, cohort, request.sums_rounds, config.seed
-            ):
-                score = scores.score(Learns.LABEL, guess, truth, len(adversary.classes), config.seed)
+            for rounds, guess in sums.attack(task, adversary, population, how, cohort, request.sums_rounds, seed):
+                score = scores.score(Learns.LABEL, guess, truth, len(adversary.classes), seed)
                 taken, spent = round(rounds * cohort / len(members)), time.process_time() - started
                 findings.append(Finding(how.name, Learns.LABEL.value, adversary.name, taken, score, spent))
     return findings
@@ -212,7 +210,7 @@ def _on_private(request: Request, trained: Trained) -> list[Finding]:
                 started = time.process_time()
                 classes = len(attribute.classes)
                 score = scores.learned(
-                    features, attribute.labels, attacker, classes, request.splits, request.config.seed
+                    features, attribute.labels, attacker, classes, request.splits, request.config.engine.seed
                 )
                 spent = time.process_time() - started
                 label = f"{PRIVATE}-{state}-{attacker}"

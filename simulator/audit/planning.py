@@ -94,10 +94,11 @@ def plan(
 
 
 def _expect_uploads(request: Request, task: TaskManifest) -> None:
-    if (request.specs or request.sums) and baselines.on_contributions(request.config, task):
+    settings = request.config.engine
+    if (request.specs or request.sums) and baselines.on_contributions(settings, task):
         raise ConfigError(
-            f"{'local_noise' if request.config.local_noise else f'apm on {task.model}'} adds noise to each upload, and "
-            "the simulator draws it for the sum of a round only: single uploads would be attacked without it. Audit "
+            f"{'local_noise' if settings.local_noise else f'apm on {task.model}'} adds noise to each upload, and the "
+            "simulator draws it for the sum of a round only: single uploads would be attacked without it. Audit "
             f"only what stays on the devices (--attacks {PRIVATE}, without --sums), or set it to 0"
         )
 
@@ -144,7 +145,7 @@ def _of_sums(request: Request, task: TaskManifest, population: Population) -> It
     labels = population.labels(task, np.arange(len(population)))
     most = min(
         [
-            assembly.cohort_size(request.config, len(population)),
+            assembly.cohort_size(request.config.engine.fraction, len(population)),
             *(int((column >= 0).sum()) for column in labels.values()),
         ]
     )

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from rich.markup import escape
 from rich.table import Table
 
+from export.plan.fragments import flat
 from simulator.attacks.contract import Learns
 from simulator.audit.audit import Audit
 from simulator.audit.request import PRIVATE
@@ -35,7 +36,7 @@ _SAYS: Mapping[str, str] = {
 def table(audit: Audit) -> Table:
     """The findings in 80 columns, without the aims and, where there is one attribute, without its name."""
     columns = Table(title=escape(title(audit)), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    left_out = {"learns", "on"} if len(audit.request.config.attributes) == 1 else {"learns"}
+    left_out = {"learns", "on"} if len(audit.request.config.data.attributes) == 1 else {"learns"}
     numbers = [number for number, name in enumerate(_HEADER) if name not in left_out]
     for number in numbers:
         columns.add_column(_HEADER[number], justify="left" if number < 3 else "right", no_wrap=True)
@@ -47,12 +48,12 @@ def table(audit: Audit) -> Table:
 def title(audit: Audit) -> str:
     """The title: what was audited."""
     config = audit.request.config
-    return f"Audit: {config.model} on {config.dataset}, {config.attribute}: adversary {_adversary(config)}"
+    return f"Audit: {html.title(config)}: adversary {_adversary(config)}"
 
 
 def _adversary(config: Config) -> str:
-    with_variance = config.adversary in ("dsvae", "scalar")
-    return f"{config.adversary}, lambda {config.variance:g}" if with_variance else config.adversary
+    with_variance = set(config.plan.heads()) & {"dsvae", "scalar"}
+    return f"{config.adversary}, lambda {config.plan.adversary.variance:g}" if with_variance else config.adversary
 
 
 def _rows(findings: Iterable[Finding]) -> Iterable[tuple[str, ...]]:
@@ -125,7 +126,7 @@ def write(audit: Audit, command: str, notes: Sequence[str]) -> None:
     """
     folder, config = audit.request.folder, audit.request.trained
     about: dict[str, Any] = {
-        "configuration": config.to_dict(),
+        "configuration": config.document(),
         "view": audit.request.view,
         "round": audit.round,
         "ndcg@10": audit.ndcg,
@@ -146,7 +147,7 @@ def write(audit: Audit, command: str, notes: Sequence[str]) -> None:
             html.heading("All attacks"),
             html.table(_HEADER, _rows(audit.findings)),
             html.paragraph(
-                f"Trained for {config.rounds} rounds; the state after round {audit.round} was chosen, with test "
+                f"Trained for {config.engine.rounds} rounds; the state after round {audit.round} was chosen, with test "
                 f"NDCG@10 {audit.ndcg:.3f}; {audit.seconds:.0f} s in all. View: {audit.request.view}. Success is a "
                 "balanced accuracy, or for a state the share that was read; intervals are Wilson's; the null is of "
                 "permuted clients or labels.",
@@ -154,7 +155,7 @@ def write(audit: Audit, command: str, notes: Sequence[str]) -> None:
             ),
             html.heading("Command"),
             html.code(command),
-            html.details("Configuration", html.table(("", "value"), config.to_dict().items())),
+            html.details("Configuration", html.table(("", "value"), flat(config.document()))),
             html.details("Versions", html.versions()),
         ],
     )

@@ -1,7 +1,7 @@
 """The request of an audit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulator.attacks.contract import Spec
@@ -55,8 +55,8 @@ class Request:
     def trained(self) -> Config:
         """The configuration that is trained: by a fleet for the view `fleet`, otherwise by the batched engine."""
         if self.view == "fleet":
-            return replace(self.config, engine="fleet")
-        return replace(self.config, engine="batched", transport=Config.transport, trainer=Config.trainer)
+            return self.config.changed({"engine.name": "fleet"})
+        return self.config.changed({"engine": {"name": "batched", "transport": "inproc", "trainer": "torch"}})
 
     @property
     def recording(self) -> Path:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from client_sdk.protocol.interfaces import AsyncTransport
 from export.bundle import Bundle, build
-from export.plan.planfile import make_plan
+from export.plan.message import plan_of
 from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
@@ -128,7 +128,8 @@ def measure(devices: int) -> Crowd:
 def _population(devices: int) -> tuple[Bundle, Population]:
     dataset = load("synthetic", users=devices, items=_ITEMS)
     attribute = dataset.attributes["gender"]
-    plan = make_plan(attribute="gender", classes=attribute.classes)
+    entry = {"attribute": "gender", "classes": list(attribute.classes)}
+    plan = plan_of("fedncf", {"adversaries": [entry]})
     bundle = build("fedncf", dataset.items, plan, 0)
     values = [attribute.classes[label] for label in attribute.labels]
     return bundle, Population.create(bundle.manifest, 0, leave_one_out(dataset).train, {"gender": values})

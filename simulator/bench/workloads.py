@@ -17,7 +17,7 @@ from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.plan import LocalPlan
 from client_sdk.protocol.values import PrivateState
 from export.bundle import Bundle, build
-from export.plan.planfile import make_plan, paper_plan
+from export.plan.message import plan_of
 from fedau2.v1.task_pb2 import Plan
 from fedau2.wire import blobs, manifest
 from simulator.bench import naive
@@ -32,6 +32,7 @@ SMALL = fedncf_parameters.Widths(gmf=0, mlp=32, hidden=(32, 16))
 
 Interactions = Sequence[NDArray[np.int64]]
 _CLASSES = ("M", "F")
+_GENDER = {"attribute": "gender", "classes": _CLASSES}
 
 NAIVE: dict[str, Callable[[int], naive.Model]] = {
     "fedncf": naive.FedNCF,
@@ -112,7 +113,7 @@ class PaperWorkload:
 def _population(
     interactions: Interactions, attribute: Sequence[str], items: int, model: str = "fedncf"
 ) -> tuple[Bundle, Population]:
-    bundle = build(model, _names(items), paper_plan(model, attribute="gender", classes=_CLASSES), 0)
+    bundle = build(model, _names(items), plan_of(model, {"adversaries": [_GENDER]}), 0)
     return bundle, Population.create(bundle.manifest, 0, interactions, {"gender": attribute})
 
 
@@ -129,7 +130,7 @@ def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratio
     """
     rng = np.random.default_rng(0)
     positives = [np.sort(rng.choice(items, 100, replace=False)) for _ in range(clients)]
-    plan = make_plan(attribute=None, steps=2, chunk=250, shared_learning_rate=0.01)
+    plan = plan_of("fedncf", {"local": {"steps": 2, "chunk": 250, "shared_learning_rate": 0.01}})
     samples = [draws.samples(rows, items, LocalPlan.of(plan.local), rng) for rows in positives]
     loop = naive.NaiveRound(naive.FedNCF(items, 0, 32, (32, 16), 250), items)
     tensors = [[_tensors(step) for step in client] for client in samples]

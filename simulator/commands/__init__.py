@@ -1,1 +1,1 @@
-"""The commands of `fedau2-sim`, one module each."""
+"""The commands of `fedau2-sim`, a module for each."""

@@ -12,7 +12,6 @@ from simulator.audit import accounting, bounds, planning, registry, report
 from simulator.audit.audit import audit
 from simulator.audit.request import PRIVATE, VIEWS, Request
 from simulator.config import flags
-from simulator.config.config import Config
 from simulator.errors import ConfigError
 from simulator.experiment import lock, resume
 from simulator.reporting.terminal import Bar, bars
@@ -75,24 +74,24 @@ def _command(options: argparse.Namespace, console: Console) -> None:
 
 def _audit(request: Request, console: Console) -> None:
     with bars(console) as display:
-        found = audit(request, Bar(display, request.folder.name))
-    notes = [*found.facts.sentences(), *accounting.notes(found.plan, request.participations)]
-    if missing := planning.reasons(found.not_run):
+        result = audit(request, Bar(display, request.folder.name))
+    notes = [*result.facts.sentences(), *accounting.notes(result.plan, request.participations)]
+    if missing := planning.reasons(result.not_run):
         notes = [missing, *notes]
-    report.write(found, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
+    report.write(result, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
     resume.discard(request.folder)
-    console.print(report.table(found))
-    for text in (*report.summary(found), *notes):
+    console.print(report.table(result))
+    for text in (*report.summary(result), *notes):
         console.print(text, markup=False)
     console.print(f"Report, plot and figures: {request.folder}/audit.html, .png, .json", markup=False)
-    if not found.findings:
+    if not result.findings:
         raise ConfigError("the audit found nothing: no watched client contributed often enough")
-    bounds.check(request.bounds, found.findings, found.unmeasured)
+    bounds.check(request.bounds, result.findings, result.unmeasured)
 
 
 def _request(options: argparse.Namespace) -> Request:
     path = options.of / resume.CONFIG if options.of and options.of.is_dir() else options.of
-    config: Config = flags.configuration(options, path)
+    config = flags.configuration(options, path)
     if options.clients < 1 or options.splits < 1:
         raise ConfigError("clients and splits must be numbers from 1 on")
     of_run = options.of and options.of.is_dir() and not resume.other_settings(options.of, config)

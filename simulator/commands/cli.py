@@ -20,12 +20,13 @@ from simulator.config import flags
 from simulator.errors import BoundPassedError, SimulatorError, explain
 from simulator.experiment import resources
 from simulator.experiment.run import run
+from simulator.reporting import html
 from simulator.reporting.terminal import Bar, bars, results
 from simulator.reporting.tracking import Tracking
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's exit status.
+    """Runs a command and returns its exit status.
 
     0; 1 for an error that is explained, 2 for wrong usage, 3 where an audit passes a bound, 130 when interrupted.
     """
@@ -50,12 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     audit.add(commands)
     reproduce.add(commands)
     datasets.add(commands)
-    shown = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
-    shown.add_argument(
+    demonstration = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
+    demonstration.add_argument(
         "--out", type=flags.folder, default=Path("runs/demo"), help="folder of the results (%(default)s)"
     )
-    shown.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
-    shown.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
+    demonstration.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
+    demonstration.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
     bench.add(commands)
     return parser
 
@@ -76,6 +77,6 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         console.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
     with Tracking.of(options).for_run() as trackers, bars(console) as display:
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers)
-    title = f"{config.model} on {config.dataset}, {config.attribute}, {config.rounds} rounds"
+    title = f"{html.title(config)}, {config.engine.rounds} rounds"
     console.print(results({f"adversary {config.adversary}": metrics}, title))
     console.print(f"Report, plots and metrics: {options.out}/", markup=False)

@@ -64,7 +64,7 @@ def _load(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _check(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Reads all of it, without a cut, and tells whether the files are the official ones."""
+    """Reads a data set without a cut, and compares its files with the official ones."""
     row: dict[str, Any] = load(name, options.data_dir, user_core=1, item_core=1).figures()
     checksums = SOURCES[name].checksums if name in SOURCES else {}
     if checksums:
@@ -87,8 +87,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
-        within = any(isinstance(each, Mapping) for each in value.values())
-        return ("\n" if within else ", ").join(f"{key}: {_text(each)}" for key, each in value.items())
+        nested = any(isinstance(item, Mapping) for item in value.values())
+        return ("\n" if nested else ", ").join(f"{key}: {_text(item)}" for key, item in value.items())
     if isinstance(value, list):
         return "\n".join(map(str, value))
     if isinstance(value, bool):

@@ -7,7 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
+from export.plan import defaults
 from simulator.config.config import Config
+from simulator.config.presets import preset
 from simulator.datasets import load
 from simulator.errors import DatasetError, RunsFailedError
 from simulator.experiment.pool import Job, work
@@ -15,10 +17,11 @@ from simulator.reporting import plots
 from simulator.reporting.terminal import Bar, bars, results
 
 NAMES = ("Original", "FedAU2")
+ROUNDS = 400
 
 
 def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dict[str, Any]]:
-    """Trains both at once, a process each, prints one table and leaves two run folders and a plot.
+    """Trains both at once in two processes, prints one table, and leaves two run folders and a plot.
 
     Args:
         folder: for the run folders; earlier results of the demo in it are replaced.
@@ -26,14 +29,12 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
         console: to print on.
     """
     dataset = _dataset(data_dir, console)
-    configs = [
-        Config(dataset=dataset, adversary=adversary, rounds=400, workers=1, attack_splits=8)
-        for adversary in ("none", "dsvae")
-    ]
+    short = {"data.dataset": dataset, "engine.rounds": ROUNDS, "engine.workers": 1, "evaluation.attack_splits": 8}
+    configs = [Config.of(preset(name, defaults.MODEL), short) for name in ("original", "paper")]
     for name in NAMES:
         shutil.rmtree(_folder(folder, name), ignore_errors=True)
     runs = dict(zip(NAMES, _both(configs, folder, data_dir, console), strict=True))
-    console.print(results(runs, f"FedNCF on {dataset}, gender, {configs[0].rounds} rounds"))
+    console.print(results(runs, f"FedNCF on {dataset}, gender, {ROUNDS} rounds"))
     plots.plot_leakage(runs, "gender", 0.5, folder / "leakage.png")
     console.print(f"Plots and metrics: {folder}/", markup=False)
     return runs
@@ -56,7 +57,7 @@ def _dataset(data_dir: Path | None, console: Console) -> str:
 def _both(configs: Sequence[Config], folder: Path, data_dir: Path | None, console: Console) -> list[dict[str, Any]]:
     jobs = [Job(name, config, _folder(folder, name), data_dir) for name, config in zip(NAMES, configs, strict=True)]
     with bars(console) as display:
-        found = {done.job.name: done for done in work(jobs, len(jobs), lambda job: Bar(display, job.name))}
-    if failed := [f"{name}: {done.error}" for name, done in found.items() if done.metrics is None]:
+        ends = {done.job.name: done for done in work(jobs, len(jobs), lambda job: Bar(display, job.name))}
+    if failed := [f"{name}: {done.error}" for name, done in ends.items() if done.metrics is None]:
         raise RunsFailedError("; ".join(failed))
-    return [found[name].metrics or {} for name in NAMES]
+    return [ends[name].metrics or {} for name in NAMES]

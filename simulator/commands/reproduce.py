@@ -1,4 +1,4 @@
-"""The command: asks for a grid, runs what is not there yet, and writes tables, plots and the report."""
+"""The command: makes a grid, does the runs that are missing, and writes tables, plots and the report."""
 
 import argparse
 import shlex
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from client_sdk.kernel.models import RECOMMENDERS
 from simulator.config import flags
-from simulator.config.config import SPLITS
+from simulator.config.sections import SPLITS
 from simulator.errors import ConfigError, RunsFailedError, explain
 from simulator.experiment.pool import Job, work
 from simulator.reporting.terminal import bars
@@ -30,12 +30,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     models = ",".join(RECOMMENDERS)
     parser.add_argument("--model", type=flags.names, help=f"recommenders ({models}; with --quick fedncf)")
     parser.add_argument("--dataset", type=flags.names, default=["ml-100k"], help="data sets (ml-100k)")
-    parser.add_argument("--attribute", type=flags.names, default=["gender"], help="attributes (gender)")
+    parser.add_argument("--attributes", type=flags.names, default=["gender"], help="attributes (gender)")
     parser.add_argument("--method", type=flags.names, help="of the experiment's methods (all)")
     parser.add_argument("--seeds", type=flags.numbers, help="one run each (0,1,2; with --quick 0)")
     parser.add_argument("--split", choices=SPLITS, default="validation", help="as of fedau2-sim run (%(default)s)")
     parser.add_argument("--balance", action="store_true", help="as of fedau2-sim run")
-    parser.add_argument("--rounds", type=int, help="rounds to train (each method's own)")
+    parser.add_argument("--rounds", type=int, help="rounds to train (those of each method)")
     parser.add_argument("--attack-splits", type=int, help="as of fedau2-sim run (40)")
     parser.add_argument(
         "--quick", action="store_true", help="a look: few rounds, few attack splits, one seed, one model"
@@ -57,15 +57,19 @@ def _positive(text: str) -> int:
 
 def _command(options: argparse.Namespace, console: Console) -> None:
     experiment = EXPERIMENTS[options.experiment]
-    settings = {"split": options.split, "balance": options.balance, **(QUICK if options.quick else {})}
-    given = {"rounds": options.rounds, "attack_splits": options.attack_splits}
+    settings = {
+        "evaluation.split": options.split,
+        "data.balance": options.balance,
+        **(QUICK if options.quick else {}),
+    }
+    flagged = {"engine.rounds": options.rounds, "evaluation.attack_splits": options.attack_splits}
     choice = Choice(
         models=options.model or (["fedncf"] if options.quick else list(RECOMMENDERS)),
         datasets=options.dataset,
-        attributes=options.attribute,
+        attributes=options.attributes,
         seeds=options.seeds or ([0] if options.quick else [0, 1, 2]),
         methods=options.method,
-        settings=settings | {name: value for name, value in given.items() if value is not None},
+        settings=settings | {path: value for path, value in flagged.items() if value is not None},
     )
     folder = options.out or Path("runs") / f"{experiment.name}{'-quick' if options.quick else ''}"
     typed = shlex.join(["fedau2-sim", *sys.argv[1:]])
@@ -78,13 +82,13 @@ class Request:
     """An experiment to repeat.
 
     Attributes:
-        experiment: which.
-        choice: what of it.
-        folder: of the results.
+        experiment: the experiment.
+        choice: the part of it that is run.
+        folder: folder of the results.
         data_dir: see `datasets.load`.
-        jobs: runs at once.
-        command: as it was given, for the report.
-        tracking: where the metrics of runs that are done now go besides.
+        jobs: number of runs at once.
+        command: command line, for the report.
+        tracking: further places of the metrics of runs that are done now.
     """
 
     experiment: Experiment
@@ -109,14 +113,14 @@ def reproduce(request: Request, console: Console) -> None:
     """
     cells, folder = grid.build(request.experiment, request.choice), request.folder
     grid.check(cells, folder / "runs", request.data_dir)
-    finished = {cell.name: found for cell in cells if (found := results.finished(cell, folder / "runs"))}
+    finished = {cell.name: metrics for cell in cells if (metrics := results.finished(cell, folder / "runs"))}
     console.print(f"{len(cells)} runs, of which {len(finished)} are finished: {folder}/runs/", markup=False)
     if missing := grid.left_out(request.experiment, request.choice, cells):
-        console.print(f"Left out, since there is no such preset or no round left to unlearn in: {', '.join(missing)}")
+        console.print(f"Left out, since there is no preset or no round is left to unlearn in: {', '.join(missing)}")
     if request.choice.methods is not None and ORIGINAL not in request.choice.methods:
         console.print("Nothing is compared without original in --method: no change, p and users.")
     if len(finished) < len(cells):
-        request.tracking.trackers()  # what cannot be written to is told before anything is trained
+        request.tracking.trackers()  # raises an error before anything is trained
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -137,7 +141,7 @@ def _run(cells: Sequence[Cell], request: Request, console: Console) -> tuple[dic
     if not jobs:
         return metrics, errors
     with bars(console) as display:
-        overall = Overall(display, {job.name: job.config.rounds for job in jobs})
+        overall = Overall(display, {job.name: job.config.engine.rounds for job in jobs})
         for done in work(jobs, request.jobs, overall.begin):
             overall.end(done.job)
             if done.metrics is None:
@@ -161,11 +165,11 @@ def _write(
     frame.to_parquet(folder / "results.parquet")
     if not metrics:
         return
-    shown = results.metrics_of(frame, experiment.metrics)
-    summary = results.summarise(frame, shown)
+    metric_names = results.metrics_of(frame, experiment.metrics)
+    summary = results.summarise(frame, metric_names)
     summary.to_parquet(folder / "summary.parquet")
     for title, part in table.groups(summary):
-        console.print(*table.terminal(title, part, shown, console.width), sep="\n")
+        console.print(*table.terminal(title, part, metric_names, console.width), sep="\n")
     for text in table.notes(frame):
         console.print(text, style="dim", markup=False)
     drawn = report.draw(experiment, frame, summary, folder)

@@ -1,74 +1,87 @@
-"""Settings under a name, per recommender: FedAU2 as the paper has it, what protects better, and baselines."""
+"""Presets: fragments of a configuration under a name, per recommender.
+
+A preset is a method: FedAU2 as the paper has it, what protects better, a variant of the paper's, or a baseline. It sets
+every setting of `METHOD` back to its default, and then says only what differs from the defaults.
+"""
 
 from collections.abc import Mapping
-from typing import Any
 
+from export.plan.fragments import Fragment
 from simulator.errors import ConfigError
 
-_PAPER = {
-    "objective": "reversal",
-    "trigger": "sut",
-    "adversary": "dsvae",
-    "protect": "embedding",
-    "epsilon": 400.0,
-    "variance": 4.0,
-    "class_weights": False,
-    "erasure": "none",
-}
+METHOD = (
+    "plan.adversaries",
+    "plan.adversary",
+    "plan.server",
+    "plan.local.private_learning_rate",
+    "engine.rounds",
+    "engine.local_noise",
+    "engine.apm",
+    "after_training",
+)
+"""The settings that make a method."""
 
-_CONFUSION = _PAPER | {"objective": "confusion", "epsilon": 1.0, "adversary_learning_rate": 0.01}
-
-_PAPERS = {
-    "fedncf": _PAPER | {"adversary_learning_rate": 0.1, "private_learning_rate": 0.1, "rounds": 600},
-    "fedrap": _PAPER | {"adversary_learning_rate": 0.1, "private_learning_rate": 0.001, "rounds": 100},
-    "fedvae": _PAPER | {"adversary_learning_rate": 0.01, "rounds": 600},
-}
+_NO_ADVERSARY = {"plan.adversaries": "none"}
 
 
-def _papers(**change: Any) -> Mapping[str, Mapping[str, Any]]:  # noqa: ANN401
-    return {model: settings | change for model, settings in _PAPERS.items()}
+def _every(fragment: Fragment) -> Mapping[str, Fragment]:
+    return dict.fromkeys(("fedncf", "fedrap", "fedvae"), fragment)
 
 
-_ORIGINAL = _papers(adversary="none")
+def _baseline(**by_model: Fragment) -> Mapping[str, Fragment]:
+    return {model: {**_NO_ADVERSARY, **fragment} for model, fragment in by_model.items()}
 
 
-def _baseline(**by_model: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    return {model: {**_ORIGINAL[model], **settings} for model, settings in by_model.items()}
-
-
-PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "paper": _PAPERS,
+PRESETS: Mapping[str, Mapping[str, Fragment]] = {
+    "paper": _every({}),
     "recommended": {
-        # Better than adversaries in every respect that is measured, and nothing that tells an attribute is uploaded.
-        "fedncf": _PAPER | {"adversary": "none", "erasure": "transport", "private_learning_rate": 0.03, "rounds": 500},
-        "fedrap": _CONFUSION | {"private_learning_rate": 0.001, "rounds": 100},
+        # Better than adversaries in every respect that is measured, and no upload depends on an attribute.
+        "fedncf": {
+            **_NO_ADVERSARY,
+            "after_training.erasure": "transport",
+            "plan.local.private_learning_rate": 0.03,
+            "engine.rounds": 500,
+        },
+        "fedrap": {
+            "plan.adversary.objective": "confusion",
+            "plan.adversary.epsilon": 1.0,
+            "plan.server.adversary.learning_rate": 0.01,
+        },
         # Adversaries turn and shrink the latent until the paper's attacker is lost, and leave the attribute in it.
         # This erasure leaves it too, for attackers who whiten: docs/results/ml-100k.md.
-        "fedvae": _PAPER | {"adversary": "none", "erasure": "auto", "rounds": 600},
+        "fedvae": {**_NO_ADVERSARY, "after_training.erasure": "auto"},
     },
-    # What the paper compares its trigger and its head with, each changed alone.
-    "global": _papers(trigger="global"),
-    "pretrain": _papers(trigger="pretrain", pretrain_rounds=50),
-    "mlp": _papers(adversary="mlp"),
-    "vae": _papers(adversary="vae"),
+    # The paper compares its trigger and its head with these, each changed alone.
+    "global": _every({"plan.adversary.trigger": "global"}),
+    "pretrain": _every({"plan.adversary.trigger": "pretrain"}),
+    "mlp": _every({"plan.adversary.head": "mlp"}),
+    "vae": _every({"plan.adversary.head": "vae"}),
     # No adversary, and noise instead: docs/baselines.md.
-    "original": _ORIGINAL,
-    "noise": _baseline(fedncf={"noise": 3.0}, fedrap={"noise": 0.1}, fedvae={"noise": 0.12}),
-    "local-noise": _baseline(
-        fedncf={"local_noise": 0.01, "clip_norm": 0.5},
-        fedrap={"local_noise": 0.02, "clip_norm": 0.05},
-        fedvae={"local_noise": 0.001, "clip_norm": 150.0},
+    "original": _every(_NO_ADVERSARY),
+    "noise": _baseline(
+        fedncf={"after_training.noise": 3.0},
+        fedrap={"after_training.noise": 0.1},
+        fedvae={"after_training.noise": 0.12},
     ),
-    "apm": _baseline(fedncf={"apm": 160.0}, fedrap={"apm": 50.0}, fedvae={"apm": 0.01, "clip_norm": 150.0}),
+    "local-noise": _baseline(
+        fedncf={"engine.local_noise": 0.01, "plan.server.clip_norm": 0.5},
+        fedrap={"engine.local_noise": 0.02, "plan.server.clip_norm": 0.05},
+        fedvae={"engine.local_noise": 0.001, "plan.server.clip_norm": 150.0},
+    ),
+    "apm": _baseline(
+        fedncf={"engine.apm": 160.0},
+        fedrap={"engine.apm": 50.0},
+        fedvae={"engine.apm": 0.01, "plan.server.clip_norm": 150.0},
+    ),
 }
-"""By name and model: fields of `Config`; those that are not named keep their defaults."""
+"""By name and recommender: what differs from the recommender's defaults, by dotted path."""
 
 
-def preset(name: str, model: str) -> Mapping[str, Any]:
-    """Fields of `Config`.
+def preset(name: str, model: str) -> Fragment:
+    """Returns what a preset changes of a recommender's defaults.
 
     Raises:
-        ConfigError: there is no such preset for this model.
+        ConfigError: there is no such preset for this recommender.
     """
     if name not in PRESETS:
         raise ConfigError(f"there is no preset {name!r}; there is {', '.join(PRESETS)}")

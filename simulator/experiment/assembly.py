@@ -1,4 +1,4 @@
-"""From a configuration to everything that a run needs: data, split, bundle, population, engine."""
+"""Makes what a run needs of the sections of its configuration: data, plan, population, engine."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,19 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import engines
-from client_sdk.kernel import contract
-from client_sdk.kernel.models import RECOMMENDERS
-from export.bundle import Bundle, build
-from export.plan.planfile import paper_plan
-from fedau2.v1.task_pb2 import Plan
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
+from export.bundle import Bundle
+from export.errors import ExportError
+from export.plan.message import to_message
+from export.plan.resolve import Known, resolve
+from export.plan.schema import Plan
 from fedau2.wire import blobs, manifest
-from simulator.config.config import Config
+from simulator.config.sections import DataSettings, EngineSettings
 from simulator.datasets import Attribute, Dataset, load
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.connections import GrpcConnection, InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
-from simulator.engines.engine import RoundEngine
+from simulator.engines.engine import RoundEngine, require_any_cohort
 from simulator.engines.fleet import FleetEngine
 from simulator.errors import ConfigError, OneClassError, TooFewUsersError
 from simulator.evaluation.attackers import expect_enough
@@ -32,25 +31,35 @@ from simulator.population.columns import MappedState
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
 
+Attributes = Mapping[str, Attribute]
+"""Attributes by name; the first is the one whose metrics have no prefix."""
 
-def dataset_of(config: Config, data_dir: Path | None) -> Dataset:
-    """The data set that a configuration names, cut as it says; `data_dir` as in `datasets.load`."""
+
+def dataset_of(data: DataSettings, seed: int, data_dir: Path | None) -> Dataset:
+    """Loads the data set that a configuration names, cut as it says.
+
+    Args:
+        data: the settings.
+        seed: of the run, from which the synthetic data set is drawn.
+        data_dir: as in `datasets.load`.
+    """
+    first = data.attributes[0]
     return load(
-        config.dataset,
+        data.dataset,
         data_dir,
-        users=config.users,
-        items=config.items,
-        dependence=config.dependence,
-        seed=config.seed,
-        user_core=config.user_core,
-        item_core=config.item_core,
-        balance=config.attributes[0] if config.balance else None,
-        minority=(config.attributes[0], config.minority) if config.minority else None,
+        users=data.users,
+        items=data.items,
+        dependence=data.dependence,
+        seed=seed,
+        user_core=data.user_core,
+        item_core=data.item_core,
+        balance=first if data.balance else None,
+        minority=(first, data.minority) if data.minority else None,
     )
 
 
 def attribute_of(dataset: Dataset, name: str) -> Attribute:
-    """The attribute to unlearn.
+    """Returns an attribute that is to be unlearned.
 
     Raises:
         ConfigError: the data set has no such attribute.
@@ -64,24 +73,15 @@ def attribute_of(dataset: Dataset, name: str) -> Attribute:
     return attribute
 
 
-def attributes_of(config: Config, dataset: Dataset) -> dict[str, Attribute]:
-    """The attributes to unlearn, by name in the configuration's order.
+def attackable(names: Sequence[str], dataset: Dataset) -> Attributes:
+    """Returns the attributes to unlearn and to attack, by name in the given order.
 
     Raises:
         ConfigError: the data set lacks one.
         OneClassError: all users are of one class of one.
-    """
-    return {name: attribute_of(dataset, name) for name in config.attributes}
-
-
-def attackable(config: Config, dataset: Dataset) -> dict[str, Attribute]:
-    """As `attributes_of`, for a run, which attacks them all.
-
-    Raises:
-        ConfigError, OneClassError: as there.
         TooFewUsersError: a class has too few users.
     """
-    attributes = attributes_of(config, dataset)
+    attributes = {name: attribute_of(dataset, name) for name in names}
     for name, attribute in attributes.items():
         try:
             expect_enough(attribute.labels, attribute.classes)
@@ -92,108 +92,77 @@ def attackable(config: Config, dataset: Dataset) -> dict[str, Attribute]:
     return attributes
 
 
-def prefixed(attributes: Mapping[str, Attribute]) -> Iterator[tuple[str, str, Attribute]]:
-    """Each attribute after what the names of its figures begin with: nothing for the first."""
+def prefixed(attributes: Attributes) -> Iterator[tuple[str, str, Attribute]]:
+    """Yields (prefix of metric names, name, attribute); the first attribute has no prefix."""
     for number, (name, attribute) in enumerate(attributes.items()):
         yield f"{name}/" if number else "", name, attribute
 
 
-def told(config: Config, attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-    """Attributes as far as the clients told them: of the share `config.unknown`, drawn from the run seed, none.
+def known(attributes: Attributes, unknown: float, seed: int) -> dict[str, Attribute]:
+    """Returns the attributes without the labels of clients whose attributes are unknown.
+
+    Args:
+        attributes: by name.
+        unknown: share of the clients, drawn for each attribute alike.
+        seed: of the run.
 
     Raises:
-        ConfigError: nobody of some class told it.
+        ConfigError: no client of some class is left.
     """
-    return {name: _told(config, name, attribute) for name, attribute in attributes.items()}
+    return {name: _known(name, attribute, unknown, seed) for name, attribute in attributes.items()}
 
 
-def _told(config: Config, name: str, attribute: Attribute) -> Attribute:
+def _known(name: str, attribute: Attribute, unknown: float, seed: int) -> Attribute:
     labels = attribute.labels.copy()
     clients = len(labels)
-    labels[
-        public_randomness.generator("unknown", config.seed).permutation(clients)[: round(config.unknown * clients)]
-    ] = -1
+    labels[public_randomness.generator("unknown", seed).permutation(clients)[: round(unknown * clients)]] = -1
     if lost := set(attribute.labels.tolist()) - set(labels.tolist()):
         missing = ", ".join(attribute.classes[label] for label in sorted(lost))
-        raise ConfigError(f"with unknown {config.unknown} nobody told a {name} of {missing}: make it smaller")
+        raise ConfigError(f"with unknown {unknown} no client's {name} is known to be {missing}: make it smaller")
     return Attribute(attribute.classes, labels)
 
 
-def plan_of(config: Config, attributes: Mapping[str, Attribute]) -> Plan:
-    """The plan that a configuration describes, with the adversaries of all attributes."""
-    plans = [_plan_of(config, name, attribute) for name, attribute in attributes.items()]
-    for further in plans[1:]:
-        plans[0].adversaries.extend(further.adversaries)
-    return plans[0]
-
-
-def _plan_of(config: Config, name: str, attribute: Attribute) -> Plan:
-    counts = attribute.counts()
-    return paper_plan(
-        config.model,
-        attribute=None if config.adversary == "none" else name,
-        classes=attribute.classes,
-        head=config.adversary,
-        trigger=config.trigger,
-        epsilon=config.epsilon,
-        variance=config.variance,
-        pretrain_rounds=config.pretrain_rounds,
-        class_weights=(counts.sum() / len(counts) / counts).tolist() if config.class_weights else [],
-        objective=config.objective,
-        prior=(counts / counts.sum()).tolist() if config.objective == "confusion" else [],
-        protects=protected(config),
-        apart=config.protect == "each",
-        steps=config.local_steps,
-        private_learning_rate=config.private_learning_rate,
-        shared_learning_rate=config.shared_learning_rate,
-        server_learning_rate=config.server_learning_rate,
-        adversary_learning_rate=config.adversary_learning_rate,
-        clip_norm=config.clip_norm,
-        adversary_clip_norm=config.adversary_clip_norm,
-        adversary_noise=config.adversary_noise,
-        cover_rows=config.cover_rows,
-    )
-
-
-def protected(config: Config) -> list[str]:
-    """Names of the states that the configuration protects; of a model without private tensors always its first.
+def plan_of(plan: Plan, attributes: Attributes) -> Plan:
+    """Resolves a run's plan with its data: the adversaries' classes, states, weights and priors.
 
     Raises:
-        ConfigError: there is no such model.
+        ConfigError: the plan contradicts the data, or cannot be run.
     """
-    if config.model not in RECOMMENDERS:
-        raise ConfigError(f"there is no model {config.model!r}; there is {', '.join(RECOMMENDERS)}")
-    recommender = RECOMMENDERS[config.model].model
-    tensors = recommender.tensors(1)
-    private = [spec.name for spec in tensors if spec.scope == TENSOR_SCOPE_PRIVATE]
-    if config.protect == "embedding" or not private:
-        return [contract.embedding(recommender, tensors)]
-    return private
-
-
-def bundle_of(config: Config, dataset: Dataset) -> Bundle:
-    """The task's bundle."""
-    plan = plan_of(config, told(config, attributes_of(config, dataset)))
-    return build(config.model, dataset.items, plan, config.seed, training=config.trainer == "onnx")
+    data = {
+        name: Known(attribute.classes, tuple(attribute.counts().tolist())) for name, attribute in attributes.items()
+    }
+    try:
+        resolved = resolve(plan, data)
+        require_any_cohort(to_message(resolved))
+    except ExportError as error:
+        raise ConfigError(str(error)) from error
+    return resolved
 
 
 def population_of(
-    config: Config,
-    dataset: Dataset,
     bundle: Bundle,
+    seed: int,
     interactions: Sequence[NDArray[np.int64]],
+    attributes: Attributes,
     folder: Path | None = None,
 ) -> Population:
-    """The clients, with what they train on and their attributes; large private state is mapped to files in `folder`.
+    """Makes the clients, with what they train on and their attributes.
+
+    Args:
+        bundle: the task.
+        seed: of the run.
+        interactions: catalogue rows of each client.
+        attributes: by name, as far as they are known.
+        folder: where large private state is mapped to files; None: it is kept in memory.
 
     Raises:
         DiskSpaceError: there is not enough disk for them.
     """
-    attributes = {
-        name: [None if label < 0 else each.classes[label] for label in each.labels]
-        for name, each in told(config, attributes_of(config, dataset)).items()
+    values = {
+        name: [None if label < 0 else attribute.classes[label] for label in attribute.labels]
+        for name, attribute in attributes.items()
     }
-    start = (bundle.manifest, config.seed, interactions, attributes)
+    start = (bundle.manifest, seed, interactions, values)
     specs = manifest.private(bundle.manifest)
     if folder is None or not columns.is_large(specs, len(interactions)):
         return Population.create(*start)
@@ -205,40 +174,40 @@ def population_of(
     return population
 
 
-def cohort_size(config: Config, clients: int) -> int:
-    """Clients of a round: the fraction, rounded down, at least one."""
-    return max(1, int(config.fraction * clients))
+def cohort_size(fraction: float, clients: int) -> int:
+    """Returns the clients of a round: the fraction, rounded down, at least one."""
+    return max(1, int(fraction * clients))
 
 
-def cohort(config: Config, round_number: int, clients: int) -> Members:
-    """A round's cohort, drawn without replacement from the public randomness of the run seed."""
-    rng = public_randomness.generator("cohorts", config.seed, round_number)
-    return rng.choice(clients, cohort_size(config, clients), replace=False)
+def cohort(settings: EngineSettings, round_number: int, clients: int) -> Members:
+    """Draws a round's cohort without replacement from the public randomness of the run seed."""
+    rng = public_randomness.generator("cohorts", settings.seed, round_number)
+    return rng.choice(clients, cohort_size(settings.fraction, clients), replace=False)
 
 
 @contextmanager
 def engine_of(
-    config: Config,
+    settings: EngineSettings,
     bundle: Bundle,
     population: Population,
     folder: Path,
     noise: Noise | None = None,
     audit: Path | None = None,
 ) -> Iterator[RoundEngine]:
-    """The engine that a configuration names; while it is open a fleet's coordinator keeps its state under `folder`.
+    """Opens the engine that a configuration names; meanwhile a fleet's coordinator keeps its state under `folder`.
 
-    With `audit` it keeps every contribution there.
+    With `audit` the coordinator keeps every contribution there.
     """
-    if config.engine == "batched":
+    if settings.name == "batched":
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-        yield BatchedEngine(bundle.manifest, checkpoint, population, config.workers, noise)
+        yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise)
         return
-    size = cohort_size(config, len(population))
+    size = cohort_size(settings.fraction, len(population))
     with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:
         state = Path(name)
-        connect = partial(InProcessConnection.open if config.transport == "inproc" else _start, state, audit)
-        trainer = engines.make("onnx" if config.trainer == "onnx" else "torch")
-        engine = FleetEngine.start(connect, bundle, population, size, config.rounds, trainer)
+        connect = partial(InProcessConnection.open if settings.transport == "inproc" else _start, state, audit)
+        trainer = engines.make(settings.trainer)
+        engine = FleetEngine.start(connect, bundle, population, size, settings.rounds, trainer)
         try:
             yield engine
         finally:

@@ -1,8 +1,9 @@
-"""What must hold of a configuration, its data and its disk, before anything is written or trained."""
+"""Checks a configuration against its data and its disk, before anything is written or trained."""
 
 from pathlib import Path
 
 from client_sdk.kernel.models import RECOMMENDERS
+from export.plan.recommenders import Model
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from simulator.config.config import Config
@@ -17,37 +18,39 @@ def check(config: Config, dataset: Dataset) -> None:
     """Checks everything that can be known without making the task's bundle.
 
     Args:
-        config: what is to be run.
-        dataset: what it names, cut as it says.
+        config: the configuration.
+        dataset: the data set that it names, cut as it says.
 
     Raises:
-        ConfigError: the configuration does not fit the data set, or asks for what its model cannot do.
-        OneClassError, TooFewUsersError: of an attribute.
+        ConfigError: the configuration does not fit the data set, or its model cannot do what it says.
+        OneClassError, TooFewUsersError: see `assembly.attackable`.
         ErasureError: the attributes cannot be erased from the model.
     """
-    told = assembly.told(config, assembly.attackable(config, dataset))
-    assembly.plan_of(config, told)
-    task = _task(config, dataset)
-    if config.erasure != "none":
-        erasure.expect_erasable(task, moments.joint(told.values()), config.erasure)
-    if config.apm:
-        Apm(config, task, told, Noise(config.seed))
-    if config.noise and not manifest.private(task):
+    attributes = assembly.attackable(config.data.attributes, dataset)
+    known = assembly.known(attributes, config.data.unknown, config.engine.seed)
+    assembly.plan_of(config.plan, known)
+    task, after = _task(config.plan.model, dataset), config.after_training
+    if after.erasure != "none":
+        erasure.expect_erasable(task, moments.joint(known.values()), after.erasure)
+    if config.engine.apm:
+        Apm(config.engine, config.plan, task, known, Noise(config.engine.seed))
+    if after.noise and not manifest.private(task):
         encoder(task)
 
 
-def expect_room(config: Config, dataset: Dataset, folder: Path) -> None:
+def expect_room(model: Model, dataset: Dataset, folder: Path) -> None:
     """Checks the disk for a run that is to begin or to go on in a folder, which need not be there.
 
     Raises:
         DiskSpaceError: there is not enough for private state.
     """
-    private, clients = manifest.private(_task(config, dataset)), len(dataset.users)
+    private, clients = manifest.private(_task(model, dataset)), len(dataset.users)
     if columns.is_large(private, clients) and not resume.unfinished(folder):
         columns.expect_room(folder, private, clients)
 
 
-def _task(config: Config, dataset: Dataset) -> TaskManifest:
-    """The model and its tensors, without a plan and contents."""
+def _task(model: Model, dataset: Dataset) -> TaskManifest:
+    """Returns a manifest with the model and its tensors, without a plan and contents."""
     items = len(dataset.items)
-    return TaskManifest(model=config.model, items=items, tensors=RECOMMENDERS[config.model].model.tensors(items))
+    tensors = RECOMMENDERS[model.name].model.tensors(items, model.widths())
+    return TaskManifest(model=model.name, items=items, tensors=tensors)

@@ -1,4 +1,4 @@
-"""What a run costs its clients: bytes, CPU and parameters."""
+"""The costs of a run for its clients: bytes, CPU and parameters."""
 
 import math
 from typing import Any
@@ -15,8 +15,8 @@ def measure(bundle: Bundle, engine: RoundEngine, rounds: pd.DataFrame) -> dict[s
     """Totals and means over the run.
 
     Returns:
-        `clients_trained`; per contribution `bytes_up`, `bytes_down` and `cpu_ms` of the engine's process;
-        `parameters` by scope.
+        `clients_trained`, `parameters` by scope, and for each contribution `bytes_up`, `bytes_down` and `cpu_ms` of the
+        engine's process.
     """
     trained = int(rounds["clients"].sum())
     traffic = engine.traffic(trained)

@@ -1,4 +1,4 @@
-"""One run or audit at a time in a folder: two would take each other's progress for their own."""
+"""Lets one run or audit at a time use a folder: two would mistake each other's progress for their own."""
 
 import os
 from collections.abc import Iterator

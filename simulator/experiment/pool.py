@@ -1,4 +1,4 @@
-"""Several runs at once, each in a process of its own, and what they report meanwhile."""
+"""Does several runs at once, each in a process of its own, and forwards their reports."""
 
 import errno
 import multiprocessing
@@ -22,13 +22,13 @@ from simulator.experiment.trainer import Progress
 from simulator.reporting.tracking import NOWHERE, Tracking
 
 Event = tuple[str, tuple[Any, ...]]
-"""What a process reports: `start` and `advance` of its run's progress, then `done`, `failed` or `broken`."""
+"""A report of a process: `start` or `advance` of its run's progress, then `done`, `failed` or `broken`."""
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""What no other run would survive either, whatever error tells it."""
+"""Errors of the disk that no other run would survive either."""
 
 _PATIENCE = 5.0
-"""Seconds in which a process that is told to end should have ended."""
+"""Seconds that a process has to end by itself before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Job:
     """A run to do.
 
     Attributes:
-        name: what people read.
-        config: what to run.
-        folder: of the run.
+        name: name that is shown.
+        config: configuration of the run.
+        folder: folder of the run.
         data_dir: see `datasets.load`.
-        tracking: where its metrics go besides.
+        tracking: further places of its metrics.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """How a run ended: with metrics, or with an error that says what was wrong."""
+    """The end of a run: metrics, or an error that says what was wrong."""
 
     job: Job
     metrics: dict[str, Any] | None
@@ -60,17 +60,17 @@ class Done:
 
 
 def work(jobs: Sequence[Job], processes: int, progress: Callable[[Job], Progress]) -> Iterator[Done]:
-    """Does all runs and gives each as it ends; the processes end with the iterator.
+    """Does all runs and yields each as it ends; the processes end with the iterator.
 
     A run that fails, or whose process dies, does not touch the others.
 
     Args:
         jobs: the runs, begun in this order.
-        processes: how many at once.
-        progress: asked for each run as it begins.
+        processes: number of runs at once.
+        progress: called for each run as it begins.
 
     Raises:
-        OSError: the disk is full, or a folder cannot be written: which no other run would survive either.
+        OSError: the disk is full, or a folder cannot be written. No other run would survive that either.
     """
     waiting = deque(jobs)
     workers = [_Worker() for _ in range(min(processes, len(jobs)))]
@@ -82,21 +82,22 @@ def work(jobs: Sequence[Job], processes: int, progress: Callable[[Job], Progress
                 worker.connection.send(job)
                 busy[worker.connection] = worker, job, progress(job)
             for connection in wait(list(busy)):
-                worker, job, shown = busy[connection]
-                done = _heard(worker, job, shown)
+                worker, job, display = busy[connection]
+                done = _received(worker, job, display)
                 if done is not None:
                     del busy[connection]
                     workers.append(worker if worker.process.is_alive() else _Worker())
                     yield done
     finally:
-        left = [*workers, *(each for each, _, _ in busy.values())]
-        for worker in left:
+        remaining = [*workers, *(worker for worker, _, _ in busy.values())]
+        for worker in remaining:
             worker.process.terminate()
-        for worker in left:
+        for worker in remaining:
             worker.end()
 
 
-def _heard(worker: "_Worker", job: Job, shown: Progress) -> Done | None:
+def _received(worker: "_Worker", job: Job, display: Progress) -> Done | None:
+    """Receives a report; returns the end of the run, if it is that."""
     try:
         kind, arguments = worker.connection.recv()
     except (EOFError, ConnectionError):
@@ -110,7 +111,7 @@ def _heard(worker: "_Worker", job: Job, shown: Progress) -> Done | None:
         return Done(job, None, *arguments)
     if kind == "broken":
         raise OSError(*arguments)
-    getattr(shown, kind)(*arguments)
+    getattr(display, kind)(*arguments)
     return None
 
 
@@ -125,7 +126,7 @@ class _Worker:
         theirs.close()
 
     def end(self) -> None:
-        """It was told to end; it is ended now."""
+        """Waits for the process, which was terminated, and kills it if it does not end."""
         self.process.join(_PATIENCE)
         if self.process.is_alive():
             self.process.kill()
@@ -134,7 +135,7 @@ class _Worker:
 
 
 class _Remote:
-    """Progress of a run that is shown in another process; `training.Progress`."""
+    """A `Progress` that sends its calls to the parent process."""
 
     def __init__(self, connection: "Connection[Event, Job]") -> None:
         self._connection = connection
@@ -164,7 +165,7 @@ def _serve(connection: "Connection[Event, Job]") -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed ends nothing itself, and a run says nothing for minutes while it is attacked."""
+    """Ends the process when its parent is gone: a parent that was killed cannot, and an attacked run sends nothing."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

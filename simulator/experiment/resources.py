@@ -1,4 +1,4 @@
-"""How the simulator's processes use memory and cores."""
+"""Settings of the simulator's processes for memory and cores."""
 
 import ctypes
 import resource

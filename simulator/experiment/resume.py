@@ -1,4 +1,4 @@
-"""The state of an unfinished run, in memory and on disk: an interrupted run goes on where it was."""
+"""Saves and restores the state of an unfinished run, so that an interrupted run goes on where it was."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.bundle import ITEMS, PLAN
+from export.plan import planfile
+from export.plan.schema import Plan
 from fedau2 import files
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import blobs
@@ -26,14 +29,14 @@ _ROWS = "progress.json"
 _FILES = "progress-*.safetensors"
 _DATA = "dataset.json"
 CONFIG = "config.yaml"
-"""The file of a run folder that says what is run."""
+"""The file of a run folder that holds its configuration."""
 
 _PARTS = ("values", "first", "second")
 
 
 @dataclass
 class Best:
-    """The state that validation NDCG@10 chooses: shared and private, from which all figures come."""
+    """The state that validation NDCG@10 chooses, shared and private. All metrics come from it."""
 
     round: int = 0
     ndcg: float = -1.0
@@ -50,7 +53,7 @@ class Best:
 
 @dataclass
 class Standing:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         best: the chosen state so far.
@@ -61,10 +64,20 @@ class Standing:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(folder: Path, config: Config, engine: RoundEngine, population: Population, standing: Standing) -> None:
-    """Replaces what the folder holds; of a batched run only, since a fleet's state is its coordinator's too.
+def save(
+    folder: Path, configuration: Mapping[str, Any], engine: RoundEngine, population: Population, standing: Standing
+) -> None:
+    """Saves the state of a batched run in place of the state that the folder holds.
 
-    Of mapped private state it notes which rows of the maps are current, and holds them until it is called again.
+    A fleet's state is not saved, since its coordinator holds a part of it. For mapped private state the rows of the
+    maps that are current are noted, and held until the next call.
+
+    Args:
+        folder: of the run.
+        configuration: document of the run's configuration.
+        engine: of the run.
+        population: the clients.
+        standing: progress of the run.
     """
     if engine.resumable is None:
         return
@@ -75,7 +88,7 @@ def save(folder: Path, config: Config, engine: RoundEngine, population: Populati
     arrays["steps"] = state.steps.astype(np.float32)
     mapped = isinstance(state, MappedState)
     about = {
-        "configuration": config.to_dict(),
+        "configuration": configuration,
         "rows": standing.rows,
         "best": [best.round, best.ndcg],
         "mapped": mapped,
@@ -83,11 +96,11 @@ def save(folder: Path, config: Config, engine: RoundEngine, population: Populati
     sha256 = blobs.sha256(data := blobs.pack(arrays)).hex()
     if isinstance(state, MappedState):
         state.flush()
-    kept = _file(folder, sha256)
-    for path, content in ((kept, data), (folder / _ROWS, json.dumps(about | {"sha256": sha256}).encode())):
+    current = _file(folder, sha256)
+    for path, content in ((current, data), (folder / _ROWS, json.dumps(about | {"sha256": sha256}).encode())):
         files.write(path, content)  # until the second is there, it names the file before
     for path in folder.glob(_FILES):
-        if path != kept:
+        if path != current:
             path.unlink()
     if isinstance(state, MappedState):
         state.hold(SAVED)
@@ -98,12 +111,12 @@ def _file(folder: Path, sha256: str) -> Path:
 
 
 def _noted(column: Column) -> NDArray[np.float32]:
-    """What is saved of a column: which rows of a map, else all of it."""
+    """Returns the numbers that are saved of a column: the current rows of a map, or the whole column."""
     return column.where.astype(np.float32) if isinstance(column, Version) else column[...]
 
 
 def restore(folder: Path, engine: RoundEngine, population: Population) -> Standing:
-    """Puts engine and population where they were; a new standing if the folder holds nothing that is whole."""
+    """Puts engine and population back to the saved state; returns a new standing if no whole state is saved."""
     resumable, left = engine.resumable, _read(folder)
     if resumable is None or left is None:
         return Standing()
@@ -129,14 +142,14 @@ def restore(folder: Path, engine: RoundEngine, population: Population) -> Standi
 
 
 def mapped(folder: Path, specs: Sequence[TensorSpec], clients: int) -> MappedState | None:
-    """The maps of an interrupted run, before `restore`; None if there is nothing to go on with."""
+    """Opens the maps of an interrupted run, before `restore`; None if there is no state to go on with."""
     left = _read(folder)
     return MappedState.open(folder, specs, clients) if left is not None and left.mapped else None
 
 
 @dataclass(frozen=True)
 class _Left:
-    """What `save` left."""
+    """The state that `save` left."""
 
     configuration: dict[str, Any] | None  # of earlier versions, which did not note it: None
     standing: Standing
@@ -159,32 +172,42 @@ def _read(folder: Path) -> _Left | None:
 
 
 def unfinished(folder: Path) -> bool:
-    """Whether a folder holds an interrupted run that can go on."""
+    """Returns whether a folder holds an interrupted run that can go on."""
     return _read(folder) is not None
 
 
 def other_settings(folder: Path, config: Config) -> list[str]:
-    """What differs between a configuration and that of the run in a folder, see `Config.differences`.
+    """Returns what differs between a configuration and that of the run in a folder, see `Config.differences`.
 
-    An interrupted run is what it was begun as, whatever `config.yaml` says.
+    An interrupted run has the configuration that it was begun with, whatever `config.yaml` says.
 
     Raises:
         ConfigError: the folder holds a configuration that cannot be read.
     """
     path, left = folder / CONFIG, _read(folder)
-    there = [Config.load(path).to_dict()] if path.exists() else []
-    there += [left.configuration] if left and left.configuration else []
-    return sorted({each for before in there for each in config.differences(before)})
+    others = [Config.load(path).document()] if path.exists() else []
+    others += [left.configuration] if left and left.configuration else []
+    return sorted({difference for other in others for difference in config.differences(other)})
 
 
-def note(folder: Path, config: Config, dataset: Dataset) -> None:
-    """Writes what a run is of, before it begins or goes on in a folder that `expect_same` has passed.
+def note(folder: Path, config: Config, plan: Plan, dataset: Dataset) -> None:
+    """Writes configuration, plan and data of a run, before it begins or goes on in a folder.
+
+    `expect_same` has passed the folder.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        plan: the run's, resolved; with the item ids it is all that `fedau2-export bundle --from-run` needs.
+        dataset: the run's.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
     try:
         config.save(folder / CONFIG)
+        files.write(folder / PLAN, planfile.write(plan).encode())
+        files.write(folder / ITEMS, "".join(f"{item}\n" for item in dataset.items).encode())
         if not (folder / _DATA).exists():
             files.write(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
     except OSError as error:
@@ -200,7 +223,7 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
     """Checks that a run that goes on, or is there already, is on the same data.
 
     Raises:
-        ConfigError: its users, items, interactions or attributes are others than when the run began.
+        ConfigError: its users, items, interactions or attributes differ from those when the run began.
     """
     path = folder / _DATA
     if not path.exists() and not unfinished(folder):
@@ -221,7 +244,7 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Removes what `save` left, and mapped private state."""
+    """Removes the saved state and mapped private state."""
     for pattern in (_ROWS, _FILES):
         for path in (*folder.glob(pattern), *folder.glob(str(Path(pattern).with_suffix(".tmp")))):
             path.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """`fedau2-sim run`: trains and evaluates one configuration into a run folder (design section 10).
 
-A run folder holds `config.yaml`, `dataset.json`, `metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test
-item), two plots and `report.html`. A batched run that was interrupted goes on when it is started again with the same
-configuration.
+A run folder holds `config.yaml`, `plan.yaml` (resolved), `items.txt` (the catalogue's ids), `dataset.json`,
+`metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item), two plots and `report.html`.
+`fedau2-export bundle --from-run` makes a bundle of its plan and items. A batched run that was interrupted goes on when
+it is started again with the same configuration.
 """
 
 import json
@@ -16,6 +17,7 @@ import pandas as pd
 
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
+from export.plan.resolve import states
 from fedau2 import files
 from simulator.attacks.leakage import leakage
 from simulator.config.config import Config
@@ -39,11 +41,11 @@ def run(
         config: what to run.
         folder: of the run; made if it is not there.
         data_dir: where the data set is, see `datasets.load`.
-        progress: told how far it is.
-        trackers: open; told the rounds at every evaluation, and the metrics.
+        progress: receives how far the run is.
+        trackers: open; they receive the rounds at every evaluation, and the metrics.
 
     Returns:
-        What `metrics.json` holds.
+        The content of `metrics.json`.
 
     Raises:
         SimulatorError: the configuration, the data set or the folder cannot be used, or the disk is too small.
@@ -60,67 +62,71 @@ def _run(
     best, rounds, attributes, evaluation = trained.best, trained.rounds, trained.attributes, trained.evaluation
     progress.start("attacking", 1)
     leaks = _leakage(trained)  # of what trained, before anything is erased
-    hidden = hide(trained)
+    changed = hide(trained)
     scorer = evaluation.scorer(best.checkpoint, best.private)
     ranks = evaluation.test_ranks(best.checkpoint, best.private)
     metrics = {
         **ranks.metrics(),
-        **hidden,
+        **changed,
         "round": best.round,
         **trained.cost,
-        "configuration": config.to_dict(),
+        "configuration": config.document(),
     }
     attacked = AttackedStates.of(scorer, best.private)
-    how = {"seed": config.seed, "splits": config.attack_splits, "workers": config.workers}
+    engine = config.engine
+    how = {"seed": engine.seed, "splits": config.evaluation.attack_splits, "workers": engine.workers}
     for prefix, name, attribute in assembly.prefixed(attributes):
         attacks = attribute_attacks(attacked, attribute, **how)
         metrics |= {f"{prefix}{key}": value for key, value in (attacks | leaks[name]).items()}
         metrics[f"{prefix}bacc_null_p95"] = attacks["bacc_null_p95_strong"]
         metrics[f"{prefix}trigger_rate"] = _trigger_rates(rounds, attribute, prefix)
-        metrics[f"{prefix}unknown_clients"] = int((trained.told[name].labels < 0).sum())
+        metrics[f"{prefix}unknown_clients"] = int((trained.known[name].labels < 0).sum())
     metrics |= {"seconds": time.perf_counter() - started, "peak_rss_mib": resources.peak_rss_mib()}
     progress.advance()
     ranks.frame().to_parquet(folder / "ranks.parquet")
-    _write(folder, data_dir, metrics, rounds, attributes)
+    _write(config, folder, data_dir, metrics, rounds, attributes)
     for tracker in trackers:
         tracker.end(metrics)
     return metrics
 
 
 def _leakage(trained: Trained) -> dict[str, dict[str, float]]:
-    """What uploads of the chosen state tell of each attribute; nothing where an upload is not one step's gradient.
+    """Returns what uploads of the chosen state leak of each attribute.
 
-    Nor where clients add noise to it that is drawn for the sum of a round only.
+    That is measured where an upload is the gradient of one step, and where no client adds noise to it that is drawn
+    only for the sum of a round.
     """
-    config = trained.config
-    if config.local_steps > 1 or baselines.on_contributions(config, trained.bundle.manifest):
+    settings, task = trained.config.engine, trained.bundle.manifest
+    if task.plan.local.steps > 1 or baselines.on_contributions(settings, task):
         return {name: {} for name in trained.attributes}
-    task, chosen = trained.chosen()
-    return {name: leakage(task, chosen, name, config.rounds, config.seed) for name in trained.attributes}
+    start, chosen = trained.chosen()
+    return {name: leakage(start, chosen, name, settings.rounds, settings.seed) for name in trained.attributes}
 
 
 def hide(trained: Trained) -> dict[str, float]:
-    """Erases from the chosen state, or adds noise to it, where that is asked for."""
-    config, best, evaluation = trained.config, trained.best, trained.evaluation
-    if config.erasure != "none":
-        return _erase(config, evaluation, trained.told, best)
-    if config.noise:
+    """Erases from the chosen state, or adds noise to it, as the configuration says; returns metrics of it."""
+    after, seed = trained.config.after_training, trained.config.engine.seed
+    plan, best, evaluation = trained.config.plan, trained.best, trained.evaluation
+    if after.erasure != "none":
+        return _erase(after.erasure, seed, evaluation, trained.known, best)
+    if after.noise:
+        protected = states(plan.model).named(plan.adversary.protects)
         best.checkpoint, best.private = baselines.noised(
-            evaluation.task, best.checkpoint, best.private, assembly.protected(config), config.noise, config.seed
+            evaluation.task, best.checkpoint, best.private, protected, after.noise, seed
         )
     return {}
 
 
 def _erase(
-    config: Config, evaluation: Evaluation, attributes: Mapping[str, Attribute], best: resume.Best
+    kind: str, seed: int, evaluation: Evaluation, attributes: Mapping[str, Attribute], best: resume.Best
 ) -> dict[str, float]:
     """Erases the attributes together from the chosen state; from an encoder, where nothing is private."""
-    how = (moments.joint(attributes.values()), config.erasure, config.seed)
+    how = (moments.joint(attributes.values()), kind, seed)
     if best.private:
         best.private, strength = erasure.erase(best.private, *how)
     else:
-        encoder = contract.encoder(RECOMMENDERS[config.model].model)
-        assert encoder is not None  # asked for before training
+        encoder = contract.encoder(RECOMMENDERS[evaluation.task.model].model)
+        assert encoder is not None  # checked before training
         (latent,) = evaluation.scorer(best.checkpoint, best.private).embedding().values()
         best.checkpoint, strength = erasure.erase_latent(encoder, best.checkpoint, latent, *how)
     return {"erasure_strength": strength}
@@ -132,19 +138,20 @@ def _trigger_rates(rounds: pd.DataFrame, attribute: Attribute, prefix: str) -> d
 
 
 def _write(
+    config: Config,
     folder: Path,
     data_dir: Path | None,
     metrics: dict[str, Any],
     rounds: pd.DataFrame,
     attributes: Mapping[str, Attribute],
 ) -> None:
-    configuration, pictures = metrics["configuration"], plots.leakage_files(list(attributes))
+    pictures = plots.leakage_files(list(attributes))
     rounds.to_parquet(folder / "rounds.parquet")
-    plots.plot_learning(rounds, metrics["round"], configuration["split"], folder / "learning.png")
-    name = f"adversary: {configuration['adversary']}"
-    for prefix, attribute_name, attribute in assembly.prefixed(attributes):
-        own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
-        plots.plot_leakage({name: own}, attribute_name, 1 / len(attribute.classes), folder / pictures[attribute_name])
-    html.write_run(folder, data_dir, metrics)
+    plots.plot_learning(rounds, metrics["round"], config.evaluation.split, folder / "learning.png")
+    label = f"adversary: {config.adversary}"
+    for prefix, name, attribute in assembly.prefixed(attributes):
+        figures = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
+        plots.plot_leakage({label: figures}, name, 1 / len(attribute.classes), folder / pictures[name])
+    html.write_run(config, folder, data_dir, metrics)
     files.write(folder / "metrics.json", f"{json.dumps(metrics, indent=2)}\n".encode())
     resume.discard(folder)

@@ -1,15 +1,16 @@
-"""A configuration, trained: what a run evaluates, and what an audit attacks."""
+"""Trains a configuration: a run evaluates the result, and an audit attacks it."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from client_sdk.kernel.training import Task
-from export.bundle import Bundle
+from export.bundle import Bundle, from_plan
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
 from simulator.datasets.split import leave_one_out
@@ -27,23 +28,23 @@ from simulator.unlearning.baselines import Apm, Noise
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training leaves.
+    """The result of training.
 
     Attributes:
-        config: what was trained.
+        config: the configuration.
         attributes: those to unlearn and to attack, by name.
-        told: the same as far as the clients told them.
+        known: the same without the labels of clients whose attributes are unknown.
         bundle: the task.
         population: the clients, with the state of the last round.
         evaluation: ranks held-out items.
         best: the state that validation chose.
         rounds: a row per round.
-        cost: what training took, see `costs.measure`.
+        cost: costs of training, see `costs.measure`.
     """
 
     config: Config
     attributes: Mapping[str, Attribute]
-    told: Mapping[str, Attribute]
+    known: Mapping[str, Attribute]
     bundle: Bundle
     population: Population
     evaluation: Evaluation
@@ -52,18 +53,18 @@ class Trained:
     cost: Mapping[str, Any]
 
     def chosen(self) -> tuple[Task, Population]:
-        """The chosen checkpoint, and the clients with the private state that was chosen with it; to be read."""
-        last = self.population.state  # Adam's moments do not affect what a step uploads
-        state = ReadOnlyState(self.best.private, last.first, last.second, last.steps)
+        """Returns the chosen checkpoint, and the clients with the private state that was chosen with it, to be read."""
+        last = self.population.state  # an upload does not depend on Adam's moments
+        chosen = ReadOnlyState(self.best.private, last.first, last.second, last.steps)
         task = Task.load(self.bundle.manifest, self.best.checkpoint)
-        return task, dataclasses.replace(self.population, state=state)
+        return task, dataclasses.replace(self.population, state=chosen)
 
 
 Expect = Callable[[Bundle, Population], None]
-"""Refuses what is not to be trained."""
+"""Raises an error for a task that is not to be trained."""
 
 Wrap = Callable[[RoundEngine, Bundle, Population], RoundEngine]
-"""Makes of an engine one that does something more."""
+"""Wraps an engine in one that also does something else."""
 
 
 def train(
@@ -80,52 +81,57 @@ def train(
     """Trains, or goes on where an interrupted run left the folder.
 
     Args:
-        config: what to train.
+        config: the configuration.
         folder: of the run; made if it is not there.
         data_dir: where the data set is, see `datasets.load`.
-        progress: told how far it is.
-        trackers: open; told the rounds at every evaluation.
+        progress: receives how far training is.
+        trackers: open; they receive the rounds at every evaluation.
         expect: called before anything is trained or written.
         wrap: of the engine; a wrapped one does not go on, but starts again.
         audit: where a fleet's coordinator keeps every contribution; None: nowhere.
-        again: folder of a run, on whose data this must be; None: of none.
+        again: an earlier run whose data set must match; None: no check.
 
     Raises:
         SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
     """
-    dataset = assembly.dataset_of(config, data_dir)
+    engine_settings = config.engine
+    dataset = assembly.dataset_of(config.data, engine_settings.seed, data_dir)
     checks.check(config, dataset)
-    checks.expect_room(config, dataset, folder)
+    checks.expect_room(config.plan.model, dataset, folder)
     _expect_own(config, folder, dataset, goes_on=wrap is None)
     if again is not None:
         resume.expect_same(again, dataset)
-    attributes = assembly.attackable(config, dataset)
-    told = assembly.told(config, attributes)
-    split = leave_one_out(dataset, config.split)
-    bundle = assembly.bundle_of(config, dataset)
+    attributes = assembly.attackable(config.data.attributes, dataset)
+    known = assembly.known(attributes, config.data.unknown, engine_settings.seed)
+    split = leave_one_out(dataset, config.evaluation.split)
+    plan = assembly.plan_of(config.plan, known)
+    bundle = from_plan(plan, dataset.items, engine_settings.seed, training=engine_settings.trainer == "onnx")
     folder.mkdir(parents=True, exist_ok=True)
-    population = assembly.population_of(config, dataset, bundle, split.train, folder)
+    population = assembly.population_of(bundle, engine_settings.seed, split.train, known, folder)
     if expect:
-        _asked(expect, bundle, population, folder)
+        _expected(expect, bundle, population, folder)
     evaluation = Evaluation(bundle.manifest, split)
-    noise = Noise.of(config, bundle.manifest)
-    apm = Apm(config, bundle.manifest, told, noise) if config.apm else None
+    noise = Noise.of(engine_settings, plan, bundle.manifest)
+    apm = Apm(engine_settings, plan, bundle.manifest, known, noise) if engine_settings.apm else None
     for tracker in trackers:
         tracker.begin(folder.name, config)
-    resume.note(folder, config, dataset)
-    with assembly.engine_of(config, bundle, population, folder, noise, audit) as engine:
+    resume.note(folder, config, plan, dataset)
+    every = config.evaluation.evaluate_every
+    with assembly.engine_of(engine_settings, bundle, population, folder, noise, audit) as engine:
         used = wrap(engine, bundle, population) if wrap else engine
-        standing = Trainer(config, told, used, population, evaluation, folder, apm, trackers).train(progress)
+        trainer = Trainer(engine_settings, every, known, used, population, evaluation, apm, trackers)
+        standing = resume.restore(folder, used, population)
+        trainer.train(standing, partial(resume.save, folder, config.document(), used, population), progress)
         rounds = pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, engine, rounds)
-    return Trained(config, attributes, told, bundle, population, evaluation, standing.best, rounds, cost)
+    return Trained(config, attributes, known, bundle, population, evaluation, standing.best, rounds, cost)
 
 
 def _expect_own(config: Config, folder: Path, dataset: Dataset, *, goes_on: bool) -> None:
-    """Checks that what a folder holds is this run's.
+    """Checks that a folder is empty or holds this run.
 
     Raises:
-        ConfigError: it is another's, or would be overwritten.
+        ConfigError: it holds another run, or one that would be overwritten.
     """
     if changed := resume.other_settings(folder, config):
         raise ConfigError(
@@ -137,7 +143,7 @@ def _expect_own(config: Config, folder: Path, dataset: Dataset, *, goes_on: bool
         raise ConfigError(f"{folder} holds an interrupted run, with which this cannot go on: choose another folder")
 
 
-def _asked(expect: Expect, bundle: Bundle, population: Population, folder: Path) -> None:
+def _expected(expect: Expect, bundle: Bundle, population: Population, folder: Path) -> None:
     try:
         expect(bundle, population)
     except SimulatorError:

@@ -1,14 +1,13 @@
-"""The rounds of one run: trained, evaluated, kept, and told."""
+"""Trains, evaluates and saves the rounds of one run, and reports them to its trackers."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from simulator.config.config import Config
+from simulator.config.sections import EngineSettings
 from simulator.datasets import Attribute
 from simulator.engines.engine import RoundEngine, RoundReport
 from simulator.evaluation.held_out import Evaluation
@@ -20,57 +19,61 @@ from simulator.unlearning.baselines import Apm
 
 
 class Progress(Protocol):
-    """Told how far a run is."""
+    """Receives how far a run is."""
 
     def start(self, what: str, total: int, done: int = 0) -> None:
-        """A phase of `total` parts begins, of which some are done already."""
+        """Begins a phase of `total` parts; `done` parts are done already."""
 
     def advance(self, text: str = "") -> None:
-        """One part is done; text says how it stands."""
+        """Counts one part as done; the text says how the run stands."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trainer:
-    """What one run trains and looks at.
+    """Trains the rounds of one run.
 
     Attributes:
-        config: the configuration.
-        attributes: those to unlearn, by name, as the clients told them.
+        settings: rounds and cohorts.
+        evaluate_every: rounds between evaluations.
+        attributes: those to unlearn, by name, as far as they are known.
         engine: trains rounds.
         population: the clients.
         evaluation: ranks held-out items.
-        folder: of the run.
-        apm: adapts the clients' noise, if that is asked for.
-        trackers: are told what is trained.
+        apm: adapts the clients' noise, if that baseline is run.
+        trackers: receive the rounds.
     """
 
-    config: Config
+    settings: EngineSettings
+    evaluate_every: int
     attributes: Mapping[str, Attribute]
     engine: RoundEngine
     population: Population
     evaluation: Evaluation
-    folder: Path
     apm: Apm | None = None
     trackers: Sequence[Tracker] = ()
 
-    def train(self, progress: Progress) -> Standing:
-        """All rounds, from where the run was left."""
-        standing = resume.restore(self.folder, self.engine, self.population)
+    def train(self, standing: Standing, save: Callable[[Standing], None], progress: Progress) -> None:
+        """Trains all rounds that are left.
+
+        Args:
+            standing: where the run was left; it is moved on.
+            save: saves it, at every evaluation.
+            progress: receives how far training is.
+        """
         best, rows = standing.best, standing.rows
-        progress.start("training", self.config.rounds, len(rows))
+        progress.start("training", self.settings.rounds, len(rows))
         self._adapt()
-        for number in range(len(rows), self.config.rounds):
+        for number in range(len(rows), self.settings.rounds):
             started = (time.perf_counter(), time.process_time())
-            trained = self.engine.train_round(assembly.cohort(self.config, number, len(self.population)))
+            trained = self.engine.train_round(assembly.cohort(self.settings, number, len(self.population)))
             elapsed = (time.perf_counter() - started[0], time.process_time() - started[1])
             rows.append(self._row(number, trained, *elapsed))
-            if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
+            if (number + 1) % self.evaluate_every == 0 or number + 1 == self.settings.rounds:
                 rows[-1] |= self._evaluate(number + 1, best) | self._adapt()
-                resume.save(self.folder, self.config, self.engine, self.population, standing)
+                save(standing)
                 for tracker in self.trackers:
                     tracker.rounds(rows)
             progress.advance(f"best NDCG@10 {best.ndcg:.3f}" if best.round else "")
-        return standing
 
     def _row(self, number: int, trained: RoundReport, seconds: float, cpu: float) -> dict[str, Any]:
         row = {
@@ -87,7 +90,7 @@ class Trainer:
                 if adversary.attribute == name
             ]
             for value in rates[0] if rates else ():
-                row[f"{prefix}trigger_rate_{value}"] = float(np.mean([each[value] for each in rates]))
+                row[f"{prefix}trigger_rate_{value}"] = float(np.mean([rate[value] for rate in rates]))
         return row
 
     def _evaluate(self, trained: int, best: resume.Best) -> dict[str, float]:

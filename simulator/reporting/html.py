@@ -1,7 +1,6 @@
 """Reports as HTML. A report is a single file without scripts that loads nothing else and can be read on a phone."""
 
 import base64
-import dataclasses
 import platform
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from export.plan.fragments import flat
 from fedau2 import files
+from simulator.config import flags
 from simulator.config.config import Config
 from simulator.datasets.split import CHOSEN_ON
 from simulator.reporting.plots import leakage_files
@@ -48,6 +49,10 @@ $body
 """)
 
 _PACKAGES = ("fedau2", "numpy", "torch", "scikit-learn", "scipy", "pandas", "onnx", "grpcio")
+
+
+_ALWAYS = ("plan.model.name", "data.dataset", "data.attributes", "engine.seed")
+"""Settings that a command names even where they are the default."""
 
 
 def write(path: Path, title: str, parts: Iterable[str]) -> None:
@@ -110,6 +115,11 @@ def versions() -> str:
     return table(("", "version"), rows.items())
 
 
+def title(config: Config) -> str:
+    """Returns recommender, data set and attributes of a run."""
+    return f"{config.plan.model.name} on {config.data.dataset}, {', '.join(config.data.attributes)}"
+
+
 def command(config: Config, folder: Path, data_dir: Path | None) -> str:
     """Writes the command that repeats a run, with the settings that differ from the recommender's defaults.
 
@@ -120,41 +130,33 @@ def command(config: Config, folder: Path, data_dir: Path | None) -> str:
             a placeholder instead.
     """
     out = folder.name if folder.is_absolute() else str(folder)
-    words, usual = ["fedau2-sim", "run", "--out", out], Config.of({"model": config.model})
-    words += ["--data-dir", "DATA_DIR"] if data_dir else []
-    for field in dataclasses.fields(config):
-        value, flag = getattr(config, field.name), field.name.replace("_", "-")
-        if isinstance(value, bool):
-            words += [] if value == getattr(usual, field.name) else [f"--{flag}" if value else f"--no-{flag}"]
-        elif value != getattr(usual, field.name) or field.name in ("model", "dataset", "attribute", "seed"):
-            words += [f"--{flag}", str(value)]
-    return shlex.join(words)
+    words = ["fedau2-sim", "run", "--out", out, *(["--data-dir", "DATA_DIR"] if data_dir else [])]
+    return shlex.join([*words, *flags.words(config, always=_ALWAYS)])
 
 
-def write_run(folder: Path, data_dir: Path | None, metrics: Mapping[str, Any]) -> None:
+def write_run(config: Config, folder: Path, data_dir: Path | None, metrics: Mapping[str, Any]) -> None:
     """Writes `report.html` into a run folder that has the plots already; for `data_dir` see `command`."""
-    config = Config(**metrics["configuration"])
     main = rows_of([metrics])
     rows = [(label, f"{metrics[key]:.3f}", f"{metrics[null]:.3f}" if null else "") for label, key, null in main]
     listed = {name for _, key, null in main for name in (key, null)} | {"configuration"}
     others = [(name, value) for name, value in metrics.items() if name not in listed]
     write(
         folder / "report.html",
-        f"{config.model} on {config.dataset}, {config.attribute}: adversary {config.adversary}",
+        f"{title(config)}: adversary {config.adversary}",
         [
             table(("test items, and attribute attacks", "", "null p95"), rows),
-            paragraph(_chosen(config.split, metrics["round"]), note=True),
+            paragraph(_chosen(config.evaluation.split, metrics["round"]), note=True),
             image(folder / "learning.png", "HR@10 and NDCG@10 on held-out items by round"),
             *(
                 part
-                for name, file in leakage_files(config.attributes).items()
+                for name, file in leakage_files(config.data.attributes).items()
                 for part in (heading(f"Attacks on {name}"), image(folder / file, f"balanced accuracy of {name}"))
             ),
             heading("Command"),
             code(command(config, folder, data_dir)),
             heading("More"),
             details("All other metrics", table(("", "value"), others)),
-            details("Configuration", table(("", "value"), config.to_dict().items())),
+            details("Configuration", table(("", "value"), flat(config.document()))),
             details("Versions", versions()),
         ],
     )

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
-
+from export.plan import planfile
+from export.plan.fragments import flat
 from simulator.config import flags
 from simulator.config.config import Config
 from simulator.errors import TrackingError
@@ -97,7 +97,7 @@ class TensorBoard(Tracker):
     def begin(self, name: str, config: Config) -> None:
         """Opens an event file in `folder/name`."""
         self._open = self._writer(str(self._folder / name), purge_step=1)
-        self._open.add_text("configuration", f"```\n{yaml.safe_dump(config.to_dict(), sort_keys=False)}```")
+        self._open.add_text("configuration", f"```\n{planfile.dump(config.document())}```")
 
     def _write(self, values: Sequence[tuple[str, float, int]]) -> None:
         for name, value, step in values:
@@ -135,7 +135,9 @@ class MLflow(Tracker):
         with self._explained():
             self._run = self._client.create_run(self._experiment, run_name=name).info.run_id
             entity = self._mlflow.entities.Param
-            self._client.log_batch(self._run, params=[entity(n, str(v)) for n, v in config.to_dict().items()])
+            self._client.log_batch(
+                self._run, params=[entity(path, str(value)) for path, value in flat(config.document())]
+            )
 
     def _write(self, values: Sequence[tuple[str, float, int]]) -> None:
         now, entity = int(time.time() * 1000), self._mlflow.entities.Metric

@@ -1,13 +1,13 @@
-"""The experiments of the paper as data: which methods each compares, and what it shows of them."""
+"""The experiments of the paper as data: the methods that each compares, and the columns and plots of its report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from export.plan.fragments import Fragment
 from simulator.config.presets import PRESETS
 
 ORIGINAL = "original"
-"""The method that every other is compared with: no adversary, and the learning rates and rounds of the other."""
+"""The method that every other is compared with: no adversary, and the other's learning rates and rounds."""
 
 
 @dataclass(frozen=True)
@@ -16,28 +16,28 @@ class Method:
 
     Attributes:
         name: of the method.
-        preset: that it starts from.
-        change: fields of `Config` that differ from the preset.
+        preset: the preset that it starts from.
+        change: differences from the preset, by dotted path in a configuration.
     """
 
     name: str
     preset: str
-    change: Mapping[str, Any] = field(default_factory=dict)
+    change: Fragment = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One command's worth.
+    """An experiment, which one command repeats.
 
     Attributes:
         name: of the experiment.
-        title: what it compares.
-        claim: what the paper says comes out.
+        title: title of its report.
+        claim: the paper's result.
         methods: beside the Original.
-        metrics: columns of its table, of which a run's metrics need not have all.
-        curve: column of `rounds.parquet` that is drawn by round; empty: none.
-        plot: what is drawn of the metrics: `dots`, `frontier` or `triggers`.
-        settings: fields of `Config` for all methods, the Original too.
+        metrics: columns of its table; a run's metrics need not have all of them.
+        curve: column of `rounds.parquet` that is drawn by round; empty: no column.
+        plot: the plot of the metrics: `dots`, `frontier` or `triggers`.
+        settings: settings of all methods, the Original too, by dotted path in a configuration.
     """
 
     name: str
@@ -47,21 +47,24 @@ class Experiment:
     metrics: Sequence[str] = ()
     curve: str = ""
     plot: str = "dots"
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Fragment = field(default_factory=dict)
 
 
 QUALITY = ("ndcg@10", "hr@10", "ndcg@10_full")
 ATTACKS = ("bacc_paper", "bacc_strong", "bacc_paper_all", "bacc_strong_all")
 LEAKS, TRIGGERS = "leak_", "trigger_rate_"
-"""How metrics begin that tell what is read from contributions, and how often the trigger fired for each class."""
+"""Prefixes of metrics: what is read from contributions, and how often the trigger fired for each class."""
 
+_HEAD, _TRIGGER, _VARIANCE, _EPSILON, _PRETRAIN_ROUNDS = (
+    f"plan.adversary.{name}" for name in ("head", "trigger", "variance", "epsilon", "pretrain_rounds")
+)
 _EPSILONS, _VARIANCES = (25.0, 100.0, 400.0, 1600.0), (1.0, 4.0, 10.0, 16.0)
 
 
 def _heads() -> list[Method]:
-    plain = [Method(head, "paper", {"adversary": head}) for head in ("mlp", "vae")]
+    plain = [Method(head, "paper", {_HEAD: head}) for head in ("mlp", "vae")]
     return plain + [
-        Method(f"{head}-{variance:g}", "paper", {"adversary": head, "variance": variance})
+        Method(f"{head}-{variance:g}", "paper", {_HEAD: head, _VARIANCE: variance})
         for head in ("dsvae", "scalar")
         for variance in _VARIANCES
     ]
@@ -80,9 +83,9 @@ _FIG3 = Experiment(
     "When the reversed gradient reaches the embedding: always, after some rounds, or by SUT",
     "SUT adapts to each user and needs no number of pretraining rounds, which has to be tuned for every model.",
     [
-        Method("global", "paper", {"trigger": "global"}),
+        Method("global", "paper", {_TRIGGER: "global"}),
         *(
-            Method(f"pretrain-{rounds}", "paper", {"trigger": "pretrain", "pretrain_rounds": rounds})
+            Method(f"pretrain-{rounds}", "paper", {_TRIGGER: "pretrain", _PRETRAIN_ROUNDS: rounds})
             for rounds in (10, 25, 50, 100)
         ),
         Method("sut", "paper"),
@@ -104,9 +107,9 @@ _ABLATION = Experiment(
     "SUT and DSVAE, each alone and both",
     "Both together are best in stability of training, gradient leakage and recommendation.",
     [
-        Method("neither", "paper", {"adversary": "mlp", "trigger": "global"}),
-        Method("sut-only", "paper", {"adversary": "mlp"}),
-        Method("dsvae-only", "paper", {"trigger": "global"}),
+        Method("neither", "paper", {_HEAD: "mlp", _TRIGGER: "global"}),
+        Method("sut-only", "paper", {_HEAD: "mlp"}),
+        Method("dsvae-only", "paper", {_TRIGGER: "global"}),
         Method("both", "paper"),
     ],
     ("ndcg@10", "bacc_paper", "bacc_strong", LEAKS, "loss_std"),
@@ -118,7 +121,7 @@ _PARETO = Experiment(
     "Epsilon by lambda: the frontier between unlearning and recommendation",
     "Too much of either spoils recommendation, too little does not unlearn; the paper takes epsilon 400, lambda 4.",
     [
-        Method(f"epsilon-{epsilon:g}-lambda-{variance:g}", "paper", {"epsilon": epsilon, "variance": variance})
+        Method(f"epsilon-{epsilon:g}-lambda-{variance:g}", "paper", {_EPSILON: epsilon, _VARIANCE: variance})
         for epsilon in _EPSILONS
         for variance in _VARIANCES
     ],
@@ -130,13 +133,13 @@ _IMBALANCE = Experiment(
     "imbalance",
     "A class of a tenth of the users, with and without class weights",
     "SUT fires where the adversary is right; whether it does for a rare class too is left open.",
-    [Method("paper", "paper"), Method("class-weights", "paper", {"class_weights": True})],
+    [Method("paper", "paper"), Method("class-weights", "paper", {"plan.adversary.class_weights": "balanced"})],
     ("ndcg@10", "bacc_paper", "bacc_strong", "bacc_strong_all", TRIGGERS),
     plot="triggers",
-    settings={"minority": 0.1},
+    settings={"data.minority": 0.1},
 )
 
 EXPERIMENTS: Mapping[str, Experiment] = {
-    each.name: each for each in (_TABLE1, _FIG3, _FIG4, _ABLATION, _PARETO, _IMBALANCE)
+    experiment.name: experiment for experiment in (_TABLE1, _FIG3, _FIG4, _ABLATION, _PARETO, _IMBALANCE)
 }
 """By name."""

@@ -1,4 +1,4 @@
-"""Plots of an experiment: one group of it, a model on a data set, in each."""
+"""Plots of an experiment. A plot shows one group: a model on a data set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ _MARKERS = "osD^"
 
 
 def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: Path) -> None:
-    """A row per method, a panel per kind of metric; bars are standard deviations over seeds.
+    """Draws a row per method and a panel per kind of metric; bars are standard deviations over seeds.
 
     Args:
         summary: of one group, from `results.summarise`.
@@ -24,7 +24,7 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
         title: of the plot.
         path: of the PNG.
     """
-    kinds = [kind for kind in (_kind(metrics, each) for each in ("ndcg@10", "bacc", "leak", "loss")) if kind]
+    kinds = [kind for kind in (_kind(metrics, prefix) for prefix in ("ndcg@10", "bacc", "leak", "loss")) if kind]
     figure, all_axes = panels(title, len(kinds), width=4.2 * len(kinds) + 1.2, height=1.7 + 0.38 * len(summary))
     rows = np.arange(len(summary))
     for axes, names in zip(all_axes, kinds, strict=True):
@@ -59,7 +59,7 @@ def plot_dots(summary: pd.DataFrame, metrics: Sequence[str], title: str, path: P
 
 
 def _widen(axes: Axes) -> None:
-    """Shows what is 5% of the values or more: a smaller difference does not fill the picture."""
+    """Widens the axis to at least 5% of the values, so that a small difference does not fill the picture."""
     low, high = axes.get_xlim()
     middle, width = (low + high) / 2, max(high - low, 0.05 * (low + high) / 2)
     axes.set_xlim(middle - width / 2, middle + width / 2)
@@ -71,7 +71,7 @@ def _kind(metrics: Sequence[str], prefix: str) -> list[str]:
 
 
 def plot_curves(runs: Mapping[str, Sequence[pd.DataFrame]], column: str, label: str, title: str, path: Path) -> None:
-    """A column of `rounds.parquet` by round: the mean over seeds, and from the lowest to the highest.
+    """Draws a column of `rounds.parquet` by round: the mean over seeds, and the range of the seeds.
 
     Args:
         runs: per method its seeds' rounds.
@@ -85,7 +85,7 @@ def plot_curves(runs: Mapping[str, Sequence[pd.DataFrame]], column: str, label: 
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for number, (method, seeds) in enumerate(runs.items()):
-        values = pd.concat([each.set_index("round")[column].dropna() for each in seeds], axis=1)
+        values = pd.concat([rounds.set_index("round")[column].dropna() for rounds in seeds], axis=1)
         colour, style = COLOURS[number % len(COLOURS)], "-" if number < len(COLOURS) else "--"
         axes.plot(values.index, values.mean(axis=1), style, color=colour, linewidth=1.4, label=method)
         axes.fill_between(values.index, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.12, linewidth=0)
@@ -94,7 +94,7 @@ def plot_curves(runs: Mapping[str, Sequence[pd.DataFrame]], column: str, label: 
 
 
 def plot_frontier(summary: pd.DataFrame, title: str, path: Path) -> None:
-    """NDCG@10 by the strong attacker's balanced accuracy; methods that none beats in both are joined.
+    """Draws NDCG@10 by the strong attacker's balanced accuracy, and joins the methods that no other beats in both.
 
     Args:
         summary: of one group.
@@ -131,7 +131,7 @@ def _unbeaten(row: pd.Series, rows: pd.DataFrame) -> bool:
 
 
 def plot_triggers(summary: pd.DataFrame, classes: Sequence[str], title: str, path: Path) -> None:
-    """How often the trigger fired for each class, by method.
+    """Draws the rate at which the trigger fired for each class, by method.
 
     Args:
         summary: of one group, with columns `trigger_rate_CLASS`.

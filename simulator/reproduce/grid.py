@@ -1,12 +1,13 @@
 """The grid of an experiment: every cell's configuration, made and checked before any training starts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from client_sdk.kernel.models import RECOMMENDERS
+from export.plan.fragments import Fragment, flat
 from simulator.config.config import Config
 from simulator.config.presets import PRESETS, preset
 from simulator.datasets import Dataset, synthetic
@@ -16,31 +17,33 @@ from simulator.experiment import assembly, checks, resume
 from simulator.reporting.file_names import file_name
 from simulator.reproduce.experiments import ORIGINAL, Experiment, Method
 
-QUICK: Mapping[str, Any] = {"rounds": 60, "evaluate_every": 10, "attack_splits": 2}
+QUICK: Fragment = {"engine.rounds": 60, "evaluation.evaluate_every": 10, "evaluation.attack_splits": 2}
 """Settings of a look in a minute or two."""
 
+_MODEL = "plan.model.name"
+
 _MATCHED = {
-    "rounds": "rounds",
-    "fraction": "fraction",
-    "local_steps": "steps",
-    "server_learning_rate": "server-lr",
-    "private_learning_rate": "private-lr",
-    "shared_learning_rate": "shared-lr",
+    "engine.rounds": "rounds",
+    "engine.fraction": "fraction",
+    "plan.local.steps": "steps",
+    "plan.server.shared.learning_rate": "server-lr",
+    "plan.local.private_learning_rate": "private-lr",
+    "plan.local.shared_learning_rate": "shared-lr",
 }
-"""What an Original has in common with the method that it is compared with, and how its name tells it."""
+"""Settings that an Original has in common with the method that it is compared with, and their names in its name."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What of an experiment is wanted.
+    """The part of an experiment that is run.
 
     Attributes:
         models: recommenders.
         datasets: data sets.
         attributes: attributes.
         seeds: one run each.
-        methods: names of methods; None: all that the experiment has and that fit.
-        settings: fields of `Config` that are given for every cell.
+        methods: names of methods; None: all methods of the experiment that fit.
+        settings: settings of every cell, by dotted path in a configuration.
     """
 
     models: Sequence[str]
@@ -48,7 +51,7 @@ class Choice:
     attributes: Sequence[str]
     seeds: Sequence[int]
     methods: Sequence[str] | None
-    settings: Mapping[str, Any]
+    settings: Fragment
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Cell:
     Attributes:
         method: its row in the table.
         config: what to run.
-        original: name of the run that it is compared with; empty where there is none.
+        original: name of the run that it is compared with; empty: no run.
     """
 
     method: str
@@ -68,8 +71,9 @@ class Cell:
     @property
     def name(self) -> str:
         """Name of its run folder, decided by the cell alone."""
-        config = self.config
-        parts = (config.model, config.dataset, config.attribute, self.method, f"seed-{config.seed}")
+        data, config = self.config.data, self.config
+        attributes = ",".join(data.attributes)
+        parts = (config.plan.model.name, data.dataset, attributes, self.method, f"seed-{config.engine.seed}")
         return "_".join(map(file_name, parts))
 
 
@@ -84,7 +88,13 @@ def build(experiment: Experiment, choice: Choice) -> list[Cell]:
     _known("method", choice.methods or (), (ORIGINAL, *named))
     cells: dict[str, Cell] = {}
     for model, dataset, attribute in product(choice.models, choice.datasets, choice.attributes):
-        base = {"model": model, "dataset": dataset, "attribute": attribute, "workers": 1, **experiment.settings}
+        base = {
+            "plan.model.name": model,
+            "data.dataset": dataset,
+            "data.attributes": [attribute],
+            "engine.workers": 1,
+            **experiment.settings,
+        }
         methods = [named[name] for name in choice.methods or named if name != ORIGINAL]
         hindered = {method.name: why for method in methods if (why := _hindrance(base, method, choice))}
         if choice.methods is not None and hindered:
@@ -96,7 +106,7 @@ def build(experiment: Experiment, choice: Choice) -> list[Cell]:
     return list(cells.values())
 
 
-def _group(base: Mapping[str, Any], methods: Sequence[Method], choice: Choice) -> Iterable[Cell]:
+def _group(base: Fragment, methods: Sequence[Method], choice: Choice) -> Iterable[Cell]:
     """Originals, then methods, of one model, data set and attribute."""
     originals, others = [], []
     papers = _original(base, Method(ORIGINAL, "paper"), choice, 0)
@@ -112,48 +122,49 @@ def _group(base: Mapping[str, Any], methods: Sequence[Method], choice: Choice) -
     return [*sorted(originals, key=lambda cell: cell.method), *others]
 
 
-def _hindrance(base: Mapping[str, Any], method: Method, choice: Choice) -> str:
-    """Why a method cannot be had of a model: no such preset, or no round is left to unlearn in. Else nothing."""
-    if base["model"] not in PRESETS[method.preset]:
-        return f"{method.name} has no preset for {base['model']}"
+def _hindrance(base: Fragment, method: Method, choice: Choice) -> str:
+    """Returns why a method cannot be run: no preset for the recommender, or no round to unlearn in. Else nothing."""
+    if base[_MODEL] not in PRESETS[method.preset]:
+        return f"{method.name} has no preset for {base[_MODEL]}"
     config = _config(base, method, choice, 0)
-    if config.trigger != "pretrain" or config.pretrain_rounds < config.rounds:
+    adversary, rounds = config.plan.adversary, config.engine.rounds
+    if adversary.trigger != "pretrain" or adversary.pretrain_rounds < rounds:
         return ""
-    return f"{method.name} pretrains for {config.pretrain_rounds} rounds, and rounds is {config.rounds}: none is left"
+    return f"{method.name} pretrains for {adversary.pretrain_rounds} rounds, and rounds is {rounds}: no round is left"
 
 
 def left_out(experiment: Experiment, choice: Choice, cells: Sequence[Cell]) -> list[str]:
-    """Methods of the experiment that do not fit a model or the number of rounds, where all were asked for."""
+    """Returns the methods that do not fit a recommender or the number of rounds, where all of an experiment are run."""
     if choice.methods is not None:
         return []
-    there = {(cell.config.model, cell.method) for cell in cells}
+    built = {(cell.config.plan.model.name, cell.method) for cell in cells}
     pairs = product(choice.models, (method.name for method in experiment.methods))
-    return [f"{method} with {model}" for model, method in pairs if (model, method) not in there]
+    return [f"{method} with {model}" for model, method in pairs if (model, method) not in built]
 
 
-def _settings(base: Mapping[str, Any], method: Method) -> dict[str, Any]:
-    return {**preset(method.preset, base["model"]), **method.change}
+def _settings(base: Fragment, method: Method) -> dict[str, Any]:
+    return {**preset(method.preset, base[_MODEL]), **method.change}
 
 
-def _config(base: Mapping[str, Any], method: Method, choice: Choice, seed: int) -> Config:
-    return Config.of({**base, **_settings(base, method), **choice.settings, "seed": seed})
+def _config(base: Fragment, method: Method, choice: Choice, seed: int) -> Config:
+    return Config.of({**base, **_settings(base, method), **choice.settings, "engine.seed": seed})
 
 
-def _original(base: Mapping[str, Any], method: Method, choice: Choice, seed: int) -> Config:
-    matched = {name: value for name, value in _settings(base, method).items() if name in _MATCHED}
-    return Config.of({**base, **matched, "adversary": "none", **choice.settings, "seed": seed})
+def _original(base: Fragment, method: Method, choice: Choice, seed: int) -> Config:
+    matched = {path: value for path, value in _settings(base, method).items() if path in _MATCHED}
+    return Config.of({**base, **matched, **preset(ORIGINAL, base[_MODEL]), **choice.settings, "engine.seed": seed})
 
 
 def _original_name(config: Config, papers: Config) -> str:
-    """`original`, and how it differs from that of the paper's method."""
-    values, usual = config.to_dict(), papers.to_dict()
+    """Returns `original`, and how it differs from that of the paper's method."""
+    values, usual = dict(flat(config.document())), dict(flat(papers.document()))
     return "-".join(
-        [ORIGINAL, *(f"{short}-{values[name]:g}" for name, short in _MATCHED.items() if values[name] != usual[name])]
+        [ORIGINAL, *(f"{short}-{values[path]:g}" for path, short in _MATCHED.items() if values[path] != usual[path])]
     )
 
 
 def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
-    """Loads each data set once, checks every cell on it, and looks at every run folder that is there.
+    """Loads each data set once, checks every cell on it, and reads every run folder that exists.
 
     Args:
         cells: of the grid.
@@ -169,13 +180,13 @@ def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
     for cell in cells:
         config, key = cell.config, _data(cell.config)
         if key not in datasets:
-            datasets[key] = assembly.dataset_of(config, data_dir)
-            leave_one_out(datasets[key], config.split)
+            datasets[key] = assembly.dataset_of(config.data, config.engine.seed, data_dir)
+            leave_one_out(datasets[key], config.evaluation.split)
         path = folder / cell.name
         try:
             checks.check(config, datasets[key])
             if not (path / "metrics.json").exists():
-                checks.expect_room(config, datasets[key], path)
+                checks.expect_room(config.plan.model, datasets[key], path)
         except SimulatorError as error:
             raise type(error)(f"{cell.name}: {error}; of an experiment --method chooses the methods") from error
         if resume.other_settings(path, config):
@@ -190,10 +201,11 @@ def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
 
 
 def _data(config: Config) -> tuple[Any, ...]:
-    """What decides a cell's data."""
-    own = (config.seed, config.users, config.items, config.dependence) if config.dataset == synthetic.NAME else ()
-    cut = config.attributes[0] if config.balance or config.minority else ""
-    return (config.dataset, config.user_core, config.item_core, config.balance, config.minority, cut, *own)
+    """Returns the settings that decide a cell's data."""
+    data = config.data
+    drawn = (config.engine.seed, data.users, data.items, data.dependence) if data.dataset == synthetic.NAME else ()
+    cut = data.attributes[0] if data.balance or data.minority else ""
+    return (data.dataset, data.user_core, data.item_core, data.balance, data.minority, cut, *drawn)
 
 
 def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:

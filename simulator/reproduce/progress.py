@@ -1,4 +1,4 @@
-"""How far a grid is: one bar for all of it, and one for each run under way."""
+"""Progress of a grid: one bar for all of it, and one for each run under way."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from simulator.experiment.pool import Job
 from simulator.reporting.terminal import Bar
 
 ATTACKS = 0.5
-"""What evaluating and attacking takes, as a share of training; only the time left depends on it."""
+"""Time of evaluating and attacking as a share of training. Only the estimate of the time left depends on it."""
 
 
 class Overall:
@@ -27,19 +27,19 @@ class Overall:
         self._task = display.add_task(self._label(), total=total, text="rounds and attacks")
 
     def begin(self, job: Job) -> "_Share":
-        """The progress of a run that begins."""
+        """Returns the progress of a run that begins."""
         self._bars[job.name] = _Share(self, Bar(self._display, job.name))
         return self._bars[job.name]
 
     def end(self, job: Job) -> None:
-        """A run ended."""
+        """Removes the bar of a run that ended."""
         share = self._bars.pop(job.name)
         share.bar.close()
         self._ended += 1
         self.add(self._rounds[job.name] * (1 + ATTACKS) - share.rounds)
 
     def add(self, rounds: float) -> None:
-        """So many rounds more are done."""
+        """Counts further rounds as done."""
         self._display.update(self._task, advance=rounds, description=self._label())
 
     def _label(self) -> str:
@@ -47,7 +47,7 @@ class Overall:
 
 
 class _Share:
-    """A run's part in the whole; `training.Progress`."""
+    """A `Progress` that adds a run's part to the whole."""
 
     def __init__(self, overall: Overall, bar: Bar) -> None:
         self.bar, self.rounds = bar, 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from export.plan.fragments import flat
 from simulator.datasets.split import CHOSEN_ON
 from simulator.reporting import html
 from simulator.reproduce import figures, table
@@ -16,7 +17,7 @@ from simulator.reproduce.results import GROUP, shown_in
 
 
 def draw(experiment: Experiment, frame: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> dict[str, list[Path]]:
-    """Writes the plots of each group that has results; their paths by the group's title."""
+    """Writes the plots of each group that has results, and returns their paths by the group's title."""
     drawn: dict[str, list[Path]] = {}
     for title, part in table.groups(summary):
         known = part[part["runs"] > part["failed"]]
@@ -37,22 +38,22 @@ def draw(experiment: Experiment, frame: pd.DataFrame, summary: pd.DataFrame, fol
             figures.plot_triggers(known, classes, text, paths[-1])
         if experiment.curve:
             paths.append(stem.with_name(f"{stem.name}-rounds.png"))
-            label = _curve(experiment.curve, frame["split"].iloc[0])
+            label = _curve(experiment.curve, frame["evaluation.split"].iloc[0])
             figures.plot_curves(_rounds(frame, part, folder), experiment.curve, label, text, paths[-1])
     return drawn
 
 
 def _curve(column: str, split: str) -> str:
-    """What a column of `rounds.parquet` is; NDCG is that which the round is chosen by."""
+    """Returns the label of a column of `rounds.parquet`; NDCG is the metric that chooses the round."""
     return f"{CHOSEN_ON[split]} {table.heading(column)}" if column.startswith("ndcg") else table.heading(column)
 
 
 def _rounds(frame: pd.DataFrame, part: pd.DataFrame, folder: Path) -> dict[str, list[pd.DataFrame]]:
-    """Per method of a group, the rounds of its runs that succeeded."""
-    done = frame[(frame["status"] == "done") & (frame[GROUP] == part[GROUP].iloc[0]).all(axis=1)]
+    """Returns, for each method of a group, the rounds of its runs that succeeded."""
+    finished = frame[(frame["status"] == "done") & (frame[GROUP] == part[GROUP].iloc[0]).all(axis=1)]
     return {
         str(method): [pd.read_parquet(folder / "runs" / run / "rounds.parquet") for run in runs]
-        for method, runs in done.groupby("method", sort=False)["run"]
+        for method, runs in finished.groupby("method", sort=False)["run"]
     }
 
 
@@ -70,9 +71,9 @@ def write(
     metrics = shown_in(summary)
     parts = [html.paragraph(f"The paper: {experiment.claim}"), html.code(command), _extent(cells)]
     for title, part in table.groups(summary):
-        shown = table.columns(metrics)
-        rows = [table.cells(row, shown) for _, row in part.iterrows()]
-        parts += [html.heading(title), html.table([name for name, _ in shown], rows)]
+        columns = table.columns(metrics)
+        rows = [table.cells(row, columns) for _, row in part.iterrows()]
+        parts += [html.heading(title), html.table([name for name, _ in columns], rows)]
         parts += [html.image(path, f"{experiment.title}: {title}") for path in drawn[title]]
     parts += [html.paragraph(text, note=True) for text in table.notes(frame)]
     if (frame["status"] == "failed").any():
@@ -81,18 +82,27 @@ def write(
     parts.append(html.heading("Each run"))
     parts.append(html.details(f"{len(cells)} runs", _runs(frame, metrics)))
     commands = "\n".join(html.command(cell.config, folder / "runs" / cell.name, data_dir) for cell in cells)
-    parts.append(html.details("A command for each", html.code(commands)))
+    parts.append(html.details("The command of each run", html.code(commands)))
     parts.append(html.details("Settings", _settings(cells)))
     parts.append(html.details("Versions", html.versions()))
     html.write(folder / "report.html", f"{experiment.name}: {experiment.title}", parts)
 
 
 def _extent(cells: Sequence[Cell]) -> str:
-    """How long and how often: what a look is told from a measurement by."""
-    values = [cell.config.to_dict() for cell in cells]
-    names = ("rounds", "seed", "attack_splits", "split")
-    found = (f"{n.replace('_', ' ')} {', '.join(dict.fromkeys(str(each[n]) for each in values))}" for n in names)
-    return html.paragraph(f"{len(cells)} runs; {'; '.join(found)}.", note=True)
+    """Returns rounds, seeds, attack splits and split: they show a look and a measurement apart."""
+    values = _values(cells)
+    paths = ("engine.rounds", "engine.seed", "evaluation.attack_splits", "evaluation.split")
+    texts = (f"{path.partition('.')[2].replace('_', ' ')} {', '.join(values[path])}" for path in paths)
+    return html.paragraph(f"{len(cells)} runs; {'; '.join(texts)}.", note=True)
+
+
+def _values(cells: Sequence[Cell]) -> dict[str, list[str]]:
+    """Returns the values that each setting has in the cells, by dotted path."""
+    values: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        for path, value in flat(cell.config.document()):
+            values.setdefault(path, {})[str(value)] = None
+    return {path: list(texts) for path, texts in values.items()}
 
 
 def _runs(frame: pd.DataFrame, metrics: Sequence[str]) -> str:
@@ -109,7 +119,5 @@ def _text(value: object) -> str:
 
 
 def _settings(cells: Sequence[Cell]) -> str:
-    """Settings that all runs share, and that some have otherwise."""
-    values = [cell.config.to_dict() for cell in cells]
-    found = {name: list(dict.fromkeys(str(each[name]) for each in values)) for name in values[0]}
-    return html.table(("", "values"), [(name, ", ".join(each)) for name, each in found.items()])
+    """Returns a table of every setting and the values that it has in the runs."""
+    return html.table(("", "values"), [(path, ", ".join(texts)) for path, texts in _values(cells).items()])

@@ -1,4 +1,4 @@
-"""Results of a grid: one row per run, and what they come to over seeds."""
+"""Results of a grid: one row per run, and summaries over seeds."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,19 +7,22 @@ from typing import Any
 
 import pandas as pd
 
+from export.plan import fragments
+from simulator.config import flags
+from simulator.config.config import Config
 from simulator.errors import ConfigError
 from simulator.evaluation import ranking, statistics
 from simulator.reproduce.grid import Cell
 
 GROUP = ["model", "dataset", "attribute"]
-"""One table each."""
+"""Columns that are equal in all rows of a table."""
 
 LAST_ROUNDS = 50
-"""Over which `loss_std`, the standard deviation of the training loss from round to round, is taken."""
+"""Rounds over which `loss_std`, the standard deviation of the training loss from round to round, is taken."""
 
 
 def finished(cell: Cell, folder: Path) -> dict[str, Any] | None:
-    """Metrics of a run that was finished with the cell's configuration, else None.
+    """Returns the metrics of a run that was finished with the cell's configuration, else None.
 
     Raises:
         ConfigError: its metrics are damaged, or of another configuration.
@@ -40,7 +43,7 @@ def finished(cell: Cell, folder: Path) -> dict[str, Any] | None:
 def collect(
     cells: Sequence[Cell], metrics: Mapping[str, Mapping[str, Any]], errors: Mapping[str, str], folder: Path
 ) -> pd.DataFrame:
-    """One row per cell, in the grid's order: its method and settings, its metrics, and how its users are compared.
+    """Returns one row per cell, in the grid's order: method, settings, metrics, and the comparison over users.
 
     Args:
         cells: of the grid.
@@ -60,15 +63,25 @@ def collect(
             "original": cell.original,
             "status": "failed" if cell.name in errors else "done",
             "error": errors.get(cell.name, ""),
-            **cell.config.to_dict(),
+            **_settings(cell.config),
         }
         if cell.name in metrics:
-            found = {name: value for name, value in metrics[cell.name].items() if name != "configuration"}
-            row |= dict(flat(found)) | {"loss_std": _loss_std(folder / cell.name)}
+            figures = {name: value for name, value in metrics[cell.name].items() if name != "configuration"}
+            row |= dict(flat(figures)) | {"loss_std": _loss_std(folder / cell.name)}
         if cell.name in metrics and cell.original in metrics:
             row |= _over_users(folder / cell.name, folder / cell.original)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Returns the group, the seed, and each setting by its dotted path; lists as flags take them."""
+    settings = {
+        path: flags.written(value) if isinstance(value, list) else value
+        for path, value in fragments.flat(config.document())
+    }
+    group = (config.plan.model.name, config.data.dataset, settings["data.attributes"])
+    return {**dict(zip(GROUP, group, strict=True)), "seed": config.engine.seed, **settings}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -85,7 +98,7 @@ def _loss_std(folder: Path) -> float:
 
 
 def _over_users(folder: Path, original: Path) -> dict[str, float]:
-    paths = [each / "ranks.parquet" for each in (folder, original)]
+    paths = [run / "ranks.parquet" for run in (folder, original)]
     if not all(path.exists() for path in paths):
         return {}  # runs of a version that did not write them
     ours, theirs = (ranking.gains(pd.read_parquet(path)["rank"].to_numpy(), 10) for path in paths)
@@ -94,39 +107,39 @@ def _over_users(folder: Path, original: Path) -> dict[str, float]:
     return {f"ndcg@10_users_{name}": value for name, value in names.items()}
 
 
-def metrics_of(frame: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
-    """Columns that are wanted and there; a name that ends in `_` stands for all that begin so."""
+def metrics_of(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Returns the metrics of these names that the frame has; a name that ends in `_` is a prefix."""
     numbers = frame.select_dtypes("number").columns
     return [
         column
-        for name in wanted
-        for column in ([each for each in numbers if each.startswith(name)] if name.endswith("_") else [name])
+        for name in names
+        for column in ([number for number in numbers if number.startswith(name)] if name.endswith("_") else [name])
         if column in numbers
     ]
 
 
 def shown_in(summary: pd.DataFrame) -> list[str]:
-    """The metrics that a summary was made of."""
+    """Returns the metrics that a summary was made of."""
     return [name for name in map(str, summary.columns) if f"{name}_std" in summary.columns]
 
 
 def null_of(metric: str) -> str:
-    """The column with the 95th percentile of an attack's own null; of other metrics one that is not there."""
+    """Returns the column with the 95th percentile of an attack's own null; other metrics have no such column."""
     return f"bacc_null_p95_{metric.removeprefix('bacc_')}"
 
 
 def summarise(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """One row per method of each group, over seeds.
+    """Summarises each method of each group over its seeds, in a row.
 
     Args:
         frame: from `collect`.
         metrics: columns of it.
 
     Returns:
-        `runs`, `failed`; per metric its mean, `_std` (n - 1), `_change` (mean paired difference to the Original),
-        `_relative` (the same as a share of these Originals' mean) and `_p` (paired t over seeds); of attacks `_null`,
-        the mean of their own nulls' 95th percentiles; `users`: in how many of the runs that could be compared NDCG@10
-        differs over users (p < 0.05), and `compared`: how many these are.
+        `runs` and `failed` count runs. A metric has its mean, `_std` (n - 1), `_change` (mean paired difference to the
+        Original), `_relative` (the same as a share of these Originals' mean) and `_p` (paired t over seeds). An attack
+        also has `_null`, the mean of its own nulls' 95th percentiles. `compared` counts the runs that could be compared
+        over users, and `users` those whose NDCG@10 differs (p < 0.05).
     """
     by_run = frame.set_index("run")
     rows = []
@@ -149,11 +162,12 @@ def summarise(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 
 
 def chosen_early(frame: pd.DataFrame) -> list[str]:
-    """Methods of groups whose rounds, in the mean over seeds, were chosen before pretraining was over.
+    """Returns the methods of each group whose chosen round, in the mean over seeds, lies within pretraining.
 
     Args:
         frame: from `collect`.
     """
-    pretrained = frame[frame["trigger"] == "pretrain"]
-    means = pretrained.groupby([*GROUP, "method"], sort=False)[["round", "pretrain_rounds"]].mean()
-    return [", ".join(names) for names in means.index[means["round"] <= means["pretrain_rounds"]]]
+    pretrained = frame[frame["plan.adversary.trigger"] == "pretrain"]
+    rounds = "plan.adversary.pretrain_rounds"
+    means = pretrained.groupby([*GROUP, "method"], sort=False)[["round", rounds]].mean()
+    return [", ".join(names) for names in means.index[means["round"] <= means[rounds]]]

@@ -1,4 +1,4 @@
-"""A summary as text: the same cells for the terminal and the report."""
+"""A summary as text, with the same cells for the terminal and the report."""
 
 import math
 import textwrap
@@ -33,66 +33,66 @@ NOTE = (
 _EARLY = "Chosen before unlearning began, so they tell nothing of it:"
 
 Column = tuple[str, Callable[[pd.Series], str]]
-"""Heading, and what stands in a method's row."""
+"""Heading, and the text of a method's row."""
 
 
 def heading(metric: str) -> str:
-    """What people read for a metric's name."""
+    """Returns the heading of a metric."""
     return _HEADINGS.get(metric, metric.replace("_", " "))
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
-    """What is to be read below the tables of all runs."""
+    """Returns the notes below the tables of all runs."""
     early = chosen_early(frame)
     return [NOTE, *([f"{_EARLY} {'; '.join(early)}."] if early else [])]
 
 
 def groups(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Title and rows of each table."""
+    """Yields title and rows of each table."""
     for names, part in summary.groupby(GROUP, sort=False):
         yield ", ".join(map(str, names)), part
 
 
 def columns(metrics: Sequence[str]) -> list[Column]:
-    """Of a table; the first metric is compared with the Original."""
+    """Returns the columns of a table; the first metric is compared with the Original."""
     first, *others = metrics
     return [*_compared(first), *map(_metric, others), _RUNS]
 
 
-def cells(row: pd.Series, shown: Sequence[Column]) -> list[str]:
-    """A method's row."""
-    return [text(row) for _, text in shown]
+def cells(row: pd.Series, columns: Sequence[Column]) -> list[str]:
+    """Returns a method's row."""
+    return [text(row) for _, text in columns]
 
 
 def terminal(title: str, part: pd.DataFrame, metrics: Sequence[str], width: int) -> Iterator[Table]:
-    """Tables for `rich`, none wider than so many characters: recommendation, then what is known about users."""
+    """Yields tables for `rich` of at most `width` characters: recommendation first, then attacks."""
     quality = [name for name in metrics if name.startswith(("ndcg", "hr", "round"))]
     others = [name for name in metrics if name not in quality]
     yield from _tables(title, part, [*_compared(quality[0]), *map(_metric, quality[1:]), _RUNS], width)
     yield from _tables("", part, [_METHOD, *map(_metric, others)], width)
 
 
-def _tables(title: str, part: pd.DataFrame, shown: Sequence[Column], width: int) -> Iterator[Table]:
-    """Columns with something in them, the methods' in each table; as many tables as it takes to break no number."""
-    texts = [(name, [text(row) for _, row in part.iterrows()]) for name, text in shown]
+def _tables(title: str, part: pd.DataFrame, columns: Sequence[Column], width: int) -> Iterator[Table]:
+    """Spreads the columns that are not empty over tables, so that no number is broken; each table has the methods."""
+    texts = [(name, [text(row) for _, row in part.iterrows()]) for name, text in columns]
     method, *others = [_lines(name, column) for name, column in texts if any(column)]
-    kept = [method]
+    fitting = [method]
     for column in others:
-        if len(kept) > 1 and sum(map(_width, [*kept, column])) > width:
-            yield _table(title, part, kept)
-            title, kept = "", [method]
-        kept.append(column)
-    yield _table(title, part, kept)
+        if len(fitting) > 1 and sum(map(_width, [*fitting, column])) > width:
+            yield _table(title, part, fitting)
+            title, fitting = "", [method]
+        fitting.append(column)
+    yield _table(title, part, fitting)
 
 
 def _lines(name: str, column: Sequence[str]) -> list[str]:
-    """A heading, broken at its spaces to be no wider than its column where that can be, and the column."""
+    """Returns a heading, broken at its spaces to be as narrow as its column where possible, and the column."""
     width = max(map(len, [*name.split(), *column]))
     return [textwrap.fill(name, width, break_long_words=False, break_on_hyphens=False), *column]
 
 
 def _width(column: Sequence[str]) -> int:
-    """What a column takes, with the space beside it."""
+    """Returns the width of a column, with the space beside it."""
     return 3 + max(len(line) for text in column for line in text.splitlines())
 
 

@@ -21,11 +21,12 @@ from threadpoolctl import threadpool_limits
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
 from coordinator.aggregation.aggregators import Aggregator
+from export.plan.schema import Plan
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Update
-from simulator.config.config import Config
+from simulator.config.sections import EngineSettings
 from simulator.datasets import Attribute
 from simulator.errors import ConfigError
 from simulator.population import public_randomness
@@ -99,9 +100,9 @@ def encoder(task: TaskManifest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return encoding.ENCODER_WEIGHTS, encoding.ENCODER_BIASES
 
 
-def on_contributions(config: Config, task: TaskManifest) -> bool:
+def on_contributions(settings: EngineSettings, task: TaskManifest) -> bool:
     """Decides if clients add noise to their contributions, which the simulator draws once for the sum of a round."""
-    return config.local_noise > 0 or (config.apm > 0 and not manifest.private(task))
+    return settings.local_noise > 0 or (settings.apm > 0 and not manifest.private(task))
 
 
 @dataclass(eq=False)
@@ -119,10 +120,10 @@ class Noise:
     private: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Config, task: TaskManifest) -> "Noise":
+    def of(cls, settings: EngineSettings, plan: Plan, task: TaskManifest) -> "Noise":
         """Makes the noise of a configuration; it has deviations only with `local_noise`."""
-        names = manifest.shared(task) if config.local_noise else ()
-        return cls(config.seed, dict.fromkeys(names, config.local_noise * config.clip_norm))
+        names = manifest.shared(task) if settings.local_noise else ()
+        return cls(settings.seed, dict.fromkeys(names, settings.local_noise * plan.server.clip_norm))
 
     def noisy(self, total: Aggregator, round_number: int) -> Aggregator:
         """Wraps an aggregator so that its mean has the noise of all contributions."""
@@ -174,14 +175,15 @@ class _NoisyMean:
 class Apm:
     """Adapts the noise to the accuracy of a surrogate attacker.
 
-    A component's noise is `config.apm` times its vulnerability (see `vulnerability`) for the most readable attribute.
+    A component's noise is `settings.apm` times its vulnerability (see `vulnerability`) for the most readable attribute.
     The noise is added:
 
     * for a private tensor, to the tensor after each round, in units of the private learning rate;
     * for the latent of a model without private tensors, to contributions to the encoder, in units of the clipping norm.
 
     Args:
-        config: a configuration with `apm` > 0.
+        settings: settings with `apm` > 0.
+        plan: the plan, for the clipping norm and the private learning rate.
         task: the manifest.
         attributes: the attributes by name, as far as clients disclose them.
         noise: the noise that is adapted.
@@ -190,16 +192,25 @@ class Apm:
         ConfigError: a class has too few clients, or contributions would get noise without being clipped.
     """
 
-    def __init__(self, config: Config, task: TaskManifest, attributes: Mapping[str, Attribute], noise: Noise) -> None:
-        self._config, self._noise = config, noise
+    def __init__(
+        self,
+        settings: EngineSettings,
+        plan: Plan,
+        task: TaskManifest,
+        attributes: Mapping[str, Attribute],
+        noise: Noise,
+    ) -> None:
+        self._budget, self._plan, self._noise = settings.apm, plan, noise
         self._encoder: Sequence[str] = ()
         if not manifest.private(task):
             self._encoder = [name for part in encoder(task) for name in part]
-            if not config.clip_norm:
-                raise ConfigError(f"apm on {task.model} adds noise to contributions, which needs a clip_norm above 0")
+            if not plan.server.clip_norm:
+                raise ConfigError(
+                    f"apm on {task.model} adds noise to contributions, which needs plan.server.clip_norm above 0"
+                )
         clients = len(next(iter(attributes.values())).labels)
         share, most = SHADOW
-        drawn = public_randomness.generator("shadow", config.seed).permutation(clients)
+        drawn = public_randomness.generator("shadow", settings.seed).permutation(clients)
         self.shadow: Members = np.sort(drawn[: min(most, round(share * clients))])
         self._attributes = [Attribute(full.classes, full.labels[self.shadow]) for full in attributes.values()]
         for name, attribute in zip(attributes, self._attributes, strict=True):
@@ -220,12 +231,12 @@ class Apm:
             The vulnerability of each component.
         """
         vulnerabilities = {name: self._vulnerability(value[self.shadow]) for name, value in states.items()}
-        budget = self._config.apm
+        budget = self._budget
         if self._encoder:
-            deviation = budget * max(vulnerabilities.values()) * self._config.clip_norm
+            deviation = budget * max(vulnerabilities.values()) * self._plan.server.clip_norm
             self._noise.shared = dict.fromkeys(self._encoder, deviation) if deviation else {}
         else:
-            unit = self._config.private_learning_rate
+            unit = self._plan.local.private_learning_rate
             self._noise.private = {name: budget * value * unit for name, value in vulnerabilities.items()}
         return vulnerabilities
 

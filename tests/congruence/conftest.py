@@ -5,13 +5,13 @@ import pytest
 
 from client_sdk.kernel import fedrap, fedvae
 from export.bundle import build
-from export.plan.planfile import paper_plan
 from fedau2.wire import blobs
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.connections import InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
 from simulator.population.population import Population
+from tests import plans
 
 CLIENTS, ITEMS, COHORT = 12, 40, 5
 AGES = ("young", "middle", "old")
@@ -22,12 +22,9 @@ WIDTHS = {"fedrap": fedrap.Widths(latent=8), "fedvae": fedvae.Widths(hidden=16, 
 
 @pytest.fixture
 def make_bundle():
-    def make(head="dsvae", trigger="sut", model="fedncf", ages=(), training=False, **options):
-        attribute = None if head == "none" else "gender"
-        plan = paper_plan(model, attribute=attribute, classes=("M", "F"), head=head, trigger=trigger, **options)
-        if ages:
-            further = paper_plan(model, attribute="age", classes=ages, head=head, trigger=trigger, **options)
-            plan.adversaries.extend(further.adversaries)
+    def make(head="dsvae", model="fedncf", entries=(plans.GENDER,), training=False, **settings):
+        chosen = [] if head == "none" else [{**entry, "head": head} for entry in entries]
+        plan = plans.make(model, *chosen, **settings)
         return build(model, [f"item-{i}" for i in range(ITEMS)], plan, 0, WIDTHS.get(model), training=training)
 
     return make

@@ -10,6 +10,7 @@ from client_sdk.onnx.onnx_engine import OnnxEngine
 from coordinator.engine import storage
 from fedau2.wire import blobs, manifest
 from simulator.engines import batched as batched_module
+from tests import plans
 
 TOLERANCE = 1e-5
 
@@ -73,7 +74,7 @@ def agree(make_population, fleet, batched, cohorts, means):
 @pytest.mark.parametrize("head", ["none", "mlp", "vae", "dsvae"])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_a_round_of_devices_without_pytorch_agrees(model, head, steps, make_bundle, agree):
-    bundle = make_bundle(head, model=model, steps=steps, shared_learning_rate=0.05, training=True)
+    bundle = make_bundle(head, model=model, local__steps=steps, training=True)
     agree(bundle, trainer=OnnxEngine())
 
 
@@ -81,15 +82,16 @@ def test_a_round_of_devices_without_pytorch_agrees(model, head, steps, make_bund
 @pytest.mark.parametrize("head", ["none", "mlp", "vae", "dsvae"])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_a_round_agrees(model, head, steps, clip_norm, make_bundle, agree):
-    agree(make_bundle(head, model=model, steps=steps, shared_learning_rate=0.05, clip_norm=clip_norm))
+    agree(make_bundle(head, model=model, local__steps=steps, server__clip_norm=clip_norm))
 
 
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("noise", [0, 2])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_a_defended_round_agrees(model, noise, steps, make_bundle, agree):
-    defences = {"adversary_clip_norm": 0.1, "adversary_noise": noise, "cover_rows": 0.5}
-    agree(make_bundle(model=model, steps=steps, shared_learning_rate=0.05, **defences), rounds=3)
+    local = {"steps": steps, "cover_rows": 0.5}
+    adversary = {"clip_norm": 0.1, "noise_multiplier": noise}
+    agree(make_bundle(model=model, local=local, head=adversary), rounds=3)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +105,10 @@ def test_a_round_against_several_attributes_agrees(
 ):
     """Each client knows both attributes, one, or none."""
     private = {"fedncf": ["user_gmf", "user_mlp"], "fedrap": ["item_personal"], "fedvae": ["latent"]}[model]
-    options = {"protects": private, "apart": True} if apart else {}
-    options |= {"objective": objective, "epsilon": epsilon, "clip_norm": clip_norm}
-    options |= {"ages": ("young", "middle", "old"), "training": trainer == "onnx"}
-    bundle = make_bundle(model=model, **options)
+    adversary = {"objective": objective, "epsilon": epsilon, "prior": "uniform"}
+    adversary["protects"] = "each" if apart else "embedding"
+    options = {"entries": (plans.GENDER, plans.AGE), "training": trainer == "onnx"}
+    bundle = make_bundle(model=model, head=adversary, server__clip_norm=clip_norm, **options)
     of_each = [f"-{name}" for name in private] if apart else [""]
     assert agree(bundle, rounds=3, trainer=engines.make(trainer)).triggered.keys() == {
         f"{a}{s}" for a in ("gender", "age") for s in of_each
@@ -126,7 +128,7 @@ def test_the_number_of_workers_does_not_change_a_byte(
     model, clip_norm, make_bundle, make_population, batched, monkeypatch
 ):
     monkeypatch.setattr("simulator.engines.batched.CHUNK", 3)
-    bundle = make_bundle(model=model, clip_norm=clip_norm)
+    bundle = make_bundle(model=model, server__clip_norm=clip_norm)
     results = []
     for workers in (1, 2, 5):
         population = make_population(bundle)

@@ -38,7 +38,7 @@ def outcome(engine, population, cohorts):
 def test_in_process_and_over_grpc_give_the_same_bytes(
     model, head, rounds, clip_norm, make_bundle, make_population, fleet, cohorts
 ):
-    bundle = make_bundle(head, model=model, clip_norm=clip_norm)
+    bundle = make_bundle(head, model=model, server__clip_norm=clip_norm)
     results = []
     for transport in ("inproc", "grpc"):
         population = make_population(bundle)

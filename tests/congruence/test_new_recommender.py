@@ -13,6 +13,7 @@ from client_sdk.kernel.models import RECOMMENDERS, Declared
 from export.bundle import write
 from export.errors import PlanError
 from export.plan.planfile import read
+from export.plan.resolve import resolve
 from export.verify import verify
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GraphKind
 from simulator.attacks.recommenders import registry
@@ -40,6 +41,14 @@ class Parameters:
     def __post_init__(self):
         if self.scale <= 0:
             raise ValueError(f"scale must be positive, not {self.scale}")
+
+
+SMALL = {
+    "plan.model.name": "factors",
+    "data": {"dataset": "synthetic", "users": 60, "items": 200},
+    "engine": {"rounds": 2, "workers": 1},
+    "evaluation.attack_splits": 1,
+}
 
 
 class FactorModel:
@@ -104,13 +113,13 @@ def test_its_plan_is_read_from_a_file_and_protects_its_first_state(tmp_path):
         "model: {factors: 3}\nadversaries: [{attribute: gender, classes: [M, F]}]\nlocal: {negatives: 2}"
     )
     plan = read(tmp_path / "plan.yaml", "factors")
-    assert plan.widths == Widths(factors=3)
-    assert dict(plan.plan.parameters) == {"scale": 1.0}
-    assert list(plan.plan.adversaries[0].protects) == ["user_factors"]
+    assert plan.model.widths() == Widths(factors=3)
+    assert plan.model.parameters() == {"scale": 1.0}
+    assert resolve(plan, {}).adversaries[0].protects == ("user_factors",)
 
 
 def test_it_learns_in_batches_and_as_a_fleet(make_bundle, make_population, batched, fleet, cohorts):
-    bundle = make_bundle(model="factors", server_learning_rate=0.1)
+    bundle = make_bundle(model="factors", server__shared__learning_rate=0.1)
     engines, losses = [], []
     for make in (batched, fleet):
         population = make_population(bundle)
@@ -130,11 +139,18 @@ def test_it_learns_in_batches_and_as_a_fleet(make_bundle, make_population, batch
         assert liked.mean() > 0.1
 
 
-@pytest.mark.parametrize("settings", [{}, {"erasure": "transport"}, {"noise": 1.0}, {"apm": 10.0, "rounds": 3}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"after_training.erasure": "transport"},
+        {"after_training.noise": 1.0},
+        {"engine.apm": 10.0, "engine.rounds": 3},
+    ],
+)
 def test_it_is_run_evaluated_and_attacked(tmp_path, monkeypatch, settings):
     monkeypatch.setattr(attackers, "SHUFFLES", 1)
-    data = {"dataset": "synthetic", "users": 60, "items": 200}
-    config = Config.of({"model": "factors", "rounds": 2, "attack_splits": 1, "workers": 1, **data, **settings})
+    config = Config.of(SMALL, settings)
     metrics = run(config, tmp_path / "run", None, Quiet())
     assert 0 < metrics["ndcg@10"] < 1
     assert metrics["bacc_strong"] >= 0.5
@@ -142,7 +158,7 @@ def test_it_is_run_evaluated_and_attacked(tmp_path, monkeypatch, settings):
 
 def test_its_own_parameter_reaches_training_from_the_plan(make_bundle, make_population, batched):
     def loss(**parameters):
-        bundle = make_bundle(model="factors", parameters=parameters)
+        bundle = make_bundle(model="factors", **{f"model__{name}": value for name, value in parameters.items()})
         population = make_population(bundle)
         return batched(bundle, population).train_round(np.arange(len(population))).report.loss
 
@@ -151,15 +167,12 @@ def test_its_own_parameter_reaches_training_from_the_plan(make_bundle, make_popu
 
 
 def test_a_value_that_it_refuses_is_refused_with_its_own_words(make_bundle):
-    with pytest.raises(PlanError, match="factors: scale must be positive, not -1"):
-        make_bundle(model="factors", parameters={"scale": -1})
-
-
-DATA = {"dataset": "synthetic", "users": 60, "items": 200, "rounds": 2, "workers": 1}
+    with pytest.raises(PlanError, match=r"model: scale must be positive, not -1"):
+        make_bundle(model="factors", model__scale=-1)
 
 
 def audited(folder, **settings):
-    config = Config.of({"model": "factors", **DATA, **settings})
+    config = Config.of(SMALL, settings)
     return audit(Request(config, folder, None, chosen(["embedding", "shared", "pulls"]), clients=8), Quiet())
 
 
@@ -189,7 +202,7 @@ def test_it_is_audited_with_attacks_of_its_own_and_says_which_it_rules_out(tmp_p
         reversed_gradient=Impossible("it stays on the device"),
     )
     monkeypatch.setitem(registry.ATTACKS, "factors", own)
-    found = audited(tmp_path, cover_rows=1.0)
+    found = audited(tmp_path, **{"plan.local.cover_rows": 1.0})
     assert {finding.attack for finding in found.findings} >= {"embedding", "shared"}
     assert {planned.attack: planned.hindrance for planned in found.not_run} == {
         "pulls": "nobody has found how they show",

@@ -13,8 +13,8 @@ import pytest
 from client_sdk.kernel import fedncf
 from client_sdk.store.sqlite_store import SqliteStore
 from export import bundle as bundles
-from export.plan.planfile import make_plan
 from fedau2.wire.blobs import sha256
+from tests import plans
 from tests.durability.audit import books
 from tests.durability.device_life import DEVICES, ITEMS
 from tests.durability.server import Coordinator
@@ -23,7 +23,7 @@ from tests.durability.server import Coordinator
 @pytest.fixture
 def coordinator(tmp_path):
     """Rounds of two contributions, for two devices: a device that counts twice would close a round alone."""
-    plan = make_plan(attribute="gender", classes=("M", "F"))
+    plan = plans.make("fedncf", plans.GENDER)
     widths = fedncf.Widths(gmf=4, mlp=8, hidden=(8, 4))
     bundles.write(bundles.build("fedncf", ITEMS, plan, 0, widths), tmp_path / "bundle")
     running = Coordinator(tmp_path)

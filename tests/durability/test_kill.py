@@ -7,7 +7,7 @@ import pytest
 
 from client_sdk.kernel import fedncf
 from export import bundle as bundles
-from export.plan.planfile import make_plan
+from tests import plans
 from tests.durability.audit import books
 from tests.durability.devices import ITEMS, Fleet
 from tests.durability.reaper import Plan, Reaper
@@ -17,7 +17,7 @@ WIDTHS = fedncf.Widths(gmf=4, mlp=8, hidden=(8, 4))
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    plan = make_plan(attribute="gender", classes=("M", "F"), head="dsvae", trigger="sut")
+    plan = plans.make("fedncf", plans.GENDER)
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
     bundles.write(bundles.build("fedncf", ITEMS, plan, 0, WIDTHS), folder)
     return folder

@@ -15,11 +15,11 @@ from client_sdk.protocol.session import session
 from client_sdk.protocol.wishes import Result
 from client_sdk.store.sqlite_store import SqliteStore
 from export.bundle import build
-from export.plan.planfile import make_plan
 from fedau2.v1 import admin_pb2
 from fedau2.v1.task_pb2 import ClosingRule
 from fedau2.wire import blobs
 from simulator.engines.connections import InProcessConnection
+from tests import plans
 
 ITEMS = [f"movie-{number}" for number in range(12)]
 FEATURE = "made-up-for-this-test"
@@ -27,7 +27,7 @@ FEATURE = "made-up-for-this-test"
 
 @pytest.fixture
 def bundle():
-    plan = make_plan(attribute="gender", classes=["M", "F"])
+    plan = plans.make("fedncf", plans.GENDER)
     widths = fedncf.Widths(gmf=2, mlp=2, hidden=(3,))
     return build("fedncf", ITEMS, plan, 1, widths, training=False, required_features=[FEATURE])
 

@@ -2,13 +2,13 @@ import pytest
 
 from client_sdk.kernel import fedncf
 from export.bundle import build, write
-from export.plan.planfile import make_plan
+from tests import plans
 
 
-def build_small(seed=1, attribute="gender"):
+def build_small(seed=1, entries=(plans.GENDER,)):
     """A bundle over 11 items with small widths."""
     widths = fedncf.Widths(gmf=3, mlp=4, hidden=(5, 3))
-    plan = make_plan(attribute=attribute, classes=["M", "F"])
+    plan = plans.make("fedncf", *entries)
     return build("fedncf", [f"item-{i}" for i in range(11)], plan, seed, widths)
 
 

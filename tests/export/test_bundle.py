@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from client_sdk.kernel import fedncf
-from export.bundle import build, read, read_items, write
+from export.bundle import build, from_plan, read, read_items, write
 from export.errors import (
     DamagedBundleError,
     ItemsError,
@@ -16,10 +16,11 @@ from export.errors import (
     TargetError,
     UnknownModelError,
 )
-from export.plan.planfile import make_plan
+from export.plan.planfile import complete
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_PRIVATE
 from fedau2.wire import blobs, manifest
+from tests import plans
 
 WIDTHS = fedncf.Widths(gmf=2, mlp=2, hidden=(3,))
 ITEMS = ["a", "b", "c"]
@@ -28,19 +29,19 @@ import sys
 from pathlib import Path
 from client_sdk.kernel import fedncf
 from export.bundle import build, write
-from export.plan.planfile import make_plan
-plan = make_plan(attribute="gender", classes=["M", "F"])
+from tests import plans
+plan = plans.make("fedncf", plans.GENDER)
 widths = fedncf.Widths(gmf=3, mlp=4, hidden=(5, 3))
 write(build("fedncf", [f"item-{i}" for i in range(11)], plan, 1, widths), Path(sys.argv[1]))
 """
 
 
-def tiny(items=ITEMS, **changes):
-    return build("fedncf", items, make_plan(attribute="gender", classes=["M", "F"], **changes), 7, WIDTHS)
+def tiny(items=ITEMS, **entry):
+    return build("fedncf", items, plans.make("fedncf", {**plans.GENDER, **entry}), 7, WIDTHS)
 
 
 def test_required_features_are_entered_in_the_manifest():
-    plan = make_plan(attribute="gender", classes=["M", "F"])
+    plan = plans.make("fedncf", plans.GENDER)
     bundle = build("fedncf", ITEMS, plan, 7, WIDTHS, training=False, required_features=["secure-sums"])
     assert bundle.manifest.required_features == ["secure-sums"]
     assert not tiny().manifest.required_features
@@ -79,7 +80,7 @@ def test_another_seed_gives_another_checkpoint_and_nothing_else(small, make_smal
 
 
 def test_the_recommenders_initial_values_do_not_depend_on_the_adversaries(small, make_small):
-    plain, values = make_small(attribute=None), blobs.unpack(small.blob(small.manifest.checkpoint))
+    plain, values = make_small(entries=()), blobs.unpack(small.blob(small.manifest.checkpoint))
     for name, value in blobs.unpack(plain.blob(plain.manifest.checkpoint)).items():
         np.testing.assert_array_equal(value, values[name])
 
@@ -220,23 +221,30 @@ def test_a_missing_items_file_is_refused_by_name(tmp_path):
 
 def test_an_unknown_model_is_refused_with_those_that_there_are():
     with pytest.raises(UnknownModelError, match=r"'fedfoo'.*fedncf"):
-        build("fedfoo", ITEMS, make_plan(attribute=None), 0)
+        build("fedfoo", ITEMS, plans.make(), 0)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("change", "message"),
     [
-        ({"protects": ["user_foo"]}, "user_foo"),
-        ({"steps": 2}, "shared_learning_rate"),
-        ({"class_weights": [1.0]}, "class weight"),
-        ({"negatives": 0}, "negatives"),
+        (lambda plan: plan.adversaries[0].protects.append("user_foo"), "user_foo"),
+        (lambda plan: plan.adversaries[0].class_weights.append(1.0), "class weight"),
+        (lambda plan: plan.local.ClearField("negatives"), "negatives"),
     ],
 )
-def test_a_plan_that_cannot_be_run_is_refused(changes, message):
+def test_a_plan_that_cannot_be_run_is_refused(change, message):
+    plan = plans.make("fedncf", plans.GENDER)
+    change(plan)
     with pytest.raises(PlanError, match=message):
-        tiny(**changes)
+        build("fedncf", ITEMS, plan, 0, WIDTHS)
+
+
+def test_a_plan_of_a_file_brings_its_recommender_and_its_widths():
+    plan = complete({"adversaries": [{**plans.GENDER, "protects": ["user_gmf"]}], "model.hidden": [3]}, "fedncf")
+    same = build("fedncf", ITEMS, plans.make("fedncf", plans.GENDER), 5, fedncf.Widths(hidden=(3,)))
+    assert from_plan(plan, ITEMS, 5).manifest == same.manifest
 
 
 def test_an_adversary_whose_tensors_cannot_be_named_is_refused():
     with pytest.raises(PlanError, match="128 bytes"):
-        build("fedncf", ITEMS, make_plan(attribute="g" * 120, classes=["M", "F"]), 0, WIDTHS)
+        build("fedncf", ITEMS, plans.make("fedncf", {**plans.GENDER, "attribute": "g" * 120}), 0, WIDTHS)

@@ -149,6 +149,33 @@ def test_bad_input_is_said_in_one_line_and_makes_nothing(arguments, tmp_path, ca
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("missing", ["items", "plan"])
+def test_what_is_missing_is_asked_for(arguments, capsys, missing):
+    given = arguments()
+    place = given.index(f"--{missing}")
+    del given[place : place + 2]
+    if missing == "plan":
+        with pytest.raises(SystemExit):
+            main(given)
+        assert "one of the arguments --plan --from-run is required" in capsys.readouterr().err
+    else:
+        assert main(given) == 1
+        assert "the items are missing: name their file with --items" in capsys.readouterr().err
+
+
+def test_a_run_folder_brings_plan_and_items(arguments, tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "plan.yaml").write_text("model: {name: fedncf, gmf: 2, mlp: 2, hidden: [3]}\n")
+    (run / "items.txt").write_text("x\ny\n")
+    command = ["bundle", "--from-run", str(run), "--seed", "1", "--out"]
+    assert main([*command, str(tmp_path / "one")]) == 0
+    assert "fedncf over 2 items, no attribute to unlearn" in capsys.readouterr().out
+    assert read(tmp_path / "one").manifest.items == 2
+    assert main([*command, str(tmp_path / "two"), "--items", str(tmp_path / "items")]) == 0
+    assert read(tmp_path / "two").manifest.items == 3
+
+
 def test_a_full_target_is_refused(arguments, tmp_path, capsys):
     assert main(arguments(out=tmp_path)) == 1
     assert "not empty" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.protocol.inspection import inspected
 from client_sdk.protocol.operators import OPERATORS
 from export.bundle import build
-from export.plan.planfile import paper_plan
+from tests import plans
 from tests.export.onnx_nodes import nodes
 
 pytestmark = pytest.mark.slow  # a minute of exporting; test_step.py loads some of every recommender's graphs
@@ -24,7 +24,7 @@ PLANS = [
 
 
 def make(model, head, precision="fp32", **options):
-    plan = paper_plan(model, attribute=None if head == "none" else "gender", classes=("M", "F"), head=head, **options)
+    plan = plans.make(model, *([] if head == "none" else [{**plans.GENDER, "head": head, **options}]))
     return build(model, [f"item-{row}" for row in range(60)], plan, 0, WIDTHS[model], precision)
 
 

@@ -12,16 +12,17 @@ from client_sdk.protocol.operators import OPERATORS
 from export import parity
 from export.bundle import build
 from export.exporter import IR_VERSION, OPSET
-from export.plan.planfile import paper_plan
 from fedau2.v1.task_pb2 import GRAPH_KIND_STEP
+from tests import plans
 
 WIDTHS = {"fedncf": fedncf.Widths(4, 6, (7, 5)), "fedrap": fedrap.Widths(8), "fedvae": fedvae.Widths(16, 6)}
 STATES = {"fedncf": ["user_gmf", "user_mlp"], "fedrap": ["item_personal"], "fedvae": ["latent"]}
 HEADS = ["none", "mlp", "vae", "dsvae", "scalar"]
 
 
-def make(model, head="dsvae", items=60, widths=None, **plan):
-    plan = paper_plan(model, attribute=None if head == "none" else "gender", classes=("M", "F"), head=head, **plan)
+def make(model, head="dsvae", items=60, widths=None, local=None, **entry):
+    entries = [] if head == "none" else [{**plans.GENDER, "head": head, **entry}]
+    plan = plans.make(model, *entries, local=local or {})
     return build(model, [f"item-{row}" for row in range(items)], plan, 0, widths or WIDTHS[model])
 
 
@@ -71,8 +72,7 @@ def test_a_step_agrees_whatever_the_plan(model, head, options):
 
 
 def test_several_attributes_with_several_classes_agree():
-    plan = paper_plan("fedncf", attribute="gender", classes=("M", "F"))
-    plan.adversaries.extend(paper_plan("fedncf", attribute="age", classes=("young", "middle", "old")).adversaries)
+    plan = plans.make("fedncf", plans.GENDER, plans.AGE)
     assert_agree(build("fedncf", [f"item-{row}" for row in range(60)], plan, 0, WIDTHS["fedncf"]))
 
 
@@ -118,7 +118,8 @@ def test_the_graph_has_no_weights_and_no_operator_that_races(bundle):
 
 def test_one_graph_serves_every_plan_of_a_structure():
     usual = make("fedncf")
-    other = make("fedncf", epsilon=1.0, variance=2.0, class_weights=[1, 2], private_learning_rate=0.5, steps=1, chunk=7)
+    local = {"private_learning_rate": 0.5, "steps": 1, "chunk": 7}
+    other = make("fedncf", epsilon=1.0, variance=2.0, class_weights=[1, 2], local=local)
     assert usual.manifest != other.manifest
     assert step_of(usual) == step_of(other)
     assert step_of(make("fedncf", "mlp")) != step_of(usual)
@@ -130,6 +131,6 @@ def test_size_does_not_grow_with_the_catalogue():
 
 
 def test_a_bundle_may_go_without():
-    plan = paper_plan("fedncf", attribute=None)
+    plan = plans.make()
     bundle = build("fedncf", ["a", "b", "c"], plan, 0, WIDTHS["fedncf"], training=False)
     assert GRAPH_KIND_STEP not in {each.kind for each in bundle.manifest.graphs}

@@ -6,10 +6,9 @@ import pytest
 
 from client_sdk.kernel.training import Task
 from fedau2.wire import blobs
-from simulator.config.config import Config
-from simulator.datasets.split import leave_one_out
 from simulator.evaluation import attackers
-from simulator.experiment import assembly
+from tests.simulator.runs import prepared
+from tests.simulator.settings import make
 
 USERS = ["1|24|M|technician|85711", "2|53|F|other|94043", "3|30|M|writer|32067"]
 ITEMS = ["1|Toy Story (1995)|rest", "2|GoldenEye (1995)|rest", "3|Four Rooms (1995)|rest", "4|Get Shorty (1995)|rest"]
@@ -60,12 +59,10 @@ def movielens():
 def observed():
     """Makes an untrained task of a configuration, and its population of so many synthetic clients."""
 
-    def make(users, **settings):
-        config = Config.of({"dataset": "synthetic", "users": users, "items": 200, **settings})
-        dataset = assembly.dataset_of(config, None)
-        bundle = assembly.bundle_of(config, dataset)
-        population = assembly.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    def task_of(users, **settings):
+        config = make(dataset="synthetic", users=users, items=200, **settings)
+        _, bundle, population = prepared(config)
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
         return Task.load(bundle.manifest, checkpoint), population
 
-    return make
+    return task_of

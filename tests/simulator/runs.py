@@ -1,12 +1,26 @@
 """Small runs on the synthetic data set, and on own data made of it."""
 
-import dataclasses
+from export.bundle import from_plan
+from simulator.datasets.split import leave_one_out
+from simulator.experiment import assembly
+from tests.simulator.settings import change, make
 
-from simulator.config.config import Config
+SMALL = make(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
 
-SMALL = Config(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
+OWN = change(SMALL, dataset="own", attributes=["kind"])
 
-OWN = dataclasses.replace(SMALL, dataset="own", attribute="kind")
+
+def prepared(config, dataset=None, data_dir=None):
+    """Data set, bundle and population of a configuration."""
+    seed = config.engine.seed
+    dataset = dataset or assembly.dataset_of(config.data, seed, data_dir)
+    attributes = {name: assembly.attribute_of(dataset, name) for name in config.data.attributes}
+    known = assembly.known(attributes, config.data.unknown, seed)
+    bundle = from_plan(
+        assembly.plan_of(config.plan, known), dataset.items, seed, training=config.engine.trainer == "onnx"
+    )
+    interactions = leave_one_out(dataset, config.evaluation.split).train
+    return dataset, bundle, assembly.population_of(bundle, seed, interactions, known)
 
 
 def figures(metrics):

@@ -7,7 +7,7 @@ from simulator.audit.audit import _watch
 from simulator.audit.registry import chosen
 from simulator.audit.request import Request
 from simulator.audit.view import still
-from simulator.config.config import Config
+from tests.simulator.settings import make
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def found(observed, tmp_path):
     def run(names, participations=(1,), users=200, clients=40, **settings):
         task, population = observed(users, **settings)
         request = Request(
-            Config.of({"dataset": "synthetic", "users": users, **settings}),
+            make(dataset="synthetic", users=users, **settings),
             tmp_path,
             None,
             chosen(names),

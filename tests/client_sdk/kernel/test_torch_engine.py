@@ -6,9 +6,9 @@ from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.values import ClientData, Job
 from export.bundle import build
-from export.plan.planfile import make_plan, paper_plan
+from tests import plans
 
-BUNDLE = build("fedncf", [f"item-{i}" for i in range(20)], make_plan(attribute="gender", classes=("M", "F")), 0)
+BUNDLE = build("fedncf", [f"item-{i}" for i in range(20)], plans.make("fedncf", plans.GENDER), 0)
 TASK = BUNDLE.manifest
 CHECKPOINT = BUNDLE.blob(TASK.checkpoint)
 
@@ -75,7 +75,7 @@ def test_what_cannot_be_trained_is_refused(changes, error):
     ],
 )
 def test_parameters_that_are_not_the_recommenders_are_refused(parameters, message):
-    bundle = build("fedrap", [f"item-{i}" for i in range(20)], paper_plan("fedrap"), 0)
+    bundle = build("fedrap", [f"item-{i}" for i in range(20)], plans.make("fedrap"), 0)
     task = type(TASK)()
     task.CopyFrom(bundle.manifest)
     TorchEngine().begin(job(task=task, tensors=bundle.blob(task.checkpoint)))

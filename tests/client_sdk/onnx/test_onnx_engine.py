@@ -20,11 +20,11 @@ from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.values import ClientData, Job, PrivateState
 from export.bundle import build
 from export.exporter import stamp
-from export.plan.planfile import make_plan, paper_plan
 from fedau2.v1.task_pb2 import DRAW_UNSPECIFIED, GRAPH_KIND_STEP, TaskManifest
 from fedau2.wire import blobs
+from tests import plans
 
-PLAN = make_plan(attribute="gender", classes=("M", "F"))
+PLAN = plans.make("fedncf", plans.GENDER)
 BUNDLE = build("fedncf", [f"item-{i}" for i in range(20)], PLAN, 0)
 TASK = BUNDLE.manifest
 CHECKPOINT = BUNDLE.blob(TASK.checkpoint)
@@ -106,7 +106,7 @@ def test_a_recommender_that_draws_in_its_own_way_is_refused():
 @pytest.mark.parametrize("parameters", [{}, {"kl_cap": 0.2, "dropout": 0.5}])
 def test_parameters_for_which_the_graph_was_not_made_are_refused(parameters):
     """Of a recommender that this engine does not know it needs the same parameters as the graph, no fewer, no more."""
-    bundle = build("fedrap", [f"item-{i}" for i in range(20)], paper_plan("fedrap"), 0)
+    bundle = build("fedrap", [f"item-{i}" for i in range(20)], plans.make("fedrap"), 0)
     task = TaskManifest()
     task.CopyFrom(bundle.manifest)
     changes = {"tensors": bundle.blob(task.checkpoint), "step": bundle.graph(GRAPH_KIND_STEP), "task": task}
@@ -119,7 +119,7 @@ def test_parameters_for_which_the_graph_was_not_made_are_refused(parameters):
 
 @pytest.mark.parametrize("dropout", [1.0, -0.5])
 def test_a_share_that_cannot_be_dropped_is_refused(dropout):
-    bundle = build("fedvae", [f"item-{i}" for i in range(20)], paper_plan("fedvae"), 0, fedvae.Widths(6, 3))
+    bundle = build("fedvae", [f"item-{i}" for i in range(20)], plans.make("fedvae"), 0, fedvae.Widths(6, 3))
     task = TaskManifest()
     task.CopyFrom(bundle.manifest)
     task.plan.parameters["dropout"] = dropout

@@ -14,7 +14,7 @@ TABLES = {"fedncf": ("item_gmf", "item_mlp"), "fedrap": ("item_common",)}
 
 def contributions(observed, model, number=5, **settings):
     """Whole contributions of some clients with cover rows, and the items of their samples."""
-    task, population = observed(20, model=model, adversary="mlp", **settings)
+    task, population = observed(20, model=model, head="mlp", **settings)
     for member in range(8):
         cohort = population.cohort(task.manifest, number, np.array([member]))
         own = np.unique(np.concatenate([step.items for step in cohort.samples[0]]))
@@ -46,7 +46,7 @@ def test_fedvaes_biases_show_what_was_recorded(observed):
         assert len(found) > 0.95 * len(own)
 
 
-@pytest.mark.parametrize("settings", [{}, {"cover_rows": 1.0, "local_steps": 2}])
+@pytest.mark.parametrize("settings", [{}, {"cover_rows": 1.0, "steps": 2}])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_nothing_is_left_out_where_there_is_no_cover_or_no_gradient(observed, model, settings):
     assert all(uncovered(task, sent) is sent for task, sent, _ in contributions(observed, model, **settings))

@@ -23,13 +23,13 @@ def fewer(monkeypatch):
 @pytest.mark.parametrize("head", ["mlp", "vae"])
 def test_one_upload_gives_the_label_away_where_no_noise_can_turn_its_sign(observed, monkeypatch, head, model):
     monkeypatch.setattr(module, "ROUNDS", (1, 2))
-    found = leakage(*observed(60, model=model, adversary=head), "gender", 9, 0)
+    found = leakage(*observed(60, model=model, head=head), "gender", 9, 0)
     assert found["leak_analytic"] == found["leak_analytic_2"] == 1.0
 
 
 @pytest.mark.parametrize("head", ["dsvae", "scalar"])
 def test_dual_stochastic_heads_hide_a_label_once_but_not_for_long(observed, head):
-    found = leakage(*observed(400, model="fedvae", adversary=head), "gender", 9, 0)
+    found = leakage(*observed(400, model="fedvae", head=head), "gender", 9, 0)
     assert set(found) == METRICS
     once, five, twenty = (found[name] for name in ANALYTIC)
     assert 0.69 <= once <= 0.82  # n1 and n1' of the two classes add up to less than 0 with probability 0.24
@@ -41,12 +41,12 @@ def test_dual_stochastic_heads_hide_a_label_once_but_not_for_long(observed, head
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_no_head_hides_the_protected_state(observed, monkeypatch, model, head):
     monkeypatch.setattr(module, "ROUNDS", (1,))
-    assert leakage(*observed(60, model=model, adversary=head), "gender", 9, 0)["leak_embedding_error"] < 1e-4
+    assert leakage(*observed(60, model=model, head=head), "gender", 9, 0)["leak_embedding_error"] < 1e-4
 
 
 def test_clients_of_whom_no_unit_is_on_are_counted(observed, monkeypatch):
     monkeypatch.setattr(module, "ROUNDS", (1,))
-    task, population = observed(60, adversary="dsvae")
+    task, population = observed(60, head="dsvae")
     assert leakage(task, population, "gender", 9, 0)["leak_all_off"] == 0
     bias = task.adversary["adversary.gender.hidden.bias"]
     bias.copy_(torch.full_like(bias, -1e6))
@@ -55,14 +55,14 @@ def test_clients_of_whom_no_unit_is_on_are_counted(observed, monkeypatch):
 
 def test_noise_is_drawn_anew_in_each_round(observed, monkeypatch):
     monkeypatch.setattr(module, "ROUNDS", (1,))
-    task, population = observed(200, adversary="dsvae")
+    task, population = observed(200, head="dsvae")
     one, other = (leakage(task, population, "gender", number, 0)["leak_analytic"] for number in (9, 10))
     assert one != other
     assert leakage(task, population, "gender", 9, 0)["leak_analytic"] == one
 
 
 def test_only_those_who_tell_the_attribute_are_attacked(observed, monkeypatch):
-    task, population = observed(60, adversary="mlp")
+    task, population = observed(60, head="mlp")
     told = [value if n % 2 else None for n, value in enumerate(population.attributes["gender"])]
     population = dataclasses.replace(population, attributes={"gender": told})
     asked, observe = [], module.observe
@@ -75,12 +75,12 @@ def test_only_those_who_tell_the_attribute_are_attacked(observed, monkeypatch):
 
 
 def test_an_attribute_that_nobody_trains_against_leaks_nothing_here(observed):
-    assert leakage(*observed(40, adversary="none"), "gender", 9, 0) == {}
+    assert leakage(*observed(40, head="none"), "gender", 9, 0) == {}
 
 
 @pytest.mark.parametrize("most", [1, 7])
 def test_of_wide_states_fewer_clients_are_attacked(monkeypatch, observed, most):
-    task, population = observed(60, adversary="mlp")
+    task, population = observed(60, head="mlp")
     monkeypatch.setattr(module, "_NUMBERS", 32 * 2 * most)
     monkeypatch.setattr(module, "ROUNDS", (1,))
     asked, observe = [], module.observe

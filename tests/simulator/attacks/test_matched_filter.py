@@ -8,7 +8,7 @@ from simulator.attacks import uploads
 from simulator.attacks.contract import Public
 from simulator.attacks.matched_filter import means
 
-NOISY = {"adversary_clip_norm": 0.05, "adversary_noise": 1.0, "users": 200, "clients": 60}
+NOISY = {"adversary_clip_norm": 0.05, "noise_multiplier": 1.0, "users": 200, "clients": 60}
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 0.03])
@@ -16,7 +16,7 @@ NOISY = {"adversary_clip_norm": 0.05, "adversary_noise": 1.0, "users": 200, "cli
 @pytest.mark.parametrize("model", ["fedncf", "fedrap"])
 def test_a_mean_is_that_of_devices_of_the_class(observed, model, class_weights, clip_norm):
     """Of a head without noise, and of recommenders whose state is no draw, contributions are exactly known."""
-    options = {"adversary": "mlp", "adversary_clip_norm": clip_norm, "class_weights": class_weights}
+    options = {"head": "mlp", "adversary_clip_norm": clip_norm, "class_weights": class_weights}
     task, population = observed(30, model=model, **options)
     (each,) = task.manifest.plan.adversaries
     seen = uploads.observe(task, [each], population, np.arange(30), 5)
@@ -36,7 +36,7 @@ def test_a_mean_is_that_of_devices_of_the_class(observed, model, class_weights, 
 def test_a_filter_reads_more_through_noise_than_sums_of_rows_and_who_knows_the_state_still_more(
     found, adversary, noise
 ):
-    options = NOISY | {"adversary": adversary, "adversary_noise": noise}
+    options = NOISY | {"head": adversary, "noise_multiplier": noise}
     scores = found(["magnitude", "matched", "known-state"], (1, 20), **options)
     rows, matched, known = (scores[name, 20].success for name in ("magnitude", "matched", "known-state"))
     assert rows + 0.05 < matched < known
@@ -45,17 +45,17 @@ def test_a_filter_reads_more_through_noise_than_sums_of_rows_and_who_knows_the_s
 
 
 def test_fedvaes_latent_is_known_too_though_each_round_has_another(found):
-    options = NOISY | {"adversary": "mlp", "adversary_noise": 3.0, "users": 60, "clients": 20}
+    options = NOISY | {"head": "mlp", "noise_multiplier": 3.0, "users": 60, "clients": 20}
     scores = found(["magnitude", "known-state"], (5,), model="fedvae", **options)
     assert scores["known-state", 5].success > scores["magnitude", 5].success + 0.05
 
 
 @pytest.mark.parametrize("class_weights", [False, True])
 def test_filters_need_no_noise_and_take_weights_into_account(found, class_weights):
-    scores = found(["matched", "prior"], adversary="mlp", users=160, clients=50, class_weights=class_weights)
+    scores = found(["matched", "prior"], head="mlp", users=160, clients=50, class_weights=class_weights)
     assert min(score.success for score in scores.values()) > 0.95
 
 
 def test_a_known_state_is_of_use_under_noise_alone_and_where_it_is_told(found):
-    assert found(["known-state"], adversary="mlp", users=60, clients=10) == {}
-    assert found(["known-state", "shared"], model="fedrap", adversary="mlp", **NOISY) == {}
+    assert found(["known-state"], head="mlp", users=60, clients=10) == {}
+    assert found(["known-state", "shared"], model="fedrap", head="mlp", **NOISY) == {}

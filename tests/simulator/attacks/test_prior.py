@@ -30,9 +30,9 @@ def test_latents_are_where_their_states_are():
 
 
 def test_clipping_does_not_mislead_it_and_noise_does(found):
-    defended = {"adversary": "mlp", "users": 160, "clients": 50}
+    defended = {"head": "mlp", "users": 160, "clients": 50}
     clipped = found(["prior", "magnitude"], adversary_clip_norm=0.01, **defended)
-    noisy = found(["prior", "magnitude", "embedding"], adversary_clip_norm=0.01, adversary_noise=30.0, **defended)
+    noisy = found(["prior", "magnitude", "embedding"], adversary_clip_norm=0.01, noise_multiplier=30.0, **defended)
     assert clipped["prior", 1].success > 0.95
     assert clipped["magnitude", 1].success == 1.0
     assert noisy["embedding", 1].success == 0.0

@@ -10,7 +10,7 @@ from simulator.audit import scores
 
 
 def success(observed, head, how, rounds=(60,), users=80, cohort=40, **settings):
-    task, population = observed(users, adversary=head, **settings)
+    task, population = observed(users, head=head, **settings)
     (each,) = task.manifest.plan.adversaries
     members = sums.knowing(population, task, each)
     truth = population.labels(task.manifest, members)["gender"]
@@ -46,7 +46,7 @@ def test_fixed_groups_stop_the_regression_at_what_a_group_has_in_common(observed
 
 
 def test_members_of_a_fixed_group_are_told_alike(observed):
-    task, population = observed(40, adversary="mlp")
+    task, population = observed(40, head="mlp")
     (each,) = task.manifest.plan.adversaries
     ((_, guess),) = sums.attack(task, each, population, Sums(40, fixed=True), 40, (20,), 0)
     assert len(np.unique(guess)) == 1

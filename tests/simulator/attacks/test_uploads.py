@@ -20,7 +20,7 @@ HEADS = ("mlp", "vae", "dsvae", "scalar")
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_uploads_are_those_of_devices(observed, monkeypatch, model, head, protect):
     monkeypatch.setattr(uploads, "_CLIENTS", 3)
-    task, population = observed(20, model=model, adversary=head, protect=protect)
+    task, population = observed(20, model=model, head=head, protects=protect)
     members, adversaries = np.array([3, 1, 11, 7, 8]), list(task.manifest.plan.adversaries)
     seen = uploads.observe(task, adversaries, population, members, 5)
     assert list(seen.uploads) == list(seen.secrets) == [each.name for each in adversaries]
@@ -44,8 +44,8 @@ def test_uploads_are_those_of_devices(observed, monkeypatch, model, head, protec
 @pytest.mark.parametrize("noise", [0.0, 1.5])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_defended_uploads_are_those_of_devices(observed, model, noise):
-    options = {"adversary_clip_norm": 0.2, "adversary_noise": noise, "protect": "each", "cover_rows": 0.5}
-    task, population = observed(20, model=model, adversary="dsvae", **options)
+    options = {"adversary_clip_norm": 0.2, "noise_multiplier": noise, "protect": "each", "cover_rows": 0.5}
+    task, population = observed(20, model=model, head="dsvae", **options)
     members, adversaries = np.array([3, 1, 11]), list(task.manifest.plan.adversaries)
     seen = uploads.observe(task, adversaries, population, members, 5)
     for place, member in enumerate(members):

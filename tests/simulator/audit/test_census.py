@@ -13,7 +13,7 @@ from simulator.audit.registry import chosen
 from simulator.audit.request import Request
 from simulator.audit.view import still
 from simulator.commands.cli import main
-from simulator.config.config import Config
+from tests.simulator.settings import make
 
 HIDDEN = "adversary.gender.hidden.bias"
 
@@ -23,9 +23,9 @@ def audited(observed, tmp_path):
     """Task, population, watch and facts of some attacks; `spoil` changes the checkpoint first."""
 
     def run(names, spoil=lambda task, population: None, **settings):
-        task, population = observed(60, adversary="dsvae", **settings)
+        task, population = observed(60, head="dsvae", **settings)
         spoil(task, population)
-        request = Request(Config(), tmp_path, None, chosen(names), participations=(1, 2), clients=10)
+        request = Request(make(), tmp_path, None, chosen(names), participations=(1, 2), clients=10)
         watch, runner = _watch(request, task, population)
         still(watch, task, range(3), runner)
         runner.findings()
@@ -34,7 +34,7 @@ def audited(observed, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("defences", [{}, {"adversary_clip_norm": 1e-6, "adversary_noise": 5.0}])
+@pytest.mark.parametrize("defences", [{}, {"adversary_clip_norm": 1e-6, "noise_multiplier": 5.0}])
 def test_the_norm_is_that_of_what_devices_trained_before_they_clip_it(audited, defences):
     task, population, watch, facts = audited(["sign"], **defences)
     norms = []
@@ -64,7 +64,7 @@ def test_clients_without_a_hidden_unit_are_counted(audited):
 
 
 def test_searches_say_how_often_they_matched(audited):
-    *_, facts = audited(["dlg", "dlg-lbfgs", "sign"], protect="each")
+    *_, facts = audited(["dlg", "dlg-lbfgs", "sign"], protects="each")
     assert facts.matched.keys() == {"dlg", "dlg-lbfgs"}
     assert facts.matched["dlg"].keys() == facts.norm.keys() == facts.all_off.keys()
     assert len(facts.norm) > 1
@@ -73,8 +73,8 @@ def test_searches_say_how_often_they_matched(audited):
 
 
 def test_numbers_of_contributions_that_nobody_made_are_told(observed, tmp_path):
-    task, population = observed(60, adversary="dsvae")
-    request = Request(Config(), tmp_path, None, chosen(["sign", "dlg"]), participations=(1, 2, 5, 50), clients=10)
+    task, population = observed(60, head="dsvae")
+    request = Request(make(), tmp_path, None, chosen(["sign", "dlg"]), participations=(1, 2, 5, 50), clients=10)
     watch, runner = _watch(request, task, population)
     still(watch, task, range(3), runner)
     assert {each.participations for each in runner.findings()} == {1, 2}
@@ -82,7 +82,7 @@ def test_numbers_of_contributions_that_nobody_made_are_told(observed, tmp_path):
 
 
 def test_gradients_of_several_steps_are_not_looked_at(audited):
-    *_, facts = audited(["rows"], local_steps=2)
+    *_, facts = audited(["rows"], steps=2)
     assert not facts.norm
     assert len(facts.sentences()) == 1
 

@@ -10,11 +10,11 @@ from simulator.audit import bounds, registry, scores
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
 from simulator.commands.cli import main
-from simulator.config.config import Config
 from simulator.datasets import synthetic
 from simulator.engines.batched import BatchedEngine
 from simulator.errors import BoundPassedError, ConfigError
 from tests.simulator.runs import write_own
+from tests.simulator.settings import make
 
 SMALL = ["--dataset", "synthetic", "--users", "120", "--items", "200", "--rounds", "4", "--evaluate-every", "2"]
 QUICK = [*SMALL, "--clients", "15", "--splits", "1", "--workers", "1", "--participations", "1,3"]
@@ -57,11 +57,11 @@ def test_every_attack_is_in_one_table_from_every_view(tmp_path, capsys, view):
 
 
 def test_a_run_is_audited_by_its_folder(tmp_path):
-    assert main(["run", "--out", str(tmp_path / "run"), *SMALL, "--attack-splits", "1", "--adversary", "vae"]) == 0
+    assert main(["run", "--out", str(tmp_path / "run"), *SMALL, "--attack-splits", "1", "--adversary.head", "vae"]) == 0
     of = [str(tmp_path / "run"), "--out", str(tmp_path / "audit"), "--attacks", "magnitude", "--clients", "10"]
     assert main(["audit", *of, "--participations", "1"]) == 0
     about = json.loads((tmp_path / "audit" / "audit.json").read_text())
-    assert about["configuration"]["adversary"] == "vae"
+    assert about["configuration"]["plan"]["adversary"]["head"] == "vae"
     (found,) = about["findings"]
     assert found["success"] == 1.0
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -88,7 +88,7 @@ def test_a_run_whose_data_changed_is_not_audited_as_if_it_were_the_same(tmp_path
 @pytest.mark.parametrize("view", ["chosen", "training", "fleet"])
 def test_a_refused_audit_leaves_nothing(tmp_path, monkeypatch, capsys, view, limit):
     monkeypatch.setattr("simulator.population.columns.LIMIT", limit)
-    assert audit(tmp_path, "--view", view, "--adversary", "none", "--attacks", "sign") == 1
+    assert audit(tmp_path, "--view", view, "--adversaries", "none", "--attacks", "sign") == 1
     assert "sign" in capsys.readouterr().err
     assert not (tmp_path / "audit").exists()
 
@@ -110,23 +110,23 @@ def test_an_audit_leaves_no_private_state_and_an_interrupted_one_goes_on(tmp_pat
     assert audit(tmp_path, "--attacks", "sign") == 0
     assert len(rounds) == 4 + 2  # two of four were saved
     left = {path.name for path in folder.iterdir()}
-    assert left == {"config.yaml", "dataset.json", "audit.json", "audit.html", "audit.png"}
+    assert left == {"config.yaml", "plan.yaml", "items.txt", "dataset.json", "audit.json", "audit.html", "audit.png"}
 
 
 @pytest.mark.parametrize("view", ["chosen", "fleet"])
 def test_a_fleets_run_is_audited_by_the_engine_of_the_view(tmp_path, view):
     small = {"dataset": "synthetic", "users": 120, "items": 200, "rounds": 2, "evaluate_every": 2, "fraction": 0.1}
-    run = Config.of({**small, "engine": "fleet", "transport": "grpc", "trainer": "onnx"})
+    run = make(**small, engine="fleet", transport="grpc", trainer="onnx")
     run.save(tmp_path / "config.yaml")
     of = [str(tmp_path / "config.yaml"), "--out", str(tmp_path / "audit"), "--view", view, "--attacks", "rows"]
     assert main(["audit", *of, "--participations", "1"]) == 0
     trained = json.loads((tmp_path / "audit" / "audit.json").read_text())["configuration"]
     expected = ("fleet", "grpc", "onnx") if view == "fleet" else ("batched", "inproc", "torch")
-    assert tuple(trained[name] for name in ("engine", "transport", "trainer")) == expected
+    assert tuple(trained["engine"][name] for name in ("name", "transport", "trainer")) == expected
 
 
 def test_the_exit_status_holds_bounds(tmp_path, capsys):
-    own = ["--attacks", "sign,embedding", "--adversary", "mlp"]
+    own = ["--attacks", "sign,embedding", "--adversary.head", "mlp"]
     assert audit(tmp_path, *own, "--bound", "state=1", "--bound", "all=1") == 0
     assert audit(tmp_path, *own, "--bound", "label=0.6") == 3
     assert "sign after 1 participations reaches 1.000, and label may reach 0.6" in capsys.readouterr().err
@@ -135,7 +135,7 @@ def test_the_exit_status_holds_bounds(tmp_path, capsys):
 
 
 def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
-    several = ["--local-steps", "2", "--attacks", "sign,rows,private", "--adversary", "mlp"]
+    several = ["--local.steps", "2", "--attacks", "sign,rows,private", "--adversary.head", "mlp"]
     assert audit(tmp_path, *several, "--bound", "label=1") == 1
     error = " ".join(capsys.readouterr().err.split())
     assert "the bound 'label' would hold unmeasured" in error
@@ -148,7 +148,7 @@ def test_a_bound_does_not_hold_because_an_attack_was_left_out(tmp_path, capsys):
 
 
 def test_attacks_with_nothing_to_attack_are_reported_with_the_reason_and_hold_no_bound_up(tmp_path, capsys):
-    some = ["--participations", "1", "--clients", "5", "--adversary", "mlp"]
+    some = ["--participations", "1", "--clients", "5", "--adversary.head", "mlp"]
     names = ["gate", "gate-encoder", "known-state", "pulls"]
     specs = registry.ATTACKS
     with pytest.MonkeyPatch.context() as patch:
@@ -162,15 +162,15 @@ def test_attacks_with_nothing_to_attack_are_reported_with_the_reason_and_hold_no
 
 
 def test_without_an_adversary_attacks_on_it_are_reported(tmp_path, capsys):
-    assert audit(tmp_path, "--adversary", "none", "--attacks", "sign,rows") == 0
+    assert audit(tmp_path, "--adversaries", "none", "--attacks", "sign,rows") == 0
     assert "Not run: sign (the task has no adversary)." in " ".join(capsys.readouterr().out.split())
 
 
 def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("simulator.audit.planning.MOST_NUMBERS", 1_000)
-    assert audit(tmp_path, "--attacks", "sign", "--adversary-clip-norm", "1", "--adversary-noise", "1") == 1
+    assert audit(tmp_path, "--attacks", "sign", "--adversary.clip-norm", "1", "--adversary.noise-multiplier", "1") == 1
     assert "more than the 1e+03 that are held at once: watch fewer (--clients)" in capsys.readouterr().err
-    assert audit(tmp_path / "clipped", "--attacks", "sign", "--adversary-clip-norm", "1") == 0
+    assert audit(tmp_path / "clipped", "--attacks", "sign", "--adversary.clip-norm", "1") == 0
 
 
 @pytest.mark.parametrize(
@@ -184,13 +184,16 @@ def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp
         ),
         (["--attacks", "dlg,sign", "--participations", "9", "--bound", "label=1"], "dlg (it adds up 5 contributions"),
         (["--attacks", "none"], "there is nothing to attack"),
-        (["--attacks", "sign", "--local-steps", "2"], "there is nothing to attack. Not run: sign"),
+        (["--attacks", "sign", "--local.steps", "2"], "there is nothing to attack. Not run: sign"),
         (["--attacks", "sign", "--sums", "200"], "sums-200: a round has"),
         (["--attacks", "embedding-paper", "--clients", "9"], "an attack needs 10 users of each class"),
         (["--attacks", "private", "--users", "16"], "an attack needs 10 users of each class"),
         (["--preset", "local-noise"], "local_noise adds noise to each upload"),
         (["--preset", "apm", "--model", "fedvae", "--attacks", "rows"], "apm on fedvae adds noise to each upload"),
-        (["--preset", "local-noise", "--attacks", "private", "--adversary", "mlp", "--sums", "4"], "without --sums"),
+        (
+            ["--preset", "local-noise", "--attacks", "private", "--adversary.head", "mlp", "--sums", "4"],
+            "without --sums",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_training(tmp_path, capsys, monkeypatch, arguments, text):
@@ -226,7 +229,7 @@ def test_attackers_on_the_private_state_draw_by_the_runs_seed(tmp_path, monkeypa
 
 
 def test_of_a_bound_that_is_given_twice_the_smallest_holds(tmp_path, capsys):
-    own = ["--attacks", "sign", "--adversary", "mlp"]
+    own = ["--attacks", "sign", "--adversary.head", "mlp"]
     assert audit(tmp_path, *own, "--bound", "label=0.6", "--bound", "label=1") == 3
     assert "label may reach 0.6" in capsys.readouterr().err
     assert bounds.smallest([("a", 0.6), ("b", 1), ("a", 0.5), ("a", 0.7)]) == {"a": 0.5, "b": 1}
@@ -251,7 +254,7 @@ def test_however_many_are_watched_some_of_each_class_are_known(tmp_path):
 
 def test_noise_is_accounted_for(tmp_path, capsys):
     pytest.importorskip("dp_accounting")
-    defended = ["--adversary-clip-norm", "0.1", "--adversary-noise", "20", "--attacks", "sign"]
+    defended = ["--adversary.clip-norm", "0.1", "--adversary.noise-multiplier", "20", "--attacks", "sign"]
     assert audit(tmp_path, *defended) == 0
     assert "local differential privacy" in " ".join(capsys.readouterr().out.split())
 
@@ -261,8 +264,8 @@ def test_noise_is_accounted_for(tmp_path, capsys):
     [
         (["--attacks", "guess"], "there is no attack 'guess'"),
         (["--clients", "0"], "clients and splits must be numbers from 1 on"),
-        (["--adversary-noise", "1"], "adversary_noise is in units of adversary_clip_norm"),
-        (["nowhere.yaml"], "is not a configuration"),
+        (["--adversary.noise-multiplier", "1"], "noise_multiplier is in units of clip_norm"),
+        (["nowhere.yaml"], "nowhere.yaml: not a configuration"),
     ],
 )
 def test_what_cannot_be_audited_is_explained(tmp_path, capsys, arguments, text):

@@ -13,7 +13,7 @@ from simulator.audit.audit import Audit
 from simulator.audit.request import Request
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
-from simulator.config.config import Config
+from tests.simulator.settings import make
 
 
 def finding(attack, learns, participations, success, low, null_p95=0.54, adversary="gender"):
@@ -22,7 +22,7 @@ def finding(attack, learns, participations, success, low, null_p95=0.54, adversa
 
 
 def audit(*findings):
-    return Audit(Request(Config(), Path(), None, []), Plan(), findings, 0.3, 200, 1000.0, 60.0)
+    return Audit(Request(make(), Path(), None, []), Plan(), findings, 0.3, 200, 1000.0, 60.0)
 
 
 def test_the_best_attack_is_told_once_and_after_more():
@@ -97,8 +97,8 @@ def test_no_panel_is_empty(drawn):
 
 def test_names_are_no_markup():
     found = audit(finding("dlg", "label", 1, 1.0, 0.9, adversary="b[/x]"))
-    found = dataclasses.replace(found, request=Request(Config(attribute="[red]a,b[/x]"), Path(), None, []))
+    found = dataclasses.replace(found, request=Request(make(attributes=["[red]a", "b[/x]"]), Path(), None, []))
     console = Console(width=120, file=io.StringIO())
     console.print(report.table(found))
-    assert "[red]a,b[/x]:" in console.file.getvalue()
+    assert "[red]a, b[/x]:" in console.file.getvalue()
     assert " b[/x] " in console.file.getvalue()

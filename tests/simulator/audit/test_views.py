@@ -19,12 +19,12 @@ from simulator.audit.recording import Recorded
 from simulator.audit.registry import chosen
 from simulator.audit.request import Request
 from simulator.audit.view import Watch, Watching, known, still
-from simulator.config.config import Config
-from simulator.datasets.split import leave_one_out
 from simulator.errors import FleetError
 from simulator.experiment import assembly
+from tests.simulator.runs import prepared
+from tests.simulator.settings import make
 
-DEFENCES = {"adversary_clip_norm": 0.1, "adversary_noise": 1.0, "cover_rows": 0.5}
+DEFENCES = {"adversary_clip_norm": 0.1, "noise_multiplier": 1.0, "cover_rows": 0.5}
 
 
 def kept(seen, hidden):
@@ -45,12 +45,10 @@ def kept(seen, hidden):
 def small(tmp_path, view, **options):
     """Configuration, task, population and engine of a few users, and how a view is taken of their training."""
     engine = "batched" if view is Watching else "fleet"
-    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": engine, **options})
-    dataset = assembly.dataset_of(config, None)
-    bundle = assembly.bundle_of(config, dataset)
-    population = assembly.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    config = make(dataset="synthetic", users=60, items=200, engine=engine, **options)
+    _, bundle, population = prepared(config)
     audit = tmp_path / "recording" if view is Recorded else None
-    with assembly.engine_of(config, bundle, population, tmp_path, audit=audit) as engine:
+    with assembly.engine_of(config.engine, bundle, population, tmp_path, audit=audit) as engine:
         where = (audit,) if audit else ()
         take = lambda watch, sink: view(engine, bundle.manifest, watch, sink, *where)  # noqa: E731
         yield config, Task.load(bundle.manifest, engine.checkpoint), population, take
@@ -63,7 +61,7 @@ def trained(tmp_path, view, rounds=4, **options):
         watch = Watch(population, np.arange(0, 60, 2))
         watched = take(watch, lambda seen, hidden: shown.append(kept(seen, hidden)))
         for number in range(rounds):
-            watched.train_round(assembly.cohort(config, number, 60))
+            watched.train_round(assembly.cohort(config.engine, number, 60))
     return shown
 
 
@@ -99,13 +97,11 @@ def test_a_recording_is_let_go_of_round_by_round(tmp_path):
 
 
 def test_a_view_starts_again_where_one_was_interrupted(tmp_path):
-    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": "fleet", "fraction": 0.5})
-    dataset = assembly.dataset_of(config, None)
-    bundle = assembly.bundle_of(config, dataset)
-    population = assembly.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    config = make(dataset="synthetic", users=60, items=200, engine="fleet", fraction=0.5)
+    _, bundle, population = prepared(config)
     folder = tmp_path / "recording"
-    with assembly.engine_of(config, bundle, population, tmp_path, audit=folder) as engine:
-        engine.train_round(assembly.cohort(config, 0, 60))
+    with assembly.engine_of(config.engine, bundle, population, tmp_path, audit=folder) as engine:
+        engine.train_round(assembly.cohort(config.engine, 0, 60))
         task_id = engine.task_id
     (folder / task_id).rename(folder / "zzzz")  # the last by name, whatever the next task's is
     assert list(folder.glob("zzzz/0/*.binpb"))
@@ -114,21 +110,19 @@ def test_a_view_starts_again_where_one_was_interrupted(tmp_path):
 
 
 def test_a_round_that_was_not_recorded_whole_is_not_taken_for_the_servers_view(tmp_path):
-    config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "engine": "fleet", "fraction": 0.5})
-    dataset = assembly.dataset_of(config, None)
-    bundle = assembly.bundle_of(config, dataset)
-    population = assembly.population_of(config, dataset, bundle, leave_one_out(dataset).train)
+    config = make(dataset="synthetic", users=60, items=200, engine="fleet", fraction=0.5)
+    _, bundle, population = prepared(config)
     folder, shown = tmp_path / "recording", []
-    with assembly.engine_of(config, bundle, population, tmp_path, audit=folder) as engine:
+    with assembly.engine_of(config.engine, bundle, population, tmp_path, audit=folder) as engine:
         watch = Watch(population, np.arange(60))
         view = Recorded(engine, bundle.manifest, watch, lambda *each: shown.append(1), folder)
-        view.train_round(assembly.cohort(config, 0, 60))
+        view.train_round(assembly.cohort(config.engine, 0, 60))
         shutil.rmtree(folder)
         folder.write_text("no room for a recording")
         with pytest.raises(FleetError, match="has not recorded all of round 1"):
-            view.train_round(assembly.cohort(config, 1, 60))
+            view.train_round(assembly.cohort(config.engine, 1, 60))
         folder.unlink()
-        view.train_round(assembly.cohort(config, 2, 60))
+        view.train_round(assembly.cohort(config.engine, 2, 60))
     assert len(shown) == 2
 
 
@@ -144,16 +138,14 @@ def test_a_round_without_watched_clients_is_trained_and_not_shown(tmp_path, view
 
 def test_watching_does_not_change_what_is_trained(tmp_path):
     def checkpoint(watched):
-        config = Config.of({"dataset": "synthetic", "users": 60, "items": 200, "fraction": 0.5})
-        dataset = assembly.dataset_of(config, None)
-        bundle = assembly.bundle_of(config, dataset)
-        population = assembly.population_of(config, dataset, bundle, leave_one_out(dataset).train)
-        with assembly.engine_of(config, bundle, population, tmp_path) as engine:
+        config = make(dataset="synthetic", users=60, items=200, fraction=0.5)
+        _, bundle, population = prepared(config)
+        with assembly.engine_of(config.engine, bundle, population, tmp_path) as engine:
             if watched:
                 watch = Watch(population, np.arange(30))
                 engine = Watching(engine, bundle.manifest, watch, lambda seen, hidden: kept(seen, hidden))
             for number in range(3):
-                engine.train_round(assembly.cohort(config, number, 60))
+                engine.train_round(assembly.cohort(config.engine, number, 60))
             return engine.checkpoint
 
     one, other = checkpoint(False), checkpoint(True)
@@ -169,14 +161,14 @@ def test_public_users_are_known_as_they_are_at_the_beginning_of_the_round(tmp_pa
         watched = take(watch, lambda seen, hidden: known_states.append(watch.public["gender"].states))
         for number in range(3):
             before = population.state.values["user_gmf"][watch.others].copy()
-            watched.train_round(assembly.cohort(config, number, 60))
+            watched.train_round(assembly.cohort(config.engine, number, 60))
             np.testing.assert_array_equal(known_states[number], before)
     assert not np.array_equal(known_states[0], known_states[2])
 
 
 def test_a_search_in_a_prior_learns_from_the_public_users_of_its_round(observed, tmp_path):
-    task, population = observed(60, adversary_clip_norm=0.1, adversary_noise=0.1)
-    request = Request(Config(), tmp_path, None, chosen(["prior"]), clients=10)
+    task, population = observed(60, adversary_clip_norm=0.1, noise_multiplier=0.1)
+    request = Request(make(), tmp_path, None, chosen(["prior"]), clients=10)
     watch, _ = _watch(request, task, population)
     seen, _ = watch.look(task, watch.members, 0)
 
@@ -196,7 +188,7 @@ def test_a_search_in_a_prior_learns_from_the_public_users_of_its_round(observed,
 
 def test_nobody_is_looked_at_whom_no_attack_learns_from(observed, tmp_path):
     task, population = observed(60)
-    watch, _ = _watch(Request(Config(), tmp_path, None, chosen(["sign"]), clients=10), task, population)
+    watch, _ = _watch(Request(make(), tmp_path, None, chosen(["sign"]), clients=10), task, population)
     assert not watch.public
 
 
@@ -230,7 +222,7 @@ def test_however_many_are_watched_attackers_know_of_others(observed, tmp_path_fa
     population = dataclasses.replace(
         population, attributes={"gender": [task.manifest.plan.adversaries[0].classes[int(g)] for g in genders]}
     )
-    request = Request(Config(), tmp_path_factory.getbasetemp(), None, [], clients=clients)
+    request = Request(make(), tmp_path_factory.getbasetemp(), None, [], clients=clients)
     members, others = drawn(request, task.manifest, population)
     assert not np.intersect1d(members, others).size
     assert len(members) + len(others) == 60
@@ -240,7 +232,7 @@ def test_however_many_are_watched_attackers_know_of_others(observed, tmp_path_fa
 
 def test_who_is_attacked_is_no_public_user(observed, tmp_path):
     task, population = observed(60)
-    request = Request(Config(), tmp_path, None, [], clients=10)
+    request = Request(make(), tmp_path, None, [], clients=10)
     watch, _ = _watch(request, task, population)
     labels = population.labels(task.manifest, watch.members)["gender"]
     assert np.bincount(labels).tolist() == [10, 10]

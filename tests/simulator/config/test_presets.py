@@ -3,11 +3,11 @@ import json
 import pytest
 
 from client_sdk.kernel.models import RECOMMENDERS
+from export.plan.fragments import flat, nest
 from simulator.commands import cli
 from simulator.config import presets
 from simulator.config.config import Config
 from simulator.errors import ConfigError
-from simulator.experiment import assembly
 
 pytestmark = pytest.mark.usefixtures("fewer")
 
@@ -17,8 +17,11 @@ def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
     assert cli.main(["run", "--preset", "recommended", "--out", str(tmp_path / "a"), *options]) == 0
     capsys.readouterr()
     metrics = json.loads((tmp_path / "a/metrics.json").read_text())
-    given = {"adversary": "none", "erasure": "transport", "private_learning_rate": 0.03, "fraction": 0.2, "rounds": 2}
-    assert metrics["configuration"].items() >= given.items()
+    configuration = dict(flat(metrics["configuration"]))
+    assert configuration["plan.adversaries"] == []
+    assert configuration["after_training.erasure"] == "transport"
+    assert configuration["plan.local.private_learning_rate"] == 0.03
+    assert (configuration["engine.fraction"], configuration["engine.rounds"]) == (0.2, 2)
     assert 0 <= metrics["erasure_strength"] <= 1
     assert "adversary" not in metrics["parameters"]
 
@@ -29,33 +32,15 @@ def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
 @pytest.mark.parametrize("model", RECOMMENDERS)
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_every_model_has_every_preset_and_all_but_the_original_work_against_the_attribute(model, name):
-    given = presets.preset(name, model)
-    config = Config.of({"model": model, **given})
-    assert config.to_dict().items() >= given.items()
-    works = config.adversary != "none" or config.erasure != "none" or config.noise or config.local_noise or config.apm
+    preset = presets.preset(name, model)
+    config = Config.of({"plan.model.name": model}, preset)
+    document = dict(flat(config.document()))
+    assert all(document[path] == (value if value != "none" else []) for path, value in flat(nest(preset)))
+    after, engine = config.after_training, config.engine
+    works = config.plan.heads() or after.erasure != "none" or after.noise or engine.local_noise or engine.apm
     assert bool(works) == (name != "original")
 
 
-def test_a_recommender_has_defaults_of_its_own_that_give_way():
-    assert Config.of({}) == Config()
-    assert Config.of({"model": "fedrap"}).private_learning_rate == 0.001
-    assert Config.of({"model": "fedrap", "private_learning_rate": 0.5}).private_learning_rate == 0.5
-
-
-@pytest.mark.parametrize("model", RECOMMENDERS)
-def test_what_is_protected_is_the_papers_embedding_or_what_is_private(model):
-    states = {
-        protect: assembly.protected(Config(model=model, protect=protect)) for protect in ("embedding", "all", "each")
-    }
-    assert states["all"] == states["each"]
-    expected = {
-        "fedncf": (["user_gmf"], ["user_gmf", "user_mlp"]),
-        "fedrap": (["item_personal.sum"], ["item_personal"]),
-        "fedvae": (["latent"], ["latent"]),
-    }
-    assert (states["embedding"], states["all"]) == expected[model]
-
-
-def test_a_model_that_does_not_exist_is_refused():
-    with pytest.raises(ConfigError, match=r"'fedfoo'.*fedncf"):
-        assembly.protected(Config(model="fedfoo"))
+def test_there_is_no_other_preset():
+    with pytest.raises(ConfigError, match="there is no preset 'papre'; there is paper"):
+        presets.preset("papre", "fedncf")

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from export.bundle import build
-from export.plan.planfile import make_plan
 from fedau2.wire import blobs
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.connections import InProcessConnection
 from simulator.engines.fleet import FleetEngine
 from simulator.errors import ConfigError
 from simulator.population.population import Population
+from tests import plans
 
 CLIENTS = 6
 
 
 def a_task(**options):
-    bundle = build("fedncf", [str(item) for item in range(20)], make_plan(attribute=None, **options), 0)
+    bundle = build("fedncf", [str(item) for item in range(20)], plans.make(**options), 0)
     interactions = [np.arange(client, client + 5) for client in range(CLIENTS)]
     return bundle, Population.create(bundle.manifest, 0, interactions, {})
 

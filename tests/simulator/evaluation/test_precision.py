@@ -6,23 +6,21 @@ import pytest
 from client_sdk.onnx.served_model import ServedModel
 from export.bundle import build
 from fedau2.wire import blobs
-from simulator.config.config import Config
 from simulator.datasets import load
-from simulator.datasets.split import leave_one_out
 from simulator.engines.batched import BatchedEngine
 from simulator.experiment import assembly
+from tests.simulator.runs import prepared
+from tests.simulator.settings import make
 
 
 @pytest.mark.slow
 def test_float16_keeps_the_recommendations_of_a_trained_model(movielens):
-    config = Config(rounds=300)
-    dataset = load("ml-100k", movielens)
-    train = leave_one_out(dataset, config.split).train
-    bundle = assembly.bundle_of(config, dataset)
-    population = assembly.population_of(config, dataset, bundle, train)
+    config = make(rounds=300)
+    dataset, bundle, population = prepared(config, load("ml-100k", movielens))
+    train = population.interactions
     engine = BatchedEngine(bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)), population, 1)
-    for number in range(config.rounds):
-        engine.train_round(assembly.cohort(config, number, len(population)))
+    for number in range(config.engine.rounds):
+        engine.train_round(assembly.cohort(config.engine, number, len(population)))
     overlaps, errors, spreads = zip(*compare(dataset.items, bundle, engine.checkpoint, population, train), strict=True)
     print(f"top-10 overlap {np.mean(overlaps):.4f}, least {min(overlaps)}; largest error {max(errors):.5f} of scores "
           f"whose standard deviation is {np.mean(spreads):.2f}")  # fmt: skip

@@ -12,16 +12,19 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from client_sdk.kernel.models import RECOMMENDERS
-from simulator.config.config import Config
+from export.plan import resolve
+from export.plan.message import to_message
 from simulator.datasets import Attribute, synthetic
 from simulator.errors import ConfigError, ErasureError, OneClassError
 from simulator.evaluation import attackers
 from simulator.experiment import assembly, run
 from simulator.reporting import terminal
 from tests.simulator.quiet import Quiet
+from tests.simulator.runs import prepared
+from tests.simulator.settings import change, make
 
 AGES = ("middle", "old", "young")
-SMALL = Config(dataset="own", attribute="gender,age", rounds=2, evaluate_every=2, workers=1, attack_splits=1)
+SMALL = make(dataset="own", attributes=["gender", "age"], rounds=2, evaluate_every=2, workers=1, attack_splits=1)
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +51,13 @@ def write(folder, dataset):
     return folder
 
 
-@pytest.mark.parametrize("protect", ["embedding", "each"])
+@pytest.mark.parametrize("protects", ["embedding", "each"])
 @pytest.mark.parametrize("model", RECOMMENDERS)
-def test_the_plan_has_adversaries_for_each_attribute_with_its_own_weights(model, protect):
-    config = dataclasses.replace(SMALL, model=model, protect=protect, objective="confusion", class_weights=True)
+def test_the_plan_has_adversaries_for_each_attribute_with_its_own_weights(model, protects):
+    config = change(SMALL, model=model, protects=protects, objective="confusion", class_weights="balanced")
     dataset = data(missing=6)
-    adversaries = assembly.plan_of(config, assembly.attributes_of(config, dataset)).adversaries
-    states = assembly.protected(config)
+    adversaries = to_message(assembly.plan_of(config.plan, dataset.attributes)).adversaries
+    states = resolve.states(config.plan.model).named(protects)
     expected = [(name, [s]) for name in ("gender", "age") for s in states]
     assert [(each.attribute, list(each.protects)) for each in adversaries] == expected
     assert len({each.name for each in adversaries}) == len(adversaries)
@@ -69,16 +72,15 @@ def test_the_plan_has_adversaries_for_each_attribute_with_its_own_weights(model,
 def test_one_attribute_of_several_trains_as_it_does_alone():
     """The adversaries of the first are those of a plan without the second."""
     dataset = data()
-    alone = dataclasses.replace(SMALL, attribute="gender")
-    both = assembly.plan_of(SMALL, assembly.attributes_of(SMALL, dataset))
-    del both.adversaries[1:]
-    assert both == assembly.plan_of(alone, assembly.attributes_of(alone, dataset))
+    both = assembly.plan_of(SMALL.plan, dataset.attributes)
+    alone = assembly.plan_of(SMALL.plan, {"gender": dataset.attributes["gender"]})
+    assert both.adversaries[:1] == alone.adversaries
 
 
 @pytest.mark.parametrize("engine", ["batched", "fleet"])
 def test_a_run_measures_every_attribute(tmp_path, engine):
     folder = write(tmp_path / "data", data(missing=6))
-    config = dataclasses.replace(SMALL, engine=engine, unknown=0.25, fraction=0.5)
+    config = change(SMALL, engine=engine, unknown=0.25, fraction=0.5)
     metrics = run.run(config, tmp_path / "run", folder, Quiet())
     assert json.loads((tmp_path / "run/metrics.json").read_text()) == metrics
     begin = (*terminal.OF_ATTRIBUTE, "strong_families", "trigger_rate", "unknown_clients")
@@ -100,78 +102,72 @@ def test_a_run_measures_every_attribute(tmp_path, engine):
 
 def test_attributes_are_erased_together(tmp_path):
     folder = write(tmp_path / "data", data(users=320))
-    config = dataclasses.replace(SMALL, adversary="none", erasure="1.0")
+    config = change(SMALL, head="none", erasure="1.0")
     metrics = run.run(config, tmp_path / "run", folder, Quiet())
-    plain = run.run(dataclasses.replace(config, erasure="none"), tmp_path / "plain", folder, Quiet())
+    plain = run.run(change(config, erasure="none"), tmp_path / "plain", folder, Quiet())
     assert metrics["erasure_strength"] == 1.0
     for name in ("age/bacc_strong_all", "bacc_strong_all"):
         assert metrics[name] != plain[name]
     with pytest.raises(ErasureError, match="160 dimensions"):  # clients that tell nothing give no sums
-        run.run(dataclasses.replace(config, unknown=0.6), tmp_path / "few", folder, Quiet())
+        run.run(change(config, unknown=0.6), tmp_path / "few", folder, Quiet())
 
 
 @given(share=st.floats(0, 0.6), more=st.floats(0, 0.2), seed=st.integers(0, 100))
 @settings(max_examples=30, deadline=None)
 def test_who_tells_nothing_is_a_share_that_grows_by_others(share, more, seed):
-    config = dataclasses.replace(SMALL, unknown=share, seed=seed)
-    attributes = assembly.attributes_of(config, data(missing=6))
-    told = assembly.told(config, attributes)
-    silent = {name: (each.labels < 0) & (attributes[name].labels >= 0) for name, each in told.items()}
+    attributes = data(missing=6).attributes
+    known = assembly.known(attributes, share, seed)
+    silent = {name: (each.labels < 0) & (attributes[name].labels >= 0) for name, each in known.items()}
     assert silent["gender"].sum() == round(share * 60)
     assert not (silent["age"] & ~silent["gender"]).any()  # the same clients
-    for name, each in told.items():
+    for name, each in known.items():
         kept = each.labels >= 0
         np.testing.assert_array_equal(each.labels[kept], attributes[name].labels[kept])
-    larger = assembly.told(dataclasses.replace(config, unknown=share + more), attributes)
+    larger = assembly.known(attributes, share + more, seed)
     assert (larger["gender"].labels[silent["gender"]] == -1).all()
 
 
 def test_those_who_tell_nothing_count_in_no_weight_and_no_prior():
-    config = dataclasses.replace(SMALL, unknown=0.5, class_weights=True, objective="confusion")
+    config = change(SMALL, unknown=0.5, class_weights="balanced", objective="confusion")
     dataset = data(missing=6)
-    told = assembly.told(config, assembly.attributes_of(config, dataset))
-    for each in assembly.bundle_of(config, dataset).manifest.plan.adversaries:
-        counts = told[each.attribute].counts()
+    known = assembly.known(dataset.attributes, 0.5, 0)
+    _, bundle, _ = prepared(config, dataset)
+    for each in bundle.manifest.plan.adversaries:
+        counts = known[each.attribute].counts()
         np.testing.assert_allclose(each.prior, counts / counts.sum(), rtol=1e-6)
         np.testing.assert_allclose(np.multiply(each.class_weights, counts), counts.sum() / len(counts), rtol=1e-6)
 
 
 def test_clients_that_tell_nothing_train_without_an_adversary():
-    config = dataclasses.replace(SMALL, unknown=0.5, fraction=1.0, trigger="global")
-    dataset = data()
-    bundle = assembly.bundle_of(config, dataset)
-    population = assembly.population_of(config, dataset, bundle, dataset.histories())
-    told = assembly.told(config, assembly.attributes_of(config, dataset))
-    with assembly.engine_of(config, bundle, population, None) as engine:
+    config = change(SMALL, unknown=0.5, fraction=1.0, trigger="global")
+    dataset, bundle, population = prepared(config, data())
+    known = assembly.known(dataset.attributes, 0.5, 0)
+    with assembly.engine_of(config.engine, bundle, population, None) as engine:
         report = engine.train_round(np.arange(60)).report
     for name in ("gender", "age"):
-        np.testing.assert_array_equal(report.triggered[name][:, 0], told[name].labels >= 0)
+        np.testing.assert_array_equal(report.triggered[name][:, 0], known[name].labels >= 0)
 
 
-@pytest.mark.parametrize("names", ["", "gender,", "gender,gender", "gender,,age", " "])
+@pytest.mark.parametrize("names", [[], [""], ["gender", "gender"], [" "], "gender", [1]])
 def test_names_that_are_no_list_are_refused(names):
-    with pytest.raises(ConfigError, match="attribute must be"):
-        dataclasses.replace(SMALL, attribute=names)
-
-
-def test_spaces_between_names_do_not_matter():
-    assert dataclasses.replace(SMALL, attribute="gender, age").attributes == ("gender", "age")
+    with pytest.raises(ConfigError, match=r"data.*attributes"):
+        change(SMALL, attributes=names)
 
 
 def test_what_cannot_be_unlearned_is_refused_before_training(tmp_path):
     dataset = data()
     folder = write(tmp_path / "data", dataset)
-    refused = {"gender,income": "'income'; it has gender, age", "income": "'income'"}
-    for attribute, text in refused.items():
+    refused = {("gender", "income"): "'income'; it has gender, age", ("income",): "'income'"}
+    for attributes, text in refused.items():
         with pytest.raises(ConfigError, match=text):
-            run.run(dataclasses.replace(SMALL, attribute=attribute), tmp_path / "run", folder, Quiet())
+            run.run(change(SMALL, attributes=attributes), tmp_path / "run", folder, Quiet())
     one = dataclasses.replace(dataset, attributes={**dataset.attributes, "age": Attribute(AGES, np.ones(60, np.int64))})
     with pytest.raises(OneClassError, match=r"age has only one class \(old\)"):
         run.run(SMALL, tmp_path / "run", write(tmp_path / "one", one), Quiet())
     assert not (tmp_path / "run").exists()
     for share in (-0.1, 1.0, float("nan")):
-        with pytest.raises(ConfigError, match="unknown must lie"):
-            dataclasses.replace(SMALL, unknown=share)
-    with pytest.raises(ConfigError, match="nobody told a gender of"):
-        run.run(dataclasses.replace(SMALL, unknown=0.99), tmp_path / "run", folder, Quiet())
+        with pytest.raises(ConfigError, match=r"data.unknown: must be"):
+            change(SMALL, unknown=share)
+    with pytest.raises(ConfigError, match="no client's gender is known to be"):
+        run.run(change(SMALL, unknown=0.99), tmp_path / "run", folder, Quiet())
     assert not (tmp_path / "run").exists()

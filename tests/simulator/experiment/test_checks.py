@@ -10,15 +10,16 @@ from simulator.errors import ConfigError, DatasetError, EmptyCoreError, ErasureE
 from simulator.experiment import run
 from tests.simulator.quiet import Quiet
 from tests.simulator.runs import OWN, SMALL, write_own
+from tests.simulator.settings import change, make
 
 
 @pytest.mark.parametrize(("model", "width"), [("fedncf", 160), ("fedrap", 200 * 32), ("fedvae", 200)])
 def test_an_erasure_that_would_write_the_attribute_is_refused_before_training(tmp_path, model, width):
     trained = Quiet(stop_after=1)
     with pytest.raises(ErasureError, match=f"{width} dimensions"):
-        run.run(dataclasses.replace(SMALL, model=model, erasure="auto"), tmp_path, None, trained)
+        run.run(change(SMALL, model=model, erasure="auto"), tmp_path, None, trained)
     with pytest.raises(ErasureError):
-        run.run(dataclasses.replace(SMALL, model=model, erasure="transport"), tmp_path / "other", None, trained)
+        run.run(change(SMALL, model=model, erasure="transport"), tmp_path / "other", None, trained)
     assert trained.left == 1
 
 
@@ -26,8 +27,8 @@ def test_an_erasure_that_would_write_the_attribute_is_refused_before_training(tm
     ("options", "word"),
     [
         (["--model", "fedcnf"], "there is fedncf"),
-        (["--epsilon=-1"], "epsilon"),
-        (["--local-steps", "100000"], "steps"),
+        (["--adversary.epsilon=-1"], "epsilon"),
+        (["--local.steps", "100000"], "steps"),
         (["--erasure", "auto"], "160 dimensions"),
         (["--preset", "recommended"], "128 dimensions"),
         (["--model", "fedvae", "--apm", "1"], "clip_norm"),
@@ -42,9 +43,9 @@ def test_a_refused_command_leaves_nothing_that_its_corrected_form_would_meet(tmp
 
 
 @pytest.mark.parametrize(
-    "change",
+    "settings",
     [
-        {"adversary": "gan"},
+        {"head": "gan"},
         {"rounds": 0},
         {"fraction": 0.0},
         {"dependence": 2.0},
@@ -62,9 +63,9 @@ def test_a_refused_command_leaves_nothing_that_its_corrected_form_would_meet(tmp
         {"minority": 0.1, "balance": True},
     ],
 )
-def test_a_configuration_that_cannot_be_run_is_refused(change):
-    with pytest.raises(ConfigError, match=next(iter(change))):
-        dataclasses.replace(SMALL, **change)
+def test_a_configuration_that_cannot_be_run_is_refused(settings):
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        change(SMALL, **settings)
 
 
 def test_a_misspelt_class_is_named(tmp_path):
@@ -86,9 +87,9 @@ def test_data_that_cannot_be_trained_on_is_refused_before_training(tmp_path):
     with pytest.raises(DatasetError, match="--user-core 3"):
         run.run(OWN, tmp_path / "run", tmp_path / "data", Quiet(stop_after=0))
     with pytest.raises(EmptyCoreError):
-        run.run(dataclasses.replace(OWN, user_core=500), tmp_path / "run", tmp_path / "data", Quiet(stop_after=0))
+        run.run(change(OWN, user_core=500), tmp_path / "run", tmp_path / "data", Quiet(stop_after=0))
     with pytest.raises(ConfigError, match="user_core"):
-        dataclasses.replace(OWN, user_core=-1)
+        change(OWN, user_core=-1)
     (tmp_path / "data/own.user").unlink()
     with pytest.raises(ConfigError, match="it has no attributes"):
         run.run(OWN, tmp_path / "run", tmp_path / "data", Quiet(stop_after=0))
@@ -96,14 +97,13 @@ def test_data_that_cannot_be_trained_on_is_refused_before_training(tmp_path):
 
 
 def test_a_file_that_names_a_recommender_has_its_defaults(tmp_path):
-    (tmp_path / "c.yaml").write_text("model: fedrap\ndataset: synthetic\n")
-    assert Config.load(tmp_path / "c.yaml") == Config.of({"model": "fedrap", "dataset": "synthetic"})
-    (tmp_path / "c.yaml").write_text("model: [fedrap]\n")
-    with pytest.raises(ConfigError, match="model must be of type str"):
+    (tmp_path / "c.yaml").write_text("plan: {model: {name: fedrap}}\ndata: {dataset: synthetic}\n")
+    assert Config.load(tmp_path / "c.yaml") == make(model="fedrap", dataset="synthetic")
+    (tmp_path / "c.yaml").write_text("plan: {model: [fedrap]}\n")
+    with pytest.raises(ConfigError, match=r"c.yaml: plan.model: expected a mapping"):
         Config.load(tmp_path / "c.yaml")
-    (tmp_path / "c.yaml").write_text("epsilon: 4e2\n")
-    with pytest.raises(ConfigError, match=r"not '4e2'; YAML takes 4\.0e\+2"):
-        Config.load(tmp_path / "c.yaml")
+    (tmp_path / "c.yaml").write_text("plan: {adversary: {epsilon: 4e2}}\n")
+    assert Config.load(tmp_path / "c.yaml").plan.adversary.epsilon == 400.0
 
 
 TRACKED = [["run"], ["reproduce", "table1"]]

@@ -1,6 +1,5 @@
 """Runs whose private state is in files, against the same runs in memory."""
 
-import dataclasses
 import shutil
 from collections import namedtuple
 
@@ -16,8 +15,9 @@ from simulator.experiment import resume, run, trainer
 from simulator.population import columns
 from tests.simulator.quiet import Quiet
 from tests.simulator.runs import SMALL, figures
+from tests.simulator.settings import change
 
-CONFIG = dataclasses.replace(SMALL, model="fedrap", rounds=6, workers=2)
+CONFIG = change(SMALL, model="fedrap", rounds=6, workers=2)
 
 
 @pytest.fixture(autouse=True)
@@ -36,16 +36,15 @@ def finals(monkeypatch):
     found = {}
     train = trainer.Trainer.train
 
-    def spy(self, progress):
-        standing = train(self, progress)
-        state, everyone = self.population.state, np.arange(len(self.population))
-        found[self.folder.name] = {"steps": blobs.sha256(state.steps.tobytes())}
+    def spy(self, standing, save, progress):
+        train(self, standing, save, progress)
+        state, everyone, folder = self.population.state, np.arange(len(self.population)), save.args[0].name
+        found[folder] = {"steps": blobs.sha256(state.steps.tobytes())}
         parts = {"shared": self.engine.checkpoint, "best shared": standing.best.checkpoint}
         columns = {"best": standing.best.private, "values": state.values, "first": state.first, "second": state.second}
         parts |= {part: {name: each[everyone] for name, each in column.items()} for part, column in columns.items()}
         for part, arrays in parts.items():
-            found[self.folder.name] |= {f"{part} {name}": blobs.sha256(each.tobytes()) for name, each in arrays.items()}
-        return standing
+            found[folder] |= {f"{part} {name}": blobs.sha256(each.tobytes()) for name, each in arrays.items()}
 
     monkeypatch.setattr(trainer.Trainer, "train", spy)
     return found
@@ -57,7 +56,7 @@ def names(folder):
 
 @pytest.mark.parametrize("engine", ["batched", "fleet"])
 def test_mapped_and_in_memory_give_the_same_bytes(tmp_path, monkeypatch, finals, engine):
-    config = dataclasses.replace(CONFIG, engine=engine)
+    config = change(CONFIG, engine=engine)
     plain = run.run(config, tmp_path / "plain", None, Quiet())
     monkeypatch.setattr(columns, "LIMIT", 1)
     mapped = run.run(config, tmp_path / "mapped", None, Quiet())
@@ -69,7 +68,7 @@ def test_mapped_and_in_memory_give_the_same_bytes(tmp_path, monkeypatch, finals,
 @pytest.mark.parametrize("model", ["fedncf", "fedrap"])
 @pytest.mark.parametrize("stops", [(1,), (3, 1, 2)])
 def test_interrupted_it_goes_on_to_the_same_bytes(tmp_path, mapped, finals, model, stops):
-    config = dataclasses.replace(CONFIG, model=model)
+    config = change(CONFIG, model=model)
     undisturbed = run.run(config, tmp_path / "one", None, Quiet())
     for stop in stops:
         with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,3 @@
-import dataclasses
 import errno
 import os
 import signal
@@ -8,11 +7,11 @@ import sys
 import psutil
 import pytest
 
-from simulator.config.config import Config
 from simulator.experiment import lock, pool
 from simulator.experiment.pool import Job
+from tests.simulator.settings import change, make
 
-SMALL = Config(dataset="synthetic", rounds=2, users=60, items=200, workers=1, attack_splits=1)
+SMALL = make(dataset="synthetic", rounds=2, users=60, items=200, workers=1, attack_splits=1)
 
 
 class Heard:
@@ -31,16 +30,16 @@ class Heard:
 
 
 def jobs(folder, **changes):
-    return [Job(name, dataclasses.replace(SMALL, **change), folder / name, None) for name, change in changes.items()]
+    return [Job(name, change(SMALL, **settings), folder / name, None) for name, settings in changes.items()]
 
 
 def test_runs_report_and_a_failed_one_leaves_the_others_alone(tmp_path):
     heard = {}
-    todo = jobs(tmp_path, unknown={"attribute": "age"}, works={})
+    todo = jobs(tmp_path, unknown={"attributes": ["age"]}, works={})
     done = {each.job.name: each for each in pool.work(todo, 1, lambda job: heard.setdefault(job.name, Heard()))}
     assert list(done) == ["unknown", "works"]
     assert done["works"].metrics["round"] == 2
-    assert done["works"].metrics["configuration"] == SMALL.to_dict()
+    assert done["works"].metrics["configuration"] == SMALL.document()
     assert heard["works"].phases == [("training", 2, 0), ("attacking", 1, 0)]
     assert heard["works"].parts == 3
     assert done["unknown"].metrics is None
@@ -86,8 +85,8 @@ def test_a_folder_in_use_fails_its_run_only_and_says_so(tmp_path):
 ATTACKING = """
 import sys
 from pathlib import Path
-from simulator import lock, pool
-from simulator.config.config import Config
+from simulator.experiment import lock, pool
+from tests.simulator.settings import make
 
 class Shown:
     def start(self, what, total, done=0):
@@ -96,7 +95,7 @@ class Shown:
     def advance(self, text=""):
         pass
 
-config = Config(dataset="synthetic", rounds=1, users=60, items=200, workers=1, attack_splits=10**6)
+config = make(dataset="synthetic", rounds=1, users=60, items=200, workers=1, attack_splits=10**6)
 list(pool.work([pool.Job("one", config, Path(sys.argv[1]), None)], 1, lambda _: Shown()))
 """
 

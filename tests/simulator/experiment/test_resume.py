@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from client_sdk.kernel.models import RECOMMENDERS
@@ -9,14 +7,15 @@ from simulator.errors import ConfigError
 from simulator.experiment import resume, run
 from tests.simulator.quiet import Quiet
 from tests.simulator.runs import OWN, SMALL, figures, write_own
+from tests.simulator.settings import change
 
 pytestmark = pytest.mark.usefixtures("fewer")
-OTHER = dataclasses.replace(SMALL, private_learning_rate=0.03)
+OTHER = change(SMALL, private_learning_rate=0.03)
 
 
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path, model):
-    config = dataclasses.replace(SMALL, model=model)
+    config = change(SMALL, model=model)
     undisturbed = run.run(config, tmp_path / "one", None, Quiet())
     with pytest.raises(KeyboardInterrupt):
         run.run(config, tmp_path / "two", None, Quiet(stop_after=3))
@@ -27,8 +26,8 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path, model):
 
 def test_another_configuration_does_not_overwrite_a_run(tmp_path):
     SMALL.save(tmp_path / "config.yaml")
-    with pytest.raises(ConfigError, match=r"another configuration \(seed: 0, now 1\)"):
-        run.run(dataclasses.replace(SMALL, seed=1), tmp_path, None, Quiet())
+    with pytest.raises(ConfigError, match=r"another configuration \(engine.seed: 0, now 1\)"):
+        run.run(change(SMALL, seed=1), tmp_path, None, Quiet())
 
 
 @pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: OTHER.save(file)])
@@ -41,16 +40,17 @@ def test_an_interrupted_run_is_what_it_was_begun_as_whatever_its_file_says(tmp_p
 
 
 def test_a_run_of_an_earlier_version_is_the_same_with_the_defaults_of_what_is_new(tmp_path):
-    there = {name: value for name, value in SMALL.to_dict().items() if name != "cover_rows"}
+    there = SMALL.document()
+    del there["plan"]["local"]["cover_rows"]
     assert SMALL.differences(there) == []
-    assert dataclasses.replace(SMALL, cover_rows=1.0).differences(there) == ["cover_rows: 0.0, now 1.0"]
+    assert change(SMALL, cover_rows=1.0).differences(there) == ["plan.local.cover_rows: 0.0, now 1.0"]
     assert SMALL.differences(there | {"colour": "blue"}) == ["colour: blue, now unknown"]
 
 
 def test_what_decides_no_result_may_change_when_a_run_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run.run(SMALL, tmp_path / "run", None, Quiet(stop_after=3))
-    resumed = run.run(dataclasses.replace(SMALL, workers=3), tmp_path / "run", None, Quiet())
+    resumed = run.run(change(SMALL, workers=3), tmp_path / "run", None, Quiet())
     whole = run.run(SMALL, tmp_path / "whole", None, Quiet())
     assert figures(resumed) | {"configuration": 0} == figures(whole) | {"configuration": 0}
 
@@ -73,7 +73,7 @@ def test_damaged_leftovers_only_cost_the_start(tmp_path, spoil, name):
     assert figures(run.run(SMALL, tmp_path / "two", None, Quiet())) == figures(undisturbed)
 
 
-@pytest.mark.parametrize("writes", [5, 6])
+@pytest.mark.parametrize("writes", [6, 7])
 def test_an_interruption_between_two_files_costs_what_came_after_the_save_before(tmp_path, monkeypatch, writes):
     write, names = files.write, []
 
@@ -88,7 +88,7 @@ def test_an_interruption_between_two_files_costs_what_came_after_the_save_before
         patch.setattr(files, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run.run(SMALL, tmp_path / "two", None, Quiet())
-    assert names[2:4] == [names[2], "progress.json"]  # of round 2; then those of round 4
+    assert names[3:5] == [names[3], "progress.json"]  # of round 2; then those of round 4
     assert resume._read(tmp_path / "two").standing.rows[-1]["round"] == 2
     assert figures(run.run(SMALL, tmp_path / "two", None, Quiet())) == figures(undisturbed)
 

@@ -1,6 +1,5 @@
 """Whole runs on the synthetic data set, small."""
 
-import dataclasses
 import errno
 import json
 
@@ -9,12 +8,16 @@ import pytest
 import yaml
 
 from client_sdk.kernel.models import RECOMMENDERS
+from export.bundle import from_plan
+from export.plan import planfile
+from export.plan.resolve import resolve
 from simulator.commands import cli
 from simulator.config.config import Config
 from simulator.datasets import synthetic
 from simulator.experiment import run
 from tests.simulator.quiet import Quiet
 from tests.simulator.runs import OWN, SMALL, figures, write_own
+from tests.simulator.settings import change
 
 pytestmark = pytest.mark.usefixtures("fewer")
 WANTED = {
@@ -47,7 +50,7 @@ WANTED = {
 @pytest.mark.parametrize("adversary", ["none", "dsvae"])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
-    config = dataclasses.replace(SMALL, engine=engine, adversary=adversary, model=model)
+    config = change(SMALL, engine=engine, head=adversary, model=model)
     metrics = run.run(config, tmp_path / "run", None, Quiet())
     written = json.loads((tmp_path / "run/metrics.json").read_text())
     assert written == metrics
@@ -56,6 +59,9 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
     assert {name for name in written if name.startswith("leak")} == (leaks if adversary == "dsvae" else set())
     assert set(written["trigger_rate"]) == ({"M", "F"} if adversary == "dsvae" else set())
     assert Config.load(tmp_path / "run/config.yaml") == config
+    bundle = from_plan(resolve(planfile.read(tmp_path / "run/plan.yaml"), {}), ["1", "2"], 0, training=False)
+    assert [one.attribute for one in bundle.manifest.plan.adversaries] == ["gender"] * (adversary != "none")
+    assert len((tmp_path / "run/items.txt").read_text().splitlines()) == 200
     rounds = pd.read_parquet(tmp_path / "run/rounds.parquet")
     assert rounds["round"].tolist() == [1, 2, 3, 4]
     assert rounds["ndcg@10"].notna().tolist() == [False, True, False, True]
@@ -66,36 +72,33 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
 
 
 def test_noise_on_every_upload_that_is_drawn_for_the_sum_alone_is_not_attacked_as_if_it_were_not_there(tmp_path):
-    config = dataclasses.replace(SMALL, adversary="dsvae", local_noise=0.1, clip_norm=1.0)
+    config = change(SMALL, head="dsvae", local_noise=0.1, clip_norm=1.0)
     metrics = run.run(config, tmp_path / "run", None, Quiet())
     assert not [name for name in metrics if name.startswith("leak")]
     assert "bacc_strong" in metrics
 
 
 def test_confusion_of_each_private_tensor_has_an_adversary_for_each_and_no_trigger(tmp_path):
-    config = dataclasses.replace(SMALL, objective="confusion", protect="each", epsilon=2.0, users=200, erasure="0.5")
+    config = change(SMALL, objective="confusion", protects="each", epsilon=2.0, users=200, erasure="0.5")
     metrics = run.run(config, tmp_path, None, Quiet())
     assert metrics["erasure_strength"] == 0.5
     assert metrics["parameters"]["adversary"] == (32 + 128 + 2 * 5) * 100  # each with its own input
     assert set(metrics["trigger_rate"].values()) == {1.0}
 
 
-@pytest.mark.parametrize("protect", ["embedding", "all", "each"])
+@pytest.mark.parametrize("protects", ["embedding", "all", "each"])
 @pytest.mark.parametrize("objective", ["reversal", "confusion"])
-def test_fleet_and_batched_protect_alike(tmp_path, protect, objective):
-    config = dataclasses.replace(SMALL, protect=protect, objective=objective, adversary="scalar", rounds=1)
-    both = [
-        run.run(dataclasses.replace(config, engine=engine), tmp_path / engine, None, Quiet())
-        for engine in ("batched", "fleet")
-    ]
+def test_fleet_and_batched_protect_alike(tmp_path, protects, objective):
+    config = change(SMALL, protects=protects, objective=objective, head="scalar", rounds=1)
+    both = [run.run(change(config, engine=engine), tmp_path / engine, None, Quiet()) for engine in ("batched", "fleet")]
     assert both[0]["parameters"] == both[1]["parameters"]
     assert both[0]["trigger_rate"] == both[1]["trigger_rate"]
     assert both[0]["ndcg@10"] == pytest.approx(both[1]["ndcg@10"], abs=1e-3)
 
 
 def test_an_attribute_is_erased_from_the_latent_of_a_model_without_private_state(tmp_path):
-    config = dataclasses.replace(SMALL, model="fedvae", adversary="none", users=250, erasure="1.0", rounds=2)
-    plain = run.run(dataclasses.replace(config, erasure="none"), tmp_path / "plain", None, Quiet())
+    config = change(SMALL, model="fedvae", head="none", users=250, erasure="1.0", rounds=2)
+    plain = run.run(change(config, erasure="none"), tmp_path / "plain", None, Quiet())
     erased = run.run(config, tmp_path / "erased", None, Quiet())
     assert erased["erasure_strength"] == 1.0
     assert erased["round"] == plain["round"]
@@ -105,7 +108,7 @@ def test_an_attribute_is_erased_from_the_latent_of_a_model_without_private_state
 
 def test_batched_and_fleet_cost_the_same_bytes(tmp_path):
     sizes = [
-        run.run(dataclasses.replace(SMALL, engine=engine, fraction=1.0), tmp_path / engine, None, Quiet())["bytes_up"]
+        run.run(change(SMALL, engine=engine, fraction=1.0), tmp_path / engine, None, Quiet())["bytes_up"]
         for engine in ("batched", "fleet")
     ]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
@@ -114,8 +117,7 @@ def test_batched_and_fleet_cost_the_same_bytes(tmp_path):
 def test_workers_do_not_change_the_result(tmp_path, monkeypatch):
     monkeypatch.setattr("simulator.engines.batched.CHUNK", 2)
     results = [
-        figures(run.run(dataclasses.replace(SMALL, workers=workers), tmp_path / str(workers), None, Quiet()))
-        for workers in (1, 3)
+        figures(run.run(change(SMALL, workers=workers), tmp_path / str(workers), None, Quiet())) for workers in (1, 3)
     ]
     for result in results:
         result.pop("configuration")
@@ -164,8 +166,16 @@ def test_the_command_line_runs_repeats_and_explains(tmp_path, capsys):
     assert "ml-100k" in capsys.readouterr().err
     config.write_text(yaml.safe_dump({"colour": "blue"}))
     assert cli.main(["run", "--out", str(tmp_path / "e"), "--config", str(config)]) == 1
-    assert "not a configuration: there is no setting colour" in capsys.readouterr().err
-    for text, words in (("- blue", "not a list"), ("{rounds: many}", "config.yaml: rounds must be"), ("{", "line 1")):
+    assert (
+        "there is no key 'colour'; the keys are data, plan, engine, evaluation, after_training"
+        in capsys.readouterr().err
+    )
+    for text, words in (
+        ("- blue", "expected a mapping"),
+        ("{engine: {rounds: many}}", "config.yaml: engine.rounds: expected a whole number, not 'many'"),
+        ("{rounds: 4}", "a configuration of an earlier version: rounds and all other settings now lie in the sections"),
+        ("{", "line 1"),
+    ):
         config.write_text(text)
         assert cli.main(["run", "--out", str(tmp_path / "e"), "--config", str(config)]) == 1
         assert words in capsys.readouterr().err
@@ -173,7 +183,7 @@ def test_the_command_line_runs_repeats_and_explains(tmp_path, capsys):
 
 def test_divergence_is_explained(tmp_path, capsys):
     options = ["--dataset", "synthetic", "--users", "60", "--items", "200", "--rounds", "4", "--attack-splits", "2"]
-    assert cli.main(["run", "--out", str(tmp_path / "a"), *options, "--server-learning-rate", "1e30"]) == 1
+    assert cli.main(["run", "--out", str(tmp_path / "a"), *options, "--server.shared.learning-rate", "1e30"]) == 1
     assert "learning rate" in capsys.readouterr().err
 
 
@@ -185,7 +195,7 @@ def test_an_attribute_may_have_any_name(tmp_path):
             for number, line in enumerate((tmp_path / "data/own.user").read_text().splitlines())
         )
     )
-    config = dataclasses.replace(OWN, attribute="c,a/b", rounds=1)
+    config = change(OWN, attributes=["c", "a/b"], rounds=1)
     assert "a/b/bacc_strong" in run.run(config, tmp_path / "run", tmp_path / "data", Quiet())
     assert (tmp_path / "run/leakage-a-b.png").is_file()
 
@@ -196,5 +206,5 @@ def test_the_command_line_cuts_and_balances(tmp_path, capsys):
     assert cli.main(["run", "--out", str(folder), *options, "--k-core", "5", "--balance"]) == 0
     assert "a[/b]/" in "".join(capsys.readouterr().out.split())
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    assert (config["user_core"], config["item_core"], config["balance"]) == (5, 5, True)
+    assert (config["data"]["user_core"], config["data"]["item_core"], config["data"]["balance"]) == (5, 5, True)
     assert json.loads((folder / "dataset.json").read_text())["users"] < 80

@@ -72,7 +72,7 @@ def test_labels_are_class_numbers_and_unknown_is_minus_one():
 
 
 def test_what_a_client_would_upload_changes_nothing_of_it(observed):
-    task, clients = observed(20, adversary="dsvae")
+    task, clients = observed(20, head="dsvae")
     before = clients.state.copy().pack()
     first, again = (clients.contribution(task, 3, 5) for _ in range(2))
     assert clients.state.pack() == before

@@ -7,9 +7,9 @@ import pytest
 
 from simulator.commands import cli
 from simulator.config import flags
-from simulator.config.config import Config
 from simulator.reporting import html
 from tests.simulator.runs import SMALL
+from tests.simulator.settings import make
 
 
 @pytest.mark.parametrize(
@@ -25,15 +25,15 @@ def test_the_command_repeats_the_run_and_shows_no_path_of_the_machine(folder, ou
 
 def write(folder, **settings):
     """Writes the report of a run without metrics, each of whose images differs."""
-    config = Config(**settings)
+    config = make(**settings)
     for number, name in enumerate(("learning.png", "leakage.png", *(f"leakage-{name}.png" for name in "cab"))):
         (folder / name).write_bytes(bytes([number] * 3))
-    html.write_run(folder, None, {"configuration": config.to_dict(), "round": 7})
+    html.write_run(config, folder, None, {"configuration": config.document(), "round": 7})
     return (folder / "report.html").read_text()
 
 
 def test_pictures_are_of_the_attributes_in_their_order(tmp_path):
-    text = write(tmp_path, attribute="z,c,a")
+    text = write(tmp_path, attributes=["z", "c", "a"])
     parts = ["AAAA", "<h2>Attacks on z</h2>", "AQEB", "<h2>Attacks on c</h2>", "AgIC", "<h2>Attacks on a</h2>", "AwMD"]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)

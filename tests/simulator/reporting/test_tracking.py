@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 
 from simulator.commands import cli
-from simulator.config.config import Config
 from simulator.errors import TrackingError
 from simulator.experiment import run
 from simulator.reporting.tracking import MLflow, TensorBoard
 from tests.simulator.quiet import Quiet
+from tests.simulator.settings import make
 
 pytestmark = pytest.mark.usefixtures("fewer")
 
-SMALL = Config(dataset="synthetic", rounds=6, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
+SMALL = make(dataset="synthetic", rounds=6, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
 OPTIONS = [
     *("--dataset", "synthetic", "--users", "60", "--items", "200"),
     *("--rounds", "6", "--evaluate-every", "2", "--attack-splits", "1"),

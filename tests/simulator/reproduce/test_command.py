@@ -20,10 +20,16 @@ EXPERIMENT = dataclasses.replace(
     EXPERIMENTS["ablation"],
     methods=[
         Method("paper", "paper"),
-        Method("diverges", "paper", {"adversary_learning_rate": 1e30, "trigger": "global"}),
+        Method("diverges", "paper", {"plan.server.adversary.learning_rate": 1e30, "plan.adversary.trigger": "global"}),
     ],
 )
-SETTINGS = {"users": 60, "items": 200, "rounds": 4, "evaluate_every": 2, "attack_splits": 1, "minority": 0.0}
+SETTINGS = {
+    "data.users": 60,
+    "data.items": 200,
+    "engine.rounds": 4,
+    "evaluation.evaluate_every": 2,
+    "evaluation.attack_splits": 1,
+}
 CHOICE = Choice(["fedncf"], ["synthetic"], ["gender"], [0], None, SETTINGS)
 TIMES = ["seconds", "cpu_ms", "peak_rss_mib"]
 
@@ -56,7 +62,7 @@ def test_a_failed_run_is_told_and_the_others_are_there(done):
         metrics = json.loads((folder / "runs" / frame.loc[method, "run"] / "metrics.json").read_text())
         assert frame.loc[method, "ndcg@10"] == metrics["ndcg@10"]
         assert frame.loc[method, "parameters_shared"] == metrics["parameters"]["shared"]
-        assert frame.loc[method, "epsilon"] == metrics["configuration"]["epsilon"]
+        assert frame.loc[method, "plan.adversary.epsilon"] == metrics["configuration"]["plan"]["adversary"]["epsilon"]
     assert frame.loc["paper", "trigger_rate_M"] > 0
     assert "1 failed" in text
     assert "no[/markup]/report.html" in "".join(text.split())
@@ -103,7 +109,7 @@ def test_what_is_finished_is_taken_and_what_differs_refused(done):
         console = Console(record=True, width=80, file=io.StringIO())
         reproduce(request(folder, choice=dataclasses.replace(CHOICE, methods=methods)), console)
         assert ("Nothing is compared without original in --method" in console.export_text()) is told
-    other = dataclasses.replace(CHOICE, settings={**SETTINGS, "rounds": 5})
+    other = dataclasses.replace(CHOICE, settings={**SETTINGS, "engine.rounds": 5})
     with pytest.raises(ConfigError, match="other settings") as refused:
         reproduce(request(folder, choice=other), Console(quiet=True))
     assert str(refused.value).count("fedncf_synthetic_gender_") == 3
@@ -155,7 +161,7 @@ def test_the_report_is_whole_and_on_its_own(done):
     text = Page(report).text
     assert "fedau2-sim reproduce <ablation>" in text
     assert any("lower the learning rates" in each for each in text)
-    assert any("--adversary-learning-rate 1e+30" in each for each in text)
+    assert any("--server.adversary.learning-rate 1e+30" in each for each in text)
 
 
 def test_a_summary_pairs_seeds_with_their_originals():

@@ -71,7 +71,7 @@ def test_a_small_difference_does_not_fill_the_picture(drawn):
 )
 def test_by_round_it_is_said_on_which_items(drawn, tmp_path, name, split, label):
     group = {"model": "fedncf", "dataset": "d", "attribute": "a", "method": "sut"}
-    frame = pd.DataFrame([{**group, "run": "r", "status": "done", "split": split}])
+    frame = pd.DataFrame([{**group, "run": "r", "status": "done", "evaluation.split": split}])
     rounds = pd.DataFrame({"round": [1, 2], "loss": [2.0, 1.0], "ndcg@10": [0.1, 0.2]})
     (tmp_path / "runs/r").mkdir(parents=True)
     rounds.to_parquet(tmp_path / "runs/r/rounds.parquet")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from client_sdk.kernel.models import RECOMMENDERS
+from export.plan.fragments import flat
 from simulator.commands import cli
 from simulator.config.config import Config
 from simulator.config.presets import PRESETS
@@ -15,7 +16,8 @@ from simulator.reproduce import grid
 from simulator.reproduce.experiments import EXPERIMENTS, Method
 from simulator.reproduce.grid import Choice
 
-CHOICE = Choice(tuple(RECOMMENDERS), ("synthetic",), ("gender",), (0, 7), None, {"users": 60, "items": 200})
+SMALL = {"data.users": 60, "data.items": 200}
+CHOICE = Choice(tuple(RECOMMENDERS), ("synthetic",), ("gender",), (0, 7), None, SMALL)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -24,21 +26,26 @@ def test_every_experiment_is_a_grid_that_can_be_trained(name):
     cells = grid.build(experiment, CHOICE)
     names = [cell.name for cell in cells]
     assert len(set(names)) == len(names)
-    assert len({cell.config.seed for cell in cells}) == 2
+    assert len({cell.config.engine.seed for cell in cells}) == 2
     known = {cell.name: cell.config for cell in cells}
     attributes = {"gender": synthetic.generate(60, 200).attributes["gender"]}
     for cell in cells:
-        assembly.plan_of(cell.config, attributes)
-        assert cell.config.workers == 1
-        assert cell.config.to_dict().items() >= {**CHOICE.settings, **experiment.settings}.items()
+        assembly.plan_of(cell.config.plan, attributes)
+        assert cell.config.engine.workers == 1
+        ours = dict(flat(cell.config.document()))
+        assert ours.items() >= {**CHOICE.settings, **experiment.settings}.items()
         assert (cell.original == "") == cell.method.startswith("original")
         if cell.original:
             # What it is compared with trained as long, as fast, on the same data: only nothing is unlearned.
-            ours, original = cell.config.to_dict(), known[cell.original]
-            same = ("model", "dataset", "attribute", "seed", "workers", "rounds", "fraction", "local_steps")
-            rates = ("server_learning_rate", "private_learning_rate", "shared_learning_rate")
-            given = {**CHOICE.settings, **experiment.settings, "adversary": "none"}
-            assert original == Config.of({name: ours[name] for name in (*same, *rates)} | given)
+            fixed = (
+                "plan.model.name",
+                "data.dataset",
+                "data.attributes",
+                "engine.seed",
+                "engine.workers",
+            )
+            given = {**CHOICE.settings, **experiment.settings, "plan.adversaries": "none"}
+            assert known[cell.original] == Config.of({path: ours[path] for path in (*fixed, *grid._MATCHED)} | given)
 
 
 def test_table1_compares_every_preset_and_others_what_their_names_say():
@@ -51,7 +58,8 @@ def test_table1_compares_every_preset_and_others_what_their_names_say():
     (cell,) = grid.build(
         EXPERIMENTS["fig4"], dataclasses.replace(CHOICE, models=["fedncf"], seeds=[0], methods=["scalar-10"])
     )
-    assert (cell.config.adversary, cell.config.variance, cell.config.trigger) == ("scalar", 10.0, "sut")
+    adversary = cell.config.plan.adversary
+    assert (cell.config.adversary, adversary.variance, adversary.trigger) == ("scalar", 10.0, "sut")
 
 
 def test_originals_of_other_learning_rates_have_other_names_whatever_is_asked_for():
@@ -72,8 +80,8 @@ def test_originals_of_other_learning_rates_have_other_names_whatever_is_asked_fo
         (["--method", "papre"], ["'papre'", "original, paper, recommended"]),
         (["--dataset", "ml-10k"], ["'ml-10k'", "ml-100k"]),
         (["--attribute", "hair"], ["'hair'", "gender"]),
-        (["--method", "pretrain", "--rounds", "20"], ["pretrain pretrains for 50 rounds", "none is left"]),
-        (["--rounds", "0"], ["rounds must be a number from 1 on"]),
+        (["--method", "pretrain", "--rounds", "20"], ["pretrain pretrains for 50 rounds", "no round is left"]),
+        (["--rounds", "0"], ["engine.rounds: must be at least 1"]),
     ],
 )
 def test_a_typo_is_refused_with_what_there_is_before_anything_is_trained(tmp_path, capsys, options, words):
@@ -105,8 +113,9 @@ def test_settings_and_data_are_never_mixed(tmp_path):
     cell.config.save(folder / "config.yaml")
     grid.check([cell], tmp_path, None)
     with pytest.raises(ConfigError, match=rf"other settings.*{cell.name}"):
-        grid.check(small(epsilon=3.0), tmp_path, None)
-    resume.note(folder, cell.config, synthetic.generate(60, 201))
+        grid.check(small(**{"plan.adversary.epsilon": 3.0}), tmp_path, None)
+    dataset = synthetic.generate(60, 201)
+    resume.note(folder, cell.config, assembly.plan_of(cell.config.plan, dataset.attributes), dataset)
     with pytest.raises(ConfigError, match="201 items, now 200"):
         grid.check([cell], tmp_path, None)
 
@@ -131,7 +140,7 @@ def test_only_what_is_not_finished_needs_room(tmp_path, monkeypatch):
 
 
 def test_what_would_only_pretrain_is_left_out_and_told():
-    choice = dataclasses.replace(CHOICE, models=["fedncf"], settings={**CHOICE.settings, "rounds": 50})
+    choice = dataclasses.replace(CHOICE, models=["fedncf"], settings={**CHOICE.settings, "engine.rounds": 50})
     cells = grid.build(EXPERIMENTS["fig3"], choice)
     assert grid.left_out(EXPERIMENTS["fig3"], choice, cells) == ["pretrain-50 with fedncf", "pretrain-100 with fedncf"]
     asked = dataclasses.replace(choice, methods=["pretrain-25"])
@@ -140,7 +149,7 @@ def test_what_would_only_pretrain_is_left_out_and_told():
 
 def test_two_runs_of_one_name_are_refused():
     twice = dataclasses.replace(
-        EXPERIMENTS["table1"], methods=[Method("a b", "paper"), Method("a-b", "paper", {"epsilon": 2.0})]
+        EXPERIMENTS["table1"], methods=[Method("a b", "paper"), Method("a-b", "paper", {"plan.adversary.epsilon": 2.0})]
     )
     with pytest.raises(ConfigError, match="share the folder"):
         grid.build(twice, dataclasses.replace(CHOICE, models=["fedncf"]))
@@ -148,9 +157,9 @@ def test_two_runs_of_one_name_are_refused():
 
 def test_the_rare_class_of_the_imbalance_is_a_tenth():
     cells = grid.build(
-        EXPERIMENTS["imbalance"], dataclasses.replace(CHOICE, models=["fedncf"], settings={"users": 400})
+        EXPERIMENTS["imbalance"], dataclasses.replace(CHOICE, models=["fedncf"], settings={"data.users": 400})
     )
-    assert {cell.config.class_weights for cell in cells} == {False, True}
+    assert {cell.config.plan.adversary.class_weights for cell in cells} == {"none", "balanced"}
     for cell in cells:
-        labels = assembly.dataset_of(cell.config, None).attributes["gender"].labels
+        labels = assembly.dataset_of(cell.config.data, 0, None).attributes["gender"].labels
         assert np.bincount(labels).min() / len(labels) == pytest.approx(0.1, abs=0.003)

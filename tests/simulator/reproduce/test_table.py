@@ -12,6 +12,7 @@ from simulator.reproduce import table
 from simulator.reproduce.results import metrics_of, summarise
 
 LEAKS = ("leak_dlg", "leak_embedding_error", "leak_analytic", "leak_analytic_5", "leak_analytic_20")
+TRIGGER = "plan.adversary.trigger"
 METRICS = ("ndcg@10", "hr@10", "ndcg@10_full", "round", "bacc_paper", "bacc_strong_all", *LEAKS, "loss_std")
 
 
@@ -20,8 +21,12 @@ def runs(**more):
     rows = [
         {
             **{"model": "fedncf", "dataset": "own[/x]", "attribute": "[red]a", "status": "done", "error": ""},
-            **{"run": f"{method}-{seed}", "method": method, "original": f"original-{seed}", "trigger": "sut"},
-            **{"pretrain_rounds": 50, **{name: rng.random() / 1000 for name in METRICS}, "round": 50.0 + seed},
+            **{"run": f"{method}-{seed}", "method": method, "original": f"original-{seed}", TRIGGER: "sut"},
+            **{
+                "plan.adversary.pretrain_rounds": 50,
+                **{name: rng.random() / 1000 for name in METRICS},
+                "round": 50.0 + seed,
+            },
             **{"bacc_null_p95_paper": 0.5, "bacc_null_p95_strong_all": 0.5},
         }
         for method in ("original", "pretrain-50", "epsilon-1600-lambda-16")
@@ -61,7 +66,7 @@ def test_only_attacks_have_nulls():
 @pytest.mark.parametrize(("trigger", "early"), [("pretrain", ["pretrain-50"]), ("global", [])])
 def test_who_was_chosen_before_unlearning_began_is_told(trigger, early):
     frame = runs()
-    frame.loc[frame["method"].isin(["pretrain-50", "epsilon-1600-lambda-16"]), "trigger"] = trigger
+    frame.loc[frame["method"].isin(["pretrain-50", "epsilon-1600-lambda-16"]), TRIGGER] = trigger
     frame.loc[frame["method"] == "pretrain-50", "round"] = [25.0, 75.0, np.nan]
     notes = table.notes(frame)
     assert notes[0] == table.NOTE

@@ -1,6 +1,5 @@
 """Noise after training, local noise, and the approximation of APM."""
 
-import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from client_sdk.kernel.models import RECOMMENDERS
 from coordinator.aggregation.aggregators import ClippedMean
 from export.bundle import build
+from export.plan.resolve import states
 from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
 from fedau2.wire import blobs, manifest
 from fedau2.wire.contributions import Rows
@@ -21,8 +21,10 @@ from simulator.errors import ConfigError
 from simulator.experiment import assembly, run
 from simulator.unlearning import baselines
 from simulator.unlearning.baselines import Apm, Noise, noised, vulnerability
+from tests import plans
 from tests.simulator.quiet import Quiet
-from tests.simulator.runs import SMALL
+from tests.simulator.runs import SMALL, prepared
+from tests.simulator.settings import change
 
 pytestmark = pytest.mark.usefixtures("fewer")
 
@@ -33,8 +35,8 @@ SPECS = {
 
 
 def task_of(model, **options):
-    config = dataclasses.replace(SMALL, model=model, adversary="none", **options)
-    return config, assembly.bundle_of(config, synthetic.generate(60, 100)).manifest
+    config = change(SMALL, model=model, head="none", **options)
+    return config, prepared(config, synthetic.generate(60, 100))[1].manifest
 
 
 def tensors(task, private, users=12, seed=0):
@@ -44,15 +46,15 @@ def tensors(task, private, users=12, seed=0):
     return {spec.name: rng.standard_normal((*shape, *spec.shape), np.float32) for spec in specs}
 
 
-@pytest.mark.parametrize("protect", ["embedding", "all"])
+@pytest.mark.parametrize("protects", ["embedding", "all"])
 @pytest.mark.parametrize("model", RECOMMENDERS)
-def test_noise_after_training_is_on_the_protected_state_and_has_its_deviation(model, protect):
-    config, task = task_of(model, protect=protect)
+def test_noise_after_training_is_on_the_protected_state_and_has_its_deviation(model, protects):
+    config, task = task_of(model, protects=protects)
     shared, private = tensors(task, private=False), tensors(task, private=True)
-    after = noised(task, shared, private, assembly.protected(config), 0.7, seed=3)
+    after = noised(task, shared, private, states(config.plan.model).named(protects), 0.7, seed=3)
     before = {**shared, **private}
     changed = {name for name, value in {**after[0], **after[1]}.items() if value is not before[name]}
-    both = {"user_gmf", "user_mlp"} if protect == "all" else {"user_gmf"}
+    both = {"user_gmf", "user_mlp"} if protects == "all" else {"user_gmf"}
     expected = {"fedncf": both, "fedrap": {"item_personal"}, "fedvae": {"item_encoder", "latent.weight"}}
     assert changed == expected[model]
     for name in changed:
@@ -64,7 +66,7 @@ def test_noise_after_training_is_on_the_protected_state_and_has_its_deviation(mo
 @given(seed=st.integers(0, 2**32 - 1), model=st.sampled_from(list(RECOMMENDERS)), deviation=st.floats(0.001, 10))
 @settings(max_examples=15, deadline=None)
 def test_noise_after_training_is_drawn_from_the_seed_and_none_changes_no_byte(seed, model, deviation):
-    config, task = task_of(model, protect="all")
+    config, task = task_of(model, protects="all")
     state = tensors(task, private=False), tensors(task, private=True)
 
     def packed(deviation, seed):
@@ -142,9 +144,7 @@ def test_an_aggregator_that_is_reset_starts_from_zero():
 
 
 def engine_of(config, noise, workers=1):
-    dataset = synthetic.generate(60, 100)
-    bundle = assembly.bundle_of(config, dataset)
-    population = assembly.population_of(config, dataset, bundle, dataset.histories())
+    _, bundle, population = prepared(config, synthetic.generate(60, 100))
     checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
     return BatchedEngine(bundle.manifest, checkpoint, population, workers, noise), population
 
@@ -159,7 +159,7 @@ def trained(config, noise, workers=1, rounds=3):
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_engines_add_the_same_noise_whatever_their_workers_and_none_changes_no_byte(model, monkeypatch):
     monkeypatch.setattr("simulator.engines.batched.CHUNK", 3)
-    config = dataclasses.replace(SMALL, model=model, clip_norm=1.0)
+    config = change(SMALL, model=model, clip_norm=1.0)
     task = engine_of(config, None)[0]._manifest
     shared = manifest.shared(task)
     private = [spec.name for spec in manifest.private(task)]
@@ -172,7 +172,7 @@ def test_engines_add_the_same_noise_whatever_their_workers_and_none_changes_no_b
 
 
 def test_state_is_disturbed_of_those_that_trained_and_only_where_it_is_asked_for():
-    config = dataclasses.replace(SMALL, protect="all")
+    config = change(SMALL, protects="all")
     _, population = engine_of(config, None)
     before, members = population.take(np.arange(60)), np.arange(0, 60, 2)
     Noise(0, {}, {"user_mlp": 2.0}).disturb(population, members, 4)
@@ -199,16 +199,11 @@ def test_vulnerability_is_small_without_the_attribute_and_one_with_it(seed, clas
 
 
 def apm_of(model, apm=2.0, **options):
-    config = dataclasses.replace(SMALL, model=model, adversary="none", apm=apm, users=200, **options)
-    dataset = synthetic.generate(200, 100)
-    task = assembly.bundle_of(config, dataset).manifest
-    noise = Noise.of(config, task)
-    return (
-        config,
-        Apm(config, task, assembly.told(config, assembly.attributes_of(config, dataset)), noise),
-        noise,
-        dataset,
-    )
+    config = change(SMALL, model=model, head="none", apm=apm, users=200, **options)
+    dataset, bundle, _ = prepared(config, synthetic.generate(200, 100))
+    task, engine, plan = bundle.manifest, config.engine, config.plan
+    noise = Noise.of(engine, plan, task)
+    return config, Apm(engine, plan, task, assembly.known(dataset.attributes, 0, 0), noise), noise, dataset
 
 
 def readable(dataset, width, gap, seed=0):
@@ -223,13 +218,15 @@ def test_what_is_read_better_gets_more_noise_in_steps_of_the_client(apm):
     states = {"user_gmf": readable(dataset, 8, 0.4), "user_mlp": readable(dataset, 8, 3.0)}
     vulnerability = adaptive.adapt(states)
     assert vulnerability["user_gmf"] < vulnerability["user_mlp"] <= 1
-    assert noise.private == {name: apm * v * config.private_learning_rate for name, v in vulnerability.items()}
+    assert noise.private == {
+        name: apm * v * config.plan.local.private_learning_rate for name, v in vulnerability.items()
+    }
     assert noise.shared == {}
     states["user_mlp"][np.setdiff1d(np.arange(200), adaptive.shadow)] = 0  # the surrogate does not see the others
     assert adaptive.adapt(states) == vulnerability
     assert len(adaptive.shadow) == 60
     adaptive.adapt({name: readable(dataset, 8, 0.0, seed=1) for name in states})
-    assert noise.private["user_mlp"] < apm * 0.3 * config.private_learning_rate
+    assert noise.private["user_mlp"] < apm * 0.3 * config.plan.local.private_learning_rate
 
 
 def test_a_model_without_private_state_gets_noise_on_contributions_to_the_encoder():
@@ -250,7 +247,7 @@ def test_a_surrogate_without_clients_of_a_class_is_refused(monkeypatch):
 
 def test_a_model_with_neither_private_state_nor_encoder_has_nothing_to_protect(monkeypatch):
     monkeypatch.setitem(RECOMMENDERS, "other", SimpleNamespace(model=SimpleNamespace()))
-    task = build("fedvae", ["1", "2"], assembly.paper_plan("fedvae"), 0).manifest
+    task = build("fedvae", ["1", "2"], plans.make("fedvae"), 0).manifest
     task.model = "other"
     with pytest.raises(ConfigError, match="other has no private state"):
         noised(task, {}, {}, ["latent"], 1.0, 0)
@@ -266,7 +263,7 @@ BASELINES = {
 @pytest.mark.parametrize("baseline", BASELINES)
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_a_run_with_a_baseline_repeats_and_goes_on_after_an_interruption(tmp_path, model, baseline):
-    config = dataclasses.replace(SMALL, model=model, adversary="none", users=80, **BASELINES[baseline])
+    config = change(SMALL, model=model, head="none", users=80, **BASELINES[baseline])
     whole = run.run(config, tmp_path / "one", None, Quiet())
     with pytest.raises(KeyboardInterrupt):
         run.run(config, tmp_path / "two", None, Quiet(stop_after=3))
@@ -274,7 +271,7 @@ def test_a_run_with_a_baseline_repeats_and_goes_on_after_an_interruption(tmp_pat
     for metrics in (whole, resumed):
         del metrics["seconds"], metrics["cpu_ms"], metrics["peak_rss_mib"]
     assert resumed == whole
-    without = dataclasses.replace(config, noise=0.0, local_noise=0.0, apm=0.0)
+    without = change(config, noise=0.0, local_noise=0.0, apm=0.0)
     plain = run.run(without, tmp_path / "plain", None, Quiet())
     assert any(whole[key] != plain[key] for key in ("ndcg@10_full", "bacc_strong_all", "bacc_paper"))
     rounds = pd.read_parquet(tmp_path / "one/rounds.parquet")
@@ -285,31 +282,30 @@ def test_a_run_with_a_baseline_repeats_and_goes_on_after_an_interruption(tmp_pat
 
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_noise_on_every_row_is_uploaded(tmp_path, model):
-    config = dataclasses.replace(SMALL, model=model, adversary="none", rounds=1, **BASELINES["local noise"])
+    config = change(SMALL, model=model, head="none", rounds=1, **BASELINES["local noise"])
     metrics = run.run(config, tmp_path, None, Quiet())
     assert metrics["bytes_up"] >= 4 * metrics["parameters"]["shared"]
 
 
 @pytest.mark.parametrize(
-    ("change", "text"),
+    ("settings", "text"),
     [
-        ({"noise": -1.0}, "noise must be 0 or"),
-        ({"noise": float("nan")}, "noise must be 0 or"),
-        ({"local_noise": float("inf")}, "local_noise must be 0 or"),
-        ({"apm": -0.5}, "apm must be 0 or"),
-        ({"clip_norm": -1.0}, "clip_norm must be 0 or"),
+        ({"noise": -1.0}, "noise: must be at least 0"),
+        ({"noise": float("nan")}, "noise: must be below"),
+        ({"local_noise": float("inf")}, "local_noise: must be below"),
+        ({"apm": -0.5}, "apm: must be at least 0"),
+        ({"clip_norm": -1.0}, "clip_norm: must be at least 0"),
         ({"local_noise": 0.1}, "clip_norm, which must be above 0"),
         ({"local_noise": 0.1, "clip_norm": 1.0, "engine": "fleet"}, "local_noise is simulated by the batched engine"),
         ({"apm": 0.1, "engine": "fleet"}, "apm is simulated by the batched engine"),
         ({"apm": 0.1, "local_noise": 0.1, "clip_norm": 1.0}, "choose one"),
         ({"noise": 0.1, "erasure": "auto"}, "choose one"),
-        ({"transport": "grpc"}, "set engine to fleet"),
-        ({"cover_rows": -1.0}, "cover_rows must be 0 or"),
-        ({"adversary_clip_norm": float("inf")}, "adversary_clip_norm must be 0 or"),
-        ({"adversary_noise": 1.0}, "adversary_clip_norm, which must be above 0"),
-        ({"trainer": "onnx"}, "of a fleet's devices: set engine to fleet"),
+        ({"transport": "grpc"}, "set engine.name to fleet"),
+        ({"cover_rows": -1.0}, "cover_rows: must be at least 0"),
+        ({"adversary_clip_norm": float("inf")}, "plan.adversary.clip_norm: must be below"),
+        ({"trainer": "onnx"}, "for a fleet's devices: set engine.name to fleet"),
     ],
 )
-def test_settings_that_make_no_sense_or_exclude_each_other_are_refused(change, text):
+def test_settings_that_make_no_sense_or_exclude_each_other_are_refused(settings, text):
     with pytest.raises(ConfigError, match=text):
-        dataclasses.replace(SMALL, **change)
+        change(SMALL, **settings)

@@ -1,0 +1,144 @@
+"""Plans as messages: the schema's `Plan` and the `fedau2.v1.Plan` of a task's manifest, in both directions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import Message
+
+from export.errors import PlanError
+from export.plan import planfile
+from export.plan import resolve as resolution
+from export.plan.fragments import Fragment
+from export.plan.recommenders import NAME
+from export.plan.schema import NONE, Entry, Optimizer, Plan
+from fedau2.v1 import task_pb2
+from fedau2.wire import manifest
+from fedau2.wire.errors import ManifestError
+
+
+def plan_of(model: str, fragment: Fragment | None = None) -> task_pb2.Plan:
+    """Returns the message of a plan in which no data is known.
+
+    Args:
+        model: the recommender.
+        fragment: the differences from its defaults, as in a plan file or by dotted path; without `adversaries` the
+            plan has no adversary.
+
+    Raises:
+        PlanError: the plan cannot be run with this recommender.
+        UnknownModelError: no recommender has this name.
+    """
+    return to_message(resolution.resolve(planfile.complete({"adversaries": NONE, **(fragment or {})}, model), {}))
+
+
+def to_message(plan: Plan) -> task_pb2.Plan:
+    """Turns a resolved plan into its message.
+
+    Raises:
+        PlanError: the plan is not resolved, or cannot be run with its recommender.
+    """
+    message = task_pb2.Plan(
+        local=task_pb2.LocalUpdate(**plan.local.model_dump()),
+        server=task_pb2.ServerStep(
+            shared=_optimizer(plan.server.shared),
+            adversary=_optimizer(plan.server.adversary),
+            clip_norm=plan.server.clip_norm,
+        ),
+        minimum_separation=plan.minimum_separation,
+        parameters=plan.model.parameters(),
+    )
+    for entry in _entries(plan):
+        message.adversaries.append(_adversary(plan, entry))
+    names = set(resolution.states(plan.model).names) if message.adversaries else set()
+    try:
+        manifest.check_plan(message, names)
+    except ManifestError as error:
+        raise PlanError(f"{error}; {plan.model.name} has {', '.join(sorted(names))}") from error
+    return message
+
+
+def _entries(plan: Plan) -> Sequence[Entry]:
+    if plan.adversaries is None:
+        raise PlanError("adversaries: all is not resolved: it needs data")
+    return plan.adversaries
+
+
+def _adversary(plan: Plan, entry: Entry) -> task_pb2.Adversary:
+    full = plan.settings(entry)
+    unresolved = full.class_weights == "balanced" or (full.objective == "confusion" and full.prior == "shares")
+    if entry.classes is None or isinstance(full.protects, str) or unresolved:
+        raise PlanError(f"the adversary of {entry.attribute} is not resolved: it needs data")
+    return task_pb2.Adversary(
+        name=entry.name or entry.attribute,
+        attribute=entry.attribute,
+        classes=entry.classes,
+        protects=full.protects,
+        head=task_pb2.Head.Value(f"HEAD_{full.head.upper()}"),
+        trigger=task_pb2.Trigger.Value(f"TRIGGER_{full.trigger.upper()}"),
+        variance=full.variance,
+        epsilon=full.epsilon,
+        pretrain_rounds=full.pretrain_rounds,
+        class_weights=_numbers(full.class_weights),
+        objective=task_pb2.Objective.Value(f"OBJECTIVE_{full.objective.upper()}"),
+        prior=_numbers(full.prior),
+        clip_norm=full.clip_norm,
+        noise_multiplier=full.noise_multiplier,
+    )
+
+
+def _numbers(value: str | tuple[float, ...]) -> tuple[float, ...]:
+    """Returns the message's form: none, uniform, and the shares that no objective uses are an empty list."""
+    return () if isinstance(value, str) else value
+
+
+def _optimizer(optimizer: Optimizer) -> task_pb2.Optimizer:
+    kind = task_pb2.OptimizerKind.Value(f"OPTIMIZER_KIND_{optimizer.kind.upper()}")
+    return task_pb2.Optimizer(kind=kind, **optimizer.model_dump(exclude={"kind"}))
+
+
+def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
+    """Returns a message as a plan file holds it, without the recommender's widths, which the message does not have.
+
+    Args:
+        model: the recommender.
+        message: of a manifest that has been checked.
+    """
+    parameters = {name: int(value) if value.is_integer() else value for name, value in message.parameters.items()}
+    document: dict[str, Any] = {
+        "model": {NAME: model, **parameters},
+        "local": _fields(message.local),
+        "adversaries": [_entry(adversary) for adversary in message.adversaries] or NONE,
+        "server": {
+            name: _fields(optimizer)
+            for name, optimizer in (("shared", message.server.shared), ("adversary", message.server.adversary))
+            if optimizer.kind
+        },
+    }
+    document["server"]["clip_norm"] = _shortest(message.server.clip_norm)
+    return document | {"minimum_separation": message.minimum_separation}
+
+
+def _entry(adversary: task_pb2.Adversary) -> dict[str, Any]:
+    fields = _fields(adversary)
+    unused = "uniform" if fields["objective"] == "confusion" else "shares"
+    return fields | {"class_weights": fields["class_weights"] or "none", "prior": fields["prior"] or unused}
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    """Returns all fields of a message: enums by their short names, float32 by their shortest decimals."""
+    values: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if field.enum_type is not None:
+            prefix = field.enum_type.values_by_number[0].name.removesuffix("UNSPECIFIED")
+            values[field.name] = field.enum_type.values_by_number[value].name.removeprefix(prefix).lower()
+        elif field.is_repeated:
+            values[field.name] = [_shortest(item) for item in value]
+        else:
+            values[field.name] = _shortest(value)
+    return values
+
+
+def _shortest(value: Any) -> Any:  # noqa: ANN401
+    return float(str(np.float32(value))) if isinstance(value, float) else value

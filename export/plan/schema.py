@@ -1,0 +1,182 @@
+"""The schema of a plan: every setting of a plan file with its type, range, unit and meaning.
+
+The models are immutable and have no defaults: `export.plan.defaults` has them all. A value that depends on data may be
+a word (`class_weights: balanced`), which `export.plan.resolve` replaces by numbers where the data is known.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, create_model
+from pydantic.fields import FieldInfo
+
+from export.plan import recommenders
+from export.plan.types import (
+    ClassWeights,
+    Count,
+    Head,
+    Kind,
+    Number,
+    Objective,
+    Positive,
+    Prior,
+    Protects,
+    Scale,
+    Section,
+    Text,
+    Trigger,
+    Whole,
+    setting,
+    unit_of,
+)
+from fedau2.wire.manifest import MAX_STEPS
+
+ALL, NONE = "all", "none"
+"""The words that `adversaries` may say instead of a list."""
+
+
+class Local(Section):
+    """The computation of a device in a round."""
+
+    steps: Whole = setting(
+        "Local steps over one pass of the interactions. With 1 the device uploads the gradient.", ge=1, le=MAX_STEPS
+    )
+    negatives: Count = setting("Negatives drawn for each positive.")
+    chunk: Count = setting("The recommendation loss is the sum over chunks of the chunk's mean.", "samples")
+    private_learning_rate: Positive = setting("Learning rate of the Adam on private tensors, which stay on the device.")
+    shared_learning_rate: Positive = setting(
+        "Learning rate of the local SGD on shared tensors, where steps is above 1."
+    )
+    cover_rows: Scale = setting(
+        "Rows of other items that the device adds to its contribution to tables.", "rows for each row of its own"
+    )
+
+
+class AdversarySettings(Section):
+    """An adversary: a classifier that predicts an attribute, and how the attribute is unlearned with it."""
+
+    head: Head = setting("The adversary's last layer.")
+    trigger: Trigger = setting("When the reversed gradient reaches the protected state.")
+    variance: Positive = setting("Lambda: variance of the multiplicative noise of the heads dsvae and scalar.")
+    epsilon: Scale = setting("Scale of what is added to the protected state's gradient.")
+    pretrain_rounds: Annotated[Whole, Field(ge=0, lt=2**64)] = setting(
+        "First round in which trigger pretrain fires.", "rounds"
+    )
+    objective: Objective = setting(
+        "reversal (the paper's, gated by the trigger) or confusion (towards the prior, whatever the label; no trigger)."
+    )
+    protects: Protects = setting(
+        "What the adversary sees: the paper's embedding; all private tensors; each of them by an adversary of its own; "
+        "or names of states."
+    )
+    class_weights: ClassWeights = setting(
+        "Weights of the classes in the adversary's cross-entropy: none; balanced, inverse to their frequencies; or a "
+        "number for each class."
+    )
+    prior: Prior = setting(
+        "Target of objective confusion: the classes' shares among the users; uniform; or a number for each class."
+    )
+    clip_norm: Scale = setting(
+        "The device scales a longer contribution to the adversary down to this before it is sent; 0 never.", "L2 norm"
+    )
+    noise_multiplier: Scale = setting(
+        "Standard deviation of the Gaussian noise that the device adds to that contribution.", "clip_norm"
+    )
+
+
+class Entry(Section):
+    """An entry of `adversaries`. It may have every setting of `adversary` too, which holds for it alone."""
+
+    attribute: Text = setting("The attribute that the adversary predicts.")
+    name: Text | None = setting(
+        "Name of the adversary, unique in the plan; left out, that of the attribute.", default=None
+    )
+    classes: Annotated[tuple[Text, ...], Field(min_length=2)] | None = setting(
+        "The attribute's values in label order; left out in a run, those of its data.", default=None
+    )
+
+    def own(self) -> dict[str, Any]:
+        """Returns the settings of `adversary` that the entry has of its own."""
+        values = {name: getattr(self, name, None) for name in AdversarySettings.model_fields}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def _optional(field: FieldInfo) -> tuple[Any, Any]:
+    kind: Any = Annotated[field.annotation, field, *field.metadata]
+    return kind | None, setting(str(field.description), unit_of(field), default=None)
+
+
+if TYPE_CHECKING:
+    Adversary = Entry
+else:
+    Adversary = create_model(
+        "Adversary",
+        __base__=Entry,
+        __module__=__name__,
+        __doc__=Entry.__doc__,
+        **{name: _optional(field) for name, field in AdversarySettings.model_fields.items()},
+    )
+
+
+def _entries(value: object) -> object:
+    return None if value == ALL else () if value == NONE else value
+
+
+Adversaries = Annotated[
+    tuple[Adversary, ...] | None,
+    BeforeValidator(_entries),
+    PlainSerializer(
+        lambda entries: ALL if entries is None else [entry.model_dump(exclude_none=True) for entry in entries]
+    ),
+]
+
+
+class Optimizer(Section):
+    """A server optimizer (FedOpt)."""
+
+    kind: Kind = setting("Family of the optimizer.")
+    learning_rate: Positive = setting("Learning rate.")
+    beta1: Annotated[Number, Field(ge=0, lt=1)] = setting("Adam: decay of the first moment.")
+    beta2: Annotated[Number, Field(ge=0, lt=1)] = setting("Adam: decay of the second moment.")
+    epsilon: Positive = setting("Adam: added to the root of the second moment.")
+
+
+class Server(Section):
+    """The server's step on the averaged contributions."""
+
+    shared: Optimizer = setting("Optimizer of the recommender's shared tensors.")
+    adversary: Optimizer = setting("Optimizer of the adversaries' tensors.")
+    clip_norm: Scale = setting(
+        "The server scales a longer contribution down to this before it is added; 0 never.", "L2 norm"
+    )
+
+
+class Plan(Section):
+    """A plan, complete: nothing is left out, and words still stand for what the data decides."""
+
+    model: Annotated[
+        recommenders.Model, PlainValidator(recommenders.parse), PlainSerializer(lambda model: model.document())
+    ] = setting("The recommender, its widths and its own parameters.")
+    local: Local = setting("What a device computes in a round.")
+    adversary: AdversarySettings = setting("What every adversary has unless its own entry says otherwise.")
+    adversaries: Adversaries = setting(
+        "The adversaries: all, one for each attribute of a run's data; none, the Original; or a list of entries."
+    )
+    server: Server = setting("The server's step on the averaged contributions.")
+    minimum_separation: Annotated[Whole, Field(ge=0, lt=2**32)] = setting(
+        "Fewest rounds from one contribution of a device to its next, kept by the device; 0 and 1: once a round.",
+        "rounds",
+    )
+
+    def heads(self) -> tuple[str, ...]:
+        """Returns the heads of the adversaries, each once; the Original has none."""
+        if self.adversaries is None:
+            return (self.adversary.head,)
+        return tuple(dict.fromkeys(self.settings(entry).head for entry in self.adversaries))
+
+    def settings(self, entry: Entry) -> AdversarySettings:
+        """Returns the settings of an entry of `adversaries`: its own before those of `adversary`."""
+        return self.adversary.model_copy(update=entry.own())
+
+    def document(self) -> dict[str, Any]:
+        """Returns the plan as a plan file holds it."""
+        return self.model_dump(mode="json")

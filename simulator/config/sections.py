@@ -1,0 +1,133 @@
+"""The sections of a run's configuration beside its plan: settings with type, range, unit, meaning and default."""
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, Strict, model_validator
+
+from export.plan.types import Number, Scale, Section, Text, Whole, setting
+
+MOST_WORKERS = 1024
+
+SPLITS = ("validation", "paper")
+
+_Flag = Annotated[bool, Strict()]
+_Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
+_Number = Annotated[Whole, Field(ge=1, lt=2**31)]
+
+
+def _erasure(value: object) -> object:
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+class DataSettings(Section):
+    """The data set, and the attributes to unlearn."""
+
+    dataset: Text = setting("Data set, or the NAME of your own NAME.inter in --data-dir.", default="ml-100k")
+    user_core: _Seed = setting("k-core: 0 is the data set's own, 1 is none.", "different items per user", default=0)
+    item_core: _Seed = setting("k-core: 0 is the data set's own, 1 is none.", "different users per item", default=0)
+    balance: _Flag = setting("Keep equally many users of every class of the (first) attribute.", default=False)
+    minority: Annotated[Number, Field(ge=0, lt=0.5)] = setting(
+        "Share of the users to which the (first) attribute's rarest class is cut; 0 cuts nothing.", default=0.0
+    )
+    attributes: Annotated[tuple[Text, ...], Field(min_length=1)] = setting(
+        "The attributes to unlearn and to attack.", default=("gender",)
+    )
+    unknown: Annotated[Number, Field(ge=0, lt=1)] = setting(
+        "Share of the clients whose attributes are unknown, so that they train without an adversary.", default=0.0
+    )
+    users: _Number = setting("Users of the synthetic data set.", default=600)
+    items: _Number = setting("Items of the synthetic data set.", default=400)
+    dependence: Annotated[Number, Field(ge=0, le=1)] = setting(
+        "Dependence of the synthetic data set's tastes on the attribute.", default=0.5
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not all(map(str.strip, self.attributes)) or len(set(self.attributes)) < len(self.attributes):
+            raise ValueError(f"attributes must be different names, not {', '.join(map(repr, self.attributes))}")
+        if self.balance and self.minority:
+            raise ValueError("balance and minority contradict each other: choose one")
+        return self
+
+
+class EngineSettings(Section):
+    """The way in which rounds are run."""
+
+    name: Literal["batched", "fleet"] = setting(
+        "batched trains all clients of a round at once; fleet makes every client a real SDK instance.",
+        default="batched",
+    )
+    transport: Literal["inproc", "grpc"] = setting("Transport of a fleet.", default="inproc")
+    trainer: Literal["torch", "onnx"] = setting(
+        "What trains on a fleet's devices: torch, or onnx by the training graph, as devices do by default.",
+        default="torch",
+    )
+    workers: Annotated[_Number, Field(le=MOST_WORKERS)] = setting(
+        "Threads of the batched engine, processes of the attackers; the result does not depend on it.", default=2
+    )
+    rounds: _Number = setting("Rounds to train.")
+    fraction: Annotated[Number, Field(gt=0, le=1)] = setting(
+        "Share of the clients in each round's cohort.", default=0.1
+    )
+    seed: _Seed = setting("Seed of everything that is drawn.", default=0)
+    local_noise: Scale = setting(
+        "Baseline: standard deviation of Gaussian noise on each client's contribution.", "server.clip_norm", default=0.0
+    )
+    apm: Scale = setting(
+        "Baseline: most noise on a component that a surrogate attacker reads; an approximation of APM.", default=0.0
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.local_noise and self.apm:
+            raise ValueError("local_noise and apm are two baselines: choose one")
+        for baseline in ("local_noise", "apm"):
+            if getattr(self, baseline) and self.name != "batched":
+                raise ValueError(f"{baseline} is simulated by the batched engine only: set engine.name to batched")
+        if self.transport != "inproc" and self.name != "fleet":
+            raise ValueError(f"transport {self.transport} is for a fleet: set engine.name to fleet")
+        if self.trainer != "torch" and self.name != "fleet":
+            raise ValueError(f"trainer {self.trainer} is for a fleet's devices: set engine.name to fleet")
+        return self
+
+
+class EvaluationSettings(Section):
+    """The measurements and their times."""
+
+    split: Literal["validation", "paper"] = setting(
+        "validation (the last item but one is for validation) or paper (no validation; the round is chosen on test).",
+        default="validation",
+    )
+    evaluate_every: _Number = setting("Time between evaluations.", "rounds", default=25)
+    attack_splits: _Number = setting(
+        "Random splits of each attribute attack, and of each shuffle of its null.", default=40
+    )
+
+
+class AfterTraining(Section):
+    """Changes to the chosen state before it is measured."""
+
+    noise: Scale = setting("Baseline: standard deviation of Gaussian noise on the protected state.", default=0.0)
+    erasure: Annotated[Text, BeforeValidator(_erasure)] = setting(
+        "Erasure of the attributes from all user state: none; of what is linear, auto or a strength above 0 and up to "
+        "1; or transport.",
+        default="none",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.erasure not in ("none", "auto", "transport") and not 0 < _strength(self.erasure) <= 1:
+            raise ValueError(
+                f"erasure takes none, auto, transport, or a number above 0 and up to 1, not {self.erasure!r}"
+            )
+        if self.noise and self.erasure != "none":
+            raise ValueError("noise and erasure both change the state after training: choose one")
+        return self
+
+
+def _strength(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
