@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from export.plan.schema import Plan as FilePlan
 
 PLAN, ITEMS = "plan.yaml", "items.txt"
-"""The files of a run folder of which a bundle is made: its resolved plan and its catalogue's ids."""
+"""The files of a run folder that a bundle is made from: its resolved plan and its catalogue's ids."""
 
 
 @dataclass(frozen=True, eq=False)
