@@ -9,7 +9,9 @@
 * `attacks`: attacks on contributions, and those that a recommender declares for itself
 * `reporting`: plots, HTML reports, progress, and trackers
 * `experiment`: one run, from its configuration to its results
-* `audit`: the leakage audit; `reproduce`: the experiments of the paper; `bench`: what a client costs
+* `audit`: the leakage audit
+* `reproduce`: the experiments of the paper
+* `bench`: what a client costs
 * `commands`: `fedau2-sim`
 
 The public names are imported when they are first used.
