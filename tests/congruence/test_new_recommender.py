@@ -160,7 +160,8 @@ DATA = {"dataset": "synthetic", "users": 60, "items": 200, "rounds": 2, "workers
 
 def audited(folder, **settings):
     config = Config.of({"model": "factors", **DATA, **settings})
-    return audit(Request(config, folder, None, chosen(["embedding", "shared", "pulls"]), clients=8), Quiet())
+    specs = chosen(["embedding", "shared", "pulls"])
+    return audit(Request(config, folder, None, specs, private=False, clients=8, participations=(1,)), Quiet())
 
 
 def test_it_is_not_audited_before_somebody_has_written_its_attacks(tmp_path, monkeypatch):
