@@ -173,7 +173,8 @@ def test_a_value_that_it_refuses_is_refused_with_its_own_words(make_bundle):
 
 def audited(folder, **settings):
     config = Config.of(SMALL, settings)
-    return audit(Request(config, folder, None, chosen(["embedding", "shared", "pulls"]), clients=8), Quiet())
+    specs = chosen(["embedding", "shared", "pulls"])
+    return audit(Request(config, folder, None, specs, private=False, clients=8, participations=(1,)), Quiet())
 
 
 def test_it_is_not_audited_before_somebody_has_written_its_attacks(tmp_path, monkeypatch):
