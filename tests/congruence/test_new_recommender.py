@@ -9,7 +9,7 @@ import torch
 from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.contract import Gradients
-from client_sdk.kernel.models import RECOMMENDERS, Declared
+from client_sdk.kernel.models import RECOMMENDERS, RecommenderEntry
 from export.bundle import write
 from export.errors import PlanError
 from export.plan.planfile import read
@@ -92,7 +92,7 @@ class FactorModel:
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    monkeypatch.setitem(RECOMMENDERS, "factors", Declared(lambda: FactorModel, Widths, Parameters))
+    monkeypatch.setitem(RECOMMENDERS, "factors", RecommenderEntry(lambda: FactorModel, Widths, Parameters))
 
 
 def test_its_bundle_is_built_and_verified(make_bundle, tmp_path):
