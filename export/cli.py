@@ -108,14 +108,20 @@ def _add_signing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _bundle(arguments: argparse.Namespace) -> None:
-    from export.plan import planfile, resolve
+    from export.plan import planfile, resolve, run_folder
 
     start, run = time.monotonic(), arguments.from_run
     if not run and not arguments.items:
         raise ItemsError("the items are missing: name their file with --items")
-    plan_path, items_path = (run / bundle.PLAN, run / bundle.ITEMS) if run else (arguments.plan, arguments.items)
-    items = bundle.read_items(arguments.items or items_path)
-    plan = resolve.resolve(planfile.read(plan_path, arguments.model), {})
+    if run:
+        run_folder.expect_deployable(run)
+    items = bundle.read_items(arguments.items or run / bundle.ITEMS)
+    plan = (
+        planfile.read_whole(run / bundle.PLAN, arguments.model)
+        if run
+        else planfile.read(arguments.plan, arguments.model)
+    )
+    plan = resolve.resolve(plan, {})
     built = bundle.from_plan(plan, items, arguments.seed, arguments.precision)
     bundle.write(built, arguments.out)
     size = sum(map(len, built.blobs.values()))

@@ -92,7 +92,8 @@ def _is_section(kind: Any) -> bool:  # noqa: ANN401
 
 def _name(document: Mapping[str, Any]) -> str:
     """Returns the recommender that a plan or a configuration names; empty if it does not."""
-    model = document.get("plan", document)["model"]
+    plan = document.get("plan", document)
+    model = plan.get("model") if isinstance(plan, Mapping) else None
     return str(model.get(recommenders.NAME, "")) if isinstance(model, Mapping) else ""
 
 

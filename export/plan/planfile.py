@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from export.errors import PlanError
-from export.plan import defaults
+from export.plan import defaults, strict_yaml
 from export.plan.explain import explain
 from export.plan.fragments import Fragment, merge, nest
 from export.plan.schema import NONE, Plan
@@ -25,11 +25,11 @@ def document(path: Path) -> dict[str, Any]:
         PlanError: the file cannot be read, is not YAML, or is not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
+        content = strict_yaml.load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: the plan file cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise PlanError(f"{path}: not YAML: {error}") from error
+    except PlanError as error:
+        raise PlanError(f"{path}: {error}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -85,7 +85,7 @@ def read(path: Path, model: str | None = None) -> Plan:
         PlanError: it names the file, the key and what would be right.
         UnknownModelError: no recommender has this name.
     """
-    content = document(path)
+    content = nest(document(path))
     if "adversary" in content and "adversaries" not in content:
         raise PlanError(
             f"{path}: adversary says what every adversary has, but there are no adversaries: list them with attribute "
@@ -97,13 +97,38 @@ def read(path: Path, model: str | None = None) -> Plan:
         raise PlanError(f"{path}: {error}") from error
 
 
+def read_whole(path: Path, model: str | None = None) -> Plan:
+    """Reads a plan that a run wrote, in which nothing is left out.
+
+    Args:
+        path: of the file.
+        model: the recommender that is expected, or None.
+
+    Raises:
+        PlanError: a key is missing or wrong, or the recommender is another one.
+    """
+    content = document(path)
+    if missing := [key for key in Plan.model_fields if key not in content]:
+        raise PlanError(f"{path}: {missing[0]} is missing, so the file is not whole; run the simulation again")
+    try:
+        _model(content, model)
+        return Plan.model_validate(content)
+    except PlanError as error:
+        raise PlanError(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise PlanError(f"{path}: {explain(error, Plan, content)}") from error
+
+
 def write(plan: Plan) -> str:
     """Returns the text of a plan file; reading it gives the same plan."""
     return dump(plan.document())
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a list of plain values on one line, and every key of a mapping on a line of its own."""
+    """Writes a list of plain values on one line, and every key of a mapping on a line of its own, without aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401 - as PyYAML's own
+        return True
 
 
 def _represent_list(dumper: _Dumper, data: list[Any]) -> yaml.Node:

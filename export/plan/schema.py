@@ -118,6 +118,8 @@ else:
 
 
 def _entries(value: object) -> object:
+    if value is None:
+        raise ValueError(f"it is empty: write {ALL}, {NONE} or a list of entries")
     return None if value == ALL else () if value == NONE else value
 
 

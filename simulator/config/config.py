@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import PlainSerializer, ValidationError, model_validator
 
-from export.errors import ExportError
-from export.plan import defaults, planfile
+from export.errors import ExportError, PlanError
+from export.plan import defaults, planfile, strict_yaml
 from export.plan.explain import explain
 from export.plan.fragments import Fragment, flat, merge, nest
 from export.plan.schema import Plan
@@ -125,8 +124,8 @@ def read(path: Path) -> dict[str, Any]:
         ConfigError: the file cannot be read, or is not a configuration of this version.
     """
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = strict_yaml.load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, PlanError) as error:
         raise ConfigError(f"{path}: not a configuration: {' '.join(str(error).split())}") from error
     sections = ", ".join(Config.model_fields)
     if not isinstance(values, dict):

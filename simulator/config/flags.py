@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
-import yaml
 from pydantic.fields import FieldInfo
 
 from client_sdk.kernel.models import RECOMMENDERS
 from export.errors import PlanError
-from export.plan import defaults, planfile, recommenders
+from export.plan import defaults, planfile, recommenders, strict_yaml
 from export.plan.fragments import Fragment, flat, merge, nest
 from export.plan.schema import Plan
 from export.plan.types import unit_of, walk
@@ -149,6 +148,7 @@ def configuration(options: argparse.Namespace, path: Path | None) -> Config:
         below = merge(_without(below, METHOD), nest(preset(options.preset, model)))
     if options.plan:
         _check_plan(options.plan, planned["plan"], model)
+        planned = merge({"plan": {"model": {"name": model}}}, planned)
     config = Config.of(below, planned, flagged)
     _expect_effect(config, [path for path, _ in flat(flagged)])
     return config
@@ -166,9 +166,9 @@ def _value(path: str, value: object) -> object:
         return value if value in _WORDS else [part.strip() for part in value.split(",")]
     if path == "plan.adversaries" or (path.startswith("plan.model.") and path != "plan.model.name"):
         try:
-            return yaml.safe_load(f"[{value}]" if "," in value and value[0] not in "[{" else value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: {value!r} is not YAML: {' '.join(str(error).split())}") from error
+            return strict_yaml.load(f"[{value}]" if "," in value and value[0] not in "[{" else value)
+        except PlanError as error:
+            raise ConfigError(f"{path}: {value!r} is {error}") from error
     return value
 
 
@@ -186,7 +186,7 @@ def _without(fragment: Fragment, paths: Iterable[str]) -> dict[str, Any]:
 
 def _check_plan(path: Path, document: Fragment, model: str) -> None:
     try:
-        planfile.complete(document, planfile.model_name(document) or model)
+        planfile.complete(document, model)
     except PlanError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -235,6 +235,8 @@ def written(value: object) -> str:
     """Returns a value as a flag takes it."""
     if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], str):
+        return json.dumps(value)
     if isinstance(value, list):
         return ",".join(map(str, value)) or "none"
     return str(value)

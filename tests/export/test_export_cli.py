@@ -4,9 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from export.bundle import read
 from export.cli import main
+from export.plan import planfile
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs
 
@@ -163,11 +165,39 @@ def test_what_is_missing_is_asked_for(arguments, capsys, missing):
         assert "the items are missing: name their file with --items" in capsys.readouterr().err
 
 
+def make_run(folder, **after_training):
+    """The files of a run folder that a bundle is made of, and its configuration."""
+    folder.mkdir()
+    plan = {"model": {"name": "fedncf", "gmf": 2, "mlp": 2, "hidden": [3]}, "adversaries": "none"}
+    (folder / "plan.yaml").write_text(planfile.write(planfile.complete(plan)))
+    (folder / "items.txt").write_text("x\ny\n")
+    (folder / "config.yaml").write_text(yaml.safe_dump({"engine": {"apm": 0.0}, "after_training": after_training}))
+    return folder
+
+
+def test_a_run_whose_protection_a_task_would_not_have_is_refused(tmp_path, capsys):
+    run = make_run(tmp_path / "run", erasure="transport", noise=0.0)
+    command = ["bundle", "--from-run", str(run), "--seed", "1", "--out", str(tmp_path / "out")]
+    assert main(command) == 1
+    assert "after_training.erasure is transport, which only the simulator does" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["", "model: {name: fedncf}\n"])
+def test_a_plan_of_a_run_that_is_not_whole_is_refused(tmp_path, capsys, text):
+    run = make_run(tmp_path / "run")
+    (run / "plan.yaml").write_text(text)
+    assert main(["bundle", "--from-run", str(run), "--seed", "1", "--out", str(tmp_path / "out")]) == 1
+    assert "is missing, so the file is not whole" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_a_run_is_refused(tmp_path, capsys):
+    assert main(["bundle", "--from-run", str(tmp_path), "--seed", "1", "--out", str(tmp_path / "out")]) == 1
+    assert "not the folder of a run" in capsys.readouterr().err
+
+
 def test_a_run_folder_brings_plan_and_items(arguments, tmp_path, capsys):
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "plan.yaml").write_text("model: {name: fedncf, gmf: 2, mlp: 2, hidden: [3]}\n")
-    (run / "items.txt").write_text("x\ny\n")
+    run = make_run(tmp_path / "run")
     command = ["bundle", "--from-run", str(run), "--seed", "1", "--out"]
     assert main([*command, str(tmp_path / "one")]) == 0
     assert "fedncf over 2 items, no attribute to unlearn" in capsys.readouterr().out

@@ -240,3 +240,23 @@ def test_a_missing_or_binary_file_is_refused_by_name(tmp_path):
 def test_an_unknown_model_is_refused():
     with pytest.raises(UnknownModelError, match=r"'fedfoo'.*fedncf"):
         complete({}, "fedfoo")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("local: {steps: 3}\nlocal: {negatives: 2}\n", "the key 'local' stands twice"),
+        ("local: &settings {steps: 1}\nserver: *settings\n", "an alias"),
+        ("local: {steps: 2024-13-45}\n", "month must be in 1..12"),
+        ("local: " + "[" * 2000 + "]" * 2000, "nested too deeply"),
+        ("adversaries:\n", "it is empty: write all, none or a list"),
+        ("adversary.head: mlp\n", "there are no adversaries"),
+    ],
+)
+def test_what_a_reader_would_lose_or_cannot_read_is_refused_in_one_line(tmp_path, text, reason):
+    path = tmp_path / "plan.yaml"
+    path.write_text(text)
+    with pytest.raises(PlanError, match=reason) as raised:
+        read(path, "fedncf")
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)

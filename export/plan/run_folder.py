@@ -1,0 +1,36 @@
+"""A run folder of the simulator, from which a bundle is made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from export.errors import PlanError
+from export.plan import strict_yaml
+
+_SIMULATED = {
+    "engine.local_noise": 0,
+    "engine.apm": 0,
+    "after_training.noise": 0,
+    "after_training.erasure": "none",
+}
+"""Settings of a run that no plan has, with the values at which they protect nothing."""
+
+
+def expect_deployable(run: Path) -> None:
+    """Returns if a task of the run's plan protects what the run protected.
+
+    Raises:
+        PlanError: the folder is not one of a run, or the run had a protection that exists in the simulator only.
+    """
+    try:
+        config = strict_yaml.load((run / "config.yaml").read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, PlanError) as error:
+        raise PlanError(f"{run}: not the folder of a run: its config.yaml cannot be read ({error})") from error
+    for path, off in _SIMULATED.items():
+        section, _, key = path.partition(".")
+        settings = config.get(section) if isinstance(config, Mapping) else None
+        value = settings.get(key, off) if isinstance(settings, Mapping) else off
+        if value != off:
+            raise PlanError(
+                f"{run}: {path} is {value}, which only the simulator does: devices would train without it. To "
+                f"build a bundle without this protection, give --plan {run / 'plan.yaml'} and --items instead"
+            )
