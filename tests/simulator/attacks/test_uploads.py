@@ -44,7 +44,7 @@ def test_uploads_are_those_of_devices(observed, monkeypatch, model, head, protec
 @pytest.mark.parametrize("noise", [0.0, 1.5])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_defended_uploads_are_those_of_devices(observed, model, noise):
-    options = {"adversary_clip_norm": 0.2, "noise_multiplier": noise, "protect": "each", "cover_rows": 0.5}
+    options = {"adversary_clip_norm": 0.2, "noise_multiplier": noise, "protects": "each", "cover_rows": 0.5}
     task, population = observed(20, model=model, head="dsvae", **options)
     members, adversaries = np.array([3, 1, 11]), list(task.manifest.plan.adversaries)
     seen = uploads.observe(task, adversaries, population, members, 5)
