@@ -119,9 +119,10 @@ def _bundle(arguments: argparse.Namespace) -> None:
     built = bundle.from_plan(plan, items, arguments.seed, arguments.precision)
     bundle.write(built, arguments.out)
     size = sum(map(len, built.blobs.values()))
+    attributes = dict.fromkeys(entry.attribute for entry in plan.adversaries or ())
     print(
         f"{arguments.out}: {plan.model.name} over {len(items)} items, "
-        f"{', '.join(entry.attribute for entry in plan.adversaries or ()) or 'no attribute'} to unlearn, "
+        f"{', '.join(attributes) or 'no attribute'} to unlearn, "
         f"{len(built.blobs)} blobs of {size:,} bytes, built in {time.monotonic() - start:.1f} s"
     )
 

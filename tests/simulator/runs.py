@@ -10,16 +10,18 @@ SMALL = make(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=20
 OWN = change(SMALL, dataset="own", attributes=["kind"])
 
 
-def prepared(config, dataset=None, data_dir=None):
-    """Data set, bundle and population of a configuration."""
+def prepared(config, dataset=None, interactions=None):
+    """Data set, bundle and population of a configuration. All of a data set that is given is trained on."""
     seed = config.engine.seed
-    dataset = dataset or assembly.dataset_of(config.data, seed, data_dir)
+    if dataset is None:
+        dataset = assembly.dataset_of(config.data, seed, None)
+        interactions = leave_one_out(dataset, config.evaluation.split).train
     attributes = {name: assembly.attribute_of(dataset, name) for name in config.data.attributes}
     known = assembly.known(attributes, config.data.unknown, seed)
     bundle = from_plan(
         assembly.plan_of(config.plan, known), dataset.items, seed, training=config.engine.trainer == "onnx"
     )
-    interactions = leave_one_out(dataset, config.evaluation.split).train
+    interactions = dataset.histories() if interactions is None else interactions
     return dataset, bundle, assembly.population_of(bundle, seed, interactions, known)
 
 

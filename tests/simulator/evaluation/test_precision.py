@@ -7,6 +7,7 @@ from client_sdk.onnx.served_model import ServedModel
 from export.bundle import build
 from fedau2.wire import blobs
 from simulator.datasets import load
+from simulator.datasets.split import leave_one_out
 from simulator.engines.batched import BatchedEngine
 from simulator.experiment import assembly
 from tests.simulator.runs import prepared
@@ -16,8 +17,9 @@ from tests.simulator.settings import make
 @pytest.mark.slow
 def test_float16_keeps_the_recommendations_of_a_trained_model(movielens):
     config = make(rounds=300)
-    dataset, bundle, population = prepared(config, load("ml-100k", movielens))
-    train = population.interactions
+    dataset = load("ml-100k", movielens)
+    train = leave_one_out(dataset, config.evaluation.split).train
+    _, bundle, population = prepared(config, dataset, train)
     engine = BatchedEngine(bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)), population, 1)
     for number in range(config.engine.rounds):
         engine.train_round(assembly.cohort(config.engine, number, len(population)))

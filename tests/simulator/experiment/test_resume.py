@@ -73,7 +73,7 @@ def test_damaged_leftovers_only_cost_the_start(tmp_path, spoil, name):
     assert figures(run.run(SMALL, tmp_path / "two", None, Quiet())) == figures(undisturbed)
 
 
-@pytest.mark.parametrize("writes", [6, 7])
+@pytest.mark.parametrize("writes", [7, 8])
 def test_an_interruption_between_two_files_costs_what_came_after_the_save_before(tmp_path, monkeypatch, writes):
     write, names = files.write, []
 
@@ -88,7 +88,7 @@ def test_an_interruption_between_two_files_costs_what_came_after_the_save_before
         patch.setattr(files, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run.run(SMALL, tmp_path / "two", None, Quiet())
-    assert names[3:5] == [names[3], "progress.json"]  # of round 2; then those of round 4
+    assert names[4:6] == [names[4], "progress.json"]  # of round 2; then those of round 4
     assert resume._read(tmp_path / "two").standing.rows[-1]["round"] == 2
     assert figures(run.run(SMALL, tmp_path / "two", None, Quiet())) == figures(undisturbed)
 

@@ -111,7 +111,7 @@ def test_mlflow_reads_back_what_the_run_wrote(tmp_path, mlflow_store):
     client, runs = mlflow_runs(mlflow_store)
     written = runs["one"]
     assert written.info.status == "FINISHED"
-    assert written.data.params["epsilon"] == "400.0"
+    assert written.data.params["plan.adversary.epsilon"] == "400.0"
     assert written.data.metrics["test/ndcg_at_10"] == pytest.approx(metrics["ndcg@10"])
     losses = pd.read_parquet(tmp_path / "one/rounds.parquet")["loss"].tolist()
     history = client.get_metric_history(written.info.run_id, "training/loss")
