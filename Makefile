@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Files and folders whose prose is held to `python -m scripts.prose`.
-PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs examples scripts
+PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs examples scripts \
+  proto client_sdk coordinator export simulator
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
 .PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint site house proto clean

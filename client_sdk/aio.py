@@ -1,7 +1,7 @@
 """The SDK for apps on asyncio: `AsyncFedClient`, the blocking client with coroutines in place of calls that wait.
 
-The round itself is the same generator (`client_sdk.protocol.session`), driven on the loop: calls to the coordinator are
-coroutines, and what computes or writes to the disk runs in a thread, one step after the other.
+A round is the same generator as in the blocking client (`client_sdk.protocol.session`), driven on the loop. Calls to
+the coordinator are coroutines. Computations and writes to the disk run in a thread, one after the other.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _PAUSE = 0.05
-"""Seconds between two looks whether a sync of background work has ended."""
+"""Seconds between two checks for the end of a sync in the background."""
 
 
 class Options(TypedDict, total=False):
@@ -44,7 +44,16 @@ class Options(TypedDict, total=False):
 
 
 class AsyncFedClient:
-    """`FedClient` for asyncio; see there for what the methods do and raise. Callbacks of events run in a thread.
+    """`FedClient` for asyncio. Its methods do and raise the same. Callbacks of events run in a thread.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> async def app(folder):
+    ...     async with await AsyncFedClient.open(folder, "fed.example.com:443", "movies") as client:
+    ...         await client.record("movie-1193")
+    ...         return (await client.status()).recorded
+    >>> with TemporaryDirectory() as folder:
+    ...     asyncio.run(app(folder))
+    1
 
     Attributes:
         events: as in `FedClient`.
@@ -111,7 +120,7 @@ class AsyncFedClient:
         return await _off(self._client.status)
 
     async def sync(self) -> Outcome:
-        """As `FedClient.sync`. Cancelled, it gives a place in a round back, and leaves the store whole."""
+        """As `FedClient.sync`. If it is cancelled, it gives its place in a round back and leaves the store whole."""
         from client_sdk.transport.grpc_transport import AioGrpcTransport
 
         core = self._core
@@ -173,7 +182,7 @@ class AsyncPrivacy:
 
 @asynccontextmanager
 async def _alone(syncs: Syncs) -> AsyncIterator[None]:
-    """`Syncs.alone`, without a thread that waits: those of a pool are needed by the sync that is waited for."""
+    """`Syncs.alone` without a thread that waits, because the sync under way needs the threads of the pool."""
     while True:
         with syncs.alone(wait=False) as alone:
             if alone:
@@ -183,14 +192,13 @@ async def _alone(syncs: Syncs) -> AsyncIterator[None]:
 
 
 async def _off(call: Callable[[], _Result]) -> _Result:
-    """The result of a call made in a thread to its end; `drivers.Offload`.
+    """Makes a call in a thread to its end and returns the result; `drivers.Offload`.
 
-    However often the task is cancelled meanwhile, nothing goes on behind its back: the cancellation is raised at the
-    next wait.
+    If the task is cancelled meanwhile, the call still ends first, and the cancellation is raised at the next wait.
     """
     task = asyncio.current_task()
     assert task is not None
-    # No task of its own: a loop that ends cancels all tasks.
+    # Not a task, because a loop that ends cancels all tasks.
     work = asyncio.get_running_loop().run_in_executor(None, call)
     cancelled = False
     while not work.done():

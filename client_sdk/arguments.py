@@ -1,4 +1,4 @@
-"""Checks of what an app passes in: each returns what it was given, or says what would be right."""
+"""Checks of an app's arguments. A check returns the argument, or raises an error that says what would be right."""
 
 import os
 from collections.abc import Iterable
@@ -10,55 +10,55 @@ from client_sdk.errors import UsageError
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def text(what: str, value: object) -> str:
-    """A string that is not empty and can be written.
+def text(argument: str, value: object) -> str:
+    """Returns a string that is not empty and can be written as UTF-8.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not such a string.
     """
     if not isinstance(value, str) or not value:
-        raise UsageError(f"{what} must be a string that is not empty, not {value!r}")
+        raise UsageError(f"{argument} must be a string that is not empty, not {value!r}")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"{what} {value!r} cannot be written as UTF-8") from error
+        raise UsageError(f"{argument} {value!r} cannot be written as UTF-8") from error
     return value
 
 
-def folder(what: str, value: object) -> Path:
-    """The path of a folder, which need not be there.
+def folder(argument: str, value: object) -> Path:
+    """Returns the path of a folder, which need not exist.
 
     Raises:
-        UsageError: it is no path.
+        UsageError: it is not a path.
     """
     try:
-        path = os.fsencode(value).decode("utf-8", "surrogateescape")  # type: ignore[arg-type] # it says so itself
+        path = os.fsencode(value).decode("utf-8", "surrogateescape")  # type: ignore[arg-type] # fsencode checks the type
     except (TypeError, UnicodeEncodeError) as error:
-        raise UsageError(f"{what} must be the path of a folder, not {value!r}") from error
+        raise UsageError(f"{argument} must be the path of a folder, not {value!r}") from error
     if not path or "\0" in path:
-        raise UsageError(f"{what} must be the path of a folder, not {value!r}")
+        raise UsageError(f"{argument} must be the path of a folder, not {value!r}")
     return Path(path)
 
 
 def microseconds(time: object) -> int:
-    """A time with a time zone, in microseconds since 1970, UTC.
+    """Returns a time with a time zone, in microseconds since 1970, UTC.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not such a time.
     """
     try:
         if isinstance(time, datetime) and time.utcoffset() is not None:
             return (time.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
-    except (OverflowError, ValueError):  # beyond the years that can be told, or no time at all
+    except (OverflowError, ValueError):  # beyond the years of a datetime, or not a time at all
         pass
     raise UsageError(f"time must be a datetime with a time zone, for example datetime.now(UTC), not {time!r}")
 
 
 def interactions(items: object, times: object) -> list[tuple[str, int]]:
-    """Items with as many times, in microseconds since 1970, UTC; all now where times is None.
+    """Returns items with their times, in microseconds since 1970, UTC. Without times, all get the time now.
 
     Raises:
-        UsageError: they are none.
+        UsageError: the items or times are not lists of such values, or their numbers differ.
     """
     if isinstance(items, str) or not isinstance(items, Iterable) or not isinstance(times, Iterable | None):
         raise UsageError(f"record_many takes several items, and as many times; record({items!r}) records one")
@@ -70,21 +70,21 @@ def interactions(items: object, times: object) -> list[tuple[str, int]]:
     return list(zip(names, stamps, strict=True))
 
 
-def function(what: str, value: object) -> None:
-    """Something that can be called.
+def function(argument: str, value: object) -> None:
+    """Returns if the value can be called.
 
     Raises:
         UsageError: it cannot.
     """
     if not callable(value):
-        raise UsageError(f"{what} must be a function, not {value!r}")
+        raise UsageError(f"{argument} must be a function, not {value!r}")
 
 
-def number(what: str, value: object) -> None:
-    """A whole number from 1 up.
+def number(argument: str, value: object) -> None:
+    """Returns if the value is a whole number from 1 up.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UsageError(f"{what} must be a whole number from 1 up, not {value!r}")
+        raise UsageError(f"{argument} must be a whole number from 1 up, not {value!r}")

@@ -1,4 +1,4 @@
-"""The SDK as an app sees it."""
+"""The SDK's blocking client, as an app sees it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 class Recommendation:
     """An item that the client has not recorded.
 
+    >>> Recommendation("movie-7", 1.5).item
+    'movie-7'
+
     Attributes:
         item: its id in the catalogue.
         score: the model's score, higher is better; comparable within one list only.
@@ -40,14 +43,23 @@ class Recommendation:
 
 
 class FedClient:
-    """One user's recommender on one device. Made by `open`; its methods may be called from any thread.
+    """One user's recommender on one device. `open` makes one; its methods may be called from any thread.
 
-    Every method raises `StoreError` where the state folder cannot be used, or after `close`.
+    Every method raises `StoreError` if the state folder cannot be used, and after `close`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> with FedClient.open(folder.name, coordinator="fed.example.com:443", population="movies") as client:
+    ...     client.record("movie-1193")
+    ...     client.set_attribute("gender", "F")
+    ...     client.status().recorded
+    1
+    >>> folder.cleanup()
 
     Attributes:
-        privacy: what is known of the user, what of it left the device, and how to be rid of it.
-        events: to be told what happens during syncs.
-        background: syncs from time to time while the device has time for it.
+        privacy: reports, exports and removes the user's data.
+        events: subscriptions to the events of syncs.
+        background: syncs in the background while the device meets an app's constraints.
     """
 
     events: Events
@@ -74,29 +86,29 @@ class FedClient:
         max_interactions: int = INTERACTIONS,
         publishers: Iterable[bytes] | None = None,
     ) -> Self:
-        """Opens a client's state folder. Does not touch the network.
+        """Opens a client's state folder, without using the network.
 
         Args:
-            state_dir: a folder of this client's own; made if it is not there.
+            state_dir: a folder that only this client uses; it is made if it does not exist.
             coordinator: `host:port` or any other name that gRPC knows, for example "dns:///fed.example.com:443".
-            population: the devices that this one belongs to; at most 128 bytes.
-            engine: what trains: "onnx" runs the graph that the task brings; "torch" the SDK's own kernel, the
-                reference, which needs PyTorch; or an engine, such as `onnx_engine.OnnxEngine` with other limits.
-            root_certificates: PEM of the authorities to trust; None: the ones that gRPC brings along.
+            population: name of the population that this device belongs to, at most 128 bytes.
+            engine: the engine that trains. "onnx" runs the task's training graph, and "torch" the SDK's own kernel,
+                which needs PyTorch. An object is used as it is, for example an `OnnxEngine` with other limits.
+            root_certificates: PEM of the authorities to trust; None: those that gRPC brings along.
             insecure: sends plaintext to a coordinator on another machine; for networks that something else protects.
-            starter: a bundle's folder, to recommend from until the first sync brings a model; it may go afterwards.
-            max_interactions: most that are kept; with more the oldest are dropped.
+            starter: a bundle's folder, to recommend from until the first sync brings a model. It may be removed then.
+            max_interactions: most interactions that are kept; with more, the oldest are dropped.
             publishers: public keys (PEM) whose signatures on tasks are trusted, as `fedau2-export keygen` writes them;
-                None: any task is run that the coordinator sends.
+                None: every task that the coordinator sends is run.
 
         Raises:
-            UsageError: an argument cannot be meant.
+            UsageError: an argument has a wrong type or value.
             UntrustedTaskError: the starter is not signed by one of the publishers.
             MissingFeatureError: the starter requires a feature that this SDK does not have.
             MissingPackageError: there are publishers, and `cryptography` is not installed.
-            StoreLockedError: someone else has opened the folder.
-            StoreVersionError: a newer SDK wrote it.
-            StoreError: it is damaged or cannot be used.
+            StoreLockedError: another client has opened the folder.
+            StoreVersionError: a newer SDK wrote the folder.
+            StoreError: the folder is damaged or cannot be used.
         """
         folder = arguments.folder("state_dir", state_dir)
         bundle = None if starter is None else arguments.folder("starter", starter)
@@ -124,7 +136,7 @@ class FedClient:
         self.close()
 
     def close(self) -> None:
-        """Stops background work and lets go of the state folder; a sync under way is interrupted, its call ended.
+        """Stops background work, interrupts a sync under way with its call, and frees the state folder.
 
         May be called again.
         """
@@ -133,19 +145,19 @@ class FedClient:
         try:
             self._store.close()
         finally:
-            self._hang_up()  # last: a sync that has not called yet now finds the store closed
+            self._hang_up()  # last, so that a sync that has not called yet finds the store closed
 
     def record(self, item: str, time: datetime | None = None) -> None:
         """Keeps an interaction of the user with an item, on this device.
 
         Args:
-            item: its id in the catalogue. Before the first sync any id is taken; later ones that the task's catalogue
+            item: its id in the catalogue. Before the first sync every id is taken. Ids that the task's catalogue then
                 does not list are left out of training.
-            time: when; with a time zone; now unless given.
+            time: the time of the interaction, with a time zone; None: now.
 
         Raises:
             UnknownItemError: the task's catalogue does not list the item; nothing was recorded.
-            UsageError: an argument cannot be meant; nothing was recorded.
+            UsageError: an argument has a wrong type or value; nothing was recorded.
         """
         self.record_many([item], None if time is None else [time])
 
@@ -154,11 +166,11 @@ class FedClient:
 
         Args:
             items: as for `record`.
-            times: as for `record`, one for each item; all now unless given.
+            times: as for `record`, one for each item; None: now for all.
 
         Raises:
             UnknownItemError: the task's catalogue does not list an item; nothing was recorded.
-            UsageError: an argument cannot be meant; nothing was recorded.
+            UsageError: an argument has a wrong type or value; nothing was recorded.
         """
         interactions = arguments.interactions(items, times)
         with self._store.held():
@@ -173,15 +185,15 @@ class FedClient:
             self._store.record_many(interactions)
 
     def set_attribute(self, name: str, value: str | None) -> None:
-        """Keeps an attribute of the user, on this device; a task that unlearns it then does so for this client.
+        """Keeps an attribute of the user, on this device. A task that unlearns it then does so for this client.
 
         Args:
             name: for example "gender".
             value: for example "F"; None forgets it.
 
         Raises:
-            AttributeValueError: the task knows no such value; what was kept before stays.
-            UsageError: an argument cannot be meant.
+            AttributeValueError: the task does not know this value; the value before it stays.
+            UsageError: an argument has a wrong type or value.
         """
         arguments.text("name", name)
         with self._store.held():
@@ -192,32 +204,35 @@ class FedClient:
             self._store.set_attribute(name, None if value is None else arguments.text("value", value))
 
     def sync(self) -> Outcome:
-        """One check-in now: an upload that was never answered, or one round's training if the coordinator assigns one.
+        """Checks in once, now.
+
+        If an earlier upload was never answered, it is made again. Otherwise the client offers itself for a round, and
+        trains and uploads if the coordinator assigns it one.
 
         Raises:
             TransportError: the coordinator did not answer; nothing is lost, call again later.
-            RefusedError: it refused; nothing is lost.
-            TaskError: the task cannot be run here; `NoDataError` where nothing is recorded,
-                `UntrustedTaskError` where it is not signed by one of the publishers.
-            AttributeValueError: the task does not know the value that an attribute was set to: set it anew.
+            RefusedError: the coordinator refused the call; nothing is lost.
+            TaskError: the task cannot be run here, for example with `NoDataError` because nothing is recorded, or with
+                `UntrustedTaskError` because none of the publishers signed it.
+            AttributeValueError: the task does not know the value that an attribute was set to: set it again.
             UsageError: called by an event's callback.
         """
         with self._core.syncs.alone():
             return self._sync(lambda: None)
 
     def recommend(self, k: int = 10, where: Callable[[str], bool] | None = None) -> list[Recommendation]:
-        """The user's best items that are not recorded, best first, from the newest model on this device; offline.
+        """Returns the user's best items that are not recorded, best first, offline from the newest model on the device.
 
         Args:
-            k: how many; there are fewer where fewer are left.
-            where: the app's own filter: called with each id of the catalogue, tells whether it may be recommended. What
-                it raises is raised here.
+            k: number of items; the list is shorter if fewer items are left.
+            where: the app's own filter. It is called with each id of the catalogue and returns True if the item may be
+                recommended. An exception that it raises is raised here.
 
         Raises:
             NoModelError: there is no model yet.
             UnsupportedTaskError: the model cannot be run here.
             UntrustedTaskError: the model is not signed by one of the publishers.
-            UsageError: k is no number from 1 up.
+            UsageError: k is not a whole number from 1 up, or `where` not a function.
         """
         arguments.number("k", k)
         if where is not None:
@@ -225,7 +240,7 @@ class FedClient:
         return [Recommendation(item, score) for item, score in self._core.serving.recommend(k, where)]
 
     def status(self) -> status.ClientStatus:
-        """What the client has and does now."""
+        """Returns the client's state at this moment."""
         return status.of(self._store, self._core.syncs.pace, self.background.status())
 
     def _sync(self, check: Callable[[], None]) -> Outcome:

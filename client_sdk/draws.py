@@ -1,7 +1,7 @@
-"""Randomness: Philox streams of a secret key, and what is drawn from them (design section 6).
+"""Draws a client's random numbers from Philox streams of its secret key (design section 6).
 
-The counter is (0, 0, round, stream). The key is 128 secret bits that never leave the device, so that nothing the server
-holds lets it recompute a client's noise or negatives.
+The counter is (0, 0, round, stream). The key is 128 secret bits that never leave the device, so the server cannot
+recompute a client's noise or negatives.
 """
 
 import math
@@ -27,7 +27,7 @@ from fedau2.v1.tensors_pb2 import DISTRIBUTION_NORMAL, DISTRIBUTION_UNIFORM, Ten
 
 
 class Stream(IntEnum):
-    """What a stream's numbers are for."""
+    """The purpose of a stream's numbers."""
 
     INITIAL = 0
     SAMPLES = 1
@@ -35,7 +35,7 @@ class Stream(IntEnum):
     LATENT = 3
     COVER = 4
     COVER_VALUES = 5
-    GAUSSIAN = 6  # of the first adversary; the 15 that may follow have the next numbers
+    GAUSSIAN = 6  # for the first adversary; the 15 that may follow have the next numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +45,9 @@ class Samples:
     Attributes:
         items: catalogue rows, int64 (n,).
         labels: 1 for a positive, 0 for a negative, float32 (n,).
-        weights: 1 / size of the sample's chunk, float32 (n,): the weighted sum of losses is the sum of chunk means. Of
-            recommenders that draw otherwise what their `draw` says.
-        noise: what the recommender itself adds, float32 (w,); most add none.
+        weights: 1 / size of the sample's chunk, float32 (n,), so that the weighted sum of losses is the sum of chunk
+            means. A recommender with another way to draw gives them its own meaning.
+        noise: numbers of noise that the recommender itself adds, float32 (w,); empty for most recommenders.
     """
 
     items: NDArray[np.int64]
@@ -63,28 +63,30 @@ class Samples:
 
 
 class _Key(ISeedSequence):
-    """A key as what a bit generator is seeded from; the argument `key` of `Philox` gives the same, but asks the system
-    for entropy first, which costs more than all the rest.
+    """A key in the form that seeds a bit generator.
+
+    The argument `key` of `Philox` gives the same numbers, but asks the system for entropy first, which costs more than
+    everything else.
     """
 
     def __init__(self, key: bytes) -> None:
         self._words = np.frombuffer(key, "<u8")
 
     def generate_state(self, n_words: int, dtype: object = np.uint32) -> NDArray[np.uint64]:
-        """The key's two words, which is what Philox asks for."""
+        """Returns the key's two words, for which Philox asks."""
         if (n_words, dtype) != (2, np.uint64):
             raise ValueError(f"a key is 2 words of 64 bits, not {n_words} of {dtype}")
         return self._words
 
 
 def generator(key: bytes, round_number: int, stream: int) -> Generator:
-    """The generator of one stream of one round, a `Stream` or one that follows it. `key` has 16 bytes."""
-    # numpy's types know of SeedSequence only, its documentation of any ISeedSequence.
+    """Returns the generator of one stream of one round: a `Stream` or one that follows it. `key` has 16 bytes."""
+    # numpy's types take SeedSequence only, and its documentation any ISeedSequence.
     return Generator(Philox(_Key(key), counter=[0, 0, round_number, stream]))  # type: ignore[arg-type]
 
 
 def initial(specs: Iterable[TensorSpec], key: bytes) -> dict[str, NDArray[np.float32]]:
-    """Initial values of tensors, drawn in the order given from one stream of the key."""
+    """Draws the initial values of tensors, in their order, from one stream of the key."""
     rng = generator(key, 0, Stream.INITIAL)
     return {spec.name: _initial(spec, rng) for spec in specs}
 
@@ -99,14 +101,14 @@ def _initial(spec: TensorSpec, rng: Generator) -> NDArray[np.float32]:
 
 
 def contrasts(plan: TrainingPlan[Any], interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
-    """`samples` from the round's own stream: the `draw` of recommenders that learn from positives and negatives."""
+    """Draws `samples` from the round's own stream: the `draw` of recommenders with positives and negatives."""
     return samples(interactions, plan.items, plan.local, generator(key, round_number, Stream.SAMPLES))
 
 
 def whole(
     local: LocalPlan, interactions: NDArray[np.int64], key: bytes, round_number: int, *, dropout: float, noise: int
 ) -> list[Samples]:
-    """All interactions in each step: the `draw` of recommenders that take a user in as a whole.
+    """Takes all interactions in each step: the `draw` of recommenders that read a user as a whole.
 
     The weights drop some interactions and make the rest of length 1.
 
@@ -114,9 +116,9 @@ def whole(
         local: the plan's local update.
         interactions: catalogue rows, sorted and unique.
         key: the client's 16 secret bytes.
-        round_number: the assignment's.
+        round_number: the assignment's round.
         dropout: share of the interactions that each step drops, in [0, 1).
-        noise: how many standard normal numbers the recommender itself adds in each step.
+        noise: number of standard normal numbers that the recommender itself adds in each step.
 
     Raises:
         NoDataError: there are no interactions.
@@ -140,8 +142,8 @@ def drawn(
 
     Raises:
         NoDataError: there is nothing to train on.
-        UnsupportedTaskError: the manifest does not say how, says it in a way that is not known here, or drops a share
-            of the interactions that is not in [0, 1).
+        UnsupportedTaskError: the manifest names no way to draw that this SDK knows, or drops a share of the
+            interactions that is not in [0, 1).
     """
     if plan.draw == DRAW_CONTRASTS:
         return contrasts(plan, interactions, key, round_number)
@@ -154,7 +156,7 @@ def drawn(
 
 
 def samples(interactions: NDArray[np.int64], items: int, local: LocalPlan, rng: Generator) -> list[Samples]:
-    """One pass over the interactions in random order, divided into `local.steps` steps.
+    """Draws one pass over the interactions in random order, divided into `local.steps` steps.
 
     Each positive is followed by `local.negatives` negatives, drawn uniformly with replacement from the items that are
     not among the interactions. Nothing is rejected: the k-th item outside is found by counting.
@@ -192,12 +194,12 @@ def _samples(rows: NDArray[np.int64], chunk: int) -> Samples:
 
 
 def noise(adversaries: Iterable[AdversaryPlan], steps: int, rng: Generator) -> dict[str, NDArray[np.float32]]:
-    """The heads' noise (n1, n2) per adversary: float32 (steps, 2, classes), n1 = 1 for `mlp` and `vae`."""
+    """Draws the heads' noise (n1, n2) per adversary: float32 (steps, 2, classes), with n1 = 1 for `mlp` and `vae`."""
     return {adversary.name: _noise(adversary, steps, rng) for adversary in adversaries}
 
 
 def head_variance(adversary: AdversaryPlan) -> float:
-    """Variance of n1, by which the logits' mean is multiplied: lambda of `dsvae` and `scalar`, else 0."""
+    """Returns the variance of n1, which multiplies the logits' mean: lambda of `dsvae` and `scalar`, else 0."""
     return adversary.variance if adversary.head in (HEAD_DSVAE, HEAD_SCALAR) else 0.0
 
 

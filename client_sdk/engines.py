@@ -1,4 +1,4 @@
-"""The engines by the names that an app gives. Importing this module loads neither of their libraries."""
+"""Makes the engine that an app names. Importing this module loads neither engine's library."""
 
 from typing import Literal
 
@@ -6,11 +6,11 @@ from client_sdk.errors import MissingEngineError, UsageError
 from client_sdk.protocol.interfaces import Engine
 
 Chosen = Engine | Literal["onnx", "torch"]
-"""`onnx`: by the graph that the task brings; `torch`: by the SDK's own kernel, the reference, which needs PyTorch."""
+"""`onnx` runs the task's training graph; `torch` the SDK's own kernel, the reference, which needs PyTorch."""
 
 
 def check(engine: Chosen) -> None:
-    """Returns if this is an engine, or the name of one.
+    """Returns if this is an engine or the name of one.
 
     Raises:
         UsageError: it is neither.
@@ -20,7 +20,7 @@ def check(engine: Chosen) -> None:
 
 
 def make(engine: Chosen) -> Engine:
-    """The engine that was chosen.
+    """Returns the engine that an app chose.
 
     Raises:
         MissingEngineError: its library is not installed.

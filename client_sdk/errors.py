@@ -1,30 +1,30 @@
-"""Errors of the SDK. Nothing else is raised for what an app, a server or a disk can cause.
+"""Errors of the SDK. It raises no others for faults of an app, a server or a disk.
 
 * FedError
   + StoreError: the state folder cannot be used
     - StoreLockedError: another process uses it
     - StoreVersionError: it was written by a newer SDK
-  + UsageError: a call that cannot be meant
-    - UnknownItemError: an item that the catalogue does not list
-    - AttributeValueError: an attribute's value that no adversary of the task knows
-  + NoModelError: nothing to recommend with before the first sync
+  + UsageError: an argument has a wrong type or value, or a call is not allowed at this place
+    - UnknownItemError: the catalogue does not list an item
+    - AttributeValueError: no adversary of the task knows an attribute's value
+  + NoModelError: there is no model to recommend from before the first sync
   + TaskError: the task cannot be run here
-    - NoDataError: nothing recorded to train on
-    - UnsupportedTaskError: a model, head or format that this SDK does not know
+    - NoDataError: nothing is recorded to train on
+    - UnsupportedTaskError: the task needs something that this SDK does not know, for example a model or a format
       * MissingFeatureError: it requires a feature that this SDK does not have: update the app
-      * ForbiddenGraphError: a graph holds what no graph may
+      * ForbiddenGraphError: a graph holds something that no graph may hold
     - UntrustedTaskError: the task is not signed by a publisher that the app trusts
     - ResourceLimitError: training would take more memory or time than it may
-    - DamagedTaskError: the coordinator sent bytes that are not what their hash says
-    - TrainingError: the engine failed, for example for want of memory
+    - DamagedTaskError: the coordinator sent bytes that do not match their hash
+    - TrainingError: the engine failed, for example because memory ran out
     - DivergedError: training gave values that are not finite
     - MissingEngineError: the engine that was asked for is not installed
-  + DriverError: a session's driver answered a wish with something else than was wished for
+  + DriverError: a session's driver answered a wish with a value of the wrong class
     - UnknownWishError: it does not know the wish, and did nothing
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
   + RefusedError: the coordinator refused a call
-  + MissingPackageError: what was asked for needs a package that is not installed
-  + MissingDeviceStateError: nothing tells whether the constraints of background work are met
+  + MissingPackageError: a package that the call needs is not installed
+  + MissingDeviceStateError: the device's state is not known, so the constraints of background work cannot be checked
   + LocalCoordinatorError: `client_sdk.testing` could not do what a test asked for
 """
 
@@ -46,7 +46,7 @@ class StoreVersionError(StoreError):
 
 
 class UsageError(FedError, ValueError):
-    """A call that cannot be meant."""
+    """An argument has a wrong type or value, or a call is not allowed at this place."""
 
 
 class UnknownItemError(UsageError):
@@ -87,7 +87,7 @@ class MissingFeatureError(UnsupportedTaskError):
 
 
 class ForbiddenGraphError(UnsupportedTaskError):
-    """A graph of the task holds what no graph may: it was refused before anything of it ran."""
+    """A graph of the task holds something that no graph may hold. It was refused before anything of it ran."""
 
 
 class UntrustedTaskError(TaskError):
@@ -99,11 +99,11 @@ class ResourceLimitError(TaskError):
 
 
 class DamagedTaskError(TaskError):
-    """The coordinator sent bytes that are not what their hash says."""
+    """The coordinator sent bytes that do not match their hash."""
 
 
 class TrainingError(TaskError):
-    """The engine failed, for example for want of memory; nothing was kept or sent."""
+    """The engine failed, for example because memory ran out; nothing was kept or sent."""
 
 
 class DivergedError(TaskError):
@@ -115,7 +115,7 @@ class MissingEngineError(TaskError):
 
 
 class DriverError(FedError):
-    """The driver of a session answered a wish with something else than was wished for."""
+    """The driver of a session answered a wish with a value of the wrong class."""
 
 
 class UnknownWishError(DriverError):
@@ -131,11 +131,11 @@ class RefusedError(FedError):
 
 
 class MissingPackageError(FedError):
-    """What was asked for needs a package that is not installed; the text says which."""
+    """A package that the call needs is not installed; the text says which."""
 
 
 class MissingDeviceStateError(FedError):
-    """Nothing tells whether the constraints of background work are met: psutil is not installed."""
+    """The device's state is not known, because psutil is not installed and the app gave no function for it."""
 
 
 class LocalCoordinatorError(FedError):

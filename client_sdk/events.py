@@ -1,4 +1,4 @@
-"""What a client tells the app while it takes part in training. An event says nothing of the user."""
+"""Events that a client publishes to the app while it takes part in training. None says anything about the user."""
 
 import logging
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from client_sdk import arguments
 from client_sdk.errors import UsageError
 
 _log = logging.getLogger(__name__)
-_telling: ContextVar[bool] = ContextVar("telling", default=False)
+_publishing: ContextVar[bool] = ContextVar("publishing", default=False)
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Joined:
 
 @dataclass(frozen=True)
 class NewModel:
-    """A model version has come; recommendations come from it from now on.
+    """A new model version is on the device, and recommendations come from it from now on.
 
     Attributes:
         task_id: the task.
-        round: rounds that it has been trained for.
+        round: number of rounds that it has been trained for.
     """
 
     task_id: str
@@ -41,7 +41,7 @@ class NewModel:
 
 @dataclass(frozen=True)
 class Trained:
-    """A contribution to the round is trained, and kept on the device until its upload is answered."""
+    """A contribution to the round has been trained. The device keeps it until its upload is answered."""
 
     task_id: str
     round: int
@@ -57,7 +57,7 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class Rejected:
-    """There was no place for this device, or it came too soon.
+    """The round had no place for this device, or the device came too soon.
 
     Attributes:
         reason: as in `Outcome.reason`.
@@ -73,7 +73,7 @@ class Refused:
     Attributes:
         task_id: the task.
         round: the round that the contribution was for.
-        reason: what the coordinator said.
+        reason: the coordinator's words.
     """
 
     task_id: str
@@ -85,24 +85,33 @@ Event = Joined | NewModel | Trained | Uploaded | Rejected | Refused
 
 
 class Events:
-    """Who wants to be told, and what."""
+    """The subscribers to a client's events.
+
+    >>> events, received = Events(), []
+    >>> unsubscribe = events.subscribe(received.append)
+    >>> events.publish(Joined("task-1", 3))
+    >>> unsubscribe()
+    >>> events.publish(Uploaded("task-1", 3))
+    >>> received
+    [Joined(task_id='task-1', round=3)]
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._callbacks: dict[object, Callable[[Event], None]] = {}
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Has every event from now on told to `callback`, one after the other, in the thread that syncs.
+        """Calls `callback` with each event from now on, one after the other, in the thread that syncs.
 
-        The sync goes on when the callback returns. It may call the client, save for `sync` and what removes data. Of
-        what it raises the kind is logged, and the sync goes on as well; only in the main thread `SystemExit` and
-        `KeyboardInterrupt` end it.
+        The sync continues when the callback returns. The callback may call the client, except for `sync` and the
+        methods that remove data. If it raises an exception, the exception's type is logged and the sync continues. In
+        the main thread, `SystemExit` and `KeyboardInterrupt` end the sync.
 
         Returns:
-            A function that ends this. May be called again.
+            A function that ends the subscription. It may be called again.
 
         Raises:
-            UsageError: it is no function.
+            UsageError: the callback is not a function.
         """
         arguments.function("callback", callback)
         key = object()
@@ -115,26 +124,26 @@ class Events:
 
         return unsubscribe
 
-    def tell(self, event: Event) -> None:
-        """Tells everybody."""
+    def publish(self, event: Event) -> None:
+        """Calls every subscriber's callback with an event."""
         with self._lock:
             callbacks = list(self._callbacks.values())
-        token = _telling.set(True)
+        token = _publishing.set(True)
         try:
             for callback in callbacks:
                 _call(callback, event)
         finally:
-            _telling.reset(token)
+            _publishing.reset(token)
 
 
 def refuse_callback() -> None:
-    """Refuses what a callback cannot do, since the sync that told the event waits for the callback.
+    """Refuses a call that a callback cannot make, because the sync that published the event waits for the callback.
 
     Raises:
-        UsageError: the caller is a callback, or what it has started on an event loop.
+        UsageError: the caller is a callback, or a task that a callback started on an event loop.
     """
-    if _telling.get():
-        raise UsageError("an event's callback cannot sync or delete: the sync that told the event waits for it")
+    if _publishing.get():
+        raise UsageError("an event's callback cannot sync or delete: the sync that published the event waits for it")
 
 
 def _call(callback: Callable[[Event], None], event: Event) -> None:

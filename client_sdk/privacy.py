@@ -1,4 +1,4 @@
-"""What a client knows of its user, what of it has left the device, and how to be rid of it: `FedClient.privacy`."""
+"""Reports, exports and removes the user's data on this device: `FedClient.privacy`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +12,17 @@ from client_sdk.store.sqlite_store import SqliteStore
 
 @dataclass(frozen=True)
 class PrivacyReport:
-    """What has left the device, and what can be made of it. `str()` of it is a text for people.
+    """The data that has left the device, and what an attacker can infer from it. `str()` gives a text for people.
+
+    >>> report = PrivacyReport(interactions=2, attributes=("gender",), departures=())
+    >>> print(report)
+    On this device: 2 interactions; attributes: gender.
+    No contribution is remembered to have left it.
 
     Attributes:
-        interactions: how many are kept on the device.
-        attributes: names of those that are known on the device.
-        departures: newest first; the last thousand.
+        interactions: number of interactions that are kept on the device.
+        attributes: names of the attributes that are known on the device.
+        departures: the last thousand contributions, newest first.
     """
 
     interactions: int
@@ -26,24 +31,28 @@ class PrivacyReport:
 
     @property
     def exposed(self) -> dict[str, int]:
-        """Contributions that may have reached the coordinator, by attribute that they tell about."""
-        names = [name for each in self.departures if each.outcome != "refused" for name in each.attributes]
+        """Number of contributions that may have reached the coordinator, by attribute that they reveal."""
+        names = [name for departure in self._sent for name in departure.attributes]
         return {name: names.count(name) for name in sorted(set(names))}
 
+    @property
+    def _sent(self) -> list[Departure]:
+        return [departure for departure in self.departures if departure.outcome != "refused"]
+
     def __str__(self) -> str:
-        sent = [each for each in self.departures if each.outcome != "refused"]
+        sent = self._sent
         known = ", ".join(self.attributes) or "none"
         lines = [f"On this device: {self.interactions} interactions; attributes: {known}."]
         if not sent:
             return "\n".join([*lines, "No contribution is remembered to have left it."])
-        kilobytes = sum(each.size for each in sent) / 1000
+        kilobytes = sum(departure.size for departure in sent) / 1000
         lines.append(
             f"Contributions that left it: {len(sent)} ({kilobytes:.0f} kB), the last on {sent[0].time:%Y-%m-%d}. "
-            "From each, the coordinator can tell which items were recorded, among random others, and compute the "
+            "From each, the coordinator can see which items were recorded, among random others, and compute the "
             "user's vectors."
         )
         lines += [
-            f"{count} of them were trained against {name}, and tell it: after some tens of them with certainty."
+            f"{count} of them were trained against {name}, and reveal it: with certainty after some tens of them."
             for name, count in self.exposed.items()
         ]
         return "\n".join(lines)
@@ -53,8 +62,8 @@ class Privacy:
     """The user's rights on this device. Methods may be called from any thread and raise `StoreError` like the client's.
 
     Args:
-        store: of the client.
-        syncs: of the client. One under way is waited for, so that it does not put back what was removed.
+        store: the client's state.
+        syncs: the client's syncs. Removing data waits for a sync under way, which could put the data back.
     """
 
     def __init__(self, store: SqliteStore, syncs: Syncs) -> None:
@@ -62,47 +71,53 @@ class Privacy:
         self._personal = PersonalData(store)
 
     def report(self) -> PrivacyReport:
-        """What has left the device, and what can be made of it."""
+        """Returns what has left the device, and what an attacker can infer from it."""
         with self._store.held():
             return PrivacyReport(self._store.recorded(), self._store.attribute_names(), self._personal.departures())
 
     def export_data(self) -> dict[str, Any]:
-        """All that is kept about the user, as plain values that `json.dumps` takes.
+        """Returns everything that is kept about the user, as plain values that `json.dumps` takes.
 
-        Left out are the secret key, which says nothing about the user, and with which the noise of contributions can be
-        undone; the optimizer's state beside the vectors; and when the last sync was, which `FedClient.status` tells.
+        Three things are left out. The secret key says nothing about the user, and could undo the noise of
+        contributions. The optimizer's state belongs to the vectors. `FedClient.status` has the time of the last sync.
 
         Returns:
-            `interactions`, oldest first; `attributes`; `vectors` by task and tensor; `contributions`, newest first;
-            `unanswered`: how many bytes wait for an answer.
+            A dictionary with these keys:
+
+            * `interactions`: oldest first.
+            * `attributes`: values by name.
+            * `vectors`: values by task and tensor.
+            * `contributions`: newest first.
+            * `unanswered`: number of bytes whose upload has not been answered.
         """
         return self._personal.export()
 
     def forget_attribute(self, name: str) -> None:
-        """Removes an attribute's value and what was trained with it here.
+        """Removes an attribute's value and everything on this device that was trained with it.
 
-        Unlearning can write an attribute into the vectors that it should leave. So the user's vectors start anew, and
-        are trained again from the interactions, which stay. A contribution that waits for an answer is withdrawn. What
-        has been uploaded cannot be taken back. An attribute that was never trained with is none to forget.
+        Unlearning can write an attribute into the vectors that it should remove it from. So the user's vectors start
+        again from their initial values, and are trained again from the interactions, which stay. A contribution whose
+        upload is unanswered is withdrawn. Data that has been uploaded cannot be taken back. If nothing was trained with
+        the attribute, the vectors stay.
 
         Raises:
-            UsageError: called by an event's callback, or the name is none.
+            UsageError: called by an event's callback, or the name is not a string.
         """
         arguments.text("name", name)
         with self._syncs.alone():
             self.forget_attribute_alone(name)
 
     def forget_attribute_alone(self, name: str) -> None:
-        """The same, while syncs are kept away."""
+        """As `forget_attribute`, for a caller that keeps syncs out by itself."""
         self._personal.forget_attribute(name)
 
     def delete_data(self) -> None:
-        """Removes everything about the user from this device: the client is then as new, with another secret key.
+        """Removes everything about the user from this device. The client is then as new, with another secret key.
 
-        The model stays, since it is the same for everybody, and so does the number of the last round that was
-        contributed to, lest a round counts this device twice. What has been uploaded cannot be taken back. Old bytes
-        are overwritten in the files; a file system or a flash drive may keep copies that no program reaches. Where the
-        process dies meanwhile, the next opening ends it.
+        The model stays, because it is the same for everybody. The number of the last round with a contribution stays
+        too, so that no round counts this device twice. Data that has been uploaded cannot be taken back. Old bytes are
+        overwritten in the files, but a file system or a flash drive may keep copies that no program reaches. If the
+        process dies during the removal, the next opening completes it.
 
         Raises:
             UsageError: called by an event's callback.
@@ -112,6 +127,6 @@ class Privacy:
             self.delete_data_alone()
 
     def delete_data_alone(self) -> None:
-        """The same, while syncs are kept away."""
+        """As `delete_data`, for a caller that keeps syncs out by itself."""
         self._syncs.forget()
         self._personal.delete()

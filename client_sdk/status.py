@@ -1,4 +1,4 @@
-"""What a client says of itself."""
+"""The state of a client at one moment: `FedClient.status`."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ class ModelVersion:
 
     Attributes:
         task_id: the task that trains it.
-        round: rounds that it has been trained for.
+        round: number of rounds that it has been trained for.
     """
 
     task_id: str
@@ -24,12 +24,12 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class LastSync:
-    """How the last sync ended.
+    """The end of the last sync.
 
     Attributes:
-        time: when.
-        result: its outcome's result; None where it raised.
-        error: name of the error that it raised, for example "TransportError"; "" where it did not.
+        time: when it ended.
+        result: its outcome's result; None if it raised an error.
+        error: name of the error that it raised, for example "TransportError"; "" if it raised none.
     """
 
     time: datetime
@@ -39,7 +39,7 @@ class LastSync:
 
 @dataclass(frozen=True)
 class Window:
-    """When the coordinator wants the next check-in."""
+    """The time in which the coordinator wants the next check-in."""
 
     earliest: datetime
     latest: datetime
@@ -47,16 +47,26 @@ class Window:
 
 @dataclass(frozen=True)
 class ClientStatus:
-    """What a client has and does, at one moment. Values of attributes and items are not in it.
+    """A client's state at one moment. It holds no items and no values of attributes.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from client_sdk import FedClient
+    >>> folder = TemporaryDirectory()
+    >>> with FedClient.open(folder.name, coordinator="fed.example.com:443", population="movies") as client:
+    ...     client.set_attribute("gender", "F")
+    ...     status = client.status()
+    >>> status.attributes, status.model, status.background.running
+    (('gender',), None, False)
+    >>> folder.cleanup()
 
     Attributes:
         model: the model version; None before the first.
-        recorded: interactions recorded.
+        recorded: number of recorded interactions.
         attributes: names of the attributes that are set, sorted.
-        upload_waiting: whether a contribution waits for its upload to be answered; the next sync sends it again.
-        last_sync: how the last one ended; None before the first.
-        next_check_in: the coordinator's window; None where it gave none.
-        background: whether background work is running, and what it waits for.
+        upload_waiting: True if an upload has not been answered; the next sync makes it again.
+        last_sync: the end of the last sync; None before the first.
+        next_check_in: the coordinator's window; None if it gave none.
+        background: the state of background work.
     """
 
     model: ModelVersion | None
@@ -69,7 +79,7 @@ class ClientStatus:
 
 
 def of(store: SqliteStore, pace: Pace, background: BackgroundStatus) -> ClientStatus:
-    """A client's status."""
+    """Returns a client's status."""
     with store.held():
         model = store.model()
         return ClientStatus(

@@ -1,4 +1,4 @@
-"""A real coordinator with a small task, for the tests of an app that embeds the SDK.
+"""Runs a real coordinator with a small task, for the tests of an app that embeds the SDK.
 
 ```python
 from client_sdk import FedClient, testing
@@ -12,8 +12,8 @@ with testing.LocalCoordinator(items=["song-1", "song-2", "song-3"], attribute="g
 ```
 
 It runs `fedau2-export` and `fedau2-coordinator` as child processes on free loopback ports, so that any number of tests
-may run at once. They need more than a device does: `pip install 'fedau2[export,coordinator]'`. The start takes some
-seconds, most of them for the bundle: give many tests one coordinator, or one bundle.
+may run at once. These need more packages than a device: `pip install 'fedau2[export,coordinator]'`. The start takes
+some seconds, mainly for the bundle, so many tests should share one coordinator or one bundle.
 """
 
 import asyncio
@@ -24,11 +24,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Self
 
 from client_sdk.errors import LocalCoordinatorError, UsageError
 from client_sdk.protocol.wishes import Result
@@ -44,17 +45,35 @@ _PATIENCE = 60.0
 _PAUSE = 0.02
 
 
+@dataclass(frozen=True)
+class _Served:
+    """The addresses, the bundle and the task of a coordinator that was started."""
+
+    address: str
+    admin: str
+    bundle: Path
+    task_id: str
+
+
 class LocalCoordinator:
     """A coordinator with one task; a context manager, with `with` and with `async with`.
 
     Its methods block. In a coroutine call them as `await asyncio.to_thread(server.wait_for_round, 2)`. Before it is
     started, and after it is stopped, they raise `LocalCoordinatorError`.
 
+    >>> from client_sdk import FedClient
+    >>> with TemporaryDirectory() as folder, LocalCoordinator(items=["song-1", "song-2", "song-3"]) as server:
+    ...     with FedClient.open(folder, server.address, server.population) as client:
+    ...         client.record("song-2")
+    ...         server.train(client)
+    ...         server.rounds_committed(), len(client.recommend(k=2))
+    (1, 2)
+
     Args:
         items: the catalogue of a small task that is made for the test.
-        attribute: what that task unlearns; None: nothing.
+        attribute: the attribute that this task unlearns; None: no attribute.
         classes: the attribute's values.
-        bundle: folder of a bundle to serve instead, for example the one that the app is shipped with.
+        bundle: folder of a bundle to serve instead, for example the one that comes with the app.
         goal: contributions at which a round closes.
         rounds: rounds after which the task is finished.
 
@@ -62,17 +81,10 @@ class LocalCoordinator:
         UsageError: neither items nor a bundle are given, or both.
 
     Attributes:
-        address: for `FedClient.open`; known once it is started, as are the others.
-        admin: address for operators.
-        population: for `FedClient.open`.
-        bundle: folder of the bundle that is served.
+        population: argument of `FedClient.open`.
     """
 
-    address: str
-    admin: str
     population = "testing"
-    bundle: Path
-    _task_id: str
 
     def __init__(
         self,
@@ -87,21 +99,35 @@ class LocalCoordinator:
         if (bundle is None) != bool(items):
             raise UsageError("give either items or a bundle")
         self._items, self._attribute, self._classes = items, attribute, classes
-        self._given, self._goal, self._rounds = bundle, goal, rounds
+        self._bundle, self._goal, self._rounds = bundle, goal, rounds
         self._opened: ExitStack | None = None
+        self._served: _Served | None = None
 
-    if not TYPE_CHECKING:  # or every name would be an attribute to a type checker
+    @property
+    def address(self) -> str:
+        """Argument of `FedClient.open`; known from the first start on."""
+        return self._known("address").address
 
-        def __getattr__(self, name: str) -> NoReturn:  # what start() has not set yet
-            if name in LocalCoordinator.__annotations__:
-                raise LocalCoordinatorError(f"there is no {name} yet: {_START}")
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    @property
+    def admin(self) -> str:
+        """The address for operators; known from the first start on."""
+        return self._known("admin").admin
+
+    @property
+    def bundle(self) -> Path:
+        """Folder of the bundle that is served; known from the first start on."""
+        return self._known("bundle").bundle
+
+    def _known(self, name: str) -> "_Served":
+        if self._served is None:
+            raise LocalCoordinatorError(f"there is no {name} yet: {_START}")
+        return self._served
 
     def start(self) -> Self:
         """Starts the coordinator and creates its task, as entering the `with` block does.
 
         Raises:
-            LocalCoordinatorError: it could not be started, for example because an extra is missing; or runs already.
+            LocalCoordinatorError: it runs already, or cannot be started, for example because an extra is missing.
         """
         if self._opened is not None:
             raise LocalCoordinatorError("the local coordinator runs already: stop() it first, or use another")
@@ -111,9 +137,9 @@ class LocalCoordinator:
             )
         with ExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="fedau2-testing-")))
-            self.bundle = self._given or self._build(folder)
-            self.address, self.admin = stack.enter_context(_serve(folder))
-            self._task_id = self._create_task()
+            bundle = self._bundle or self._build(folder)
+            address, admin = stack.enter_context(_serve(folder))
+            self._served = _Served(address, admin, bundle, self._create_task(bundle, admin))
             self._opened = stack.pop_all()
         return self
 
@@ -134,23 +160,23 @@ class LocalCoordinator:
         await asyncio.to_thread(self.stop)
 
     def stop(self) -> None:
-        """Ends the coordinator and removes its files, as leaving the block does: for what an app does without one.
+        """Ends the coordinator and removes its files, as leaving the `with` block does.
 
-        May be called again, and where nothing was started.
+        May be called again, and before any start.
         """
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()
 
     def rounds_committed(self) -> int:
-        """Rounds whose checkpoint is durable."""
+        """Returns the number of rounds whose checkpoint is durable."""
         return self._task().round
 
     def wait_for_round(self, number: int, timeout: float = _PATIENCE) -> None:
         """Returns when `number` rounds are committed.
 
         Raises:
-            LocalCoordinatorError: they are not after `timeout` seconds.
+            LocalCoordinatorError: they are not committed after `timeout` seconds.
         """
         end = time.monotonic() + timeout
         while (task := self._task()).round < number:
@@ -162,10 +188,10 @@ class LocalCoordinator:
             time.sleep(_PAUSE)
 
     def train(self, *clients: "FedClient", rounds: int = 1) -> None:
-        """Lets each client contribute to each of the next rounds; as many clients as the goal says.
+        """Lets each client contribute to each of the next rounds. The number of clients should be the goal.
 
         Raises:
-            LocalCoordinatorError: a client's sync ended otherwise than with an upload, or a round was not committed.
+            LocalCoordinatorError: a client's sync did not end with an upload, or a round was not committed.
             FedError: as `FedClient.sync` does.
         """
         for _ in range(rounds):
@@ -177,16 +203,18 @@ class LocalCoordinator:
             self.wait_for_round(number)
 
     def _task(self) -> "Task":
-        if self._opened is None:
+        if self._opened is None or self._served is None:
             raise LocalCoordinatorError(f"the local coordinator does not run: {_START}")
         import grpc
 
         from fedau2.v1.admin_pb2 import GetTaskRequest
         from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 
-        with grpc.insecure_channel(self.admin) as channel:
+        with grpc.insecure_channel(self._served.admin) as channel:
             try:
-                return AdminServiceStub(channel).GetTask(GetTaskRequest(task_id=self._task_id), timeout=_PATIENCE)
+                return AdminServiceStub(channel).GetTask(
+                    GetTaskRequest(task_id=self._served.task_id), timeout=_PATIENCE
+                )
             except grpc.RpcError as error:
                 raise LocalCoordinatorError(f"the coordinator does not answer any more: {error.details()}") from error
 
@@ -199,14 +227,14 @@ class LocalCoordinator:
         _run("export", "bundle", "--model=fedncf", f"--items={items}", f"--plan={plan}", "--seed=1", f"--out={bundle}")
         return bundle
 
-    def _create_task(self) -> str:
-        task = [f"--bundle={self.bundle}", f"--population={self.population}"]
+    def _create_task(self, bundle: Path, admin: str) -> str:
+        task = [f"--bundle={bundle}", f"--population={self.population}"]
         closing = [f"--rounds={self._rounds}", f"--goal={self._goal}"]
-        return _run("coordinator", "create-task", *task, *closing, f"--admin={self.admin}").strip()
+        return _run("coordinator", "create-task", *task, *closing, f"--admin={admin}").strip()
 
 
 def _command(module: str, *arguments: str) -> list[str]:
-    # -P: a folder of the app that has the same name as ours must not be taken for it.
+    # -P keeps a folder of the app with the same name from being imported instead.
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
@@ -219,7 +247,7 @@ def _run(module: str, *arguments: str) -> str:
 
 @contextmanager
 def _serve(folder: Path) -> Iterator[tuple[str, str]]:
-    """A coordinator's addresses for devices and for operators."""
+    """Serves in a child process and yields the addresses for devices and for operators."""
     log = folder / "coordinator.log"
     command = _command("coordinator", "serve", f"--state={folder}/state", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0")
     with (
@@ -228,8 +256,8 @@ def _serve(folder: Path) -> Iterator[tuple[str, str]]:
     ):
         try:
             assert process.stdout is not None
-            found = [re.search(r"serving \w+ on (\S+)", process.stdout.readline()) for _ in range(2)]
-            devices, admin = (match[1] if match else "" for match in found)
+            matches = [re.search(r"serving \w+ on (\S+)", process.stdout.readline()) for _ in range(2)]
+            devices, admin = (match[1] if match else "" for match in matches)
             if not admin:
                 raise LocalCoordinatorError(f"the coordinator did not start: {log.read_text().strip()}")
             yield devices, admin

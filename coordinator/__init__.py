@@ -10,7 +10,7 @@ async def main() -> None:
         await coordinator.failed()
 ```
 
-The rooms, low to high; a room imports from those above it in this list, and none imports from those below it:
+The packages, in this order; each may import only from those that are listed before it:
 
 * `errors`: the tree of errors, and the status with which each refusal answers a call
 * `model`: rules without I/O: the state machine of a round, pace steering, admission by version, a task's values

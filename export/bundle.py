@@ -34,12 +34,12 @@ from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
 if TYPE_CHECKING:
-    from client_sdk.kernel.models import Declared
+    from client_sdk.kernel.models import RecommenderEntry
     from export.graphs import Precision
     from export.plan.schema import Plan as FilePlan
 
 PLAN, ITEMS = "plan.yaml", "items.txt"
-"""The files of a run folder of which a bundle is made: its resolved plan and its catalogue's ids."""
+"""The files of a run folder that a bundle is made from: its resolved plan and its catalogue's ids."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def from_plan(
     return build(plan.model.name, items, to_message(plan), seed, plan.model.widths(), precision, training)
 
 
-def _declare(task: TaskManifest, declared: "Declared", widths: Any) -> None:  # noqa: ANN401
+def _declare(task: TaskManifest, declared: "RecommenderEntry", widths: Any) -> None:  # noqa: ANN401
     """Enters the tensors, and what adversaries may protect besides private ones, in the manifest."""
     from client_sdk.kernel import adversary, contract, models
 
@@ -167,7 +167,7 @@ def _declare(task: TaskManifest, declared: "Declared", widths: Any) -> None:  # 
 
 def _blobs(
     task: TaskManifest,
-    declared: "Declared",
+    declared: "RecommenderEntry",
     catalogue: bytes,
     seed: int,
     precision: "Precision",

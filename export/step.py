@@ -16,7 +16,7 @@ from client_sdk.kernel import adversary
 from client_sdk.kernel.adversary import AdversaryGradients
 from client_sdk.kernel.batch import Batch, RowSlots
 from client_sdk.kernel.contract import Step, Tensors
-from client_sdk.kernel.models import Declared
+from client_sdk.kernel.models import RecommenderEntry
 from client_sdk.onnx import step_graph
 from client_sdk.plan import AdversaryPlan
 from export import exporter
@@ -33,7 +33,7 @@ _SAMPLES, _ROWS = 7, 5
 """Sizes of the example; the graph takes any sizes."""
 
 
-def export(declared: Declared, task: TaskManifest) -> bytes:
+def export(declared: RecommenderEntry, task: TaskManifest) -> bytes:
     """The graph of a task that declares its tensors and its plan."""
     specs = tuple(_structure(spec).SerializeToString(deterministic=True) for spec in task.tensors)
     adversaries = tuple(AdversaryPlan.of(adversary).structure for adversary in task.plan.adversaries)
@@ -45,7 +45,9 @@ def _structure(spec: TensorSpec) -> TensorSpec:
 
 
 @lru_cache(maxsize=32)  # an export takes seconds, and processes often build many bundles of one structure
-def _exported(declared: Declared, specs: Sequence[bytes], adversaries: Sequence[AdversaryPlan], noise: int) -> bytes:
+def _exported(
+    declared: RecommenderEntry, specs: Sequence[bytes], adversaries: Sequence[AdversaryPlan], noise: int
+) -> bytes:
     step = _LocalStep(declared, [TensorSpec.FromString(data) for data in specs], adversaries)
     samples = dict.fromkeys((step_graph.SLOT, step_graph.LABEL, step_graph.WEIGHT), "samples")
     rows = dict.fromkeys((step_graph.ROW, step_graph.FIRST, *step.tables), "rows")
@@ -88,7 +90,9 @@ def _add_repeated(names: Sequence[str], program: ExportedProgram) -> None:
 class _LocalStep:
     """A local step of one client as a function of named tensors: the kernel's step for a cohort of one client."""
 
-    def __init__(self, declared: Declared, specs: Sequence[TensorSpec], adversaries: Sequence[AdversaryPlan]) -> None:
+    def __init__(
+        self, declared: RecommenderEntry, specs: Sequence[TensorSpec], adversaries: Sequence[AdversaryPlan]
+    ) -> None:
         self._declared, self._specs, self._adversaries = declared, specs, adversaries
         self._shared, self._private, self._adversarial = (
             [spec.name for spec in specs if spec.scope == scope]

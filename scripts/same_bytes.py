@@ -72,14 +72,24 @@ def recording(tensors):
 blobs.pack = recording
 for name in ("simulator.evaluation.attackers", "simulator.attackers"):
     with contextlib.suppress(ModuleNotFoundError):
-        importlib.import_module(name).SHUFFLES = 1  # the nulls of attribute attacks take longer than all the rest
+        importlib.import_module(name).SHUFFLES = 1
+for name in ("client_sdk.protocol.defences", "client_sdk.defences"):
+    with contextlib.suppress(ModuleNotFoundError):
+        defences = importlib.import_module(name)
+        assert defences._key_of
+        defences._key_of = lambda task, key, salt: key
 sys.argv[0] = "simulator"
 try:
     runpy.run_module("simulator", run_name="__main__")
 finally:
     out.write_text(json.dumps(sorted(digests)))
 """
-"""Runs `fedau2-sim` and writes a digest of every tensor that was packed."""
+"""Runs `fedau2-sim` and writes a digest of every tensor that was packed.
+
+The nulls of attribute attacks take longer than all the rest, so they are shortened. The noise of defences is drawn
+from a key that depends on every byte of the manifest, so that devices draw other noise where a manifest is written
+differently. Here they draw the same.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

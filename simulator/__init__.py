@@ -1,1 +1,48 @@
-"""Trains and attacks whole populations of simulated devices, and measures what a recommender gives away."""
+"""Trains and attacks whole populations of simulated devices, and measures what a recommender gives away.
+
+* `config`: a run's configuration, presets, and command-line flags
+* `datasets`: data sets, their cuts, and what is held out
+* `population`: the simulated clients and their private state
+* `unlearning`: erasure after training, and baselines with noise
+* `engines`: what trains a round: batched columns of clients, or a fleet of SDK instances
+* `evaluation`: ranking of held-out items, and attackers of attributes
+* `attacks`: attacks on contributions, and those that a recommender declares for itself
+* `reporting`: plots, HTML reports, progress, and trackers
+* `experiment`: one run, from its configuration to its results
+* `audit`: the leakage audit
+* `reproduce`: the experiments of the paper
+* `bench`: what a client costs
+* `commands`: `fedau2-sim`
+
+The public names are imported when they are first used.
+
+>>> from simulator import Config, load
+>>> config = Config.of({"data.dataset": "synthetic", "data.users": 40, "engine.rounds": 2})
+>>> config.engine.rounds, config.plan.adversary.head
+(2, 'dsvae')
+>>> len(load("synthetic", users=40).interactions)
+40
+"""
+
+from typing import TYPE_CHECKING
+
+from fedau2.lazy import exports
+from simulator.errors import SimulatorError
+
+if TYPE_CHECKING:
+    from simulator.config.config import Config
+    from simulator.datasets.dataset import Attribute, Dataset
+    from simulator.datasets.load import load
+    from simulator.experiment.run import run
+
+__all__ = ["Attribute", "Config", "Dataset", "SimulatorError", "load", "run"]
+
+_MODULES = {
+    "Attribute": "datasets.dataset",
+    "Config": "config.config",
+    "Dataset": "datasets.dataset",
+    "load": "datasets.load",
+    "run": "experiment.run",
+}
+
+__getattr__, __dir__ = exports(__name__, _MODULES, __all__)

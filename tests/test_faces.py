@@ -21,6 +21,11 @@ FACES = {
         *("Aggregator", "ClippedMean", "Coordinator", "CoordinatorError", "Mean", "RecordedRound", "RefusalError"),
         *("Servers", "Tls", "recorded_rounds", "server_step"),
     },
+    "export": {
+        *("Bundle", "ExportError", "Plan", "build", "complete", "from_plan", "keygen", "read", "read_items", "sign"),
+        "write",
+    },
+    "simulator": {"Attribute", "Config", "Dataset", "SimulatorError", "load", "run"},
 }
 
 HEAVY = {"torch", "pandas", "onnxruntime", "grpc", "sqlalchemy", "pydantic", "matplotlib", "sklearn"}

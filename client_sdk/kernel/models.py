@@ -24,7 +24,7 @@ class NoParameters:
 
 
 @dataclass(frozen=True)
-class Declared:
+class RecommenderEntry:
     """A recommender: its settings, and where its functions are.
 
     Attributes:
@@ -100,14 +100,14 @@ def _fedvae() -> "Recommender":
     return fedvae
 
 
-RECOMMENDERS: dict[str, Declared] = {
-    "fedncf": Declared(_fedncf, fedncf_parameters.Widths),
-    "fedrap": Declared(_fedrap, fedrap_parameters.Widths, fedrap_parameters.Parameters),
-    "fedvae": Declared(_fedvae, fedvae_parameters.Widths, fedvae_parameters.Parameters),
+RECOMMENDERS: dict[str, RecommenderEntry] = {
+    "fedncf": RecommenderEntry(_fedncf, fedncf_parameters.Widths),
+    "fedrap": RecommenderEntry(_fedrap, fedrap_parameters.Widths, fedrap_parameters.Parameters),
+    "fedvae": RecommenderEntry(_fedvae, fedvae_parameters.Widths, fedvae_parameters.Parameters),
 }
 
 
-def declared(name: str) -> Declared:
+def declared(name: str) -> RecommenderEntry:
     """The recommender of this name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Drivers carry out what a session wishes: one blocking, for a device; one for asyncio, for fleets."""
+"""Drivers carry out a session's wishes: one blocks, for a device; one is for asyncio, for fleets and apps."""
 
 from asyncio import CancelledError, sleep
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def drive(session: Session, transport: Transport, check: Callable[[], None] = la
     Args:
         session: fresh, from `session.session`.
         transport: the way to the coordinator.
-        check: called before each local step and with each piece of a blob; raises `Interrupted` to stop.
+        check: called before each local step and with each chunk of a blob; raises `Interrupted` to stop.
 
     Raises:
         FedError, StatusError: as the session does.
@@ -47,13 +47,13 @@ def drive(session: Session, transport: Transport, check: Callable[[], None] = la
 
 
 def _advance(session: Session, answer: Any) -> Wish | Outcome:  # noqa: ANN401
-    # A value, not a StopIteration, which no future can carry from a thread.
+    # Returns a value instead of raising StopIteration, which a future cannot carry from a thread.
     try:
         return session.throw(answer) if isinstance(answer, BaseException) else session.send(answer)
     except StopIteration as end:
         outcome: Outcome = end.value
         return outcome
-    except Interrupted:  # there was nothing to give back
+    except Interrupted:  # the session had no place in a round to give back
         return Outcome(Result.INTERRUPTED)
 
 
@@ -94,25 +94,25 @@ def _step(training: Training) -> None:
 
 
 class Offload(Protocol):
-    """Where a session and its local steps run."""
+    """Runs a session and its local steps, for example in a thread."""
 
     async def __call__(self, work: Callable[[], _T], /) -> _T:
-        """Runs `work` to its end, even where the task is cancelled meanwhile."""
+        """Runs `work` to its end, even if the task is cancelled meanwhile."""
 
 
-async def _here(work: Callable[[], _T]) -> _T:
+async def _on_loop(work: Callable[[], _T]) -> _T:
     return work()
 
 
 async def drive_async(
-    session: Session, transport: AsyncTransport, offload: Offload = _here, check: Callable[[], None] = lambda: None
+    session: Session, transport: AsyncTransport, offload: Offload = _on_loop, check: Callable[[], None] = lambda: None
 ) -> Outcome:
-    """Runs a session to its end within asyncio. Cancelled, it gives the place in the round back first.
+    """Runs a session to its end within asyncio. If it is cancelled, it gives the place in the round back first.
 
     Args:
         session: fresh, from `session.session`.
         transport: the way to the coordinator.
-        offload: where the session and its local steps run; on the loop unless given.
+        offload: runs the session and its local steps; on the loop by default.
         check: called before each local step; raises `Interrupted` to stop.
 
     Raises:
@@ -153,11 +153,11 @@ async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offlo
 
 
 async def fetch_async(transport: AsyncTransport, resource: Resource) -> bytes:
-    """A whole blob.
+    """Fetches a whole blob.
 
     Raises:
-        TransportError, StatusError: unanswered or refused.
-        BlobError: what came is not the blob.
+        TransportError, StatusError: the call was not answered, or was refused.
+        BlobError: the bytes that came are not the blob.
     """
     assembler = Assembler(resource)
     async with aclosing(transport.receive(_request(resource))) as responses:

@@ -1,10 +1,14 @@
-"""What a graph must be before a runtime is allowed to load it: a graph from a server is a program.
+"""Inspects a graph before a runtime loads it, because a graph from a server is a program.
 
-A graph is read with a few messages of our own (`fedau2/v1/onnx.proto`), which cost next to nothing, and refused where
-it holds anything that a recommender has no need of: operators, attributes and types of numbers beyond those of
-`operators`, operators of other domains, functions, data outside of the file, sparse tensors, graphs within graphs (but
-for the one scan that recommending needs), or more nodes or bytes than a graph without weights has. What the runtime
-gets are these messages, written again: what was not looked at does not reach it.
+A graph is read with a few small messages of this project (`fedau2/v1/onnx.proto`). It is refused if it holds anything
+that a recommender does not need:
+
+* operators, attributes and types of numbers that `operators` does not list, and operators of other domains
+* functions, sparse tensors, and data outside the file
+* graphs within graphs, except for the one scan that recommending needs
+* more nodes or bytes than a graph without weights has
+
+The runtime gets these messages, serialised again. So nothing that was not inspected reaches it.
 """
 
 import math
@@ -22,30 +26,30 @@ from fedau2.v1.task_pb2 import GRAPH_KIND_RECOMMEND, GraphKind
 
 MAX_BYTES = 2**20
 MAX_NODES = 5_000
-"""Of nodes, and of tensors that are declared."""
+"""Most nodes, and most declared tensors."""
 
 MAX_AXES = 8
 MAX_MEMORY = 2**30
-"""Bytes of a tensor whose size a graph states. What is computed is bounded when it is run."""
+"""Most bytes of a tensor whose size a graph states. Computed tensors are bounded when the graph is run."""
 
 DOMAINS = frozenset({"", "ai.onnx"})
 
 _SIZED = {"ConstantOfShape": 0, "Expand": 1, "Reshape": 1}
-"""Which input says how large the output is."""
+"""Position of the input that states the size of the output."""
 
 _EXTERNAL = 1  # onnx.TensorProto.EXTERNAL
 
 
 @lru_cache(maxsize=16)  # a fleet's sessions share the graphs
 def inspected(data: bytes, kind: GraphKind.ValueType) -> bytes:
-    """A graph that may be loaded: what was looked at of it, and nothing else.
+    """Returns a graph that may be loaded: the inspected parts of it, and nothing else.
 
     Args:
         data: ONNX bytes.
-        kind: what it is for.
+        kind: the purpose of the graph.
 
     Raises:
-        ForbiddenGraphError: it says what is wrong.
+        ForbiddenGraphError: the graph may not be loaded; the text says why.
     """
     check_size(len(data), kind)
     name = GraphKind.Name(kind)
@@ -53,12 +57,12 @@ def inspected(data: bytes, kind: GraphKind.ValueType) -> bytes:
         return _inspected(data, scans=kind == GRAPH_KIND_RECOMMEND)
     except _Refused as refused:
         raise ForbiddenGraphError(f"the task's {name} is refused: {refused}") from None
-    except Exception as error:  # whatever a graph was made to provoke
+    except Exception as error:  # a graph may be made to provoke any
         raise ForbiddenGraphError(f"the task's {name} is refused: it cannot be read") from error
 
 
 def check_size(size: int, kind: GraphKind.ValueType) -> None:
-    """Returns if a graph of so many bytes may be fetched.
+    """Returns if a graph of this many bytes may be fetched.
 
     Raises:
         ForbiddenGraphError: it may not.
@@ -68,7 +72,7 @@ def check_size(size: int, kind: GraphKind.ValueType) -> None:
         raise ForbiddenGraphError(f"the task's {GraphKind.Name(kind)} is refused: {reason}")
 
 
-class _Refused(Exception):  # noqa: N818 - becomes an error above, with the graph's name
+class _Refused(Exception):  # noqa: N818 - becomes a ForbiddenGraphError with the graph's name
     pass
 
 
@@ -80,23 +84,23 @@ def _inspected(data: bytes, *, scans: bool) -> bytes:
     model.DiscardUnknownFields()
     _require(not model.functions and not model.training_info, "it brings functions or training graphs of its own")
     _require(bool(model.opset_import), "it names no operators' version")
-    for each in model.opset_import:
-        _require(each.domain in DOMAINS, f"it takes operators of the domain {each.domain[:64]!r}")
+    for operators in model.opset_import:
+        _require(operators.domain in DOMAINS, f"it takes operators of the domain {operators.domain[:64]!r}")
     _check_length(model.graph, scans)
     _Scope(scans).check(model.graph)
     return model.SerializeToString(deterministic=True)
 
 
 def _check_length(graph: OnnxGraph, scans: bool) -> None:
-    bodies = [each.g for node in graph.node for each in node.attribute if each.HasField("g")] if scans else []
-    graphs = [graph, *bodies]
-    _require(sum(len(each.node) for each in graphs) <= MAX_NODES, f"it has more than {MAX_NODES} nodes")
-    declared = sum(len(each.initializer) + len(each.input) + len(each.output) + len(each.value_info) for each in graphs)
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    graphs = [graph, *(attribute.g for attribute in attributes if scans and attribute.HasField("g"))]
+    _require(sum(len(part.node) for part in graphs) <= MAX_NODES, f"it has more than {MAX_NODES} nodes")
+    declared = sum(len(part.initializer) + len(part.input) + len(part.output) + len(part.value_info) for part in graphs)
     _require(declared <= MAX_NODES, f"it declares more than {MAX_NODES} tensors")
 
 
 class _Scope:
-    """What is known of the tensors of a graph, by name."""
+    """The types and the constants of a graph's tensors, by name."""
 
     def __init__(self, scans: bool) -> None:
         self._scans = scans
@@ -132,15 +136,15 @@ class _Scope:
         _require(self._scans or node.op_type != "Scan", "'Scan' brings a graph")
         _check_attributes(node)
         if node.op_type == "Div":
-            _require(self._types.get(node.input[0]) in FLOATS, "'Div' divides what may be integers")
+            _require(self._types.get(node.input[0]) in FLOATS, "'Div' may divide integers")
         results = gives(node, self._types.get)
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 self._within().check(attribute.g)
-                results = [each.type.tensor_type.elem_type for each in attribute.g.output]
+                results = [value.type.tensor_type.elem_type for value in attribute.g.output]
         self._check_result(node, results[0] if results else None)
         for name, kind in zip(node.output, results, strict=False):
-            if name:  # outputs that nobody wants have none
+            if name:  # an output that is not used has no name
                 self._define(name, kind)
 
     def _check_result(self, node: OnnxNode, kind: int | None) -> None:
@@ -152,28 +156,28 @@ class _Scope:
 
 def _check_attributes(node: OnnxNode) -> None:
     allowed, seen = OPERATORS[node.op_type], set()
-    for each in node.attribute:
-        what = f"the attribute {each.name[:64]!r} of {_called(node)}"
-        _require(allowed.get(each.name) == each.type and each.name not in seen, f"{what} is not among those allowed")
-        _require(each.name != "to" or each.i in FLOATS, f"{what} names a type that is not among those allowed")
-        if each.HasField("t"):
-            _check_tensor(each.t)
-        seen.add(each.name)
+    for attribute in node.attribute:
+        name, label = attribute.name, f"the attribute {attribute.name[:64]!r} of {_called(node)}"
+        _require(allowed.get(name) == attribute.type and name not in seen, f"{label} is not among those allowed")
+        _require(name != "to" or attribute.i in FLOATS, f"{label} names a type that is not among those allowed")
+        if attribute.HasField("t"):
+            _check_tensor(attribute.t)
+        seen.add(name)
 
 
 def _check_tensor(tensor: OnnxTensor) -> None:
-    what = f"the tensor {tensor.name[:64]!r}"
+    label = f"the tensor {tensor.name[:64]!r}"
     outside = tensor.data_location == _EXTERNAL or tensor.external_data
-    _require(not outside, f"{what} lies outside of the file")
-    _check_type(what, tensor.data_type)
-    _check_size(what, tensor.dims, tensor.data_type)
-    stated = math.prod(tensor.dims)  # not large, for its size is checked
-    _require(min(tensor.dims, default=0) >= 0, f"{what} has a negative size")
-    _require(_stored(tensor) == stated, f"{what} does not hold the {stated} numbers that it states")
+    _require(not outside, f"{label} lies outside of the file")
+    _check_type(label, tensor.data_type)
+    _check_size(label, tensor.dims, tensor.data_type)
+    stated = math.prod(tensor.dims)  # not large, because its size is checked
+    _require(min(tensor.dims, default=0) >= 0, f"{label} has a negative size")
+    _require(_stored(tensor) == stated, f"{label} does not hold the {stated} numbers that it states")
 
 
 def _stored(tensor: OnnxTensor) -> int | None:
-    """How many numbers a tensor holds; None: it holds them in several ways, or not as its type should be held."""
+    """Counts the numbers that a tensor holds. None: it holds them in several fields, or not in its type's field."""
     size = SIZES[tensor.data_type]
     ways = {
         FLOAT: len(tensor.float_data),
@@ -188,31 +192,31 @@ def _stored(tensor: OnnxTensor) -> int | None:
 
 
 def _check_value(value: OnnxValue) -> None:
-    what = repr(value.name[:64])
-    _require(value.type.HasField("tensor_type"), f"{what} is no tensor")
+    label = repr(value.name[:64])
+    _require(value.type.HasField("tensor_type"), f"{label} is not a tensor")
     kind = value.type.tensor_type.elem_type
-    _check_type(what, kind)
-    _check_size(what, [each.dim_value for each in value.type.tensor_type.shape.dim], kind)
+    _check_type(label, kind)
+    _check_size(label, [axis.dim_value for axis in value.type.tensor_type.shape.dim], kind)
 
 
-def _check_type(what: str, kind: int) -> None:
-    _require(kind in SIZES, f"{what} is of a type that is not among those allowed")
+def _check_type(label: str, kind: int) -> None:
+    _require(kind in SIZES, f"{label} is of a type that is not among those allowed")
 
 
-def _check_size(what: str, dims: Iterable[int], kind: int | None) -> None:
+def _check_size(label: str, dims: Iterable[int], kind: int | None) -> None:
     """Checks the bytes of a tensor of this shape; those of an unknown type count as the largest."""
     dims, size = list(dims), SIZES.get(kind or 0, max(SIZES.values()))
-    _require(len(dims) <= MAX_AXES, f"{what} has {len(dims)} axes, more than {MAX_AXES}")
-    for each in dims:
-        size *= max(abs(each), 1)
-        _require(size <= MAX_MEMORY, f"{what} asks for more than {MAX_MEMORY} bytes")
+    _require(len(dims) <= MAX_AXES, f"{label} has {len(dims)} axes, more than {MAX_AXES}")
+    for length in dims:
+        size *= max(abs(length), 1)
+        _require(size <= MAX_MEMORY, f"{label} asks for more than {MAX_MEMORY} bytes")
 
 
 def _integers(tensor: OnnxTensor) -> list[int]:
-    """The first few of a constant's, one more than a shape may have."""
+    """Returns the first integers of a constant: one more than a shape may have."""
     if tensor.int64_data:
         return list(tensor.int64_data[: MAX_AXES + 1])
-    return [int(each) for each in np.frombuffer(tensor.raw_data[: 8 * (MAX_AXES + 1)], "<i8")]
+    return [int(value) for value in np.frombuffer(tensor.raw_data[: 8 * (MAX_AXES + 1)], "<i8")]
 
 
 def _called(node: OnnxNode) -> str:

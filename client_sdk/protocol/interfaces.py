@@ -1,4 +1,4 @@
-"""The seams of the SDK: where a session's state lives, what trains, and how the coordinator is reached."""
+"""The seams of the SDK: the store of a session's state, the engine that trains, and the way to the coordinator."""
 
 from collections.abc import AsyncGenerator, Iterator
 from typing import Protocol
@@ -12,37 +12,37 @@ from fedau2.v1.task_pb2 import Resource
 
 
 class Store(Protocol):
-    """One client's state. SQLite on a device, a row of the population's columns in a fleet."""
+    """One client's state: SQLite on a device, a row of the population's columns in a fleet."""
 
     def key(self) -> bytes:
         """The client's 16 secret bytes, made at first use."""
 
     def salt(self, task_id: str) -> bytes:
-        """At most 16 bytes, others for each task, so that two tasks of one manifest do not share what is drawn."""
+        """At most 16 bytes, different for each task, so that two tasks of one manifest do not share random numbers."""
 
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
-        """Recorded items as rows of a catalogue whose blob the store has: sorted and unique."""
+        """Recorded items as rows of a catalogue, sorted and unique; the store must have the catalogue's blob."""
 
     def attribute(self, name: str) -> str | None:
-        """The value of an attribute, None where it is not known."""
+        """The value of an attribute; None if it is not known."""
 
     def private(self, task_id: str) -> PrivateState | None:
-        """Promoted private state for a task, None before the first acknowledged contribution."""
+        """Promoted private state for a task; None before the first acknowledged contribution."""
 
     def contributed(self, task_id: str) -> int | None:
-        """The last round of a task with an acknowledged contribution, None before the first."""
+        """The last round of a task with an acknowledged contribution; None before the first."""
 
     def blob(self, resource: Resource) -> bytes | None:
-        """A cached blob, None where it is not there or damaged."""
+        """A cached blob; None if it is missing or damaged."""
 
     def keep_blob(self, resource: Resource, data: bytes) -> None:
         """Caches a blob that has been checked."""
 
     def adopt(self, model: Model) -> None:
-        """Makes a model version, whose blobs are cached, the one that recommendations come from."""
+        """Makes a model version the one that recommendations come from; its blobs must be cached."""
 
     def staged(self) -> Staged | None:
-        """The contribution whose upload is unanswered."""
+        """The contribution whose upload is unanswered; None if nothing is staged."""
 
     def stage(self, staged: Staged) -> None:
         """Keeps contribution and new private state in one transaction."""
@@ -51,7 +51,7 @@ class Store(Protocol):
         """Makes the staged private state the task's private state: the contribution was acknowledged."""
 
     def discard(self, assignment_id: bytes) -> None:
-        """Drops what is staged: the contribution was refused."""
+        """Drops the staged contribution and private state: the contribution was refused."""
 
 
 class Training(Protocol):
@@ -59,17 +59,17 @@ class Training(Protocol):
 
     @property
     def steps(self) -> int:
-        """Local steps in all."""
+        """Number of local steps."""
 
     def step(self) -> None:
         """Takes the next local step."""
 
     def finish(self) -> TrainingResult:
-        """The result, once every step is taken."""
+        """Returns the result, after the last step."""
 
 
 class Engine(Protocol):
-    """What trains: the kernel behind PyTorch, later behind ONNX Runtime."""
+    """Trains one client: by the kernel on PyTorch, or by a training graph on ONNX Runtime."""
 
     def begin(self, job: Job) -> Training:
         """Prepares one client's training.

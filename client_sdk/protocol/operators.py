@@ -1,9 +1,11 @@
-"""The operators that a graph may hold, and what types of numbers they give: those that the graphs of all recommenders,
-heads, triggers and objectives need (`tests/export/test_operators.py` compares), and no others. Importing this module
-loads no runtime.
+"""Lists the operators that a graph may hold, with the types of numbers that they give. Loads no runtime.
 
-Left out on purpose: whatever branches, loops, draws, or handles strings and sequences; ScatterND, which gives wrong
-numbers with a sum and several threads; Mod, and Div of integers, which end the process where they cannot be computed.
+They are those that the graphs of all recommenders, heads, triggers and objectives need, and no others
+(`tests/export/test_operators.py` compares). These are left out on purpose:
+
+* operators that branch, loop, draw random numbers, or handle strings and sequences
+* ScatterND, which gives wrong numbers with a sum and several threads
+* Mod, and Div of integers, which end the process if they cannot be computed
 """
 
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from fedau2.v1.onnx_pb2 import OnnxNode
 FLOAT, INT64, BOOL, FLOAT16, DOUBLE = 1, 7, 9, 10, 11  # of onnx.TensorProto.DataType
 
 SIZES = {FLOAT: 4, INT64: 8, BOOL: 1, FLOAT16: 2, DOUBLE: 8}
-"""Types that tensors may be of, with the bytes of a number."""
+"""The types that tensors may have, with the bytes of one number."""
 
 FLOATS = frozenset({FLOAT, FLOAT16, DOUBLE})
 
@@ -21,7 +23,7 @@ _FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _INTS = 1, 2, 3, 4, 5, 7  # of onnx.Attr
 _AXIS = {"axis": _INT}
 
 OPERATORS: dict[str, dict[str, int]] = {
-    # of each number alone
+    # elementwise
     **{
         name: {}
         for name in (
@@ -38,7 +40,7 @@ OPERATORS: dict[str, dict[str, int]] = {
     "ReduceSum": {"keepdims": _INT, "noop_with_empty_axes": _INT},
     "Softmax": _AXIS,
     "TopK": {},
-    # of shapes and places
+    # of shapes and positions
     "Concat": _AXIS,
     "ConstantOfShape": {"value": _TENSOR},
     "Expand": {},
@@ -53,10 +55,10 @@ OPERATORS: dict[str, dict[str, int]] = {
     "Squeeze": {},
     "Transpose": {"perm": _INTS},
     "Unsqueeze": {},
-    # of graphs for recommending
+    # in graphs for recommending only
     "Scan": {"body": _GRAPH, "num_scan_inputs": _INT},
 }
-"""The attributes of each, with their types."""
+"""The attributes that each operator may have, with their types."""
 
 _FROM = {"Where": 1}
 """The input whose type the outputs have, where it is not the first."""
@@ -65,13 +67,13 @@ _ALWAYS = {"Equal": BOOL, "Greater": BOOL, "GreaterOrEqual": BOOL, "IsNaN": BOOL
 
 
 def gives(node: OnnxNode, type_of: Callable[[str], int | None]) -> list[int | None]:
-    """The types of a node's outputs; None where they are not known. A scan's are not told.
+    """Returns the types of a node's outputs; None for a type that is not known, as those of a scan.
 
     Args:
-        node: one of an allowed operator.
+        node: has an allowed operator.
         type_of: the type of a tensor by name, if it is known.
     """
-    values = {each.name: each for each in node.attribute}
+    values = {attribute.name: attribute for attribute in node.attribute}
     place = _FROM.get(node.op_type, 0)
     first = type_of(node.input[place]) if len(node.input) > place else None
     if node.op_type == "TopK":

@@ -1,4 +1,4 @@
-"""From an assignment to a job: what is fetched and checked, and what the client brings."""
+"""Prepares a job from an assignment: fetches and checks the task, and adds the client's data."""
 
 from collections import deque
 from collections.abc import Callable, Generator
@@ -24,14 +24,14 @@ _ROUNDS = 2**63  # SQLite's integers end here, as does the coordinator's count
 
 
 def prepare(
-    store: Store, assignment: Assignment, tell: Callable[[Event], None], trust: Trust
+    store: Store, assignment: Assignment, emit: Callable[[Event], None], trust: Trust
 ) -> Generator[Wish, Any, Job]:
     """Fetches what the store lacks of the assignment's model, and makes it the one that recommendations come from.
 
     Raises:
-        UntrustedTaskError: it is not signed as it should be; nothing but the manifest was fetched.
+        UntrustedTaskError: the task is not signed as it should be; nothing but the manifest was fetched.
         MissingFeatureError: it requires a feature that this SDK does not have; nothing but the manifest was fetched.
-        DamagedTaskError, UnsupportedTaskError: it cannot be used; the model before it stays.
+        DamagedTaskError, UnsupportedTaskError: the task cannot be used; the model before it stays.
         AttributeValueError: the task does not know an attribute's value.
     """
     if assignment.round >= _ROUNDS:
@@ -44,25 +44,25 @@ def prepare(
         yield from _fetch(store, task.catalogue)
         step = b""
         for graph in manifest.known_graphs(task):  # a newer bundle may bring more
-            found = yield from _fetch_graph(store, graph)
+            content = yield from _fetch_graph(store, graph)
             if graph.kind == GRAPH_KIND_STEP:
-                step = found
+                step = content
         tensors = yield from _fetch(store, assignment.checkpoint)
         _expect_fit(task, assignment, tensors)
     except BlobError as error:
         raise DamagedTaskError(str(error)) from error
     store.adopt(Model(assignment.task_id, assignment.round, assignment.manifest, assignment.checkpoint))
-    tell(NewModel(assignment.task_id, assignment.round))
+    emit(NewModel(assignment.task_id, assignment.round))
     client = _client(store, task, assignment.task_id)
     return Job(task, assignment.checkpoint, tensors, assignment.round, client, step)
 
 
 _fitting: deque[tuple[bytes, bytes]] = deque(maxlen=4)
-"""Manifests with the checkpoints that were seen to fit them; a fleet's sessions share them."""
+"""Manifests with checkpoints that fit them, as checked before; a fleet's sessions share them."""
 
 
 def _expect_fit(task: TaskManifest, assignment: Assignment, data: bytes) -> None:
-    """Checks a checkpoint before it takes the place of one that works."""
+    """Checks a checkpoint before it replaces one that works."""
     pair = (assignment.manifest.sha256, assignment.checkpoint.sha256)
     if pair in _fitting:
         return
@@ -84,7 +84,7 @@ def _parse(data: bytes) -> TaskManifest:
 def _fetch(
     store: Store, resource: Resource, check: Callable[[bytes], object] = lambda data: None
 ) -> Generator[Wish, Any, bytes]:
-    """A blob; what does not pass the check is not kept."""
+    """Returns a blob, fetched if the store lacks it. A blob that fails the check is not kept."""
     data = store.blob(resource)
     if data is not None:
         check(data)
@@ -106,7 +106,7 @@ def _client(store: Store, task: TaskManifest, task_id: str) -> ClientData:
 
 
 def initial_state(task: TaskManifest, key: bytes) -> PrivateState:
-    """The private state that a client starts with: a pure function of manifest and key."""
+    """Returns the private state that a client starts with, a pure function of manifest and key."""
     values = draws.initial(manifest.private(task), key)
     return PrivateState.start({name: value[None] for name, value in values.items()}, 1)
 
@@ -121,10 +121,10 @@ def _labels(store: Store, task: TaskManifest) -> dict[str, int]:
 
 
 def label(value: str, attribute: str, classes: list[str]) -> int:
-    """The class number of an attribute's value.
+    """Returns the class number of an attribute's value.
 
     Raises:
-        AttributeValueError: the task knows no such value.
+        AttributeValueError: the task does not know the value.
     """
     if value not in classes:
         # Without the value, which must not come into a log.

@@ -1,8 +1,8 @@
 """A device's side of one round, sans I/O (design section 5).
 
-`session` is a generator that yields wishes and is sent their results; a driver carries them out. What goes wrong
-outside is thrown into it: `StatusError` for a refused call, `TransportError` for an unanswered one, `Interrupted` when
-the work must stop.
+`session` is a generator that yields wishes and is sent the answers of the driver that carries them out. Errors outside
+are thrown into it: `StatusError` for a refused call, `TransportError` for an unanswered one, `UnknownWishError` for a
+wish that the driver does not know, `Interrupted` when the work must stop.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -49,9 +49,9 @@ from fedau2.wire.contributions import Rows
 from fedau2.wire.status import Status, StatusError
 
 Session = Generator[Wish, Any, Outcome]
-Tell = Callable[[Event], None]
+Emit = Callable[[Event], None]
 
-# The coordinator's final word on an upload. DEADLINE_EXCEEDED is one only when the coordinator said it: see _is_final.
+# The coordinator's final words on an upload. For DEADLINE_EXCEEDED see _is_final.
 _FINAL = {
     Status.ABORTED,
     Status.ALREADY_EXISTS,
@@ -70,41 +70,42 @@ def session(
     engine: Engine,
     population: str,
     version: str,
-    tell: Tell = lambda event: None,
+    emit: Emit = lambda event: None,
     trust: Trust = _ANYBODY,
 ) -> Session:
-    """One check-in and, if assigned, one contribution; first of all an upload that was never answered.
+    """Makes one check-in and, if assigned, one contribution. An upload that was never answered is made again instead.
 
     Args:
         store: the client's state.
-        engine: what trains.
-        population: the devices that the client belongs to.
-        version: the SDK's.
-        tell: is told what happens, as it happens.
-        trust: whose tasks are run.
+        engine: the engine that trains.
+        population: name of the population that the client belongs to.
+        version: the SDK's version.
+        emit: called with each event as it happens.
+        trust: checks whose tasks are run.
 
     Raises:
-        TaskError, StoreError: the task cannot be run here, or nothing kept; the assignment has been given back.
-        DriverError: the driver does not do what the session wishes; the assignment has been given back.
-        TransportError, StatusError: as thrown in; what is staged stays staged.
+        TaskError, StoreError: the task cannot be run here, or the disk fails; the assignment has been given back.
+        DriverError: the driver does not know a wish, or answered it wrongly; the assignment has been given back, unless
+            the wish was the upload and may have been carried out.
+        TransportError, StatusError: as thrown in; a staged contribution stays staged.
     """
     if staged := store.staged():
-        return (yield from _upload(store, staged, tell))
+        return (yield from _upload(store, staged, emit))
     request = device_pb2.CheckInRequest(population=population, client_version=version)
     response = yield from ask(Call(request), device_pb2.CheckInResponse)
     if response.WhichOneof("result") != "assignment":
         reason = _name(response.rejection.reason)
-        tell(Rejected(reason))
+        emit(Rejected(reason))
         return Outcome(Result.REJECTED, response.rejection.retry, reason)
     assignment = response.assignment
-    tell(Joined(assignment.task_id, assignment.round))
+    emit(Joined(assignment.task_id, assignment.round))
     try:
-        job = yield from prepare(store, assignment, tell, trust)
+        job = yield from prepare(store, assignment, emit, trust)
         last = store.contributed(assignment.task_id)
         if last is not None and assignment.round - last < max(1, job.manifest.plan.minimum_separation):
-            # Twice in one round would count one user double, and with the same noise.
+            # Twice in one round would count one user twice, and with the same noise.
             retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_TOO_SOON)
-            tell(Rejected("FAILURE_REASON_TOO_SOON"))
+            emit(Rejected("FAILURE_REASON_TOO_SOON"))
             return Outcome(Result.REJECTED, retry, "FAILURE_REASON_TOO_SOON")
         staged = yield from _train(engine, assignment, job, store.salt(assignment.task_id))
         store.stage(staged)
@@ -114,10 +115,10 @@ def session(
     except _GIVEN_BACK as error:
         yield from _give_back(assignment, _failure(error))
         raise
-    tell(Trained(staged.task_id, staged.round))
+    emit(Trained(staged.task_id, staged.round))
     del job  # a checkpoint may be large, and an upload takes long
     try:
-        return (yield from _upload(store, staged, tell))
+        return (yield from _upload(store, staged, emit))
     except UnknownWishError as error:  # so nothing was sent
         store.discard(staged.assignment_id)
         yield from _give_back(assignment, _failure(error))
@@ -140,7 +141,7 @@ def _name(reason: int) -> str:
 
 @contextmanager
 def engine_failures() -> Iterator[None]:
-    """Tells what an engine raises as a `TrainingError`, so that the place in the round is given back."""
+    """Raises a `TrainingError` in place of an engine's exception, so that the place in the round is given back."""
     try:
         yield
     except (FedError, Interrupted):
@@ -159,22 +160,23 @@ def _train(engine: Engine, assignment: Assignment, job: Job, salt: bytes) -> Gen
     _check_finite(result)
     defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round, salt)
     data = contributions.encode(contributions.clip(defended, assignment.bound))
-    attributes = {each.attribute for each in job.manifest.plan.adversaries if each.name in job.client.labels}
+    adversaries = [adversary for adversary in job.manifest.plan.adversaries if adversary.name in job.client.labels]
+    attributes = {adversary.attribute for adversary in adversaries}
     return Staged(
         assignment.assignment_id, assignment.task_id, assignment.round, data, result.state, tuple(sorted(attributes))
     )
 
 
 def _check_finite(result: TrainingResult) -> None:
-    """What diverged must reach neither the sum nor the device's state, which would never recover."""
+    """Keeps a diverged result from the sum and from the device's state, which would never recover."""
     values = [update.values if isinstance(update, Rows) else update for update in result.contribution.values()]
     for part in (result.state.values, result.state.first, result.state.second):
         values += part.values()
-    if not all(np.isfinite(each).all() for each in values):
+    if not all(np.isfinite(value).all() for value in values):
         raise DivergedError("training gave values that are not finite; nothing was kept or sent")
 
 
-def _upload(store: Store, staged: Staged, tell: Tell) -> Session:
+def _upload(store: Store, staged: Staged, emit: Emit) -> Session:
     data = staged.contribution
     header = UploadHeader(assignment_id=staged.assignment_id, size=len(data), sha256=blobs.sha256(data))
     try:
@@ -183,15 +185,15 @@ def _upload(store: Store, staged: Staged, tell: Tell) -> Session:
         if not _is_final(error):
             raise
         store.discard(staged.assignment_id)
-        tell(Refused(staged.task_id, staged.round, str(error)))
+        emit(Refused(staged.task_id, staged.round, str(error)))
         return Outcome(Result.REFUSED, error.retry, str(error))
     store.promote(staged.assignment_id)
-    tell(Uploaded(staged.task_id, staged.round))
+    emit(Uploaded(staged.task_id, staged.round))
     return Outcome(Result.UPLOADED, response.next_check_in)
 
 
 def _is_final(error: StatusError) -> bool:
-    # A local timeout has the same code as "lease over", but only the coordinator adds a retry window.
+    # A local timeout has the code of an expired lease, but only the coordinator adds a retry window.
     return error.status in _FINAL or (error.status == Status.DEADLINE_EXCEEDED and error.retry is not None)
 
 

@@ -1,4 +1,4 @@
-"""Whose tasks a device runs: manifests must be signed by a publisher whose key the app brings along.
+"""Checks that a manifest is signed by a publisher that the app trusts.
 
 A manifest names its catalogue, its graphs and its initial checkpoint by hash, so its signature covers them.
 """
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Trust:
-    """Checks manifests. Without a list every manifest is trusted.
+    """Checks manifests. Without a list, every manifest is trusted.
 
     Args:
-        keys: Ed25519 public keys as `fedau2-export keygen` writes them (PEM); a signature by any of them will do.
+        keys: Ed25519 public keys as `fedau2-export keygen` writes them (PEM); a signature by any of them is enough.
 
     Raises:
-        UsageError: one is no such key, or the list is empty.
+        UsageError: a key is not such a key, or the list is empty.
         MissingPackageError: there are keys, and `cryptography` is not installed.
     """
 
@@ -31,10 +31,10 @@ class Trust:
             raise UsageError("publishers lists no key, and so no task could be trusted: leave it out to run any task")
 
     def check(self, manifest: bytes) -> None:
-        """Returns if a serialised manifest is signed by one of the keys, or if there are none.
+        """Returns if a serialised manifest is signed by one of the keys, or if every manifest is trusted.
 
         Raises:
-            UntrustedTaskError: it is not.
+            UntrustedTaskError: it is not signed by one of the keys.
         """
         if not self._keys:
             return
@@ -43,7 +43,7 @@ class Trust:
         except ManifestError as error:
             raise UntrustedTaskError(f"{error}, and the app trusts only those of its publishers") from error
         if not any(_verifies(key, signature, signatures.message(body)) for key in self._keys):
-            raise UntrustedTaskError("the manifest's signature is by none of the publishers that the app trusts")
+            raise UntrustedTaskError("no publisher that the app trusts made the manifest's signature")
 
 
 def _public_key(data: bytes) -> "Ed25519PublicKey":

@@ -1,4 +1,4 @@
-"""The values that a device's part of a round is made of, in numpy. The first axis of private state is clients."""
+"""The values of a device's side of a round, in numpy. The first axis of private state is clients."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _PARTS = ("values", "first", "second")
 
 @dataclass(frozen=True, eq=False)
 class PrivateState:
-    """Private tensors of some clients with the state of their Adam.
+    """Private tensors of some clients, with the state of their Adam optimizer.
 
     Attributes:
         values: the tensors, each (clients, ...).
@@ -35,18 +35,18 @@ class PrivateState:
 
     @classmethod
     def start(cls, values: Columns, clients: int) -> Self:
-        """State before the first step."""
+        """Returns the state before the first step."""
         first = {name: np.zeros_like(value) for name, value in values.items()}
         second = {name: np.zeros_like(value) for name, value in values.items()}
         return cls(values, first, second, np.zeros(clients, np.int64))
 
     def copy(self) -> "PrivateState":
-        """The same, in writable memory of its own."""
+        """Returns a copy in writable memory of its own."""
         values, first, second = ({name: value.copy() for name, value in getattr(self, part).items()} for part in _PARTS)
         return PrivateState(values, first, second, self.steps.copy())
 
     def pack(self) -> bytes:
-        """Safetensors bytes."""
+        """Returns the state as safetensors."""
         arrays = {f"{part}/{name}": value for part in _PARTS for name, value in getattr(self, part).items()}
         # Adam would need 2**24 steps to outgrow float32's integers.
         return blobs.pack(arrays | {"steps": self.steps.astype(np.float32)})
@@ -56,7 +56,7 @@ class PrivateState:
         """Inverse of `pack`.
 
         Raises:
-            BlobError: not such bytes.
+            BlobError: `pack` did not make these bytes.
         """
         arrays = blobs.unpack(data)
         steps = arrays.pop("steps").astype(np.int64)
@@ -69,12 +69,12 @@ class PrivateState:
 
 @dataclass(frozen=True, eq=False)
 class ClientData:
-    """What one client trains on. It never leaves the device.
+    """The data that one client trains on. It never leaves the device.
 
     Attributes:
         key: the client's 16 secret bytes.
         interactions: rows of the catalogue, int64, sorted and unique.
-        labels: class number per adversary name; absent where the attribute is not known.
+        labels: class number per adversary name, without adversaries whose attribute is not known.
         state: the client's private state, of one client.
     """
 
@@ -86,11 +86,11 @@ class ClientData:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What only the device and the simulator may know of a training.
+    """The facts of a training that only the device and the simulator may know.
 
     Attributes:
         loss: recommendation loss of the last local step, float32 (clients,).
-        triggered: per adversary, whether the reversed gradient reached the protected state: bool (clients, steps).
+        triggered: per adversary, True where the reversed gradient reached the protected state: bool (clients, steps).
         margin: per adversary, true class's logit less the best other's: float32 (clients, steps); NaN without a label.
     """
 
@@ -101,7 +101,7 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """What a finished training leaves: contribution and new private state always belong together."""
+    """The result of a training. Contribution and new private state always belong together."""
 
     contribution: Mapping[str, Update]
     state: PrivateState
@@ -123,12 +123,12 @@ class Staged:
     """A trained contribution whose upload has not been answered, with the private state that belongs to it.
 
     Attributes:
-        assignment_id: the place that it was trained for.
-        task_id: of the place.
-        round: of the place.
-        contribution: what is uploaded.
+        assignment_id: the place in a round that it was trained for.
+        task_id: the task.
+        round: the round.
+        contribution: the bytes to upload.
         state: the new private state.
-        attributes: names of those that it was trained against.
+        attributes: names of the attributes that it was trained against.
     """
 
     assignment_id: bytes
@@ -141,7 +141,7 @@ class Staged:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """All that an engine needs for one client's training.
+    """Everything that an engine needs for one client's training.
 
     Attributes:
         manifest: the task.
@@ -149,7 +149,7 @@ class Job:
         tensors: the checkpoint's bytes.
         round: the assignment's round.
         client: the client's own data.
-        step: the training graph's bytes; empty where the task brings none.
+        step: the training graph's bytes; empty if the task has none.
     """
 
     manifest: TaskManifest

@@ -69,7 +69,7 @@ class Interrupted(Exception):  # noqa: N818 - a signal, not an error
 
 
 class Result(Enum):
-    """How a session ended."""
+    """The end of a session."""
 
     UPLOADED = "uploaded"
     REJECTED = "rejected"
@@ -79,12 +79,16 @@ class Result(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a session ended and when to come back.
+    """The end of a session, and the time of the next check-in.
+
+    >>> outcome = Outcome(Result.REJECTED, reason="REJECTION_REASON_ROUND_FULL")
+    >>> outcome.result.value
+    'rejected'
 
     Attributes:
-        result: how it ended.
-        retry: window for the next check-in, where the coordinator gave one.
-        reason: what the coordinator said, for a rejection or a refusal.
+        result: the kind of end.
+        retry: window for the next check-in; None if the coordinator gave none.
+        reason: the coordinator's reason for a rejection or a refusal.
     """
 
     result: Result

@@ -1,4 +1,4 @@
-"""Background work: a thread that syncs when the coordinator expects it and the device has time for it."""
+"""Syncs in a background thread, when the coordinator expects the client and the device meets the constraints."""
 
 import logging
 import time
@@ -30,10 +30,10 @@ class Clock(Protocol):
         """Seconds since 1970, UTC."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment, whatever is done to the device's clock."""
+        """Seconds since some moment, unaffected by changes of the device's clock."""
 
     def wait(self, event: Event, seconds: float) -> None:
-        """Returns when the event is set, or after so many seconds."""
+        """Returns when the event is set, or after this many seconds."""
 
 
 class SystemClock:
@@ -48,13 +48,13 @@ class SystemClock:
         return time.monotonic()
 
     def wait(self, event: Event, seconds: float) -> None:
-        """Returns when the event is set, or after so many seconds."""
+        """Returns when the event is set, or after this many seconds."""
         event.wait(seconds)
 
 
 @dataclass(eq=False)
 class _Run:
-    """From a start to its stop."""
+    """Background work from one start to its stop."""
 
     constraints: Constraints
     device_state: Callable[[], DeviceState]
@@ -65,16 +65,16 @@ class _Run:
     unmet: tuple[str, ...] = ()
 
     def device(self) -> DeviceState:
-        # An app's provider that fails says nothing, which meets no constraint.
+        # If the app's function fails, the state is unknown, which meets no constraint.
         if not self.constraints.any:
             return DeviceState()
         try:
             state = self.device_state()
         except BaseException as error:  # sys.exit() too, which would end this thread and nothing else
-            _log.error("the device's state cannot be told: %s", type(error).__name__)
+            _log.error("device_state failed: %s", type(error).__name__)
             return DeviceState()
         if not isinstance(state, DeviceState):
-            _log.error("device_state returned a %s and no DeviceState", type(state).__name__)
+            _log.error("device_state returned a %s instead of a DeviceState", type(state).__name__)
             return DeviceState()
         return state
 
@@ -84,10 +84,10 @@ class Background:
 
     Args:
         store: the client's state.
-        syncs: its syncs.
-        sync: one of them, given what raises `Interrupted` when it must stop.
+        syncs: the client's syncs.
+        sync: syncs once; its argument is a function that raises `Interrupted` when the sync must stop.
         hang_up: ends the call to the coordinator that a sync waits for.
-        clock: time.
+        clock: the time; None: the device's clock.
     """
 
     def __init__(
@@ -116,31 +116,31 @@ class Background:
     ) -> None:
         """Syncs in a thread of its own from now on, in the coordinator's windows, while the constraints are met.
 
-        Where one ceases to be met during a training, or the budget is spent, the training stops before its next local
-        step and the place in the round is given back. Failed syncs are tried again after ever longer times. Started
-        again, it goes on with the new arguments.
+        If a constraint is no longer met during a training, or the budget is spent, the training stops before its next
+        local step and the place in the round is given back. Failed syncs are tried again after increasing pauses. A
+        second start continues with the new arguments.
 
         Args:
-            constraints: what must hold of the device; nothing unless given.
-            device_state: tells the device's state, called in that thread before each local step; it must not wait for
-                a thread that calls this client. psutil unless given, which knows neither `unmetered` nor `idle`, so
-                that these are then never met.
-            round_budget: time that one check-in and its training may take; None: any.
+            constraints: conditions that the device must meet; None: no conditions.
+            device_state: returns the device's state. It is called in the background thread before each local step, and
+                must not wait for a thread that calls this client. None: psutil, which knows neither `unmetered` nor
+                `idle`, so that these are never met.
+            round_budget: time that one check-in and its training may take; None: any time.
 
         Raises:
             MissingDeviceStateError: psutil is needed and not installed.
-            UsageError: an argument cannot be meant.
+            UsageError: an argument has a wrong type or value.
         """
-        wanted = Constraints() if constraints is None else constraints
-        if not isinstance(wanted, Constraints):
-            raise UsageError(f"constraints must be Constraints(...), not {wanted!r}")
+        required = Constraints() if constraints is None else constraints
+        if not isinstance(required, Constraints):
+            raise UsageError(f"constraints must be Constraints(...), not {required!r}")
         if device_state is not None and not callable(device_state):
             raise UsageError(f"device_state must be a function that returns a DeviceState, not {device_state!r}")
         budget = schedule.seconds(round_budget)
         self._store.ensure_open()
-        if device_state is None and wanted.any:
-            device_state = self._psutil(wanted)
-        run = _Run(wanted, device_state or DeviceState, budget)
+        if device_state is None and required.any:
+            device_state = self._psutil(required)
+        run = _Run(required, device_state or DeviceState, budget)
         run.thread = Thread(target=self._work, args=(run,), name="fedau2-background", daemon=True)
         with self._lock:
             if self._closed:
@@ -150,11 +150,11 @@ class Background:
         self._end(before)
 
     def stop(self) -> None:
-        """Ends background work. May be called again, and where nothing was started.
+        """Ends background work. May be called again, and before any start.
 
-        Returns when the thread has ended: a training stops before its next local step and its place is given back; a
-        call to the coordinator that is not answered soon is ended. Called by an event's callback in that thread, it
-        does not wait.
+        Returns when the thread has ended. A training stops before its next local step and its place is given back. A
+        call to the coordinator that is not answered soon is ended. If an event's callback calls this in the background
+        thread, it does not wait.
         """
         with self._lock:
             run, self._run = self._run, None
@@ -179,7 +179,7 @@ class Background:
             run.thread.join(_SOON)  # it may have begun another call since
 
     def status(self) -> BackgroundStatus:
-        """What background work does now."""
+        """Returns the state of background work."""
         run = self._run
         if run is None:
             return BackgroundStatus(False, False, (), None)
@@ -196,7 +196,7 @@ class Background:
                 "or give start() a device_state= of your own"
             ) from error
         if unknown := {"unmetered", "idle"} & set(constraints.unmet(DeviceState())):
-            _log.warning("psutil cannot tell %s: background work waits for ever", " and ".join(sorted(unknown)))
+            _log.warning("psutil does not know %s: background work waits for ever", " and ".join(sorted(unknown)))
         return partial(device_probe.read, self._store.folder)
 
     def _work(self, run: _Run) -> None:
@@ -204,9 +204,9 @@ class Background:
             self._clock.wait(run.stopped, self._turn(run))
 
     def _turn(self, run: _Run) -> float:
-        """One look, and a sync if it is time; returns seconds until the next."""
+        """Syncs if it is time and the constraints are met. Returns the seconds until the next check."""
         device = run.device()
-        # Without waiting: the app's own sync may be under way, and one of its callbacks in stop().
+        # Does not wait, because the app's own sync may be under way, with a callback that waits in stop().
         with self._syncs.alone(wait=False) as alone:
             if not alone:
                 return _PAUSE

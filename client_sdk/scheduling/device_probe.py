@@ -1,4 +1,4 @@
-"""The state of the device as psutil tells it; importing this module loads psutil."""
+"""Reads the state of the device with psutil. Importing this module loads psutil."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ _LOW_STORAGE_SHARE = 0.05
 
 
 def read(folder: Path) -> DeviceState:
-    """The device's state now; storage is low, as on Android, under 5 % of the disk of `folder` or 500 MiB.
+    """Returns the device's state. Storage is low, as on Android, under 5 % of the disk of `folder` or 500 MiB.
 
-    psutil knows nothing of meters and users, so `unmetered` and `idle` are not known. Nor are `charging` and
-    `battery_not_low` without a battery: psutil does not tell a machine that has none from one whose battery it cannot
-    read.
+    psutil has no data on meters and users, so `unmetered` and `idle` are unknown. Without a battery, `charging` and
+    `battery_not_low` are unknown too, because psutil reports a machine without a battery like one whose battery it
+    cannot read.
     """
     charging, battery = _power()
     return DeviceState(charging=charging, battery_not_low=battery, storage_not_low=_storage(folder))

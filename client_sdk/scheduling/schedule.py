@@ -1,4 +1,4 @@
-"""What background work does next: pure functions of the clock, the device's state and the pace of the syncs before."""
+"""Decides what background work does next: pure functions of the clock, the device's state and the pace."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -7,21 +7,24 @@ from client_sdk.errors import UsageError
 from client_sdk.scheduling.pace import Pace
 
 POLL = 60.0
-"""Seconds between two looks at a device that does not meet the constraints."""
+"""Seconds between two checks of a device that does not meet the constraints."""
 NAP = 900.0
-"""Seconds that background work sleeps at most, so that a clock that was set is noticed."""
+"""Longest sleep of background work in seconds, so that a change of the clock is noticed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceState:
-    """A device at one moment, in WorkManager's terms. None: not known, which meets no constraint.
+    """A device at one moment, in WorkManager's terms. None: unknown, which meets no constraint.
+
+    >>> DeviceState(charging=True, unmetered=True).charging
+    True
 
     Attributes:
         unmetered: traffic costs nothing, as on most Wi-Fi networks.
         charging: on external power.
         idle: nobody has used it for a while.
-        battery_not_low: more than 15 % are left.
-        storage_not_low: there is space.
+        battery_not_low: more than 15 % of the battery is left.
+        storage_not_low: the disk has space.
     """
 
     unmetered: bool | None = None
@@ -33,10 +36,14 @@ class DeviceState:
 
 @dataclass(frozen=True)
 class Constraints:
-    """What must hold of the device while background work goes on, in WorkManager's terms; nothing unless given.
+    """Conditions that the device must meet during background work, in WorkManager's terms; none by default.
+
+    >>> constraints = Constraints(unmetered=True, charging=True)
+    >>> constraints.unmet(DeviceState(charging=True))
+    ('unmetered',)
 
     Raises:
-        UsageError: one is neither True nor False.
+        UsageError: a value is neither True nor False.
 
     Attributes:
         unmetered: as in `DeviceState`, as are the others.
@@ -49,35 +56,35 @@ class Constraints:
     storage_not_low: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in self._each():
+        for name, value in self._items():
             if not isinstance(value, bool):
                 raise UsageError(f"{name} must be True or False, not {value!r}")
 
     @property
     def any(self) -> bool:
-        """Whether there is a constraint at all."""
-        return any(value for _, value in self._each())
+        """True if there is a constraint."""
+        return any(value for _, value in self._items())
 
     def unmet(self, device: DeviceState) -> tuple[str, ...]:
-        """Names of the constraints that a device does not meet, or may not."""
-        return tuple(name for name, wanted in self._each() if wanted and getattr(device, name) is not True)
+        """Returns the names of the constraints that a device does not meet, or may not meet."""
+        return tuple(name for name, required in self._items() if required and getattr(device, name) is not True)
 
-    def _each(self) -> list[tuple[str, bool]]:
-        return [(each.name, getattr(self, each.name)) for each in fields(self)]
+    def _items(self) -> list[tuple[str, bool]]:
+        return [(field.name, getattr(self, field.name)) for field in fields(self)]
 
 
 @dataclass(frozen=True)
 class CheckInNow:
-    """Time for a check-in."""
+    """It is time for a check-in."""
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Not yet.
+    """It is not yet time for a check-in.
 
     Attributes:
-        seconds: look again after so many.
-        unmet: constraints that are not met; empty where only the time has not come.
+        seconds: time until the next check.
+        unmet: constraints that are not met; empty if only the time has not come.
     """
 
     seconds: float
@@ -85,7 +92,7 @@ class Wait:
 
 
 def decide(constraints: Constraints, device: DeviceState, pace: Pace, now: float) -> CheckInNow | Wait:
-    """What to do at a time, in seconds since 1970, with a device that is in a state."""
+    """Decides what to do now, in seconds since 1970, with a device in this state."""
     if left := pace.wait(now):
         return Wait(min(left, NAP))
     if unmet := constraints.unmet(device):
@@ -94,19 +101,19 @@ def decide(constraints: Constraints, device: DeviceState, pace: Pace, now: float
 
 
 def over(constraints: Constraints, device: DeviceState, spent: float, budget: float) -> bool:
-    """Whether a sync under way must stop, `spent` seconds after it began."""
+    """Returns True if a sync must stop, `spent` seconds after it began."""
     return spent >= budget or bool(constraints.unmet(device))
 
 
 @dataclass(frozen=True)
 class BackgroundStatus:
-    """What background work does at one moment.
+    """The state of background work at one moment.
 
     Attributes:
-        running: started, and not stopped.
-        syncing: a check-in is under way.
-        unmet: the constraints that it waits for.
-        due: when it checks in next if the constraints are met then; None where it is not running.
+        running: True between start and stop.
+        syncing: True while a check-in is under way.
+        unmet: names of the constraints that it waits for.
+        due: when it checks in next if the constraints are met then; None if it is not running.
     """
 
     running: bool
@@ -116,10 +123,10 @@ class BackgroundStatus:
 
 
 def seconds(budget: timedelta | None) -> float:
-    """A time budget in seconds; infinite where there is none.
+    """Returns a time budget in seconds; None gives infinity.
 
     Raises:
-        UsageError: it is no time.
+        UsageError: it is not a positive timedelta.
     """
     if budget is None:
         return float("inf")

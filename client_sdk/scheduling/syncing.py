@@ -1,4 +1,4 @@
-"""What the blocking and the asyncio client share of a sync: one at a time, what is told, what is remembered."""
+"""Runs the syncs of a client one at a time, publishes their events, and remembers their ends."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from fedau2 import files
 from fedau2.wire.status import StatusError
 
 _log = logging.getLogger(__name__)
-_END = 253402300800.0  # the year 10000, which no datetime tells
+_END = 253402300800.0  # the year 10000, beyond every datetime
 
 
 class Syncs:
@@ -31,13 +31,13 @@ class Syncs:
 
     Args:
         store: the client's state.
-        population: the devices that it belongs to.
-        events: who is told.
-        clock: seconds since 1970.
-        rng: chance, for the time of the next check-in.
+        population: name of the population that it belongs to.
+        events: the subscribers to its events.
+        clock: returns seconds since 1970.
+        rng: draws the time of the next check-in.
 
     Attributes:
-        pace: what is remembered, also when the process has ended meanwhile.
+        pace: the remembered end of the last sync, also of an earlier process.
     """
 
     def __init__(
@@ -59,7 +59,9 @@ class Syncs:
 
     @contextmanager
     def alone(self, wait: bool = True) -> Iterator[bool]:
-        """Keeps syncs of other threads out; yields whether it does: without `wait` not if there is one already.
+        """Keeps syncs of other threads out during the block.
+
+        Without `wait` it does not wait for a sync under way. It yields True if it keeps syncs out, else False.
 
         Raises:
             UsageError: called by an event's callback.
@@ -74,19 +76,19 @@ class Syncs:
             self._lock.release()
 
     def session(self, engine: Engine, trust: Trust) -> Session:
-        """A session that tells its events."""
+        """Begins a session that publishes its events, except for a model version that the store has already."""
         model = self._store.model()
-        known = NewModel(model.task_id, model.round) if model else None
+        current = NewModel(model.task_id, model.round) if model else None
 
-        def tell(event: Event) -> None:
-            if event != known:
-                self._events.tell(event)
+        def publish(event: Event) -> None:
+            if event != current:
+                self._events.publish(event)
 
-        return session(self._store, engine, self._population, version("fedau2"), tell, trust)
+        return session(self._store, engine, self._population, version("fedau2"), publish, trust)
 
     @contextmanager
     def noted(self, coordinator: str) -> Iterator[Callable[[Outcome], Outcome]]:
-        """Remembers the outcome that the yielded function is given, or the error.
+        """Remembers the outcome that is passed to the yielded function, or the error that the block raises.
 
         Raises:
             RefusedError: in place of a `StatusError`.
@@ -107,7 +109,7 @@ class Syncs:
             raise
 
     def forget(self) -> None:
-        """Forgets when there were syncs and when the next is due."""
+        """Forgets the time of the last sync and of the next."""
         self.pace = Pace()
         self._path.unlink(missing_ok=True)
 
@@ -118,17 +120,17 @@ class Syncs:
             files.write(self._path, json.dumps(asdict(pace)).encode(), files.PRIVATE)
         except StoreError:
             return
-        except OSError as error:  # the sync itself is done
+        except OSError as error:  # the sync itself succeeded
             _log.warning("the time of the next check-in was not kept: %s", type(error).__name__)
 
 
 def _read(path: Path) -> Pace:
-    # What cannot be read is forgotten: it is only a time.
+    # An unreadable file is ignored, because it holds only a time.
     try:
         fields = json.loads(path.read_text("utf-8"))
         pace = Pace(**fields)
-        times = [pace.due, *(each for each in (pace.last, pace.earliest, pace.latest) if each is not None)]
-        whole = isinstance(pace.failures, int) and pace.result in {"", *(each.value for each in Result)}
-        return pace if whole and all(0 <= each < _END for each in times) else Pace()
+        times = [pace.due, *(time for time in (pace.last, pace.earliest, pace.latest) if time is not None)]
+        valid = isinstance(pace.failures, int) and pace.result in {"", *(result.value for result in Result)}
+        return pace if valid and all(0 <= time < _END for time in times) else Pace()
     except (OSError, ValueError, TypeError, RecursionError):
         return Pace()

@@ -1,4 +1,4 @@
-"""Blobs as files named by their hash: written whole or not at all, checked when read."""
+"""Caches blobs as files named by their hash, written whole or not at all and checked when read."""
 
 from collections.abc import Container
 from pathlib import Path
@@ -10,10 +10,10 @@ from fedau2.wire.errors import BlobError
 
 
 class BlobCache:
-    """A folder of blobs. Its methods raise `OSError` where the disk does not do its work.
+    """A folder of blobs. Its methods raise `OSError` if the disk fails.
 
     Args:
-        folder: made if it is not there, for its owner's eyes only.
+        folder: made if it does not exist, with permissions for its owner only.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -21,7 +21,7 @@ class BlobCache:
         self._folder = folder
 
     def get(self, resource: Resource) -> bytes | None:
-        """The blob; None where it is not there, or was damaged and has now been removed."""
+        """Returns a blob. None: it is missing, or was damaged and has been removed."""
         path = self._folder / resource.sha256.hex()
         if not path.is_file():
             return None
@@ -32,11 +32,11 @@ class BlobCache:
             return None
 
     def put(self, resource: Resource, data: bytes) -> None:
-        """Keeps a blob that has been checked; it is durable on return."""
+        """Keeps a checked blob; it is durable on return."""
         files.write(self._folder / resource.sha256.hex(), data, files.PRIVATE)
 
     def keep_only(self, hashes: Container[str]) -> None:
-        """Removes every file that is not named by one of these hexadecimal hashes."""
+        """Removes every file whose name is not one of these hexadecimal hashes."""
         for path in self._folder.iterdir():
             if path.name not in hashes:
                 path.unlink()

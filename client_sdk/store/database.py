@@ -1,4 +1,4 @@
-"""The SQLite file of a state folder, and how its errors are told."""
+"""Opens the SQLite file of a state folder, and turns its errors into `StoreError`."""
 
 import os
 import sqlite3
@@ -16,11 +16,11 @@ class Database:
     """One connection, shared by all threads. A commit is durable on return, whatever dies afterwards.
 
     Args:
-        path: made with a new client key if it is not there, for its owner's eyes only.
+        path: made with a new client key if it does not exist, with permissions for its owner only.
 
     Raises:
         StoreVersionError: a newer SDK wrote it.
-        StoreError: it is damaged or the disk does not do its work. Every method may raise this.
+        StoreError: it is damaged, or the disk fails. Every method may raise this.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,42 +50,42 @@ class Database:
 
     @property
     def changes(self) -> int:
-        """Rows changed since the file was opened. Read without waiting for other threads."""
+        """Number of rows changed since the file was opened. Reading it does not wait for other threads."""
         try:
             return self._connection.total_changes
         except sqlite3.ProgrammingError as error:
             raise StoreError(f"{self._path.parent}: {error}") from error
 
     def one(self, query: str, values: Sequence[Any] = ()) -> Any:  # noqa: ANN401
-        """The first row, None where there is none."""
+        """Returns the first row; None if there are no rows."""
         with self.errors(), closing(self._connection.execute(query, values)) as cursor:
             return cursor.fetchone()
 
     def all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        """All rows."""
+        """Returns all rows."""
         with self.errors():
             return self._connection.execute(query, values).fetchall()
 
     def write(self, statement: str, values: Sequence[Any]) -> None:
-        """One statement as a transaction."""
+        """Carries out one statement as a transaction."""
         with self.transaction() as connection:
             connection.execute(statement, values)
 
     def scrub(self) -> None:
-        """Brings all changes into the file and empties the log beside it: what was deleted is then overwritten.
+        """Writes all changes into the file and empties the log beside it, so that deleted data is overwritten.
 
         Raises:
-            StoreError: another program is reading the file, and keeps the log from being emptied.
+            StoreError: another program reads the file, so the log cannot be emptied.
         """
         if self.one("PRAGMA wal_checkpoint(TRUNCATE)")[0]:
             raise StoreError(
-                f"what was deleted is still in {self._path}-wal, because another program reads the file: end it and "
-                "close the client"
+                f"deleted data is still in {self._path}-wal, because another program reads the file: end that program "
+                "and close the client"
             )
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commits at the end of the block, and rolls back where it raises."""
+        """Commits at the end of the block, and rolls back if it raises."""
         with self.errors():
             if self._connection.in_transaction:  # left by a signal that came between BEGIN and the block
                 self._connection.rollback()
@@ -95,7 +95,7 @@ class Database:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Keeps other threads out, and tells what a disk or SQLite raises as a `StoreError`."""
+        """Keeps other threads out, and raises a `StoreError` in place of an error of the disk or of SQLite."""
         try:
             with self._mutex:
                 yield
@@ -105,7 +105,7 @@ class Database:
             raise self.damaged(error) from error
 
     def damaged(self, why: object) -> StoreError:
-        """The error for a file that does not hold what was written."""
+        """Returns the error for a file that does not hold what was written to it."""
         reason = " ".join(str(why).split())
         return StoreError(
             f"{self._path} is damaged ({reason}): restore the whole folder from a copy, or move it away to start afresh"
@@ -127,8 +127,8 @@ class Database:
         if verdict != "ok":
             raise self.damaged(verdict)
         try:
-            self.one("PRAGMA wal_checkpoint(TRUNCATE)")  # whoever died may have been deleting
+            self.one("PRAGMA wal_checkpoint(TRUNCATE)")  # a process that died may have been deleting
         except StoreError as error:
             if not isinstance(error.__cause__, sqlite3.OperationalError):
                 raise
-            # The disk is full: what the log holds can be read all the same.
+            # The disk is full, but the log can still be read.

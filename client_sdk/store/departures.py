@@ -1,4 +1,4 @@
-"""Keeps a list of the contributions that were made to be uploaded, in the database of a state folder."""
+"""Remembers the contributions that were made to be uploaded, in the database of a state folder."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from client_sdk.protocol.values import Staged
 from client_sdk.store.database import Database
 
 MOST = 1000
-"""Contributions that are remembered: the newest."""
+"""Number of contributions that are remembered: the newest."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -19,13 +19,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Departure:
     """A contribution that was made to be uploaded.
 
+    >>> Departure("task-1", 3, moment(0), 2048, ("gender",), "counted").time.year
+    1970
+
     Attributes:
         task_id: the task that it was made for.
         round: the task's round.
         time: when it was made, UTC.
-        size: bytes.
-        attributes: names of the attributes that it was trained against, and that it therefore reveals something about.
-        outcome: "counted"; "refused"; "unanswered", which is sent again; or "withdrawn", which may have arrived.
+        size: number of bytes.
+        attributes: names of the attributes that it was trained against, and therefore reveals something about.
+        outcome: "counted", "refused", "unanswered" or "withdrawn". An unanswered one is sent again, and a withdrawn one
+            may have arrived.
     """
 
     task_id: str

@@ -9,10 +9,10 @@ from client_sdk.store.sqlite_store import SqliteStore
 
 
 class PersonalData:
-    """What a store holds about its user.
+    """The data of a store about its user.
 
     Args:
-        store: the client's. Its errors are raised by every method.
+        store: the client's state. Every method raises its errors.
     """
 
     def __init__(self, store: SqliteStore) -> None:

@@ -1,4 +1,4 @@
-"""The tables of a state folder's database, version by version; SQLite's user_version says which one a file has."""
+"""The tables of a state folder's database, version by version. SQLite's user_version holds a file's version."""
 
 import secrets
 from sqlite3 import Connection
@@ -18,7 +18,7 @@ _STEPS = (
     ),
     (
         "CREATE INDEX interactions_by_time ON interactions (time)",
-        # attributes: JSON, names of those that the contribution was trained against
+        # attributes: names of the attributes that the contribution was trained against, as JSON
         "ALTER TABLE staged ADD COLUMN attributes TEXT NOT NULL DEFAULT '[]'",
         "CREATE TABLE contributed (task_id TEXT PRIMARY KEY, round INTEGER NOT NULL)",
         "INSERT INTO contributed SELECT task_id, round FROM private",
@@ -26,14 +26,14 @@ _STEPS = (
         "time INTEGER NOT NULL, size INTEGER NOT NULL, attributes TEXT NOT NULL, outcome TEXT NOT NULL)",
     ),
 )
-"""The statements that lead from each version to the next; released ones are never changed."""
+"""The statements that upgrade each version to the next. Released ones are never changed."""
 
 VERSION = len(_STEPS)
-"""What this SDK reads and writes."""
+"""The version that this SDK reads and writes."""
 
 
 def upgrade(connection: Connection, version: int) -> None:
-    """Leads a database of an older version, 0 for a new one, to the newest, within the caller's transaction."""
+    """Upgrades a database to the newest version, within the caller's transaction. A new database has version 0."""
     for step in _STEPS[version:]:
         for statement in step:
             connection.execute(statement)

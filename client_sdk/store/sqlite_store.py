@@ -1,4 +1,4 @@
-"""A client's state in a folder: a SQLite database, a folder of blobs, and a lock that keeps other processes out."""
+"""Keeps a client's state in a folder: a SQLite database, blobs, and a lock that keeps other processes out."""
 
 import hashlib
 import os
@@ -22,27 +22,27 @@ from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError
 
 INTERACTIONS = 100_000
-"""Most interactions that are kept, unless the app says otherwise."""
+"""Most interactions that are kept by default."""
 
 TASKS = 8
-"""Tasks whose private state is kept: those that were trained for last."""
+"""Number of tasks whose private state is kept: those that were trained for last."""
 
 _COUNT = "INSERT OR REPLACE INTO contributed SELECT task_id, round FROM staged"
 
 
 class SqliteStore:
-    """`interfaces.Store` of one device. Every change is one transaction, durable on return; safe between threads.
+    """The `interfaces.Store` of one device. Every change is one transaction, durable on return. Safe between threads.
 
     Its size is bounded: see `INTERACTIONS`, `TASKS` and `departures.MOST`. It keeps the blobs of one model.
 
     Args:
-        folder: made if it is not there, for its owner's eyes only: it holds the client's secrets.
-        interactions: most that are kept; with more the oldest ones, by their own time, are dropped.
+        folder: made if it does not exist, with permissions for its owner only, because it holds the client's secrets.
+        interactions: most interactions that are kept; with more, those with the oldest times are dropped.
 
     Raises:
-        StoreLockedError: someone else has opened it.
+        StoreLockedError: another client has opened it.
         StoreVersionError: a newer SDK wrote it.
-        StoreError: it is damaged, closed, or the disk does not do its work. Every method may raise this.
+        StoreError: it is damaged or closed, or the disk fails. Every method may raise this.
     """
 
     def __init__(self, folder: Path, interactions: int = INTERACTIONS) -> None:
@@ -60,7 +60,7 @@ class SqliteStore:
             self._opened = stack.pop_all()
 
     def close(self) -> None:
-        """Closes the folder and lets others in."""
+        """Closes the folder and lets other clients open it."""
         with self.held():
             self._opened.close()
 
@@ -79,7 +79,7 @@ class SqliteStore:
 
     @property
     def changes(self) -> int:
-        """A number that grows with every change of what the store holds. Read without waiting for other threads."""
+        """A number that grows with every change of the database. Reading it does not wait for other threads."""
         return self.database.changes
 
     def key(self) -> bytes:
@@ -90,15 +90,15 @@ class SqliteStore:
         return bytes(row[0])
 
     def salt(self, task_id: str) -> bytes:
-        """16 bytes, others for each task."""
+        """16 bytes, different for each task."""
         return hashlib.blake2b(task_id.encode(), digest_size=16).digest()
 
     def record(self, item: str, at: int) -> None:
-        """Adds an interaction; `at` is in microseconds since 1970, UTC. The same item may be recorded many times."""
+        """Adds an interaction; `at` is in microseconds since 1970, UTC. An item may be recorded many times."""
         self.record_many([(item, at)])
 
     def record_many(self, interactions: Sequence[tuple[str, int]]) -> None:
-        """Adds interactions, items with their times, all or none."""
+        """Adds interactions, as items with their times: all of them or none."""
         with self.database.transaction() as connection:
             connection.executemany("INSERT INTO interactions VALUES (?, ?)", interactions)
             (count,) = connection.execute("SELECT count(*) FROM interactions").fetchone()
@@ -107,14 +107,15 @@ class SqliteStore:
                 connection.execute(f"DELETE FROM interactions WHERE rowid IN ({oldest})", (count - self._most,))
 
     def recorded(self) -> int:
-        """How many interactions are kept."""
+        """The number of interactions that are kept."""
         return int(self.database.one("SELECT COUNT(*) FROM interactions")[0])
 
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
-        """Recorded items as rows of a catalogue whose blob the store has: sorted and unique; unlisted ones left out.
+        """Recorded items as rows of a catalogue, sorted and unique, without items that the catalogue does not list.
 
         Raises:
-            UnsupportedTaskError: the blob is no catalogue.
+            UnsupportedTaskError: the blob is not a catalogue.
+            StoreError: the store lacks the catalogue's blob.
         """
         with self.held():
             rows = self._listed(catalogue)
@@ -122,10 +123,10 @@ class SqliteStore:
         return np.array(sorted(rows[item] for (item,) in items if item in rows), np.int64)
 
     def rows(self, catalogue: Resource) -> Mapping[str, int] | None:
-        """Row by item id, in row order; None where the store does not have the catalogue's blob.
+        """Rows by item id, in row order; None if the store lacks the catalogue's blob.
 
         Raises:
-            UnsupportedTaskError: the blob is no catalogue.
+            UnsupportedTaskError: the blob is not a catalogue.
         """
         with self.held():
             if self._rows[0] != catalogue.sha256:
@@ -136,12 +137,12 @@ class SqliteStore:
             return self._rows[1]
 
     def attribute(self, name: str) -> str | None:
-        """The value of an attribute, None where it is not known."""
+        """The value of an attribute; None if it is not known."""
         row = self.database.one("SELECT value FROM attributes WHERE name = ?", (name,))
         return None if row is None else str(row[0])
 
     def set_attribute(self, name: str, value: str | None) -> None:
-        """Keeps an attribute's value in place of an older one; None forgets it, and leaves no trace in the files."""
+        """Keeps an attribute's value in place of an older one. None forgets it and leaves no trace in the files."""
         if value is None:
             self.database.write("DELETE FROM attributes WHERE name = ?", (name,))
             self.database.scrub()
@@ -153,28 +154,28 @@ class SqliteStore:
         return tuple(name for (name,) in self.database.all("SELECT name FROM attributes ORDER BY name"))
 
     def private(self, task_id: str) -> PrivateState | None:
-        """Promoted private state for a task, None before the first acknowledged contribution."""
+        """Promoted private state for a task; None before the first acknowledged contribution."""
         row = self.database.one("SELECT state FROM private WHERE task_id = ?", (task_id,))
         return None if row is None else self._unpack(row[0])
 
     def contributed(self, task_id: str) -> int | None:
-        """The last round of a task with an acknowledged contribution, None before the first."""
+        """The last round of a task with an acknowledged contribution; None before the first."""
         row = self.database.one("SELECT round FROM contributed WHERE task_id = ?", (task_id,))
         return None if row is None else row[0]
 
     def blob(self, resource: Resource) -> bytes | None:
-        """A cached blob; None where it is not there, or was damaged and has been removed."""
+        """A cached blob. None: it is missing, or was damaged and has been removed."""
         with self.held():
             return self._blobs.get(resource)
 
     def keep_blob(self, resource: Resource, data: bytes) -> None:
-        """Caches a blob that has been checked."""
+        """Caches a checked blob."""
         with self.held():
             self.ensure_open()
             self._blobs.put(resource, data)
 
     def model(self) -> Model | None:
-        """The model version that recommendations come from, None before the first one."""
+        """The model version that recommendations come from; None before the first."""
         row = self.database.one("SELECT task_id, round, manifest, checkpoint FROM model")
         if row is None:
             return None
@@ -184,7 +185,7 @@ class SqliteStore:
             raise self.database.damaged(error) from error
 
     def adopt(self, model: Model) -> None:
-        """Makes a model version, whose blobs are cached, the current one; blobs that it does not name are removed.
+        """Makes a model version the current one and removes all blobs that it does not name. Its blobs must be cached.
 
         Raises:
             UnsupportedTaskError: its catalogue cannot be used; the model before it stays.
@@ -197,7 +198,7 @@ class SqliteStore:
             self._blobs.keep_only(named)
 
     def staged(self) -> Staged | None:
-        """The contribution whose upload is unanswered."""
+        """The contribution whose upload is unanswered; None if nothing is staged."""
         row = self.database.one("SELECT assignment_id, task_id, round, contribution, state, attributes FROM staged")
         if row is None:
             return None
@@ -205,7 +206,7 @@ class SqliteStore:
         return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), attributes)
 
     def stage(self, staged: Staged) -> None:
-        """Keeps contribution and new private state in one transaction; an error if something is staged already."""
+        """Keeps contribution and new private state in one transaction. Raises StoreError if one is staged already."""
         fields = (staged.assignment_id, staged.task_id, staged.round, staged.contribution, staged.state.pack())
         with self.database.transaction() as connection:
             if connection.execute("SELECT 1 FROM staged").fetchone():
@@ -216,7 +217,7 @@ class SqliteStore:
             departures.note(connection, staged)
 
     def promote(self, assignment_id: bytes) -> None:
-        """Makes the staged private state the task's private state; an error if this assignment is not staged."""
+        """Makes the staged private state the task's. Raises StoreError if the assignment is not staged."""
         promote = "INSERT OR REPLACE INTO private SELECT task_id, round, state FROM staged WHERE assignment_id = ?"
         newest = "SELECT rowid FROM private ORDER BY rowid DESC LIMIT ?"  # a replaced row gets a new number
         with self.database.transaction() as connection:
@@ -226,12 +227,15 @@ class SqliteStore:
             self._unstage(connection, assignment_id, "counted")
 
     def discard(self, assignment_id: bytes) -> None:
-        """Drops what is staged; an error if this assignment is not staged."""
+        """Drops the staged contribution and private state. Raises StoreError if the assignment is not staged."""
         with self.database.transaction() as connection:
             self._unstage(connection, assignment_id, "refused")
 
     def withdraw(self, connection: Connection) -> None:
-        """Drops what is staged, within a transaction. It may count already: its round is not repeated."""
+        """Drops the staged contribution and private state, within a transaction.
+
+        The contribution may have been counted, so its round is not repeated.
+        """
         for (assignment_id,) in connection.execute("SELECT assignment_id FROM staged").fetchall():
             connection.execute(_COUNT)
             self._unstage(connection, assignment_id, "withdrawn")

@@ -1,4 +1,4 @@
-"""A bundle that an app brings along, so that it recommends before the first sync."""
+"""Adopts the bundle that an app brings along, so that it recommends before the first sync."""
 
 import logging
 from pathlib import Path
@@ -18,40 +18,42 @@ TASK = "starter"
 
 
 def adopt(store: SqliteStore, folder: Path, trust: Trust) -> None:
-    """Makes a bundle's model the current one, where there is none yet.
+    """Makes a bundle's model the current one, if the store has no model yet.
 
-    Of a bundle whose blobs are not all whole the others are kept: there is no model then until the next sync, which
-    fetches what is missing.
+    If blobs of the bundle are damaged, the others are kept. There is no model then until the next sync, which fetches
+    the missing ones.
 
     Raises:
-        UsageError: the folder is no bundle of this version.
-        UntrustedTaskError: it is not signed as it should be.
+        UsageError: the folder is not a bundle of this version.
+        UntrustedTaskError: the bundle is not signed as it should be.
         UnsupportedTaskError: its catalogue cannot be used, or it requires a feature that this SDK does not have.
     """
     if store.model() is not None:
         return
     try:
-        data = (folder / bundles.MANIFEST).read_bytes()  # as they are: the signature is of these
+        data = (
+            folder / bundles.MANIFEST
+        ).read_bytes()  # not serialised again, because the signature is over these bytes
         task = manifests.parse(data)
     except MissingFeatureError:
         raise
     except (OSError, UnsupportedTaskError) as error:
-        raise UsageError(f"starter: {folder} is no bundle of fedau2-export: {error}") from error
+        raise UsageError(f"starter: {folder} is not a bundle of fedau2-export: {error}") from error
     trust.check(data)
     store.keep_blob(blobs.resource(data), data)
-    kept = [_keep(store, folder, each) for each in manifest.blobs(task)]
-    if all(kept):
+    complete = [_keep(store, folder, resource) for resource in manifest.blobs(task)]
+    if all(complete):
         store.adopt(Model(TASK, 0, blobs.resource(data), task.checkpoint))
 
 
 def _keep(store: SqliteStore, folder: Path, resource: Resource) -> bool:
-    """Takes a blob over from the folder; tells whether the store has it."""
+    """Copies a blob from the folder, and returns True if the store then has it."""
     if store.blob(resource) is not None:
         return True
     try:
         data = bundles.read_blob(folder, resource)
     except (OSError, BlobError) as error:
-        _log.warning("the starter is damaged, and the next sync fetches what it lacks: %s", error)
+        _log.warning("the starter is damaged, and the next sync fetches the missing blob: %s", error)
         return False
     store.keep_blob(resource, data)
     return True

@@ -1,4 +1,4 @@
-"""The way to a coordinator over gRPC, blocking for a device and asynchronous for a fleet."""
+"""Reaches a coordinator over gRPC: blocking for a device, and on asyncio for apps and fleets."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -16,17 +16,17 @@ from fedau2.wire.methods import DEVICE, Method, Service
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
 SOON = 2.0
-"""Seconds that a call to the coordinator has to be answered once the work is being stopped."""
+"""Seconds that a call to the coordinator may take once the work is being stopped."""
 
-# Codes that say nothing of the request itself: a proxy, a broken connection, a coordinator that is going down.
+# Codes that say nothing about the request itself: of a proxy, a broken connection, or a coordinator that is going down.
 _UNANSWERED = {Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE}
 
 
 class _Base:
-    """Where the coordinator is and how long to wait for it.
+    """The address of a coordinator, with the time that calls may take.
 
     Args:
-        address: the coordinator's; or its name, with the options that `Address` has by default.
+        address: the coordinator's address, or its name if the other options of `Address` have their defaults.
         timeout: seconds that a short call may take.
         transfer_timeout: seconds that a call with a stream may take.
         service: the service that is called.
@@ -44,7 +44,7 @@ class _Base:
             address = Address(address)
         self._name, certificates = address.coordinator, address.root_certificates
         self._credentials = None if address.plaintext else grpc.ssl_channel_credentials(certificates)
-        # A pool of its own: a new channel must not inherit the waiting time after another's failure to connect.
+        # In a pool of its own, a new channel does not inherit the waiting time after another's failure to connect.
         self._options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", int(not address.loopback))]
         self._timeout = timeout
         self._transfer_timeout = transfer_timeout
@@ -68,7 +68,7 @@ class _Base:
             raise _translate(error, self._name) from error
         except ValueError as error:  # the channel was closed by another thread
             raise self._ended(error) from error
-        except asyncio.CancelledError as error:  # of the task that waits, or by another that closed the channel
+        except asyncio.CancelledError as error:  # the task was cancelled, or another task closed the channel
             task = asyncio.current_task()
             if not self._hung_up or task is None or task.cancelling():
                 raise
@@ -95,7 +95,7 @@ class GrpcTransport(_Base):
             channel.close()
 
     def hang_up(self) -> None:
-        """Ends the call that another thread is waiting for, and leaves later ones, which give up a place, `SOON`."""
+        """Ends the call that another thread waits for. Later calls, which give back a place, may take `SOON`."""
         self._hurry()
         self.close()
 
@@ -153,7 +153,7 @@ class AioGrpcTransport(_Base):
             await channel.close(grace=None)
 
     async def hang_up(self) -> None:
-        """As `GrpcTransport.hang_up`, for calls that other tasks of the loop are waiting for."""
+        """As `GrpcTransport.hang_up`, for calls that other tasks of the loop wait for."""
         self._hurry()
         await self.close()
 
@@ -194,7 +194,7 @@ class AioGrpcTransport(_Base):
 
 
 def _wire(method: Method) -> tuple[str, Callable[[Message], bytes], Callable[[bytes], Message]]:
-    """A method's path, and how its messages become bytes and messages again."""
+    """Returns a method's path, and the functions that turn a request into bytes and bytes into a response."""
     return method.path, method.request.SerializeToString, method.response.FromString
 
 

@@ -1,4 +1,4 @@
-"""The way to a coordinator in the same process: the same messages, without gRPC. For fleets and tests."""
+"""Reaches a coordinator in the same process, by the same messages without gRPC. For fleets and tests."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 

@@ -23,7 +23,7 @@ class Address:
         insecure: sends plaintext; for networks that something else protects.
 
     Raises:
-        UsageError: the name cannot be one, or the others contradict each other.
+        UsageError: gRPC cannot understand the name, or the options contradict each other.
     """
 
     coordinator: str
@@ -39,31 +39,33 @@ class Address:
 
     @property
     def loopback(self) -> bool:
-        """Whether calls cannot leave this machine."""
+        """True if calls cannot leave this machine."""
         return is_loopback(self.coordinator)
 
     @property
     def plaintext(self) -> bool:
-        """Whether calls are sent without TLS."""
+        """True if calls are sent without TLS."""
         return self.insecure or (self.loopback and self.root_certificates is None)
 
 
 def check(target: str) -> str:
-    """Returns target if gRPC can understand it.
+    """Returns a name if gRPC can understand it.
 
     Raises:
-        UsageError: it is no such name.
+        UsageError: gRPC cannot.
     """
     match = _NAME.fullmatch(target)
     if match is None or "://" in match["endpoint"]:
-        raise UsageError(f"{target!r} is no coordinator's name: write host:port or dns:///host:port, without http://")
+        raise UsageError(
+            f"{target!r} is not a coordinator's name: write host:port or dns:///host:port, without http://"
+        )
     return target
 
 
 def is_loopback(target: str) -> bool:
-    """Whether calls to a checked target cannot leave this machine."""
+    """Returns True if calls to a checked name cannot leave this machine."""
     match = _NAME.fullmatch(target)
-    if match is None or match["authority"]:  # another name server may say what it likes of "localhost"
+    if match is None or match["authority"]:  # another name server may resolve "localhost" to any machine
         return False
     if (match["scheme"] or "").startswith("unix"):
         return True

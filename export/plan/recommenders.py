@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
 from pydantic_core import PydanticCustomError
 
-from client_sdk.kernel.models import RECOMMENDERS, Declared
+from client_sdk.kernel.models import RECOMMENDERS, RecommenderEntry
 from export.errors import UnknownModelError
 from export.plan.types import Whole, number
 
@@ -83,7 +83,7 @@ class Key:
     text: str
 
 
-def declared(name: str) -> Declared:
+def declared(name: str) -> RecommenderEntry:
     """Returns what is declared of a recommender.
 
     Raises:

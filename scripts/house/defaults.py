@@ -40,6 +40,11 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _first(value: ast.expr) -> ast.expr:
+    """The value itself, or the first argument of a call: `Default(0.003, "source")`."""
+    return value.args[0] if isinstance(value, ast.Call) and value.args else value
+
+
 def _pairs(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
     match node:
         case (
@@ -51,7 +56,7 @@ def _pairs(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
         case ast.Dict(keys=keys, values=values):
             for key, value in zip(keys, values, strict=True):
                 if isinstance(key, ast.Constant):
-                    yield str(key.value), value
+                    yield str(key.value).rpartition(".")[2], _first(value)
         case ast.arguments(args=positional, defaults=defaults, kwonlyargs=keywords, kw_defaults=keyword_defaults):
             yield from zip((a.arg for a in positional[len(positional) - len(defaults) :]), defaults, strict=True)
             yield from zip((a.arg for a in keywords), keyword_defaults, strict=True)

@@ -145,7 +145,7 @@ class Spec:
         learns: its aim.
         about: a line that describes it.
         make: sets it up.
-        participations: most contributions of a client that it adds up; 1 for an attack on single contributions.
+        participations: the largest number of one client's contributions that it can combine.
         hindrance: gives the reason why there is nothing to attack, by the manifest and a target.
         gradients: True if it reads contributions as gradients; those of several local steps are not gradients.
         public: True if it learns from users who are not attacked.

@@ -1,4 +1,8 @@
-"""All attacks by name."""
+"""The attacks on single clients' uploads, by name.
+
+To add one, write an `Attack` in `simulator/attacks` and a `Spec` here. Attacks that depend on a recommender's own
+tensors stand in `simulator/attacks/recommenders`.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -13,14 +17,14 @@ from simulator.attacks.recommenders.registry import attacks_on
 from simulator.audit.request import PRIVATE
 from simulator.errors import ConfigError
 
-ALWAYS = 10**9
-"""Participations of an attack without a limit."""
+UNLIMITED = 10**9
+"""The number of participations of an attack that has no limit."""
 
 
 NO_ADVERSARY = "the task has no adversary"
 
 
-def _never(task: TaskManifest, adversary: Adversary | None) -> str:
+def _no_hindrance(task: TaskManifest, adversary: Adversary | None) -> str:
     return ""
 
 
@@ -54,7 +58,7 @@ def _without_pulls(task: TaskManifest, adversary: Adversary | None) -> str:
 def _label(
     name: str, about: str, make: Callable[[Setting], Attack], participations: int = 1, public: bool = False
 ) -> Spec:
-    return Spec(name, Learns.LABEL, about, make, participations, _never, public=public)
+    return Spec(name, Learns.LABEL, about, make, participations, _no_hindrance, public=public)
 
 
 def _dlg(name: str, about: str, participations: int = 1, **search: object) -> Spec:
@@ -88,31 +92,38 @@ ATTACKS: Mapping[str, Spec] = {
         _dlg("dlg-expected", "DLG with expectation over the noise: 8 draws a step", draws=8),
         _dlg("dlg-headless", "DLG without the head's gradient", head=False),
         _label("idlg", "iDLG: the lowest sum of a row of the head", _rule(labels.idlg)),
-        _label("sign", "signs of the head's rows, added up", _rule(labels.signs), ALWAYS),
-        _label("magnitude", "sizes of the head's rows, added up", _rule(labels.magnitudes), ALWAYS),
-        _label("matched", "a filter matched to simulated uploads of public users", MatchedFilter, ALWAYS, public=True),
+        _label("sign", "signs of the head's rows, added up", _rule(labels.signs), UNLIMITED),
+        _label("magnitude", "sizes of the head's rows, added up", _rule(labels.magnitudes), UNLIMITED),
+        _label(
+            "matched", "a filter matched to simulated uploads of public users", MatchedFilter, UNLIMITED, public=True
+        ),
         Spec(
-            "known-state", Learns.LABEL, "likelihood under noise, given the state", KnownState, ALWAYS, _without_noise
+            "known-state",
+            Learns.LABEL,
+            "likelihood under noise, given the state",
+            KnownState,
+            UNLIMITED,
+            _without_noise,
         ),
         _label("prior", "search in a prior fitted on public users, aware of the defence", PriorSearch, 5, public=True),
-        *_readings("embedding", "the state that the first layer's gradients give", labels.first_layer, _never),
+        *_readings("embedding", "the state that the first layer's gradients give", labels.first_layer, _no_hindrance),
         *_readings(
             "shared", "the state that the recommender's own gradients give", shared_state.read, _without_shared_state
         ),
         Spec("gate", Learns.GATE, "size of the head's gradient", gates.HeadGate, 1, _without_gate),
         Spec("gate-encoder", Learns.GATE, "the shared encoder's gradient", gates.EncoderGate, 1, _without_shared_gate),
-        Spec("rows", Learns.TOUCHED, "rows uploaded", items.Touched, 1, _never, gradients=False),
+        Spec("rows", Learns.TOUCHED, "rows uploaded", items.Touched, 1, _no_hindrance, gradients=False),
         Spec(
             "rows-recurring",
             Learns.RECORDED,
             "rows uploaded each time",
             items.Recurring,
             20,
-            _never,
+            _no_hindrance,
             gradients=False,
         ),
         Spec("pulls", Learns.RECORDED, "sign of the pull on each item", items.Pulled, 20, _without_pulls),
-        Spec("membership", Learns.MEMBERSHIP, "the same, for one item", items.Pulled, 20, _without_pulls),
+        Spec("membership", Learns.MEMBERSHIP, "sign of the pull on one item", items.Pulled, 20, _without_pulls),
     )
 }
 """In the order of the report."""

@@ -1,7 +1,10 @@
-"""Loads a data set by name: from a given folder, from the cache, or from its home page."""
+"""Loads a data set by name: from a given folder, from the cache, or from its home page.
+
+To add a data set, write a reader in a module of its own and a line in `SOURCES`.
+"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +19,14 @@ class Source:
     """A data set with a home page.
 
     Attributes:
-        files: the names of its files; its folder is the one that holds the first.
+        read: reads its folder.
+        files: the names of its files; the folder that holds the first file is taken as its folder.
         home: the address of its archive, or of its home page.
         checksums: the checksum of each file of the archive; empty if it must be downloaded by hand.
         cores: its default k-core, items per user and users per item; (0, 0) for none.
     """
 
+    read: Callable[[Path], Dataset]
     files: tuple[str, ...]
     home: str
     checksums: Mapping[str, str] = field(default_factory=dict)
@@ -29,9 +34,11 @@ class Source:
 
 
 SOURCES = {
-    movielens.NAME: Source(tuple(movielens.CHECKSUMS), movielens.URL, movielens.CHECKSUMS),
-    movielens1m.NAME: Source(tuple(movielens1m.CHECKSUMS), movielens1m.URL, movielens1m.CHECKSUMS),
-    lastfm.NAME: Source((lastfm.PROFILES, lastfm.PLAYS), lastfm.HOME, cores=(lastfm.USER_CORE, lastfm.ITEM_CORE)),
+    movielens.NAME: Source(movielens.load, tuple(movielens.CHECKSUMS), movielens.URL, movielens.CHECKSUMS),
+    movielens1m.NAME: Source(movielens1m.load, tuple(movielens1m.CHECKSUMS), movielens1m.URL, movielens1m.CHECKSUMS),
+    lastfm.NAME: Source(
+        lastfm.load, (lastfm.PROFILES, lastfm.PLAYS), lastfm.HOME, cores=(lastfm.USER_CORE, lastfm.ITEM_CORE)
+    ),
 }
 NAMES = (*SOURCES, synthetic.NAME)
 
@@ -84,11 +91,7 @@ def load(
 
 def _read(name: str, data_dir: Path | None) -> Dataset:
     folder = find(name, data_dir)
-    if name == movielens.NAME:
-        return movielens.load(folder)
-    if name == movielens1m.NAME:
-        return movielens1m.load(folder)
-    return lastfm.load(folder) if name == lastfm.NAME else recbole.load(folder, name)
+    return SOURCES[name].read(folder) if name in SOURCES else recbole.load(folder, name)
 
 
 def find(name: str, data_dir: Path | None) -> Path:

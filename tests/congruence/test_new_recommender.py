@@ -9,7 +9,7 @@ import torch
 from client_sdk import draws
 from client_sdk.kernel import grouped, losses, specs
 from client_sdk.kernel.contract import Gradients
-from client_sdk.kernel.models import RECOMMENDERS, Declared
+from client_sdk.kernel.models import RECOMMENDERS, RecommenderEntry
 from export.bundle import write
 from export.errors import PlanError
 from export.plan.planfile import read
@@ -92,7 +92,7 @@ class FactorModel:
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    monkeypatch.setitem(RECOMMENDERS, "factors", Declared(lambda: FactorModel, Widths, Parameters))
+    monkeypatch.setitem(RECOMMENDERS, "factors", RecommenderEntry(lambda: FactorModel, Widths, Parameters))
 
 
 def test_its_bundle_is_built_and_verified(make_bundle, tmp_path):
@@ -173,7 +173,8 @@ def test_a_value_that_it_refuses_is_refused_with_its_own_words(make_bundle):
 
 def audited(folder, **settings):
     config = Config.of(SMALL, settings)
-    return audit(Request(config, folder, None, chosen(["embedding", "shared", "pulls"]), clients=8), Quiet())
+    specs = chosen(["embedding", "shared", "pulls"])
+    return audit(Request(config, folder, None, specs, private=False, clients=8, participations=(1,)), Quiet())
 
 
 def test_it_is_not_audited_before_somebody_has_written_its_attacks(tmp_path, monkeypatch):

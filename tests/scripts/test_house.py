@@ -131,7 +131,7 @@ def test_a_default_is_found_in_every_form(checkout):
             chunk: int = 2
         def f(variance=3, *, negatives=4, dropout=0.0, **rest): pass
         f(kl_cap=5, epsilon=None, chunk=True)
-        TABLE = {"l1_weight": 6, "other": 7}
+        TABLE = {"l1_weight": 6, "other": 7, "server.learning_rate": Default(8, "paper")}
     """
     (module,) = modules(checkout({"export/module.py": source}))
     assert sorted((name, value) for name, _, value in defaults.in_module(module)) == [
@@ -140,6 +140,7 @@ def test_a_default_is_found_in_every_form(checkout):
             ("epsilon", "1.0"),
             ("kl_cap", "5"),
             ("l1_weight", "6"),
+            ("learning_rate", "8"),
             ("negatives", "4"),
             ("variance", "3"),
         )

@@ -95,51 +95,51 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTask(self, request, context):
-        """One task. NOT_FOUND if there is none of that id.
+        """Returns one task. NOT_FOUND if no task has this id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTasks(self, request, context):
-        """All tasks, oldest first.
+        """Returns all tasks, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseTask(self, request, context):
-        """Takes no more check-ins until ResumeTask; contributions under way still count, and the round may close with them.
-        Paused already: the same answer. FAILED_PRECONDITION if the task is over.
+        """Takes no more check-ins until ResumeTask. Contributions under way still count, and the round may close with them. A
+        paused task gives the same answer again. FAILED_PRECONDITION if the task is over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTask(self, request, context):
-        """Takes check-ins again. Running already: the same answer. FAILED_PRECONDITION if the task is over.
+        """Takes check-ins again. A running task gives the same answer. FAILED_PRECONDITION if the task is over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StopTask(self, request, context):
-        """Ends a task for good at its newest checkpoint; the open round and its contributions are dropped. Stopped already: the
-        same answer. FAILED_PRECONDITION if it is finished.
+        """Ends a task for good at its newest checkpoint; the open round and its contributions are dropped. A stopped task
+        gives the same answer again. FAILED_PRECONDITION if it is finished.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRounds(self, request, context):
-        """Rounds of a task, oldest first, each with its newest attempt.
+        """Returns the rounds of a task, oldest first, each with its newest attempt.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchRounds(self, request, context):
-        """The open round as it stands, then again after every change; ends when the task is over.
+        """Streams the open round now and after every change; ends when the task is over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

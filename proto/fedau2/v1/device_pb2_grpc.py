@@ -62,23 +62,27 @@ class DeviceServiceServicer:
     """
 
     def CheckIn(self, request, context):
-        """Offers this device for a round. Answered at once, with an assignment or a rejection.
+        """Offers this device for a round. The answer comes at once: an assignment or a rejection.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FetchResource(self, request, context):
-        """Streams a blob of an open task from an offset on. NOT_FOUND if the hash is not served (any more).
+        """Streams a blob of an open task from an offset on. NOT_FOUND if the coordinator does not serve the hash, or no
+        longer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UploadContribution(self, request_iterator, context):
-        """Uploads a contribution: a header, then its bytes. Acknowledged once it is durable and counted. The same bytes again
-        are acknowledged again and counted once; other bytes: ALREADY_EXISTS; round closed: ABORTED, with a RetryWindow in the
-        trailing metadata "fedau2-retry-window-bin"; lease over: DEADLINE_EXCEEDED; unknown lease: NOT_FOUND.
+        """Uploads a contribution: a header, then its bytes. It is acknowledged once it is durable and counted. The same bytes
+        again are acknowledged again and counted once. A refusal has one of these codes:
+        * ALREADY_EXISTS: other bytes were uploaded for this assignment.
+        * ABORTED: the round is closed; a RetryWindow is in the trailing metadata "fedau2-retry-window-bin".
+        * DEADLINE_EXCEEDED: the lease is over.
+        * NOT_FOUND: the lease is not known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

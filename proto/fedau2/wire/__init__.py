@@ -1,9 +1,9 @@
-"""What both ends of the protocol need: pure functions over numpy arrays and protobuf messages.
+"""Pure functions over numpy arrays and protobuf messages that both ends of the protocol need.
 
 * `blobs`: hashes, chunks, checkpoints as safetensors
-* `contributions`: a device's upload to bytes and back, checked
+* `contributions`: turns a device's upload into bytes, and reads and checks it
 * `fixed`: the fixed-point grid on which contributions are added
-* `status`: how a call can be refused
+* `status`: the ways in which a call can be refused
 * `methods`: a gRPC service's methods, read from its descriptor
-* `manifest`: what makes a manifest acceptable
+* `manifest`: reads and checks manifests
 """

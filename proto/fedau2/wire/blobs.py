@@ -18,23 +18,23 @@ Tensors = dict[str, NDArray[np.float32]]
 
 
 def sha256(data: bytes) -> bytes:
-    """SHA-256 of data, 32 bytes."""
+    """Returns the SHA-256 of data, 32 bytes."""
     return hashlib.sha256(data).digest()
 
 
 def resource(data: bytes) -> Resource:
-    """The address of data."""
+    """Returns the address of data."""
     return Resource(sha256=sha256(data), size=len(data))
 
 
 def chunks(data: bytes, offset: int = 0) -> Iterator[bytes]:
-    """data from offset on, in pieces of at most `CHUNK` bytes."""
+    """Yields data from an offset on, in chunks of at most `CHUNK` bytes."""
     for start in range(offset, len(data), CHUNK):
         yield data[start : start + CHUNK]
 
 
 def check(data: bytes, expected: Resource) -> bytes:
-    """Returns data if it is what `expected` addresses.
+    """Returns data if `expected` addresses it.
 
     Raises:
         BlobError: the size or the hash differs.
@@ -52,8 +52,8 @@ class Assembler:
     """Puts a streamed blob together and never holds more than was declared.
 
     Args:
-        expected: what the blob must turn out to be.
-        data: a prefix that is already there.
+        expected: the address of the blob.
+        data: the first bytes of the blob, if some have come already.
     """
 
     def __init__(self, expected: Resource, data: bytes = b"") -> None:
@@ -62,7 +62,7 @@ class Assembler:
 
     @property
     def whole(self) -> bool:
-        """Whether all bytes that were declared are there."""
+        """True if all declared bytes have come."""
         return len(self._data) == self._expected.size
 
     def add(self, data: bytes) -> None:
@@ -81,21 +81,21 @@ class Assembler:
         self._data += data
 
     def finish(self) -> bytes:
-        """The whole blob.
+        """Returns the whole blob.
 
         Raises:
-            BlobError: it is not what was declared.
+            BlobError: it is not the blob that was declared.
         """
         return check(bytes(self._data), self._expected)
 
 
 def pack(tensors: Mapping[str, NDArray[np.float32]]) -> bytes:
-    """Tensors as safetensors; equal tensors give equal bytes whatever the mapping's order."""
+    """Returns tensors as safetensors; equal tensors give equal bytes, whatever the mapping's order."""
     return safetensors.numpy.save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
 
 
 def unpack(data: bytes) -> Tensors:
-    """The tensors in a safetensors blob; the arrays are copies, writable.
+    """Returns the tensors in a safetensors blob, as writable copies.
 
     Raises:
         BlobError: not safetensors.
@@ -107,7 +107,7 @@ def unpack(data: bytes) -> Tensors:
 
 
 def catalogue(data: bytes) -> list[str]:
-    """The item ids of a catalogue blob, in row order.
+    """Returns the item ids of a catalogue blob, in row order.
 
     Raises:
         BlobError: not UTF-8, an empty or repeated id.

@@ -1,4 +1,4 @@
-"""A bundle as a folder: its manifest, and its blobs by hash."""
+"""Reads a bundle from a folder, which holds its manifest, and its blobs by hash."""
 
 from pathlib import Path
 
@@ -10,25 +10,25 @@ BLOBS = "blobs"
 
 
 def read_manifest(folder: Path) -> TaskManifest:
-    """The manifest, checked.
+    """Reads and checks the manifest.
 
     Raises:
-        ManifestError: it cannot be run.
-        OSError: it cannot be read.
+        ManifestError: this version cannot run it.
+        OSError: the file cannot be read.
     """
     return manifest.parse((folder / MANIFEST).read_bytes())
 
 
 def blob_path(folder: Path, resource: Resource) -> Path:
-    """Where a blob lies."""
+    """Returns the path of a blob."""
     return folder / BLOBS / resource.sha256.hex()
 
 
 def read_blob(folder: Path, resource: Resource) -> bytes:
-    """A blob, checked against its hash.
+    """Reads a blob and checks it against its hash.
 
     Raises:
         BlobError: it is damaged.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     return blobs.check(blob_path(folder, resource).read_bytes(), resource)

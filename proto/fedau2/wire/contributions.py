@@ -1,4 +1,4 @@
-"""A device's contribution to bytes and back. What `Decoder` returns can be folded without failing."""
+"""Turns a device's contribution into bytes, and reads and checks it: folding the result of `Decoder` cannot fail."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,12 +39,12 @@ class Rows:
 
 _Buffer = bytes | memoryview
 Update = NDArray[np.float32] | Rows
-"""What one contribution says of one tensor: all of it, or some rows."""
+"""The part of one contribution for one tensor: all its elements, or some rows."""
 
 
 def encode(updates: Mapping[str, Update]) -> bytes:
-    """The serialised `Contribution`; equal updates give equal bytes."""
-    # Put together here, since a message would hold every value twice more, which a device's memory feels.
+    """Returns a serialised `Contribution`; equal updates give equal bytes."""
+    # Assembled here, because a message would hold every value twice more in a device's memory.
     parts: list[_Buffer] = []
     for name in sorted(updates):
         parts += _field(Contribution.TENSORS_FIELD_NUMBER, _tensor(name, updates[name]))
@@ -58,12 +58,12 @@ def _tensor(name: str, update: Update) -> list[_Buffer]:
     if not isinstance(update, Rows):
         return [head, *_field(TensorUpdate.DENSE_FIELD_NUMBER, [body])]
     fields = {RowSlices.INDICES_FIELD_NUMBER: _bytes(update.indices.astype("<u4")), RowSlices.VALUES_FIELD_NUMBER: body}
-    slices = [part for number, each in fields.items() if len(each) for part in _field(number, [each])]
+    slices = [part for number, content in fields.items() if len(content) for part in _field(number, [content])]
     return [head, *_field(TensorUpdate.ROWS_FIELD_NUMBER, slices)]
 
 
 def _field(number: int, parts: list[_Buffer]) -> list[_Buffer]:
-    """A field of bytes or of a message, after protobuf's encoding: tag, length, contents."""
+    """Encodes a field of bytes or of a message as protobuf does: tag, length, content."""
     return [_varint(number << 3 | 2) + _varint(sum(map(len, parts))), *parts]
 
 
@@ -81,7 +81,7 @@ def _bytes(values: NDArray[Any]) -> memoryview:
 
 
 def clip(updates: Mapping[str, Update], bound: float) -> dict[str, Update]:
-    """Updates with every value brought into [-bound, bound]. Values must be finite."""
+    """Returns updates with every value clipped to [-bound, bound]. Values must be finite."""
     limit = np.float32(bound)
     if limit > bound:  # rounded up
         limit = np.nextafter(limit, np.float32(0))
@@ -95,14 +95,14 @@ def _clipped(update: Update, bound: np.float32) -> Update:
 
 
 def _clip(values: NDArray[np.float32], bound: np.float32) -> NDArray[np.float32]:
-    # Almost always everything is within: then nothing is copied.
+    # Almost always all values are within the bound. Then nothing is copied.
     if not values.size or np.abs(values).max() <= bound:
         return values
     return np.clip(values, -bound, bound)
 
 
 def largest(specs: Iterable[TensorSpec]) -> int:
-    """Upper bound, in bytes, of a serialised contribution to these tensors."""
+    """Returns an upper bound, in bytes, of a serialised contribution to these tensors."""
     return sum(_OVERHEAD + 4 * int(np.prod(spec.shape)) + 4 * spec.shape[0] for spec in specs)
 
 
@@ -115,7 +115,7 @@ class Decoder:
     """
 
     def __init__(self, specs: Mapping[str, TensorSpec], bound: float) -> None:
-        # As plain values: each look into a message makes its objects anew, which takes longer than all checks.
+        # As plain values, because each access to a message makes new objects, which takes longer than all checks.
         self._expected = {
             name: _Expected(list(spec.shape), spec.dtype, spec.kind == TENSOR_KIND_TABLE)
             for name, spec in specs.items()
@@ -124,10 +124,10 @@ class Decoder:
         self._bound = bound
 
     def __call__(self, data: bytes) -> dict[str, Update]:
-        """What a serialised `Contribution` says.
+        """Returns the updates of a serialised `Contribution`.
 
         Raises:
-            ContributionError: it says which tensor is wrong and how.
+            ContributionError: the text says which tensor is wrong and how.
         """
         try:
             message = Contribution.FromString(data)
@@ -164,7 +164,7 @@ class Decoder:
 
 
 class _Expected(NamedTuple):
-    """A tensor's shape and dtype, and whether a contribution may carry some of its rows only."""
+    """A tensor's shape and dtype; `table` says that a contribution may carry some of its rows only."""
 
     shape: list[int]
     dtype: DType.ValueType
@@ -172,7 +172,7 @@ class _Expected(NamedTuple):
 
 
 class _Body(NamedTuple):
-    """What a tensor's message says, checked but for the values."""
+    """The content of a tensor's message; everything but the values has been checked."""
 
     name: str
     shape: list[int]
@@ -192,7 +192,7 @@ def _indices(name: str, data: bytes, rows: int) -> NDArray[np.int64]:
 
 
 def _updates(bodies: Sequence[_Body], bound: float) -> dict[str, Update]:
-    # One array for all: models have many small tensors, for which numpy's cost is by the call and not by the value.
+    # One array for all tensors: models have many small ones, for which numpy's cost is per call and not per value.
     values = np.frombuffer(b"".join([body.values for body in bodies]), "<f4")
     updates: dict[str, Update] = {}
     start = 0
@@ -207,5 +207,5 @@ def _updates(bodies: Sequence[_Body], bound: float) -> dict[str, Update]:
 
 
 def _within(values: NDArray[np.float32], bound: float) -> bool:
-    # NaN is in both extremes, and fails every comparison.
+    # If there is a NaN, both extremes are NaN, which fails every comparison.
     return not values.size or bool(-bound <= values.min() and values.max() <= bound)

@@ -1,15 +1,15 @@
 """Errors of the wire package.
 
 * WireError
-  + BlobError: bytes that are not what their hash or size says
-  + ManifestError: a manifest that this version cannot run
-  + ContributionError: an upload that does not fit its manifest
-  + UnknownMethodError: a message that no method of the service takes
+  + BlobError: bytes do not match their hash or size
+  + ManifestError: this version cannot run a manifest
+  + ContributionError: an upload does not fit its manifest
+  + UnknownMethodError: no method of the service takes a message
 """
 
 
 class WireError(ValueError):
-    """Root of the errors that malformed messages and blobs raise; the text says what was wrong."""
+    """Root of the errors for malformed messages and blobs; the text says what is wrong."""
 
 
 class BlobError(WireError):

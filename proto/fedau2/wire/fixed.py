@@ -1,4 +1,4 @@
-"""The fixed-point grid of the aggregation: integer sums have the same bytes in any order (design section 7)."""
+"""Rounds values to the fixed-point grid of the aggregation, whose sums do not depend on order (design section 7)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ _HEADROOM = 2.0**62
 
 
 def bound(maximum: int) -> float:
-    """Largest |x| of one contribution such that `maximum` of them cannot overflow an int64 sum."""
+    """Returns the largest |x| of one contribution such that `maximum` of them cannot overflow an int64 sum."""
     return _HEADROOM / SCALE / maximum
 
 
@@ -20,5 +20,5 @@ def to_fixed(values: NDArray[np.floating], factor: float = 1.0) -> NDArray[np.in
 
 
 def mean(total: NDArray[np.int64], weight: int) -> NDArray[np.float64]:
-    """The average that a fixed-point sum over `weight` contributions stands for."""
+    """Returns the average that a fixed-point sum over `weight` contributions represents."""
     return np.asarray(np.divide(total, SCALE * weight))

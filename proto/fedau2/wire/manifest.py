@@ -1,4 +1,4 @@
-"""What makes a manifest acceptable, to a device and to the coordinator alike."""
+"""Reads and checks manifests, for devices and for the coordinator alike."""
 
 import math
 import re
@@ -38,7 +38,7 @@ def parse(data: bytes) -> TaskManifest:
     """Reads and checks a serialised manifest.
 
     Raises:
-        ManifestError: it says what is wrong.
+        ManifestError: the text says what is wrong.
     """
     manifest = read(data)
     check(manifest)
@@ -52,7 +52,7 @@ def read(data: bytes) -> TaskManifest:
     knows, and then calls `check`.
 
     Raises:
-        ManifestError: it says what is wrong.
+        ManifestError: the text says what is wrong.
     """
     try:
         manifest = TaskManifest.FromString(data)
@@ -67,7 +67,7 @@ def check(manifest: TaskManifest) -> None:
     """Checks everything that can be checked without the blobs.
 
     Raises:
-        ManifestError: it says what is wrong.
+        ManifestError: the text says what is wrong.
     """
     _check_format(manifest)
     _check_features(manifest.required_features)
@@ -90,33 +90,33 @@ def check(manifest: TaskManifest) -> None:
 
 
 def shared(manifest: TaskManifest) -> dict[str, TensorSpec]:
-    """Tensors that the checkpoint holds and contributions carry, by name."""
+    """Returns the tensors that the checkpoint holds and contributions carry, by name."""
     return {spec.name: spec for spec in manifest.tensors if spec.scope != tensors_pb2.TENSOR_SCOPE_PRIVATE}
 
 
 def private(manifest: TaskManifest) -> list[TensorSpec]:
-    """Tensors that stay on the device, in manifest order."""
+    """Returns the tensors that stay on the device, in manifest order."""
     return [spec for spec in manifest.tensors if spec.scope == tensors_pb2.TENSOR_SCOPE_PRIVATE]
 
 
 def known_graphs(manifest: TaskManifest) -> list[Graph]:
-    """The graphs of kinds that this version runs; a newer bundle may bring others."""
+    """Returns the graphs of kinds that this version runs; a newer bundle may bring others."""
     return [graph for graph in manifest.graphs if graph.kind in task_pb2.GraphKind.values()]
 
 
 def graph_kind(graph: Graph) -> str:
-    """What a graph is for, in a word."""
+    """Returns the kind of a graph in a word."""
     known = graph.kind in task_pb2.GraphKind.values()
     return task_pb2.GraphKind.Name(graph.kind).removeprefix("GRAPH_KIND_").lower() if known else f"kind {graph.kind}"
 
 
 def adversary_prefix(name: str) -> str:
-    """What the names of an adversary's tensors begin with."""
+    """Returns the prefix of the names of an adversary's tensors."""
     return f"adversary.{name}."
 
 
 def blobs(manifest: TaskManifest) -> list[Resource]:
-    """Every blob that the manifest names."""
+    """Returns the address of every blob that the manifest names."""
     return [manifest.catalogue, manifest.checkpoint, *(graph.resource for graph in manifest.graphs)]
 
 
@@ -124,7 +124,7 @@ def check_plan(plan: Plan, states: set[str]) -> None:
     """Checks a plan against the names of the private tensors and derived states that it may protect.
 
     Raises:
-        ManifestError: it says what is wrong.
+        ManifestError: the text says what is wrong.
     """
     _check_local(plan.local)
     _check_parameters(plan.parameters)
@@ -146,7 +146,7 @@ def check_closing(rule: ClosingRule) -> None:
     """Checks a closing rule.
 
     Raises:
-        ManifestError: it says what is wrong.
+        ManifestError: the text says what is wrong.
     """
     _require(
         1 <= rule.minimum <= rule.goal <= rule.maximum <= MAX_CONTRIBUTIONS,
@@ -201,8 +201,8 @@ def _check_tensor(spec: TensorSpec, items: int) -> None:
     _require(zeros or _positive(initializer.scale), f"{spec.name}: initial scale {initializer.scale}")
 
 
-def _check_resource(what: str, resource: Resource) -> None:
-    _require(len(resource.sha256) == 32 and resource.size > 0, f"the manifest's {what} is no blob address")
+def _check_resource(name: str, resource: Resource) -> None:
+    _require(len(resource.sha256) == 32 and resource.size > 0, f"the manifest's {name} is not a blob address")
 
 
 def _check_local(local: LocalUpdate) -> None:
@@ -246,9 +246,9 @@ def _check_adversary(adversary: Adversary, states: set[str]) -> None:
         not adversary.noise_multiplier or adversary.clip_norm > 0,
         f"{where}: noise_multiplier is in units of clip_norm, which must be positive with it",
     )
-    for what, weights in (("class weight", adversary.class_weights), ("prior", adversary.prior)):
-        _require(not weights or len(weights) == len(adversary.classes), f"{where}: one {what} per class, or none")
-        _require(all(map(_positive, weights)), f"{where}: every {what} must be positive")
+    for label, weights in (("class weight", adversary.class_weights), ("prior", adversary.prior)):
+        _require(not weights or len(weights) == len(adversary.classes), f"{where}: one {label} per class, or none")
+        _require(all(map(_positive, weights)), f"{where}: every {label} must be positive")
 
 
 def _check_optimizer(where: str, optimizer: Optimizer) -> None:

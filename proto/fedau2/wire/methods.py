@@ -74,9 +74,9 @@ class Service:
         """
         method = self._by_request.get(request)
         if method is None or (method.takes_stream, method.gives_stream) != (takes_stream, gives_stream):
-            taken = f"a stream of {request.__name__}" if takes_stream else f"one {request.__name__}"
-            given = "a stream of responses" if gives_stream else "one response"
-            raise UnknownMethodError(f"no method of {self.name} takes {taken} and gives {given}")
+            requests = f"a stream of {request.__name__}" if takes_stream else f"one {request.__name__}"
+            responses = "a stream of responses" if gives_stream else "one response"
+            raise UnknownMethodError(f"no method of {self.name} takes {requests} and gives {responses}")
         return method
 
 
@@ -94,4 +94,4 @@ def _method(descriptor: MethodDescriptor) -> Method:
 
 
 DEVICE = Service(device_pb2.DESCRIPTOR.services_by_name["DeviceService"])
-"""What devices call."""
+"""The service that devices call."""

@@ -1,7 +1,7 @@
-"""How a manifest is signed: where the signature stands, and what it is of. Ed25519 itself is the two ends' business.
+"""Attaches a signature to a serialised manifest, and splits it off. Signing and verifying are left to the two ends.
 
-The signature is the manifest's field of the highest number, so the last that is serialised. What is signed is every
-byte before it, as it stands, so that nobody needs to serialise a manifest in the same way again.
+The signature is the field with the highest number, so it is serialised last. It is over all bytes before it, so that
+nobody needs to serialise a manifest again in the same way.
 """
 
 from fedau2.v1.task_pb2 import TaskManifest
@@ -15,20 +15,20 @@ _SUFFIX = TaskManifest(signature=bytes(SIZE)).SerializeToString()
 
 
 def message(manifest: bytes) -> bytes:
-    """What is signed of a manifest that has no signature yet."""
+    """Returns the message to sign for a serialised manifest without a signature."""
     return _CONTEXT + manifest
 
 
 def attach(manifest: bytes, signature: bytes) -> bytes:
-    """A serialised manifest that has no signature, with one."""
+    """Returns a serialised manifest, which must have no signature, with one."""
     return manifest + _SUFFIX[:-SIZE] + signature
 
 
 def split(manifest: bytes) -> tuple[bytes, bytes]:
-    """A serialised manifest without its signature, and the signature.
+    """Returns a serialised manifest without its signature, and the signature.
 
     Raises:
-        ManifestError: it has none, or something after it.
+        ManifestError: there is no signature at the end.
     """
     body, suffix = manifest[: -len(_SUFFIX)], manifest[-len(_SUFFIX) :]
     if len(suffix) < len(_SUFFIX) or not suffix.startswith(_SUFFIX[:-SIZE]):

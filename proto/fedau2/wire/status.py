@@ -1,4 +1,4 @@
-"""How a call can be refused, over gRPC and in process alike."""
+"""The ways in which a call can be refused, over gRPC and in process alike."""
 
 from enum import IntEnum
 
@@ -29,7 +29,7 @@ class StatusError(Exception):
 
     Attributes:
         status: the status code.
-        retry: when to come back, where the server says so.
+        retry: when to come back; None if the server does not say.
     """
 
     def __init__(self, status: Status, message: str, retry: RetryWindow | None = None) -> None:

@@ -123,8 +123,8 @@ WRONG = {
         [node("ConstantOfShape", value=outside(constant("v", [1.0], np.float32)))]
     ),
     "it has sparse tensors": with_sparse,
-    "'x' is no tensor": lambda: model(IDENTITY, inputs=[sequence()]),
-    "'x' is no tensor?": lambda: with_input(SEQUENCE_AFTER_TENSOR),
+    "'x' is not a tensor": lambda: model(IDENTITY, inputs=[sequence()]),
+    "'x' is not a tensor?": lambda: with_input(SEQUENCE_AFTER_TENSOR),
     "more than 5000 nodes": lambda: model([node("Neg")] * 5001),
     "more than 5000 tensors": lambda: model(IDENTITY, [without_data([0])] * 5001),
     "are more than 1048576, and graphs carry no weights": lambda: model(
@@ -142,10 +142,10 @@ WRONG = {
     "'w' does not hold the 1000 numbers": lambda: model([node("Add", "xw")], [without_data([1000])]),
     "'w' has a negative size": lambda: model([node("Add", "xw")], [without_data([-1, -1])]),
     # integers that cannot be divided end the process
-    "'Div' divides what may be integers": lambda: model([node("Div", "xz")], inputs=INTEGERS),
-    "'Div' divides what may be": lambda: model([node("Shape", "x", "s"), node("Div", "ss")]),
-    "'Div' divides what may": lambda: model([node("Div", "zx"), node("Neg", "x", "z")]),
-    "'Div' divides what": lambda: model([node("ConstantOfShape", value=constant("", [1])), node("Div", "yy", "z")]),
+    "'Div' may divide integers": lambda: model([node("Div", "xz")], inputs=INTEGERS),
+    "'Div' may divide integer": lambda: model([node("Shape", "x", "s"), node("Div", "ss")]),
+    "'Div' may divide": lambda: model([node("Div", "zx"), node("Neg", "x", "z")]),
+    "'Div' may": lambda: model([node("ConstantOfShape", value=constant("", [1])), node("Div", "yy", "z")]),
     "'Mod' is not among": lambda: model([node("Mod", "xz")], inputs=INTEGERS),
     # what asks for 10 GB
     f"'ConstantOfShape' {BYTES}": lambda: model([node("ConstantOfShape", "s")], [constant("s", HUGE)]),

@@ -1,4 +1,4 @@
-"""A method over gRPC is named by its caller only: the ways to a service take it from the descriptor."""
+"""A method over gRPC is named by its caller and its handler only: all between them take it from the descriptor."""
 
 import re
 from pathlib import Path
@@ -15,6 +15,9 @@ CALLERS = {
     "ReportFailure": "client_sdk/protocol/session.py",
 }
 
+SHARED = {"FetchResource": ("admin_service.py", "blob_reader.py")}
+"""Methods that both services have, with the other modules that handle them."""
+
 
 def modules():
     """The modules of the rooms that call, without the benchmarks, which pick the methods that they measure."""
@@ -28,3 +31,13 @@ def modules():
 def test_a_method_is_named_by_its_caller_only(method):
     names = re.compile(rf"\b{method.name}(Request)?\b|\b(def |\.){method.handler}\b")
     assert [path for path, text in modules() if names.search(text)] == [CALLERS[method.name]]
+
+
+@pytest.mark.parametrize("method", list(DEVICE), ids=lambda method: method.name)
+def test_a_method_is_named_by_its_handler_only(method):
+    definition = re.compile(rf"\bdef {method.handler}\(")
+    engine = (ROOT / "coordinator/engine").glob("*.py")
+    handlers = {path.name for path in engine if definition.search(path.read_text("utf-8"))}
+    assert handlers == {"device_service.py", *SHARED.get(method.name, ())}
+    names = re.compile(rf"\b{method.name}Request\b|\b(def |\.){method.handler}\b")
+    assert not [path.name for path in (ROOT / "coordinator/grpc").glob("*.py") if names.search(path.read_text("utf-8"))]

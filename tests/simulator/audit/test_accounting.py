@@ -45,7 +45,7 @@ def test_the_adversaries_of_private_vectors_are_accounted_for_together():
     parts[1].noise_multiplier = 0
     (text,) = accounting.notes(Plan(adversaries=parts), (1,))
     assert f"epsilon {accounting.epsilon([4], 1):.3g} after 1" in text
-    assert text.endswith("nothing of the other tensors, those of gender-1 among them.")
+    assert text.endswith("It does not cover the other tensors, those of gender-1 among them.")
 
 
 def test_what_is_said_of_a_plan():

@@ -12,7 +12,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
-from simulator.datasets import download, load, movielens, synthetic
+from simulator.datasets import download, find, load, movielens, synthetic
 from simulator.errors import (
     ConfigError,
     DatasetDamagedError,
@@ -103,11 +103,10 @@ def test_missing_files_are_named(miniature, tmp_path):
 
 
 def test_the_environment_names_the_folder(miniature, monkeypatch, tmp_path):
-    monkeypatch.setattr(movielens, "load", lambda folder: folder)
     miniature()
     monkeypatch.setenv("FEDAU2_DATA", str(tmp_path))
-    assert load("ml-100k") == tmp_path / "ml-100k"
-    assert load("ml-100k", tmp_path / "ml-100k") == tmp_path / "ml-100k"
+    assert find("ml-100k", None) == tmp_path / "ml-100k"
+    assert find("ml-100k", tmp_path / "ml-100k") == tmp_path / "ml-100k"
 
 
 class Silent(SimpleHTTPRequestHandler):
