@@ -131,7 +131,7 @@ def test_a_full_disk_is_told_and_leaves_no_file_that_is_half_written(tmp_path, c
 
     given = ["--dataset", "synthetic", "--users", "60", "--items", "200", "--rounds", "1", "--attack-splits", "1"]
     with monkeypatch.context() as patched:
-        patched.setattr("coordinator.store.disk.Disk.write", full)
+        patched.setattr("fedau2.files.Steps.write", full)
         assert cli.main(["run", "--out", str(tmp_path / "run"), *given]) == 1
         assert "cannot be written: the disk is full" in capsys.readouterr().err
     assert not (tmp_path / "run/config.yaml").exists()
