@@ -20,7 +20,7 @@ The public names are imported when they are first used.
 >>> config = Config.of({"data.dataset": "synthetic", "data.users": 40, "engine.rounds": 2})
 >>> config.engine.rounds, config.plan.adversary.head
 (2, 'dsvae')
->>> len(load("synthetic", users=40).interactions)
+>>> len(load("synthetic", users=40, items=120).histories())
 40
 """
 
