@@ -191,7 +191,7 @@ def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp
         (["--preset", "local-noise"], "local_noise adds noise to each upload"),
         (["--preset", "apm", "--model", "fedvae", "--attacks", "rows"], "apm on fedvae adds noise to each upload"),
         (
-            ["--preset", "local-noise", "--attacks", "private", "--adversary.head", "mlp", "--sums", "4"],
+            ["--preset", "local-noise", "--attacks", "private", "--adversaries", "all", "--sums", "4"],
             "without --sums",
         ),
     ],

@@ -68,9 +68,10 @@ def test_noise_after_training_is_on_the_protected_state_and_has_its_deviation(mo
 def test_noise_after_training_is_drawn_from_the_seed_and_none_changes_no_byte(seed, model, deviation):
     config, task = task_of(model, protects="all")
     state = tensors(task, private=False), tensors(task, private=True)
+    names = states(config.plan.model).named("all")
 
     def packed(deviation, seed):
-        return [blobs.pack(part) for part in noised(task, *state, assembly.protected(config), deviation, seed) if part]
+        return [blobs.pack(part) for part in noised(task, *state, names, deviation, seed) if part]
 
     assert packed(0.0, seed) == [blobs.pack(part) for part in state if part]
     assert packed(deviation, seed) == packed(deviation, seed)
