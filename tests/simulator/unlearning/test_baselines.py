@@ -68,7 +68,6 @@ def test_noise_after_training_is_on_the_protected_state_and_has_its_deviation(mo
 def test_noise_after_training_is_drawn_from_the_seed_and_none_changes_no_byte(seed, model, deviation):
     config, task = task_of(model, protects="all")
     state = tensors(task, private=False), tensors(task, private=True)
-    names = states(config.plan.model).named("all")
 
     names = states(config.plan.model).named(config.plan.adversary.protects)
 
