@@ -50,11 +50,14 @@ def complete(fragment: Fragment, model: str | None = None) -> Plan:
         UnknownModelError: no recommender has this name.
     """
     nested = nest(fragment)
-    filled = merge(defaults.fragment(_model(nested, model)), nested)
+    return _validated(merge(defaults.fragment(_model(nested, model)), nested))
+
+
+def _validated(whole: Fragment) -> Plan:
     try:
-        return Plan.model_validate(filled)
+        return Plan.model_validate(whole)
     except ValidationError as error:
-        raise PlanError(explain(error, Plan, filled)) from error
+        raise PlanError(explain(error, Plan, whole)) from error
 
 
 def model_name(nested: Fragment) -> str | None:
@@ -112,11 +115,9 @@ def read_whole(path: Path, model: str | None = None) -> Plan:
         raise PlanError(f"{path}: {missing[0]} is missing, so the file is not whole; run the simulation again")
     try:
         _model(content, model)
-        return Plan.model_validate(content)
+        return _validated(content)
     except PlanError as error:
         raise PlanError(f"{path}: {error}") from error
-    except ValidationError as error:
-        raise PlanError(f"{path}: {explain(error, Plan, content)}") from error
 
 
 def write(plan: Plan) -> str:

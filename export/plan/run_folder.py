@@ -1,10 +1,10 @@
 """A run folder of the simulator, from which a bundle is made."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from export.errors import PlanError
 from export.plan import strict_yaml
+from export.plan.fragments import flat
 
 _SIMULATED = {
     "engine.local_noise": 0,
@@ -25,12 +25,14 @@ def expect_deployable(run: Path) -> None:
         config = strict_yaml.load((run / "config.yaml").read_text("utf-8"))
     except (OSError, UnicodeDecodeError, PlanError) as error:
         raise PlanError(f"{run}: not the folder of a run: its config.yaml cannot be read ({error})") from error
+    settings = dict(flat(config)) if isinstance(config, dict) else {}
     for path, off in _SIMULATED.items():
-        section, _, key = path.partition(".")
-        settings = config.get(section) if isinstance(config, Mapping) else None
-        value = settings.get(key, off) if isinstance(settings, Mapping) else off
-        if value != off:
+        if path not in settings:
             raise PlanError(
-                f"{run}: {path} is {value}, which only the simulator does: devices would train without it. To "
+                f"{run}: {path} is missing in config.yaml, so the file is not whole; run the simulation again"
+            )
+        if settings[path] != off:
+            raise PlanError(
+                f"{run}: {path} is {settings[path]}, which only the simulator does: devices would train without it. To "
                 f"build a bundle without this protection, give --plan {run / 'plan.yaml'} and --items instead"
             )

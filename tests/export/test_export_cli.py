@@ -171,7 +171,9 @@ def make_run(folder, **after_training):
     plan = {"model": {"name": "fedncf", "gmf": 2, "mlp": 2, "hidden": [3]}, "adversaries": "none"}
     (folder / "plan.yaml").write_text(planfile.write(planfile.complete(plan)))
     (folder / "items.txt").write_text("x\ny\n")
-    (folder / "config.yaml").write_text(yaml.safe_dump({"engine": {"apm": 0.0}, "after_training": after_training}))
+    off = {"noise": 0.0, "erasure": "none"}
+    config = {"engine": {"apm": 0.0, "local_noise": 0.0}, "after_training": off | after_training}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
 
@@ -181,6 +183,14 @@ def test_a_run_whose_protection_a_task_would_not_have_is_refused(tmp_path, capsy
     assert main(command) == 1
     assert "after_training.erasure is transport, which only the simulator does" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["", "engine: {apm: 0.0}\n", "- engine\n"])
+def test_a_configuration_of_a_run_that_is_not_whole_does_not_pass_for_one_without_protection(tmp_path, capsys, text):
+    run = make_run(tmp_path / "run")
+    (run / "config.yaml").write_text(text)
+    assert main(["bundle", "--from-run", str(run), "--seed", "1", "--out", str(tmp_path / "out")]) == 1
+    assert "is missing in config.yaml, so the file is not whole" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "model: {name: fedncf}\n"])
