@@ -22,8 +22,9 @@ WIDTHS = {"fedrap": fedrap.Widths(latent=8), "fedvae": fedvae.Widths(hidden=16, 
 
 @pytest.fixture
 def make_bundle():
-    def make(head="dsvae", model="fedncf", entries=(plans.GENDER,), training=False, **settings):
-        chosen = [] if head == "none" else [{**entry, "head": head} for entry in entries]
+    def make(head="dsvae", model="fedncf", entries=(plans.GENDER,), adversary=None, training=False, **settings):
+        """`adversary` holds what all adversaries have in common beside their head, in a plan's words."""
+        chosen = [] if head == "none" else [{**entry, "head": head, **(adversary or {})} for entry in entries]
         plan = plans.make(model, *chosen, **settings)
         return build(model, [f"item-{i}" for i in range(ITEMS)], plan, 0, WIDTHS.get(model), training=training)
 

@@ -82,7 +82,9 @@ def test_a_round_of_devices_without_pytorch_agrees(model, head, steps, make_bund
 @pytest.mark.parametrize("head", ["none", "mlp", "vae", "dsvae"])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_a_round_agrees(model, head, steps, clip_norm, make_bundle, agree):
-    agree(make_bundle(head, model=model, local__steps=steps, server__clip_norm=clip_norm))
+    # With the default rate a ReLU's input comes within rounding of zero here, and the two engines may then differ.
+    local = {"steps": steps, "shared_learning_rate": 0.01}
+    agree(make_bundle(head, model=model, local=local, server__clip_norm=clip_norm))
 
 
 @pytest.mark.parametrize("steps", [1, 2])
@@ -91,7 +93,7 @@ def test_a_round_agrees(model, head, steps, clip_norm, make_bundle, agree):
 def test_a_defended_round_agrees(model, noise, steps, make_bundle, agree):
     local = {"steps": steps, "cover_rows": 0.5}
     adversary = {"clip_norm": 0.1, "noise_multiplier": noise}
-    agree(make_bundle(model=model, local=local, head=adversary), rounds=3)
+    agree(make_bundle(model=model, local=local, adversary=adversary), rounds=3)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_a_round_against_several_attributes_agrees(
     adversary = {"objective": objective, "epsilon": epsilon, "prior": "uniform"}
     adversary["protects"] = "each" if apart else "embedding"
     options = {"entries": (plans.GENDER, plans.AGE), "training": trainer == "onnx"}
-    bundle = make_bundle(model=model, head=adversary, server__clip_norm=clip_norm, **options)
+    bundle = make_bundle(model=model, adversary=adversary, server__clip_norm=clip_norm, **options)
     of_each = [f"-{name}" for name in private] if apart else [""]
     assert agree(bundle, rounds=3, trainer=engines.make(trainer)).triggered.keys() == {
         f"{a}{s}" for a in ("gender", "age") for s in of_each

@@ -16,14 +16,15 @@ from fedau2.v1.task_pb2 import GRAPH_KIND_STEP
 from tests import plans
 
 WIDTHS = {"fedncf": fedncf.Widths(4, 6, (7, 5)), "fedrap": fedrap.Widths(8), "fedvae": fedvae.Widths(16, 6)}
-STATES = {"fedncf": ["user_gmf", "user_mlp"], "fedrap": ["item_personal"], "fedvae": ["latent"]}
+LOCAL = {"steps": 2, "shared_learning_rate": 0.05}
 HEADS = ["none", "mlp", "vae", "dsvae", "scalar"]
 
 
-def make(model, head="dsvae", items=60, widths=None, local=None, **entry):
+def make(name, head="dsvae", items=60, widths=None, local=None, model=None, **entry):
+    """A bundle whose plan says `local`, `model` and the adversary's `entry` in a plan file's words."""
     entries = [] if head == "none" else [{**plans.GENDER, "head": head, **entry}]
-    plan = plans.make(model, *entries, local=local or {})
-    return build(model, [f"item-{row}" for row in range(items)], plan, 0, widths or WIDTHS[model])
+    plan = plans.make(name, *entries, local=local or {}, model=model or {})
+    return build(name, [f"item-{row}" for row in range(items)], plan, 0, widths or WIDTHS[name])
 
 
 def step_of(bundle):
@@ -59,11 +60,11 @@ def test_a_thousand_steps_agree(model, head, trigger):
         ("fedncf", "mlp", {"trigger": "pretrain", "pretrain_rounds": 5}),
         ("fedncf", "scalar", {"class_weights": [0.7, 1.8], "epsilon": 3}),
         ("fedncf", "vae", {"objective": "confusion", "prior": [3, 1], "epsilon": 1}),
-        ("fedncf", "dsvae", {"protects": STATES["fedncf"], "apart": True, "steps": 2, "shared_learning_rate": 0.05}),
-        ("fedrap", "dsvae", {"protects": STATES["fedrap"], "objective": "confusion", "parameters": {"l1_weight": 2.0}}),
-        ("fedrap", "scalar", {"steps": 3, "shared_learning_rate": 0.05}),
-        ("fedvae", "mlp", {"trigger": "global", "parameters": {"kl_cap": 0.3, "kl_anneal_rounds": 0},
-                           "steps": 2, "shared_learning_rate": 0.05}),
+        ("fedncf", "dsvae", {"protects": "each", "local": LOCAL}),
+        ("fedrap", "dsvae", {"protects": ["item_personal"], "objective": "confusion", "prior": "uniform",
+                             "model": {"l1_weight": 2.0}}),
+        ("fedrap", "scalar", {"local": {**LOCAL, "steps": 3}}),
+        ("fedvae", "mlp", {"trigger": "global", "model": {"kl_cap": 0.3, "kl_anneal_rounds": 0}, "local": LOCAL}),
     ],
 )  # fmt: skip
 def test_a_step_agrees_whatever_the_plan(model, head, options):
