@@ -31,6 +31,7 @@ class RecommenderEntry:
         load: imports the module with the recommender's functions, and returns it.
         Widths: a frozen dataclass of the sizes of its tensors, whole numbers or tuples of them, with defaults.
         Parameters: a frozen dataclass of its own hyper-parameters, each an `int` or a `float` with a default.
+        ignores: settings of a plan's `local` that the recommender has no use for.
 
     Both dataclasses raise ValueError, in `__post_init__`, for values that cannot be used.
     """
@@ -38,6 +39,7 @@ class RecommenderEntry:
     load: "Callable[[], Recommender]"
     Widths: type[Any]
     Parameters: type[Any] = NoParameters
+    ignores: tuple[str, ...] = ()
 
     @property
     def model(self) -> "Recommender":
@@ -103,7 +105,12 @@ def _fedvae() -> "Recommender":
 RECOMMENDERS: dict[str, RecommenderEntry] = {
     "fedncf": RecommenderEntry(_fedncf, fedncf_parameters.Widths),
     "fedrap": RecommenderEntry(_fedrap, fedrap_parameters.Widths, fedrap_parameters.Parameters),
-    "fedvae": RecommenderEntry(_fedvae, fedvae_parameters.Widths, fedvae_parameters.Parameters),
+    "fedvae": RecommenderEntry(
+        _fedvae,
+        fedvae_parameters.Widths,
+        fedvae_parameters.Parameters,
+        ignores=("negatives", "chunk", "private_learning_rate"),
+    ),
 }
 
 

@@ -54,7 +54,7 @@ def to_message(plan: Plan) -> task_pb2.Plan:
     try:
         manifest.check_plan(message, names)
     except ManifestError as error:
-        raise PlanError(f"{error}; {plan.model.name} has {', '.join(sorted(names))}") from error
+        raise PlanError(str(error)) from error
     return message
 
 

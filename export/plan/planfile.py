@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from export.errors import PlanError
 from export.plan import defaults, strict_yaml
+from export.plan.effects import expect_effect
 from export.plan.explain import explain
 from export.plan.fragments import Fragment, merge, nest
 from export.plan.schema import NONE, Plan
@@ -55,9 +56,11 @@ def complete(fragment: Fragment, model: str | None = None) -> Plan:
 
 def _validated(whole: Fragment) -> Plan:
     try:
-        return Plan.model_validate(whole)
+        plan = Plan.model_validate(whole)
     except ValidationError as error:
         raise PlanError(explain(error, Plan, whole)) from error
+    expect_effect(plan)
+    return plan
 
 
 def model_name(nested: Fragment) -> str | None:

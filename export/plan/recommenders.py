@@ -131,7 +131,7 @@ def parse(value: object) -> Model:
     return model
 
 
-_SIZE = Annotated[Whole, Field(ge=0)]
+_SIZE = Annotated[Whole, Field(ge=0, lt=2**32)]
 _KINDS: dict[Any, Any] = {
     int: _SIZE,
     float: Annotated[float, BeforeValidator(number), Strict(), Field(allow_inf_nan=False)],

@@ -13,6 +13,7 @@ from pydantic import PlainSerializer, ValidationError, model_validator
 
 from export.errors import ExportError, PlanError
 from export.plan import defaults, planfile, strict_yaml
+from export.plan.effects import expect_effect
 from export.plan.explain import explain
 from export.plan.fragments import Fragment, flat, merge, nest
 from export.plan.schema import Plan
@@ -67,7 +68,9 @@ class Config(Section):
             usual = {"plan": defaults.fragment(model), "engine": {"rounds": ROUNDS.get(model, USUAL_ROUNDS)}}
             for layer in (usual, *_of_model(nested, model)):
                 filled = merge(filled, layer)
-            return cls.model_validate(filled)
+            config = cls.model_validate(filled)
+            expect_effect(config.plan)
+            return config
         except ValidationError as error:
             raise ConfigError(explain(error, cls, filled)) from error
         except ExportError as error:

@@ -110,7 +110,9 @@ def hide(trained: Trained) -> dict[str, float]:
     if after.erasure != "none":
         return _erase(after.erasure, seed, evaluation, trained.known, best)
     if after.noise:
-        protected = states(plan.model).named(plan.adversary.protects)
+        of_model = states(plan.model)
+        adversaries = [plan.settings(entry) for entry in plan.adversaries or ()] or [plan.adversary]
+        protected = tuple(dict.fromkeys(name for settings in adversaries for name in of_model.named(settings.protects)))
         best.checkpoint, best.private = baselines.noised(
             evaluation.task, best.checkpoint, best.private, protected, after.noise, seed
         )

@@ -230,7 +230,9 @@ def _check_adversary(adversary: Adversary, states: set[str]) -> None:
     _require(len(adversary.classes) >= 2, f"{where}: fewer than two classes")
     _require(len(set(adversary.classes)) == len(adversary.classes), f"{where}: a class is listed twice")
     unknown = set(adversary.protects) - states
-    _require(bool(adversary.protects) and not unknown, f"{where}: protects unknown states {sorted(unknown)}")
+    known = ", ".join(sorted(states))
+    _require(bool(adversary.protects), f"{where}: protects is empty; the recommender has {known}")
+    _require(not unknown, f"{where}: protects unknown states {sorted(unknown)}; the recommender has {known}")
     _require(
         adversary.head in task_pb2.Head.values() and adversary.head != 0, f"{where}: unknown head {adversary.head}"
     )

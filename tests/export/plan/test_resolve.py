@@ -101,7 +101,7 @@ def test_a_plan_that_is_not_resolved_is_no_message():
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ([{"protects": ["item_gmf"]}], r"item_gmf.*fedncf has user_gmf, use"),
+        ([{"protects": ["item_gmf"]}], r"item_gmf.*the recommender has user_gmf, use"),
         ([{}, {}], "two adversaries have the same name"),
         ([{"class_weights": [1.0]}], "one class weight per class"),
         ([{"noise_multiplier": 1.0}], "noise_multiplier is in units of clip_norm"),

@@ -34,7 +34,7 @@ def test_another_recommender_drops_the_widths_of_the_one_before():
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_every_field_of_a_plan_can_be_set_and_is_saved(tmp_path, model):
     entries = [{"attribute": "gender", "head": "mlp", "protects": "each"}]
-    changes = {"local.negatives": 2, "local.chunk": 9, "minimum_separation": 3, "adversaries": entries}
+    changes = {"local.cover_rows": 2.0, "server.clip_norm": 9.0, "minimum_separation": 3, "adversaries": entries}
     config = Config.of({"plan.model.name": model}, {f"plan.{path}": value for path, value in changes.items()})
     config.save(tmp_path / "config.yaml")
     assert Config.load(tmp_path / "config.yaml") == config == pickle.loads(pickle.dumps(config))
