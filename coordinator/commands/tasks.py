@@ -158,6 +158,11 @@ def _create_task(args: argparse.Namespace) -> int:
     )
     with stub(args) as admin:
         task = admin.CreateTask(_bundle(args.bundle, header))
+    if not manifest.parse(header.manifest).plan.server.clip_norm:
+        print(
+            "warning: the plan's server.clip_norm is 0, so that a single device can turn the model as far as it likes",
+            file=sys.stderr,
+        )
     print(task.task_id)
     return 0
 

@@ -90,10 +90,12 @@ def population(name: str) -> None:
     """Returns if the name can be the name of a population.
 
     Raises:
-        InvalidRequestError: it is empty or too long.
+        InvalidRequestError: it is empty, too long, or would not be printed as it is.
     """
     if not 0 < len(name.encode()) <= 128:
         raise InvalidRequestError("a population's name has 1 to 128 bytes")
+    if not name.isprintable():
+        raise InvalidRequestError("a population's name has printable characters only")
 
 
 async def _blobs(requests: AsyncIterator[CreateTaskRequest], expected: Mapping[bytes, Resource]) -> dict[bytes, bytes]:

@@ -233,6 +233,8 @@ def test_noise_is_no_manifest():
         {"maximum": 2},
         {"maximum": 2_000_000},
         {"over_selection": -0.1},
+        {"over_selection": 1e30},
+        {"over_selection": math.nan},
         {"deadline": Duration()},
         {"lease": Duration(seconds=-1)},
     ],

@@ -30,6 +30,9 @@ MAX_PARAMETERS = 64
 MAX_CONTRIBUTIONS = 1_000_000
 """Largest `ClosingRule.maximum`."""
 
+MAX_OVER_SELECTION = 100
+"""The largest share of places beyond the goal."""
+
 
 _FEATURE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
 
@@ -153,7 +156,8 @@ def check_closing(rule: ClosingRule) -> None:
         f"closing rule: 1 <= minimum <= goal <= maximum <= {MAX_CONTRIBUTIONS} does not hold",
     )
     _require(
-        math.isfinite(rule.over_selection) and rule.over_selection >= 0, "closing rule: over_selection is negative"
+        0 <= rule.over_selection <= MAX_OVER_SELECTION,
+        f"closing rule: over_selection lies between 0 and {MAX_OVER_SELECTION}, not at {rule.over_selection:g}",
     )
     _require(rule.deadline.ToTimedelta().total_seconds() > 0, "closing rule: the deadline is not positive")
     _require(rule.lease.ToTimedelta().total_seconds() > 0, "closing rule: the lease is not positive")

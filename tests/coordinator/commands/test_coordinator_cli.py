@@ -35,7 +35,9 @@ def create(process, folder, *options):
 def test_a_task_is_created_trained_and_shown(tools, tmp_path, process, capsys):
     tools.make_bundle().write(tmp_path / "bundle")
     assert create(process, tmp_path / "bundle") == 0
-    task_id = capsys.readouterr().out.strip()
+    output = capsys.readouterr()
+    task_id = output.out.strip()
+    assert "clip_norm is 0" in output.err
 
     async def train():
         async with tools.connect(process.devices, process.admin) as lab:

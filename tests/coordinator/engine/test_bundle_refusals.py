@@ -79,6 +79,10 @@ def nameless(bundle):
     bundle.population = ""
 
 
+def unprintable(bundle):
+    bundle.population = "movies\x1b[2J"
+
+
 BUNDLES = {
     "another version": (another_version, "bundle format 1 is older than format 2"),
     "features twice": (features_twice, "requires a feature twice"),
@@ -109,6 +113,7 @@ BUNDLES = {
     "impossible closing rule": (impossible_rule, "minimum <= goal"),
     "no rounds": (no_rounds, "at least one round"),
     "no population": (nameless, "128 bytes"),
+    "population that cannot be printed": (unprintable, "printable characters"),
 }
 
 
