@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import sqlalchemy as sa
+
 from coordinator.errors import FolderError, FolderLockedError, LedgerError
+from coordinator.store import database
 from coordinator.store.disk import Disk
 from coordinator.store.ledger import Ledger
 from fedau2 import files
@@ -49,9 +52,13 @@ class StateFolder:
         """The file of the ledger, unless the ledger is in a database elsewhere."""
         return self.path / "ledger.sqlite"
 
-    def database(self, url: str | None) -> str:
-        """Returns the URL of the ledger: the given URL, or SQLite in the folder."""
-        return url or f"sqlite:///{self.ledger}"
+    def database(self, url: str | None) -> sa.URL:
+        """Returns the URL of the ledger: the given URL, or SQLite in the folder.
+
+        Raises:
+            LedgerError: the given text is not a URL.
+        """
+        return database.parse(url) if url else database.sqlite(self.ledger)
 
     @property
     def id(self) -> str | None:
