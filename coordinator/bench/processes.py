@@ -93,7 +93,7 @@ class CoordinatorServer(Server):
         self._folder = tempfile.TemporaryDirectory(prefix="fedau2-bench-", dir=_DISK)
         addresses = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
         super().__init__("coordinator", "serve", "--state", self._folder.name, *addresses)
-        self._admin = grpc.insecure_channel(self._address("admin"))
+        self._admin = grpc.insecure_channel(*addresses.channel(self._address("admin")))
         self._stub = AdminServiceStub(self._admin)
 
     def __exit__(

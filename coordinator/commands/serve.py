@@ -11,7 +11,7 @@ from pathlib import Path
 from coordinator.commands.settings import Settings, add_flags, load
 from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import CoordinatorError, StoppedError
-from coordinator.grpc.server import Servers, Tls
+from coordinator.grpc.server import Servers
 from coordinator.metrics.scrape import Scrape
 
 _log = logging.getLogger(__name__)
@@ -37,9 +37,8 @@ def _serve(args: argparse.Namespace) -> int:
 
 async def _serve_until_signal(settings: Settings) -> int:
     assert settings.state is not None  # checked
-    tls = Tls(settings.tls_certificate, settings.tls_key) if settings.tls_certificate and settings.tls_key else None
     signals, state, opened = _signals(), settings.state, list[Coordinator]()
-    servers = await Servers.start(settings.listen, settings.admin, tls)
+    servers = await Servers.start(settings.listen, settings.admin, settings.tls)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(servers.stop)
         if settings.metrics is not None:

@@ -1,23 +1,23 @@
 """The coordinator over gRPC: devices on one address, operators on another."""
 
 import asyncio
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from coordinator import sockets
 from coordinator.engine.admin_service import AdminService
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.device_service import DeviceService
 from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc.handlers import handlers
 from coordinator.grpc.parsing import Guarded
+from coordinator.grpc.tls import Tls
 from coordinator.model import pace
 from fedau2.v1 import admin_pb2
-from fedau2.wire import methods
+from fedau2.wire import addresses, methods
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 2 * 1024 * 1024),  # a chunk of 1 MiB, or a manifest
@@ -34,14 +34,6 @@ _STARTING = health_pb2.HealthCheckResponse.UNKNOWN
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _DRAINING = health_pb2.HealthCheckResponse.NOT_SERVING
 _HEALTH = {_STARTING: "starting", _SERVING: "serving", _DRAINING: "draining"}
-
-
-@dataclass(frozen=True)
-class Tls:
-    """PEM files of the device address."""
-
-    certificate: Path
-    key: Path
 
 
 class _Door:
@@ -84,12 +76,12 @@ class Servers:
         """Begins to answer. Until `serve`, every call but those for health is refused as starting.
 
         Args:
-            listen: `host:port` for devices; port 0: any free port.
-            admin: `host:port` for operators.
+            listen: `host:port` or `unix:PATH` for devices; port 0: any free port.
+            admin: the same for operators.
             tls: for the device address; None: plaintext.
 
         Raises:
-            CoordinatorError: an address cannot be served on, or the certificate cannot be read.
+            CoordinatorError: an address cannot be served on, or the certificate cannot be used.
         """
         door = _Door()
         devices = _Server(methods.DEVICE, handlers(methods.DEVICE, DeviceService, door.devices), listen, tls)
@@ -140,16 +132,19 @@ class _Server:
             guarded,
         )
         try:
-            port = self._bind(address, tls)
+            self.address = self._bind(address, tls)
         except (OSError, RuntimeError) as error:
             raise CoordinatorError(f"cannot serve on {address}: {error}") from error
-        self.address = f"{address.rpartition(':')[0]}:{port}"
 
-    def _bind(self, address: str, tls: Tls | None) -> int:
+    def _bind(self, address: str, tls: Tls | None) -> str:
+        if (path := addresses.unix_path(address)) is not None:
+            sockets.take(path)
+        target = addresses.target(address)
         if tls is None:
-            return self.server.add_insecure_port(address)
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-        return self.server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+            port = self.server.add_insecure_port(target)
+        else:
+            port = self.server.add_secure_port(target, tls.credentials())
+        return address if path is not None else f"{address.rpartition(':')[0]}:{port}"
 
     async def report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         for service in ("", self._service):
