@@ -128,6 +128,8 @@ class Examination:
         self._say("ledger", f"schema version {self.ledger.version}")
         if self.ledger.folder != self.folder.id:
             self._find("ledger", f"belongs to the state folder with id {self.ledger.folder}")
+        if text := self.folder.exposure():
+            self._find("permissions", text)
         for line in self.ledger.damage():
             self._find("ledger", f"{line}; restore it and the state folder from a copy")
 

@@ -8,6 +8,7 @@ import threading
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
+from coordinator.commands import process
 from coordinator.commands.settings import Settings, add_flags, load
 from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import CoordinatorError, StoppedError
@@ -32,7 +33,9 @@ def _serve(args: argparse.Namespace) -> int:
     logging.getLogger().setLevel(loaded.settings.log_level)
     for line in loaded.describe():
         _log.info("setting %s", line)
-    return asyncio.run(_serve_until_signal(loaded.settings))
+    with process.private_files():
+        process.raise_file_limit()
+        return asyncio.run(_serve_until_signal(loaded.settings))
 
 
 async def _serve_until_signal(settings: Settings) -> int:

@@ -131,6 +131,18 @@ def test_a_coordinator_that_is_not_there_is_said_so(tools, tmp_path, capsys):
     assert "no coordinator answers" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+def test_commands_ask_no_proxy_for_this_machine(process, monkeypatch, variable):
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    assert main(["status", "--admin", process.admin]) == 0
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "unix:", "http://127.0.0.1:1"])
+def test_an_address_that_cannot_be_called_is_said_so(capsys, address):
+    assert main(["status", "--admin", address]) == 1
+    assert f"error: '{address}' " in capsys.readouterr().err
+
+
 def test_a_bundle_is_checked_before_it_is_sent(tools, tmp_path, process, capsys):
     assert create(process, tmp_path) == 1
     assert "holds no manifest.binpb" in capsys.readouterr().err
