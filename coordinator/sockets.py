@@ -17,7 +17,7 @@ def check(path: str) -> None:
     if not folder.is_dir():
         raise SettingError(f"unix:{path} needs the folder {folder}, which is not there: make it first")
     if os.path.lexists(path) and not Path(path).is_socket():
-        raise SettingError(f"unix:{path} is no socket but another file: name another path")
+        raise SettingError(f"unix:{path} is not a socket but another file: name another path")
 
 
 def take(path: str) -> None:

@@ -8,10 +8,10 @@ _REASONS = {
     "CERTIFICATE_VERIFY_FAILED": "no authority that is trusted here has signed its certificate: see root_certificates",
     "WRONG_VERSION_NUMBER": "it answers in plaintext, and this client insists on TLS",
 }
-"""What gRPC and its TLS library say, and what it means for the caller. The first entry that fits counts."""
+"""Words of gRPC and its TLS library, and their meaning for the caller. The first entry that fits counts."""
 
 _HUNG_UP = "Socket closed"
-"""What gRPC says if the other end closes a connection at once, as a TLS port does when it is sent plaintext."""
+"""Words of gRPC if the other end closes a connection at once, as a TLS port does when it is sent plaintext."""
 
 
 def explained(name: str, details: str, plaintext: bool) -> str:

@@ -18,7 +18,7 @@ _INJECTED = re.compile(
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns the values of settings, by their variables; what an orchestrator has injected is passed over.
+    """Returns the values of settings, by their variables. Variables that an orchestrator has injected are passed over.
 
     A variable that is neither is returned too. It may be a setting that was misspelt.
     """

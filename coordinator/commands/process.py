@@ -1,4 +1,4 @@
-"""What `serve` asks of its process: files for its owner alone, and as many open ones as the system allows."""
+"""The limits that `serve` sets to its process: files for its owner alone, and as many open ones as the system allows."""
 
 import logging
 import os

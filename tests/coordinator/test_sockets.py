@@ -51,6 +51,6 @@ def test_there_must_be_a_place_for_a_socket(tmp_path, act):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("file", "link", "."):
-        with pytest.raises(SettingError, match="no socket but another file"):
+        with pytest.raises(SettingError, match="not a socket but another file"):
             act(f"{tmp_path}/{name}")
     assert (tmp_path / "file").read_text() == "mine"

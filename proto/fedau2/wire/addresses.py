@@ -51,7 +51,7 @@ def check(address: str) -> str:
 
 
 def served(address: str) -> tuple[str, int]:
-    """Returns the host, without brackets, and the port of an address to serve on. It is no unix socket.
+    """Returns the host, without brackets, and the port of an address to serve on, which is not a unix socket.
 
     Raises:
         AddressError: it is not a host and a port.

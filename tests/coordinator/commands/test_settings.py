@@ -71,7 +71,7 @@ def test_what_is_printed_names_every_setting_and_hides_the_password():
         (["--state", "x", "--listen", "127.evil.example.com:1"], {}, "needs tls_certificate and tls_key"),
         (["--state", "x", "--listen", "unix:"], {}, "listen must be HOST:PORT: 'unix:' names no socket"),
         (["--state", "x", "--listen", "unix:/no/such/folder/d.sock"], {}, "needs the folder /no/such/folder"),
-        (["--state", "x", "--listen", "unix:/tmp"], {}, "unix:/tmp is no socket but another file"),
+        (["--state", "x", "--listen", "unix:/tmp"], {}, "unix:/tmp is not a socket but another file"),
         (
             ["--state", "x", "--admin", "127.0.0.1.nip.io:1"],
             {},
