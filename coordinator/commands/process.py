@@ -1,4 +1,4 @@
-"""The limits that `serve` sets to its process: files for its owner alone, and as many open ones as the system allows."""
+"""The limits of the process that serves: files for its owner alone, and as many open ones as the system allows."""
 
 import logging
 import os

@@ -48,7 +48,7 @@ async def _serve_until_signal(settings: Settings) -> int:
             registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
             scrape = stack.enter_context(Scrape(settings.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
-        coordinator = await _opened(state, settings.database, signals, settings.audit)
+        coordinator = await _opened(state, settings, signals)
         if coordinator is None:
             return 0
         async with coordinator:
@@ -66,12 +66,18 @@ async def _serve_until_signal(settings: Settings) -> int:
     return 0
 
 
-async def _opened(
-    state: Path, database: str | None, signals: asyncio.Queue[int], audit: Path | None = None
-) -> Coordinator | None:
+async def _opened(state: Path, settings: Settings, signals: asyncio.Queue[int]) -> Coordinator | None:
     """Opens the coordinator; returns None if a signal came while it recovered."""
     stop = threading.Event()
-    opening = asyncio.ensure_future(Coordinator.open(state, database=database, stop=stop, audit=audit))
+    opening = asyncio.ensure_future(
+        Coordinator.open(
+            state,
+            database=settings.database,
+            stop=stop,
+            audit=settings.audit,
+            upload_memory=settings.upload_memory,
+        )
+    )
     ended = asyncio.ensure_future(signals.get())
     await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():

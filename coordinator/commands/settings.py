@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from coordinator import sockets
 from coordinator.commands.environment import PREFIX, variables
+from coordinator.engine.uploads import MEMORY
 from coordinator.errors import SettingError
 from coordinator.grpc.tls import Tls
 from fedau2.wire import addresses
@@ -24,6 +25,13 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < 86400:
         raise ValueError(text)
     return seconds
+
+
+def _mebibytes(text: str) -> int:
+    mebibytes = int(text)
+    if mebibytes < 1:
+        raise ValueError(text)
+    return mebibytes
 
 
 def _absolute(text: str) -> Path:
@@ -68,6 +76,10 @@ class Settings:
     )
     drain: float = field(
         default=30.0, metadata=_of(_seconds, "SECONDS", "time that uploads under way have to end after SIGTERM")
+    )
+    upload_memory: int = field(
+        default=MEMORY,
+        metadata=_of(_mebibytes, "MIB", "MiB of contributions that may be on their way in at a time; others wait"),
     )
     audit: Path | None = field(
         default=None,

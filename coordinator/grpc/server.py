@@ -1,6 +1,7 @@
 """The coordinator over gRPC: devices on one address, operators on another."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Self
 
 import grpc
@@ -22,6 +23,14 @@ from fedau2.wire import addresses, methods
 _OPTIONS = (
     ("grpc.max_receive_message_length", 2 * 1024 * 1024),  # a chunk of 1 MiB, or a manifest
     ("grpc.so_reuseport", 0),  # a second coordinator on the same port must fail, not share it
+    ("grpc.max_concurrent_streams", 256),  # of one connection
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 300_000),
+)
+_DEVICES_OPTIONS = (
+    *_OPTIONS,
+    ("grpc.max_connection_age_ms", 3_600_000),  # what is held open and not used ends some time
+    ("grpc.max_connection_age_grace_ms", 3_600_000),  # the longest that calls under way may go on then
 )
 
 ADMIN = methods.Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"])
@@ -84,8 +93,9 @@ class Servers:
             CoordinatorError: an address cannot be served on, or the certificate cannot be used.
         """
         door = _Door()
-        devices = _Server(methods.DEVICE, handlers(methods.DEVICE, DeviceService, door.devices), listen, tls)
-        operators = _Server(ADMIN, handlers(ADMIN, AdminService, door.admin), admin)
+        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices)
+        devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, tls)
+        operators = _Server(ADMIN, handlers(ADMIN, AdminService, door.admin), admin, _OPTIONS)
         servers = cls(door, devices, operators)
         await servers._report(_STARTING)
         await asyncio.gather(devices.server.start(), operators.server.start())
@@ -118,9 +128,10 @@ class _Server:
         service: methods.Service,
         handlers: "grpc.GenericRpcHandler[Any, Any]",
         address: str,
+        options: Sequence[tuple[str, int]],
         tls: Tls | None = None,
     ) -> None:
-        self.server = grpc.aio.server(options=_OPTIONS)
+        self.server = grpc.aio.server(options=options)
         self.server.add_generic_rpc_handlers([handlers])  # first, because a method is looked for in order
         self._service = service.name
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]

@@ -33,7 +33,7 @@ class Steps:
             path.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
             self.sync_folder(path.parent)
 
-    def create(self, path: Path, mode: int = _PUBLIC) -> BinaryIO:
+    def create(self, path: Path, mode: int = PRIVATE) -> BinaryIO:
         """Makes a new file and opens it for writing. It survives a crash after `sync_folder`."""
         return open(path, "xb", opener=_with(mode))
 
@@ -62,7 +62,7 @@ class Steps:
         finally:
             os.close(descriptor)
 
-    def write_file(self, path: Path, data: bytes, mode: int = _PUBLIC) -> None:
+    def write_file(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
         """Writes a file that is there whole or not at all, and survives a crash. It is made of the steps above.
 
         An error may leave the temporary file. The next write of the same file removes it.
