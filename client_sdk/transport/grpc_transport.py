@@ -202,6 +202,8 @@ def _wire(method: Method) -> tuple[str, Callable[[Message], bytes], Callable[[by
 def _translate(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError | TransportError:
     code, details, retry = error.code(), error.details() or "no details", _retry(error)
     number = code.value[0]
+    if number == Status.UNAVAILABLE and retry is not None:
+        return TransportError(f"{name} takes no such call now: {details}")
     if number == Status.UNAVAILABLE:
         return TransportError(explained(name, details, plaintext))
     if number == Status.DEADLINE_EXCEEDED and retry is None:

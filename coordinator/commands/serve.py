@@ -6,7 +6,6 @@ import logging
 import signal
 import threading
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 
 from coordinator.commands import process
 from coordinator.commands.settings import Settings, add_flags, load
@@ -39,8 +38,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 async def _serve_until_signal(settings: Settings) -> int:
-    assert settings.state is not None  # checked
-    signals, state, opened = _signals(), settings.state, list[Coordinator]()
+    signals, opened = _signals(), list[Coordinator]()
     servers = await Servers.start(settings.listen, settings.admin, settings.tls)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(servers.stop)
@@ -48,7 +46,7 @@ async def _serve_until_signal(settings: Settings) -> int:
             registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
             scrape = stack.enter_context(Scrape(settings.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
-        coordinator = await _opened(state, settings, signals)
+        coordinator = await _opened(settings, signals)
         if coordinator is None:
             return 0
         async with coordinator:
@@ -66,12 +64,13 @@ async def _serve_until_signal(settings: Settings) -> int:
     return 0
 
 
-async def _opened(state: Path, settings: Settings, signals: asyncio.Queue[int]) -> Coordinator | None:
+async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinator | None:
     """Opens the coordinator; returns None if a signal came while it recovered."""
+    assert settings.state is not None  # checked
     stop = threading.Event()
     opening = asyncio.ensure_future(
         Coordinator.open(
-            state,
+            settings.state,
             database=settings.database,
             stop=stop,
             audit=settings.audit,

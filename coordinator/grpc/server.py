@@ -24,6 +24,7 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", 2 * 1024 * 1024),  # a chunk of 1 MiB, or a manifest
     ("grpc.so_reuseport", 0),  # a second coordinator on the same port must fail, not share it
     ("grpc.max_concurrent_streams", 256),  # of one connection
+    ("grpc.http.overload_protection", 0),  # it refuses calls of clients that keep to the limit
     ("grpc.server_handshake_timeout_ms", 20_000),
     ("grpc.max_connection_idle_ms", 300_000),
 )

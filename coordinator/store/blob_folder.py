@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Generator, Iterator, Set
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -81,7 +81,7 @@ class BlobFolder:
         """
         return self._file(sha256).stat().st_size
 
-    def stream(self, sha256: bytes, offset: int) -> Iterator[bytes]:
+    def stream(self, sha256: bytes, offset: int) -> Generator[bytes, None, None]:
         """Reads a blob from an offset on, in pieces of `CHUNK`, unchecked. It goes on if the blob is deleted meanwhile.
 
         All streams of a blob read one open file.

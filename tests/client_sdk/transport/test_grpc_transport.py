@@ -151,6 +151,12 @@ def test_nobody_there_says_where_it_looked(call, nowhere, bundle, name):
     assert "is the coordinator running" in str(raised.value)
 
 
+def test_a_coordinator_that_is_busy_is_not_taken_for_one_that_is_not_there(call, address, remote, bundle, window):
+    remote.refusals["check_in"] = StatusError(Status.UNAVAILABLE, "the coordinator is starting", window)
+    with pytest.raises(TransportError, match=f"^{address} takes no such call now: the coordinator is starting$"):
+        call(address, *arguments("check_in", bundle))
+
+
 def test_no_answer_in_time_is_no_answer(call, silent, serve, bundle):
     with pytest.raises(TransportError, match="did not answer in time"):
         call(serve(silent), *arguments("check_in", bundle), timeout=0.05)
