@@ -14,6 +14,9 @@ from coordinator.store.shared_files import SharedFiles
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire import blobs
 
+PIECE = 64 * 1024
+"""Bytes of one streamed piece. A stream that a device does not read holds some five of them in memory."""
+
 _NAME = re.compile(r"[0-9a-f]{64}(\.tmp)?")
 
 
@@ -82,7 +85,7 @@ class BlobFolder:
         return self._file(sha256).stat().st_size
 
     def stream(self, sha256: bytes, offset: int) -> Generator[bytes, None, None]:
-        """Reads a blob from an offset on, in pieces of `CHUNK`, unchecked. It goes on if the blob is deleted meanwhile.
+        """Reads a blob from an offset on, in pieces of `PIECE`, unchecked. It goes on if the blob is deleted meanwhile.
 
         All streams of a blob read one open file.
 
@@ -91,7 +94,7 @@ class BlobFolder:
             OSError: it cannot be opened.
         """
         with self._shared.reading(self._file(sha256)) as descriptor:
-            while piece := os.pread(descriptor, blobs.CHUNK, offset):
+            while piece := os.pread(descriptor, PIECE, offset):
                 offset += len(piece)
                 yield piece
 
