@@ -7,13 +7,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from coordinator.cli import main
 from coordinator.engine.coordinator import Coordinator
@@ -258,24 +254,3 @@ def unprivileged(*arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [*prefix, sys.executable, "-m", "coordinator", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.text(st.sampled_from("ab41F2%?#&=: +'\"é\\@;"), min_size=1, max_size=12))
-def test_the_ledger_lies_in_the_folder_whatever_its_path(name):
-    with tempfile.TemporaryDirectory() as parent:
-        folder = StateFolder(Path(parent) / name)
-        folder.path.mkdir()
-        with closing(Ledger(folder.database(None))) as ledger:
-            ledger.prepare("id")
-        assert folder.ledger.is_file()
-        assert [path.name for path in Path(parent).iterdir()] == [name]
-
-
-def test_a_folder_with_an_odd_path_is_served_copied_and_examined(tools, tmp_path, original):
-    folder, copy = tmp_path / "what?1#a%41 b", tmp_path / "what?2%2F"
-    shutil.copytree(original, folder)
-    shutil.copytree(folder, copy)
-    for state in (folder, copy):
-        assert main(["doctor", "--state", str(state)]) == 0
-        assert goes_on(tools, state)
