@@ -163,8 +163,9 @@ class DeviceService:
     ) -> Contribution:
         # A device that trickles or stalls must not hold memory for longer than its lease, whatever became of the round.
         self._metrics.step(task.task_id, header.assignment_id, "u")
+        size, deadline = min(header.size, task.spec.largest), task.round.deadline(header.assignment_id)
         try:
-            async with self._uploads.body(header.assignment_id, header.size, task.round.deadline(header.assignment_id)):
+            async with self._uploads.body(header.assignment_id, size, deadline):
                 contribution = await streams.contribution(requests, header, task.spec)
             self._metrics.received.inc(header.size)
             return contribution

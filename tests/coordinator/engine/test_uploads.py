@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from coordinator.engine.uploads import HEADER, Uploads
 from coordinator.errors import CutOffError
+from fedau2.wire.status import Status, StatusError
 
 
 async def turns(number=20):
@@ -116,5 +117,30 @@ def test_no_more_bytes_than_the_budget_are_under_way_and_everybody_has_a_turn(ca
         assert all(size <= budget or count == 1 for count, size in most)
         async with uploads.body(b"last", budget, 1.0):  # all of it has come back
             pass
+
+    asyncio.run(main())
+
+
+def test_a_declared_size_that_no_task_needs_keeps_nobody_waiting(tools, tmp_path):
+    async def main():
+        async with tools.open_lab(tmp_path, upload_memory=1) as lab:
+            await lab.create()
+            first, second, third = [await lab.assignment() for _ in range(3)]
+            data, hold = tools.make_contribution(0), asyncio.Event()
+
+            async def stalling():
+                async for request in tools.upload_requests(first.assignment_id, data):
+                    yield request
+                    await hold.wait()
+
+            upload = asyncio.create_task(lab.coordinator.devices.upload_contribution(stalling()))
+            await turns()
+            assert lab.coordinator.devices.receiving == 1
+            with pytest.raises(StatusError, match="bytes declared") as refused:
+                await lab.upload(second, data, size=2**40)
+            assert refused.value.status == Status.RESOURCE_EXHAUSTED
+            assert (await lab.upload(third, data)).HasField("next_check_in")
+            hold.set()
+            assert (await upload).HasField("next_check_in")
 
     asyncio.run(main())
