@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Self
 
 from client_sdk.errors import LocalCoordinatorError, UsageError
 from client_sdk.protocol.wishes import Result
+from fedau2.wire import addresses
 
 if TYPE_CHECKING:
     from client_sdk.client import FedClient
@@ -210,7 +211,7 @@ class LocalCoordinator:
         from fedau2.v1.admin_pb2 import GetTaskRequest
         from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 
-        with grpc.insecure_channel(self._served.admin) as channel:
+        with grpc.insecure_channel(*addresses.channel(self._served.admin)) as channel:
             try:
                 return AdminServiceStub(channel).GetTask(
                     GetTaskRequest(task_id=self._served.task_id), timeout=_PATIENCE

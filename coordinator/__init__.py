@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from coordinator.aggregation.optimizers import server_step
     from coordinator.engine.coordinator import Coordinator
     from coordinator.errors import CoordinatorError, RefusalError
-    from coordinator.grpc.server import Servers, Tls
+    from coordinator.grpc.server import Servers
+    from coordinator.grpc.tls import Tls
     from coordinator.store.recording import RecordedRound, recorded_rounds
 
 __all__ = [
@@ -59,7 +60,7 @@ _MODULES = {
     "RecordedRound": "store.recording",
     "RefusalError": "errors",
     "Servers": "grpc.server",
-    "Tls": "grpc.server",
+    "Tls": "grpc.tls",
     "recorded_rounds": "store.recording",
     "server_step": "aggregation.optimizers",
 }

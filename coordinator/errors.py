@@ -23,6 +23,7 @@
     - GivenBackError                      FAILED_PRECONDITION  the device has given the assignment back
     - TaskOverError                       FAILED_PRECONDITION  the task is finished or stopped
     - RoundClosedError                    ABORTED              the round takes no contribution any more
+    - BusyError                           UNAVAILABLE          too many calls of this kind are under way
     - StoppedError                        UNAVAILABLE          the coordinator has turned itself off
 """
 
@@ -149,6 +150,12 @@ class RoundClosedError(RefusalError):
     """The round has its contributions, or its task was stopped; come back in the retry window."""
 
     code = Status.ABORTED
+
+
+class BusyError(RefusalError):
+    """Too many calls of this kind are under way. Nothing was changed; come back in the retry window."""
+
+    code = Status.UNAVAILABLE
 
 
 class StoppedError(RefusalError):

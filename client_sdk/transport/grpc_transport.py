@@ -11,7 +11,9 @@ from google.protobuf.message import DecodeError, Message
 
 from client_sdk.errors import TransportError
 from client_sdk.transport.target import Address
+from client_sdk.transport.unreachable import explained
 from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.wire import addresses
 from fedau2.wire.methods import DEVICE, Method, Service
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
@@ -44,8 +46,7 @@ class _Base:
             address = Address(address)
         self._name, certificates = address.coordinator, address.root_certificates
         self._credentials = None if address.plaintext else grpc.ssl_channel_credentials(certificates)
-        # In a pool of its own, a new channel does not inherit the waiting time after another's failure to connect.
-        self._options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", int(not address.loopback))]
+        self._target, self._options = addresses.channel(address.coordinator)
         self._timeout = timeout
         self._transfer_timeout = transfer_timeout
         self._service = service
@@ -65,7 +66,7 @@ class _Base:
         except grpc.RpcError as error:
             if self._hung_up and error.code() == grpc.StatusCode.CANCELLED:
                 raise self._ended("the work is being stopped") from error
-            raise _translate(error, self._name) from error
+            raise _translate(error, self._name, self._credentials is None) from error
         except ValueError as error:  # the channel was closed by another thread
             raise self._ended(error) from error
         except asyncio.CancelledError as error:  # the task was cancelled, or another task closed the channel
@@ -126,9 +127,9 @@ class GrpcTransport(_Base):
     def _open(self) -> grpc.Channel:
         if (channel := self._channel) is None:
             if self._credentials is None:
-                channel = grpc.insecure_channel(self._name, self._options)
+                channel = grpc.insecure_channel(self._target, self._options)
             else:
-                channel = grpc.secure_channel(self._name, self._credentials, self._options)
+                channel = grpc.secure_channel(self._target, self._credentials, self._options)
             self._channel = channel
         return channel
 
@@ -187,9 +188,9 @@ class AioGrpcTransport(_Base):
     def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
             if self._credentials is None:
-                self._channel = grpc.aio.insecure_channel(self._name, self._options)
+                self._channel = grpc.aio.insecure_channel(self._target, self._options)
             else:
-                self._channel = grpc.aio.secure_channel(self._name, self._credentials, self._options)
+                self._channel = grpc.aio.secure_channel(self._target, self._credentials, self._options)
         return self._channel
 
 
@@ -198,11 +199,13 @@ def _wire(method: Method) -> tuple[str, Callable[[Message], bytes], Callable[[by
     return method.path, method.request.SerializeToString, method.response.FromString
 
 
-def _translate(error: grpc.RpcError, name: str) -> StatusError | TransportError:
+def _translate(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError | TransportError:
     code, details, retry = error.code(), error.details() or "no details", _retry(error)
     number = code.value[0]
+    if number == Status.UNAVAILABLE and retry is not None:
+        return TransportError(f"{name} takes no such call now: {details}")
     if number == Status.UNAVAILABLE:
-        return TransportError(f"cannot reach {name}: is the coordinator running, and is this its address? ({details})")
+        return TransportError(explained(name, details, plaintext))
     if number == Status.DEADLINE_EXCEEDED and retry is None:
         return TransportError(f"{name} did not answer in time; try again later ({details})")
     if number in _UNANSWERED or number not in set(Status):

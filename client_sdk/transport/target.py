@@ -1,14 +1,10 @@
-"""Names of coordinators, as gRPC writes them: `dns:///host:port`, `host:port`, `[::1]:port`, `unix:path`."""
+"""A coordinator's name with the way to reach it. `fedau2.wire.addresses` says how names are written."""
 
-import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from client_sdk.errors import UsageError
-
-_NAME = re.compile(
-    r"(?:(?P<scheme>dns|ipv4|ipv6|unix|unix-abstract):(?://(?P<authority>[^/]*)/)?)?(?P<endpoint>\S*[^\s:])"
-)
+from fedau2.wire import addresses
+from fedau2.wire.errors import AddressError
 
 
 @dataclass(frozen=True)
@@ -23,7 +19,7 @@ class Address:
         insecure: sends plaintext; for networks that something else protects.
 
     Raises:
-        UsageError: gRPC cannot understand the name, or the options contradict each other.
+        UsageError: gRPC cannot understand the name, the certificates are not PEM, or the options contradict each other.
     """
 
     coordinator: str
@@ -31,50 +27,31 @@ class Address:
     insecure: bool = False
 
     def __post_init__(self) -> None:
-        check(self.coordinator)
+        try:
+            addresses.check(self.coordinator)
+        except AddressError as error:
+            raise UsageError(f"this is not a coordinator's name: {error}") from error
         if not isinstance(self.root_certificates, bytes | None):
             raise UsageError("root_certificates must be the bytes of a PEM file")
         if self.insecure and self.root_certificates is not None:
             raise UsageError("insecure=True sends plaintext, which no root certificate secures: give one of them")
-
-    @property
-    def loopback(self) -> bool:
-        """True if calls cannot leave this machine."""
-        return is_loopback(self.coordinator)
+        if self.root_certificates is not None:
+            _check_certificates(self.root_certificates)
 
     @property
     def plaintext(self) -> bool:
         """True if calls are sent without TLS."""
-        return self.insecure or (self.loopback and self.root_certificates is None)
+        return self.insecure or (addresses.is_loopback(self.coordinator) and self.root_certificates is None)
 
 
-def check(target: str) -> str:
-    """Returns a name if gRPC can understand it.
+def _check_certificates(pem: bytes) -> None:
+    import ssl  # here, because most apps give no certificates
 
-    Raises:
-        UsageError: gRPC cannot.
-    """
-    match = _NAME.fullmatch(target)
-    if match is None or "://" in match["endpoint"]:
-        raise UsageError(
-            f"{target!r} is not a coordinator's name: write host:port or dns:///host:port, without http://"
-        )
-    return target
-
-
-def is_loopback(target: str) -> bool:
-    """Returns True if calls to a checked name cannot leave this machine."""
-    match = _NAME.fullmatch(target)
-    if match is None or match["authority"]:  # another name server may resolve "localhost" to any machine
-        return False
-    if (match["scheme"] or "").startswith("unix"):
-        return True
-    return all(map(_is_loopback_host, match["endpoint"].split(",")))
-
-
-def _is_loopback_host(endpoint: str) -> bool:
-    host = endpoint.rpartition(":")[0] if endpoint.count(":") == 1 or endpoint.startswith("[") else endpoint
     try:
-        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+        # Comments between the certificates may have any letters.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii", "ignore"))
+    except (ssl.SSLError, ValueError) as error:
+        raise UsageError(
+            "root_certificates hold no certificate in PEM: give the bytes of a file with a line "
+            "-----BEGIN CERTIFICATE-----, not of a key or of DER"
+        ) from error

@@ -15,11 +15,10 @@ from coordinator.bench.processes import Server
 from coordinator.bench.workload import Payload
 from coordinator.errors import BenchError
 from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse
+from fedau2.wire import addresses
 
 IN_FLIGHT = 64
 """Calls that are under way at the same time."""
-
-_OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,7 +28,7 @@ class Phone:
     """A device's calls over one connection. Messages are serialised beforehand, which keeps the load itself cheap."""
 
     def __init__(self, address: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_OWN_CONNECTION)
+        self._channel = grpc.aio.insecure_channel(*addresses.channel(address))  # a connection of its own
         self._check_in: Any = self._channel.unary_unary("/fedau2.v1.DeviceService/CheckIn", None, None)
         self._upload: Any = self._channel.stream_unary("/fedau2.v1.DeviceService/UploadContribution", None, None)
 

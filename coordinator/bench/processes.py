@@ -14,6 +14,7 @@ from coordinator.bench.workload import Model
 from coordinator.errors import BenchError
 from fedau2.v1.admin_pb2 import GetTaskRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
+from fedau2.wire import addresses
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _DISK = "/var/tmp"
@@ -91,9 +92,9 @@ class CoordinatorServer(Server):
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="fedau2-bench-", dir=_DISK)
-        addresses = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-        super().__init__("coordinator", "serve", "--state", self._folder.name, *addresses)
-        self._admin = grpc.insecure_channel(self._address("admin"))
+        loopback = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+        super().__init__("coordinator", "serve", "--state", self._folder.name, *loopback)
+        self._admin = grpc.insecure_channel(*addresses.channel(self._address("admin")))
         self._stub = AdminServiceStub(self._admin)
 
     def __exit__(

@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
+from fedau2.wire import addresses
 
 ADDRESS = "127.0.0.1:8644"
 TIMEOUT = 30.0
@@ -28,8 +29,12 @@ def add_address(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def stub(args: argparse.Namespace) -> Iterator[AdminServiceStub]:
-    """Connects to the coordinator's AdminService."""
-    with grpc.insecure_channel(args.admin) as channel:
+    """Connects to the coordinator's AdminService.
+
+    Raises:
+        AddressError: the address cannot be called.
+    """
+    with grpc.insecure_channel(*addresses.channel(args.admin)) as channel:
         yield AdminServiceStub(channel)
 
 

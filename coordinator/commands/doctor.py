@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from coordinator.errors import BlobLostError, FolderError, LedgerError, LogError
 from coordinator.store import migrations
 from coordinator.store.blob_folder import BlobFolder
+from coordinator.store.database import sqlite
 from coordinator.store.ledger import Ledger
 from coordinator.store.round_log import RoundLog, owner
 from coordinator.store.rows import AssignmentRow, TaskRow
@@ -69,21 +70,22 @@ def _lock(folder: StateFolder) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _readable(url: str, copy: bool) -> Iterator[str]:
+def _readable(url: sa.URL, copy: bool) -> Iterator[sa.URL]:
     """Gives the URL of the ledger, or the URL of a copy that can be opened without changing the ledger."""
-    if not url.startswith("sqlite"):
+    if url.get_backend_name() != "sqlite":
         yield url
         return
-    path = Path(sa.make_url(url).database or "")
+    path = Path(url.database or "")
     if not path.is_file():
         raise LedgerError(f"there is no ledger {path}: give --state and --database that belong together")
     if not copy:
         yield url
         return
     with tempfile.TemporaryDirectory(prefix="fedau2-doctor-") as name:
-        for part in path.parent.glob(f"{path.name}*"):  # with the write-ahead log that a killed coordinator left
-            shutil.copy(part, name)
-        yield f"sqlite:///{Path(name) / path.name}"
+        for part in path.parent.iterdir():
+            if part.name.startswith(path.name):  # with the write-ahead log that a killed coordinator left
+                shutil.copy(part, name)
+        yield sqlite(Path(name) / path.name)
 
 
 def _expect_this_version(ledger: Ledger) -> None:
@@ -126,6 +128,8 @@ class Examination:
         self._say("ledger", f"schema version {self.ledger.version}")
         if self.ledger.folder != self.folder.id:
             self._find("ledger", f"belongs to the state folder with id {self.ledger.folder}")
+        if text := self.folder.exposure():
+            self._find("permissions", text)
         for line in self.ledger.damage():
             self._find("ledger", f"{line}; restore it and the state folder from a copy")
 

@@ -6,12 +6,12 @@ import logging
 import signal
 import threading
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 
+from coordinator.commands import process
 from coordinator.commands.settings import Settings, add_flags, load
 from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import CoordinatorError, StoppedError
-from coordinator.grpc.server import Servers, Tls
+from coordinator.grpc.server import Servers
 from coordinator.metrics.scrape import Scrape
 
 _log = logging.getLogger(__name__)
@@ -32,21 +32,21 @@ def _serve(args: argparse.Namespace) -> int:
     logging.getLogger().setLevel(loaded.settings.log_level)
     for line in loaded.describe():
         _log.info("setting %s", line)
-    return asyncio.run(_serve_until_signal(loaded.settings))
+    with process.private_files():
+        process.raise_file_limit()
+        return asyncio.run(_serve_until_signal(loaded.settings))
 
 
 async def _serve_until_signal(settings: Settings) -> int:
-    assert settings.state is not None  # checked
-    tls = Tls(settings.tls_certificate, settings.tls_key) if settings.tls_certificate and settings.tls_key else None
-    signals, state, opened = _signals(), settings.state, list[Coordinator]()
-    servers = await Servers.start(settings.listen, settings.admin, tls)
+    signals, opened = _signals(), list[Coordinator]()
+    servers = await Servers.start(settings.listen, settings.admin, settings.tls)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(servers.stop)
         if settings.metrics is not None:
             registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
             scrape = stack.enter_context(Scrape(settings.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
-        coordinator = await _opened(state, settings.database, signals, settings.audit)
+        coordinator = await _opened(settings, signals)
         if coordinator is None:
             return 0
         async with coordinator:
@@ -64,12 +64,19 @@ async def _serve_until_signal(settings: Settings) -> int:
     return 0
 
 
-async def _opened(
-    state: Path, database: str | None, signals: asyncio.Queue[int], audit: Path | None = None
-) -> Coordinator | None:
+async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinator | None:
     """Opens the coordinator; returns None if a signal came while it recovered."""
+    assert settings.state is not None  # checked
     stop = threading.Event()
-    opening = asyncio.ensure_future(Coordinator.open(state, database=database, stop=stop, audit=audit))
+    opening = asyncio.ensure_future(
+        Coordinator.open(
+            settings.state,
+            database=settings.database,
+            stop=stop,
+            audit=settings.audit,
+            upload_memory=settings.upload_memory,
+        )
+    )
     ended = asyncio.ensure_future(signals.get())
     await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():

@@ -6,13 +6,18 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Self
 
+from coordinator import sockets
+from coordinator.commands.environment import PREFIX, variables
+from coordinator.engine.uploads import MEMORY
 from coordinator.errors import SettingError
-
-PREFIX = "FEDAU2_COORDINATOR_"
-"""Prefix of environment variables; the rest is the setting's name in capitals."""
+from coordinator.grpc.tls import Tls
+from fedau2.wire import addresses
+from fedau2.wire.addresses import check_served
+from fedau2.wire.errors import AddressError
 
 
 def _seconds(text: str) -> float:
@@ -22,10 +27,11 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _address(text: str) -> str:
-    if not text.startswith("unix:") and not re.fullmatch(r".+:\d{1,5}", text):
+def _mebibytes(text: str) -> int:
+    mebibytes = int(text)
+    if mebibytes < 1:
         raise ValueError(text)
-    return text
+    return mebibytes
 
 
 def _absolute(text: str) -> Path:
@@ -52,9 +58,10 @@ class Settings:
     state: Path | None = field(
         default=None, metadata=_of(Path, "DIR", "folder of everything that must survive a restart; made if missing")
     )
-    listen: str = field(default="127.0.0.1:8643", metadata=_of(_address, "HOST:PORT", "address for devices"))
+    listen: str = field(default="127.0.0.1:8643", metadata=_of(check_served, "HOST:PORT", "address for devices"))
     admin: str = field(
-        default="127.0.0.1:8644", metadata=_of(_address, "HOST:PORT", "address for operators, never for devices")
+        default="127.0.0.1:8644",
+        metadata=_of(check_served, "HOST:PORT", "address for operators, never for devices"),
     )
     database: str | None = field(
         default=None, metadata=_of(str, "URL", "SQLAlchemy URL of the ledger; default: SQLite in the state folder")
@@ -64,10 +71,15 @@ class Settings:
     )
     tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of the certificate"))
     metrics: str | None = field(
-        default=None, metadata=_of(_address, "HOST:PORT", "address of /metrics and /healthz; default: not served")
+        default=None,
+        metadata=_of(check_served, "HOST:PORT", "address of /metrics and /healthz; default: not served"),
     )
     drain: float = field(
         default=30.0, metadata=_of(_seconds, "SECONDS", "time that uploads under way have to end after SIGTERM")
+    )
+    upload_memory: int = field(
+        default=MEMORY,
+        metadata=_of(_mebibytes, "MIB", "MiB of contributions that may be on their way in at a time; others wait"),
     )
     audit: Path | None = field(
         default=None,
@@ -90,14 +102,30 @@ class Settings:
             raise SettingError("state is not set: name the state folder, for example with --state DIR")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise SettingError("tls_certificate and tls_key go together: set both or neither")
-        for name in ("admin", "metrics"):
-            if (address := getattr(self, name)) and not is_loopback(address):
+        self._check_addresses()
+        if self.tls is not None:
+            self.tls.check()
+        return self
+
+    @property
+    def tls(self) -> Tls | None:
+        """The files for TLS on the device address; None: plaintext."""
+        return Tls(self.tls_certificate, self.tls_key) if self.tls_certificate and self.tls_key else None
+
+    def _check_addresses(self) -> None:
+        served = {name: address for name in ("listen", "admin", "metrics") if (address := getattr(self, name))}
+        for (name, address), (other, second) in combinations(served.items(), 2):
+            if address == second and not address.endswith(":0"):
+                raise SettingError(f"{name} and {other} are both {address}: give each an address of its own")
+        for name, address in served.items():
+            if (path := addresses.unix_path(address)) is not None:
+                sockets.check(path)
+            if name != "listen" and not addresses.is_loopback(address):
                 raise SettingError(f"{name} is {address}: it is served on loopback only, in plaintext; use a tunnel")
-        if self.tls_key is None and not is_loopback(self.listen):
+        if self.tls is None and not addresses.is_loopback(self.listen):
             raise SettingError(
                 f"listen is {self.listen}, which is not a loopback address: it needs tls_certificate and tls_key"
             )
-        return self
 
 
 @dataclass(frozen=True)
@@ -141,9 +169,8 @@ def load(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) 
     sourced: dict[str, tuple[object, str]] = {}
     if args.config is not None:
         sourced |= {name: (value, f"file {args.config}") for name, value in _file(args.config).items()}
-    for variable, text in environment.items():
-        if variable.startswith(PREFIX):
-            sourced[variable.removeprefix(PREFIX).lower()] = (text, f"variable {variable}")
+    for variable, text in variables(environment).items():
+        sourced[variable.removeprefix(PREFIX).lower()] = (text, f"variable {variable}")
     sourced |= {name: (value, f"flag {_flag(name)}") for name in known if (value := getattr(args, name)) is not None}
     values: dict[str, Any] = {}
     sources = dict.fromkeys(known, "default")
@@ -167,15 +194,11 @@ def _parsed(name: str, metadata: Mapping[str, Any], value: object, source: str) 
         raise wrong
     try:
         return metadata["parse"](str(value))
+    except AddressError as error:
+        raise SettingError(f"{source}: {name} must be {metadata['metavar']}: {error}") from error
     except ValueError as error:
         raise wrong from error
 
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def is_loopback(address: str) -> bool:
-    """Returns whether no other machine can reach an address."""
-    host = address.rpartition(":")[0].strip("[]")
-    return host in ("localhost", "::1") or host.startswith("127.") or address.startswith("unix:")

@@ -1,12 +1,18 @@
 """Streams the blobs that devices and operators may fetch."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
 
 from coordinator.engine.durability import Durability
-from coordinator.errors import InvalidRequestError, UnknownError
+from coordinator.errors import BusyError, InvalidRequestError, UnknownError
 from coordinator.metrics.metrics import Metrics
+from coordinator.model import pace
 from coordinator.store.blob_folder import BlobFolder
+from coordinator.store.disk import TOO_MANY_FILES
 from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse
+
+MOST = 1000
+"""Most fetches under way. One that a device does not read holds a few pieces of its blob in memory."""
 
 
 class BlobReader:
@@ -22,6 +28,7 @@ class BlobReader:
         self._served = served
         self._durability = durability
         self._metrics = metrics
+        self._under_way = 0
 
     def size(self, sha256: bytes) -> int:
         """Length of a served blob in bytes."""
@@ -33,6 +40,7 @@ class BlobReader:
         Raises:
             UnknownError: no such blob is served.
             InvalidRequestError: the hash does not have 32 bytes, or the offset lies beyond the end.
+            BusyError: too many fetches are under way, or too many files are open.
         """
         self._durability.check()
         if len(request.sha256) != 32:
@@ -44,6 +52,21 @@ class BlobReader:
             raise UnknownError(f"no blob {name} is served (any more); check in again") from error
         if request.offset > size:
             raise InvalidRequestError(f"offset {request.offset} lies beyond the blob's {size} bytes")
-        for data in self._served.stream(request.sha256, request.offset):
-            self._metrics.sent.inc(len(data))
-            yield FetchResourceResponse(data=data)
+        with self._place(), closing(self._served.stream(request.sha256, request.offset)) as pieces:
+            for data in pieces:
+                self._metrics.sent.inc(len(data))
+                yield FetchResourceResponse(data=data)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._under_way >= MOST:
+            raise BusyError("too many fetches are under way; try again later", pace.STARTING.message())
+        self._under_way += 1
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in TOO_MANY_FILES:
+                raise
+            raise BusyError("too many connections are open; try again later", pace.STARTING.message()) from error
+        finally:
+            self._under_way -= 1

@@ -16,6 +16,7 @@ from coordinator.engine.device_service import DeviceService
 from coordinator.engine.durability import Durability
 from coordinator.engine.storage import Storage
 from coordinator.engine.task_table import TaskTable
+from coordinator.engine.uploads import MEMORY, Uploads
 from coordinator.engine.watchers import Watchers
 from coordinator.errors import StoppedError
 from coordinator.metrics.metrics import Gauges, Metrics
@@ -39,13 +40,15 @@ class Coordinator:
         metrics: the metrics for Prometheus.
     """
 
-    def __init__(self, storage: Storage, tasks: TaskTable, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, storage: Storage, tasks: TaskTable, uploads: Uploads, metrics: Metrics, clock: Callable[[], float]
+    ) -> None:
         self._tasks = tasks
         self._clock = clock
         self._watchers = Watchers()
         self._durability = Durability(storage, tasks, self._watchers, metrics, clock)
         blobs = BlobReader(storage.served, self._durability, metrics)
-        self.devices = DeviceService(tasks, self._durability, blobs, metrics, clock)
+        self.devices = DeviceService(tasks, self._durability, blobs, uploads, metrics, clock)
         self.admin = AdminService(tasks, self._durability, self._watchers, blobs, metrics)
         self.metrics = metrics
         metrics.show(self._gauges)
@@ -60,6 +63,7 @@ class Coordinator:
         disk: Disk = REAL,
         stop: threading.Event | None = None,
         audit: Path | None = None,
+        upload_memory: int = MEMORY,
     ) -> Self:
         """Opens a state folder and goes on where it was left.
 
@@ -70,6 +74,7 @@ class Coordinator:
             disk: carries out the writes.
             stop: once it is set, recovery ends at its next step.
             audit: keep every contribution there in the clear; for audits only.
+            upload_memory: MiB of contributions that may be on their way in at the same time.
 
         Raises:
             StoppedError: `stop` was set.
@@ -82,7 +87,7 @@ class Coordinator:
         storage = await asyncio.to_thread(Storage, folder, metrics, database, disk, audit)
         try:
             tasks = await asyncio.to_thread(storage.recover, clock(), stop or threading.Event())
-            return cls(storage, tasks, metrics, clock)
+            return cls(storage, tasks, Uploads(upload_memory * 2**20), metrics, clock)
         except BaseException:
             storage.close()
             raise

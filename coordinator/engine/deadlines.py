@@ -15,8 +15,8 @@ class Deadlines:
         return len(self._open)
 
     @asynccontextmanager
-    async def until(self, deadline: float) -> AsyncIterator[None]:
-        """Runs its block, until a `tick` finds that the deadline has been reached.
+    async def until(self, deadline: float) -> AsyncIterator[asyncio.Timeout]:
+        """Runs its block, until a `tick` finds that the deadline has been reached, or the yielded timeout is moved.
 
         Args:
             deadline: in seconds, by the clock of `tick`.
@@ -27,7 +27,7 @@ class Deadlines:
         async with asyncio.timeout(None) as timeout:
             self._open[timeout] = deadline
             try:
-                yield
+                yield timeout
             finally:
                 del self._open[timeout]
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 
 from coordinator.engine import messages, streams
 from coordinator.engine.blob_reader import BlobReader
-from coordinator.engine.deadlines import Deadlines
 from coordinator.engine.durability import Durability
 from coordinator.engine.refusals import answer_of, refusal
 from coordinator.engine.task_table import TaskTable
+from coordinator.engine.uploads import Uploads
 from coordinator.errors import CutOffError, RefusalError, StoppedError
 from coordinator.metrics.metrics import Metrics, timed
 from coordinator.model import pace
@@ -35,6 +35,7 @@ class DeviceService:
         tasks: the tasks.
         durability: makes the effects of calls durable.
         blobs: the blobs that devices may fetch.
+        uploads: the limits of uploads under way.
         metrics: count and time the calls.
         clock: seconds since 1970.
 
@@ -47,6 +48,7 @@ class DeviceService:
         tasks: TaskTable,
         durability: Durability,
         blobs: BlobReader,
+        uploads: Uploads,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
@@ -56,22 +58,22 @@ class DeviceService:
         self._metrics = metrics
         self._clock = clock
         self._idle = pace.Calendar()  # one for all names of populations, which callers choose
-        self._deadlines = Deadlines()
+        self._uploads = uploads
         self._draining = False
         self.refusals: Counter[str] = Counter()
 
     @property
     def receiving(self) -> int:
         """Contributions that are on their way in."""
-        return len(self._deadlines)
+        return len(self._uploads)
 
     def drain(self) -> None:
         """Takes no more check-ins from now on."""
         self._draining = True
 
     def tick(self, now: float) -> None:
-        """Cuts off the uploads whose leases are over at `now`, in seconds."""
-        self._deadlines.tick(now)
+        """Cuts off the uploads whose time is over at `now`, in seconds."""
+        self._uploads.tick(now)
 
     async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
         """DeviceService.CheckIn.
@@ -136,7 +138,8 @@ class DeviceService:
         return device_pb2.UploadContributionResponse(next_check_in=retry)
 
     async def _upload(self, requests: AsyncIterator[device_pb2.UploadContributionRequest]) -> RetryWindow:
-        header = await streams.upload_header(requests)
+        async with self._uploads.header(self._clock()):
+            header = await streams.upload_header(requests)
         task, answer = self._tasks.holder(header.assignment_id), Answer.UNKNOWN
         if task is not None:
             answer = task.round.judge(header.assignment_id, header.sha256, self._clock())
@@ -160,8 +163,9 @@ class DeviceService:
     ) -> Contribution:
         # A device that trickles or stalls must not hold memory for longer than its lease, whatever became of the round.
         self._metrics.step(task.task_id, header.assignment_id, "u")
+        size, deadline = min(header.size, task.spec.largest), task.round.deadline(header.assignment_id)
         try:
-            async with self._deadlines.until(task.round.deadline(header.assignment_id)):
+            async with self._uploads.body(header.assignment_id, size, deadline):
                 contribution = await streams.contribution(requests, header, task.spec)
             self._metrics.received.inc(header.size)
             return contribution
@@ -193,7 +197,7 @@ class DeviceService:
         """Answers from the ledger, for an assignment whose round is over or that never was."""
         assignment = await self._durability.assignment(assignment_id)
         if assignment is None:
-            return Answer.UNKNOWN, self._retry(None, Answer.UNKNOWN)
+            return Answer.UNKNOWN, pace.STRANGER.message()
         row = self._tasks.row(assignment.task_id)
         answer = answer_of(assignment, row, sha256)
         return answer, self._retry(self._tasks.open_task_of(row.population), answer)

@@ -1,27 +1,37 @@
 """The coordinator over gRPC: devices on one address, operators on another."""
 
 import asyncio
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from coordinator import sockets
 from coordinator.engine.admin_service import AdminService
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.device_service import DeviceService
 from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc.handlers import handlers
 from coordinator.grpc.parsing import Guarded
+from coordinator.grpc.tls import Tls
 from coordinator.model import pace
 from fedau2.v1 import admin_pb2
-from fedau2.wire import methods
+from fedau2.wire import addresses, methods
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 2 * 1024 * 1024),  # a chunk of 1 MiB, or a manifest
     ("grpc.so_reuseport", 0),  # a second coordinator on the same port must fail, not share it
+    ("grpc.max_concurrent_streams", 256),  # of one connection
+    ("grpc.http.overload_protection", 0),  # it refuses calls of clients that keep to the limit
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 300_000),
+)
+_DEVICES_OPTIONS = (
+    *_OPTIONS,
+    ("grpc.max_connection_age_ms", 3_600_000),  # what is held open and not used ends some time
+    ("grpc.max_connection_age_grace_ms", 3_600_000),  # the longest that calls under way may go on then
 )
 
 ADMIN = methods.Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"])
@@ -34,14 +44,6 @@ _STARTING = health_pb2.HealthCheckResponse.UNKNOWN
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _DRAINING = health_pb2.HealthCheckResponse.NOT_SERVING
 _HEALTH = {_STARTING: "starting", _SERVING: "serving", _DRAINING: "draining"}
-
-
-@dataclass(frozen=True)
-class Tls:
-    """PEM files of the device address."""
-
-    certificate: Path
-    key: Path
 
 
 class _Door:
@@ -84,16 +86,17 @@ class Servers:
         """Begins to answer. Until `serve`, every call but those for health is refused as starting.
 
         Args:
-            listen: `host:port` for devices; port 0: any free port.
-            admin: `host:port` for operators.
+            listen: `host:port` or `unix:PATH` for devices; port 0: any free port.
+            admin: the same for operators.
             tls: for the device address; None: plaintext.
 
         Raises:
-            CoordinatorError: an address cannot be served on, or the certificate cannot be read.
+            CoordinatorError: an address cannot be served on, or the certificate cannot be used.
         """
         door = _Door()
-        devices = _Server(methods.DEVICE, handlers(methods.DEVICE, DeviceService, door.devices), listen, tls)
-        operators = _Server(ADMIN, handlers(ADMIN, AdminService, door.admin), admin)
+        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices)
+        devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, tls)
+        operators = _Server(ADMIN, handlers(ADMIN, AdminService, door.admin), admin, _OPTIONS)
         servers = cls(door, devices, operators)
         await servers._report(_STARTING)
         await asyncio.gather(devices.server.start(), operators.server.start())
@@ -126,9 +129,10 @@ class _Server:
         service: methods.Service,
         handlers: "grpc.GenericRpcHandler[Any, Any]",
         address: str,
+        options: Sequence[tuple[str, int]],
         tls: Tls | None = None,
     ) -> None:
-        self.server = grpc.aio.server(options=_OPTIONS)
+        self.server = grpc.aio.server(options=options)
         self.server.add_generic_rpc_handlers([handlers])  # first, because a method is looked for in order
         self._service = service.name
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
@@ -140,16 +144,19 @@ class _Server:
             guarded,
         )
         try:
-            port = self._bind(address, tls)
+            self.address = self._bind(address, tls)
         except (OSError, RuntimeError) as error:
             raise CoordinatorError(f"cannot serve on {address}: {error}") from error
-        self.address = f"{address.rpartition(':')[0]}:{port}"
 
-    def _bind(self, address: str, tls: Tls | None) -> int:
+    def _bind(self, address: str, tls: Tls | None) -> str:
+        if (path := addresses.unix_path(address)) is not None:
+            sockets.take(path)
+        target = addresses.target(address)
         if tls is None:
-            return self.server.add_insecure_port(address)
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-        return self.server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+            port = self.server.add_insecure_port(target)
+        else:
+            port = self.server.add_secure_port(target, tls.credentials())
+        return address if path is not None else f"{address.rpartition(':')[0]}:{port}"
 
     async def report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         for service in ("", self._service):

@@ -1,20 +1,25 @@
 """`/metrics` and `/healthz` over HTTP."""
 
+import socket
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingTCPServer
 from threading import Thread
-from typing import Self
+from typing import Any, Self
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from coordinator import sockets
 from coordinator.errors import CoordinatorError
+from fedau2.wire import addresses
 
 
 class Scrape:
     """Serves metrics and health from a thread of its own.
 
     Args:
-        address: `host:port`; port 0: any free port.
+        address: `host:port` or `unix:PATH`; port 0: any free port.
         registry: gives the metrics; None while the coordinator starts.
         health: gives "starting", "serving" or "draining".
 
@@ -34,12 +39,14 @@ class Scrape:
                 "/healthz": lambda: (200 if health() == "serving" else 503, "text/plain", f"{health()}\n".encode()),
             }
 
-        host, _, port = address.rpartition(":")
+        self._path = addresses.unix_path(address)
         try:
-            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), Handler)
-        except (OSError, OverflowError) as error:
+            self._server = _server(address, self._path, Handler)
+        except OSError as error:
             raise CoordinatorError(f"cannot serve metrics on {address}: {error}") from error
-        self.address = f"{host}:{self._server.server_port}"
+        self.address = address
+        if self._path is None:
+            self.address = f"{address.rpartition(':')[0]}:{self._server.server_address[1]}"
         self._thread = Thread(target=self._server.serve_forever, name="scrape", daemon=True)
         self._thread.start()
 
@@ -49,7 +56,29 @@ class Scrape:
     def __exit__(self, *error: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+        if self._path is not None:
+            Path(self._path).unlink(missing_ok=True)
         self._thread.join()
+
+
+def _server(address: str, path: str | None, handler: type[BaseHTTPRequestHandler]) -> ThreadingTCPServer:
+    if path is not None:
+        sockets.take(path)
+        return _Server(socket.AF_UNIX, path, handler)
+    host, port = addresses.served(address)
+    family, _, _, _, resolved = min(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))  # IPv4, if it has both
+    return _Server(family, resolved, handler)
+
+
+class _Server(ThreadingTCPServer):
+    """An HTTP server on any family of addresses. `HTTPServer` knows IPv4 only, and asks for the name of its host."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, family: int, address: Any, handler: type[BaseHTTPRequestHandler]) -> None:  # noqa: ANN401
+        self.address_family = family
+        super().__init__(address, handler)
 
 
 class _Handler(BaseHTTPRequestHandler):

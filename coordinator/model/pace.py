@@ -27,6 +27,12 @@ IDLE = 60.0
 IDLE_RATE = 20.0
 """Check-ins a second that the coordinator asks for, over all populations without a running task."""
 
+CROWDED = 1800.0
+"""Seconds for which a task books slots at its rate. Further slots follow at `IDLE_RATE`, if that is faster.
+
+Anybody may check in and never come back. At the rate of a small task some hundred such calls would fill a day.
+"""
+
 _HEADROOM = 1.5
 """Devices asked back per place: some do not come, and the next round fills while this one's devices train."""
 
@@ -54,6 +60,9 @@ class Window(NamedTuple):
 STARTING = Window(1.0, 10.0)
 """The window while the coordinator is starting or shutting down."""
 
+STRANGER = Window(IDLE, 2 * IDLE)
+"""The window of a device whose assignment nobody knows. It takes no slot, because ids can be made up."""
+
 LATER = Window(HORIZON / 2, HORIZON)
 """Within a day: for devices that must be updated first, and for those that the calendar has no room for."""
 
@@ -76,19 +85,26 @@ class Calendar:
     def __init__(self) -> None:
         self._last = -math.inf
 
-    def book(self, now: float, delay: float, rate: float) -> Window:
+    def book(self, now: float, delay: float, rate: float, crowded: float = HORIZON) -> Window:
         """Books the first free slot; returns `LATER` if it lies beyond the horizon.
 
         Args:
             now: seconds.
             delay: fewest seconds from now.
             rate: slots a second, > 0.
+            crowded: seconds from now after which slots follow at `IDLE_RATE`, if that is faster.
         """
+        window = self.first_free(now, delay, rate, crowded)
+        if window is not LATER:
+            self._last = now + window.least
+        return window
+
+    def first_free(self, now: float, delay: float, rate: float, crowded: float = HORIZON) -> Window:
+        """Returns what `book` would return, and books nothing."""
+        if self._last > now + crowded:
+            rate = max(rate, IDLE_RATE)
         slot = max(now + delay, self._last + 1 / rate)
-        if slot > now + HORIZON:
-            return LATER
-        self._last = slot
-        return Window(slot - now, slot - now + min(1 / rate, SOONEST))
+        return LATER if slot > now + HORIZON else Window(slot - now, slot - now + min(1 / rate, SOONEST))
 
 
 class Pace:
@@ -96,6 +112,9 @@ class Pace:
 
     The rate is the number of places of a round, divided by the time that a round takes after it has leased as many as
     its goal. The wait for devices is left out: otherwise a lack of devices would lower the rate and so prolong itself.
+
+    Devices that have contributed have a calendar of their own. They are no more than the places of rounds, so callers
+    that only check in cannot fill it.
 
     Args:
         rule: the task's closing rule.
@@ -105,7 +124,8 @@ class Pace:
     def __init__(self, rule: Rule, separation: int = 1) -> None:
         self._rule = rule
         self._separation = separation
-        self._calendar = Calendar()
+        self._contributors = Calendar()
+        self._others = Calendar()
         self._work: float | None = None  # seconds from the goal's lease to the commit, smoothed
         self._period: float | None = None  # seconds from the opening to the commit, smoothed
 
@@ -130,7 +150,12 @@ class Pace:
             delay = IDLE
         elif useless and round.state == ROUND_STATE_COLLECTING:
             delay = max(delay, self._remaining(round, now))
-        window = self._calendar.book(now, delay, self.rate)
+        if answer is Answer.ACCEPTED:
+            window = self._contributors.book(now, delay, self.rate)
+        elif answer is Answer.REPEATED:  # any number of times
+            window = self._contributors.first_free(now, delay, self.rate)
+        else:
+            window = self._others.book(now, delay, self.rate, CROWDED)
         # Added after the booking: a far slot in the calendar would leave all nearer slots empty.
         further = (self._separation - 1) * (self._period or 0.0) if contributed else 0.0
         return Window(window.least + further, window.most + further)

@@ -1,16 +1,21 @@
 """Folders of content-addressed blobs."""
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Generator, Iterator, Set
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
 from coordinator.errors import BlobLostError
-from coordinator.store.disk import REAL, Disk
+from coordinator.store.disk import REAL, Disk, patiently
+from coordinator.store.shared_files import SharedFiles
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire import blobs
+
+PIECE = 64 * 1024
+"""Bytes of one streamed piece. A stream that a device does not read holds some five of them in memory."""
 
 _NAME = re.compile(r"[0-9a-f]{64}(\.tmp)?")
 
@@ -26,6 +31,7 @@ class BlobFolder:
     def __init__(self, path: Path, disk: Disk = REAL) -> None:
         self._path = path
         self._disk = disk
+        self._shared = SharedFiles()
 
     def put(self, data: bytes) -> Resource:
         """Stores a blob durably. Storing it again changes nothing, or replaces a damaged file."""
@@ -34,6 +40,7 @@ class BlobFolder:
             self.check(resource.sha256)
         except BlobLostError:
             self._disk.write_file(self._file(resource.sha256), data)
+            self._shared.forget(self._file(resource.sha256))
         return resource
 
     def get(self, sha256: bytes) -> bytes:
@@ -60,7 +67,7 @@ class BlobFolder:
     @contextmanager
     def _opened(self, sha256: bytes) -> Iterator[BufferedReader]:
         try:
-            with self._file(sha256).open("rb") as file:
+            with patiently(lambda: self._file(sha256).open("rb")) as file:
                 yield file
         except OSError as error:
             raise BlobLostError(f"{self._file(sha256)} cannot be read: {error.strerror}") from error
@@ -77,15 +84,18 @@ class BlobFolder:
         """
         return self._file(sha256).stat().st_size
 
-    def stream(self, sha256: bytes, offset: int) -> Iterator[bytes]:
-        """Reads a blob from an offset on, in pieces of `CHUNK`, unchecked. It goes on if the blob is deleted meanwhile.
+    def stream(self, sha256: bytes, offset: int) -> Generator[bytes, None, None]:
+        """Reads a blob from an offset on, in pieces of `PIECE`, unchecked. It goes on if the blob is deleted meanwhile.
+
+        All streams of a blob read one open file.
 
         Raises:
             FileNotFoundError: there is no such blob.
+            OSError: it cannot be opened.
         """
-        with self._file(sha256).open("rb") as file:
-            file.seek(offset)
-            while piece := file.read(blobs.CHUNK):
+        with self._shared.reading(self._file(sha256)) as descriptor:
+            while piece := os.pread(descriptor, PIECE, offset):
+                offset += len(piece)
                 yield piece
 
     def delete(self, sha256: bytes) -> None:

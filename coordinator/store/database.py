@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,21 @@ _LOCK_TIMEOUT = "55P03"
 """PostgreSQL's SQLSTATE lock_not_available."""
 
 
+def sqlite(path: Path) -> sa.URL:
+    """Returns the URL of a SQLite file. Its parts are kept apart, because %, ? and # in a text mean something else."""
+    return sa.URL.create("sqlite", database=str(path))
+
+
+def parse(url: sa.URL | str) -> sa.URL:
+    """Reads a SQLAlchemy URL.
+
+    Raises:
+        LedgerError: it is not a URL.
+    """
+    with _failures():
+        return sa.make_url(url)
+
+
 class Database:
     """One connection to the ledger's database.
 
@@ -25,7 +41,7 @@ class Database:
     server has ended this session. So after a restart, a COMMIT whose answer was lost has happened or never will.
 
     Args:
-        url: SQLAlchemy URL: `sqlite:///PATH` or `postgresql://...`.
+        url: SQLAlchemy URL of SQLite or PostgreSQL; for a file in SQLite see `sqlite`.
         disk: carries out the commits.
 
     Raises:
@@ -33,10 +49,10 @@ class Database:
         FolderLockedError: another coordinator uses it.
     """
 
-    def __init__(self, url: str, disk: Disk) -> None:
+    def __init__(self, url: sa.URL | str, disk: Disk) -> None:
         self._disk = disk
         with _failures():
-            self._engine = _engine(sa.make_url(url))
+            self._engine = _engine(parse(url))
 
     def close(self) -> None:
         """Closes the connection."""
@@ -95,7 +111,8 @@ def _engine(url: sa.URL) -> sa.Engine:
 
 def _set_up_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
     connection.isolation_level = None  # the driver would leave changes of the schema out of the transaction
-    for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    # Temporary tables in memory, because a file for them cannot be opened while too many are.
+    for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {setting}")
 
 

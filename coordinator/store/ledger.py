@@ -28,7 +28,7 @@ class Ledger:
     """The ledger in a database.
 
     Args:
-        url: SQLAlchemy URL, for example `sqlite:///ledger.sqlite`.
+        url: SQLAlchemy URL of the database.
         disk: carries out the commits.
 
     Attributes:
@@ -40,7 +40,7 @@ class Ledger:
         FolderLockedError: another coordinator uses it.
     """
 
-    def __init__(self, url: str, disk: Disk = REAL) -> None:
+    def __init__(self, url: sa.URL | str, disk: Disk = REAL) -> None:
         self._database = Database(url, disk)
         try:
             with self._database.reading() as connection:

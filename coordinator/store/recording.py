@@ -44,7 +44,6 @@ class Recorder:
         try:
             if not folder.exists():
                 disk.make_folder(folder)
-                folder.chmod(0o700)
             if not _is_recording(folder):
                 raise FolderError(f"{folder} is not a recording and not empty: name a folder for this audit alone")
         except OSError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from coordinator.errors import LogError
-from coordinator.store.disk import REAL, Disk
+from coordinator.store.disk import REAL, Disk, patiently
 from fedau2.wire.blobs import sha256
 
 _MAGIC = b"FEDAU2\x00\x01"
@@ -84,7 +84,8 @@ class RoundLog:
         return segment
 
     def _segments(self) -> list[Path]:
-        return sorted(path for path in self._path.iterdir() if _NAME.fullmatch(path.name))
+        paths = patiently(lambda: list(self._path.iterdir()))
+        return sorted(path for path in paths if _NAME.fullmatch(path.name))
 
     def sync(self) -> None:
         """Makes all records written so far durable."""

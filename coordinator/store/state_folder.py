@@ -1,17 +1,24 @@
 """The state folder: its parts, its lock, and the id by which the folder and its ledger recognise each other."""
 
+import logging
 import os
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import sqlalchemy as sa
+
 from coordinator.errors import FolderError, FolderLockedError, LedgerError
+from coordinator.store import database
 from coordinator.store.disk import Disk
 from coordinator.store.ledger import Ledger
 from fedau2 import files
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,13 @@ class StateFolder:
         """The file of the ledger, unless the ledger is in a database elsewhere."""
         return self.path / "ledger.sqlite"
 
-    def database(self, url: str | None) -> str:
-        """Returns the URL of the ledger: the given URL, or SQLite in the folder."""
-        return url or f"sqlite:///{self.ledger}"
+    def database(self, url: str | None) -> sa.URL:
+        """Returns the URL of the ledger: the given URL, or SQLite in the folder.
+
+        Raises:
+            LedgerError: the given text is not a URL.
+        """
+        return database.parse(url) if url else database.sqlite(self.ledger)
 
     @property
     def id(self) -> str | None:
@@ -79,12 +90,24 @@ class StateFolder:
                     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
                         raise PermissionError(f"no permission to read and write {path}")
                 stack.enter_context(hold(self.lock.open("a")))
+                if text := self.exposure():
+                    _log.warning("%s", text)
             except OSError as error:
                 raise FolderError(
                     f"the state folder cannot be used: {error}; it must be a folder that this user may read and write, "
                     "on a disk with free space"
                 ) from error
             return stack.pop_all()
+
+    def exposure(self) -> str | None:
+        """Says which parts other accounts of this machine may use, and what to do; None: none of them.
+
+        A folder that they may use does not matter as long as nothing in it is open to them.
+        """
+        exposed = [path.name for path in self.path.iterdir() if _open_to_others(path)]
+        if not exposed or not _open_to_others(self.path):
+            return None
+        return f"other accounts may use {', '.join(sorted(exposed))}: run chmod -R go= {shlex.quote(str(self.path))}"
 
     def join(self, ledger: Ledger, disk: Disk) -> None:
         """Joins a folder and a ledger, or checks that they are joined already.
@@ -123,6 +146,10 @@ class StateFolder:
                 )
                 + "; give --state and --database that belong together"
             )
+
+
+def _open_to_others(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o077)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from typing import IO, BinaryIO
 PRIVATE = 0o600
 """Permissions of a file that only its owner may read."""
 
+_PRIVATE_FOLDER = 0o700
+
 _PUBLIC = 0o666
 """Permissions of a file that the process's umask narrows."""
 
@@ -21,14 +23,17 @@ class Steps:
     """The single steps by which files and folders change. Each raises OSError if the disk is full or broken."""
 
     def make_folder(self, path: Path) -> None:
-        """Makes a folder, and those above it, that survive a crash. A folder that is there is left as it is."""
+        """Makes a folder, and those above it, that survive a crash, for their owner alone.
+
+        A folder that is there is left as it is.
+        """
         if not path.is_dir():
             if path.parent != path:
                 self.make_folder(path.parent)
-            path.mkdir(exist_ok=True)
+            path.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
             self.sync_folder(path.parent)
 
-    def create(self, path: Path, mode: int = _PUBLIC) -> BinaryIO:
+    def create(self, path: Path, mode: int = PRIVATE) -> BinaryIO:
         """Makes a new file and opens it for writing. It survives a crash after `sync_folder`."""
         return open(path, "xb", opener=_with(mode))
 
@@ -57,7 +62,7 @@ class Steps:
         finally:
             os.close(descriptor)
 
-    def write_file(self, path: Path, data: bytes, mode: int = _PUBLIC) -> None:
+    def write_file(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
         """Writes a file that is there whole or not at all, and survives a crash. It is made of the steps above.
 
         An error may leave the temporary file. The next write of the same file removes it.

@@ -30,7 +30,7 @@ class CoordinatorProcess:
 
     def _address(self, service: str) -> str:
         line = self.process.stdout.readline() if self.process.stdout else ""
-        if match := re.search(rf"serving {service} on (\S+)", line):
+        if match := re.search(rf"serving {service} on (.+)", line):
             return match[1]
         self.stop()
         raise FleetError(f"the coordinator did not start: {line.strip() or 'its messages above say why'}")

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -93,6 +94,23 @@ def test_a_bundle_is_served_to_a_coroutine_and_nothing_is_left(server, tmp_path)
     assert own.address
 
 
+def test_neither_a_proxy_nor_an_odd_path_of_temporary_files_is_in_its_way(server, tmp_path, monkeypatch):
+    folder = tmp_path / "feature%2Fx a%41 #?"
+    folder.mkdir()
+    for variable in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with (
+        LocalCoordinator(bundle=server.bundle) as own,
+        FedClient.open(tmp_path / "state", own.address, own.population) as client,
+    ):
+        client.record("song-3")
+        own.train(client)
+        assert own.rounds_committed() == 1
+        assert list(folder.glob("*/state/ledger.sqlite"))
+
+
 @pytest.mark.parametrize("arguments", [{}, {"items": SONGS, "bundle": "bundle"}])
 def test_items_or_a_bundle_are_needed(arguments):
     with pytest.raises(UsageError, match="either items or a bundle"):
@@ -129,6 +147,7 @@ def test_what_the_tools_say_is_passed_on(tmp_path):
 def test_missing_extras_are_named(tmp_path):
     code = """
 import sys
+import tempfile
 sys.modules["sqlalchemy"] = sys.modules["torch"] = None
 from client_sdk.testing import LocalCoordinator
 try:

@@ -51,7 +51,7 @@ class CountingDisk(Disk):
     def make_folder(self, path):
         self._step("make_folder", path, path)
 
-    def create(self, path, mode=0o666):
+    def create(self, path, mode=0o600):
         return self._step("create", path.parent, path, mode)
 
     def write(self, file, data):

@@ -118,3 +118,13 @@ def test_a_lock_ends_with_its_block_although_a_forked_process_still_has_the_file
             copy = os.dup(file.fileno())  # as a fork has it
         assert take(path) == "locked"
         os.close(copy)
+
+
+def test_folders_are_made_for_their_owner_alone_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        files.Steps().make_folder(tmp_path / "state" / "blobs")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "state", tmp_path / "state" / "blobs"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700

@@ -205,6 +205,18 @@ def test_a_bad_catalogue_is_refused(data):
         blobs.catalogue(data)
 
 
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=9))
+def test_the_first_id_that_comes_again_is_named(items):
+    again = next(item for number, item in enumerate(items) if item in items[:number])
+    with pytest.raises(BlobError, match=f"lists '{again}' twice"):
+        blobs.catalogue("\n".join(items).encode())
+
+
+def test_a_repeated_id_at_the_end_of_a_long_catalogue_takes_no_quadratic_time():
+    with pytest.raises(BlobError, match="lists '499999' twice"):  # would take hours
+        blobs.catalogue("\n".join([*map(str, range(500_000)), "499999"]).encode())
+
+
 def test_the_kinds_and_scopes_of_the_specs_are_what_the_tests_mean():
     assert SPECS["table"].kind == tensors_pb2.TENSOR_KIND_TABLE
     assert SPECS["own"].scope == tensors_pb2.TENSOR_SCOPE_PRIVATE

@@ -1,5 +1,6 @@
 """Pure functions over numpy arrays and protobuf messages that both ends of the protocol need.
 
+* `addresses`: addresses of coordinators, and which of them are on this machine
 * `blobs`: hashes, chunks, checkpoints as safetensors
 * `contributions`: turns a device's upload into bytes, and reads and checks it
 * `fixed`: the fixed-point grid on which contributions are added

@@ -118,7 +118,9 @@ def catalogue(data: bytes) -> list[str]:
         raise BlobError(f"the item catalogue is not UTF-8: {error}") from error
     if "" in items:
         raise BlobError(f"line {items.index('') + 1} of the item catalogue is empty")
-    if len(set(items)) != len(items):
-        repeated = next(item for number, item in enumerate(items) if item in items[:number])
-        raise BlobError(f"the item catalogue lists {repeated!r} twice")
+    seen = set[str]()
+    for item in items:
+        if item in seen:
+            raise BlobError(f"the item catalogue lists {item!r} twice")
+        seen.add(item)
     return items

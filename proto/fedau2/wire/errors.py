@@ -4,6 +4,7 @@
   + BlobError: bytes do not match their hash or size
   + ManifestError: this version cannot run a manifest
   + ContributionError: an upload does not fit its manifest
+  + AddressError: an address can be neither called nor served on
   + UnknownMethodError: no method of the service takes a message
 """
 
@@ -22,6 +23,10 @@ class ManifestError(WireError):
 
 class ContributionError(WireError):
     """A contribution does not fit the manifest: name, dtype, shape, row, or a value that is not finite or too large."""
+
+
+class AddressError(WireError):
+    """An address cannot be called, or cannot be served on."""
 
 
 class UnknownMethodError(WireError):

@@ -1,6 +1,4 @@
 import asyncio
-import shutil
-import subprocess
 from dataclasses import replace
 
 import grpc
@@ -25,6 +23,7 @@ from fedau2.wire import blobs
 from fedau2.wire.errors import UnknownMethodError
 from fedau2.wire.methods import Service
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
+from tests import certificates
 
 CALLS = ["check_in", "fetch", "upload", "report_failure"]
 UNANSWERED = [Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE]
@@ -152,6 +151,12 @@ def test_nobody_there_says_where_it_looked(call, nowhere, bundle, name):
     assert "is the coordinator running" in str(raised.value)
 
 
+def test_a_coordinator_that_is_busy_is_not_taken_for_one_that_is_not_there(call, address, remote, bundle, window):
+    remote.refusals["check_in"] = StatusError(Status.UNAVAILABLE, "the coordinator is starting", window)
+    with pytest.raises(TransportError, match=f"^{address} takes no such call now: the coordinator is starting$"):
+        call(address, *arguments("check_in", bundle))
+
+
 def test_no_answer_in_time_is_no_answer(call, silent, serve, bundle):
     with pytest.raises(TransportError, match="did not answer in time"):
         call(serve(silent), *arguments("check_in", bundle), timeout=0.05)
@@ -190,15 +195,15 @@ def test_a_fetch_may_be_left_early(address, remote, bundle):
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """A key and a certificate for localhost, as PEM."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("certificate")
-    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "key.pem", "-out", "certificate.pem"]
-    subprocess.run(["openssl", *options.split(), *names], cwd=folder, check=True, capture_output=True)
-    return (folder / "key.pem").read_bytes(), (folder / "certificate.pem").read_bytes()
+def make_certificate():
+    """Makes a key and a certificate, as PEM."""
+    return certificates.make
+
+
+@pytest.fixture(scope="session")
+def certificate(make_certificate):
+    """A key and a certificate for this machine, as PEM."""
+    return make_certificate()
 
 
 @pytest.fixture
@@ -211,17 +216,32 @@ def test_tls_reaches_a_coordinator_that_the_root_certificates_know(call, secure,
     assert response.assignment == bundle.assignment()
 
 
-def test_tls_does_not_talk_to_strangers(call, address, secure, certificate, bundle):
+def test_tls_does_not_talk_to_strangers_and_says_so(call, address, secure, certificate, make_certificate, bundle):
     values = arguments("check_in", bundle)
-    with pytest.raises(TransportError, match="cannot reach"):  # it speaks plaintext
+    with pytest.raises(TransportError, match=f"cannot reach {address}: it answers in plaintext"):
         call(Address(address, certificate[1]), *values)
-    with pytest.raises(TransportError, match="cannot reach"):  # we do
+    with pytest.raises(TransportError, match=f"cannot reach {secure}: it closed the connection, which was plaintext"):
         call(secure, *values)
+    with pytest.raises(TransportError, match=f"cannot reach {secure}: no authority that is trusted here"):
+        call(Address(secure, make_certificate()[1]), *values)
 
 
-def test_root_certificates_that_are_none_are_told(call, secure, bundle):
-    with pytest.raises(TransportError):
-        call(Address(secure, b"not PEM"), *arguments("check_in", bundle))
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"since": -2, "until": -1}, "its certificate has expired"),
+        ({"since": 1, "until": 2}, "its certificate is not valid yet"),
+        ({"names": ["other.example.com"]}, "its certificate is for another host's name"),
+        ({"names": []}, "its certificate is for another host's name"),  # an address is looked for there only
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_told_first(
+    call, serve, servicer, make_certificate, bundle, options, reason
+):
+    pair = make_certificate(**options)
+    secure = serve(servicer, credentials=grpc.ssl_server_credentials([pair]))
+    with pytest.raises(TransportError, match=f"^cannot reach {secure}: {reason}"):
+        call(Address(secure, pair[1]), *arguments("check_in", bundle))
 
 
 def test_plaintext_leaves_this_machine_only_when_told_to():

@@ -3,21 +3,18 @@
 import asyncio
 import os
 import resource
-import shutil
 import signal
-import subprocess
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from coordinator.cli import main
-from coordinator.errors import CoordinatorError
-from coordinator.grpc.server import Servers, Tls
 from fedau2.v1.device_pb2 import REJECTION_REASON_NO_TASK, CheckInRequest
 from fedau2.v1.device_pb2_grpc import DeviceServiceStub
 from fedau2.wire import manifest
 from fedau2.wire.status import Status, StatusError
+from tests import certificates
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +133,18 @@ def test_a_coordinator_that_is_not_there_is_said_so(tools, tmp_path, capsys):
     assert "no coordinator answers" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+def test_commands_ask_no_proxy_for_this_machine(process, monkeypatch, variable):
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    assert main(["status", "--admin", process.admin]) == 0
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "unix:", "http://127.0.0.1:1"])
+def test_an_address_that_cannot_be_called_is_said_so(capsys, address):
+    assert main(["status", "--admin", address]) == 1
+    assert f"error: '{address}' " in capsys.readouterr().err
+
+
 def test_a_bundle_is_checked_before_it_is_sent(tools, tmp_path, process, capsys):
     assert create(process, tmp_path) == 1
     assert "holds no manifest.binpb" in capsys.readouterr().err
@@ -185,15 +194,13 @@ def test_half_a_pair_of_tls_files_is_refused(tmp_path, capsys):
 
 
 def test_devices_can_be_served_over_tls(tools, tmp_path):
-    openssl = shutil.which("openssl") or pytest.skip("openssl is not installed")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
-    make += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(make, check=True, capture_output=True)
+    for path, content in zip((key, certificate), certificates.make(), strict=True):
+        path.write_bytes(content)
 
     async def call(address):
         credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
-        async with grpc.aio.secure_channel(address.replace("127.0.0.1", "localhost"), credentials) as channel:
+        async with grpc.aio.secure_channel(address, credentials) as channel:
             return await DeviceServiceStub(channel).CheckIn(CheckInRequest(population="movies"))
 
     process = tools.Process(tmp_path / "state", "--tls-certificate", str(certificate), "--tls-key", str(key))
@@ -221,13 +228,3 @@ def test_what_nobody_expected_is_an_internal_error_and_changes_nothing(tools, tm
 
     assert asyncio.run(run()).checkpoint.sha256 == tools.expected_checkpoint([[0, 1, 2]])
     assert "FileNotFoundError" in caplog.text
-
-
-def test_tls_files_that_cannot_be_read_are_said_so(tools, tmp_path):
-    async def start():
-        async with tools.open_lab(tmp_path / "state"):
-            tls = Tls(tmp_path / "no.pem", tmp_path / "no.key")
-            with pytest.raises(CoordinatorError, match="No such file"):
-                await Servers.start("127.0.0.1:0", "127.0.0.1:0", tls)
-
-    asyncio.run(start())

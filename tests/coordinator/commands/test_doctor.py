@@ -194,3 +194,21 @@ def test_a_ledger_in_postgresql_is_examined_too(tools, tmp_path, postgres_url, c
     assert doctor(tmp_path, "--database", postgres_url, "--drop-damaged") == 0
     assert doctor(tmp_path) == 1
     assert "there is no ledger" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["blobs", "log", "server-state", "ledger.sqlite"])
+def test_parts_that_other_accounts_may_use_are_named(state, capsys, part):
+    state.chmod(0o755)
+    assert doctor(state) == 1  # without `serve`, other libraries' files follow the umask
+    assert "other accounts may use ledger.sqlite, lock: " in capsys.readouterr().out
+    for path in state.rglob("*"):
+        path.chmod(0o700)
+    assert doctor(state) == 0
+    (state / part).chmod(0o740)
+    assert doctor(state) == 1
+    assert (
+        f"!! permissions              other accounts may use {part}: run chmod -R go= {state}"
+        in capsys.readouterr().out
+    )
+    state.chmod(0o700)
+    assert doctor(state) == 0

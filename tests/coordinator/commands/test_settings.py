@@ -31,6 +31,19 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path):
     assert loaded.sources["listen"] == "default"
 
 
+def test_a_service_of_the_same_name_changes_nothing():
+    injected = {"SERVICE_HOST": "10.96.0.7", "SERVICE_PORT": "8643", "PORT": "tcp://10.96.0.7:8643"}
+    variables = {f"FEDAU2_COORDINATOR_{name}": value for name, value in injected.items()}
+    assert load("--state", "x", **variables).settings == Settings(state=Path("x"))
+
+
+def test_addresses_of_every_kind_can_be_set(tmp_path):
+    settings = load(
+        "--state", "x", "--listen", "[::1]:0", "--admin", f"unix:{tmp_path}/a", "--metrics", "[::1]:0"
+    ).settings
+    assert (settings.listen, settings.admin, settings.metrics) == ("[::1]:0", f"unix:{tmp_path}/a", "[::1]:0")
+
+
 def test_an_audit_has_an_absolute_folder(tmp_path):
     assert load("--state", "x").settings.audit is None
     assert load("--state", "x", "--audit", str(tmp_path)).settings.audit == tmp_path
@@ -53,9 +66,25 @@ def test_what_is_printed_names_every_setting_and_hides_the_password():
         (["--state", "x", "--listen", "8643"], {}, "listen must be HOST:PORT"),
         (["--state", "x", "--tls-key", "k"], {}, "tls_certificate and tls_key go together"),
         (["--state", "x", "--listen", "0.0.0.0:1"], {}, "needs tls_certificate and tls_key"),
+        (["--state", "x", "--listen", "127.0.0.1:99999"], {}, "listen must be HOST:PORT: .* no port from 0 to 65535"),
+        (["--state", "x", "--listen", "::1:0"], {}, r"listen must be HOST:PORT: .*\[IPv6\]:port"),
+        (["--state", "x", "--listen", "127.evil.example.com:1"], {}, "needs tls_certificate and tls_key"),
+        (["--state", "x", "--listen", "unix:"], {}, "listen must be HOST:PORT: 'unix:' names no socket"),
+        (["--state", "x", "--listen", "unix:/no/such/folder/d.sock"], {}, "needs the folder /no/such/folder"),
+        (["--state", "x", "--listen", "unix:/tmp"], {}, "unix:/tmp is not a socket but another file"),
+        (
+            ["--state", "x", "--admin", "127.0.0.1.nip.io:1"],
+            {},
+            "admin is .*nip.io:1: it is served on loopback only",
+        ),
+        (["--state", "x", "--admin", "unix:a,b"], {}, "admin must be HOST:PORT"),
+        (["--state", "x", "--metrics", "[::1]:70000"], {}, "metrics must be HOST:PORT"),
+        (["--state", "x", "--metrics", "127.0.0.1:8644"], {}, "admin and metrics are both 127.0.0.1:8644"),
+        (["--state", "x", "--listen", "unix:a", "--admin", "unix:./a"], {}, "listen and admin are both unix:/"),
         (["--state", "x", "--admin", "0.0.0.0:1"], {}, "admin is 0.0.0.0:1: it is served on loopback only"),
         (["--state", "x", "--metrics", "10.0.0.1:1"], {}, "metrics is 10.0.0.1:1"),
         (["--state", "x"], {"FEDAU2_COORDINATOR_DRAINS": "1"}, "FEDAU2_COORDINATOR_DRAINS: there is no setting"),
+        (["--state", "x"], {"FEDAU2_COORDINATOR_PORT": "9000"}, "FEDAU2_COORDINATOR_PORT: there is no setting"),
         *((["--state", "x"], {"FEDAU2_COORDINATOR_AUDIT": word}, "AUDIT: audit must be /DIR") for word in OFF),
         (["--state", "x", "--audit", "./here"], {}, "flag --audit: audit must be /DIR"),
         (["--config", "no.toml"], {}, r"file no\.toml cannot be read"),

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from coordinator.engine.coordinator import Coordinator
-from coordinator.errors import FolderLockedError, StoppedError
+from coordinator.errors import CutOffError, FolderLockedError, StoppedError
 from fedau2.v1 import admin_pb2, device_pb2
 from fedau2.wire import blobs
 from fedau2.wire.status import Status, StatusError
@@ -304,7 +304,7 @@ def test_goal_many_uploads_at_once_make_one_round(tools, tmp_path, transport):
 
 
 def test_no_upload_is_acknowledged_before_it_is_durable(tools, tmp_path):
-    """Also not the second of two uploads of one assignment whose headers arrive before either body."""
+    """Of two uploads of one assignment whose headers arrive before either body, the newer one counts."""
 
     async def main():
         async with tools.open_lab(tmp_path) as lab:
@@ -327,9 +327,12 @@ def test_no_upload_is_acknowledged_before_it_is_durable(tools, tmp_path):
             bodies.set()
             for _ in range(100):
                 await asyncio.sleep(0)
-            assert not any(upload.done() for upload in uploads)
+            acknowledged_early = uploads[1].done()
             disk.set()
-            await asyncio.gather(stuck, *uploads)
+            _, older, newer = await asyncio.gather(stuck, *uploads, return_exceptions=True)
+            assert not acknowledged_early
+            assert isinstance(older, CutOffError)
+            assert newer.HasField("next_check_in")
             assert (await lab.coordinator.admin.list_tasks(admin_pb2.ListTasksRequest())).tasks[0].reported == 1
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from coordinator.commands.serve import _opened
+from coordinator.commands.settings import Settings
 from coordinator.engine.storage import Storage
 from coordinator.errors import StoppedError
 from coordinator.metrics.metrics import Metrics
@@ -65,7 +66,7 @@ def test_recovery_ends_when_it_is_told_to_and_can_be_repeated(tools, tmp_path):
     async def told():
         signals = asyncio.Queue()
         signals.put_nowait(15)
-        return await _opened(tmp_path, None, signals)
+        return await _opened(Settings(state=tmp_path), signals)
 
     assert asyncio.run(told()) is None
     with closing(Storage(tmp_path, Metrics())) as storage:  # nobody holds the folder

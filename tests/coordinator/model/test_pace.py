@@ -8,11 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.model.closing import Rule
-from coordinator.model.pace import HORIZON, IDLE, LATER, SOONEST, Calendar, Pace, Window, duration, unheard
+from coordinator.model.pace import (
+    CROWDED,
+    HORIZON,
+    IDLE,
+    IDLE_RATE,
+    LATER,
+    SOONEST,
+    Calendar,
+    Pace,
+    Window,
+    duration,
+    unheard,
+)
 from coordinator.model.round_machine import Answer, RoundMachine
 from fedau2.v1.admin_pb2 import ROUND_STATE_AGGREGATING
 
 RULE = Rule(goal=10, minimum=5, places=13, deadline=600, lease=300)
+REJECTED = set(Answer) - {Answer.ACCEPTED, Answer.REPEATED}
 RATES = st.floats(0.01, 1000)
 CALLS = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1000)), min_size=2, max_size=60)
 """Of devices that are sent away: seconds since the one before, and least delay."""
@@ -65,13 +78,39 @@ def test_a_herd_comes_back_evenly_and_nobody_later_than_the_horizon():
     assert LATER.most == HORIZON
 
 
-def test_devices_that_ignore_their_windows_delay_others_by_a_day_at_most_and_teach_it_nothing():
-    pace, machine = Pace(RULE), RoundMachine(RULE, 0, 0.0)
-    before = pace.rate
+@given(st.integers(0, 3000), st.sampled_from(sorted(REJECTED, key=str)))
+def test_callers_that_ignore_their_windows_delay_no_contributor_and_teach_it_nothing(calls, answer):
+    pace, calm, machine = Pace(RULE), Pace(RULE), filled()
+    for _ in range(calls):
+        pace.window(machine, answer, 0.0)
+    assert pace.rate == calm.rate
+    for place in range(RULE.places):
+        assert pace.window(machine, Answer.ACCEPTED, float(place)) == calm.window(
+            machine, Answer.ACCEPTED, float(place)
+        )
+
+
+@given(st.integers(0, 3000), st.floats(0.01, 1000))
+def test_callers_that_ignore_their_windows_delay_others_little(calls, rate):
+    calendar = Calendar()
+    for _ in range(calls):
+        calendar.book(0.0, SOONEST, rate, CROWDED)
+    assert calendar.book(0.0, SOONEST, rate, CROWDED).least <= SOONEST + CROWDED + 1 / rate + calls / IDLE_RATE
+
+
+def test_even_a_flood_of_callers_delays_others_by_a_day_at_most():
+    pace, machine = Pace(RULE), filled()
     for _ in range(100_000):
         pace.window(machine, Answer.FULL, 0.0)
     assert pace.window(machine, Answer.FULL, 0.0).most <= HORIZON
-    assert pace.rate == before
+
+
+@given(st.integers(1, 100))
+def test_a_contribution_that_is_sent_again_takes_no_further_slot(times):
+    pace, machine = Pace(RULE), filled()
+    pace.window(machine, Answer.ACCEPTED, 0.0)
+    windows = {pace.window(machine, Answer.REPEATED, 0.0) for _ in range(times)}
+    assert windows == {pace.window(machine, Answer.ACCEPTED, 0.0)}
 
 
 def filled(opened=0.0, covered=0.0, number=0):

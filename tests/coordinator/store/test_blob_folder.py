@@ -3,7 +3,7 @@
 import pytest
 
 from coordinator.errors import BlobLostError
-from coordinator.store.blob_folder import BlobFolder
+from coordinator.store.blob_folder import PIECE, BlobFolder
 from fedau2.wire import blobs
 
 
@@ -21,16 +21,16 @@ def test_a_blob_comes_back(folder):
     assert folder.size(resource.sha256) == 4
 
 
-@pytest.mark.parametrize("offset", [0, 1, blobs.CHUNK, blobs.CHUNK + 3, 2 * blobs.CHUNK + 5])
+@pytest.mark.parametrize("offset", [0, 1, PIECE, PIECE + 3, 2 * PIECE + 5])
 def test_it_is_streamed_in_chunks_from_any_offset(folder, offset):
-    data = bytes(range(256)) * (2 * blobs.CHUNK // 256) + b"12345"
+    data = bytes(range(256)) * (2 * PIECE // 256) + b"12345"
     pieces = list(folder.stream(folder.put(data).sha256, offset))
     assert b"".join(pieces) == data[offset:]
-    assert all(0 < len(piece) <= blobs.CHUNK for piece in pieces)
+    assert all(0 < len(piece) <= PIECE for piece in pieces)
 
 
 def test_a_stream_goes_on_though_the_blob_is_deleted(folder):
-    data = bytes(2 * blobs.CHUNK)
+    data = bytes(2 * PIECE)
     sha256 = folder.put(data).sha256
     stream = folder.stream(sha256, 0)
     first = next(stream)

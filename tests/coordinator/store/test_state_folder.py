@@ -231,14 +231,14 @@ def test_a_file_in_the_place_of_a_folder_is_refused(part, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("part", ["", "blobs", "server-state", "log"])
-@pytest.mark.parametrize("mode", [0o555, 0o000])
+@pytest.mark.parametrize("mode", [0o500, 0o000])
 def test_a_folder_without_permission_is_refused(part, mode, state, tools):
     before = contents(state)
     (state / part).chmod(mode)
     for command in (["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], ["doctor"]):
         child = unprivileged(*command, "--state", str(state))
         assert "Traceback" not in child.stderr
-        readable = command == ["doctor"] and mode == 0o555
+        readable = command == ["doctor"] and mode == 0o500
         assert child.returncode == (0 if readable else 1), (child.stdout, child.stderr)
     (state / part).chmod(0o755)
     assert contents(state) == before

@@ -1,0 +1,28 @@
+"""Says why a coordinator could not be reached. gRPC knows the reason, and mentions it at the end of a long text."""
+
+_REASONS = {
+    "certificate has expired": "its certificate has expired, or this device's clock is wrong",
+    "certificate is not yet valid": "its certificate is not valid yet, or this device's clock is wrong",
+    "Hostname Verification Check failed": "its certificate is for another host's name",
+    "is not in peer certificate": "its certificate is for another host's name",
+    "CERTIFICATE_VERIFY_FAILED": "no authority that is trusted here has signed its certificate: see root_certificates",
+    "WRONG_VERSION_NUMBER": "it answers in plaintext, and this client insists on TLS",
+}
+"""Words of gRPC and its TLS library, and their meaning for the caller. The first entry that fits counts."""
+
+_HUNG_UP = "Socket closed"
+"""Words of gRPC if the other end closes a connection at once, as a TLS port does when it is sent plaintext."""
+
+
+def explained(name: str, details: str, plaintext: bool) -> str:
+    """Returns the text of an error.
+
+    Args:
+        name: the coordinator's name.
+        details: the text of gRPC.
+        plaintext: the call was sent without TLS.
+    """
+    reason = next((meaning for words, meaning in _REASONS.items() if words in details), None)
+    if reason is None and plaintext and _HUNG_UP in details:
+        reason = "it closed the connection, which was plaintext: if it expects TLS, give root_certificates"
+    return f"cannot reach {name}: {reason or 'is the coordinator running, and is this its address?'} ({details})"

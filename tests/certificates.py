@@ -1,0 +1,51 @@
+"""Makes certificates for tests, right ones and wrong ones."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+LOCAL = ("localhost", "127.0.0.1")
+
+
+def make(since=-1, until=1, names=LOCAL):
+    """Makes a key and a certificate that it signs itself.
+
+    Args:
+        since, until: days from now between which it is valid.
+        names: host names and addresses of its subjectAltName; none: it has no such part.
+
+    Returns:
+        Key and certificate, as PEM.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(
+        subject_name=subject,
+        issuer_name=subject,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now + timedelta(since),
+        not_valid_after=now + timedelta(until),
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+    certificate = builder.sign(key, SHA256())
+    return pem(key), certificate.public_bytes(Encoding.PEM)
+
+
+def pem(key, encryption=None):
+    """Writes a private key as PEM, encrypted if told how."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
+
+
+def _general(name):
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -1,0 +1,47 @@
+"""What `serve` asks of its process."""
+
+import asyncio
+import os
+import resource
+import stat
+
+import pytest
+
+
+@pytest.fixture
+def open_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_everything_that_it_writes_is_for_its_owner_alone(tools, tmp_path, open_umask):
+    (tmp_path / "state").mkdir(mode=0o755)  # an operator may have made it
+    options = ("--listen", f"unix:{tmp_path}/d.sock", "--metrics", f"unix:{tmp_path}/m.sock", "--log-level", "INFO")
+    process = tools.Process(tmp_path / "state", *options)
+
+    async def train():
+        async with tools.connect(process.devices, process.admin) as lab:
+            task_id = await lab.create()
+            await lab.contribute([0, 1, 2])
+            await lab.committed(task_id, 1)
+            await lab.contribute([3])
+
+    asyncio.run(train())
+    written = [path for path in tmp_path.rglob("*") if path.name != "state"]
+    process.end(process.child.kill)
+    assert {path.name for path in written} >= {"d.sock", "m.sock", "blobs", "log", "ledger.sqlite", "ledger.sqlite-wal"}
+    for path in written:
+        assert not stat.S_IMODE(path.lstat().st_mode) & 0o077, path
+
+
+def test_it_may_open_as_many_files_as_the_system_allows(tools, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 256), hard))
+    try:
+        process = tools.Process(tmp_path / "state")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(process.child.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    _, log = process.end(process.child.terminate)
+    assert f"at most {hard} open files" in log

@@ -1,0 +1,95 @@
+"""The files for TLS are read and compared before anything is served."""
+
+import asyncio
+
+import grpc
+import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
+
+from coordinator.cli import main
+from coordinator.errors import SettingError
+from coordinator.grpc.server import Servers
+from coordinator.grpc.tls import Tls
+from fedau2.v1.device_pb2 import CheckInRequest
+from fedau2.v1.device_pb2_grpc import DeviceServiceStub
+from tests import certificates
+
+KEY, CERTIFICATE = certificates.make()
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """Writes the files."""
+
+    def write(key=KEY, certificate=CERTIFICATE):
+        (tmp_path / "key.pem").write_bytes(key)
+        (tmp_path / "certificate.pem").write_bytes(certificate)
+        return Tls(tmp_path / "certificate.pem", tmp_path / "key.pem")
+
+    return write
+
+
+def test_files_that_belong_together_can_be_used(tls):
+    tls().check()
+    tls(certificate="Kommentar mit Ümlaut\n".encode() + CERTIFICATE).check()
+    tls(certificate=CERTIFICATE + certificates.make()[1]).check()  # a chain
+
+
+ENCRYPTED = certificates.pem(load_pem_private_key(KEY, None), BestAvailableEncryption(b"x"))
+OTHER = certificates.make()
+
+
+@pytest.mark.parametrize(
+    ("key", "certificate", "message"),
+    [
+        (OTHER[0], CERTIFICATE, r"tls_key .*key\.pem is the key of another certificate than"),
+        (KEY, OTHER[1] + CERTIFICATE, "is the key of another certificate than"),
+        (ENCRYPTED, CERTIFICATE, r"tls_key .*key\.pem is encrypted"),
+        (KEY, b"", r"tls_certificate .*certificate\.pem holds no certificate in PEM"),
+        (KEY, b"\x30\x82\xff", "holds no certificate in PEM"),
+        (CERTIFICATE, KEY, "holds no certificate in PEM"),
+        (CERTIFICATE, CERTIFICATE, r"tls_key .*key\.pem holds no private key in PEM"),
+        (b"", CERTIFICATE, "holds no private key in PEM"),
+        (KEY[:-80], CERTIFICATE, "cannot be used"),
+        (KEY, CERTIFICATE[:-80], "cannot be used"),
+        (*certificates.make(since=-2, until=-1), r"certificate\.pem expired on .* GMT: renew it"),
+        (*certificates.make(since=1, until=2), r"certificate\.pem is not valid before .* GMT"),
+        (*certificates.make(names=[]), "names no host in its subjectAltName"),
+    ],
+)
+def test_what_is_wrong_with_them_is_named(tls, key, certificate, message):
+    with pytest.raises(SettingError, match=message):
+        tls(key, certificate).check()
+
+
+@pytest.mark.parametrize("name", ["key", "certificate"])
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: (path.unlink(), path.mkdir())])
+def test_a_file_that_cannot_be_read_is_named(tls, name, spoil):
+    files = tls()
+    spoil(getattr(files, name))
+    with pytest.raises(SettingError, match=rf"tls_{name} .*{name}\.pem cannot be read"):
+        files.check()
+
+
+def test_the_check_of_settings_reads_them(tls, tmp_path, capsys):
+    serve = ["serve", "--check", "--state", str(tmp_path / "state")]
+    flags = ["--tls-certificate", str(tls().certificate), "--tls-key", str(tls().key)]
+    assert main([*serve, *flags]) == 0
+    tls(*OTHER[:1])
+    assert main([*serve, *flags]) == 1
+    assert "another certificate" in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_server_uses_them(tls):
+    async def call():
+        servers = await Servers.start("127.0.0.1:0", "127.0.0.1:0", tls())
+        credentials = grpc.ssl_channel_credentials(CERTIFICATE)
+        try:
+            async with grpc.aio.secure_channel(servers.devices, credentials) as channel:
+                with pytest.raises(grpc.aio.AioRpcError, match="the coordinator is starting"):
+                    await DeviceServiceStub(channel).CheckIn(CheckInRequest(population="movies"))
+        finally:
+            await servers.stop()
+
+    asyncio.run(call())
