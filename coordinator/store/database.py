@@ -95,7 +95,7 @@ def _engine(url: sa.URL) -> sa.Engine:
 
 def _set_up_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
     connection.isolation_level = None  # the driver would leave changes of the schema out of the transaction
-    for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for setting in ("journal_mode = WAL", "synchronous = FULL", "fullfsync = ON", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {setting}")
 
 
