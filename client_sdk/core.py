@@ -4,10 +4,11 @@ from threading import Event
 
 from client_sdk import engines
 from client_sdk.engines import Chosen
-from client_sdk.errors import UnsupportedTaskError
+from client_sdk.errors import NoDataError, UnsupportedTaskError
 from client_sdk.events import Events
 from client_sdk.onnx.serving import Serving
 from client_sdk.protocol import manifests
+from client_sdk.protocol.preparation import labels
 from client_sdk.protocol.session import Session
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.wishes import Interrupted
@@ -38,7 +39,7 @@ class ClientCore:
 
     def __init__(self, store: SqliteStore, address: Address, population: str, engine: Chosen, trust: Trust) -> None:
         self.store, self.address, self.engine = store, address, engine
-        self.events = Events()
+        self.events = Events(store.ensure_open)
         self.syncs = Syncs(store, population, self.events)
         self.serving = Serving(store, trust)
         self._trust = trust
@@ -58,13 +59,22 @@ class ClientCore:
             raise Interrupted
 
     def session(self) -> Session:
-        """Begins one check-in.
+        """Begins one check-in, or repeats an upload that was not answered.
+
+        A device that could not train by what it knows does not check in, because it would take a place for nothing.
 
         Raises:
+            NoDataError: nothing is recorded.
+            AttributeValueError: the newest model's task does not know an attribute's value.
             MissingEngineError: the engine's library is not installed.
             StoreError: the store cannot be read.
         """
         self.engine = engine = engines.make(self.engine)
+        if self.store.staged() is None:
+            if not self.store.recorded():
+                raise NoDataError("nothing is recorded that could be trained on: call record() first")
+            if task := self.task():
+                labels(self.store, task)
         return self.syncs.session(engine, self._trust)
 
     def task(self) -> TaskManifest | None:

@@ -13,6 +13,9 @@ from coordinator.store.disk import Disk
 from coordinator.store.ledger import Ledger
 from fedau2 import files
 
+_CLIENT = "state.db"
+"""The database by which a state folder of the SDK is known."""
+
 
 @dataclass(frozen=True)
 class StateFolder:
@@ -70,8 +73,12 @@ class StateFolder:
 
         Raises:
             FolderLockedError: another coordinator uses it.
-            FolderError: it cannot be used.
+            FolderError: it cannot be used, or is a client's; nothing was changed in it.
         """
+        if (self.path / _CLIENT).exists():
+            raise FolderError(
+                f"{self.path} holds a client's {_CLIENT}, so it is not a coordinator's: name a folder that is"
+            )
         with ExitStack() as stack:
             try:
                 for path in (self.path, self.blobs, self.server_state, self.log):
