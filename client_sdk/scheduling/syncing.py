@@ -77,7 +77,7 @@ class Syncs:
         finally:
             self._lock.release()
 
-    def session(self, engine: Engine, trust: Trust) -> Session:
+    def session(self, engine: Engine, trust: Trust, without_place: bool) -> Session:
         """Begins a session that publishes its events, except for a model version that the store has already."""
         model = self._store.model()
         current = NewModel(model.task_id, model.round) if model else None
@@ -86,7 +86,7 @@ class Syncs:
             if event != current:
                 self._events.publish(event)
 
-        return session(self._store, engine, self._population, __version__, publish, trust)
+        return session(self._store, engine, self._population, __version__, publish, trust, without_place)
 
     @contextmanager
     def noted(self, coordinator: str) -> Iterator[Callable[[Outcome], Outcome]]:

@@ -174,8 +174,29 @@ def test_a_refused_check_in_says_why(client, remote):
 def test_without_records_no_place_in_a_round_is_asked_for(client, remote):
     with pytest.raises(NoDataError, match=r"call record\(\) first"):
         client.sync()
-    assert remote.calls == []
+    (name, request), *others = remote.calls
+    assert (name, request.without_place, others) == ("check_in", True, [])
     assert client.status().last_sync.error == "NoDataError"
+    client.record("film-1")
+    assert client.sync().result == Result.UPLOADED
+
+
+def test_without_records_that_the_catalogue_lists_no_place_is_asked_for(client, remote):
+    client.record("film-1")
+    client.sync()
+    client._store.database.write("UPDATE interactions SET item = 'film-99'", ())
+    calls = len(remote.calls)
+    with pytest.raises(NoDataError, match="the catalogue lists nothing that is recorded"):
+        client.sync()
+    assert [(name, request.without_place) for name, request in remote.calls[calls:]] == [("check_in", True)]
+
+
+def test_a_coordinator_that_assigns_a_place_all_the_same_gets_it_back(client, remote):
+    remote.check_in = lambda request: remote._answer("check_in", request, CheckInResponse(assignment=remote.assignment))
+    with pytest.raises(NoDataError, match=r"call record\(\) first"):
+        client.sync()
+    assert remote.names()[-1] == "report_failure"
+    assert len(client.recommend()) == 10
 
 
 def test_an_unanswered_upload_is_made_again_also_after_the_records_are_gone(client, remote, tmp_path):
