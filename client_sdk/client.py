@@ -111,8 +111,8 @@ class FedClient:
             MissingPackageError: there are publishers, and `cryptography` is not installed.
             StoreLockedError: another client has opened the folder.
             StoreVersionError: a newer SDK wrote the folder.
-            StoreError: the folder is damaged, holds something else, has lost its database, or cannot be used. Nothing
-                in it was changed.
+            StoreError: the folder holds something else, which stays as it is; or it has lost its database, is damaged,
+                or cannot be used.
         """
         folder = arguments.folder("state_dir", state_dir)
         bundle = None if starter is None else arguments.folder("starter", starter)

@@ -34,10 +34,8 @@ class Interactions:
                 return
             oldest = "SELECT rowid FROM interactions ORDER BY time, rowid LIMIT ?"
             connection.execute(f"DELETE FROM interactions WHERE rowid IN ({oldest})", (count - self._most,))
-            if (
-                interactions
-                and not connection.execute("SELECT 1 FROM interactions WHERE rowid > ?", (last,)).fetchone()
-            ):
+            kept = connection.execute("SELECT 1 FROM interactions WHERE rowid > ?", (last,)).fetchone()
+            if interactions and not kept:
                 raise StoreError(
                     f"nothing was recorded, because the store is full of newer interactions ({self._most}): check the "
                     "device's clock, or open the client with a larger max_interactions"

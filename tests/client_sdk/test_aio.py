@@ -12,10 +12,11 @@ import pytest
 
 from client_sdk import AsyncFedClient, FedClient, Joined, Result, Uploaded
 from client_sdk.aio import Options
-from client_sdk.errors import NoModelError, RefusedError, TransportError, UsageError
+from client_sdk.errors import NoModelError, RefusedError, StoreClosedError, TransportError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
 from fedau2.v1.device_pb2 import FailureReason
 from fedau2.wire.status import Status, StatusError
+from tests.client_sdk.client.test_forks import CALLS
 
 
 @asynccontextmanager
@@ -256,6 +257,18 @@ def test_closing_ends_a_call_that_is_not_answered(tmp_path, silent, serve):
     asyncio.run(app())
     assert silent.hung_up.wait(60)
     assert silent.left > 0  # it was no deadline that ended the call
+
+
+@pytest.mark.parametrize("call", sorted(CALLS.keys() - {"stop"}))
+def test_a_closed_client_says_so(tmp_path, call):
+    async def app():
+        async with opened(tmp_path / "state", "localhost:1") as client:
+            pass
+        with pytest.raises(StoreClosedError, match="is closed: open another"):
+            await CALLS[call](client)
+        await client.close()
+
+    asyncio.run(app())
 
 
 def test_closing_interrupts_a_training_and_gives_its_place_back(tmp_path, address, remote):
