@@ -96,7 +96,7 @@ class AsyncFedClient:
         try:
             await _off(self._client.close)
         finally:
-            if self._transport is not None:
+            if self._transport is not None and not self._core.store.database.forked:
                 await self._transport.hang_up()
 
     async def record(self, item: str, time: datetime | None = None) -> None:
@@ -121,15 +121,21 @@ class AsyncFedClient:
 
     async def sync(self) -> Outcome:
         """As `FedClient.sync`. If it is cancelled, it gives its place in a round back and leaves the store whole."""
-        from client_sdk.transport.grpc_transport import AioGrpcTransport
-
         core = self._core
         async with _alone(core.syncs):
             with core.syncs.noted(core.address.coordinator) as noted:
+                make = await _off(_aio_grpc_transport)
                 session = await _off(core.session)
-                async with AioGrpcTransport(core.address) as transport:
+                async with make(core.address) as transport:
                     self._transport = transport
                     return noted(await drive_async(session, transport, _off, core.check))
+
+
+def _aio_grpc_transport() -> "type[AioGrpcTransport]":
+    # Importing gRPC takes so long that it must not happen on the loop.
+    from client_sdk.transport.grpc_transport import AioGrpcTransport
+
+    return AioGrpcTransport
 
 
 class AsyncBackground:
@@ -170,7 +176,7 @@ class AsyncPrivacy:
 
     async def forget_attribute(self, name: str) -> None:
         """As `Privacy.forget_attribute`."""
-        arguments.text("name", name)
+        name = arguments.text("name", name)
         async with _alone(self._syncs):
             await _off(lambda: self._privacy.forget_attribute_alone(name))
 

@@ -1,5 +1,9 @@
-"""Checks of an app's arguments. A check returns the argument, or raises an error that says what would be right."""
+"""Checks of an app's arguments. A check returns the argument, or raises an error that says what would be right.
 
+Values of NumPy and pandas are taken where they are texts, whole numbers or times, and are returned as Python's own.
+"""
+
+import operator
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -8,6 +12,8 @@ from pathlib import Path
 from client_sdk.errors import UsageError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST = 1024
+"""Most bytes of an item's id."""
 
 
 def text(argument: str, value: object) -> str:
@@ -22,7 +28,21 @@ def text(argument: str, value: object) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise UsageError(f"{argument} {value!r} cannot be written as UTF-8") from error
-    return value
+    return str.__str__(value)  # not of a subclass, such as NumPy's
+
+
+def item(value: object) -> str:
+    """Returns an item's id: a text as above, in one line, of at most 1,024 bytes.
+
+    Raises:
+        UsageError: it is not such a text, so that no catalogue could list it.
+    """
+    name = text("item", value)
+    if "\n" in name:
+        raise UsageError(f"item {name[:99]!r} has a line break, and a catalogue has an item a line")
+    if (size := len(name.encode())) > _LONGEST:
+        raise UsageError(f"item {name[:99]!r} ... has {size} bytes, and an item's id has at most {_LONGEST}")
+    return name
 
 
 def folder(argument: str, value: object) -> Path:
@@ -62,7 +82,7 @@ def interactions(items: object, times: object) -> list[tuple[str, int]]:
     """
     if isinstance(items, str) or not isinstance(items, Iterable) or not isinstance(times, Iterable | None):
         raise UsageError(f"record_many takes several items, and as many times; record({items!r}) records one")
-    names = [text("item", item) for item in items]
+    names = [item(value) for value in items]
     now = datetime.now(UTC)
     stamps = [microseconds(time) for time in ([now] * len(names) if times is None else times)]
     if len(stamps) != len(names):
@@ -80,11 +100,16 @@ def function(argument: str, value: object) -> None:
         raise UsageError(f"{argument} must be a function, not {value!r}")
 
 
-def number(argument: str, value: object) -> None:
-    """Returns if the value is a whole number from 1 up.
+def number(argument: str, value: object) -> int:
+    """Returns a whole number from 1 up.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it is not such a number.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    try:
+        whole = operator.index(value)  # type: ignore[arg-type] # index checks the type
+    except TypeError:
+        whole = 0
+    if isinstance(value, bool) or whole < 1:
         raise UsageError(f"{argument} must be a whole number from 1 up, not {value!r}")
+    return whole

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from client_sdk import arguments, engines, status
 from client_sdk.core import ClientCore
 from client_sdk.engines import Chosen
-from client_sdk.errors import UnknownItemError, UsageError
+from client_sdk.errors import UsageError
 from client_sdk.events import Events
 from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import drive
@@ -45,7 +45,9 @@ class Recommendation:
 class FedClient:
     """One user's recommender on one device. `open` makes one; its methods may be called from any thread.
 
-    Every method raises `StoreError` if the state folder cannot be used, and after `close`.
+    Every method raises `StoreError` if the state folder cannot be used, `StoreClosedError` after `close`, and
+    `StoreForkedError` in a process that was forked from the one that opened the client. A client that is dropped
+    without `close` is closed when Python collects it, with a `ResourceWarning`.
 
     >>> from tempfile import TemporaryDirectory
     >>> folder = TemporaryDirectory()
@@ -89,7 +91,8 @@ class FedClient:
         """Opens a client's state folder, without using the network.
 
         Args:
-            state_dir: a folder that only this client uses; it is made if it does not exist.
+            state_dir: a folder that only this client uses: one that a client made, an empty one, or one that does not
+                exist, which is then made.
             coordinator: `host:port` or any other name that gRPC knows, for example "dns:///fed.example.com:443".
             population: name of the population that this device belongs to, at most 128 bytes.
             engine: the engine that trains. "onnx" runs the task's training graph, and "torch" the SDK's own kernel,
@@ -108,17 +111,18 @@ class FedClient:
             MissingPackageError: there are publishers, and `cryptography` is not installed.
             StoreLockedError: another client has opened the folder.
             StoreVersionError: a newer SDK wrote the folder.
-            StoreError: the folder is damaged or cannot be used.
+            StoreError: the folder holds something else, which stays as it is; or it has lost its database, is damaged,
+                or cannot be used.
         """
         folder = arguments.folder("state_dir", state_dir)
         bundle = None if starter is None else arguments.folder("starter", starter)
         address = Address(arguments.text("coordinator", coordinator), root_certificates, insecure)
-        if len(arguments.text("population", population).encode()) > 128:
+        population = arguments.text("population", population)
+        if len(population.encode()) > 128:
             raise UsageError("population is longer than 128 bytes")
         engines.check(engine)
         trust = Trust(publishers)
-        arguments.number("max_interactions", max_interactions)
-        store = SqliteStore(folder, max_interactions)
+        store = SqliteStore(folder, arguments.number("max_interactions", max_interactions))
         try:
             if bundle is not None:
                 adopt_starter(store, bundle, trust)
@@ -138,8 +142,10 @@ class FedClient:
     def close(self) -> None:
         """Stops background work, interrupts a sync under way with its call, and frees the state folder.
 
-        May be called again.
+        May be called again. In a process that was forked from the one that opened the client it does nothing.
         """
+        if self._store.database.forked:
+            return
         self._core.interrupt()
         self.background.close()
         try:
@@ -151,38 +157,30 @@ class FedClient:
         """Keeps an interaction of the user with an item, on this device.
 
         Args:
-            item: its id in the catalogue. Before the first sync every id is taken. Ids that the task's catalogue then
-                does not list are left out of training.
+            item: its id in the catalogue, in one line of at most 1,024 bytes. Every id is kept. An id that the model's
+                catalogue does not list has no part in training and recommending until a catalogue lists it;
+                `status().unlisted` counts these.
             time: the time of the interaction, with a time zone; None: now.
 
         Raises:
-            UnknownItemError: the task's catalogue does not list the item; nothing was recorded.
             UsageError: an argument has a wrong type or value; nothing was recorded.
+            StoreError: the interaction could not be kept, for example on a full disk, or because the store is full of
+                newer interactions.
         """
         self.record_many([item], None if time is None else [time])
 
     def record_many(self, items: Iterable[str], times: Iterable[datetime] | None = None) -> None:
-        """Keeps interactions, on this device: all of them or none.
+        """Keeps interactions, on this device: all of them or none. The oldest beyond `max_interactions` are dropped.
 
         Args:
             items: as for `record`.
             times: as for `record`, one for each item; None: now for all.
 
         Raises:
-            UnknownItemError: the task's catalogue does not list an item; nothing was recorded.
             UsageError: an argument has a wrong type or value; nothing was recorded.
+            StoreError: as for `record`; nothing was recorded.
         """
-        interactions = arguments.interactions(items, times)
-        with self._store.held():
-            task = self._core.task()
-            rows = self._store.rows(task.catalogue) if task else None
-            for item, _ in interactions:
-                if rows is not None and item not in rows:
-                    raise UnknownItemError(
-                        f"the catalogue does not list {item!r}, so nothing was recorded: record an id that it lists, "
-                        "or sync() first if the item is new"
-                    )
-            self._store.record_many(interactions)
+        self._store.record_many(arguments.interactions(items, times))
 
     def set_attribute(self, name: str, value: str | None) -> None:
         """Keeps an attribute of the user, on this device. A task that unlearns it then does so for this client.
@@ -195,13 +193,14 @@ class FedClient:
             AttributeValueError: the task does not know this value; the value before it stays.
             UsageError: an argument has a wrong type or value.
         """
-        arguments.text("name", name)
+        name = arguments.text("name", name)
+        value = None if value is None else arguments.text("value", value)
         with self._store.held():
-            task = self._core.task() if value is not None else None
+            task = self._core.task()
             for adversary in task.plan.adversaries if task else ():
-                if adversary.attribute == name:
-                    label(arguments.text("value", value), name, list(adversary.classes))
-            self._store.set_attribute(name, None if value is None else arguments.text("value", value))
+                if value is not None and adversary.attribute == name:
+                    label(value, name, list(adversary.classes))
+            self._store.set_attribute(name, value)
 
     def sync(self) -> Outcome:
         """Checks in once, now.
@@ -234,14 +233,14 @@ class FedClient:
             UntrustedTaskError: the model is not signed by one of the publishers.
             UsageError: k is not a whole number from 1 up, or `where` not a function.
         """
-        arguments.number("k", k)
+        number = arguments.number("k", k)
         if where is not None:
             arguments.function("where", where)
-        return [Recommendation(item, score) for item, score in self._core.serving.recommend(k, where)]
+        return [Recommendation(item, score) for item, score in self._core.serving.recommend(number, where)]
 
     def status(self) -> status.ClientStatus:
         """Returns the client's state at this moment."""
-        return status.of(self._store, self._core.syncs.pace, self.background.status())
+        return status.of(self._store, self._core.task(), self._core.syncs.pace, self.background.status())
 
     def _sync(self, check: Callable[[], None]) -> Outcome:
         from client_sdk.transport.grpc_transport import GrpcTransport

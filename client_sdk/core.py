@@ -4,13 +4,14 @@ from threading import Event
 
 from client_sdk import engines
 from client_sdk.engines import Chosen
-from client_sdk.errors import UnsupportedTaskError
+from client_sdk.errors import AttributeValueError, NoDataError, UnsupportedTaskError
 from client_sdk.events import Events
 from client_sdk.onnx.serving import Serving
 from client_sdk.protocol import manifests
+from client_sdk.protocol.preparation import labels
 from client_sdk.protocol.session import Session
 from client_sdk.protocol.trust import Trust
-from client_sdk.protocol.wishes import Interrupted
+from client_sdk.protocol.wishes import Interrupted, Result
 from client_sdk.scheduling.syncing import Syncs
 from client_sdk.store.sqlite_store import SqliteStore
 from client_sdk.transport.target import Address
@@ -38,7 +39,7 @@ class ClientCore:
 
     def __init__(self, store: SqliteStore, address: Address, population: str, engine: Chosen, trust: Trust) -> None:
         self.store, self.address, self.engine = store, address, engine
-        self.events = Events()
+        self.events = Events(store.ensure_open)
         self.syncs = Syncs(store, population, self.events)
         self.serving = Serving(store, trust)
         self._trust = trust
@@ -58,14 +59,34 @@ class ClientCore:
             raise Interrupted
 
     def session(self) -> Session:
-        """Begins one check-in.
+        """Begins one check-in, or repeats an upload that was not answered.
+
+        A client that could not train by what it knows asks for no place in a round. Its session ends with the error
+        that says why.
 
         Raises:
             MissingEngineError: the engine's library is not installed.
             StoreError: the store cannot be read.
         """
         self.engine = engine = engines.make(self.engine)
-        return self.syncs.session(engine, self._trust)
+        unfit = self._unfit() if self.store.staged() is None else None
+        session = self.syncs.session(engine, self._trust, without_place=unfit is not None)
+        return session if unfit is None else _explained(session, unfit)
+
+    def _unfit(self) -> NoDataError | AttributeValueError | None:
+        """Returns the error that training would end with, judged by the newest model; None: it can train."""
+        recorded, task = self.store.recorded(), self.task()
+        if not recorded:
+            return NoDataError("nothing is recorded to train on: call record() first")
+        if task is None:
+            return None
+        if self.store.unlisted(task.catalogue) == recorded:
+            return NoDataError("the catalogue lists nothing that is recorded: call record() with an item that it lists")
+        try:
+            labels(self.store, task)
+        except AttributeValueError as error:
+            return error
+        return None
 
     def task(self) -> TaskManifest | None:
         """Returns the manifest of the newest model.
@@ -79,3 +100,11 @@ class ClientCore:
             return manifests.parse(data) if data else None
         except UnsupportedTaskError:
             return None
+
+
+def _explained(session: Session, error: Exception) -> Session:
+    """Runs a session, and raises the error in place of a rejection."""
+    outcome = yield from session
+    if outcome.result is Result.REJECTED:
+        raise error
+    return outcome

@@ -2,10 +2,11 @@
 
 * FedError
   + StoreError: the state folder cannot be used
-    - StoreLockedError: another process uses it
+    - StoreLockedError: another client or process uses it
     - StoreVersionError: it was written by a newer SDK
+    - StoreClosedError: the client has been closed
+    - StoreForkedError: another process opened the client, and this one was forked from that one
   + UsageError: an argument has a wrong type or value, or a call is not allowed at this place
-    - UnknownItemError: the catalogue does not list an item
     - AttributeValueError: no adversary of the task knows an attribute's value
   + NoModelError: there is no model to recommend from before the first sync
   + TaskError: the task cannot be run here
@@ -38,19 +39,23 @@ class StoreError(FedError):
 
 
 class StoreLockedError(StoreError):
-    """Another process uses the state folder."""
+    """Another client or process uses the state folder."""
 
 
 class StoreVersionError(StoreError):
     """The state folder was written by a newer SDK."""
 
 
+class StoreClosedError(StoreError):
+    """The client has been closed: open another."""
+
+
+class StoreForkedError(StoreError):
+    """Another process opened the client, and this one was forked from that one: open a client after the fork."""
+
+
 class UsageError(FedError, ValueError):
     """An argument has a wrong type or value, or a call is not allowed at this place."""
-
-
-class UnknownItemError(UsageError):
-    """The task's catalogue does not list this item."""
 
 
 class AttributeValueError(UsageError):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import Lock, current_thread, main_thread
+from threading import current_thread, main_thread
 
 from client_sdk import arguments
 from client_sdk.errors import UsageError
@@ -87,6 +87,9 @@ Event = Joined | NewModel | Trained | Uploaded | Rejected | Refused
 class Events:
     """The subscribers to a client's events.
 
+    Args:
+        check: called by `subscribe`; raises a `StoreError` if the client cannot be used.
+
     >>> events, received = Events(), []
     >>> unsubscribe = events.subscribe(received.append)
     >>> events.publish(Joined("task-1", 3))
@@ -96,8 +99,9 @@ class Events:
     [Joined(task_id='task-1', round=3)]
     """
 
-    def __init__(self) -> None:
-        self._lock = Lock()
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        self._check = check
+        # Without a lock, which a forked process could inherit locked: each use of the dictionary is a single step.
         self._callbacks: dict[object, Callable[[Event], None]] = {}
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
@@ -112,22 +116,21 @@ class Events:
 
         Raises:
             UsageError: the callback is not a function.
+            StoreError: the client is closed, or another process opened it.
         """
         arguments.function("callback", callback)
+        self._check()
         key = object()
-        with self._lock:
-            self._callbacks[key] = callback
+        self._callbacks[key] = callback
 
         def unsubscribe() -> None:
-            with self._lock:
-                self._callbacks.pop(key, None)
+            self._callbacks.pop(key, None)
 
         return unsubscribe
 
     def publish(self, event: Event) -> None:
         """Calls every subscriber's callback with an event."""
-        with self._lock:
-            callbacks = list(self._callbacks.values())
+        callbacks = self._callbacks.copy().values()
         token = _publishing.set(True)
         try:
             for callback in callbacks:

@@ -103,7 +103,7 @@ class Privacy:
         Raises:
             UsageError: called by an event's callback, or the name is not a string.
         """
-        arguments.text("name", name)
+        name = arguments.text("name", name)
         with self._syncs.alone():
             self.forget_attribute_alone(name)
 

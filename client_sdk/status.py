@@ -7,6 +7,7 @@ from client_sdk.protocol.wishes import Result
 from client_sdk.scheduling.pace import Pace
 from client_sdk.scheduling.schedule import BackgroundStatus
 from client_sdk.store.sqlite_store import SqliteStore
+from fedau2.v1.task_pb2 import TaskManifest
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class ClientStatus:
     Attributes:
         model: the model version; None before the first.
         recorded: number of recorded interactions.
+        unlisted: number of those whose items the model's catalogue does not list. They are kept until a catalogue lists
+            them. None if there is no catalogue on the device.
         attributes: names of the attributes that are set, sorted.
         upload_waiting: True if an upload has not been answered; the next sync makes it again.
         last_sync: the end of the last sync; None before the first.
@@ -71,6 +74,7 @@ class ClientStatus:
 
     model: ModelVersion | None
     recorded: int
+    unlisted: int | None
     attributes: tuple[str, ...]
     upload_waiting: bool
     last_sync: LastSync | None
@@ -78,13 +82,14 @@ class ClientStatus:
     background: BackgroundStatus
 
 
-def of(store: SqliteStore, pace: Pace, background: BackgroundStatus) -> ClientStatus:
-    """Returns a client's status."""
+def of(store: SqliteStore, task: TaskManifest | None, pace: Pace, background: BackgroundStatus) -> ClientStatus:
+    """Returns a client's status; `task` is the manifest of its model."""
     with store.held():
         model = store.model()
         return ClientStatus(
             model=ModelVersion(model.task_id, model.round) if model else None,
             recorded=store.recorded(),
+            unlisted=store.unlisted(task.catalogue) if task else None,
             attributes=store.attribute_names(),
             upload_waiting=store.staged() is not None,
             last_sync=_last(pace),

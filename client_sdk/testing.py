@@ -12,8 +12,9 @@ with testing.LocalCoordinator(items=["song-1", "song-2", "song-3"], attribute="g
 ```
 
 It runs `fedau2-export` and `fedau2-coordinator` as child processes on free loopback ports, so that any number of tests
-may run at once. These need more packages than a device: `pip install 'fedau2[export,coordinator]'`. The start takes
-some seconds, mainly for the bundle, so many tests should share one coordinator or one bundle.
+may run at once. These need more packages than a device: `pip install 'fedau2[export,coordinator]'`, or only
+`fedau2[coordinator]` where a bundle is given. The start takes some seconds, mainly to build a bundle with PyTorch, so
+many tests should share one coordinator or one bundle.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from client_sdk import arguments
 from client_sdk.errors import LocalCoordinatorError, UsageError
 from client_sdk.protocol.wishes import Result
 from fedau2.wire import addresses
@@ -39,8 +41,9 @@ if TYPE_CHECKING:
     from client_sdk.client import FedClient
     from fedau2.v1.admin_pb2 import Task
 
-_NEEDED = {"torch": "export", "onnxscript": "export", "yaml": "export"}
-_NEEDED |= {"sqlalchemy": "coordinator", "grpc_health": "coordinator"}
+_SERVING = {"sqlalchemy": "coordinator", "grpc_health": "coordinator"}
+_BUILDING = {"torch": "export", "onnxscript": "export", "yaml": "export"}
+"""Modules that serving, and building a bundle, need, with the extras that bring them."""
 _START = "call start(), or enter a block by `with`"
 _PATIENCE = 60.0
 _PAUSE = 0.02
@@ -79,7 +82,7 @@ class LocalCoordinator:
         rounds: rounds after which the task is finished.
 
     Raises:
-        UsageError: neither items nor a bundle are given, or both.
+        UsageError: neither items nor a bundle are given, or both; or a number is not a whole number from 1 up.
 
     Attributes:
         population: argument of `FedClient.open`.
@@ -100,7 +103,8 @@ class LocalCoordinator:
         if (bundle is None) != bool(items):
             raise UsageError("give either items or a bundle")
         self._items, self._attribute, self._classes = items, attribute, classes
-        self._bundle, self._goal, self._rounds = bundle, goal, rounds
+        self._bundle = bundle
+        self._goal, self._rounds = arguments.number("goal", goal), arguments.number("rounds", rounds)
         self._opened: ExitStack | None = None
         self._served: _Served | None = None
 
@@ -132,7 +136,8 @@ class LocalCoordinator:
         """
         if self._opened is not None:
             raise LocalCoordinatorError("the local coordinator runs already: stop() it first, or use another")
-        if missing := {extra for module, extra in _NEEDED.items() if find_spec(module) is None}:
+        needed = _SERVING if self._bundle else _SERVING | _BUILDING
+        if missing := {extra for module, extra in needed.items() if find_spec(module) is None}:
             raise LocalCoordinatorError(
                 f"a local coordinator needs more than a device: pip install 'fedau2[{','.join(sorted(missing))}]'"
             )

@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
+from client_sdk import arguments
 from client_sdk.errors import UsageError
 
 
@@ -22,7 +24,7 @@ class Limits:
     seconds: float = 120.0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.memory, int) and self.memory > 0):
-            raise UsageError(f"memory must be a number of bytes above 0, not {self.memory!r}")
-        if not 0 < self.seconds < math.inf:
+        arguments.number("memory", self.memory)
+        number = isinstance(self.seconds, Real) and not isinstance(self.seconds, bool)
+        if not (number and 0 < self.seconds < math.inf):
             raise UsageError(f"seconds must be above 0 and finite, not {self.seconds!r}")

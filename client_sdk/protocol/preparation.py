@@ -102,7 +102,7 @@ def _fetch_graph(store: Store, graph: Graph) -> Generator[Wish, Any, bytes]:
 
 def _client(store: Store, task: TaskManifest, task_id: str) -> ClientData:
     state = store.private(task_id) or initial_state(task, store.key())
-    return ClientData(store.key(), store.interactions(task.catalogue), _labels(store, task), state)
+    return ClientData(store.key(), store.interactions(task.catalogue), labels(store, task), state)
 
 
 def initial_state(task: TaskManifest, key: bytes) -> PrivateState:
@@ -111,13 +111,18 @@ def initial_state(task: TaskManifest, key: bytes) -> PrivateState:
     return PrivateState.start({name: value[None] for name, value in values.items()}, 1)
 
 
-def _labels(store: Store, task: TaskManifest) -> dict[str, int]:
-    labels = {}
+def labels(store: Store, task: TaskManifest) -> dict[str, int]:
+    """Returns the class numbers of a client's attributes by adversary, without attributes that are not known.
+
+    Raises:
+        AttributeValueError: the task does not know an attribute's value.
+    """
+    numbers = {}
     for adversary in task.plan.adversaries:
         value = store.attribute(adversary.attribute)
         if value is not None:
-            labels[adversary.name] = label(value, adversary.attribute, list(adversary.classes))
-    return labels
+            numbers[adversary.name] = label(value, adversary.attribute, list(adversary.classes))
+    return numbers
 
 
 def label(value: str, attribute: str, classes: list[str]) -> int:

@@ -72,6 +72,7 @@ def session(
     version: str,
     emit: Emit = lambda event: None,
     trust: Trust = _ANYBODY,
+    without_place: bool = False,
 ) -> Session:
     """Makes one check-in and, if assigned, one contribution. An upload that was never answered is made again instead.
 
@@ -82,6 +83,7 @@ def session(
         version: the SDK's version.
         emit: called with each event as it happens.
         trust: checks whose tasks are run.
+        without_place: True if the client could not use a place in a round; it asks for none then.
 
     Raises:
         TaskError, StoreError: the task cannot be run here, or the disk fails; the assignment has been given back.
@@ -91,7 +93,7 @@ def session(
     """
     if staged := store.staged():
         return (yield from _upload(store, staged, emit))
-    request = device_pb2.CheckInRequest(population=population, client_version=version)
+    request = device_pb2.CheckInRequest(population=population, client_version=version, without_place=without_place)
     response = yield from ask(Call(request), device_pb2.CheckInResponse)
     if response.WhichOneof("result") != "assignment":
         reason = _name(response.rejection.reason)

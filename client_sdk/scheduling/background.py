@@ -9,7 +9,7 @@ from functools import partial
 from threading import Event, Lock, Thread, current_thread
 from typing import Protocol
 
-from client_sdk.errors import MissingDeviceStateError, StoreError, UsageError
+from client_sdk.errors import MissingDeviceStateError, StoreClosedError, UsageError
 from client_sdk.protocol.wishes import Interrupted, Outcome
 from client_sdk.scheduling import schedule
 from client_sdk.scheduling.schedule import BackgroundStatus, Constraints, DeviceState, Wait
@@ -144,7 +144,7 @@ class Background:
         run.thread = Thread(target=self._work, args=(run,), name="fedau2-background", daemon=True)
         with self._lock:
             if self._closed:
-                raise StoreError(f"{self._store.folder} is closed")
+                raise StoreClosedError(f"the client of {self._store.folder} is closed: open another")
             before, self._run = self._run, run
             run.thread.start()
         self._end(before)
@@ -156,6 +156,7 @@ class Background:
         call to the coordinator that is not answered soon is ended. If an event's callback calls this in the background
         thread, it does not wait.
         """
+        self._store.database.expect_own_process()
         with self._lock:
             run, self._run = self._run, None
         self._end(run)
@@ -180,6 +181,7 @@ class Background:
 
     def status(self) -> BackgroundStatus:
         """Returns the state of background work."""
+        self._store.database.expect_own_process()
         run = self._run
         if run is None:
             return BackgroundStatus(False, False, (), None)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from threading import Lock
@@ -18,8 +17,9 @@ from client_sdk.protocol.session import Session, session
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.wishes import Outcome, Result
 from client_sdk.scheduling.pace import Pace
+from client_sdk.store.folder import PACE
 from client_sdk.store.sqlite_store import SqliteStore
-from fedau2 import files
+from fedau2 import __version__, files
 from fedau2.wire.status import StatusError
 
 _log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Syncs:
         self._events = events
         self._clock = clock
         self._rng = rng or Random()
-        self._path = store.folder / "pace.json"
+        self._path = store.folder / PACE
         self._lock = Lock()
         self.pace = _read(self._path)
 
@@ -65,8 +65,10 @@ class Syncs:
 
         Raises:
             UsageError: called by an event's callback.
+            StoreError: the client is closed, or another process opened it.
         """
         refuse_callback()
+        self._store.ensure_open()
         if not self._lock.acquire(blocking=wait):
             yield False
             return
@@ -75,7 +77,7 @@ class Syncs:
         finally:
             self._lock.release()
 
-    def session(self, engine: Engine, trust: Trust) -> Session:
+    def session(self, engine: Engine, trust: Trust, without_place: bool) -> Session:
         """Begins a session that publishes its events, except for a model version that the store has already."""
         model = self._store.model()
         current = NewModel(model.task_id, model.round) if model else None
@@ -84,7 +86,7 @@ class Syncs:
             if event != current:
                 self._events.publish(event)
 
-        return session(self._store, engine, self._population, version("fedau2"), publish, trust)
+        return session(self._store, engine, self._population, __version__, publish, trust, without_place)
 
     @contextmanager
     def noted(self, coordinator: str) -> Iterator[Callable[[Outcome], Outcome]]:

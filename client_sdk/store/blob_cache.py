@@ -1,5 +1,6 @@
 """Caches blobs as files named by their hash, written whole or not at all and checked when read."""
 
+import re
 from collections.abc import Container
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from fedau2 import files
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire import blobs
 from fedau2.wire.errors import BlobError
+
+_NAME = re.compile(r"[0-9a-f]{64}(\.tmp)?")
+"""Names of blobs, and of those that a crash left half written."""
 
 
 class BlobCache:
@@ -36,7 +40,7 @@ class BlobCache:
         files.write(self._folder / resource.sha256.hex(), data, files.PRIVATE)
 
     def keep_only(self, hashes: Container[str]) -> None:
-        """Removes every file whose name is not one of these hexadecimal hashes."""
+        """Removes all blobs but those with these hexadecimal hashes. Files that are not blobs stay."""
         for path in self._folder.iterdir():
-            if path.name not in hashes:
+            if path.name not in hashes and _NAME.fullmatch(path.name) and path.is_file():
                 path.unlink()

@@ -1,31 +1,65 @@
-"""Opens the SQLite file of a state folder, and turns its errors into `StoreError`."""
+"""Opens the SQLite file of a state folder, and turns its errors into `StoreError`.
+
+SQLite's connection and the locks here belong to the process that made them. A process that is forked from it inherits
+copies that it must not use: a lock may be held there for ever. Every way into this module asks for the process first.
+"""
 
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from client_sdk.errors import StoreError, StoreVersionError
+from client_sdk.errors import StoreClosedError, StoreError, StoreForkedError, StoreVersionError
 from client_sdk.store import schema
+
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "fullfsync = ON", "secure_delete = ON")
+
+
+def lost(path: Path) -> StoreError:
+    """Returns the error for a database that is missing or empty beside other parts of a client's state."""
+    return StoreError(
+        f"{path} is missing or empty, and the rest of the client's state is there: put the whole folder back from a "
+        "copy. To start afresh as a new user, move the folder away"
+    )
+
+
+def expect_own(path: Path) -> None:
+    """Returns unless a file is a database with tables of another program. It reads the file and touches nothing.
+
+    Raises:
+        StoreError: the database is another program's.
+    """
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(address, uri=True)) as connection:
+        _expect_own(path, connection.execute(schema.TABLES).fetchall())
+
+
+def _expect_own(path: Path, tables: list[tuple[str]]) -> None:
+    if tables and not {name for (name,) in tables} >= schema.KNOWN_BY:
+        raise StoreError(f"{path} is another program's database: give the client a folder of its own")
 
 
 class Database:
     """One connection, shared by all threads. A commit is durable on return, whatever dies afterwards.
 
     Args:
-        path: made with a new client key if it does not exist, with permissions for its owner only.
+        path: made with permissions for its owner only if it does not exist.
+        new: True if it may be without tables. It then gets them, and a new client key.
 
     Raises:
         StoreVersionError: a newer SDK wrote it.
-        StoreError: it is damaged, or the disk fails. Every method may raise this.
+        StoreError: it is damaged, lost or another program's, or the disk fails. Every method may raise this, and
+            `StoreClosedError` and `StoreForkedError` among it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, new: bool) -> None:
+        self._path, self._new = path, new
         self._mutex = RLock()
+        self._process = os.getpid()
+        self._closed = False
         with self.errors():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -38,23 +72,50 @@ class Database:
     def close(self) -> None:
         """Closes the connection."""
         with self.errors():
+            self._closed = True
             self._connection.close()
 
-    def ensure_open(self) -> None:
-        """Returns if the connection is open.
+    @property
+    def closed(self) -> bool:
+        """True once the connection has been closed."""
+        return self._closed
+
+    @property
+    def forked(self) -> bool:
+        """True in a process that was forked from the one that opened the database."""
+        return os.getpid() != self._process
+
+    def expect_own_process(self) -> None:
+        """Returns in the process that opened the database, without waiting for its other threads.
 
         Raises:
-            StoreError: it has been closed.
+            StoreForkedError: this is another process.
         """
-        _ = self.changes
+        if self.forked:
+            raise StoreForkedError(
+                f"{self._path.parent} was opened by process {self._process}, from which this one was forked: use the "
+                "client there, or open one after the fork"
+            )
+
+    def ensure_open(self) -> None:
+        """Returns if the database can be used, without waiting for other threads.
+
+        Raises:
+            StoreForkedError: another process opened it.
+            StoreClosedError: it has been closed.
+        """
+        self.expect_own_process()
+        if self._closed:
+            raise StoreClosedError(f"the client of {self._path.parent} is closed: open another")
 
     @property
     def changes(self) -> int:
         """Number of rows changed since the file was opened. Reading it does not wait for other threads."""
+        self.ensure_open()
         try:
             return self._connection.total_changes
-        except sqlite3.ProgrammingError as error:
-            raise StoreError(f"{self._path.parent}: {error}") from error
+        except sqlite3.ProgrammingError as error:  # closed by another thread since
+            raise StoreClosedError(f"the client of {self._path.parent} is closed: open another") from error
 
     def one(self, query: str, values: Sequence[Any] = ()) -> Any:  # noqa: ANN401
         """Returns the first row; None if there are no rows."""
@@ -96,8 +157,10 @@ class Database:
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Keeps other threads out, and raises a `StoreError` in place of an error of the disk or of SQLite."""
+        self.expect_own_process()
         try:
             with self._mutex:
+                self.ensure_open()
                 yield
         except (sqlite3.OperationalError, sqlite3.ProgrammingError, OSError, OverflowError) as error:
             raise StoreError(f"{self._path.parent}: {error}") from error
@@ -112,9 +175,12 @@ class Database:
         )
 
     def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA secure_delete = ON")
+        tables = self.all(schema.TABLES)
+        _expect_own(self._path, tables)
+        if not tables and not self._new:
+            raise lost(self._path)
+        for setting in _PRAGMAS:
+            self._connection.execute(f"PRAGMA {setting}")
         (version,) = self.one("PRAGMA user_version")
         if version > schema.VERSION:
             raise StoreVersionError(

@@ -31,6 +31,12 @@ _STEPS = (
 VERSION = len(_STEPS)
 """The version that this SDK reads and writes."""
 
+TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+"""Gives the names of a database's tables."""
+
+KNOWN_BY = {"client", "interactions", "staged"}
+"""Tables that every version has, and by which a client's database is known."""
+
 
 def upgrade(connection: Connection, version: int) -> None:
     """Upgrades a database to the newest version, within the caller's transaction. A new database has version 0."""

@@ -1,9 +1,8 @@
 """Keeps a client's state in a folder: a SQLite database, blobs, and a lock that keeps other processes out."""
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -11,14 +10,14 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from client_sdk.errors import StoreError, StoreLockedError, UnsupportedTaskError
+from client_sdk.errors import StoreError, UnsupportedTaskError
 from client_sdk.protocol.values import Model, PrivateState, Staged
 from client_sdk.store import departures
-from client_sdk.store.blob_cache import BlobCache
-from client_sdk.store.database import Database
-from fedau2 import files
+from client_sdk.store.catalogues import Catalogues
+from client_sdk.store.folder import StateFolder
+from client_sdk.store.interactions import Interactions
 from fedau2.v1.task_pb2 import Resource, TaskManifest
-from fedau2.wire import blobs, manifest
+from fedau2.wire import manifest
 from fedau2.wire.errors import BlobError
 
 INTERACTIONS = 100_000
@@ -42,27 +41,20 @@ class SqliteStore:
     Raises:
         StoreLockedError: another client has opened it.
         StoreVersionError: a newer SDK wrote it.
-        StoreError: it is damaged or closed, or the disk fails. Every method may raise this.
+        StoreClosedError: it has been closed. Every method may raise this and the next two.
+        StoreForkedError: another process opened it, and this one was forked from that one.
+        StoreError: it is damaged, not a client's, or has lost its database; or the disk fails.
     """
 
     def __init__(self, folder: Path, interactions: int = INTERACTIONS) -> None:
-        self._folder, self._most = folder, interactions
-        self._rows: tuple[bytes, Mapping[str, int]] = (b"", {})
-        with ExitStack() as stack:
-            try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _lock(folder, stack)
-                self.database = Database(folder / "state.db")
-                stack.callback(self.database.close)
-                self._blobs = BlobCache(folder / "blobs")
-            except OSError as error:
-                raise StoreError(f"the state folder {folder} cannot be used: {error}") from error
-            self._opened = stack.pop_all()
+        self._folder, self._state = folder, StateFolder(folder)
+        self.database, self._blobs = self._state.database, self._state.blobs
+        self._catalogues = Catalogues(self._blobs)
+        self._interactions = Interactions(self.database, interactions)
 
     def close(self) -> None:
-        """Closes the folder and lets other clients open it."""
-        with self.held():
-            self._opened.close()
+        """Closes the folder and lets other clients open it, as `StateFolder.close` does."""
+        self._state.close()
 
     def held(self) -> AbstractContextManager[None]:
         """Keeps other threads from reading or changing the store meanwhile."""
@@ -98,17 +90,18 @@ class SqliteStore:
         self.record_many([(item, at)])
 
     def record_many(self, interactions: Sequence[tuple[str, int]]) -> None:
-        """Adds interactions, as items with their times: all of them or none."""
-        with self.database.transaction() as connection:
-            connection.executemany("INSERT INTO interactions VALUES (?, ?)", interactions)
-            (count,) = connection.execute("SELECT count(*) FROM interactions").fetchone()
-            oldest = "SELECT rowid FROM interactions ORDER BY time, rowid LIMIT ?"
-            if count > self._most:
-                connection.execute(f"DELETE FROM interactions WHERE rowid IN ({oldest})", (count - self._most,))
+        """Adds interactions, as items with their times: all of them or none. Raises StoreError if none can be kept."""
+        self._interactions.add(interactions)
 
     def recorded(self) -> int:
         """The number of interactions that are kept."""
-        return int(self.database.one("SELECT COUNT(*) FROM interactions")[0])
+        return self._interactions.count()
+
+    def unlisted(self, catalogue: Resource) -> int | None:
+        """The number of interactions whose items a catalogue does not list; None if the store lacks its blob."""
+        with self.held():
+            rows = self.rows(catalogue)
+            return None if rows is None else self._interactions.unlisted(rows)
 
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
         """Recorded items as rows of a catalogue, sorted and unique, without items that the catalogue does not list.
@@ -118,23 +111,12 @@ class SqliteStore:
             StoreError: the store lacks the catalogue's blob.
         """
         with self.held():
-            rows = self._listed(catalogue)
-            items = self.database.all("SELECT DISTINCT item FROM interactions")
-        return np.array(sorted(rows[item] for (item,) in items if item in rows), np.int64)
+            return self._interactions.listed(self._listed(catalogue))
 
     def rows(self, catalogue: Resource) -> Mapping[str, int] | None:
-        """Rows by item id, in row order; None if the store lacks the catalogue's blob.
-
-        Raises:
-            UnsupportedTaskError: the blob is not a catalogue.
-        """
+        """Rows by item id, in row order; None if the store lacks the catalogue's blob, as in `Catalogues`."""
         with self.held():
-            if self._rows[0] != catalogue.sha256:
-                data = self.blob(catalogue)
-                if data is None:
-                    return None
-                self._rows = (catalogue.sha256, _rows(data))
-            return self._rows[1]
+            return self._catalogues.rows(catalogue)
 
     def attribute(self, name: str) -> str | None:
         """The value of an attribute; None if it is not known."""
@@ -171,7 +153,6 @@ class SqliteStore:
     def keep_blob(self, resource: Resource, data: bytes) -> None:
         """Caches a checked blob."""
         with self.held():
-            self.ensure_open()
             self._blobs.put(resource, data)
 
     def model(self) -> Model | None:
@@ -267,19 +248,3 @@ class SqliteStore:
             return PrivateState.unpack(data)
         except (BlobError, KeyError) as error:
             raise self.database.damaged(error) from error
-
-
-def _lock(folder: Path, stack: ExitStack) -> None:
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    stack.callback(os.close, file)
-    try:
-        stack.enter_context(files.locked(file))
-    except BlockingIOError as error:
-        raise StoreLockedError(f"{folder} is open already, here or in another process: close it there first") from error
-
-
-def _rows(data: bytes) -> Mapping[str, int]:
-    try:
-        return {item: row for row, item in enumerate(blobs.catalogue(data))}
-    except BlobError as error:
-        raise UnsupportedTaskError(str(error)) from error

@@ -90,9 +90,12 @@ async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinato
 
 
 def _signals() -> asyncio.Queue[int]:
-    arrived = asyncio.Queue[int]()
+    arrived, loop = asyncio.Queue[int](), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, arrived.put_nowait, number)
+        try:
+            loop.add_signal_handler(number, arrived.put_nowait, number)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda arriving, frame: loop.call_soon_threadsafe(arrived.put_nowait, arriving))
     return arrived
 
 

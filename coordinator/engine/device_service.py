@@ -99,6 +99,8 @@ class DeviceService:
             return messages.rejected(device_pb2.REJECTION_REASON_NO_TASK, self._retry(None, Answer.UNKNOWN))
         if not task.versions.admits(request.client_version):
             return messages.rejected(device_pb2.REJECTION_REASON_CLIENT_VERSION, pace.LATER.message())
+        if request.without_place:
+            return messages.rejected(device_pb2.REJECTION_REASON_NO_PLACE_WANTED, pace.LATER.message())
         assignment_id = secrets.token_bytes(16)
         # The message is of this round, whatever comes next.
         assignment = messages.assignment(self._tasks.row(task.task_id), task, assignment_id, self._blobs.size)

@@ -112,7 +112,14 @@ def _engine(url: sa.URL) -> sa.Engine:
 def _set_up_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
     connection.isolation_level = None  # the driver would leave changes of the schema out of the transaction
     # Temporary tables in memory, because a file for them cannot be opened while too many are.
-    for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
+    settings = (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "fullfsync = ON",
+        "foreign_keys = ON",
+        "temp_store = MEMORY",
+    )
+    for setting in settings:
         connection.execute(f"PRAGMA {setting}")
 
 

@@ -20,6 +20,9 @@ from fedau2 import files
 
 _log = logging.getLogger(__name__)
 
+_CLIENT = "state.db"
+"""The database by which a state folder of the SDK is known."""
+
 
 @dataclass(frozen=True)
 class StateFolder:
@@ -81,8 +84,12 @@ class StateFolder:
 
         Raises:
             FolderLockedError: another coordinator uses it.
-            FolderError: it cannot be used.
+            FolderError: it cannot be used, or is a client's; nothing was changed in it.
         """
+        if (self.path / _CLIENT).exists():
+            raise FolderError(
+                f"{self.path} holds a client's {_CLIENT}, so it is not a coordinator's: name a folder that is"
+            )
         with ExitStack() as stack:
             try:
                 for path in (self.path, self.blobs, self.server_state, self.log):

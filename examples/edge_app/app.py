@@ -5,6 +5,7 @@ app uses one that runs already.
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -74,8 +75,8 @@ class App:
         return "\n".join(f"  {self._movies[each.item]}" for each in self._client.recommend(k=5))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the app until its input ends."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the app until its input ends. Returns 1, after one line on standard error, if it cannot start."""
     parser = argparse.ArgumentParser(description="A movie app that learns on this device.")
     parser.add_argument("--state", type=Path, default=Path("edge-app-state"), help="the app's folder (%(default)s)")
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="a coordinator that runs already")
@@ -84,14 +85,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     titles = (Path(__file__).parent / "movies.txt").read_text("utf-8").splitlines()
     movies = {str(number): title for number, title in enumerate(titles, 1)}
     with ExitStack() as stack:
-        address, population = arguments.coordinator, arguments.population
-        if address is None:
-            print("Starting a coordinator on this machine ...", flush=True)
-            server = stack.enter_context(LocalCoordinator(list(movies), attribute="gender"))
-            address, population = server.address, server.population
-        client = stack.enter_context(FedClient.open(arguments.state, address, population))
+        try:
+            client = stack.enter_context(_open(arguments, list(movies), stack))
+        except FedError as error:
+            print(f"edge_app: {error}", file=sys.stderr)
+            return 1
         print(f"Good evening. What have you watched?\n{HELP}")
         run(App(client, movies))
+    return 0
+
+
+def _open(arguments: argparse.Namespace, items: Sequence[str], stack: ExitStack) -> FedClient:
+    address, population = arguments.coordinator, arguments.population
+    if address is None:
+        print("Starting a coordinator on this machine ...", flush=True)
+        server = stack.enter_context(LocalCoordinator(items, attribute="gender"))
+        address, population = server.address, server.population
+    return FedClient.open(arguments.state, address, population)
 
 
 def run(app: App) -> None:
@@ -107,4 +117,4 @@ def run(app: App) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

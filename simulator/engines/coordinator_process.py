@@ -46,8 +46,7 @@ class CoordinatorProcess:
 
     def peak_memory(self) -> float:
         """Returns the child's largest resident memory so far, in MB (Linux)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1000
+        return peak_memory(self.process.pid)
 
     def stop(self) -> None:
         """Terminates the child and waits for its end."""
@@ -55,3 +54,9 @@ class CoordinatorProcess:
         self.process.wait(timeout=30)
         if self.process.stdout is not None:
             self.process.stdout.close()
+
+
+def peak_memory(process: int) -> float:
+    """Returns the largest resident memory of a process so far, in MB (Linux)."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1000

@@ -51,7 +51,8 @@ def _lock(folder: Path, stack: ExitStack) -> None:
 
 
 def _remove(folder: Path, made: bool) -> None:
-    (folder / NAME).unlink(missing_ok=True)
+    with suppress(PermissionError):  # Windows removes no open files
+        (folder / NAME).unlink(missing_ok=True)
     if made:
         with suppress(OSError):
             folder.rmdir()

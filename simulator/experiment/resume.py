@@ -246,6 +246,6 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
 def discard(folder: Path) -> None:
     """Removes the saved state and mapped private state."""
     for pattern in (_ROWS, _FILES):
-        for path in (*folder.glob(pattern), *folder.glob(str(Path(pattern).with_suffix(".tmp")))):
+        for path in (*folder.glob(pattern), *folder.glob(f"{pattern}.tmp")):
             path.unlink(missing_ok=True)
     columns.discard(folder)

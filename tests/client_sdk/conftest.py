@@ -191,8 +191,10 @@ class Remote:
 
     def check_in(self, request):
         response = CheckInResponse(assignment=self.assignment)
-        if self.assignment is None:
+        if self.assignment is None or request.without_place:
             reason = device_pb2.REJECTION_REASON_ROUND_FULL
+            if request.without_place:
+                reason = device_pb2.REJECTION_REASON_NO_PLACE_WANTED
             response = CheckInResponse(rejection=Rejection(reason=reason, retry=WINDOW))
         return self._answer("check_in", request, response)
 

@@ -3,6 +3,8 @@
 import asyncio
 import inspect
 import sqlite3
+import subprocess
+import sys
 from contextlib import asynccontextmanager, closing
 from threading import Event
 
@@ -10,10 +12,11 @@ import pytest
 
 from client_sdk import AsyncFedClient, FedClient, Joined, Result, Uploaded
 from client_sdk.aio import Options
-from client_sdk.errors import NoModelError, RefusedError, TransportError, UsageError
+from client_sdk.errors import NoModelError, RefusedError, StoreClosedError, TransportError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
 from fedau2.v1.device_pb2 import FailureReason
 from fedau2.wire.status import Status, StatusError
+from tests.client_sdk.client.test_forks import CALLS
 
 
 @asynccontextmanager
@@ -228,10 +231,12 @@ def test_its_errors_are_those_of_the_blocking_client(tmp_path, address, remote, 
 
     async def app():
         async with opened(tmp_path / "state", address) as client:
+            await client.record("film-1")
             with pytest.raises(RefusedError, match="no such population"):
                 await client.sync()
             assert (await client.status()).last_sync.error == "RefusedError"
         async with opened(tmp_path / "other", nowhere) as client:
+            await client.record("film-1")
             with pytest.raises(TransportError):
                 await client.sync()
 
@@ -241,6 +246,7 @@ def test_its_errors_are_those_of_the_blocking_client(tmp_path, address, remote, 
 def test_closing_ends_a_call_that_is_not_answered(tmp_path, silent, serve):
     async def app():
         client = await AsyncFedClient.open(tmp_path / "state", serve(silent), "films")
+        await client.record("film-1")
         sync = asyncio.create_task(client.sync())
         await asyncio.to_thread(silent.called.wait)
         await client.close()
@@ -251,6 +257,18 @@ def test_closing_ends_a_call_that_is_not_answered(tmp_path, silent, serve):
     asyncio.run(app())
     assert silent.hung_up.wait(60)
     assert silent.left > 0  # it was no deadline that ended the call
+
+
+@pytest.mark.parametrize("call", sorted(CALLS.keys() - {"stop"}))
+def test_a_closed_client_says_so(tmp_path, call):
+    async def app():
+        async with opened(tmp_path / "state", "localhost:1") as client:
+            pass
+        with pytest.raises(StoreClosedError, match="is closed: open another"):
+            await CALLS[call](client)
+        await client.close()
+
+    asyncio.run(app())
 
 
 def test_closing_interrupts_a_training_and_gives_its_place_back(tmp_path, address, remote):
@@ -265,6 +283,34 @@ def test_closing_interrupts_a_training_and_gives_its_place_back(tmp_path, addres
         assert remote.names()[-1] == "report_failure"
 
     asyncio.run(app())
+
+
+IMPORTS = """
+import asyncio, sys, threading
+from importlib.abc import MetaPathFinder
+from client_sdk import AsyncFedClient
+
+class Noting(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in ("grpc", "onnxruntime"):
+            threads[name] = threading.current_thread() is threading.main_thread()
+
+async def app():
+    async with await AsyncFedClient.open(sys.argv[1], sys.argv[2], "films") as client:
+        await client.record("film-1")
+        print((await client.sync()).result.value)
+
+threads = {}
+sys.meta_path.insert(0, Noting())
+asyncio.run(app())
+print({"grpc", "grpc.aio", "onnxruntime"} <= {*threads}, sorted(name for name, on_loop in threads.items() if on_loop))
+"""
+
+
+def test_the_first_sync_imports_nothing_heavy_on_the_loop(tmp_path, address):
+    command = [sys.executable, "-c", IMPORTS, str(tmp_path / "state"), address]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "uploaded\nTrue []\n", done.stderr
 
 
 def test_many_removals_during_a_sync_wait_without_taking_its_threads(tmp_path, address):

@@ -32,7 +32,7 @@ def client(reopen):
 
 def test_a_new_client_has_nothing(client):
     status = client.status()
-    assert status == ClientStatus(None, 0, (), False, None, None, BackgroundStatus(False, False, (), None))
+    assert status == ClientStatus(None, 0, None, (), False, None, None, BackgroundStatus(False, False, (), None))
     with pytest.raises(FrozenInstanceError):
         status.recorded = 1
 
@@ -76,6 +76,7 @@ def test_errors_are_remembered_by_name(client, remote, window, reopen):
     with pytest.raises(NoDataError):
         client.sync()
     assert client.status().last_sync.error == "NoDataError"
+    client.record("film-1")
     remote.refusals["check_in"] = StatusError(Status.INVALID_ARGUMENT, "no", window)
     with pytest.raises(RefusedError):
         client.sync()
@@ -97,7 +98,7 @@ def test_a_damaged_pace_is_forgotten(client, reopen, tmp_path, text):
 
 
 def test_a_sync_counts_even_if_its_time_cannot_be_kept(client, tmp_path, caplog):
-    (tmp_path / "state/pace.tmp").mkdir()
+    (tmp_path / "state/pace.json.tmp").mkdir()
     client.record("film-1")
     assert client.sync().result is Result.UPLOADED
     assert client.status().last_sync.result is Result.UPLOADED

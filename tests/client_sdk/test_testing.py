@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 import pytest
 
 from client_sdk import FedClient, Result
@@ -62,6 +63,8 @@ def test_a_client_that_cannot_contribute_is_told(server, tmp_path):
         dying = FedClient.open(tmp_path / "a", own.address, own.population, engine=DyingEngine())
         client = FedClient.open(tmp_path / "b", own.address, own.population)
         with dying, client:
+            dying.record("song-1")
+            client.record("song-1")
             with pytest.raises(Dying):
                 dying.sync()  # has checked in, and keeps the round's only place
             with pytest.raises(LocalCoordinatorError, match="did not contribute: rejected REJECTION_REASON_ROUND_FULL"):
@@ -117,6 +120,13 @@ def test_items_or_a_bundle_are_needed(arguments):
         LocalCoordinator(**arguments)
 
 
+@pytest.mark.parametrize("numbers", [{"goal": 0}, {"goal": True}, {"rounds": 1.0}, {"rounds": "1"}])
+def test_its_numbers_are_whole_numbers(numbers):
+    LocalCoordinator(items=SONGS, goal=np.int64(1), rounds=np.uint8(3))
+    with pytest.raises(UsageError, match="must be a whole number from 1 up"):
+        LocalCoordinator(items=SONGS, **numbers)
+
+
 def test_before_it_is_started_it_says_so():
     own = LocalCoordinator(items=SONGS)
     for act in (own.rounds_committed, lambda: own.wait_for_round(1), own.train):
@@ -142,6 +152,24 @@ def test_what_the_tools_say_is_passed_on(tmp_path):
         pass
     with pytest.raises(LocalCoordinatorError, match="is not a bundle"), LocalCoordinator(bundle=tmp_path):
         pass
+
+
+def test_a_bundle_is_served_without_what_building_one_needs(server, tmp_path):
+    code = """
+import sys
+sys.modules |= dict.fromkeys(("torch", "onnxscript", "onnx", "yaml", "pydantic"))
+from pathlib import Path
+from client_sdk import FedClient
+from client_sdk.testing import LocalCoordinator
+with LocalCoordinator(bundle=Path(sys.argv[1])) as server:
+    with FedClient.open(sys.argv[2], server.address, server.population) as client:
+        client.record("song-3")
+        server.train(client)
+        print(len(client.recommend(3)))
+"""
+    command = [sys.executable, "-c", code, str(server.bundle), str(tmp_path / "state")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    assert done.stdout == "3\n", done.stderr
 
 
 def test_missing_extras_are_named(tmp_path):

@@ -245,8 +245,8 @@ class Lab:
         task = await self.link.create_task((bundle or make_bundle()).requests())
         return task.task_id
 
-    async def check_in(self, population="movies", version=""):
-        return await self.link.check_in_call(CheckInRequest(population=population, client_version=version))
+    async def check_in(self, population="movies", version="", **request):
+        return await self.link.check_in_call(CheckInRequest(population=population, client_version=version, **request))
 
     async def assignment(self):
         response = await self.check_in()

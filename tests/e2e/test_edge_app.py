@@ -19,6 +19,17 @@ def use(state, *lines):
     return [answer.rstrip("\n") for answer in answers]
 
 
+def test_on_a_base_install_it_says_in_a_line_what_is_missing(tmp_path):
+    code = "import runpy, sys; sys.modules |= dict.fromkeys(('torch', 'sqlalchemy', 'yaml')); sys.argv = sys.argv[1:]\n"
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", code, str(EXAMPLE / "app.py"), "--state", str(tmp_path / "state")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("edge_app: ")
+    assert done.stderr.endswith("pip install 'fedau2[coordinator,export]'\n")
+    assert done.stderr.count("\n") == 1
+
+
 def test_an_evening_with_the_app(tmp_path):
     state = tmp_path / "state"
     listed, early, noted, unknown, kept, trained, suggested, helped, _ = use(

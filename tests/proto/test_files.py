@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import signal
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from fedau2 import files
 
 
 def test_a_file_takes_the_place_of_the_older_one_and_has_its_permissions(tmp_path):
-    path, leftover = tmp_path / "pace.json", tmp_path / "pace.tmp"
+    path, leftover = tmp_path / "pace.json", tmp_path / "pace.json.tmp"
     path.write_bytes(b"older")
     leftover.write_bytes(b"left by a crash, and longer")
     for older in (path, leftover):
@@ -128,3 +129,35 @@ def test_folders_are_made_for_their_owner_alone_whatever_the_umask(tmp_path):
         os.umask(before)
     for path in (tmp_path / "state", tmp_path / "state" / "blobs"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_that_leaves_the_block_frees_no_lock(tmp_path):
+    path = tmp_path / "lock"
+    with path.open("a") as file:
+        with files.locked(file):
+            process = os.fork()
+            if process:
+                os.waitpid(process, 0)
+                assert take(path) == "refused"
+        if not process:
+            os._exit(0)
+        assert take(path) == "locked"
+
+
+DIES = """
+import os, signal, sys
+from fedau2 import files
+with open(sys.argv[1], "a") as file, files.locked(file):
+    if os.fork() == 0:
+        sys.stdin.read()  # until the test is over
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_lock_ends_with_its_process_although_a_forked_one_lives_on(tmp_path):
+    path = tmp_path / "lock"
+    with subprocess.Popen([sys.executable, "-c", DIES, path], stdin=subprocess.PIPE) as process:
+        assert process.wait() == -signal.SIGKILL
+        assert take(path) == "locked"

@@ -36,6 +36,8 @@ class _RejectionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rejec
     """The task does not take this version of the SDK."""
     REJECTION_REASON_PAUSED: _RejectionReason.ValueType  # 5
     """The operator has paused the task."""
+    REJECTION_REASON_NO_PLACE_WANTED: _RejectionReason.ValueType  # 6
+    """The device asked for no place."""
 
 class RejectionReason(_RejectionReason, metaclass=_RejectionReasonEnumTypeWrapper):
     """The reason of a rejection."""
@@ -51,6 +53,8 @@ REJECTION_REASON_CLIENT_VERSION: RejectionReason.ValueType  # 4
 """The task does not take this version of the SDK."""
 REJECTION_REASON_PAUSED: RejectionReason.ValueType  # 5
 """The operator has paused the task."""
+REJECTION_REASON_NO_PLACE_WANTED: RejectionReason.ValueType  # 6
+"""The device asked for no place."""
 Global___RejectionReason: _TypeAlias = RejectionReason  # noqa: Y015
 
 class _FailureReason:
@@ -95,19 +99,25 @@ class CheckInRequest(_message.Message):
 
     POPULATION_FIELD_NUMBER: _builtins.int
     CLIENT_VERSION_FIELD_NUMBER: _builtins.int
+    WITHOUT_PLACE_FIELD_NUMBER: _builtins.int
     population: _builtins.str
     """Name of the population that the device belongs to, at most 128 bytes."""
     client_version: _builtins.str
     """Version of the SDK, for example "0.1.0"."""
+    without_place: _builtins.bool
+    """True if the device could not use a place, for example because nothing is recorded on it. It is turned away then.
+    Older coordinators do not know this field, and may assign a place.
+    """
     def __init__(
         self,
         *,
         population: _builtins.str = ...,
         client_version: _builtins.str = ...,
+        without_place: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_version", b"client_version", "population", b"population"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_version", b"client_version", "population", b"population", "without_place", b"without_place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,28 +1,33 @@
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk import FedClient, Result
-from client_sdk.arguments import microseconds
+from client_sdk.arguments import item, microseconds, number
 from client_sdk.errors import (
     AttributeValueError,
     FedError,
-    UnknownItemError,
     UsageError,
 )
 
 
-def test_an_unknown_item_is_refused_once_the_catalogue_is_known(client, remote):
-    client.record("not listed")  # no catalogue says so yet
-    client.record("film-1")
+def test_every_id_is_kept_and_used_once_a_catalogue_lists_it(client, remote, bundles):
+    client.record_many(["film-1", "film-20"])
+    assert client.status().unlisted is None  # no catalogue says so yet
     client.sync()
     before = client.recommend(12)
-    with pytest.raises(UnknownItemError, match=r"'not listed'.*nothing was recorded"):
-        client.record("not listed")
+    client.record("film-21")
+    client.record_many(["film-20", "film-21"])
+    assert (client.status().recorded, client.status().unlisted) == (5, 4)
     assert client.recommend(12) == before
-    client.record("film-2")
+    remote.bundle = bundles([f"film-{row}" for row in range(1, 22)])  # film-20 is in another row now
+    remote.assignment = remote.bundle.assignment(1, 1)
+    assert client.sync().result is Result.UPLOADED
+    assert (client.status().recorded, client.status().unlisted) == (5, 0)
+    assert {best.item for best in client.recommend(99)} == {f"film-{row}" for row in range(2, 20)}
 
 
 def test_an_attribute_value_is_checked_once_the_task_is_known(client, remote):
@@ -30,6 +35,11 @@ def test_an_attribute_value_is_checked_once_the_task_is_known(client, remote):
     client.record("film-1")
     with pytest.raises(AttributeValueError, match="it knows M, F"):
         client.sync()
+    assert remote.names()[-1] == "report_failure"
+    calls = len(remote.calls)
+    with pytest.raises(AttributeValueError, match="it knows M, F"):
+        client.sync()
+    assert [(name, request.without_place) for name, request in remote.calls[calls:]] == [("check_in", True)]
     with pytest.raises(AttributeValueError, match="it knows M, F"):
         client.set_attribute("gender", "other")
     client.set_attribute("age", "any value of an attribute that the task does not unlearn")
@@ -44,6 +54,13 @@ def test_an_attribute_value_is_checked_once_the_task_is_known(client, remote):
         lambda client: client.record(""),
         lambda client: client.record(["film-1"]),
         lambda client: client.record("\ud800"),
+        lambda client: client.record("film-1\nfilm-2"),
+        lambda client: client.record("é" * 513),
+        lambda client: client.record(float("nan")),
+        lambda client: client.record(b"film-1"),
+        lambda client: client.record(np.bytes_(b"film-1")),
+        lambda client: client.record_many(["film-2", None]),
+        lambda client: client.record_many(["film-2", np.int64(7)]),
         lambda client: client.record("film-1", datetime(2024, 1, 1)),
         lambda client: client.record("film-1", 1700000000),
         lambda client: client.set_attribute("", "M"),
@@ -55,6 +72,9 @@ def test_an_attribute_value_is_checked_once_the_task_is_known(client, remote):
         lambda client: client.recommend(2.0),
         lambda client: client.recommend(True),
         lambda client: client.recommend("10"),
+        lambda client: client.recommend(np.bool_(True)),
+        lambda client: client.recommend(np.float64(3)),
+        lambda client: client.recommend(np.int64(0)),
     ],
 )
 def test_calls_that_cannot_be_meant_are_told_and_change_nothing(synced, act):
@@ -83,6 +103,26 @@ def test_arguments_that_cannot_be_meant_open_nothing(tmp_path, arguments):
     with pytest.raises(UsageError):
         FedClient.open(**{**good, **arguments})
     assert not (tmp_path / "state").exists()
+
+
+@given(st.sampled_from([np.int8, np.uint16, np.int32, np.int64, np.uint64, int]), st.integers(1, 127))
+def test_whole_numbers_of_every_type_are_whole_numbers(kind, value):
+    assert type(number("k", kind(value))) is int
+    assert number("k", kind(value)) == value
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), min_size=1, max_size=256))
+def test_every_text_in_a_line_is_an_id_whatever_its_class(text):
+    assert type(item(np.str_(text))) is str
+    assert item(np.str_(text)) == item(text) == text
+
+
+def test_ids_of_numpy_are_kept_as_python_has_them(client):
+    client.record(np.str_("film-1"))
+    client.record_many(np.array(["film-2", "film-3"]))
+    client.record("é" * 512)
+    assert [kept["item"] for kept in client.privacy.export_data()["interactions"]][:3] == ["film-1", "film-2", "film-3"]
+    assert len(client.privacy.export_data()["interactions"]) == 4
 
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-7))])))

@@ -12,10 +12,10 @@ from client_sdk.errors import (
     NoDataError,
     NoModelError,
     RefusedError,
+    StoreError,
     TaskError,
     TrainingError,
     TransportError,
-    UnknownItemError,
     UsageError,
 )
 from client_sdk.kernel.torch_engine import TorchEngine
@@ -159,20 +159,54 @@ def test_an_unanswered_upload_comes_first_at_the_next_sync(client, remote):
 
 
 def test_a_rejection_is_an_outcome(client, remote, window):
+    client.record("film-1")
     remote.assignment = None
     assert client.sync() == Outcome(Result.REJECTED, window, "REJECTION_REASON_ROUND_FULL")
 
 
 def test_a_refused_check_in_says_why(client, remote):
+    client.record("film-1")
     remote.refusals["check_in"] = StatusError(Status.INVALID_ARGUMENT, "no such population")
     with pytest.raises(RefusedError, match=r"INVALID_ARGUMENT.*no such population"):
         client.sync()
 
 
-def test_nothing_recorded_is_told(client):
+def test_without_records_no_place_in_a_round_is_asked_for(client, remote):
     with pytest.raises(NoDataError, match=r"call record\(\) first"):
         client.sync()
-    assert len(client.recommend()) == 10  # the model is there all the same
+    (name, request), *others = remote.calls
+    assert (name, request.without_place, others) == ("check_in", True, [])
+    assert client.status().last_sync.error == "NoDataError"
+    client.record("film-1")
+    assert client.sync().result == Result.UPLOADED
+
+
+def test_without_records_that_the_catalogue_lists_no_place_is_asked_for(client, remote):
+    client.record("film-1")
+    client.sync()
+    client._store.database.write("UPDATE interactions SET item = 'film-99'", ())
+    calls = len(remote.calls)
+    with pytest.raises(NoDataError, match="the catalogue lists nothing that is recorded"):
+        client.sync()
+    assert [(name, request.without_place) for name, request in remote.calls[calls:]] == [("check_in", True)]
+
+
+def test_a_coordinator_that_assigns_a_place_all_the_same_gets_it_back(client, remote):
+    remote.check_in = lambda request: remote._answer("check_in", request, CheckInResponse(assignment=remote.assignment))
+    with pytest.raises(NoDataError, match=r"call record\(\) first"):
+        client.sync()
+    assert remote.names()[-1] == "report_failure"
+    assert len(client.recommend()) == 10
+
+
+def test_an_unanswered_upload_is_made_again_also_after_the_records_are_gone(client, remote, tmp_path):
+    client.record("film-1")
+    remote.refusals["upload"] = StatusError(Status.UNAVAILABLE, "going down")
+    with pytest.raises(TransportError):
+        client.sync()
+    del remote.refusals["upload"]
+    client._store.database.write("DELETE FROM interactions", ())
+    assert client.sync().result == Result.UPLOADED
 
 
 def test_before_the_first_sync_there_is_no_model(client):
@@ -185,7 +219,6 @@ def test_many_are_recorded_or_none(synced):
     assert {"film-2", "film-3"}.isdisjoint(each.item for each in synced.recommend(12))
     before = synced.privacy.export_data()
     for items, times, wrong in [
-        (["film-5", "film-99"], None, UnknownItemError),
         (["film-5", ""], None, UsageError),
         (["film-5"], [], UsageError),
         (["film-5"], [datetime(2026, 1, 1)], UsageError),
@@ -212,6 +245,21 @@ def test_the_oldest_interactions_make_room(open_client):
     assert [each["item"] for each in client.privacy.export_data()["interactions"]] == ["film-4", "film-5", "film-9"]
     with pytest.raises(UsageError, match="max_interactions"):
         open_client("other", max_interactions=0)
+    assert open_client("other", max_interactions=np.int32(2)).status().recorded == 0
+
+
+def test_a_full_store_says_so_where_it_would_keep_nothing(open_client):
+    client = open_client(max_interactions=2)
+    client.record_many(["film-1", "film-2"])
+    before = client.privacy.export_data()
+    old = datetime(1970, 1, 2, tzinfo=UTC)  # as a clock says that lost its battery
+    for act in (lambda: client.record("film-3", old), lambda: client.record_many(["film-3", "film-4"], [old, old])):
+        with pytest.raises(StoreError, match="check the device's clock"):
+            act()
+        assert client.privacy.export_data() == before
+    client.record_many([])
+    client.record_many(["film-3", "film-4"], [old, datetime.now(UTC)])  # of the two, the newest is kept
+    assert [kept["item"] for kept in client.privacy.export_data()["interactions"]] == ["film-2", "film-4"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("[enforce fail] not enough memory"), MemoryError()])
@@ -254,6 +302,7 @@ def test_an_engine_of_ones_own_that_fails_gives_the_place_back(open_client, remo
 def test_a_reason_that_a_newer_coordinator_has_is_an_outcome(client, remote, window):
     response = CheckInResponse(rejection=Rejection(reason=77, retry=window))
     remote.check_in = lambda request: response
+    client.record("film-1")
     assert client.sync() == Outcome(Result.REJECTED, window, "REJECTION_REASON_77")
 
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -48,6 +49,10 @@ with FedClient.open(sys.argv[1], sys.argv[2], "films", engine="torch") as client
     assert found == "5"
     assert len(remote.calls) == calls
     assert issubclass(MissingEngineError, FedError)
+
+
+def test_the_package_has_its_version():
+    assert client_sdk.__version__ == version("fedau2")
 
 
 def test_the_package_exports_what_it_lists():

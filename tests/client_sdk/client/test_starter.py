@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from client_sdk import Result
-from client_sdk.errors import MissingFeatureError, NoModelError, UnknownItemError, UsageError
+from client_sdk.errors import MissingFeatureError, NoModelError, UsageError
 from export.bundle import Bundle as ExportedBundle
 from export.bundle import write
 from fedau2.wire import manifest
@@ -35,8 +35,8 @@ def test_a_starter_recommends_before_the_first_sync_and_gives_way_to_it(open_cli
     assert len(client.recommend(12)) == 12
     client.record("film-1")
     assert "film-1" not in [each.item for each in client.recommend(12)]
-    with pytest.raises(UnknownItemError):
-        client.record("film-99")
+    client.record("film-99")
+    assert client.status().unlisted == 1
     assert client.sync().result == Result.UPLOADED
     assert "fetch" not in remote.names()  # it is the coordinator's model still
     client.close()

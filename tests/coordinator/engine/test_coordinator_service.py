@@ -77,6 +77,22 @@ def test_rejections_say_why_and_when_to_come_back(tools, tmp_path, transport):
     asyncio.run(main())
 
 
+def test_a_device_that_asks_for_no_place_takes_none(tools, tmp_path, transport):
+    async def main():
+        async with tools.open_lab(tmp_path, transport) as lab:
+            absent = (await lab.check_in(without_place=True)).rejection
+            assert absent.reason == device_pb2.REJECTION_REASON_NO_TASK
+            task_id = await lab.create(tools.make_bundle(closing=tools.closing(1)))
+            for _ in range(3):
+                unplaced = (await lab.check_in(without_place=True)).rejection
+                assert unplaced.reason == device_pb2.REJECTION_REASON_NO_PLACE_WANTED
+                assert unplaced.retry.delay_min.seconds > 0
+            assert (await lab.task(task_id)).live_leases == 0
+            await lab.assignment()  # the only place is still free
+
+    asyncio.run(main())
+
+
 def test_arrival_order_and_absent_attributes_change_no_byte(tools, tmp_path):
     def knows(seed):
         return seed != 1

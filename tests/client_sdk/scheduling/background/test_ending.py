@@ -64,6 +64,7 @@ def test_stopping_ends_a_training_before_its_next_step(client, remote, clock):
 
 def test_stopping_hangs_up_on_a_coordinator_that_does_not_answer(tmp_path, silent, serve):
     with FedClient.open(tmp_path / "state", serve(silent), "films") as client:
+        client.record("film-1")
         client.background.start()
         assert silent.called.wait(AT_MOST)
         client.background.stop()

@@ -20,7 +20,7 @@ def test_a_value_beyond_the_database_is_told(store, bundle):
 def test_adopting_removes_what_the_new_model_does_not_name(tmp_path, store, bundle):
     adopt(store, bundle)
     newer = bundle.with_checkpoint(7)
-    (tmp_path / "state/blobs/half.tmp").write_bytes(b"left by a crash")
+    (tmp_path / "state/blobs" / f"{'0' * 64}.tmp").write_bytes(b"left by a crash")
     model = adopt(store, newer, 1)
     assert store.model() == model
     assert store.blob(bundle.checkpoint) == bundle.blobs[bundle.checkpoint.sha256]  # the manifest still names it

@@ -31,7 +31,7 @@ def statement(text):
         os.kill(os.getpid(), signal.SIGKILL)
 
 store = SqliteStore(Path(sys.argv[1]))
-connections[0].set_trace_callback(statement)
+connections[-1].set_trace_callback(statement)
 store.stage(make_staged(2))
 store.promote(make_staged(2).assignment_id)
 print("through", left)
