@@ -58,7 +58,7 @@ def _canonical(text: str) -> str:
 
 
 class OwnFiles(Section):
-    """How a data set of one's own is read."""
+    """The settings by which a data set of one's own is read."""
 
     encoding: Annotated[str, Strict(), AfterValidator(_encoding)] = setting(
         "Encoding of the files; utf-8 may begin with a byte order mark.", default="utf-8"

@@ -66,11 +66,12 @@ class Dataset:
 
         Args:
             interactions: a row for each interaction.
-            users: a row for each user, with the attributes; None: there are none.
+            users: a row for each user, with the attributes; None: no attributes.
             name: the data set's name.
             user_column: column of the users' ids; auto: `user_id`, or the only one that is left.
             item_column: column of the items' ids; auto: `item_id`, or the only one that is left.
-            time_column: column of the times; auto: `timestamp` if there is one; none: the order of rows.
+            time_column: column of the times; auto: `timestamp`, if it is there. With none, and without times, the order
+                of rows stands for time.
             rating_column: column of the ratings; none: every row is an interaction.
             min_rating: the lowest rating that is an interaction.
             bins: ascending numbers that cut a column of `users` into classes, by column.

@@ -21,7 +21,7 @@ def transcode(pieces: Iterable[bytes], name: str, encoding: str) -> Iterator[byt
     """Yields the content of a text file in UTF-8, without a byte order mark.
 
     Args:
-        pieces: the content, of which the pieces may end anywhere.
+        pieces: the content, in pieces that may end anywhere.
         name: the file's name, for errors.
         encoding: its encoding, as Python names it.
 
@@ -51,7 +51,7 @@ def transcode(pieces: Iterable[bytes], name: str, encoding: str) -> Iterator[byt
 
 
 def _with_long_start(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yields pieces of which the first holds any byte order mark, and whether they are the last."""
+    """Yields the pieces, the first long enough for any byte order mark, and whether each is the last."""
     held = b""
     started = False
     for piece in pieces:

@@ -29,7 +29,7 @@ class Request:
         users: the file with a row for each user; None: attributes stand in the rows of interactions, or nowhere.
         attributes: columns that become attributes; None: all of the users' file.
         delimiter: the character between two fields; None: a tab for .tsv, a comma for others.
-        own: how the files are read.
+        own: the settings by which the files are read.
     """
 
     interactions: Path

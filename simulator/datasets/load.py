@@ -41,7 +41,7 @@ def load(
         item_core: different users that each item has at least; 0 and 1 as for `user_core`.
         balance: attribute whose classes are cut to equally many users, after the k-core.
         minority: attribute, and the share of the users to which its rarest class is cut, after the other cuts.
-        own: how a data set of one's own is read; None for the defaults.
+        own: the settings of a data set of one's own; None for the defaults.
 
     Raises:
         ConfigError: there is no such data set or attribute, or `own` has a setting that the data set has no use for.

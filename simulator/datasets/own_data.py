@@ -32,7 +32,7 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What `Dataset` holds, under the same names, but for its name."""
+    """The fields of a `Dataset` but its name."""
 
     users: Sequence[str]
     items: Sequence[str]
@@ -48,8 +48,8 @@ def read(interactions: Table, people: Table | None, own: OwnFiles) -> Contents:
 
     Args:
         interactions: a row for each.
-        people: a row for each user, with the attributes; None: there are none.
-        own: how they are read.
+        people: a row for each user, with the attributes; None: no attributes.
+        own: the settings by which they are read.
 
     Raises:
         ConfigError: a column that was to be cut is not there, or cannot be cut.

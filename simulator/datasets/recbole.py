@@ -28,7 +28,7 @@ def load(folder: Path, name: str, own: OwnFiles | None = None) -> Dataset:
     Args:
         folder: holds the files.
         name: the data set's name.
-        own: how they are read; None for the defaults.
+        own: the settings by which they are read; None for the defaults.
 
     Raises:
         ConfigError: a column that was to be cut is not there, or cannot be cut.

@@ -88,7 +88,7 @@ class Block:
         Args:
             bad: true for each row that is refused, bool (rows,).
             column: the column at fault.
-            problem: what its field is: "is not a number".
+            problem: the fault of its field: "is not a number".
 
         Raises:
             DatasetFormatError: a row is bad.
