@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.config.own_files import NUMBER
+from simulator.datasets.oddities import MISSING, oddities
 from simulator.errors import DatasetFormatError
-
-MISSING = ("nan", "nat", "null", "none", "na", "n/a", "#n/a", "<na>", "\\n", "unknown")
-"""Words for a value that is not known, in small or capital letters; so is an empty field."""
 
 MOST_CLASSES = 50
 """A column with more different values, such as a postal code, is not an attribute."""
@@ -77,13 +75,14 @@ class UserColumns:
             raise DatasetFormatError(f"{name} {bad!r} {NOT_CUT}")
         class_by_text = {text: class_of(text, cuts, self.fold_case) for text in known}
         classes = class_names(cuts) if cuts else tuple(sorted(set(class_by_text.values())))
+        self.notes += _missing(name, texts, users)
         if reason := _unfit(name, known, classes):
             self.unfit[name] = reason
             return
         label = {text: classes.index(class_name) for text, class_name in class_by_text.items()}
         self.attributes[name] = Attribute(classes, np.array([label.get(text, -1) for text in texts], np.int64)[numbers])
         self.notes += [_range(name, list(map(float, known)))] if cuts else _alike(name, classes)
-        self.notes += _missing(name, texts, users)
+        self.notes += oddities(f"classes of {name!r}", classes)
 
 
 def value(text: str) -> str:

@@ -17,11 +17,13 @@ def new(path: Path) -> Iterator[Path]:
     Folders above it that are not there are made at the end.
 
     Raises:
-        DatasetExistsError: there is something of this name.
+        DatasetExistsError: there is something of this name, or a file where a folder above it would be.
         OSError: the disk is full or broken.
     """
     _expect_free(path)
-    above = next(folder for folder in path.absolute().parents if folder.is_dir())
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise DatasetExistsError(f"{above} is not a folder: name another place")
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=above) as name:
         folder = Path(name) / path.name
         folder.mkdir()

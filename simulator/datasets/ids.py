@@ -1,4 +1,4 @@
-"""Numbers of users, items and values by their text, and what is odd about such texts."""
+"""Numbers of users, items and values by their text."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from simulator.datasets.attributes import MISSING
 from simulator.datasets.table import Block
 
 
@@ -49,21 +48,3 @@ class Ids:
         numbers = np.array([number(identifier) for identifier in encoded.dictionary.to_pylist()], np.int32)
         rows: NDArray[np.int32] = numbers[np.asarray(encoded.indices)]
         return rows
-
-
-def oddities(kind: str, texts: Sequence[str]) -> list[str]:
-    """Points out ids that may not be what they seem.
-
-    Args:
-        kind: of the ids: "user".
-        texts: the ids.
-    """
-    checks = {
-        "with a space at the beginning or end, which is a part of the id": lambda text: text != text.strip(),
-        "that are a word for a missing value": lambda text: text.lower() in MISSING,
-        "with U+FFFD, by which a program has replaced letters": lambda text: "\ufffd" in text,
-    }
-    groups = {problem: list(filter(is_odd, texts)) for problem, is_odd in checks.items()}
-    return [
-        f"{kind} ids {problem}: {len(group):,}, the first is {group[0]!r}" for problem, group in groups.items() if group
-    ]

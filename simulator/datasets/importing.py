@@ -16,7 +16,7 @@ from simulator.datasets.dataset import Dataset
 from simulator.datasets.own_data import Table, expect_cut, expect_numbers, user_column
 from simulator.datasets.table import Block
 from simulator.datasets.times import Times
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, DatasetFormatError
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _header(chosen: Columns) -> list[str]:
 
 
 def _interactions(table: Table, chosen: Columns) -> Iterable[Sequence[bytes]]:
-    dated = None
+    dated, empty = None, True
     for block in table.blocks(chosen.used):
         for column in (chosen.user, chosen.item):
             _expect_writable(block, column)
@@ -111,6 +111,9 @@ def _interactions(table: Table, chosen: Columns) -> Iterable[Sequence[bytes]]:
             block = _in_nanoseconds(block, chosen.time) if dated else block
             Times().add(block, chosen.time)
         yield from zip(*(block.columns[column].to_pylist() for column in chosen.used), strict=True)
+        empty = False
+    if empty:
+        raise DatasetFormatError(f"{table.file} has no interactions")
 
 
 def _in_nanoseconds(block: Block, column: str) -> Block:

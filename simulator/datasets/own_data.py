@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from simulator.config.own_files import OwnFiles
 from simulator.datasets import columns
 from simulator.datasets.attributes import NOT_CUT, Attribute, UserColumns, is_number, value
-from simulator.datasets.ids import Ids, oddities
+from simulator.datasets.ids import Ids
+from simulator.datasets.oddities import oddities
 from simulator.datasets.table import Block
 from simulator.datasets.times import Times, ordered
 from simulator.errors import ConfigError, DatasetFormatError
@@ -71,7 +72,7 @@ def read(interactions: Table, people: Table | None, own: OwnFiles) -> Contents:
         raise DatasetFormatError(f"{file} has no interactions{' with such ratings' if low else ''}")
     user, item = map(np.concatenate, zip(*parts, strict=True))
     made = _attributes(people, chosen.user, users, own)
-    notes = [*chosen.notes, *oddities("user", users.texts()), *oddities("item", items.texts()), *made.notes]
+    notes = [*chosen.notes, *oddities("user ids", users.texts()), *oddities("item ids", items.texts()), *made.notes]
     if low:
         notes.append(f"{low:,} lines of {file} with a lower rating than {own.min_rating:g} are left out")
     history = ordered(user, item, times.keys() if chosen.time else ())

@@ -132,7 +132,7 @@ def _nowhere(name: str, parent: Path | None) -> ConfigError | DatasetMissingErro
 
 def _seen(folders: Sequence[Path]) -> str:
     """Points to files that may be meant."""
-    paths = sorted(path for folder in folders for path in folder.iterdir())
+    paths = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
     atomic = [path.name.removesuffix(".gz").removesuffix(".inter") for path in paths if ".inter" in path.suffixes[-2:]]
     if atomic:
         return f"; there is the data set {atomic[0]!r}"

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.datasets.attributes import MISSING, class_of, value
+from simulator.datasets.attributes import class_of, value
+from simulator.datasets.oddities import MISSING
 from simulator.errors import ConfigError, DatasetFormatError
 from tests.simulator.datasets.own import read
 
@@ -50,6 +51,14 @@ def test_missing_values_are_unknown_and_pointed_out(tmp_path):
     dataset = people(tmp_path, column("gender:token", "F", "M", "nan", "NULL", "None", "\\N"))
     assert dataset.figures()["attributes"] == {"gender": {"F": 1, "M": 1, "unknown": 4}}
     assert remarks(dataset, "gender") == ["'gender' is unknown for 4 users who have the word NULL, None, \\N for it"]
+
+
+def test_a_column_of_missing_values_only_says_so(tmp_path):
+    dataset = people(tmp_path, column("gender:token", *["nan"] * 6))
+    assert dataset.remarks()[-2:] == [
+        "'gender' is unknown for 6 users who have the word nan for it",
+        "'gender' cannot be an attribute: no user with a value in it has interactions",
+    ]
 
 
 def test_a_class_called_unknown_is_no_class(tmp_path):

@@ -91,15 +91,6 @@ def test_the_users_of_both_files_have_the_same_column_or_the_usual_one(tmp_path)
         read(tmp_path / "other", inter, ["customer:token\tage:token", "u\told"])
 
 
-def test_ids_that_may_not_be_what_they_seem_are_pointed_out(tmp_path):
-    inter = ["user_id:token\titem_id:token", "ann \ta", "ann\ta", "nan\tb", "bob\tcaf\ufffd", "bob\ta"]
-    assert [note for note in read(tmp_path, inter).notes if " ids " in note] == [
-        "user ids with a space at the beginning or end, which is a part of the id: 1, the first is 'ann '",
-        "user ids that are a word for a missing value: 1, the first is 'nan'",
-        "item ids with U+FFFD, by which a program has replaced letters: 1, the first is 'caf\ufffd'",
-    ]
-
-
 def test_a_carriage_return_within_a_line_is_refused(tmp_path):
     with pytest.raises(DatasetFormatError, match=r"shop\.inter, line 3: .*a carriage return"):
         read(tmp_path, ["user_id:token\titem_id:token\r", "u\ta\r", "u\tb\rc\r", "u\td\r"])

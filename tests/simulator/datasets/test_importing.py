@@ -134,7 +134,7 @@ def spoilt(line, text):
         spoilt('ann,"tea"x,3,1', r"visits\.csv, line 3: ',' expected"),
         (["who,what,when,when", "ann,tea,3,4"], r"visits\.csv, line 1: column 'when' is listed twice"),
         ([""], r"visits\.csv is empty"),
-        (["who,what,when"], "no interactions"),
+        (["who,what,when"], r"visits\.csv has no interactions"),
         (["who;what;when", "ann;tea;3"], r"there is one column only: is its --delimiter ';'\?"),
         (["who,what,when", "ann,tea,2024-01-31", "ann,milk,5"], r"line 3: when '5' is not a date such as"),
         (["who,what,when", "ann,tea,2024-13-31"], r"line 2: when '2024-13-31' is not a number"),
@@ -201,6 +201,12 @@ def test_a_folder_that_another_makes_meanwhile_is_left_alone(tmp_path):
         race()
     assert (path / "x").read_text() == "theirs"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_under_a_file_is_refused(tmp_path):
+    (tmp_path / "made").touch()
+    with pytest.raises(DatasetExistsError, match="made is not a folder: name another place"):
+        imported(tmp_path)
 
 
 def test_a_full_disk_leaves_nothing(tmp_path):
