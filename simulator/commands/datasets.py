@@ -70,13 +70,14 @@ def _load(name: str, options: argparse.Namespace) -> dict[str, Any]:
     if min(options.user_core, options.item_core) < 0:
         raise ConfigError("a k-core cannot be negative")
     cores = {"user_core": options.user_core, "item_core": options.item_core}
-    own = flags.own_files(options)
-    return load(name, options.data_dir, **cores, balance=options.balance, own=own).figures()
+    settings = flags.own_files(options)
+    return load(name, options.data_dir, **cores, balance=options.balance, settings=settings).figures()
 
 
 def _check(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Reads a data set without a cut, and compares its files with the official ones."""
-    row: dict[str, Any] = load(name, options.data_dir, user_core=1, item_core=1, own=flags.own_files(options)).figures()
+    settings = flags.own_files(options)
+    row: dict[str, Any] = load(name, options.data_dir, user_core=1, item_core=1, settings=settings).figures()
     place = None if name == NAMES[-1] else find(name, options.data_dir)
     if place and place.source and place.source.checksums:
         row["official"] = {

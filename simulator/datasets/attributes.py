@@ -142,8 +142,8 @@ def _missing(name: str, texts: Sequence[str], users: Mapping[int, int]) -> list[
     words = {text: count for number, count in users.items() if (text := texts[number]).strip() and not value(text)}
     if not words:
         return []
-    shown = ", ".join(map(str.strip, sorted(words)[:_SHOWN]))
-    return [f"{name!r} is unknown for {sum(words.values()):,} users who have the word {shown} for it"]
+    listed = ", ".join(map(str.strip, sorted(words)[:_SHOWN]))
+    return [f"{name!r} is unknown for {sum(words.values()):,} users who have the word {listed} for it"]
 
 
 def _alike(name: str, classes: Sequence[str]) -> list[str]:

@@ -38,26 +38,27 @@ class Columns:
         return [column for column in (self.user, self.item, self.time, self.rating) if column is not None]
 
 
-def choose(file: str, header: Mapping[str, str], own: OwnFiles) -> Columns:
+def choose(file: str, header: Mapping[str, str], settings: OwnFiles) -> Columns:
     """Chooses the columns of users, items, times and ratings.
 
     Args:
         file: the file's name.
         header: the type of each column, by name.
-        own: the names that were given.
+        settings: the names that were given.
 
     Raises:
         DatasetFormatError: a column that is needed cannot be found, or is named twice; the text names the choices.
     """
-    user, item = _pair(file, header, own)
-    time = _time(file, header, own.time_column)
-    rating = None if own.rating_column == NONE else _named(file, header, "rating", own.rating_column)
+    user, item = _pair(file, header, settings)
+    time = _time(file, header, settings.time_column)
+    rating = None if settings.rating_column == NONE else _named(file, header, "rating", settings.rating_column)
     used = [column for column in (user, item, time, rating) if column is not None]
     if twice := sorted({column for column in used if used.count(column) > 1}):
         raise DatasetFormatError(f"{file}: the column {twice[0]!r} cannot have two meanings")
+    pairs = (("user", user, USER, settings.user_column), ("item", item, ITEM, settings.item_column))
     notes = [
         f"{kind}s are read from the column {column!r} of {file}"
-        for kind, column, usual, named in (("user", user, USER, own.user_column), ("item", item, ITEM, own.item_column))
+        for kind, column, usual, named in pairs
         if column != usual and named == AUTO
     ]
     notes += [] if time else [times.FILE_ORDER]
@@ -65,11 +66,11 @@ def choose(file: str, header: Mapping[str, str], own: OwnFiles) -> Columns:
     return Columns(user, item, time, rating, tuple(notes))
 
 
-def _pair(file: str, header: Mapping[str, str], own: OwnFiles) -> tuple[str, str]:
+def _pair(file: str, header: Mapping[str, str], settings: OwnFiles) -> tuple[str, str]:
     """Returns the columns of users and items; where neither has its usual name, the two that there are, in order."""
     user, item = (
         _given(file, header, kind, named, usual)
-        for kind, named, usual in (("user", own.user_column, USER), ("item", own.item_column, ITEM))
+        for kind, named, usual in (("user", settings.user_column, USER), ("item", settings.item_column, ITEM))
     )
     left = [column for column, kind in header.items() if kind == TOKEN and column not in (user, item)]
     if user is None and item is None and len(left) == 2:

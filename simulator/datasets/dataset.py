@@ -96,7 +96,7 @@ class Dataset:
         from simulator.datasets import frames, own_data  # here, because pandas takes a while to load
 
         cuts = {column: ",".join(str(float(number)) for number in numbers) for column, numbers in (bins or {}).items()}
-        own = OwnFiles.of(
+        settings = OwnFiles.of(
             user_column=user_column,
             item_column=item_column,
             time_column=time_column,
@@ -106,7 +106,7 @@ class Dataset:
             fold_case=fold_case,
         )
         people = None if users is None else frames.table("users", users)
-        contents = own_data.read(frames.table("interactions", interactions), people, own)
+        contents = own_data.read(frames.table("interactions", interactions), people, settings)
         return cls(name, **vars(contents))
 
     def save(self, folder: str | os.PathLike[str]) -> None:

@@ -29,7 +29,7 @@ class Request:
         users: the file with a row for each user; None: attributes stand in the rows of interactions, or nowhere.
         attributes: columns that become attributes; None: all of the users' file.
         delimiter: the character between two fields; None: a tab for .tsv, a comma for others.
-        own: the settings by which the files are read.
+        settings: those by which the files are read.
     """
 
     interactions: Path
@@ -37,7 +37,7 @@ class Request:
     users: Path | None = None
     attributes: Sequence[str] | None = None
     delimiter: str | None = None
-    own: OwnFiles = field(default_factory=OwnFiles)
+    settings: OwnFiles = field(default_factory=OwnFiles)
 
 
 def make(request: Request) -> Dataset:
@@ -51,20 +51,20 @@ def make(request: Request) -> Dataset:
         DatasetExistsError: the folder is there already.
         DatasetError: a table cannot be read; the text names file and line. Nothing is left.
     """
-    name, own = request.out.name, request.own
+    name, settings = request.out.name, request.settings
     if name == synthetic.NAME:
         raise ConfigError(f"{name} is the name of the data set that is generated: choose another name for the folder")
     interactions = _open(request.interactions, request)
     people = _open(request.users, request) if request.users else interactions
     inside = () if request.users else tuple(request.attributes or ())
     header = {column: kind for column, kind in interactions.header.items() if column not in inside}
-    chosen = columns.choose(interactions.file, header, own)
+    chosen = columns.choose(interactions.file, header, settings)
     user = user_column(people, chosen.user)
     attributes, notes = _attributes(people, user, request)
     with folders.new(request.out) as folder:
         folders.write(folder / f"{name}.inter", _header(chosen), _interactions(interactions, chosen))
         if attributes:
-            rows = _users(people, user, attributes, own, once=people is not interactions)
+            rows = _users(people, user, attributes, settings, once=people is not interactions)
             titles = [f"{columns.USER}:token", *(f"{attribute}:token" for attribute in attributes)]
             folders.write(folder / f"{name}.user", titles, rows)
         dataset = recbole.load(folder, name)
@@ -72,7 +72,7 @@ def make(request: Request) -> Dataset:
 
 
 def _open(path: Path, request: Request) -> Table:
-    return csv_files.table(path, request.own.encoding, request.delimiter or csv_files.delimiter_of(path))
+    return csv_files.table(path, request.settings.encoding, request.delimiter or csv_files.delimiter_of(path))
 
 
 def _attributes(people: Table, user: str, request: Request) -> tuple[list[str], list[str]]:
@@ -86,7 +86,7 @@ def _attributes(people: Table, user: str, request: Request) -> tuple[list[str], 
         raise ConfigError(f"{odd[0]!r} of {people.file} cannot be an attribute: its name holds a tab or a line break")
     if columns.USER in chosen:
         raise ConfigError(f"{columns.USER} of {people.file} cannot be an attribute: the users' column gets this name")
-    expect_cut(request.own.cuts, "the choice of attributes", dict.fromkeys(chosen, columns.TOKEN))
+    expect_cut(request.settings.cuts, "the choice of attributes", dict.fromkeys(chosen, columns.TOKEN))
     left = [name for name in others if name not in chosen] if request.users else []
     return chosen, [f"the column {name!r} of {people.file} is not imported" for name in left]
 
@@ -128,7 +128,7 @@ def _trimmed(block: Block, column: str) -> Block:
 
 
 def _users(
-    table: Table, user: str, attributes: Sequence[str], own: OwnFiles, *, once: bool
+    table: Table, user: str, attributes: Sequence[str], settings: OwnFiles, *, once: bool
 ) -> Iterable[Sequence[bytes]]:
     """Returns the rows of users; where they stand in the rows of interactions, those of a user must agree."""
     classes: dict[bytes, list[str]] = {}
@@ -136,9 +136,9 @@ def _users(
         block.expect_filled(user)
         for name in (user, *attributes):
             _expect_writable(block, name)
-        for name in own.cuts:
+        for name in settings.cuts:
             expect_numbers(block, name)
-        read = (_classes(block, name, own) for name in attributes)
+        read = (_classes(block, name, settings) for name in attributes)
         for row, (identifier, *texts) in enumerate(zip(block.columns[user].to_pylist(), *read, strict=True)):
             if once and identifier in classes:
                 raise block.error(row, f"user {block.text(user, row)!r} is listed twice")
@@ -152,10 +152,10 @@ def _users(
     return ((identifier, *map(str.encode, texts)) for identifier, texts in classes.items())
 
 
-def _classes(block: Block, name: str, own: OwnFiles) -> list[str]:
+def _classes(block: Block, name: str, settings: OwnFiles) -> list[str]:
     """Returns the classes of a column; a word for a missing value stays, for the reader to point out."""
     texts = [text.decode().strip() for text in block.columns[name].to_pylist()]
-    return [class_of(text, own.cuts.get(name, ()), own.fold_case) or text for text in texts]
+    return [class_of(text, settings.cuts.get(name, ()), settings.fold_case) or text for text in texts]
 
 
 def _expect_writable(block: Block, column: str) -> None:

@@ -23,7 +23,7 @@ def load(
     item_core: int = 0,
     balance: str | None = None,
     minority: tuple[str, float] | None = None,
-    own: OwnFiles | None = None,
+    settings: OwnFiles | None = None,
 ) -> Dataset:
     """Loads a data set by name and cuts it.
 
@@ -41,19 +41,19 @@ def load(
         item_core: different users that each item has at least; 0 and 1 as for `user_core`.
         balance: attribute whose classes are cut to equally many users, after the k-core.
         minority: attribute, and the share of the users to which its rarest class is cut, after the other cuts.
-        own: the settings of a data set of one's own; None for the defaults.
+        settings: those by which a data set of one's own is read; None for the defaults.
 
     Raises:
-        ConfigError: there is no such data set or attribute, or `own` has a setting that the data set has no use for.
+        ConfigError: there is no such data set or attribute, or a setting has no effect on the data set.
         DatasetError: the data set cannot be found, downloaded or read, or the cuts leave nothing of it.
     """
-    own = own or OwnFiles()
+    settings = settings or OwnFiles()
     if name == synthetic.NAME:
         expect_generated(data_dir)
-        _expect_unused(name, own)
+        _expect_unused(name, settings)
         dataset, defaults = synthetic.generate(users, items, dependence=dependence, seed=seed), (0, 0)
     else:
-        dataset, defaults = _read(name, data_dir, own)
+        dataset, defaults = _read(name, data_dir, settings)
     cores = (user_core or defaults[0], item_core or defaults[1])
     if max(cores) > 1:
         dataset = cuts.cut_to_core(dataset, *cores)
@@ -62,19 +62,19 @@ def load(
     return dataset if minority is None else cuts.thin(dataset, *minority)
 
 
-def _read(name: str, data_dir: Path | None, own: OwnFiles) -> tuple[Dataset, tuple[int, int]]:
+def _read(name: str, data_dir: Path | None, settings: OwnFiles) -> tuple[Dataset, tuple[int, int]]:
     """Returns a data set, and its default k-core."""
     place = find(name, data_dir)
     if place.source is not None:
-        _expect_unused(name, own, place.source.settings)
-        return place.source.read(place.folder, own), place.source.cores
-    dataset = recbole.load(place.folder, name, own)
+        _expect_unused(name, settings, place.source.takes)
+        return place.source.read(place.folder, settings), place.source.cores
+    dataset = recbole.load(place.folder, name, settings)
     if name in SOURCES:
         other = f"these are RecBole's files, not the original ones of {name}"
         dataset = replace(dataset, notes=(other, *dataset.notes))
     return dataset, (0, 0)
 
 
-def _expect_unused(name: str, own: OwnFiles, usable: Collection[str] = ()) -> None:
-    if unused := [setting for setting in own.changed() if setting not in usable]:
+def _expect_unused(name: str, settings: OwnFiles, usable: Collection[str] = ()) -> None:
+    if unused := [setting for setting in settings.changed() if setting not in usable]:
         raise ConfigError(f"{', '.join(unused)} has no effect on {name}, whose format is known: leave it out")

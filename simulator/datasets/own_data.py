@@ -44,26 +44,26 @@ class Contents:
     unfit: Mapping[str, str]
 
 
-def read(interactions: Table, people: Table | None, own: OwnFiles) -> Contents:
+def read(interactions: Table, people: Table | None, settings: OwnFiles) -> Contents:
     """Reads interactions and, if there are any, attributes.
 
     Args:
         interactions: a row for each.
         people: a row for each user, with the attributes; None: no attributes.
-        own: the settings by which they are read.
+        settings: those by which they are read.
 
     Raises:
         ConfigError: a column that was to be cut is not there, or cannot be cut.
         DatasetFormatError: a row cannot be used; the text names it.
     """
     file, users, items, times = interactions.file, Ids(), Ids(), Times()
-    chosen = columns.choose(file, interactions.header, own)
+    chosen = columns.choose(file, interactions.header, settings)
     parts, low = [], 0
     for block in interactions.blocks(chosen.used):
         for column in (chosen.user, chosen.item):
             block.expect_filled(column)
         if chosen.rating:
-            high = block.decimals(chosen.rating) >= own.min_rating
+            high = block.decimals(chosen.rating) >= settings.min_rating
             block, low = block.select(high), low + int((~high).sum())
         if chosen.time:
             times.add(block, chosen.time)
@@ -71,10 +71,10 @@ def read(interactions: Table, people: Table | None, own: OwnFiles) -> Contents:
     if not users:
         raise DatasetFormatError(f"{file} has no interactions{' with such ratings' if low else ''}")
     user, item = map(np.concatenate, zip(*parts, strict=True))
-    made = _attributes(people, chosen.user, users, own)
+    made = _attributes(people, chosen.user, users, settings)
     notes = [*chosen.notes, *oddities("user ids", users.texts()), *oddities("item ids", items.texts()), *made.notes]
     if low:
-        notes.append(f"{low:,} lines of {file} with a lower rating than {own.min_rating:g} are left out")
+        notes.append(f"{low:,} lines of {file} with a lower rating than {settings.min_rating:g} are left out")
     history = ordered(user, item, times.keys() if chosen.time else ())
     return Contents(users.texts(), items.texts(), *history, made.attributes, tuple(notes), made.unfit)
 
@@ -91,15 +91,15 @@ def user_column(people: Table, user: str) -> str:
     return column
 
 
-def _attributes(people: Table | None, user: str, users: Ids, own: OwnFiles) -> UserColumns:
-    made = UserColumns(own.cuts, own.fold_case)
+def _attributes(people: Table | None, user: str, users: Ids, settings: OwnFiles) -> UserColumns:
+    made = UserColumns(settings.cuts, settings.fold_case)
     if people is None:
-        expect_cut(own.cuts, "the data set", {})
+        expect_cut(settings.cuts, "the data set", {})
         return made
     user = user_column(people, user)
     kinds = {name: kind for name, kind in people.header.items() if name != user}
-    expect_cut(own.cuts, people.file, kinds)
-    names = [name for name, kind in kinds.items() if kind == columns.TOKEN or name in own.cuts]
+    expect_cut(settings.cuts, people.file, kinds)
+    names = [name for name, kind in kinds.items() if kind == columns.TOKEN or name in settings.cuts]
     made.unfit.update({name: _reason(name, kind) for name, kind in kinds.items() if name not in names})
     values = {name: Ids([b""]) for name in names}
     numbers = {name: np.zeros(len(users), np.int64) for name in names}
@@ -111,7 +111,7 @@ def _attributes(people: Table | None, user: str, users: Ids, own: OwnFiles) -> U
         strangers += int((~known).sum())
         _expect_listed_once(block, user, rows, seen)
         for name in names:
-            if name in own.cuts:
+            if name in settings.cuts:
                 expect_numbers(block, name)
             numbers[name][rows[known]] = values[name].add(block.columns[name])[known]
     for name in names:

@@ -20,12 +20,12 @@ class Source:
     """A data set with a home page.
 
     Attributes:
-        read: reads its folder, with the settings that it has use for.
+        read: reads its folder by the settings of own files.
         files: the names of its files; the folder that holds the first file is taken as its folder.
         home: the address of its archive, or of its home page.
         checksums: the checksum of each file of the archive; empty if it must be downloaded by hand.
         cores: its default k-core, items per user and users per item; (0, 0) for none.
-        settings: the settings of own files that it has use for.
+        takes: names of the settings of own files that it has use for.
     """
 
     read: Callable[[Path, OwnFiles], Dataset]
@@ -33,7 +33,7 @@ class Source:
     home: str
     checksums: Mapping[str, str] = field(default_factory=dict)
     cores: tuple[int, int] = (0, 0)
-    settings: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
 
 
 SOURCES = {
@@ -41,18 +41,18 @@ SOURCES = {
         lambda folder, _: movielens.load(folder), tuple(movielens.CHECKSUMS), movielens.URL, movielens.CHECKSUMS
     ),
     movielens1m.NAME: Source(
-        lambda folder, own: movielens1m.load(folder, own.encoding),
+        lambda folder, settings: movielens1m.load(folder, settings.encoding),
         tuple(movielens1m.CHECKSUMS),
         movielens1m.URL,
         movielens1m.CHECKSUMS,
-        settings=("encoding",),
+        takes=("encoding",),
     ),
     lastfm.NAME: Source(
-        lambda folder, own: lastfm.load(folder, own.encoding),
+        lambda folder, settings: lastfm.load(folder, settings.encoding),
         (lastfm.PROFILES, lastfm.PLAYS),
         lastfm.HOME,
         cores=(lastfm.USER_CORE, lastfm.ITEM_CORE),
-        settings=("encoding",),
+        takes=("encoding",),
     ),
 }
 NAMES = (*SOURCES, synthetic.NAME)

@@ -22,22 +22,22 @@ _NOT_READ = ("item", "net", "kg", "link")
 """Endings of RecBole's other files."""
 
 
-def load(folder: Path, name: str, own: OwnFiles | None = None) -> Dataset:
+def load(folder: Path, name: str, settings: OwnFiles | None = None) -> Dataset:
     """Reads NAME.inter and NAME.user (plain or .gz) in bounded memory.
 
     Args:
         folder: holds the files.
         name: the data set's name.
-        own: the settings by which they are read; None for the defaults.
+        settings: those by which they are read; None for the defaults.
 
     Raises:
         ConfigError: a column that was to be cut is not there, or cannot be cut.
         DatasetError: a file is missing, damaged or malformed; the text names file and line.
     """
-    own, user = own or OwnFiles(), f"{name}.user"
-    interactions = _table(folder, f"{name}.inter", own.encoding)
-    people = _table(folder, user, own.encoding) if files.exists(folder, user) else None
-    contents = own_data.read(interactions, people, own)
+    settings, user = settings or OwnFiles(), f"{name}.user"
+    interactions = _table(folder, f"{name}.inter", settings.encoding)
+    people = _table(folder, user, settings.encoding) if files.exists(folder, user) else None
+    contents = own_data.read(interactions, people, settings)
     dataset = Dataset(name, **vars(contents))
     ignored = (f"{name}.{ending} is not read" for ending in _NOT_READ if files.exists(folder, f"{name}.{ending}"))
     return replace(dataset, notes=(*dataset.notes, *ignored))

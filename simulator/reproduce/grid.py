@@ -206,8 +206,8 @@ def _data(config: Config) -> tuple[Any, ...]:
     data = config.data
     drawn = (config.engine.seed, data.users, data.items, data.dependence) if data.dataset == synthetic.NAME else ()
     cut = data.attributes[0] if data.balance or data.minority else ""
-    own = tuple(getattr(data, name) for name in OwnFiles.model_fields)
-    return (data.dataset, data.user_core, data.item_core, data.balance, data.minority, cut, *drawn, *own)
+    settings = tuple(getattr(data, name) for name in OwnFiles.model_fields)
+    return (data.dataset, data.user_core, data.item_core, data.balance, data.minority, cut, *drawn, *settings)
 
 
 def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ from simulator.config import flags
 from simulator.config.config import Config
 from simulator.config.own_files import OwnFiles
 from simulator.errors import ConfigError
+from tests.simulator.datasets.own import CALM
 
 
 @pytest.mark.parametrize("name", ["utf8", "UTF-8", "utf_8_sig", "latin-1", "cp1252", "utf-16", "UTF-32LE", "shift_jis"])
@@ -24,6 +25,7 @@ def test_a_name_of_no_encoding_of_text_is_refused(name):
         OwnFiles.of(encoding=name)
 
 
+@CALM
 @given(
     st.lists(st.integers(-999, 999), min_size=1, unique=True).map(sorted), st.sampled_from(["age", "a=b", "how old"])
 )

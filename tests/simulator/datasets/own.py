@@ -1,7 +1,12 @@
 """Data sets of one's own, for tests."""
 
+from hypothesis import HealthCheck, settings
+
 from simulator.config.own_files import OwnFiles
 from simulator.datasets import recbole
+
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+"""For properties that hold on a busy machine too."""
 
 INTER = ["user_id:token\titem_id:token\ttimestamp:float", "u\tb\t2", "v\ta\t9", "u\ta\t1"]
 
@@ -16,6 +21,6 @@ def own(folder, inter=INTER, user=None, encoding="utf-8", name="shop"):
     return folder
 
 
-def read(folder, inter=INTER, user=None, **settings):
+def read(folder, inter=INTER, user=None, **named):
     """Writes atomic files, and reads them."""
-    return recbole.load(own(folder, inter, user), "shop", OwnFiles.of(**settings))
+    return recbole.load(own(folder, inter, user), "shop", OwnFiles.of(**named))

@@ -6,23 +6,26 @@ from hypothesis import strategies as st
 from simulator.datasets.attributes import class_of, value
 from simulator.datasets.oddities import MISSING
 from simulator.errors import ConfigError, DatasetFormatError
-from tests.simulator.datasets.own import read
+from tests.simulator.datasets.own import CALM, read
 
 SPACES = st.sampled_from(["", " ", "\u00a0", "  "])
 CASES = st.sampled_from([str.lower, str.upper, str.title, str])
 
 
+@CALM
 @given(st.sampled_from(["", *MISSING]), SPACES, SPACES, CASES)
 def test_a_word_for_a_missing_value_is_unknown_in_any_case(word, before, after, case):
     assert value(f"{before}{case(word)}{after}") == ""
 
 
+@CALM
 @given(st.text().filter(lambda text: text.strip() and text.strip().lower() not in MISSING), SPACES, SPACES)
 def test_another_word_is_a_class_without_the_spaces_around_it(text, before, after):
     assert class_of(f"{before}{text}{after}", (), fold_case=False) == text.strip()
     assert class_of(text, (), fold_case=True) == text.strip().lower()
 
 
+@CALM
 @given(
     st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=5, unique=True).map(sorted),
     st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=20).map(sorted),

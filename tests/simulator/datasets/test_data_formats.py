@@ -3,12 +3,13 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.commands import cli
 from simulator.datasets import NAMES, download, files, lastfm, load, movielens1m, recbole, table, times
 from simulator.errors import ConfigError, DatasetDamagedError, DatasetFormatError, DatasetMissingError
+from tests.simulator.datasets.own import CALM
 
 SHA = "00000c289a1829a808ac09c00daf10bc3c4e22{:02x}"
 MBID = "3bd73256-3905-4f3a-97e2-8b341527f8{:02x}"
@@ -27,7 +28,7 @@ FIELD = st.text(st.characters(exclude_characters="\t\n\r\0\ufeff", exclude_categ
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(CALM, max_examples=60)
 @given(st.lists(st.lists(FIELD, min_size=1, max_size=4), max_size=20), st.integers(1, 40), st.booleans())
 def test_every_row_has_its_line_number_whatever_the_blocks(tmp_path, monkeypatch, rows, size, carriage):
     monkeypatch.setattr(files, "BLOCK", size)

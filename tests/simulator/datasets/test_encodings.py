@@ -1,14 +1,14 @@
 import codecs
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.config.own_files import OwnFiles
 from simulator.datasets import files, lastfm, load, recbole
 from simulator.datasets.encodings import transcode
 from simulator.errors import ConfigError, DatasetFormatError
-from tests.simulator.datasets.own import own
+from tests.simulator.datasets.own import CALM, own
 
 LETTERS = st.characters(exclude_characters="\0\ufeff", exclude_categories=["Cs"])
 TEXT = st.text(LETTERS, min_size=4, max_size=40).map(lambda text: f"a{text}")
@@ -19,18 +19,21 @@ def split(data, size):
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
+@CALM
 @given(TEXT, st.sampled_from(["utf-8", "utf-16", "utf-32", "utf-16-be", "utf-32-le"]), st.booleans(), st.integers(1, 9))
 def test_a_text_is_the_same_in_every_encoding_however_it_is_cut(text, encoding, marked, size):
     data = (f"\ufeff{text}" if marked and encoding not in ("utf-16", "utf-32") else text).encode(encoding)
     assert b"".join(transcode(split(data, size), "x", encoding)).decode() == text
 
 
+@CALM
 @given(st.text(st.characters(max_codepoint=255, exclude_characters="\0"), min_size=1), st.integers(1, 9))
 def test_every_byte_of_latin_1_is_its_own_letter(text, size):
     data = f"a{text}".encode("latin-1")
     assert b"".join(transcode(split(data, size), "x", "iso8859-1")).decode() == f"a{text}"
 
 
+@CALM
 @given(st.lists(st.text(LETTERS.filter(lambda letter: letter != "\n")), max_size=6), st.integers(1, 9), st.binary())
 def test_the_line_of_a_bad_byte_is_named_however_it_is_cut(lines, size, rest):
     data = "".join(f"-{line}\n" for line in lines).encode() + b"caf\xe9 " + rest
@@ -79,7 +82,7 @@ def test_ids_and_classes_in_latin_1_stay_apart(tmp_path):
     )
     with pytest.raises(DatasetFormatError, match=r"shop\.inter, line 2: the bytes are not utf-8"):
         load("shop", tmp_path)
-    dataset = load("shop", tmp_path, own=OwnFiles.of(encoding="latin-1"))
+    dataset = load("shop", tmp_path, settings=OwnFiles.of(encoding="latin-1"))
     assert dataset.users == ["Jos\xe9", "Jos\xe8"]
     assert dataset.items == ["caf\xe9", "caf\xe8", "caf\xea"]
     assert dataset.attributes["gender"].classes == ("m\xe4nnlich", "weiblich")
@@ -88,7 +91,7 @@ def test_ids_and_classes_in_latin_1_stay_apart(tmp_path):
         load("shop", tmp_path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(CALM, max_examples=20)
 @given(size=st.integers(1, 30))
 def test_a_mark_of_utf_8_is_not_a_part_of_the_header(tmp_path, monkeypatch, size):
     monkeypatch.setattr(files, "BLOCK", size)
@@ -106,11 +109,11 @@ def test_artists_of_lastfm_are_told_apart_or_refused(tmp_path):
     with pytest.raises(DatasetFormatError, match=r"plays\.tsv, line 1: the bytes are not utf-8"):
         load("lastfm-360k", tmp_path, user_core=1, item_core=1)
     named = OwnFiles.of(encoding="latin-1")
-    assert load("lastfm-360k", tmp_path, user_core=1, item_core=1, own=named).items == names
+    assert load("lastfm-360k", tmp_path, user_core=1, item_core=1, settings=named).items == names
 
 
 @pytest.mark.parametrize("name", ["ml-100k", "synthetic"])
 def test_a_setting_without_effect_is_refused(name, miniature, tmp_path):
     miniature()
     with pytest.raises(ConfigError, match=f"encoding has no effect on {name}"):
-        load(name, tmp_path, own=OwnFiles.of(encoding="latin-1"))
+        load(name, tmp_path, settings=OwnFiles.of(encoding="latin-1"))

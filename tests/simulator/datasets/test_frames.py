@@ -3,18 +3,18 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.datasets import Dataset, load, recbole, synthetic, times
 from simulator.errors import ConfigError, DatasetExistsError, DatasetFormatError
-from tests.simulator.datasets.own import own
+from tests.simulator.datasets.own import CALM, own
 
 FIELD = st.text(st.characters(exclude_characters="\t\r\n\0\ufeff", exclude_categories=["Cs"]), min_size=1, max_size=4)
 ROW = st.tuples(FIELD.filter(str.strip), FIELD.filter(str.strip), st.integers(-(2**63), 2**63 - 1))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(CALM, max_examples=60)
 @given(st.lists(ROW, min_size=1, max_size=20), st.data())
 def test_frames_are_the_same_data_as_atomic_files(tmp_path, rows, data):
     users = list(dict.fromkeys(user for user, *_ in rows))

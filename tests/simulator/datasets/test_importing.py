@@ -5,7 +5,7 @@ import resource
 import signal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.commands import cli, datasets_import
@@ -13,7 +13,7 @@ from simulator.config.own_files import OwnFiles
 from simulator.datasets import csv_files, folders, importing, load, recbole
 from simulator.datasets.importing import Request
 from simulator.errors import ConfigError, DatasetExistsError, DatasetFormatError, DatasetMissingError
-from tests.simulator.datasets.own import own
+from tests.simulator.datasets.own import CALM, own
 
 VISITS = ["who,what,when,stars", "ann,tea,300,5", 'ann,"milk, fresh",100,4', "bob,tea,200,1"]
 PEOPLE = ["who;gender;age", "ann;F;31", 'bob;" m";nan', "eve;F;17"]
@@ -33,7 +33,7 @@ def imported(tmp_path, lines=VISITS, people=None, name="visits.csv", encoding="u
     own_files = OwnFiles.of(**columns, **options.pop("own", {}), encoding=encoding)
     visits = write(tmp_path, name, lines, encoding)
     users = write(tmp_path, "people.csv", people, encoding) if people else None
-    return importing.make(Request(visits, tmp_path / "made/shop", users, own=own_files, **options))
+    return importing.make(Request(visits, tmp_path / "made/shop", users, settings=own_files, **options))
 
 
 def history(dataset, user=0):
@@ -48,7 +48,7 @@ def test_tables_become_a_folder_that_is_read_like_any_other(tmp_path):
     assert dataset.figures()["attributes"] == {"gender": {"f": 1, "m": 1}, "age": {"25 to under 45": 1, "unknown": 1}}
     again = load("shop", tmp_path / "made")
     assert again.fingerprint() == dataset.fingerprint()
-    rated = load("shop", tmp_path / "made", own=OwnFiles.of(rating_column="rating", min_rating=4))
+    rated = load("shop", tmp_path / "made", settings=OwnFiles.of(rating_column="rating", min_rating=4))
     assert rated.users == ["ann"]
     assert (tmp_path / "made/shop/shop.inter").read_text().splitlines()[:2] == [
         "user_id:token\titem_id:token\ttimestamp:float\trating:float",
@@ -60,7 +60,7 @@ def test_tables_become_a_folder_that_is_read_like_any_other(tmp_path):
 FIELD = st.text(st.characters(exclude_characters="\t\r\n\0\ufeff", exclude_categories=["Cs"]), min_size=1, max_size=6)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(CALM, max_examples=40)
 @given(
     st.lists(st.tuples(FIELD.filter(str.strip), FIELD.filter(str.strip), st.integers(-(10**18), 10**18)), min_size=1),
     st.sampled_from([",", ";", "\t", "|"]),
@@ -77,7 +77,7 @@ def test_an_import_is_the_same_data_as_the_atomic_files(tmp_path_factory, rows, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_files, "ROWS", size)
         own_files = OwnFiles.of(encoding=encoding)
-        request = Request(folder / "visits.csv", folder / "new", delimiter=delimiter, own=own_files)
+        request = Request(folder / "visits.csv", folder / "new", delimiter=delimiter, settings=own_files)
         assert importing.make(request).fingerprint() == expected.fingerprint()
 
 
@@ -170,7 +170,7 @@ def test_users_who_cannot_be_imported_leave_nothing(tmp_path, people, options, e
 def test_bytes_in_another_encoding_leave_nothing(tmp_path):
     write(tmp_path, "visits.csv", [*VISITS, "ann,caf\xe9,4,1"], "latin-1")
     with pytest.raises(DatasetFormatError, match=r"visits\.csv, line 5: the bytes are not utf-8"):
-        importing.make(Request(tmp_path / "visits.csv", tmp_path / "made", own=OwnFiles.of(**COLUMNS)))
+        importing.make(Request(tmp_path / "visits.csv", tmp_path / "made", settings=OwnFiles.of(**COLUMNS)))
     assert [path.name for path in tmp_path.iterdir()] == ["visits.csv"]
     assert "caf\xe9" in imported(tmp_path, [*VISITS, "ann,caf\xe9,4,1"], encoding="cp1252").items
 
@@ -216,7 +216,7 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            importing.make(Request(tmp_path / "visits.csv", tmp_path / "made/shop", own=OwnFiles.of(**COLUMNS)))
+            importing.make(Request(tmp_path / "visits.csv", tmp_path / "made/shop", settings=OwnFiles.of(**COLUMNS)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == ["visits.csv"]

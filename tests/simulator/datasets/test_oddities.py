@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.datasets.oddities import oddities
-from tests.simulator.datasets.own import read
+from tests.simulator.datasets.own import CALM, read
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def test_a_usual_text_is_not(text):
     assert oddities("user ids", [text]) == []
 
 
+@CALM
 @given(st.text(st.characters(min_codepoint=0xA1, exclude_categories=["Cs", "Cf", "Cn"]), min_size=1))
 def test_utf_8_that_was_read_as_latin_1_is_recognised(text):
     garbled = text.encode().decode("latin-1")
