@@ -36,8 +36,8 @@ def _encoding(name: str) -> str:
     return codecs.lookup(name).name.removesuffix("-sig")
 
 
-def cut(text: str) -> tuple[str, tuple[float, ...]]:
-    """Reads the cuts of a column of numbers: `age=25,45`.
+def read_bin(text: str) -> tuple[str, tuple[float, ...]]:
+    """Reads the edges of a column of numbers: `age=25,45`.
 
     Raises:
         ValueError: the text has another form, or the numbers do not ascend.
@@ -45,15 +45,15 @@ def cut(text: str) -> tuple[str, tuple[float, ...]]:
     name, _, rest = text.rpartition("=")
     parts = [part.strip() for part in rest.split(",")]
     if not name.strip() or not all(re.fullmatch(NUMBER, part) for part in parts):
-        raise ValueError(f"{text!r} is not a column and its cuts, such as age=25,45")
+        raise ValueError(f"{text!r} is not a column and its edges, such as age=25,45")
     numbers = tuple(map(float, parts))
     if any(first >= second for first, second in itertools.pairwise(numbers)):
-        raise ValueError(f"the cuts of {text!r} must ascend")
+        raise ValueError(f"the numbers of {text!r} must ascend")
     return name.strip(), numbers
 
 
 def _canonical(text: str) -> str:
-    name, _ = cut(text)
+    name, _ = read_bin(text)
     return f"{name}={''.join(text.rpartition('=')[2].split())}"
 
 
@@ -69,7 +69,7 @@ class OwnFiles(Section):
     rating_column: Text = setting("Column of the ratings; none: every line is an interaction.", default=NONE)
     min_rating: Number = setting("Lowest rating that is an interaction, with a column of ratings.", default=0.0)
     bins: tuple[Annotated[str, Strict(), AfterValidator(_canonical)], ...] = setting(
-        "Cuts that make classes of a column of numbers.", default=()
+        "Edges that divide a column of numbers into classes.", default=()
     )
     fold_case: Annotated[bool, Strict()] = setting(
         "Write classes in small letters, so that F and f are the same.", default=False
@@ -79,9 +79,9 @@ class OwnFiles(Section):
     def _columns(self) -> Self:
         if self.min_rating and self.rating_column == NONE:
             raise ValueError("min_rating is compared with a column: name it in rating_column")
-        names = [cut(text)[0] for text in self.bins]
+        names = [read_bin(text)[0] for text in self.bins]
         if len(set(names)) < len(names):
-            raise ValueError("bins: a column has its cuts twice")
+            raise ValueError("bins: a column is named twice")
         return self
 
     @classmethod
@@ -97,9 +97,9 @@ class OwnFiles(Section):
             raise ConfigError(explain(error, cls, settings)) from error
 
     @property
-    def cuts(self) -> Mapping[str, tuple[float, ...]]:
-        """The cuts by column."""
-        return dict(map(cut, self.bins))
+    def edges(self) -> Mapping[str, tuple[float, ...]]:
+        """The edges by column."""
+        return dict(map(read_bin, self.bins))
 
     def changed(self) -> list[str]:
         """Lists the settings of this section that are not the default."""

@@ -17,8 +17,8 @@ from simulator.errors import DatasetFormatError
 MOST_CLASSES = 50
 """A column with more different values, such as a postal code, is not an attribute."""
 
-NOT_CUT = "is not a number, and only numbers are cut into classes"
-"""The problem with a field of a column that is cut."""
+NOT_DIVIDED = "is not a number, and only numbers are divided into classes"
+"""The problem with a field of a column that is divided."""
 
 _SHOWN = 3
 
@@ -45,14 +45,14 @@ class UserColumns:
     """Makes attributes of the columns of users, and collects what is to be said about them.
 
     Attributes:
-        cuts: ascending numbers that cut a column into classes, by column.
+        edges: ascending numbers that divide a column into classes, by column.
         fold_case: true to write classes in small letters.
         attributes: those made so far, by name.
         unfit: the reason for each column that cannot be an attribute.
         notes: sentences about how values were read.
     """
 
-    cuts: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    edges: Mapping[str, Sequence[float]] = field(default_factory=dict)
     fold_case: bool = False
     attributes: dict[str, Attribute] = field(default_factory=dict)
     unfit: dict[str, str] = field(default_factory=dict)
@@ -67,21 +67,21 @@ class UserColumns:
             numbers: each user's place in `texts`, (users,).
 
         Raises:
-            DatasetFormatError: a value of a column that is cut is not a number.
+            DatasetFormatError: a value of a column that is divided is not a number.
         """
-        users, cuts = Counter(numbers.tolist()), self.cuts.get(name, ())
+        users, edges = Counter(numbers.tolist()), self.edges.get(name, ())
         known = [text for number in sorted(users) if value(text := texts[number])]
-        if bad := next((text for text in known if cuts and not is_number(text)), None):
-            raise DatasetFormatError(f"{name} {bad!r} {NOT_CUT}")
-        class_by_text = {text: class_of(text, cuts, self.fold_case) for text in known}
-        classes = class_names(cuts) if cuts else tuple(sorted(set(class_by_text.values())))
+        if bad := next((text for text in known if edges and not is_number(text)), None):
+            raise DatasetFormatError(f"{name} {bad!r} {NOT_DIVIDED}")
+        class_by_text = {text: class_of(text, edges, self.fold_case) for text in known}
+        classes = class_names(edges) if edges else tuple(sorted(set(class_by_text.values())))
         self.notes += _missing(name, texts, users)
         if reason := _unfit(name, known, classes):
             self.unfit[name] = reason
             return
         label = {text: classes.index(class_name) for text, class_name in class_by_text.items()}
         self.attributes[name] = Attribute(classes, np.array([label.get(text, -1) for text in texts], np.int64)[numbers])
-        self.notes += [_range(name, list(map(float, known)))] if cuts else _alike(name, classes)
+        self.notes += [_range(name, list(map(float, known)))] if edges else _alike(name, classes)
         self.notes += oddities(f"classes of {name!r}", classes)
 
 
@@ -91,17 +91,17 @@ def value(text: str) -> str:
     return "" if stripped.lower() in MISSING else stripped
 
 
-def class_of(text: str, cuts: Sequence[float], fold_case: bool) -> str:
+def class_of(text: str, edges: Sequence[float], fold_case: bool) -> str:
     """Returns the class of a field; empty if it is not known.
 
     Args:
         text: the field.
-        cuts: ascending numbers that cut its column into classes; empty: the value is the class.
+        edges: ascending numbers that divide its column into classes; empty: the value is the class.
         fold_case: true to write the class in small letters.
     """
     known = value(text)
-    if known and cuts:
-        return class_names(cuts)[int(np.searchsorted(cuts, float(known), "right"))]
+    if known and edges:
+        return class_names(edges)[int(np.searchsorted(edges, float(known), "right"))]
     return known.lower() if fold_case else known
 
 
@@ -110,13 +110,13 @@ def is_number(text: str) -> bool:
     return re.fullmatch(NUMBER, text.strip()) is not None
 
 
-def class_names(cuts: Sequence[float]) -> tuple[str, ...]:
-    """Returns the names of the classes that ascending cuts make; a cut is the lowest number of its class.
+def class_names(edges: Sequence[float]) -> tuple[str, ...]:
+    """Returns the names of the classes between ascending edges; an edge is the lowest number of its class.
 
     >>> class_names([25, 45])
     ('under 25', '25 to under 45', '45 and over')
     """
-    texts = [np.format_float_positional(cut, trim="-") for cut in cuts]
+    texts = [np.format_float_positional(edge, trim="-") for edge in edges]
     between = [f"{low} to under {high}" for low, high in itertools.pairwise(texts)]
     return (f"under {texts[0]}", *between, f"{texts[-1]} and over")
 
@@ -128,14 +128,14 @@ def _unfit(name: str, known: Sequence[str], classes: Sequence[str]) -> str:
     if not known:
         return "no user with a value in it has interactions"
     if len(classes) > MOST_CLASSES:
-        advice = f"; --bin {name}=A,B cuts numbers into classes" if all(map(is_number, known)) else ""
+        advice = f"; --bin {name}=A,B divides numbers into classes" if all(map(is_number, known)) else ""
         return f"it has {len(classes):,} different values, more than {MOST_CLASSES}{advice}"
     return ""
 
 
 def _range(name: str, numbers: Sequence[float]) -> str:
     low, high = (np.format_float_positional(bound(numbers), trim="-") for bound in (min, max))
-    return f"{name!r} is cut into classes; its numbers go from {low} to {high}"
+    return f"{name!r} is divided into classes; its numbers go from {low} to {high}"
 
 
 def _missing(name: str, texts: Sequence[str], users: Mapping[int, int]) -> list[str]:

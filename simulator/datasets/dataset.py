@@ -74,11 +74,11 @@ class Dataset:
                 of rows stands for time.
             rating_column: column of the ratings; none: every row is an interaction.
             min_rating: the lowest rating that is an interaction.
-            bins: ascending numbers that cut a column of `users` into classes, by column.
+            bins: ascending numbers that divide a column of `users` into classes, by column.
             fold_case: true to write classes in small letters.
 
         Raises:
-            ConfigError: a column is not there, or cannot be cut.
+            ConfigError: a column is not there, or cannot be divided.
             DatasetFormatError: a value cannot be used; the text names column and row, from 0.
 
         Example:
@@ -95,14 +95,14 @@ class Dataset:
         """
         from simulator.datasets import frames, own_data  # here, because pandas takes a while to load
 
-        cuts = {column: ",".join(str(float(number)) for number in numbers) for column, numbers in (bins or {}).items()}
+        edges = {column: ",".join(str(float(number)) for number in numbers) for column, numbers in (bins or {}).items()}
         settings = OwnFiles.of(
             user_column=user_column,
             item_column=item_column,
             time_column=time_column,
             rating_column=rating_column,
             min_rating=min_rating,
-            bins=tuple(f"{column}={numbers}" for column, numbers in cuts.items()),
+            bins=tuple(f"{column}={numbers}" for column, numbers in edges.items()),
             fold_case=fold_case,
         )
         people = None if users is None else frames.table("users", users)

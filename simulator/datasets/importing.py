@@ -13,7 +13,7 @@ from simulator.datasets import columns, csv_files, dates, folders, recbole, synt
 from simulator.datasets.attributes import class_of, value
 from simulator.datasets.columns import Columns
 from simulator.datasets.dataset import Dataset
-from simulator.datasets.own_data import Table, expect_cut, expect_numbers, user_column
+from simulator.datasets.own_data import Table, expect_divisible, expect_numbers, user_column
 from simulator.datasets.table import Block
 from simulator.datasets.times import Times
 from simulator.errors import ConfigError, DatasetFormatError
@@ -86,7 +86,7 @@ def _attributes(people: Table, user: str, request: Request) -> tuple[list[str], 
         raise ConfigError(f"{odd[0]!r} of {people.file} cannot be an attribute: its name holds a tab or a line break")
     if columns.USER in chosen:
         raise ConfigError(f"{columns.USER} of {people.file} cannot be an attribute: the users' column gets this name")
-    expect_cut(request.settings.cuts, "the choice of attributes", dict.fromkeys(chosen, columns.TOKEN))
+    expect_divisible(request.settings.edges, "the choice of attributes", dict.fromkeys(chosen, columns.TOKEN))
     left = [name for name in others if name not in chosen] if request.users else []
     return chosen, [f"the column {name!r} of {people.file} is not imported" for name in left]
 
@@ -136,7 +136,7 @@ def _users(
         block.expect_filled(user)
         for name in (user, *attributes):
             _expect_writable(block, name)
-        for name in settings.cuts:
+        for name in settings.edges:
             expect_numbers(block, name)
         read = (_classes(block, name, settings) for name in attributes)
         for row, (identifier, *texts) in enumerate(zip(block.columns[user].to_pylist(), *read, strict=True)):
@@ -155,7 +155,7 @@ def _users(
 def _classes(block: Block, name: str, settings: OwnFiles) -> list[str]:
     """Returns the classes of a column; a word for a missing value stays, for the reader to point out."""
     texts = [text.decode().strip() for text in block.columns[name].to_pylist()]
-    return [class_of(text, settings.cuts.get(name, ()), settings.fold_case) or text for text in texts]
+    return [class_of(text, settings.edges.get(name, ()), settings.fold_case) or text for text in texts]
 
 
 def _expect_writable(block: Block, column: str) -> None:

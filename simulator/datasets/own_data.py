@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from simulator.config.own_files import OwnFiles
 from simulator.datasets import columns
-from simulator.datasets.attributes import NOT_CUT, Attribute, UserColumns, is_number, value
+from simulator.datasets.attributes import NOT_DIVIDED, Attribute, UserColumns, is_number, value
 from simulator.datasets.ids import Ids
 from simulator.datasets.oddities import oddities
 from simulator.datasets.table import Block
@@ -53,7 +53,7 @@ def read(interactions: Table, people: Table | None, settings: OwnFiles) -> Conte
         settings: those by which they are read.
 
     Raises:
-        ConfigError: a column that was to be cut is not there, or cannot be cut.
+        ConfigError: a column that was to be divided is not there, or cannot be divided.
         DatasetFormatError: a row cannot be used; the text names it.
     """
     file, users, items, times = interactions.file, Ids(), Ids(), Times()
@@ -71,12 +71,13 @@ def read(interactions: Table, people: Table | None, settings: OwnFiles) -> Conte
     if not users:
         raise DatasetFormatError(f"{file} has no interactions{' with such ratings' if low else ''}")
     user, item = map(np.concatenate, zip(*parts, strict=True))
+    user_ids, item_ids = users.texts(), items.texts()
     made = _attributes(people, chosen.user, users, settings)
-    notes = [*chosen.notes, *oddities("user ids", users.texts()), *oddities("item ids", items.texts()), *made.notes]
+    notes = [*chosen.notes, *oddities("user ids", user_ids), *oddities("item ids", item_ids), *made.notes]
     if low:
         notes.append(f"{low:,} lines of {file} with a lower rating than {settings.min_rating:g} are left out")
     history = ordered(user, item, times.keys() if chosen.time else ())
-    return Contents(users.texts(), items.texts(), *history, made.attributes, tuple(notes), made.unfit)
+    return Contents(user_ids, item_ids, *history, made.attributes, tuple(notes), made.unfit)
 
 
 def user_column(people: Table, user: str) -> str:
@@ -92,14 +93,14 @@ def user_column(people: Table, user: str) -> str:
 
 
 def _attributes(people: Table | None, user: str, users: Ids, settings: OwnFiles) -> UserColumns:
-    made = UserColumns(settings.cuts, settings.fold_case)
+    made = UserColumns(settings.edges, settings.fold_case)
     if people is None:
-        expect_cut(settings.cuts, "the data set", {})
+        expect_divisible(settings.edges, "the data set", {})
         return made
     user = user_column(people, user)
     kinds = {name: kind for name, kind in people.header.items() if name != user}
-    expect_cut(settings.cuts, people.file, kinds)
-    names = [name for name, kind in kinds.items() if kind == columns.TOKEN or name in settings.cuts]
+    expect_divisible(settings.edges, people.file, kinds)
+    names = [name for name, kind in kinds.items() if kind == columns.TOKEN or name in settings.edges]
     made.unfit.update({name: _reason(name, kind) for name, kind in kinds.items() if name not in names})
     values = {name: Ids([b""]) for name in names}
     numbers = {name: np.zeros(len(users), np.int64) for name in names}
@@ -111,7 +112,7 @@ def _attributes(people: Table | None, user: str, users: Ids, settings: OwnFiles)
         strangers += int((~known).sum())
         _expect_listed_once(block, user, rows, seen)
         for name in names:
-            if name in settings.cuts:
+            if name in settings.edges:
                 expect_numbers(block, name)
             numbers[name][rows[known]] = values[name].add(block.columns[name])[known]
     for name in names:
@@ -121,23 +122,23 @@ def _attributes(people: Table | None, user: str, users: Ids, settings: OwnFiles)
     return made
 
 
-def expect_cut(cuts: Collection[str], file: str, kinds: Mapping[str, str]) -> None:
-    """Checks that columns that are to be cut may hold numbers.
+def expect_divisible(edges: Collection[str], file: str, kinds: Mapping[str, str]) -> None:
+    """Checks that columns that are to be divided may hold numbers.
 
     Raises:
         ConfigError: one cannot, or is not there.
     """
-    for name in cuts:
+    for name in edges:
         if kinds.get(name) not in (columns.TOKEN, columns.FLOAT):
             numbers = [column for column, kind in kinds.items() if kind in (columns.TOKEN, columns.FLOAT)]
             raise ConfigError(
-                f"--bin cannot cut {name!r}: {file} has {', '.join(numbers) or 'no column'} that could be cut"
+                f"--bin cannot divide {name!r}: {file} has {', '.join(numbers) or 'no column'} that could be divided"
             )
 
 
 def _reason(name: str, kind: str) -> str:
     if kind == columns.FLOAT:
-        return f"it holds numbers; --bin {name}=A,B cuts them into classes"
+        return f"it holds numbers; --bin {name}=A,B divides them into classes"
     return f"its type is {kind}, and an attribute has one value for each user"
 
 
@@ -148,7 +149,7 @@ def expect_numbers(block: Block, name: str) -> None:
         DatasetFormatError: a field is another text.
     """
     texts = [text.decode() for text in block.columns[name].to_pylist()]
-    block.refuse(np.array([bool(value(text)) and not is_number(text) for text in texts]), name, NOT_CUT)
+    block.refuse(np.array([bool(value(text)) and not is_number(text) for text in texts]), name, NOT_DIVIDED)
 
 
 def _expect_listed_once(block: Block, user: str, rows: NDArray[np.int32], seen: NDArray[np.bool_]) -> None:

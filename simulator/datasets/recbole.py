@@ -2,7 +2,7 @@
 
 The files are tab-separated and have a typed header. NAME.inter has a column of users, one of items, and optionally
 one of times: `user_id:token`, `item_id:token` and `timestamp:float`, or others that the settings name. In NAME.user
-every column of type `token` besides the users' is an attribute, and so is a column of numbers that the settings cut.
+every column of type `token` besides the users' is an attribute, and so is a column of numbers that the settings divide.
 A column that cannot be an attribute is listed in `Dataset.unfit` with the reason.
 """
 
@@ -31,7 +31,7 @@ def load(folder: Path, name: str, settings: OwnFiles | None = None) -> Dataset:
         settings: those by which they are read; None for the defaults.
 
     Raises:
-        ConfigError: a column that was to be cut is not there, or cannot be cut.
+        ConfigError: a column that was to be divided is not there, or cannot be divided.
         DatasetError: a file is missing, damaged or malformed; the text names file and line.
     """
     settings, user = settings or OwnFiles(), f"{name}.user"

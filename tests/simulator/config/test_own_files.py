@@ -29,9 +29,9 @@ def test_a_name_of_no_encoding_of_text_is_refused(name):
 @given(
     st.lists(st.integers(-999, 999), min_size=1, unique=True).map(sorted), st.sampled_from(["age", "a=b", "how old"])
 )
-def test_cuts_are_read_as_they_are_written(numbers, name):
+def test_bins_are_read_as_they_are_written(numbers, name):
     own = OwnFiles.of(bins=[f" {name} = {', '.join(map(str, numbers))}"])
-    assert own.cuts == {name: tuple(numbers)}
+    assert own.edges == {name: tuple(numbers)}
     assert OwnFiles.of(bins=own.bins) == own
     assert own.changed() == ["bins"]
 
@@ -39,18 +39,18 @@ def test_cuts_are_read_as_they_are_written(numbers, name):
 @pytest.mark.parametrize(
     ("bins", "text"),
     [
-        (["age"], "'age' is not a column and its cuts, such as age=25,45"),
+        (["age"], "'age' is not a column and its edges, such as age=25,45"),
         (["=3"], "is not a column"),
         (["age="], "is not a column"),
         (["age=25,,45"], "is not a column"),
         (["age=nan"], "is not a column"),
         (["age=45,25"], "must ascend"),
         (["age=25,25"], "must ascend"),
-        (["age=25", "age=45"], "a column has its cuts twice"),
+        (["age=25", "age=45"], "a column is named twice"),
         ("age=25", "expected a list"),
     ],
 )
-def test_cuts_that_make_no_classes_are_refused(bins, text):
+def test_bins_that_make_no_classes_are_refused(bins, text):
     with pytest.raises(ConfigError, match=text):
         Config.of({"data.bins": bins})
 
@@ -70,7 +70,7 @@ def test_the_flags_of_own_files_are_settings_of_a_run():
         "--fold-case",
     ]
     config = flags.configuration(parser.parse_args(words), None)
-    assert config.data.cuts == {"age": (25, 45), "income": (1000,)}
+    assert config.data.edges == {"age": (25, 45), "income": (1000,)}
     assert config.data.changed() == ["encoding", "user_column", "bins", "fold_case"]
     assert flags.configuration(parser.parse_args(flags.words(config)), None) == config
     assert Config.of(config.document()) == config

@@ -30,9 +30,9 @@ def test_another_word_is_a_class_without_the_spaces_around_it(text, before, afte
     st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=5, unique=True).map(sorted),
     st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=20).map(sorted),
 )
-def test_a_greater_number_is_in_the_same_class_or_a_later_one(cuts, numbers):
-    classes = list(dict.fromkeys(class_of(repr(number), cuts, False) for number in numbers))
-    places = [sum(number >= cut for cut in cuts) for number in numbers]
+def test_a_greater_number_is_in_the_same_class_or_a_later_one(edges, numbers):
+    classes = list(dict.fromkeys(class_of(repr(number), edges, False) for number in numbers))
+    places = [sum(number >= edge for edge in edges) for number in numbers]
     assert len(classes) == len(set(places))
 
 
@@ -83,17 +83,19 @@ def test_classes_are_trimmed_and_alike_ones_pointed_out(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["float", "token"])
-def test_numbers_are_cut_into_classes(tmp_path, kind):
+def test_numbers_are_divided_into_classes(tmp_path, kind):
     dataset = people(tmp_path, column(f"age:{kind}", "24.9", "25", " 44", "45", "nan", "1e2"), bins=["age=25,45"])
     age = dataset.attributes["age"]
     assert age.classes == ("under 25", "25 to under 45", "45 and over")
     assert age.labels.tolist() == [0, 1, 1, 2, -1, 2]
-    assert "'age' is cut into classes; its numbers go from 24.9 to 100" in dataset.notes
+    assert "'age' is divided into classes; its numbers go from 24.9 to 100" in dataset.notes
 
 
-def test_numbers_that_are_not_cut_say_how_to_cut_them(tmp_path):
+def test_numbers_that_are_not_divided_say_how_to_divide_them(tmp_path):
     dataset = people(tmp_path, column("age:float", "24", "25", "44", "45", "", "100"))
-    with pytest.raises(ConfigError, match=r"'age' cannot be an attribute: it holds numbers; --bin age=A,B cuts them"):
+    with pytest.raises(
+        ConfigError, match=r"'age' cannot be an attribute: it holds numbers; --bin age=A,B divides them"
+    ):
         dataset.attribute("age")
     assert remarks(dataset, "age") == dataset.remarks()[-1:]
 
@@ -104,20 +106,20 @@ def test_a_list_is_not_an_attribute(tmp_path, kind):
     assert dataset.unfit == {"tags": f"its type is {kind}, and an attribute has one value for each user"}
 
 
-def test_many_different_numbers_say_how_to_cut_them(tmp_path):
+def test_many_different_numbers_say_how_to_divide_them(tmp_path):
     inter = ["user_id:token\titem_id:token", *(f"u{number}\ta" for number in range(60))]
     dataset = read(tmp_path, inter, column("age:token", *map(str, range(60))))
-    assert dataset.unfit["age"].endswith("more than 50; --bin age=A,B cuts numbers into classes")
+    assert dataset.unfit["age"].endswith("more than 50; --bin age=A,B divides numbers into classes")
 
 
-def test_a_field_that_cannot_be_cut_is_named(tmp_path):
+def test_a_field_that_cannot_be_divided_is_named(tmp_path):
     with pytest.raises(DatasetFormatError, match=r"shop\.user, line 3: age 'old' is not a number, and only numbers"):
         people(tmp_path, column("age:token", "24", "old"), bins=["age=25"])
 
 
 @pytest.mark.parametrize("user", [None, column("age:token", "24"), column("rage:float_seq", "24")])
-def test_a_column_that_is_not_there_cannot_be_cut(tmp_path, user):
-    with pytest.raises(ConfigError, match=r"--bin cannot cut 'rage'"):
+def test_a_column_that_is_not_there_cannot_be_divided(tmp_path, user):
+    with pytest.raises(ConfigError, match=r"--bin cannot divide 'rage'"):
         people(tmp_path, user, bins=["rage=25"])
 
 

@@ -143,8 +143,8 @@ def test_columns_of_users_become_attributes_or_say_why_not():
     ("options", "text"),
     [
         ({"user_column": "customer"}, "there is no column 'customer'; there is user_id:token, item_id:token"),
-        ({"bins": {"age": [25, 25]}}, "the cuts of 'age=25.0,25.0' must ascend"),
-        ({"bins": {"age": [25]}}, "--bin cannot cut 'age'"),
+        ({"bins": {"age": [25, 25]}}, "the numbers of 'age=25.0,25.0' must ascend"),
+        ({"bins": {"age": [25]}}, "--bin cannot divide 'age'"),
         ({"min_rating": 3}, "min_rating is compared with a column"),
     ],
 )

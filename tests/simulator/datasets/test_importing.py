@@ -153,7 +153,7 @@ def test_a_table_that_cannot_be_imported_leaves_nothing(tmp_path, lines, text):
     [
         (["who,age", "ann,3", "ann,3"], {}, DatasetFormatError, r"people\.csv, line 3: user 'ann' is listed twice"),
         (["who,age", "ann,old"], {"own": {"bins": ["age=3"]}}, DatasetFormatError, "line 2: age 'old' is not a number"),
-        (["who,age", "ann,3"], {"own": {"bins": ["size=3"]}}, ConfigError, "--bin cannot cut 'size'"),
+        (["who,age", "ann,3"], {"own": {"bins": ["size=3"]}}, ConfigError, "--bin cannot divide 'size'"),
         (["who,age", "ann,3"], {"attributes": ["size"]}, ConfigError, r"no column 'size' for an attribute; it has age"),
         (["name,age", "ann,3"], {}, DatasetFormatError, r"people\.csv: there is no column user_id:token for the users"),
         (["who,age,user_id", "ann,3,4"], {}, ConfigError, "user_id of people.csv cannot be an attribute"),
