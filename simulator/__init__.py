@@ -31,14 +31,15 @@ from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
     from simulator.config.config import Config
-    from simulator.datasets.dataset import Attribute, Dataset
+    from simulator.datasets.attributes import Attribute
+    from simulator.datasets.dataset import Dataset
     from simulator.datasets.load import load
     from simulator.experiment.run import run
 
 __all__ = ["Attribute", "Config", "Dataset", "SimulatorError", "load", "run"]
 
 _MODULES = {
-    "Attribute": "datasets.dataset",
+    "Attribute": "datasets.attributes",
     "Config": "config.config",
     "Dataset": "datasets.dataset",
     "load": "datasets.load",

@@ -8,6 +8,7 @@
     - DatasetFormatError: a file does not have the expected format; the text names the line
     - EmptyCoreError: no user or item survives the k-core
     - OneClassError: too few classes of an attribute have users
+    - DatasetExistsError: a folder that was to be made is there
     - DownloadError: it could not be downloaded
   + MissingAttackError: nobody has written the attacks on a recommender, so it cannot be audited
   + TooFewUsersError: an attacker needs more users of a class
@@ -57,6 +58,10 @@ class EmptyCoreError(DatasetError):
 
 class OneClassError(DatasetError):
     """Too few classes of an attribute have users."""
+
+
+class DatasetExistsError(DatasetError):
+    """A folder that was to be made is there already."""
 
 
 class DownloadError(DatasetError):

@@ -43,6 +43,7 @@ class Audit:
         seconds: wall-clock time, training included.
         facts: further facts.
         not_run: attacks that were left out or found nothing, with the reason.
+        remarks: sentences about how the data set was read.
     """
 
     request: Request
@@ -54,6 +55,7 @@ class Audit:
     seconds: float
     facts: Facts = field(default_factory=Facts)
     not_run: Sequence[Planned] = ()
+    remarks: Sequence[str] = ()
 
     @property
     def unmeasured(self) -> list[Planned]:
@@ -96,6 +98,7 @@ def audit(request: Request, progress: Progress) -> Audit:
         time.perf_counter() - started,
         runner.facts(sums_seconds + private_seconds),
         planning.not_run(watching.planned, findings),
+        trained.remarks,
     )
 
 

@@ -153,6 +153,7 @@ def write(audit: Audit, command: str, notes: Sequence[str]) -> None:
                 "permuted clients or labels.",
                 note=True,
             ),
+            *html.data(audit.remarks),
             html.heading("Command"),
             html.code(command),
             html.details("Configuration", html.table(("", "value"), flat(config.document()))),

@@ -11,7 +11,7 @@ from simulator.attacks.sums import Sums
 from simulator.audit import accounting, bounds, planning, registry, report
 from simulator.audit.audit import audit
 from simulator.audit.request import PRIVATE, VIEWS, Request
-from simulator.config import flags
+from simulator.config import arguments, flags
 from simulator.errors import ConfigError
 from simulator.experiment import lock, resume
 from simulator.reporting.terminal import Bar, bars
@@ -25,10 +25,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "of", nargs="?", type=Path, metavar="RUN|CONFIG", help="a run's folder or config.yaml; it is trained (again)"
     )
-    parser.add_argument("--out", type=flags.folder, required=True, help="folder of the results")
+    parser.add_argument("--out", type=arguments.folder, required=True, help="folder of the results")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     names = f"{', '.join(registry.ATTACKS)}, {PRIVATE}, {_NONE}"
-    parser.add_argument("--attacks", type=flags.names, help=f"which, with commas: {names} (all)")
+    parser.add_argument("--attacks", type=arguments.names, help=f"which, with commas: {names} (all)")
     parser.add_argument(
         "--participations",
         type=_counts,
@@ -60,7 +60,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _counts(text: str) -> tuple[int, ...]:
-    counts = sorted(set(flags.numbers(text)))
+    counts = sorted(set(arguments.numbers(text)))
     if counts[0] < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers from 1 on with commas between them")
     return tuple(counts)

@@ -16,7 +16,7 @@ from simulator.commands import bench as bench
 from simulator.commands import datasets
 from simulator.commands import reproduce as reproduce
 from simulator.commands.demo import demo
-from simulator.config import flags
+from simulator.config import arguments, flags
 from simulator.errors import BoundPassedError, SimulatorError, explain
 from simulator.experiment import resources
 from simulator.experiment.run import run
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     datasets.add(commands)
     demonstration = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
     demonstration.add_argument(
-        "--out", type=flags.folder, default=Path("runs/demo"), help="folder of the results (%(default)s)"
+        "--out", type=arguments.folder, default=Path("runs/demo"), help="folder of the results (%(default)s)"
     )
     demonstration.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     demonstration.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("run", help="train and evaluate one configuration into a run folder")
-    parser.add_argument("--out", type=flags.folder, required=True, help="the run folder")
+    parser.add_argument("--out", type=arguments.folder, required=True, help="the run folder")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
     Tracking.add(parser)

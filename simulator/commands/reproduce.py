@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from client_sdk.kernel.models import RECOMMENDERS
-from simulator.config import flags
+from simulator.config import arguments, flags
 from simulator.config.sections import SPLITS
 from simulator.errors import ConfigError, RunsFailedError, explain
 from simulator.experiment.pool import Job, work
@@ -28,11 +28,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser = commands.add_parser("reproduce", help="repeat an experiment of the paper")
     parser.add_argument("experiment", choices=EXPERIMENTS, metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
     models = ",".join(RECOMMENDERS)
-    parser.add_argument("--model", type=flags.names, help=f"recommenders ({models}; with --quick fedncf)")
-    parser.add_argument("--dataset", type=flags.names, default=["ml-100k"], help="data sets (ml-100k)")
-    parser.add_argument("--attributes", type=flags.names, default=["gender"], help="attributes (gender)")
-    parser.add_argument("--method", type=flags.names, help="of the experiment's methods (all)")
-    parser.add_argument("--seeds", type=flags.numbers, help="one run each (0,1,2; with --quick 0)")
+    parser.add_argument("--model", type=arguments.names, help=f"recommenders ({models}; with --quick fedncf)")
+    parser.add_argument("--dataset", type=arguments.names, default=["ml-100k"], help="data sets (ml-100k)")
+    parser.add_argument("--attributes", type=arguments.names, default=["gender"], help="attributes (gender)")
+    parser.add_argument("--method", type=arguments.names, help="of the experiment's methods (all)")
+    parser.add_argument("--seeds", type=arguments.numbers, help="one run each (0,1,2; with --quick 0)")
     parser.add_argument("--split", choices=SPLITS, default="validation", help="as of fedau2-sim run (%(default)s)")
     parser.add_argument("--balance", action="store_true", help="as of fedau2-sim run")
     parser.add_argument("--rounds", type=int, help="rounds to train (those of each method)")
@@ -41,11 +41,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--quick", action="store_true", help="a look: few rounds, few attack splits, one seed, one model"
     )
     parser.add_argument(
-        "--out", type=flags.folder, help="folder of the results (runs/EXPERIMENT, with --quick …-quick)"
+        "--out", type=arguments.folder, help="folder of the results (runs/EXPERIMENT, with --quick …-quick)"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--jobs", type=_positive, default=2, help="runs at once, a process each (%(default)s)")
     Tracking.add(parser)
+    flags.add_own_files(parser)
     parser.set_defaults(command=_command)
 
 
@@ -60,6 +61,7 @@ def _command(options: argparse.Namespace, console: Console) -> None:
     settings = {
         "evaluation.split": options.split,
         "data.balance": options.balance,
+        **flags.given(options),
         **(QUICK if options.quick else {}),
     }
     flagged = {"engine.rounds": options.rounds, "evaluation.attack_splits": options.attack_splits}

@@ -2,94 +2,26 @@
 
 import argparse
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
-from pydantic.fields import FieldInfo
-
-from client_sdk.kernel.models import RECOMMENDERS
 from export.errors import PlanError
-from export.plan import defaults, planfile, recommenders, strict_yaml
+from export.plan import planfile, strict_yaml
 from export.plan.fragments import Fragment, flat, merge, nest
-from export.plan.schema import Plan
-from export.plan.types import unit_of, walk
-from simulator.config.config import ROUNDS, USUAL_ROUNDS, Config, model_of, read
+from simulator.config.config import Config, model_of, read
+from simulator.config.own_files import OwnFiles
 from simulator.config.presets import METHOD, PRESETS, preset
+from simulator.config.settings import Flag, dashed, every
 from simulator.errors import ConfigError
 
 _WORDS = ("embedding", "all", "each", "none", "balanced", "shares", "uniform")
 _LISTS = ("data.attributes", "plan.adversary.protects", "plan.adversary.class_weights", "plan.adversary.prior")
 
+_REPEATED = {"data.bins": "COLUMN=A,B"}
+"""Lists whose flag is given once for every entry."""
+
 PRECEDENCE = "Each of these overrides those before it: the defaults, --config, --preset, --plan, and the other options."
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A flag of a setting.
-
-    Attributes:
-        name: with its dashes.
-        path: of the setting in a configuration.
-        kind: type of its value.
-        help: its meaning, unit and default.
-    """
-
-    name: str
-    path: str
-    kind: Any
-    help: str
-
-
-def every() -> Iterator[Flag]:
-    """Yields the flag of each setting: its leaf name, or in a plan its path in the plan file."""
-    for section in ("data", "engine", "evaluation", "after_training"):
-        for leaf, field in walk(_section(section)):
-            path = f"{section}.{leaf}"
-            yield Flag(_dashed(_ALIASES.get(path, leaf)), path, field.annotation, _help(field, _usual(path, field)))
-    yield Flag("--model", "plan.model.name", str, f"The recommender: {', '.join(RECOMMENDERS)} ({defaults.MODEL}).")
-    for key in sorted({key.name for model in RECOMMENDERS for key in recommenders.keys(model)}):
-        yield Flag(_dashed(f"model.{key}"), f"plan.model.{key}", Any, _own_help(key))
-    for path, field in walk(Plan):
-        if path != "model":
-            yield Flag(_dashed(path), f"plan.{path}", field.annotation, _help(field, _by_model(path)))
-
-
-_ALIASES = {"engine.name": "engine"}
-
-
-def _section(name: str) -> Any:  # noqa: ANN401
-    return Config.model_fields[name].annotation
-
-
-def _dashed(path: str) -> str:
-    return f"--{path.replace('_', '-')}"
-
-
-def _usual(path: str, field: FieldInfo) -> str:
-    if path == "engine.rounds":
-        return "; ".join([str(USUAL_ROUNDS), *(f"{model}: {rounds}" for model, rounds in ROUNDS.items())])
-    return ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
-
-
-def _by_model(path: str) -> str:
-    exceptions = (f"{model}: {table[path].value}" for model, table in defaults.OWN.items() if path in table)
-    return "; ".join([str(defaults.COMMON[path].value), *exceptions])
-
-
-def _help(field: FieldInfo, usual: str) -> str:
-    unit = f" Unit: {unit_of(field)}." if unit_of(field) else ""
-    return f"{field.description}{unit} ({usual})".replace("%", "%%")
-
-
-def _own_help(name: str) -> str:
-    by_model = {model: key for model in RECOMMENDERS for key in recommenders.keys(model) if key.name == name}
-    return " ".join(f"{model}: {key.text} ({_plain(key.default)})" for model, key in by_model.items())
-
-
-def _plain(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -103,10 +35,30 @@ def add(parser: argparse.ArgumentParser) -> None:
         _add(groups[flag.path.partition(".")[0]], flag)
 
 
-def _add(parser: "argparse._ArgumentGroup", flag: Flag) -> None:
+def add_own_files(parser: argparse.ArgumentParser, *left_out: str) -> None:
+    """Adds a flag for each setting of `OwnFiles` but some."""
+    paths = {f"data.{name}" for name in OwnFiles.model_fields if name not in left_out}
+    for flag in every():
+        if flag.path in paths:
+            _add(parser, flag)
+
+
+def own_files(options: argparse.Namespace) -> OwnFiles:
+    """Returns the settings that `add_own_files` made flags of.
+
+    Raises:
+        ConfigError: a value cannot be followed.
+    """
+    return Config.of(given(options)).data
+
+
+def _add(parser: "argparse._ActionsContainer", flag: Flag) -> None:
     options: dict[str, Any] = {"dest": flag.path, "default": None, "help": flag.help}
     if flag.kind is bool:
         parser.add_argument(flag.name, action=argparse.BooleanOptionalAction, **options)
+        return
+    if flag.path in _REPEATED:
+        parser.add_argument(flag.name, action="append", metavar=_REPEATED[flag.path], **options)
         return
     if get_origin(flag.kind) is Literal:
         options["choices"] = flag.kind.__args__
@@ -136,7 +88,7 @@ def configuration(options: argparse.Namespace, path: Path | None) -> Config:
         ConfigError: it cannot be run.
         ExportError: the plan file cannot be used.
     """
-    flagged, below = nest(_given(options)), {}
+    flagged, below = nest(given(options)), {}
     if path:
         Config.load(path)  # its errors name the file
         below = nest(read(path))
@@ -154,8 +106,13 @@ def configuration(options: argparse.Namespace, path: Path | None) -> Config:
     return config
 
 
-def _given(options: argparse.Namespace) -> dict[str, Any]:
-    values = {flag.path: getattr(options, flag.path) for flag in every()}
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the settings whose flags were given, by path.
+
+    Raises:
+        ConfigError: a value cannot be read.
+    """
+    values = {flag.path: getattr(options, flag.path, None) for flag in every()}
     return {path: _value(path, value) for path, value in values.items() if value is not None}
 
 
@@ -201,7 +158,7 @@ def _expect_effect(config: Config, paths: Iterable[str]) -> None:
         section, _, leaf = path.removeprefix("plan.").partition(".")
         if section != "adversary":
             continue
-        flag, entries = _dashed(f"{section}.{leaf}"), config.plan.adversaries
+        flag, entries = dashed(f"{section}.{leaf}"), config.plan.adversaries
         if entries == ():
             raise ConfigError(f"{flag} has no effect: there is no adversary; give --adversaries all too")
         if owner := next((entry for entry in entries or () if leaf in entry.own()), None):
@@ -226,6 +183,8 @@ def words(config: Config, always: Collection[str] = ()) -> list[str]:
             continue
         if isinstance(value, bool):
             arguments.append(flag.name if value else f"--no-{flag.name[2:]}")
+        elif flag.path in _REPEATED:
+            arguments += [word for entry in mine[flag.path] or () for word in (flag.name, entry)]
         else:
             arguments += [flag.name, written(value)]
     return arguments
@@ -240,47 +199,3 @@ def written(value: object) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value)) or "none"
     return str(value)
-
-
-def names(text: str) -> list[str]:
-    """Reads names with commas between them; a repeated name counts once.
-
-    Raises:
-        argparse.ArgumentTypeError: a name is empty.
-    """
-    parts = [name.strip() for name in text.split(",")]
-    if not all(parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of names with commas between them")
-    return list(dict.fromkeys(parts))
-
-
-def filled(text: str) -> str:
-    """Returns a text that is not empty.
-
-    Raises:
-        argparse.ArgumentTypeError: it is empty.
-    """
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty")
-    return text
-
-
-def folder(text: str) -> Path:
-    """Reads a path. An empty text would be the current folder, and is refused.
-
-    Raises:
-        argparse.ArgumentTypeError: it is empty.
-    """
-    return Path(filled(text))
-
-
-def numbers(text: str) -> list[int]:
-    """Reads numbers with commas between them; a repeated number counts once.
-
-    Raises:
-        argparse.ArgumentTypeError: a part is not a number.
-    """
-    try:
-        return [int(name) for name in names(text)]
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers with commas between them") from error

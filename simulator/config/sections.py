@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from export.plan.types import Number, Scale, Section, Text, Whole, setting
+from simulator.config.own_files import OwnFiles
 
 MOST_WORKERS = 1024
 
@@ -20,8 +21,8 @@ def _erasure(value: object) -> object:
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
-class DataSettings(Section):
-    """The data set, and the attributes to unlearn."""
+class _DataSet(Section):
+    """The data set, its cuts, and the attributes to unlearn."""
 
     dataset: Text = setting("Data set, or the NAME of your own NAME.inter in --data-dir.", default="ml-100k")
     user_core: _Seed = setting("k-core: 0 is the data set's own, 1 is none.", "different items per user", default=0)
@@ -49,6 +50,10 @@ class DataSettings(Section):
         if self.balance and self.minority:
             raise ValueError("balance and minority contradict each other: choose one")
         return self
+
+
+class DataSettings(OwnFiles, _DataSet):  # pydantic lists the settings of the last class first
+    """The data set, the attributes to unlearn, and how a data set of one's own is read."""
 
 
 class EngineSettings(Section):

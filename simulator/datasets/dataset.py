@@ -2,31 +2,22 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError
+from simulator.config.own_files import OwnFiles
+from simulator.datasets import folders
+from simulator.datasets.attributes import Attribute
+from simulator.errors import ConfigError, DatasetFormatError
 
-
-@dataclass(frozen=True, eq=False)
-class Attribute:
-    """A user attribute with known classes.
-
-    Attributes:
-        classes: the names of the classes, in label order.
-        labels: each user's class number, int64 (users,); -1 where it is unknown.
-    """
-
-    classes: tuple[str, ...]
-    labels: NDArray[np.int64]
-
-    def counts(self) -> NDArray[np.int64]:
-        """Counts the users of each class, (classes,)."""
-        return np.bincount(self.labels[self.labels >= 0], minlength=len(self.classes))
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +31,7 @@ class Dataset:
         user: the user row of each interaction, int64 (n,), ascending.
         item: the item row of each interaction, int64 (n,); a user's items in order of time, ties as in the file.
         attributes: the users' attributes by name.
-        notes: sentences about what was left out on reading.
+        notes: sentences about how the files were read, and what was left out.
         unfit: for each column that cannot be an attribute, the reason.
     """
 
@@ -52,6 +43,92 @@ class Dataset:
     attributes: Mapping[str, Attribute]
     notes: tuple[str, ...] = ()
     unfit: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_frames(
+        cls,
+        interactions: "pd.DataFrame",
+        users: "pd.DataFrame | None" = None,
+        *,
+        name: str = "frames",
+        user_column: str = "auto",
+        item_column: str = "auto",
+        time_column: str = "auto",
+        rating_column: str = "none",
+        min_rating: float = 0.0,
+        bins: Mapping[str, Sequence[float]] | None = None,
+        fold_case: bool = False,
+    ) -> Self:
+        """Makes a data set of data frames, by the rules for files of one's own (docs/datasets.md).
+
+        Ids are texts or whole numbers. Times are whole numbers, floats or dates. A column of `users` that holds texts,
+        whole numbers or truth values is an attribute; other numbers need `bins`.
+
+        Args:
+            interactions: a row for each interaction.
+            users: a row for each user, with the attributes; None: no attributes.
+            name: the data set's name.
+            user_column: column of the users' ids; auto: `user_id`, or the only one that is left.
+            item_column: column of the items' ids; auto: `item_id`, or the only one that is left.
+            time_column: column of the times; auto: `timestamp`, if it is there. With none, and without times, the order
+                of rows stands for time.
+            rating_column: column of the ratings; none: every row is an interaction.
+            min_rating: the lowest rating that is an interaction.
+            bins: ascending numbers that divide a column of `users` into classes, by column.
+            fold_case: true to write classes in small letters.
+
+        Raises:
+            ConfigError: a column is not there, or cannot be divided.
+            DatasetFormatError: a value cannot be used; the text names column and row, from 0.
+
+        Example:
+            >>> import pandas as pd
+            >>> visits = pd.DataFrame(
+            ...     {"customer": [7, 7, 8], "item_id": ["tea", "milk", "tea"], "timestamp": [200, 100, 150]}
+            ... )
+            >>> people = pd.DataFrame({"customer": [7, 8], "age": [31.5, None]})
+            >>> dataset = Dataset.from_frames(visits, people, user_column="customer", bins={"age": [25, 45]})
+            >>> [dataset.items[row] for row in dataset.histories()[0]]
+            ['milk', 'tea']
+            >>> dataset.describe()
+            'frames: 2 users, 2 items, 3 interactions; age under 25 0/25 to under 45 1/45 and over 0/unknown 1'
+        """
+        from simulator.datasets import frames, own_data  # here, because pandas takes a while to load
+
+        edges = {column: ",".join(str(float(number)) for number in numbers) for column, numbers in (bins or {}).items()}
+        settings = OwnFiles.of(
+            user_column=user_column,
+            item_column=item_column,
+            time_column=time_column,
+            rating_column=rating_column,
+            min_rating=min_rating,
+            bins=tuple(f"{column}={numbers}" for column, numbers in edges.items()),
+            fold_case=fold_case,
+        )
+        people = None if users is None else frames.table("users", users)
+        contents = own_data.read(frames.table("interactions", interactions), people, settings)
+        return cls(name, **vars(contents))
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes RecBole's atomic files, which `load` reads by the folder's name; the order of lines stands for time.
+
+        Args:
+            folder: the folder to make.
+
+        Raises:
+            DatasetExistsError: it is there already.
+            DatasetFormatError: an id or a class holds a tab or a line break.
+            OSError: the disk is full or broken. Nothing is left.
+        """
+        path = Path(folder)
+        users, items = _writable("user", self.users), _writable("item", self.items)
+        pairs = ((users[user], items[item]) for user, item in zip(self.user, self.item, strict=True))
+        classes = {name: [*_writable(name, column.classes), b""] for name, column in self.attributes.items()}
+        labels = ([classes[name][label] for label in column.labels] for name, column in self.attributes.items())
+        with folders.new(path) as temporary:
+            folders.write(temporary / f"{path.name}.inter", ["user_id:token", "item_id:token"], pairs)
+            header = ["user_id:token", *(f"{name}:token" for name in self.attributes)]
+            folders.write(temporary / f"{path.name}.user", header, zip(users, *labels, strict=True))
 
     def attribute(self, name: str) -> Attribute:
         """Looks up an attribute.
@@ -99,11 +176,12 @@ class Dataset:
             "interactions": len(self.item),
             "density": len(self.item) / cells if cells else 0.0,
             "attributes": {name: _counts(attribute) for name, attribute in self.attributes.items()},
-            "notes": [
-                *self.notes,
-                *(f"{column!r} cannot be an attribute: {reason}" for column, reason in self.unfit.items()),
-            ],
+            "notes": self.remarks(),
         }
+
+    def remarks(self) -> list[str]:
+        """Lists the notes, and the columns that cannot be attributes with the reasons."""
+        return [*self.notes, *(f"{column!r} cannot be an attribute: {why}" for column, why in self.unfit.items())]
 
     def fingerprint(self) -> str:
         """Hashes everything that a run depends on: SHA-256 in hex."""
@@ -124,12 +202,10 @@ class Dataset:
         return "; ".join([f"{self.name}: {sizes}", *attributes])
 
 
-def ordered(
-    user: NDArray[np.int32], item: NDArray[np.int32], time: NDArray[np.float64] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sorts interactions by user and then by time, if that is known; ties keep their order in the file."""
-    order = np.argsort(user, kind="stable") if time is None else np.lexsort((time, user))
-    return user[order].astype(np.int64), item[order].astype(np.int64)
+def _writable(kind: str, texts: Sequence[str]) -> list[bytes]:
+    if bad := next((text for text in texts if set(text) & {*"\t\r\n"}), None):
+        raise DatasetFormatError(f"{kind} {bad!r} holds a tab or a line break, which no file of this format can hold")
+    return [text.encode() for text in texts]
 
 
 def _counts(attribute: Attribute) -> dict[str, int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from simulator.datasets.encodings import transcode
 from simulator.errors import DatasetDamagedError, DatasetFormatError, DatasetMissingError
 
 Checksums = Mapping[str, str]
@@ -44,22 +45,47 @@ def chunks(folder: Path, name: str) -> Iterator[bytes]:
         DatasetMissingError: neither file exists.
         DatasetDamagedError: the file cannot be read, or the gzip is truncated or corrupt.
     """
-    path = find(folder, name)
-    with _explained(path), path.open("rb") if path.name == name else gzip.open(path) as file:
+    return content(find(folder, name))
+
+
+def content(path: Path) -> Iterator[bytes]:
+    """Yields the content of a file, unpacked if its name ends in .gz, piece by piece.
+
+    Raises:
+        DatasetMissingError: the file does not exist.
+        DatasetDamagedError: the file cannot be read, or the gzip is truncated or corrupt.
+    """
+    if not path.exists():
+        raise DatasetMissingError(f"there is no file {path}")
+    with _explained(path), gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         while data := file.read(BLOCK):
             yield data
 
 
-def blocks(folder: Path, name: str) -> Iterator[bytes]:
-    """Yields the unpacked content of `name` or `name.gz` in blocks of whole lines; the last line ends in a newline too.
+def exists(folder: Path, name: str) -> bool:
+    """Returns whether a folder holds `name` or `name.gz`."""
+    return any((folder / f"{name}{suffix}").is_file() for suffix in ("", ".gz"))
+
+
+def blocks(folder: Path, name: str, encoding: str = "utf-8") -> Iterator[bytes]:
+    """Yields the text of `name` or `name.gz` as `lines` does.
 
     Raises:
         DatasetMissingError: neither file exists.
         DatasetDamagedError: the file cannot be read, or the gzip is truncated or corrupt.
-        DatasetFormatError: a line is longer than `LONGEST_LINE`.
+        DatasetFormatError: see `lines`.
+    """
+    return lines(chunks(folder, name), name, encoding)
+
+
+def lines(pieces: Iterable[bytes], name: str, encoding: str) -> Iterator[bytes]:
+    """Yields a text as UTF-8 in blocks of whole lines; the last line ends in a newline too.
+
+    Raises:
+        DatasetFormatError: a line is longer than `LONGEST_LINE`, or is not text in this encoding.
     """
     rest = b""
-    for data in chunks(folder, name):
+    for data in transcode(pieces, name, encoding):
         end = data.rfind(b"\n") + 1
         if end:
             yield rest + data[:end]

@@ -11,7 +11,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from simulator.datasets import table
-from simulator.datasets.dataset import Attribute, Dataset, ordered
+from simulator.datasets.attributes import Attribute
+from simulator.datasets.dataset import Dataset
+from simulator.datasets.ids import Ids
+from simulator.datasets.times import FILE_ORDER, ordered
 from simulator.errors import DatasetFormatError
 
 NAME = "lastfm-360k"
@@ -31,21 +34,25 @@ TOLERATED = 1e-3
 """Highest share of malformed lines that is skipped with a note."""
 
 
-def load(folder: Path) -> Dataset:
+def load(folder: Path, encoding: str = "utf-8") -> Dataset:
     """Reads both files (plain or .gz) in bounded memory. Users need a gender and an age from 0 to 100.
 
     An artist is identified by its MusicBrainz id or, if it has none, by its name. The files have no times; their order
     is used instead.
 
+    Args:
+        folder: holds the files.
+        encoding: of the files, as Python names it.
+
     Raises:
         DatasetError: a file is missing or damaged, lists a user twice, or has more malformed lines than tolerated; the
             text names file and line.
     """
-    ids, gender, age, bad_profiles = _profiles(folder)
-    known, items = table.Ids(ids), table.Ids()
+    ids, gender, age, bad_profiles = _profiles(folder, encoding)
+    known, items = Ids(ids), Ids()
     users, artists, malformed, lines = [], [], list[int](), 0
     plays = PLAYS_RENAMED if any((folder / f"{PLAYS_RENAMED}{suffix}").is_file() for suffix in ("", ".gz")) else PLAYS
-    for block in table.read(folder, plays, ["user", "mbid", "artist", "plays"], "\t"):
+    for block in table.read(folder, plays, ["user", "mbid", "artist", "plays"], "\t", encoding=encoding):
         named = block.matches("mbid", "^.") | block.matches("artist", "^.")
         good = block.where(block.matches("plays", table.WHOLE) & block.matches("user", "^.") & named)
         malformed += good.malformed
@@ -54,26 +61,26 @@ def load(folder: Path) -> Dataset:
         artist = pc.if_else(pc.equal(good.columns["mbid"], b""), good.columns["artist"], good.columns["mbid"])
         users.append(user[user >= 0])
         artists.append(items.add(artist.filter(user >= 0)))
-    notes = (*bad_profiles, *_tolerate(plays, malformed, lines))
+    notes = (FILE_ORDER, *bad_profiles, *_tolerate(plays, malformed, lines))
     if not len(items):
         raise DatasetFormatError(f"{plays} has no user with a gender and an age")
-    history = ordered(np.concatenate(users), np.concatenate(artists), None)
+    history = ordered(np.concatenate(users), np.concatenate(artists))
     attributes = {"gender": Attribute(GENDERS, gender), "age": Attribute(AGES, age)}
-    texts = [identifier.decode("utf-8", "replace") for identifier in ids]
+    texts = [identifier.decode() for identifier in ids]
     return Dataset(NAME, texts, items.texts(), *history, attributes, notes)
 
 
-def _profiles(folder: Path) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
+def _profiles(folder: Path, encoding: str) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
     ids: dict[bytes, tuple[int, int]] = {}
-    listed = table.Ids()
+    listed = Ids()
     malformed, lines, left_out = list[int](), 0, 0
-    for block in table.read(folder, PROFILES, ["user", "gender", "age", "", ""], "\t"):
+    for block in table.read(folder, PROFILES, ["user", "gender", "age", "", ""], "\t", encoding=encoding):
         good = block.where(block.matches("user", "^."))
         malformed += good.malformed
         lines += len(good.lines) + len(good.malformed)
         listed.add_once(good, "user")
         usable = good.where(good.matches("gender", "^[mf]$") & good.matches("age", "^[0-9]{1,3}$"))
-        ages = usable.numbers("age").astype(np.int64)
+        ages = usable.integers("age")
         left_out += len(good.lines) - len(usable.lines) + int((ages > _OLDEST).sum())
         women = usable.matches("gender", "f").astype(np.int64)
         for user, gender, age in zip(usable.columns["user"].to_pylist(), women, ages, strict=True):

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.datasets import files
-from simulator.datasets.dataset import Attribute, Dataset
+from simulator.datasets.attributes import Attribute
+from simulator.datasets.dataset import Dataset
 from simulator.errors import DatasetFormatError
 
 NAME = "ml-100k"

@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from simulator.datasets import table
-from simulator.datasets.dataset import Attribute, Dataset, ordered
+from simulator.datasets.attributes import Attribute
+from simulator.datasets.dataset import Dataset
+from simulator.datasets.ids import Ids
+from simulator.datasets.times import ordered
 from simulator.errors import DatasetFormatError
 
 NAME = "ml-1m"
@@ -25,38 +28,42 @@ _RATING = ["user", "item", "rating", "time"]
 _USER = ["user", "gender", "age", "occupation", "zip"]
 
 
-def load(folder: Path) -> Dataset:
+def load(folder: Path, encoding: str = "utf-8") -> Dataset:
     """Reads ratings.dat and users.dat (plain or .gz). Every rating counts as an interaction; the catalogue holds
     the movies that were rated.
+
+    Args:
+        folder: holds the files.
+        encoding: of the files, as Python names it; the official ones are ASCII.
 
     Raises:
         DatasetError: a file is missing, damaged or malformed; the text names file and line.
     """
-    ids, attributes = _users(folder)
-    known, items = table.Ids([identifier.encode() for identifier in ids]), table.Ids()
+    ids, attributes = _users(folder, encoding)
+    known, items = Ids([identifier.encode() for identifier in ids]), Ids()
     parts = []
-    for block in table.read(folder, "ratings.dat", _RATING, "::"):
+    for block in table.read(folder, "ratings.dat", _RATING, "::", encoding=encoding):
         block.expect_well_formed()
         user = known.find(block.columns["user"])
         if (user < 0).any():
             row = int(np.argmin(user))
             raise block.error(row, f"user {block.text('user', row)!r} is not in users.dat")
-        block.numbers("item")
-        block.numbers("rating")
-        parts.append((user, items.add(block.columns["item"]), block.numbers("time")))
+        block.integers("item")
+        block.integers("rating")
+        parts.append((user, items.add(block.columns["item"]), block.integers("time")))
     if not len(items):
         raise DatasetFormatError("ratings.dat has no ratings")
     user, item, time = map(np.concatenate, zip(*parts, strict=True))
     catalogue = np.array(items.texts())
     order = np.argsort(catalogue.astype(np.int64))
-    history = ordered(user, np.argsort(order).astype(np.int32)[item], time)
+    history = ordered(user, np.argsort(order).astype(np.int32)[item], [time])
     return Dataset(NAME, ids, catalogue[order].tolist(), *history, attributes)
 
 
-def _users(folder: Path) -> tuple[list[str], dict[str, Attribute]]:
-    ids = table.Ids()
+def _users(folder: Path, encoding: str) -> tuple[list[str], dict[str, Attribute]]:
+    ids = Ids()
     genders, ages = [], []
-    for block in table.read(folder, "users.dat", _USER, "::"):
+    for block in table.read(folder, "users.dat", _USER, "::", encoding=encoding):
         block.expect_well_formed()
         ids.add_once(block, "user")
         odd = np.flatnonzero(~block.matches("gender", "^[MF]$"))
@@ -65,7 +72,7 @@ def _users(folder: Path) -> tuple[list[str], dict[str, Attribute]]:
             text = f"user {block.text('user', row)}: gender {block.text('gender', row)!r} is neither M nor F"
             raise block.error(row, text)
         genders.append(block.matches("gender", "F").astype(np.int64))
-        codes = block.numbers("age")
+        codes = block.integers("age")
         odd = np.flatnonzero(~np.isin(codes, _CODES))
         if odd.size:
             row = int(odd[0])

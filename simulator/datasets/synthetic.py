@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.random import Generator, Philox
 
-from simulator.datasets.dataset import Attribute, Dataset
+from simulator.datasets.attributes import Attribute
+from simulator.datasets.dataset import Dataset
 from simulator.errors import ConfigError
 
 NAME = "synthetic"

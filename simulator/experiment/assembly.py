@@ -55,6 +55,7 @@ def dataset_of(data: DataSettings, seed: int, data_dir: Path | None) -> Dataset:
         item_core=data.item_core,
         balance=first if data.balance else None,
         minority=(first, data.minority) if data.minority else None,
+        settings=data,
     )
 
 

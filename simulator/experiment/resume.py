@@ -209,7 +209,7 @@ def note(folder: Path, config: Config, plan: Plan, dataset: Dataset) -> None:
         files.write(folder / PLAN, planfile.write(plan).encode())
         files.write(folder / ITEMS, "".join(f"{item}\n" for item in dataset.items).encode())
         if not (folder / _DATA).exists():
-            files.write(folder / _DATA, f"{json.dumps(_about(dataset))}\n".encode())
+            files.write(folder / _DATA, f"{json.dumps(_about(dataset) | {'notes': dataset.remarks()})}\n".encode())
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
 

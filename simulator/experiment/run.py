@@ -84,7 +84,7 @@ def _run(
     metrics |= {"seconds": time.perf_counter() - started, "peak_rss_mib": resources.peak_rss_mib()}
     progress.advance()
     ranks.frame().to_parquet(folder / "ranks.parquet")
-    _write(config, folder, data_dir, metrics, rounds, attributes)
+    _write(config, folder, data_dir, metrics, rounds, attributes, trained.remarks)
     for tracker in trackers:
         tracker.end(metrics)
     return metrics
@@ -146,6 +146,7 @@ def _write(
     metrics: dict[str, Any],
     rounds: pd.DataFrame,
     attributes: Mapping[str, Attribute],
+    remarks: Sequence[str],
 ) -> None:
     pictures = plots.leakage_files(list(attributes))
     rounds.to_parquet(folder / "rounds.parquet")
@@ -154,6 +155,6 @@ def _write(
     for prefix, name, attribute in assembly.prefixed(attributes):
         figures = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
         plots.plot_leakage({label: figures}, name, 1 / len(attribute.classes), folder / pictures[name])
-    html.write_run(config, folder, data_dir, metrics)
+    html.write_run(config, folder, data_dir, metrics, remarks)
     files.write(folder / "metrics.json", f"{json.dumps(metrics, indent=2)}\n".encode())
     resume.discard(folder)

@@ -40,6 +40,7 @@ class Trained:
         best: the state that validation chose.
         rounds: a row per round.
         cost: costs of training, see `costs.measure`.
+        remarks: sentences about how the data set was read.
     """
 
     config: Config
@@ -51,6 +52,7 @@ class Trained:
     best: Best
     rounds: pd.DataFrame
     cost: Mapping[str, Any]
+    remarks: Sequence[str]
 
     def chosen(self) -> tuple[Task, Population]:
         """Returns the chosen checkpoint, and the clients with the private state that was chosen with it, to be read."""
@@ -124,7 +126,9 @@ def train(
         trainer.train(standing, partial(resume.save, folder, config.document(), used, population), progress)
         rounds = pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, engine, rounds)
-    return Trained(config, attributes, known, bundle, population, evaluation, standing.best, rounds, cost)
+    return Trained(
+        config, attributes, known, bundle, population, evaluation, standing.best, rounds, cost, dataset.remarks()
+    )
 
 
 def _expect_own(config: Config, folder: Path, dataset: Dataset, *, goes_on: bool) -> None:

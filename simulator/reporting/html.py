@@ -100,8 +100,8 @@ def image(path: Path, text: str) -> str:
         path: the PNG file.
         text: a description for people who cannot see the image.
     """
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<img alt="{escape(text)}" src="data:image/png;base64,{data}">'
+    content = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{escape(text)}" src="data:image/png;base64,{content}">'
 
 
 def versions() -> str:
@@ -134,8 +134,28 @@ def command(config: Config, folder: Path, data_dir: Path | None) -> str:
     return shlex.join([*words, *flags.words(config, always=_ALWAYS)])
 
 
-def write_run(config: Config, folder: Path, data_dir: Path | None, metrics: Mapping[str, Any]) -> None:
-    """Writes `report.html` into a run folder that has the plots already; for `data_dir` see `command`."""
+def items(texts: Iterable[str]) -> str:
+    """Makes a list."""
+    return f"<ul>\n{''.join(f'<li>{escape(text)}</li>' for text in texts)}\n</ul>"
+
+
+def data(remarks: Sequence[str]) -> list[str]:
+    """Makes the section on how a data set was read; empty if there is nothing to say."""
+    return [heading("How the data was read"), items(remarks)] if remarks else []
+
+
+def write_run(
+    config: Config, folder: Path, data_dir: Path | None, metrics: Mapping[str, Any], remarks: Sequence[str] = ()
+) -> None:
+    """Writes `report.html` into a run folder that has the plots already.
+
+    Args:
+        config: the run's configuration.
+        folder: the run's folder.
+        data_dir: see `command`.
+        metrics: the run's metrics.
+        remarks: sentences about how the data set was read.
+    """
     main = rows_of([metrics])
     rows = [(label, f"{metrics[key]:.3f}", f"{metrics[null]:.3f}" if null else "") for label, key, null in main]
     listed = {name for _, key, null in main for name in (key, null)} | {"configuration"}
@@ -152,6 +172,7 @@ def write_run(config: Config, folder: Path, data_dir: Path | None, metrics: Mapp
                 for name, file in leakage_files(config.data.attributes).items()
                 for part in (heading(f"Attacks on {name}"), image(folder / file, f"balanced accuracy of {name}"))
             ),
+            *data(remarks),
             heading("Command"),
             code(command(config, folder, data_dir)),
             heading("More"),

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from export.plan import planfile
 from export.plan.fragments import flat
-from simulator.config import flags
+from simulator.config import arguments
 from simulator.config.config import Config
 from simulator.errors import TrackingError
 
@@ -177,12 +177,12 @@ class Tracking:
         """Adds the options to a command."""
         parser.add_argument(
             "--tensorboard",
-            type=flags.folder,
+            type=arguments.folder,
             metavar="DIR",
             help="also write metrics to this TensorBoard log directory",
         )
         parser.add_argument(
-            "--mlflow", type=flags.filled, metavar="URI", help="also write metrics to this MLflow server or store"
+            "--mlflow", type=arguments.filled, metavar="URI", help="also write metrics to this MLflow server or store"
         )
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 from client_sdk.kernel.models import RECOMMENDERS
 from export.plan.fragments import Fragment, flat
 from simulator.config.config import Config
+from simulator.config.own_files import OwnFiles
 from simulator.config.presets import PRESETS, preset
 from simulator.datasets import Dataset, synthetic
 from simulator.datasets.split import leave_one_out
@@ -205,7 +206,8 @@ def _data(config: Config) -> tuple[Any, ...]:
     data = config.data
     drawn = (config.engine.seed, data.users, data.items, data.dependence) if data.dataset == synthetic.NAME else ()
     cut = data.attributes[0] if data.balance or data.minority else ""
-    return (data.dataset, data.user_core, data.item_core, data.balance, data.minority, cut, *drawn)
+    settings = tuple(getattr(data, name) for name in OwnFiles.model_fields)
+    return (data.dataset, data.user_core, data.item_core, data.balance, data.minority, cut, *drawn, *settings)
 
 
 def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:

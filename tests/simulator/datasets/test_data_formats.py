@@ -3,12 +3,13 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.commands import cli
-from simulator.datasets import NAMES, download, files, lastfm, load, movielens1m, recbole, table
+from simulator.datasets import NAMES, download, files, lastfm, load, movielens1m, recbole, table, times
 from simulator.errors import ConfigError, DatasetDamagedError, DatasetFormatError, DatasetMissingError
+from tests.simulator.datasets.own import CALM
 
 SHA = "00000c289a1829a808ac09c00daf10bc3c4e22{:02x}"
 MBID = "3bd73256-3905-4f3a-97e2-8b341527f8{:02x}"
@@ -22,15 +23,12 @@ def write(folder, contents, packed=False):
     return folder
 
 
-BOM = b"\xef\xbb\xbf"
-FIELD = st.binary(max_size=5).filter(lambda field: not set(field) & set(b"\t\n\r") and not field.startswith(BOM))
+FIELD = st.text(st.characters(exclude_characters="\t\n\r\0\ufeff", exclude_categories=["Cs"]), max_size=5).map(
+    str.encode
+)
 
 
-def clean(field):
-    return field.decode("utf-8", "replace").encode()
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(CALM, max_examples=60)
 @given(st.lists(st.lists(FIELD, min_size=1, max_size=4), max_size=20), st.integers(1, 40), st.booleans())
 def test_every_row_has_its_line_number_whatever_the_blocks(tmp_path, monkeypatch, rows, size, carriage):
     monkeypatch.setattr(files, "BLOCK", size)
@@ -42,7 +40,7 @@ def test_every_row_has_its_line_number_whatever_the_blocks(tmp_path, monkeypatch
         for block in blocks
         for line, a, c in zip(block.lines, block.columns["a"].to_pylist(), block.columns["c"].to_pylist(), strict=True)
     ]
-    assert seen == [(number, clean(row[0]), clean(row[2])) for number, row in enumerate(rows, 1) if len(row) == 3]
+    assert seen == [(number, row[0], row[2]) for number, row in enumerate(rows, 1) if len(row) == 3]
     wrong = [number for number, row in enumerate(rows, 1) if len(row) != 3 and row != [b""]]
     assert [line for block in blocks for line in block.malformed] == wrong
 
@@ -74,7 +72,7 @@ def test_movielens_1m_in_its_format(tmp_path, packed):
         ({"ratings": ["1::9::3::20", "7::9::3::20"]}, r"ratings\.dat, line 2: user '7' is not in users\.dat"),
         ({"ratings": ["1::nine::3::20"]}, r"line 1: item 'nine'"),
         ({"ratings": ["1::9::3::noon"]}, r"line 1: time 'noon'"),
-        ({"ratings": [b"1::9::\xff::20"]}, r"line 1: rating"),
+        ({"ratings": ["1::9::3::20", b"1::9::\xff::20"]}, r"ratings\.dat, line 2: the bytes are not utf-8"),
         ({"ratings": []}, "ratings.dat has no ratings"),
         ({"people": []}, "users.dat has no users|not in users"),
         ({"people": ["1::X::1::10::48067"]}, r"users\.dat, line 1: user 1: gender 'X' is neither M nor F"),
@@ -131,7 +129,8 @@ PLAYS = [
     f"{SHA.format(2)}\t{MBID.format(1)}\tdie \u00c4rzte\t5",
     f"{SHA.format(0)}\tone field short",
     f"{SHA.format(1)}\t{MBID.format(0)}\tbetty\tmany",
-    b"%s\t%s\tbroken \xff\t3" % (SHA.format(1).encode(), MBID.format(1).encode()),
+    f"{SHA.format(1)}\t{MBID.format(1)}\tbj\u00f6rk\t3",
+    f"{SHA.format(1)}\t{MBID.format(1)}\tbroken\rname\t3",
     f"{SHA.format(0)}\t\t\t12",
 ]
 
@@ -150,9 +149,10 @@ def test_lastfm_with_its_oddities(tmp_path, name, packed):
     assert dataset.attributes["gender"].labels.tolist() == [1, 0, 0]
     assert dataset.attributes["age"].labels.tolist() == [1, 2, 0]
     assert dataset.notes == (
+        times.FILE_ORDER,
         "4 users without a gender or a possible age are left out",
         f"{lastfm.PROFILES}: 2 malformed lines are left out, the first is line 8",
-        f"{name}: 3 malformed lines are left out, the first is line 6",
+        f"{name}: 4 malformed lines are left out, the first is line 6",
     )
 
 
@@ -214,21 +214,21 @@ def test_atomic_files_without_times_or_users(tmp_path):
 def test_a_column_that_cannot_be_an_attribute_says_why(tmp_path):
     inter = [INTER[0], *(f"u{number}\ta\t1\t1" for number in range(60))]
     user = ["user_id:token\tzip:token\tsex:token\tage, job:token\tmood:token"]
-    user += [f"u{number}\t{number}\t{number % 2}\tx\t" for number in range(60)]
+    user += [f"u{number}\tz{number}\t{number % 2}\tx\t" for number in range(60)]
     dataset = recbole.load(shop(tmp_path, inter, [*user, "w\t1\t1\tx\tgood"]), "shop")
     assert set(dataset.attributes) == {"sex"}
     for name, column, reason in (
         ("zip", "zip", "it has 60 different values, more than 50"),
         ("job", "age, job", "its name has a comma, which separates the names of several attributes"),
         ("age, job", "age, job", "its name has a comma, which separates the names of several attributes"),
-        ("mood", "mood", r"no user with a value in shop\.user has interactions"),
+        ("mood", "mood", "no user with a value in it has interactions"),
     ):
         message = rf"no attribute '{name}'; it has sex; column '{column}' cannot be an attribute: {reason}$"
         with pytest.raises(ConfigError, match=message):
             dataset.attribute(name)
     with pytest.raises(ConfigError, match=r"no attribute 'home'; it has sex$"):
         dataset.attribute("home")
-    assert [note.partition(" cannot be an attribute: ")[0] for note in dataset.figures()["notes"]] == [
+    assert [note.partition(" cannot be an attribute: ")[0] for note in dataset.figures()["notes"]][-3:] == [
         "'zip'",
         "'age, job'",
         "'mood'",
@@ -237,7 +237,7 @@ def test_a_column_that_cannot_be_an_attribute_says_why(tmp_path):
 
 def test_users_who_are_all_without_interactions_have_no_attributes(tmp_path):
     shop(tmp_path, user=[USER[0], "old\tw\t2\ty"])
-    reason = r"no user with a value in shop\.user has interactions"
+    reason = "no user with a value in it has interactions"
     with pytest.raises(ConfigError, match=f"it has no attributes; column 'age' cannot be an attribute: {reason}"):
         load("shop", tmp_path, balance="age")
 
@@ -248,7 +248,7 @@ def test_users_who_are_all_without_interactions_have_no_attributes(tmp_path):
         (["user_id\titem_id", "u\ta"], USER, r"shop\.inter, line 1: 'user_id'"),
         (["user_id:word\titem_id:token"], USER, r"line 1: 'user_id:word'"),
         (["user_id:token\tuser_id:token"], USER, r"shop\.inter, line 1: column 'user_id' is listed twice"),
-        (["user_id:token\tmovie:token"], USER, "column item_id:token is missing"),
+        (["user_id:token\tmovie:float"], USER, "column item_id:token is missing"),
         (["user_id:token,item_id:token"], USER, "user_id:token is missing; columns are separated by tabs"),
         (["user_id:token item_id:token"], USER, "user_id:token is missing; columns are separated by tabs"),
         (INTER[:1], USER, "no interactions"),

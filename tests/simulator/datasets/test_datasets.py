@@ -96,7 +96,7 @@ def test_missing_files_are_named(miniature, tmp_path):
     (miniature() / "u.item").unlink()
     with pytest.raises(DatasetMissingError, match=r"u\.item"):
         movielens.load(tmp_path / "ml-100k", {})
-    with pytest.raises(DatasetMissingError, match="neither"):
+    with pytest.raises(DatasetMissingError, match=r"there is no folder .*elsewhere"):
         load("ml-100k", tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match="ml-100k"):
         load("movies")
@@ -105,8 +105,8 @@ def test_missing_files_are_named(miniature, tmp_path):
 def test_the_environment_names_the_folder(miniature, monkeypatch, tmp_path):
     miniature()
     monkeypatch.setenv("FEDAU2_DATA", str(tmp_path))
-    assert find("ml-100k", None) == tmp_path / "ml-100k"
-    assert find("ml-100k", tmp_path / "ml-100k") == tmp_path / "ml-100k"
+    assert find("ml-100k", None).folder == tmp_path / "ml-100k"
+    assert find("ml-100k", tmp_path / "ml-100k").folder == tmp_path / "ml-100k"
 
 
 class Silent(SimpleHTTPRequestHandler):

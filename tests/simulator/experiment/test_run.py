@@ -13,7 +13,7 @@ from export.plan import planfile
 from export.plan.resolve import resolve
 from simulator.commands import cli
 from simulator.config.config import Config
-from simulator.datasets import synthetic
+from simulator.datasets import synthetic, times
 from simulator.experiment import run
 from tests.simulator.quiet import Quiet
 from tests.simulator.runs import OWN, SMALL, figures, write_own
@@ -198,6 +198,8 @@ def test_an_attribute_may_have_any_name(tmp_path):
     config = change(OWN, attributes=["c", "a/b"], rounds=1)
     assert "a/b/bacc_strong" in run.run(config, tmp_path / "run", tmp_path / "data", Quiet())
     assert (tmp_path / "run/leakage-a-b.png").is_file()
+    assert times.FILE_ORDER in json.loads((tmp_path / "run/dataset.json").read_text())["notes"]
+    assert times.FILE_ORDER in (tmp_path / "run/report.html").read_text()
 
 
 def test_the_command_line_cuts_and_balances(tmp_path, capsys):

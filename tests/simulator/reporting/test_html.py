@@ -23,12 +23,12 @@ def test_the_command_repeats_the_run_and_shows_no_path_of_the_machine(folder, ou
     assert "--data-dir" not in html.command(SMALL, Path(folder), None)
 
 
-def write(folder, **settings):
+def write(folder, remarks=(), **settings):
     """Writes the report of a run without metrics, each of whose images differs."""
     config = make(**settings)
     for number, name in enumerate(("learning.png", "leakage.png", *(f"leakage-{name}.png" for name in "cab"))):
         (folder / name).write_bytes(bytes([number] * 3))
-    html.write_run(config, folder, None, {"configuration": config.document(), "round": 7})
+    html.write_run(config, folder, None, {"configuration": config.document(), "round": 7}, remarks)
     return (folder / "report.html").read_text()
 
 
@@ -45,3 +45,11 @@ def test_the_report_says_that_a_round_was_chosen_on_the_test_items(tmp_path):
     text = write(tmp_path, split="paper")
     assert "the best test NDCG@10, after round 7. The split paper has no validation items" in text
     assert "best validation" not in text
+
+
+def test_the_report_says_how_the_data_was_read(tmp_path):
+    remarks = ["the order of lines stands for time", "'<zip>' cannot be an attribute: it has 60 different values"]
+    text = write(tmp_path, remarks=remarks)
+    assert "<h2>How the data was read</h2>" in text
+    assert "<li>the order of lines stands for time</li><li>&#x27;&lt;zip&gt;&#x27; cannot" in text
+    assert "How the data was read" not in write(tmp_path)

@@ -1,0 +1,86 @@
+"""Reads tables with a header and separators, as spreadsheets and databases write them."""
+
+import csv
+from collections.abc import Collection, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from simulator.datasets import columns, files
+from simulator.datasets.own_data import Table
+from simulator.datasets.table import Block
+from simulator.errors import DatasetFormatError
+
+ROWS = 1 << 16
+"""Rows of a block."""
+
+_TABS = (".tsv", ".tab")
+_OTHERS = {"\t": "tab", ";": ";", ",": ",", "|": "|"}
+
+
+def delimiter_of(path: Path) -> str:
+    """Returns the usual separator of a file of this name: a tab for .tsv and .tab, a comma for others."""
+    return "\t" if {*path.suffixes[-2:]} & {*_TABS} else ","
+
+
+def table(path: Path, encoding: str, delimiter: str) -> Table:
+    """Opens a table, plain or .gz.
+
+    Args:
+        path: the file.
+        encoding: its encoding, as Python names it.
+        delimiter: the character between two fields; fields that hold it stand in double quotes.
+
+    Raises:
+        DatasetError: the file is missing, damaged or empty, or its first line is not a header.
+    """
+    header = _header(path.name, next(_rows(path, encoding, delimiter), (1, []))[1], delimiter)
+    types = dict.fromkeys(header, columns.TOKEN)
+    if columns.TIME in types:
+        types[columns.TIME] = columns.FLOAT
+
+    def blocks(used: Collection[str]) -> Iterator[Block]:
+        places = {name: header.index(name) for name in used}
+        rows = islice(_rows(path, encoding, delimiter), 1, None)
+        while part := list(islice(rows, ROWS)):
+            for line, row in part:
+                if len(row) != len(header):
+                    raise DatasetFormatError(
+                        f"{path.name}, line {line}: {len(row)} fields where the header has {len(header)}"
+                    )
+            texts = {name: [row[place].encode() for _, row in part] for name, place in places.items()}
+            lines = np.array([line for line, _ in part], np.int64)
+            yield Block(path.name, lines, {name: pa.array(column, pa.binary()) for name, column in texts.items()})
+
+    return Table(path.name, types, blocks)
+
+
+def _header(file: str, header: list[str], delimiter: str) -> list[str]:
+    names = [name.strip() for name in header]
+    if not any(names):
+        raise DatasetFormatError(f"{file} is empty; it must begin with a line of column names")
+    for name in names:
+        if names.count(name) > 1:
+            raise DatasetFormatError(f"{file}, line 1: column {name!r} is listed twice")
+    other = next((sign for sign in _OTHERS if sign != delimiter and sign in names[0]), None)
+    if len(names) == 1 and other:
+        raise DatasetFormatError(f"{file}, line 1: there is one column only: is its --delimiter {_OTHERS[other]!r}?")
+    return names
+
+
+def _rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields the number of the last line and the fields of each row; empty lines are skipped."""
+    reader = csv.reader(_lines(path, encoding), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise DatasetFormatError(f"{path.name}, line {reader.line_num}: {error}") from error
+
+
+def _lines(path: Path, encoding: str) -> Iterator[str]:
+    for block in files.lines(files.content(path), path.name, encoding):
+        yield from (f"{line}\n" for line in block.decode().split("\n")[:-1])

@@ -1,0 +1,162 @@
+"""Makes RecBole's atomic files of tables with separators: a folder that appears whole or not at all."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from simulator.config.own_files import OwnFiles
+from simulator.datasets import columns, csv_files, dates, folders, recbole, synthetic
+from simulator.datasets.attributes import class_of, value
+from simulator.datasets.columns import Columns
+from simulator.datasets.dataset import Dataset
+from simulator.datasets.own_data import Table, expect_divisible, expect_numbers, user_column
+from simulator.datasets.table import Block
+from simulator.datasets.times import Times
+from simulator.errors import ConfigError, DatasetFormatError
+
+
+@dataclass(frozen=True)
+class Request:
+    """Tables to import.
+
+    Attributes:
+        interactions: the file with a row for each interaction.
+        out: the folder to make; its name is that of the data set.
+        users: the file with a row for each user; None: attributes stand in the rows of interactions, or nowhere.
+        attributes: columns that become attributes; None: all of the users' file.
+        delimiter: the character between two fields; None: a tab for .tsv, a comma for others.
+        settings: those by which the files are read.
+    """
+
+    interactions: Path
+    out: Path
+    users: Path | None = None
+    attributes: Sequence[str] | None = None
+    delimiter: str | None = None
+    settings: OwnFiles = field(default_factory=OwnFiles)
+
+
+def make(request: Request) -> Dataset:
+    """Imports tables, and reads the result.
+
+    Returns:
+        The data set, with notes about the tables too.
+
+    Raises:
+        ConfigError: a column is not there, or the name is that of the generated data set.
+        DatasetExistsError: the folder is there already.
+        DatasetError: a table cannot be read; the text names file and line. Nothing is left.
+    """
+    name, settings = request.out.name, request.settings
+    if name == synthetic.NAME:
+        raise ConfigError(f"{name} is the name of the data set that is generated: choose another name for the folder")
+    interactions = _open(request.interactions, request)
+    people = _open(request.users, request) if request.users else interactions
+    inside = () if request.users else tuple(request.attributes or ())
+    header = {column: kind for column, kind in interactions.header.items() if column not in inside}
+    chosen = columns.choose(interactions.file, header, settings)
+    user = user_column(people, chosen.user)
+    attributes, notes = _attributes(people, user, request)
+    with folders.new(request.out) as folder:
+        folders.write(folder / f"{name}.inter", _header(chosen), _interactions(interactions, chosen))
+        if attributes:
+            rows = _users(people, user, attributes, settings, once=people is not interactions)
+            titles = [f"{columns.USER}:token", *(f"{attribute}:token" for attribute in attributes)]
+            folders.write(folder / f"{name}.user", titles, rows)
+        dataset = recbole.load(folder, name)
+    return replace(dataset, notes=tuple(dict.fromkeys([*chosen.notes, *notes, *dataset.notes])))
+
+
+def _open(path: Path, request: Request) -> Table:
+    return csv_files.table(path, request.settings.encoding, request.delimiter or csv_files.delimiter_of(path))
+
+
+def _attributes(people: Table, user: str, request: Request) -> tuple[list[str], list[str]]:
+    """Returns the columns that become attributes, and notes on the others of the users' file."""
+    others = [name for name in people.header if name != user]
+    usual = [name for name in others if name] if request.users else []
+    chosen = usual if request.attributes is None else list(request.attributes)
+    if missing := [name for name in chosen if name not in others]:
+        raise ConfigError(f"{people.file} has no column {missing[0]!r} for an attribute; it has {', '.join(others)}")
+    if odd := [name for name in chosen if set(name) & {*"\t\r\n"}]:
+        raise ConfigError(f"{odd[0]!r} of {people.file} cannot be an attribute: its name holds a tab or a line break")
+    if columns.USER in chosen:
+        raise ConfigError(f"{columns.USER} of {people.file} cannot be an attribute: the users' column gets this name")
+    expect_divisible(request.settings.edges, "the choice of attributes", dict.fromkeys(chosen, columns.TOKEN))
+    left = [name for name in others if name not in chosen] if request.users else []
+    return chosen, [f"the column {name!r} of {people.file} is not imported" for name in left]
+
+
+def _header(chosen: Columns) -> list[str]:
+    header = [f"{columns.USER}:token", f"{columns.ITEM}:token"]
+    return header + [f"{columns.TIME}:float"] * bool(chosen.time) + ["rating:float"] * bool(chosen.rating)
+
+
+def _interactions(table: Table, chosen: Columns) -> Iterable[Sequence[bytes]]:
+    dated, empty = None, True
+    for block in table.blocks(chosen.used):
+        for column in (chosen.user, chosen.item):
+            _expect_writable(block, column)
+            block.expect_filled(column)
+        if chosen.rating:
+            block = _trimmed(block, chosen.rating)
+            block.decimals(chosen.rating)
+        if chosen.time:
+            block = _trimmed(block, chosen.time)
+            dated = dates.nanoseconds(block.text(chosen.time, 0)) is not None if dated is None else dated
+            block = _in_nanoseconds(block, chosen.time) if dated else block
+            Times().add(block, chosen.time)
+        yield from zip(*(block.columns[column].to_pylist() for column in chosen.used), strict=True)
+        empty = False
+    if empty:
+        raise DatasetFormatError(f"{table.file} has no interactions")
+
+
+def _in_nanoseconds(block: Block, column: str) -> Block:
+    numbers = [dates.nanoseconds(text.decode()) for text in block.columns[column].to_pylist()]
+    block.refuse(np.array([number is None for number in numbers]), column, f"is not {dates.FORM}, as the first is")
+    return replace(block, columns={**block.columns, column: pa.array([str(number).encode() for number in numbers])})
+
+
+def _trimmed(block: Block, column: str) -> Block:
+    texts = pc.utf8_trim_whitespace(block.columns[column].cast(pa.string())).cast(pa.binary())
+    return replace(block, columns={**block.columns, column: texts})
+
+
+def _users(
+    table: Table, user: str, attributes: Sequence[str], settings: OwnFiles, *, once: bool
+) -> Iterable[Sequence[bytes]]:
+    """Returns the rows of users; where they stand in the rows of interactions, those of a user must agree."""
+    classes: dict[bytes, list[str]] = {}
+    for block in table.blocks([user, *attributes]):
+        block.expect_filled(user)
+        for name in (user, *attributes):
+            _expect_writable(block, name)
+        for name in settings.edges:
+            expect_numbers(block, name)
+        read = (_classes(block, name, settings) for name in attributes)
+        for row, (identifier, *texts) in enumerate(zip(block.columns[user].to_pylist(), *read, strict=True)):
+            if once and identifier in classes:
+                raise block.error(row, f"user {block.text(user, row)!r} is listed twice")
+            before = classes.setdefault(identifier, texts)
+            for place, text in enumerate(texts):
+                if not value(before[place]):
+                    before[place] = text
+                elif value(text) and text != before[place]:
+                    values = f"{attributes[place]} {text!r}, and {before[place]!r} before"
+                    raise block.error(row, f"user {block.text(user, row)!r} has {values}")
+    return ((identifier, *map(str.encode, texts)) for identifier, texts in classes.items())
+
+
+def _classes(block: Block, name: str, settings: OwnFiles) -> list[str]:
+    """Returns the classes of a column; a word for a missing value stays, for the reader to point out."""
+    texts = [text.decode().strip() for text in block.columns[name].to_pylist()]
+    return [class_of(text, settings.edges.get(name, ()), settings.fold_case) or text for text in texts]
+
+
+def _expect_writable(block: Block, column: str) -> None:
+    block.refuse(~block.matches(column, r"\A[^\t\r\n]*\z"), column, "holds a tab or a line break")
