@@ -1,12 +1,18 @@
 """Caches blobs as files named by their hash, written whole or not at all and checked when read."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from client_sdk.protocol.values import Model
+from client_sdk.store.part_file import PartFile
 from fedau2 import files
-from fedau2.v1.task_pb2 import Resource
-from fedau2.wire import blobs
+from fedau2.v1.task_pb2 import Resource, TaskManifest
+from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError
+
+
+_PART = ".part"
 
 
 class BlobCache:
@@ -31,12 +37,31 @@ class BlobCache:
             path.unlink()
             return None
 
+    def of(self, model: Model) -> set[str]:
+        """Returns the names of a model's blobs, as far as they are known: its manifest may be missing."""
+        data = self.get(model.manifest)
+        parts = [] if data is None else manifest.blobs(TaskManifest.FromString(data))
+        return {blob.sha256.hex() for blob in (model.manifest, model.checkpoint, *parts)}
+
     def put(self, resource: Resource, data: bytes) -> None:
         """Keeps a checked blob; it is durable on return."""
         files.write(self._folder / resource.sha256.hex(), data, files.PRIVATE)
 
+    def download(self, resource: Resource, guard: Callable[[], AbstractContextManager[None]]) -> PartFile:
+        """Begins to fetch a blob, or goes on where that broke off. The parts of all other blobs are removed.
+
+        Args:
+            resource: the blob.
+            guard: entered around each use of the file.
+        """
+        path = self._folder / f"{resource.sha256.hex()}{_PART}"
+        for other in self._folder.glob(f"*{_PART}"):
+            if other != path or other.stat().st_size > resource.size:
+                other.unlink()
+        return PartFile(path, resource, guard)
+
     def keep_only(self, hashes: Container[str]) -> None:
-        """Removes every file whose name is not one of these hexadecimal hashes."""
+        """Removes every file whose name is not one of these hexadecimal hashes, and the parts of other blobs."""
         for path in self._folder.iterdir():
-            if path.name not in hashes:
+            if path.name.removesuffix(_PART) not in hashes:
                 path.unlink()
