@@ -42,9 +42,7 @@ def engine_failures() -> Iterator[None]:
         raise TrainingError(f"the engine failed: {type(error).__name__}") from error
 
 
-def train(
-    engine: Engine, assignment: Assignment, job: Job, salt: bytes, lease: Lease
-) -> Generator[Wish, Any, Staged]:
+def train(engine: Engine, assignment: Assignment, job: Job, salt: bytes, lease: Lease) -> Generator[Wish, Any, Staged]:
     """Trains for an assignment, and returns the contribution with the new private state.
 
     Raises:

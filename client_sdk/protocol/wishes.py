@@ -5,8 +5,8 @@ Later protocols add wishes. A driver that does not know one throws `UnknownWishE
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from math import inf
 from enum import Enum
+from math import inf
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message

@@ -1,5 +1,7 @@
 """Decides whether a device that has no place in a round fetches the newest model all the same."""
 
+from math import inf
+
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.protocol import fetching, manifests
 from client_sdk.protocol.values import Model
@@ -22,7 +24,7 @@ def wanted(store: SqliteStore, newest: Model, age: float, oldest: float) -> bool
     model = store.model()
     if model is None or model.task_id == STARTER:
         return True
-    if model != newest and not 0 <= age < oldest:
+    if model != newest and oldest < inf and not 0 <= age < oldest:
         return True
     return not _whole(store, model)
 

@@ -11,7 +11,6 @@ from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire import blobs, manifest
 from fedau2.wire.errors import BlobError
 
-
 _PART = ".part"
 
 

@@ -1,17 +1,16 @@
 """Reaches a coordinator over gRPC: blocking for a device, and on asyncio for apps and fleets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
 
 from client_sdk.errors import TransportError
-from client_sdk.protocol.interfaces import SOON
 from client_sdk.transport.refusals import translated
 from client_sdk.transport.silence import Alarm, Counted
 from client_sdk.transport.target import Address
@@ -48,10 +47,6 @@ class _Base:
         self._silence = silence
         self._service = service
         self._hung_up = False
-
-    def _hurry(self) -> None:
-        self._hung_up = True
-        self._timeout, self._silence = min(self._timeout, SOON), min(self._silence, SOON)
 
     def _ended(self, why: object) -> TransportError:
         return TransportError(f"the call to {self._name} was ended here: {why}")
@@ -96,8 +91,8 @@ class GrpcTransport(_Base):
             channel.close()
 
     def hang_up(self) -> None:
-        """Ends the call that another thread waits for. Later calls, which give back a place, may take `SOON`."""
-        self._hurry()
+        """Ends the call that another thread waits for. Later calls, which give a place back, may still be made."""
+        self._hung_up = True
         self.close()
 
     def call(self, request: Message, timeout: float = inf) -> Message:
@@ -112,11 +107,11 @@ class GrpcTransport(_Base):
         method = self._service.taking(type(request), gives_stream=True)
         with self._errors():
             call = self._open().unary_stream(*_wire(method))(request, timeout=_finite(timeout))
-            alarm = Alarm(self._silence, call.cancel)
+            alarm, responses = Alarm(self._silence, call.cancel), iter(call)
             try:
                 while True:
                     with alarm:
-                        response: Message | None = next(call, None)
+                        response: Message | None = next(responses, None)
                     if response is None:
                         return
                     yield response
@@ -138,9 +133,9 @@ class GrpcTransport(_Base):
                         response: Message = call.result(timeout=self._silence)
                         return response
             except grpc.FutureCancelledError:
-                raise call from None  # which has the status
+                raise cast(grpc.RpcError, call) from None  # it has the status
             finally:
-                call.cancel()
+                call.cancel()  # type: ignore[no-untyped-call]
             raise self._silent()
 
     def _open(self) -> grpc.Channel:
@@ -174,7 +169,7 @@ class AioGrpcTransport(_Base):
 
     async def hang_up(self) -> None:
         """As `GrpcTransport.hang_up`, for calls that other tasks of the loop wait for."""
-        self._hurry()
+        self._hung_up = True
         await self.close()
 
     async def call(self, request: Message, timeout: float = inf) -> Message:
@@ -189,8 +184,9 @@ class AioGrpcTransport(_Base):
         method = self._service.taking(type(request), gives_stream=True)
         with self._errors():
             call = self._open().unary_stream(*_wire(method))(request, timeout=_finite(timeout))
+            responses: AsyncIterator[Message] = aiter(call)
             try:
-                while (response := await self._heard(call.read())) is not grpc.aio.EOF:
+                while (response := await self._heard(anext(responses, None))) is not None:
                     yield response
             finally:
                 call.cancel()
