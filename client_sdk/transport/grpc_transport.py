@@ -47,6 +47,7 @@ class _Base:
         self._silence = silence
         self._service = service
         self._hung_up = False
+        self._calls = 0  # that are under way
 
     def _ended(self, why: object) -> TransportError:
         return TransportError(f"the call to {self._name} was ended here: {why}")
@@ -56,6 +57,7 @@ class _Base:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        self._calls += 1
         try:
             yield
         except grpc.RpcError as error:
@@ -69,6 +71,8 @@ class _Base:
             if not self._hung_up or task is None or task.cancelling():
                 raise
             raise self._ended("the work is being stopped") from error
+        finally:
+            self._calls -= 1
 
 
 class GrpcTransport(_Base):
@@ -118,7 +122,10 @@ class GrpcTransport(_Base):
             except grpc.RpcError as error:
                 raise (self._silent() if alarm.rang else error) from None
             finally:
+                abandoned = alarm.rang or call.is_active()
                 call.cancel()  # type: ignore[no-untyped-call]
+                if abandoned:  # what is on its way would come before the answer to the next call on the connection
+                    self.close()
 
     def send(self, kind: type[Message], requests: Iterator[Message], timeout: float = inf) -> Message:
         """Sends a stream of requests, all of the class `kind`, and returns the response."""
@@ -189,7 +196,10 @@ class AioGrpcTransport(_Base):
                 while (response := await self._heard(anext(responses, None))) is not None:
                     yield response
             finally:
+                abandoned = call.cancelled() or not call.done()
                 call.cancel()
+                if abandoned and self._calls == 1:  # as in GrpcTransport, unless another session has a call
+                    await self.close()
 
     async def send(self, kind: type[Message], requests: Iterator[Message], timeout: float = inf) -> Message:
         """Sends a stream of requests, all of the class `kind`, and returns the response."""

@@ -3,6 +3,7 @@
 
 import asyncio
 import threading
+from contextlib import aclosing, closing
 
 import grpc
 import pytest
@@ -20,6 +21,7 @@ from fedau2.v1.device_pb2 import (
 
 SILENCE = 0.2
 LONG = 60.0
+PIECES = 16
 
 
 class Mute(device_pb2_grpc.DeviceServiceServicer):
@@ -110,3 +112,60 @@ def test_a_call_that_is_refused_is_not_silent(serve):
             context.abort(grpc.StatusCode.CANCELLED, "because")
 
     assert "because" in blocking(serve(Refusing()), "upload")
+
+
+class Peers(device_pb2_grpc.DeviceServiceServicer):
+    """Sends more pieces than fit on their way, and writes down from which connection each call comes."""
+
+    def __init__(self):
+        self.peers = []
+
+    def FetchResource(self, request, context):
+        self.peers.append(context.peer())
+        for _ in range(PIECES):
+            yield FetchResourceResponse(data=bytes(2**20))
+
+
+def fetch(transport, pieces):
+    with closing(transport.receive(FetchResourceRequest())) as responses:
+        return [response for response, _ in zip(responses, range(pieces), strict=False)]
+
+
+async def fetch_async(transport, pieces):
+    came = []
+    async with aclosing(transport.receive(FetchResourceRequest())) as responses:
+        async for response in responses:
+            came.append(response)
+            if len(came) == pieces:
+                break
+    return came
+
+
+@pytest.mark.parametrize(("pieces", "connections"), [(1, 3), (PIECES + 1, 1)])
+def test_a_stream_that_is_left_early_does_not_delay_later_calls(serve, pieces, connections):
+    peers = Peers()
+    address = serve(peers)
+    with GrpcTransport(address) as transport:
+        for _ in range(3):
+            fetch(transport, pieces)
+    assert len(set(peers.peers)) == connections
+
+    async def main():
+        async with AioGrpcTransport(address) as transport:
+            for _ in range(3):
+                await fetch_async(transport, pieces)
+
+    peers.peers.clear()
+    asyncio.run(main())
+    assert len(set(peers.peers)) == connections
+
+
+def test_a_stream_that_is_left_early_ends_no_call_of_another_session(serve):
+    async def main():
+        async with AioGrpcTransport(serve(Peers())) as transport:
+            other = transport.receive(FetchResourceRequest())
+            await anext(other)
+            await fetch_async(transport, 1)
+            assert len([response async for response in other]) == PIECES - 1
+
+    asyncio.run(main())
