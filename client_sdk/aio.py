@@ -22,6 +22,7 @@ from client_sdk.protocol.wishes import Outcome
 from client_sdk.scheduling.background import Background
 from client_sdk.scheduling.schedule import Constraints, DeviceState
 from client_sdk.scheduling.syncing import Syncs
+from client_sdk.scheduling.timeout import Timeout
 from client_sdk.status import ClientStatus
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 _PAUSE = 0.05
 """Seconds between two checks for the end of a sync in the background."""
+_ANY_TIME = Timeout(None)
 
 
 class Options(TypedDict, total=False):
@@ -41,6 +43,7 @@ class Options(TypedDict, total=False):
     starter: str | PathLike[str] | None
     max_interactions: int
     publishers: Iterable[bytes] | None
+    max_model_age: timedelta | None
 
 
 class AsyncFedClient:
@@ -119,16 +122,21 @@ class AsyncFedClient:
         """As `FedClient.status`."""
         return await _off(self._client.status)
 
-    async def sync(self) -> Outcome:
+    async def sync(self, timeout: float | None = None) -> Outcome:
         """As `FedClient.sync`. If it is cancelled, it gives its place in a round back and leaves the store whole."""
-        core = self._core
-        async with _alone(core.syncs):
+        core, limit = self._core, Timeout(timeout)
+
+        def check() -> float:
+            return min(core.check(), limit.check())
+
+        async with _alone(core.syncs, limit):
             with core.syncs.noted(core.address.coordinator) as noted:
                 make = await _off(_aio_grpc_transport)
                 session = await _off(core.session)
                 async with make(core.address) as transport:
                     self._transport = transport
-                    return noted(await drive_async(session, transport, _off, core.check))
+                    outcome = noted(await drive_async(session, transport, _off, check))
+        return limit.judge(outcome)
 
 
 def _aio_grpc_transport() -> "type[AioGrpcTransport]":
@@ -187,13 +195,15 @@ class AsyncPrivacy:
 
 
 @asynccontextmanager
-async def _alone(syncs: Syncs) -> AsyncIterator[None]:
+async def _alone(syncs: Syncs, limit: Timeout = _ANY_TIME) -> AsyncIterator[None]:
     """`Syncs.alone` without a thread that waits, because the sync under way needs the threads of the pool."""
     while True:
-        with syncs.alone(wait=False) as alone:
+        with syncs.alone(0) as alone:
             if alone:
                 yield
                 return
+        if not limit.left():
+            limit.judge(None)
         await asyncio.sleep(_PAUSE)
 
 

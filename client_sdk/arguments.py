@@ -3,6 +3,7 @@
 Values of NumPy and pandas are taken where they are texts, whole numbers or times, and are returned as Python's own.
 """
 
+import math
 import operator
 import os
 from collections.abc import Iterable
@@ -98,6 +99,30 @@ def function(argument: str, value: object) -> None:
     """
     if not callable(value):
         raise UsageError(f"{argument} must be a function, not {value!r}")
+
+
+def seconds(argument: str, value: object) -> float:
+    """Returns a finite number of seconds above 0.
+
+    Raises:
+        UsageError: it is not such a number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise UsageError(f"{argument} must be a number of seconds above 0, not {value!r}")
+    return float(value)
+
+
+def duration(argument: str, value: object) -> float:
+    """Returns a time in seconds; None gives infinity.
+
+    Raises:
+        UsageError: it is not a timedelta above 0.
+    """
+    if value is None:
+        return math.inf
+    if not isinstance(value, timedelta) or value <= timedelta(0):
+        raise UsageError(f"{argument} must be a timedelta above 0, not {value!r}")
+    return value.total_seconds()
 
 
 def number(argument: str, value: object) -> int:

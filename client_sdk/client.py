@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,17 +13,22 @@ from client_sdk.engines import Chosen
 from client_sdk.errors import UsageError
 from client_sdk.events import Events
 from client_sdk.privacy import Privacy
-from client_sdk.protocol.drivers import drive
+from client_sdk.protocol.drivers import Check, drive
 from client_sdk.protocol.preparation import label
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.wishes import Outcome
 from client_sdk.scheduling.background import Background
+from client_sdk.scheduling.timeout import Timeout
 from client_sdk.store.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.store.starter import adopt as adopt_starter
 from client_sdk.transport.target import Address
 
 if TYPE_CHECKING:
     from client_sdk.transport.grpc_transport import GrpcTransport
+
+
+MODEL_AGE = timedelta(days=1)
+"""Age from which a model is replaced by a newer one, by default."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class FedClient:
         starter: str | PathLike[str] | None = None,
         max_interactions: int = INTERACTIONS,
         publishers: Iterable[bytes] | None = None,
+        max_model_age: timedelta | None = MODEL_AGE,
     ) -> Self:
         """Opens a client's state folder, without using the network.
 
@@ -103,6 +109,8 @@ class FedClient:
             max_interactions: most interactions that are kept; with more, the oldest are dropped.
             publishers: public keys (PEM) whose signatures on tasks are trusted, as `fedau2-export keygen` writes them;
                 None: every task that the coordinator sends is run.
+            max_model_age: age from which a sync fetches a newer model although the round has no place for this device,
+                as most rounds have none. It costs a checkpoint each time. None: only a device without a model does.
 
         Raises:
             UsageError: an argument has a wrong type or value.
@@ -122,6 +130,7 @@ class FedClient:
             raise UsageError("population is longer than 128 bytes")
         engines.check(engine)
         trust = Trust(publishers)
+        oldest = arguments.duration("max_model_age", max_model_age)
         store = SqliteStore(folder, arguments.number("max_interactions", max_interactions))
         try:
             if bundle is not None:
@@ -129,7 +138,7 @@ class FedClient:
         except BaseException:
             store.close()
             raise
-        return cls(ClientCore(store, address, population, engine, trust))
+        return cls(ClientCore(store, address, population, engine, trust, oldest))
 
     def __enter__(self) -> Self:
         return self
@@ -202,22 +211,32 @@ class FedClient:
                     label(value, name, list(adversary.classes))
             self._store.set_attribute(name, value)
 
-    def sync(self) -> Outcome:
+    def sync(self, timeout: float | None = None) -> Outcome:
         """Checks in once, now.
 
         If an earlier upload was never answered, it is made again. Otherwise the client offers itself for a round, and
-        trains and uploads if the coordinator assigns it one.
+        trains and uploads if the coordinator assigns it a place. Without a place it fetches the newest model if it has
+        none, or one older than `max_model_age`; the outcome then says `refreshed`.
+
+        A download that breaks off goes on there, in this sync or the next, also after a restart. A place is given back
+        if its lease is too short, or if the sync is ended by the timeout, by Ctrl-C or by `close`.
+
+        Args:
+            timeout: seconds after which the sync ends, except for a local step under way and two seconds to give its
+                place back; None: it may take any time, but not be silent for a minute.
 
         Raises:
+            TimedOutError: the time was over first; nothing is lost.
             TransportError: the coordinator did not answer; nothing is lost, call again later.
             RefusedError: the coordinator refused the call; nothing is lost.
             TaskError: the task cannot be run here, for example with `NoDataError` because nothing is recorded, or with
                 `UntrustedTaskError` because none of the publishers signed it.
             AttributeValueError: the task does not know the value that an attribute was set to: set it again.
-            UsageError: called by an event's callback.
+            UsageError: called by an event's callback, or the timeout is not a number above 0.
         """
-        with self._core.syncs.alone():
-            return self._sync(lambda: None)
+        limit = Timeout(timeout)
+        with self._core.syncs.alone(limit.left()) as alone:
+            return limit.judge(self._sync(limit.check) if alone else None)
 
     def recommend(self, k: int = 10, where: Callable[[str], bool] | None = None) -> list[Recommendation]:
         """Returns the user's best items that are not recorded, best first, offline from the newest model on the device.
@@ -242,12 +261,11 @@ class FedClient:
         """Returns the client's state at this moment."""
         return status.of(self._store, self._core.task(), self._core.syncs.pace, self.background.status())
 
-    def _sync(self, check: Callable[[], None]) -> Outcome:
+    def _sync(self, check: Check) -> Outcome:
         from client_sdk.transport.grpc_transport import GrpcTransport
 
-        def checked() -> None:
-            self._core.check()
-            check()
+        def checked() -> float:
+            return min(self._core.check(), check())
 
         address = self._core.address
         with self._core.syncs.noted(address.coordinator) as noted, GrpcTransport(address) as transport:

@@ -1,5 +1,6 @@
 """Holds what the blocking and the asyncio client share: the state, the syncs, and the way to the coordinator."""
 
+import math
 from threading import Event
 
 from client_sdk import engines
@@ -27,6 +28,7 @@ class ClientCore:
         population: the devices that the client belongs to.
         engine: the engine that trains, or its name.
         trust: checks whose tasks are run.
+        max_model_age: seconds after which a model is replaced by a newer one, although the round has no place.
 
     Attributes:
         store: as above.
@@ -37,10 +39,18 @@ class ClientCore:
         serving: recommends from the store.
     """
 
-    def __init__(self, store: SqliteStore, address: Address, population: str, engine: Chosen, trust: Trust) -> None:
+    def __init__(
+        self,
+        store: SqliteStore,
+        address: Address,
+        population: str,
+        engine: Chosen,
+        trust: Trust,
+        max_model_age: float,
+    ) -> None:
         self.store, self.address, self.engine = store, address, engine
         self.events = Events(store.ensure_open)
-        self.syncs = Syncs(store, population, self.events)
+        self.syncs = Syncs(store, population, self.events, max_model_age)
         self.serving = Serving(store, trust)
         self._trust = trust
         self._closing = Event()
@@ -49,14 +59,15 @@ class ClientCore:
         """Makes a sync under way stop before its next local step: the client is about to be closed."""
         self._closing.set()
 
-    def check(self) -> None:
-        """Returns unless the client is being closed.
+    def check(self) -> float:
+        """Returns infinity, unless the client is being closed; a `drivers.Check`.
 
         Raises:
             Interrupted: it is.
         """
         if self._closing.is_set():
             raise Interrupted
+        return math.inf
 
     def session(self) -> Session:
         """Begins one check-in, or repeats an upload that was not answered.
@@ -103,8 +114,8 @@ class ClientCore:
 
 
 def _explained(session: Session, error: Exception) -> Session:
-    """Runs a session, and raises the error in place of a rejection."""
+    """Runs a session, and raises the error in place of a rejection that brought no newer model."""
     outcome = yield from session
-    if outcome.result is Result.REJECTED:
+    if outcome.result is Result.REJECTED and not outcome.refreshed:
         raise error
     return outcome

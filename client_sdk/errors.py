@@ -15,7 +15,7 @@
       * MissingFeatureError: it requires a feature that this SDK does not have: update the app
       * ForbiddenGraphError: a graph holds something that no graph may hold
     - UntrustedTaskError: the task is not signed by a publisher that the app trusts
-    - ResourceLimitError: training would take more memory or time than it may
+    - ResourceLimitError: the task would take more memory, time or bytes than it may
     - DamagedTaskError: the coordinator sent bytes that do not match their hash
     - TrainingError: the engine failed, for example because memory ran out
     - DivergedError: training gave values that are not finite
@@ -24,6 +24,7 @@
     - UnknownWishError: it does not know the wish, and did nothing
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
   + RefusedError: the coordinator refused a call
+  + TimedOutError: a sync did not end in the time that the app gave it
   + MissingPackageError: a package that the call needs is not installed
   + MissingDeviceStateError: the device's state is not known, so the constraints of background work cannot be checked
   + LocalCoordinatorError: `client_sdk.testing` could not do what a test asked for
@@ -100,7 +101,7 @@ class UntrustedTaskError(TaskError):
 
 
 class ResourceLimitError(TaskError):
-    """Training would take more memory or time than it may; nothing was kept or sent."""
+    """The task would take more memory, time or bytes than it may; nothing was kept or sent."""
 
 
 class DamagedTaskError(TaskError):
@@ -133,6 +134,10 @@ class TransportError(FedError):
 
 class RefusedError(FedError):
     """The coordinator refused a call; the text says why."""
+
+
+class TimedOutError(FedError, TimeoutError):
+    """A sync did not end in the time that the app gave it. What was fetched or trained is kept; sync again later."""
 
 
 class MissingPackageError(FedError):

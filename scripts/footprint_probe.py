@@ -15,7 +15,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,22 +76,19 @@ def recommending(folder: str, start: float) -> dict[str, Any]:
 def training(folder: str, start: float, engine: Literal["onnx", "torch"]) -> dict[str, Any]:
     """Measures from process start to a contribution that could be uploaded, by an engine."""
     from client_sdk import FedClient, engines
-    from client_sdk.protocol.preparation import prepare
+    from client_sdk.protocol import preparation
+    from client_sdk.protocol.fetching import Fetcher
+    from client_sdk.protocol.lease import NoLease
     from client_sdk.protocol.trust import Trust
-    from fedau2.v1.device_pb2 import Assignment
     from fedau2.wire import contributions
 
     with FedClient.open(folder, "localhost:1", "films", engine=engine) as client:
         store = client._store
         model = store.model()
         assert model is not None
-        assignment = Assignment(
-            assignment_id=bytes(16), task_id="task", manifest=model.manifest, checkpoint=model.checkpoint, bound=1e6
-        )
-        try:
-            next(prepare(store, assignment, lambda event: None, Trust()))
-        except StopIteration as end:
-            job = end.value
+        fetcher = Fetcher(store, model, Trust(), NoLease())
+        task = complete(fetcher.manifest())
+        job = preparation.job(store, model, task, complete(fetcher.rest(task)))
         update = engines.make(engine).begin(job)
         for _ in range(update.steps):
             update.step()
@@ -103,6 +100,15 @@ def training(folder: str, start: float, engine: Literal["onnx", "torch"]) -> dic
             "bytes": len(data),
             "heavy": [name for name in HEAVY if name in sys.modules],
         }
+
+
+def complete(fetching: Generator[object, None, Any]) -> Any:  # noqa: ANN401
+    """Returns what a step of fetching returns, when nothing has to be fetched."""
+    try:
+        next(fetching)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("the state folder lacks a part of the model")
 
 
 def rivals(folder: str) -> tuple[Callable[[], object], Callable[[], object]]:

@@ -2,47 +2,62 @@
 
 from asyncio import CancelledError, sleep
 from collections.abc import Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from math import inf
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from client_sdk.errors import FedError, UnknownWishError
-from client_sdk.protocol.interfaces import AsyncTransport, Training, Transport
-from client_sdk.protocol.session import Session, engine_failures
-from client_sdk.protocol.wishes import Call, Fetch, Interrupted, Outcome, Result, Train, Upload, Wish
+from client_sdk.errors import FedError, TransportError, UnknownWishError
+from client_sdk.protocol.contributing import engine_failures
+from client_sdk.protocol.interfaces import SOON, AsyncTransport, Training, Transport
+from client_sdk.protocol.session import Session
+from client_sdk.protocol.wishes import Call, Fetch, Interrupted, Outcome, Result, TooSlow, Train, Upload, Wish
 from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse, UploadContributionRequest, UploadHeader
-from fedau2.v1.task_pb2 import Resource
 from fedau2.wire import blobs
-from fedau2.wire.blobs import Assembler
 from fedau2.wire.errors import BlobError, UnknownMethodError
 from fedau2.wire.status import StatusError
 
 _T = TypeVar("_T")
 
-_THROWN = (StatusError, FedError, BlobError, UnknownMethodError, Interrupted)
+_THROWN = (StatusError, FedError, BlobError, UnknownMethodError, Interrupted, TooSlow)
+
+Check = Callable[[], float]
+"""Returns the seconds that the work may still take, and raises `Interrupted` if it must stop now."""
 
 
-def drive(session: Session, transport: Transport, check: Callable[[], None] = lambda: None) -> Outcome:
-    """Runs a session to its end, blocking.
+def unlimited() -> float:
+    """The `Check` of work that may take any time."""
+    return inf
+
+
+def drive(session: Session, transport: Transport, check: Check = unlimited) -> Outcome:
+    """Runs a session to its end, blocking. If Ctrl-C or the process's end stops it, it gives the place back first.
 
     Args:
         session: fresh, from `session.session`.
         transport: the way to the coordinator.
-        check: called before each local step and with each chunk of a blob; raises `Interrupted` to stop.
+        check: called before each call, transfer and local step, and with each chunk of a blob.
 
     Raises:
         FedError, StatusError: as the session does.
     """
+    stopped: BaseException | None = None
     wish = _advance(session, None)
     while not isinstance(wish, Outcome):
         answer: Any
         try:
             answer = _carry_out(wish, transport, check)
         except _THROWN as error:
-            answer = _thrown(error)
+            answer = _thrown(error, check)
+        except (KeyboardInterrupt, SystemExit) as error:
+            if stopped is not None:
+                raise
+            answer, check, stopped = Interrupted(), _stop, error
         wish = _advance(session, answer)
+    if stopped is not None:
+        raise stopped
     return wish
 
 
@@ -57,31 +72,44 @@ def _advance(session: Session, answer: Any) -> Wish | Outcome:  # noqa: ANN401
         return Outcome(Result.INTERRUPTED)
 
 
-def _carry_out(wish: Wish, transport: Transport, check: Callable[[], None]) -> Any:  # noqa: ANN401
+def _carry_out(wish: Wish, transport: Transport, check: Check) -> Any:  # noqa: ANN401
     match wish:
-        case Call(request):
-            return transport.call(request)
-        case Fetch(resource):
-            assembler = Assembler(resource)
-            for response in transport.receive(_request(resource)):
-                check()
-                assembler.add(_part(response))
-            return assembler.finish()
+        case Call(request, parting):
+            return transport.call(request, max(_left(check), SOON) if parting else check())
+        case Fetch(_, into, within):
+            left = check()
+            if missing := _missing(wish):
+                with closing(transport.receive(missing, min(within, left))) as responses:
+                    for response in responses:
+                        check()
+                        into.add(_part(response))
+            return into.finish()
         case Train(training):
             check()
             return _step(training)
-        case Upload(header, data):
-            return transport.send(UploadContributionRequest, _requests(header, data))
+        case Upload(header, data, within):
+            return transport.send(UploadContributionRequest, _requests(header, data), min(within, check()))
         case _:
             raise _unknown(wish)
 
 
-def _thrown(error: Exception) -> Exception:
-    return (
-        UnknownWishError(f"this driver cannot make the call: {error}")
-        if isinstance(error, UnknownMethodError)
-        else error
-    )
+def _thrown(error: Exception, check: Check) -> Exception:
+    if isinstance(error, UnknownMethodError):
+        return UnknownWishError(f"this driver cannot make the call: {error}")
+    if isinstance(error, TransportError) and not _left(check):
+        return Interrupted()  # the call was ended because the work must stop
+    return error
+
+
+def _left(check: Check) -> float:
+    try:
+        return check()
+    except Interrupted:
+        return 0.0
+
+
+def _stop() -> NoReturn:
+    raise Interrupted
 
 
 def _unknown(wish: object) -> UnknownWishError:
@@ -105,15 +133,15 @@ async def _on_loop(work: Callable[[], _T]) -> _T:
 
 
 async def drive_async(
-    session: Session, transport: AsyncTransport, offload: Offload = _on_loop, check: Callable[[], None] = lambda: None
+    session: Session, transport: AsyncTransport, offload: Offload = _on_loop, check: Check = unlimited
 ) -> Outcome:
     """Runs a session to its end within asyncio. If it is cancelled, it gives the place in the round back first.
 
     Args:
         session: fresh, from `session.session`.
         transport: the way to the coordinator.
-        offload: runs the session and its local steps; on the loop by default.
-        check: called before each local step; raises `Interrupted` to stop.
+        offload: runs the session and its local steps, and keeps what is fetched; on the loop by default.
+        check: as for `drive`.
 
     Raises:
         FedError, StatusError: as the session does.
@@ -125,53 +153,67 @@ async def drive_async(
         try:
             answer = await _carry_out_async(wish, transport, offload, check)
         except _THROWN as error:
-            answer = _thrown(error)
+            answer = _thrown(error, check)
         except CancelledError as error:
             if cancelled is not None:
                 raise
-            answer, cancelled = Interrupted(), error
+            answer, check, cancelled = Interrupted(), _stop, error
         wish = await offload(partial(_advance, session, answer))
     if cancelled is not None:
         raise cancelled
     return wish
 
 
-async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offload, check: Callable[[], None]) -> Any:  # noqa: ANN401
+async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offload, check: Check) -> Any:  # noqa: ANN401
     match wish:
-        case Call(request):
-            return await transport.call(request)
-        case Fetch(resource):
-            return await fetch_async(transport, resource)
+        case Call(request, parting):
+            return await transport.call(request, max(_left(check), SOON) if parting else check())
+        case Fetch():
+            return await fetch_async(wish, transport, offload, check)
         case Train(training):
             await sleep(0)  # raises a cancellation that came during the step before
             check()
             return await offload(partial(_step, training))
-        case Upload(header, data):
-            return await transport.send(UploadContributionRequest, _requests(header, data))
+        case Upload(header, data, within):
+            return await transport.send(UploadContributionRequest, _requests(header, data), min(within, check()))
         case _:
             raise _unknown(wish)
 
 
-async def fetch_async(transport: AsyncTransport, resource: Resource) -> bytes:
-    """Fetches a whole blob.
+async def fetch_async(
+    wish: Fetch, transport: AsyncTransport, offload: Offload = _on_loop, check: Check = unlimited
+) -> bytes:
+    """Fetches the rest of a blob, and returns the whole of it.
+
+    Args:
+        wish: the blob.
+        transport: the way to the coordinator.
+        offload: keeps what comes.
+        check: as for `drive`.
 
     Raises:
         TransportError, StatusError: the call was not answered, or was refused.
         BlobError: the bytes that came are not the blob.
     """
-    assembler = Assembler(resource)
-    async with aclosing(transport.receive(_request(resource))) as responses:
-        async for response in responses:
-            assembler.add(_part(response))
-    return assembler.finish()
+    left = check()
+    if missing := _missing(wish):
+        async with aclosing(transport.receive(missing, min(wish.within, left))) as responses:
+            async for response in responses:
+                check()
+                await offload(partial(wish.into.add, _part(response)))
+    return await offload(wish.into.finish)
 
 
-def _request(resource: Resource) -> FetchResourceRequest:
-    return FetchResourceRequest(sha256=resource.sha256)
+def _missing(wish: Fetch) -> FetchResourceRequest | None:
+    if wish.into.size == wish.resource.size:
+        return None
+    return FetchResourceRequest(sha256=wish.resource.sha256, offset=wish.into.size)
 
 
 def _part(response: Message) -> bytes:
     assert isinstance(response, FetchResourceResponse)  # transports take the class from the service's descriptor
+    if not response.data:
+        raise BlobError("a piece of a blob has no bytes")  # so that no stream goes on without end
     return response.data
 
 

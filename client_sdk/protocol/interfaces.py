@@ -1,6 +1,7 @@
 """The seams of the SDK: the store of a session's state, the engine that trains, and the way to the coordinator."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,31 @@ from numpy.typing import NDArray
 
 from client_sdk.protocol.values import Job, Model, PrivateState, Staged, TrainingResult
 from fedau2.v1.task_pb2 import Resource
+
+SOON = 2.0
+"""Seconds that a call to the coordinator may take once the work is being stopped."""
+
+
+class Download(Protocol):
+    """A blob on its way to the device."""
+
+    @property
+    def size(self) -> int:
+        """Number of bytes that have come, in this session or before it."""
+
+    def add(self, data: bytes) -> None:
+        """Appends the next bytes.
+
+        Raises:
+            BlobError: there are more bytes than declared.
+        """
+
+    def finish(self) -> bytes:
+        """Returns the whole blob.
+
+        Raises:
+            BlobError: it is not the blob that was declared.
+        """
 
 
 class Store(Protocol):
@@ -35,8 +61,17 @@ class Store(Protocol):
     def blob(self, resource: Resource) -> bytes | None:
         """A cached blob; None if it is missing or damaged."""
 
+    def download(self, resource: Resource) -> Download:
+        """Begins to fetch a blob, or goes on where an earlier download of it broke off, unless that went wrong."""
+
     def keep_blob(self, resource: Resource, data: bytes) -> None:
         """Caches a blob that has been checked."""
+
+    def make_room(self, resources: Iterable[Resource]) -> None:
+        """Removes the blobs that belong neither to the current model nor to `resources`, which are about to be fetched.
+
+        So no number of models that are never fetched whole fills the disk.
+        """
 
     def adopt(self, model: Model) -> None:
         """Makes a model version the one that recommendations come from; its blobs must be cached."""
@@ -82,28 +117,29 @@ class Engine(Protocol):
 class Transport(Protocol):
     """A blocking way to a service. A method is found by the message that it takes (`fedau2.wire.methods`).
 
-    All three raise `StatusError` where the call is refused, `TransportError` where it is not answered, and
-    `UnknownMethodError` where the service has no such method.
+    `timeout` is the number of seconds after which a call ends, whatever is still under way; infinity: the transport's
+    own limits hold alone. All three raise `StatusError` where the call is refused, `TransportError` where it is not
+    answered in time, and `UnknownMethodError` where the service has no such method.
     """
 
-    def call(self, request: Message) -> Message:
+    def call(self, request: Message, timeout: float = inf) -> Message:
         """Sends one request and returns the response."""
 
-    def receive(self, request: Message) -> Iterator[Message]:
+    def receive(self, request: Message, timeout: float = inf) -> Generator[Message, None, None]:
         """Sends one request and yields the responses as they come."""
 
-    def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+    def send(self, kind: type[Message], requests: Iterator[Message], timeout: float = inf) -> Message:
         """Sends a stream of requests, all of the class `kind`, and returns the response."""
 
 
 class AsyncTransport(Protocol):
     """A `Transport` for asyncio."""
 
-    async def call(self, request: Message) -> Message:
+    async def call(self, request: Message, timeout: float = inf) -> Message:
         """Sends one request and returns the response."""
 
-    def receive(self, request: Message) -> AsyncGenerator[Message, None]:
+    def receive(self, request: Message, timeout: float = inf) -> AsyncGenerator[Message, None]:
         """Sends one request and yields the responses as they come."""
 
-    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+    async def send(self, kind: type[Message], requests: Iterator[Message], timeout: float = inf) -> Message:
         """Sends a stream of requests, all of the class `kind`, and returns the response."""

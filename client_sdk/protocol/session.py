@@ -5,64 +5,50 @@ are thrown into it: `StatusError` for a refused call, `TransportError` for an un
 wish that the driver does not know, `Interrupted` when the work must stop.
 """
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from client_sdk.errors import (
     AttributeValueError,
-    DivergedError,
     DriverError,
     FedError,
     NoDataError,
     ResourceLimitError,
     StoreError,
     TaskError,
-    TrainingError,
+    TransportError,
     UnknownWishError,
     UnsupportedTaskError,
     UntrustedTaskError,
 )
-from client_sdk.events import Event, Joined, Refused, Rejected, Trained, Uploaded
-from client_sdk.protocol import defences
+from client_sdk.events import Joined, NewModel, Rejected, Trained
+from client_sdk.protocol import contributing, preparation
+from client_sdk.protocol.contributing import Emit
+from client_sdk.protocol.fetching import Fetched, Fetcher
 from client_sdk.protocol.interfaces import Engine, Store
-from client_sdk.protocol.preparation import prepare
+from client_sdk.protocol.lease import Lease, NoLease
 from client_sdk.protocol.trust import Trust
-from client_sdk.protocol.values import Job, Staged, TrainingResult
-from client_sdk.protocol.wishes import (
-    Call,
-    Interrupted,
-    Outcome,
-    Result,
-    Train,
-    Upload,
-    Wish,
-    ask,
-)
+from client_sdk.protocol.values import Model, Staged
+from client_sdk.protocol.wishes import Call, Interrupted, Outcome, Result, TooSlow, Wish, ask
 from fedau2.v1 import device_pb2
-from fedau2.v1.device_pb2 import Assignment, FailureReason, UploadHeader
-from fedau2.v1.task_pb2 import RetryWindow
-from fedau2.wire import blobs, contributions
-from fedau2.wire.contributions import Rows
+from fedau2.v1.device_pb2 import Assignment, FailureReason, ModelVersion
+from fedau2.v1.task_pb2 import RetryWindow, TaskManifest
 from fedau2.wire.status import Status, StatusError
 
 Session = Generator[Wish, Any, Outcome]
-Emit = Callable[[Event], None]
 
-# The coordinator's final words on an upload. For DEADLINE_EXCEEDED see _is_final.
-_FINAL = {
-    Status.ABORTED,
-    Status.ALREADY_EXISTS,
-    Status.FAILED_PRECONDITION,
-    Status.INVALID_ARGUMENT,
-    Status.NOT_FOUND,
-    Status.RESOURCE_EXHAUSTED,
-}
+
 _ANYBODY = Trust()
-_GIVEN_BACK = (TaskError, AttributeValueError, StoreError, DriverError)
+
+
+class _TooSoon(Exception):  # noqa: N818 - a signal, not an error
+    """The device's last contribution is more recent than the plan allows."""
+
+
 _UNSUPPORTED = (UnsupportedTaskError, UntrustedTaskError, ResourceLimitError, UnknownWishError)
+_STOPPED = (Interrupted, KeyboardInterrupt, SystemExit, TransportError, StatusError)
+_GIVEN_BACK = (*_STOPPED, _TooSoon, TooSlow, TaskError, AttributeValueError, StoreError, DriverError)
 
 
 def session(
@@ -73,8 +59,12 @@ def session(
     emit: Emit = lambda event: None,
     trust: Trust = _ANYBODY,
     without_place: bool = False,
+    wanted: Callable[[Model], bool] = lambda model: False,
+    clock: Callable[[], float] | None = None,
 ) -> Session:
     """Makes one check-in and, if assigned, one contribution. An upload that was never answered is made again instead.
+
+    A device that is not assigned a place, or cannot use it, fetches the newest model if it is wanted.
 
     Args:
         store: the client's state.
@@ -84,50 +74,125 @@ def session(
         emit: called with each event as it happens.
         trust: checks whose tasks are run.
         without_place: True if the client could not use a place in a round; it asks for none then.
+        wanted: returns True if a newest model is to be fetched without a place; by default none is.
+        clock: seconds since some moment, by which a lease ends; None: it does not end here, as in simulations, whose
+            coordinators' clocks stand still.
 
     Raises:
         TaskError, StoreError: the task cannot be run here, or the disk fails; the assignment has been given back.
         DriverError: the driver does not know a wish, or answered it wrongly; the assignment has been given back, unless
             the wish was the upload and may have been carried out.
-        TransportError, StatusError: as thrown in; a staged contribution stays staged.
+        TransportError, StatusError: as thrown in; a staged contribution stays staged, and the assignment has been given
+            back if there is none.
     """
     if staged := store.staged():
-        return (yield from _upload(store, staged, emit))
+        return (yield from contributing.upload(store, staged, emit, NoLease()))
     request = device_pb2.CheckInRequest(population=population, client_version=version, without_place=without_place)
     response = yield from ask(Call(request), device_pb2.CheckInResponse)
-    if response.WhichOneof("result") != "assignment":
-        reason = _name(response.rejection.reason)
-        emit(Rejected(reason))
-        return Outcome(Result.REJECTED, response.rejection.retry, reason)
-    assignment = response.assignment
-    emit(Joined(assignment.task_id, assignment.round))
-    try:
-        job = yield from prepare(store, assignment, emit, trust)
-        last = store.contributed(assignment.task_id)
-        if last is not None and assignment.round - last < max(1, job.manifest.plan.minimum_separation):
-            # Twice in one round would count one user twice, and with the same noise.
-            retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_TOO_SOON)
-            emit(Rejected("FAILURE_REASON_TOO_SOON"))
-            return Outcome(Result.REJECTED, retry, "FAILURE_REASON_TOO_SOON")
-        staged = yield from _train(engine, assignment, job, store.salt(assignment.task_id))
-        store.stage(staged)
-    except Interrupted:
-        retry = yield from _give_back(assignment, FailureReason.FAILURE_REASON_INTERRUPTED)
-        return Outcome(Result.INTERRUPTED, retry)
-    except _GIVEN_BACK as error:
-        yield from _give_back(assignment, _failure(error))
-        raise
-    emit(Trained(staged.task_id, staged.round))
-    del job  # a checkpoint may be large, and an upload takes long
-    try:
-        return (yield from _upload(store, staged, emit))
-    except UnknownWishError as error:  # so nothing was sent
-        store.discard(staged.assignment_id)
-        yield from _give_back(assignment, _failure(error))
-        raise
+    visit = _Visit(store, engine, emit, trust, wanted)
+    if response.WhichOneof("result") == "assignment":
+        assignment = response.assignment
+        lease = NoLease() if clock is None else Lease(assignment.lease.ToNanoseconds() / 1e9, clock)
+        return (yield from visit.contribute(assignment, lease))
+    rejection = response.rejection
+    outcome = Outcome(Result.REJECTED, rejection.retry, _name(rejection.reason))
+    emit(Rejected(outcome.reason))
+    if not rejection.HasField("model"):  # of an older coordinator
+        return outcome
+    return (yield from visit.refresh(_model(rejection.model), outcome))
 
 
-def _failure(error: FedError) -> FailureReason.ValueType:
+@dataclass(frozen=True, eq=False)
+class _Visit:
+    """A device after its check-in. The fields are arguments of `session`."""
+
+    store: Store
+    engine: Engine
+    emit: Emit
+    trust: Trust
+    wanted: Callable[[Model], bool]
+
+    def refresh(self, model: Model, outcome: Outcome) -> Session:
+        """Fetches a model without a place in a round, if it is wanted. Returns the outcome, which says so."""
+        if not self.wanted(model):
+            return outcome
+        fetcher = Fetcher(self.store, model, self.trust, NoLease())
+        try:
+            yield from self._adopt(fetcher, model, (yield from fetcher.manifest()))
+        except Interrupted:
+            return replace(outcome, result=Result.INTERRUPTED)
+        except StatusError as error:
+            if error.status != Status.NOT_FOUND:
+                raise
+            return outcome  # a newer model has replaced it meanwhile, which the next check-in names
+        return replace(outcome, refreshed=True)
+
+    def contribute(self, assignment: Assignment, lease: Lease) -> Session:
+        """Makes the contribution for a place, or gives the place back."""
+        try:
+            self.emit(Joined(assignment.task_id, assignment.round))
+            staged = yield from self._train(assignment, lease)
+            self.store.stage(staged)
+        except _GIVEN_BACK as error:
+            return (yield from self._give_back(assignment, error))
+        self.emit(Trained(staged.task_id, staged.round))
+        try:
+            return (yield from contributing.upload(self.store, staged, self.emit, lease))
+        except (UnknownWishError, TooSlow) as error:  # so nothing was sent
+            self.store.discard(staged.assignment_id)
+            return (yield from self._give_back(assignment, error))
+
+    def _train(self, assignment: Assignment, lease: Lease) -> Generator[Wish, Any, Staged]:
+        model = _model(assignment)
+        if not assignment.bound > 0:
+            raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
+        fetcher = Fetcher(self.store, model, self.trust, lease)
+        task = yield from fetcher.manifest()
+        last = self.store.contributed(model.task_id)
+        # Twice in one round would count one user twice, and with the same noise.
+        if last is not None and model.round - last < max(1, task.plan.minimum_separation):
+            raise _TooSoon
+        fetched = yield from self._adopt(fetcher, model, task)
+        job = preparation.job(self.store, model, task, fetched)
+        return (yield from contributing.train(self.engine, assignment, job, self.store.salt(model.task_id), lease))
+
+    def _adopt(self, fetcher: Fetcher, model: Model, task: TaskManifest) -> Generator[Wish, Any, Fetched]:
+        fetched = yield from fetcher.rest(task)
+        self.emit(NewModel(model.task_id, model.round))
+        return fetched
+
+    def _give_back(self, assignment: Assignment, error: BaseException) -> Session:
+        """Gives a place back, and ends as the error says, which is raised unless it is a signal of this package."""
+        reason = _failure(error)
+        retry = yield from _report(assignment, reason)
+        if isinstance(error, Interrupted):
+            return Outcome(Result.INTERRUPTED, retry)
+        if isinstance(error, TooSlow):
+            slow = Outcome(Result.INTERRUPTED, retry, FailureReason.Name(reason))
+            return (yield from self.refresh(_model(assignment), slow))
+        if isinstance(error, _TooSoon):
+            soon = Outcome(Result.REJECTED, retry, FailureReason.Name(reason))
+            self.emit(Rejected(soon.reason))
+            return (yield from self.refresh(_model(assignment), soon))
+        raise error
+
+
+def _report(assignment: Assignment, reason: FailureReason.ValueType) -> Generator[Wish, Any, RetryWindow | None]:
+    request = device_pb2.ReportFailureRequest(assignment_id=assignment.assignment_id, reason=reason)
+    try:
+        response = yield from ask(Call(request, parting=True), device_pb2.ReportFailureResponse)
+    except (StatusError, FedError):
+        return None  # the lease runs out by itself
+    return response.next_check_in
+
+
+def _failure(error: BaseException) -> FailureReason.ValueType:
+    if isinstance(error, _STOPPED):
+        return FailureReason.FAILURE_REASON_INTERRUPTED
+    if isinstance(error, TooSlow):
+        return FailureReason.FAILURE_REASON_TOO_SLOW
+    if isinstance(error, _TooSoon):
+        return FailureReason.FAILURE_REASON_TOO_SOON
     if isinstance(error, NoDataError):
         return FailureReason.FAILURE_REASON_NO_DATA
     if isinstance(error, _UNSUPPORTED):
@@ -135,74 +200,11 @@ def _failure(error: FedError) -> FailureReason.ValueType:
     return FailureReason.FAILURE_REASON_TRAINING
 
 
+def _model(message: Assignment | ModelVersion) -> Model:
+    return Model(message.task_id, message.round, message.manifest, message.checkpoint)
+
+
 def _name(reason: int) -> str:
     # A newer coordinator may have reasons that this SDK does not know.
     known = device_pb2.RejectionReason.DESCRIPTOR.values_by_number
     return known[reason].name if reason in known else f"REJECTION_REASON_{reason}"
-
-
-@contextmanager
-def engine_failures() -> Iterator[None]:
-    """Raises a `TrainingError` in place of an engine's exception, so that the place in the round is given back."""
-    try:
-        yield
-    except (FedError, Interrupted):
-        raise
-    except Exception as error:
-        raise TrainingError(f"the engine failed: {type(error).__name__}") from error
-
-
-def _train(engine: Engine, assignment: Assignment, job: Job, salt: bytes) -> Generator[Wish, Any, Staged]:
-    with engine_failures():
-        training = engine.begin(job)
-    for _ in range(training.steps):
-        yield from ask(Train(training), type(None))
-    with engine_failures():
-        result = training.finish()
-    _check_finite(result)
-    defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round, salt)
-    data = contributions.encode(contributions.clip(defended, assignment.bound))
-    adversaries = [adversary for adversary in job.manifest.plan.adversaries if adversary.name in job.client.labels]
-    attributes = {adversary.attribute for adversary in adversaries}
-    return Staged(
-        assignment.assignment_id, assignment.task_id, assignment.round, data, result.state, tuple(sorted(attributes))
-    )
-
-
-def _check_finite(result: TrainingResult) -> None:
-    """Keeps a diverged result from the sum and from the device's state, which would never recover."""
-    values = [update.values if isinstance(update, Rows) else update for update in result.contribution.values()]
-    for part in (result.state.values, result.state.first, result.state.second):
-        values += part.values()
-    if not all(np.isfinite(value).all() for value in values):
-        raise DivergedError("training gave values that are not finite; nothing was kept or sent")
-
-
-def _upload(store: Store, staged: Staged, emit: Emit) -> Session:
-    data = staged.contribution
-    header = UploadHeader(assignment_id=staged.assignment_id, size=len(data), sha256=blobs.sha256(data))
-    try:
-        response = yield from ask(Upload(header, data), device_pb2.UploadContributionResponse)
-    except StatusError as error:
-        if not _is_final(error):
-            raise
-        store.discard(staged.assignment_id)
-        emit(Refused(staged.task_id, staged.round, str(error)))
-        return Outcome(Result.REFUSED, error.retry, str(error))
-    store.promote(staged.assignment_id)
-    emit(Uploaded(staged.task_id, staged.round))
-    return Outcome(Result.UPLOADED, response.next_check_in)
-
-
-def _is_final(error: StatusError) -> bool:
-    # A local timeout has the code of an expired lease, but only the coordinator adds a retry window.
-    return error.status in _FINAL or (error.status == Status.DEADLINE_EXCEEDED and error.retry is not None)
-
-
-def _give_back(assignment: Assignment, reason: FailureReason.ValueType) -> Generator[Wish, Any, RetryWindow | None]:
-    request = device_pb2.ReportFailureRequest(assignment_id=assignment.assignment_id, reason=reason)
-    try:
-        response = yield from ask(Call(request), device_pb2.ReportFailureResponse)
-    except (StatusError, FedError):
-        return None  # the lease runs out by itself
-    return response.next_check_in

@@ -4,30 +4,45 @@ Later protocols add wishes. A driver that does not know one throws `UnknownWishE
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
 from client_sdk.errors import DriverError
-from client_sdk.protocol.interfaces import Training
+from client_sdk.protocol.interfaces import Download, Training
 from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.v1.task_pb2 import Resource, RetryWindow
 
 
 @dataclass(frozen=True)
 class Call:
-    """Wish for the coordinator's response to one request; the request's class says which method is called."""
+    """Wish for the coordinator's response to one request; the request's class says which method is called.
+
+    Attributes:
+        request: as above.
+        parting: the call is made even though the work must stop, and is brief then: it gives a place back.
+    """
 
     request: Message
+    parting: bool = False
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """Wish for the bytes of a blob."""
+    """Wish for the bytes of a blob.
+
+    Attributes:
+        resource: its address.
+        into: takes the bytes from its `size` on, and gives the whole blob.
+        within: seconds that the transfer may take.
+    """
 
     resource: Resource
+    into: Download = field(compare=False)
+    within: float = field(default=inf, compare=False)
 
 
 @dataclass(frozen=True)
@@ -39,10 +54,17 @@ class Train:
 
 @dataclass(frozen=True)
 class Upload:
-    """Wish for the coordinator's `UploadContributionResponse`."""
+    """Wish for the coordinator's `UploadContributionResponse`.
+
+    Attributes:
+        header: the first message.
+        data: the contribution.
+        within: seconds that the transfer may take.
+    """
 
     header: UploadHeader
     data: bytes
+    within: float = field(default=inf, compare=False)
 
 
 Wish = Call | Fetch | Train | Upload
@@ -68,6 +90,10 @@ class Interrupted(Exception):  # noqa: N818 - a signal, not an error
     """Thrown into a session by its driver when the work must stop now."""
 
 
+class TooSlow(Exception):  # noqa: N818 - a signal, not an error
+    """Raised within a session when its lease is over, or will be before a transfer has ended."""
+
+
 class Result(Enum):
     """The end of a session."""
 
@@ -88,9 +114,11 @@ class Outcome:
     Attributes:
         result: the kind of end.
         retry: window for the next check-in; None if the coordinator gave none.
-        reason: the coordinator's reason for a rejection or a refusal.
+        reason: the reason of a rejection, of a refusal, or for which the device gave its place back.
+        refreshed: the newest model was fetched, although the device had no place in the round.
     """
 
     result: Result
     retry: RetryWindow | None = None
     reason: str = ""
+    refreshed: bool = False

@@ -9,7 +9,9 @@ from functools import partial
 from threading import Event, Lock, Thread, current_thread
 from typing import Protocol
 
+from client_sdk import arguments
 from client_sdk.errors import MissingDeviceStateError, StoreClosedError, UsageError
+from client_sdk.protocol.drivers import Check
 from client_sdk.protocol.wishes import Interrupted, Outcome
 from client_sdk.scheduling import schedule
 from client_sdk.scheduling.schedule import BackgroundStatus, Constraints, DeviceState, Wait
@@ -85,7 +87,7 @@ class Background:
     Args:
         store: the client's state.
         syncs: the client's syncs.
-        sync: syncs once; its argument is a function that raises `Interrupted` when the sync must stop.
+        sync: syncs once; its argument says how long the sync may take, and when it must stop.
         hang_up: ends the call to the coordinator that a sync waits for.
         clock: the time; None: the device's clock.
     """
@@ -94,7 +96,7 @@ class Background:
         self,
         store: SqliteStore,
         syncs: Syncs,
-        sync: Callable[[Callable[[], None]], Outcome],
+        sync: Callable[[Check], Outcome],
         hang_up: Callable[[], None],
         clock: Clock | None = None,
     ) -> None:
@@ -116,16 +118,17 @@ class Background:
     ) -> None:
         """Syncs in a thread of its own from now on, in the coordinator's windows, while the constraints are met.
 
-        If a constraint is no longer met during a training, or the budget is spent, the training stops before its next
-        local step and the place in the round is given back. Failed syncs are tried again after increasing pauses. A
-        second start continues with the new arguments.
+        If a constraint is no longer met, or the budget is spent, the sync stops before its next call, chunk of a
+        download or local step, and the place in the round is given back. A contribution that waits for its upload is
+        uploaded by the next sync. Syncs that failed or were stopped are tried again after increasing pauses. A second
+        start continues with the new arguments.
 
         Args:
             constraints: conditions that the device must meet; None: no conditions.
-            device_state: returns the device's state. It is called in the background thread before each local step, and
-                must not wait for a thread that calls this client. None: psutil, which knows neither `unmetered` nor
-                `idle`, so that these are never met.
-            round_budget: time that one check-in and its training may take; None: any time.
+            device_state: returns the device's state. It is called in the background thread before each call, transfer,
+                chunk of a download and local step, and must not wait for a thread that calls this client. None: psutil,
+                which knows neither `unmetered` nor `idle`, so that these are never met.
+            round_budget: time that one check-in may take, with its transfers and its training; None: any time.
 
         Raises:
             MissingDeviceStateError: psutil is needed and not installed.
@@ -136,7 +139,7 @@ class Background:
             raise UsageError(f"constraints must be Constraints(...), not {required!r}")
         if device_state is not None and not callable(device_state):
             raise UsageError(f"device_state must be a function that returns a DeviceState, not {device_state!r}")
-        budget = schedule.seconds(round_budget)
+        budget = arguments.duration("round_budget", round_budget)
         self._store.ensure_open()
         if device_state is None and required.any:
             device_state = self._psutil(required)
@@ -209,7 +212,7 @@ class Background:
         """Syncs if it is time and the constraints are met. Returns the seconds until the next check."""
         device = run.device()
         # Does not wait, because the app's own sync may be under way, with a callback that waits in stop().
-        with self._syncs.alone(wait=False) as alone:
+        with self._syncs.alone(0) as alone:
             if not alone:
                 return _PAUSE
             step = schedule.decide(run.constraints, device, self._syncs.pace, self._clock.time())
@@ -225,7 +228,8 @@ class Background:
                 run.syncing = False
         return _PAUSE
 
-    def _check(self, run: _Run, started: float) -> None:
+    def _check(self, run: _Run, started: float) -> float:
         spent = self._clock.monotonic() - started
         if run.stopped.is_set() or schedule.over(run.constraints, run.device(), spent, run.budget):
             raise Interrupted
+        return run.budget - spent

@@ -1,10 +1,10 @@
 """Decides when a device checks in next: pure functions of the clock, chance, and the ends of earlier syncs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Self
 
-from client_sdk.protocol.wishes import Outcome
+from client_sdk.protocol.wishes import Outcome, Result
 from fedau2.v1.task_pb2 import RetryWindow
 
 LEAST_BACKOFF = 30.0
@@ -24,10 +24,11 @@ class Pace:
         result: value of its `Result`; "" if it raised an error.
         error: name of the error that it raised; "" if it raised none. The error's text may quote the user and is not
             kept.
-        failures: number of syncs in a row that ended without a window from the coordinator.
+        failures: number of syncs in a row that were interrupted, or ended without a window from the coordinator.
         earliest: start of the coordinator's window for the next check-in; None if it gave none.
         latest: end of the window.
         due: when background work checks in next.
+        renewed: when the model was last fetched, or found to be the newest; None before the first.
     """
 
     last: float | None = None
@@ -37,10 +38,13 @@ class Pace:
     earliest: float | None = None
     latest: float | None = None
     due: float = 0.0
+    renewed: float | None = None
 
     def ended(self, outcome: Outcome, now: float, rng: Random) -> Self:
         """Returns the pace after a sync that returned an outcome."""
-        return self._after(now, outcome.result.value, "", outcome.retry, outcome.retry is None, rng)
+        # Who is interrupted again and again must not take a place in one round after the other.
+        failed = outcome.retry is None or outcome.result is Result.INTERRUPTED
+        return self._after(now, outcome.result.value, "", outcome.retry, failed, rng)
 
     def failed(self, error: BaseException, retry: RetryWindow | None, now: float, rng: Random) -> Self:
         """Returns the pace after a sync that raised; `retry` is the window of a refusal that had one."""
@@ -62,7 +66,9 @@ class Pace:
             due = rng.uniform(earliest, latest)
         if failed:
             due = max(due, now + backoff(failures, rng))
-        return type(self)(now, result, error, failures, earliest, latest, due)
+        return replace(
+            self, last=now, result=result, error=error, failures=failures, earliest=earliest, latest=latest, due=due
+        )
 
     def _standing(self, now: float) -> tuple[float | None, float | None, float]:
         # A sync by the app may come before the coordinator's window, which then still holds.

@@ -1,7 +1,7 @@
 """Decides what background work does next: pure functions of the clock, the device's state and the pace."""
 
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from client_sdk.errors import UsageError
 from client_sdk.scheduling.pace import Pace
@@ -120,16 +120,3 @@ class BackgroundStatus:
     syncing: bool
     unmet: tuple[str, ...]
     due: datetime | None
-
-
-def seconds(budget: timedelta | None) -> float:
-    """Returns a time budget in seconds; None gives infinity.
-
-    Raises:
-        UsageError: it is not a positive timedelta.
-    """
-    if budget is None:
-        return float("inf")
-    if not isinstance(budget, timedelta) or budget <= timedelta(0):
-        raise UsageError(f"round_budget must be a timedelta above 0, not {budget!r}")
-    return budget.total_seconds()

@@ -2,20 +2,23 @@
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
-from threading import Lock
+from threading import TIMEOUT_MAX, Lock
 
 from client_sdk.errors import RefusedError, StoreError
 from client_sdk.events import Event, Events, NewModel, refuse_callback
 from client_sdk.protocol.interfaces import Engine
 from client_sdk.protocol.session import Session, session
 from client_sdk.protocol.trust import Trust
+from client_sdk.protocol.values import Model
 from client_sdk.protocol.wishes import Outcome, Result
+from client_sdk.scheduling import freshness
 from client_sdk.scheduling.pace import Pace
 from client_sdk.store.folder import PACE
 from client_sdk.store.sqlite_store import SqliteStore
@@ -33,6 +36,7 @@ class Syncs:
         store: the client's state.
         population: name of the population that it belongs to.
         events: the subscribers to its events.
+        max_model_age: seconds after which a model is replaced by a newer one, although the round has no place.
         clock: returns seconds since 1970.
         rng: draws the time of the next check-in.
 
@@ -45,12 +49,14 @@ class Syncs:
         store: SqliteStore,
         population: str,
         events: Events,
+        max_model_age: float,
         clock: Callable[[], float] = time.time,
         rng: Random | None = None,
     ) -> None:
         self._store = store
         self._population = population
         self._events = events
+        self._max_model_age = max_model_age
         self._clock = clock
         self._rng = rng or Random()
         self._path = store.folder / PACE
@@ -58,10 +64,10 @@ class Syncs:
         self.pace = _read(self._path)
 
     @contextmanager
-    def alone(self, wait: bool = True) -> Iterator[bool]:
+    def alone(self, patience: float = TIMEOUT_MAX) -> Iterator[bool]:
         """Keeps syncs of other threads out during the block.
 
-        Without `wait` it does not wait for a sync under way. It yields True if it keeps syncs out, else False.
+        It waits for a sync under way, for `patience` seconds at most. It yields True if it keeps syncs out, else False.
 
         Raises:
             UsageError: called by an event's callback.
@@ -69,7 +75,7 @@ class Syncs:
         """
         refuse_callback()
         self._store.ensure_open()
-        if not self._lock.acquire(blocking=wait):
+        if not self._lock.acquire(timeout=min(patience, TIMEOUT_MAX)):
             yield False
             return
         try:
@@ -83,10 +89,26 @@ class Syncs:
         current = NewModel(model.task_id, model.round) if model else None
 
         def publish(event: Event) -> None:
+            if isinstance(event, NewModel):
+                self.pace = replace(self.pace, renewed=self._clock())
             if event != current:
                 self._events.publish(event)
 
-        return session(self._store, engine, self._population, __version__, publish, trust, without_place)
+        return session(
+            self._store,
+            engine,
+            self._population,
+            __version__,
+            publish,
+            trust,
+            without_place,
+            self._wanted,
+            time.monotonic,
+        )
+
+    def _wanted(self, newest: Model) -> bool:
+        age = math.inf if self.pace.renewed is None else self._clock() - self.pace.renewed
+        return freshness.wanted(self._store, newest, age, self._max_model_age)
 
     @contextmanager
     def noted(self, coordinator: str) -> Iterator[Callable[[Outcome], Outcome]]:
@@ -131,7 +153,8 @@ def _read(path: Path) -> Pace:
     try:
         fields = json.loads(path.read_text("utf-8"))
         pace = Pace(**fields)
-        times = [pace.due, *(time for time in (pace.last, pace.earliest, pace.latest) if time is not None)]
+        known = (pace.last, pace.earliest, pace.latest, pace.renewed)
+        times = [pace.due, *(time for time in known if time is not None)]
         valid = isinstance(pace.failures, int) and pace.result in {"", *(result.value for result in Result)}
         return pace if valid and all(0 <= time < _END for time in times) else Pace()
     except (OSError, ValueError, TypeError, RecursionError):

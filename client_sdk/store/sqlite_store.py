@@ -1,8 +1,8 @@
 """Keeps a client's state in a folder: a SQLite database, blobs, and a lock that keeps other processes out."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -16,8 +16,8 @@ from client_sdk.store import departures
 from client_sdk.store.catalogues import Catalogues
 from client_sdk.store.folder import StateFolder
 from client_sdk.store.interactions import Interactions
+from client_sdk.store.part_file import PartFile
 from fedau2.v1.task_pb2 import Resource, TaskManifest
-from fedau2.wire import manifest
 from fedau2.wire.errors import BlobError
 
 INTERACTIONS = 100_000
@@ -150,10 +150,28 @@ class SqliteStore:
         with self.held():
             return self._blobs.get(resource)
 
+    def download(self, resource: Resource) -> PartFile:
+        """Begins to fetch a blob, or goes on where that broke off. Only one blob's part is kept."""
+        with self._in_use():
+            return self._blobs.download(resource, self._in_use)
+
     def keep_blob(self, resource: Resource, data: bytes) -> None:
         """Caches a checked blob."""
-        with self.held():
+        with self._in_use():
             self._blobs.put(resource, data)
+
+    def make_room(self, resources: Iterable[Resource]) -> None:
+        """Removes the blobs that belong neither to the current model nor to `resources`."""
+        with self._in_use():
+            model = self.model()
+            named = set() if model is None else self._blobs.of(model)
+            self._blobs.keep_only(named | {resource.sha256.hex() for resource in resources})
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        with self.held():
+            self.ensure_open()
+            yield
 
     def model(self) -> Model | None:
         """The model version that recommendations come from; None before the first."""
@@ -235,7 +253,7 @@ class SqliteStore:
         listed = len(self._listed(task.catalogue))
         if listed != task.items:
             raise UnsupportedTaskError(f"the task's catalogue lists {listed} items and its manifest {task.items}")
-        return {blob.sha256.hex() for blob in (model.manifest, model.checkpoint, *manifest.blobs(task))}
+        return self._blobs.of(model)
 
     def _listed(self, catalogue: Resource) -> Mapping[str, int]:
         rows = self.rows(catalogue)

@@ -1,27 +1,23 @@
 """Reaches a coordinator over gRPC: blocking for a device, and on asyncio for apps and fleets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from math import inf
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar, cast
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from client_sdk.errors import TransportError
+from client_sdk.transport.refusals import translated
+from client_sdk.transport.silence import Alarm, Counted
 from client_sdk.transport.target import Address
-from client_sdk.transport.unreachable import explained
-from fedau2.v1.task_pb2 import RetryWindow
 from fedau2.wire import addresses
 from fedau2.wire.methods import DEVICE, Method, Service
-from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
-SOON = 2.0
-"""Seconds that a call to the coordinator may take once the work is being stopped."""
-
-# Codes that say nothing about the request itself: of a proxy, a broken connection, or a coordinator that is going down.
-_UNANSWERED = {Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE}
+_T = TypeVar("_T")
 
 
 class _Base:
@@ -30,7 +26,7 @@ class _Base:
     Args:
         address: the coordinator's address, or its name if the other options of `Address` have their defaults.
         timeout: seconds that a short call may take.
-        transfer_timeout: seconds that a call with a stream may take.
+        silence: seconds that a call with a stream may take without a message. As a whole it may take any time.
         service: the service that is called.
     """
 
@@ -39,7 +35,7 @@ class _Base:
         address: Address | str,
         *,
         timeout: float = 30.0,
-        transfer_timeout: float = 300.0,
+        silence: float = 60.0,
         service: Service = DEVICE,
     ) -> None:
         if isinstance(address, str):
@@ -48,25 +44,26 @@ class _Base:
         self._credentials = None if address.plaintext else grpc.ssl_channel_credentials(certificates)
         self._target, self._options = addresses.channel(address.coordinator)
         self._timeout = timeout
-        self._transfer_timeout = transfer_timeout
+        self._silence = silence
         self._service = service
         self._hung_up = False
-
-    def _hurry(self) -> None:
-        self._hung_up = True
-        self._timeout, self._transfer_timeout = min(self._timeout, SOON), min(self._transfer_timeout, SOON)
+        self._calls = 0  # that are under way
 
     def _ended(self, why: object) -> TransportError:
         return TransportError(f"the call to {self._name} was ended here: {why}")
 
+    def _silent(self) -> TransportError:
+        return TransportError(f"nothing moved between {self._name} and here for {self._silence:g} s; try again later")
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        self._calls += 1
         try:
             yield
         except grpc.RpcError as error:
             if self._hung_up and error.code() == grpc.StatusCode.CANCELLED:
                 raise self._ended("the work is being stopped") from error
-            raise _translate(error, self._name, self._credentials is None) from error
+            raise translated(error, self._name, self._credentials is None) from error
         except ValueError as error:  # the channel was closed by another thread
             raise self._ended(error) from error
         except asyncio.CancelledError as error:  # the task was cancelled, or another task closed the channel
@@ -74,6 +71,8 @@ class _Base:
             if not self._hung_up or task is None or task.cancelling():
                 raise
             raise self._ended("the work is being stopped") from error
+        finally:
+            self._calls -= 1
 
 
 class GrpcTransport(_Base):
@@ -96,33 +95,55 @@ class GrpcTransport(_Base):
             channel.close()
 
     def hang_up(self) -> None:
-        """Ends the call that another thread waits for. Later calls, which give back a place, may take `SOON`."""
-        self._hurry()
+        """Ends the call that another thread waits for. Later calls, which give a place back, may still be made."""
+        self._hung_up = True
         self.close()
 
-    def call(self, request: Message) -> Message:
+    def call(self, request: Message, timeout: float = inf) -> Message:
         """Sends one request and returns the response."""
         method = self._service.taking(type(request))
         with self._errors():
-            response: Message = self._open().unary_unary(*_wire(method))(request, timeout=self._timeout)
+            response: Message = self._open().unary_unary(*_wire(method))(request, timeout=min(self._timeout, timeout))
             return response
 
-    def receive(self, request: Message) -> Iterator[Message]:
+    def receive(self, request: Message, timeout: float = inf) -> Generator[Message, None, None]:
         """Sends one request and yields the responses as they come."""
         method = self._service.taking(type(request), gives_stream=True)
         with self._errors():
-            call = self._open().unary_stream(*_wire(method))(request, timeout=self._transfer_timeout)
+            call = self._open().unary_stream(*_wire(method))(request, timeout=_finite(timeout))
+            alarm, responses = Alarm(self._silence, call.cancel), iter(call)
             try:
-                yield from call
+                while True:
+                    with alarm:
+                        response: Message | None = next(responses, None)
+                    if response is None:
+                        return
+                    yield response
+            except grpc.RpcError as error:
+                raise (self._silent() if alarm.rang else error) from None
             finally:
+                abandoned = alarm.rang or call.is_active()
                 call.cancel()  # type: ignore[no-untyped-call]
+                if abandoned:  # what is on its way would come before the answer to the next call on the connection
+                    self.close()
 
-    def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+    def send(self, kind: type[Message], requests: Iterator[Message], timeout: float = inf) -> Message:
         """Sends a stream of requests, all of the class `kind`, and returns the response."""
         method = self._service.taking(kind, takes_stream=True)
+        counted, before = Counted(requests), -1
         with self._errors():
-            response: Message = self._open().stream_unary(*_wire(method))(requests, timeout=self._transfer_timeout)
-            return response
+            call = self._open().stream_unary(*_wire(method)).future(counted, timeout=_finite(timeout))
+            try:
+                while counted.count > before:
+                    before = counted.count
+                    with suppress(grpc.FutureTimeoutError):
+                        response: Message = call.result(timeout=self._silence)
+                        return response
+            except grpc.FutureCancelledError:
+                raise cast(grpc.RpcError, call) from None  # it has the status
+            finally:
+                call.cancel()  # type: ignore[no-untyped-call]
+            raise self._silent()
 
     def _open(self) -> grpc.Channel:
         if (channel := self._channel) is None:
@@ -155,35 +176,53 @@ class AioGrpcTransport(_Base):
 
     async def hang_up(self) -> None:
         """As `GrpcTransport.hang_up`, for calls that other tasks of the loop wait for."""
-        self._hurry()
+        self._hung_up = True
         await self.close()
 
-    async def call(self, request: Message) -> Message:
+    async def call(self, request: Message, timeout: float = inf) -> Message:
         """Sends one request and returns the response."""
-        method = self._service.taking(type(request))
+        method, timeout = self._service.taking(type(request)), min(self._timeout, timeout)
         with self._errors():
-            response: Message = await self._open().unary_unary(*_wire(method))(request, timeout=self._timeout)
+            response: Message = await self._open().unary_unary(*_wire(method))(request, timeout=timeout)
             return response
 
-    async def receive(self, request: Message) -> AsyncGenerator[Message, None]:
+    async def receive(self, request: Message, timeout: float = inf) -> AsyncGenerator[Message, None]:
         """Sends one request and yields the responses as they come."""
         method = self._service.taking(type(request), gives_stream=True)
         with self._errors():
-            call = self._open().unary_stream(*_wire(method))(request, timeout=self._transfer_timeout)
+            call = self._open().unary_stream(*_wire(method))(request, timeout=_finite(timeout))
+            responses: AsyncIterator[Message] = aiter(call)
             try:
-                async for response in call:
+                while (response := await self._heard(anext(responses, None))) is not None:
                     yield response
             finally:
+                abandoned = call.cancelled() or not call.done()
                 call.cancel()
+                if abandoned and self._calls == 1:  # as in GrpcTransport, unless another session has a call
+                    await self.close()
 
-    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+    async def send(self, kind: type[Message], requests: Iterator[Message], timeout: float = inf) -> Message:
         """Sends a stream of requests, all of the class `kind`, and returns the response."""
         method = self._service.taking(kind, takes_stream=True)
+        counted, before = Counted(requests), -1
         with self._errors():
-            response: Message = await self._open().stream_unary(*_wire(method))(
-                requests, timeout=self._transfer_timeout
-            )
-            return response
+            call = self._open().stream_unary(*_wire(method))(counted, timeout=_finite(timeout))
+            answer: asyncio.Future[Message] = asyncio.ensure_future(call)
+            try:
+                while counted.count > before:
+                    before = counted.count
+                    if (await asyncio.wait([answer], timeout=self._silence))[0]:
+                        return answer.result()
+            finally:
+                call.cancel()
+            raise self._silent()
+
+    async def _heard(self, message: Awaitable[_T]) -> _T:
+        try:
+            async with asyncio.timeout(self._silence):
+                return await message
+        except TimeoutError:
+            raise self._silent() from None
 
     def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
@@ -194,29 +233,11 @@ class AioGrpcTransport(_Base):
         return self._channel
 
 
+def _finite(timeout: float) -> float | None:
+    """Returns a timeout as gRPC takes it."""
+    return None if timeout == inf else timeout
+
+
 def _wire(method: Method) -> tuple[str, Callable[[Message], bytes], Callable[[bytes], Message]]:
     """Returns a method's path, and the functions that turn a request into bytes and bytes into a response."""
     return method.path, method.request.SerializeToString, method.response.FromString
-
-
-def _translate(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError | TransportError:
-    code, details, retry = error.code(), error.details() or "no details", _retry(error)
-    number = code.value[0]
-    if number == Status.UNAVAILABLE and retry is not None:
-        return TransportError(f"{name} takes no such call now: {details}")
-    if number == Status.UNAVAILABLE:
-        return TransportError(explained(name, details, plaintext))
-    if number == Status.DEADLINE_EXCEEDED and retry is None:
-        return TransportError(f"{name} did not answer in time; try again later ({details})")
-    if number in _UNANSWERED or number not in set(Status):
-        return TransportError(f"{name} answered {code.name}: is it a FedAU2 coordinator? ({details})")
-    return StatusError(Status(number), details, retry)
-
-
-def _retry(error: grpc.RpcError) -> RetryWindow | None:
-    metadata: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
-    window = dict(metadata).get(RETRY_METADATA)
-    try:
-        return None if window is None else RetryWindow.FromString(window)
-    except DecodeError:
-        return None

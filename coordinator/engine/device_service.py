@@ -96,7 +96,8 @@ class DeviceService:
             raise StoppedError("the coordinator is shutting down; try again later", pace.STARTING.message())
         task = self._tasks.open_task_of(request.population)
         if task is None:
-            return messages.rejected(device_pb2.REJECTION_REASON_NO_TASK, self._retry(None, Answer.UNKNOWN))
+            retry = self._retry(None, Answer.UNKNOWN)
+            return messages.rejected(device_pb2.REJECTION_REASON_NO_TASK, retry, self._newest(request.population))
         if not task.versions.admits(request.client_version):
             return messages.rejected(device_pb2.REJECTION_REASON_CLIENT_VERSION, pace.LATER.message())
         if request.without_place:
@@ -110,7 +111,11 @@ class DeviceService:
             return device_pb2.CheckInResponse(assignment=assignment)
         retry = self._retry(task, answer)
         await self._durability.record(task, effects)
-        return messages.rejected(_REASONS[answer], retry)
+        return messages.rejected(_REASONS[answer], retry, self._newest(request.population))
+
+    def _newest(self, population: str) -> device_pb2.ModelVersion | None:
+        row = self._tasks.newest_of(population)
+        return None if row is None else messages.newest_model(row, self._blobs.size)
 
     def fetch_resource(
         self, request: device_pb2.FetchResourceRequest

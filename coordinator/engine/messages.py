@@ -13,7 +13,7 @@ from fedau2.v1.admin_pb2 import (
     Round,
     Task,
 )
-from fedau2.v1.device_pb2 import Assignment, CheckInResponse, Rejection, RejectionReason
+from fedau2.v1.device_pb2 import Assignment, CheckInResponse, ModelVersion, Rejection, RejectionReason
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, Resource, RetryWindow
 
 Size = Callable[[bytes], int]
@@ -41,9 +41,25 @@ def assignment(row: TaskRow, task: OpenTask, assignment_id: bytes, size: Size) -
     )
 
 
-def rejected(reason: RejectionReason.ValueType, retry: RetryWindow) -> CheckInResponse:
-    """Answers a check-in that is turned away."""
-    return CheckInResponse(rejection=Rejection(reason=reason, retry=retry))
+def newest_model(row: TaskRow, size: Size) -> ModelVersion | None:
+    """Names a task's newest model to devices; None if its blobs are lost, as those of a task that is over may be.
+
+    Args:
+        row: the task as it is stored.
+        size: gives the length of a served blob.
+    """
+    try:
+        manifest, checkpoint = (Resource(sha256=hash, size=size(hash)) for hash in (row.manifest, row.checkpoint))
+    except FileNotFoundError:
+        return None
+    return ModelVersion(task_id=row.task_id, round=row.round, manifest=manifest, checkpoint=checkpoint)
+
+
+def rejected(
+    reason: RejectionReason.ValueType, retry: RetryWindow, model: ModelVersion | None = None
+) -> CheckInResponse:
+    """Answers a check-in that is turned away, with the model that the device may fetch all the same."""
+    return CheckInResponse(rejection=Rejection(reason=reason, retry=retry, model=model))
 
 
 def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:

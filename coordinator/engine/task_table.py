@@ -21,6 +21,7 @@ class TaskTable:
     def __init__(self, rows: Iterable[TaskRow], open_tasks: Iterable[OpenTask]) -> None:
         self._rows = {row.task_id: row for row in rows}
         self._open = {task.population: task for task in open_tasks}  # a population has one open task at most
+        self._newest = {row.population: row.task_id for row in self._rows.values()}
 
     def rows(self) -> list[TaskRow]:
         """Lists all tasks, oldest first."""
@@ -53,6 +54,11 @@ class TaskTable:
         """Returns the open task of a population, if it has one."""
         return self._open.get(population)
 
+    def newest_of(self, population: str) -> TaskRow | None:
+        """Returns the newest task of a population, open or over; None if the population never had one."""
+        task_id = self._newest.get(population)
+        return None if task_id is None else self._rows[task_id]
+
     def holder(self, assignment_id: bytes) -> OpenTask | None:
         """Returns the task whose open round has made this assignment, if there is one."""
         return next((task for task in self._open.values() if assignment_id in task.round), None)
@@ -60,6 +66,7 @@ class TaskTable:
     def add(self, row: TaskRow, task: OpenTask) -> None:
         """Adds a new task, which is stored."""
         self._rows[row.task_id] = row
+        self._newest[row.population] = row.task_id
         self._open[task.population] = task
 
     def close(self, task: OpenTask) -> None:

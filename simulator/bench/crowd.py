@@ -1,5 +1,6 @@
 """`fedau2-sim bench --fleet N`: a round of N concurrent SDK instances over gRPC, all on this machine."""
 
+import math
 import os
 import tempfile
 import time
@@ -62,16 +63,16 @@ class _Stopwatch:
         self._transport = transport
         self.slowest: dict[type[Message], float] = {}
 
-    async def call(self, request: Message) -> Message:
+    async def call(self, request: Message, timeout: float = math.inf) -> Message:
         with self._timed(type(request)):
-            return await self._transport.call(request)
+            return await self._transport.call(request, timeout)
 
-    def receive(self, request: Message) -> AsyncGenerator[Message, None]:
-        return self._transport.receive(request)
+    def receive(self, request: Message, timeout: float = math.inf) -> AsyncGenerator[Message, None]:
+        return self._transport.receive(request, timeout)
 
-    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+    async def send(self, kind: type[Message], requests: Iterator[Message], timeout: float = math.inf) -> Message:
         with self._timed(kind):
-            return await self._transport.send(kind, requests)
+            return await self._transport.send(kind, requests, timeout)
 
     @contextmanager
     def _timed(self, kind: type[Message]) -> Iterator[None]:

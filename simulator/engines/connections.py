@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
@@ -67,7 +68,7 @@ class GrpcConnection:
     def __init__(self, devices: str, admin: str, on_close: Callable[[], None] = lambda: None) -> None:
         self._devices = AioGrpcTransport(devices)
         self.transport = _BoundedTransport(self._devices)
-        self.admin = AioGrpcTransport(admin, timeout=10, transfer_timeout=_CREATION_TIMEOUT, service=ADMIN)
+        self.admin = AioGrpcTransport(admin, timeout=10, silence=_CREATION_TIMEOUT, service=ADMIN)
         self._on_close = on_close
 
     async def close(self) -> None:
@@ -87,14 +88,14 @@ class _BoundedTransport:
         self._incoming = asyncio.Semaphore(self._STREAMS)
         self._outgoing = asyncio.Semaphore(self._STREAMS)
 
-    async def call(self, request: Message) -> Message:
-        return await self._transport.call(request)
+    async def call(self, request: Message, timeout: float = inf) -> Message:
+        return await self._transport.call(request, timeout)
 
-    async def receive(self, request: Message) -> AsyncGenerator[Message, None]:
-        async with self._incoming, aclosing(self._transport.receive(request)) as responses:
+    async def receive(self, request: Message, timeout: float = inf) -> AsyncGenerator[Message, None]:
+        async with self._incoming, aclosing(self._transport.receive(request, timeout)) as responses:
             async for response in responses:
                 yield response
 
-    async def send(self, kind: type[Message], requests: Iterator[Message]) -> Message:
+    async def send(self, kind: type[Message], requests: Iterator[Message], timeout: float = inf) -> Message:
         async with self._outgoing:
-            return await self._transport.send(kind, requests)
+            return await self._transport.send(kind, requests, timeout)

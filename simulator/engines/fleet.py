@@ -14,10 +14,10 @@ from client_sdk.protocol.drivers import drive_async, fetch_async
 from client_sdk.protocol.interfaces import Engine, Training
 from client_sdk.protocol.session import session
 from client_sdk.protocol.values import Job, Report, TrainingResult
-from client_sdk.protocol.wishes import Outcome, Result
+from client_sdk.protocol.wishes import Fetch, Outcome, Result
 from export.bundle import Bundle
 from fedau2.v1 import admin_pb2
-from fedau2.v1.task_pb2 import ClosingRule
+from fedau2.v1.task_pb2 import ClosingRule, Resource
 from fedau2.wire import blobs
 from fedau2.wire.status import StatusError
 from simulator.engines.connections import Connection
@@ -174,9 +174,10 @@ class FleetEngine:
         return task
 
     async def _load(self, task: admin_pb2.Task) -> None:
-        self._progress.checkpoint = blobs.unpack(
-            await _retry(lambda: fetch_async(self.connection.transport, task.checkpoint))
-        )
+        self._progress.checkpoint = blobs.unpack(await _retry(lambda: self._fetch(task.checkpoint)))
+
+    async def _fetch(self, resource: Resource) -> bytes:
+        return await fetch_async(Fetch(resource, blobs.Assembler(resource)), self.connection.transport)
 
 
 async def _task(call: Awaitable[Message]) -> admin_pb2.Task:

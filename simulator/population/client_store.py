@@ -1,5 +1,6 @@
 """The store of a simulated client: a row of the population's columns."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from client_sdk.protocol.values import Model, PrivateState, Staged
 from fedau2.v1.task_pb2 import Resource
+from fedau2.wire.blobs import Assembler
 from simulator.population.population import Population
 
 
@@ -82,6 +84,13 @@ class ClientStore:
     def blob(self, resource: Resource) -> bytes | None:
         """Returns a blob that this client has downloaded; None if it has not."""
         return self._cache.data.get(resource.sha256) if resource.sha256 in self._downloaded else None
+
+    def download(self, resource: Resource) -> Assembler:
+        """Begins to fetch a blob; what comes is kept in memory until it is whole."""
+        return Assembler(resource)
+
+    def make_room(self, resources: Iterable[Resource]) -> None:
+        """Does nothing: `adopt` forgets the checkpoint before the new one, and a population has one task."""
 
     def keep_blob(self, resource: Resource, data: bytes) -> None:
         """Stores a downloaded blob."""

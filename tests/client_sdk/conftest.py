@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import grpc
 import numpy as np
@@ -213,16 +214,16 @@ class Remote:
     def names(self):
         return [name for name, _ in self.calls]
 
-    def call(self, request):
+    def call(self, request, timeout=inf):
         """`Transport.call`."""
         method = DEVICE.taking(type(request))
         return getattr(self, method.handler)(request)
 
-    def receive(self, request):
+    def receive(self, request, timeout=inf):
         """`Transport.receive`."""
         return self.fetch_resource(request)
 
-    def send(self, kind, requests):
+    def send(self, kind, requests, timeout=inf):
         """`Transport.send`."""
         assert kind is UploadContributionRequest
         return self.upload_contribution(requests)

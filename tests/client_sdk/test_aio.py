@@ -10,9 +10,16 @@ from threading import Event
 
 import pytest
 
-from client_sdk import AsyncFedClient, FedClient, Joined, Result, Uploaded
+from client_sdk import AsyncFedClient, FedClient, Joined, Outcome, Result, Uploaded
 from client_sdk.aio import Options
-from client_sdk.errors import NoModelError, RefusedError, StoreClosedError, TransportError, UsageError
+from client_sdk.errors import (
+    NoModelError,
+    RefusedError,
+    StoreClosedError,
+    TimedOutError,
+    TransportError,
+    UsageError,
+)
 from client_sdk.kernel.torch_engine import TorchEngine
 from fedau2.v1.device_pb2 import FailureReason
 from fedau2.wire.status import Status, StatusError
@@ -250,9 +257,7 @@ def test_closing_ends_a_call_that_is_not_answered(tmp_path, silent, serve):
         sync = asyncio.create_task(client.sync())
         await asyncio.to_thread(silent.called.wait)
         await client.close()
-        with pytest.raises(TransportError, match="ended here"):
-            await sync
-        assert not sync.cancelled()
+        assert await sync == Outcome(Result.INTERRUPTED)
 
     asyncio.run(app())
     assert silent.hung_up.wait(60)
@@ -367,3 +372,37 @@ def test_it_opens_with_the_options_of_the_blocking_client():
     assert list(Options.__annotations__) == [
         parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
     ]
+
+
+def test_a_sync_ends_at_its_timeout_and_gives_its_place_back(tmp_path, address, remote, silent, serve):
+    async def app():
+        async with opened(tmp_path / "silent", serve(silent)) as client:
+            with pytest.raises(TimedOutError):
+                await client.sync(timeout=0.1)
+        async with opened(tmp_path / "state", address) as client:
+            await client.record("film-1")
+            limits = iter([60.0] * 5)  # of a clock that jumps in the midst of a download
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("client_sdk.aio.Timeout.left", lambda self: next(limits, 0.0))
+                with pytest.raises(TimedOutError):
+                    await client.sync(timeout=60)
+            assert remote.names()[-1] == "report_failure"
+            with pytest.raises(UsageError, match="timeout"):
+                await client.sync(timeout=0)
+            assert (await client.sync(timeout=60)).result is Result.UPLOADED
+
+    asyncio.run(app())
+
+
+def test_a_sync_that_waits_for_another_ends_at_its_timeout(tmp_path, silent, serve):
+    async def app():
+        async with opened(tmp_path / "state", serve(silent)) as client:
+            first = asyncio.create_task(client.sync())
+            await asyncio.to_thread(silent.called.wait)
+            with pytest.raises(TimedOutError, match="another sync"):
+                await client.sync(timeout=0.01)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+
+    asyncio.run(app())

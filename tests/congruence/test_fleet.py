@@ -80,9 +80,9 @@ class Restarting:
         connection = GrpcConnection(*self._addresses, on_close=lambda: self._process.stop())
         send, answered = connection.transport.send, 0
 
-        async def counting(kind, requests):
+        async def counting(kind, requests, timeout):
             nonlocal answered
-            response = await send(kind, requests)
+            response = await send(kind, requests, timeout)
             answered += 1
             if answered in self._moments:
                 self._kill()

@@ -106,13 +106,13 @@ class Recorder:
         self._gives_up = gives_up
         self.call = transport.call
 
-    async def receive(self, request):
+    async def receive(self, request, timeout):
         if self._gives_up():
             raise Interrupted
-        async for response in self._transport.receive(request):
+        async for response in self._transport.receive(request, timeout):
             yield response
 
-    async def send(self, kind, requests):
+    async def send(self, kind, requests, timeout):
         requests = list(requests)
         header, data = requests[0].header, b"".join(request.data for request in requests[1:])
         copy = self._fleet.folder / "sent" / header.sha256.hex()
@@ -121,7 +121,7 @@ class Recorder:
             part.write_bytes(data)
             part.rename(copy)
         self._write("sent", header)
-        response = await self._transport.send(kind, iter(requests))
+        response = await self._transport.send(kind, iter(requests), timeout)
         self._write("acknowledged", header)
         return response
 

@@ -74,6 +74,8 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     """Training failed."""
     FAILURE_REASON_TOO_SOON: _FailureReason.ValueType  # 5
     """The device's last contribution is more recent than the plan's minimum separation allows."""
+    FAILURE_REASON_TOO_SLOW: _FailureReason.ValueType  # 6
+    """The device cannot fetch, train and upload within the lease."""
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """The reason for which a device gives an assignment back."""
@@ -89,6 +91,8 @@ FAILURE_REASON_TRAINING: FailureReason.ValueType  # 4
 """Training failed."""
 FAILURE_REASON_TOO_SOON: FailureReason.ValueType  # 5
 """The device's last contribution is more recent than the plan's minimum separation allows."""
+FAILURE_REASON_TOO_SLOW: FailureReason.ValueType  # 6
+"""The device cannot fetch, train and upload within the lease."""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
 @_typing.final
@@ -182,6 +186,44 @@ class Assignment(_message.Message):
 Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
 
 @_typing.final
+class ModelVersion(_message.Message):
+    """A task's newest model. Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """Id of the task."""
+    round: _builtins.int
+    """Number of committed rounds."""
+    @_builtins.property
+    def manifest(self) -> _task_pb2.Resource:
+        """The TaskManifest, serialised."""
+
+    @_builtins.property
+    def checkpoint(self) -> _task_pb2.Resource:
+        """The newest shared and adversary tensors."""
+
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        round: _builtins.int = ...,
+        manifest: _task_pb2.Resource | None = ...,
+        checkpoint: _task_pb2.Resource | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "manifest", b"manifest"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "manifest", b"manifest", "round", b"round", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelVersion: _TypeAlias = ModelVersion  # noqa: Y015
+
+@_typing.final
 class Rejection(_message.Message):
     """Set by the coordinator."""
 
@@ -189,18 +231,26 @@ class Rejection(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     RETRY_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     reason: Global___RejectionReason.ValueType
     @_builtins.property
     def retry(self) -> _task_pb2.RetryWindow: ...
+    @_builtins.property
+    def model(self) -> Global___ModelVersion:
+        """The newest model of the population, which the device may fetch: of its open task or, without one, of its last task.
+        Absent where the population never had a task, with REJECTION_REASON_CLIENT_VERSION, and from older coordinators.
+        """
+
     def __init__(
         self,
         *,
         reason: Global___RejectionReason.ValueType = ...,
         retry: _task_pb2.RetryWindow | None = ...,
+        model: Global___ModelVersion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["retry", b"retry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "retry", b"retry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "retry", b"retry"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "reason", b"reason", "retry", b"retry"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,7 +318,7 @@ class FetchResourceResponse(_message.Message):
 
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The next bytes of the blob, at most 1 MiB."""
+    """The next bytes of the blob, at least 1 and at most 1 MiB."""
     def __init__(
         self,
         *,

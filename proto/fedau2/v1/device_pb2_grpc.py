@@ -69,8 +69,8 @@ class DeviceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FetchResource(self, request, context):
-        """Streams a blob of an open task from an offset on. NOT_FOUND if the coordinator does not serve the hash, or no
-        longer.
+        """Streams a blob of a task from an offset on, so that a fetch that broke off can go on. NOT_FOUND if the coordinator
+        does not serve the hash, or no longer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

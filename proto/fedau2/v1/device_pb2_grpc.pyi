@@ -36,8 +36,8 @@ class DeviceServiceStub:
     CheckIn: _grpc.UnaryUnaryMultiCallable[_device_pb2.CheckInRequest, _device_pb2.CheckInResponse]
     """Offers this device for a round. The answer comes at once: an assignment or a rejection."""
     FetchResource: _grpc.UnaryStreamMultiCallable[_device_pb2.FetchResourceRequest, _device_pb2.FetchResourceResponse]
-    """Streams a blob of an open task from an offset on. NOT_FOUND if the coordinator does not serve the hash, or no
-    longer.
+    """Streams a blob of a task from an offset on, so that a fetch that broke off can go on. NOT_FOUND if the coordinator
+    does not serve the hash, or no longer.
     """
     UploadContribution: _grpc.StreamUnaryMultiCallable[_device_pb2.UploadContributionRequest, _device_pb2.UploadContributionResponse]
     """Uploads a contribution: a header, then its bytes. It is acknowledged once it is durable and counted. The same bytes
@@ -58,8 +58,8 @@ class DeviceServiceAsyncStub(DeviceServiceStub):
     CheckIn: _aio.UnaryUnaryMultiCallable[_device_pb2.CheckInRequest, _device_pb2.CheckInResponse]  # type: ignore[assignment]
     """Offers this device for a round. The answer comes at once: an assignment or a rejection."""
     FetchResource: _aio.UnaryStreamMultiCallable[_device_pb2.FetchResourceRequest, _device_pb2.FetchResourceResponse]  # type: ignore[assignment]
-    """Streams a blob of an open task from an offset on. NOT_FOUND if the coordinator does not serve the hash, or no
-    longer.
+    """Streams a blob of a task from an offset on, so that a fetch that broke off can go on. NOT_FOUND if the coordinator
+    does not serve the hash, or no longer.
     """
     UploadContribution: _aio.StreamUnaryMultiCallable[_device_pb2.UploadContributionRequest, _device_pb2.UploadContributionResponse]  # type: ignore[assignment]
     """Uploads a contribution: a header, then its bytes. It is acknowledged once it is durable and counted. The same bytes
@@ -89,8 +89,8 @@ class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _device_pb2.FetchResourceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_device_pb2.FetchResourceResponse], _abc.AsyncIterator[_device_pb2.FetchResourceResponse]]:
-        """Streams a blob of an open task from an offset on. NOT_FOUND if the coordinator does not serve the hash, or no
-        longer.
+        """Streams a blob of a task from an offset on, so that a fetch that broke off can go on. NOT_FOUND if the coordinator
+        does not serve the hash, or no longer.
         """
 
     @_abc_1.abstractmethod

@@ -61,9 +61,14 @@ class Assembler:
         self._data: bytes | bytearray = data
 
     @property
+    def size(self) -> int:
+        """Number of bytes that have come."""
+        return len(self._data)
+
+    @property
     def whole(self) -> bool:
         """True if all declared bytes have come."""
-        return len(self._data) == self._expected.size
+        return self.size == self._expected.size
 
     def add(self, data: bytes) -> None:
         """Appends the next bytes.

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from fedau2.v1 import task_pb2, tensors_pb2
 from fedau2.v1.task_pb2 import Adversary, ClosingRule, Graph, LocalUpdate, Optimizer, Plan, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
-from fedau2.wire import signatures
+from fedau2.wire import signatures, sizes
 from fedau2.wire.errors import ManifestError
 
 FORMAT = 2
@@ -57,6 +57,7 @@ def read(data: bytes) -> TaskManifest:
     Raises:
         ManifestError: the text says what is wrong.
     """
+    sizes.check_size("manifest", len(data), sizes.MANIFEST)
     try:
         manifest = TaskManifest.FromString(data)
     except DecodeError as error:
@@ -80,11 +81,8 @@ def check(manifest: TaskManifest) -> None:
     _require(len(set(names)) == len(names), "two tensors have the same name")
     for spec in manifest.tensors:
         _check_tensor(spec, manifest.items)
-    _check_resource("catalogue", manifest.catalogue)
-    _check_resource("checkpoint", manifest.checkpoint)
-    for graph in manifest.graphs:
-        _require(graph.kind != 0, "a graph without a kind")
-        _check_resource("graph", graph.resource)
+    _require(all(graph.kind for graph in manifest.graphs), "a graph without a kind")
+    sizes.check(manifest)
     derived = list(manifest.derived_states)
     _require(all(derived) and len({*names, *derived}) == len(names) + len(derived), "a derived state's name is taken")
     _require(manifest.draw in task_pb2.Draw.values(), f"unknown way to draw samples {manifest.draw}")
@@ -203,10 +201,6 @@ def _check_tensor(spec: TensorSpec, items: int) -> None:
     _require(known, f"{spec.name}: unknown initial distribution {initializer.distribution}")
     zeros = initializer.distribution == tensors_pb2.DISTRIBUTION_ZEROS
     _require(zeros or _positive(initializer.scale), f"{spec.name}: initial scale {initializer.scale}")
-
-
-def _check_resource(name: str, resource: Resource) -> None:
-    _require(len(resource.sha256) == 32 and resource.size > 0, f"the manifest's {name} is not a blob address")
 
 
 def _check_local(local: LocalUpdate) -> None:

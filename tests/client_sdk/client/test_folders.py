@@ -153,8 +153,11 @@ def make_a_file_of_it(folder):
 
 
 @pytest.mark.parametrize("spoil", [damage_database, damage_state, lose_the_key, damage_the_model, make_a_file_of_it])
-def test_whatever_becomes_of_the_folder_only_our_errors_are_raised(synced, open_client, spoil, tmp_path):
+def test_whatever_becomes_of_the_folder_only_our_errors_are_raised(
+    synced, open_client, spoil, tmp_path, remote, bundle
+):
     synced.close()
+    remote.assignment = bundle.assignment(1, round_number=1)
     spoil(tmp_path / "state")
 
     def use():

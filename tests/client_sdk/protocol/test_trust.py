@@ -115,7 +115,7 @@ def test_a_graph_that_is_too_large_is_not_even_fetched(serving, bundle, remote):
     task.graphs[0].resource.size = MAX_BYTES + 1
     with serving(signed(replace(bundle, manifest=task))) as client:
         refused(client, remote, ForbiddenGraphError, FailureReason.FAILURE_REASON_UNSUPPORTED)
-        assert remote.names()[-4:] == ["check_in", "fetch", "fetch", "report_failure"]  # manifest and catalogue
+        assert remote.names()[-3:] == ["check_in", "fetch", "report_failure"]  # the manifest only
 
 
 def test_a_manifest_that_is_not_trusted_is_not_kept(serving, bundle):

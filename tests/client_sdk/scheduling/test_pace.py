@@ -1,5 +1,6 @@
 """When a device comes back, as properties."""
 
+from dataclasses import replace
 from random import Random
 
 from google.protobuf.duration_pb2 import Duration
@@ -18,6 +19,7 @@ WINDOWS = st.builds(
 )
 SEEDS = st.randoms(use_true_random=False).map(lambda rng: Random(rng.random()))
 RESULTS = st.sampled_from(Result)
+DONE = st.sampled_from([result for result in Result if result is not Result.INTERRUPTED])
 
 
 @st.composite
@@ -34,7 +36,7 @@ def paces(draw):
     return pace, now
 
 
-@given(paces(), RESULTS, WINDOWS, SEEDS)
+@given(paces(), DONE, WINDOWS, SEEDS)
 def test_a_device_that_was_told_when_comes_within_the_window(last, result, window, rng):
     pace, now = last
     after = pace.ended(Outcome(result, window), now, rng)
@@ -43,6 +45,23 @@ def test_a_device_that_was_told_when_comes_within_the_window(last, result, windo
     if 0 <= least <= most <= LONGEST:
         assert (after.earliest, after.latest) == (now + least, now + most)
     assert after.failures == 0
+
+
+@given(paces(), WINDOWS, SEEDS)
+def test_a_device_that_was_interrupted_waits_longer_each_time(last, window, rng):
+    pace, now = last
+    for number in range(1, 4):
+        after = pace.ended(Outcome(Result.INTERRUPTED, window), now, rng)
+        assert after.failures == pace.failures + 1
+        assert after.due >= max(after.earliest, now + LEAST_BACKOFF * 2 ** (number - 1) / 2)
+        pace = after
+
+
+@given(paces(), RESULTS, WINDOWS, NOW, SEEDS)
+def test_no_end_of_a_sync_forgets_the_age_of_the_model(last, result, window, renewed, rng):
+    pace, now = replace(last[0], renewed=renewed), last[1]
+    assert pace.ended(Outcome(result, window), now, rng).renewed == renewed
+    assert pace.failed(TransportError(), window, now, rng).renewed == renewed
 
 
 @given(paces(), WINDOWS, SEEDS)

@@ -1,7 +1,6 @@
 """What background work decides, as properties of whole histories."""
 
 from dataclasses import fields, replace
-from datetime import timedelta
 from random import Random
 
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from client_sdk.errors import TransportError, UsageError
 from client_sdk.protocol.wishes import Outcome, Result
-from client_sdk.scheduling import schedule
 from client_sdk.scheduling.pace import LONGEST, MOST_BACKOFF, Pace
 from client_sdk.scheduling.schedule import NAP, POLL, CheckInNow, Constraints, DeviceState, Wait, decide, over
 from fedau2.v1.task_pb2 import RetryWindow
@@ -96,10 +94,3 @@ def test_waiting_for_a_constraint_is_told_apart_from_waiting_for_the_time(pace, 
 def test_a_constraint_is_true_or_false(value):
     with pytest.raises(UsageError, match="charging must be"):
         Constraints(charging=value)
-
-
-@pytest.mark.parametrize("value", [0, 60, timedelta(0), timedelta(seconds=-1)])
-def test_a_budget_is_a_time(value):
-    with pytest.raises(UsageError, match="round_budget"):
-        schedule.seconds(value)
-    assert schedule.seconds(None) > schedule.seconds(timedelta(days=9)) == 9 * 86400

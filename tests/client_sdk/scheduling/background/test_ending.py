@@ -1,6 +1,7 @@
 """What ends background work, or a round of it."""
 
 from datetime import timedelta
+from itertools import pairwise
 from threading import Event
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from client_sdk import FedClient, Joined, Result
 from client_sdk.errors import StoreError
 from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.scheduling.pace import LEAST_BACKOFF
 from tests.client_sdk.scheduling.background.virtual import AT_MOST, run
 
 
@@ -69,7 +71,7 @@ def test_stopping_hangs_up_on_a_coordinator_that_does_not_answer(tmp_path, silen
         assert silent.called.wait(AT_MOST)
         client.background.stop()
         assert not client.status().background.running
-        assert client.status().last_sync.error == "TransportError"
+        assert client.status().last_sync.result is Result.INTERRUPTED
     assert silent.hung_up.wait(AT_MOST)
     assert silent.left > 0  # it was no deadline that ended the call
 
@@ -109,3 +111,19 @@ def test_a_callback_of_the_apps_own_sync_may_stop_it(client, clock):
     client.events.subscribe(lambda event: client.background.stop())
     client.sync()
     assert not client.status().background.running
+
+
+def test_a_budget_that_is_always_too_short_makes_a_device_come_more_and_more_rarely(client, remote, clock):
+    time, at = clock(40), []
+    client.events.subscribe(lambda event: at.append(time.now) if isinstance(event, Joined) else None)
+
+    def take_long():
+        time.now += 61
+
+    client._core.engine = Steps(take_long)
+    run(client, time, round_budget=timedelta(seconds=60))
+    pauses = [after - before for before, after in pairwise(at)]
+    assert len(pauses) > 3
+    for number, pause in enumerate(pauses):
+        assert pause >= LEAST_BACKOFF * 2**number / 2
+    assert remote.names().count("report_failure") == len(at)  # none of the places was lost to others

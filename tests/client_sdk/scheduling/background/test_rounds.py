@@ -112,3 +112,35 @@ def test_arguments_that_cannot_be_meant_start_nothing(client, arguments):
     with pytest.raises(UsageError):
         client.background.start(**arguments)
     assert not client.status().background.running
+
+
+def test_a_constraint_that_ceases_after_the_training_keeps_the_contribution_for_later(client, remote, clock, told):
+    time, device = clock(20), [CHARGING]
+
+    def unplug(event):
+        if isinstance(event, Trained):
+            device[0] = DeviceState(charging=False)
+
+    def plug():
+        if len(time.waits) == 10:
+            assert "upload" not in remote.names()
+            assert client.status().upload_waiting
+            device[0] = CHARGING
+
+    client.events.subscribe(unplug)
+    time.between = plug
+    run(client, time, Constraints(charging=True), device_state=lambda: device[0])
+    assert "report_failure" not in remote.names()[: remote.names().index("upload")]
+    assert told.count(Trained("task", 0)) == told.count(Uploaded("task", 0)) == 1
+
+
+def test_a_constraint_is_checked_with_each_piece_of_a_download(client, remote, bundle, clock):
+    time, states = clock(1), []
+
+    def device():
+        states.append(len(remote.calls))
+        return CHARGING
+
+    run(client, time, Constraints(charging=True), device_state=device)
+    # Before the turn and the check-in; before and in each of six fetches; before each of two steps and the upload.
+    assert states == [0, 0, *(n for fetch in range(1, 7) for n in (fetch, fetch + 1)), 7, 7, 7]

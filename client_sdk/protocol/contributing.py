@@ -1,0 +1,101 @@
+"""Makes a contribution and uploads it."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from client_sdk.errors import DivergedError, FedError, TrainingError
+from client_sdk.events import Event, Refused, Uploaded
+from client_sdk.protocol import defences
+from client_sdk.protocol.interfaces import Engine, Store
+from client_sdk.protocol.lease import Lease
+from client_sdk.protocol.values import Job, Staged, TrainingResult
+from client_sdk.protocol.wishes import Interrupted, Outcome, Result, Train, Upload, Wish, ask
+from fedau2.v1.device_pb2 import Assignment, UploadContributionResponse, UploadHeader
+from fedau2.wire import blobs, contributions
+from fedau2.wire.contributions import Rows
+from fedau2.wire.status import Status, StatusError
+
+Emit = Callable[[Event], None]
+
+# The coordinator's final words on an upload. For DEADLINE_EXCEEDED see _is_final.
+_FINAL = {
+    Status.ABORTED,
+    Status.ALREADY_EXISTS,
+    Status.FAILED_PRECONDITION,
+    Status.INVALID_ARGUMENT,
+    Status.NOT_FOUND,
+    Status.RESOURCE_EXHAUSTED,
+}
+
+
+@contextmanager
+def engine_failures() -> Iterator[None]:
+    """Raises a `TrainingError` in place of an engine's exception, so that the place in the round is given back."""
+    try:
+        yield
+    except (FedError, Interrupted):
+        raise
+    except Exception as error:
+        raise TrainingError(f"the engine failed: {type(error).__name__}") from error
+
+
+def train(engine: Engine, assignment: Assignment, job: Job, salt: bytes, lease: Lease) -> Generator[Wish, Any, Staged]:
+    """Trains for an assignment, and returns the contribution with the new private state.
+
+    Raises:
+        TrainingError, DivergedError: training failed.
+        TooSlow: the lease is over.
+    """
+    with engine_failures():
+        training = engine.begin(job)
+    for _ in range(training.steps):
+        lease.left()
+        yield from ask(Train(training), type(None))
+    with engine_failures():
+        result = training.finish()
+    _check_finite(result)
+    defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round, salt)
+    data = contributions.encode(contributions.clip(defended, assignment.bound))
+    adversaries = [adversary for adversary in job.manifest.plan.adversaries if adversary.name in job.client.labels]
+    attributes = {adversary.attribute for adversary in adversaries}
+    return Staged(
+        assignment.assignment_id, assignment.task_id, assignment.round, data, result.state, tuple(sorted(attributes))
+    )
+
+
+def upload(store: Store, staged: Staged, emit: Emit, lease: Lease) -> Generator[Wish, Any, Outcome]:
+    """Uploads a staged contribution, and promotes or discards its private state if the answer is final.
+
+    Raises:
+        TooSlow: the lease was over before; nothing was sent.
+    """
+    data = staged.contribution
+    header = UploadHeader(assignment_id=staged.assignment_id, size=len(data), sha256=blobs.sha256(data))
+    try:
+        response = yield from ask(Upload(header, data, lease.left()), UploadContributionResponse)
+    except StatusError as error:
+        if not _is_final(error):
+            raise
+        store.discard(staged.assignment_id)
+        emit(Refused(staged.task_id, staged.round, str(error)))
+        return Outcome(Result.REFUSED, error.retry, str(error))
+    store.promote(staged.assignment_id)
+    emit(Uploaded(staged.task_id, staged.round))
+    return Outcome(Result.UPLOADED, response.next_check_in)
+
+
+def _check_finite(result: TrainingResult) -> None:
+    """Keeps a diverged result from the sum and from the device's state, which would never recover."""
+    values = [update.values if isinstance(update, Rows) else update for update in result.contribution.values()]
+    for part in (result.state.values, result.state.first, result.state.second):
+        values += part.values()
+    if not all(np.isfinite(value).all() for value in values):
+        raise DivergedError("training gave values that are not finite; nothing was kept or sent")
+
+
+def _is_final(error: StatusError) -> bool:
+    # A local timeout has the code of an expired lease, but only the coordinator adds a retry window.
+    return error.status in _FINAL or (error.status == Status.DEADLINE_EXCEEDED and error.retry is not None)

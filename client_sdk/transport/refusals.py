@@ -1,0 +1,44 @@
+"""Turns gRPC's errors into the SDK's."""
+
+from collections.abc import Iterable
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from client_sdk.errors import TransportError
+from client_sdk.transport.unreachable import explained
+from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.wire.status import RETRY_METADATA, Status, StatusError
+
+# Codes that say nothing about the request itself: of a proxy, a broken connection, or a coordinator that is going down.
+_UNANSWERED = {Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE}
+
+
+def translated(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError | TransportError:
+    """Returns the error for a call that failed.
+
+    Args:
+        error: as gRPC raised it.
+        name: of the coordinator, for the error's text.
+        plaintext: the call was sent without TLS.
+    """
+    code, details, retry = error.code(), error.details() or "no details", _retry(error)
+    number = code.value[0]
+    if number == Status.UNAVAILABLE and retry is not None:
+        return TransportError(f"{name} takes no such call now: {details}")
+    if number == Status.UNAVAILABLE:
+        return TransportError(explained(name, details, plaintext))
+    if number == Status.DEADLINE_EXCEEDED and retry is None:
+        return TransportError(f"{name} did not answer in time; try again later ({details})")
+    if number in _UNANSWERED or number not in set(Status):
+        return TransportError(f"{name} answered {code.name}: is it a FedAU2 coordinator? ({details})")
+    return StatusError(Status(number), details, retry)
+
+
+def _retry(error: grpc.RpcError) -> RetryWindow | None:
+    metadata: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
+    window = dict(metadata).get(RETRY_METADATA)
+    try:
+        return None if window is None else RetryWindow.FromString(window)
+    except DecodeError:
+        return None
