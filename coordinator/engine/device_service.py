@@ -101,7 +101,8 @@ class DeviceService:
         if not task.versions.admits(request.client_version):
             return messages.rejected(device_pb2.REJECTION_REASON_CLIENT_VERSION, pace.LATER.message())
         if request.without_place:
-            return messages.rejected(device_pb2.REJECTION_REASON_NO_PLACE_WANTED, pace.LATER.message())
+            newest = self._newest(request.population)
+            return messages.rejected(device_pb2.REJECTION_REASON_NO_PLACE_WANTED, pace.LATER.message(), newest)
         assignment_id = secrets.token_bytes(16)
         # The message is of this round, whatever comes next.
         assignment = messages.assignment(self._tasks.row(task.task_id), task, assignment_id, self._blobs.size)
