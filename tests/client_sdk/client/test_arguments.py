@@ -12,6 +12,7 @@ from client_sdk.errors import (
     FedError,
     UsageError,
 )
+from tests import certificates
 
 
 def test_every_id_is_kept_and_used_once_a_catalogue_lists_it(client, remote, bundles):
@@ -95,6 +96,7 @@ def test_calls_that_cannot_be_meant_are_told_and_change_nothing(synced, act):
         {"population": "x" * 129},
         {"population": b"films"},
         {"root_certificates": "roots.pem"},
+        {"root_certificates": b"no PEM"},
         {"root_certificates": b"PEM", "insecure": True},
     ],
 )
@@ -130,7 +132,7 @@ def test_times_are_kept_to_the_microsecond(time):
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds(time)) == time
 
 
-@pytest.mark.parametrize("options", [{"root_certificates": b"no PEM"}, {"root_certificates": None}])
+@pytest.mark.parametrize("options", [{"root_certificates": certificates.make()[1]}, {"root_certificates": None}])
 def test_whatever_the_certificate_only_our_errors_are_raised(open_client, address, options):
     secure = address.replace("127.0.0.1", "localhost")
     client = open_client(coordinator=secure if options["root_certificates"] else "192.0.2.1:1", **options)
