@@ -13,10 +13,10 @@ FACES = {
         *("Limits", "LocalCoordinatorError", "MissingDeviceStateError", "MissingEngineError", "MissingFeatureError"),
         *("MissingPackageError", "NewModel", "NoDataError", "NoModelError", "Outcome", "PrivacyReport"),
         *("Recommendation", "Refused", "RefusedError", "Rejected", "ResourceLimitError", "Result", "StoreError"),
-        *("StoreLockedError", "StoreVersionError", "TaskError", "TimedOutError", "Trained", "TrainingError"),
-        *("TransportError",),
+        *("StoreLockedError", "StoreVersionError", "TaskError", "Trained", "TrainingError", "TransportError"),
         *("UnknownItemError", "UnknownWishError", "UnsupportedTaskError", "UntrustedTaskError", "Uploaded"),
         "UsageError",
+        "TimedOutError",
     },
     "coordinator": {
         *("Aggregator", "ClippedMean", "Coordinator", "CoordinatorError", "Mean", "RecordedRound", "RefusalError"),
