@@ -137,7 +137,7 @@ class RefusedError(FedError):
 
 
 class TimedOutError(FedError, TimeoutError):
-    """A sync did not end in the time that the app gave it. What was fetched or trained is kept; sync again later."""
+    """A sync did not end in the time that the app gave it. Nothing that was fetched or trained is lost; sync again."""
 
 
 class MissingPackageError(FedError):

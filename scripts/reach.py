@@ -1,8 +1,8 @@
 """Measures how many devices have a model, and how old it is, where a round has places for few of them.
 
 `python -m scripts.reach` lets each of 1,000 devices sync once a round, in an order drawn anew, while ten have places.
-The devices are real state folders, and the coordinator is one in this process. `--places-only` fetches models with a
-place only, as the SDK did before 0.3.
+The devices are real state folders, and the coordinator is one in this process. With `--places-only` a
+device fetches a model for its place only.
 """
 
 import argparse

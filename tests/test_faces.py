@@ -25,6 +25,7 @@ FACES = {
         ),
         *("UnknownWishError", "UnsupportedTaskError", "UntrustedTaskError", "Uploaded"),
         "UsageError",
+        "TimedOutError",
     },
     "coordinator": {
         *("Aggregator", "ClippedMean", "Coordinator", "CoordinatorError", "Mean", "RecordedRound", "RefusalError"),

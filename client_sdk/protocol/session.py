@@ -82,8 +82,8 @@ def session(
         TaskError, StoreError: the task cannot be run here, or the disk fails; the assignment has been given back.
         DriverError: the driver does not know a wish, or answered it wrongly; the assignment has been given back, unless
             the wish was the upload and may have been carried out.
-        TransportError, StatusError: as thrown in; a staged contribution stays staged, and the assignment has been given
-            back if there is none.
+        TransportError, StatusError: as thrown in; a staged contribution stays staged, and without one the assignment
+            has been given back.
     """
     if staged := store.staged():
         return (yield from contributing.upload(store, staged, emit, NoLease()))

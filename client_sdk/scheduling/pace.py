@@ -42,7 +42,7 @@ class Pace:
 
     def ended(self, outcome: Outcome, now: float, rng: Random) -> Self:
         """Returns the pace after a sync that returned an outcome."""
-        # Who is interrupted again and again must not take a place in one round after the other.
+        # A device that is interrupted again and again must not take a place in one round after the other.
         failed = outcome.retry is None or outcome.result is Result.INTERRUPTED
         return self._after(now, outcome.result.value, "", outcome.retry, failed, rng)
 

@@ -50,5 +50,7 @@ class Timeout:
         if outcome is None:
             raise TimedOutError("another sync was under way until the time was over, so this one did not begin")
         if outcome.result is Result.INTERRUPTED and not self.left():
-            raise TimedOutError("the sync did not end in time; what was fetched is kept, and the next sync goes on")
+            raise TimedOutError(
+                "the sync did not end in time; everything that was fetched is kept, and the next sync goes on"
+            )
         return outcome

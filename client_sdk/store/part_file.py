@@ -14,7 +14,7 @@ from fedau2.wire.errors import BlobError
 class PartFile:
     """A blob on its way; an `interfaces.Download`. The file is removed when the blob is whole, or turns out wrong.
 
-    What was written last may be lost with the power, or damaged. Therefore the whole blob is checked at its end.
+    The last bytes may be lost or damaged when the power fails. Therefore the whole blob is checked at its end.
 
     Args:
         path: of the file, which need not exist.

@@ -86,7 +86,7 @@ class ClientStore:
         return self._cache.data.get(resource.sha256) if resource.sha256 in self._downloaded else None
 
     def download(self, resource: Resource) -> Assembler:
-        """Begins to fetch a blob; what comes is kept in memory until it is whole."""
+        """Begins to fetch a blob, which is kept in memory until it is whole."""
         return Assembler(resource)
 
     def make_room(self, resources: Iterable[Resource]) -> None:
