@@ -1,6 +1,6 @@
 """`fedau2-sim bench --fleet N`: a round of N concurrent SDK instances over gRPC, all on this machine."""
 
-import resource
+import os
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -20,7 +20,7 @@ from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
 from simulator.engines.connections import GrpcConnection
-from simulator.engines.coordinator_process import CoordinatorProcess
+from simulator.engines.coordinator_process import CoordinatorProcess, peak_memory
 from simulator.engines.fleet import FleetEngine
 from simulator.population.population import Population
 
@@ -111,7 +111,7 @@ def measure(devices: int) -> Crowd:
         finally:
             engine.close()
     seconds, device_cpu, coordinator_cpu = (b - a for a, b in zip(start, end, strict=True))
-    stopwatch, memory = connections[0].transport, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    stopwatch, memory = connections[0].transport, peak_memory(os.getpid())
     return Crowd(
         devices,
         seconds,

@@ -17,9 +17,8 @@ from simulator.errors import ConfigError
 ACTIONS = ("list", "fetch", "check", "describe")
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("datasets", help="list, fetch, check and describe data sets")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
     parser.add_argument("action", choices=ACTIONS, nargs="?", default="list", help="what to do (%(default)s)")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}, or that of your own NAME.inter")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")

@@ -23,9 +23,8 @@ from simulator.reproduce.grid import QUICK, Cell, Choice
 from simulator.reproduce.progress import Overall
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("reproduce", help="repeat an experiment of the paper")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
     parser.add_argument("experiment", choices=EXPERIMENTS, metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
     models = ",".join(RECOMMENDERS)
     parser.add_argument("--model", type=flags.names, help=f"recommenders ({models}; with --quick fedncf)")

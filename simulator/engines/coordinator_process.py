@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fedau2 import programs
 from simulator.engines.connections import GrpcConnection
 from simulator.errors import FleetError
 
@@ -24,7 +25,8 @@ class CoordinatorProcess:
     ) -> None:
         command = [sys.executable, "-m", "coordinator", "serve", "--state", str(folder), "--log-level", "WARNING"]
         command += ["--listen", devices, "--admin", admin, *(["--audit", str(audit.resolve())] if audit else [])]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with programs.deaf_children():
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.devices = self._address("devices")
         self.admin = self._address("admin")
 
@@ -46,8 +48,7 @@ class CoordinatorProcess:
 
     def peak_memory(self) -> float:
         """Returns the child's largest resident memory so far, in MB (Linux)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1000
+        return peak_memory(self.process.pid)
 
     def stop(self) -> None:
         """Terminates the child and waits for its end."""
@@ -55,3 +56,9 @@ class CoordinatorProcess:
         self.process.wait(timeout=30)
         if self.process.stdout is not None:
             self.process.stdout.close()
+
+
+def peak_memory(process: int) -> float:
+    """Returns the largest resident memory of a process so far, in MB (Linux)."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1000

@@ -1,7 +1,6 @@
 """Settings of the simulator's processes for memory and cores."""
 
 import ctypes
-import resource
 import sys
 
 import torch
@@ -26,7 +25,11 @@ def prepare() -> None:
     libc.mallopt(_M_ARENA_MAX, 1)  # arenas of threads keep nothing, whatever the thresholds
 
 
-def peak_rss_mib() -> float:
-    """Most memory that this process has held so far, pages of mapped files included, MiB."""
+def peak_rss_mib() -> float | None:
+    """Most memory that this process has held so far, pages of mapped files included, MiB; None where none can say."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # bytes there, KiB elsewhere

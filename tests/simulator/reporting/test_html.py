@@ -17,7 +17,7 @@ from tests.simulator.settings import make
 )
 def test_the_command_repeats_the_run_and_shows_no_path_of_the_machine(folder, out):
     words = shlex.split(html.command(SMALL, Path(folder), Path("/home/me/data")))
-    options = cli._parser().parse_args(words[1:])
+    options = cli._parser(words[1:]).parse_args(words[1:])
     assert flags.configuration(options, None) == SMALL
     assert (options.out, options.data_dir) == (Path(out), Path("DATA_DIR"))
     assert "--data-dir" not in html.command(SMALL, Path(folder), None)
