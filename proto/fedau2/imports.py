@@ -1,4 +1,4 @@
-"""What a command says where a package that it needs is missing or broken."""
+"""Explanations of a package that a command needs and that is missing or broken."""
 
 import sys
 import traceback
@@ -33,7 +33,7 @@ def explain(error: BaseException, extra: str) -> str | None:
     """Says in a line why a package cannot be imported, and what helps.
 
     Args:
-        error: what was raised.
+        error: the exception.
         extra: the extra that brings all that the command always needs.
 
     Returns:

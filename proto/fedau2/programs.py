@@ -1,4 +1,4 @@
-"""What the programs have in common: how they print and how they end."""
+"""The beginning, the output and the end that all programs have in common."""
 
 import io
 import os
@@ -40,7 +40,8 @@ def run(
         name: the command's name, with which the line begins.
         extra: as for `start`.
         command: returns the exit status.
-        explain: the text of an error of the command's own. For any other it is None, and all but OSError are raised.
+        explain: returns the text of an error of the command's own, and None for any other. Other errors are raised,
+            except those of the system.
 
     Returns:
         The exit status: the command's, 1 after an error that is explained, or 130 after Ctrl-C.
@@ -59,10 +60,20 @@ def run(
     except BrokenPipeError:
         return _end("", FAILED)
     except Exception as error:
-        text = imports.explain(error, extra) or explain(error) or (str(error) if isinstance(error, OSError) else None)
+        text = _of_place(error) or imports.explain(error, extra) or explain(error)
+        text = text or (str(error) if isinstance(error, OSError) else None)
         if text is None:
             raise
         return _end(f"{name}: {text}", FAILED)
+
+
+def _of_place(error: Exception) -> str | None:
+    """Explains that the user has no home or no temporary folder, which Python says in these words."""
+    if isinstance(error, RuntimeError) and str(error) == "Could not determine home directory.":
+        return "this user has no home directory: name one in the environment variable HOME"
+    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):
+        return "no temporary folder can be written: name one in the environment variable TMPDIR"
+    return None
 
 
 def _end(line: str, status: int) -> int:

@@ -1,4 +1,4 @@
-"""What all plots share: the picture, and colours, markers and lines that tell series apart."""
+"""Parts that all plots share: the picture, and the colours, markers and lines that tell series apart."""
 
 import logging
 import os
@@ -60,6 +60,12 @@ def rounds_axis(axes: "Axes") -> None:
     axes.set_xlim(left=0)
 
 
+def from_zero(axes: "Axes") -> None:
+    """Lets the vertical axis begin at 0, or below it for values below, and gives the largest value some room."""
+    low, high = min(0.0, axes.dataLim.ymin), max(0.0, axes.dataLim.ymax)
+    axes.set_ylim(1.05 * low, 1.05 * high or 1.0)
+
+
 def legend_below(axes: "Axes") -> None:
     """Puts the legend below the panel, where it hides nothing."""
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
@@ -82,7 +88,7 @@ def _load(folder: Path) -> None:
 
 @contextmanager
 def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Sets variables of the environment while the block runs, or removes those that are None."""
+    """Sets variables of the environment while the block runs. A variable without a value is removed."""
     before = {name: os.environ.get(name) for name in variables}
     _set(variables)
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.datasets.split import CHOSEN_ON
-from simulator.reporting.drawing import COLOURS, GREY, legend_below, picture, rounds_axis, style
+from simulator.reporting.drawing import COLOURS, GREY, from_zero, legend_below, picture, rounds_axis, style
 from simulator.reporting.file_names import file_name
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def plot_learning(rounds: "pd.DataFrame", chosen: int, split: str, path: Path) -
     evaluated = rounds.dropna(subset=["ndcg@10"])
     with picture(path, f"{CHOSEN_ON[split].capitalize()} items, 1 + 99 candidates") as (axes,):
         for number, (column, label) in enumerate((("hr@10", "HR@10"), ("ndcg@10", "NDCG@10"))):
-            axes.plot(evaluated["round"], evaluated[column], **style(number), markersize=3, label=label)
+            axes.plot(evaluated["round"], evaluated[column], **style(number), markersize=4, label=label)
         axes.axvline(chosen, color=GREY, linestyle=":", linewidth=1.5, label=f"chosen: round {chosen}")
         rounds_axis(axes)
         axes.set_ylabel("HR@10 and NDCG@10, from 0 to 1")
-        axes.set_ylim(bottom=0)
+        from_zero(axes)
         legend_below(axes)
 
 
@@ -64,6 +64,7 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance
     with picture(path, f"Information in private state and uploads about {attribute}") as (axes,):
         for number, (name, metrics) in enumerate(runs.items()):
             _bars(axes, metrics, [key for key, _ in groups], (number, len(runs)), name)
+        axes.vlines([], 0, 0, color=GREY, label="standard deviation over splits")
         axes.hlines([], 0, 0, color="black", linewidth=1.2, label="95% of shuffled labels")
         axes.axhline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
         axes.set_xticks(range(len(groups)), [label for _, label in groups], fontsize=8)
@@ -78,7 +79,7 @@ def _bars(axes: "Axes", metrics: Mapping[str, float], keys: Sequence[str], place
     width = 0.8 / count
     middles = {key: bar + (number - (count - 1) / 2) * width for bar, key in enumerate(keys) if key in metrics}
     heights = [metrics[key] for key in middles]
-    spread = [metrics.get(key.replace("bacc", "bacc_std"), 0.0) for key in middles]
+    spread = [metrics.get(key.replace("bacc", "bacc_std"), 0.0) if key.startswith("bacc") else 0.0 for key in middles]
     colour = COLOURS[number % len(COLOURS)]
     bars = axes.bar([*middles.values()], heights, width * 0.95, yerr=spread, ecolor=GREY, color=colour, label=name)
     behind = {"facecolor": "white", "edgecolor": "none", "pad": 1}

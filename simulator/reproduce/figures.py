@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simulator.reporting.drawing import BLUE, COLOURS, GREY, ORANGE, picture, rounds_axis, style
+from simulator.reporting.drawing import BLUE, COLOURS, GREY, ORANGE, from_zero, picture, rounds_axis, style
 from simulator.reproduce.experiments import ORIGINAL
 from simulator.reproduce.table import heading
 
@@ -89,7 +89,7 @@ def plot_curves(runs: Mapping[str, Sequence[pd.DataFrame]], column: str, label: 
             ranges = values.min(axis=1), values.max(axis=1)
             axes.fill_between(values.index, *ranges, color=look["color"], alpha=0.12, linewidth=0)
         rounds_axis(axes)
-        axes.set_ylim(bottom=min(0, axes.dataLim.ymin))
+        from_zero(axes)
         axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 

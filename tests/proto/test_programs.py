@@ -2,6 +2,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +61,22 @@ def test_rich_prints_everywhere():
 )
 def test_an_end_is_told_in_a_line(body, status, errors):
     assert ended(body) == (status, "", errors)
+
+
+def test_a_user_without_a_home_is_told_so(monkeypatch, capsys):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)
+    assert programs.run("it", "simulator", lambda: len(Path.home().parts)) == programs.FAILED
+    assert capsys.readouterr().err == "it: this user has no home directory: name one in the environment variable HOME\n"
+
+
+def test_where_no_temporary_folder_can_be_written_it_is_told_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/proc/nowhere"])
+    assert programs.run("it", "simulator", lambda: len(tempfile.gettempdir())) == programs.FAILED
+    assert capsys.readouterr().err == (
+        "it: no temporary folder can be written: name one in the environment variable TMPDIR\n"
+    )
 
 
 def test_an_error_of_the_program_is_raised():

@@ -78,6 +78,14 @@ def test_series_are_not_told_apart_by_colour_alone():
     assert len({(style["marker"], style["linestyle"]) for style in first}) == len(first)
 
 
+@pytest.mark.parametrize(("values", "limits"), [([0.3], (0, 0.315)), ([-2.0, 1.0], (-2.1, 1.05)), ([0.0, 0.0], (0, 1))])
+def test_a_vertical_axis_is_not_cut(drawn, values, limits):
+    with drawing.picture(Path(), "it") as (axes,):
+        axes.plot(values, "o")
+        drawing.from_zero(axes)
+    assert drawn[0].axes[0].get_ylim() == pytest.approx(limits)
+
+
 def test_rounds_are_whole_numbers_from_0_even_after_a_single_evaluation(drawn):
     with drawing.picture(Path(), "it") as (axes,):
         axes.plot([12], [0.3], **drawing.style(0))

@@ -1,5 +1,6 @@
 """The report of a run, and the command in it."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -45,3 +46,10 @@ def test_the_report_says_that_a_round_was_chosen_on_the_test_items(tmp_path):
     text = write(tmp_path, split="paper")
     assert "the best test NDCG@10, after round 7. The split paper has no validation items" in text
     assert "best validation" not in text
+
+
+def test_a_page_is_written_in_utf8_even_where_a_name_holds_bytes_that_are_no_text(tmp_path):
+    html.write(tmp_path / "page.html", "größe", [html.code(os.fsdecode(b"caf\xe9 \xc3\xa9"))])
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "<title>größe</title>" in page
+    assert "caf\\udce9 é" in page

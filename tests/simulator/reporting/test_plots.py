@@ -58,6 +58,17 @@ def test_the_attribute_is_named_and_its_axis_holds_every_bar_and_ends_at_1(drawn
     assert 0.7 < drawn[1].axes[0].get_ylim()[1] < 0.8
 
 
+def test_bars_begin_at_0_and_show_the_deviation_over_splits(drawn):
+    leaks = {"leak_dlg": 0.6, "bacc_std_strong": 0.04}
+    plots.plot_leakage({"it": metrics(0.6) | leaks}, "age", 0.5, Path())
+    (axes,) = drawn[0].axes
+    assert axes.get_ylim()[0] == 0
+    assert axes.get_ylabel()
+    (errors,) = [bars.errorbar for bars in axes.containers if hasattr(bars, "errorbar") and bars.errorbar]
+    heights = [abs(high - low) for (_, low), (_, high) in errors.lines[2][0].get_segments()]
+    assert heights == pytest.approx([0, 0.08, 0, 0, 0])
+
+
 def test_attacks_on_uploads_are_plotted_for_the_runs_that_have_them(tmp_path):
     leaks = {"leak_dlg": 0.5, "leak_analytic": 0.8, "leak_analytic_20": 1.0}
     plots.plot_leakage({"Original": metrics(0.6), "FedAU2": metrics(0.6) | leaks}, "it", 0.5, tmp_path / "one.png")
