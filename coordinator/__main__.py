@@ -2,19 +2,12 @@
 
 import sys
 
+from fedau2 import programs
+
 
 def main() -> int:
-    """Runs the command. If a package is missing, one line says what to install."""
-    try:
-        from coordinator.cli import main as run
-
-        return run()
-    except ModuleNotFoundError as error:
-        print(
-            f"fedau2-coordinator: {error.name} is not installed: it needs pip install 'fedau2[coordinator]'",
-            file=sys.stderr,
-        )
-        return 1
+    """Runs the command and returns its exit status. If a package is missing, one line says what to install."""
+    return programs.start("fedau2-coordinator", "coordinator", "coordinator.cli")
 
 
 if __name__ == "__main__":

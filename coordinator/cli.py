@@ -2,14 +2,14 @@
 
 import argparse
 import logging
-import sys
 
 import grpc
 
 from coordinator.bench.cli import add_bench
 from coordinator.commands import admin, export, serve, tasks, watch
 from coordinator.commands.doctor import add_doctor
-from coordinator.errors import CoordinatorError
+from coordinator.errors import CallError, CoordinatorError
+from fedau2 import __version__, programs
 from fedau2.wire.errors import WireError
 
 _COMMANDS = (
@@ -33,24 +33,28 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 if it succeeded, 1 if it failed, 130 after Ctrl-C. Standard error has the reason of a failure.
     """
+    return programs.run("fedau2-coordinator", "coordinator", lambda: _run(argv), _explain)
+
+
+def _run(argv: list[str] | None) -> int:
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         code: int = args.run(args)
-        return code
-    except KeyboardInterrupt:
-        return 130
     except grpc.RpcError as error:
-        print(f"error: {admin.explained(error, args.admin)}", file=sys.stderr)
-    except (CoordinatorError, WireError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-    return 1
+        raise CallError(admin.explained(error, args.admin)) from error
+    return code
+
+
+def _explain(error: Exception) -> str | None:
+    return f"error: {error}" if isinstance(error, (CoordinatorError, WireError, OSError)) else None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fedau2-coordinator", description="Runs federated rounds: serves devices and keeps their contributions."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, add, text in _COMMANDS:
         add(commands.add_parser(name, help=text, description=text))

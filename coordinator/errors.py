@@ -9,6 +9,7 @@
   + AggregationError: values that cannot be added exactly
   + BundleFolderError: a folder is not a whole bundle, or cannot become one (the command line)
   + BenchError: a benchmark cannot be run here
+  + CallError: a call to a coordinator failed (the command line)
   + SettingError: a setting of `serve` cannot be used
   + RefusalError, also a `StatusError`: the answer to a call
     - InvalidRequestError                 INVALID_ARGUMENT     a request that makes no sense
@@ -67,6 +68,10 @@ class BundleFolderError(CoordinatorError):
 
 class BenchError(CoordinatorError):
     """A benchmark cannot be run on this system, or a server that it measures has ended."""
+
+
+class CallError(CoordinatorError):
+    """A coordinator does not answer a call, or refuses it."""
 
 
 class SettingError(CoordinatorError):

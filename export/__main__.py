@@ -1,7 +1,14 @@
-"""`python -m export` is `fedau2-export`."""
+"""The command `fedau2-export`, also run by `python -m export`."""
 
 import sys
 
-from export.cli import main
+from fedau2 import programs
 
-sys.exit(main())
+
+def main() -> int:
+    """Runs the command and returns its exit status. If a package is missing, one line says what to install."""
+    return programs.start("fedau2-export", "export", "export.cli")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

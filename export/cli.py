@@ -1,17 +1,16 @@
 """`fedau2-export`: builds, shows, signs and checks bundles.
 
-The exit code is 0 if the command succeeded, 1 if it failed, and 2 for wrong usage.
+The exit code is 0 if the command succeeded, 1 if it failed, 2 for wrong usage, and 130 after Ctrl-C.
 """
 
 import argparse
-import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from export import bundle
 from export.errors import ExportError, ItemsError, TargetError
+from fedau2 import __version__, programs
 
 # PyTorch, ONNX and YAML are imported by the commands that need them.
 
@@ -22,34 +21,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: wrong usage (code 2) or --help (code 0).
     """
-    try:
-        try:
-            return _run(argv)
-        finally:
-            print(end="", flush=True)
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # a reader like `head` stops reading early
-            print(f"fedau2-export: {error}", file=sys.stderr)
-        # The interpreter would try to write the rest again as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    return programs.run("fedau2-export", "export", lambda: _run(argv), _explain)
 
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
-    try:
-        arguments.run(arguments)
-    except ExportError as error:
-        print(f"fedau2-export: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"fedau2-export: {error.name} is not installed: it needs pip install 'fedau2[export]'", file=sys.stderr)
-        return 1
+    arguments.run(arguments)
     return 0
+
+
+def _explain(error: Exception) -> str | None:
+    return str(error) if isinstance(error, ExportError) else None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fedau2-export", description="Builds, shows, signs and checks task bundles.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     build = commands.add_parser("bundle", help="build a bundle")
     build.add_argument("--model", help="the recommender, for example fedncf, where the plan names none")

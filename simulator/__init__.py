@@ -27,13 +27,13 @@ The public names are imported when they are first used.
 from typing import TYPE_CHECKING
 
 from fedau2.lazy import exports
-from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
     from simulator.config.config import Config
     from simulator.datasets.attributes import Attribute
     from simulator.datasets.dataset import Dataset
     from simulator.datasets.load import load
+    from simulator.errors import SimulatorError
     from simulator.experiment.run import run
 
 __all__ = ["Attribute", "Config", "Dataset", "SimulatorError", "load", "run"]
@@ -42,6 +42,7 @@ _MODULES = {
     "Attribute": "datasets.attributes",
     "Config": "config.config",
     "Dataset": "datasets.dataset",
+    "SimulatorError": "errors",
     "load": "datasets.load",
     "run": "experiment.run",
 }

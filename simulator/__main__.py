@@ -1,18 +1,13 @@
-"""`fedau2-sim`, also as `python -m simulator`."""
+"""The command `fedau2-sim`, also run by `python -m simulator`."""
 
 import sys
 
+from fedau2 import programs
+
 
 def main() -> int:
-    """Runs the command; says in a line what must be installed for it."""
-    try:
-        from simulator.commands.cli import main as run
-
-        return run()
-    except ModuleNotFoundError as error:
-        hint = "it needs pip install 'fedau2[simulator]'"
-        print(f"fedau2-sim: {error.name} is not installed: {hint}", file=sys.stderr)
-        return 1
+    """Runs the command and returns its exit status. If a package is missing, one line says what to install."""
+    return programs.start("fedau2-sim", "simulator", "simulator.commands.cli")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Syncs:
         finally:
             self._lock.release()
 
-    def session(self, engine: Engine, trust: Trust, without_place: bool) -> Session:
+    def session(self, engine: Engine, trust: Trust, without_place: bool = False) -> Session:
         """Begins a session that publishes its events, except for a model version that the store has already."""
         model = self._store.model()
         current = NewModel(model.task_id, model.round) if model else None

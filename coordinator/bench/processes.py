@@ -12,11 +12,11 @@ import grpc
 
 from coordinator.bench.workload import Model
 from coordinator.errors import BenchError
+from fedau2 import programs
 from fedau2.v1.admin_pb2 import GetTaskRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from fedau2.wire import addresses
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _DISK = "/var/tmp"
 """Folder in which state folders are made. Files in it outlast a restart, so it is on a real disk."""
 
@@ -38,7 +38,8 @@ class Child:
         if not Path("/proc/self/stat").exists():
             raise BenchError("the benchmarks read CPU time and memory from /proc: run them on Linux")
         self._name = arguments[0]
-        self._process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True)
+        with programs.deaf_children():
+            self._process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True)
         self._proc = Path("/proc", str(self._process.pid))
 
     def __enter__(self) -> Self:
@@ -65,7 +66,7 @@ class Child:
     def cpu(self) -> float:
         """Returns the CPU seconds so far, user and system, of all threads."""
         fields = self._proc.joinpath("stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
         """Returns the resident memory in MiB."""

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,7 +15,10 @@ from simulator.audit.request import PRIVATE
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
 from simulator.config.config import Config
-from simulator.reporting import html, plots
+from simulator.reporting import drawing, html
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _HEADER = ("attack", "learns", "on", "after", "success", "95% interval", "chance", "null", "null p95")
 
@@ -136,7 +138,7 @@ def write(audit: Audit, command: str, notes: Sequence[str]) -> None:
         "findings": [finding.to_dict() for finding in audit.findings],
         "not_run": {attack.attack: attack.hindrance for attack in audit.not_run},
     }
-    (folder / "audit.json").write_text(json.dumps(about, indent=2) + "\n")
+    (folder / "audit.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
     draw(audit.findings, folder / "audit.png")
     html.write(
         folder / "audit.html",
@@ -177,36 +179,32 @@ def draw(findings: Sequence[Finding], path: Path) -> None:
         for title, label in (("attribute", True), ("state, gate and items", False))
         if (part := [finding for finding in findings if (finding.learns in of_label) is label])
     }
-    width = 11 if len(parts) > 1 else 7
-    figure, axes = plots.panels(
-        "What is learned, by contributions of a client seen", len(parts), width=width, height=6.5
-    )
-    for panel, (title, part) in zip(axes, parts.items(), strict=True):
-        lines: dict[str, list[Finding]] = {}
-        for finding in part:
-            name = f"{finding.attack}, {finding.adversary}" if several and finding.adversary else finding.attack
-            lines.setdefault(name, []).append(finding)
-        _draw(panel, lines)
-        panel.set_title(title, fontsize=9)
-    figure.savefig(path)
+    heading, width = "What is learned, by contributions of a client seen", 11 if len(parts) > 1 else 7
+    with drawing.picture(path, heading, len(parts), width=width, height=6.5) as all_axes:
+        for axes, (title, part) in zip(all_axes, parts.items(), strict=True):
+            lines: dict[str, list[Finding]] = {}
+            for finding in part:
+                name = f"{finding.attack}, {finding.adversary}" if several and finding.adversary else finding.attack
+                lines.setdefault(name, []).append(finding)
+            _draw(axes, lines)
+            axes.set_title(title, fontsize=9)
 
 
-def _draw(axes: Axes, lines: Mapping[str, Sequence[Finding]]) -> None:
+def _draw(axes: "Axes", lines: Mapping[str, Sequence[Finding]]) -> None:
     for number, (name, line) in enumerate(lines.items()):
         scores = [finding.score for finding in line]
         errors = [
             [max(0.0, score.success - score.low) for score in scores],
             [max(0.0, score.high - score.success) for score in scores],
         ]
-        style = ("o-", "s--", "^:", "v-.")[number // len(plots.COLOURS) % 4]
-        colour = plots.COLOURS[number % len(plots.COLOURS)]
         xs, ys = [finding.participations for finding in line], [score.success for score in scores]
-        axes.errorbar(xs, ys, errors, fmt=style, markersize=4, linewidth=1, color=colour, label=name)
+        axes.errorbar(xs, ys, errors, **drawing.style(number), markersize=4, linewidth=1, label=name)
     everything = [finding.score for line in lines.values() for finding in line]
     for chance in {score.chance for score in everything}:
-        axes.axhline(chance, color=plots.GREY, linestyle="--", linewidth=1)
+        axes.axhline(chance, color=drawing.GREY, linestyle="--", linewidth=1)
     axes.set_ylim(min(0.95 * min(score.low, score.chance) for score in everything), 1.02)
     axes.set_xlabel("contributions seen")
+    axes.set_ylabel("success, from 0 to 1, with its 95% interval")
     axes.set_xscale("log")
     ticks = sorted({finding.participations for line in lines.values() for finding in line})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])

@@ -60,7 +60,7 @@ def report(data_dir: Path | None, out: Path | None, quick: bool, console: Consol
         "fleet": list(map(asdict, fleets)),
     }
     if out is not None:
-        out.write_text(json.dumps(figures, indent=2) + "\n")
+        out.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
 
 
 def _data(data_dir: Path | None) -> tuple[Interactions, NDArray[np.int64], int, str]:

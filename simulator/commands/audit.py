@@ -13,15 +13,14 @@ from simulator.audit.audit import audit
 from simulator.audit.request import PRIVATE, VIEWS, Request
 from simulator.config import arguments, flags
 from simulator.errors import ConfigError
-from simulator.experiment import lock, resume
+from simulator.experiment import lock, resources, resume
 from simulator.reporting.terminal import Bar, bars
 
 _NONE = "none"
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("audit", help="measure what a configuration leaks, by attacking it")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
     parser.add_argument(
         "of", nargs="?", type=Path, metavar="RUN|CONFIG", help="a run's folder or config.yaml; it is trained (again)"
     )
@@ -68,6 +67,7 @@ def _counts(text: str) -> tuple[int, ...]:
 
 def _command(options: argparse.Namespace, console: Console) -> None:
     request = _request(options)
+    resources.prepare()
     with lock.hold(request.folder):
         _audit(request, console)
 

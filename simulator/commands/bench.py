@@ -6,11 +6,11 @@ from pathlib import Path
 from rich.console import Console
 
 from simulator.bench import crowd, report
+from simulator.experiment import resources
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("bench", help="what a client costs, against a naive loop in the same run")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--out", type=Path, help="write the figures as JSON to this file")
     parser.add_argument("--quick", action="store_true", help="fewer repeats and smaller fleets")
@@ -19,6 +19,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _bench(options: argparse.Namespace, console: Console) -> None:
+    resources.prepare()
     if options.fleet is not None:
         crowd.report(options.fleet, console)
     else:

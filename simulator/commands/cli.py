@@ -3,26 +3,26 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import import_module
 
 from rich.console import Console
 
 from client_sdk.errors import FedError
 from coordinator.errors import CoordinatorError
 from export.errors import ExportError
+from fedau2 import __version__, programs
 from fedau2.wire.errors import WireError
-from simulator.commands import audit as audit
-from simulator.commands import bench as bench
-from simulator.commands import datasets
-from simulator.commands import reproduce as reproduce
-from simulator.commands.demo import demo
-from simulator.config import arguments, flags
 from simulator.errors import BoundPassedError, SimulatorError, explain
-from simulator.experiment import resources
-from simulator.experiment.run import run
-from simulator.reporting import html
-from simulator.reporting.terminal import Bar, bars, results
-from simulator.reporting.tracking import Tracking
+
+_COMMANDS = {
+    "run": "train and evaluate one configuration into a run folder",
+    "audit": "measure what a configuration leaks, by attacking it",
+    "reproduce": "repeat an experiment of the paper",
+    "datasets": "list, fetch, check, describe and import data sets",
+    "demo": "Original and FedAU2 side by side, in a few minutes",
+    "bench": "what a client costs, against a naive loop in the same run",
+}
+"""The commands and what they do. Each has a module of its name in this package."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,53 +30,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0; 1 for an error that is explained, 2 for wrong usage, 3 where an audit passes a bound, 130 when interrupted.
     """
-    options = _parser().parse_args(arguments)
-    console = Console()
-    resources.prepare()
+    words = sys.argv[1:] if arguments is None else arguments
+    return programs.run("fedau2-sim", "simulator", lambda: _run(words), _explain)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    options = _parser(arguments).parse_args(arguments)
     try:
-        options.command(options, console)
-    except (SimulatorError, ExportError, CoordinatorError, WireError, FedError, OSError) as error:
-        print(f"fedau2-sim: {explain(error)}", file=sys.stderr)
-        return 3 if isinstance(error, BoundPassedError) else 1
-    except KeyboardInterrupt:
-        print("fedau2-sim: interrupted", file=sys.stderr)
-        return 130
+        options.command(options, Console())
+    except BoundPassedError as error:
+        print(f"fedau2-sim: {error}", file=sys.stderr)
+        return 3
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _explain(error: Exception) -> str | None:
+    ours = (SimulatorError, ExportError, CoordinatorError, WireError, FedError, OSError)
+    return explain(error) if isinstance(error, ours) else None
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Makes the parser. It knows the options of the command that the arguments name, whose module alone is loaded."""
     parser = argparse.ArgumentParser(prog="fedau2-sim", description="Simulates federated attribute unlearning.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_run(commands)
-    audit.add(commands)
-    reproduce.add(commands)
-    datasets.add(commands)
-    demonstration = commands.add_parser("demo", help="Original and FedAU2 side by side, in a few minutes")
-    demonstration.add_argument(
-        "--out", type=arguments.folder, default=Path("runs/demo"), help="folder of the results (%(default)s)"
-    )
-    demonstration.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
-    demonstration.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
-    bench.add(commands)
+    chosen = next((word for word in arguments if not word.startswith("-")), "")
+    for name, text in _COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if name == chosen:
+            import_module(f"simulator.commands.{name}").add(command)
     return parser
-
-
-def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("run", help="train and evaluate one configuration into a run folder")
-    parser.add_argument("--out", type=arguments.folder, required=True, help="the run folder")
-    parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
-    parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
-    Tracking.add(parser)
-    flags.add(parser)
-    parser.set_defaults(command=_run)
-
-
-def _run(options: argparse.Namespace, console: Console) -> None:
-    config = flags.configuration(options, options.config)
-    if (options.out / "metrics.json").exists():
-        console.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
-    with Tracking.of(options).for_run() as trackers, bars(console) as display:
-        metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers)
-    title = f"{html.title(config)}, {config.engine.rounds} rounds"
-    console.print(results({f"adversary {config.adversary}": metrics}, title))
-    console.print(f"Report, plots and metrics: {options.out}/", markup=False)

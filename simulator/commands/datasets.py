@@ -21,9 +21,8 @@ ACTIONS = {
 }
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("datasets", help="list, fetch, check, describe and import data sets")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(command=_datasets, action="list", names=[])
     actions = parser.add_subparsers(metavar="ACTION", help=f"{', '.join((*ACTIONS, 'import'))} (list)")

@@ -1,5 +1,6 @@
 """`fedau2-sim demo`: the Original beside FedAU2, on MovieLens 100K where it can be had."""
 
+import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from export.plan import defaults
+from simulator.config import arguments
 from simulator.config.config import Config
 from simulator.config.presets import preset
 from simulator.datasets import load
@@ -18,6 +20,15 @@ from simulator.reporting.terminal import Bar, bars, results
 
 NAMES = ("Original", "FedAU2")
 ROUNDS = 400
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument(
+        "--out", type=arguments.folder, default=Path("runs/demo"), help="folder of the results (%(default)s)"
+    )
+    parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
+    parser.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
 
 
 def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dict[str, Any]]:

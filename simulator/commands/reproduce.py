@@ -15,6 +15,7 @@ from simulator.config import arguments, flags
 from simulator.config.sections import SPLITS
 from simulator.errors import ConfigError, RunsFailedError, explain
 from simulator.experiment.pool import Job, work
+from simulator.reporting import frames
 from simulator.reporting.terminal import bars
 from simulator.reporting.tracking import NOWHERE, Tracking
 from simulator.reproduce import grid, report, results, table
@@ -23,9 +24,8 @@ from simulator.reproduce.grid import QUICK, Cell, Choice
 from simulator.reproduce.progress import Overall
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("reproduce", help="repeat an experiment of the paper")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
     parser.add_argument("experiment", choices=EXPERIMENTS, metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
     models = ",".join(RECOMMENDERS)
     parser.add_argument("--model", type=arguments.names, help=f"recommenders ({models}; with --quick fedncf)")
@@ -164,12 +164,12 @@ def _write(
 ) -> None:
     experiment, folder = request.experiment, request.folder
     frame = results.collect(cells, metrics, errors, folder / "runs")
-    frame.to_parquet(folder / "results.parquet")
+    frames.write(frame, folder / "results.parquet")
     if not metrics:
         return
     metric_names = results.metrics_of(frame, experiment.metrics)
     summary = results.summarise(frame, metric_names)
-    summary.to_parquet(folder / "summary.parquet")
+    frames.write(summary, folder / "summary.parquet")
     for title, part in table.groups(summary):
         console.print(*table.terminal(title, part, metric_names, console.width), sep="\n")
     for text in table.notes(frame):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fedau2 import programs
 from simulator.engines.connections import GrpcConnection
 from simulator.errors import FleetError
 
@@ -24,7 +25,8 @@ class CoordinatorProcess:
     ) -> None:
         command = [sys.executable, "-m", "coordinator", "serve", "--state", str(folder), "--log-level", "WARNING"]
         command += ["--listen", devices, "--admin", admin, *(["--audit", str(audit.resolve())] if audit else [])]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with programs.deaf_children():
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.devices = self._address("devices")
         self.admin = self._address("admin")
 

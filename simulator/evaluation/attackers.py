@@ -14,6 +14,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
+from fedau2 import programs
 from simulator.errors import NotFiniteError, TooFewUsersError
 from simulator.evaluation import classifiers
 
@@ -112,7 +113,9 @@ def attack(
         for labelling, split_seeds in zip(labellings, seeds, strict=True)
         for split_seed in split_seeds
     ]
-    scores = Parallel(n_jobs=workers)(jobs)
+    with programs.deaf_children():
+        started = Parallel(n_jobs=workers, return_as="generator")(jobs)
+    scores = list(started)
     attacked, *null = (scores[start : start + splits] for start in range(0, len(scores), splits))
     chance = [_folded(np.array([split.bacc for split in permuted]), classes) for permuted in null]
     baccs = np.array([split.bacc for split in attacked])

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from fedau2 import programs
 from simulator.config.config import Config
 from simulator.errors import explain
 from simulator.experiment import resources
@@ -79,7 +80,8 @@ def work(jobs: Sequence[Job], processes: int, progress: Callable[[Job], Progress
         while waiting or busy:
             while waiting and workers:
                 worker, job = workers.pop(), waiting.popleft()
-                worker.connection.send(job)
+                with suppress(BrokenPipeError):  # its process has ended, which is received below
+                    worker.connection.send(job)
                 busy[worker.connection] = worker, job, progress(job)
             for connection in wait(list(busy)):
                 worker, job, display = busy[connection]
@@ -122,7 +124,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,))
-        self.process.start()
+        with programs.deaf_children():
+            self.process.start()
         theirs.close()
 
     def end(self) -> None:
@@ -149,7 +152,6 @@ class _Remote:
 
 def _serve(connection: "Connection[Event, Job]") -> None:
     # The parent alone hears Ctrl-C and then ends its processes, in a way that lets a run close what it has opened.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     Thread(target=_end_with_parent, daemon=True).start()
     resources.prepare()

@@ -161,7 +161,7 @@ def _read(folder: Path) -> _Left | None:
     if not (folder / _ROWS).exists():
         return None
     try:
-        about = json.loads((folder / _ROWS).read_text())
+        about = json.loads((folder / _ROWS).read_text("utf-8"))
         data = _file(folder, about["sha256"]).read_bytes()
         if blobs.sha256(data).hex() != about["sha256"]:
             return None  # damaged: start again
@@ -230,7 +230,7 @@ def expect_same(folder: Path, dataset: Dataset) -> None:
         return
     now = _about(dataset)
     try:
-        before = json.loads(path.read_text())
+        before = json.loads(path.read_text("utf-8"))
         sizes = [key for key in now if key != "sha256"]
         changes = [f"{before[key]:,} {key}, now {now[key]:,}" for key in sizes if before[key] != now[key]]
         same = before["sha256"] == now["sha256"]

@@ -27,7 +27,7 @@ from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, lock, resources, resume
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
-from simulator.reporting import html, plots
+from simulator.reporting import frames, html, plots
 from simulator.reporting.tracking import Tracker
 from simulator.unlearning import baselines, erasure, moments
 
@@ -83,7 +83,7 @@ def _run(
         metrics[f"{prefix}unknown_clients"] = int((trained.known[name].labels < 0).sum())
     metrics |= {"seconds": time.perf_counter() - started, "peak_rss_mib": resources.peak_rss_mib()}
     progress.advance()
-    ranks.frame().to_parquet(folder / "ranks.parquet")
+    frames.write(ranks.frame(), folder / "ranks.parquet")
     _write(config, folder, data_dir, metrics, rounds, attributes, trained.remarks)
     for tracker in trackers:
         tracker.end(metrics)
@@ -149,7 +149,7 @@ def _write(
     remarks: Sequence[str],
 ) -> None:
     pictures = plots.leakage_files(list(attributes))
-    rounds.to_parquet(folder / "rounds.parquet")
+    frames.write(rounds, folder / "rounds.parquet")
     plots.plot_learning(rounds, metrics["round"], config.evaluation.split, folder / "learning.png")
     label = f"adversary: {config.adversary}"
     for prefix, name, attribute in assembly.prefixed(attributes):

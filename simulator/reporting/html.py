@@ -63,7 +63,8 @@ def write(path: Path, title: str, parts: Iterable[str]) -> None:
         title: the title as text.
         parts: the parts as HTML, from the functions of this module.
     """
-    files.write(path, _PAGE.substitute(title=escape(title), body="\n".join(parts)).encode())
+    page = _PAGE.substitute(title=escape(title), body="\n".join(parts))
+    files.write(path, page.encode(errors="backslashreplace"))  # a folder's name may hold bytes that are not text
 
 
 def heading(text: str) -> str:

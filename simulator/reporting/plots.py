@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING
 
 from simulator.datasets.split import CHOSEN_ON
+from simulator.reporting.drawing import COLOURS, GREY, from_zero, legend_below, picture, rounds_axis, style
 from simulator.reporting.file_names import file_name
 
-BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
-COLOURS = (BLUE, ORANGE, "#2f855a", "#805ad5", "#b83280", "#b7791f", "#2c7a7b")
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
 _BARS = (
     ("bacc_paper", "paper attacker\nembedding"),
     ("bacc_strong", "strong attacker\nembedding"),
@@ -27,7 +25,7 @@ _UPLOADS = (
 )
 
 
-def plot_learning(rounds: pd.DataFrame, chosen: int, split: str, path: Path) -> None:
+def plot_learning(rounds: "pd.DataFrame", chosen: int, split: str, path: Path) -> None:
     """Plots HR@10 and NDCG@10 on held-out items by round, and marks the chosen round.
 
     Args:
@@ -37,14 +35,14 @@ def plot_learning(rounds: pd.DataFrame, chosen: int, split: str, path: Path) -> 
         path: the PNG file to write.
     """
     evaluated = rounds.dropna(subset=["ndcg@10"])
-    figure, axes = _figure(f"{CHOSEN_ON[split].capitalize()} items, 1 + 99 candidates", "rounds trained", "")
-    for column, label, colour in (("hr@10", "HR@10", BLUE), ("ndcg@10", "NDCG@10", ORANGE)):
-        axes.plot(evaluated["round"], evaluated[column], "o-", markersize=3, color=colour, label=label)
-    axes.axvline(chosen, color=GREY, linestyle="--", linewidth=1, label=f"chosen: round {chosen}")
-    axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_below(axes)
-    figure.savefig(path)
+    with picture(path, f"{CHOSEN_ON[split].capitalize()} items, 1 + 99 candidates") as (axes,):
+        for number, (column, label) in enumerate((("hr@10", "HR@10"), ("ndcg@10", "NDCG@10"))):
+            axes.plot(evaluated["round"], evaluated[column], **style(number), markersize=4, label=label)
+        axes.axvline(chosen, color=GREY, linestyle=":", linewidth=1.5, label=f"chosen: round {chosen}")
+        rounds_axis(axes)
+        axes.set_ylabel("HR@10 and NDCG@10, from 0 to 1")
+        from_zero(axes)
+        legend_below(axes)
 
 
 def leakage_files(attributes: Sequence[str]) -> dict[str, str]:
@@ -62,45 +60,31 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance
         chance: balanced accuracy of guessing, 1 / classes.
         path: the PNG file to write.
     """
-    figure, axes = _figure(f"Information in private state and uploads about {attribute}", "", "balanced accuracy")
-    width = 0.8 / len(runs)
     groups = [*_BARS, *(group for group in _UPLOADS if any(group[0] in metrics for metrics in runs.values()))]
-    for number, (name, metrics) in enumerate(runs.items()):
-        keys = {bar: key for bar, (key, _) in enumerate(groups) if key in metrics}
-        places = [bar + (number - (len(runs) - 1) / 2) * width for bar in keys]
-        heights = [metrics[key] for key in keys.values()]
-        bars = axes.bar(places, heights, width * 0.95, color=COLOURS[number], label=name)
-        axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
-        for place, (key, _) in zip(places, _BARS, strict=False):
+    with picture(path, f"Information in private state and uploads about {attribute}") as (axes,):
+        for number, (name, metrics) in enumerate(runs.items()):
+            _bars(axes, metrics, [key for key, _ in groups], (number, len(runs)), name)
+        axes.vlines([], 0, 0, color=GREY, label="standard deviation over splits")
+        axes.hlines([], 0, 0, color="black", linewidth=1.2, label="95% of shuffled labels")
+        axes.axhline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
+        axes.set_xticks(range(len(groups)), [label for _, label in groups], fontsize=8)
+        axes.set_ylabel("balanced accuracy, from 0 to 1")
+        axes.set_ylim(0, min(1.0, 1.05 * axes.dataLim.ymax))
+        legend_below(axes)
+
+
+def _bars(axes: "Axes", metrics: Mapping[str, float], keys: Sequence[str], place: tuple[int, int], name: str) -> None:
+    """Draws a run's bars, with the deviation over attack splits, and the null's marks; `place` is number and count."""
+    number, count = place
+    width = 0.8 / count
+    middles = {key: bar + (number - (count - 1) / 2) * width for bar, key in enumerate(keys) if key in metrics}
+    heights = [metrics[key] for key in middles]
+    spread = [metrics.get(key.replace("bacc", "bacc_std"), 0.0) if key.startswith("bacc") else 0.0 for key in middles]
+    colour = COLOURS[number % len(COLOURS)]
+    bars = axes.bar([*middles.values()], heights, width * 0.95, yerr=spread, ecolor=GREY, color=colour, label=name)
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    axes.bar_label(bars, fmt="%.3f", fontsize=8, label_type="center", bbox=behind)
+    for key, middle in middles.items():
+        if key.startswith("bacc"):
             null = metrics[key.replace("bacc", "bacc_null_p95")]
-            axes.hlines(null, place - width / 2, place + width / 2, color="black", linewidth=1.2)
-    axes.hlines([], 0, 0, color="black", linewidth=1.2, label="95% of shuffled labels")
-    axes.axhline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
-    axes.set_xticks(range(len(groups)), [label for _, label in groups], fontsize=8)
-    lowest = min(chance, *(metrics[key] for metrics in runs.values() for key, _ in groups if key in metrics))
-    axes.set_ylim(0.8 * lowest, min(1.0, 1.05 * axes.dataLim.ymax))
-    _legend_below(axes)
-    figure.savefig(path)
-
-
-def panels(title: str, count: int, *, width: float = 8, height: float = 4.5) -> tuple[Figure, list[Axes]]:
-    """Makes an empty figure with panels side by side; width and height are in inches."""
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    all_axes = [figure.add_subplot(1, count, number + 1) for number in range(count)]
-    for axes in all_axes:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", alpha=0.25)
-    return figure, all_axes
-
-
-def _legend_below(axes: Axes) -> None:
-    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
-
-
-def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure, (axes,) = panels(title, 1)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    return figure, axes
+            axes.hlines(null, middle - width / 2, middle + width / 2, color="black", linewidth=1.2)

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from export.plan import planfile
 from export.plan.fragments import flat
+from fedau2 import imports
 from simulator.config import arguments
 from simulator.config.config import Config
 from simulator.errors import TrackingError
@@ -86,12 +87,12 @@ class TensorBoard(Tracker):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        _module("tensorboard", "tensorboard")
+        _module("tensorboard")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TrackingError(f"TensorBoard: {folder} cannot be created or written to: {error.strerror}") from error
-        self._folder, self._writer = folder, _module("torch.utils.tensorboard", "torch").SummaryWriter
+        self._folder, self._writer = folder, _module("torch.utils.tensorboard").SummaryWriter
         self._open: Any = None
 
     def begin(self, name: str, config: Config) -> None:
@@ -124,7 +125,7 @@ class MLflow(Tracker):
         # By default MLflow sends usage data to its authors, and retries for four minutes without a message.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        self._mlflow, self._run = _module("mlflow", "mlflow"), ""
+        self._mlflow, self._run = _module("mlflow"), ""
         with self._explained():
             self._client = self._mlflow.MlflowClient(uri)
             known = self._client.get_experiment_by_name(EXPERIMENT)
@@ -221,11 +222,11 @@ class Tracking:
 NOWHERE = Tracking()
 
 
-def _module(name: str, extra: str) -> Any:  # noqa: ANN401
+def _module(name: str) -> Any:  # noqa: ANN401
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise TrackingError(f"{name} is not installed: it needs pip install 'fedau2[{extra}]'") from error
+    except ImportError as error:
+        raise TrackingError(imports.explain(error, "simulator")) from error
 
 
 def _group(name: str) -> str:

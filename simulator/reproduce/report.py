@@ -9,7 +9,7 @@ import pandas as pd
 
 from export.plan.fragments import flat
 from simulator.datasets.split import CHOSEN_ON
-from simulator.reporting import html
+from simulator.reporting import frames, html
 from simulator.reproduce import figures, table
 from simulator.reproduce.experiments import TRIGGERS, Experiment
 from simulator.reproduce.grid import Cell
@@ -52,7 +52,7 @@ def _rounds(frame: pd.DataFrame, part: pd.DataFrame, folder: Path) -> dict[str, 
     """Returns, for each method of a group, the rounds of its runs that succeeded."""
     finished = frame[(frame["status"] == "done") & (frame[GROUP] == part[GROUP].iloc[0]).all(axis=1)]
     return {
-        str(method): [pd.read_parquet(folder / "runs" / run / "rounds.parquet") for run in runs]
+        str(method): [frames.read(folder / "runs" / run / "rounds.parquet") for run in runs]
         for method, runs in finished.groupby("method", sort=False)["run"]
     }
 

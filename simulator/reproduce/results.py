@@ -12,6 +12,7 @@ from simulator.config import flags
 from simulator.config.config import Config
 from simulator.errors import ConfigError
 from simulator.evaluation import ranking, statistics
+from simulator.reporting import frames
 from simulator.reproduce.grid import Cell
 
 GROUP = ["model", "dataset", "attribute"]
@@ -31,7 +32,7 @@ def finished(cell: Cell, folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        metrics: dict[str, Any] = json.loads(path.read_text())
+        metrics: dict[str, Any] = json.loads(path.read_text("utf-8"))
         same = not cell.config.differences(metrics["configuration"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged: remove the folder, and it is run again") from error
@@ -94,14 +95,14 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
 
 
 def _loss_std(folder: Path) -> float:
-    return float(pd.read_parquet(folder / "rounds.parquet", columns=["loss"])["loss"].tail(LAST_ROUNDS).std())
+    return float(frames.read(folder / "rounds.parquet", ["loss"])["loss"].tail(LAST_ROUNDS).std())
 
 
 def _over_users(folder: Path, original: Path) -> dict[str, float]:
     paths = [run / "ranks.parquet" for run in (folder, original)]
     if not all(path.exists() for path in paths):
         return {}  # runs of a version that did not write them
-    ours, theirs = (ranking.gains(pd.read_parquet(path)["rank"].to_numpy(), 10) for path in paths)
+    ours, theirs = (ranking.gains(frames.read(path)["rank"].to_numpy(), 10) for path in paths)
     compared = statistics.over_users(ours, theirs)
     names = {"difference": compared.mean, "low": compared.low, "high": compared.high, "p": compared.p}
     return {f"ndcg@10_users_{name}": value for name, value in names.items()}

@@ -1,5 +1,6 @@
 """The report of a run, and the command in it."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.simulator.settings import make
 )
 def test_the_command_repeats_the_run_and_shows_no_path_of_the_machine(folder, out):
     words = shlex.split(html.command(SMALL, Path(folder), Path("/home/me/data")))
-    options = cli._parser().parse_args(words[1:])
+    options = cli._parser(words[1:]).parse_args(words[1:])
     assert flags.configuration(options, None) == SMALL
     assert (options.out, options.data_dir) == (Path(out), Path("DATA_DIR"))
     assert "--data-dir" not in html.command(SMALL, Path(folder), None)
@@ -53,3 +54,10 @@ def test_the_report_says_how_the_data_was_read(tmp_path):
     assert "<h2>How the data was read</h2>" in text
     assert "<li>the order of lines stands for time</li><li>&#x27;&lt;zip&gt;&#x27; cannot" in text
     assert "How the data was read" not in write(tmp_path)
+
+
+def test_a_page_is_written_in_utf8_even_where_a_name_holds_bytes_that_are_no_text(tmp_path):
+    html.write(tmp_path / "page.html", "größe", [html.code(os.fsdecode(b"caf\xe9 \xc3\xa9"))])
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "<title>größe</title>" in page
+    assert "caf\\udce9 é" in page

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from simulator.reporting import plots
+from simulator.reporting import drawing, plots
 
 KEYS = ("paper", "strong", "paper_all", "strong_all")
 
@@ -25,7 +25,7 @@ def test_rounds_without_an_evaluation_are_left_out(tmp_path):
     plots.plot_learning(sparse, 4, "validation", tmp_path / "sparse.png")
     plots.plot_learning(sparse.iloc[[1, 3]], 4, "validation", tmp_path / "dense.png")
     assert (imread(tmp_path / "sparse.png") == imread(tmp_path / "dense.png")).all()
-    assert coloured(tmp_path / "sparse.png", plots.BLUE) > 0.001
+    assert coloured(tmp_path / "sparse.png", drawing.BLUE) > 0.001
 
 
 @pytest.mark.parametrize(("split", "items"), [("validation", "Validation items"), ("paper", "Test items")])
@@ -43,7 +43,7 @@ def test_a_round_is_a_whole_number_the_items_are_named_and_the_legend_hides_noth
 @pytest.mark.parametrize("chance", [0.5, 1 / 3])
 def test_each_run_has_its_bars_and_more_leakage_is_more_ink(tmp_path, chance):
     plots.plot_leakage({"Original": metrics(0.7), "FedAU2": metrics(0.55)}, "it", chance, tmp_path / "both.png")
-    original, fedau2 = (coloured(tmp_path / "both.png", colour) for colour in (plots.BLUE, plots.ORANGE))
+    original, fedau2 = (coloured(tmp_path / "both.png", colour) for colour in (drawing.BLUE, drawing.ORANGE))
     assert original > fedau2 > 0.01
 
 
@@ -58,8 +58,19 @@ def test_the_attribute_is_named_and_its_axis_holds_every_bar_and_ends_at_1(drawn
     assert 0.7 < drawn[1].axes[0].get_ylim()[1] < 0.8
 
 
+def test_bars_begin_at_0_and_show_the_deviation_over_splits(drawn):
+    leaks = {"leak_dlg": 0.6, "bacc_std_strong": 0.04}
+    plots.plot_leakage({"it": metrics(0.6) | leaks}, "age", 0.5, Path())
+    (axes,) = drawn[0].axes
+    assert axes.get_ylim()[0] == 0
+    assert axes.get_ylabel()
+    (errors,) = [bars.errorbar for bars in axes.containers if hasattr(bars, "errorbar") and bars.errorbar]
+    heights = [abs(high - low) for (_, low), (_, high) in errors.lines[2][0].get_segments()]
+    assert heights == pytest.approx([0, 0.08, 0, 0, 0])
+
+
 def test_attacks_on_uploads_are_plotted_for_the_runs_that_have_them(tmp_path):
     leaks = {"leak_dlg": 0.5, "leak_analytic": 0.8, "leak_analytic_20": 1.0}
     plots.plot_leakage({"Original": metrics(0.6), "FedAU2": metrics(0.6) | leaks}, "it", 0.5, tmp_path / "one.png")
-    original, fedau2 = (coloured(tmp_path / "one.png", colour) for colour in (plots.BLUE, plots.ORANGE))
+    original, fedau2 = (coloured(tmp_path / "one.png", colour) for colour in (drawing.BLUE, drawing.ORANGE))
     assert fedau2 > 1.5 * original > 0.005

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from simulator.reporting.plots import BLUE, COLOURS, ORANGE
+from simulator.reporting.drawing import BLUE, COLOURS, ORANGE
 from simulator.reproduce import figures, report
 from simulator.reproduce.experiments import EXPERIMENTS
 
