@@ -8,7 +8,7 @@ PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs examples script
   proto client_sdk coordinator export simulator
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint site house proto clean
+.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint compatibility site house proto clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml proto/fedau2/__init__.py
@@ -47,6 +47,9 @@ bench-graphs: install
 
 footprint: install
 	$(BIN)/python scripts/footprint.py
+
+compatibility: install
+	$(BIN)/python -m scripts.compatibility
 
 house: install
 	$(BIN)/python -m scripts.house

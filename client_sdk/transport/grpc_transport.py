@@ -212,7 +212,7 @@ def _translate(error: grpc.RpcError, name: str) -> StatusError | TransportError:
 
 def _retry(error: grpc.RpcError) -> RetryWindow | None:
     metadata: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
-    window = dict(metadata).get(RETRY_METADATA)
+    window = dict(iter(metadata)).get(RETRY_METADATA)  # older releases of grpcio have pairs as keys
     try:
         return None if window is None else RetryWindow.FromString(window)
     except DecodeError:
