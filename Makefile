@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PROTO_BIN := $(VENV)-proto/bin
 # Files and folders whose prose is held to `python -m scripts.prose`.
 PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs examples scripts \
   proto client_sdk coordinator export simulator
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint site house proto clean
+.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint compatibility site house proto clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml proto/fedau2/__init__.py
@@ -47,16 +48,24 @@ bench-graphs: install
 footprint: install
 	$(BIN)/python scripts/footprint.py
 
+compatibility: install
+	$(BIN)/python -m scripts.compatibility
+
 house: install
 	$(BIN)/python -m scripts.house
 
 site: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
-proto: install
-	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
-	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --python_out=proto --grpc_python_out=proto \
+proto: $(VENV)-proto/.installed
+	$(PROTO_BIN)/python -m grpc_tools.protoc --proto_path=proto --plugin=protoc-gen-mypy=$(PROTO_BIN)/protoc-gen-mypy \
+	  --plugin=protoc-gen-mypy_grpc=$(PROTO_BIN)/protoc-gen-mypy_grpc --python_out=proto --grpc_python_out=proto \
 	  --mypy_out=quiet:proto --mypy_grpc_out=quiet:proto $(PROTOS)
 
+$(VENV)-proto/.installed: proto/requirements.txt
+	test -x $(PROTO_BIN)/python || $(PYTHON) -m venv $(VENV)-proto
+	$(PROTO_BIN)/pip install --quiet --requirement $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis runs dist build
+	rm -rf $(VENV) $(VENV)-proto .mypy_cache .ruff_cache .pytest_cache .hypothesis runs dist build

@@ -5,6 +5,8 @@ import tomllib
 from pathlib import Path
 
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import client_sdk
 import fedau2
@@ -46,6 +48,25 @@ def test_the_workflow_runs_commands_that_exist():
     targets = [step["run"].split()[1] for step in steps if step.get("run", "").startswith("make ")]
     assert {"test", "site"} <= {*targets}
     assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in targets)
+
+
+def test_the_readme_explains_every_extra_that_a_user_may_want():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith("| `")]
+    explained = {name for row in rows for name in re.findall(r"`([a-z]+)`", row.split("|")[1])}
+    assert {*PROJECT["optional-dependencies"]} - {"dev", "docs"} <= explained
+
+
+def test_the_constraints_of_the_figures_are_versions_that_are_declared():
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    pinned = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
+    assert all(version[0].isdigit() for version in pinned.values())
+    extras = PROJECT["optional-dependencies"]
+    measured = [extras[name] for name in extras.keys() - {"dev", "docs", "tensorboard", "mlflow"}]
+    for requirement in map(Requirement, sum(measured, PROJECT["dependencies"])):
+        if requirement.name != "fedau2":
+            assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
 
 
 def test_hooks_before_a_commit_run_the_commands_of_make_lint():

@@ -37,7 +37,7 @@ def translated(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError 
 
 def _retry(error: grpc.RpcError) -> RetryWindow | None:
     metadata: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
-    window = dict(metadata).get(RETRY_METADATA)
+    window = dict(iter(metadata)).get(RETRY_METADATA)  # older releases of grpcio have pairs as keys
     try:
         return None if window is None else RetryWindow.FromString(window)
     except DecodeError:

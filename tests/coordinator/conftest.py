@@ -224,7 +224,7 @@ class OverGrpc:
 
     @staticmethod
     def _error(error):
-        trailing = dict(error.trailing_metadata() or ())
+        trailing = dict(iter(error.trailing_metadata() or ()))
         retry = RetryWindow.FromString(trailing[RETRY_METADATA]) if RETRY_METADATA in trailing else None
         return StatusError(Status(error.code().value[0]), error.details(), retry)
 

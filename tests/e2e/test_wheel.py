@@ -53,12 +53,28 @@ def test_the_wheel_holds_the_packages_their_types_and_the_licence(wheel):
     assert f"fedau2-{fedau2.__version__}.dist-info/licenses/LICENSE" in names
 
 
-def test_the_wheel_says_its_version_and_licence(wheel):
+@pytest.fixture(scope="module")
+def metadata(wheel):
     text = zipfile.ZipFile(wheel).read(f"fedau2-{fedau2.__version__}.dist-info/METADATA").decode()
-    metadata = HeaderParser().parsestr(text)
+    return HeaderParser().parsestr(text)
+
+
+def test_the_wheel_says_its_version_and_licence(metadata):
     assert metadata["Version"] == fedau2.__version__ == client_sdk.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["License-File"] == "LICENSE"
+
+
+def test_the_wheel_says_what_a_package_index_shows(metadata):
+    assert metadata["Summary"]
+    assert metadata["Author"]
+    assert metadata["Keywords"]
+    assert metadata["Project-URL"]
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata.get_payload().strip() == (ROOT / "README.md").read_text("utf-8").strip()
+    classifiers = {*metadata.get_all("Classifier")}
+    assert classifiers >= {f"Programming Language :: Python :: 3.{minor}" for minor in range(11, 15)}
+    assert classifiers >= {"Operating System :: POSIX :: Linux", "Typing :: Typed"}
 
 
 def test_the_source_distribution_holds_code_tests_and_pages(distributions):

@@ -6,7 +6,7 @@ import warnings
 from fedau2.v1 import admin_pb2 as fedau2_dot_v1_dot_admin__pb2
 from fedau2.v1 import device_pb2 as fedau2_dot_v1_dot_device__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.73.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -19,14 +19,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in fedau2/v1/admin_pb2_grpc.py depends on'
+        + f' but the generated code in fedau2/v1/admin_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class AdminServiceStub:
+class AdminServiceStub(object):
     """The coordinator as an operator sees it.
     """
 
@@ -83,7 +83,7 @@ class AdminServiceStub:
                 _registered_method=True)
 
 
-class AdminServiceServicer:
+class AdminServiceServicer(object):
     """The coordinator as an operator sees it.
     """
 
@@ -208,7 +208,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class AdminService:
+class AdminService(object):
     """The coordinator as an operator sees it.
     """
 

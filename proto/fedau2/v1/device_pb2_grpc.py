@@ -5,7 +5,7 @@ import warnings
 
 from fedau2.v1 import device_pb2 as fedau2_dot_v1_dot_device__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.73.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in fedau2/v1/device_pb2_grpc.py depends on'
+        + f' but the generated code in fedau2/v1/device_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class DeviceServiceStub:
+class DeviceServiceStub(object):
     """The coordinator as a device sees it.
     """
 
@@ -57,7 +57,7 @@ class DeviceServiceStub:
                 _registered_method=True)
 
 
-class DeviceServiceServicer:
+class DeviceServiceServicer(object):
     """The coordinator as a device sees it.
     """
 
@@ -126,7 +126,7 @@ def add_DeviceServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class DeviceService:
+class DeviceService(object):
     """The coordinator as a device sees it.
     """
 
