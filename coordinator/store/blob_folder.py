@@ -33,7 +33,7 @@ class BlobFolder:
         try:
             self.check(resource.sha256)
         except BlobLostError:
-            self._disk.write_file(self._file(resource.sha256), data)
+            self._disk.write_file(self.path(resource.sha256), data)
         return resource
 
     def get(self, sha256: bytes) -> bytes:
@@ -60,14 +60,14 @@ class BlobFolder:
     @contextmanager
     def _opened(self, sha256: bytes) -> Iterator[BufferedReader]:
         try:
-            with self._file(sha256).open("rb") as file:
+            with self.path(sha256).open("rb") as file:
                 yield file
         except OSError as error:
-            raise BlobLostError(f"{self._file(sha256)} cannot be read: {error.strerror}") from error
+            raise BlobLostError(f"{self.path(sha256)} cannot be read: {error.strerror}") from error
 
     def _expect(self, sha256: bytes, actual: bytes) -> None:
         if actual != sha256:
-            raise BlobLostError(f"{self._file(sha256)} is damaged: its SHA-256 is {actual.hex()[:12]}")
+            raise BlobLostError(f"{self.path(sha256)} is damaged: its SHA-256 is {actual.hex()[:12]}")
 
     def size(self, sha256: bytes) -> int:
         """Returns the length of a blob in bytes.
@@ -75,7 +75,7 @@ class BlobFolder:
         Raises:
             FileNotFoundError: there is no such blob.
         """
-        return self._file(sha256).stat().st_size
+        return self.path(sha256).stat().st_size
 
     def stream(self, sha256: bytes, offset: int) -> Iterator[bytes]:
         """Reads a blob from an offset on, in pieces of `CHUNK`, unchecked. It goes on if the blob is deleted meanwhile.
@@ -83,24 +83,20 @@ class BlobFolder:
         Raises:
             FileNotFoundError: there is no such blob.
         """
-        with self._file(sha256).open("rb") as file:
+        with self.path(sha256).open("rb") as file:
             file.seek(offset)
             while piece := file.read(blobs.CHUNK):
                 yield piece
 
     def delete(self, sha256: bytes) -> None:
         """Removes a blob. It is not an error if the blob is not there."""
-        self._disk.delete(self._file(sha256))
+        self._disk.delete(self.path(sha256))
 
     def orphans(self, hashes: Set[bytes]) -> list[Path]:
         """Lists the files of all other blobs, and temporary files that a crash left, but no foreign files."""
         names = {sha256.hex() for sha256 in hashes}
         return sorted(path for path in self._path.iterdir() if path.name not in names and _NAME.fullmatch(path.name))
 
-    def keep_only(self, hashes: Set[bytes]) -> None:
-        """Removes every other blob."""
-        for path in self.orphans(hashes):
-            self._disk.delete(path)
-
-    def _file(self, sha256: bytes) -> Path:
+    def path(self, sha256: bytes) -> Path:
+        """Returns the file of a blob, whether it is there or not."""
         return self._path / sha256.hex()

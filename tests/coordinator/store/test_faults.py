@@ -6,19 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from coordinator.errors import CoordinatorError
+from coordinator.store.ledger import Ledger
 from tests.coordinator.faults import ROUNDS, CountingDisk, Fault, FaultyDisk, Kind, Life, files
 
 ROOT = Path(__file__).parents[3]
 
 STEPS = [
     *("make_folder state", "make_folder blobs", "make_folder server-state", "make_folder log"),
-    *(f"{operation} state" for operation in ("create", "write", "sync", "rename", "delete", "sync_folder")),
+    *(f"{operation} state" for operation in ("create", "write", "sync", "rename", "delete", "sync_folder", "rewrite")),
     *(f"{operation} blobs" for operation in ("create", "write", "sync", "rename", "delete", "sync_folder")),
     *(f"{operation} server-state" for operation in ("create", "write", "sync", "rename", "delete", "sync_folder")),
     *(f"{operation} log" for operation in ("create", "write", "sync", "delete", "sync_folder")),
@@ -122,7 +124,10 @@ def test_killed_at_every_single_step_it_goes_on_to_the_same_end(step, undisturbe
 def test_a_recovery_that_fails_can_be_repeated(part, kind, undisturbed, tmp_path):
     life = Life(tmp_path / "state", tmp_path / "journal")
     asyncio.run(life.run())
-    for left_over in (f"blobs/{'0' * 64}", f"blobs/{'1' * 64}.tmp", f"server-state/{'2' * 64}", "log/task-9.0"):
+    with closing(Ledger(f"sqlite:///{tmp_path / 'state' / 'ledger.sqlite'}")) as ledger:
+        (task,) = ledger.tasks()
+    segment = f"log/{task.task_id}-0.0"
+    for left_over in (f"blobs/{'0' * 64}", f"blobs/{'1' * 64}.tmp", f"server-state/{'2' * 64}", segment):
         (tmp_path / "state" / left_over).write_bytes(b"of a crash")
     with pytest.raises(OSError, match="injected"):
         asyncio.run(life.run(FaultyDisk(Fault(f"delete {part}", 0, kind))))
