@@ -149,6 +149,7 @@ def test_a_device_whose_contribution_was_given_up_is_not_told_that_it_counts(too
 def test_a_closed_round_that_lost_a_contribution_collects_again(tools, state, capsys):
     with closing(Ledger(f"sqlite:///{state / 'ledger.sqlite'}")) as ledger:
         (row,) = ledger.tasks()
+        ledger.prepare(ledger.folder)
         ledger.write([Entry(row.task_id, 1, 2000.0, Closed(0))])
     damage_first(state)
     assert doctor(state, "--drop-damaged") == 0
