@@ -231,6 +231,9 @@ def test_sqlite_syncs_every_transaction(tmp_path):
     ("url", "reason"),
     [
         ("nonsense", "cannot be used"),
+        ("sqlite://", "must be kept in a file"),
+        ("sqlite:///:memory:", "must be kept in a file"),
+        ("sqlite:///file:ledger.sqlite?uri=true", "must be kept in a file"),
         ("sqlite:////no/such/folder/ledger.sqlite", "unable to open"),
         ("mysql://here/ledger", "SQLite or PostgreSQL, not in mysql"),
         ("postgresql://nobody@127.0.0.1:1/ledger", "cannot be used"),
