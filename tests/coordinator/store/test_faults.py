@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.errors import CoordinatorError
+from coordinator.store import database
 from coordinator.store.ledger import Ledger
 from tests.coordinator.faults import ROUNDS, CountingDisk, Fault, FaultyDisk, Kind, Life, files
 
@@ -72,6 +73,17 @@ def test_after_an_error_at_a_step_it_goes_on_to_the_same_end(step, undisturbed, 
     last = undisturbed[0][step] - 1
     for kind in kinds(step, ERRORS):
         fail(tmp_path / kind.name, Fault(step, last, kind), undisturbed)
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step.endswith(" state") or step == "commit"])
+def test_after_an_error_while_the_write_ahead_log_is_emptied_it_goes_on(step, undisturbed, tmp_path, monkeypatch):
+    """The log is emptied after every commit, and the error comes in the middle of the life."""
+    monkeypatch.setattr(database, "_FULL", 0)
+    (tmp_path / "counted").mkdir()
+    counted = CountingDisk()
+    asyncio.run(Life(tmp_path / "counted" / "state", tmp_path / "counted" / "journal").run(counted))
+    for kind in kinds(step, ERRORS):
+        fail(tmp_path / kind.name, Fault(step, counted.passed[step] // 2, kind), undisturbed)
 
 
 @pytest.mark.slow
