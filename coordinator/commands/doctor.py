@@ -1,7 +1,7 @@
 """`fedau2-coordinator doctor`: examines a state folder while no coordinator uses it, and reports its faults.
 
-It changes nothing, except with `--drop-damaged`. A ledger in SQLite is read from a copy, because opening it already
-writes to it.
+It changes nothing, except with `--drop-damaged` and `--accept-ledger`. A ledger in SQLite is read from a copy, because
+opening it already writes to it.
 """
 
 import argparse
@@ -15,16 +15,19 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from coordinator.commands.acceptance import accept, open_unchecked
 from coordinator.errors import BlobLostError, FolderError, LedgerError, LogError
 from coordinator.store import migrations
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.database import sqlite
+from coordinator.store.disk import REAL
 from coordinator.store.ledger import Ledger
+from coordinator.store.left_overs import expect_no_later_rounds
 from coordinator.store.round_log import RoundLog, owner
 from coordinator.store.rows import AssignmentRow, TaskRow
 from coordinator.store.state_folder import StateFolder, hold
 from coordinator.store.task_blobs import KeptBlob, kept_blobs
-from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING, RoundState, TaskState
+from fedau2.v1.admin_pb2 import RoundState, TaskState
 from fedau2.v1.task_pb2 import TaskManifest
 
 
@@ -38,6 +41,11 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
         "--drop-damaged",
         action="store_true",
         help="give up acknowledged contributions of open rounds that cannot be read back; their assignments expire",
+    )
+    add(
+        "--accept-ledger",
+        action="store_true",
+        help="accept a restored ledger, or one that has lost transactions, as it is; open rounds begin anew",
     )
 
 
@@ -54,11 +62,17 @@ def run(args: argparse.Namespace) -> int:
     folder = StateFolder(args.state)
     with ExitStack() as stack:
         stack.enter_context(_lock(folder))
+        if args.accept_ledger:
+            _accept(folder, folder.database(args.database))
         url = stack.enter_context(_readable(folder.database(args.database), copy=not args.drop_damaged))
         ledger = stack.enter_context(closing(Ledger(url)))
         _expect_this_version(ledger)
+        if args.drop_damaged:
+            stack.enter_context(closing(folder.join(ledger, REAL)))
         examination = Examination(folder, ledger, args.drop_damaged)
         examination.examine()
+        if args.drop_damaged:
+            ledger.checkpoint()
     print(f"{examination.findings} finding(s)" if examination.findings else "healthy")
     return 1 if examination.findings else 0
 
@@ -86,6 +100,13 @@ def _readable(url: sa.URL, copy: bool) -> Iterator[sa.URL]:
             if part.name.startswith(path.name):  # with the write-ahead log that a killed coordinator left
                 shutil.copy(part, name)
         yield sqlite(Path(name) / path.name)
+
+
+def _accept(folder: StateFolder, url: sa.URL) -> None:
+    with _readable(url, copy=True) as copied, closing(open_unchecked(copied)) as ledger:
+        _expect_this_version(ledger)
+    accept(folder, url)
+    print("   the ledger is accepted as it is; open rounds have begun anew")
 
 
 def _expect_this_version(ledger: Ledger) -> None:
@@ -117,17 +138,20 @@ class Examination:
         self._examine_folder()
         used: set[bytes] | None = set()
         tasks = self.ledger.tasks()
+        with self._finding("log"):
+            if self.folder.log.is_dir():
+                expect_no_later_rounds(RoundLog(self.folder.log), tasks)
         for row in tasks:
             blobs = self._examine_task(row)
             used = None if used is None or blobs is None else used | {blob.sha256 for blob in blobs}
-        self._count_orphans(used, {owner(row.task_id, row.round) for row in tasks if row.state == TASK_STATE_RUNNING})
+        self._count_orphans(used, {owner(row.task_id, row.round) for row in tasks if row.open})
 
     def _examine_folder(self) -> None:
         self._say("state folder", f"{self.folder.path} (id {self.folder.id}), used by nobody")
         self._say("free disk space", f"{shutil.disk_usage(self.folder.path).free:,} bytes")
         self._say("ledger", f"schema version {self.ledger.version}")
-        if self.ledger.folder != self.folder.id:
-            self._find("ledger", f"belongs to the state folder with id {self.ledger.folder}")
+        with self._finding("ledger"):
+            self.folder.check(self.ledger)
         if text := self.folder.exposure():
             self._find("permissions", text)
         for line in self.ledger.damage():
@@ -137,7 +161,7 @@ class Examination:
         """Returns the blobs of a task; None if they are unknown, because its manifest cannot be read."""
         state = TaskState.Name(row.state).removeprefix("TASK_STATE_").lower()
         self._say(f"task {row.task_id}", f"{row.population!r}, {state}, {row.round} of {row.rounds} rounds committed")
-        if row.state == TASK_STATE_RUNNING:
+        if row.open:
             self._examine_round(row)
         try:
             manifest = TaskManifest.FromString(BlobFolder(self.folder.blobs).get(row.manifest))
@@ -191,6 +215,13 @@ class Examination:
             orphans += BlobFolder(path).orphans(used) if path.is_dir() else []
         size = sum(path.stat().st_size for path in orphans)
         self._say("orphans", f"{len(orphans)} files, {size:,} bytes; harmless, the next start removes them")
+
+    @contextmanager
+    def _finding(self, subject: str) -> Iterator[None]:
+        try:
+            yield
+        except LedgerError as error:
+            self._find(subject, str(error))
 
     def _say(self, subject: str, text: str) -> None:
         print(f"   {subject:24} {text}")

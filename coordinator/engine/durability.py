@@ -76,7 +76,11 @@ class Durability:
     async def close(self) -> None:
         """Finishes what is queued, and closes the storage."""
         await self._writer.close()
-        self._storage.close()
+        try:
+            if self._writer.failure is None:
+                self._storage.checkpoint()
+        finally:
+            self._storage.close()
 
     async def record(self, task: OpenTask, effects: Sequence[Effect], contribution: Contribution | None = None) -> None:
         """Queues the effects of a round at once and in order, and returns when all of them are durable.

@@ -32,7 +32,7 @@ def assignment(row: TaskRow, task: OpenTask, assignment_id: bytes, size: Size) -
     return Assignment(
         assignment_id=assignment_id,
         task_id=row.task_id,
-        round=row.round,
+        round=row.round + row.skipped,
         manifest=Resource(sha256=row.manifest, size=size(row.manifest)),
         checkpoint=Resource(sha256=row.checkpoint, size=size(row.checkpoint)),
         lease=task.spec.closing.lease,

@@ -1,18 +1,18 @@
 """Recovery of the open tasks from the ledger, the round's log and the blobs, when a coordinator starts."""
 
+import logging
 from dataclasses import dataclass, field
 from threading import Event
 
-from google.protobuf.message import DecodeError
-
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.aggregators import Aggregator
-from coordinator.errors import LedgerError, StoppedError
+from coordinator.errors import StoppedError
 from coordinator.model.admission import VersionRange
 from coordinator.model.open_task import OpenTask
 from coordinator.model.round_machine import Lease, RoundMachine
 from coordinator.model.task import TaskSpec
 from coordinator.store.ledger import Ledger
+from coordinator.store.left_overs import LeftOvers, expect_no_later_rounds
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
 from coordinator.store.rows import AssignmentRow, TaskRow
@@ -20,6 +20,8 @@ from coordinator.store.task_blobs import TaskBlobs
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
 from fedau2.wire import manifest
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Recovery:
         log: holds the contributions.
         blobs: the blobs of all tasks.
         recorder: keeps contributions for an audit, if there is one.
+        left_overs: removes what nobody needs.
+        witnessed: a witness has seen that the ledger is whole. It has not if an older version made the folder.
         totals: the sum of each open round, by task id; filled by `run`.
     """
 
@@ -38,6 +42,8 @@ class Recovery:
     log: RoundLog
     blobs: TaskBlobs
     recorder: Recorder | None
+    left_overs: LeftOvers
+    witnessed: bool
     totals: dict[str, Aggregator] = field(default_factory=dict)
 
     def run(self, now: float, stop: Event) -> list[OpenTask]:
@@ -55,15 +61,21 @@ class Recovery:
         """
         rows = self.ledger.tasks()
         open_rows = [row for row in rows if row.open]
+        expect_no_later_rounds(self.log, rows)
         for row in open_rows:
             self.blobs.check(row)
         tasks = [self._recover(row, now, stop) for row in open_rows]
-        self.blobs.keep_only(rows)
-        self.log.keep_only({owner(row.task_id, row.round) for row in open_rows})
+        damaged = [path for row in open_rows for path in self.blobs.damaged(row)]
+        for path in dict.fromkeys(damaged):
+            _log.warning("%s is damaged. No round needs it, so it is set aside.", path)
+            self.left_overs.set_aside([path])
+        orphans = self.blobs.orphans(rows) + self.log.orphans({owner(row.task_id, row.round) for row in open_rows})
+        # A ledger that was not witnessed may have lost the tasks and rounds that these belong to.
+        (self.left_overs.delete if self.witnessed else self.left_overs.set_aside)(orphans)
         return tasks
 
     def _recover(self, row: TaskRow, now: float, stop: Event) -> OpenTask:
-        closing, task = _closing(row), self.blobs.manifest(row)
+        closing, task = ClosingRule.FromString(row.closing), self.blobs.manifest(row)
         manifest.check(task)
         spec = TaskSpec.of(task, closing)
         leases = self._replay(row, spec, stop)
@@ -92,12 +104,3 @@ class Recovery:
             total.add(spec.decode(data), largest=spec.bound)
             if self.recorder is not None:
                 self.recorder.keep(row, assignment.assignment_id, data)
-
-
-def _closing(row: TaskRow) -> ClosingRule:
-    try:
-        return ClosingRule.FromString(row.closing)
-    except DecodeError as error:
-        raise LedgerError(
-            f"the closing rule of task {row.task_id} is damaged: restore the ledger and the state folder from a copy"
-        ) from error

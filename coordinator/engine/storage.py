@@ -21,6 +21,8 @@ from coordinator.model.task import Bundle, Contribution, TaskSpec
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.ledger import Ledger
+from coordinator.store.left_overs import LeftOvers
+from coordinator.store.migrations import WITNESSED
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
 from coordinator.store.rows import AssignmentRow, RoundSummary, TaskRow
@@ -72,14 +74,20 @@ class Storage:
         with ExitStack() as stack:
             stack.enter_context(folder.open(disk))
             self._ledger = stack.enter_context(closing(Ledger(folder.database(database), disk)))
-            folder.join(self._ledger, disk)
+            self._witnessed = self._ledger.version >= WITNESSED
+            stack.enter_context(closing(folder.join(self._ledger, disk)))
             self.served = BlobFolder(folder.blobs, disk)
             self._blobs = TaskBlobs(self.served, BlobFolder(folder.server_state, disk))
             self._log = stack.enter_context(closing(RoundLog(folder.log, disk)))
             self._recorder = Recorder(audit, self.served, disk) if audit is not None else None
             self._opened = stack.pop_all()
+        self._left_overs = LeftOvers(folder.aside, disk)
         self._metrics = metrics
         self._totals: dict[str, Aggregator] = {}
+
+    def checkpoint(self) -> None:
+        """Moves what was committed into the ledger's main file, which then is whole by itself."""
+        self._ledger.checkpoint()
 
     def close(self) -> None:
         """Closes all files and unlocks the folder."""
@@ -96,7 +104,7 @@ class Storage:
             StoppedError: `stop` was set.
             BlobLostError, LogError, LedgerError, ManifestError: see `Recovery.run`.
         """
-        recovery = Recovery(self._ledger, self._log, self._blobs, self._recorder)
+        recovery = Recovery(self._ledger, self._log, self._blobs, self._recorder, self._left_overs, self._witnessed)
         open_tasks = recovery.run(now, stop)
         self._totals = recovery.totals
         return TaskTable(self._ledger.tasks(), open_tasks)

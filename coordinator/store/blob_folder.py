@@ -39,8 +39,8 @@ class BlobFolder:
         try:
             self.check(resource.sha256)
         except BlobLostError:
-            self._disk.write_file(self._file(resource.sha256), data)
-            self._shared.forget(self._file(resource.sha256))
+            self._disk.write_file(self.path(resource.sha256), data)
+            self._shared.forget(self.path(resource.sha256))
         return resource
 
     def get(self, sha256: bytes) -> bytes:
@@ -67,14 +67,14 @@ class BlobFolder:
     @contextmanager
     def _opened(self, sha256: bytes) -> Iterator[BufferedReader]:
         try:
-            with patiently(lambda: self._file(sha256).open("rb")) as file:
+            with patiently(lambda: self.path(sha256).open("rb")) as file:
                 yield file
         except OSError as error:
-            raise BlobLostError(f"{self._file(sha256)} cannot be read: {error.strerror}") from error
+            raise BlobLostError(f"{self.path(sha256)} cannot be read: {error.strerror}") from error
 
     def _expect(self, sha256: bytes, actual: bytes) -> None:
         if actual != sha256:
-            raise BlobLostError(f"{self._file(sha256)} is damaged: its SHA-256 is {actual.hex()[:12]}")
+            raise BlobLostError(f"{self.path(sha256)} is damaged: its SHA-256 is {actual.hex()[:12]}")
 
     def size(self, sha256: bytes) -> int:
         """Returns the length of a blob in bytes.
@@ -82,7 +82,7 @@ class BlobFolder:
         Raises:
             FileNotFoundError: there is no such blob.
         """
-        return self._file(sha256).stat().st_size
+        return self.path(sha256).stat().st_size
 
     def stream(self, sha256: bytes, offset: int) -> Generator[bytes, None, None]:
         """Reads a blob from an offset on, in pieces of `PIECE`, unchecked. It goes on if the blob is deleted meanwhile.
@@ -93,24 +93,20 @@ class BlobFolder:
             FileNotFoundError: there is no such blob.
             OSError: it cannot be opened.
         """
-        with self._shared.reading(self._file(sha256)) as descriptor:
+        with self._shared.reading(self.path(sha256)) as descriptor:
             while piece := os.pread(descriptor, PIECE, offset):
                 offset += len(piece)
                 yield piece
 
     def delete(self, sha256: bytes) -> None:
         """Removes a blob. It is not an error if the blob is not there."""
-        self._disk.delete(self._file(sha256))
+        self._disk.delete(self.path(sha256))
 
     def orphans(self, hashes: Set[bytes]) -> list[Path]:
         """Lists the files of all other blobs, and temporary files that a crash left, but no foreign files."""
         names = {sha256.hex() for sha256 in hashes}
         return sorted(path for path in self._path.iterdir() if path.name not in names and _NAME.fullmatch(path.name))
 
-    def keep_only(self, hashes: Set[bytes]) -> None:
-        """Removes every other blob."""
-        for path in self.orphans(hashes):
-            self._disk.delete(path)
-
-    def _file(self, sha256: bytes) -> Path:
+    def path(self, sha256: bytes) -> Path:
+        """Returns the file of a blob, whether it is there or not."""
         return self._path / sha256.hex()

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateColumn
 
-from coordinator.store.tables import meta, metadata, one_open_task, task, task_history
+from coordinator.store.tables import commits, meta, metadata, one_open_task, task, task_history
 
 T = TypeVar("T")
 Migration = Callable[[Connection], None]
@@ -62,8 +62,16 @@ MIGRATIONS: tuple[Migration, ...] = (
         add_column(task.c.versions, b""),
         replace_index("one_running_task", one_open_task),
     ),
+    # 3: commits are counted, so that a ledger that lost some is known; numbers of rounds can be skipped.
+    together(add_table(commits), add_column(task.c.skipped, 0)),
 )
 """The migrations; the first leads from version 1 to 2, and so on."""
+
+JOINED = 2
+"""The first version that names its state folder."""
+
+WITNESSED = 3
+"""The first version whose commits are counted."""
 
 NEW = 0
 """Version of a database that is not a ledger yet."""

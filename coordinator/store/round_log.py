@@ -42,7 +42,15 @@ def owner(task_id: str, number: int) -> str:
     return f"{task_id}-{number}"
 
 
-class _Segment(NamedTuple):
+class Segment(NamedTuple):
+    """A segment in the folder, and the task and round that it belongs to."""
+
+    path: Path
+    task_id: str
+    round: int
+
+
+class _OpenSegment(NamedTuple):
     name: str
     file: BinaryIO
 
@@ -58,7 +66,7 @@ class RoundLog:
     def __init__(self, path: Path, disk: Disk = REAL) -> None:
         self._path = path
         self._disk = disk
-        self._open: dict[str, _Segment] = {}
+        self._open: dict[str, _OpenSegment] = {}
         self._unsynced: set[str] = set()
 
     def append(self, owner: str, payload: bytes, digest: bytes) -> Location:
@@ -76,16 +84,23 @@ class RoundLog:
         self._unsynced.add(owner)
         return location
 
-    def _segment(self, owner: str) -> "_Segment":
-        taken = [int(path.suffix[1:]) for path in self._segments() if path.stem == owner]
+    def _segment(self, owner: str) -> _OpenSegment:
+        taken = [int(path.suffix[1:]) for path in self._paths() if path.stem == owner]
         name = f"{owner}.{max(taken, default=-1) + 1}"
-        segment = self._open[owner] = _Segment(name, self._disk.create(self._path / name))
+        segment = self._open[owner] = _OpenSegment(name, self._disk.create(self._path / name))
         self._disk.sync_folder(self._path)
         return segment
 
-    def _segments(self) -> list[Path]:
-        paths = patiently(lambda: list(self._path.iterdir()))
-        return sorted(path for path in paths if _NAME.fullmatch(path.name))
+    def segments(self) -> list[Segment]:
+        """Lists the segments of all rounds. Files that no log can have made are not among them."""
+        found = []
+        for path in self._paths():
+            task_id, _, number = path.stem.rpartition("-")
+            found.append(Segment(path, task_id, int(number)))
+        return found
+
+    def _paths(self) -> list[Path]:
+        return sorted(path for path in patiently(lambda: list(self._path.iterdir())) if _NAME.fullmatch(path.name))
 
     def sync(self) -> None:
         """Makes all records written so far durable."""
@@ -119,18 +134,13 @@ class RoundLog:
         """Removes the segments of a round."""
         if segment := self._open.pop(owner, None):
             segment.file.close()
-        for path in self._segments():
+        for path in self._paths():
             if path.stem == owner:
                 self._disk.delete(path)
 
     def orphans(self, owners: Set[str]) -> list[Path]:
         """Lists the segments of every other round. Files that no log can have made are not among them."""
-        return [path for path in self._segments() if path.stem not in owners]
-
-    def keep_only(self, owners: Set[str]) -> None:
-        """Removes the segments of every other round."""
-        for path in self.orphans(owners):
-            self._disk.delete(path)
+        return [path for path in self._paths() if path.stem not in owners]
 
     def close(self) -> None:
         """Closes the files."""

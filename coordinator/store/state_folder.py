@@ -14,14 +14,21 @@ import sqlalchemy as sa
 
 from coordinator.errors import FolderError, FolderLockedError, LedgerError
 from coordinator.store import database
-from coordinator.store.disk import Disk
+from coordinator.store.disk import REAL, Disk
 from coordinator.store.ledger import Ledger
+from coordinator.store.migrations import WITNESSED
+from coordinator.store.witness import Witness
 from fedau2 import files
 
 _log = logging.getLogger(__name__)
 
 _CLIENT = "state.db"
 """The database by which a state folder of the SDK is known."""
+
+_ADVICE = (
+    "restore the ledger together with the state folder from a copy, or accept it as it is with `fedau2-coordinator "
+    "doctor --accept-ledger`"
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,15 @@ class StateFolder:
             return None
 
     @property
+    def aside(self) -> Path:
+        """The folder of files that nothing explains. Nothing reads it."""
+        return self.path / "aside"
+
+    def witness(self, disk: Disk) -> Witness:
+        """Returns the witness of the folder's ledger."""
+        return Witness(self.path / "witness", disk)
+
+    @property
     def _id_file(self) -> Path:
         return self.path / "id"
 
@@ -116,18 +132,46 @@ class StateFolder:
             return None
         return f"other accounts may use {', '.join(sorted(exposed))}: run chmod -R go= {shlex.quote(str(self.path))}"
 
-    def join(self, ledger: Ledger, disk: Disk) -> None:
-        """Joins a folder and a ledger, or checks that they are joined already.
+    def join(self, ledger: Ledger, disk: Disk) -> Witness:
+        """Joins a folder and a ledger, or checks that they are joined already. The ledger can be written then.
+
+        Returns:
+            The ledger's witness, open.
 
         Raises:
-            LedgerError: they do not belong together; nothing was changed.
+            LedgerError: they do not belong together, or the ledger has lost transactions; nothing was changed.
+        """
+        self.check(ledger)
+        witness = self.witness(disk)
+        witness.begin(ledger.commits)
+        ledger.prepare(ledger.folder or self.id or self._new_id(disk), witness)
+        return witness
+
+    def check(self, ledger: Ledger) -> None:
+        """Returns if a folder and a ledger belong together, and the ledger has lost nothing.
+
+        Raises:
+            LedgerError: they do not, or it has.
+        """
+        self.check_id(ledger)
+        known = self.witness(REAL).read()
+        if known is None and ledger.version >= WITNESSED:
+            raise LedgerError(f"the witness of the ledger is missing in {self.path}: {_ADVICE}")
+        if known is not None and ledger.commits < known:
+            raise LedgerError(
+                f"the ledger has lost transactions: it has {ledger.commits} of the {known} that the witness in "
+                f"{self.path} knows; {_ADVICE}"
+            )
+
+    def check_id(self, ledger: Ledger) -> None:
+        """Returns if a folder and a ledger belong together.
+
+        Raises:
+            LedgerError: they do not.
         """
         if ledger.folder is None:
             self._expect_parts_of(ledger)
-            ledger.prepare(self.id or self._new_id(disk))
-        elif ledger.folder == self.id:
-            ledger.prepare(ledger.folder)
-        else:
+        elif ledger.folder != self.id:
             raise LedgerError(
                 f"the ledger belongs to the state folder with id {ledger.folder}, and {self.path} has "
                 f"{f'id {self.id}' if self.id else 'no id'}: give --state and --database that belong together"

@@ -28,6 +28,12 @@ meta = Table(
     Column("folder", String(32), nullable=False),  # id of the state folder that this ledger belongs to
 )
 
+commits = Table(
+    "commits",
+    metadata,
+    Column("number", BigInteger, nullable=False),  # of transactions so far, see `witness`; the table has one row
+)
+
 task = Table(
     "task",
     metadata,
@@ -44,6 +50,7 @@ task = Table(
     Column("previous_checkpoint", _HASH, nullable=False),
     Column("previous_server_state", _HASH, nullable=False),
     Column("versions", LargeBinary),  # ClientVersions, serialised
+    Column("skipped", BigInteger),  # added to a round's number when a device is given it, see docs/durability.md
 )
 
 OPEN_STATES = (TASK_STATE_RUNNING, TASK_STATE_PAUSED)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from coordinator.errors import BlobLostError
 from coordinator.store.blob_folder import BlobFolder
@@ -78,11 +79,22 @@ class TaskBlobs:
                 with _explained(row, blob.use):
                     (self.served if blob.served else self.private).check(blob.sha256)
 
-    def keep_only(self, rows: Iterable[TaskRow]) -> None:
-        """Removes every blob that none of these tasks keeps."""
+    def damaged(self, row: TaskRow) -> list[Path]:
+        """Lists the files of blobs that a task keeps and can go on without, and that are damaged."""
+        found = []
+        for blob in kept_blobs(row, self.manifest(row)):
+            folder = self.served if blob.served else self.private
+            if not blob.vital and folder.path(blob.sha256).exists():
+                try:
+                    folder.check(blob.sha256)
+                except BlobLostError:
+                    found.append(folder.path(blob.sha256))
+        return found
+
+    def orphans(self, rows: Iterable[TaskRow]) -> list[Path]:
+        """Lists the files of all blobs that none of these tasks keeps."""
         in_use = self._in_use(rows)
-        self.served.keep_only(in_use[True])
-        self.private.keep_only(in_use[False])
+        return self.served.orphans(in_use[True]) + self.private.orphans(in_use[False])
 
     def drop_previous(self, old: TaskRow, rows: Iterable[TaskRow]) -> None:
         """Removes the previous checkpoint and server state of a row that a commit has replaced, if nobody keeps them.

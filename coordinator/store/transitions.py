@@ -192,6 +192,23 @@ def expire_leases(connection: Connection, task_id: str, number: int, at: float) 
     connection.execute(sa.update(assignment).where(*live).values(state=ASSIGNMENT_STATE_EXPIRED))
 
 
+def begin_anew(connection: Connection, task_id: str, number: int, at: float) -> None:
+    """Ends every assignment of a round that is live or reported, and opens the round's next attempt."""
+    reported = (
+        assignment.c.task_id == task_id,
+        assignment.c.round == number,
+        assignment.c.state == ASSIGNMENT_STATE_REPORTED,
+    )
+    if keys := connection.scalars(sa.select(assignment.c.assignment_id).where(*reported)).all():
+        give_up(connection, keys, at)
+    expire_leases(connection, task_id, number, at)
+    of_round = (round_attempt.c.task_id == task_id, round_attempt.c.round == number)
+    newest = sa.select(round_attempt.c.attempt, round_attempt.c.state).where(*of_round)
+    attempt, state = connection.execute(newest.order_by(round_attempt.c.attempt.desc()).limit(1)).one()
+    move_round(connection, (task_id, number, attempt), state, ROUND_STATE_ABANDONED, at)
+    open_attempt(connection, (task_id, number, attempt + 1), at)
+
+
 def give_up(connection: Connection, keys: Sequence[bytes], at: float) -> None:
     """Ends reported assignments as if their leases had run out. They lose their contributions.
 

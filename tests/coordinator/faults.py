@@ -69,6 +69,9 @@ class CountingDisk(Disk):
     def sync_folder(self, path):
         self._step("sync_folder", path, path)
 
+    def rewrite(self, file, offset, data):
+        self._step("rewrite", _path(file).parent, file, offset, data)
+
     def commit(self, connection):
         self._step("commit", None, connection)
 
@@ -120,6 +123,7 @@ class Unsynced:
 
     def __init__(self):
         self._lengths = {}  # of the files that were made, as last synced
+        self._before = {}  # contents of the files that were written over, as last synced
         self._undo = []  # per step on a folder: the folder, and how to take it back
 
     def note(self, operation, *arguments):
@@ -128,11 +132,17 @@ class Unsynced:
                 self._lengths[path] = 0
                 self._undo.append((path.parent, path.unlink))
             case "sync", (file,):
-                file.flush()
-                self._lengths[_path(file)] = file.tell()
+                if _path(file) in self._before:
+                    del self._before[_path(file)]
+                else:
+                    file.flush()
+                    self._lengths[_path(file)] = file.tell()
+            case "rewrite", (file, _, _):
+                self._before.setdefault(_path(file), _path(file).read_bytes())
             case "rename", (old, new):
                 self._lengths[new] = self._lengths.pop(old)
-                self._undo.append((new.parent, lambda: new.rename(old)))
+                replaced = new.read_bytes() if new.exists() else None
+                self._undo.append((new.parent, lambda: _take_back(old, new, replaced)))
             case "delete", (path,) if path.exists():
                 data = path.read_bytes()
                 self._lengths.pop(path, None)
@@ -143,8 +153,16 @@ class Unsynced:
     def lose(self):
         for path, length in self._lengths.items():
             os.truncate(path, length)
+        for path, data in self._before.items():
+            path.write_bytes(data)
         for _, undo in reversed(self._undo):
             undo()
+
+
+def _take_back(old, new, replaced):
+    new.rename(old)
+    if replaced is not None:
+        new.write_bytes(replaced)
 
 
 def _path(file):

@@ -146,7 +146,9 @@ class Assignment(_message.Message):
     task_id: _builtins.str
     """Id of the task, by which the device keeps its private state."""
     round: _builtins.int
-    """Number of committed rounds, which is also the number of the round being trained, from 0."""
+    """Number of the round being trained, from 0: the number of committed rounds. After the operator has restored a copy it
+    is higher, above every number that the task's devices have been given.
+    """
     bound: _builtins.float
     """Largest absolute value that a contribution may carry, > 0. The device clips to it."""
     @_builtins.property

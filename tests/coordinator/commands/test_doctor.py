@@ -125,6 +125,17 @@ def test_damaged_contributions_are_given_up_and_the_round_goes_on(tools, state, 
     assert asyncio.run(end()) == tools.expected_checkpoint([[0, 1, 2], [4, 5, 6]])
 
 
+def test_the_open_round_of_a_paused_task_is_examined_too(tools, state, capsys):
+    async def pause():
+        async with tools.open_lab(state) as lab:
+            await lab.pause((await lab.only_task()).task_id)
+
+    asyncio.run(pause())
+    damage_first(state)
+    assert doctor(state) == 1
+    assert "1 contributions cannot be read back" in capsys.readouterr().out
+
+
 def test_a_device_whose_contribution_was_given_up_is_not_told_that_it_counts(tools, tmp_path):
     async def begin():
         async with tools.open_lab(tmp_path) as lab:
@@ -149,6 +160,7 @@ def test_a_device_whose_contribution_was_given_up_is_not_told_that_it_counts(too
 def test_a_closed_round_that_lost_a_contribution_collects_again(tools, state, capsys):
     with closing(Ledger(f"sqlite:///{state / 'ledger.sqlite'}")) as ledger:
         (row,) = ledger.tasks()
+        ledger.prepare(ledger.folder)
         ledger.write([Entry(row.task_id, 1, 2000.0, Closed(0))])
     damage_first(state)
     assert doctor(state, "--drop-damaged") == 0

@@ -202,18 +202,20 @@ def test_what_a_crash_left_behind_is_ignored_and_removed(tools, tmp_path):
     async def main():
         async with tools.open_lab(tmp_path / "lab") as lab:
             task_id = await lab.create()
+            await lab.contribute([9, 9, 9])
+            await lab.committed(task_id, 1)
             await lab.contribute([0])
             segment = next((tmp_path / "lab" / "log").iterdir())
         with segment.open("ab") as file:
             file.write(segment.read_bytes()[:-3])  # a torn record that no row points to
-        (tmp_path / "lab" / "log" / f"{task_id}-99.0").write_bytes(b"of a round that was committed")
+        (tmp_path / "lab" / "log" / f"{task_id}-0.0").write_bytes(b"of a round that was committed")
         (tmp_path / "lab" / "blobs" / ("0" * 64)).write_bytes(b"of a commit that never was")
         async with tools.open_lab(tmp_path / "lab") as lab:
             assert [path.name for path in (tmp_path / "lab" / "log").iterdir()] == [segment.name]
             assert not (tmp_path / "lab" / "blobs" / ("0" * 64)).exists()
             await lab.contribute([1, 2])
-            found = (await lab.committed(task_id, 1)).checkpoint.sha256
-        assert found == tools.expected_checkpoint([[0, 1, 2]])
+            found = (await lab.committed(task_id, 2)).checkpoint.sha256
+        assert found == tools.expected_checkpoint([[9, 9, 9], [0, 1, 2]])
 
     asyncio.run(main())
 

@@ -6,19 +6,22 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from coordinator.errors import CoordinatorError
+from coordinator.store import database
+from coordinator.store.ledger import Ledger
 from tests.coordinator.faults import ROUNDS, CountingDisk, Fault, FaultyDisk, Kind, Life, files
 
 ROOT = Path(__file__).parents[3]
 
 STEPS = [
     *("make_folder state", "make_folder blobs", "make_folder server-state", "make_folder log"),
-    *(f"{operation} state" for operation in ("create", "write", "sync", "rename", "delete", "sync_folder")),
+    *(f"{operation} state" for operation in ("create", "write", "sync", "rename", "delete", "sync_folder", "rewrite")),
     *(f"{operation} blobs" for operation in ("create", "write", "sync", "rename", "delete", "sync_folder")),
     *(f"{operation} server-state" for operation in ("create", "write", "sync", "rename", "delete", "sync_folder")),
     *(f"{operation} log" for operation in ("create", "write", "sync", "delete", "sync_folder")),
@@ -72,6 +75,17 @@ def test_after_an_error_at_a_step_it_goes_on_to_the_same_end(step, undisturbed, 
         fail(tmp_path / kind.name, Fault(step, last, kind), undisturbed)
 
 
+@pytest.mark.parametrize("step", [step for step in STEPS if step.endswith(" state") or step == "commit"])
+def test_after_an_error_while_the_write_ahead_log_is_emptied_it_goes_on(step, undisturbed, tmp_path, monkeypatch):
+    """The log is emptied after every commit, and the error comes in the middle of the life."""
+    monkeypatch.setattr(database, "_FULL", 0)
+    (tmp_path / "counted").mkdir()
+    counted = CountingDisk()
+    asyncio.run(Life(tmp_path / "counted" / "state", tmp_path / "counted" / "journal").run(counted))
+    for kind in kinds(step, ERRORS):
+        fail(tmp_path / kind.name, Fault(step, counted.passed[step] // 2, kind), undisturbed)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_after_an_error_at_every_single_step_it_goes_on_to_the_same_end(step, undisturbed, tmp_path):
@@ -122,7 +136,10 @@ def test_killed_at_every_single_step_it_goes_on_to_the_same_end(step, undisturbe
 def test_a_recovery_that_fails_can_be_repeated(part, kind, undisturbed, tmp_path):
     life = Life(tmp_path / "state", tmp_path / "journal")
     asyncio.run(life.run())
-    for left_over in (f"blobs/{'0' * 64}", f"blobs/{'1' * 64}.tmp", f"server-state/{'2' * 64}", "log/task-9.0"):
+    with closing(Ledger(f"sqlite:///{tmp_path / 'state' / 'ledger.sqlite'}")) as ledger:
+        (task,) = ledger.tasks()
+    segment = f"log/{task.task_id}-0.0"
+    for left_over in (f"blobs/{'0' * 64}", f"blobs/{'1' * 64}.tmp", f"server-state/{'2' * 64}", segment):
         (tmp_path / "state" / left_over).write_bytes(b"of a crash")
     with pytest.raises(OSError, match="injected"):
         asyncio.run(life.run(FaultyDisk(Fault(f"delete {part}", 0, kind))))

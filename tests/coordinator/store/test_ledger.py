@@ -15,6 +15,7 @@ from coordinator.store.tables import metadata
 from coordinator.store.transitions import Entry
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import FAILURE_REASON_TRAINING
+from fedau2.v1.task_pb2 import ClientVersions
 
 KEYS = [bytes([number]) * 16 for number in range(4)]
 SHA = b"s" * 32
@@ -31,7 +32,7 @@ ROW = TaskRow(
     server_state=b"a" * 32,
     previous_checkpoint=b"0" * 32,
     previous_server_state=b"a" * 32,
-    versions=b"v",
+    versions=ClientVersions(minimum="0.1").SerializeToString(),
 )
 
 
@@ -230,6 +231,9 @@ def test_sqlite_syncs_every_transaction(tmp_path):
     ("url", "reason"),
     [
         ("nonsense", "cannot be used"),
+        ("sqlite://", "must be kept in a file"),
+        ("sqlite:///:memory:", "must be kept in a file"),
+        ("sqlite:///file:ledger.sqlite?uri=true", "must be kept in a file"),
         ("sqlite:////no/such/folder/ledger.sqlite", "unable to open"),
         ("mysql://here/ledger", "SQLite or PostgreSQL, not in mysql"),
         ("postgresql://nobody@127.0.0.1:1/ledger", "cannot be used"),

@@ -29,14 +29,15 @@ CREATE TABLE assignment_history (id {serial} NOT NULL, assignment_id {blob} NOT 
   new INTEGER NOT NULL, at FLOAT NOT NULL, PRIMARY KEY (id),
   FOREIGN KEY(assignment_id) REFERENCES assignment (assignment_id));
 INSERT INTO task VALUES
-  ('old', 'movies', 1, 1.0, 3, 0, {one}, {one}, {one}, {one}, {one}, {one});
+  ('old', 'movies', 1, 1.0, 3, 0, {hash}, {empty}, {hash}, {hash}, {hash}, {hash});
 INSERT INTO round VALUES ('old', 0, 0, 1, 1.0, NULL, NULL)
 """
 """A ledger as the first version made it, with a task."""
 
+HASH = bytes(range(32))
 TYPES = {
-    "sqlite": {"blob": "BLOB", "serial": "INTEGER", "one": "x'01'"},
-    "postgresql": {"blob": "BYTEA", "serial": "BIGSERIAL", "one": r"'\x01'::bytea"},
+    "sqlite": {"blob": "BLOB", "serial": "INTEGER", "hash": f"x'{HASH.hex()}'", "empty": "x''"},
+    "postgresql": {"blob": "BYTEA", "serial": "BIGSERIAL", "hash": rf"'\x{HASH.hex()}'::bytea", "empty": "''::bytea"},
 }
 
 
@@ -94,10 +95,10 @@ def test_an_old_ledger_becomes_what_a_new_one_is(old_ledger, engine):
 
 def test_an_old_ledgers_tasks_are_there(old_ledger):
     ledger = Ledger(old_ledger)
-    assert (ledger.version, ledger.folder, ledger.manifests()) == (1, None, [b"\1"])
+    assert (ledger.version, ledger.folder, ledger.manifests()) == (1, None, [HASH])
     ledger.prepare("folder")
     (row,) = ledger.tasks()
-    assert (row.task_id, row.population, row.rounds, row.manifest) == ("old", "movies", 3, b"\1")
+    assert (row.task_id, row.population, row.rounds, row.manifest) == ("old", "movies", 3, HASH)
     assert ledger.open_round("old", 0).attempt == 0
     ledger.close()
     again = Ledger(old_ledger)

@@ -79,5 +79,8 @@ def test_dropping_a_round_leaves_the_others(log, tmp_path):
     assert log.read(other, sha256(b"other")) == b"other"
     append(log, b"again", "task-1")
     log.sync()
-    log.keep_only({"task-1"})
-    assert [path.name for path in (tmp_path / "log").iterdir()] == [one.segment]
+    assert [path.name for path in log.orphans({"task-1"})] == [other.segment]
+    assert [(segment.path.name, segment.task_id, segment.round) for segment in log.segments()] == [
+        (one.segment, "task", 1),
+        (other.segment, "task", 10),
+    ]

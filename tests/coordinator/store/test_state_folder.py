@@ -14,7 +14,9 @@ import pytest
 from coordinator.cli import main
 from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import LedgerError
+from coordinator.store.disk import REAL
 from coordinator.store.ledger import Ledger
+from coordinator.store.page_sums import PageSums
 from coordinator.store.state_folder import StateFolder
 from coordinator.store.task_blobs import kept_blobs
 from fedau2.v1 import task_pb2
@@ -92,14 +94,12 @@ def cut(path, share):
     os.truncate(path, int(path.stat().st_size * share))
 
 
-def newer(path):
+def alter(path, *statements):
+    """Changes the ledger as a coordinator could have, with new sums of its pages."""
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE meta SET version = version + 1")
-
-
-def foreign(path):
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE meta SET folder = 'another'")
+        for statement in statements:
+            connection.execute(statement)
+    PageSums(path, REAL).accept()
 
 
 DAMAGE = {
@@ -111,8 +111,8 @@ DAMAGE = {
     "half a ledger": lambda state: cut(state / "ledger.sqlite", 0.5),
     "empty ledger": lambda state: cut(state / "ledger.sqlite", 0),
     "missing ledger": lambda state: (state / "ledger.sqlite").unlink(),
-    "newer ledger": lambda state: newer(state / "ledger.sqlite"),
-    "foreign ledger": lambda state: foreign(state / "ledger.sqlite"),
+    "newer ledger": lambda state: alter(state / "ledger.sqlite", "UPDATE meta SET version = version + 1"),
+    "foreign ledger": lambda state: alter(state / "ledger.sqlite", "UPDATE meta SET folder = 'another'"),
     "missing id": lambda state: (state / "id").unlink(),
     "empty id": lambda state: cut(state / "id", 0),
     "id of noise": lambda state: (state / "id").write_bytes(b"\xff\xfe"),
@@ -195,7 +195,8 @@ def make_version_1(state):
             columns = ", ".join(f'"{row[1]}"' for row in connection.execute(f"PRAGMA main.table_info({table})"))
             connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}")
     old.replace(now)
-    (state / "id").unlink()
+    for name in ("id", "witness", "ledger.sqlite-pages", "ledger.sqlite-wal", "ledger.sqlite-shm"):
+        (state / name).unlink(missing_ok=True)
 
 
 def test_a_folder_of_the_first_version_goes_on_and_gets_an_id(state, tools):
