@@ -109,7 +109,9 @@ def _is_recording(folder: Path) -> bool:
     """Returns whether the folder holds nothing but recorded tasks, or nothing at all."""
     tasks = list(folder.iterdir())
     return all(task.is_dir() for task in tasks) and all(
-        inside.stem == Path(_MANIFEST).stem or inside.name.isdecimal() for task in tasks for inside in task.iterdir()
+        inside.name.removesuffix(".tmp") == _MANIFEST or inside.name.isdecimal()
+        for task in tasks
+        for inside in task.iterdir()
     )
 
 

@@ -92,6 +92,7 @@ def told_by():
 @pytest.mark.parametrize("oldest", [timedelta(hours=3), None])
 def test_a_model_is_replaced_once_it_is_old_enough(open_client, remote, bundle, window, oldest):
     client, now = open_client(max_model_age=oldest), [1e9]
+    client.record("film-1")
     client._core.syncs._clock = lambda: now[0]
     turn_away(remote, bundle, window)
     assert client.sync().refreshed
@@ -131,6 +132,7 @@ def test_a_starter_is_replaced_by_the_first_sync(open_client, remote, bundle, wi
     for sha256, data in bundle.blobs.items():
         (folder / "blobs" / sha256.hex()).write_bytes(data)
     client = open_client(starter=folder, max_model_age=None)
+    client.record("film-1")
     newer = bundle.with_checkpoint(5)
     turn_away(remote, newer, window)
     assert client.sync().refreshed
