@@ -76,11 +76,11 @@ blobs.pack = recording
 for name in ("simulator.evaluation.attackers", "simulator.attackers"):
     with contextlib.suppress(ModuleNotFoundError):
         importlib.import_module(name).SHUFFLES = 1
-for name, key_of in (("client_sdk.protocol.defences", "_task_key"), ("client_sdk.defences", "_key_of")):
+for name, key_of in (("client_sdk.protocol.defences", "_noise_key"), ("client_sdk.defences", "_key_of")):
     with contextlib.suppress(ModuleNotFoundError):
         defences = importlib.import_module(name)
         assert getattr(defences, key_of)
-        setattr(defences, key_of, lambda task, key, salt: key)
+        setattr(defences, key_of, lambda task, key, *salt: key)
 sys.argv[0] = "simulator"
 try:
     runpy.run_module("simulator", run_name="__main__")

@@ -42,8 +42,15 @@ def engine_failures() -> Iterator[None]:
         raise TrainingError(f"the engine failed: {type(error).__name__}") from error
 
 
-def train(engine: Engine, assignment: Assignment, job: Job, salt: bytes, lease: Lease) -> Generator[Wish, Any, Staged]:
+def train(engine: Engine, assignment: Assignment, job: Job, key: bytes, lease: Lease) -> Generator[Wish, Any, Staged]:
     """Trains for an assignment, and returns the contribution with the new private state.
+
+    Args:
+        engine: trains.
+        assignment: of a place in a round.
+        job: of training for it.
+        key: the client's 16 secret bytes.
+        lease: of the place.
 
     Raises:
         TrainingError, DivergedError: training failed.
@@ -57,7 +64,7 @@ def train(engine: Engine, assignment: Assignment, job: Job, salt: bytes, lease: 
     with engine_failures():
         result = training.finish()
     _check_finite(result)
-    defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round, salt)
+    defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round, key)
     data = contributions.encode(contributions.clip(defended, assignment.bound))
     adversaries = [adversary for adversary in job.manifest.plan.adversaries if adversary.name in job.client.labels]
     attributes = {adversary.attribute for adversary in adversaries}

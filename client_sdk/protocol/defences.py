@@ -27,16 +27,16 @@ def active(plan: Plan) -> bool:
 
 
 def defend(
-    task: TaskManifest, contribution: Mapping[str, Update], key: bytes, round_number: int, salt: bytes = b""
+    task: TaskManifest, contribution: Mapping[str, Update], task_key: bytes, round_number: int, key: bytes = b""
 ) -> dict[str, Update]:
     """Returns a contribution as it may leave the device.
 
     Args:
         task: the manifest.
         contribution: as it was trained.
-        key: the client's 16 secret bytes.
+        task_key: the client's 16 secret bytes for the task, see `Store.task_key`. The noise is drawn from it.
         round_number: the assignment's round.
-        salt: the task's salt, see `Store.salt`.
+        key: the client's 16 secret bytes, by default those for the task. The cover items are drawn from it.
 
     Returns:
         The tensors by name. Those of an adversary with a clip norm are scaled down to it and have noise. Tables have
@@ -44,22 +44,22 @@ def defend(
     """
     if not active(task.plan):
         return dict(contribution)
-    out, task_key = dict(contribution), _task_key(task, key, salt)
+    out, noise_key = dict(contribution), _noise_key(task, task_key)
     for number, adversary in enumerate(task.plan.adversaries):
         names = sorted(name for name in out if name.startswith(manifest.adversary_prefix(adversary.name)))
         if adversary.clip_norm > 0 and names:
-            rng = draws.generator(task_key, round_number, Stream.GAUSSIAN + number)
+            rng = draws.generator(noise_key, round_number, Stream.GAUSSIAN + number)
             out |= _clipped(adversary, {name: np.asarray(out[name]) for name in names}, rng)
     tables = {name: update for name, update in out.items() if isinstance(update, Rows)}
     if task.plan.local.cover_rows > 0 and tables:
-        out |= _covered(task, tables, key, draws.generator(task_key, round_number, Stream.COVER_VALUES))
+        out |= _covered(task, tables, key or task_key, draws.generator(noise_key, round_number, Stream.COVER_VALUES))
     return out
 
 
-def _task_key(task: TaskManifest, key: bytes, salt: bytes) -> bytes:
-    """Derives a key for one task, so that noise does not cancel in the difference of two tasks' contributions."""
+def _noise_key(task: TaskManifest, task_key: bytes) -> bytes:
+    """Derives a key for one manifest, so that noise does not cancel between contributions to two manifests."""
     data = task.SerializeToString(deterministic=True)
-    return hashlib.blake2b(data, digest_size=len(key), key=key, salt=salt).digest()
+    return hashlib.blake2b(data, digest_size=len(task_key), key=task_key).digest()
 
 
 def _clipped(

@@ -43,8 +43,8 @@ class Store(Protocol):
     def key(self) -> bytes:
         """The client's 16 secret bytes, made at first use."""
 
-    def salt(self, task_id: str) -> bytes:
-        """At most 16 bytes, different for each task, so that two tasks of one manifest do not share random numbers."""
+    def task_key(self, task_id: str) -> bytes:
+        """16 secret bytes of the client for one task, so that nothing that it draws recurs in another task."""
 
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
         """Recorded items as rows of a catalogue, sorted and unique; the store must have the catalogue's blob."""

@@ -26,12 +26,13 @@ def job(store: Store, model: Model, task: TaskManifest, fetched: Fetched) -> Job
 
 
 def _client(store: Store, task: TaskManifest, task_id: str) -> ClientData:
-    state = store.private(task_id) or initial_state(task, store.key())
-    return ClientData(store.key(), store.interactions(task.catalogue), labels(store, task), state)
+    key = store.task_key(task_id)
+    state = store.private(task_id) or initial_state(task, key)
+    return ClientData(key, store.interactions(task.catalogue), labels(store, task), state)
 
 
 def initial_state(task: TaskManifest, key: bytes) -> PrivateState:
-    """Returns the private state that a client starts with, a pure function of manifest and key."""
+    """Returns the private state that a client starts with, a pure function of manifest and task key."""
     values = draws.initial(manifest.private(task), key)
     return PrivateState.start({name: value[None] for name, value in values.items()}, 1)
 

@@ -154,7 +154,7 @@ class _Visit:
             raise _TooSoon
         fetched = yield from self._adopt(fetcher, model, task)
         job = preparation.job(self.store, model, task, fetched)
-        return (yield from contributing.train(self.engine, assignment, job, self.store.salt(model.task_id), lease))
+        return (yield from contributing.train(self.engine, assignment, job, self.store.key(), lease))
 
     def _adopt(self, fetcher: Fetcher, model: Model, task: TaskManifest) -> Generator[Wish, Any, Fetched]:
         fetched = yield from fetcher.rest(task)

@@ -72,7 +72,7 @@ class ClientData:
     """The data that one client trains on. It never leaves the device.
 
     Attributes:
-        key: the client's 16 secret bytes.
+        key: the client's 16 secret bytes for the task.
         interactions: rows of the catalogue, int64, sorted and unique.
         labels: class number per adversary name, without adversaries whose attribute is not known.
         state: the client's private state, of one client.

@@ -81,9 +81,9 @@ class SqliteStore:
             raise self.database.damaged("the client's key is missing")
         return bytes(row[0])
 
-    def salt(self, task_id: str) -> bytes:
-        """16 bytes, different for each task."""
-        return hashlib.blake2b(task_id.encode(), digest_size=16).digest()
+    def task_key(self, task_id: str) -> bytes:
+        """16 secret bytes, derived from the client's key and the task's id."""
+        return hashlib.blake2b(task_id.encode(), digest_size=16, key=self.key(), person=b"fedau2 task").digest()
 
     def record(self, item: str, at: int) -> None:
         """Adds an interaction; `at` is in microseconds since 1970, UTC. An item may be recorded many times."""

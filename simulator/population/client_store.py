@@ -61,9 +61,9 @@ class ClientStore:
         """Returns the client's secret key, 16 bytes."""
         return self._population.keys[self._row]
 
-    def salt(self, task_id: str) -> bytes:
-        """Returns no salt: a population has one task, and the task id differs between runs."""
-        return b""
+    def task_key(self, task_id: str) -> bytes:
+        """Returns the client's key: a population has one task, and the task id differs between runs."""
+        return self.key()
 
     def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
         """Returns the client's rows of the population's only catalogue."""

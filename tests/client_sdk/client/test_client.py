@@ -58,7 +58,7 @@ def test_before_the_first_acknowledgement_the_initial_state_recommends(client, r
     found = client.recommend(3)
     client.close()
     store = SqliteStore(tmp_path / "state")
-    state = initial_state(bundle.manifest, store.key())
+    state = initial_state(bundle.manifest, store.task_key(store.model().task_id))
     model = ServedModel.load(store, store.model(), Trust())
     seen = store.interactions(bundle.manifest.catalogue)
     store.close()

@@ -101,7 +101,8 @@ def test_what_is_drawn_in_one_task_cannot_be_taken_off_with_another():
 
 def test_two_tasks_of_one_manifest_share_cover_items_and_no_noise():
     before, each = contribution(), task(0.5, 3.0, cover=1.0)
-    sent, again, elsewhere = (defences.defend(each, before, KEY, 0, salt) for salt in (b"one", b"one", b"other"))
+    keys = [bytes(16), bytes(16), bytes(range(16))]  # for one task twice, and for the other
+    sent, again, elsewhere = (defences.defend(each, before, key, 0, KEY) for key in keys)
     for name in before:
         if name.startswith("adversary."):
             np.testing.assert_array_equal(sent[name], again[name])

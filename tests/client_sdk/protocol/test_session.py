@@ -69,7 +69,7 @@ def test_private_state_is_staged_before_the_upload_and_promoted_by_the_acknowled
     end(running.send, device_pb2.UploadContributionResponse())
     assert busy.staged() is None
     assert busy.private("task").pack() == staged.state.pack()
-    started = initial_state(bundle.manifest, busy.key())
+    started = initial_state(bundle.manifest, busy.task_key("task"))
     assert busy.private("task").steps.tolist() == [2]
     assert not np.array_equal(staged.state.values["user_gmf"], started.values["user_gmf"])
 
@@ -90,8 +90,22 @@ def test_another_task_of_the_same_manifest_gets_other_noise(busy, bundle, remote
     for name, value in first.items():
         if name.startswith("adversary."):
             assert np.isclose(value, second[name]).mean() < 0.01
-        elif not isinstance(value, contributions.Rows):
-            np.testing.assert_array_equal(value, second[name])
+
+
+def test_nothing_that_is_drawn_recurs_in_another_task(busy, bundle, remote):
+    # An operator of two tasks would recognise a device by its negatives, its noise or its first vectors.
+    clients = []
+    for task_id in ("task", "another task"):
+        remote.bundle, remote.assignment = bundle, bundle.assignment(task_id=task_id)
+        assert drive(begin(busy), remote).result is Result.UPLOADED
+        (_, (_, data)) = remote.calls[-1]
+        clients.append(contributions.Decoder(manifest.shared(bundle.manifest), 1e6)(data))
+    states = [busy.private(task_id).values for task_id in ("task", "another task")]
+    for name, value in states[0].items():
+        assert not np.isclose(value, states[1][name]).any()
+    rows = [sent["item_gmf"].indices for sent in clients]
+    recorded = busy.interactions(bundle.manifest.catalogue)
+    assert not np.array_equal(*(np.setdiff1d(part, recorded) for part in rows))
 
 
 def test_the_next_round_starts_from_promoted_state_and_fetches_only_the_new_checkpoint(busy, bundle):
