@@ -4,8 +4,8 @@
 from client_sdk import FedClient
 
 with FedClient.open("/data/fed", coordinator="dns:///fed.example.com:443", population="movies") as client:
-    client.record("movie-1193")  # stays on the device
-    client.set_attribute("gender", "F")  # stays on the device; switches unlearning on
+    client.record("movie-1193")  # kept on the device; a contribution reveals which items
+    client.set_attribute("gender", "F")  # never sent as such; switches unlearning on
     client.sync()  # one check-in now: train and upload if the coordinator assigns a round
     client.recommend(k=10)  # offline
 ```

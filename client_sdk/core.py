@@ -1,5 +1,6 @@
 """Holds what the blocking and the asyncio client share: the state, the syncs, and the way to the coordinator."""
 
+import logging
 import math
 from threading import Event
 
@@ -17,6 +18,8 @@ from client_sdk.scheduling.syncing import Syncs
 from client_sdk.store.sqlite_store import SqliteStore
 from client_sdk.transport.target import Address
 from fedau2.v1.task_pb2 import TaskManifest
+
+_log = logging.getLogger(__name__)
 
 
 class ClientCore:
@@ -54,6 +57,12 @@ class ClientCore:
         self.serving = Serving(store, trust)
         self._trust = trust
         self._closing = Event()
+        if trust.everybody and not address.loopback:
+            _log.warning(
+                "every graph that %s sends will be run, and a graph can send what it is given: name the publishers "
+                "whose tasks you trust",
+                address.coordinator,
+            )
 
     def interrupt(self) -> None:
         """Makes a sync under way stop before its next local step: the client is about to be closed."""

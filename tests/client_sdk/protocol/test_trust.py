@@ -178,3 +178,11 @@ def test_what_is_no_engine_is_told_when_the_client_is_opened(tmp_path, engine):
 def test_what_is_no_key_is_told_when_the_client_is_opened(tmp_path):
     with pytest.raises(UsageError, match="publisher's key"):
         FedClient.open(tmp_path / "state", "x:1", "films", publishers=[b"secret"])
+
+
+@pytest.mark.parametrize(
+    ("coordinator", "publishers", "warnings"), [("host:1", None, 1), ("host:1", [PUBLIC], 0), ("localhost:1", None, 0)]
+)
+def test_a_client_that_trusts_any_task_from_the_network_warns(tmp_path, caplog, coordinator, publishers, warnings):
+    FedClient.open(tmp_path / "state", coordinator, "films", publishers=publishers).close()
+    assert sum("name the publishers" in message for message in caplog.messages) == warnings
