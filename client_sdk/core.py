@@ -18,6 +18,7 @@ from client_sdk.scheduling.syncing import Syncs
 from client_sdk.store.sqlite_store import SqliteStore
 from client_sdk.transport.target import Address
 from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import addresses
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class ClientCore:
         self.serving = Serving(store, trust)
         self._trust = trust
         self._closing = Event()
-        if trust.everybody and not address.loopback:
+        if trust.everybody and not addresses.is_loopback(address.coordinator):
             _log.warning(
                 "every graph that %s sends will be run, and a graph can send what it is given: name the publishers "
                 "whose tasks you trust",
