@@ -141,9 +141,14 @@ class Loaded:
         lines = []
         for name, source in self.sources.items():
             value = getattr(self.settings, name)
-            text = "-" if value is None else re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(value))
-            lines.append(f"{name:{width}} = {text}  ({source})")
+            lines.append(f"{name:{width}} = {'-' if value is None else _masked(str(value))}  ({source})")
         return lines
+
+
+def _masked(text: str) -> str:
+    """Hides the passwords of a URL, before its host and among its options."""
+    text = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", text)
+    return re.sub(r"([?&][a-z]*password=)[^&]*", r"\1***", text)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
