@@ -69,7 +69,7 @@ def accept(folder: StateFolder, url: sa.URL) -> None:
 def _skipped(row: TaskRow, blobs: TaskBlobs, now: float) -> int:
     """Number to add to those of the task's rounds: the sum is above all that devices have been given.
 
-    Before, the task had `rounds` rounds at most. The time counts if the same copy is restored twice.
+    Before, the task had `rounds` rounds at most. The time, in microseconds, counts if the same copy is restored twice.
     """
     separation = max(1, blobs.manifest(row).plan.minimum_separation)
-    return max(row.skipped + row.rounds - row.round + separation - 1, int(now))
+    return max(row.skipped + row.rounds - row.round + separation - 1, int(now * 1e6))

@@ -52,7 +52,8 @@ def newest_model(row: TaskRow, size: Size) -> ModelVersion | None:
         manifest, checkpoint = (Resource(sha256=hash, size=size(hash)) for hash in (row.manifest, row.checkpoint))
     except FileNotFoundError:
         return None
-    return ModelVersion(task_id=row.task_id, round=row.round, manifest=manifest, checkpoint=checkpoint)
+    number = row.round + row.skipped
+    return ModelVersion(task_id=row.task_id, round=number, manifest=manifest, checkpoint=checkpoint)
 
 
 def rejected(

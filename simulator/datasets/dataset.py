@@ -81,7 +81,7 @@ class Dataset:
             ConfigError: a column is not there, or cannot be divided.
             DatasetFormatError: a value cannot be used; the text names column and row, from 0.
 
-        Example:
+        Examples:
             >>> import pandas as pd
             >>> visits = pd.DataFrame(
             ...     {"customer": [7, 7, 8], "item_id": ["tea", "milk", "tea"], "timestamp": [200, 100, 150]}

@@ -71,7 +71,7 @@ def test_a_client_that_cannot_contribute_is_told(server, tmp_path):
                 own.train(client)
 
 
-def test_a_bundle_is_served_to_a_coroutine_and_nothing_is_left(server, tmp_path):
+def test_a_bundle_is_served_to_a_coroutine_and_nothing_is_left(server, tmp_path, monkeypatch):
     async def life(folder):
         async with LocalCoordinator(bundle=server.bundle, goal=2, rounds=1) as own:
             clients = [FedClient.open(folder / name, own.address, own.population) for name in "ab"]
@@ -86,10 +86,9 @@ def test_a_bundle_is_served_to_a_coroutine_and_nothing_is_left(server, tmp_path)
             client.close()
         return own
 
-    folders = (server.bundle.parent, tmp_path)
-    before = set(folders[0].parent.glob("fedau2-testing-*"))
-    own = asyncio.run(life(folders[1]))
-    assert set(folders[0].parent.glob("fedau2-testing-*")) <= before
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    own = asyncio.run(life(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
     for act in (own.rounds_committed, lambda: own.wait_for_round(1), own.train):
         with pytest.raises(LocalCoordinatorError, match=r"does not run: call start\(\)"):
             act()

@@ -78,7 +78,9 @@ def test_bad_input_is_explained_and_loses_nothing(devices):
 
 def test_a_device_without_data_takes_no_place(tmp_path, coordinator, devices):
     empty = FedClient.open(tmp_path / "empty", coordinator.address, coordinator.population)
-    with empty, pytest.raises(NoDataError):
-        empty.sync()
+    with empty:
+        assert empty.sync().refreshed
+        with pytest.raises(NoDataError):
+            empty.sync()
     # The others fill the round.
     assert [client.sync().result for client in devices] == [Result.UPLOADED] * DEVICES

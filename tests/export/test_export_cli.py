@@ -110,13 +110,13 @@ def test_inspect_lets_no_name_speak_to_the_terminal(folder, capsys):
     assert "fed\\x1b[2Jncf\\u202e" in capsys.readouterr().out
 
 
-def test_inspect_shows_a_bundle_without_tensors(folder, capsys):
+def test_inspect_refuses_a_checkpoint_that_no_tensor_needs(folder, capsys):
     task = TaskManifest.FromString((folder / "manifest.binpb").read_bytes())
     task.ClearField("tensors")
     del task.plan.adversaries[:]
     (folder / "manifest.binpb").write_bytes(task.SerializeToString())
-    assert main(["inspect", str(folder)]) == 0
-    assert "fedncf, bundle format 2" in capsys.readouterr().out
+    assert main(["inspect", str(folder)]) == 1
+    assert "at most 1024 can be needed" in capsys.readouterr().err
 
 
 def test_inspect_loads_no_torch(folder):
