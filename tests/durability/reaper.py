@@ -59,11 +59,21 @@ class Figures:
         )
 
 
+def create(fleet: Fleet, bundle: Path, options) -> str:
+    """Makes a coordinator's state folder with a task, and returns the task's id."""
+    coordinator = Coordinator(fleet.folder)
+    coordinator.start()
+    coordinator.await_serving()
+    task_id = coordinator.create_task(bundle, devices.POPULATION, "--rounds", fleet.rounds, *options)
+    coordinator.end(signal.SIGTERM)
+    return task_id
+
+
 class Reaper:
     """One run: starts coordinator and workers, kills them as planned, and waits until the devices are done."""
 
-    def __init__(self, fleet: Fleet, bundle: Path, options, plan: Plan):
-        self._fleet, self._plan = fleet, plan
+    def __init__(self, fleet: Fleet, task_id: str, plan: Plan):
+        self._fleet, self._plan, self.task_id = fleet, plan, task_id
         self._rng = random.Random(f"reaper/{plan.seed}")
         self._context = multiprocessing.get_context("forkserver")  # a worker starts without importing PyTorch again
         self._context.set_forkserver_preload([devices.__name__])
@@ -73,7 +83,6 @@ class Reaper:
         self.figures = Figures()
         self.coordinator = Coordinator(fleet.folder)
         self._start()
-        self.task_id = self.coordinator.create_task(bundle, devices.POPULATION, "--rounds", fleet.rounds, *options)
         self.coordinator.end(signal.SIGTERM)
 
     def run(self):
