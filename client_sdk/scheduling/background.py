@@ -221,7 +221,7 @@ class Background:
                 run.unmet = step.unmet
                 return step.seconds
             run.unmet, run.syncing = (), True
-            with suppress(BaseException):  # the sync has told of its end
+            with suppress(BaseException):  # the end of the sync is logged and published already
                 self._sync(partial(self._check, run, self._clock.monotonic()))
             run.syncing = False
         return _PAUSE
