@@ -45,13 +45,15 @@ from client_sdk.errors import (
     UntrustedTaskError,
     UsageError,
 )
+from client_sdk.retry import RetryWindow as RetryWindow
 from fedau2 import __version__ as __version__
 from fedau2.lazy import exports
+from fedau2.wire.status import Status as Status
 
 if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient
     from client_sdk.client import FedClient, Recommendation
-    from client_sdk.events import Joined, NewModel, Refused, Rejected, Trained, Uploaded
+    from client_sdk.events import Joined, NewModel, Refused, Rejected, SyncFailed, SyncInterrupted, Trained, Uploaded
     from client_sdk.onnx.limits import Limits
     from client_sdk.privacy import PrivacyReport
     from client_sdk.protocol.wishes import Outcome, Result
@@ -90,11 +92,15 @@ __all__ = [
     "Rejected",
     "ResourceLimitError",
     "Result",
+    "RetryWindow",
+    "Status",
     "StoreClosedError",
     "StoreError",
     "StoreForkedError",
     "StoreLockedError",
     "StoreVersionError",
+    "SyncFailed",
+    "SyncInterrupted",
     "TaskError",
     "TimedOutError",
     "Trained",
@@ -120,6 +126,7 @@ _MODULES = {
     "Recommendation": "client",
     "Result": "protocol.wishes",
     **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
+    **dict.fromkeys(("SyncFailed", "SyncInterrupted"), "events"),
 }
 
 __getattr__, __dir__ = exports(__name__, _MODULES, __all__)

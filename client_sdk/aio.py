@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
@@ -17,11 +18,11 @@ from client_sdk.client import FedClient, Recommendation
 from client_sdk.engines import Chosen
 from client_sdk.events import Events
 from client_sdk.privacy import Privacy, PrivacyReport
-from client_sdk.protocol.drivers import drive_async
+from client_sdk.protocol.drivers import Check, drive_async
 from client_sdk.protocol.wishes import Outcome
 from client_sdk.scheduling.background import Background
 from client_sdk.scheduling.schedule import Constraints, DeviceState
-from client_sdk.scheduling.syncing import Syncs
+from client_sdk.scheduling.syncing import Syncs, refusals
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.status import ClientStatus
 
@@ -130,13 +131,22 @@ class AsyncFedClient:
             return min(core.check(), limit.check())
 
         async with _alone(core.syncs, limit):
-            with core.syncs.noted(core.address.coordinator) as noted:
-                make = await _off(_aio_grpc_transport)
-                session = await _off(core.session)
-                async with make(core.address) as transport:
-                    self._transport = transport
-                    outcome = noted(await drive_async(session, transport, _off, check))
-        return limit.judge(outcome)
+            try:
+                outcome = await self._drive(check)
+            except GeneratorExit:  # the loop is gone
+                raise
+            except BaseException as error:
+                await _ended(partial(core.syncs.failed, error))
+                raise
+            return limit.judge(await _ended(partial(core.syncs.ended, outcome)))
+
+    async def _drive(self, check: Check) -> Outcome:
+        make = await _off(_aio_grpc_transport)
+        session = await _off(self._core.session)
+        with refusals(self._core.address.coordinator):
+            async with make(self._core.address) as transport:
+                self._transport = transport
+                return await drive_async(session, transport, _off, check)
 
 
 def _aio_grpc_transport() -> "type[AioGrpcTransport]":
@@ -205,6 +215,13 @@ async def _alone(syncs: Syncs, limit: Timeout = _ANY_TIME) -> AsyncIterator[None
         if not limit.left():
             limit.judge(None)
         await asyncio.sleep(_PAUSE)
+
+
+async def _ended(note: Callable[[], _Result]) -> _Result:
+    """Notes the end of a sync in a thread, because callbacks of its events run there."""
+    result = await _off(note)
+    await asyncio.sleep(0)  # raises a cancellation that came meanwhile
+    return result
 
 
 async def _off(call: Callable[[], _Result]) -> _Result:

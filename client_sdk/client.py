@@ -18,6 +18,7 @@ from client_sdk.protocol.preparation import label
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.wishes import Outcome
 from client_sdk.scheduling.background import Background
+from client_sdk.scheduling.syncing import refusals
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.store.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.store.starter import adopt as adopt_starter
@@ -262,15 +263,20 @@ class FedClient:
         return status.of(self._store, self._core.task(), self._core.syncs.pace, self.background.status())
 
     def _sync(self, check: Check) -> Outcome:
-        from client_sdk.transport.grpc_transport import GrpcTransport
-
         def checked() -> float:
             return min(self._core.check(), check())
 
-        address = self._core.address
-        with self._core.syncs.noted(address.coordinator) as noted, GrpcTransport(address) as transport:
-            self._transport = transport
-            return noted(drive(self._core.session(), transport, checked))
+        address, syncs = self._core.address, self._core.syncs
+        try:
+            from client_sdk.transport.grpc_transport import GrpcTransport
+
+            with refusals(address.coordinator), GrpcTransport(address) as transport:
+                self._transport = transport
+                outcome = drive(self._core.session(), transport, checked)
+        except BaseException as error:
+            syncs.failed(error)
+            raise
+        return syncs.ended(outcome)
 
     def _hang_up(self) -> None:
         """Ends the call that a sync is waiting for."""

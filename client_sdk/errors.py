@@ -22,7 +22,7 @@
     - MissingEngineError: the engine that was asked for is not installed
   + DriverError: a session's driver answered a wish with a value of the wrong class
     - UnknownWishError: it does not know the wish, and did nothing
-  + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
+  + TransportError: the coordinator could not be reached or did not answer; nothing is lost
   + RefusedError: the coordinator refused a call
   + TimedOutError: a sync did not end in the time that the app gave it
   + MissingPackageError: a package that the call needs is not installed
@@ -30,9 +30,17 @@
   + LocalCoordinatorError: `client_sdk.testing` could not do what a test asked for
 """
 
+from pathlib import Path
+
+from client_sdk.retry import RetryWindow
+from fedau2.wire.status import Status
+
 
 class FedError(Exception):
-    """Root of the SDK's errors."""
+    """Root of the SDK's errors. Its text is the first of its `args`, and the fields of its kind follow."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
 
 
 class StoreError(FedError):
@@ -40,7 +48,15 @@ class StoreError(FedError):
 
 
 class StoreLockedError(StoreError):
-    """Another client or process uses the state folder."""
+    """Another client or process uses the state folder.
+
+    Attributes:
+        folder: the state folder.
+    """
+
+    def __init__(self, message: str, folder: Path) -> None:
+        super().__init__(message, folder)
+        self.folder = folder
 
 
 class StoreVersionError(StoreError):
@@ -60,7 +76,15 @@ class UsageError(FedError, ValueError):
 
 
 class AttributeValueError(UsageError):
-    """No adversary of the task knows this value of the attribute."""
+    """No adversary of the task knows this value of the attribute. The error does not hold the value.
+
+    Attributes:
+        attribute: the attribute's name.
+    """
+
+    def __init__(self, message: str, attribute: str) -> None:
+        super().__init__(message, attribute)
+        self.attribute = attribute
 
 
 class NoModelError(FedError):
@@ -86,10 +110,9 @@ class MissingFeatureError(UnsupportedTaskError):
         features: their names, sorted.
     """
 
-    def __init__(self, features: tuple[str, ...]) -> None:
+    def __init__(self, message: str, features: tuple[str, ...]) -> None:
+        super().__init__(message, features)
         self.features = features
-        names = ", ".join(features)
-        super().__init__(f"the task requires what this SDK does not have ({names}): update the app to a newer fedau2")
 
 
 class ForbiddenGraphError(UnsupportedTaskError):
@@ -129,11 +152,30 @@ class UnknownWishError(DriverError):
 
 
 class TransportError(FedError):
-    """The coordinator could not be reached or did not answer. Nothing is lost; try again later."""
+    """The coordinator could not be reached or did not answer. Nothing is lost.
+
+    Attributes:
+        temporary: True if the same call may succeed later. False if something most likely has to be changed first: the
+            address, `root_certificates`, or the network, for example a Wi-Fi that wants a login.
+    """
+
+    def __init__(self, message: str, temporary: bool = True) -> None:
+        super().__init__(message, temporary)
+        self.temporary = temporary
 
 
 class RefusedError(FedError):
-    """The coordinator refused a call; the text says why."""
+    """The coordinator refused a call; the text says why.
+
+    Attributes:
+        status: the gRPC status code.
+        retry: window for the next check-in; None if the coordinator gave none.
+    """
+
+    def __init__(self, message: str, status: Status, retry: RetryWindow | None) -> None:
+        super().__init__(message, status, retry)
+        self.status = status
+        self.retry = retry
 
 
 class TimedOutError(FedError, TimeoutError):

@@ -81,7 +81,34 @@ class Refused:
     reason: str
 
 
-Event = Joined | NewModel | Trained | Uploaded | Rejected | Refused
+@dataclass(frozen=True)
+class SyncInterrupted:
+    """A sync ended early: by `close`, its timeout, Ctrl-C or a cancellation, or by the limits of background work.
+
+    It also ends early if its lease is too short. Nothing that was fetched or trained is lost.
+
+    Attributes:
+        reason: as in `Outcome.reason`.
+    """
+
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class SyncFailed:
+    """A sync ended with an error.
+
+    Attributes:
+        error: name of the error's type, for example "TransportError".
+        text: the error's text if it is about the network, the coordinator or the disk; "" for all others, whose texts
+            may quote the user.
+    """
+
+    error: str
+    text: str = ""
+
+
+Event = Joined | NewModel | Trained | Uploaded | Rejected | Refused | SyncInterrupted | SyncFailed
 
 
 class Events:

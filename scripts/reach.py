@@ -111,8 +111,7 @@ class _Devices:
         """Syncs one device."""
         with closing(self._store(device)) as store:
             syncs = Syncs(store, _POPULATION, Events(), self._setting.oldest, lambda: self.now)
-            with syncs.noted("coordinator") as noted:
-                noted(await drive_async(self._session(store, syncs), transport))
+            syncs.ended(await drive_async(self._session(store, syncs), transport))
 
     def ages(self, number: int) -> list[int]:
         """Returns the ages of the models of the devices that can recommend: in rounds before round `number`."""

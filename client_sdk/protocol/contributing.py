@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from client_sdk import retry
 from client_sdk.errors import DivergedError, FedError, TrainingError
 from client_sdk.events import Event, Refused, Uploaded
 from client_sdk.protocol import defences
@@ -88,10 +89,10 @@ def upload(store: Store, staged: Staged, emit: Emit, lease: Lease) -> Generator[
             raise
         store.discard(staged.assignment_id)
         emit(Refused(staged.task_id, staged.round, str(error)))
-        return Outcome(Result.REFUSED, error.retry, str(error))
+        return Outcome(Result.REFUSED, retry.window(error.retry), str(error))
     store.promote(staged.assignment_id)
     emit(Uploaded(staged.task_id, staged.round))
-    return Outcome(Result.UPLOADED, response.next_check_in)
+    return Outcome(Result.UPLOADED, retry.window(response.next_check_in))
 
 
 def _check_finite(result: TrainingResult) -> None:

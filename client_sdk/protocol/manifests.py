@@ -20,7 +20,11 @@ def parse(data: bytes) -> TaskManifest:
         task = manifest.read(data)
         # First, because the fields that come with a feature would be refused with a text that does not name it.
         if missing := set(task.required_features) - FEATURES:
-            raise MissingFeatureError(tuple(sorted(missing)))
+            features = tuple(sorted(missing))
+            names = ", ".join(features)
+            raise MissingFeatureError(
+                f"the task requires what this SDK does not have ({names}): update the app to a newer fedau2", features
+            )
         manifest.check(task)
     except ManifestError as error:
         raise UnsupportedTaskError(str(error)) from error

@@ -59,5 +59,7 @@ def label(value: str, attribute: str, classes: list[str]) -> int:
     """
     if value not in classes:
         # Without the value, which must not come into a log.
-        raise AttributeValueError(f"this task does not know the value of {attribute}; it knows {', '.join(classes)}")
+        raise AttributeValueError(
+            f"this task does not know the value of {attribute}; it knows {', '.join(classes)}", attribute
+        )
     return classes.index(value)

@@ -31,9 +31,10 @@ from client_sdk.protocol.lease import Lease, NoLease
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model, Staged
 from client_sdk.protocol.wishes import Call, Interrupted, Outcome, Result, TooSlow, Wish, ask
+from client_sdk.retry import RetryWindow, window
 from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import Assignment, FailureReason, ModelVersion
-from fedau2.v1.task_pb2 import RetryWindow, TaskManifest
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.status import Status, StatusError
 
 Session = Generator[Wish, Any, Outcome]
@@ -95,7 +96,7 @@ def session(
         lease = NoLease() if clock is None else Lease(assignment.lease.ToNanoseconds() / 1e9, clock)
         return (yield from visit.contribute(assignment, lease))
     rejection = response.rejection
-    outcome = Outcome(Result.REJECTED, rejection.retry, _name(rejection.reason))
+    outcome = Outcome(Result.REJECTED, window(rejection.retry), _name(rejection.reason))
     emit(Rejected(outcome.reason))
     if not rejection.HasField("model"):  # of an older coordinator
         return outcome
@@ -183,7 +184,7 @@ def _report(assignment: Assignment, reason: FailureReason.ValueType) -> Generato
         response = yield from ask(Call(request, parting=True), device_pb2.ReportFailureResponse)
     except (StatusError, FedError):
         return None  # the lease runs out by itself
-    return response.next_check_in
+    return window(response.next_check_in)
 
 
 def _failure(error: BaseException) -> FailureReason.ValueType:

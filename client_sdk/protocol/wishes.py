@@ -13,8 +13,9 @@ from google.protobuf.message import Message
 
 from client_sdk.errors import DriverError
 from client_sdk.protocol.interfaces import Download, Training
+from client_sdk.retry import RetryWindow
 from fedau2.v1.device_pb2 import UploadHeader
-from fedau2.v1.task_pb2 import Resource, RetryWindow
+from fedau2.v1.task_pb2 import Resource
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -220,12 +221,9 @@ class Background:
                 run.unmet = step.unmet
                 return step.seconds
             run.unmet, run.syncing = (), True
-            try:
+            with suppress(BaseException):  # the end of the sync is logged and published already
                 self._sync(partial(self._check, run, self._clock.monotonic()))
-            except BaseException as error:  # the pace remembers it; its text may quote the user
-                _log.warning("a sync in the background failed: %s", type(error).__name__)
-            finally:
-                run.syncing = False
+            run.syncing = False
         return _PAUSE
 
     def _check(self, run: _Run, started: float) -> float:

@@ -5,14 +5,12 @@ from random import Random
 from typing import Self
 
 from client_sdk.protocol.wishes import Outcome, Result
-from fedau2.v1.task_pb2 import RetryWindow
+from client_sdk.retry import LONGEST, RetryWindow
 
 LEAST_BACKOFF = 30.0
 """Seconds after the first failure; WorkManager's default."""
 MOST_BACKOFF = 5 * 3600.0
 """Most seconds after any number of failures; WorkManager's maximum."""
-LONGEST = 7 * 86400.0
-"""Longest wait in seconds before the next check-in, whatever the coordinator or a changed clock says."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Pace:
         if retry is None:
             earliest, latest, due = self._standing(now)
         else:
-            earliest, latest = (now + delay for delay in _delays(retry))
+            earliest, latest = (now + delay.total_seconds() for delay in (retry.earliest, retry.latest))
             due = rng.uniform(earliest, latest)
         if failed:
             due = max(due, now + backoff(failures, rng))
@@ -81,9 +79,3 @@ def backoff(failures: int, rng: Random) -> float:
     """Returns the seconds to wait after 1 or more failures in a row: doubled each time, less up to a half by chance."""
     longest = min(MOST_BACKOFF, LEAST_BACKOFF * 2.0 ** min(failures - 1, 30))
     return rng.uniform(longest / 2, longest)
-
-
-def _delays(window: RetryWindow) -> tuple[float, float]:
-    least, most = (delay.seconds + delay.nanos / 1e9 for delay in (window.delay_min, window.delay_max))
-    least = min(max(least, 0.0), LONGEST)
-    return least, min(max(most, least), LONGEST)

@@ -11,8 +11,9 @@ from pathlib import Path
 from random import Random
 from threading import TIMEOUT_MAX, Lock
 
-from client_sdk.errors import RefusedError, StoreError
-from client_sdk.events import Event, Events, NewModel, refuse_callback
+from client_sdk import retry
+from client_sdk.errors import MissingFeatureError, RefusedError, StoreClosedError, StoreError, TransportError
+from client_sdk.events import Event, Events, NewModel, SyncFailed, SyncInterrupted, refuse_callback
 from client_sdk.protocol.interfaces import Engine
 from client_sdk.protocol.session import Session, session
 from client_sdk.protocol.trust import Trust
@@ -26,6 +27,8 @@ from fedau2 import __version__, files
 from fedau2.wire.status import StatusError
 
 _log = logging.getLogger(__name__)
+_QUOTED = (MissingFeatureError, RefusedError, StoreError, TransportError)
+"""Errors whose texts never quote the user. Those of an engine may, as those of exceptions that are not the SDK's."""
 _END = 253402300800.0  # the year 10000, beyond every datetime
 
 
@@ -110,27 +113,25 @@ class Syncs:
         age = math.inf if self.pace.renewed is None else self._clock() - self.pace.renewed
         return freshness.wanted(self._store, newest, age, self._max_model_age)
 
-    @contextmanager
-    def noted(self, coordinator: str) -> Iterator[Callable[[Outcome], Outcome]]:
-        """Remembers the outcome that is passed to the yielded function, or the error that the block raises.
+    def ended(self, outcome: Outcome) -> Outcome:
+        """Remembers, logs and publishes the outcome of a sync, and returns it."""
+        self._remember(self.pace.ended(outcome, self._clock(), self._rng))
+        _log.info("a sync ended: %s", outcome.result.value)
+        if outcome.result is Result.INTERRUPTED:
+            self._events.publish(SyncInterrupted(outcome.reason))
+        return outcome
 
-        Raises:
-            RefusedError: in place of a `StatusError`.
-        """
-
-        def ended(outcome: Outcome) -> Outcome:
-            self._remember(self.pace.ended(outcome, self._clock(), self._rng))
-            return outcome
-
-        try:
-            yield ended
-        except StatusError as error:
-            refused = RefusedError(f"{coordinator} refused ({error.status.name}): {error}")
-            self._remember(self.pace.failed(refused, error.retry, self._clock(), self._rng))
-            raise refused from error
-        except BaseException as error:
-            self._remember(self.pace.failed(error, None, self._clock(), self._rng))
-            raise
+    def failed(self, error: BaseException) -> None:
+        """Remembers, logs and publishes the error of a sync."""
+        window = error.retry if isinstance(error, RefusedError) else None
+        self._remember(self.pace.failed(error, window, self._clock(), self._rng))
+        name = type(error).__name__
+        if isinstance(error, StoreClosedError) or not isinstance(error, Exception):
+            _log.info("a sync was interrupted: %s", name)
+            self._events.publish(SyncInterrupted())
+        else:
+            _log.warning("a sync failed: %s", name)
+            self._events.publish(SyncFailed(name, str(error) if isinstance(error, _QUOTED) else ""))
 
     def forget(self) -> None:
         """Forgets the time of the last sync and of the next."""
@@ -146,6 +147,16 @@ class Syncs:
             return
         except OSError as error:  # the sync itself succeeded
             _log.warning("the time of the next check-in was not kept: %s", type(error).__name__)
+
+
+@contextmanager
+def refusals(coordinator: str) -> Iterator[None]:
+    """Raises a `RefusedError` in place of a `StatusError` of the block."""
+    try:
+        yield
+    except StatusError as error:
+        text = f"{coordinator} refused ({error.status.name}): {error}"
+        raise RefusedError(text, error.status, retry.window(error.retry)) from error
 
 
 def _read(path: Path) -> Pace:

@@ -102,4 +102,6 @@ def _lock(folder: Path, stack: ExitStack) -> None:
     try:
         stack.enter_context(files.locked(file))
     except BlockingIOError as error:
-        raise StoreLockedError(f"{folder} is open already, here or in another process: close it there first") from error
+        raise StoreLockedError(
+            f"{folder} is open already, here or in another process: close it there first", folder
+        ) from error

@@ -6,7 +6,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from client_sdk.errors import TransportError
-from client_sdk.transport.unreachable import explained
+from client_sdk.transport.unreachable import explained, temporary
 from fedau2.v1.task_pb2 import RetryWindow
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
@@ -27,11 +27,12 @@ def translated(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError 
     if number == Status.UNAVAILABLE and retry is not None:
         return TransportError(f"{name} takes no such call now: {details}")
     if number == Status.UNAVAILABLE:
-        return TransportError(explained(name, details, plaintext))
+        return TransportError(explained(name, details, plaintext), temporary(details))
     if number == Status.DEADLINE_EXCEEDED and retry is None:
         return TransportError(f"{name} did not answer in time; try again later ({details})")
     if number in _UNANSWERED or number not in set(Status):
-        return TransportError(f"{name} answered {code.name}: is it a FedAU2 coordinator? ({details})")
+        text = f"{name} answered {code.name}: is it a FedAU2 coordinator? ({details})"
+        return TransportError(text, temporary=number in _UNANSWERED)
     return StatusError(Status(number), details, retry)
 
 

@@ -14,6 +14,16 @@ _HUNG_UP = "Socket closed"
 """Words of gRPC if the other end closes a connection at once, as a TLS port does when it is sent plaintext."""
 
 
+_PASSING = ("certificate has expired", "certificate is not yet valid")
+"""Words for reasons that the coordinator's operator, or the device's clock, may do away with."""
+
+
+def temporary(details: str) -> bool:
+    """Returns True if gRPC's text names no reason that is likely to last until the app or its network changes."""
+    reason = next((words for words in _REASONS if words in details), None)
+    return reason is None or reason in _PASSING
+
+
 def explained(name: str, details: str, plaintext: bool) -> str:
     """Returns the text of an error.
 

@@ -10,7 +10,7 @@ from threading import Event
 
 import pytest
 
-from client_sdk import AsyncFedClient, FedClient, Joined, Outcome, Result, Uploaded
+from client_sdk import AsyncFedClient, FedClient, Joined, Outcome, Result, Uploaded, retry
 from client_sdk.aio import Options
 from client_sdk.errors import (
     NoModelError,
@@ -70,7 +70,7 @@ def test_everything_that_the_blocking_client_does(tmp_path, address, remote, win
             await client.record_many(["film-2", "film-3"])
             await client.set_attribute("gender", "F")
             outcome = await client.sync()
-            assert (outcome.result, outcome.retry) == (Result.UPLOADED, window)
+            assert (outcome.result, outcome.retry) == (Result.UPLOADED, retry.window(window))
             assert [type(each) for each in heard if isinstance(each, Joined | Uploaded)] == [Joined, Uploaded]
             assert len(await client.recommend(12)) == 9
             assert [each.item for each in await client.recommend(9, lambda item: item == "film-7")] == ["film-7"]

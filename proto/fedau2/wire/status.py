@@ -1,8 +1,10 @@
 """The ways in which a call can be refused, over gRPC and in process alike."""
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from fedau2.v1.task_pb2 import RetryWindow
+if TYPE_CHECKING:
+    from fedau2.v1.task_pb2 import RetryWindow
 
 RETRY_METADATA = "fedau2-retry-window-bin"
 """Trailing metadata key under which a refused gRPC call carries a serialised `RetryWindow`."""
@@ -32,7 +34,7 @@ class StatusError(Exception):
         retry: when to come back; None if the server does not say.
     """
 
-    def __init__(self, status: Status, message: str, retry: RetryWindow | None = None) -> None:
+    def __init__(self, status: Status, message: str, retry: "RetryWindow | None" = None) -> None:
         super().__init__(message)
         self.status = status
         self.retry = retry

@@ -41,8 +41,10 @@ def test_an_attribute_value_is_checked_once_the_task_is_known(client, remote):
     with pytest.raises(AttributeValueError, match="it knows M, F"):
         client.sync()
     assert [(name, request.without_place) for name, request in remote.calls[calls:]] == [("check_in", True)]
-    with pytest.raises(AttributeValueError, match="it knows M, F"):
+    with pytest.raises(AttributeValueError, match="it knows M, F") as raised:
         client.set_attribute("gender", "other")
+    assert raised.value.attribute == "gender"
+    assert "other" not in repr(raised.value)
     client.set_attribute("age", "any value of an attribute that the task does not unlearn")
     client.set_attribute("gender", None)
     assert client.sync().result == Result.UPLOADED

@@ -7,7 +7,7 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 
-from client_sdk import Outcome, Recommendation, Result
+from client_sdk import Outcome, Recommendation, Result, retry
 from client_sdk.errors import (
     NoDataError,
     NoModelError,
@@ -32,7 +32,7 @@ from fedau2.wire.status import Status, StatusError
 def test_a_first_sync_trains_and_uploads(client, remote, window):
     client.record("film-1")
     client.set_attribute("gender", "F")
-    assert client.sync() == Outcome(Result.UPLOADED, window)
+    assert client.sync() == Outcome(Result.UPLOADED, retry.window(window))
     assert remote.names() == ["check_in"] + ["fetch"] * 6 + ["upload"]
     assert remote.calls[0][1] == CheckInRequest(population="films", client_version=version("fedau2"))
 
@@ -161,14 +161,17 @@ def test_an_unanswered_upload_comes_first_at_the_next_sync(client, remote):
 def test_a_rejection_is_an_outcome(client, remote, window):
     client.record("film-1")
     remote.assignment = None
-    assert client.sync() == Outcome(Result.REJECTED, window, "REJECTION_REASON_ROUND_FULL")
+    assert client.sync() == Outcome(Result.REJECTED, retry.window(window), "REJECTION_REASON_ROUND_FULL")
 
 
-def test_a_refused_check_in_says_why(client, remote):
+@pytest.mark.parametrize("told", [True, False])
+def test_a_refused_check_in_says_why_and_when_to_come_back(client, remote, window, told):
     client.record("film-1")
-    remote.refusals["check_in"] = StatusError(Status.INVALID_ARGUMENT, "no such population")
-    with pytest.raises(RefusedError, match=r"INVALID_ARGUMENT.*no such population"):
+    remote.refusals["check_in"] = StatusError(Status.INVALID_ARGUMENT, "no such population", window if told else None)
+    with pytest.raises(RefusedError, match=r"INVALID_ARGUMENT.*no such population") as raised:
         client.sync()
+    assert raised.value.status is Status.INVALID_ARGUMENT
+    assert raised.value.retry == (retry.window(window) if told else None)
 
 
 def test_without_records_no_place_in_a_round_is_asked_for(client, remote):
@@ -303,7 +306,7 @@ def test_a_reason_that_a_newer_coordinator_has_is_an_outcome(client, remote, win
     response = CheckInResponse(rejection=Rejection(reason=77, retry=window))
     remote.check_in = lambda request: response
     client.record("film-1")
-    assert client.sync() == Outcome(Result.REJECTED, window, "REJECTION_REASON_77")
+    assert client.sync() == Outcome(Result.REJECTED, retry.window(window), "REJECTION_REASON_77")
 
 
 @pytest.mark.parametrize("spoil", [lambda t: {**t, "item_gmf": np.full_like(t["item_gmf"], np.nan)}, lambda t: {}])

@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from client_sdk import FedClient, NewModel, Result
+from client_sdk import FedClient, NewModel, Result, retry
 from client_sdk.errors import NoModelError, TimedOutError, TransportError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
 from fedau2.v1.device_pb2 import CheckInResponse, FailureReason, ModelVersion, Rejection
@@ -67,7 +67,7 @@ def test_a_device_without_a_place_recommends_from_the_newest_model(open_client, 
     with pytest.raises(NoModelError):
         client.recommend()
     outcome = client.sync()
-    assert (outcome.result, outcome.refreshed, outcome.retry) == (Result.REJECTED, True, window)
+    assert (outcome.result, outcome.refreshed, outcome.retry) == (Result.REJECTED, True, retry.window(window))
     assert {item for item, _ in map(vars_of, client.recommend(20))} == {f"film-{n}" for n in range(12)} - {"film-1"}
     assert NewModel("task", 0) in told
     assert client.status().model.round == 0

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from client_sdk import retry
 from client_sdk.errors import DamagedTaskError, MissingFeatureError, NoDataError, TransportError, UnknownWishError
 from client_sdk.protocol.drivers import drive, drive_async, unlimited
 from client_sdk.protocol.wishes import Call, Fetch, Outcome, Result, Train, Upload
@@ -51,7 +52,7 @@ def run(request):
 
 
 def test_drivers_run_a_session_to_its_end(run, busy, remote, window):
-    assert run(begin(busy), remote) == Outcome(Result.UPLOADED, window)
+    assert run(begin(busy), remote) == Outcome(Result.UPLOADED, retry.window(window))
     assert remote.names() == ["check_in"] + ["fetch"] * 6 + ["upload"]
 
 
@@ -75,7 +76,7 @@ def test_drivers_upload_in_chunks(run, remote, size):
 
 def test_drivers_throw_what_goes_wrong_into_the_session(run, busy, remote, window):
     remote.refusals["upload"] = StatusError(Status.ABORTED, "closed", window)
-    assert run(begin(busy), remote) == Outcome(Result.REFUSED, window, "closed")
+    assert run(begin(busy), remote) == Outcome(Result.REFUSED, retry.window(window), "closed")
     remote.refusals["check_in"] = TransportError("gone")
     with pytest.raises(TransportError):
         run(begin(busy), remote)
@@ -227,7 +228,7 @@ def test_a_session_may_run_in_another_thread(busy, remote, window):
     async def main():
         return await drive_async(begin(busy), InProcessTransport(Service(remote)), offload)
 
-    assert asyncio.run(main()) == Outcome(Result.UPLOADED, window)
+    assert asyncio.run(main()) == Outcome(Result.UPLOADED, retry.window(window))
     # To its first wish, on after each wish, the one piece and the end of each of six blobs, and two local steps.
     assert len(threads) == 1 + len(remote.calls) + 6 * 2 + 2 * 2
     assert threading.get_ident() not in threads

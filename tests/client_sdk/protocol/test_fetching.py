@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from client_sdk import retry
 from client_sdk.errors import (
     DamagedTaskError,
     ForbiddenGraphError,
@@ -212,7 +213,7 @@ def test_a_place_whose_lease_is_over_is_given_back(busy, bundle, window, kind):
         wish = running.send(bundle.blobs[wish.resource.sha256] if isinstance(wish, Fetch) else wish.training.step())
     assert wish.request.reason == FailureReason.FAILURE_REASON_TOO_SLOW
     outcome = end(running.send, device_pb2.ReportFailureResponse(next_check_in=window))
-    assert outcome == Outcome(Result.INTERRUPTED, window, TOO_SLOW)
+    assert outcome == Outcome(Result.INTERRUPTED, retry.window(window), TOO_SLOW)
     assert (busy.staged(), busy.private("task")) == (None, None)
 
 
@@ -233,7 +234,7 @@ def test_a_download_that_would_outlast_the_lease_gives_the_place_back_and_goes_o
     assert wish.request.reason == FailureReason.FAILURE_REASON_TOO_SLOW
     answer = device_pb2.ReportFailureResponse(next_check_in=window)
     if not wanted:
-        assert end(running.send, answer) == Outcome(Result.INTERRUPTED, window, TOO_SLOW)
+        assert end(running.send, answer) == Outcome(Result.INTERRUPTED, retry.window(window), TOO_SLOW)
         assert busy.download(bundle.checkpoint).size == 9
         return
     wish = running.send(answer)
@@ -241,5 +242,5 @@ def test_a_download_that_would_outlast_the_lease_gives_the_place_back_and_goes_o
     clock.now = 10000
     wish.into.add(data[9:])
     outcome = end(running.send, wish.into.finish())
-    assert outcome == Outcome(Result.INTERRUPTED, window, TOO_SLOW, refreshed=True)
+    assert outcome == Outcome(Result.INTERRUPTED, retry.window(window), TOO_SLOW, refreshed=True)
     assert busy.model().checkpoint == bundle.checkpoint

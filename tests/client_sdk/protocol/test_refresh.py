@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from client_sdk import retry
 from client_sdk.errors import DamagedTaskError, MissingFeatureError, TransportError, UntrustedTaskError
 from client_sdk.events import NewModel, Rejected
 from client_sdk.kernel.torch_engine import TorchEngine
@@ -49,7 +50,7 @@ def turned_away(running, bundle, window):
 def test_the_model_is_fetched_as_for_a_place_and_the_outcome_says_so(store, bundle, window):
     events = []
     outcome, fetched = turned_away(begin(store, emit=events.append), bundle, window)
-    assert outcome == Outcome(Result.REJECTED, window, FULL, refreshed=True)
+    assert outcome == Outcome(Result.REJECTED, retry.window(window), FULL, refreshed=True)
     assert {resource.sha256 for resource in fetched} == set(bundle.blobs)
     assert (store.model().task_id, store.model().checkpoint) == ("task", bundle.checkpoint)
     assert events == [Rejected(FULL), NewModel("task", 0)]
@@ -68,7 +69,7 @@ def test_a_model_that_is_not_wanted_is_not_fetched(store, bundle, window):
     asked = []
     running = begin(store, lambda model: bool(asked.append(model)))
     next(running)
-    assert end(running.send, rejection(bundle, window)) == Outcome(Result.REJECTED, window, FULL)
+    assert end(running.send, rejection(bundle, window)) == Outcome(Result.REJECTED, retry.window(window), FULL)
     assert [(model.task_id, model.checkpoint) for model in asked] == [("task", bundle.checkpoint)]
     running = session(store, TorchEngine(), "films", "1")  # nor is any by default, as in a fleet
     next(running)
@@ -79,7 +80,7 @@ def test_a_coordinator_that_names_no_model_is_asked_for_none(store, window):
     running = begin(store)
     next(running)
     older = Rejection(reason=device_pb2.REJECTION_REASON_ROUND_FULL, retry=window)
-    assert end(running.send, CheckInResponse(rejection=older)) == Outcome(Result.REJECTED, window, FULL)
+    assert end(running.send, CheckInResponse(rejection=older)) == Outcome(Result.REJECTED, retry.window(window), FULL)
 
 
 def test_who_comes_too_soon_gives_the_place_back_before_it_fetches_the_model(busy, bundle, window):
@@ -92,7 +93,7 @@ def test_who_comes_too_soon_gives_the_place_back_before_it_fetches_the_model(bus
     assert wish.request.reason == FailureReason.FAILURE_REASON_TOO_SOON
     assert [each.resource for each in wishes if isinstance(each, Fetch)] == [newer.address]
     outcome, fetched = finish(running, running.send(device_pb2.ReportFailureResponse(next_check_in=window)), newer)
-    assert outcome == Outcome(Result.REJECTED, window, "FAILURE_REASON_TOO_SOON", refreshed=True)
+    assert outcome == Outcome(Result.REJECTED, retry.window(window), "FAILURE_REASON_TOO_SOON", refreshed=True)
     assert fetched == [newer.checkpoint]
     assert busy.model().round == 1
 
@@ -127,7 +128,7 @@ def stopped_in_the_checkpoint(store, bundle, window):
 
 def test_work_that_must_stop_keeps_what_was_fetched(store, bundle, window):
     running = stopped_in_the_checkpoint(store, bundle, window)
-    assert end(running.throw, Interrupted()) == Outcome(Result.INTERRUPTED, window, FULL)
+    assert end(running.throw, Interrupted()) == Outcome(Result.INTERRUPTED, retry.window(window), FULL)
     outcome, fetched = turned_away(begin(store), bundle, window)
     assert (outcome.refreshed, fetched) == (True, [bundle.checkpoint])
 
@@ -135,7 +136,7 @@ def test_work_that_must_stop_keeps_what_was_fetched(store, bundle, window):
 def test_a_model_that_was_replaced_meanwhile_is_left_to_the_next_sync(store, bundle, window):
     running = stopped_in_the_checkpoint(store, bundle, window)
     gone = StatusError(Status.NOT_FOUND, "no such blob is served any more")
-    assert end(running.throw, gone) == Outcome(Result.REJECTED, window, FULL)
+    assert end(running.throw, gone) == Outcome(Result.REJECTED, retry.window(window), FULL)
 
 
 @pytest.mark.parametrize("error", [TransportError("gone"), StatusError(Status.UNAVAILABLE, "later")])

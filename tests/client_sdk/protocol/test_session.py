@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from client_sdk import retry
 from client_sdk.errors import (
     AttributeValueError,
     DamagedTaskError,
@@ -50,7 +51,7 @@ def test_a_round_goes_check_in_fetch_train_upload(busy, bundle, window):
     assert (upload.header.size, upload.header.sha256) == (len(upload.data), blobs.sha256(upload.data))
     contributions.Decoder(manifest.shared(bundle.manifest), 1e6)(upload.data)
     outcome = end(running.send, device_pb2.UploadContributionResponse(next_check_in=window))
-    assert outcome == Outcome(Result.UPLOADED, window)
+    assert outcome == Outcome(Result.UPLOADED, retry.window(window))
 
 
 def test_a_graph_of_a_kind_that_is_not_known_is_left_alone(busy, bundle):
@@ -144,7 +145,7 @@ def test_contributions_are_at_least_the_minimum_separation_apart(busy, bundle, s
         else:
             assert wish.request.reason == FailureReason.FAILURE_REASON_TOO_SOON
             outcome = end(running.send, device_pb2.ReportFailureResponse())
-            assert outcome == Outcome(Result.REJECTED, RetryWindow(), "FAILURE_REASON_TOO_SOON")
+            assert outcome == Outcome(Result.REJECTED, None, "FAILURE_REASON_TOO_SOON")
     assert contributed == list(range(0, 12, max(1, separation)))
 
 
@@ -205,7 +206,7 @@ def test_a_rejection_says_when_to_come_back(busy, window):
     next(running)
     rejection = Rejection(reason=device_pb2.REJECTION_REASON_ROUND_CLOSING, retry=window)
     outcome = end(running.send, CheckInResponse(rejection=rejection))
-    assert outcome == Outcome(Result.REJECTED, window, "REJECTION_REASON_ROUND_CLOSING")
+    assert outcome == Outcome(Result.REJECTED, retry.window(window), "REJECTION_REASON_ROUND_CLOSING")
 
 
 def test_interrupted_work_is_given_back_and_leaves_nothing(busy, bundle, window):
@@ -216,7 +217,7 @@ def test_interrupted_work_is_given_back_and_leaves_nothing(busy, bundle, window)
     assert wish.request.assignment_id == bundle.assignment().assignment_id
     assert wish.request.reason == FailureReason.FAILURE_REASON_INTERRUPTED
     outcome = end(running.send, device_pb2.ReportFailureResponse(next_check_in=window))
-    assert outcome == Outcome(Result.INTERRUPTED, window)
+    assert outcome == Outcome(Result.INTERRUPTED, retry.window(window))
     assert busy.staged() is None
     assert busy.private("task") is None
 
@@ -357,7 +358,7 @@ def test_a_final_refusal_drops_what_was_staged(busy, bundle, window, status):
     running = begin(busy)
     until(Upload, running, bundle)
     outcome = end(running.throw, StatusError(status, "the round is closed", window))
-    assert outcome == Outcome(Result.REFUSED, window, "the round is closed")
+    assert outcome == Outcome(Result.REFUSED, retry.window(window), "the round is closed")
     assert busy.staged() is None
     assert busy.private("task") is None
 

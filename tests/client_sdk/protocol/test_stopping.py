@@ -5,6 +5,7 @@ from math import inf
 
 import pytest
 
+from client_sdk import retry
 from client_sdk.errors import TransportError
 from client_sdk.events import Joined
 from client_sdk.kernel.torch_engine import TorchEngine
@@ -38,7 +39,7 @@ def test_work_that_must_stop_gives_its_place_back_wherever_it_is(run, busy, remo
     if left == 0:
         assert (outcome, remote.names()) == (Outcome(Result.INTERRUPTED), [])
     elif left < CHECKS - 1:
-        assert outcome == Outcome(Result.INTERRUPTED, window)
+        assert outcome == Outcome(Result.INTERRUPTED, retry.window(window))
         assert remote.names()[-1] == "report_failure"
         assert "upload" not in remote.names()
         assert busy.staged() is None
@@ -47,7 +48,7 @@ def test_work_that_must_stop_gives_its_place_back_wherever_it_is(run, busy, remo
         assert not {"upload", "report_failure"} & set(remote.names())
         assert run(begin(busy), remote).result is Result.UPLOADED
     else:
-        assert outcome == Outcome(Result.UPLOADED, window)
+        assert outcome == Outcome(Result.UPLOADED, retry.window(window))
         assert next(checks, None) is None
 
 
@@ -104,7 +105,7 @@ def test_a_place_is_given_back_in_little_time_once_the_time_is_over(busy, remote
             raise Interrupted
         return left.pop()
 
-    assert drive(begin(busy), transport, check) == Outcome(Result.INTERRUPTED, window)
+    assert drive(begin(busy), transport, check) == Outcome(Result.INTERRUPTED, retry.window(window))
     assert transport.timeouts[-1] == SOON
     assert remote.names()[-1] == "report_failure"
 

@@ -3,20 +3,16 @@
 from dataclasses import replace
 from random import Random
 
-from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.errors import TransportError
 from client_sdk.protocol.wishes import Outcome, Result
-from client_sdk.scheduling.pace import LEAST_BACKOFF, LONGEST, MOST_BACKOFF, Pace, backoff
-from fedau2.v1.task_pb2 import RetryWindow
+from client_sdk.retry import LONGEST
+from client_sdk.scheduling.pace import LEAST_BACKOFF, MOST_BACKOFF, Pace, backoff
+from tests.client_sdk.test_retry import WINDOWS
 
 NOW = st.floats(0, 4e9)
-SECONDS = st.integers(-(2**62), 2**62) | st.integers(0, 2 * int(LONGEST))
-WINDOWS = st.builds(
-    lambda a, b: RetryWindow(delay_min=Duration(seconds=a), delay_max=Duration(seconds=b)), SECONDS, SECONDS
-)
 SEEDS = st.randoms(use_true_random=False).map(lambda rng: Random(rng.random()))
 RESULTS = st.sampled_from(Result)
 DONE = st.sampled_from([result for result in Result if result is not Result.INTERRUPTED])
@@ -32,7 +28,7 @@ def paces(draw):
         if draw(st.booleans()):
             pace = pace.ended(Outcome(draw(RESULTS), retry), now, draw(SEEDS))
         else:
-            pace = pace.failed(TransportError(), retry, now, draw(SEEDS))
+            pace = pace.failed(TransportError("gone"), retry, now, draw(SEEDS))
     return pace, now
 
 
@@ -41,9 +37,8 @@ def test_a_device_that_was_told_when_comes_within_the_window(last, result, windo
     pace, now = last
     after = pace.ended(Outcome(result, window), now, rng)
     assert now <= after.earliest <= after.due <= after.latest <= now + LONGEST
-    least, most = window.delay_min.seconds, window.delay_max.seconds
-    if 0 <= least <= most <= LONGEST:
-        assert (after.earliest, after.latest) == (now + least, now + most)
+    told = window.earliest.total_seconds(), window.latest.total_seconds()
+    assert (after.earliest, after.latest) == (now + told[0], now + told[1])
     assert after.failures == 0
 
 
@@ -61,13 +56,13 @@ def test_a_device_that_was_interrupted_waits_longer_each_time(last, window, rng)
 def test_no_end_of_a_sync_forgets_the_age_of_the_model(last, result, window, renewed, rng):
     pace, now = replace(last[0], renewed=renewed), last[1]
     assert pace.ended(Outcome(result, window), now, rng).renewed == renewed
-    assert pace.failed(TransportError(), window, now, rng).renewed == renewed
+    assert pace.failed(TransportError("gone"), window, now, rng).renewed == renewed
 
 
 @given(paces(), WINDOWS, SEEDS)
 def test_after_a_refused_call_it_comes_in_the_window_or_after_it(last, window, rng):
     pace, now = last
-    after = pace.failed(TransportError(), window, now, rng)
+    after = pace.failed(TransportError("gone"), window, now, rng)
     assert after.due >= after.earliest
     assert after.due >= now + LEAST_BACKOFF / 2
 
@@ -75,7 +70,7 @@ def test_after_a_refused_call_it_comes_in_the_window_or_after_it(last, window, r
 @given(paces(), SEEDS)
 def test_a_failure_never_brings_a_device_back_sooner(last, rng):
     pace, now = last
-    after = pace.failed(TransportError(), None, now, rng)
+    after = pace.failed(TransportError("gone"), None, now, rng)
     assert after.due >= max(now + LEAST_BACKOFF / 2, now + pace.wait(now))
     assert after.failures == pace.failures + 1
 

@@ -1,18 +1,18 @@
 """What background work decides, as properties of whole histories."""
 
 from dataclasses import fields, replace
+from datetime import timedelta
 from random import Random
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.errors import TransportError, UsageError
 from client_sdk.protocol.wishes import Outcome, Result
-from client_sdk.scheduling.pace import LONGEST, MOST_BACKOFF, Pace
+from client_sdk.retry import LONGEST, RetryWindow
+from client_sdk.scheduling.pace import MOST_BACKOFF, Pace
 from client_sdk.scheduling.schedule import NAP, POLL, CheckInNow, Constraints, DeviceState, Wait, decide, over
-from fedau2.v1.task_pb2 import RetryWindow
 
 NAMES = [each.name for each in fields(Constraints)]
 CONSTRAINTS = st.builds(Constraints, **dict.fromkeys(NAMES, st.booleans()))
@@ -21,13 +21,13 @@ GOOD = DeviceState(**dict.fromkeys(NAMES, True))
 TIMES = st.floats(0, 4e9)
 PACES = st.builds(Pace, due=TIMES)
 WINDOWS = st.builds(
-    lambda least, more: RetryWindow(delay_min=Duration(seconds=least), delay_max=Duration(seconds=least + more)),
+    lambda least, more: RetryWindow(timedelta(seconds=least), timedelta(seconds=least + more)),
     st.integers(0, 10**4),
     st.integers(0, 10**4),
 )
 ENDS = st.one_of(
     st.builds(Outcome, st.sampled_from(Result), st.none() | WINDOWS),
-    st.tuples(st.just(TransportError()), st.none() | WINDOWS),
+    st.tuples(st.just(TransportError("gone")), st.none() | WINDOWS),
 )
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
+from client_sdk import retry
 from client_sdk.errors import TransportError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.drivers import drive, drive_async
@@ -122,8 +123,9 @@ def test_a_deadline_is_a_refusal_only_where_the_coordinator_says_so(call, addres
 @pytest.mark.parametrize("status", UNANSWERED)
 def test_codes_that_say_nothing_of_the_request_are_no_answer(call, address, remote, bundle, window, name, status):
     remote.refusals[name] = StatusError(status, "because", window)
-    with pytest.raises(TransportError, match="because"):
+    with pytest.raises(TransportError, match="because") as raised:
         call(address, *arguments(name, bundle))
+    assert raised.value.temporary
 
 
 def test_a_retry_window_that_cannot_be_read_is_none(call, servicer, serve, bundle):
@@ -139,8 +141,9 @@ def test_a_retry_window_that_cannot_be_read_is_none(call, servicer, serve, bundl
 
 def test_a_server_that_is_no_coordinator_is_told(call, servicer, serve, bundle):
     servicer.CheckIn = lambda request, context: context.abort(grpc.StatusCode.UNIMPLEMENTED, "what?")
-    with pytest.raises(TransportError, match=r"UNIMPLEMENTED: is it a FedAU2 coordinator"):
+    with pytest.raises(TransportError, match=r"UNIMPLEMENTED: is it a FedAU2 coordinator") as raised:
         call(serve(servicer), *arguments("check_in", bundle))
+    assert not raised.value.temporary
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -149,6 +152,7 @@ def test_nobody_there_says_where_it_looked(call, nowhere, bundle, name):
         call(nowhere, *arguments(name, bundle))
     assert nowhere in str(raised.value)
     assert "is the coordinator running" in str(raised.value)
+    assert raised.value.temporary
 
 
 def test_a_coordinator_that_is_busy_is_not_taken_for_one_that_is_not_there(call, address, remote, bundle, window):
@@ -158,8 +162,9 @@ def test_a_coordinator_that_is_busy_is_not_taken_for_one_that_is_not_there(call,
 
 
 def test_no_answer_in_time_is_no_answer(call, silent, serve, bundle):
-    with pytest.raises(TransportError, match="did not answer in time"):
+    with pytest.raises(TransportError, match="did not answer in time") as raised:
         call(serve(silent), *arguments("check_in", bundle), timeout=0.05)
+    assert raised.value.temporary
 
 
 def test_a_coordinator_that_comes_back_is_found_by_the_next_transport(call, nowhere, serve, servicer, bundle):
@@ -216,12 +221,17 @@ def test_tls_reaches_a_coordinator_that_the_root_certificates_know(call, secure,
 
 def test_tls_does_not_talk_to_strangers_and_says_so(call, address, secure, certificate, make_certificate, bundle):
     values = arguments("check_in", bundle)
-    with pytest.raises(TransportError, match=f"cannot reach {address}: it answers in plaintext"):
+    with pytest.raises(TransportError, match=f"cannot reach {address}: it answers in plaintext") as wrong:
         call(Address(address, certificate[1]), *values)
-    with pytest.raises(TransportError, match=f"cannot reach {secure}: it closed the connection, which was plaintext"):
+    assert not wrong.value.temporary
+    with pytest.raises(
+        TransportError, match=f"cannot reach {secure}: it closed the connection, which was plaintext"
+    ) as cut:
         call(secure, *values)
-    with pytest.raises(TransportError, match=f"cannot reach {secure}: no authority that is trusted here"):
+    assert cut.value.temporary  # a coordinator that restarts does so too
+    with pytest.raises(TransportError, match=f"cannot reach {secure}: no authority that is trusted here") as strange:
         call(Address(secure, make_certificate()[1]), *values)
+    assert not strange.value.temporary
 
 
 @pytest.mark.parametrize(
@@ -238,8 +248,9 @@ def test_what_is_wrong_with_a_certificate_is_told_first(
 ):
     pair = make_certificate(**options)
     secure = serve(servicer, credentials=grpc.ssl_server_credentials([pair]))
-    with pytest.raises(TransportError, match=f"^cannot reach {secure}: {reason}"):
+    with pytest.raises(TransportError, match=f"^cannot reach {secure}: {reason}") as raised:
         call(Address(secure, pair[1]), *arguments("check_in", bundle))
+    assert raised.value.temporary == ("names" not in options)
 
 
 def test_plaintext_leaves_this_machine_only_when_told_to():
@@ -269,6 +280,6 @@ def test_both_transports_carry_a_whole_session_with_the_same_bytes(store, addres
 
     remote.refusals["upload"] = StatusError(Status.ABORTED, "closed", window)
     for outcome in (asyncio.run(main()), blocked()):
-        assert outcome == Outcome(Result.REFUSED, window, "closed")
+        assert outcome == Outcome(Result.REFUSED, retry.window(window), "closed")
         uploads.append(remote.calls[-1])
     assert uploads[0] == uploads[1]

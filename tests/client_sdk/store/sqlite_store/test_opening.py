@@ -15,8 +15,9 @@ from tests.client_sdk.store.sqlite_store.contents import adopt
 
 
 def test_a_second_opening_is_refused_until_the_first_is_closed(tmp_path):
-    with closing(SqliteStore(tmp_path)), pytest.raises(StoreLockedError, match="close it there first"):
+    with closing(SqliteStore(tmp_path)), pytest.raises(StoreLockedError, match="close it there first") as raised:
         SqliteStore(tmp_path)
+    assert raised.value.folder == tmp_path
     SqliteStore(tmp_path).close()
 
 
