@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import sys
 
 import grpc
 
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 if it succeeded, 1 if it failed, 130 after Ctrl-C. Standard error has the reason of a failure.
     """
-    return programs.run("fedau2-coordinator", "coordinator", lambda: _run(argv), _explain)
+    return programs.run("fedau2-coordinator", "coordinator", lambda: _run(argv))
 
 
 def _run(argv: list[str] | None) -> int:
@@ -42,12 +43,17 @@ def _run(argv: list[str] | None) -> int:
     try:
         code: int = args.run(args)
     except grpc.RpcError as error:
-        raise CallError(admin.explained(error, args.admin)) from error
+        return _failed(CallError(admin.explained(error, args.admin)))
+    except (CoordinatorError, WireError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        return _failed(error)
     return code
 
 
-def _explain(error: Exception) -> str | None:
-    return f"error: {error}" if isinstance(error, (CoordinatorError, WireError, OSError)) else None
+def _failed(error: Exception) -> int:
+    print(f"error: {error}", file=sys.stderr, flush=True)  # operators' scripts look for a line that begins like this
+    return programs.FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
