@@ -19,6 +19,9 @@ from fedau2.wire.methods import DEVICE, Method, Service
 
 _T = TypeVar("_T")
 
+_AHEAD = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 128 * 1024))
+"""Channel options that bound what gRPC receives ahead of the reader, because it is lost if the connection breaks."""
+
 
 class _Base:
     """The address of a coordinator, with the time that calls may take.
@@ -42,7 +45,8 @@ class _Base:
             address = Address(address)
         self._name, certificates = address.coordinator, address.root_certificates
         self._credentials = None if address.plaintext else grpc.ssl_channel_credentials(certificates)
-        self._target, self._options = addresses.channel(address.coordinator)
+        self._target, options = addresses.channel(address.coordinator)
+        self._options = [*options, *_AHEAD]
         self._timeout = timeout
         self._silence = silence
         self._service = service
