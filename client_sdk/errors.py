@@ -23,6 +23,7 @@
   + DriverError: a session's driver answered a wish with a value of the wrong class
     - UnknownWishError: it does not know the wish, and did nothing
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost, try again later
+    - UnknownCallError: it does not know the call: it is older than this SDK, or none
   + RefusedError: the coordinator refused a call
   + TimedOutError: a sync did not end in the time that the app gave it
   + MissingPackageError: a package that the call needs is not installed
@@ -130,6 +131,10 @@ class UnknownWishError(DriverError):
 
 class TransportError(FedError):
     """The coordinator could not be reached or did not answer. Nothing is lost; try again later."""
+
+
+class UnknownCallError(TransportError):
+    """The coordinator does not know the call: it is older than this SDK, or no coordinator is at this address."""
 
 
 class RefusedError(FedError):
