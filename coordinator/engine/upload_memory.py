@@ -42,7 +42,8 @@ class UploadMemory:
         """Runs its block once there is room for an upload. The block adds the bytes that come to the yielded assembler.
 
         Args:
-            header: of the upload. The assembler has the bytes before its offset. Whatever else was kept is forgotten.
+            header: of the upload. The assembler has the bytes before its offset. Other bytes of its assignment are
+                forgotten.
             size: bytes that the upload may take.
 
         Raises:
