@@ -219,8 +219,8 @@ class FedClient:
         trains and uploads if the coordinator assigns it a place. Without a place it fetches the newest model if it has
         none, or one older than `max_model_age`; the outcome then says `refreshed`.
 
-        A download that breaks off goes on there, in this sync or the next, also after a restart. A place is given back
-        if its lease is too short, or if the sync is ended by the timeout, by Ctrl-C or by `close`.
+        A download that breaks off goes on in this sync or the next, also after a restart, and an upload in the next. A
+        place is given back if its lease is too short, or if the sync is ended by the timeout, by Ctrl-C or by `close`.
 
         Args:
             timeout: seconds after which the sync ends, except for a local step under way and two seconds to give its

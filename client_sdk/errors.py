@@ -23,6 +23,7 @@
   + DriverError: a session's driver answered a wish with a value of the wrong class
     - UnknownWishError: it does not know the wish, and did nothing
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost
+    - UnknownCallError: it does not know the call: it is older than this SDK, or none
   + RefusedError: the coordinator refused a call
   + TimedOutError: a sync did not end in the time that the app gave it
   + MissingPackageError: a package that the call needs is not installed
@@ -162,6 +163,10 @@ class TransportError(FedError):
     def __init__(self, message: str, temporary: bool = True) -> None:
         super().__init__(message, temporary)
         self.temporary = temporary
+
+
+class UnknownCallError(TransportError):
+    """The coordinator does not know the call: it is older than this SDK, or no coordinator is at this address."""
 
 
 class RefusedError(FedError):

@@ -24,6 +24,7 @@
     - GivenBackError                      FAILED_PRECONDITION  the device has given the assignment back
     - TaskOverError                       FAILED_PRECONDITION  the task is finished or stopped
     - RoundClosedError                    ABORTED              the round takes no contribution any more
+    - WrongOffsetError                    OUT_OF_RANGE         an upload that goes on where nothing broke off
     - BusyError                           UNAVAILABLE          too many calls of this kind are under way
     - StoppedError                        UNAVAILABLE          the coordinator has turned itself off
 """
@@ -155,6 +156,12 @@ class RoundClosedError(RefusalError):
     """The round has its contributions, or its task was stopped; come back in the retry window."""
 
     code = Status.ABORTED
+
+
+class WrongOffsetError(RefusalError):
+    """The bytes before an upload's offset are not held. Nothing was counted; upload from the beginning."""
+
+    code = Status.OUT_OF_RANGE
 
 
 class BusyError(RefusalError):

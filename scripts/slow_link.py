@@ -31,16 +31,25 @@ class Link:
         rate: bytes a second from the server, on each connection.
         most: bytes from the server after which a connection breaks.
         cut: seconds after which a connection breaks.
+        most_up: bytes to the server after which a connection breaks.
 
     Attributes:
         address: where it listens, as host:port.
         carried: bytes from the server, by connection.
+        sent: bytes to the server, by connection.
     """
 
-    def __init__(self, target: str, rate: float = math.inf, most: float = math.inf, cut: float = math.inf) -> None:
+    def __init__(
+        self,
+        target: str,
+        rate: float = math.inf,
+        most: float = math.inf,
+        cut: float = math.inf,
+        most_up: float = math.inf,
+    ) -> None:
         self._host, _, self._port = target.rpartition(":")
-        self._rate, self._most, self._cut = rate, most, cut
-        self.address, self.carried = "", list[int]()
+        self._rate, self._most, self._cut, self._most_up = rate, most, cut, most_up
+        self.address, self.carried, self.sent = "", list[int](), list[int]()
 
     async def serve(self, ready: Event) -> None:
         """Listens until `end` is called; sets `ready` when it does."""
@@ -58,21 +67,15 @@ class Link:
         from_server, to_server = await asyncio.open_connection(self._host, int(self._port))
         try:
             async with asyncio.timeout(None if self._cut == math.inf else self._cut):
-                await _first(self._carry(from_server, writer), _copy(reader, to_server))
+                await _first(
+                    _carry(from_server, writer, self.carried, self._most, self._rate),
+                    _carry(reader, to_server, self.sent, self._most_up),
+                )
         except TimeoutError:
             pass
         finally:
             for stream in (writer, to_server):
                 stream.transport.abort()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        number = len(self.carried)
-        self.carried.append(0)
-        while data := await reader.read(int(min(_READ, self._most - self.carried[number]))):
-            await asyncio.sleep(len(data) / self._rate)
-            writer.write(data)
-            await writer.drain()
-            self.carried[number] += len(data)
 
 
 @contextmanager
@@ -89,10 +92,17 @@ def running(link: Link) -> Iterator[Link]:
         thread.join()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(_READ):
+async def _carry(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, carried: list[int], most: float, rate: float = math.inf
+) -> None:
+    """Carries one way of a connection to its end, and counts the bytes in a new place of `carried`."""
+    number = len(carried)
+    carried.append(0)
+    while data := await reader.read(int(min(_READ, most - carried[number]))):
+        await asyncio.sleep(len(data) / rate)
         writer.write(data)
         await writer.drain()
+        carried[number] += len(data)
 
 
 async def _first(*ways: Coroutine[Any, Any, None]) -> None:

@@ -24,7 +24,7 @@ FACES = {
             "TrainingError",
             "TransportError",
         ),
-        *("UnknownWishError", "UnsupportedTaskError", "UntrustedTaskError", "Uploaded"),
+        *("UnknownCallError", "UnknownWishError", "UnsupportedTaskError", "UntrustedTaskError", "Uploaded"),
         "UsageError",
         "TimedOutError",
     },

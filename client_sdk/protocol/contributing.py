@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 
 from client_sdk import retry
-from client_sdk.errors import DivergedError, FedError, TrainingError
+from client_sdk.errors import DivergedError, FedError, TrainingError, UnknownCallError
 from client_sdk.events import Event, Refused, Uploaded
 from client_sdk.protocol import defences
 from client_sdk.protocol.interfaces import Engine, Store
 from client_sdk.protocol.lease import Lease
 from client_sdk.protocol.values import Job, Staged, TrainingResult
-from client_sdk.protocol.wishes import Interrupted, Outcome, Result, Train, Upload, Wish, ask
-from fedau2.v1.device_pb2 import Assignment, UploadContributionResponse, UploadHeader
+from client_sdk.protocol.wishes import Call, Interrupted, Outcome, Result, Train, Upload, Wish, ask
+from fedau2.v1.device_pb2 import (
+    Assignment,
+    UploadContributionResponse,
+    UploadHeader,
+    UploadOffsetRequest,
+    UploadOffsetResponse,
+)
 from fedau2.wire import blobs, contributions
 from fedau2.wire.contributions import Rows
 from fedau2.wire.status import Status, StatusError
@@ -74,16 +80,27 @@ def train(engine: Engine, assignment: Assignment, job: Job, key: bytes, lease: L
     )
 
 
-def upload(store: Store, staged: Staged, emit: Emit, lease: Lease) -> Generator[Wish, Any, Outcome]:
+def upload(
+    store: Store, staged: Staged, emit: Emit, lease: Lease, again: bool = False
+) -> Generator[Wish, Any, Outcome]:
     """Uploads a staged contribution, and promotes or discards its private state if the answer is final.
+
+    Args:
+        store: holds what is staged.
+        staged: the contribution.
+        emit: called with the event that the answer is.
+        lease: of the place.
+        again: an earlier upload may have broken off; this one goes on there.
 
     Raises:
         TooSlow: the lease was over before; nothing was sent.
     """
     data = staged.contribution
     header = UploadHeader(assignment_id=staged.assignment_id, size=len(data), sha256=blobs.sha256(data))
+    if again and len(data) > blobs.CHUNK:  # a single chunk has come whole or not at all
+        header.offset = yield from _offset(header)
     try:
-        response = yield from ask(Upload(header, data, lease.left()), UploadContributionResponse)
+        response = yield from _send(header, data, lease)
     except StatusError as error:
         if not _is_final(error):
             raise
@@ -93,6 +110,27 @@ def upload(store: Store, staged: Staged, emit: Emit, lease: Lease) -> Generator[
     store.promote(staged.assignment_id)
     emit(Uploaded(staged.task_id, staged.round))
     return Outcome(Result.UPLOADED, retry.window(response.next_check_in))
+
+
+def _offset(header: UploadHeader) -> Generator[Wish, Any, int]:
+    """Asks where an upload goes on. Without a usable answer it begins at 0, and the coordinator answers the upload."""
+    request = UploadOffsetRequest(assignment_id=header.assignment_id, sha256=header.sha256)
+    try:
+        response = yield from ask(Call(request), UploadOffsetResponse)
+    except (StatusError, UnknownCallError):
+        return 0
+    return response.offset if response.offset <= header.size else 0
+
+
+def _send(header: UploadHeader, data: bytes, lease: Lease) -> Generator[Wish, Any, UploadContributionResponse]:
+    """Uploads from an offset on; from the beginning if the coordinator has lost what was before it."""
+    try:
+        return (yield from ask(Upload(header, data, lease.left()), UploadContributionResponse))
+    except StatusError as error:
+        if error.status != Status.OUT_OF_RANGE or not header.offset:
+            raise
+    whole = UploadHeader(assignment_id=header.assignment_id, size=header.size, sha256=header.sha256)
+    return (yield from ask(Upload(whole, data, lease.left()), UploadContributionResponse))
 
 
 def _check_finite(result: TrainingResult) -> None:

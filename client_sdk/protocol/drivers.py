@@ -219,5 +219,5 @@ def _part(response: Message) -> bytes:
 
 def _requests(header: UploadHeader, data: bytes) -> Iterator[UploadContributionRequest]:
     yield UploadContributionRequest(header=header)
-    for chunk in blobs.chunks(data):
+    for chunk in blobs.chunks(data, header.offset):
         yield UploadContributionRequest(data=chunk)

@@ -87,7 +87,7 @@ def session(
             has been given back.
     """
     if staged := store.staged():
-        return (yield from contributing.upload(store, staged, emit, NoLease()))
+        return (yield from contributing.upload(store, staged, emit, NoLease(), again=True))
     request = device_pb2.CheckInRequest(population=population, client_version=version, without_place=without_place)
     response = yield from ask(Call(request), device_pb2.CheckInResponse)
     visit = _Visit(store, engine, emit, trust, wanted)

@@ -59,7 +59,7 @@ class Upload:
 
     Attributes:
         header: the first message.
-        data: the contribution.
+        data: the contribution, which is sent from the header's offset on.
         within: seconds that the transfer may take.
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import grpc
 from google.protobuf.message import DecodeError
 
-from client_sdk.errors import TransportError
+from client_sdk.errors import TransportError, UnknownCallError
 from client_sdk.transport.unreachable import explained, temporary
 from fedau2.v1.task_pb2 import RetryWindow
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
@@ -31,8 +31,9 @@ def translated(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError 
     if number == Status.DEADLINE_EXCEEDED and retry is None:
         return TransportError(f"{name} did not answer in time; try again later ({details})")
     if number in _UNANSWERED or number not in set(Status):
+        kind = UnknownCallError if code is grpc.StatusCode.UNIMPLEMENTED else TransportError
         text = f"{name} answered {code.name}: is it a FedAU2 coordinator? ({details})"
-        return TransportError(text, temporary=number in _UNANSWERED)
+        return kind(text, temporary=number in _UNANSWERED)
     return StatusError(Status(number), details, retry)
 
 

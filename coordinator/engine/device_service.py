@@ -72,8 +72,9 @@ class DeviceService:
         self._draining = True
 
     def tick(self, now: float) -> None:
-        """Cuts off the uploads whose time is over at `now`, in seconds."""
+        """Cuts off the uploads whose time is over at `now`, in seconds, and forgets parts that cannot go on."""
         self._uploads.tick(now)
+        self._uploads.keep_only(self._live)
 
     async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
         """DeviceService.CheckIn.
@@ -173,8 +174,8 @@ class DeviceService:
         self._metrics.step(task.task_id, header.assignment_id, "u")
         size, deadline = min(header.size, task.spec.largest), task.round.deadline(header.assignment_id)
         try:
-            async with self._uploads.body(header.assignment_id, size, deadline):
-                contribution = await streams.contribution(requests, header, task.spec)
+            async with self._uploads.body(header, size, deadline) as assembler:
+                contribution = await streams.contribution(requests, assembler, task.spec)
             self._metrics.received.inc(header.size)
             return contribution
         except (RefusalError, asyncio.CancelledError):
@@ -182,6 +183,22 @@ class DeviceService:
             raise
         except TimeoutError:
             raise refusal(Answer.LATE, self._retry(task, Answer.LATE)) from None
+
+    async def upload_offset(self, request: device_pb2.UploadOffsetRequest) -> device_pb2.UploadOffsetResponse:
+        """DeviceService.UploadOffset. The offset is 0 for an assignment that can bring no contribution any more.
+
+        Raises:
+            StoppedError: the coordinator has turned itself off.
+        """
+        self._durability.check()
+        offset = 0
+        if self._live(request.assignment_id):
+            offset = await self._uploads.offset(request.assignment_id, request.sha256)
+        return device_pb2.UploadOffsetResponse(offset=offset)
+
+    def _live(self, assignment_id: bytes) -> bool:
+        task = self._tasks.holder(assignment_id)
+        return task is not None and task.round.judge(assignment_id, b"", self._clock()) is Answer.ACCEPTED
 
     async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
         """DeviceService.ReportFailure.

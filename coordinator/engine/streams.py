@@ -35,18 +35,18 @@ async def upload_header(requests: AsyncIterator[UploadContributionRequest]) -> U
 
 
 async def contribution(
-    requests: AsyncIterator[UploadContributionRequest], header: UploadHeader, spec: TaskSpec
+    requests: AsyncIterator[UploadContributionRequest], assembler: blobs.Assembler, spec: TaskSpec
 ) -> Contribution:
-    """Reads the rest of an upload. Adding the contribution that it returns cannot fail.
+    """Reads the rest of an upload into an assembler. Adding the contribution that it returns cannot fail.
 
     Raises:
         TooLargeError: the declared size is larger than the task's tensors can need; no byte was read.
         CutOffError: it ended before it was whole.
         InvalidContributionError: it differs from the header or does not fit the task.
     """
-    if header.size > spec.largest:
-        raise TooLargeError(f"{header.size} bytes declared; a contribution to this task has at most {spec.largest}")
-    assembler = blobs.Assembler(Resource(sha256=header.sha256, size=header.size))
+    size = assembler.expected.size
+    if size > spec.largest:
+        raise TooLargeError(f"{size} bytes declared; a contribution to this task has at most {spec.largest}")
     try:
         # Nothing is read beyond the declared size, not even the end of the stream: that saves a third of most reads.
         while not assembler.whole and (request := await anext(requests, None)) is not None:
@@ -54,9 +54,9 @@ async def contribution(
                 raise InvalidRequestError("after the header an upload has data only")
             assembler.add(request.data)
         if not assembler.whole:
-            raise CutOffError(f"the upload ended before its {header.size} bytes had arrived; send it again")
+            raise CutOffError(f"the upload ended before its {size} bytes had arrived; send it again")
         data = assembler.finish()
-        return Contribution(data, header.sha256, spec.decode(data), spec.bound)
+        return Contribution(data, assembler.expected.sha256, spec.decode(data), spec.bound)
     except (BlobError, ContributionError) as error:
         raise InvalidContributionError(f"the contribution was refused: {error}") from error
 

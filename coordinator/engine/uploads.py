@@ -1,12 +1,15 @@
 """Uploads under way, and the limits that keep them from taking the coordinator's memory."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 from coordinator.engine.deadlines import Deadlines
+from coordinator.engine.upload_memory import UploadMemory
 from coordinator.errors import CutOffError
+from fedau2.v1.device_pb2 import UploadHeader
+from fedau2.wire.blobs import Assembler
 
 HEADER = 30.0
 """Most seconds from the beginning of an upload to its header."""
@@ -19,14 +22,16 @@ class Uploads:
     """Uploads under way: in time, one for each assignment, and within a budget of bytes. Used on one event loop.
 
     Args:
-        budget: bytes that all uploads under way may have declared. Others wait; one that is larger waits for all.
+        budget: bytes that all uploads under way may have declared. Others wait; one that is larger waits for all. The
+            rest of the budget keeps the bytes of uploads that broke off.
     """
 
     def __init__(self, budget: int) -> None:
-        self._budget = _Budget(budget)
+        self._memory = UploadMemory(budget)
         self._headers = Deadlines()
         self._bodies = Deadlines()
         self._newest: dict[bytes, asyncio.Timeout] = {}
+        self._turns = WeakValueDictionary[bytes, asyncio.Lock]()  # an older upload of an assignment ends before a newer
 
     def __len__(self) -> int:
         return len(self._bodies)
@@ -50,62 +55,51 @@ class Uploads:
             raise CutOffError(f"the upload had no header after {HEADER:.0f} seconds; send it again") from None
 
     @asynccontextmanager
-    async def body(self, assignment_id: bytes, size: int, deadline: float) -> AsyncIterator[None]:
-        """Runs its block, which reads the rest of an upload, once there is room for it.
+    async def body(self, header: UploadHeader, size: int, deadline: float) -> AsyncIterator[Assembler]:
+        """Runs its block, which reads the rest of an upload into the yielded assembler, once there is room for it.
 
         Args:
-            assignment_id: the assignment. An older upload of it is cut off: its device has begun again.
-            size: its declared bytes.
+            header: of the upload. An older upload of its assignment is cut off: its device has begun again.
+            size: bytes that the upload may take.
             deadline: in seconds, by the clock of `tick`.
 
         Raises:
             TimeoutError: the deadline has been reached.
-            CutOffError: a newer upload of the assignment has begun.
+            CutOffError: the device has begun again meanwhile.
+            WrongOffsetError: the bytes before the header's offset are not held.
         """
-        if (older := self._newest.get(assignment_id)) is not None and not older.expired():
-            older.reschedule(0)  # as soon as the loop runs
-        newest = None
+        key, newest = header.assignment_id, None
+        self._cut_off(key)
         try:
             async with self._bodies.until(deadline) as newest:
-                self._newest[assignment_id] = newest
-                async with self._budget.take(size):
-                    yield
+                self._newest[key] = newest
+                async with self._turn(key), self._memory.lend(header, size) as assembler:
+                    yield assembler
         except TimeoutError:
-            if self._newest.get(assignment_id) is newest:
+            if self._newest.get(key) is newest:
                 raise
-            raise CutOffError("a newer upload of the same assignment has begun") from None
+            raise CutOffError("a newer call for the same assignment has ended this upload") from None
         finally:
-            if self._newest.get(assignment_id) is newest:
-                del self._newest[assignment_id]
+            if self._newest.get(key) is newest:
+                del self._newest[key]
 
+    async def offset(self, assignment_id: bytes, sha256: bytes) -> int:
+        """Returns how many bytes of a contribution are held.
 
-class _Budget:
-    """A number of bytes that are lent in the order of the requests."""
+        An upload of the assignment that is under way is cut off: its device does not send it any more.
+        """
+        self._cut_off(assignment_id)
+        async with self._turn(assignment_id):
+            return self._memory.offset(assignment_id, sha256)
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._lent = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+    def keep_only(self, live: Callable[[bytes], bool]) -> None:
+        """Forgets the bytes of uploads that broke off, of assignments for which `live` returns False."""
+        self._memory.keep_only(live)
 
-    @asynccontextmanager
-    async def take(self, size: int) -> AsyncIterator[None]:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
-        try:
-            self._lend()
-            await turn
-            yield
-        finally:
-            if not turn.cancelled():
-                self._lent -= size
-            self._lend()
+    def _cut_off(self, assignment_id: bytes) -> None:
+        timeout = self._newest.pop(assignment_id, None)
+        if timeout is not None and not timeout.expired():
+            timeout.reschedule(0)  # as soon as the loop runs
 
-    def _lend(self) -> None:
-        while self._waiting:
-            size, turn = self._waiting[0]
-            if not turn.cancelled():  # its upload has not been given up
-                if self._lent and self._lent + size > self._size:
-                    return
-                self._lent += size
-                turn.set_result(None)
-            self._waiting.popleft()
+    def _turn(self, assignment_id: bytes) -> asyncio.Lock:
+        return self._turns.setdefault(assignment_id, asyncio.Lock())

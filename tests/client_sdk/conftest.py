@@ -183,6 +183,7 @@ class Remote:
     refusals: dict = field(default_factory=dict)
     calls: list = field(default_factory=list)
     sizes: list = field(default_factory=list)
+    offset: int = 0
 
     def _answer(self, call, request, response):
         self.calls.append((call, request))
@@ -207,6 +208,9 @@ class Remote:
 
     def upload(self, header, data):
         return self._answer("upload", (header, data), device_pb2.UploadContributionResponse(next_check_in=WINDOW))
+
+    def upload_offset(self, request):
+        return self._answer("offset", request, device_pb2.UploadOffsetResponse(offset=self.offset))
 
     def report_failure(self, request):
         return self._answer("report_failure", request, device_pb2.ReportFailureResponse(next_check_in=WINDOW))
@@ -262,6 +266,9 @@ class Servicer(device_pb2_grpc.DeviceServiceServicer):
 
     def UploadContribution(self, request_iterator, context):
         return self._run(context, lambda: self.remote.upload_contribution(request_iterator))
+
+    def UploadOffset(self, request, context):
+        return self._run(context, lambda: self.remote.upload_offset(request))
 
     def ReportFailure(self, request, context):
         return self._run(context, lambda: self.remote.report_failure(request))

@@ -17,6 +17,7 @@ FIELDS = {
     errors.RefusedError: {"status": Status.NOT_FOUND, "retry": RetryWindow(timedelta(1), timedelta(2))},
     errors.StoreLockedError: {"folder": Path("state")},
     errors.TransportError: {"temporary": False},
+    errors.UnknownCallError: {"temporary": False},
 }
 
 

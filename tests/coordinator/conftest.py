@@ -149,14 +149,15 @@ def expected_checkpoint(rounds, knows=lambda seed: True, **options):
     return blobs.sha256(blobs.pack(checkpoint))
 
 
-async def upload_requests(assignment_id, data, sha256=None, size=None):
+async def upload_requests(assignment_id, data, sha256=None, size=None, offset=0):
     header = UploadHeader(
         assignment_id=assignment_id,
         size=len(data) if size is None else size,
         sha256=blobs.sha256(data) if sha256 is None else sha256,
+        offset=offset,
     )
     yield UploadContributionRequest(header=header)
-    for piece in blobs.chunks(data):
+    for piece in blobs.chunks(data, offset):
         yield UploadContributionRequest(data=piece)
 
 
@@ -177,6 +178,7 @@ class InProcess:
         devices, admin = coordinator.devices, coordinator.admin
         self.check_in_call = devices.check_in
         self.upload_call = devices.upload_contribution
+        self.offset_call = devices.upload_offset
         self.fail_call = devices.report_failure
         self.fetch_call = devices.fetch_resource
         self.create_task = admin.create_task
@@ -195,6 +197,7 @@ class OverGrpc:
         operator = admin_pb2_grpc.AdminServiceStub(admin)
         self.check_in_call = self._call(device.CheckIn)
         self.upload_call = self._call(device.UploadContribution)
+        self.offset_call = self._call(device.UploadOffset)
         self.fail_call = self._call(device.ReportFailure)
         self.create_task = self._call(operator.CreateTask)
         self.get_task_call = self._call(operator.GetTask)
@@ -255,6 +258,10 @@ class Lab:
 
     async def upload(self, assignment, data, **header):
         return await self.link.upload_call(upload_requests(assignment.assignment_id, data, **header))
+
+    async def offset(self, assignment, sha256):
+        request = device_pb2.UploadOffsetRequest(assignment_id=assignment.assignment_id, sha256=sha256)
+        return (await self.link.offset_call(request)).offset
 
     async def fail(self, assignment, reason=device_pb2.FAILURE_REASON_INTERRUPTED):
         request = device_pb2.ReportFailureRequest(assignment_id=assignment.assignment_id, reason=reason)

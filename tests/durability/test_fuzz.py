@@ -47,6 +47,9 @@ async def words(bundle, task_id, reported, live):
             "CheckIn": [[device_pb2.CheckInRequest(population=name)] for name in (POPULATION, "nobody")],
             "FetchResource": [[device_pb2.FetchResourceRequest(sha256=digest, offset=2)] for digest in known],
             "UploadContribution": [await upload(key, data) for key in (reported, live) for data in not_finite()],
+            "UploadOffset": [
+                [device_pb2.UploadOffsetRequest(assignment_id=key, sha256=known[-1])] for key in (reported, live)
+            ],
             "ReportFailure": [[device_pb2.ReportFailureRequest(assignment_id=reported)]],
             "CreateTask": [[request async for request in incomplete().requests()]],
             "GetTask": [[admin_pb2.GetTaskRequest(task_id=task_id)]],

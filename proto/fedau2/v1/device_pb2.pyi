@@ -343,22 +343,26 @@ class UploadHeader(_message.Message):
     ASSIGNMENT_ID_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
     assignment_id: _builtins.bytes
     """From the Assignment."""
     size: _builtins.int
     """Length of the serialised Contribution in bytes."""
     sha256: _builtins.bytes
     """SHA-256 of the serialised Contribution, 32 bytes."""
+    offset: _builtins.int
+    """Position of the first byte that follows: 0, or the answer to UploadOffset."""
     def __init__(
         self,
         *,
         assignment_id: _builtins.bytes = ...,
         size: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
+        offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "sha256", b"sha256", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "offset", b"offset", "sha256", b"sha256", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -415,6 +419,54 @@ class UploadContributionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UploadContributionResponse: _TypeAlias = UploadContributionResponse  # noqa: Y015
+
+@_typing.final
+class UploadOffsetRequest(_message.Message):
+    """Set by the device."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSIGNMENT_ID_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    assignment_id: _builtins.bytes
+    """From the Assignment."""
+    sha256: _builtins.bytes
+    """SHA-256 of the serialised Contribution, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        assignment_id: _builtins.bytes = ...,
+        sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadOffsetRequest: _TypeAlias = UploadOffsetRequest  # noqa: Y015
+
+@_typing.final
+class UploadOffsetResponse(_message.Message):
+    """Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    offset: _builtins.int
+    """Number of the contribution's first bytes that the coordinator still holds; 0 if it holds none."""
+    def __init__(
+        self,
+        *,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadOffsetResponse: _TypeAlias = UploadOffsetResponse  # noqa: Y015
 
 @_typing.final
 class ReportFailureRequest(_message.Message):

@@ -50,6 +50,11 @@ class DeviceServiceStub(object):
                 request_serializer=fedau2_dot_v1_dot_device__pb2.UploadContributionRequest.SerializeToString,
                 response_deserializer=fedau2_dot_v1_dot_device__pb2.UploadContributionResponse.FromString,
                 _registered_method=True)
+        self.UploadOffset = channel.unary_unary(
+                '/fedau2.v1.DeviceService/UploadOffset',
+                request_serializer=fedau2_dot_v1_dot_device__pb2.UploadOffsetRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_device__pb2.UploadOffsetResponse.FromString,
+                _registered_method=True)
         self.ReportFailure = channel.unary_unary(
                 '/fedau2.v1.DeviceService/ReportFailure',
                 request_serializer=fedau2_dot_v1_dot_device__pb2.ReportFailureRequest.SerializeToString,
@@ -83,6 +88,15 @@ class DeviceServiceServicer(object):
         * ABORTED: the round is closed; a RetryWindow is in the trailing metadata "fedau2-retry-window-bin".
         * DEADLINE_EXCEEDED: the lease is over.
         * NOT_FOUND: the lease is not known.
+        * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadOffset(self, request, context):
+        """Says where an upload that broke off can go on. An upload of the assignment that is under way is ended by the call.
+        Older coordinators do not know this method. Their uploads begin at 0.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,6 +126,11 @@ def add_DeviceServiceServicer_to_server(servicer, server):
                     servicer.UploadContribution,
                     request_deserializer=fedau2_dot_v1_dot_device__pb2.UploadContributionRequest.FromString,
                     response_serializer=fedau2_dot_v1_dot_device__pb2.UploadContributionResponse.SerializeToString,
+            ),
+            'UploadOffset': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadOffset,
+                    request_deserializer=fedau2_dot_v1_dot_device__pb2.UploadOffsetRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_device__pb2.UploadOffsetResponse.SerializeToString,
             ),
             'ReportFailure': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportFailure,
@@ -201,6 +220,33 @@ class DeviceService(object):
             '/fedau2.v1.DeviceService/UploadContribution',
             fedau2_dot_v1_dot_device__pb2.UploadContributionRequest.SerializeToString,
             fedau2_dot_v1_dot_device__pb2.UploadContributionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadOffset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fedau2.v1.DeviceService/UploadOffset',
+            fedau2_dot_v1_dot_device__pb2.UploadOffsetRequest.SerializeToString,
+            fedau2_dot_v1_dot_device__pb2.UploadOffsetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,11 @@ class DeviceServiceStub:
     * ABORTED: the round is closed; a RetryWindow is in the trailing metadata "fedau2-retry-window-bin".
     * DEADLINE_EXCEEDED: the lease is over.
     * NOT_FOUND: the lease is not known.
+    * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
+    """
+    UploadOffset: _grpc.UnaryUnaryMultiCallable[_device_pb2.UploadOffsetRequest, _device_pb2.UploadOffsetResponse]
+    """Says where an upload that broke off can go on. An upload of the assignment that is under way is ended by the call.
+    Older coordinators do not know this method. Their uploads begin at 0.
     """
     ReportFailure: _grpc.UnaryUnaryMultiCallable[_device_pb2.ReportFailureRequest, _device_pb2.ReportFailureResponse]
     """Gives an assignment back."""
@@ -68,6 +73,11 @@ class DeviceServiceAsyncStub(DeviceServiceStub):
     * ABORTED: the round is closed; a RetryWindow is in the trailing metadata "fedau2-retry-window-bin".
     * DEADLINE_EXCEEDED: the lease is over.
     * NOT_FOUND: the lease is not known.
+    * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
+    """
+    UploadOffset: _aio.UnaryUnaryMultiCallable[_device_pb2.UploadOffsetRequest, _device_pb2.UploadOffsetResponse]  # type: ignore[assignment]
+    """Says where an upload that broke off can go on. An upload of the assignment that is under way is ended by the call.
+    Older coordinators do not know this method. Their uploads begin at 0.
     """
     ReportFailure: _aio.UnaryUnaryMultiCallable[_device_pb2.ReportFailureRequest, _device_pb2.ReportFailureResponse]  # type: ignore[assignment]
     """Gives an assignment back."""
@@ -105,6 +115,17 @@ class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
         * ABORTED: the round is closed; a RetryWindow is in the trailing metadata "fedau2-retry-window-bin".
         * DEADLINE_EXCEEDED: the lease is over.
         * NOT_FOUND: the lease is not known.
+        * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadOffset(
+        self,
+        request: _device_pb2.UploadOffsetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_device_pb2.UploadOffsetResponse, _abc.Awaitable[_device_pb2.UploadOffsetResponse]]:
+        """Says where an upload that broke off can go on. An upload of the assignment that is under way is ended by the call.
+        Older coordinators do not know this method. Their uploads begin at 0.
         """
 
     @_abc_1.abstractmethod

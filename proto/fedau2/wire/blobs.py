@@ -54,10 +54,13 @@ class Assembler:
     Args:
         expected: the address of the blob.
         data: the first bytes of the blob, if some have come already.
+
+    Attributes:
+        expected: as above.
     """
 
     def __init__(self, expected: Resource, data: bytes = b"") -> None:
-        self._expected = expected
+        self.expected = expected
         self._data: bytes | bytearray = data
 
     @property
@@ -68,7 +71,7 @@ class Assembler:
     @property
     def whole(self) -> bool:
         """True if all declared bytes have come."""
-        return self.size == self._expected.size
+        return self.size == self.expected.size
 
     def add(self, data: bytes) -> None:
         """Appends the next bytes.
@@ -76,8 +79,8 @@ class Assembler:
         Raises:
             BlobError: more bytes than declared.
         """
-        if len(self._data) + len(data) > self._expected.size:
-            raise BlobError(f"more bytes than the declared {self._expected.size}")
+        if len(self._data) + len(data) > self.expected.size:
+            raise BlobError(f"more bytes than the declared {self.expected.size}")
         if not self._data:
             self._data = data  # a blob of one piece is never copied
             return
@@ -91,7 +94,7 @@ class Assembler:
         Raises:
             BlobError: it is not the blob that was declared.
         """
-        return check(bytes(self._data), self._expected)
+        return check(bytes(self._data), self.expected)
 
 
 def pack(tensors: Mapping[str, NDArray[np.float32]]) -> bytes:

@@ -22,6 +22,7 @@ class Status(IntEnum):
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
     ABORTED = 10
+    OUT_OF_RANGE = 11
     INTERNAL = 13
     UNAVAILABLE = 14
 

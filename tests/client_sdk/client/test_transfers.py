@@ -4,13 +4,16 @@ from datetime import timedelta
 from math import inf
 from threading import Event
 
+import grpc
 import pytest
 
 from client_sdk import FedClient, NewModel, Result, retry
 from client_sdk.errors import NoModelError, TimedOutError, TransportError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.testing import LocalCoordinator
 from fedau2.v1.device_pb2 import CheckInResponse, FailureReason, ModelVersion, Rejection
 from fedau2.wire import blobs
+from fedau2.wire.status import Status, StatusError
 from scripts.slow_link import Link, running
 
 LARGE = 40_000
@@ -57,6 +60,48 @@ def test_a_link_that_breaks_brings_no_byte_of_a_piece_twice(tmp_path, remote, la
         assert sum(link.carried) < whole + len(link.carried) * (blobs.CHUNK + OVERHEAD)
         assert len(link.carried) >= whole // CUT
     assert b"".join(sorted(set(fetched(remote)))) == b"".join(sorted(large.blobs))
+
+
+def test_an_upload_through_a_link_that_breaks_goes_on_and_counts_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(blobs, "CHUNK", 2**14)
+    items = [f"item-{row}" for row in range(2500)]
+    cut = blobs.CHUNK + 2 * OVERHEAD
+    with LocalCoordinator(items=items) as server, running(Link(server.address, most_up=cut)) as link:
+        with FedClient.open(tmp_path / "state", link.address, server.population) as client:
+            client.record_many(items[:-1])
+            with pytest.raises(TransportError):
+                client.sync()
+            size = len(client._store.staged().contribution)
+        assert size > 2 * cut  # no connection brings the whole
+        for _ in range(20):
+            with FedClient.open(tmp_path / "state", link.address, server.population) as client:
+                try:
+                    outcome = client.sync()
+                except TransportError:
+                    continue
+                break
+        assert outcome.result is Result.UPLOADED
+        server.wait_for_round(1)
+        assert server.rounds_committed() == 1
+        # A cut loses the piece that it falls into.
+        assert sum(link.sent) < size + len(link.sent) * (blobs.CHUNK + OVERHEAD)
+
+
+def test_an_older_coordinator_is_sent_the_whole_again(open_client, servicer, remote, monkeypatch):
+    def unknown(request, context):
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+
+    monkeypatch.setattr(blobs, "CHUNK", 64)
+    monkeypatch.setattr(servicer, "UploadOffset", unknown)
+    client = open_client()
+    client.record("film-1")
+    remote.refusals["upload"] = StatusError(Status.UNAVAILABLE, "gone")
+    with pytest.raises(TransportError):
+        client.sync()
+    del remote.refusals["upload"]
+    assert client.sync().result is Result.UPLOADED
+    first, second = [call for name, call in remote.calls if name == "upload"]
+    assert first == second
 
 
 def test_a_device_without_a_place_recommends_from_the_newest_model(open_client, remote, bundle, window, told_by):

@@ -33,6 +33,9 @@ class Service:
     async def upload_contribution(self, requests):
         return self.remote.upload_contribution([request async for request in requests])
 
+    async def upload_offset(self, request):
+        return self.remote.upload_offset(request)
+
     async def report_failure(self, request):
         return self.remote.report_failure(request)
 
@@ -72,6 +75,19 @@ def test_drivers_upload_in_chunks(run, remote, size):
     run(uploading(), remote)
     assert remote.calls[-1][1] == (UploadHeader(size=size), bytes(size))
     assert remote.sizes == [len(chunk) for chunk in blobs.chunks(bytes(size))]
+
+
+@pytest.mark.parametrize("offset", [0, 1, blobs.CHUNK, 2 * blobs.CHUNK, 2 * blobs.CHUNK + 1])
+def test_drivers_upload_from_the_offset_on(run, remote, offset):
+    data = bytes(blobs.CHUNK) + bytes([1]) * blobs.CHUNK + b"\2"
+    header = UploadHeader(size=len(data), offset=offset)
+
+    def uploading():
+        yield Upload(header, data)
+        return Outcome(Result.UPLOADED)
+
+    run(uploading(), remote)
+    assert remote.calls[-1][1] == (header, data[offset:])
 
 
 def test_drivers_throw_what_goes_wrong_into_the_session(run, busy, remote, window):

@@ -5,7 +5,7 @@ import grpc
 import pytest
 
 from client_sdk import retry
-from client_sdk.errors import TransportError, UsageError
+from client_sdk.errors import TransportError, UnknownCallError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.drivers import drive, drive_async
 from client_sdk.protocol.session import session
@@ -19,6 +19,7 @@ from fedau2.v1.device_pb2 import (
     ReportFailureRequest,
     UploadContributionRequest,
     UploadHeader,
+    UploadOffsetRequest,
 )
 from fedau2.wire import blobs
 from fedau2.wire.errors import UnknownMethodError
@@ -26,7 +27,7 @@ from fedau2.wire.methods import Service
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 from tests import certificates
 
-CALLS = ["check_in", "fetch", "upload", "report_failure"]
+CALLS = ["check_in", "fetch", "upload", "offset", "report_failure"]
 UNANSWERED = [Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE]
 REFUSED = [status for status in Status if status not in (*UNANSWERED, Status.DEADLINE_EXCEEDED)]
 
@@ -37,6 +38,7 @@ def arguments(name, bundle):
         "check_in": ("call", CheckInRequest(population="films", client_version="1")),
         "fetch": ("receive", FetchResourceRequest(sha256=bundle.checkpoint.sha256, offset=3)),
         "upload": upload(UploadHeader(assignment_id=b"a" * 16, size=5, sha256=b"h" * 32), b"12345"),
+        "offset": ("call", UploadOffsetRequest(assignment_id=b"a" * 16, sha256=b"h" * 32)),
         "report_failure": ("call", ReportFailureRequest(assignment_id=b"a" * 16, reason=2)),
     }[name]
 
@@ -141,7 +143,7 @@ def test_a_retry_window_that_cannot_be_read_is_none(call, servicer, serve, bundl
 
 def test_a_server_that_is_no_coordinator_is_told(call, servicer, serve, bundle):
     servicer.CheckIn = lambda request, context: context.abort(grpc.StatusCode.UNIMPLEMENTED, "what?")
-    with pytest.raises(TransportError, match=r"UNIMPLEMENTED: is it a FedAU2 coordinator") as raised:
+    with pytest.raises(UnknownCallError, match=r"UNIMPLEMENTED: is it a FedAU2 coordinator") as raised:
         call(serve(servicer), *arguments("check_in", bundle))
     assert not raised.value.temporary
 

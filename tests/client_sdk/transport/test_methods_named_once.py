@@ -12,6 +12,7 @@ CALLERS = {
     "CheckIn": "client_sdk/protocol/session.py",
     "FetchResource": "client_sdk/protocol/drivers.py",
     "UploadContribution": "client_sdk/protocol/drivers.py",
+    "UploadOffset": "client_sdk/protocol/contributing.py",
     "ReportFailure": "client_sdk/protocol/session.py",
 }
 

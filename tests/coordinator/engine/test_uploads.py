@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from coordinator.engine.uploads import HEADER, Uploads
 from coordinator.errors import CutOffError
+from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.wire.status import Status, StatusError
+
+
+def header(key, size=1, offset=0, sha256=b"s" * 32):
+    return UploadHeader(assignment_id=key, size=size, sha256=sha256, offset=offset)
 
 
 async def turns(number=20):
@@ -43,7 +48,7 @@ def test_a_body_ends_at_its_deadline():
         uploads = Uploads(100)
 
         async def wait():
-            async with uploads.body(b"a", 1, 7.0):
+            async with uploads.body(header(b"a"), 1, 7.0):
                 await asyncio.Event().wait()
 
         waiting = asyncio.create_task(wait())
@@ -63,7 +68,7 @@ def test_of_the_uploads_of_an_assignment_only_the_newest_goes_on(names):
         uploads, end = Uploads(1000), asyncio.Event()
 
         async def upload(name):
-            async with uploads.body(name.encode(), 1, 1.0):
+            async with uploads.body(header(name.encode()), 1, 1.0):
                 await end.wait()
 
         tasks = []
@@ -75,7 +80,7 @@ def test_of_the_uploads_of_an_assignment_only_the_newest_goes_on(names):
         results = await asyncio.gather(*tasks, return_exceptions=True)
         for number, (name, result) in enumerate(zip(names, results, strict=True)):
             newest = name not in names[number + 1 :]
-            assert result is None if newest else "newer upload" in str(result) and isinstance(result, CutOffError)
+            assert result is None if newest else "newer call" in str(result) and isinstance(result, CutOffError)
 
     asyncio.run(main())
 
@@ -94,7 +99,7 @@ def test_no_more_bytes_than_the_budget_are_under_way_and_everybody_has_a_turn(ca
         may_end = {number: asyncio.Event() for number in range(len(calls))}
 
         async def upload(number, size):
-            async with uploads.body(bytes([number]), size, 1.0):
+            async with uploads.body(header(bytes([number]), size), size, 1.0):
                 going[number] = size
                 most.append((len(going), sum(going.values())))
                 try:
@@ -115,7 +120,7 @@ def test_no_more_bytes_than_the_budget_are_under_way_and_everybody_has_a_turn(ca
             with suppress(asyncio.CancelledError):
                 await task
         assert all(size <= budget or count == 1 for count, size in most)
-        async with uploads.body(b"last", budget, 1.0):  # all of it has come back
+        async with uploads.body(header(b"last", budget), budget, 1.0):  # all of it has come back
             pass
 
     asyncio.run(main())
