@@ -56,8 +56,8 @@ def test_a_link_that_breaks_brings_no_byte_of_a_piece_twice(tmp_path, remote, la
                     continue
                 break
         assert outcome.result is Result.UPLOADED
-        # A cut loses the piece that it falls into.
-        assert sum(link.carried) < whole + len(link.carried) * (blobs.CHUNK + OVERHEAD)
+        # A cut loses the piece that it falls into, and what has been sent ahead of a reader that is slow.
+        assert sum(link.carried) < whole + len(link.carried) * (2 * blobs.CHUNK + OVERHEAD)
         assert len(link.carried) >= whole // CUT
     assert b"".join(sorted(set(fetched(remote)))) == b"".join(sorted(large.blobs))
 
