@@ -168,6 +168,9 @@ class TransportError(FedError):
 class UnknownCallError(TransportError):
     """The coordinator does not know the call: it is older than this SDK, or no coordinator is at this address."""
 
+    def __init__(self, message: str, temporary: bool = False) -> None:
+        super().__init__(message, temporary)
+
 
 class RefusedError(FedError):
     """The coordinator refused a call; the text says why.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from client_sdk import retry
-from client_sdk.errors import DivergedError, FedError, TrainingError, UnknownCallError
+from client_sdk.errors import DivergedError, FedError, TrainingError, TransportError
 from client_sdk.events import Event, Refused, Uploaded
 from client_sdk.protocol import defences
 from client_sdk.protocol.interfaces import Engine, Store
@@ -117,7 +117,11 @@ def _offset(header: UploadHeader) -> Generator[Wish, Any, int]:
     request = UploadOffsetRequest(assignment_id=header.assignment_id, sha256=header.sha256)
     try:
         response = yield from ask(Call(request), UploadOffsetResponse)
-    except (StatusError, UnknownCallError):
+    except StatusError:
+        return 0
+    except TransportError as error:
+        if error.temporary:
+            raise
         return 0
     return response.offset if response.offset <= header.size else 0
 

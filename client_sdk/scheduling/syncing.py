@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from threading import TIMEOUT_MAX, Lock
@@ -105,11 +106,14 @@ class Syncs:
             publish,
             trust,
             without_place,
-            self._wanted,
+            partial(self._wanted, unfit=without_place),
             time.monotonic,
         )
 
-    def _wanted(self, newest: Model) -> bool:
+    def _wanted(self, newest: Model, unfit: bool) -> bool:
+        model = self._store.model()
+        if unfit and model is not None and model.manifest != newest.manifest:
+            return True  # by another task's catalogue and classes the client may be fit
         age = math.inf if self.pace.renewed is None else self._clock() - self.pace.renewed
         return freshness.wanted(self._store, newest, age, self._max_model_age)
 

@@ -42,8 +42,12 @@ class PartFile:
             if self._size + len(data) > self._expected.size:
                 self._remove()
                 raise BlobError(f"more bytes than the declared {self._expected.size}")
-            with open(self._path, "ab", opener=_private) as file:
-                file.write(data)
+            try:
+                with open(self._path, "ab", opener=_private) as file:
+                    file.write(data)
+            except OSError:
+                self._remove()  # a full disk must not stay full of it
+                raise
             self._size += len(data)
 
     def finish(self) -> bytes:

@@ -5,7 +5,9 @@ away for ever: open rounds begin anew, and from now on devices are given numbers
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -23,7 +25,7 @@ from coordinator.store.task_blobs import TaskBlobs
 
 
 def open_unchecked(url: sa.URL) -> Ledger:
-    """Opens a ledger whose pages need not fit their checksums, which are taken anew.
+    """Opens a ledger whose pages need not fit their checksums, which are taken anew. An older one is upgraded.
 
     Raises:
         LedgerError: it has faults that the database finds itself, or cannot be used.
@@ -34,6 +36,7 @@ def open_unchecked(url: sa.URL) -> Ledger:
     try:
         if damage := ledger.damage():
             raise LedgerError(f"the ledger cannot be accepted, because it is damaged: {damage[0]}; restore a copy")
+        ledger.prepare(ledger.folder or "")
         for row in ledger.tasks():
             list(ledger.assignments(row.task_id, row.round))
     except BaseException:
@@ -42,28 +45,55 @@ def open_unchecked(url: sa.URL) -> Ledger:
     return ledger
 
 
+def check(folder: StateFolder, ledger: Ledger) -> None:
+    """Returns if the ledger of a folder can be accepted, judged by a copy of it.
+
+    Args:
+        folder: the state folder.
+        ledger: the copy, opened by `open_unchecked`.
+
+    Raises:
+        LedgerError: it is not the folder's ledger.
+        BlobLostError: a running task could not go on.
+        OSError: a part of the folder cannot be read.
+    """
+    folder.check_id(ledger)
+    blobs, rows = _blobs(folder), ledger.tasks()
+    for row in rows:
+        if row.open:
+            blobs.check(row)
+    _orphans(folder, blobs, rows)
+
+
 def accept(folder: StateFolder, url: sa.URL) -> None:
     """Accepts the ledger of a locked folder, begins its open rounds anew, and sets aside what no task needs.
 
     Args:
         folder: the state folder.
-        url: URL of the ledger itself; a copy of it has been opened by `open_unchecked`.
+        url: URL of the ledger itself; `check` has passed on a copy of it.
 
     Raises:
-        LedgerError: it is not the folder's ledger.
-        BlobLostError: the manifest of a task cannot be read.
+        LedgerError: the database failed.
+        OSError: the disk is full or broken.
     """
+    # Without its witness the ledger is refused until all of this is done.
+    folder.witness(REAL).remove()
     with closing(open_unchecked(url)) as ledger:
-        folder.check_id(ledger)
-        blobs = TaskBlobs(BlobFolder(folder.blobs), BlobFolder(folder.server_state))
+        blobs = _blobs(folder)
         rows, now = ledger.tasks(), time.time()
-        orphans = blobs.orphans(rows) + RoundLog(folder.log).orphans(set())
-        ledger.prepare(ledger.folder or "")
+        orphans = _orphans(folder, blobs, rows)
         ledger.begin_anew([(row, _skipped(row, blobs, now)) for row in rows if row.open], now)
         LeftOvers(folder.aside, REAL).set_aside(orphans)
         ledger.checkpoint()
-        # Last, so that a ledger that has lost transactions is refused until all of this is done.
         folder.witness(REAL).make(ledger.commits)
+
+
+def _blobs(folder: StateFolder) -> TaskBlobs:
+    return TaskBlobs(BlobFolder(folder.blobs), BlobFolder(folder.server_state))
+
+
+def _orphans(folder: StateFolder, blobs: TaskBlobs, rows: Sequence[TaskRow]) -> list[Path]:
+    return blobs.orphans(rows) + RoundLog(folder.log).orphans(set())
 
 
 def _skipped(row: TaskRow, blobs: TaskBlobs, now: float) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from coordinator.commands.acceptance import accept, open_unchecked
+from coordinator.commands import acceptance
 from coordinator.errors import BlobLostError, FolderError, LedgerError, LogError
 from coordinator.store import migrations
 from coordinator.store.blob_folder import BlobFolder
@@ -103,9 +103,9 @@ def _readable(url: sa.URL, copy: bool) -> Iterator[sa.URL]:
 
 
 def _accept(folder: StateFolder, url: sa.URL) -> None:
-    with _readable(url, copy=True) as copied, closing(open_unchecked(copied)) as ledger:
-        _expect_this_version(ledger)
-    accept(folder, url)
+    with _readable(url, copy=True) as copied, closing(acceptance.open_unchecked(copied)) as ledger:
+        acceptance.check(folder, ledger)
+    acceptance.accept(folder, url)
     print("   the ledger is accepted as it is; open rounds have begun anew")
 
 

@@ -22,7 +22,7 @@ from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import LeftOvers
-from coordinator.store.migrations import WITNESSED
+from coordinator.store.migrations import NEW, WITNESSED
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
 from coordinator.store.rows import AssignmentRow, RoundSummary, TaskRow
@@ -74,7 +74,9 @@ class Storage:
         with ExitStack() as stack:
             stack.enter_context(folder.open(disk))
             self._ledger = stack.enter_context(closing(Ledger(folder.database(database), disk)))
-            self._witnessed = self._ledger.version >= WITNESSED
+            if NEW < self._ledger.version < WITNESSED:
+                disk.write_file(folder.unwitnessed, b"")
+            self._disk, self._unwitnessed = disk, folder.unwitnessed
             stack.enter_context(closing(folder.join(self._ledger, disk)))
             self.served = BlobFolder(folder.blobs, disk)
             self._blobs = TaskBlobs(self.served, BlobFolder(folder.server_state, disk))
@@ -104,8 +106,11 @@ class Storage:
             StoppedError: `stop` was set.
             BlobLostError, LogError, LedgerError, ManifestError: see `Recovery.run`.
         """
-        recovery = Recovery(self._ledger, self._log, self._blobs, self._recorder, self._left_overs, self._witnessed)
+        witnessed = not self._unwitnessed.exists()
+        recovery = Recovery(self._ledger, self._log, self._blobs, self._recorder, self._left_overs, witnessed)
         open_tasks = recovery.run(now, stop)
+        if not witnessed:
+            self._disk.delete(self._unwitnessed)
         self._totals = recovery.totals
         return TaskTable(self._ledger.tasks(), open_tasks)
 

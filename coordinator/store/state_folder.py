@@ -87,6 +87,14 @@ class StateFolder:
         """The folder of files that nothing explains. Nothing reads it."""
         return self.path / "aside"
 
+    @property
+    def unwitnessed(self) -> Path:
+        """A file that is there while a ledger of an older version, which had no witness, is started for the first time.
+
+        Such a ledger may have lost tasks and rounds, so nothing is removed until a start has set aside what is left.
+        """
+        return self.path / "unwitnessed"
+
     def witness(self, disk: Disk) -> Witness:
         """Returns the witness of the folder's ledger."""
         return Witness(self.path / "witness", disk)

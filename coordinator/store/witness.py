@@ -55,6 +55,11 @@ class Witness:
         slot = _slot(number)
         self._disk.write_file(self._path, slot.ljust(_SLOT, b"\0") + slot)
 
+    def remove(self) -> None:
+        """Removes the file, durably."""
+        self._disk.delete(self._path)
+        self._disk.sync_folder(self._path.parent)
+
     def begin(self, number: int) -> None:
         """Opens the file for `note`, and makes it first unless it knows this number."""
         if self.read() != number:

@@ -1,5 +1,6 @@
 """Transfers of a whole client over gRPC: through a link that breaks, in a time that ends, and without a place."""
 
+from dataclasses import replace
 from datetime import timedelta
 from math import inf
 from threading import Event
@@ -8,10 +9,11 @@ import grpc
 import pytest
 
 from client_sdk import FedClient, NewModel, Result, retry
-from client_sdk.errors import NoModelError, TimedOutError, TransportError, UsageError
+from client_sdk.errors import NoDataError, NoModelError, TimedOutError, TransportError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.testing import LocalCoordinator
 from fedau2.v1.device_pb2 import CheckInResponse, FailureReason, ModelVersion, Rejection
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs
 from fedau2.wire.status import Status, StatusError
 from scripts.slow_link import Link, running
@@ -168,6 +170,19 @@ def test_a_model_of_which_a_part_is_lost_is_made_whole_at_once(open_client, remo
     assert client.sync().refreshed
     assert [sha256.hex() for sha256 in fetched(remote)] == [files[lost].name]
     assert client.recommend(20)
+
+
+def test_a_client_that_cannot_train_by_its_model_fetches_that_of_another_task(open_client, remote, bundle, window):
+    client = open_client(max_model_age=None)
+    client.record("a film of tomorrow")
+    turn_away(remote, bundle, window)
+    assert client.sync().refreshed
+    with pytest.raises(NoDataError):
+        client.sync()
+    changed = TaskManifest.FromString(bundle.manifest.SerializeToString())
+    changed.plan.minimum_separation += 1
+    turn_away(remote, replace(bundle, manifest=changed).with_manifest(), window)
+    assert client.sync().refreshed
 
 
 def test_a_starter_is_replaced_by_the_first_sync(open_client, remote, bundle, window, tmp_path):

@@ -2,6 +2,7 @@
 
 import stat
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -101,3 +102,15 @@ def test_a_closed_store_takes_no_more_bytes(store):
             act()
     with closing(SqliteStore(store.folder)) as again:
         assert again.download(RESOURCE).size == 9
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the platform has no disk that is always full")
+def test_a_full_disk_does_not_stay_full_of_a_part(tmp_path):
+    with closing(SqliteStore(tmp_path / "state")) as store:
+        (store.folder / "blobs" / f"{RESOURCE.sha256.hex()}.part").symlink_to("/dev/full")
+        with pytest.raises(StoreError):
+            store.download(RESOURCE).add(DATA)
+        assert parts(store) == []
+        download = store.download(RESOURCE)
+        download.add(DATA)
+        assert download.finish() == DATA

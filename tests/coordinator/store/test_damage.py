@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -204,3 +206,21 @@ def alter_postgres(url, statement):
     with engine.begin() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+@pytest.mark.parametrize("fault", ["manifest", "checkpoint", "id", "log"])
+def test_what_cannot_be_accepted_stays_as_it_is(fault, state, capsys):
+    wal_of(state).unlink()
+    match fault:
+        case "manifest" | "checkpoint":
+            with closing(sqlite3.connect(f"file:{state / 'ledger.sqlite'}?immutable=1", uri=True)) as ledger:
+                ((digest,),) = ledger.execute(f"SELECT {fault} FROM task")
+            (state / "blobs" / digest.hex()).unlink()
+        case "id":
+            (state / "id").write_text("another")
+        case "log":
+            shutil.rmtree(state / "log")
+    before = files(state)
+    assert main(["doctor", "--state", str(state), "--accept-ledger"]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+    assert files(state) == before
