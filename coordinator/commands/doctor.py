@@ -97,7 +97,7 @@ def _readable(url: sa.URL, copy: bool) -> Iterator[sa.URL]:
         return
     with tempfile.TemporaryDirectory(prefix="fedau2-doctor-") as name:
         for part in path.parent.iterdir():
-            if part.is_file() and part.name.startswith(path.name):  # with the write-ahead log that a killed coordinator left
+            if part.is_file() and part.name.startswith(path.name):  # and the log of a killed coordinator
                 shutil.copy(part, name)
         yield sqlite(Path(name) / path.name)
 
