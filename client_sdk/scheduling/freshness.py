@@ -9,7 +9,7 @@ from client_sdk.store.sqlite_store import SqliteStore
 from client_sdk.store.starter import TASK as STARTER
 
 
-def wanted(store: SqliteStore, newest: Model, age: float, oldest: float) -> bool:
+def wanted(store: SqliteStore, newest: Model, age: float, oldest: float, unfit: bool) -> bool:
     """Returns True if the store is to fetch a model.
 
     A store without a whole model is to, and one with the app's starter. Any other is to once its model is old enough,
@@ -20,9 +20,12 @@ def wanted(store: SqliteStore, newest: Model, age: float, oldest: float) -> bool
         newest: the newest model, as the coordinator names it.
         age: seconds since the store's model was fetched or found to be the newest; negative if the clock was set back.
         oldest: seconds after which a model is replaced by a newer one; infinity: never.
+        unfit: the client cannot train by its own model. By another task's catalogue and classes it may be able to.
     """
     model = store.model()
     if model is None or model.task_id == STARTER:
+        return True
+    if unfit and model.manifest != newest.manifest:
         return True
     if model != newest and oldest < inf and not 0 <= age < oldest:
         return True

@@ -111,11 +111,8 @@ class Syncs:
         )
 
     def _wanted(self, newest: Model, unfit: bool) -> bool:
-        model = self._store.model()
-        if unfit and model is not None and model.manifest != newest.manifest:
-            return True  # by another task's catalogue and classes the client may be fit
         age = math.inf if self.pace.renewed is None else self._clock() - self.pace.renewed
-        return freshness.wanted(self._store, newest, age, self._max_model_age)
+        return freshness.wanted(self._store, newest, age, self._max_model_age, unfit)
 
     def ended(self, outcome: Outcome) -> Outcome:
         """Remembers, logs and publishes the outcome of a sync, and returns it."""
