@@ -43,21 +43,25 @@ def fetched(remote):
     return [call.sha256 for name, call in remote.calls if name == "fetch"]
 
 
+def sync_again_and_again(folder, address, population):
+    """Syncs with a client opened anew each time, until one is not cut off: each goes on where the last one was."""
+    for _ in range(20):
+        with FedClient.open(folder, address, population) as client:
+            try:
+                return client.sync()
+            except TransportError:
+                continue
+    raise AssertionError("twenty syncs were cut off")
+
+
 def test_a_link_that_breaks_brings_no_byte_of_a_piece_twice(tmp_path, remote, large, address):
     remote.bundle, remote.assignment = large, large.assignment()
     whole = sum(map(len, large.blobs.values()))
     assert whole > 3 * CUT
     with running(Link(address, most=CUT)) as link:
-        for number in range(20):  # each sync goes on while a connection brings a piece
-            with FedClient.open(tmp_path / "state", link.address, "films") as client:
-                if not number:
-                    client.record("item-1")
-                try:
-                    outcome = client.sync()
-                except TransportError:
-                    continue
-                break
-        assert outcome.result is Result.UPLOADED
+        with FedClient.open(tmp_path / "state", link.address, "films") as client:
+            client.record("item-1")
+        assert sync_again_and_again(tmp_path / "state", link.address, "films").result is Result.UPLOADED
         # A cut loses the piece that it falls into, and what has been sent ahead of a reader that is slow.
         assert sum(link.carried) < whole + len(link.carried) * (2 * blobs.CHUNK + OVERHEAD)
         assert len(link.carried) >= whole // CUT
@@ -75,13 +79,7 @@ def test_an_upload_through_a_link_that_breaks_goes_on_and_counts_once(tmp_path, 
                 client.sync()
             size = len(client._store.staged().contribution)
         assert size > 2 * cut  # no connection brings the whole
-        for _ in range(20):
-            with FedClient.open(tmp_path / "state", link.address, server.population) as client:
-                try:
-                    outcome = client.sync()
-                except TransportError:
-                    continue
-                break
+        outcome = sync_again_and_again(tmp_path / "state", link.address, server.population)
         assert outcome.result is Result.UPLOADED
         server.wait_for_round(1)
         assert server.rounds_committed() == 1
