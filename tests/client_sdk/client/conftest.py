@@ -1,11 +1,10 @@
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from client_sdk import FedClient, Result
-from client_sdk.errors import (
-    FedError,
-)
+from client_sdk.errors import FedError
+from client_sdk.kernel.torch_engine import TorchEngine
 
 
 @pytest.fixture
@@ -59,3 +58,21 @@ def in_thread():
         return wait
 
     return start
+
+
+@pytest.fixture
+def held(open_client, in_thread):
+    """A client in a sync that waits before its training, a function that waits for the sync, and what lets it go on."""
+    reached, go = Event(), Event()
+
+    class Held(TorchEngine):
+        def begin(self, job):
+            reached.set()
+            assert go.wait(60)
+            return super().begin(job)
+
+    client = open_client(engine=Held())
+    client.record("film-1")
+    syncing = in_thread(client.sync)
+    assert reached.wait(60)
+    return client, syncing, go

@@ -5,7 +5,6 @@ import pytest
 
 from client_sdk import Constraints, DeviceState, FedClient, Outcome, Result
 from client_sdk.errors import StoreClosedError, StoreError
-from client_sdk.kernel.torch_engine import TorchEngine
 from tests.client_sdk.client.test_forks import BLOCKING
 
 
@@ -60,19 +59,8 @@ def test_a_client_that_was_closed_is_collected_in_silence(tmp_path, recwarn):
     assert not list(recwarn)
 
 
-def test_a_closed_client_writes_nothing_more(open_client, remote, tmp_path, in_thread):
-    reached, go = Event(), Event()
-
-    class Held(TorchEngine):
-        def begin(self, job):
-            reached.set()
-            assert go.wait(60)
-            return super().begin(job)
-
-    client = open_client(engine=Held())
-    client.record("film-1")
-    syncing = in_thread(client.sync)
-    assert reached.wait(60)
+def test_a_closed_client_writes_nothing_more(held, remote, tmp_path):
+    client, syncing, go = held
     client.close()
     before = {path: path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()}
     go.set()

@@ -229,19 +229,8 @@ def test_a_training_that_takes_too_long_gives_its_place_back(open_client, remote
     assert client.sync(timeout=60).result is Result.UPLOADED
 
 
-def test_a_sync_that_waits_for_another_ends_at_its_timeout(open_client, remote, in_thread):
-    reached, go = Event(), Event()
-
-    class Held(TorchEngine):
-        def begin(self, job):
-            reached.set()
-            assert go.wait(60)
-            return super().begin(job)
-
-    client = open_client(engine=Held())
-    client.record("film-1")
-    syncing = in_thread(client.sync)
-    assert reached.wait(60)
+def test_a_sync_that_waits_for_another_ends_at_its_timeout(held):
+    client, syncing, go = held
     with pytest.raises(TimedOutError, match="another sync was under way"):
         client.sync(timeout=0.05)
     go.set()
