@@ -14,7 +14,6 @@
   + RefusalError, also a `StatusError`: the answer to a call
     - InvalidRequestError                 INVALID_ARGUMENT     a request that makes no sense
       . InvalidContributionError          INVALID_ARGUMENT     an upload that does not fit its task or its hash
-        CutOffError                       INVALID_ARGUMENT     an upload that ended before it was whole
       . InvalidBundleError                INVALID_ARGUMENT     a bundle that this version cannot run
     - UnknownError                        NOT_FOUND            no such assignment, task or blob
     - LeaseOverError                      DEADLINE_EXCEEDED    the assignment's time is over
@@ -26,6 +25,7 @@
     - RoundClosedError                    ABORTED              the round takes no contribution any more
     - WrongOffsetError                    OUT_OF_RANGE         an upload that goes on where nothing broke off
     - BusyError                           UNAVAILABLE          too many calls of this kind are under way
+    - CutOffError                         UNAVAILABLE          an upload that ended before it was whole
     - StoppedError                        UNAVAILABLE          the coordinator has turned itself off
 """
 
@@ -102,10 +102,6 @@ class InvalidContributionError(InvalidRequestError):
     """An upload does not fit its task, its declared size or its hash. Nothing of it was counted."""
 
 
-class CutOffError(InvalidContributionError):
-    """An upload ended before it was whole. Mostly the connection broke, and nobody receives the answer."""
-
-
 class InvalidBundleError(InvalidRequestError):
     """A bundle is not complete, contradicts itself or has another format version."""
 
@@ -166,6 +162,12 @@ class WrongOffsetError(RefusalError):
 
 class BusyError(RefusalError):
     """Too many calls of this kind are under way. Nothing was changed; come back in the retry window."""
+
+    code = Status.UNAVAILABLE
+
+
+class CutOffError(RefusalError):
+    """An upload ended before it was whole. Mostly the connection broke, and nobody receives the answer."""
 
     code = Status.UNAVAILABLE
 

@@ -174,7 +174,7 @@ class DeviceService:
         self._metrics.step(task.task_id, header.assignment_id, "u")
         size, deadline = min(header.size, task.spec.largest), task.round.deadline(header.assignment_id)
         try:
-            async with self._uploads.body(header, size, deadline) as assembler:
+            async with self._uploads.body(header, size, self._clock(), deadline) as assembler:
                 contribution = await streams.contribution(requests, assembler, task.spec)
             self._metrics.received.inc(header.size)
             return contribution

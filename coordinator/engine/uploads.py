@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from weakref import WeakValueDictionary
 
 from coordinator.engine.deadlines import Deadlines
 from coordinator.engine.upload_memory import UploadMemory
-from coordinator.errors import CutOffError
+from coordinator.errors import BusyError, CutOffError
+from coordinator.model import pace
 from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.wire.blobs import Assembler
 
 HEADER = 30.0
 """Most seconds from the beginning of an upload to its header."""
+
+PATIENCE = 30.0
+"""Most seconds that an upload waits for room. Devices take a minute without any movement for a link that is dead."""
 
 MEMORY = 1024
 """MiB of contributions that may be on their way in at the same time, unless an operator sets another limit."""
@@ -22,14 +26,15 @@ class Uploads:
     """Uploads under way: in time, one for each assignment, and within a budget of bytes. Used on one event loop.
 
     Args:
-        budget: bytes that all uploads under way may have declared. Others wait; one that is larger waits for all. The
-            rest of the budget keeps the bytes of uploads that broke off.
+        budget: bytes that all uploads under way may have declared. Others wait for `PATIENCE`; one that is larger waits
+            for all. The rest of the budget keeps the bytes of uploads that broke off.
     """
 
     def __init__(self, budget: int) -> None:
         self._memory = UploadMemory(budget)
         self._headers = Deadlines()
         self._bodies = Deadlines()
+        self._waiting = Deadlines()
         self._newest: dict[bytes, asyncio.Timeout] = {}
         self._turns = WeakValueDictionary[bytes, asyncio.Lock]()  # an older upload of an assignment ends before a newer
 
@@ -38,8 +43,8 @@ class Uploads:
 
     def tick(self, now: float) -> None:
         """Cuts off the uploads whose time is over at `now`, in seconds."""
-        self._headers.tick(now)
-        self._bodies.tick(now)
+        for deadlines in (self._headers, self._bodies, self._waiting):
+            deadlines.tick(now)
 
     @asynccontextmanager
     async def header(self, now: float) -> AsyncIterator[None]:
@@ -55,16 +60,18 @@ class Uploads:
             raise CutOffError(f"the upload had no header after {HEADER:.0f} seconds; send it again") from None
 
     @asynccontextmanager
-    async def body(self, header: UploadHeader, size: int, deadline: float) -> AsyncIterator[Assembler]:
+    async def body(self, header: UploadHeader, size: int, now: float, deadline: float) -> AsyncIterator[Assembler]:
         """Runs its block, which reads the rest of an upload into the yielded assembler, once there is room for it.
 
         Args:
             header: of the upload. An older upload of its assignment is cut off: its device has begun again.
             size: bytes that the upload may take.
-            deadline: in seconds, by the clock of `tick`.
+            now: in seconds, by the clock of `tick`.
+            deadline: in seconds, by the same clock.
 
         Raises:
             TimeoutError: the deadline has been reached.
+            BusyError: there was no room for it in time; its device keeps the contribution and comes back.
             CutOffError: the device has begun again meanwhile.
             WrongOffsetError: the bytes before the header's offset are not held.
         """
@@ -73,7 +80,7 @@ class Uploads:
         try:
             async with self._bodies.until(deadline) as newest:
                 self._newest[key] = newest
-                async with self._turn(key), self._memory.lend(header, size) as assembler:
+                async with self._turn(key), self._room(header, size, now) as assembler:
                     yield assembler
         except TimeoutError:
             if self._newest.get(key) is newest:
@@ -82,6 +89,16 @@ class Uploads:
         finally:
             if self._newest.get(key) is newest:
                 del self._newest[key]
+
+    @asynccontextmanager
+    async def _room(self, header: UploadHeader, size: int, now: float) -> AsyncIterator[Assembler]:
+        async with AsyncExitStack() as stack:
+            try:
+                async with self._waiting.until(now + PATIENCE):
+                    assembler = await stack.enter_async_context(self._memory.lend(header, size))
+            except TimeoutError:
+                raise BusyError("too many uploads are under way; try again later", pace.STARTING.message()) from None
+            yield assembler
 
     async def offset(self, assignment_id: bytes, sha256: bytes) -> int:
         """Returns how many bytes of a contribution are held.

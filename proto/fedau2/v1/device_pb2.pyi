@@ -200,7 +200,9 @@ class ModelVersion(_message.Message):
     task_id: _builtins.str
     """Id of the task."""
     round: _builtins.int
-    """Number of committed rounds."""
+    """Number of the round that starts from this model, as in Assignment: the rounds that were committed, and those that
+    were skipped after the operator had restored a copy.
+    """
     @_builtins.property
     def manifest(self) -> _task_pb2.Resource:
         """The TaskManifest, serialised."""

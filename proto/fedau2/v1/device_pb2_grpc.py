@@ -88,6 +88,7 @@ class DeviceServiceServicer(object):
         * ABORTED: the round is closed; a RetryWindow is in the trailing metadata "fedau2-retry-window-bin".
         * DEADLINE_EXCEEDED: the lease is over.
         * NOT_FOUND: the lease is not known.
+        * UNAVAILABLE: the upload broke off, or the coordinator is busy. Not final: the device sends it again.
         * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

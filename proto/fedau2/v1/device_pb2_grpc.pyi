@@ -46,6 +46,7 @@ class DeviceServiceStub:
     * ABORTED: the round is closed; a RetryWindow is in the trailing metadata "fedau2-retry-window-bin".
     * DEADLINE_EXCEEDED: the lease is over.
     * NOT_FOUND: the lease is not known.
+    * UNAVAILABLE: the upload broke off, or the coordinator is busy. Not final: the device sends it again.
     * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
     """
     UploadOffset: _grpc.UnaryUnaryMultiCallable[_device_pb2.UploadOffsetRequest, _device_pb2.UploadOffsetResponse]
@@ -73,6 +74,7 @@ class DeviceServiceAsyncStub(DeviceServiceStub):
     * ABORTED: the round is closed; a RetryWindow is in the trailing metadata "fedau2-retry-window-bin".
     * DEADLINE_EXCEEDED: the lease is over.
     * NOT_FOUND: the lease is not known.
+    * UNAVAILABLE: the upload broke off, or the coordinator is busy. Not final: the device sends it again.
     * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
     """
     UploadOffset: _aio.UnaryUnaryMultiCallable[_device_pb2.UploadOffsetRequest, _device_pb2.UploadOffsetResponse]  # type: ignore[assignment]
@@ -115,6 +117,7 @@ class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
         * ABORTED: the round is closed; a RetryWindow is in the trailing metadata "fedau2-retry-window-bin".
         * DEADLINE_EXCEEDED: the lease is over.
         * NOT_FOUND: the lease is not known.
+        * UNAVAILABLE: the upload broke off, or the coordinator is busy. Not final: the device sends it again.
         * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
         """
 

@@ -365,7 +365,7 @@ def test_an_upload_that_is_cut_off_is_counted_apart_from_refusals(tools, tmp_pat
             assignment, data = await lab.assignment(), tools.make_contribution(0)
             with pytest.raises(StatusError, match="ended before") as refused:
                 await lab.upload(assignment, data[:-1], sha256=blobs.sha256(data), size=len(data))
-            assert refused.value.status == Status.INVALID_ARGUMENT
+            assert refused.value.status == Status.UNAVAILABLE
             await lab.upload(assignment, data)
             assert (await lab.task(task_id)).reported == 1
             assert lab.coordinator.devices.refusals == {}

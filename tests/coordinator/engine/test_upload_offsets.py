@@ -18,7 +18,7 @@ from tests.coordinator.refusals import refused, undisturbed
 async def cut(lab, assignment, data, end, offset=0):
     """Uploads a contribution up to some byte."""
     part = lab.upload(assignment, data[:end], sha256=blobs.sha256(data), size=len(data), offset=offset)
-    await refused(part, Status.INVALID_ARGUMENT, "ended before")
+    await refused(part, Status.UNAVAILABLE, "ended before")
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ def test_an_upload_goes_on_while_its_broken_connection_seems_to_live(tools, tmp_
             older = asyncio.create_task(lab.link.upload_call(stalled()))
             await reached.wait()
             assert await lab.offset(assignment, blobs.sha256(data)) == 9
-            await refused(older, Status.INVALID_ARGUMENT, "newer call")
+            await refused(older, Status.UNAVAILABLE, "newer call")
             assert (await lab.upload(assignment, data, offset=9)).HasField("next_check_in")
 
     asyncio.run(main())

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.engine.uploads import HEADER, Uploads
-from coordinator.errors import CutOffError
+from coordinator.engine.uploads import HEADER, PATIENCE, Uploads
+from coordinator.errors import BusyError, CutOffError
 from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.wire.status import Status, StatusError
 
@@ -48,7 +48,7 @@ def test_a_body_ends_at_its_deadline():
         uploads = Uploads(100)
 
         async def wait():
-            async with uploads.body(header(b"a"), 1, 7.0):
+            async with uploads.body(header(b"a"), 1, 0.0, 7.0):
                 await asyncio.Event().wait()
 
         waiting = asyncio.create_task(wait())
@@ -62,13 +62,38 @@ def test_a_body_ends_at_its_deadline():
     asyncio.run(main())
 
 
+def test_an_upload_without_room_is_asked_to_come_back_and_leaves_the_queue():
+    async def main():
+        uploads, end = Uploads(10), asyncio.Event()
+
+        async def upload(key, now):
+            async with uploads.body(header(key), 10, now, 1000.0):
+                await end.wait()
+
+        first = asyncio.create_task(upload(b"a", 0.0))
+        await turns()
+        second, third = asyncio.create_task(upload(b"b", 0.0)), asyncio.create_task(upload(b"c", 5.0))
+        await turns()
+        uploads.tick(PATIENCE)
+        with pytest.raises(BusyError, match="too many uploads") as refused:
+            await second
+        assert refused.value.retry.HasField("delay_max")
+        assert not third.done()
+        end.set()
+        await asyncio.gather(first, third)
+        uploads.tick(PATIENCE + 5.0)
+        assert len(uploads) == 0
+
+    asyncio.run(main())
+
+
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12))
 def test_of_the_uploads_of_an_assignment_only_the_newest_goes_on(names):
     async def main():
         uploads, end = Uploads(1000), asyncio.Event()
 
         async def upload(name):
-            async with uploads.body(header(name.encode()), 1, 1.0):
+            async with uploads.body(header(name.encode()), 1, 0.0, 1.0):
                 await end.wait()
 
         tasks = []
@@ -99,7 +124,7 @@ def test_no_more_bytes_than_the_budget_are_under_way_and_everybody_has_a_turn(ca
         may_end = {number: asyncio.Event() for number in range(len(calls))}
 
         async def upload(number, size):
-            async with uploads.body(header(bytes([number]), size), size, 1.0):
+            async with uploads.body(header(bytes([number]), size), size, 0.0, 1.0):
                 going[number] = size
                 most.append((len(going), sum(going.values())))
                 try:
@@ -120,7 +145,7 @@ def test_no_more_bytes_than_the_budget_are_under_way_and_everybody_has_a_turn(ca
             with suppress(asyncio.CancelledError):
                 await task
         assert all(size <= budget or count == 1 for count, size in most)
-        async with uploads.body(header(b"last", budget), budget, 1.0):  # all of it has come back
+        async with uploads.body(header(b"last", budget), budget, 0.0, 1.0):  # all of it has come back
             pass
 
     asyncio.run(main())
