@@ -54,10 +54,25 @@ from fedau2.wire.status import Status as Status
 if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient
     from client_sdk.client import FedClient, Recommendation
-    from client_sdk.events import Joined, NewModel, Refused, Rejected, SyncFailed, SyncInterrupted, Trained, Uploaded
+    from client_sdk.events import (
+        BlobRemoved,
+        ContributionDropped,
+        DownloadDropped,
+        InteractionsDropped,
+        Joined,
+        NewModel,
+        Refused,
+        Rejected,
+        SyncFailed,
+        SyncInterrupted,
+        TaskRefused,
+        Trained,
+        Uploaded,
+    )
     from client_sdk.onnx.limits import Limits
-    from client_sdk.privacy import PrivacyReport
     from client_sdk.protocol.wishes import Outcome, Result
+    from client_sdk.reporting.report import PrivacyReport
+    from client_sdk.reporting.statements import Statement, StatementKind
     from client_sdk.scheduling.schedule import Constraints, DeviceState
     from client_sdk.status import ClientStatus
     from client_sdk.store.departures import Departure
@@ -65,16 +80,20 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncFedClient",
     "AttributeValueError",
+    "BlobRemoved",
     "ClientStatus",
     "Constraints",
+    "ContributionDropped",
     "DamagedTaskError",
     "Departure",
     "DeviceState",
     "DivergedError",
+    "DownloadDropped",
     "DriverError",
     "FedClient",
     "FedError",
     "ForbiddenGraphError",
+    "InteractionsDropped",
     "Joined",
     "Limits",
     "LocalCoordinatorError",
@@ -94,6 +113,8 @@ __all__ = [
     "ResourceLimitError",
     "Result",
     "RetryWindow",
+    "Statement",
+    "StatementKind",
     "Status",
     "StoreClosedError",
     "StoreError",
@@ -103,6 +124,7 @@ __all__ = [
     "SyncFailed",
     "SyncInterrupted",
     "TaskError",
+    "TaskRefused",
     "TimedOutError",
     "Trained",
     "TrainingError",
@@ -124,11 +146,13 @@ _MODULES = {
     "FedClient": "client",
     "Limits": "onnx.limits",
     "Outcome": "protocol.wishes",
-    "PrivacyReport": "privacy",
+    "PrivacyReport": "reporting.report",
+    **dict.fromkeys(("Statement", "StatementKind"), "reporting.statements"),
     "Recommendation": "client",
     "Result": "protocol.wishes",
     **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
-    **dict.fromkeys(("SyncFailed", "SyncInterrupted"), "events"),
+    **dict.fromkeys(("SyncFailed", "SyncInterrupted", "TaskRefused", "DownloadDropped"), "events"),
+    **dict.fromkeys(("BlobRemoved", "ContributionDropped", "InteractionsDropped"), "events"),
 }
 
 __getattr__, __dir__ = exports(__name__, _MODULES, __all__)

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 from client_sdk import arguments
 from client_sdk.client import FedClient, Recommendation
 from client_sdk.engines import Chosen
-from client_sdk.events import Events
-from client_sdk.privacy import Privacy, PrivacyReport
+from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import Check, drive_async
 from client_sdk.protocol.wishes import Outcome
+from client_sdk.reporting.report import PrivacyReport
 from client_sdk.scheduling.background import Background
 from client_sdk.scheduling.schedule import Constraints, DeviceState
 from client_sdk.scheduling.syncing import Syncs, refusals
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.status import ClientStatus
+from client_sdk.subscriptions import Events
 
 if TYPE_CHECKING:
     from client_sdk.transport.grpc_transport import AioGrpcTransport

@@ -11,7 +11,7 @@ from client_sdk import arguments, engines, status
 from client_sdk.core import ClientCore
 from client_sdk.engines import Chosen
 from client_sdk.errors import UsageError
-from client_sdk.events import Events
+from client_sdk.events import InteractionsDropped
 from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import Check, drive
 from client_sdk.protocol.preparation import label
@@ -22,6 +22,7 @@ from client_sdk.scheduling.syncing import refusals
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.store.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.store.starter import adopt as adopt_starter
+from client_sdk.subscriptions import Events
 from client_sdk.transport.target import Address
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class FedClient:
         self._transport: GrpcTransport | None = None
         self.events = core.events
         self.background = Background(core.store, core.syncs, self._sync, self._hang_up)
-        self.privacy = Privacy(core.store, core.syncs)
+        self.privacy = Privacy(core.store, core.syncs, core.measures)
 
     @classmethod
     def open(
@@ -190,7 +191,9 @@ class FedClient:
             UsageError: an argument has a wrong type or value; nothing was recorded.
             StoreError: as for `record`; nothing was recorded.
         """
-        self._store.record_many(arguments.interactions(items, times))
+        dropped = self._store.record_many(arguments.interactions(items, times))
+        if dropped:
+            self.events.publish(InteractionsDropped(dropped))
 
     def set_attribute(self, name: str, value: str | None) -> None:
         """Keeps an attribute of the user, on this device. A task that unlearns it then does so for this client.

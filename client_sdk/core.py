@@ -6,16 +6,18 @@ from threading import Event
 
 from client_sdk import engines
 from client_sdk.engines import Chosen
-from client_sdk.errors import AttributeValueError, NoDataError, UnsupportedTaskError
-from client_sdk.events import Events
+from client_sdk.errors import AttributeValueError, FedError, NoDataError, UnsupportedTaskError
 from client_sdk.onnx.serving import Serving
 from client_sdk.protocol import manifests
 from client_sdk.protocol.preparation import labels
 from client_sdk.protocol.session import Session
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.wishes import Interrupted, Result
+from client_sdk.reporting import measures
+from client_sdk.reporting.statements import Statement
 from client_sdk.scheduling.syncing import Syncs
 from client_sdk.store.sqlite_store import SqliteStore
+from client_sdk.subscriptions import Events
 from client_sdk.transport.target import Address
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import addresses
@@ -109,6 +111,15 @@ class ClientCore:
             return error
         return None
 
+    def measures(self) -> tuple[Statement, ...]:
+        """Returns the measures that protect the user now."""
+        return measures.in_force(
+            self.task(),
+            self.store.attribute_names(),
+            encrypted=not self.address.plaintext,
+            checked=not self._trust.everybody,
+        )
+
     def task(self) -> TaskManifest | None:
         """Returns the manifest of the newest model.
 
@@ -123,9 +134,10 @@ class ClientCore:
             return None
 
 
-def _explained(session: Session, error: Exception) -> Session:
-    """Runs a session, and raises the error in place of a rejection that brought no newer model."""
+def _explained(session: Session, error: FedError) -> Session:
+    """Runs a session, and raises the error, with the rejection's window, for a rejection that brought no new model."""
     outcome = yield from session
     if outcome.result is Result.REJECTED and not outcome.refreshed:
+        error.retry = outcome.retry
         raise error
     return outcome

@@ -1,5 +1,7 @@
 """Errors of the SDK. It raises no others for faults of an app, a server or a disk.
 
+Each has a `code`, `advice` and `retry`, see `FedError`. docs/codes.md lists the codes.
+
 * FedError
   + StoreError: the state folder cannot be used
     - StoreLockedError: another client or process uses it
@@ -31,14 +33,35 @@
   + LocalCoordinatorError: `client_sdk.testing` could not do what a test asked for
 """
 
+import re
 from pathlib import Path
+from typing import ClassVar
 
+from client_sdk.advice import ADVICE
 from client_sdk.retry import RetryWindow
 from fedau2.wire.status import Status
 
 
 class FedError(Exception):
-    """Root of the SDK's errors. Its text is the first of its `args`, and the fields of its kind follow."""
+    """Root of the SDK's errors. Its text is the first of its `args`, and the fields of its kind follow.
+
+    Attributes:
+        code: stable name of the kind, for example "no_data".
+        retry: window in which the coordinator wants the next check-in; None if it named none.
+    """
+
+    code: ClassVar[str] = "error"
+    retry: RetryWindow | None = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__.removesuffix("Error")).lower()
+
+    @property
+    def advice(self) -> str:
+        """The app's next step, in one or two sentences. It never quotes anything of the user."""
+        codes = [kind.code for kind in type(self).__mro__ if issubclass(kind, FedError)]
+        return next(ADVICE[code] for code in codes if code in ADVICE)
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
@@ -177,7 +200,6 @@ class RefusedError(FedError):
 
     Attributes:
         status: the gRPC status code.
-        retry: window for the next check-in; None if the coordinator gave none.
     """
 
     def __init__(self, message: str, status: Status, retry: RetryWindow | None) -> None:

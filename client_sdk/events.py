@@ -1,16 +1,8 @@
 """Events that a client publishes to the app while it takes part in training. None says anything about the user."""
 
-import logging
-from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import current_thread, main_thread
 
-from client_sdk import arguments
-from client_sdk.errors import UsageError
-
-_log = logging.getLogger(__name__)
-_publishing: ContextVar[bool] = ContextVar("publishing", default=False)
+from client_sdk.errors import FedError
 
 
 @dataclass(frozen=True)
@@ -32,7 +24,7 @@ class NewModel:
 
     Attributes:
         task_id: the task.
-        round: number of rounds that it has been trained for.
+        round: number of the round that starts from it, from 0. Rounds that were skipped count.
     """
 
     task_id: str
@@ -65,6 +57,11 @@ class Rejected:
 
     reason: str
 
+    @property
+    def code(self) -> str:
+        """The reason as a code, for example "round_full"."""
+        return _code(self.reason)
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -74,11 +71,83 @@ class Refused:
         task_id: the task.
         round: the round that the contribution was for.
         reason: the coordinator's words.
+        code: name of the status with which it answered, for example "aborted".
     """
 
     task_id: str
     round: int
     reason: str
+    code: str
+
+
+@dataclass(frozen=True)
+class TaskRefused:
+    """This device does not run the task that the coordinator sent. A model that was here before stays.
+
+    Attributes:
+        task_id: the task.
+        round: the round that it was sent for.
+        code: that of the error, for example "untrusted_task".
+    """
+
+    task_id: str
+    round: int
+    code: str
+
+
+@dataclass(frozen=True)
+class DownloadDropped:
+    """A model version whose download had begun will not be finished. The next sync begins a newer one.
+
+    Attributes:
+        task_id: the task.
+        round: as in `NewModel`.
+        code: "not_served" if the coordinator has dropped the version, "task_over" if another task has taken the place
+            of its task; otherwise that of the error, for example "damaged_task".
+    """
+
+    task_id: str
+    round: int
+    code: str
+
+
+@dataclass(frozen=True)
+class ContributionDropped:
+    """A contribution was trained and dropped before a byte of it left the device.
+
+    Attributes:
+        task_id: the task.
+        round: the round that it was for.
+        code: "too_slow" if the time of the place was over; otherwise that of the error.
+    """
+
+    task_id: str
+    round: int
+    code: str
+
+
+@dataclass(frozen=True)
+class InteractionsDropped:
+    """The oldest interactions were removed, because more than `max_interactions` were recorded.
+
+    Attributes:
+        count: their number.
+    """
+
+    count: int
+    code: str = "store_full"
+
+
+@dataclass(frozen=True)
+class BlobRemoved:
+    """A part of the model was damaged on the disk and has been removed. The next sync fetches it again.
+
+    Attributes:
+        sha256: its address, in hexadecimal digits.
+    """
+
+    sha256: str
+    code: str = "damaged_blob"
 
 
 @dataclass(frozen=True)
@@ -93,93 +162,47 @@ class SyncInterrupted:
 
     reason: str = ""
 
+    @property
+    def code(self) -> str:
+        """The reason as a code, for example "too_slow"; without a reason, "stopped"."""
+        return _code(self.reason) or "stopped"
+
 
 @dataclass(frozen=True)
 class SyncFailed:
-    """A sync ended with an error.
+    """A sync ended with an error. Repeated errors of a client that cannot train are published once.
 
     Attributes:
         error: name of the error's type, for example "TransportError".
         text: the error's text if it is about the network, the coordinator or the disk; "" for all others, whose texts
             may quote the user.
+        code: that of the error.
+        advice: that of the error.
     """
 
     error: str
     text: str = ""
+    code: str = FedError.code
+    advice: str = ""
 
 
-Event = Joined | NewModel | Trained | Uploaded | Rejected | Refused | SyncInterrupted | SyncFailed
+Event = (
+    Joined
+    | NewModel
+    | Trained
+    | Uploaded
+    | Rejected
+    | Refused
+    | TaskRefused
+    | DownloadDropped
+    | ContributionDropped
+    | InteractionsDropped
+    | BlobRemoved
+    | SyncInterrupted
+    | SyncFailed
+)
 
 
-class Events:
-    """The subscribers to a client's events.
-
-    Args:
-        check: called by `subscribe`; raises a `StoreError` if the client cannot be used.
-
-    >>> events, received = Events(), []
-    >>> unsubscribe = events.subscribe(received.append)
-    >>> events.publish(Joined("task-1", 3))
-    >>> unsubscribe()
-    >>> events.publish(Uploaded("task-1", 3))
-    >>> received
-    [Joined(task_id='task-1', round=3)]
-    """
-
-    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
-        self._check = check
-        # Without a lock, which a forked process could inherit locked: each use of the dictionary is a single step.
-        self._callbacks: dict[object, Callable[[Event], None]] = {}
-
-    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Calls `callback` with each event from now on, one after the other, in the thread that syncs.
-
-        The sync continues when the callback returns. The callback may call the client, except for `sync` and the
-        methods that remove data. If it raises an exception, the exception's type is logged and the sync continues. In
-        the main thread, `SystemExit` and `KeyboardInterrupt` end the sync.
-
-        Returns:
-            A function that ends the subscription. It may be called again.
-
-        Raises:
-            UsageError: the callback is not a function.
-            StoreError: the client is closed, or another process opened it.
-        """
-        arguments.function("callback", callback)
-        self._check()
-        key = object()
-        self._callbacks[key] = callback
-
-        def unsubscribe() -> None:
-            self._callbacks.pop(key, None)
-
-        return unsubscribe
-
-    def publish(self, event: Event) -> None:
-        """Calls every subscriber's callback with an event."""
-        callbacks = self._callbacks.copy().values()
-        token = _publishing.set(True)
-        try:
-            for callback in callbacks:
-                _call(callback, event)
-        finally:
-            _publishing.reset(token)
-
-
-def refuse_callback() -> None:
-    """Refuses a call that a callback cannot make, because the sync that published the event waits for the callback.
-
-    Raises:
-        UsageError: the caller is a callback, or a task that a callback started on an event loop.
-    """
-    if _publishing.get():
-        raise UsageError("an event's callback cannot sync or delete: the sync that published the event waits for it")
-
-
-def _call(callback: Callable[[Event], None], event: Event) -> None:
-    try:
-        callback(event)
-    except BaseException as error:  # its text may quote the user
-        if not isinstance(error, Exception) and current_thread() is main_thread():
-            raise
-        _log.error("a callback failed at %s: %s", type(event).__name__, type(error).__name__)
+def _code(reason: str) -> str:
+    """Turns a reason of the protocol into a code: "REJECTION_REASON_ROUND_FULL" into "round_full"."""
+    return reason.rpartition("REASON_")[2].lower()

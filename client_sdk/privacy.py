@@ -1,61 +1,14 @@
 """Reports, exports and removes the user's data on this device: `FedClient.privacy`."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from client_sdk import arguments
+from client_sdk.reporting.report import PrivacyReport
+from client_sdk.reporting.statements import Statement
 from client_sdk.scheduling.syncing import Syncs
-from client_sdk.store.departures import Departure
 from client_sdk.store.personal import PersonalData
 from client_sdk.store.sqlite_store import SqliteStore
-
-
-@dataclass(frozen=True)
-class PrivacyReport:
-    """The data that has left the device, and what an attacker can infer from it. `str()` gives a text for people.
-
-    >>> report = PrivacyReport(interactions=2, attributes=("gender",), departures=())
-    >>> print(report)
-    On this device: 2 interactions; attributes: gender.
-    No contribution is remembered to have left it.
-
-    Attributes:
-        interactions: number of interactions that are kept on the device.
-        attributes: names of the attributes that are known on the device.
-        departures: the last thousand contributions, newest first.
-    """
-
-    interactions: int
-    attributes: tuple[str, ...]
-    departures: tuple[Departure, ...]
-
-    @property
-    def exposed(self) -> dict[str, int]:
-        """Number of contributions that may have reached the coordinator, by attribute that they reveal."""
-        names = [name for departure in self._sent for name in departure.attributes]
-        return {name: names.count(name) for name in sorted(set(names))}
-
-    @property
-    def _sent(self) -> list[Departure]:
-        return [departure for departure in self.departures if departure.outcome != "refused"]
-
-    def __str__(self) -> str:
-        sent = self._sent
-        known = ", ".join(self.attributes) or "none"
-        lines = [f"On this device: {self.interactions} interactions; attributes: {known}."]
-        if not sent:
-            return "\n".join([*lines, "No contribution is remembered to have left it."])
-        kilobytes = sum(departure.size for departure in sent) / 1000
-        lines.append(
-            f"Contributions that left it: {len(sent)} ({kilobytes:.0f} kB), the last on {sent[0].time:%Y-%m-%d}. "
-            "From each, the coordinator can see which items were recorded, among random others, and compute the "
-            "user's vectors."
-        )
-        lines += [
-            f"{count} of them were trained against {name}, and reveal it: with certainty after some tens of them."
-            for name, count in self.exposed.items()
-        ]
-        return "\n".join(lines)
 
 
 class Privacy:
@@ -64,16 +17,24 @@ class Privacy:
     Args:
         store: the client's state.
         syncs: the client's syncs. Removing data waits for a sync under way, which could put the data back.
+        measures: returns the measures that are in force.
     """
 
-    def __init__(self, store: SqliteStore, syncs: Syncs) -> None:
-        self._store, self._syncs = store, syncs
+    def __init__(self, store: SqliteStore, syncs: Syncs, measures: Callable[[], tuple[Statement, ...]]) -> None:
+        self._store, self._syncs, self._measures = store, syncs, measures
         self._personal = PersonalData(store)
 
     def report(self) -> PrivacyReport:
-        """Returns what has left the device, and what an attacker can infer from it."""
+        """Returns what is on the device, what has left it, what can be worked out from that, and what protects it."""
+        measures = self._measures()
         with self._store.held():
-            return PrivacyReport(self._store.recorded(), self._store.attribute_names(), self._personal.departures())
+            return PrivacyReport(
+                self._store.recorded(),
+                self._store.attribute_names(),
+                self._personal.departures(),
+                self._personal.trained(),
+                measures,
+            )
 
     def export_data(self) -> dict[str, Any]:
         """Returns everything that is kept about the user, as plain values that `json.dumps` takes.

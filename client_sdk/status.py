@@ -16,7 +16,7 @@ class ModelVersion:
 
     Attributes:
         task_id: the task that trains it.
-        round: number of rounds that it has been trained for.
+        round: number of the round that starts from it, from 0. Rounds that were skipped count.
     """
 
     task_id: str

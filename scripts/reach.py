@@ -20,7 +20,6 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from client_sdk.errors import NoModelError
-from client_sdk.events import Events
 from client_sdk.kernel.fedncf_parameters import Widths
 from client_sdk.onnx.onnx_engine import OnnxEngine
 from client_sdk.onnx.serving import Serving
@@ -29,6 +28,7 @@ from client_sdk.protocol.session import Session, session
 from client_sdk.protocol.trust import Trust
 from client_sdk.scheduling.syncing import Syncs
 from client_sdk.store.sqlite_store import SqliteStore
+from client_sdk.subscriptions import Events
 from client_sdk.transport.inprocess import InProcessTransport
 from coordinator.engine.coordinator import Coordinator
 from export.bundle import Bundle, build

@@ -27,6 +27,8 @@ FACES = {
         *("UnknownCallError", "UnknownWishError", "UnsupportedTaskError", "UntrustedTaskError", "Uploaded"),
         "UsageError",
         "TimedOutError",
+        *("BlobRemoved", "ContributionDropped", "DownloadDropped", "InteractionsDropped", "TaskRefused"),
+        *("Statement", "StatementKind"),
     },
     "coordinator": {
         *("Aggregator", "ClippedMean", "Coordinator", "CoordinatorError", "Mean", "RecordedRound", "RefusalError"),

@@ -27,6 +27,9 @@ from fedau2.wire.status import Status, StatusError
 
 Emit = Callable[[Event], None]
 
+PIECE = 64 * 1024
+"""Bytes of an upload that are sent at a time. A link that needs a minute for them counts as silent."""
+
 # The coordinator's final words on an upload. For DEADLINE_EXCEEDED see _is_final.
 _FINAL = {
     Status.ABORTED,
@@ -97,7 +100,7 @@ def upload(
     """
     data = staged.contribution
     header = UploadHeader(assignment_id=staged.assignment_id, size=len(data), sha256=blobs.sha256(data))
-    if again and len(data) > blobs.CHUNK:  # a single chunk has come whole or not at all
+    if again and len(data) > PIECE:  # a single piece has come whole or not at all
         header.offset = yield from _offset(header)
     try:
         response = yield from _send(header, data, lease)
@@ -105,7 +108,7 @@ def upload(
         if not _is_final(error):
             raise
         store.discard(staged.assignment_id)
-        emit(Refused(staged.task_id, staged.round, str(error)))
+        emit(Refused(staged.task_id, staged.round, str(error), error.status.name.lower()))
         return Outcome(Result.REFUSED, retry.window(error.retry), str(error))
     store.promote(staged.assignment_id)
     emit(Uploaded(staged.task_id, staged.round))

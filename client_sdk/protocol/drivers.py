@@ -10,12 +10,12 @@ from typing import Any, NoReturn, Protocol, TypeVar
 from google.protobuf.message import Message
 
 from client_sdk.errors import FedError, TransportError, UnknownWishError
+from client_sdk.protocol import contributing
 from client_sdk.protocol.contributing import engine_failures
 from client_sdk.protocol.interfaces import SOON, AsyncTransport, Training, Transport
 from client_sdk.protocol.session import Session
 from client_sdk.protocol.wishes import Call, Fetch, Interrupted, Outcome, Result, TooSlow, Train, Upload, Wish
 from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse, UploadContributionRequest, UploadHeader
-from fedau2.wire import blobs
 from fedau2.wire.errors import BlobError, UnknownMethodError
 from fedau2.wire.status import StatusError
 
@@ -219,5 +219,6 @@ def _part(response: Message) -> bytes:
 
 def _requests(header: UploadHeader, data: bytes) -> Iterator[UploadContributionRequest]:
     yield UploadContributionRequest(header=header)
-    for chunk in blobs.chunks(data, header.offset):
-        yield UploadContributionRequest(data=chunk)
+    piece = contributing.PIECE
+    for start in range(header.offset, len(data), piece):
+        yield UploadContributionRequest(data=data[start : start + piece])

@@ -86,7 +86,7 @@ class Fetcher:
             inspection.check_size(graph.resource.size, graph.kind)
         if sum(part.size for part in parts(model, task)) > MOST:
             raise ResourceLimitError(f"the task's model has more than {MOST} bytes, so it was not fetched")
-        self._store.make_room((model.manifest, *parts(model, task)))
+        self._store.start(model, parts(model, task))
         yield from self._blob(task.catalogue)
         step = b""
         for graph in graphs:

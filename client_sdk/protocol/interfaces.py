@@ -67,11 +67,21 @@ class Store(Protocol):
     def keep_blob(self, resource: Resource, data: bytes) -> None:
         """Caches a blob that has been checked."""
 
-    def make_room(self, resources: Iterable[Resource]) -> None:
-        """Removes the blobs that belong neither to the current model nor to `resources`, which are about to be fetched.
+    def started(self) -> Model | None:
+        """The first version whose checkpoint has come in part since the last was adopted; None: there is no such one.
 
-        So no number of models that are never fetched whole fills the disk.
+        Its part stays until it is adopted or abandoned, whatever else is fetched.
         """
+
+    def start(self, model: Model, parts: Iterable[Resource]) -> None:
+        """Begins to fetch a version, whose parts these are. It is the started version if there is no other.
+
+        Blobs that belong neither to it, the current model nor the started version are removed. So no number of
+        versions that are never fetched whole fills the disk.
+        """
+
+    def abandon(self, model: Model) -> None:
+        """Removes what has come of a version's checkpoint."""
 
     def adopt(self, model: Model) -> None:
         """Makes a model version the one that recommendations come from; its blobs must be cached."""
@@ -85,8 +95,8 @@ class Store(Protocol):
     def promote(self, assignment_id: bytes) -> None:
         """Makes the staged private state the task's private state: the contribution was acknowledged."""
 
-    def discard(self, assignment_id: bytes) -> None:
-        """Drops the staged contribution and private state: the contribution was refused."""
+    def discard(self, assignment_id: bytes, *, sent: bool = True) -> None:
+        """Drops the staged contribution and private state: it was refused or, unless `sent`, no byte of it has left."""
 
 
 class Training(Protocol):

@@ -6,7 +6,7 @@ wish that the driver does not know, `Interrupted` when the work must stop.
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from client_sdk.errors import (
@@ -22,20 +22,19 @@ from client_sdk.errors import (
     UnsupportedTaskError,
     UntrustedTaskError,
 )
-from client_sdk.events import Joined, NewModel, Rejected, Trained
+from client_sdk.events import ContributionDropped, Joined, Rejected, Trained
 from client_sdk.protocol import contributing, preparation
 from client_sdk.protocol.contributing import Emit
-from client_sdk.protocol.fetching import Fetched, Fetcher
 from client_sdk.protocol.interfaces import Engine, Store
 from client_sdk.protocol.lease import Lease, NoLease
+from client_sdk.protocol.refreshing import Models
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model, Staged
 from client_sdk.protocol.wishes import Call, Interrupted, Outcome, Result, TooSlow, Wish, ask
 from client_sdk.retry import RetryWindow, window
 from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import Assignment, FailureReason, ModelVersion
-from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire.status import Status, StatusError
+from fedau2.wire.status import StatusError
 
 Session = Generator[Wish, Any, Outcome]
 
@@ -90,7 +89,7 @@ def session(
         return (yield from contributing.upload(store, staged, emit, NoLease(), again=True))
     request = device_pb2.CheckInRequest(population=population, client_version=version, without_place=without_place)
     response = yield from ask(Call(request), device_pb2.CheckInResponse)
-    visit = _Visit(store, engine, emit, trust, wanted)
+    visit = _Visit(store, engine, emit, Models(store, emit, trust, wanted))
     if response.WhichOneof("result") == "assignment":
         assignment = response.assignment
         lease = NoLease() if clock is None else Lease(assignment.lease.ToNanoseconds() / 1e9, clock)
@@ -100,33 +99,17 @@ def session(
     emit(Rejected(outcome.reason))
     if not rejection.HasField("model"):  # of an older coordinator
         return outcome
-    return (yield from visit.refresh(_model(rejection.model), outcome))
+    return (yield from visit.models.refresh(_model(rejection.model), outcome))
 
 
 @dataclass(frozen=True, eq=False)
 class _Visit:
-    """A device after its check-in. The fields are arguments of `session`."""
+    """A device after its check-in. The fields are arguments of `session`, and what fetches its models."""
 
     store: Store
     engine: Engine
     emit: Emit
-    trust: Trust
-    wanted: Callable[[Model], bool]
-
-    def refresh(self, model: Model, outcome: Outcome) -> Session:
-        """Fetches a model without a place in a round, if it is wanted. Returns the outcome, which says so."""
-        if not self.wanted(model):
-            return outcome
-        fetcher = Fetcher(self.store, model, self.trust, NoLease())
-        try:
-            yield from self._adopt(fetcher, model, (yield from fetcher.manifest()))
-        except Interrupted:
-            return replace(outcome, result=Result.INTERRUPTED)
-        except StatusError as error:
-            if error.status != Status.NOT_FOUND:
-                raise
-            return outcome  # a newer model has replaced it meanwhile, which the next check-in names
-        return replace(outcome, refreshed=True)
+    models: Models
 
     def contribute(self, assignment: Assignment, lease: Lease) -> Session:
         """Makes the contribution for a place, or gives the place back."""
@@ -140,41 +123,42 @@ class _Visit:
         try:
             return (yield from contributing.upload(self.store, staged, self.emit, lease))
         except (UnknownWishError, TooSlow) as error:  # so nothing was sent
-            self.store.discard(staged.assignment_id)
+            self.store.discard(staged.assignment_id, sent=False)
+            code = error.code if isinstance(error, FedError) else "too_slow"
+            self.emit(ContributionDropped(staged.task_id, staged.round, code))
             return (yield from self._give_back(assignment, error))
 
     def _train(self, assignment: Assignment, lease: Lease) -> Generator[Wish, Any, Staged]:
         model = _model(assignment)
         if not assignment.bound > 0:
             raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
-        fetcher = Fetcher(self.store, model, self.trust, lease)
+        fetcher = self.models.fetcher(model, lease)
         task = yield from fetcher.manifest()
         last = self.store.contributed(model.task_id)
         # Twice in one round would count one user twice, and with the same noise.
         if last is not None and model.round - last < max(1, task.plan.minimum_separation):
             raise _TooSoon
-        fetched = yield from self._adopt(fetcher, model, task)
+        yield from self.models.finish_started(model, lease)
+        fetched = yield from self.models.adopt(fetcher, model, task)
         job = preparation.job(self.store, model, task, fetched)
         return (yield from contributing.train(self.engine, assignment, job, self.store.key(), lease))
-
-    def _adopt(self, fetcher: Fetcher, model: Model, task: TaskManifest) -> Generator[Wish, Any, Fetched]:
-        fetched = yield from fetcher.rest(task)
-        self.emit(NewModel(model.task_id, model.round))
-        return fetched
 
     def _give_back(self, assignment: Assignment, error: BaseException) -> Session:
         """Gives a place back, and ends as the error says, which is raised unless it is a signal of this package."""
         reason = _failure(error)
+        self.models.refuse(_model(assignment), error)
         retry = yield from _report(assignment, reason)
         if isinstance(error, Interrupted):
             return Outcome(Result.INTERRUPTED, retry)
         if isinstance(error, TooSlow):
             slow = Outcome(Result.INTERRUPTED, retry, FailureReason.Name(reason))
-            return (yield from self.refresh(_model(assignment), slow))
+            return (yield from self.models.refresh(_model(assignment), slow))
         if isinstance(error, _TooSoon):
             soon = Outcome(Result.REJECTED, retry, FailureReason.Name(reason))
             self.emit(Rejected(soon.reason))
-            return (yield from self.refresh(_model(assignment), soon))
+            return (yield from self.models.refresh(_model(assignment), soon))
+        if isinstance(error, FedError) and retry is not None:
+            error.retry = retry
         raise error
 
 

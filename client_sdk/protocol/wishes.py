@@ -116,7 +116,7 @@ class Outcome:
         result: the kind of end.
         retry: window for the next check-in; None if the coordinator gave none.
         reason: the reason of a rejection, of a refusal, or for which the device gave its place back.
-        refreshed: the newest model was fetched, although the device had no place in the round.
+        refreshed: a newer model was fetched, although the device had no place in the round.
     """
 
     result: Result

@@ -4,8 +4,12 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Self
 
+from client_sdk.errors import AttributeValueError, NoDataError
 from client_sdk.protocol.wishes import Outcome, Result
 from client_sdk.retry import LONGEST, RetryWindow
+
+UNFIT = (NoDataError, AttributeValueError)
+"""Errors of a client that lacks what only its app can give it. The coordinator turns it away until then."""
 
 LEAST_BACKOFF = 30.0
 """Seconds after the first failure; WorkManager's default."""
@@ -22,7 +26,7 @@ class Pace:
         result: value of its `Result`; "" if it raised an error.
         error: name of the error that it raised; "" if it raised none. The error's text may quote the user and is not
             kept.
-        failures: number of syncs in a row that were interrupted, or ended without a window from the coordinator.
+        failures: number of syncs in a row that failed or were interrupted, or to which the coordinator named no window.
         earliest: start of the coordinator's window for the next check-in; None if it gave none.
         latest: end of the window.
         due: when background work checks in next.
@@ -45,8 +49,9 @@ class Pace:
         return self._after(now, outcome.result.value, "", outcome.retry, failed, rng)
 
     def failed(self, error: BaseException, retry: RetryWindow | None, now: float, rng: Random) -> Self:
-        """Returns the pace after a sync that raised; `retry` is the window of a refusal that had one."""
-        return self._after(now, "", type(error).__name__, retry, True, rng)
+        """Returns the pace after a sync that raised; `retry` is the window that the coordinator named, if it did."""
+        failed = retry is None or not isinstance(error, UNFIT)
+        return self._after(now, "", type(error).__name__, retry, failed, rng)
 
     def wait(self, now: float) -> float:
         """Returns the seconds until the next check-in is due: 0 also before the first, or if the clock was set back."""

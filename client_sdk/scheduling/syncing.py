@@ -13,17 +13,18 @@ from random import Random
 from threading import TIMEOUT_MAX, Lock
 
 from client_sdk import retry
-from client_sdk.errors import MissingFeatureError, RefusedError, StoreClosedError, StoreError, TransportError
-from client_sdk.events import Event, Events, NewModel, SyncFailed, SyncInterrupted, refuse_callback
+from client_sdk.errors import FedError, MissingFeatureError, RefusedError, StoreClosedError, StoreError, TransportError
+from client_sdk.events import BlobRemoved, Event, NewModel, SyncFailed, SyncInterrupted
 from client_sdk.protocol.interfaces import Engine
 from client_sdk.protocol.session import Session, session
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
 from client_sdk.protocol.wishes import Outcome, Result
 from client_sdk.scheduling import freshness
-from client_sdk.scheduling.pace import Pace
+from client_sdk.scheduling.pace import UNFIT, Pace
 from client_sdk.store.folder import PACE
 from client_sdk.store.sqlite_store import SqliteStore
+from client_sdk.subscriptions import Events, refuse_callback
 from fedau2 import __version__, files
 from fedau2.wire.status import StatusError
 
@@ -65,6 +66,7 @@ class Syncs:
         self._rng = rng or Random()
         self._path = store.folder / PACE
         self._lock = Lock()
+        self._last_error: tuple[str, str] | None = None  # name and text of the error of the last sync
         self.pace = _read(self._path)
 
     @contextmanager
@@ -89,6 +91,8 @@ class Syncs:
 
     def session(self, engine: Engine, trust: Trust, without_place: bool = False) -> Session:
         """Begins a session that publishes its events, except for a model version that the store has already."""
+        if not without_place:
+            self._last_error = None
         model = self._store.model()
         current = NewModel(model.task_id, model.round) if model else None
 
@@ -96,7 +100,7 @@ class Syncs:
             if isinstance(event, NewModel):
                 self.pace = replace(self.pace, renewed=self._clock())
             if event != current:
-                self._events.publish(event)
+                self._publish(event)
 
         return session(
             self._store,
@@ -119,20 +123,31 @@ class Syncs:
         self._remember(self.pace.ended(outcome, self._clock(), self._rng))
         _log.info("a sync ended: %s", outcome.result.value)
         if outcome.result is Result.INTERRUPTED:
-            self._events.publish(SyncInterrupted(outcome.reason))
+            self._publish(SyncInterrupted(outcome.reason))
         return outcome
 
     def failed(self, error: BaseException) -> None:
         """Remembers, logs and publishes the error of a sync."""
-        window = error.retry if isinstance(error, RefusedError) else None
+        window = error.retry if isinstance(error, FedError) else None
         self._remember(self.pace.failed(error, window, self._clock(), self._rng))
         name = type(error).__name__
+        if isinstance(error, UNFIT) and (name, str(error)) == self._last_error:
+            _log.info("a sync failed as before: %s", name)
+            return
+        self._last_error = (name, str(error))
         if isinstance(error, StoreClosedError) or not isinstance(error, Exception):
             _log.info("a sync was interrupted: %s", name)
-            self._events.publish(SyncInterrupted())
+            self._publish(SyncInterrupted())
         else:
             _log.warning("a sync failed: %s", name)
-            self._events.publish(SyncFailed(name, str(error) if isinstance(error, _QUOTED) else ""))
+            text = str(error) if isinstance(error, _QUOTED) else ""
+            code, advice = (error.code, error.advice) if isinstance(error, FedError) else (FedError.code, "")
+            self._publish(SyncFailed(name, text, code, advice))
+
+    def _publish(self, event: Event) -> None:
+        for sha256 in self._store.removed():
+            self._events.publish(BlobRemoved(sha256))
+        self._events.publish(event)
 
     def forget(self) -> None:
         """Forgets the time of the last sync and of the next."""

@@ -12,6 +12,9 @@ from client_sdk.store.database import Database
 MOST = 1000
 """Number of contributions that are remembered: the newest."""
 
+UNSENT = "unsent"
+"""Outcome of a contribution that was dropped before a byte of it left the device."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,8 +31,8 @@ class Departure:
         time: when it was made, UTC.
         size: number of bytes.
         attributes: names of the attributes that it was trained against, and therefore reveals something about.
-        outcome: "counted", "refused", "unanswered" or "withdrawn". An unanswered one is sent again, and a withdrawn one
-            may have arrived.
+        outcome: "counted", "refused", "unanswered", "withdrawn" or "unsent". An unanswered one is sent again. The bytes
+            of all but an unsent one may have arrived, also of those that were refused or whose upload broke off.
     """
 
     task_id: str

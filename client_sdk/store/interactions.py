@@ -20,8 +20,11 @@ class Interactions:
     def __init__(self, database: Database, most: int) -> None:
         self._database, self._most = database, most
 
-    def add(self, interactions: Sequence[tuple[str, int]]) -> None:
+    def add(self, interactions: Sequence[tuple[str, int]]) -> int:
         """Adds interactions, as items with their times in microseconds since 1970, UTC: all of them or none.
+
+        Returns:
+            The number of interactions that were dropped to keep no more than `most`.
 
         Raises:
             StoreError: the store is full of newer interactions, so that none of these would be kept; or the disk fails.
@@ -31,7 +34,7 @@ class Interactions:
             connection.executemany("INSERT INTO interactions VALUES (?, ?)", interactions)
             (count,) = connection.execute("SELECT count(*) FROM interactions").fetchone()
             if count <= self._most:
-                return
+                return 0
             oldest = "SELECT rowid FROM interactions ORDER BY time, rowid LIMIT ?"
             connection.execute(f"DELETE FROM interactions WHERE rowid IN ({oldest})", (count - self._most,))
             kept = connection.execute("SELECT 1 FROM interactions WHERE rowid > ?", (last,)).fetchone()
@@ -40,6 +43,7 @@ class Interactions:
                     f"nothing was recorded, because the store is full of newer interactions ({self._most}): check the "
                     "device's clock, or open the client with a larger max_interactions"
                 )
+            return int(count) - self._most
 
     def count(self) -> int:
         """Returns the number of interactions that are kept."""

@@ -22,6 +22,10 @@ class PersonalData:
         """Returns the contributions that were made to be uploaded, newest first."""
         return departures.read(self._database)
 
+    def trained(self) -> bool:
+        """Returns True if vectors of the user are kept."""
+        return self._database.one("SELECT 1 FROM private LIMIT 1") is not None
+
     def export(self) -> dict[str, Any]:
         """Returns interactions, attributes, vectors and contributions, as plain values that `json.dumps` takes."""
         with self._store.held():

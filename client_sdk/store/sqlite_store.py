@@ -89,9 +89,12 @@ class SqliteStore:
         """Adds an interaction; `at` is in microseconds since 1970, UTC. An item may be recorded many times."""
         self.record_many([(item, at)])
 
-    def record_many(self, interactions: Sequence[tuple[str, int]]) -> None:
-        """Adds interactions, as items with their times: all of them or none. Raises StoreError if none can be kept."""
-        self._interactions.add(interactions)
+    def record_many(self, interactions: Sequence[tuple[str, int]]) -> int:
+        """Adds interactions, as items with their times: all of them, or none with a StoreError.
+
+        Returns the number of older ones that were dropped for them.
+        """
+        return self._interactions.add(interactions)
 
     def recorded(self) -> int:
         """The number of interactions that are kept."""
@@ -150,8 +153,12 @@ class SqliteStore:
         with self.held():
             return self._blobs.get(resource)
 
+    def removed(self) -> list[str]:
+        """The hexadecimal hashes of the damaged blobs that have been removed since the last call."""
+        return self._blobs.take_removed()
+
     def download(self, resource: Resource) -> PartFile:
-        """Begins to fetch a blob, or goes on where that broke off. Only one blob's part is kept."""
+        """Begins to fetch a blob, or goes on where that broke off."""
         with self._in_use():
             return self._blobs.download(resource, self._in_use)
 
@@ -160,12 +167,23 @@ class SqliteStore:
         with self._in_use():
             self._blobs.put(resource, data)
 
-    def make_room(self, resources: Iterable[Resource]) -> None:
-        """Removes the blobs that belong neither to the current model nor to `resources`."""
+    def started(self) -> Model | None:
+        """The model version whose download has begun first; None where no checkpoint has come in part."""
         with self._in_use():
-            model = self.model()
-            named = set() if model is None else self._blobs.of(model)
-            self._blobs.keep_only(named | {resource.sha256.hex() for resource in resources})
+            return self._blobs.started()
+
+    def start(self, model: Model, parts: Iterable[Resource]) -> None:
+        """Removes the blobs that belong neither to this version, the current model nor the started version."""
+        with self._in_use():
+            self._blobs.start(model)
+            kept = [version for version in (self.model(), self._blobs.started()) if version is not None]
+            named = set[str]().union(*map(self._blobs.of, kept))
+            self._blobs.keep_only(named | {part.sha256.hex() for part in (model.manifest, *parts)})
+
+    def abandon(self, model: Model) -> None:
+        """Removes what has come of a version's checkpoint."""
+        with self._in_use():
+            self._blobs.abandon(model)
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -225,10 +243,10 @@ class SqliteStore:
             connection.execute(_COUNT)
             self._unstage(connection, assignment_id, "counted")
 
-    def discard(self, assignment_id: bytes) -> None:
+    def discard(self, assignment_id: bytes, *, sent: bool = True) -> None:
         """Drops the staged contribution and private state. Raises StoreError if the assignment is not staged."""
         with self.database.transaction() as connection:
-            self._unstage(connection, assignment_id, "refused")
+            self._unstage(connection, assignment_id, "refused" if sent else departures.UNSENT)
 
     def withdraw(self, connection: Connection) -> None:
         """Drops the staged contribution and private state, within a transaction.

@@ -6,6 +6,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from client_sdk.errors import TransportError, UnknownCallError
+from client_sdk.retry import window
 from client_sdk.transport.unreachable import explained, temporary
 from fedau2.v1.task_pb2 import RetryWindow
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
@@ -25,7 +26,9 @@ def translated(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError 
     code, details, retry = error.code(), error.details() or "no details", _retry(error)
     number = code.value[0]
     if number == Status.UNAVAILABLE and retry is not None:
-        return TransportError(f"{name} takes no such call now: {details}")
+        busy = TransportError(f"{name} takes no such call now: {details}")
+        busy.retry = window(retry)
+        return busy
     if number == Status.UNAVAILABLE:
         return TransportError(explained(name, details, plaintext), temporary(details))
     if number == Status.DEADLINE_EXCEEDED and retry is None:

@@ -89,8 +89,14 @@ class ClientStore:
         """Begins to fetch a blob, which is kept in memory until it is whole."""
         return Assembler(resource)
 
-    def make_room(self, resources: Iterable[Resource]) -> None:
+    def started(self) -> None:
+        """Returns None: a download that breaks off is not kept."""
+
+    def start(self, model: Model, parts: Iterable[Resource]) -> None:
         """Does nothing: `adopt` forgets the checkpoint before the new one, and a population has one task."""
+
+    def abandon(self, model: Model) -> None:
+        """Does nothing, because there is no started version."""
 
     def keep_blob(self, resource: Resource, data: bytes) -> None:
         """Stores a downloaded blob."""
@@ -121,7 +127,7 @@ class ClientStore:
         self.assignments.append(assignment_id)
         self._staged, self._contributed = None, staged.round
 
-    def discard(self, assignment_id: bytes) -> None:
+    def discard(self, assignment_id: bytes, *, sent: bool = True) -> None:
         """Drops the staged contribution and its private state."""
         self._expect(assignment_id)
         self._staged = None

@@ -1,12 +1,31 @@
 import logging
+from dataclasses import replace
 from threading import Thread
+from typing import get_args
 
 import pytest
 
-from client_sdk import Joined, NewModel, Refused, Rejected, SyncFailed, SyncInterrupted, Trained, Uploaded
-from client_sdk.errors import TransportError, UsageError
+from client_sdk import (
+    BlobRemoved,
+    DownloadDropped,
+    FedClient,
+    InteractionsDropped,
+    Joined,
+    NewModel,
+    Refused,
+    Rejected,
+    SyncFailed,
+    SyncInterrupted,
+    TaskRefused,
+    Trained,
+    Uploaded,
+)
+from client_sdk.errors import MissingFeatureError, TransportError, UsageError
+from client_sdk.events import Event
+from fedau2.v1.device_pb2 import CheckInResponse, ModelVersion, Rejection
 from fedau2.wire.status import Status, StatusError
 
+WELL = {Joined, NewModel, Trained, Uploaded}
 ROUND = [Joined("task", 0), NewModel("task", 0), Trained("task", 0), Uploaded("task", 0)]
 
 
@@ -19,7 +38,8 @@ def test_a_model_is_new_once(client, remote, bundle, told):
     remote.refusals["upload"] = StatusError(Status.ABORTED, "closed")
     client.sync()
     client.sync()
-    assert told == [*ROUND[:3], Refused("task", 0, "closed"), ROUND[0], ROUND[2], Refused("task", 0, "closed")]
+    refused = Refused("task", 0, "closed", "aborted")
+    assert told == [*ROUND[:3], refused, ROUND[0], ROUND[2], refused]
     told.clear()
     del remote.refusals["upload"]
     remote.bundle = bundle.with_checkpoint(9)
@@ -74,7 +94,7 @@ def test_a_callback_that_fails_is_logged_and_stops_nothing(client, told, caplog)
     client.events.subscribe(fail)
     last = []
     client.events.subscribe(last.append)
-    with caplog.at_level(logging.ERROR, "client_sdk.events"):
+    with caplog.at_level(logging.ERROR, "client_sdk.subscriptions"):
         client.sync()
     assert told == last == ROUND
     assert len(caplog.records) == len(ROUND)
@@ -135,3 +155,52 @@ def test_a_callback_may_unsubscribe_itself(client):
     unsubscribe = client.events.subscribe(once)
     client.sync()
     assert events == ROUND[:1]
+
+
+def test_a_task_that_is_not_run_here_is_told_with_its_code(client, remote, bundle, told):
+    client.sync()
+    told.clear()
+    remote.bundle = bundle.with_manifest(required_features=["grid"])
+    remote.assignment = remote.bundle.assignment(1, 1)
+    with pytest.raises(MissingFeatureError):
+        client.sync()
+    *_, refused, failed = told
+    assert refused == TaskRefused("task", 1, "missing_feature")
+    assert (failed.code, failed.advice) == ("missing_feature", MissingFeatureError("", ()).advice)
+
+
+def test_interactions_that_are_dropped_are_told_by_their_number(tmp_path, told):
+    with FedClient.open(tmp_path / "small", "127.0.0.1:1", "films", max_interactions=2) as client:
+        client.events.subscribe(told.append)
+        client.record("film-1")
+        client.record_many(["film-2", "film-3", "film-4"])
+    assert told == [InteractionsDropped(2)]
+
+
+def test_a_damaged_part_of_the_model_is_told_when_it_has_been_removed(client, remote, told):
+    client.sync()
+    told.clear()
+    removed = client._store.folder / "blobs" / remote.bundle.checkpoint.sha256.hex()
+    removed.write_bytes(b"damaged")
+    remote.assignment = remote.bundle.assignment(1, 1)
+    client.sync()
+    assert told.count(BlobRemoved(removed.name)) == 1
+    assert told[-1] == Uploaded("task", 1)
+
+
+def test_a_download_that_is_not_finished_is_told(client, remote, bundle, told):
+    gone = bundle.checkpoint.sha256
+    remote.bundle = replace(bundle, blobs={sha256: data for sha256, data in bundle.blobs.items() if sha256 != gone})
+    model = ModelVersion(task_id="task", manifest=bundle.address, checkpoint=bundle.checkpoint)
+    remote.check_in = lambda request: CheckInResponse(rejection=Rejection(reason=1, model=model))
+    assert not client.sync().refreshed
+    assert told == [Rejected("REJECTION_REASON_ROUND_FULL"), DownloadDropped("task", 0, "not_served")]
+
+
+def test_what_does_not_end_well_has_a_code():
+    for kind in get_args(Event):
+        assert hasattr(kind, "code") or "code" in kind.__dataclass_fields__ or kind in WELL
+    assert Rejected("REJECTION_REASON_ROUND_FULL").code == "round_full"
+    assert Rejected("REJECTION_REASON_77").code == "77"
+    assert SyncInterrupted("FAILURE_REASON_TOO_SLOW").code == "too_slow"
+    assert SyncInterrupted().code == "stopped"

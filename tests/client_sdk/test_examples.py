@@ -8,8 +8,9 @@ import pytest
 MODULES = [
     "aio",
     "client",
-    "events",
-    "privacy",
+    "subscriptions",
+    "reporting.report",
+    "reporting.statements",
     "protocol.wishes",
     "scheduling.schedule",
     "status",

@@ -9,9 +9,10 @@ from threading import Event, Thread
 
 import pytest
 
-from client_sdk import FedClient, Result
-from client_sdk.errors import StoreError, UsageError
+from client_sdk import ContributionDropped, FedClient, Result, Statement
+from client_sdk.errors import StoreError, TransportError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.protocol.wishes import TooSlow
 from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.wire.status import Status, StatusError
@@ -45,9 +46,28 @@ def lose_the_answer(client, remote):
     remote.refusals.clear()
 
 
-def test_a_report_says_what_left_and_what_it_tells(client):
+def codes(client):
+    return [statement.code for statement in client.privacy.report().statements]
+
+
+def test_before_anything_left_a_report_says_what_taking_part_would_reveal(client):
     assert client.privacy.report().departures == ()
-    assert "No contribution is remembered to have left it" in str(client.privacy.report())
+    assert codes(client) == [
+        "items_kept",
+        "nothing_left",
+        "connections_seen",
+        "training_would_reveal",
+        *("no_name_sent", "transfers_not_encrypted", "publishers_not_checked"),
+    ]
+
+
+def test_a_report_says_what_left_and_what_it_tells(trained):
+    assert codes(trained) == [
+        *("items_kept", "attributes_kept", "profile_kept"),
+        *("updates_left", "cannot_be_taken_back", "connections_seen"),
+        *("items_revealed", "profile_revealed", "attribute_revealed"),
+        *("no_name_sent", "transfers_not_encrypted", "publishers_not_checked", "unlearning"),
+    ]
 
 
 def test_a_contribution_with_an_attribute_exposes_it(trained, remote):
@@ -58,19 +78,45 @@ def test_a_contribution_with_an_attribute_exposes_it(trained, remote):
     assert (departure.task_id, departure.round, departure.outcome) == ("task", 0, "counted")
     assert departure.size == header.size
     assert report.exposed == {"gender": 1}
-    assert "1 of them were trained against gender" in str(report)
+    assert Statement("attribute_revealed", {"name": "gender", "count": 1}) in report.statements
+    assert "From 1 update: gender." in str(report) == report.text("en")
+    assert "Aus 1 Beitrag: gender." in report.text("de")
 
 
-def test_without_the_attribute_it_exposes_none_and_a_refused_one_does_not_count(client, remote):
+def test_without_the_attribute_it_exposes_none(client):
     client.record("film-1")
     client.sync()
     assert client.privacy.report().exposed == {}
+
+
+@pytest.mark.parametrize("status", [Status.ABORTED, Status.INVALID_ARGUMENT, Status.NOT_FOUND])
+@pytest.mark.parametrize("broke_off", [False, True])
+def test_a_refused_contribution_counts_because_its_bytes_may_have_arrived(client, remote, status, broke_off):
+    client.record("film-1")
     client.set_attribute("gender", "M")
-    remote.assignment = remote.bundle.assignment(number=1, round_number=1)
-    remote.refusals["upload"] = StatusError(Status.ABORTED, "full")
+    if broke_off:
+        remote.refusals["upload"] = StatusError(Status.UNAVAILABLE, "gone")
+        with pytest.raises(TransportError):
+            client.sync()
+    remote.refusals["upload"] = StatusError(status, "no")
     assert client.sync().result == Result.REFUSED
-    assert [each.outcome for each in client.privacy.report().departures] == ["refused", "counted"]
+    assert [departure.outcome for departure in client.privacy.report().departures] == ["refused"]
+    assert client.privacy.report().exposed == {"gender": 1}
+
+
+def test_a_contribution_of_which_no_byte_left_does_not_count(client, monkeypatch):
+    def late(*arguments):
+        raise TooSlow
+
+    events = []
+    client.events.subscribe(events.append)
+    client.record("film-1")
+    client.set_attribute("gender", "M")
+    monkeypatch.setattr("client_sdk.protocol.contributing.upload", late)
+    assert client.sync().result == Result.INTERRUPTED
+    assert [departure.outcome for departure in client.privacy.report().departures] == ["unsent"]
     assert client.privacy.report().exposed == {}
+    assert ContributionDropped("task", 0, "too_slow") in events
 
 
 def test_everything_about_the_user_can_be_exported(trained, remote):

@@ -11,6 +11,7 @@ import pytest
 from client_sdk import FedClient, NewModel, Result, retry
 from client_sdk.errors import NoDataError, NoModelError, TimedOutError, TransportError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
+from client_sdk.protocol import contributing
 from client_sdk.testing import LocalCoordinator
 from fedau2.v1.device_pb2 import CheckInResponse, FailureReason, ModelVersion, Rejection
 from fedau2.v1.task_pb2 import TaskManifest
@@ -69,9 +70,9 @@ def test_a_link_that_breaks_brings_no_byte_of_a_piece_twice(tmp_path, remote, la
 
 
 def test_an_upload_through_a_link_that_breaks_goes_on_and_counts_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(blobs, "CHUNK", 2**14)
+    monkeypatch.setattr(contributing, "PIECE", 2**14)
     items = [f"item-{row}" for row in range(2500)]
-    cut = blobs.CHUNK + 2 * OVERHEAD
+    cut = contributing.PIECE + 2 * OVERHEAD
     with LocalCoordinator(items=items) as server, running(Link(server.address, most_up=cut)) as link:
         with FedClient.open(tmp_path / "state", link.address, server.population) as client:
             client.record_many(items[:-1])
@@ -84,14 +85,14 @@ def test_an_upload_through_a_link_that_breaks_goes_on_and_counts_once(tmp_path, 
         server.wait_for_round(1)
         assert server.rounds_committed() == 1
         # A cut loses the piece that it falls into.
-        assert sum(link.sent) < size + len(link.sent) * (blobs.CHUNK + OVERHEAD)
+        assert sum(link.sent) < size + len(link.sent) * (contributing.PIECE + OVERHEAD)
 
 
 def test_an_older_coordinator_is_sent_the_whole_again(open_client, servicer, remote, monkeypatch):
     def unknown(request, context):
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
 
-    monkeypatch.setattr(blobs, "CHUNK", 64)
+    monkeypatch.setattr(contributing, "PIECE", 64)
     monkeypatch.setattr(servicer, "UploadOffset", unknown)
     client = open_client()
     client.record("film-1")

@@ -6,12 +6,12 @@ import pytest
 
 from client_sdk import retry
 from client_sdk.errors import DamagedTaskError, MissingFeatureError, NoDataError, TransportError, UnknownWishError
+from client_sdk.protocol.contributing import PIECE
 from client_sdk.protocol.drivers import drive, drive_async, unlimited
 from client_sdk.protocol.wishes import Call, Fetch, Outcome, Result, Train, Upload
 from client_sdk.transport.inprocess import InProcessTransport
 from fedau2.v1.device_pb2 import FailureReason, UploadHeader
 from fedau2.v1.task_pb2 import Resource
-from fedau2.wire import blobs
 from fedau2.wire.methods import DEVICE
 from fedau2.wire.status import Status, StatusError
 from tests.client_sdk.sessions import begin, is_a, is_check_in, is_failure, until
@@ -66,20 +66,21 @@ def test_drivers_upload_what_the_session_wished(run, busy, remote, bundle):
     assert remote.calls[-1][1] == (wish.header, wish.data)
 
 
-@pytest.mark.parametrize("size", [0, 1, blobs.CHUNK, blobs.CHUNK + 1, 3 * blobs.CHUNK])
-def test_drivers_upload_in_chunks(run, remote, size):
+@pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 3 * PIECE])
+def test_drivers_upload_in_pieces_that_a_slow_link_brings_in_time(run, remote, size):
     def uploading():
         yield Upload(UploadHeader(size=size), bytes(size))
         return Outcome(Result.UPLOADED)
 
     run(uploading(), remote)
     assert remote.calls[-1][1] == (UploadHeader(size=size), bytes(size))
-    assert remote.sizes == [len(chunk) for chunk in blobs.chunks(bytes(size))]
+    assert remote.sizes == [min(PIECE, size - start) for start in range(0, size, PIECE)]
+    assert PIECE <= 2**16
 
 
-@pytest.mark.parametrize("offset", [0, 1, blobs.CHUNK, 2 * blobs.CHUNK, 2 * blobs.CHUNK + 1])
+@pytest.mark.parametrize("offset", [0, 1, PIECE, 2 * PIECE, 2 * PIECE + 1])
 def test_drivers_upload_from_the_offset_on(run, remote, offset):
-    data = bytes(blobs.CHUNK) + bytes([1]) * blobs.CHUNK + b"\2"
+    data = bytes(PIECE) + bytes([1]) * PIECE + b"\2"
     header = UploadHeader(size=len(data), offset=offset)
 
     def uploading():

@@ -3,6 +3,7 @@
 import pytest
 
 from client_sdk.errors import TransportError, UnknownCallError
+from client_sdk.protocol import contributing
 from client_sdk.protocol.wishes import Call, Result, Upload
 from fedau2.v1.device_pb2 import UploadContributionResponse, UploadOffsetRequest, UploadOffsetResponse
 from fedau2.wire import blobs
@@ -11,8 +12,8 @@ from tests.client_sdk.sessions import begin, end, until
 
 
 @pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(blobs, "CHUNK", 16)
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(contributing, "PIECE", 16)
 
 
 @pytest.fixture
@@ -72,6 +73,6 @@ def test_an_upload_that_cannot_go_on_begins_anew_at_once(busy, first):
     assert busy.staged() is not None
 
 
-def test_a_contribution_of_one_chunk_does_not_ask(busy, first, monkeypatch):
-    monkeypatch.setattr(blobs, "CHUNK", len(first.data))
+def test_a_contribution_of_one_piece_does_not_ask(busy, first, monkeypatch):
+    monkeypatch.setattr(contributing, "PIECE", len(first.data))
     assert next(begin(busy)) == first

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_sdk.errors import TransportError
+from client_sdk.errors import AttributeValueError, NoDataError, TransportError
 from client_sdk.protocol.wishes import Outcome, Result
 from client_sdk.retry import LONGEST
 from client_sdk.scheduling.pace import LEAST_BACKOFF, MOST_BACKOFF, Pace, backoff
@@ -65,6 +65,15 @@ def test_after_a_refused_call_it_comes_in_the_window_or_after_it(last, window, r
     after = pace.failed(TransportError("gone"), window, now, rng)
     assert after.due >= after.earliest
     assert after.due >= now + LEAST_BACKOFF / 2
+
+
+@given(paces(), WINDOWS, SEEDS, st.sampled_from([NoDataError("none"), AttributeValueError("unknown", "gender")]))
+def test_a_device_that_cannot_train_comes_in_the_window_of_its_rejection(last, window, rng, error):
+    pace, now = last
+    after = pace.failed(error, window, now, rng)
+    assert after.earliest <= after.due <= after.latest
+    assert (after.failures, after.error) == (0, type(error).__name__)
+    assert pace.failed(error, None, now, rng).failures == pace.failures + 1
 
 
 @given(paces(), SEEDS)

@@ -3,13 +3,16 @@
 import stat
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client_sdk.errors import StoreError
+from client_sdk.protocol.values import Model
 from client_sdk.store.sqlite_store import SqliteStore
+from client_sdk.store.started import StartedVersion
 from fedau2.wire import blobs
 from fedau2.wire.errors import BlobError
 
@@ -82,15 +85,41 @@ def test_the_part_of_one_blob_is_kept(store):
     assert stat.S_IMODE((store.folder / "blobs" / name).stat().st_mode) == 0o600
 
 
-def test_making_room_leaves_what_is_about_to_be_fetched(store):
-    kept, other = blobs.resource(b"kept"), blobs.resource(b"other")
-    store.keep_blob(kept, b"kept")
-    store.keep_blob(other, b"other")
+KEPT, OTHER = blobs.resource(b"kept"), blobs.resource(b"other")
+
+
+def version(number, checkpoint):
+    return Model("task", number, blobs.resource(b"manifest"), checkpoint)
+
+
+def test_a_version_that_is_begun_leaves_its_own_blobs(store):
+    store.keep_blob(KEPT, b"kept")
+    store.keep_blob(OTHER, b"other")
+    store.start(version(0, RESOURCE), [KEPT, RESOURCE])
+    assert (store.blob(KEPT), store.blob(OTHER), store.started()) == (b"kept", None, None)
+
+
+def test_the_part_of_the_started_version_outlives_those_of_newer_ones(store):
+    first = version(0, RESOURCE)
+    store.start(first, [RESOURCE])
     store.download(RESOURCE).add(DATA[:9])
-    store.make_room([kept, RESOURCE])
-    assert (store.blob(kept), store.blob(other), store.download(RESOURCE).size) == (b"kept", None, 9)
-    store.make_room([kept])
-    assert (parts(store), store.blob(kept)) == ([], b"kept")
+    for number in range(1, 5):
+        newer = version(number, blobs.resource(bytes([number]) * 9))
+        store.start(newer, [newer.checkpoint])
+        assert store.started() == first
+        store.download(newer.checkpoint).add(b"x")
+        assert len(parts(store)) == 2
+    assert store.download(RESOURCE).size == 9
+    store.abandon(first)
+    assert (store.started(), store.download(RESOURCE).size) == (None, 0)
+
+
+@given(st.binary(max_size=99))
+def test_a_damaged_note_names_a_version_or_none(data):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "started"
+        path.write_bytes(data)
+        assert isinstance(StartedVersion(path).read(), Model | None)
 
 
 def test_a_closed_store_takes_no_more_bytes(store):

@@ -1,10 +1,13 @@
 """What goes wrong ends no background work."""
 
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
-from client_sdk import Constraints, Joined, Uploaded
+from client_sdk import Constraints, Joined, Rejected, RetryWindow, SyncFailed, Uploaded
+from client_sdk.advice import ADVICE
+from client_sdk.errors import AttributeValueError
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.scheduling.pace import LEAST_BACKOFF
 from fedau2.wire.status import Status, StatusError
@@ -83,3 +86,34 @@ def test_a_sync_that_an_exit_ends_is_not_tried_again_at_once(client, remote, clo
     assert len(at) > 2
     assert all(after - before >= LEAST_BACKOFF / 2 for before, after in pairwise(at))
     assert client.status().last_sync.error == "SystemExit"
+
+
+def test_a_client_that_cannot_train_waits_for_the_windows_and_is_told_once(client, remote, clock, told, caplog):
+    client.sync()
+    told.clear()
+    remote.calls.clear()
+    client.set_attribute("gender", None)
+    client._store.set_attribute("gender", "a value of another task")
+    time = clock(60)
+    run(client, time)
+    checks = remote.names().count("check_in")
+    assert checks > 4
+    # The scripted window ends after nine seconds, and background work looks once more after a second.
+    assert time.now - 1e9 <= checks * 11
+    assert client._core.syncs.pace.failures == 0
+    assert told.count(Rejected("REJECTION_REASON_NO_PLACE_WANTED")) == checks
+    (failed,) = [event for event in told if isinstance(event, SyncFailed)]
+    assert (failed.error, failed.code, failed.advice) == (
+        "AttributeValueError",
+        "attribute_value",
+        ADVICE["attribute_value"],
+    )
+    assert "another task" not in caplog.text
+    client._store.set_attribute("gender", "F")
+    remote.assignment = remote.bundle.assignment(1, 1)
+    client.sync()
+    client._store.set_attribute("gender", "a value of another task")
+    with pytest.raises(AttributeValueError) as raised:
+        client.sync()
+    assert raised.value.retry == RetryWindow(timedelta(seconds=5), timedelta(seconds=9))
+    assert len([event for event in told if isinstance(event, SyncFailed)]) == 2  # it could train in between

@@ -1,0 +1,58 @@
+"""The texts of privacy reports in English. The module `languages` says how they are written."""
+
+from client_sdk.reporting.statements import StatementKind
+
+HEADINGS = {
+    StatementKind.STAYS: "What stays on this device",
+    StatementKind.LEAVES: "What leaves this device",
+    StatementKind.INFERRED: "What the operator of the server can work out",
+    StatementKind.MEASURE: "What protects you, and what does not",
+}
+
+TEXTS: dict[str, tuple[str, ...]] = {
+    "items_kept": (
+        "The list of what you used in this app: {count} entry.",
+        "The list of what you used in this app: {count} entries.",
+    ),
+    "attributes_kept": ("What you said about yourself: {names}.",),
+    "profile_kept": ("The profile of your taste that this app has learned.",),
+    "nothing_left": ("This app remembers nothing that was computed from your data and left this device.",),
+    "updates_left": (
+        "{count} update that was computed from your data was sent, or part of it: {kilobytes} kB, on {last}.",
+        "{count} updates that were computed from your data were sent, or parts of them: {kilobytes} kB, "
+        "the last on {last}.",
+    ),
+    "updates_refused": (
+        "{count} of them was refused. It may have arrived all the same.",
+        "{count} of them were refused. They may have arrived all the same.",
+    ),
+    "older_updates_forgotten": (
+        "Only the last {count} update is remembered here. Older ones were sent too.",
+        "Only the last {count} updates are remembered here. Older ones were sent too.",
+    ),
+    "cannot_be_taken_back": ("Nothing that was sent can be taken back, not even if you delete your data here.",),
+    "connections_seen": (
+        "Whenever this app calls the server, the server sees the time and the address of your internet connection.",
+    ),
+    "training_would_reveal": (
+        "If this app takes part in training, the operator can work out from an update what you used in this app, your "
+        "taste, and what you said about yourself.",
+    ),
+    "items_revealed": ("From each update: what you used in this app, at best hidden among entries chosen at random.",),
+    "profile_revealed": ("From each update: the profile of your taste.",),
+    "attribute_revealed": (
+        "From {count} update: {name}. One update may be enough for it.",
+        "From {count} updates: {name}. One update may be enough for it, and some tens leave hardly a doubt.",
+    ),
+    "no_name_sent": ("Updates carry no name, no account and no number of this device.",),
+    "transfers_encrypted": ("Transfers are encrypted, so that others on the network cannot read them.",),
+    "transfers_not_encrypted": ("This app does not encrypt its transfers.",),
+    "publishers_checked": ("This app trains only with programs of publishers that it knows.",),
+    "publishers_not_checked": ("This app trains with any program that the server sends.",),
+    "unlearning": (
+        "Training works against traces of this in the profile on this device: {names}. It does not hide it from the "
+        "operator.",
+    ),
+    "noise": ("Random noise is added to the part of an update that reveals most about: {names}.",),
+    "cover_items": ("Entries that you did not use are added to each update as a cover.",),
+}

@@ -1,0 +1,34 @@
+"""The measures that protect the user, as far as the newest task and the app's settings say."""
+
+from collections.abc import Collection
+
+from client_sdk.reporting.statements import Statement, statement
+from fedau2.v1.task_pb2 import TRIGGER_OFF, TaskManifest
+
+
+def in_force(
+    task: TaskManifest | None, attributes: Collection[str], *, encrypted: bool, checked: bool
+) -> tuple[Statement, ...]:
+    """Returns the measures that are in force, and those that are missing.
+
+    Args:
+        task: the manifest of the newest model; None if there is no model.
+        attributes: names of the attributes that are known on the device.
+        encrypted: transfers are encrypted.
+        checked: only tasks of the app's publishers are run.
+    """
+    adversaries = [] if task is None else [a for a in task.plan.adversaries if a.attribute in attributes]
+    unlearned = {a.attribute for a in adversaries if a.trigger != TRIGGER_OFF}
+    noised = {a.attribute for a in adversaries if a.clip_norm > 0 and a.noise_multiplier > 0}
+    measures = [
+        statement("no_name_sent"),
+        statement("transfers_encrypted" if encrypted else "transfers_not_encrypted"),
+        statement("publishers_checked" if checked else "publishers_not_checked"),
+    ]
+    if unlearned:
+        measures.append(statement("unlearning", names=tuple(sorted(unlearned))))
+    if noised:
+        measures.append(statement("noise", names=tuple(sorted(noised))))
+    if task is not None and task.plan.local.cover_rows > 0:
+        measures.append(statement("cover_items"))
+    return tuple(measures)
