@@ -140,7 +140,7 @@ class InteractionsDropped:
 
 @dataclass(frozen=True)
 class BlobRemoved:
-    """A part of the model was damaged on the disk and has been removed. The next sync fetches it again.
+    """A part of the model was damaged on the disk and has been removed. The sync that follows says so and fetches it.
 
     Attributes:
         sha256: its address, in hexadecimal digits.

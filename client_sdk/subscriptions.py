@@ -19,6 +19,7 @@ class Events:
     Args:
         check: called by `subscribe`; raises a `StoreError` if the client cannot be used.
 
+    >>> from client_sdk import Joined, Uploaded
     >>> events, received = Events(), []
     >>> unsubscribe = events.subscribe(received.append)
     >>> events.publish(Joined("task-1", 3))
@@ -59,7 +60,9 @@ class Events:
         return unsubscribe
 
     def publish(self, event: Event) -> None:
-        """Calls every subscriber's callback with an event."""
+        """Logs an event's name and code, and calls every subscriber's callback with it."""
+        code = getattr(event, "code", "")
+        _log.log(logging.INFO if code else logging.DEBUG, "%s %s", type(event).__name__, code)
         callbacks = self._callbacks.copy().values()
         token = _publishing.set(True)
         try:

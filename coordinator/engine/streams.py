@@ -11,6 +11,7 @@ from coordinator.errors import (
     InvalidRequestError,
     TooLargeError,
 )
+from coordinator.model import pace
 from coordinator.model.admission import VersionRange
 from coordinator.model.task import Bundle, Contribution, TaskSpec
 from fedau2.v1.admin_pb2 import CreateTaskRequest
@@ -54,7 +55,9 @@ async def contribution(
                 raise InvalidRequestError("after the header an upload has data only")
             assembler.add(request.data)
         if not assembler.whole:
-            raise CutOffError(f"the upload ended before its {size} bytes had arrived; send it again")
+            raise CutOffError(
+                f"the upload ended before its {size} bytes had arrived; send it again", pace.STARTING.message()
+            )
         data = assembler.finish()
         return Contribution(data, assembler.expected.sha256, spec.decode(data), spec.bound)
     except (BlobError, ContributionError) as error:

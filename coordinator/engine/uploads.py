@@ -57,7 +57,8 @@ class Uploads:
             async with self._headers.until(now + HEADER):
                 yield
         except TimeoutError:
-            raise CutOffError(f"the upload had no header after {HEADER:.0f} seconds; send it again") from None
+            text = f"the upload had no header after {HEADER:.0f} seconds; send it again"
+            raise CutOffError(text, pace.STARTING.message()) from None
 
     @asynccontextmanager
     async def body(self, header: UploadHeader, size: int, now: float, deadline: float) -> AsyncIterator[Assembler]:
@@ -85,7 +86,8 @@ class Uploads:
         except TimeoutError:
             if self._newest.get(key) is newest:
                 raise
-            raise CutOffError("a newer call for the same assignment has ended this upload") from None
+            text = "a newer call for the same assignment has ended this upload"
+            raise CutOffError(text, pace.STARTING.message()) from None
         finally:
             if self._newest.get(key) is newest:
                 del self._newest[key]

@@ -12,6 +12,7 @@ from client_sdk import FedClient, NewModel, Result, retry
 from client_sdk.errors import NoDataError, NoModelError, TimedOutError, TransportError, UsageError
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol import contributing
+from client_sdk.protocol.wishes import Interrupted
 from client_sdk.testing import LocalCoordinator
 from fedau2.v1.device_pb2 import CheckInResponse, FailureReason, ModelVersion, Rejection
 from fedau2.v1.task_pb2 import TaskManifest
@@ -249,3 +250,26 @@ def test_a_timeout_that_cannot_be_meant_is_told(client, remote, timeout):
 def test_an_age_that_cannot_be_meant_is_told(open_client, age):
     with pytest.raises(UsageError, match="max_model_age"):
         open_client(max_model_age=age)
+
+
+def test_a_checkpoint_of_which_a_sync_brought_a_part_arrives_after_its_round(tmp_path):
+    items = [f"item-{row}" for row in range(2500)]
+    with (
+        LocalCoordinator(items=items) as server,
+        FedClient.open(tmp_path / "fast", server.address, server.population) as fast,
+        FedClient.open(tmp_path / "slow", server.address, server.population) as slow,
+    ):
+
+        def check():
+            if any(part.stat().st_size for part in (tmp_path / "slow/blobs").glob("*.part")):
+                raise Interrupted
+            return inf
+
+        whole, slow._core.check = slow._core.check, check
+        while (started := slow._store.started()) is None:
+            assert slow.sync().result is Result.INTERRUPTED
+        fast.record(items[0])
+        server.train(fast)
+        slow._core.check = whole
+        assert slow.sync().refreshed
+        assert slow.status().model.round == started.round == server.rounds_committed() - 1
