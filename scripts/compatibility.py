@@ -33,7 +33,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="fedau2-compatibility-") as name:
         folder = Path(name)
         wheel = build(folder / "wheel")
-        for copied in ("tests", "pyproject.toml"):
+        for copied in ("tests", "scripts", "pyproject.toml"):
             copy = shutil.copytree if (ROOT / copied).is_dir() else shutil.copy
             copy(ROOT / copied, folder / copied)
         for case, beside in cases.items():
