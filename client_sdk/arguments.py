@@ -4,10 +4,10 @@ Values of NumPy and pandas are taken where they are texts, whole numbers or time
 """
 
 import math
-import operator
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from numbers import Integral
 from pathlib import Path
 
 from client_sdk.errors import UsageError
@@ -131,10 +131,6 @@ def number(argument: str, value: object) -> int:
     Raises:
         UsageError: it is not such a number.
     """
-    try:
-        whole = operator.index(value)  # type: ignore[arg-type] # index checks the type
-    except TypeError:
-        whole = 0
-    if isinstance(value, bool) or whole < 1:
-        raise UsageError(f"{argument} must be a whole number from 1 up, not {value!r}")
-    return whole
+    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0:
+        return int(value)
+    raise UsageError(f"{argument} must be a whole number from 1 up, not {value!r}")

@@ -57,6 +57,7 @@ def export(
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
+            optimize=True,  # not the default of PyTorch 2.6
             verbose=False,
         )
     assert exported is not None  # only the older exporter gives no program

@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = "export,coordinator"
-PROTOCOL = ("tests/proto", "--ignore=tests/proto/test_stubs.py")  # whose stubs and generator are the checkout's
+BEYOND = ("stubs", "imports", "programs")  # tests of the checkout's generator, and of packages that extras bring
+PROTOCOL = ("tests/proto", *(f"--ignore=tests/proto/test_{name}.py" for name in BEYOND))
 ENDS = (
     "tests/client_sdk/client",
     "tests/client_sdk/transport/test_grpc_transport.py",
@@ -32,7 +33,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="fedau2-compatibility-") as name:
         folder = Path(name)
         wheel = build(folder / "wheel")
-        for copied in ("tests", "pyproject.toml"):
+        for copied in ("tests", "scripts", "pyproject.toml"):
             copy = shutil.copytree if (ROOT / copied).is_dir() else shutil.copy
             copy(ROOT / copied, folder / copied)
         for case, beside in cases.items():

@@ -75,6 +75,10 @@ class Database:
             self._closed = True
             self._connection.close()
 
+    def __del__(self) -> None:
+        if self.forked:  # the end of the inherited connection comes now in any case, and Python 3.13 would warn of it
+            self._connection.close()
+
     @property
     def closed(self) -> bool:
         """True once the connection has been closed."""

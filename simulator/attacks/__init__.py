@@ -1,6 +1,6 @@
 """Attacks on contributions: what a server learns from them about single clients.
 
-* `contract`: an attack, and what it is shown
+* `aims`, `contract`: what attacks are after; an attack, and what it is shown
 * `uploads`: the adversary's part of contributions; `recommenders`: attacks on a recommender's own tensors
 * `labels`, `dlg`, `optimize`, `prior`, `matched_filter`: attacks on the attribute's label
 * `shared_state`: reads the protected state; `gates`: sees the trigger's gate

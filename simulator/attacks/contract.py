@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import compress
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import Adversary, TaskManifest
 from fedau2.wire.contributions import Update
+from simulator.attacks.aims import Learns
 from simulator.attacks.uploads import Uploads
 from simulator.population.population import Members
 
@@ -50,30 +50,6 @@ class Seen:
         return Seen(
             self.round, self.task, self.clients[rows], uploads, lambda: compress(self.contributions(), rows.tolist())
         )
-
-
-class Learns(StrEnum):
-    """The aim of an attack. Every kind of guess has its own shape and its own score."""
-
-    LABEL = "label"
-    """Class numbers, int64 (n,)."""
-    FEATURES = "label, learning from users"
-    """Features for the attribute attackers of `simulator.evaluation.attackers`, float32 (n, width)."""
-    STATE = "protected state"
-    """The protected state, float32 (n, width)."""
-    GATE = "gate"
-    """True where the gate was open in the last round, bool (n,)."""
-    TOUCHED = "items touched"
-    """True for the items among the samples of the last round, bool (n, items)."""
-    RECORDED = "items recorded"
-    """True for the items among the interactions, bool (n, items)."""
-    MEMBERSHIP = "membership of an item"
-    """As `RECORDED`, but scored on one item that is recorded and one that is not."""
-
-    @property
-    def of_adversary(self) -> bool:
-        """Says whether an attack with this aim is on one adversary's uploads, and not on the recommender's."""
-        return self in (Learns.LABEL, Learns.FEATURES, Learns.STATE, Learns.GATE)
 
 
 class Attack(ABC):

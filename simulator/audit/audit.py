@@ -10,7 +10,7 @@ from client_sdk.kernel.training import Task
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import Plan, TaskManifest
 from simulator.attacks import sums
-from simulator.attacks.contract import Learns
+from simulator.attacks.aims import Learns
 from simulator.audit import planning, scores
 from simulator.audit.census import Facts
 from simulator.audit.planning import Planned

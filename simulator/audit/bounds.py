@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from simulator.attacks.contract import Learns
-from simulator.audit.runner import Finding
+from simulator.attacks.aims import Learns
 from simulator.errors import BoundPassedError, ConfigError
+
+if TYPE_CHECKING:
+    from simulator.audit.runner import Finding
 
 GROUPS: Mapping[str, Sequence[str]] = {
     "label": (Learns.LABEL.value, Learns.FEATURES.value),
@@ -68,7 +70,7 @@ def expect_on(name: str, of: Sequence[_Named]) -> None:
         )
 
 
-def check(bounds: Mapping[str, float], findings: Sequence[Finding], lost: Sequence[_Named] = ()) -> None:
+def check(bounds: Mapping[str, float], findings: "Sequence[Finding]", lost: Sequence[_Named] = ()) -> None:
     """Checks that no attack succeeded more often than a bound allows.
 
     Args:

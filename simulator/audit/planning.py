@@ -11,7 +11,8 @@ import numpy as np
 
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
-from simulator.attacks.contract import Learns, Spec
+from simulator.attacks.aims import Learns
+from simulator.attacks.contract import Spec
 from simulator.attacks.recommenders.contract import Impossible
 from simulator.attacks.recommenders.registry import attacks_on, expect_states
 from simulator.audit import bounds

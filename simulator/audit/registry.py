@@ -9,7 +9,8 @@ from functools import partial
 
 from fedau2.v1.task_pb2 import OBJECTIVE_CONFUSION, TRIGGER_SUT, Adversary, TaskManifest
 from simulator.attacks import dlg, gates, items, labels, shared_state
-from simulator.attacks.contract import Attack, Hindrance, Learns, Setting, Spec
+from simulator.attacks.aims import Learns
+from simulator.attacks.contract import Attack, Hindrance, Setting, Spec
 from simulator.attacks.matched_filter import KnownState, MatchedFilter
 from simulator.attacks.prior import PriorSearch
 from simulator.attacks.recommenders.contract import Impossible

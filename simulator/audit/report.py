@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from export.plan.fragments import flat
-from simulator.attacks.contract import Learns
+from simulator.attacks.aims import Learns
 from simulator.audit.audit import Audit
 from simulator.audit.request import PRIVATE
 from simulator.audit.runner import Finding

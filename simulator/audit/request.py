@@ -1,15 +1,26 @@
-"""The request of an audit."""
+"""The request of an audit. Importing this module loads no PyTorch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from simulator.attacks.contract import Spec
-from simulator.attacks.sums import Sums
 from simulator.config.config import Config
+
+if TYPE_CHECKING:
+    from simulator.attacks.contract import Spec
+    from simulator.attacks.sums import Sums
 
 VIEWS = ("chosen", "training", "fleet")
 """Sources of the server's view: the chosen state, the batched engine while it trains, or a coordinator."""
+
+ATTACKS = (
+    *("dlg", "dlg-long", "dlg-restarts", "dlg-sign", "dlg-lbfgs", "dlg-expected", "dlg-headless", "idlg"),
+    *("sign", "magnitude", "matched", "known-state", "prior"),
+    *("embedding", "embedding-paper", "embedding-strong", "shared", "shared-paper", "shared-strong"),
+    *("gate", "gate-encoder", "rows", "rows-recurring", "pulls", "membership"),
+)
+"""Names of the attacks on uploads, in the order of the report; `registry` has the attacks."""
 
 PRIVATE = "private"
 """Prefix of the names of attacks on what stays on the device."""
@@ -39,9 +50,9 @@ class Request:
     config: Config
     folder: Path
     data_dir: Path | None
-    specs: Sequence[Spec]
+    specs: "Sequence[Spec]"
     private: bool = True
-    sums: Sequence[Sums] = ()
+    sums: "Sequence[Sums]" = ()
     sums_rounds: Sequence[int] = (100, 400)
     participations: Sequence[int] = (1, 5, 10, 20, 100)
     clients: int = 200

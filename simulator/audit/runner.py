@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedau2.v1.task_pb2 import Adversary, TaskManifest
-from simulator.attacks.contract import Attack, Learns, Public, Seen, Setting, Spec
+from simulator.attacks.aims import Learns
+from simulator.attacks.contract import Attack, Public, Seen, Setting, Spec
 from simulator.audit import scores
 from simulator.audit.census import Census, Facts
 from simulator.audit.scores import Score

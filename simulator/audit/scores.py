@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from simulator.attacks.contract import Learns
+from simulator.attacks.aims import Learns
 from simulator.evaluation import attackers
 from simulator.evaluation.attacked_states import narrow
 

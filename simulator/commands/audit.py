@@ -1,4 +1,4 @@
-"""The command: trains a configuration, attacks it, prints one table, and holds bounds."""
+"""`fedau2-sim audit`: trains a configuration, attacks it, prints one table, and holds bounds."""
 
 import argparse
 import shlex
@@ -7,13 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from simulator.attacks.sums import Sums
-from simulator.audit import accounting, bounds, planning, registry, report
-from simulator.audit.audit import audit
-from simulator.audit.request import PRIVATE, VIEWS, Request
+from simulator.audit import bounds
+from simulator.audit.request import ATTACKS, PRIVATE, VIEWS, Request
 from simulator.config import arguments, flags
 from simulator.errors import ConfigError
-from simulator.experiment import lock, resources, resume
+from simulator.experiment import lock
 from simulator.reporting.terminal import Bar, bars
 
 _NONE = "none"
@@ -26,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=arguments.folder, required=True, help="folder of the results")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
-    names = f"{', '.join(registry.ATTACKS)}, {PRIVATE}, {_NONE}"
+    names = f"{', '.join(ATTACKS)}, {PRIVATE}, {_NONE}"
     parser.add_argument("--attacks", type=arguments.names, help=f"which, with commas: {names} (all)")
     parser.add_argument(
         "--participations",
@@ -66,6 +64,8 @@ def _counts(text: str) -> tuple[int, ...]:
 
 
 def _command(options: argparse.Namespace, console: Console) -> None:
+    from simulator.experiment import resources  # here, because PyTorch takes seconds to load
+
     request = _request(options)
     resources.prepare()
     with lock.hold(request.folder):
@@ -73,6 +73,10 @@ def _command(options: argparse.Namespace, console: Console) -> None:
 
 
 def _audit(request: Request, console: Console) -> None:
+    from simulator.audit import accounting, planning, report
+    from simulator.audit.audit import audit
+    from simulator.experiment import resume
+
     with bars(console) as display:
         result = audit(request, Bar(display, request.folder.name))
     notes = [*result.facts.sentences(), *accounting.notes(result.plan, request.participations)]
@@ -90,6 +94,10 @@ def _audit(request: Request, console: Console) -> None:
 
 
 def _request(options: argparse.Namespace) -> Request:
+    from simulator.attacks.sums import Sums
+    from simulator.audit import registry
+    from simulator.experiment import resume
+
     path = options.of / resume.CONFIG if options.of and options.of.is_dir() else options.of
     config = flags.configuration(options, path)
     if options.clients < 1 or options.splits < 1:

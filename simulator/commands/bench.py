@@ -1,12 +1,9 @@
-"""The `bench` command of `fedau2-sim`."""
+"""`fedau2-sim bench`: measures what a client costs, or a round of many devices at once."""
 
 import argparse
 from pathlib import Path
 
 from rich.console import Console
-
-from simulator.bench import crowd, report
-from simulator.experiment import resources
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +16,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench(options: argparse.Namespace, console: Console) -> None:
+    from simulator.bench import crowd, report  # here, because PyTorch takes seconds to load
+    from simulator.experiment import resources
+
     resources.prepare()
     if options.fleet is not None:
         crowd.report(options.fleet, console)

@@ -20,6 +20,10 @@ def add(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser.add_argument("interactions", type=Path, metavar="FILE", help="a row for each interaction, below a header")
     parser.add_argument("--users", type=Path, metavar="FILE", help="a row for each user, with the attributes")
     parser.add_argument(
+        "--columns", type=arguments.names, help="names of FILE's columns, if it has no header: user,item,rating,time"
+    )
+    parser.add_argument("--users-columns", type=arguments.names, help="the same for the file of --users")
+    parser.add_argument(
         "--out", type=arguments.folder, required=True, help="the folder to make; its name is that of the data set"
     )
     parser.add_argument(
@@ -47,6 +51,8 @@ def _import(options: argparse.Namespace, console: Console) -> None:
         options.users,
         options.attributes,
         options.delimiter,
+        options.columns,
+        options.users_columns,
         flags.own_files(options),
     )
     with ended_cleanly():

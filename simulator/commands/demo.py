@@ -14,7 +14,6 @@ from simulator.config.config import Config
 from simulator.config.presets import preset
 from simulator.datasets import load
 from simulator.errors import DatasetError, RunsFailedError
-from simulator.experiment.pool import Job, work
 from simulator.reporting import plots
 from simulator.reporting.terminal import Bar, bars, results
 
@@ -66,6 +65,8 @@ def _dataset(data_dir: Path | None, console: Console) -> str:
 
 
 def _both(configs: Sequence[Config], folder: Path, data_dir: Path | None, console: Console) -> list[dict[str, Any]]:
+    from simulator.experiment.pool import Job, work  # here, because PyTorch takes seconds to load
+
     jobs = [Job(name, config, _folder(folder, name), data_dir) for name, config in zip(NAMES, configs, strict=True)]
     with bars(console) as display:
         ends = {done.job.name: done for done in work(jobs, len(jobs), lambda job: Bar(display, job.name))}

@@ -5,6 +5,7 @@
 * `movielens`, `movielens1m`, `lastfm`: readers of the original files
 * `recbole`, `columns`: reads the user's data from RecBole's atomic files
 * `importing`, `folders`: makes such files of tables with separators, whole or not at all
+* `saving`, `class_lists`: what can be saved; the classes of attributes in order
 * `synthetic`: generates a data set with a known dependence on an attribute
 * `cuts`: the k-core, equally large classes, and a rarer minority
 * `split`: the items held out for validation and test, and their candidates

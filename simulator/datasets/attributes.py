@@ -58,31 +58,39 @@ class UserColumns:
     unfit: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, name: str, texts: Sequence[str], numbers: NDArray[np.int64]) -> None:
+    def add(self, name: str, texts: Sequence[str], numbers: NDArray[np.int64], listed: Sequence[str] = ()) -> None:
         """Makes an attribute of a column, or says why it cannot be one.
 
         Args:
             name: of the column.
             texts: its different values; the first is empty.
             numbers: each user's place in `texts`, (users,).
+            listed: all classes that a column that is not divided may have, in order; empty: those it has, sorted.
 
         Raises:
-            DatasetFormatError: a value of a column that is divided is not a number.
+            DatasetFormatError: a value of a column that is divided is not a number, or one is not listed.
         """
         users, edges = Counter(numbers.tolist()), self.edges.get(name, ())
         known = [text for number in sorted(users) if value(text := texts[number])]
         if bad := next((text for text in known if edges and not is_number(text)), None):
             raise DatasetFormatError(f"{name} {bad!r} {NOT_DIVIDED}")
         class_by_text = {text: class_of(text, edges, self.fold_case) for text in known}
-        classes = class_names(edges) if edges else tuple(sorted(set(class_by_text.values())))
+        classes = class_names(edges) if edges else self._listed(listed) or tuple(sorted(set(class_by_text.values())))
+        if strange := next((text for text in known if class_by_text[text] not in classes), None):
+            raise DatasetFormatError(
+                f"{name} {strange!r} is not among the classes that are listed: {', '.join(classes)}"
+            )
         self.notes += _missing(name, texts, users)
-        if reason := _unfit(name, known, classes):
+        if reason := _unfit(name, known, classes, bool(listed)):
             self.unfit[name] = reason
             return
         label = {text: classes.index(class_name) for text, class_name in class_by_text.items()}
         self.attributes[name] = Attribute(classes, np.array([label.get(text, -1) for text in texts], np.int64)[numbers])
         self.notes += [_range(name, list(map(float, known)))] if edges else _alike(name, classes)
         self.notes += oddities(f"classes of {name!r}", classes)
+
+    def _listed(self, classes: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(class_of(text, (), self.fold_case) for text in classes))
 
 
 def value(text: str) -> str:
@@ -121,11 +129,11 @@ def class_names(edges: Sequence[float]) -> tuple[str, ...]:
     return (f"under {texts[0]}", *between, f"{texts[-1]} and over")
 
 
-def _unfit(name: str, known: Sequence[str], classes: Sequence[str]) -> str:
+def _unfit(name: str, known: Sequence[str], classes: Sequence[str], listed: bool) -> str:
     """Returns the reason why a column cannot be an attribute; empty if it can."""
     if "," in name:
         return "its name has a comma, which separates the names of several attributes"
-    if not known:
+    if not known and not listed:
         return "no user with a value in it has interactions"
     if len(classes) > MOST_CLASSES:
         advice = f"; --bin {name}=A,B divides numbers into classes" if all(map(is_number, known)) else ""

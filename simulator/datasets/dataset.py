@@ -112,23 +112,36 @@ class Dataset:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes RecBole's atomic files, which `load` reads by the folder's name; the order of lines stands for time.
 
+        A file NAME.classes beside them lists the classes of attributes in order. Users and items that have no
+        interactions are not kept, and items are numbered in the order of lines.
+
         Args:
             folder: the folder to make.
 
         Raises:
+            ConfigError: the folder has the name of the data set that is generated.
             DatasetExistsError: it is there already.
-            DatasetFormatError: an id or a class holds a tab or a line break.
+            DatasetFormatError: an id, a class or the name of an attribute would not be read as the same one, or there
+                are no interactions.
             OSError: the disk is full or broken. Nothing is left.
         """
+        from simulator.datasets import class_lists, saving  # here, because it imports the reader of tables
+
         path = Path(folder)
-        users, items = _writable("user", self.users), _writable("item", self.items)
-        pairs = ((users[user], items[item]) for user, item in zip(self.user, self.item, strict=True))
-        classes = {name: [*_writable(name, column.classes), b""] for name, column in self.attributes.items()}
-        labels = ([classes[name][label] for label in column.labels] for name, column in self.attributes.items())
+        if not len(self.item):
+            raise DatasetFormatError(f"{self.name} has no interactions: there is nothing to save")
+        saving.expect_ids("user", self.users)
+        saving.expect_ids("item", self.items)
+        saving.expect_attributes(self.attributes)
+        users, items = ([text.encode() for text in ids] for ids in (self.users, self.items))
+        classes = {name: column.classes for name, column in self.attributes.items()}
+        labels = ([[*classes[name], ""][label].encode() for label in self.attributes[name].labels] for name in classes)
         with folders.new(path) as temporary:
+            pairs = ((users[user], items[item]) for user, item in zip(self.user, self.item, strict=True))
             folders.write(temporary / f"{path.name}.inter", ["user_id:token", "item_id:token"], pairs)
-            header = ["user_id:token", *(f"{name}:token" for name in self.attributes)]
+            header = ["user_id:token", *(f"{name}:token" for name in classes)]
             folders.write(temporary / f"{path.name}.user", header, zip(users, *labels, strict=True))
+            class_lists.write(temporary / f"{path.name}.classes", classes)
 
     def attribute(self, name: str) -> Attribute:
         """Looks up an attribute.
@@ -200,12 +213,6 @@ class Dataset:
             for name, attribute in self.attributes.items()
         ]
         return "; ".join([f"{self.name}: {sizes}", *attributes])
-
-
-def _writable(kind: str, texts: Sequence[str]) -> list[bytes]:
-    if bad := next((text for text in texts if set(text) & {*"\t\r\n"}), None):
-        raise DatasetFormatError(f"{kind} {bad!r} holds a tab or a line break, which no file of this format can hold")
-    return [text.encode() for text in texts]
 
 
 def _counts(attribute: Attribute) -> dict[str, int]:

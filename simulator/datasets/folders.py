@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fedau2 import files
-from simulator.errors import DatasetExistsError
+from simulator.errors import ConfigError, DatasetExistsError
+
+GENERATED = "synthetic"
+"""Name of the data set that is generated, which no folder can have."""
 
 
 @contextmanager
@@ -17,9 +20,12 @@ def new(path: Path) -> Iterator[Path]:
     Folders above it that are not there are made at the end.
 
     Raises:
+        ConfigError: it has the name of the data set that is generated.
         DatasetExistsError: there is something of this name, or a file where a folder above it would be.
         OSError: the disk is full or broken.
     """
+    if path.name == GENERATED:
+        raise ConfigError(f"{path.name} is the name of the data set that is generated: name the folder otherwise")
     _expect_free(path)
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
-from simulator.datasets import columns
+from simulator.datasets import columns, times
 from simulator.datasets.own_data import Table
 from simulator.datasets.table import Block
 from simulator.errors import DatasetFormatError
@@ -32,10 +32,11 @@ def table(name: str, frame: pd.DataFrame) -> Table:
     header = {column: _type(values) for column, values in series.items()}
     if columns.TIME in header and header[columns.TIME] != _OTHER and not _is_text(series[columns.TIME]):
         header[columns.TIME] = columns.FLOAT
+    bits = {column: bits for column, values in series.items() if (bits := _bits(values)) < times.BITS}
 
     def blocks(used: Collection[str]) -> Iterator[Block]:
         arrays = {column: _texts(name, column, series[column]) for column in used}
-        yield Block(name, np.arange(len(frame)), arrays, unit="row")
+        yield Block(name, np.arange(len(frame)), arrays, unit="row", bits=bits)
 
     return Table(name, header, blocks)
 
@@ -49,6 +50,12 @@ def _type(series: pd.Series) -> str:
         return columns.FLOAT
     kinds = set(map(type, series.dropna()))
     return columns.TOKEN if all(issubclass(kind, int | np.integer) for kind in kinds - {bool}) else _OTHER
+
+
+def _bits(series: pd.Series) -> int:
+    """Returns the bits of a column's floats: 24 for 32-bit floats, 11 for 16-bit ones; those of 64 bits for others."""
+    dtype = _plain(series).iloc[:0].to_numpy().dtype  # the plain one, whoever keeps the column
+    return min(np.finfo(dtype).nmant + 1, times.BITS) if dtype.kind == "f" else times.BITS
 
 
 def _is_text(series: pd.Series) -> bool:

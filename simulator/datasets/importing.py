@@ -9,14 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from simulator.config.own_files import OwnFiles
-from simulator.datasets import columns, csv_files, dates, folders, recbole, synthetic
-from simulator.datasets.attributes import class_of, value
+from simulator.datasets import class_lists, columns, csv_files, dates, folders, recbole
+from simulator.datasets.attributes import class_names, class_of, value
 from simulator.datasets.columns import Columns
 from simulator.datasets.dataset import Dataset
 from simulator.datasets.own_data import Table, expect_divisible, expect_numbers, user_column
 from simulator.datasets.table import Block
 from simulator.datasets.times import Times
 from simulator.errors import ConfigError, DatasetFormatError
+
+_SHORT = {"user": columns.USER, "item": columns.ITEM, "time": columns.TIME}
+"""Short names of columns where they are named on the command line."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Request:
         users: the file with a row for each user; None: attributes stand in the rows of interactions, or nowhere.
         attributes: columns that become attributes; None: all of the users' file.
         delimiter: the character between two fields; None: a tab for .tsv, a comma for others.
+        columns: names of the columns of a file of interactions without a header; None: its first line names them.
+        users_columns: the same for the users' file.
         settings: those by which the files are read.
     """
 
@@ -37,6 +42,8 @@ class Request:
     users: Path | None = None
     attributes: Sequence[str] | None = None
     delimiter: str | None = None
+    columns: Sequence[str] | None = None
+    users_columns: Sequence[str] | None = None
     settings: OwnFiles = field(default_factory=OwnFiles)
 
 
@@ -52,10 +59,8 @@ def make(request: Request) -> Dataset:
         DatasetError: a table cannot be read; the text names file and line. Nothing is left.
     """
     name, settings = request.out.name, request.settings
-    if name == synthetic.NAME:
-        raise ConfigError(f"{name} is the name of the data set that is generated: choose another name for the folder")
-    interactions = _open(request.interactions, request)
-    people = _open(request.users, request) if request.users else interactions
+    interactions = _open(request.interactions, request, request.columns)
+    people = _open(request.users, request, request.users_columns) if request.users else interactions
     inside = () if request.users else tuple(request.attributes or ())
     header = {column: kind for column, kind in interactions.header.items() if column not in inside}
     chosen = columns.choose(interactions.file, header, settings)
@@ -67,12 +72,19 @@ def make(request: Request) -> Dataset:
             rows = _users(people, user, attributes, settings, once=people is not interactions)
             titles = [f"{columns.USER}:token", *(f"{attribute}:token" for attribute in attributes)]
             folders.write(folder / f"{name}.user", titles, rows)
+            classes = {attribute: class_names(edges) for attribute, edges in settings.edges.items()}
+            class_lists.write(folder / f"{name}.classes", classes)
         dataset = recbole.load(folder, name)
     return replace(dataset, notes=tuple(dict.fromkeys([*chosen.notes, *notes, *dataset.notes])))
 
 
-def _open(path: Path, request: Request) -> Table:
-    return csv_files.table(path, request.settings.encoding, request.delimiter or csv_files.delimiter_of(path))
+def _open(path: Path, request: Request, names: Sequence[str] | None) -> Table:
+    settings = request.settings
+    delimiter = request.delimiter or csv_files.delimiter_of(path)
+    if names is not None:
+        return csv_files.table(path, settings.encoding, delimiter, [_SHORT.get(name, name) for name in names])
+    known = (columns.USER, columns.ITEM, settings.user_column, settings.item_column)
+    return csv_files.table(path, settings.encoding, delimiter, known=known)
 
 
 def _attributes(people: Table, user: str, request: Request) -> tuple[list[str], list[str]]:

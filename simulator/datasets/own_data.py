@@ -1,7 +1,7 @@
 """Reads interactions and users of one's own, wherever their tables come from: files, or data frames."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,13 @@ class Table:
         file: its name, for errors and notes.
         header: the type of each column, by name: `token`, `float`, or a list of them.
         blocks: yields the rows, with the columns that are named.
+        classes: for some columns, all classes that they may have, in order; those of others are sorted.
     """
 
     file: str
     header: Mapping[str, str]
     blocks: Callable[[Collection[str]], Iterator[Block]]
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ def _attributes(people: Table | None, user: str, users: Ids, settings: OwnFiles)
                 expect_numbers(block, name)
             numbers[name][rows[known]] = values[name].add(block.columns[name])[known]
     for name in names:
-        made.add(name, values[name].texts(), numbers[name])
+        made.add(name, values[name].texts(), numbers[name], people.classes.get(name, ()))
     if strangers:
         made.notes.append(f"{strangers:,} users of {people.file} have no interactions, and are left out")
     return made

@@ -3,7 +3,8 @@
 The files are tab-separated and have a typed header. NAME.inter has a column of users, one of items, and optionally
 one of times: `user_id:token`, `item_id:token` and `timestamp:float`, or others that the settings name. In NAME.user
 every column of type `token` besides the users' is an attribute, and so is a column of numbers that the settings divide.
-A column that cannot be an attribute is listed in `Dataset.unfit` with the reason.
+A column that cannot be an attribute is listed in `Dataset.unfit` with the reason. NAME.classes, which RecBole does not
+know, may list the classes of attributes in order: `attribute:token` and `class:token`.
 """
 
 from collections.abc import Collection, Iterator
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from simulator.config.own_files import OwnFiles
-from simulator.datasets import columns, files, own_data, table
+from simulator.datasets import class_lists, columns, files, own_data, table
 from simulator.datasets.dataset import Dataset
 from simulator.datasets.own_data import Table
 from simulator.datasets.table import Block
@@ -37,6 +38,9 @@ def load(folder: Path, name: str, settings: OwnFiles | None = None) -> Dataset:
     settings, user = settings or OwnFiles(), f"{name}.user"
     interactions = _table(folder, f"{name}.inter", settings.encoding)
     people = _table(folder, user, settings.encoding) if files.exists(folder, user) else None
+    if people and files.exists(folder, f"{name}.classes"):
+        listed = _table(folder, f"{name}.classes", settings.encoding)
+        people = replace(people, classes=class_lists.read(listed, people))
     contents = own_data.read(interactions, people, settings)
     dataset = Dataset(name, **vars(contents))
     ignored = (f"{name}.{ending} is not read" for ending in _NOT_READ if files.exists(folder, f"{name}.{ending}"))

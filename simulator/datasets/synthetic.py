@@ -3,11 +3,12 @@
 import numpy as np
 from numpy.random import Generator, Philox
 
+from simulator.datasets import folders
 from simulator.datasets.attributes import Attribute
 from simulator.datasets.dataset import Dataset
 from simulator.errors import ConfigError
 
-NAME = "synthetic"
+NAME = folders.GENERATED
 _TASTES = 8
 """Dimensions of a user's taste."""
 MOST_CELLS = 100_000_000

@@ -1,6 +1,6 @@
 """Reads large separated text files in bounded memory: in blocks, by pyarrow, each row with its line number."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class Block:
         malformed: line numbers of the lines of the block that have a wrong number of fields, text within a separator,
             or a carriage return that does not end them. Empty lines do not count.
         unit: the word for a row in errors.
+        bits: for each column of floats with fewer than 53 bits, their number: whole numbers up to 2**bits are exact.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Block:
     columns: dict[str, pa.Array]
     malformed: list[int] = field(default_factory=list)
     unit: str = "line"
+    bits: Mapping[str, int] = field(default_factory=dict)
 
     def select(self, rows: NDArray[np.bool_]) -> "Block":
         """Selects some rows."""

@@ -14,8 +14,8 @@ from simulator.datasets.table import DECIMAL, Block
 FILE_ORDER = "there is no column of times: the order of lines stands for time"
 """The note on a data set whose interactions have no times."""
 
-LARGEST_EXACT = 2**53
-"""Largest number up to which every whole number is a float."""
+BITS = 53
+"""Bits of a float of 64 bits: every whole number up to 2**53 is one."""
 
 _LOOKS = re.compile(r"time|date|stamp|(^|_)(ts|at|when)$", re.IGNORECASE)
 _PARTS = r"^(?P<whole>-?[0-9]{1,19})(?:\.(?P<fraction>[0-9]{0,18}))?$"
@@ -48,8 +48,11 @@ class Times:
         except pa.ArrowInvalid:
             block.refuse(~_fits(parts.field("whole")), column, "does not fit a whole number of 64 bits")
             raise
-        inexact = block.matches(column, r"[.eE]") & ((whole > LARGEST_EXACT) | (whole < -LARGEST_EXACT))
-        block.refuse(inexact, column, "is a float beyond 2**53, where floats are not exact: write whole numbers")
+        bits = block.bits.get(column, BITS)
+        inexact = block.matches(column, r"[.eE]") & ((whole > 2**bits) | (whole < -(2**bits)))
+        block.refuse(
+            inexact, column, f"is a float beyond 2**{bits}, where such floats are not exact: write whole numbers"
+        )
         fraction = np.asarray(pc.utf8_rpad(parts.field("fraction"), 18, "0").cast(pa.int64()))
         self._whole.append(whole)
         self._fractions.append(np.where(block.matches(column, "^-"), -fraction, fraction))

@@ -1,4 +1,4 @@
-"""How `fedau2-sim` starts: what it loads, and where it starts at all."""
+"""How programs start: what they load, and where they start at all."""
 
 import os
 import subprocess
@@ -16,6 +16,32 @@ try:
 finally:
     print([name for name in {heavy} if name in sys.modules], file=sys.stderr)
 """
+HELPED = """
+import argparse, contextlib, io, sys
+from {module} import main
+
+def commands(parser):
+    subparsers = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return subparsers[0].choices if subparsers else {{}}
+
+def parse_args(parser, *arguments):
+    parsers.append(parser)
+    return parse(parser, *arguments)
+
+parsers, parse = [], argparse.ArgumentParser.parse_args
+argparse.ArgumentParser.parse_args = parse_args
+paths = [[]]
+for path in paths:
+    sys.argv = ["it", *path, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):
+        main()
+    parser = parsers.pop()
+    for word in path:
+        parser = commands(parser)[word]
+    paths += [[*path, word] for word in commands(parser)]
+    loaded = [name for name in {heavy} if name in sys.modules]
+    print(*path, "helped" if printed.getvalue().startswith("usage: ") else "lost", *loaded)
+"""
 
 
 def ended(code, **environment):
@@ -29,6 +55,17 @@ def ended(code, **environment):
 def test_a_command_that_trains_nothing_loads_nothing_for_it(words):
     done = ended(LOADED.format(words=words, heavy=HEAVY))
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("module", "commands"),
+    [("simulator.__main__", 12), ("coordinator.__main__", 12), ("export.__main__", 7), ("examples.edge_app.app", 1)],
+)
+def test_the_help_of_every_command_loads_nothing_that_its_work_needs(module, commands):
+    done = ended(HELPED.format(module=module, heavy=HEAVY))
+    helped = done.stdout.splitlines()
+    assert len(helped) >= commands, done.stderr
+    assert [line for line in helped if not line.endswith("helped")] == []
 
 
 @pytest.mark.parametrize("module", ["simulator", "coordinator", "export"])

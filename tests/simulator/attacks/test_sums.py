@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.attacks import sums
-from simulator.attacks.contract import Learns
+from simulator.attacks.aims import Learns
 from simulator.attacks.sums import Sums
 from simulator.audit import scores
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from simulator.attacks.contract import Learns
+from simulator.attacks.aims import Learns
 from simulator.audit import scores
 from simulator.evaluation import attackers
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.datasets import Dataset, load, recbole, synthetic, times
-from simulator.errors import ConfigError, DatasetExistsError, DatasetFormatError
+from simulator.datasets import Dataset, recbole, times
+from simulator.errors import ConfigError, DatasetFormatError
 from tests.simulator.datasets.own import CALM, own
 
 FIELD = st.text(st.characters(exclude_characters="\t\r\n\0\ufeff", exclude_categories=["Cs"]), min_size=1, max_size=4)
@@ -46,6 +46,9 @@ MOMENTS = pd.to_datetime([NANO + 200, NANO, NANO + 1])
         np.array([3, 1, 2], np.uint8),
         [3.5, -1.25, 0.0],
         np.array([3, 1, 2], np.float32),
+        np.array([2**24, 1.25, 1.5], np.float32),
+        np.array([2**11, 0.25, 0.5], np.float16),
+        pd.array([2**24, -1.5, 0], "Float32"),
         [NANO + 200, NANO, NANO + 1],
         MOMENTS,
         MOMENTS.tz_localize("Europe/Berlin"),
@@ -67,6 +70,18 @@ def test_times_of_every_type_are_compared_exactly(moments):
         ([NANO + 0.5, 1, 2], "interactions, row 0: timestamp '1.7e\\+18' is a float beyond"),
         ([1, None, 2], "interactions, row 1: timestamp '' is not a number"),
         ([1, 2, float("inf")], "row 2: timestamp 'inf' is not a number"),
+        (
+            np.array([1, 2, 2**24 + 2], np.float32),
+            r"row 2: timestamp '16777218.0' is a float beyond 2\*\*24, where such",
+        ),
+        (-pd.array([1, 2, 2**24 + 2], "Float32"), r"row 2: timestamp '-16777218.0' is a float beyond 2\*\*24"),
+        (
+            pd.array([1.0, 2.0, 2.0**24 + 2], "float[pyarrow]"),
+            r"row 2: timestamp '16777218.0' is a float beyond 2\*\*24",
+        ),
+        (pd.arrays.SparseArray([1, 2, 2**24 + 2], dtype=np.float32), r"is a float beyond 2\*\*24"),
+        (pd.Series([1, 2, 2**24 + 2], dtype="float32").astype("category"), r"is a float beyond 2\*\*24"),
+        (np.array([2050, 1, 2], np.float16), r"row 0: timestamp '2050.0' is a float beyond 2\*\*11"),
         (pd.to_datetime(["2024-01-31", None, "2024-01-31"]), "row 1: timestamp ''"),
         (np.array([1, 2, 2**64 - 1], np.uint64), "row 2: timestamp '18446744073709551615' has too many"),
     ],
@@ -157,19 +172,3 @@ def test_two_columns_of_a_name_are_refused():
     frame = pd.concat([visits(), visits()], axis=1)
     with pytest.raises(DatasetFormatError, match="two columns have the same name"):
         Dataset.from_frames(frame)
-
-
-def test_a_saved_data_set_has_the_same_histories_and_classes(tmp_path):
-    dataset = synthetic.generate(40, 100, seed=3)
-    dataset.save(tmp_path / "data/mine")
-    again = load("mine", tmp_path / "data")
-    assert again.users == dataset.users
-    for before, after in zip(dataset.histories(), again.histories(), strict=True):
-        assert [dataset.items[row] for row in before] == [again.items[row] for row in after]
-    known = [column.classes[label] for column in [dataset.attributes["gender"]] for label in column.labels]
-    assert known == [column.classes[label] for column in [again.attributes["gender"]] for label in column.labels]
-    with pytest.raises(DatasetExistsError):
-        dataset.save(tmp_path / "data/mine")
-    with pytest.raises(DatasetFormatError, match="item 'a\\\\tb' holds a tab"):
-        Dataset.from_frames(visits().assign(item_id=["a\tb", "c", "d"])).save(tmp_path / "data/other")
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine"]

@@ -17,6 +17,7 @@ from tests.simulator.datasets.own import CALM, own
 
 VISITS = ["who,what,when,stars", "ann,tea,300,5", 'ann,"milk, fresh",100,4', "bob,tea,200,1"]
 PEOPLE = ["who;gender;age", "ann;F;31", 'bob;" m";nan', "eve;F;17"]
+AGES = {"under 5": 0, "5 to under 25": 0, "25 to under 100": 1, "100 and over": 0, "unknown": 1}
 COLUMNS = {"user_column": "who", "item_column": "what", "time_column": "when"}
 
 
@@ -28,12 +29,14 @@ def write(folder, name, lines, encoding="utf-8"):
     return path
 
 
-def imported(tmp_path, lines=VISITS, people=None, name="visits.csv", encoding="utf-8", columns=COLUMNS, **options):
+def imported(
+    tmp_path, lines=VISITS, people=None, name="visits.csv", encoding="utf-8", columns=COLUMNS, names=None, **options
+):
     """Imports tables with commas, and reads the folder that is made."""
     own_files = OwnFiles.of(**columns, **options.pop("own", {}), encoding=encoding)
     visits = write(tmp_path, name, lines, encoding)
     users = write(tmp_path, "people.csv", people, encoding) if people else None
-    return importing.make(Request(visits, tmp_path / "made/shop", users, settings=own_files, **options))
+    return importing.make(Request(visits, tmp_path / "made/shop", users, settings=own_files, columns=names, **options))
 
 
 def history(dataset, user=0):
@@ -42,10 +45,10 @@ def history(dataset, user=0):
 
 def test_tables_become_a_folder_that_is_read_like_any_other(tmp_path):
     people = [line.replace(";", ",") for line in PEOPLE]
-    own_files = {"bins": ["age=25,45"], "fold_case": True, "rating_column": "stars"}
+    own_files = {"bins": ["age=5,25,100"], "fold_case": True, "rating_column": "stars"}
     dataset = imported(tmp_path, people=people, own=own_files)
     assert history(dataset) == ["milk, fresh", "tea"]
-    assert dataset.figures()["attributes"] == {"gender": {"f": 1, "m": 1}, "age": {"25 to under 45": 1, "unknown": 1}}
+    assert dataset.figures()["attributes"] == {"gender": {"f": 1, "m": 1}, "age": AGES}
     again = load("shop", tmp_path / "made")
     assert again.fingerprint() == dataset.fingerprint()
     rated = load("shop", tmp_path / "made", settings=OwnFiles.of(rating_column="rating", min_rating=4))
@@ -55,6 +58,32 @@ def test_tables_become_a_folder_that_is_read_like_any_other(tmp_path):
         "ann\ttea\t300\t5",
     ]
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["shop"]
+
+
+HEADERLESS = ["196,242,3,881250949", "186,302,4,891717742", "196,51,1,881250948"]
+
+
+def test_a_file_without_a_line_of_names_is_read_by_names_that_are_given(tmp_path):
+    people = ["196,F,31", "186,M,17"]
+    names = {"names": ["user", "item", "rating", "time"], "users_columns": ["user", "gender", "age"]}
+    dataset = imported(tmp_path, HEADERLESS, people, columns={"rating_column": "rating"}, **names)
+    assert (len(dataset.item), history(dataset)) == (3, ["51", "242"])
+    assert dataset.attributes["gender"].classes == ("F", "M")
+    assert load("shop", tmp_path / "made").fingerprint() == dataset.fingerprint()
+
+
+@pytest.mark.parametrize("lines", [HEADERLESS, ["ann,tea,2024-01-31"], ["1,1,5"], ["a,-2.5"]])
+def test_a_first_line_that_looks_like_data_is_not_taken_for_names(tmp_path, lines):
+    with pytest.raises(DatasetFormatError, match=r"line 1: .* looks like data .* --columns user,item,rating,time"):
+        imported(tmp_path, lines, columns={})
+    with pytest.raises(DatasetFormatError, match=r"people\.csv, line 1: .* --users-columns"):
+        imported(tmp_path, people=lines)
+    assert imported(tmp_path, ["user_id,item_id,2024", "ann,tea,7"], columns={}).users == ["ann"]
+
+
+def test_names_that_are_given_must_be_as_many_as_the_fields(tmp_path):
+    with pytest.raises(DatasetFormatError, match=r"line 1: 4 fields where there are 2 names of columns"):
+        imported(tmp_path, HEADERLESS, columns={}, names=["user", "item"])
 
 
 FIELD = st.text(st.characters(exclude_characters="\t\r\n\0\ufeff", exclude_categories=["Cs"]), min_size=1, max_size=6)
@@ -124,7 +153,7 @@ def spoilt(line, text):
 @pytest.mark.parametrize(
     ("lines", "text"),
     [
-        spoilt("ann,tea,300", r"visits\.csv, line 3: 3 fields where the header has 4"),
+        spoilt("ann,tea,300", r"visits\.csv, line 3: 3 fields where there are 4 names of columns"),
         spoilt("ann,tea,noon,1", r"visits\.csv, line 3: when 'noon' is not a number"),
         spoilt("ann,tea,1.7e18,1", r"visits\.csv, line 3: when '1.7e18' is a float beyond"),
         spoilt("ann,tea,,1", r"visits\.csv, line 3: when '' is not a number"),
@@ -253,7 +282,7 @@ def test_the_command_imports_and_says_how_to_go_on(tmp_path, capsys):
     assert f"--dataset shop --data-dir {tmp_path}" in capsys.readouterr().out.replace("\n", "")
     assert cli.main(["datasets", "describe", "shop", "--data-dir", str(tmp_path), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
-    assert row["attributes"]["age"] == {"25 and over": 1, "unknown": 1}
+    assert row["attributes"]["age"] == {"under 25": 0, "25 and over": 1, "unknown": 1}
     assert cli.main([*arguments, "--users", str(people)]) == 1
     assert "is there already" in capsys.readouterr().err
 
@@ -269,5 +298,6 @@ def test_what_cannot_be_followed_is_wrong_usage(arguments, capsys):
 
 
 def test_the_name_of_the_generated_data_set_is_taken(tmp_path):
-    with pytest.raises(ConfigError, match="choose another name"):
-        importing.make(Request(tmp_path / "visits.csv", tmp_path / "synthetic"))
+    visits = write(tmp_path, "visits.csv", VISITS)
+    with pytest.raises(ConfigError, match="name the folder otherwise"):
+        importing.make(Request(visits, tmp_path / "synthetic", settings=OwnFiles.of(**COLUMNS)))

@@ -51,7 +51,7 @@ def test_histories_are_in_exact_order(tmp_path, unit):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("1.7e18", "is a float beyond 2\\*\\*53, where floats are not exact: write whole numbers"),
+        ("1.7e18", "is a float beyond 2\\*\\*53, where such floats are not exact: write whole numbers"),
         ("9007199254740993.0", "is a float beyond"),
         ("-1.7E18", "is a float beyond"),
         ("9223372036854775808", "does not fit a whole number of 64 bits"),

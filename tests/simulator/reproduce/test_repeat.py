@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from simulator.commands.reproduce import Request, reproduce
 from simulator.errors import ConfigError, RunsFailedError
 from simulator.evaluation import ranking, statistics
 from simulator.reproduce.experiments import EXPERIMENTS, Method
 from simulator.reproduce.grid import Choice
+from simulator.reproduce.repeat import Request, reproduce
 from simulator.reproduce.results import summarise
 
 # An adversary that diverges takes its run with it, and leaves the Original that it shares with `paper` alone.

@@ -1,0 +1,55 @@
+"""Checks that a data set can be written into files that are read as the same data."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+
+from simulator.datasets import columns
+from simulator.datasets.attributes import MOST_CLASSES, Attribute, value
+from simulator.errors import DatasetFormatError
+
+_UNWRITABLE = re.compile("[\t\r\n\0\ud800-\udfff]")
+_SPACES = " \t\n\r\f"
+
+
+def expect_ids(kind: str, ids: Collection[str]) -> None:
+    """Checks the ids of users or items.
+
+    Args:
+        kind: `user` or `item`, for errors.
+        ids: the ids.
+
+    Raises:
+        DatasetFormatError: one cannot be written or would not be read as the same one.
+    """
+    _expect_texts(kind, ids)
+    _refuse(kind, (text for text in ids if not text.strip(_SPACES)), "is empty")
+
+
+def expect_attributes(attributes: Mapping[str, Attribute]) -> None:
+    """Checks the names and classes of attributes.
+
+    Raises:
+        DatasetFormatError: a name or class cannot be written, or would not be read as the same one.
+    """
+    _expect_texts("attribute", list(attributes))
+    _refuse("attribute", (name for name in attributes if not name), "has no name")
+    _refuse("attribute", (name for name in attributes if name == columns.USER), "has the name of the users' column")
+    _refuse("attribute", (name for name in attributes if "," in name), "has a comma, which separates names")
+    for name, attribute in attributes.items():
+        kind, classes = f"class of {name!r}", attribute.classes
+        _expect_texts(kind, classes)
+        _refuse(kind, (text for text in classes if not text or value(text) != text), "would be read as another value")
+        if not 0 < len(classes) <= MOST_CLASSES:
+            raise DatasetFormatError(f"attribute {name!r} has {len(classes)} classes, and not 1 to {MOST_CLASSES}")
+
+
+def _expect_texts(kind: str, texts: Collection[str]) -> None:
+    unwritable = (text for text in texts if _UNWRITABLE.search(text))
+    _refuse(kind, unwritable, "has a tab, a line break or another character that no file of this format can hold")
+    _refuse(kind, (text for text, count in Counter(texts).items() if count > 1), "is listed twice")
+
+
+def _refuse(kind: str, bad: Iterable[str], problem: str) -> None:
+    for text in bad:
+        raise DatasetFormatError(f"{kind} {text!r} {problem}")
