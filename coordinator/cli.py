@@ -22,6 +22,7 @@ _COMMANDS = (
     ("pause", tasks.add_pause, "take no more check-ins for a task, until it is resumed"),
     ("resume", tasks.add_resume, "take check-ins for a paused task again"),
     ("stop", tasks.add_stop, "end a task for good"),
+    ("rollback", tasks.add_rollback, "put a task back to an older model, and begin its open round anew"),
     ("export", export.add_export, "write a task's newest model as a bundle"),
     ("doctor", add_doctor, "examine a state folder while no coordinator uses it"),
     ("bench", add_bench, "measure the load that a coordinator can carry on this machine"),

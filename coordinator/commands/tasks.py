@@ -1,15 +1,16 @@
-"""`fedau2-coordinator create-task`, `status`, `pause`, `resume` and `stop`."""
+"""`fedau2-coordinator create-task`, `status`, `pause`, `resume`, `stop` and `rollback`."""
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from google.protobuf.message import Message
 
 from coordinator.commands.admin import TIMEOUT, add_address, as_json, stub
 from coordinator.errors import BundleFolderError, CoordinatorError
 from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2
-from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
 from fedau2.wire import blobs, manifest
 
@@ -86,25 +87,46 @@ def add_status(parser: argparse.ArgumentParser) -> None:
 
 def add_pause(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `pause`."""
-    _add_change(parser, lambda admin, task: admin.PauseTask(admin_pb2.PauseTaskRequest(task_id=task), timeout=TIMEOUT))
+    _add_change(parser, lambda args: ("PauseTask", admin_pb2.PauseTaskRequest(task_id=args.task_id)))
 
 
 def add_resume(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `resume`."""
-    _add_change(
-        parser, lambda admin, task: admin.ResumeTask(admin_pb2.ResumeTaskRequest(task_id=task), timeout=TIMEOUT)
-    )
+    _add_change(parser, lambda args: ("ResumeTask", admin_pb2.ResumeTaskRequest(task_id=args.task_id)))
 
 
 def add_stop(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `stop`."""
-    _add_change(parser, lambda admin, task: admin.StopTask(admin_pb2.StopTaskRequest(task_id=task), timeout=TIMEOUT))
-    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    parser.set_defaults(confirm="stop task {} for good, and drop its open round?")
+    _add_change(
+        parser,
+        lambda args: ("StopTask", admin_pb2.StopTaskRequest(task_id=args.task_id)),
+        "stop task {task_id} for good, and drop its open round?",
+    )
 
 
-def _add_change(parser: argparse.ArgumentParser, call: Callable[[AdminServiceStub, str], admin_pb2.Task]) -> None:
-    parser.set_defaults(run=_change, call=call, confirm="", yes=False)
+def add_rollback(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `rollback`."""
+    _add_change(
+        parser,
+        lambda args: ("RollBackTask", admin_pb2.RollBackTaskRequest(task_id=args.task_id, round=args.to)),
+        "put task {task_id} back to its model after {to} rounds, remove newer ones, and begin the open round anew without "
+        "its contributions?",
+    )
+    parser.add_argument(
+        "--to",
+        type=_round,
+        required=True,
+        metavar="ROUND",
+        help="number of committed rounds after which the model was the newest; `status` lists those that are kept",
+    )
+
+
+def _add_change(
+    parser: argparse.ArgumentParser, call: Callable[[argparse.Namespace], tuple[str, Message]], confirm: str = ""
+) -> None:
+    parser.set_defaults(run=_change, call=call, confirm=confirm, yes=False)
+    if confirm:
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.add_argument("task_id", metavar="TASK", help="the task's id, as create-task printed it")
     add_address(parser)
 
@@ -113,10 +135,11 @@ def _change(args: argparse.Namespace) -> int:
     if args.confirm and not args.yes:
         if not sys.stdin.isatty():
             raise CoordinatorError("standard input is not a terminal, so nobody can confirm: give --yes")
-        if input(f"{args.confirm.format(args.task_id)} [y/N] ").strip().lower() not in ("y", "yes"):
+        if input(f"{args.confirm.format_map(vars(args))} [y/N] ").strip().lower() not in ("y", "yes"):
             raise CoordinatorError("nothing was changed")
     with stub(args) as admin:
-        task = args.call(admin, args.task_id)
+        name, request = args.call(args)
+        task = getattr(admin, name)(request, timeout=TIMEOUT)
     print(f"{task.task_id} {_state(task)}")
     return 0
 
@@ -139,6 +162,16 @@ def _count(text: str) -> int:
 
 
 _count.__name__ = "number from 1 on"  # argparse names it in its error
+
+
+def _round(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise ValueError
+    return number
+
+
+_round.__name__ = "number of rounds"
 
 
 def _create_task(args: argparse.Namespace) -> int:
@@ -191,14 +224,27 @@ def _status(args: argparse.Namespace) -> int:
     if args.json:
         print("\n".join(map(as_json, tasks)), end="\n" if tasks else "")
         return 0
-    print(f"{'TASK':16} {'POPULATION':20} {'STATE':8} {'ROUND':>13} {'REPORTED':>11} {'LEASES':>6} CHECKPOINT")
+    print(
+        f"{'TASK':16} {'POPULATION':20} {'STATE':8} {'ROUND':>13} {'REPORTED':>11} {'LEASES':>6} {'KEPT':>9} CHECKPOINT"
+    )
     for task in tasks:
         done, reported = f"{task.round}/{task.rounds}", f"{task.reported}/{task.closing.goal}"
         print(
             f"{task.task_id:16} {task.population:20} {_state(task):8} {done:>13} {reported:>11} {task.live_leases:>6} "
-            f"{task.checkpoint.sha256.hex()}"
+            f"{_ranges(task.kept_rounds):>9} {task.checkpoint.sha256.hex()}"
         )
     return 0
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Writes ascending numbers, and those that follow each other as ranges: `2-5,7`; `-` if there is none."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] + 1 == number:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs) or "-"
 
 
 def _state(task: admin_pb2.Task) -> str:

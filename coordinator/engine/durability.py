@@ -17,7 +17,7 @@ from coordinator.metrics.metrics import Metrics
 from coordinator.model.effects import Closed, Effect, Reported
 from coordinator.model.open_task import OpenTask
 from coordinator.model.task import Bundle, Contribution
-from coordinator.store.rows import AssignmentRow, RoundSummary, TaskRow
+from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary, TaskRow
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import ROUND_STATE_AGGREGATING, TaskState
 
@@ -132,6 +132,33 @@ class Durability:
         changed = self._writer.run(partial(self._storage.change_state, task_id, state, self._clock()))
         changed.add_done_callback(self._replace)
         return changed
+
+    def why_lost(self, task_id: str, target: int) -> asyncio.Future[str | None]:
+        """Says why a task cannot be put back to the model after `target` rounds; None: it can."""
+        return self._writer.run(partial(self._storage.kept.why_lost, task_id, target))
+
+    def put_back(self, task_id: str, target: int) -> asyncio.Future[TaskRow]:
+        """Puts a task back to the model after `target` rounds, which is kept; returns its row.
+
+        An open round must be collecting. It decides nothing more, and begins anew once the change is durable.
+        """
+        task = self._tasks.open_task(task_id)
+        if task is not None:
+            task.round.stop()
+        changed = self._writer.run(partial(self._storage.put_back, task_id, target, self._clock()))
+        return asyncio.ensure_future(self._begin_anew(task, target, changed))
+
+    async def _begin_anew(
+        self, task: OpenTask | None, target: int, changed: asyncio.Future[tuple[TaskRow, RoundRow | None]]
+    ) -> TaskRow:
+        row, opened = await changed
+        _log.warning("task %s: put back to the model after %d rounds", row.task_id, target)
+        if task is not None and opened is not None and self._tasks.open_task(row.task_id) is task:
+            self._metrics.round_over(row.task_id)
+            task.begin_anew(opened.attempt, opened.opened)
+        self._tasks.replace(row)
+        self._watchers.notify(row.task_id)
+        return row
 
     def rounds(self, task_id: str, first: int, limit: int) -> asyncio.Future[list[RoundSummary]]:
         """Reads the rounds of a task from `first` on, oldest first, at most `limit`."""

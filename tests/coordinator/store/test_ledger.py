@@ -10,7 +10,7 @@ from coordinator.errors import LedgerError
 from coordinator.model.effects import Abandoned, Assigned, Closed, Expired, Failed, Reported
 from coordinator.store.ledger import Ledger
 from coordinator.store.round_log import Location
-from coordinator.store.rows import TaskRow
+from coordinator.store.rows import KeptModel, TaskRow
 from coordinator.store.tables import metadata
 from coordinator.store.transitions import Entry
 from fedau2.v1 import admin_pb2
@@ -30,8 +30,6 @@ ROW = TaskRow(
     closing=b"",
     checkpoint=b"0" * 32,
     server_state=b"a" * 32,
-    previous_checkpoint=b"0" * 32,
-    previous_server_state=b"a" * 32,
     versions=ClientVersions(minimum="0.1").SerializeToString(),
 )
 
@@ -136,7 +134,8 @@ def test_a_commit_moves_task_round_and_leases_together(ledger):
     new = ROW.committed(b"1" * 32, b"b" * 32)
     ledger.commit(ROW, 0, new, 3.0)
     assert ledger.tasks() == [new]
-    assert (new.round, new.previous_checkpoint, new.state) == (1, ROW.checkpoint, admin_pb2.TASK_STATE_RUNNING)
+    assert (new.round, new.state) == (1, admin_pb2.TASK_STATE_RUNNING)
+    assert new.kept == (KeptModel(0, ROW.checkpoint, ROW.server_state),)
     assert [state_of(ledger, number) for number in (0, 1)] == [2, 4]
     assert ledger.open_round("task", 1).opened == 3.0
     assert (KEYS[1], 1, 4, 3.0) in [row[1:] for row in dump(ledger)["assignment_history"]]
