@@ -131,6 +131,8 @@ class Coordinator:
 
     def _gauges(self) -> Gauges:
         yield "fedau2_receiving", "Contributions on their way in.", self.devices.receiving, {}
+        for use, size in self.devices.upload_memory.items():
+            yield "fedau2_upload_memory_bytes", "Memory of contributions that are not whole yet.", size, {"use": use}
         yield "fedau2_writer_queue", "Changes that wait to become durable.", len(self._durability), {}
         for task in self._tasks.open_tasks():
             labels = {"population": task.population}

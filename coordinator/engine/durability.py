@@ -6,7 +6,7 @@ caller is answered before the effect of its call is durable.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from coordinator.engine.storage import Decision, Storage
@@ -164,9 +164,9 @@ class Durability:
         """Reads the rounds of a task from `first` on, oldest first, at most `limit`."""
         return self._writer.run(partial(self._storage.rounds, task_id, first, limit))
 
-    def assignment(self, assignment_id: bytes) -> asyncio.Future[AssignmentRow | None]:
-        """Reads an assignment of any round."""
-        return self._writer.run(partial(self._storage.assignment, assignment_id))
+    def recall(self, keys: Collection[bytes]) -> asyncio.Future[dict[bytes, AssignmentRow]]:
+        """Reads those of some assignments that there are, of any round, by id."""
+        return self._writer.run(partial(self._storage.recall, list(keys)))
 
     def _commit(self, task: OpenTask) -> None:
         at, round = self._clock(), task.round

@@ -24,10 +24,11 @@ from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import LeftOvers
-from coordinator.store.migrations import NEW, WITNESSED
+from coordinator.store.migrations import NEW, VERSION, WITNESSED
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
 from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary, TaskRow
+from coordinator.store.soundness import expect_whole
 from coordinator.store.state_folder import StateFolder
 from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.transitions import Entry
@@ -79,14 +80,17 @@ class Storage:
         with ExitStack() as stack:
             stack.enter_context(folder.open(disk))
             self._ledger = stack.enter_context(closing(Ledger(folder.database(database), disk)))
-            if NEW < self._ledger.version < WITNESSED:
-                disk.write_file(folder.unwitnessed, b"")
-            self._disk, self._unwitnessed = disk, folder.unwitnessed
-            stack.enter_context(closing(folder.join(self._ledger, disk)))
             self.served = BlobFolder(folder.blobs, disk)
             self._blobs = TaskBlobs(self.served, BlobFolder(folder.server_state, disk))
             self.kept = KeptModels(self._ledger, self._blobs)
             self._log = stack.enter_context(closing(RoundLog(folder.log, disk)))
+            self._disk, self._unwitnessed = disk, folder.unwitnessed
+            folder.check(self._ledger)
+            if NEW < self._ledger.version < VERSION:
+                expect_whole(self._ledger, self._log, self._blobs)  # before the upgrade, which changes it
+            if NEW < self._ledger.version < WITNESSED:
+                disk.write_file(folder.unwitnessed, b"")
+            stack.enter_context(closing(folder.join(self._ledger, disk)))
             self._recorder = Recorder(audit, self.served, disk) if audit is not None else None
             self._opened = stack.pop_all()
         self._left_overs = LeftOvers(folder.aside, disk)
@@ -172,9 +176,9 @@ class Storage:
         """Reads the rounds of a task from `first` on, oldest first, at most `limit`."""
         return self._ledger.rounds(task_id, first, limit)
 
-    def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
-        """Reads an assignment of any round."""
-        return self._ledger.assignment(assignment_id)
+    def recall(self, keys: Sequence[bytes]) -> dict[bytes, AssignmentRow]:
+        """Reads those of some assignments that there are, of any round, by id."""
+        return self._ledger.recall(keys)
 
     def commit(self, task_id: str, spec: TaskSpec, number: int, attempt: int, at: float) -> TaskRow:
         """Takes the server's step on the sum of the open round, commits it, and removes what is too old.
@@ -188,9 +192,6 @@ class Storage:
 
         Returns:
             The task as it stands now.
-
-        Raises:
-            LedgerError: the ledger is not as this coordinator left it.
         """
         old, added = self._ledger.task(task_id), self._sums[task_id]
         if not old.open or old.round != number:
@@ -218,15 +219,12 @@ class Storage:
 
         Returns:
             The task as it stands now, and its open round, which has begun anew, if it has one.
-
-        Raises:
-            LedgerError: the ledger is not as this coordinator left it.
         """
         old = self._ledger.task(task_id)
         new = self.kept.put_back(old, target, at)
+        if old.open and self._recorder is not None:
+            self._recorder.discard(old)
         if old.open:
-            if self._recorder is not None:
-                self._recorder.discard(old)
             self._drop_round(old)
         self._blobs.drop_unused(old, self._ledger.tasks())
         return new, self._ledger.open_round(task_id, new.round) if new.open else None

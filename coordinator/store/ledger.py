@@ -127,10 +127,9 @@ class Ledger:
             LedgerError: there is no such task.
         """
         with self._database.reading() as connection:
-            rows = stored_tasks.read(connection, self.version, task_id)
-        if not rows:
-            raise LedgerError(f"the ledger has no task {task_id}")
-        return rows[0]
+            for row in stored_tasks.read(connection, self.version, task_id):
+                return row
+        raise LedgerError(f"the ledger has no task {task_id}")
 
     def open_round(self, task_id: str, number: int) -> RoundRow:
         """Reads the newest attempt of a round.
@@ -155,10 +154,11 @@ class Ledger:
         with self._database.reading() as connection:
             yield from map(assignment_row, connection.execution_options(yield_per=1000).execute(query))
 
-    def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
-        """Reads one assignment, of any round."""
-        query = sa.select(assignment).where(assignment.c.assignment_id == assignment_id)
-        return next(map(assignment_row, self._database.rows(query)), None)
+    def recall(self, keys: Sequence[bytes]) -> dict[bytes, AssignmentRow]:
+        """Reads those of some assignments that there are, of any round, by id."""
+        parts = (keys[start : start + 1000] for start in range(0, len(keys), 1000))  # SQLite has a limit
+        queries = (sa.select(assignment).where(assignment.c.assignment_id.in_(part)) for part in parts)
+        return {row.assignment_id: assignment_row(row) for query in queries for row in self._database.rows(query)}
 
     def create_task(self, row: TaskRow) -> None:
         """Stores a task and opens its first round."""

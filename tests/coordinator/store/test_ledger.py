@@ -64,7 +64,7 @@ def dump(ledger):
 
 
 def state_of(ledger, number):
-    return ledger.assignment(KEYS[number]).state
+    return ledger.recall([KEYS[number]])[KEYS[number]].state
 
 
 def test_a_task_comes_back_as_it_was_stored(ledger):
@@ -96,7 +96,7 @@ def test_a_group_of_effects_is_one_transition_each_with_history(ledger):
             entry(Closed(1)),
         ]
     )
-    first = ledger.assignment(KEYS[0])
+    first = ledger.recall([KEYS[0]])[KEYS[0]]
     assert (first.sha256, first.location) == (SHA, Location("task-0.0", 7, 10))
     assert [state_of(ledger, number) for number in range(4)] == [2, 4, 2, 3]
     attempt = ledger.open_round("task", 0)
@@ -254,7 +254,7 @@ def test_contributions_that_cannot_be_read_are_given_up_with_history(ledger):
     ledger.write([reported(0), reported(1)])
     ledger.give_up("task", 0, [KEYS[0]], 3.0)
     assert [state_of(ledger, number) for number in range(3)] == [4, 2, 1]
-    given_up = ledger.assignment(KEYS[0])
+    given_up = ledger.recall([KEYS[0]])[KEYS[0]]
     assert (given_up.location, given_up.sha256) == (None, b"")
     assert dump(ledger)["assignment_history"][-1][1:] == (KEYS[0], 2, 4, 3.0)
     assert ledger.open_round("task", 0).attempt == 0
