@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.aggregation.norms import HIGHEST, LOWEST, Norms, bucket
@@ -23,6 +23,7 @@ def lengths(tools, seed, knows_attribute):
     return {part: math.sqrt(square) for part, square in parts.items() if square}
 
 
+@settings(deadline=None)
 @given(SEEDS, SEEDS)
 def test_the_statistics_are_those_of_the_contributions(tools, knowing, others):
     norms, expected = Norms(manifest.shared(tools.make_bundle().manifest)), {"shared": [], "adversary": []}
@@ -42,6 +43,7 @@ def test_the_statistics_are_those_of_the_contributions(tools, knowing, others):
     assert not norms.statistics().ListFields()
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e30))
 def test_a_norm_lies_in_its_bucket(norm):
     number = bucket(norm)

@@ -1,12 +1,13 @@
 """The default lease is long enough for what the bundle makes a device send and receive."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.commands.leases import SLOWEST, deadline, lease
 from fedau2.wire import contributions, manifest
 
 
+@settings(deadline=None)
 @given(checkpoint=st.integers(0, 10**9), rows=st.integers(1, 10**6))
 def test_the_slowest_link_keeps_the_lease(tools, checkpoint, rows):
     task = tools.make_bundle().manifest

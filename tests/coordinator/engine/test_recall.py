@@ -2,12 +2,13 @@
 
 import asyncio
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.engine.recall import Recall
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=20), max_size=6))
 def test_everybody_is_answered_by_a_read_that_began_after_the_question(groups):
     async def run():

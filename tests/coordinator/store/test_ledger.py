@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from coordinator.errors import LedgerError
 from coordinator.model.effects import Abandoned, Assigned, Closed, Expired, Failed, Reported
@@ -263,6 +265,39 @@ def test_contributions_that_cannot_be_read_are_given_up_with_history(ledger):
         with pytest.raises(LedgerError, match="someone else"):
             ledger.give_up("task", 0, [KEYS[1], KEYS[number]], 4.0)
     assert dump(ledger) == before
+
+
+@pytest.mark.parametrize("end", [admin_pb2.TASK_STATE_RUNNING, admin_pb2.TASK_STATE_STOPPED])
+def test_a_task_is_put_back_with_its_round_and_history_in_one_transaction(ledger, end):
+    ledger.write([assigned(number) for number in range(3)])
+    ledger.write([reported(0), entry(Closed(0))])
+    new = ROW.committed(b"1" * 32, b"b" * 32, keep=3)
+    ledger.commit(ROW, 0, new, 3.0)
+    old = replace(new, state=end)
+    if end != new.state:
+        ledger.change_state(new, old, 4.0)
+    back = old.put_back(old.kept_model(0), 5)
+    before = dump(ledger)
+    with pytest.raises(LedgerError, match="someone else"):
+        ledger.put_back(replace(old, round=7), back, 0, 5.0)
+    assert dump(ledger) == before
+    ledger.put_back(old, back, 0, 5.0)
+    assert ledger.tasks() == [back]
+    assert (back.round, back.checkpoint, back.server_state, back.skipped) == (1, ROW.checkpoint, ROW.server_state, 5)
+    rows = dump(ledger)
+    assert [row[1:] for row in rows["rollback_history"]] == [("task", 1, 0, 5.0)]
+    assert len(rows["round"]) == (3 if back.open else 2)
+    assert [row[:2] for row in rows["kept_model"]] == [("task", 0)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 4), max_size=12))
+def test_a_task_keeps_its_newest_models_only(keeps):
+    row = replace(ROW, rounds=99)
+    for number, keep in enumerate(keeps):
+        before, row = row, row.committed(bytes([number + 1]) * 32, b"b" * 32, keep=keep)
+        assert row.kept == (*before.kept, KeptModel(number, before.checkpoint, before.server_state))[-keep:]
+        assert len(row.kept) <= keep
 
 
 def test_a_closed_round_that_loses_a_contribution_is_taken_up_again(ledger):
