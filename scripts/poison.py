@@ -45,14 +45,17 @@ class Observer(Noise):
     poison: Mapping[str, Update] | None = None
 
     def noisy(self, total: Aggregator, round_number: int) -> Aggregator:
-        """Wraps an aggregator; it is no `Mean`, so the engine trains one client at a time."""
+        """Wraps an aggregator. The engine trains one client at a time then, because the wrapper is not a `Mean`."""
         return _Observed(total, self)
 
 
-class _Observed(Aggregator):
+class _Observed:
     def __init__(self, total: Aggregator, observer: Observer) -> None:
         self._total, self._observer = total, observer
-        self.merge, self.mean, self.reset = total.merge, total.mean, total.reset  # type: ignore[method-assign]
+        self.mean, self.reset = total.mean, total.reset
+
+    def merge(self, other: "_Observed") -> None:
+        self._total.merge(other._total)
 
     def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
         poison, self._observer.poison = self._observer.poison, None

@@ -172,7 +172,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """Writes ascending numbers, and those that follow each other as ranges: `2-5,7`; `-` if there is none."""
+    """Writes ascending numbers, and those that follow each other as ranges: `2-5,7`. Without any it is `-`."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and runs[-1][-1] + 1 == number:

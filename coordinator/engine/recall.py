@@ -29,7 +29,7 @@ class Recall:
         self._last: asyncio.Future[Rows] | None = None
 
     async def assignment(self, key: bytes) -> AssignmentRow | None:
-        """Returns an assignment as it is stored now; None: there is none."""
+        """Returns an assignment as it is stored now; None: there is no such assignment."""
         if len(key) != _LENGTH:
             return None
         self._keys.add(key)

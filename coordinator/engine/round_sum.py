@@ -1,4 +1,4 @@
-"""What the contributions of a task's open round add up to."""
+"""The sum of the contributions to a task's open round."""
 
 from collections.abc import Mapping
 

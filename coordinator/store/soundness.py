@@ -1,4 +1,4 @@
-"""Whether a state folder is whole, judged without a change of it: before its ledger is upgraded."""
+"""The check that a state folder is whole, before its ledger is upgraded. It changes nothing."""
 
 from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import expect_no_later_rounds

@@ -22,7 +22,7 @@ def read(connection: Connection, version: int, task_id: str | None = None) -> li
 
     Args:
         connection: to the ledger.
-        version: of the ledger's schema. What an older version does not have has its default.
+        version: of the ledger's schema. Columns that it lacks have their defaults.
         task_id: the only task to read; None: all.
 
     Raises:

@@ -567,7 +567,7 @@ class Task(_message.Message):
 
     @_builtins.property
     def norms(self) -> Global___ContributionNorms:
-        """Of the newest committed round; absent before the first."""
+        """The norms of the newest committed round; absent before the first."""
 
     def __init__(
         self,
@@ -638,7 +638,7 @@ class Round(_message.Message):
 
     @_builtins.property
     def norms(self) -> Global___ContributionNorms:
-        """Of its committed contributions; absent before, and for rounds that older coordinators committed."""
+        """The norms of its committed contributions; absent before, and for rounds that older coordinators committed."""
 
     def __init__(
         self,

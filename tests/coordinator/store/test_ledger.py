@@ -279,7 +279,7 @@ def test_a_task_is_put_back_with_its_round_and_history_in_one_transaction(ledger
     back = old.put_back(old.kept_model(0), 5)
     before = dump(ledger)
     with pytest.raises(LedgerError, match="someone else"):
-        ledger.put_back(replace(old, round=7), back, 0, 5.0)
+        ledger.put_back(replace(old, state=admin_pb2.TASK_STATE_PAUSED), back, 0, 5.0)
     assert dump(ledger) == before
     ledger.put_back(old, back, 0, 5.0)
     assert ledger.tasks() == [back]
