@@ -7,7 +7,7 @@ import sys
 import grpc
 
 from coordinator.bench.cli import add_bench
-from coordinator.commands import admin, export, serve, tasks, watch
+from coordinator.commands import admin, changes, export, serve, tasks, watch
 from coordinator.commands.doctor import add_doctor
 from coordinator.errors import CallError, CoordinatorError
 from fedau2 import __version__, programs
@@ -19,9 +19,10 @@ _COMMANDS = (
     ("status", tasks.add_status, "show tasks and their open rounds"),
     ("watch", watch.add_watch, "show a task's open round at every change, until the task is over"),
     ("rounds", watch.add_rounds, "show the rounds of a task so far"),
-    ("pause", tasks.add_pause, "take no more check-ins for a task, until it is resumed"),
-    ("resume", tasks.add_resume, "take check-ins for a paused task again"),
-    ("stop", tasks.add_stop, "end a task for good"),
+    ("pause", changes.add_pause, "take no more check-ins for a task, until it is resumed"),
+    ("resume", changes.add_resume, "take check-ins for a paused task again"),
+    ("stop", changes.add_stop, "end a task for good"),
+    ("rollback", changes.add_rollback, "put a task back to an older model, and begin its open round anew"),
     ("export", export.add_export, "write a task's newest model as a bundle"),
     ("doctor", add_doctor, "examine a state folder while no coordinator uses it"),
     ("bench", add_bench, "measure the load that a coordinator can carry on this machine"),

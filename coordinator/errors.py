@@ -15,7 +15,7 @@
     - InvalidRequestError                 INVALID_ARGUMENT     a request that makes no sense
       . InvalidContributionError          INVALID_ARGUMENT     an upload that does not fit its task or its hash
       . InvalidBundleError                INVALID_ARGUMENT     a bundle that this version cannot run
-    - UnknownError                        NOT_FOUND            no such assignment, task or blob
+    - UnknownError                        NOT_FOUND            no such assignment, task, blob or kept model
     - LeaseOverError                      DEADLINE_EXCEEDED    the assignment's time is over
     - DifferentContributionError          ALREADY_EXISTS       the assignment has been reported with other bytes
     - PopulationTakenError                ALREADY_EXISTS       the population has a running task
@@ -107,7 +107,7 @@ class InvalidBundleError(InvalidRequestError):
 
 
 class UnknownError(RefusalError):
-    """There is no such assignment, task or blob, or there no longer is."""
+    """There is no such assignment, task, blob or kept model, or there no longer is."""
 
     code = Status.NOT_FOUND
 

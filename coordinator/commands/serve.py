@@ -75,6 +75,7 @@ async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinato
             stop=stop,
             audit=settings.audit,
             upload_memory=settings.upload_memory,
+            keep_checkpoints=settings.keep_checkpoints,
         )
     )
     ended = asyncio.ensure_future(signals.get())

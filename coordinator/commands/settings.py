@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from coordinator import sockets
 from coordinator.commands.environment import PREFIX, variables
+from coordinator.engine import kept_models
 from coordinator.engine.uploads import MEMORY
 from coordinator.errors import SettingError
 from coordinator.grpc.tls import Tls
@@ -32,6 +33,13 @@ def _mebibytes(text: str) -> int:
     if mebibytes < 1:
         raise ValueError(text)
     return mebibytes
+
+
+def _kept(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1000:
+        raise ValueError(text)
+    return number
 
 
 def _absolute(text: str) -> Path:
@@ -80,6 +88,10 @@ class Settings:
     upload_memory: int = field(
         default=MEMORY,
         metadata=_of(_mebibytes, "MIB", "MiB of contributions that may be on their way in at a time; others wait"),
+    )
+    keep_checkpoints: int = field(
+        default=kept_models.DEFAULT,
+        metadata=_of(_kept, "N", "older models of each task that `rollback` can go back to, 1 to 1000"),
     )
     audit: Path | None = field(
         default=None,

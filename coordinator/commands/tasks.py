@@ -1,16 +1,16 @@
-"""`fedau2-coordinator create-task`, `status`, `pause`, `resume` and `stop`."""
+"""`fedau2-coordinator create-task`, `status`, `pause`, `resume`, `stop` and `rollback`."""
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from coordinator.commands import leases
 from coordinator.commands.admin import TIMEOUT, add_address, as_json, stub
-from coordinator.errors import BundleFolderError, CoordinatorError
+from coordinator.errors import BundleFolderError
 from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2
-from fedau2.v1.admin_pb2_grpc import AdminServiceStub
-from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
+from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, TaskManifest
 from fedau2.wire import blobs, manifest
 
 
@@ -50,16 +50,14 @@ def add_create_task(parser: argparse.ArgumentParser) -> None:
     add(
         "--deadline",
         type=_seconds,
-        default=600,
         metavar="SECONDS",
-        help="time for an attempt at a round (default: %(default)s)",
+        help="time for an attempt at a round (default: twice the lease, and at least 600)",
     )
     add(
         "--lease",
         type=_seconds,
-        default=300,
         metavar="SECONDS",
-        help="time from check-in to the end of the upload (default: %(default)s)",
+        help="time from check-in to the end of the upload (default: what the bundle needs at 32 kB/s, at least 300)",
     )
     add(
         "--minimum-version",
@@ -84,43 +82,6 @@ def add_status(parser: argparse.ArgumentParser) -> None:
     add_address(parser)
 
 
-def add_pause(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `pause`."""
-    _add_change(parser, lambda admin, task: admin.PauseTask(admin_pb2.PauseTaskRequest(task_id=task), timeout=TIMEOUT))
-
-
-def add_resume(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `resume`."""
-    _add_change(
-        parser, lambda admin, task: admin.ResumeTask(admin_pb2.ResumeTaskRequest(task_id=task), timeout=TIMEOUT)
-    )
-
-
-def add_stop(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `stop`."""
-    _add_change(parser, lambda admin, task: admin.StopTask(admin_pb2.StopTaskRequest(task_id=task), timeout=TIMEOUT))
-    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    parser.set_defaults(confirm="stop task {} for good, and drop its open round?")
-
-
-def _add_change(parser: argparse.ArgumentParser, call: Callable[[AdminServiceStub, str], admin_pb2.Task]) -> None:
-    parser.set_defaults(run=_change, call=call, confirm="", yes=False)
-    parser.add_argument("task_id", metavar="TASK", help="the task's id, as create-task printed it")
-    add_address(parser)
-
-
-def _change(args: argparse.Namespace) -> int:
-    if args.confirm and not args.yes:
-        if not sys.stdin.isatty():
-            raise CoordinatorError("standard input is not a terminal, so nobody can confirm: give --yes")
-        if input(f"{args.confirm.format(args.task_id)} [y/N] ").strip().lower() not in ("y", "yes"):
-            raise CoordinatorError("nothing was changed")
-    with stub(args) as admin:
-        task = args.call(admin, args.task_id)
-    print(f"{task.task_id} {_state(task)}")
-    return 0
-
-
 def _seconds(text: str) -> float:
     number = float(text)
     if not 0 < number < 1e11:
@@ -142,13 +103,15 @@ _count.__name__ = "number from 1 on"  # argparse names it in its error
 
 
 def _create_task(args: argparse.Namespace) -> int:
+    task_manifest = _manifest(args.bundle)
+    lease = leases.lease(task_manifest) if args.lease is None else args.lease
     closing = ClosingRule(
         goal=args.goal,
         minimum=args.goal if args.minimum is None else args.minimum,
         maximum=args.goal if args.maximum is None else args.maximum,
         over_selection=args.over_selection,
-        deadline=duration(args.deadline),
-        lease=duration(args.lease),
+        deadline=duration(leases.deadline(lease) if args.deadline is None else args.deadline),
+        lease=duration(lease),
     )
     header = admin_pb2.CreateTaskHeader(
         population=args.population,
@@ -158,7 +121,8 @@ def _create_task(args: argparse.Namespace) -> int:
     )
     with stub(args) as admin:
         task = admin.CreateTask(_bundle(args.bundle, header))
-    if not manifest.parse(header.manifest).plan.server.clip_norm:
+    print(f"lease {lease:.0f} s, deadline {closing.deadline.seconds} s", file=sys.stderr)
+    if not task_manifest.plan.server.clip_norm:
         print(
             "warning: the plan's server.clip_norm is 0, so that a single device can turn the model as far as it likes",
             file=sys.stderr,
@@ -167,9 +131,13 @@ def _create_task(args: argparse.Namespace) -> int:
     return 0
 
 
-def _bundle(folder: Path, header: admin_pb2.CreateTaskHeader) -> Iterator[admin_pb2.CreateTaskRequest]:
+def _manifest(folder: Path) -> TaskManifest:
     if not (folder / "manifest.binpb").is_file():
         raise BundleFolderError(f"{folder} is not a bundle: it holds no manifest.binpb; build one with fedau2-export")
+    return manifest.parse((folder / "manifest.binpb").read_bytes())
+
+
+def _bundle(folder: Path, header: admin_pb2.CreateTaskHeader) -> Iterator[admin_pb2.CreateTaskRequest]:
     header.manifest = (folder / "manifest.binpb").read_bytes()
     requests = [admin_pb2.CreateTaskRequest(header=header)]
     for resource in manifest.blobs(manifest.parse(header.manifest)):
@@ -191,15 +159,29 @@ def _status(args: argparse.Namespace) -> int:
     if args.json:
         print("\n".join(map(as_json, tasks)), end="\n" if tasks else "")
         return 0
-    print(f"{'TASK':16} {'POPULATION':20} {'STATE':8} {'ROUND':>13} {'REPORTED':>11} {'LEASES':>6} CHECKPOINT")
+    print(
+        f"{'TASK':16} {'POPULATION':20} {'STATE':8} {'ROUND':>13} {'REPORTED':>11} {'LEASES':>6} {'KEPT':>9} CHECKPOINT"
+    )
     for task in tasks:
         done, reported = f"{task.round}/{task.rounds}", f"{task.reported}/{task.closing.goal}"
         print(
-            f"{task.task_id:16} {task.population:20} {_state(task):8} {done:>13} {reported:>11} {task.live_leases:>6} "
-            f"{task.checkpoint.sha256.hex()}"
+            f"{task.task_id:16} {task.population:20} {state_of(task):8} {done:>13} {reported:>11} "
+            f"{task.live_leases:>6} {_ranges(task.kept_rounds):>9} {task.checkpoint.sha256.hex()}"
         )
     return 0
 
 
-def _state(task: admin_pb2.Task) -> str:
+def _ranges(numbers: Sequence[int]) -> str:
+    """Writes ascending numbers, and those that follow each other as ranges: `2-5,7`. Without any it is `-`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] + 1 == number:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs) or "-"
+
+
+def state_of(task: admin_pb2.Task) -> str:
+    """Returns the word for a task's state."""
     return admin_pb2.TaskState.Name(task.state).removeprefix("TASK_STATE_").lower()

@@ -74,5 +74,10 @@ def _print(message: Round, as_object: bool) -> None:
     counts = (
         f"{message.reported} reported, {message.live_leases} leases, {message.failed} failed, {message.expired} expired"
     )
-    checkpoint = message.checkpoint.hex()[:12]
-    print(f"round {message.round} attempt {message.attempt} {state}: {counts} {checkpoint}".rstrip(), flush=True)
+    parts = [counts, *_norms(message), message.checkpoint.hex()[:12]]
+    print(f"round {message.round} attempt {message.attempt} {state}: {' '.join(filter(None, parts))}", flush=True)
+
+
+def _norms(message: Round) -> Iterator[str]:
+    for part, norms in message.norms.ListFields():
+        yield f"{part.name} norm {norms.median:.3g}, at most {norms.largest:.3g}"

@@ -10,7 +10,7 @@ from coordinator.engine.durability import Durability
 from coordinator.engine.messages import open_round, past_round, task_message
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.watchers import Watchers
-from coordinator.errors import PopulationTakenError, StoppedError, TaskOverError
+from coordinator.errors import PopulationTakenError, StoppedError, TaskOverError, UnknownError
 from coordinator.metrics.metrics import Metrics
 from coordinator.model.task import Bundle
 from coordinator.store.rows import TaskRow
@@ -44,6 +44,7 @@ class AdminService:
         self._blobs = blobs
         self._metrics = metrics
         self._creating = asyncio.Lock()
+        self._rolling_back = asyncio.Lock()
         self._draining = False
 
     def drain(self) -> None:
@@ -105,6 +106,33 @@ class AdminService:
             self._watchers.notify(task.task_id)
             self._metrics.round_over(task.task_id)
         return await self._change_state(request.task_id, admin_pb2.TASK_STATE_STOPPED)
+
+    async def roll_back_task(self, request: admin_pb2.RollBackTaskRequest) -> admin_pb2.Task:
+        """AdminService.RollBackTask.
+
+        Raises:
+            UnknownError: there is no task of that id, or it keeps no whole model of that round.
+        """
+        self._durability.check()
+        # Shielded: a caller that goes away must not leave a task that is put back and whose round stands still.
+        return await asyncio.shield(self._roll_back(request.task_id, request.round))
+
+    async def _roll_back(self, task_id: str, target: int) -> admin_pb2.Task:
+        async with self._rolling_back:
+            self._expect_kept(task_id, target)
+            if reason := await self._durability.why_lost(task_id, target):
+                raise UnknownError(f"task {task_id} cannot be put back to round {target}: {reason}")
+            while (task := self._tasks.open_task(task_id)) and task.round.state == admin_pb2.ROUND_STATE_AGGREGATING:
+                await self._durability.written()
+            self._expect_kept(task_id, target)  # a commit may have dropped it
+            row = await self._durability.put_back(task_id, target)
+        return self._message(row)
+
+    def _expect_kept(self, task_id: str, target: int) -> None:
+        kept = [model.round for model in self._tasks.row(task_id).kept]
+        if target not in kept:
+            rounds = f"the rounds {', '.join(map(str, kept))}" if kept else "no older model"
+            raise UnknownError(f"task {task_id} cannot be put back to round {target}: it keeps {rounds}")
 
     async def _change_state(self, task_id: str, state: admin_pb2.TaskState.ValueType) -> admin_pb2.Task:
         self._durability.check()

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from coordinator.engine import kept_models
 from coordinator.engine.admin_service import AdminService
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.clock import MonotonicClock
@@ -21,6 +22,8 @@ from coordinator.engine.watchers import Watchers
 from coordinator.errors import StoppedError
 from coordinator.metrics.metrics import Gauges, Metrics
 from coordinator.store.disk import REAL, Disk
+from coordinator.store.rows import TaskRow
+from fedau2.v1.admin_pb2 import ContributionNorms
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ class Coordinator:
         stop: threading.Event | None = None,
         audit: Path | None = None,
         upload_memory: int = MEMORY,
+        keep_checkpoints: int = kept_models.DEFAULT,
     ) -> Self:
         """Opens a state folder and goes on where it was left.
 
@@ -75,6 +79,7 @@ class Coordinator:
             stop: once it is set, recovery ends at its next step.
             audit: keep every contribution there in the clear; for audits only.
             upload_memory: MiB of contributions that may be on their way in at the same time.
+            keep_checkpoints: older models of a task to which it can be put back, at least 1.
 
         Raises:
             StoppedError: `stop` was set.
@@ -84,7 +89,7 @@ class Coordinator:
         """
         clock, metrics = clock or MonotonicClock(), Metrics()
         # On another thread, so that health checks are answered.
-        storage = await asyncio.to_thread(Storage, folder, metrics, database, disk, audit)
+        storage = await asyncio.to_thread(Storage, folder, metrics, database, disk, audit, keep_checkpoints)
         try:
             tasks = await asyncio.to_thread(storage.recover, clock(), stop or threading.Event())
             return cls(storage, tasks, Uploads(upload_memory * 2**20), metrics, clock)
@@ -126,12 +131,15 @@ class Coordinator:
 
     def _gauges(self) -> Gauges:
         yield "fedau2_receiving", "Contributions on their way in.", self.devices.receiving, {}
+        for use, size in self.devices.upload_memory.items():
+            yield "fedau2_upload_memory_bytes", "Memory of contributions that are not whole yet.", size, {"use": use}
         yield "fedau2_writer_queue", "Changes that wait to become durable.", len(self._durability), {}
         for task in self._tasks.open_tasks():
             labels = {"population": task.population}
             yield "fedau2_round", "Number of the open round.", task.round.number, labels
             yield "fedau2_reported", "Contributions of the open round.", task.round.reported, labels
             yield "fedau2_live_leases", "Assignments of the open round that are out.", task.round.live, labels
+            yield from _norms(self._tasks.row(task.task_id))
 
     async def _keep_time(self) -> None:
         while self.failure is None:
@@ -140,3 +148,15 @@ class Coordinator:
                 with contextlib.suppress(StoppedError):
                     await self._durability.record(task, task.round.tick(self._clock()))
             await asyncio.sleep(_TICK)
+
+
+def _norms(row: TaskRow) -> Gauges:
+    for part, statistics in ContributionNorms.FromString(row.norms).ListFields():
+        labels = {"population": row.population, "tensors": part.name}
+        yield "fedau2_round_norm_median", "Median norm of the newest round's contributions.", statistics.median, labels
+        yield (
+            "fedau2_round_norm_largest",
+            "Largest norm of the newest round's contributions.",
+            statistics.largest,
+            labels,
+        )

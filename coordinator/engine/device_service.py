@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from coordinator.engine import messages, streams
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.durability import Durability
+from coordinator.engine.recall import Recall
 from coordinator.engine.refusals import answer_of, refusal
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.uploads import Uploads
@@ -59,6 +60,7 @@ class DeviceService:
         self._clock = clock
         self._idle = pace.Calendar()  # one for all names of populations, which callers choose
         self._uploads = uploads
+        self._past = Recall(durability.recall)
         self._draining = False
         self.refusals: Counter[str] = Counter()
 
@@ -66,6 +68,11 @@ class DeviceService:
     def receiving(self) -> int:
         """Contributions that are on their way in."""
         return len(self._uploads)
+
+    @property
+    def upload_memory(self) -> dict[str, int]:
+        """Bytes of the memory of uploads by use, see `Uploads.memory`."""
+        return self._uploads.memory
 
     def drain(self) -> None:
         """Takes no more check-ins from now on."""
@@ -220,7 +227,7 @@ class DeviceService:
 
     async def _recall(self, assignment_id: bytes, sha256: bytes) -> tuple[Answer, RetryWindow]:
         """Answers from the ledger, for an assignment whose round is over or that never was."""
-        assignment = await self._durability.assignment(assignment_id)
+        assignment = await self._past.assignment(assignment_id)
         if assignment is None:
             return Answer.UNKNOWN, pace.STRANGER.message()
         row = self._tasks.row(assignment.task_id)

@@ -6,7 +6,7 @@ caller is answered before the effect of its call is durable.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from coordinator.engine.storage import Decision, Storage
@@ -17,7 +17,7 @@ from coordinator.metrics.metrics import Metrics
 from coordinator.model.effects import Closed, Effect, Reported
 from coordinator.model.open_task import OpenTask
 from coordinator.model.task import Bundle, Contribution
-from coordinator.store.rows import AssignmentRow, RoundSummary, TaskRow
+from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary, TaskRow
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import ROUND_STATE_AGGREGATING, TaskState
 
@@ -133,13 +133,40 @@ class Durability:
         changed.add_done_callback(self._replace)
         return changed
 
+    def why_lost(self, task_id: str, target: int) -> asyncio.Future[str | None]:
+        """Says why a task cannot be put back to the model after `target` rounds; None: it can."""
+        return self._writer.run(partial(self._storage.kept.why_lost, task_id, target))
+
+    def put_back(self, task_id: str, target: int) -> asyncio.Future[TaskRow]:
+        """Puts a task back to the model after `target` rounds, which is kept; returns its row.
+
+        An open round must be collecting. It decides nothing more, and begins anew once the change is durable.
+        """
+        task = self._tasks.open_task(task_id)
+        if task is not None:
+            task.round.stop()
+        changed = self._writer.run(partial(self._storage.put_back, task_id, target, self._clock()))
+        return asyncio.ensure_future(self._begin_anew(task, target, changed))
+
+    async def _begin_anew(
+        self, task: OpenTask | None, target: int, changed: asyncio.Future[tuple[TaskRow, RoundRow | None]]
+    ) -> TaskRow:
+        row, opened = await changed
+        _log.warning("task %s: put back to the model after %d rounds", row.task_id, target)
+        if task is not None and opened is not None and self._tasks.open_task(row.task_id) is task:
+            self._metrics.round_over(row.task_id)
+            task.begin_anew(opened.attempt, opened.opened)
+        self._tasks.replace(row)
+        self._watchers.notify(row.task_id)
+        return row
+
     def rounds(self, task_id: str, first: int, limit: int) -> asyncio.Future[list[RoundSummary]]:
         """Reads the rounds of a task from `first` on, oldest first, at most `limit`."""
         return self._writer.run(partial(self._storage.rounds, task_id, first, limit))
 
-    def assignment(self, assignment_id: bytes) -> asyncio.Future[AssignmentRow | None]:
-        """Reads an assignment of any round."""
-        return self._writer.run(partial(self._storage.assignment, assignment_id))
+    def recall(self, keys: Collection[bytes]) -> asyncio.Future[dict[bytes, AssignmentRow]]:
+        """Reads those of some assignments that there are, of any round, by id."""
+        return self._writer.run(partial(self._storage.recall, list(keys)))
 
     def _commit(self, task: OpenTask) -> None:
         at, round = self._clock(), task.round

@@ -10,6 +10,7 @@ from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_EXPIRED,
     ASSIGNMENT_STATE_FAILED,
     ASSIGNMENT_STATE_REPORTED,
+    ContributionNorms,
     Round,
     Task,
 )
@@ -81,6 +82,8 @@ def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:
         closing=ClosingRule.FromString(row.closing),
         manifest=Resource(sha256=row.manifest, size=size(row.manifest)),
         versions=ClientVersions.FromString(row.versions),
+        kept_rounds=[model.round for model in row.kept],
+        norms=_norms(row.norms),
     )
     message.created.FromMicroseconds(round(row.created * 1e6))
     if task is not None:
@@ -89,6 +92,10 @@ def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:
         message.reported = task.round.reported
         message.live_leases = task.round.live
     return message
+
+
+def _norms(stored: bytes) -> ContributionNorms | None:
+    return ContributionNorms.FromString(stored) if stored else None
 
 
 def open_round(task: OpenTask) -> Round:
@@ -121,6 +128,7 @@ def past_round(task_id: str, summary: RoundSummary) -> Round:
         failed=counts.get(ASSIGNMENT_STATE_FAILED, 0),
         expired=counts.get(ASSIGNMENT_STATE_EXPIRED, 0),
         checkpoint=summary.checkpoint,
+        norms=_norms(summary.norms),
     )
     message.opened.FromMicroseconds(round(summary.newest.opened * 1e6))
     if summary.committed is not None:

@@ -4,8 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from threading import Event
 
-from coordinator.aggregation import aggregators
-from coordinator.aggregation.aggregators import Aggregator
+from coordinator.engine.round_sum import RoundSum
 from coordinator.errors import StoppedError
 from coordinator.model.admission import VersionRange
 from coordinator.model.open_task import OpenTask
@@ -35,7 +34,7 @@ class Recovery:
         recorder: keeps contributions for an audit, if there is one.
         left_overs: removes what nobody needs.
         witnessed: a witness has seen that the ledger is whole. It has not if an older version made the folder.
-        totals: the sum of each open round, by task id; filled by `run`.
+        sums: the sum of each open round, by task id; filled by `run`.
     """
 
     ledger: Ledger
@@ -44,7 +43,7 @@ class Recovery:
     recorder: Recorder | None
     left_overs: LeftOvers
     witnessed: bool
-    totals: dict[str, Aggregator] = field(default_factory=dict)
+    sums: dict[str, RoundSum] = field(default_factory=dict)
 
     def run(self, now: float, stop: Event) -> list[OpenTask]:
         """Recovers all open tasks, and removes what nobody needs.
@@ -89,7 +88,7 @@ class Recovery:
 
     def _replay(self, row: TaskRow, spec: TaskSpec, stop: Event) -> dict[bytes, Lease]:
         """Adds a round's contributions one at a time, and returns its leases."""
-        total = self.totals[row.task_id] = aggregators.of(spec.manifest)
+        total = self.sums[row.task_id] = RoundSum(row.population, spec.manifest)
         leases = {}
         for assignment in self.ledger.assignments(row.task_id, row.round):
             if stop.is_set():
@@ -98,9 +97,9 @@ class Recovery:
             leases[assignment.assignment_id] = Lease(assignment.state, assignment.deadline, assignment.sha256)
         return leases
 
-    def _add(self, row: TaskRow, spec: TaskSpec, assignment: AssignmentRow, total: Aggregator) -> None:
+    def _add(self, row: TaskRow, spec: TaskSpec, assignment: AssignmentRow, total: RoundSum) -> None:
         if assignment.location is not None:
             data = self.log.read(assignment.location, assignment.sha256)
-            total.add(spec.decode(data), largest=spec.bound)
+            total.add(spec.decode(data), spec.bound)
             if self.recorder is not None:
                 self.recorder.keep(row, assignment.assignment_id, data)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
-from coordinator.aggregation import aggregators
-from coordinator.aggregation.aggregators import Aggregator
 from coordinator.aggregation.optimizers import server_step
+from coordinator.engine import kept_models
+from coordinator.engine.kept_models import KeptModels
 from coordinator.engine.recovery import Recovery
+from coordinator.engine.round_sum import RoundSum
 from coordinator.engine.task_table import TaskTable
 from coordinator.errors import LedgerError
 from coordinator.metrics.metrics import Metrics, timed
@@ -18,18 +19,20 @@ from coordinator.model.effects import Reported
 from coordinator.model.open_task import OpenTask
 from coordinator.model.round_machine import RoundMachine
 from coordinator.model.task import Bundle, Contribution, TaskSpec
+from coordinator.store import stored_tasks
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import LeftOvers
-from coordinator.store.migrations import NEW, WITNESSED
+from coordinator.store.migrations import NEW, VERSION, WITNESSED
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
-from coordinator.store.rows import AssignmentRow, RoundSummary, TaskRow
+from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary, TaskRow
+from coordinator.store.soundness import expect_whole
 from coordinator.store.state_folder import StateFolder
 from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.transitions import Entry
-from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING, TaskState
+from fedau2.v1.admin_pb2 import TaskState
 from fedau2.wire.blobs import pack, unpack
 
 _EMPTY = pack({})
@@ -53,9 +56,11 @@ class Storage:
         database: URL of the ledger; None: SQLite in the folder.
         disk: carries out the writes.
         audit: folder of a recording of every contribution, see `recording`; None: no recording.
+        keep: most older models of a task that are kept, at least 1.
 
     Attributes:
         served: blobs that devices may fetch; its reading methods may be called from any thread.
+        kept: the older models of tasks.
 
     Raises:
         FolderLockedError: another coordinator uses the folder or the ledger.
@@ -69,23 +74,29 @@ class Storage:
         database: str | None = None,
         disk: Disk = REAL,
         audit: Path | None = None,
+        keep: int = kept_models.DEFAULT,
     ) -> None:
         folder = StateFolder(path)
         with ExitStack() as stack:
             stack.enter_context(folder.open(disk))
             self._ledger = stack.enter_context(closing(Ledger(folder.database(database), disk)))
-            if NEW < self._ledger.version < WITNESSED:
-                disk.write_file(folder.unwitnessed, b"")
-            self._disk, self._unwitnessed = disk, folder.unwitnessed
-            stack.enter_context(closing(folder.join(self._ledger, disk)))
             self.served = BlobFolder(folder.blobs, disk)
             self._blobs = TaskBlobs(self.served, BlobFolder(folder.server_state, disk))
+            self.kept = KeptModels(self._ledger, self._blobs)
             self._log = stack.enter_context(closing(RoundLog(folder.log, disk)))
+            self._disk, self._unwitnessed = disk, folder.unwitnessed
+            folder.check(self._ledger)
+            if NEW < self._ledger.version < VERSION:
+                expect_whole(self._ledger, self._log, self._blobs)  # before the upgrade, which changes it
+            if NEW < self._ledger.version < WITNESSED:
+                disk.write_file(folder.unwitnessed, b"")
+            stack.enter_context(closing(folder.join(self._ledger, disk)))
             self._recorder = Recorder(audit, self.served, disk) if audit is not None else None
             self._opened = stack.pop_all()
         self._left_overs = LeftOvers(folder.aside, disk)
         self._metrics = metrics
-        self._totals: dict[str, Aggregator] = {}
+        self._keep = keep
+        self._sums: dict[str, RoundSum] = {}
 
     def checkpoint(self) -> None:
         """Moves what was committed into the ledger's main file, which then is whole by itself."""
@@ -111,7 +122,7 @@ class Storage:
         open_tasks = recovery.run(now, stop)
         if not witnessed:
             self._disk.delete(self._unwitnessed)
-        self._totals = recovery.totals
+        self._sums = recovery.sums
         return TaskTable(self._ledger.tasks(), open_tasks)
 
     def create_task(self, task_id: str, bundle: Bundle, at: float) -> tuple[TaskRow, OpenTask]:
@@ -119,24 +130,10 @@ class Storage:
         header, spec = bundle.header, bundle.spec
         for data in bundle.blobs.values():
             self.served.put(data)
-        checkpoint, state = spec.manifest.checkpoint.sha256, self._blobs.private.put(_EMPTY).sha256
-        row = TaskRow(
-            task_id=task_id,
-            population=header.population,
-            state=TASK_STATE_RUNNING,
-            created=at,
-            rounds=header.rounds,
-            round=0,
-            manifest=self.served.put(header.manifest).sha256,
-            closing=header.closing.SerializeToString(deterministic=True),
-            checkpoint=checkpoint,
-            server_state=state,
-            previous_checkpoint=checkpoint,
-            previous_server_state=state,
-            versions=header.versions.SerializeToString(deterministic=True),
-        )
+        state = self._blobs.private.put(_EMPTY).sha256
+        row = stored_tasks.of_bundle(task_id, bundle, self.served.put(header.manifest).sha256, state, at)
         self._ledger.create_task(row)
-        self._totals[task_id] = aggregators.of(spec.manifest)
+        self._sums[task_id] = RoundSum(row.population, spec.manifest)
         machine = RoundMachine(spec.rule, 0, at)
         return row, OpenTask(task_id, row.population, spec, VersionRange.of(header.versions), machine)
 
@@ -154,7 +151,8 @@ class Storage:
         with timed(self._metrics.fold):
             for decision in decisions:
                 if (contribution := decision.contribution) is not None:
-                    self._totals[decision.entry.task_id].add(contribution.updates, largest=contribution.bound)
+                    total = self._sums[decision.entry.task_id]
+                    self._metrics.norms(total.population, total.add(contribution.updates, contribution.bound))
         if self._recorder is not None:
             self._record(self._recorder, decisions)
 
@@ -178,12 +176,12 @@ class Storage:
         """Reads the rounds of a task from `first` on, oldest first, at most `limit`."""
         return self._ledger.rounds(task_id, first, limit)
 
-    def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
-        """Reads an assignment of any round."""
-        return self._ledger.assignment(assignment_id)
+    def recall(self, keys: Sequence[bytes]) -> dict[bytes, AssignmentRow]:
+        """Reads those of some assignments that there are, of any round, by id."""
+        return self._ledger.recall(keys)
 
     def commit(self, task_id: str, spec: TaskSpec, number: int, attempt: int, at: float) -> TaskRow:
-        """Takes the server's step on the sum of the open round, commits it, and removes what is older than that.
+        """Takes the server's step on the sum of the open round, commits it, and removes what is too old.
 
         Args:
             task_id: the task.
@@ -194,24 +192,42 @@ class Storage:
 
         Returns:
             The task as it stands now.
-
-        Raises:
-            LedgerError: the ledger is not as this coordinator left it.
         """
-        old, total = self._ledger.task(task_id), self._totals[task_id]
+        old, added = self._ledger.task(task_id), self._sums[task_id]
         if not old.open or old.round != number:
             raise LedgerError(f"the ledger has no open round {number} of task {task_id}: someone else changed it")
         private = self._blobs.private
         checkpoint, state = unpack(self.served.get(old.checkpoint)), unpack(private.get(old.server_state))
-        checkpoint, state = server_step(spec.manifest, checkpoint, state, total.mean())
-        new = old.committed(self.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256)
+        checkpoint, state = server_step(spec.manifest, checkpoint, state, added.total.mean())
+        outcome = self.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
+        norms = added.norms.statistics().SerializeToString(deterministic=True)
+        new = old.committed(*outcome, norms, self._keep)
         self._ledger.commit(old, attempt, new, at)
         if self._recorder is not None:
             self._recorder.end(old)
-        total.reset()
-        self._log.drop(owner(task_id, number))
-        self._blobs.drop_previous(old, self._ledger.tasks())
+        self._drop_round(old)
+        self._blobs.drop_unused(old, self._ledger.tasks())
         return new
+
+    def _drop_round(self, row: TaskRow) -> None:
+        """Forgets the contributions of a round that is over."""
+        self._sums[row.task_id].reset()
+        self._log.drop(owner(row.task_id, row.round))
+
+    def put_back(self, task_id: str, target: int, at: float) -> tuple[TaskRow, RoundRow | None]:
+        """Puts a task back to the model after `target` rounds, which is kept, and removes newer ones.
+
+        Returns:
+            The task as it stands now, and its open round, which has begun anew, if it has one.
+        """
+        old = self._ledger.task(task_id)
+        new = self.kept.put_back(old, target, at)
+        if old.open and self._recorder is not None:
+            self._recorder.discard(old)
+        if old.open:
+            self._drop_round(old)
+        self._blobs.drop_unused(old, self._ledger.tasks())
+        return new, self._ledger.open_round(task_id, new.round) if new.open else None
 
     def change_state(self, task_id: str, state: TaskState.ValueType, at: float) -> TaskRow:
         """Moves a task to another state, unless it is over. If that ends it, its contributions are removed.
@@ -225,8 +241,8 @@ class Storage:
         new = replace(old, state=state)
         self._ledger.change_state(old, new, at)
         if not new.open:
-            del self._totals[task_id]
             if self._recorder is not None:
                 self._recorder.forget(old)
-            self._log.drop(owner(task_id, old.round))
+            self._drop_round(old)
+            del self._sums[task_id]
         return new

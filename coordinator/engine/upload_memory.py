@@ -27,6 +27,11 @@ class UploadMemory:
         self._waiting: deque[tuple[bytes, int, asyncio.Future[Assembler | None]]] = deque()
         self._parts: dict[bytes, Assembler] = {}  # oldest first
 
+    @property
+    def use(self) -> dict[str, int]:
+        """Bytes that are lent, and bytes that are kept of uploads that broke off."""
+        return {"lent": self._lent, "kept": self._kept}
+
     def offset(self, assignment_id: bytes, sha256: bytes) -> int:
         """Returns how many bytes are kept of the contribution with this hash."""
         part = self._parts.get(assignment_id)

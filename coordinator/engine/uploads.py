@@ -41,6 +41,11 @@ class Uploads:
     def __len__(self) -> int:
         return len(self._bodies)
 
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes that are "lent" to uploads under way, and "kept" of those that broke off."""
+        return self._memory.use
+
     def tick(self, now: float) -> None:
         """Cuts off the uploads whose time is over at `now`, in seconds."""
         for deadlines in (self._headers, self._bodies, self._waiting):

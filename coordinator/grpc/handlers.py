@@ -3,13 +3,17 @@
 The object that answers has one method for each RPC, called `Method.handler`: `check_in` for `CheckIn`.
 """
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
 
+from coordinator.errors import BusyError
 from coordinator.grpc.parsing import Handler, guarded
 from coordinator.grpc.status import Context, refuse
+from coordinator.model import pace
 from fedau2.wire.methods import Method, Service
 
 _KINDS: dict[tuple[bool, bool], Callable[..., Handler]] = {
@@ -20,6 +24,9 @@ _KINDS: dict[tuple[bool, bool], Callable[..., Handler]] = {
 }
 """Makers of handlers, by whether requests and responses come as streams."""
 
+
+SILENCE = 60.0
+"""Most seconds in which a caller reads nothing of a stream. Then the call is over, and what it holds is free."""
 
 Answers = Callable[[], Any]
 """Gives the object that answers calls, or raises `StoppedError` while the coordinator starts."""
@@ -58,12 +65,27 @@ def _returning(name: str, answers: Answers) -> Callable[[Any, Context], Any]:
     return answer
 
 
-def _streaming(name: str, answers: Answers) -> Callable[[Any, Context], AsyncIterator[Any]]:
-    async def answer(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+def _streaming(name: str, answers: Answers) -> Callable[[Any, Context], Any]:
+    async def answer(request: Any, context: Context) -> None:  # noqa: ANN401
         try:
-            async for response in getattr(answers(), name)(request):
-                yield response
+            async with aclosing(getattr(answers(), name)(request)) as responses:
+                async for response in responses:
+                    await _write(response, context)
         except Exception as error:
             await refuse(error, context)
 
     return answer
+
+
+async def _write(response: object, context: Context) -> None:
+    """Writes a response.
+
+    Raises:
+        BusyError: the caller read nothing for too long.
+    """
+    try:
+        async with asyncio.timeout(SILENCE):
+            await context.write(response)
+    except TimeoutError:
+        text = f"nothing was read for {SILENCE:.0f} seconds, so the call has ended; call again for the rest"
+        raise BusyError(text, pace.STARTING.message()) from None

@@ -27,6 +27,8 @@ _OPTIONS = (
     ("grpc.http.overload_protection", 0),  # it refuses calls of clients that keep to the limit
     ("grpc.server_handshake_timeout_ms", 20_000),
     ("grpc.max_connection_idle_ms", 300_000),
+    ("grpc.keepalive_time_ms", 60_000),  # a device that went away or sleeps in the middle of a call does not answer
+    ("grpc.keepalive_timeout_ms", 20_000),
 )
 _DEVICES_OPTIONS = (
     *_OPTIONS,

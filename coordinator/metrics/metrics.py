@@ -1,6 +1,6 @@
 """The metrics that a coordinator shows to Prometheus: counts and times, nothing that distinguishes devices."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
 from types import TracebackType
 
@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from coordinator.aggregation.norms import HIGHEST, LOWEST
 from coordinator.metrics.session_traces import SessionTraces
 from coordinator.model.effects import Abandoned, Effect, Expired, Failed, Reported
 
@@ -47,6 +48,19 @@ class Metrics:
         self.upload = self._histogram("fedau2_upload_seconds", "From an upload's header to its acknowledgement.")
         self.sync = self._histogram("fedau2_sync_seconds", "Making a group of changes durable: log, sync and ledger.")
         self.fold = self._histogram("fedau2_fold_seconds", "Adding up a group of contributions.")
+
+        self._norms = Histogram(
+            "fedau2_contribution_norm",
+            "L2 norms of contributions as they arrived, by the tensors that they are taken over.",
+            ("population", "tensors"),
+            registry=self.registry,
+            buckets=[2.0**exponent for exponent in range(LOWEST, HIGHEST)],
+        )
+
+    def norms(self, population: str, norms: Mapping[str, float]) -> None:
+        """Counts the norms of a contribution, over its shared tensors and over those of adversaries."""
+        for tensors, norm in norms.items():
+            self._norms.labels(population, tensors).observe(norm)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

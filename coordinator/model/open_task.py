@@ -34,3 +34,7 @@ class OpenTask:
         """Opens the next round after the commit of one that was closed at `at`, in seconds."""
         self.pace.committed(self.round, at)
         self.round = RoundMachine(self.spec.rule, self.round.number + 1, at, paused=self.round.paused)
+
+    def begin_anew(self, attempt: int, at: float) -> None:
+        """Begins the open round anew at `at`, in seconds, without its assignments, as its next attempt."""
+        self.round = RoundMachine(self.spec.rule, self.round.number, at, attempt, paused=self.round.paused)

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coordinator.errors import LedgerError
-from coordinator.store import identity, migrations, transitions
+from coordinator.store import identity, migrations, stored_tasks, transitions
 from coordinator.store.database import Database
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.rows import (
@@ -18,10 +18,9 @@ from coordinator.store.rows import (
     TaskRow,
     assignment_row,
     round_row,
-    task_row,
 )
 from coordinator.store.summaries import summaries
-from coordinator.store.tables import assignment, commits, meta, round_attempt, task
+from coordinator.store.tables import assignment, commits, meta, rollback_history, round_attempt, task
 from coordinator.store.transitions import Entry
 from coordinator.store.witness import Witness
 from fedau2.v1.admin_pb2 import (
@@ -117,9 +116,9 @@ class Ledger:
         return [digest for (digest,) in self._database.rows(sa.select(task.c.manifest))]
 
     def tasks(self) -> list[TaskRow]:
-        """Reads all tasks, oldest first."""
-        query = sa.select(task).order_by(task.c.created, task.c.task_id)
-        return [task_row(row._asdict()) for row in self._database.rows(query)]
+        """Reads all tasks, oldest first, in a ledger of any version."""
+        with self._database.reading() as connection:
+            return stored_tasks.read(connection, self.version)
 
     def task(self, task_id: str) -> TaskRow:
         """Reads one task.
@@ -127,10 +126,10 @@ class Ledger:
         Raises:
             LedgerError: there is no such task.
         """
-        rows = self._database.rows(sa.select(task).where(task.c.task_id == task_id))
-        if not rows:
-            raise LedgerError(f"the ledger has no task {task_id}")
-        return task_row(rows[0]._asdict())
+        with self._database.reading() as connection:
+            for row in stored_tasks.read(connection, self.version, task_id):
+                return row
+        raise LedgerError(f"the ledger has no task {task_id}")
 
     def open_round(self, task_id: str, number: int) -> RoundRow:
         """Reads the newest attempt of a round.
@@ -155,15 +154,16 @@ class Ledger:
         with self._database.reading() as connection:
             yield from map(assignment_row, connection.execution_options(yield_per=1000).execute(query))
 
-    def assignment(self, assignment_id: bytes) -> AssignmentRow | None:
-        """Reads one assignment, of any round."""
-        query = sa.select(assignment).where(assignment.c.assignment_id == assignment_id)
-        return next(map(assignment_row, self._database.rows(query)), None)
+    def recall(self, keys: Sequence[bytes]) -> dict[bytes, AssignmentRow]:
+        """Reads those of some assignments that there are, of any round, by id."""
+        parts = (keys[start : start + 1000] for start in range(0, len(keys), 1000))  # SQLite has a limit
+        queries = (sa.select(assignment).where(assignment.c.assignment_id.in_(part)) for part in parts)
+        return {row.assignment_id: assignment_row(row) for query in queries for row in self._database.rows(query)}
 
     def create_task(self, row: TaskRow) -> None:
         """Stores a task and opens its first round."""
         with self._transaction(lasting=True) as connection:
-            connection.execute(sa.insert(task), asdict(row))
+            stored_tasks.insert(connection, row)
             transitions.remember_task(connection, row.task_id, TASK_STATE_UNSPECIFIED, row.state, row.created)
             transitions.open_attempt(connection, (row.task_id, 0, 0), row.created)
 
@@ -177,7 +177,16 @@ class Ledger:
         with self._transaction(lasting=True) as connection:
             for row, skipped in tasks:
                 transitions.begin_anew(connection, row.task_id, row.round, at)
-                transitions.replace_task(connection, asdict(row), {**asdict(row), "skipped": skipped}, at)
+                stored_tasks.replace(connection, row, replace(row, skipped=skipped), at)
+
+    def put_back(self, old: TaskRow, new: TaskRow, target: int, at: float) -> None:
+        """Puts a task back to the model after `target` rounds, and begins its open round anew, in one transaction."""
+        moved = {"task_id": old.task_id, "old": old.round, "new": target, "at": at}
+        with self._transaction(lasting=True) as connection:
+            if old.open:
+                transitions.begin_anew(connection, old.task_id, old.round, at)
+            stored_tasks.replace(connection, old, new, at)
+            connection.execute(sa.insert(rollback_history), moved)
 
     def give_up(self, task_id: str, number: int, keys: Sequence[bytes], at: float) -> None:
         """Ends reported assignments of the open round whose contributions cannot be read back.
@@ -216,12 +225,12 @@ class Ledger:
         Raises:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
         """
-        outcome = {"checkpoint": new.checkpoint, "server_state": new.server_state}
+        outcome = {"checkpoint": new.checkpoint, "server_state": new.server_state, "norms": new.norms}
         with self._transaction(lasting=True) as connection:
             key = (old.task_id, old.round, attempt)
             transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_COMMITTED, at, outcome)
             transitions.expire_leases(connection, old.task_id, old.round, at)
-            transitions.replace_task(connection, asdict(old), asdict(new), at)
+            stored_tasks.replace(connection, old, new, at)
             if new.open:
                 transitions.open_attempt(connection, (new.task_id, new.round, 0), at)
 
@@ -233,7 +242,7 @@ class Ledger:
         """
         key = (old.task_id, old.round, self.open_round(old.task_id, old.round).attempt)
         with self._transaction(lasting=True) as connection:
-            transitions.replace_task(connection, asdict(old), asdict(new), at)
+            stored_tasks.replace(connection, old, new, at)
             if not new.open:
                 transitions.move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, at)
                 transitions.expire_leases(connection, old.task_id, old.round, at)

@@ -11,7 +11,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateColumn
 
-from coordinator.store.tables import commits, meta, metadata, one_open_task, task, task_history
+from coordinator.store.tables import (
+    commits,
+    kept_model,
+    meta,
+    metadata,
+    one_open_task,
+    rollback_history,
+    round_attempt,
+    task,
+    task_history,
+)
 
 T = TypeVar("T")
 Migration = Callable[[Connection], None]
@@ -22,7 +32,7 @@ def add_table(table: sa.Table) -> Migration:
     return table.create
 
 
-def add_column(column: sa.Column[T], value: T) -> Migration:
+def add_column(column: sa.Column[T], value: T | None) -> Migration:
     """Makes a migration that adds a nullable column and sets it in the existing rows."""
 
     def add(connection: Connection) -> None:
@@ -42,6 +52,13 @@ def replace_index(old: str, new: sa.Index) -> Migration:
         new.create(connection)
 
     return replace
+
+
+def keep_previous_models(connection: Connection) -> None:
+    """Keeps the model before each task's newest, as older versions did in columns of the task."""
+    names = ["task_id", "round", "checkpoint", "server_state"]
+    previous = (task.c.task_id, task.c.round - 1, task.c.previous_checkpoint, task.c.previous_server_state)
+    connection.execute(sa.insert(kept_model).from_select(names, sa.select(*previous).where(task.c.round > 0)))
 
 
 def together(*migrations: Migration) -> Migration:
@@ -64,6 +81,14 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     # 3: commits are counted, so that a ledger that lost some is known; numbers of rounds can be skipped.
     together(add_table(commits), add_column(task.c.skipped, 0)),
+    # 4: tasks keep older models, to which they can be put back; the norms of a round's contributions are kept.
+    together(
+        add_table(kept_model),
+        keep_previous_models,
+        add_table(rollback_history),
+        add_column(task.c.norms, b""),
+        add_column(round_attempt.c.norms, None),
+    ),
 )
 """The migrations; the first leads from version 1 to 2, and so on."""
 
@@ -72,6 +97,9 @@ JOINED = 2
 
 WITNESSED = 3
 """The first version whose commits are counted."""
+
+KEPT = 4
+"""The first version with a table of kept models."""
 
 NEW = 0
 """Version of a database that is not a ledger yet."""

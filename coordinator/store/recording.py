@@ -87,6 +87,13 @@ class Recorder:
         """Notes that a task's open round will not be committed."""
         self._contributed.pop(self._of(row), None)
 
+    def discard(self, row: TaskRow) -> None:
+        """Removes the recording of a task's open round, which begins anew with another checkpoint."""
+        self.forget(row)
+        if self._of(row).exists():
+            with self._logging_failures():
+                shutil.rmtree(self._of(row))
+
     def _of(self, row: TaskRow) -> Path:
         return self._folder / row.task_id / str(row.round)
 

@@ -13,18 +13,41 @@ from google.protobuf.message import DecodeError, Message
 from coordinator.errors import LedgerError
 from coordinator.store.round_log import Location
 from coordinator.store.tables import OPEN_STATES
-from fedau2.v1.admin_pb2 import ASSIGNMENT_STATE_REPORTED, TASK_STATE_FINISHED, AssignmentState, RoundState, TaskState
+from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_REPORTED,
+    TASK_STATE_FINISHED,
+    AssignmentState,
+    ContributionNorms,
+    RoundState,
+    TaskState,
+)
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
 
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
+class KeptModel:
+    """A model that a task can be put back to.
+
+    Attributes:
+        round: number of rounds that were committed when it was the newest.
+        checkpoint: SHA-256 of its tensors.
+        server_state: SHA-256 of the server state beside it.
+    """
+
+    round: int
+    checkpoint: bytes
+    server_state: bytes
+
+
+@dataclass(frozen=True)
 class TaskRow:
     """A task as it is stored.
 
-    Hashes address blobs. `closing` is a serialised `ClosingRule`, `versions` a serialised `ClientVersions`. A device is
-    given the number of a round plus `skipped`, so that no number is given twice after a copy was restored.
+    Hashes address blobs. `closing` is a serialised `ClosingRule`, `versions` a serialised `ClientVersions`, and `norms`
+    a serialised `ContributionNorms`. A device is given the number of a round plus `skipped`, so that no number is given
+    twice after a copy was restored or the task was put back. `kept` are older models, oldest first.
     """
 
     task_id: str
@@ -37,27 +60,55 @@ class TaskRow:
     closing: bytes
     checkpoint: bytes
     server_state: bytes
-    previous_checkpoint: bytes
-    previous_server_state: bytes
     versions: bytes = b""
     skipped: int = 0
+    norms: bytes = b""
+    kept: tuple[KeptModel, ...] = ()
 
     @property
     def open(self) -> bool:
         """The task has an open round: it is neither finished nor stopped."""
         return self.state in OPEN_STATES
 
-    def committed(self, checkpoint: bytes, server_state: bytes) -> "TaskRow":
-        """Returns the row as it is after the commit of its open round, with the hashes of the outcome."""
+    def kept_model(self, round: int) -> KeptModel | None:
+        """Returns the kept model that was the newest after so many rounds, if there is one."""
+        return next((model for model in self.kept if model.round == round), None)
+
+    def committed(self, checkpoint: bytes, server_state: bytes, norms: bytes = b"", keep: int = 1) -> "TaskRow":
+        """Returns the row as it is after the commit of its open round.
+
+        Args:
+            checkpoint: hash of the new one.
+            server_state: hash of the new one.
+            norms: of the round's contributions, serialised.
+            keep: most older models to keep, at least 1.
+        """
         last = self.round + 1 == self.rounds
+        kept = (*self.kept, KeptModel(self.round, self.checkpoint, self.server_state))
         return replace(
             self,
             state=TASK_STATE_FINISHED if last else self.state,
             round=self.round + 1,
             checkpoint=checkpoint,
             server_state=server_state,
-            previous_checkpoint=self.checkpoint,
-            previous_server_state=self.server_state,
+            norms=norms,
+            kept=kept[-keep:],
+        )
+
+    def put_back(self, model: KeptModel, separation: int) -> "TaskRow":
+        """Returns the row as it is after the task was put back to one of its kept models. Newer ones are given up.
+
+        Args:
+            model: the kept model.
+            separation: rounds from one contribution of a device to its next. So many numbers of rounds are skipped, and
+                at least one: a device whose contribution was given up may take part again at once.
+        """
+        return replace(
+            self,
+            checkpoint=model.checkpoint,
+            server_state=model.server_state,
+            skipped=self.skipped + max(1, separation),
+            kept=tuple(older for older in self.kept if older.round <= model.round),
         )
 
 
@@ -80,6 +131,7 @@ class RoundSummary:
         committed: when it was committed, in seconds; None: not yet.
         checkpoint: SHA-256 of the checkpoint that the commit made; empty: not yet.
         assignments: number of assignments in each state, over all attempts.
+        norms: `ContributionNorms` of the committed contributions, serialised; empty: not known.
     """
 
     number: int
@@ -87,6 +139,7 @@ class RoundSummary:
     committed: float | None
     checkpoint: bytes
     assignments: dict[int, int]
+    norms: bytes
 
 
 @dataclass(frozen=True)
@@ -101,7 +154,7 @@ class AssignmentRow:
     location: Location | None
 
 
-_HASHES = ("manifest", "checkpoint", "server_state", "previous_checkpoint", "previous_server_state")
+_HASHES = ("manifest", "checkpoint", "server_state")
 _TEXTS = ("task_id", "population")
 
 
@@ -122,8 +175,19 @@ def task_row(values: Mapping[str, Any]) -> TaskRow:
         and row.skipped >= 0
         and _parses(ClosingRule, row.closing)
         and _parses(ClientVersions, row.versions)
+        and _parses(ContributionNorms, row.norms)
     )
     return _expect(whole, row, f"task {row.task_id!r}")
+
+
+def kept_model(round: int, checkpoint: bytes, server_state: bytes) -> KeptModel:
+    """Makes a kept model of its columns.
+
+    Raises:
+        LedgerError: no model can have these values.
+    """
+    whole = isinstance(round, int) and round >= 0 and _is_hash(checkpoint) and _is_hash(server_state)
+    return _expect(whole, KeptModel(round, checkpoint, server_state), "kept model")
 
 
 def round_row(attempt: int, state: RoundState.ValueType, opened: float) -> RoundRow:

@@ -11,7 +11,7 @@ from fedau2.v1.admin_pb2 import ROUND_STATE_COMMITTED
 def summaries(database: Database, task_id: str, first: int, limit: int) -> list[RoundSummary]:
     """Reads the rounds of a task from `first` on, oldest first, at most `limit`."""
     columns = round_attempt.c
-    query = sa.select(columns.round, columns.attempt, columns.state, columns.opened, columns.checkpoint)
+    query = sa.select(columns.round, columns.attempt, columns.state, columns.opened, columns.checkpoint, columns.norms)
     newest = query.where(*_of(round_attempt, task_id, first, limit)).order_by(columns.attempt)
     ends = _ends(database, task_id, first, limit)
     counts = _counts(database, task_id, first, limit)
@@ -24,6 +24,7 @@ def summaries(database: Database, task_id: str, first: int, limit: int) -> list[
             ends.get(row.round),
             row.checkpoint or b"",
             counts.get(row.round, {}),
+            row.norms or b"",
         )
         for row in (rows[number] for number in sorted(rows))
     ]

@@ -47,10 +47,30 @@ task = Table(
     Column("closing", LargeBinary, nullable=False),  # ClosingRule, serialised
     Column("checkpoint", _HASH, nullable=False),
     Column("server_state", _HASH, nullable=False),
-    Column("previous_checkpoint", _HASH, nullable=False),
-    Column("previous_server_state", _HASH, nullable=False),
+    Column("previous_checkpoint", _HASH, nullable=False),  # this and the next are read in old ledgers only: SQLite
+    Column("previous_server_state", _HASH, nullable=False),  # before 3.35 cannot drop a column
     Column("versions", LargeBinary),  # ClientVersions, serialised
     Column("skipped", BigInteger),  # added to a round's number when a device is given it, see docs/durability.md
+    Column("norms", LargeBinary),  # ContributionNorms of the newest committed round, serialised
+)
+
+kept_model = Table(
+    "kept_model",
+    metadata,
+    Column("task_id", ForeignKey(task.c.task_id), primary_key=True),
+    Column("round", BigInteger, primary_key=True),  # committed when it was the newest model
+    Column("checkpoint", _HASH, nullable=False),
+    Column("server_state", _HASH, nullable=False),
+)
+
+rollback_history = Table(
+    "rollback_history",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("task_id", ForeignKey(task.c.task_id), nullable=False),
+    Column("old", BigInteger, nullable=False),  # rounds committed
+    Column("new", BigInteger, nullable=False),  # round of the kept model
+    Column("at", Float, nullable=False),
 )
 
 OPEN_STATES = (TASK_STATE_RUNNING, TASK_STATE_PAUSED)
@@ -77,8 +97,9 @@ round_attempt = Table(
     Column("attempt", Integer, primary_key=True),
     Column("state", Integer, nullable=False),
     Column("opened", Float, nullable=False),
-    Column("checkpoint", _HASH),  # the outcome of the commit
+    Column("checkpoint", _HASH),  # this and the following: the outcome of the commit
     Column("server_state", _HASH),
+    Column("norms", LargeBinary),  # ContributionNorms, serialised
 )
 
 round_history = Table(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from coordinator.errors import BlobLostError
 from coordinator.store.blob_folder import BlobFolder
-from coordinator.store.rows import TaskRow
+from coordinator.store.rows import KeptModel, TaskRow
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.manifest import graph_kind
 
@@ -30,7 +30,7 @@ class KeptBlob:
 
 
 def kept_blobs(row: TaskRow, manifest: TaskManifest) -> list[KeptBlob]:
-    """Lists the blobs of a task: those of its bundle, and two versions of the checkpoint and the server state."""
+    """Lists the blobs of a task: those of its bundle, of its newest model, and of the models that it can go back to."""
     graphs = [KeptBlob(f"graph {graph_kind(graph)}", graph.resource.sha256) for graph in manifest.graphs]
     return [
         KeptBlob("manifest", row.manifest),
@@ -39,8 +39,15 @@ def kept_blobs(row: TaskRow, manifest: TaskManifest) -> list[KeptBlob]:
         KeptBlob("checkpoint", row.checkpoint),
         KeptBlob("server state", row.server_state, served=False),
         KeptBlob("first checkpoint", manifest.checkpoint.sha256, vital=False),
-        KeptBlob("previous checkpoint", row.previous_checkpoint, vital=False),
-        KeptBlob("previous server state", row.previous_server_state, served=False, vital=False),
+        *(blob for model in row.kept for blob in model_blobs(model)),
+    ]
+
+
+def model_blobs(model: KeptModel) -> list[KeptBlob]:
+    """Lists the blobs of a model that a task can be put back to."""
+    return [
+        KeptBlob(f"checkpoint after {model.round} rounds", model.checkpoint, vital=False),
+        KeptBlob(f"server state after {model.round} rounds", model.server_state, served=False, vital=False),
     ]
 
 
@@ -79,6 +86,16 @@ class TaskBlobs:
                 with _explained(row, blob.use):
                     (self.served if blob.served else self.private).check(blob.sha256)
 
+    def check_kept(self, row: TaskRow, model: KeptModel) -> None:
+        """Returns if a task can be put back to a model: its blobs are there and whole.
+
+        Raises:
+            BlobLostError: a blob is missing or damaged.
+        """
+        self.manifest(row)
+        for blob in model_blobs(model):
+            (self.served if blob.served else self.private).check(blob.sha256)
+
     def damaged(self, row: TaskRow) -> list[Path]:
         """Lists the files of blobs that a task keeps and can go on without, and that are damaged."""
         found = []
@@ -96,18 +113,17 @@ class TaskBlobs:
         in_use = self._in_use(rows)
         return self.served.orphans(in_use[True]) + self.private.orphans(in_use[False])
 
-    def drop_previous(self, old: TaskRow, rows: Iterable[TaskRow]) -> None:
-        """Removes the previous checkpoint and server state of a row that a commit has replaced, if nobody keeps them.
+    def drop_unused(self, old: TaskRow, rows: Iterable[TaskRow]) -> None:
+        """Removes the blobs of a row that has been replaced, unless a task keeps them.
 
         Args:
-            old: the row before the commit.
+            old: the row as it was.
             rows: all tasks as they are now.
         """
         in_use = self._in_use(rows)
-        if old.previous_checkpoint not in in_use[True]:
-            self.served.delete(old.previous_checkpoint)
-        if old.previous_server_state not in in_use[False]:
-            self.private.delete(old.previous_server_state)
+        for blob in kept_blobs(old, self.manifest(old)):
+            if blob.sha256 not in in_use[blob.served]:
+                (self.served if blob.served else self.private).delete(blob.sha256)
 
     def _in_use(self, rows: Iterable[TaskRow]) -> dict[bool, set[bytes]]:
         """Hashes of all blobs in use, by `KeptBlob.served`."""

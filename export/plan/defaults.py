@@ -78,6 +78,13 @@ OWN: Mapping[str, Mapping[str, Default]] = {
 }
 """The exceptions, by recommender and dotted path."""
 
+CLIP_NORMS: Mapping[str, float] = {"fedncf": 80.0, "fedrap": 900.0, "fedvae": 9000.0}
+"""`server.clip_norm` of bundles whose plan file does not name it, by recommender.
+
+On devices a contribution may come from anybody. Each is about four times the 99th percentile of the norms on MovieLens
+100K with the paper's adversary, so it leaves honest contributions as they are (docs/threat-model.md).
+"""
+
 MODEL = "fedncf"
 """The recommender of a run whose configuration names none."""
 

@@ -80,8 +80,9 @@ def _model(nested: Fragment, model: str | None) -> str:
 
 
 def read(path: Path, model: str | None = None) -> Plan:
-    """Reads a plan file for an export, in which no data is known: without `adversaries` the plan has no
-    adversary.
+    """Reads a plan file for an export, in which no data is known: without `adversaries` the plan has no adversary.
+
+    Without `server.clip_norm` it has the one for bundles, `defaults.CLIP_NORMS`.
 
     Args:
         path: of the file.
@@ -98,7 +99,9 @@ def read(path: Path, model: str | None = None) -> Plan:
             f"and classes, or write adversaries: {NONE}"
         )
     try:
-        return complete({"adversaries": NONE, **content}, model)
+        clip_norm = defaults.CLIP_NORMS.get(_model(content, model), 0.0)
+        usual = {"adversaries": NONE, "server": {"clip_norm": clip_norm}}
+        return complete(merge(usual, content), model)
     except PlanError as error:
         raise PlanError(f"{path}: {error}") from error
 

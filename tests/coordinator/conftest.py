@@ -187,6 +187,8 @@ class InProcess:
         self.pause_call = admin.pause_task
         self.resume_call = admin.resume_task
         self.stop_call = admin.stop_task
+        self.roll_back_call = admin.roll_back_task
+        self.rounds_call = admin.list_rounds
 
 
 class OverGrpc:
@@ -205,6 +207,8 @@ class OverGrpc:
         self.pause_call = self._call(operator.PauseTask)
         self.resume_call = self._call(operator.ResumeTask)
         self.stop_call = self._call(operator.StopTask)
+        self.roll_back_call = self._call(operator.RollBackTask)
+        self.rounds_call = self._call(operator.ListRounds)
         self._fetch = device.FetchResource
 
     async def fetch_call(self, request):
@@ -286,6 +290,12 @@ class Lab:
 
     async def stop(self, task_id):
         return await self.link.stop_call(admin_pb2.StopTaskRequest(task_id=task_id))
+
+    async def roll_back(self, task_id, target):
+        return await self.link.roll_back_call(admin_pb2.RollBackTaskRequest(task_id=task_id, round=target))
+
+    async def rounds(self, task_id):
+        return list((await self.link.rounds_call(admin_pb2.ListRoundsRequest(task_id=task_id))).rounds)
 
     async def committed(self, task_id, rounds):
         while (task := await self.task(task_id)).round < rounds:

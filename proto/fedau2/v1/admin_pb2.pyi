@@ -329,6 +329,31 @@ class StopTaskRequest(_message.Message):
 Global___StopTaskRequest: _TypeAlias = StopTaskRequest  # noqa: Y015
 
 @_typing.final
+class RollBackTaskRequest(_message.Message):
+    """Set by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    round: _builtins.int
+    """One of Task.kept_rounds."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        round: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["round", b"round", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackTaskRequest: _TypeAlias = RollBackTaskRequest  # noqa: Y015
+
+@_typing.final
 class ListRoundsRequest(_message.Message):
     """Set by the operator."""
 
@@ -401,6 +426,92 @@ class WatchRoundsRequest(_message.Message):
 Global___WatchRoundsRequest: _TypeAlias = WatchRoundsRequest  # noqa: Y015
 
 @_typing.final
+class NormStatistics(_message.Message):
+    """The L2 norms of a round's contributions, as they arrived. They say nothing of single devices but the largest norm. Set
+    by the coordinator.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class BucketsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    MEDIAN_FIELD_NUMBER: _builtins.int
+    LARGEST_FIELD_NUMBER: _builtins.int
+    BUCKETS_FIELD_NUMBER: _builtins.int
+    contributions: _builtins.int
+    """Contributions with a norm: those that carry one of the tensors."""
+    median: _builtins.float
+    largest: _builtins.float
+    @_builtins.property
+    def buckets(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
+        """Number of norms by exponent k: above 2^(k-1) and at most 2^k. k is from -16 to 33; the ends hold the rest."""
+
+    def __init__(
+        self,
+        *,
+        contributions: _builtins.int = ...,
+        median: _builtins.float = ...,
+        largest: _builtins.float = ...,
+        buckets: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "contributions", b"contributions", "largest", b"largest", "median", b"median"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NormStatistics: _TypeAlias = NormStatistics  # noqa: Y015
+
+@_typing.final
+class ContributionNorms(_message.Message):
+    """The norms of a round's contributions. Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARED_FIELD_NUMBER: _builtins.int
+    ADVERSARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def shared(self) -> Global___NormStatistics:
+        """Over the recommender's shared tensors."""
+
+    @_builtins.property
+    def adversary(self) -> Global___NormStatistics:
+        """Over the adversaries' tensors."""
+
+    def __init__(
+        self,
+        *,
+        shared: Global___NormStatistics | None = ...,
+        adversary: Global___NormStatistics | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "shared", b"shared"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "shared", b"shared"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContributionNorms: _TypeAlias = ContributionNorms  # noqa: Y015
+
+@_typing.final
 class Task(_message.Message):
     """The present state of a task. Set by the coordinator."""
 
@@ -420,6 +531,8 @@ class Task(_message.Message):
     CLOSING_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
+    KEPT_ROUNDS_FIELD_NUMBER: _builtins.int
+    NORMS_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Drawn by the coordinator."""
     population: _builtins.str
@@ -448,6 +561,14 @@ class Task(_message.Message):
     def manifest(self) -> _task_pb2.Resource: ...
     @_builtins.property
     def versions(self) -> _task_pb2.ClientVersions: ...
+    @_builtins.property
+    def kept_rounds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The models that it can be put back to: numbers of rounds that were committed then, ascending."""
+
+    @_builtins.property
+    def norms(self) -> Global___ContributionNorms:
+        """The norms of the newest committed round; absent before the first."""
+
     def __init__(
         self,
         *,
@@ -465,10 +586,12 @@ class Task(_message.Message):
         closing: _task_pb2.ClosingRule | None = ...,
         manifest: _task_pb2.Resource | None = ...,
         versions: _task_pb2.ClientVersions | None = ...,
+        kept_rounds: _abc.Iterable[_builtins.int] | None = ...,
+        norms: Global___ContributionNorms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "manifest", b"manifest", "versions", b"versions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "manifest", b"manifest", "norms", b"norms", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "live_leases", b"live_leases", "manifest", b"manifest", "population", b"population", "reported", b"reported", "round", b"round", "round_state", b"round_state", "rounds", b"rounds", "state", b"state", "task_id", b"task_id", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "kept_rounds", b"kept_rounds", "live_leases", b"live_leases", "manifest", b"manifest", "norms", b"norms", "population", b"population", "reported", b"reported", "round", b"round", "round_state", b"round_state", "rounds", b"rounds", "state", b"state", "task_id", b"task_id", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -491,6 +614,7 @@ class Round(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     EXPIRED_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    NORMS_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     round: _builtins.int
     """From 0."""
@@ -503,7 +627,7 @@ class Round(_message.Message):
     failed: _builtins.int
     expired: _builtins.int
     checkpoint: _builtins.bytes
-    """SHA-256 of its committed checkpoint; empty before. Only the newest two checkpoints are kept."""
+    """SHA-256 of its committed checkpoint; empty before. Task.kept_rounds says which are kept."""
     @_builtins.property
     def opened(self) -> _timestamp_pb2.Timestamp:
         """When the attempt began."""
@@ -511,6 +635,10 @@ class Round(_message.Message):
     @_builtins.property
     def committed(self) -> _timestamp_pb2.Timestamp:
         """When it was committed; absent before."""
+
+    @_builtins.property
+    def norms(self) -> Global___ContributionNorms:
+        """The norms of its committed contributions; absent before, and for rounds that older coordinators committed."""
 
     def __init__(
         self,
@@ -526,10 +654,11 @@ class Round(_message.Message):
         failed: _builtins.int = ...,
         expired: _builtins.int = ...,
         checkpoint: _builtins.bytes = ...,
+        norms: Global___ContributionNorms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "opened", b"opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "norms", b"norms", "opened", b"opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "committed", b"committed", "expired", b"expired", "failed", b"failed", "live_leases", b"live_leases", "opened", b"opened", "reported", b"reported", "round", b"round", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "committed", b"committed", "expired", b"expired", "failed", b"failed", "live_leases", b"live_leases", "norms", b"norms", "opened", b"opened", "reported", b"reported", "round", b"round", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

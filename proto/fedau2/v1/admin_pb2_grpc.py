@@ -66,6 +66,11 @@ class AdminServiceStub(object):
                 request_serializer=fedau2_dot_v1_dot_admin__pb2.StopTaskRequest.SerializeToString,
                 response_deserializer=fedau2_dot_v1_dot_admin__pb2.Task.FromString,
                 _registered_method=True)
+        self.RollBackTask = channel.unary_unary(
+                '/fedau2.v1.AdminService/RollBackTask',
+                request_serializer=fedau2_dot_v1_dot_admin__pb2.RollBackTaskRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+                _registered_method=True)
         self.ListRounds = channel.unary_unary(
                 '/fedau2.v1.AdminService/ListRounds',
                 request_serializer=fedau2_dot_v1_dot_admin__pb2.ListRoundsRequest.SerializeToString,
@@ -131,6 +136,15 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RollBackTask(self, request, context):
+        """Puts a task, whatever its state, back to a model that is kept, with the server state beside it. Newer models are
+        given up. The open round is abandoned with its contributions and begins anew. Devices are given higher numbers of
+        rounds than before. NOT_FOUND if that model is not kept, or is damaged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRounds(self, request, context):
         """Returns the rounds of a task, oldest first, each with its newest attempt.
         """
@@ -183,6 +197,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
             'StopTask': grpc.unary_unary_rpc_method_handler(
                     servicer.StopTask,
                     request_deserializer=fedau2_dot_v1_dot_admin__pb2.StopTaskRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_admin__pb2.Task.SerializeToString,
+            ),
+            'RollBackTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackTask,
+                    request_deserializer=fedau2_dot_v1_dot_admin__pb2.RollBackTaskRequest.FromString,
                     response_serializer=fedau2_dot_v1_dot_admin__pb2.Task.SerializeToString,
             ),
             'ListRounds': grpc.unary_unary_rpc_method_handler(
@@ -363,6 +382,33 @@ class AdminService(object):
             target,
             '/fedau2.v1.AdminService/StopTask',
             fedau2_dot_v1_dot_admin__pb2.StopTaskRequest.SerializeToString,
+            fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fedau2.v1.AdminService/RollBackTask',
+            fedau2_dot_v1_dot_admin__pb2.RollBackTaskRequest.SerializeToString,
             fedau2_dot_v1_dot_admin__pb2.Task.FromString,
             options,
             channel_credentials,

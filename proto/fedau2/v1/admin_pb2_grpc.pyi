@@ -50,6 +50,11 @@ class AdminServiceStub:
     """Ends a task for good at its newest checkpoint; the open round and its contributions are dropped. A stopped task
     gives the same answer again. FAILED_PRECONDITION if it is finished.
     """
+    RollBackTask: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RollBackTaskRequest, _admin_pb2.Task]
+    """Puts a task, whatever its state, back to a model that is kept, with the server state beside it. Newer models are
+    given up. The open round is abandoned with its contributions and begins anew. Devices are given higher numbers of
+    rounds than before. NOT_FOUND if that model is not kept, or is damaged.
+    """
     ListRounds: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListRoundsRequest, _admin_pb2.ListRoundsResponse]
     """Returns the rounds of a task, oldest first, each with its newest attempt."""
     WatchRounds: _grpc.UnaryStreamMultiCallable[_admin_pb2.WatchRoundsRequest, _admin_pb2.Round]
@@ -77,6 +82,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     StopTask: _aio.UnaryUnaryMultiCallable[_admin_pb2.StopTaskRequest, _admin_pb2.Task]  # type: ignore[assignment]
     """Ends a task for good at its newest checkpoint; the open round and its contributions are dropped. A stopped task
     gives the same answer again. FAILED_PRECONDITION if it is finished.
+    """
+    RollBackTask: _aio.UnaryUnaryMultiCallable[_admin_pb2.RollBackTaskRequest, _admin_pb2.Task]  # type: ignore[assignment]
+    """Puts a task, whatever its state, back to a model that is kept, with the server state beside it. Newer models are
+    given up. The open round is abandoned with its contributions and begins anew. Devices are given higher numbers of
+    rounds than before. NOT_FOUND if that model is not kept, or is damaged.
     """
     ListRounds: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListRoundsRequest, _admin_pb2.ListRoundsResponse]  # type: ignore[assignment]
     """Returns the rounds of a task, oldest first, each with its newest attempt."""
@@ -138,6 +148,17 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_pb2.Task, _abc.Awaitable[_admin_pb2.Task]]:
         """Ends a task for good at its newest checkpoint; the open round and its contributions are dropped. A stopped task
         gives the same answer again. FAILED_PRECONDITION if it is finished.
+        """
+
+    @_abc_1.abstractmethod
+    def RollBackTask(
+        self,
+        request: _admin_pb2.RollBackTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Task, _abc.Awaitable[_admin_pb2.Task]]:
+        """Puts a task, whatever its state, back to a model that is kept, with the server state beside it. Newer models are
+        given up. The open round is abandoned with its contributions and begins anew. Devices are given higher numbers of
+        rounds than before. NOT_FOUND if that model is not kept, or is damaged.
         """
 
     @_abc_1.abstractmethod

@@ -1,7 +1,9 @@
 """The command line against a real child process, and the servers that it starts."""
 
 import asyncio
+import json
 import os
+import re
 import resource
 import signal
 
@@ -35,6 +37,7 @@ def test_a_task_is_created_trained_and_shown(tools, tmp_path, process, capsys):
     output = capsys.readouterr()
     task_id = output.out.strip()
     assert "clip_norm is 0" in output.err
+    assert "lease 300 s, deadline 600 s" in output.err
 
     async def train():
         async with tools.connect(process.devices, process.admin) as lab:
@@ -47,9 +50,22 @@ def test_a_task_is_created_trained_and_shown(tools, tmp_path, process, capsys):
     for arguments in (["status", "--admin", process.admin], ["status", task_id, "--admin", process.admin]):
         assert main(arguments) == 0
         row = capsys.readouterr().out.splitlines()[1].split()
-        assert row == [task_id, "movies", "running", "1/2", "1/2", "0", task.checkpoint.sha256.hex()]
+        assert row == [task_id, "movies", "running", "1/2", "1/2", "0", "0", task.checkpoint.sha256.hex()]
+    assert main(["rounds", task_id, "--admin", process.admin]) == 0
+    assert re.search(r"round 0 .* shared norm [0-9.]+, at most [0-9.]+ adversary norm ", capsys.readouterr().out)
     assert main(["status", "nothing", "--admin", process.admin]) == 1
     assert "no task 'nothing'" in capsys.readouterr().err
+    back = ["rollback", task_id, "--admin", process.admin, "--to"]
+    assert main([*back, "0"]) == 1
+    assert "--yes" in capsys.readouterr().err
+    assert main([*back, "0", "--yes"]) == 0
+    assert capsys.readouterr().out == f"{task_id} running\n"
+    assert main([*back, "1", "--yes"]) == 1
+    assert "it keeps the rounds 0" in capsys.readouterr().err
+    assert main(["status", task_id, "--json", "--admin", process.admin]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["kept_rounds"], shown["reported"]) == (["0"], 0)
+    assert shown["norms"]["shared"]["contributions"] == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -65,7 +65,7 @@ def test_a_healthy_folder_is_described_and_left_as_it_is(state, capsys):
         "collecting, attempt 0, 2 con",
     ):
         assert words in text
-    for blob in ("manifest", "catalogue", "checkpoint", "server state", "previous checkpoint"):
+    for blob in ("manifest", "catalogue", "checkpoint", "server state", "checkpoint after 0 rounds"):
         assert any(line.strip().startswith(blob) and ", whole, " in line for line in lines)
     assert "1 files, 26 bytes; harmless" in text
 
@@ -154,7 +154,7 @@ def test_a_device_whose_contribution_was_given_up_is_not_told_that_it_counts(too
     assert doctor(tmp_path, "--drop-damaged") == 0
     asyncio.run(again(assignment))
     with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")) as ledger:
-        assert ledger.assignment(assignment.assignment_id).state == ASSIGNMENT_STATE_EXPIRED
+        assert ledger.recall([assignment.assignment_id])[assignment.assignment_id].state == ASSIGNMENT_STATE_EXPIRED
 
 
 def test_a_closed_round_that_lost_a_contribution_collects_again(tools, state, capsys):

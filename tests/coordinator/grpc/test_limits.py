@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.engine import blob_reader
+from coordinator.grpc import handlers
 from fedau2.v1 import device_pb2
 from fedau2.wire import addresses, blobs
 from fedau2.wire.status import Status, StatusError
@@ -91,5 +92,24 @@ def test_more_calls_than_a_connection_may_have_at_a_time_are_all_answered(tools,
             await lab.create()
             answers = await asyncio.gather(*(lab.check_in() for _ in range(1500)))  # each raises if it is refused
             assert {answer.WhichOneof("result") for answer in answers} == {"assignment", "rejection"}
+
+    asyncio.run(run())
+
+
+def test_a_fetch_that_nobody_reads_ends_and_frees_its_place(tools, tmp_path, monkeypatch):
+    monkeypatch.setattr(handlers, "SILENCE", 0.01)
+
+    async def run():
+        async with tools.open_lab(tmp_path, "grpc") as lab:
+            served = lab.coordinator.devices._blobs
+            digest = served._served.put(b"x" * 2**26).sha256  # more than any flow-control window
+            call = lab.link.fetch_call(device_pb2.FetchResourceRequest(sha256=digest))
+            await anext(call)
+            while served._under_way:
+                await asyncio.sleep(0.001)
+            with pytest.raises(StatusError, match="nothing was read") as ended:
+                async for _ in call:
+                    pass
+            assert (ended.value.status, bool(ended.value.retry)) == (Status.UNAVAILABLE, True)
 
     asyncio.run(run())

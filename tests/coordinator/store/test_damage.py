@@ -169,7 +169,7 @@ def test_a_schema_that_is_no_text_is_a_ledger_error(state, capsys):
     check_refused(state, "ledger", capsys)
 
 
-@pytest.mark.parametrize("what", ["previous checkpoint", "previous server state"])
+@pytest.mark.parametrize("what", ["checkpoint after 0 rounds", "server state after 0 rounds"])
 def test_a_damaged_blob_that_no_round_needs_is_set_aside(what, state, tools):
     path = path_of(what, state)
     flip(path, 0)

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from coordinator.errors import LedgerError
 from coordinator.model.effects import Abandoned, Assigned, Closed, Expired, Failed, Reported
 from coordinator.store.ledger import Ledger
 from coordinator.store.round_log import Location
-from coordinator.store.rows import TaskRow
+from coordinator.store.rows import KeptModel, TaskRow
 from coordinator.store.tables import metadata
 from coordinator.store.transitions import Entry
 from fedau2.v1 import admin_pb2
@@ -30,8 +32,6 @@ ROW = TaskRow(
     closing=b"",
     checkpoint=b"0" * 32,
     server_state=b"a" * 32,
-    previous_checkpoint=b"0" * 32,
-    previous_server_state=b"a" * 32,
     versions=ClientVersions(minimum="0.1").SerializeToString(),
 )
 
@@ -66,7 +66,7 @@ def dump(ledger):
 
 
 def state_of(ledger, number):
-    return ledger.assignment(KEYS[number]).state
+    return ledger.recall([KEYS[number]])[KEYS[number]].state
 
 
 def test_a_task_comes_back_as_it_was_stored(ledger):
@@ -98,7 +98,7 @@ def test_a_group_of_effects_is_one_transition_each_with_history(ledger):
             entry(Closed(1)),
         ]
     )
-    first = ledger.assignment(KEYS[0])
+    first = ledger.recall([KEYS[0]])[KEYS[0]]
     assert (first.sha256, first.location) == (SHA, Location("task-0.0", 7, 10))
     assert [state_of(ledger, number) for number in range(4)] == [2, 4, 2, 3]
     attempt = ledger.open_round("task", 0)
@@ -136,7 +136,8 @@ def test_a_commit_moves_task_round_and_leases_together(ledger):
     new = ROW.committed(b"1" * 32, b"b" * 32)
     ledger.commit(ROW, 0, new, 3.0)
     assert ledger.tasks() == [new]
-    assert (new.round, new.previous_checkpoint, new.state) == (1, ROW.checkpoint, admin_pb2.TASK_STATE_RUNNING)
+    assert (new.round, new.state) == (1, admin_pb2.TASK_STATE_RUNNING)
+    assert new.kept == (KeptModel(0, ROW.checkpoint, ROW.server_state),)
     assert [state_of(ledger, number) for number in (0, 1)] == [2, 4]
     assert ledger.open_round("task", 1).opened == 3.0
     assert (KEYS[1], 1, 4, 3.0) in [row[1:] for row in dump(ledger)["assignment_history"]]
@@ -255,7 +256,7 @@ def test_contributions_that_cannot_be_read_are_given_up_with_history(ledger):
     ledger.write([reported(0), reported(1)])
     ledger.give_up("task", 0, [KEYS[0]], 3.0)
     assert [state_of(ledger, number) for number in range(3)] == [4, 2, 1]
-    given_up = ledger.assignment(KEYS[0])
+    given_up = ledger.recall([KEYS[0]])[KEYS[0]]
     assert (given_up.location, given_up.sha256) == (None, b"")
     assert dump(ledger)["assignment_history"][-1][1:] == (KEYS[0], 2, 4, 3.0)
     assert ledger.open_round("task", 0).attempt == 0
@@ -264,6 +265,39 @@ def test_contributions_that_cannot_be_read_are_given_up_with_history(ledger):
         with pytest.raises(LedgerError, match="someone else"):
             ledger.give_up("task", 0, [KEYS[1], KEYS[number]], 4.0)
     assert dump(ledger) == before
+
+
+@pytest.mark.parametrize("end", [admin_pb2.TASK_STATE_RUNNING, admin_pb2.TASK_STATE_STOPPED])
+def test_a_task_is_put_back_with_its_round_and_history_in_one_transaction(ledger, end):
+    ledger.write([assigned(number) for number in range(3)])
+    ledger.write([reported(0), entry(Closed(0))])
+    new = ROW.committed(b"1" * 32, b"b" * 32, keep=3)
+    ledger.commit(ROW, 0, new, 3.0)
+    old = replace(new, state=end)
+    if end != new.state:
+        ledger.change_state(new, old, 4.0)
+    back = old.put_back(old.kept_model(0), 5)
+    before = dump(ledger)
+    with pytest.raises(LedgerError, match="someone else"):
+        ledger.put_back(replace(old, state=admin_pb2.TASK_STATE_PAUSED), back, 0, 5.0)
+    assert dump(ledger) == before
+    ledger.put_back(old, back, 0, 5.0)
+    assert ledger.tasks() == [back]
+    assert (back.round, back.checkpoint, back.server_state, back.skipped) == (1, ROW.checkpoint, ROW.server_state, 5)
+    rows = dump(ledger)
+    assert [row[1:] for row in rows["rollback_history"]] == [("task", 1, 0, 5.0)]
+    assert len(rows["round"]) == (3 if back.open else 2)
+    assert [row[:2] for row in rows["kept_model"]] == [("task", 0)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 4), max_size=12))
+def test_a_task_keeps_its_newest_models_only(keeps):
+    row = replace(ROW, rounds=99)
+    for number, keep in enumerate(keeps):
+        before, row = row, row.committed(bytes([number + 1]) * 32, b"b" * 32, keep=keep)
+        assert row.kept == (*before.kept, KeptModel(number, before.checkpoint, before.server_state))[-keep:]
+        assert len(row.kept) <= keep
 
 
 def test_a_closed_round_that_loses_a_contribution_is_taken_up_again(ledger):

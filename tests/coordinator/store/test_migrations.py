@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from coordinator.errors import LedgerError
 from coordinator.store import migrations
 from coordinator.store.ledger import Ledger
+from coordinator.store.rows import KeptModel
 
 VERSION_1 = """
 CREATE TABLE task (task_id VARCHAR(32) NOT NULL, population VARCHAR(128) NOT NULL, state INTEGER NOT NULL,
@@ -104,6 +105,15 @@ def test_an_old_ledgers_tasks_are_there(old_ledger):
     again = Ledger(old_ledger)
     assert (again.version, again.folder) == (migrations.VERSION, "folder")
     again.close()
+
+
+def test_the_model_before_the_newest_is_kept(old_ledger, engine):
+    with engine.begin() as connection:
+        other = TYPES[engine.dialect.name]["hash"].replace(HASH.hex(), HASH[::-1].hex())
+        connection.exec_driver_sql(f"UPDATE task SET round = 2, previous_checkpoint = {other}")
+    with closing(prepared(old_ledger)) as ledger:
+        (row,) = ledger.tasks()
+        assert row.kept == (KeptModel(1, HASH[::-1], HASH),)
 
 
 def test_a_column_is_added_to_the_rows_that_are_there(old_ledger, engine):

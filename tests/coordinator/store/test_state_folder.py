@@ -13,7 +13,7 @@ import pytest
 
 from coordinator.cli import main
 from coordinator.engine.coordinator import Coordinator
-from coordinator.errors import LedgerError
+from coordinator.errors import BlobLostError, LedgerError, LogError
 from coordinator.store.disk import REAL
 from coordinator.store.ledger import Ledger
 from coordinator.store.page_sums import PageSums
@@ -155,7 +155,7 @@ def restore(original, state):
     shutil.copytree(original, state)
 
 
-@pytest.mark.parametrize("what", ["first checkpoint", "previous checkpoint", "previous server state"])
+@pytest.mark.parametrize("what", ["first checkpoint", "checkpoint after 0 rounds", "server state after 0 rounds"])
 def test_what_a_task_can_do_without_is_the_doctors_finding_only(what, state, capsys, tools):
     path_of(what, state).unlink()
     assert main(["doctor", "--state", str(state)]) == 1
@@ -204,6 +204,20 @@ def test_a_folder_of_the_first_version_goes_on_and_gets_an_id(state, tools):
     assert goes_on(tools, state)
     with closing(Ledger(f"sqlite:///{state / 'ledger.sqlite'}")) as ledger:
         assert ledger.folder == StateFolder(state).id
+
+
+@pytest.mark.parametrize("damage", ["checkpoint", "log"])
+def test_a_damaged_folder_of_the_first_version_is_refused_before_its_upgrade(state, tools, damage):
+    make_version_1(state)
+    path = next((state / "log").iterdir()) if damage == "log" else path_of(damage, state)
+    flip(path, -1)
+    before = contents(state)
+    for _ in range(2):
+        with pytest.raises((BlobLostError, LogError)):
+            asyncio.run(Coordinator.open(state))
+        assert contents(state) == before
+    flip(path, -1)
+    assert goes_on(tools, state)
 
 
 def test_a_ledger_of_the_first_version_is_known_by_its_tasks(state, tmp_path, tools):

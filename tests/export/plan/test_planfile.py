@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from client_sdk.kernel.models import RECOMMENDERS
 from export.errors import PlanError, UnknownModelError
 from export.plan import planfile
+from export.plan.defaults import CLIP_NORMS
 from export.plan.message import plan_of, to_document
 from export.plan.planfile import complete, read
 
@@ -28,13 +29,23 @@ def plan_file(tmp_path):
 
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_an_empty_file_is_the_recommenders_own_plan_without_an_adversary(plan_file, model):
-    assert plan_file("", model) == complete({"adversaries": []}, model)
-    assert plan_file(f"adversaries: [{{{GENDER}}}]", model) == complete({"adversaries": [ENTRY]}, model)
+    clipped = {"server.clip_norm": CLIP_NORMS[model]}
+    assert plan_file("", model) == complete({"adversaries": [], **clipped}, model)
+    assert plan_file(f"adversaries: [{{{GENDER}}}]", model) == complete({"adversaries": [ENTRY], **clipped}, model)
+
+
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_a_bundle_is_clipped_unless_its_plan_says_otherwise(plan_file, model):
+    assert plan_file("server: {shared: {learning_rate: 0.5}}", model).server.clip_norm == CLIP_NORMS[model] > 0
+    for said in (0, 3):
+        assert plan_file(f"server: {{clip_norm: {said}}}", model).server.clip_norm == said
+    assert complete({}, model).server.clip_norm == 0  # a run is the paper's
 
 
 def test_what_is_absent_has_its_default(plan_file):
     plan = plan_file(f"adversaries: [{{{GENDER}, epsilon: 7}}]\nserver: {{adversary: {{learning_rate: 0.5}}}}")
     changed = {"adversaries": [{**ENTRY, "epsilon": 7.0}], "server.adversary.learning_rate": 0.5}
+    changed["server.clip_norm"] = CLIP_NORMS["fedncf"]
     assert plan == complete(changed, "fedncf")
 
 
