@@ -54,7 +54,17 @@ from fedau2.wire.status import Status as Status
 if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient
     from client_sdk.client import FedClient, Recommendation
-    from client_sdk.events import Joined, NewModel, Refused, Rejected, SyncFailed, SyncInterrupted, Trained, Uploaded
+    from client_sdk.events import (
+        CarriedOver,
+        Joined,
+        NewModel,
+        Refused,
+        Rejected,
+        SyncFailed,
+        SyncInterrupted,
+        Trained,
+        Uploaded,
+    )
     from client_sdk.onnx.limits import Limits
     from client_sdk.privacy import PrivacyReport
     from client_sdk.protocol.wishes import Outcome, Result
@@ -65,6 +75,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncFedClient",
     "AttributeValueError",
+    "CarriedOver",
     "ClientStatus",
     "Constraints",
     "DamagedTaskError",
@@ -127,7 +138,7 @@ _MODULES = {
     "PrivacyReport": "privacy",
     "Recommendation": "client",
     "Result": "protocol.wishes",
-    **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
+    **dict.fromkeys(("CarriedOver", "Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
     **dict.fromkeys(("SyncFailed", "SyncInterrupted"), "events"),
 }
 

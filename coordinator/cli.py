@@ -21,6 +21,7 @@ _COMMANDS = (
     ("rounds", watch.add_rounds, "show the rounds of a task so far"),
     ("pause", tasks.add_pause, "take no more check-ins for a task, until it is resumed"),
     ("resume", tasks.add_resume, "take check-ins for a paused task again"),
+    ("replace", tasks.add_replace, "start a task's successor in its place, at the end of its open round"),
     ("stop", tasks.add_stop, "end a task for good"),
     ("export", export.add_export, "write a task's newest model as a bundle"),
     ("doctor", add_doctor, "examine a state folder while no coordinator uses it"),

@@ -25,8 +25,7 @@ FACES = {
             "TransportError",
         ),
         *("UnknownCallError", "UnknownWishError", "UnsupportedTaskError", "UntrustedTaskError", "Uploaded"),
-        "UsageError",
-        "TimedOutError",
+        *("CarriedOver", "TimedOutError", "UsageError"),
     },
     "coordinator": {
         *("Aggregator", "ClippedMean", "Coordinator", "CoordinatorError", "Mean", "RecordedRound", "RefusalError"),
@@ -34,7 +33,7 @@ FACES = {
     },
     "export": {
         *("Bundle", "ExportError", "Plan", "build", "complete", "from_plan", "keygen", "read", "read_items", "sign"),
-        "write",
+        *("succeed", "write"),
     },
     "simulator": {"Attribute", "Config", "Dataset", "SimulatorError", "load", "run"},
 }

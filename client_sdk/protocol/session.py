@@ -23,13 +23,13 @@ from client_sdk.errors import (
     UntrustedTaskError,
 )
 from client_sdk.events import Joined, NewModel, Rejected, Trained
-from client_sdk.protocol import contributing, preparation
+from client_sdk.protocol import contributing, preparation, succession
 from client_sdk.protocol.contributing import Emit
-from client_sdk.protocol.fetching import Fetched, Fetcher
+from client_sdk.protocol.fetching import Fetcher
 from client_sdk.protocol.interfaces import Engine, Store
 from client_sdk.protocol.lease import Lease, NoLease
 from client_sdk.protocol.trust import Trust
-from client_sdk.protocol.values import Model, Staged
+from client_sdk.protocol.values import Fetched, Model, Staged
 from client_sdk.protocol.wishes import Call, Interrupted, Outcome, Result, TooSlow, Wish, ask
 from client_sdk.retry import RetryWindow, window
 from fedau2.v1 import device_pb2
@@ -149,7 +149,7 @@ class _Visit:
             raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
         fetcher = Fetcher(self.store, model, self.trust, lease)
         task = yield from fetcher.manifest()
-        last = self.store.contributed(model.task_id)
+        last = succession.last_contribution(self.store, model, task)
         # Twice in one round would count one user twice, and with the same noise.
         if last is not None and model.round - last < max(1, task.plan.minimum_separation):
             raise _TooSoon
@@ -159,6 +159,8 @@ class _Visit:
 
     def _adopt(self, fetcher: Fetcher, model: Model, task: TaskManifest) -> Generator[Wish, Any, Fetched]:
         fetched = yield from fetcher.rest(task)
+        if fetched.carried is not None and fetched.carried.event is not None:
+            self.emit(fetched.carried.event)
         self.emit(NewModel(model.task_id, model.round))
         return fetched
 

@@ -11,11 +11,12 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from client_sdk.errors import StoreError, UnsupportedTaskError
-from client_sdk.protocol.values import Model, PrivateState, Staged
+from client_sdk.protocol.values import Ancestor, Carried, Model, PrivateState, Staged
 from client_sdk.store import departures
 from client_sdk.store.catalogues import Catalogues
 from client_sdk.store.folder import StateFolder
 from client_sdk.store.interactions import Interactions
+from client_sdk.store.lineage import Lineage
 from client_sdk.store.part_file import PartFile
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire.errors import BlobError
@@ -26,6 +27,8 @@ INTERACTIONS = 100_000
 TASKS = 8
 """Number of tasks whose private state is kept: those that were trained for last."""
 
+# A replaced row gets a new number.
+_FORGET = "DELETE FROM private WHERE rowid NOT IN (SELECT rowid FROM private ORDER BY rowid DESC LIMIT ?)"
 _COUNT = "INSERT OR REPLACE INTO contributed SELECT task_id, round FROM staged"
 
 
@@ -50,6 +53,7 @@ class SqliteStore:
         self._folder, self._state = folder, StateFolder(folder)
         self.database, self._blobs = self._state.database, self._state.blobs
         self._catalogues = Catalogues(self._blobs)
+        self._lineage = Lineage(self.database, self._blobs)
         self._interactions = Interactions(self.database, interactions)
 
     def close(self) -> None:
@@ -183,8 +187,18 @@ class SqliteStore:
         except DecodeError as error:
             raise self.database.damaged(error) from error
 
-    def adopt(self, model: Model) -> None:
+    def ancestor(self, hashes: Sequence[bytes]) -> Ancestor | None:
+        """What is kept of the first of some tasks that there is private state for; see `Lineage.ancestor`."""
+        with self.held():
+            if (model := self.model()) is not None:  # an older version did not note its task
+                with self.database.transaction() as connection:
+                    self._lineage.note(connection, model)
+            return self._lineage.ancestor(hashes)
+
+    def adopt(self, model: Model, carried: Carried | None = None) -> None:
         """Makes a model version the current one and removes all blobs that it does not name. Its blobs must be cached.
+
+        What was carried over to its task is kept with it.
 
         Raises:
             UnsupportedTaskError: its catalogue cannot be used; the model before it stays.
@@ -193,7 +207,12 @@ class SqliteStore:
             named = self._check(model)
             addresses = (model.manifest.SerializeToString(), model.checkpoint.SerializeToString())
             statement = "INSERT OR REPLACE INTO model VALUES (1, ?, ?, ?, ?)"
-            self.database.write(statement, (model.task_id, model.round, *addresses))
+            with self.database.transaction() as connection:
+                connection.execute(statement, (model.task_id, model.round, *addresses))
+                if carried is not None:
+                    self._lineage.keep(connection, model, carried)
+                    connection.execute(_FORGET, (TASKS,))
+                self._lineage.note(connection, model)
             self._blobs.keep_only(named)
 
     def staged(self) -> Staged | None:
@@ -218,10 +237,9 @@ class SqliteStore:
     def promote(self, assignment_id: bytes) -> None:
         """Makes the staged private state the task's. Raises StoreError if the assignment is not staged."""
         promote = "INSERT OR REPLACE INTO private SELECT task_id, round, state FROM staged WHERE assignment_id = ?"
-        newest = "SELECT rowid FROM private ORDER BY rowid DESC LIMIT ?"  # a replaced row gets a new number
         with self.database.transaction() as connection:
             connection.execute(promote, (assignment_id,))
-            connection.execute(f"DELETE FROM private WHERE rowid NOT IN ({newest})", (TASKS,))
+            connection.execute(_FORGET, (TASKS,))
             connection.execute(_COUNT)
             self._unstage(connection, assignment_id, "counted")
 

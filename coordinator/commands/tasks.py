@@ -2,16 +2,19 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
+from coordinator.commands import bundles
 from coordinator.commands.admin import TIMEOUT, add_address, as_json, stub
-from coordinator.errors import BundleFolderError, CoordinatorError
+from coordinator.errors import CoordinatorError
 from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2
+from fedau2.v1.admin_pb2 import CreateTaskRequest, ReplaceTaskRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
-from fedau2.wire import blobs, manifest
+from fedau2.wire import manifest
 
 
 def add_create_task(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +75,20 @@ def add_create_task(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="X.Y",
         help="first version of the SDK that may no longer take part (default: none)",
+    )
+    add_address(parser)
+
+
+def add_replace(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `replace`."""
+    parser.set_defaults(run=_replace)
+    parser.add_argument("task_id", metavar="TASK", help="id of the running task")
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="bundle that goes on from the task's, as `fedau2-export bundle --from` builds it",
     )
     add_address(parser)
 
@@ -150,14 +167,17 @@ def _create_task(args: argparse.Namespace) -> int:
         deadline=duration(args.deadline),
         lease=duration(args.lease),
     )
+    bundle, parts = bundles.read(args.bundle)
     header = admin_pb2.CreateTaskHeader(
         population=args.population,
+        manifest=bundle,
         rounds=args.rounds,
         closing=closing,
         versions=ClientVersions(minimum=args.minimum_version, below=args.below_version),
     )
     with stub(args) as admin:
-        task = admin.CreateTask(_bundle(args.bundle, header))
+        requests = chain([CreateTaskRequest(header=header)], (CreateTaskRequest(blob=part) for part in parts))
+        task = admin.CreateTask(requests)
     if not manifest.parse(header.manifest).plan.server.clip_norm:
         print(
             "warning: the plan's server.clip_norm is 0, so that a single device can turn the model as far as it likes",
@@ -167,19 +187,15 @@ def _create_task(args: argparse.Namespace) -> int:
     return 0
 
 
-def _bundle(folder: Path, header: admin_pb2.CreateTaskHeader) -> Iterator[admin_pb2.CreateTaskRequest]:
-    if not (folder / "manifest.binpb").is_file():
-        raise BundleFolderError(f"{folder} is not a bundle: it holds no manifest.binpb; build one with fedau2-export")
-    header.manifest = (folder / "manifest.binpb").read_bytes()
-    requests = [admin_pb2.CreateTaskRequest(header=header)]
-    for resource in manifest.blobs(manifest.parse(header.manifest)):
-        path = folder / "blobs" / resource.sha256.hex()
-        if not path.is_file():
-            raise BundleFolderError(f"the bundle is not whole: {path} is missing")
-        data = blobs.check(path.read_bytes(), resource)
-        parts = (admin_pb2.BlobPart(sha256=resource.sha256, data=piece) for piece in blobs.chunks(data))
-        requests += [admin_pb2.CreateTaskRequest(blob=part) for part in parts]
-    return iter(requests)
+def _replace(args: argparse.Namespace) -> int:
+    bundle, parts = bundles.read(args.bundle)
+    header = admin_pb2.ReplaceTaskHeader(task_id=args.task_id, manifest=bundle)
+    requests = chain([ReplaceTaskRequest(header=header)], (ReplaceTaskRequest(blob=part) for part in parts))
+    print("the successor starts when the open round has ended; until then Ctrl-C changes nothing", file=sys.stderr)
+    with stub(args) as admin:
+        task = admin.ReplaceTask(requests)
+    print(task.task_id)
+    return 0
 
 
 def _status(args: argparse.Namespace) -> int:

@@ -81,6 +81,7 @@ def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:
         closing=ClosingRule.FromString(row.closing),
         manifest=Resource(sha256=row.manifest, size=size(row.manifest)),
         versions=ClientVersions.FromString(row.versions),
+        first_round=row.skipped,
     )
     message.created.FromMicroseconds(round(row.created * 1e6))
     if task is not None:

@@ -18,6 +18,7 @@ class OpenTask:
 
     Attributes:
         pace: when the task's devices come back.
+        held: the open round is the last one, because a successor waits; the next takes nobody. May be set.
     """
 
     def __init__(
@@ -28,9 +29,11 @@ class OpenTask:
         self.spec = spec
         self.versions = versions
         self.round = round
+        self.held = False
         self.pace = Pace(spec.rule, max(1, spec.manifest.plan.minimum_separation))
 
     def next_round(self, at: float) -> None:
         """Opens the next round after the commit of one that was closed at `at`, in seconds."""
         self.pace.committed(self.round, at)
         self.round = RoundMachine(self.spec.rule, self.round.number + 1, at, paused=self.round.paused)
+        self.round.held = self.held

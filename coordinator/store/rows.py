@@ -5,7 +5,7 @@ A row that cannot have been stored so is a `LedgerError`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError, Message
@@ -13,7 +13,15 @@ from google.protobuf.message import DecodeError, Message
 from coordinator.errors import LedgerError
 from coordinator.store.round_log import Location
 from coordinator.store.tables import OPEN_STATES
-from fedau2.v1.admin_pb2 import ASSIGNMENT_STATE_REPORTED, TASK_STATE_FINISHED, AssignmentState, RoundState, TaskState
+from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_REPORTED,
+    TASK_STATE_FINISHED,
+    TASK_STATE_RUNNING,
+    AssignmentState,
+    CreateTaskHeader,
+    RoundState,
+    TaskState,
+)
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
 
 R = TypeVar("R")
@@ -24,7 +32,8 @@ class TaskRow:
     """A task as it is stored.
 
     Hashes address blobs. `closing` is a serialised `ClosingRule`, `versions` a serialised `ClientVersions`. A device is
-    given the number of a round plus `skipped`, so that no number is given twice after a copy was restored.
+    given the number of a round plus `skipped`: the rounds of the task's ancestors. It grows when a copy is restored, so
+    that no number is given twice.
     """
 
     task_id: str
@@ -41,6 +50,36 @@ class TaskRow:
     previous_server_state: bytes
     versions: bytes = b""
     skipped: int = 0
+
+    @classmethod
+    def begun(
+        cls, task_id: str, header: CreateTaskHeader, at: float, manifest: bytes, checkpoint: bytes, server_state: bytes
+    ) -> Self:
+        """Returns the row of a new task.
+
+        Args:
+            task_id: the task.
+            header: as the operator sent it.
+            at: when it begins, in seconds.
+            manifest: hash of its manifest.
+            checkpoint: hash of its first checkpoint.
+            server_state: hash of its first server state.
+        """
+        return cls(
+            task_id=task_id,
+            population=header.population,
+            state=TASK_STATE_RUNNING,
+            created=at,
+            rounds=header.rounds,
+            round=0,
+            manifest=manifest,
+            closing=header.closing.SerializeToString(deterministic=True),
+            checkpoint=checkpoint,
+            server_state=server_state,
+            previous_checkpoint=checkpoint,
+            previous_server_state=server_state,
+            versions=header.versions.SerializeToString(deterministic=True),
+        )
 
     @property
     def open(self) -> bool:
