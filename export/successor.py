@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Takeover:
-    """What a successor has taken over.
+    """The items and tensors that a successor has taken over.
 
     Attributes:
         items: the difference of the catalogues.

@@ -80,7 +80,7 @@ class Store(Protocol):
         """
 
     def ancestor(self, hashes: Sequence[bytes]) -> Ancestor | None:
-        """What the client has of the first of some tasks that it has private state for.
+        """Finds the first of some tasks that the client has private state for, and reads all that it has of that task.
 
         Args:
             hashes: SHA-256 of the tasks' manifests, the newest first.

@@ -29,10 +29,10 @@ def last_contribution(store: Store, model: Model, task: TaskManifest) -> int | N
 
 
 def carry(store: Store, model: Model, task: TaskManifest) -> Carried | None:
-    """Carries over what the client has of the newest ancestor that it has trained for.
+    """Carries over the state of the newest ancestor that the client has trained for.
 
-    Private tensors are carried over by name, and those with numbers for each item item by item. A tensor of another
-    shape starts anew, and so do all of them if the ancestor has another recommender.
+    Private tensors are carried over by name. Where they have numbers for each item, these follow the items. A tensor of
+    another shape starts anew, and so do all of them if the ancestor has another recommender.
 
     Args:
         store: the client's state. It has the model's blobs.
@@ -64,7 +64,7 @@ def carry(store: Store, model: Model, task: TaskManifest) -> Carried | None:
 
 
 Parts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-"""Of a tensor: its values and Adam's two moments."""
+"""The values of a tensor and Adam's two moments."""
 
 
 def _carried(
@@ -101,10 +101,10 @@ def _items(store: Store, task: TaskManifest) -> list[str]:
 
 
 def _before(model: Model, ancestor: Ancestor | None) -> int | None:
-    """Returns the last contribution to an ancestor as one to a round before the model's.
+    """Returns the last contribution to an ancestor as one to a round before the model's, which may be -1.
 
     The model may come from an earlier round of the ancestor than the contribution.
     """
-    if ancestor is None or ancestor.contributed is None or model.round == 0:
+    if ancestor is None or ancestor.contributed is None:
         return None
     return min(ancestor.contributed, model.round - 1)

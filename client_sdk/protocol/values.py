@@ -121,11 +121,11 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Ancestor:
-    """What a client has of a task that another one goes on from.
+    """A task that another one goes on from, as far as a client knows it.
 
     Attributes:
         recommender: name of its recommender.
-        state: the private state; None: there is none.
+        state: the private state; None: it has no such state.
         items: the item ids of its catalogue, in row order; None where no private tensor has numbers for each item, or
             where they are lost.
         contributed: the last round of it, or of its own ancestors, with an acknowledged contribution; None: none.
@@ -139,11 +139,11 @@ class Ancestor:
 
 @dataclass(frozen=True, eq=False)
 class Carried:
-    """What a client carries over to a task from an ancestor.
+    """The state that a client carries over to a task from an ancestor.
 
     Attributes:
         state: the private state; None: the task's own initial state.
-        contributed: counts as the last round with an acknowledged contribution; None: there is none.
+        contributed: counts as the last round with an acknowledged contribution; None: there was no contribution.
         event: says which tensors were carried over; None if the client had no state.
     """
 
@@ -159,7 +159,7 @@ class Fetched:
     Attributes:
         tensors: the checkpoint's bytes.
         step: the training graph's bytes; empty if the task has none.
-        carried: what was carried over to the task from an ancestor, if anything was.
+        carried: the state that was carried over to the task from an ancestor, if there was any.
     """
 
     tensors: bytes

@@ -16,6 +16,15 @@ from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs, item_axes, manifest
 from fedau2.wire.errors import BlobError
 
+TASKS = 8
+"""Number of tasks whose private state is kept: those that were trained for last."""
+
+
+def forget_oldest(connection: Connection) -> None:
+    """Removes the private state of all tasks but `TASKS`, within a transaction. A replaced row gets a new number."""
+    newest = "SELECT rowid FROM private ORDER BY rowid DESC LIMIT ?"
+    connection.execute(f"DELETE FROM private WHERE rowid NOT IN ({newest})", (TASKS,))
+
 
 class Lineage:
     """The known tasks of a store.
@@ -43,23 +52,33 @@ class Lineage:
         seen = f"{current} UNION SELECT task_id FROM contributed"
         connection.execute(f"DELETE FROM tasks WHERE task_id NOT IN ({seen})")
 
-    def keep(self, connection: Connection, model: Model, carried: Carried) -> None:
-        """Keeps what was carried over to a model's task, within a transaction."""
+    def keep(self, connection: Connection, model: Model, carried: Carried | None) -> None:
+        """Keeps the state that was carried over to a model's task, if any, and notes the task, within a transaction."""
+        if carried is not None:
+            self._keep(connection, model, carried)
+        self.note(connection, model)
+
+    def _keep(self, connection: Connection, model: Model, carried: Carried) -> None:
         if carried.state is not None:
             row = (model.task_id, model.round, carried.state.pack())
             connection.execute("INSERT INTO private VALUES (?, ?, ?)", row)
+            forget_oldest(connection)
         if carried.contributed is not None:
             connection.execute("INSERT INTO contributed VALUES (?, ?)", (model.task_id, carried.contributed))
 
-    def ancestor(self, hashes: Sequence[bytes]) -> Ancestor | None:
+    def ancestor(self, hashes: Sequence[bytes], model: Model | None) -> Ancestor | None:
         """Returns the first of some tasks that has private state here, with the last contribution to any of them.
 
         Args:
             hashes: of the tasks' manifests, the newest first.
+            model: the current one, whose task an older version of the SDK did not note.
 
         Returns:
             None: there is neither private state nor a contribution.
         """
+        if model is not None:
+            with self._database.transaction() as connection:
+                self.note(connection, model)
         places = ", ".join("?" * len(hashes))
         rounds = f"SELECT max(round) FROM contributed JOIN tasks USING (task_id) WHERE manifest IN ({places})"
         (contributed,) = self._database.one(rounds, hashes)
@@ -67,7 +86,7 @@ class Lineage:
             "SELECT manifest, recommender, catalogue, state FROM tasks JOIN private USING (task_id) "
             f"WHERE manifest IN ({places}) ORDER BY private.rowid"
         )
-        # Of two tasks with the same manifest the one that was trained last stands.
+        # If two tasks have the same manifest, the one that was trained last stands.
         found = {row[0]: row[1:] for row in self._database.all(query, hashes)}
         newest = next((found[digest] for digest in hashes if digest in found), None)
         if newest is not None:

@@ -26,7 +26,7 @@ _STEPS = (
         "time INTEGER NOT NULL, size INTEGER NOT NULL, attributes TEXT NOT NULL, outcome TEXT NOT NULL)",
     ),
     (
-        # manifest: SHA-256; recommender: its name; catalogue: compressed by zlib, NULL if it is not needed
+        # manifest: its SHA-256. catalogue: compressed by zlib, NULL if it is not needed
         "CREATE TABLE tasks (task_id TEXT PRIMARY KEY, manifest BLOB NOT NULL, recommender TEXT NOT NULL, "
         "catalogue BLOB)",
     ),

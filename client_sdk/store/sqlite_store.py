@@ -16,7 +16,7 @@ from client_sdk.store import departures
 from client_sdk.store.catalogues import Catalogues
 from client_sdk.store.folder import StateFolder
 from client_sdk.store.interactions import Interactions
-from client_sdk.store.lineage import Lineage
+from client_sdk.store.lineage import Lineage, forget_oldest
 from client_sdk.store.part_file import PartFile
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire.errors import BlobError
@@ -24,18 +24,13 @@ from fedau2.wire.errors import BlobError
 INTERACTIONS = 100_000
 """Most interactions that are kept by default."""
 
-TASKS = 8
-"""Number of tasks whose private state is kept: those that were trained for last."""
-
-# A replaced row gets a new number.
-_FORGET = "DELETE FROM private WHERE rowid NOT IN (SELECT rowid FROM private ORDER BY rowid DESC LIMIT ?)"
 _COUNT = "INSERT OR REPLACE INTO contributed SELECT task_id, round FROM staged"
 
 
 class SqliteStore:
     """The `interfaces.Store` of one device. Every change is one transaction, durable on return. Safe between threads.
 
-    Its size is bounded: see `INTERACTIONS`, `TASKS` and `departures.MOST`. It keeps the blobs of one model.
+    Its size is bounded: see `INTERACTIONS`, `lineage.TASKS` and `departures.MOST`. It keeps the blobs of one model.
 
     Args:
         folder: made if it does not exist, with permissions for its owner only, because it holds the client's secrets.
@@ -188,17 +183,14 @@ class SqliteStore:
             raise self.database.damaged(error) from error
 
     def ancestor(self, hashes: Sequence[bytes]) -> Ancestor | None:
-        """What is kept of the first of some tasks that there is private state for; see `Lineage.ancestor`."""
+        """Finds the first of some tasks that there is private state for, see `Lineage.ancestor`."""
         with self.held():
-            if (model := self.model()) is not None:  # an older version did not note its task
-                with self.database.transaction() as connection:
-                    self._lineage.note(connection, model)
-            return self._lineage.ancestor(hashes)
+            return self._lineage.ancestor(hashes, self.model())
 
     def adopt(self, model: Model, carried: Carried | None = None) -> None:
         """Makes a model version the current one and removes all blobs that it does not name. Its blobs must be cached.
 
-        What was carried over to its task is kept with it.
+        The state that was carried over to its task is kept with it.
 
         Raises:
             UnsupportedTaskError: its catalogue cannot be used; the model before it stays.
@@ -209,10 +201,7 @@ class SqliteStore:
             statement = "INSERT OR REPLACE INTO model VALUES (1, ?, ?, ?, ?)"
             with self.database.transaction() as connection:
                 connection.execute(statement, (model.task_id, model.round, *addresses))
-                if carried is not None:
-                    self._lineage.keep(connection, model, carried)
-                    connection.execute(_FORGET, (TASKS,))
-                self._lineage.note(connection, model)
+                self._lineage.keep(connection, model, carried)
             self._blobs.keep_only(named)
 
     def staged(self) -> Staged | None:
@@ -239,7 +228,7 @@ class SqliteStore:
         promote = "INSERT OR REPLACE INTO private SELECT task_id, round, state FROM staged WHERE assignment_id = ?"
         with self.database.transaction() as connection:
             connection.execute(promote, (assignment_id,))
-            connection.execute(_FORGET, (TASKS,))
+            forget_oldest(connection)
             connection.execute(_COUNT)
             self._unstage(connection, assignment_id, "counted")
 

@@ -134,13 +134,8 @@ class Storage:
         way = succession.way(self.served.get(before.catalogue.sha256), bundle.blobs[task.catalogue.sha256])
         newest = unpack(self.served.get(old.checkpoint)), unpack(self._blobs.private.get(old.server_state))
         checkpoint, state = succession.follow(before, task, way, *newest, unpack(bundle.blobs[task.checkpoint.sha256]))
-        served, private = self.served.put(pack(checkpoint)).sha256, self._blobs.private.put(pack(state)).sha256
-        row = replace(
-            TaskRow.begun(task_id, bundle.header, at, self._put(bundle), served, private),
-            state=old.state,
-            rounds=old.rounds - old.round,
-            skipped=max(task.first_round, old.round + old.skipped),
-        )
+        addresses = self.served.put(pack(checkpoint)).sha256, self._blobs.private.put(pack(state)).sha256
+        row = TaskRow.begun(task_id, bundle.header, at, self._put(bundle), *addresses).after(old, task.first_round)
         ended = replace(old, state=TASK_STATE_STOPPED)
         self._ledger.succeed(old, ended, row)
         self._drop_open_round(old)

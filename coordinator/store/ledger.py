@@ -235,16 +235,7 @@ class Ledger:
                 task_life.end(connection, old, new, attempt, at)
 
     def succeed(self, old: TaskRow, ended: TaskRow, successor: TaskRow) -> None:
-        """Ends a task and begins its successor, in one transaction.
-
-        Args:
-            old: the task as it is stored.
-            ended: the same task in the state that ends it.
-            successor: begins when it is created.
-
-        Raises:
-            LedgerError: a row was not in the state that it must be in; nothing was changed.
-        """
+        """Ends a task and begins its successor, when that is created, in one transaction; see `change_state`."""
         attempt = self.open_round(old.task_id, old.round).attempt
         with self._transaction(lasting=True) as connection:
             task_life.end(connection, old, ended, attempt, successor.created)

@@ -81,6 +81,16 @@ class TaskRow:
             versions=header.versions.SerializeToString(deterministic=True),
         )
 
+    def after(self, old: "TaskRow", first_round: int) -> "TaskRow":
+        """Returns the row as that of a successor, which has the rounds that are left and is paused as the old task is.
+
+        Args:
+            old: the task that it replaces.
+            first_round: as its manifest says; a number that was given already is not given again.
+        """
+        skipped = max(first_round, old.round + old.skipped)
+        return replace(self, state=old.state, rounds=old.rounds - old.round, skipped=skipped)
+
     @property
     def open(self) -> bool:
         """The task has an open round: it is neither finished nor stopped."""

@@ -560,7 +560,7 @@ class TaskManifest(_message.Message):
     def ancestors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The tasks that this one goes on from: SHA-256 of their serialised manifests, 32 bytes each, the newest first, at
         most 256 and all different. A device carries its private state over from the newest of them that it has trained
-        for, tensor by tensor by name, and along an item axis item by item. It tells items by their ids.
+        for, tensor by tensor by name, and along an item axis item by item. Items are known by their ids.
         """
 
     def __init__(

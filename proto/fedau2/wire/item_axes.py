@@ -28,7 +28,7 @@ def check(spec: TensorSpec, items: int) -> None:
 
 
 def of(spec: TensorSpec) -> int | None:
-    """Returns the axis along which the items lie, counted from 0; None: there is none."""
+    """Returns the axis along which the items lie, counted from 0; None: there is no such axis."""
     if spec.item_axis:
         return spec.item_axis - 1
     return 0 if spec.kind == TENSOR_KIND_TABLE else None
