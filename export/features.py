@@ -120,4 +120,5 @@ def ridge(fit: NDArray[np.float64], targets: NDArray[np.floating], wanted: NDArr
 
     penalty = min(_PENALTIES, key=error)
     shrunk = (singular / (singular**2 + penalty))[:, None] * projected
-    return (mean + ((wanted - centre) / scale) @ (right.T @ shrunk)).astype(np.float32)
+    predicted: NDArray[np.float64] = mean + ((wanted - centre) / scale) @ (right.T @ shrunk)
+    return predicted.astype(np.float32)
