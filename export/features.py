@@ -86,22 +86,22 @@ def predict(
     if not known:
         raise FeaturesError("no item of the bundle that is gone on from has features, so nothing can be learned")
     fit = np.array([described[before[row]] for row in known])
-    wanted = np.array([described[after[row]] for row in new]).reshape(len(new), fit.shape[1])
+    unseen = np.array([described[after[row]] for row in new]).reshape(len(new), fit.shape[1])
     for name, spec in manifest.shared(task).items():
         rows = spec.scope == TENSOR_SCOPE_SHARED and item_axes.of(spec) == 0 and not spec.item_spans
         if rows and name in trained and trained[name].shape[1:] == fresh[name].shape[1:]:
             targets = trained[name][known].reshape(len(known), -1)
-            fresh[name][new] = ridge(fit, targets, wanted).reshape(len(new), *fresh[name].shape[1:])
+            fresh[name][new] = ridge(fit, targets, unseen).reshape(len(new), *fresh[name].shape[1:])
     return len(new)
 
 
-def ridge(fit: NDArray[np.float64], targets: NDArray[np.floating], wanted: NDArray[np.float64]) -> NDArray[np.float32]:
+def ridge(fit: NDArray[np.float64], targets: NDArray[np.floating], unseen: NDArray[np.float64]) -> NDArray[np.float32]:
     """Predicts targets by ridge regression with an intercept.
 
     Args:
         fit: features, (n, f).
         targets: their targets, (n, d).
-        wanted: features to predict for, (m, f).
+        unseen: features to predict for, (m, f).
 
     Returns:
         The predictions, (m, d).
@@ -114,11 +114,11 @@ def ridge(fit: NDArray[np.float64], targets: NDArray[np.floating], wanted: NDArr
     total = float(((targets - mean) ** 2).sum())
 
     def error(penalty: float) -> float:
-        kept = singular**2 / (singular**2 + penalty)
-        residual = total - float(((1 - (1 - kept) ** 2)[:, None] * projected**2).sum())
-        return residual / max(len(fit) - 1 - float(kept.sum()), 1e-9) ** 2
+        factors = singular**2 / (singular**2 + penalty)
+        residual = total - float(((1 - (1 - factors) ** 2)[:, None] * projected**2).sum())
+        return residual / max(len(fit) - 1 - float(factors.sum()), 1e-9) ** 2
 
     penalty = min(_PENALTIES, key=error)
     shrunk = (singular / (singular**2 + penalty))[:, None] * projected
-    predicted: NDArray[np.float64] = mean + ((wanted - centre) / scale) @ (right.T @ shrunk)
+    predicted: NDArray[np.float64] = mean + ((unseen - centre) / scale) @ (right.T @ shrunk)
     return predicted.astype(np.float32)

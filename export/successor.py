@@ -93,7 +93,7 @@ def succeed(
     # With the ancestor's hash, so that the same seed draws other numbers than it did for the ancestor.
     built = bundle.assemble(task, ids, f"{seed} after {task.ancestors[0].hex()}", precision, training)
     way = Succession.of(before, after)
-    trained, fresh = (blobs.unpack(each.blob(each.manifest.checkpoint)) for each in (ancestor, built))
+    trained, fresh = (blobs.unpack(side.blob(side.manifest.checkpoint)) for side in (ancestor, built))
     predicted = 0
     if described is not None:
         predicted = features.predict(task, way, before, after, trained, fresh, described)

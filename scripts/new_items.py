@@ -126,9 +126,9 @@ def ndcg(engine: BatchedEngine, bundle: Bundle, population: Population, data: Da
         seen = population.interactions[user]
         scores[seen[seen >= first] - first] = -np.inf
         best = np.argsort(-scores, kind="stable")[:K]
-        wanted = {places[film] for film in films}
-        reached = sum(gain for gain, row in zip(gains, best, strict=True) if row in wanted)
-        figures.append(reached / gains[: len(wanted)].sum())
+        relevant = {places[film] for film in films}
+        reached = sum(gain for gain, row in zip(gains, best, strict=True) if row in relevant)
+        figures.append(reached / gains[: len(relevant)].sum())
     return float(np.mean(figures))
 
 

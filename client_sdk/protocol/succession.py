@@ -55,12 +55,10 @@ def carry(store: Store, model: Model, task: TaskManifest) -> Carried | None:
     fresh = initial_state(task, store.task_key(model.task_id))
     carried = _carried(store, task, ancestor, ancestor.state, fresh) if ancestor.recommender == task.model else {}
     names = [spec.name for spec in manifest.private(task)]
-    event = CarriedOver(
-        model.task_id,
-        tuple(name for name in names if name in carried),
-        tuple(name for name in names if name not in carried),
-    )
-    return Carried(_replaced(fresh, carried, ancestor.state.steps), contributed, event)
+    anew = tuple(name for name in names if name not in carried)
+    event = CarriedOver(model.task_id, tuple(name for name in names if name in carried), anew)
+    steps = fresh.steps if anew and not carried else ancestor.state.steps
+    return Carried(_replaced(fresh, carried, steps), contributed, event)
 
 
 Parts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -88,9 +86,7 @@ def _carried(
 
 def _replaced(fresh: PrivateState, carried: dict[str, Parts], steps: NDArray[np.int64]) -> PrivateState:
     values, first, second = ({name: parts[index] for name, parts in carried.items()} for index in range(3))
-    return PrivateState(
-        fresh.values | values, fresh.first | first, fresh.second | second, steps if carried else fresh.steps
-    )
+    return PrivateState(fresh.values | values, fresh.first | first, fresh.second | second, steps)
 
 
 def _items(store: Store, task: TaskManifest) -> list[str]:

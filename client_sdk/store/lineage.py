@@ -44,8 +44,8 @@ class Lineage:
         if data is not None:
             task = TaskManifest.FromString(data)
             catalogue = self._cache.get(task.catalogue) if _lists_items(task) else None
-            kept = None if catalogue is None else zlib.compress(catalogue)
-            row = (model.task_id, model.manifest.sha256, task.model, kept)
+            packed = None if catalogue is None else zlib.compress(catalogue)
+            row = (model.task_id, model.manifest.sha256, task.model, packed)
             connection.execute("INSERT INTO tasks VALUES (?, ?, ?, ?)", row)
         current = "SELECT task_id FROM private UNION SELECT task_id FROM model"
         connection.execute(f"UPDATE tasks SET catalogue = NULL WHERE task_id NOT IN ({current})")
@@ -87,8 +87,8 @@ class Lineage:
             f"WHERE manifest IN ({places}) ORDER BY private.rowid"
         )
         # If two tasks have the same manifest, the one that was trained last stands.
-        found = {row[0]: row[1:] for row in self._database.all(query, hashes)}
-        newest = next((found[digest] for digest in hashes if digest in found), None)
+        by_hash = {row[0]: row[1:] for row in self._database.all(query, hashes)}
+        newest = next((by_hash[digest] for digest in hashes if digest in by_hash), None)
         if newest is not None:
             recommender, catalogue, state = newest
             return Ancestor(recommender, self._state(state), self._items(catalogue), contributed)
