@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from client_sdk.client import FedClient, Recommendation
     from client_sdk.events import (
         BlobRemoved,
+        CarriedOver,
         ContributionDropped,
         DownloadDropped,
         InteractionsDropped,
@@ -81,6 +82,7 @@ __all__ = [
     "AsyncFedClient",
     "AttributeValueError",
     "BlobRemoved",
+    "CarriedOver",
     "ClientStatus",
     "Constraints",
     "ContributionDropped",
@@ -150,7 +152,7 @@ _MODULES = {
     **dict.fromkeys(("Statement", "StatementKind"), "reporting.statements"),
     "Recommendation": "client",
     "Result": "protocol.wishes",
-    **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
+    **dict.fromkeys(("CarriedOver", "Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
     **dict.fromkeys(("SyncFailed", "SyncInterrupted", "TaskRefused", "DownloadDropped"), "events"),
     **dict.fromkeys(("BlobRemoved", "ContributionDropped", "InteractionsDropped"), "events"),
 }

@@ -32,6 +32,21 @@ class NewModel:
 
 
 @dataclass(frozen=True)
+class CarriedOver:
+    """The client's private state was carried over to a task that goes on from an earlier one.
+
+    Attributes:
+        task_id: the task that goes on.
+        tensors: names of the private tensors that were carried over.
+        anew: names of the private tensors that start anew, because the earlier task has none of that name and shape.
+    """
+
+    task_id: str
+    tensors: tuple[str, ...]
+    anew: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Trained:
     """A contribution to the round has been trained. The device keeps it until its upload is answered."""
 
@@ -189,6 +204,7 @@ class SyncFailed:
 Event = (
     Joined
     | NewModel
+    | CarriedOver
     | Trained
     | Uploaded
     | Rejected

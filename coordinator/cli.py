@@ -21,6 +21,7 @@ _COMMANDS = (
     ("rounds", watch.add_rounds, "show the rounds of a task so far"),
     ("pause", changes.add_pause, "take no more check-ins for a task, until it is resumed"),
     ("resume", changes.add_resume, "take check-ins for a paused task again"),
+    ("replace", changes.add_replace, "start a task's successor in its place, at the end of its open round"),
     ("stop", changes.add_stop, "end a task for good"),
     ("rollback", changes.add_rollback, "put a task back to an older model, and begin its open round anew"),
     ("export", export.add_export, "write a task's newest model as a bundle"),

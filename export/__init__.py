@@ -24,10 +24,12 @@ from export.errors import ExportError
 from fedau2.lazy import exports
 
 if TYPE_CHECKING:
-    from export.bundle import Bundle, build, from_plan, read, read_items, write
+    from export.bundle import Bundle, build, from_plan, read, write
+    from export.items import read_items
     from export.plan.planfile import complete
     from export.plan.schema import Plan
     from export.signing import keygen, sign
+    from export.successor import succeed
 
 __all__ = [
     "Bundle",
@@ -40,14 +42,17 @@ __all__ = [
     "read",
     "read_items",
     "sign",
+    "succeed",
     "write",
 ]
 
 _MODULES = {
-    **dict.fromkeys(("Bundle", "build", "from_plan", "read", "read_items", "write"), "bundle"),
+    **dict.fromkeys(("Bundle", "build", "from_plan", "read", "write"), "bundle"),
     "Plan": "plan.schema",
     "complete": "plan.planfile",
     **dict.fromkeys(("keygen", "sign"), "signing"),
+    "read_items": "items",
+    "succeed": "successor",
 }
 
 __getattr__, __dir__ = exports(__name__, _MODULES, __all__)

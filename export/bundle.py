@@ -16,7 +16,8 @@ from client_sdk import draws
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.onnx.graph import metadata
-from export.errors import DamagedBundleError, ItemsError, NotABundleError, PlanError, TargetError, UnknownModelError
+from export.errors import DamagedBundleError, NotABundleError, PlanError, TargetError, UnknownModelError
+from export.items import catalogue
 from fedau2 import files
 from fedau2.v1.task_pb2 import (
     DRAW_UNSPECIFIED,
@@ -29,7 +30,7 @@ from fedau2.v1.task_pb2 import (
     Resource,
     TaskManifest,
 )
-from fedau2.wire import blobs, bundles, manifest
+from fedau2.wire import blobs, bundles, manifest, plans
 from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
@@ -63,35 +64,6 @@ class Bundle:
         return next(self.blob(graph.resource) for graph in self.manifest.graphs if graph.kind == kind)
 
 
-def read_items(path: Path) -> list[str]:
-    """Item ids from a UTF-8 file, one a line.
-
-    Raises:
-        ItemsError: the file cannot be read, is empty, has an empty line or repeats an item.
-    """
-    try:
-        items = path.read_text("utf-8-sig").removesuffix("\n").split("\n")
-        _catalogue([] if items == [""] else items)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ItemsError(f"{path}: the items cannot be read: {error}") from error
-    except ItemsError as error:
-        raise ItemsError(f"{path}: {error}") from error
-    return items
-
-
-def _catalogue(items: Sequence[str]) -> bytes:
-    if not items:
-        raise ItemsError("there are no items; one item id a line is expected")
-    data = "".join(f"{item}\n" for item in items).encode()
-    try:
-        listed = blobs.catalogue(data)
-    except BlobError as error:
-        raise ItemsError(str(error)) from error
-    if len(listed) != len(items):
-        raise ItemsError("an item id holds a line break")
-    return data
-
-
 def build(
     model: str,
     items: Sequence[str],
@@ -120,14 +92,44 @@ def build(
         ItemsError: the items cannot be a catalogue.
         PlanError: the plan cannot be run with this recommender.
     """
+    declared = recommender(model)
+    ids = catalogue(items)
+    task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=len(items))
+    task.tensors.extend(declared.model.tensors(task.items, widths))
+    task.required_features.extend(required_features)
+    return assemble(task, ids, seed, precision, training)
+
+
+def recommender(model: str) -> "RecommenderEntry":
+    """Finds a recommender by its name.
+
+    Raises:
+        UnknownModelError: there is no such recommender.
+    """
     if model not in RECOMMENDERS:
         raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
-    catalogue = _catalogue(items)
-    task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=len(items))
-    task.required_features.extend(required_features)
+    return RECOMMENDERS[model]
+
+
+def assemble(
+    task: TaskManifest, ids: bytes, seed: int | str, precision: "Precision" = "fp32", training: bool = True
+) -> Bundle:
+    """Completes a manifest that has its plan and the recommender's own tensors, and makes its blobs.
+
+    Args:
+        task: is changed.
+        ids: the catalogue blob.
+        seed: of the initial checkpoint.
+        precision: see `build`.
+        training: see `build`.
+
+    Raises:
+        PlanError: the plan cannot be run with this recommender.
+    """
+    declared = recommender(task.model)
     try:
-        _declare(task, RECOMMENDERS[model], widths)
-        contents = _blobs(task, RECOMMENDERS[model], catalogue, seed, precision, training)
+        _declare(task, declared)
+        contents = _blobs(task, declared, ids, seed, precision, training)
         manifest.check(task)
     except (ManifestError, UnsupportedTaskError) as error:
         raise PlanError(str(error)) from error
@@ -147,29 +149,27 @@ def from_plan(
     return build(plan.model.name, items, to_message(plan), seed, plan.model.widths(), precision, training)
 
 
-def _declare(task: TaskManifest, declared: "RecommenderEntry", widths: Any) -> None:  # noqa: ANN401
-    """Enters the tensors, and what adversaries may protect besides private ones, in the manifest."""
+def _declare(task: TaskManifest, declared: "RecommenderEntry") -> None:
+    """Enters the adversaries' tensors, and what they may protect besides private ones, in the manifest."""
     from client_sdk.kernel import adversary, contract, models
 
-    recommender = declared.model
-    task.tensors.extend(recommender.tensors(task.items, widths))
-    states = contract.states(recommender, task.tensors)
+    states = contract.states(declared.model, task.tensors)
     private = {spec.name for spec in manifest.private(task)}
-    task.draw = getattr(recommender, "DRAW", DRAW_UNSPECIFIED)
+    task.draw = getattr(declared.model, "DRAW", DRAW_UNSPECIFIED)
     plan = models.plan_of(task)
     if task.draw == DRAW_WHOLE:
-        task.noise = len(recommender.draw(plan, np.zeros(1, np.int64), bytes(16), 0)[0].noise)
+        task.noise = len(declared.model.draw(plan, np.zeros(1, np.int64), bytes(16), 0)[0].noise)
     task.derived_states.extend(name for name in states if name not in private)
-    manifest.check_plan(task.plan, set(states))
+    plans.check_plan(task.plan, set(states))
     for adversary_plan in plan.adversaries:
-        task.tensors.extend(adversary.tensors(adversary_plan, states))
+        task.tensors.extend(adversary.tensors(adversary_plan, states, task.items))
 
 
 def _blobs(
     task: TaskManifest,
     declared: "RecommenderEntry",
-    catalogue: bytes,
-    seed: int,
+    ids: bytes,
+    seed: int | str,
     precision: "Precision",
     training: bool,
 ) -> list[bytes]:
@@ -177,7 +177,7 @@ def _blobs(
     from export import exporter, graphs, step
 
     checkpoint = blobs.pack(draws.initial(manifest.shared(task).values(), _key(seed)))
-    task.catalogue.CopyFrom(blobs.resource(catalogue))
+    task.catalogue.CopyFrom(blobs.resource(ids))
     task.checkpoint.CopyFrom(blobs.resource(checkpoint))
     exported = graphs.export(declared.model, task.tensors, precision)
     made = {GRAPH_KIND_PREPARE: exported.prepare, GRAPH_KIND_RECOMMEND: exported.recommend}
@@ -186,10 +186,10 @@ def _blobs(
     stamped = {kind: exporter.stamp(data, metadata(task, kind)) for kind, data in made.items()}
     for kind, data in stamped.items():
         task.graphs.add(kind=kind, resource=blobs.resource(data))
-    return [catalogue, checkpoint, *stamped.values()]
+    return [ids, checkpoint, *stamped.values()]
 
 
-def _key(seed: int) -> bytes:
+def _key(seed: int | str) -> bytes:
     """The checkpoint's key, which is public and differs from the key of every device."""
     return blobs.sha256(f"fedau2 initial checkpoint {seed}".encode())[:16]
 

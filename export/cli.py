@@ -10,6 +10,7 @@ from pathlib import Path
 
 from export import bundle
 from export.errors import ExportError, ItemsError, TargetError
+from export.items import read_items
 from fedau2 import __version__, programs
 
 # PyTorch, ONNX and YAML are imported by the commands that need them.
@@ -40,8 +41,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     build = commands.add_parser("bundle", help="build a bundle")
     build.add_argument("--model", help="the recommender, for example fedncf, where the plan names none")
-    source = build.add_mutually_exclusive_group(required=True)
-    source.add_argument("--plan", type=Path, metavar="FILE", help="plan file, YAML (docs/plans.md)")
+    build.add_argument(
+        "--plan", type=Path, metavar="FILE", help="plan file, YAML (docs/plans.md) (with --from: the ancestor's plan)"
+    )
+    source = build.add_mutually_exclusive_group()
+    source.add_argument(
+        "--from",
+        dest="ancestor",
+        type=Path,
+        metavar="BUNDLE",
+        help="bundle to go on from, also as `fedau2-coordinator export` writes it: what is trained is taken over item "
+        "by item (docs/successors.md)",
+    )
     source.add_argument(
         "--from-run",
         type=Path,
@@ -53,9 +64,15 @@ def _parser() -> argparse.ArgumentParser:
         "--items",
         type=Path,
         metavar="FILE",
-        help="item ids: UTF-8, one id per line (with --from-run: those of the run)",
+        help="item ids: UTF-8, one id per line (with --from-run or --from: those of the run or of the ancestor)",
     )
-    build.add_argument("--seed", type=int, required=True, help="seed of the initial checkpoint")
+    build.add_argument(
+        "--features",
+        type=Path,
+        metavar="FILE",
+        help="with --from: CSV of an item id and numbers a line, by which new items begin with predicted rows",
+    )
+    build.add_argument("--seed", type=int, required=True, help="seed of the initial checkpoint, or of its new rows")
     build.add_argument(
         "--precision",
         choices=["fp32", "fp16"],
@@ -65,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the bundle; it must be new or empty"
     )
-    build.set_defaults(run=_bundle)
+    build.set_defaults(run=_bundle, refuse=build.error)
     for name, run, text in (("inspect", _inspect, "show a bundle"), ("verify", _verify, "check a bundle")):
         command = commands.add_parser(name, help=text)
         command.add_argument("folder", type=Path, metavar="DIR", help="the bundle's folder")
@@ -95,29 +112,52 @@ def _add_signing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _bundle(arguments: argparse.Namespace) -> None:
+    start = time.monotonic()
+    built, lines = (_succeeding if arguments.ancestor else _new)(arguments)
+    bundle.write(built, arguments.out)
+    task, size = built.manifest, sum(map(len, built.blobs.values()))
+    attributes = dict.fromkeys(adversary.attribute for adversary in task.plan.adversaries)
+    print(
+        f"{arguments.out}: {task.model} over {task.items} items, "
+        f"{', '.join(attributes) or 'no attribute'} to unlearn, "
+        f"{len(built.blobs)} blobs of {size:,} bytes, built in {time.monotonic() - start:.1f} s"
+    )
+    print(*lines, sep="\n", end="\n" if lines else "")
+
+
+def _new(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]]:
+    """Builds a bundle of a plan or of a run."""
     from export.plan import planfile, resolve, run_folder
 
-    start, run = time.monotonic(), arguments.from_run
+    run = arguments.from_run
+    if arguments.features is not None:
+        arguments.refuse("--features needs --from: without trained rows there is nothing to learn from")
+    if bool(run) == bool(arguments.plan):
+        arguments.refuse("give one of --plan and --from-run, or --from")
     if not run and not arguments.items:
         raise ItemsError("the items are missing: name their file with --items")
     if run:
         run_folder.expect_deployable(run)
-    items = bundle.read_items(arguments.items or run / bundle.ITEMS)
+    items = read_items(arguments.items or run / bundle.ITEMS)
     plan = (
         planfile.read_whole(run / bundle.PLAN, arguments.model)
         if run
         else planfile.read(arguments.plan, arguments.model)
     )
-    plan = resolve.resolve(plan, {})
-    built = bundle.from_plan(plan, items, arguments.seed, arguments.precision)
-    bundle.write(built, arguments.out)
-    size = sum(map(len, built.blobs.values()))
-    attributes = dict.fromkeys(entry.attribute for entry in plan.adversaries or ())
-    print(
-        f"{arguments.out}: {plan.model.name} over {len(items)} items, "
-        f"{', '.join(attributes) or 'no attribute'} to unlearn, "
-        f"{len(built.blobs)} blobs of {size:,} bytes, built in {time.monotonic() - start:.1f} s"
+    return bundle.from_plan(resolve.resolve(plan, {}), items, arguments.seed, arguments.precision), []
+
+
+def _succeeding(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]]:
+    """Builds a bundle that goes on from another, and says what it has taken over."""
+    from export import features, successor
+
+    planned = successor.read_plan(arguments.ancestor, arguments.plan, arguments.model)
+    items = None if arguments.items is None else read_items(arguments.items)
+    described = None if arguments.features is None else features.read(arguments.features)
+    built, takeover = successor.succeed(
+        arguments.ancestor, items, arguments.seed, precision=arguments.precision, described=described, **planned
     )
+    return built, takeover.lines()
 
 
 def _inspect(arguments: argparse.Namespace) -> None:

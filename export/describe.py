@@ -28,6 +28,7 @@ def describe(bundle: Bundle) -> str:
         f"model    {task.model}, bundle format {task.format}",
         *([f"requires {', '.join(task.required_features)}"] if task.required_features else []),
         f"signed   {'a signature is there, not checked' if task.signature else 'no'}",
+        *([f"goes on  from round {task.first_round} of {len(task.ancestors)} ancestors"] if task.ancestors else []),
         f"items    {task.items}: {', '.join(items[:3])}{', ...' if len(items) > 3 else ''}",
         "",
         *_tensors(task),

@@ -3,6 +3,7 @@
 * ExportError
   + UnknownModelError: no recommender has this name
   + ItemsError: the list of items cannot be a catalogue
+  + FeaturesError: a file of items' features cannot be used
   + PlanError: a plan file cannot be read, or what it says cannot be run
   + BundleError: a folder that cannot be used
     - NotABundleError: the folder holds no bundle
@@ -23,6 +24,10 @@ class UnknownModelError(ExportError):
 
 class ItemsError(ExportError):
     """The list of items is empty, repeats an item or cannot be read."""
+
+
+class FeaturesError(ExportError):
+    """A file of items' features cannot be read, or says nothing of the items that a bundle goes on from."""
 
 
 class PlanError(ExportError):

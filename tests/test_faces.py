@@ -25,10 +25,10 @@ FACES = {
             "TransportError",
         ),
         *("UnknownCallError", "UnknownWishError", "UnsupportedTaskError", "UntrustedTaskError", "Uploaded"),
-        "UsageError",
         "TimedOutError",
         *("BlobRemoved", "ContributionDropped", "DownloadDropped", "InteractionsDropped", "TaskRefused"),
         *("Statement", "StatementKind"),
+        *("CarriedOver", "TimedOutError", "UsageError"),
     },
     "coordinator": {
         *("Aggregator", "ClippedMean", "Coordinator", "CoordinatorError", "Mean", "RecordedRound", "RefusalError"),
@@ -36,7 +36,7 @@ FACES = {
     },
     "export": {
         *("Bundle", "ExportError", "Plan", "build", "complete", "from_plan", "keygen", "read", "read_items", "sign"),
-        "write",
+        *("succeed", "write"),
     },
     "simulator": {"Attribute", "Config", "Dataset", "SimulatorError", "load", "run"},
 }

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from client_sdk.kernel import grouped, specs
-from client_sdk.kernel.contract import Tensors
+from client_sdk.kernel.contract import ITEM, Tensors
 from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import (
     HEAD_MLP,
@@ -24,7 +24,7 @@ from fedau2.v1.task_pb2 import (
     TRIGGER_OFF,
     TRIGGER_PRETRAIN,
 )
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, ItemSpan, TensorSpec
 from fedau2.wire import manifest
 
 HIDDEN = 100
@@ -36,12 +36,13 @@ LOG_SIGMA_MAX = 4.0
 come back."""
 
 
-def tensors(adversary: AdversaryPlan, states: Mapping[str, int]) -> list[TensorSpec]:
+def tensors(adversary: AdversaryPlan, states: Mapping[str, int], items: int) -> list[TensorSpec]:
     """The adversary's tensors: Xavier-normal weights, biases N(0, 0.001^2).
 
     Args:
         adversary: from the plan.
         states: widths of the states that it may protect, see `contract.states`.
+        items: length of the catalogue.
     """
     width = sum(states[name] for name in adversary.protects)
     classes = adversary.classes
@@ -51,7 +52,15 @@ def tensors(adversary: AdversaryPlan, states: Mapping[str, int]) -> list[TensorS
         shapes["head.bias"] = [outputs]
     if adversary.head == HEAD_SCALAR:
         shapes["head.log_sigma"] = [1]
-    return [_spec(f"{prefix(adversary)}{name}", shape) for name, shape in shapes.items()]
+    named = {name: _spec(f"{prefix(adversary)}{name}", shape) for name, shape in shapes.items()}
+    if any(name.startswith(ITEM) for name in adversary.protects):
+        spans = [_span(name, states[name], items) for name in adversary.protects]
+        specs.along_items(named["hidden.weight"], spans, axis=1)
+    return list(named.values())
+
+
+def _span(state: str, width: int, items: int) -> ItemSpan:
+    return ItemSpan(per_item=width // items) if state.startswith(ITEM) else ItemSpan(others=width)
 
 
 def _spec(name: str, shape: list[int]) -> TensorSpec:

@@ -110,7 +110,9 @@ class Recommender(Protocol):
             shared: tables as the rows in `rows`' slots, (G * m, ...); dense tensors (1 or G, ...).
             private: the clients' tensors, (B, ...).
             step: rows, samples and parameters.
-            unlearn: must be called once with the states that adversaries may protect, under the names of `user`.
+            unlearn: must be called once with the states that adversaries may protect, under the names of `user`. Here
+                a state over items has the items on the axis after the clients, so that an adversary's weights can
+                follow the items to another catalogue.
         """
 
 

@@ -26,7 +26,7 @@ def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
     latent = (widths or Widths()).latent
     return [
         specs.table("item_common", [items, latent], specs.normal(0.01)),
-        specs.private("item_personal", [items, latent], specs.normal(0.01)),
+        specs.along_items(specs.private("item_personal", [items, latent], specs.normal(0.01))),
         specs.dense("output.weight", [latent], specs.uniform(1 / math.sqrt(latent))),
         specs.dense("output.bias", [1], specs.ZEROS),
     ]

@@ -43,8 +43,8 @@ def tensors(items: int, widths: Widths | None = None) -> list[TensorSpec]:
         specs.dense("encoder.bias", [hidden], _BIAS),
         *_layer("latent", 2 * latent, hidden),
         *_layer("decoder", hidden, latent),
-        specs.dense("item_decoder", [items, hidden], specs.normal(math.sqrt(2 / (items + hidden)))),
-        specs.dense("item_bias", [items], _BIAS),
+        specs.along_items(specs.dense("item_decoder", [items, hidden], specs.normal(math.sqrt(2 / (items + hidden))))),
+        specs.along_items(specs.dense("item_bias", [items], _BIAS)),
     ]
 
 

@@ -12,6 +12,7 @@ from fedau2.v1.tensors_pb2 import (
     TENSOR_SCOPE_PRIVATE,
     TENSOR_SCOPE_SHARED,
     Initializer,
+    ItemSpan,
     TensorScope,
     TensorSpec,
 )
@@ -42,6 +43,13 @@ def table(name: str, shape: Sequence[int], initializer: Initializer) -> TensorSp
     """A shared tensor with a row for each item; a client touches few of them."""
     spec = dense(name, shape, initializer)
     spec.kind = TENSOR_KIND_TABLE
+    return spec
+
+
+def along_items(spec: TensorSpec, spans: Sequence[ItemSpan] = (), axis: int = 0) -> TensorSpec:
+    """Declares that items lie along an axis of a tensor, one number each or by spans, and returns the tensor."""
+    spec.item_axis = axis + 1
+    spec.item_spans.extend(spans)
     return spec
 
 

@@ -2,18 +2,17 @@
 
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from client_sdk.errors import DamagedTaskError, ResourceLimitError, TransportError, UnsupportedTaskError
-from client_sdk.protocol import inspection, manifests
+from client_sdk.protocol import inspection, manifests, succession
 from client_sdk.protocol.interfaces import Store
 from client_sdk.protocol.lease import Lease
 from client_sdk.protocol.trust import Trust
-from client_sdk.protocol.values import Model
+from client_sdk.protocol.values import Fetched, Model
 from client_sdk.protocol.wishes import Fetch, Wish, ask
 from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Resource, TaskManifest
 from fedau2.wire import blobs, manifest, sizes
@@ -23,19 +22,6 @@ MOST = 2**31
 """Most bytes of a model version that a device fetches."""
 
 _ROUNDS = 2**63  # SQLite's integers end here, as does the coordinator's count
-
-
-@dataclass(frozen=True, eq=False)
-class Fetched:
-    """A model version that has been fetched and adopted.
-
-    Attributes:
-        tensors: the checkpoint's bytes.
-        step: the training graph's bytes; empty if the task has none.
-    """
-
-    tensors: bytes
-    step: bytes
 
 
 def parts(model: Model, task: TaskManifest) -> list[Resource]:
@@ -95,8 +81,9 @@ class Fetcher:
                 step = content
         tensors = yield from self._blob(model.checkpoint)
         _expect_fit(task, model, tensors)
-        self._store.adopt(model)
-        return Fetched(tensors, step)
+        carried = succession.carry(self._store, model, task)
+        self._store.adopt(model, carried)
+        return Fetched(tensors, step, carried)
 
     def _check_manifest(self, data: bytes) -> None:
         self._trust.check(data)

@@ -1,6 +1,6 @@
 """The seams of the SDK: the store of a session's state, the engine that trains, and the way to the coordinator."""
 
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
 from math import inf
 from typing import Protocol
 
@@ -8,7 +8,7 @@ import numpy as np
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from client_sdk.protocol.values import Job, Model, PrivateState, Staged, TrainingResult
+from client_sdk.protocol.values import Ancestor, Carried, Job, Model, PrivateState, Staged, TrainingResult
 from fedau2.v1.task_pb2 import Resource
 
 SOON = 2.0
@@ -83,8 +83,21 @@ class Store(Protocol):
     def abandon(self, model: Model) -> None:
         """Removes what has come of a version's checkpoint."""
 
-    def adopt(self, model: Model) -> None:
-        """Makes a model version the one that recommendations come from; its blobs must be cached."""
+    def adopt(self, model: Model, carried: Carried | None = None) -> None:
+        """Makes a model version the one that recommendations come from; its blobs must be cached.
+
+        In the same transaction it keeps what was carried over to the model's task from an ancestor.
+        """
+
+    def ancestor(self, hashes: Sequence[bytes]) -> Ancestor | None:
+        """Finds the first of some tasks that the client has private state for, and reads all that it has of that task.
+
+        Args:
+            hashes: SHA-256 of the tasks' manifests, the newest first.
+
+        Returns:
+            None: it has neither private state for one of them, nor contributed to one.
+        """
 
     def staged(self) -> Staged | None:
         """The contribution whose upload is unanswered; None if nothing is staged."""

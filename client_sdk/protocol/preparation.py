@@ -2,9 +2,8 @@
 
 from client_sdk import draws
 from client_sdk.errors import AttributeValueError
-from client_sdk.protocol.fetching import Fetched
 from client_sdk.protocol.interfaces import Store
-from client_sdk.protocol.values import ClientData, Job, Model, PrivateState
+from client_sdk.protocol.values import ClientData, Fetched, Job, Model, PrivateState
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 

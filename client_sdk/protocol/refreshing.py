@@ -7,11 +7,11 @@ from typing import Any
 from client_sdk.errors import DamagedTaskError, ResourceLimitError, TaskError, UnsupportedTaskError, UntrustedTaskError
 from client_sdk.events import DownloadDropped, NewModel, TaskRefused
 from client_sdk.protocol.contributing import Emit
-from client_sdk.protocol.fetching import Fetched, Fetcher
+from client_sdk.protocol.fetching import Fetcher
 from client_sdk.protocol.interfaces import Store
 from client_sdk.protocol.lease import Lease, NoLease
 from client_sdk.protocol.trust import Trust
-from client_sdk.protocol.values import Model
+from client_sdk.protocol.values import Fetched, Model
 from client_sdk.protocol.wishes import Interrupted, Outcome, Result, Wish
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.status import Status, StatusError
@@ -79,6 +79,8 @@ class Models:
     def adopt(self, fetcher: Fetcher, model: Model, task: TaskManifest) -> Generator[Wish, Any, Fetched]:
         """Fetches all of a model but its manifest, and emits that it is here."""
         fetched = yield from fetcher.rest(task)
+        if fetched.carried is not None and fetched.carried.event is not None:
+            self.emit(fetched.carried.event)
         self.emit(NewModel(model.task_id, model.round))
         return fetched
 

@@ -23,7 +23,7 @@ from client_sdk.errors import (
     UntrustedTaskError,
 )
 from client_sdk.events import ContributionDropped, Joined, Rejected, Trained
-from client_sdk.protocol import contributing, preparation
+from client_sdk.protocol import contributing, preparation, succession
 from client_sdk.protocol.contributing import Emit
 from client_sdk.protocol.interfaces import Engine, Store
 from client_sdk.protocol.lease import Lease, NoLease
@@ -134,7 +134,7 @@ class _Visit:
             raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
         fetcher = self.models.fetcher(model, lease)
         task = yield from fetcher.manifest()
-        last = self.store.contributed(model.task_id)
+        last = succession.last_contribution(self.store, model, task)
         # Twice in one round would count one user twice, and with the same noise.
         if last is not None and model.round - last < max(1, task.plan.minimum_separation):
             raise _TooSoon

@@ -1,12 +1,13 @@
 """The values of a device's side of a round, in numpy. The first axis of private state is clients."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk.events import CarriedOver
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire import blobs
 from fedau2.wire.contributions import Update
@@ -116,6 +117,54 @@ class Model:
     round: int
     manifest: Resource
     checkpoint: Resource
+
+
+@dataclass(frozen=True, eq=False)
+class Ancestor:
+    """A task that another one goes on from, as far as a client knows it.
+
+    Attributes:
+        recommender: name of its recommender.
+        state: the private state; None: it has no such state.
+        items: the item ids of its catalogue, in row order; None where no private tensor has numbers for each item, or
+            where they are lost.
+        contributed: the last round of it, or of its own ancestors, with an acknowledged contribution; None: none.
+    """
+
+    recommender: str
+    state: PrivateState | None
+    items: Sequence[str] | None
+    contributed: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """The state that a client carries over to a task from an ancestor.
+
+    Attributes:
+        state: the private state; None: the task's own initial state.
+        contributed: counts as the last round with an acknowledged contribution; None: there was no contribution.
+        event: says which tensors were carried over; None if the client had no state.
+    """
+
+    state: PrivateState | None
+    contributed: int | None
+    event: CarriedOver | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Fetched:
+    """A model version that has been fetched and adopted.
+
+    Attributes:
+        tensors: the checkpoint's bytes.
+        step: the training graph's bytes; empty if the task has none.
+        carried: the state that was carried over to the task from an ancestor, if there was any.
+    """
+
+    tensors: bytes
+    step: bytes
+    carried: Carried | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from threading import TIMEOUT_MAX, Lock
 
 from client_sdk import retry
 from client_sdk.errors import FedError, MissingFeatureError, RefusedError, StoreClosedError, StoreError, TransportError
-from client_sdk.events import BlobRemoved, Event, NewModel, SyncFailed, SyncInterrupted
+from client_sdk.events import BlobRemoved, CarriedOver, Event, NewModel, SyncFailed, SyncInterrupted
 from client_sdk.protocol.interfaces import Engine
 from client_sdk.protocol.session import Session, session
 from client_sdk.protocol.trust import Trust
@@ -99,6 +99,8 @@ class Syncs:
         def publish(event: Event) -> None:
             if isinstance(event, NewModel):
                 self.pace = replace(self.pace, renewed=self._clock())
+            if isinstance(event, CarriedOver) and event.anew:
+                _log.warning("task %s goes on, but starts anew with %s", event.task_id, ", ".join(event.anew))
             if event != current:
                 self._publish(event)
 

@@ -25,6 +25,11 @@ _STEPS = (
         "CREATE TABLE departures (number INTEGER PRIMARY KEY, task_id TEXT NOT NULL, round INTEGER NOT NULL, "
         "time INTEGER NOT NULL, size INTEGER NOT NULL, attributes TEXT NOT NULL, outcome TEXT NOT NULL)",
     ),
+    (
+        # manifest: its SHA-256. catalogue: compressed by zlib, NULL if it is not needed
+        "CREATE TABLE tasks (task_id TEXT PRIMARY KEY, manifest BLOB NOT NULL, recommender TEXT NOT NULL, "
+        "catalogue BLOB)",
+    ),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 

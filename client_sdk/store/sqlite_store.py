@@ -11,11 +11,12 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from client_sdk.errors import StoreError, UnsupportedTaskError
-from client_sdk.protocol.values import Model, PrivateState, Staged
+from client_sdk.protocol.values import Ancestor, Carried, Model, PrivateState, Staged
 from client_sdk.store import departures
 from client_sdk.store.catalogues import Catalogues
 from client_sdk.store.folder import StateFolder
 from client_sdk.store.interactions import Interactions
+from client_sdk.store.lineage import Lineage, forget_oldest
 from client_sdk.store.part_file import PartFile
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire.errors import BlobError
@@ -23,16 +24,13 @@ from fedau2.wire.errors import BlobError
 INTERACTIONS = 100_000
 """Most interactions that are kept by default."""
 
-TASKS = 8
-"""Number of tasks whose private state is kept: those that were trained for last."""
-
 _COUNT = "INSERT OR REPLACE INTO contributed SELECT task_id, round FROM staged"
 
 
 class SqliteStore:
     """The `interfaces.Store` of one device. Every change is one transaction, durable on return. Safe between threads.
 
-    Its size is bounded: see `INTERACTIONS`, `TASKS` and `departures.MOST`. It keeps the blobs of one model.
+    Its size is bounded: see `INTERACTIONS`, `lineage.TASKS` and `departures.MOST`. It keeps the blobs of one model.
 
     Args:
         folder: made if it does not exist, with permissions for its owner only, because it holds the client's secrets.
@@ -50,6 +48,7 @@ class SqliteStore:
         self._folder, self._state = folder, StateFolder(folder)
         self.database, self._blobs = self._state.database, self._state.blobs
         self._catalogues = Catalogues(self._blobs)
+        self._lineage = Lineage(self.database, self._blobs)
         self._interactions = Interactions(self.database, interactions)
 
     def close(self) -> None:
@@ -201,8 +200,15 @@ class SqliteStore:
         except DecodeError as error:
             raise self.database.damaged(error) from error
 
-    def adopt(self, model: Model) -> None:
+    def ancestor(self, hashes: Sequence[bytes]) -> Ancestor | None:
+        """Finds the first of some tasks that there is private state for, see `Lineage.ancestor`."""
+        with self.held():
+            return self._lineage.ancestor(hashes, self.model())
+
+    def adopt(self, model: Model, carried: Carried | None = None) -> None:
         """Makes a model version the current one and removes all blobs that it does not name. Its blobs must be cached.
+
+        The state that was carried over to its task is kept with it.
 
         Raises:
             UnsupportedTaskError: its catalogue cannot be used; the model before it stays.
@@ -211,7 +217,9 @@ class SqliteStore:
             named = self._check(model)
             addresses = (model.manifest.SerializeToString(), model.checkpoint.SerializeToString())
             statement = "INSERT OR REPLACE INTO model VALUES (1, ?, ?, ?, ?)"
-            self.database.write(statement, (model.task_id, model.round, *addresses))
+            with self.database.transaction() as connection:
+                connection.execute(statement, (model.task_id, model.round, *addresses))
+                self._lineage.keep(connection, model, carried)
             self._blobs.keep_only(named)
 
     def staged(self) -> Staged | None:
@@ -236,10 +244,9 @@ class SqliteStore:
     def promote(self, assignment_id: bytes) -> None:
         """Makes the staged private state the task's. Raises StoreError if the assignment is not staged."""
         promote = "INSERT OR REPLACE INTO private SELECT task_id, round, state FROM staged WHERE assignment_id = ?"
-        newest = "SELECT rowid FROM private ORDER BY rowid DESC LIMIT ?"  # a replaced row gets a new number
         with self.database.transaction() as connection:
             connection.execute(promote, (assignment_id,))
-            connection.execute(f"DELETE FROM private WHERE rowid NOT IN ({newest})", (TASKS,))
+            forget_oldest(connection)
             connection.execute(_COUNT)
             self._unstage(connection, assignment_id, "counted")
 

@@ -1,15 +1,19 @@
-"""`fedau2-coordinator pause`, `resume`, `stop` and `rollback`."""
+"""`fedau2-coordinator pause`, `resume`, `replace`, `stop` and `rollback`."""
 
 import argparse
 import sys
 from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
 
 from google.protobuf.message import Message
 
+from coordinator.commands import bundles
 from coordinator.commands.admin import TIMEOUT, add_address, stub
 from coordinator.commands.tasks import state_of
 from coordinator.errors import CoordinatorError
 from fedau2.v1 import admin_pb2
+from fedau2.v1.admin_pb2 import ReplaceTaskHeader, ReplaceTaskRequest
 
 
 def add_pause(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +24,20 @@ def add_pause(parser: argparse.ArgumentParser) -> None:
 def add_resume(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `resume`."""
     _add_change(parser, lambda args: ("ResumeTask", admin_pb2.ResumeTaskRequest(task_id=args.task_id)))
+
+
+def add_replace(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `replace`."""
+    parser.set_defaults(run=_replace)
+    parser.add_argument("task_id", metavar="TASK", help="id of the running task")
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="bundle that goes on from the task's, as `fedau2-export bundle --from` builds it",
+    )
+    add_address(parser)
 
 
 def add_stop(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +86,17 @@ def _change(args: argparse.Namespace) -> int:
         name, request = args.call(args)
         task = getattr(admin, name)(request, timeout=TIMEOUT)
     print(f"{task.task_id} {state_of(task)}")
+    return 0
+
+
+def _replace(args: argparse.Namespace) -> int:
+    bundle, parts = bundles.read(args.bundle)
+    header = ReplaceTaskHeader(task_id=args.task_id, manifest=bundle)
+    requests = chain([ReplaceTaskRequest(header=header)], (ReplaceTaskRequest(blob=part) for part in parts))
+    print("the successor starts when the open round has ended; until then Ctrl-C changes nothing", file=sys.stderr)
+    with stub(args) as admin:
+        task = admin.ReplaceTask(requests)
+    print(task.task_id)
     return 0
 
 

@@ -11,7 +11,7 @@ from fedau2.v1.admin_pb2 import GetTaskRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from fedau2.v1.device_pb2 import FetchResourceRequest
 from fedau2.v1.task_pb2 import Resource
-from fedau2.wire import manifest
+from fedau2.wire import manifest, succession
 from fedau2.wire.blobs import Assembler
 
 
@@ -43,8 +43,11 @@ def _export(args: argparse.Namespace) -> int:
 
 def _write(admin: AdminServiceStub, task_id: str, folder: Path) -> int:
     task = admin.GetTask(GetTaskRequest(task_id=task_id), timeout=TIMEOUT)
-    bundle = manifest.parse(_fetch(admin, task.manifest))
+    data = _fetch(admin, task.manifest)
+    bundle = manifest.parse(data)
     bundle.checkpoint.CopyFrom(task.checkpoint)
+    bundle.ancestors[:] = succession.ancestors(data)
+    bundle.first_round = task.first_round + task.round
     bundle.ClearField("signature")  # it signed another checkpoint
     (folder / "blobs").mkdir()
     for resource in manifest.blobs(bundle):

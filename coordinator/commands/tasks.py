@@ -2,16 +2,17 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
-from coordinator.commands import leases
+from coordinator.commands import bundles, leases
 from coordinator.commands.admin import TIMEOUT, add_address, as_json, stub
-from coordinator.errors import BundleFolderError
 from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2
-from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, TaskManifest
-from fedau2.wire import blobs, manifest
+from fedau2.v1.admin_pb2 import CreateTaskRequest
+from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
+from fedau2.wire import manifest
 
 
 def add_create_task(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +104,8 @@ _count.__name__ = "number from 1 on"  # argparse names it in its error
 
 
 def _create_task(args: argparse.Namespace) -> int:
-    task_manifest = _manifest(args.bundle)
+    bundle, parts = bundles.read(args.bundle)
+    task_manifest = manifest.parse(bundle)
     lease = leases.lease(task_manifest) if args.lease is None else args.lease
     closing = ClosingRule(
         goal=args.goal,
@@ -115,12 +117,14 @@ def _create_task(args: argparse.Namespace) -> int:
     )
     header = admin_pb2.CreateTaskHeader(
         population=args.population,
+        manifest=bundle,
         rounds=args.rounds,
         closing=closing,
         versions=ClientVersions(minimum=args.minimum_version, below=args.below_version),
     )
     with stub(args) as admin:
-        task = admin.CreateTask(_bundle(args.bundle, header))
+        requests = chain([CreateTaskRequest(header=header)], (CreateTaskRequest(blob=part) for part in parts))
+        task = admin.CreateTask(requests)
     print(f"lease {lease:.0f} s, deadline {closing.deadline.seconds} s", file=sys.stderr)
     if not task_manifest.plan.server.clip_norm:
         print(
@@ -129,25 +133,6 @@ def _create_task(args: argparse.Namespace) -> int:
         )
     print(task.task_id)
     return 0
-
-
-def _manifest(folder: Path) -> TaskManifest:
-    if not (folder / "manifest.binpb").is_file():
-        raise BundleFolderError(f"{folder} is not a bundle: it holds no manifest.binpb; build one with fedau2-export")
-    return manifest.parse((folder / "manifest.binpb").read_bytes())
-
-
-def _bundle(folder: Path, header: admin_pb2.CreateTaskHeader) -> Iterator[admin_pb2.CreateTaskRequest]:
-    header.manifest = (folder / "manifest.binpb").read_bytes()
-    requests = [admin_pb2.CreateTaskRequest(header=header)]
-    for resource in manifest.blobs(manifest.parse(header.manifest)):
-        path = folder / "blobs" / resource.sha256.hex()
-        if not path.is_file():
-            raise BundleFolderError(f"the bundle is not whole: {path} is missing")
-        data = blobs.check(path.read_bytes(), resource)
-        parts = (admin_pb2.BlobPart(sha256=resource.sha256, data=piece) for piece in blobs.chunks(data))
-        requests += [admin_pb2.CreateTaskRequest(blob=part) for part in parts]
-    return iter(requests)
 
 
 def _status(args: argparse.Namespace) -> int:

@@ -1,21 +1,32 @@
 """AdminService: the methods that operators call."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator
 
-from coordinator.engine import streams
+from coordinator.engine import replacing, streams
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.durability import Durability
 from coordinator.engine.messages import open_round, past_round, task_message
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.watchers import Watchers
-from coordinator.errors import PopulationTakenError, StoppedError, TaskOverError, UnknownError
+from coordinator.errors import (
+    InvalidBundleError,
+    PopulationTakenError,
+    StoppedError,
+    TaskOverError,
+    UnknownError,
+)
 from coordinator.metrics.metrics import Metrics
-from coordinator.model.task import Bundle
+from coordinator.model.open_task import OpenTask
+from coordinator.model.task import Bundle, TaskSpec
 from coordinator.store.rows import TaskRow
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse
+from fedau2.v1.task_pb2 import ClientVersions
+
+_log = logging.getLogger(__name__)
 
 _PAGE = 1000
 """Most rounds of one answer."""
@@ -72,6 +83,46 @@ class AdminService:
                 )
             row, task = await self._durability.create_task(secrets.token_hex(8), bundle)
             self._tasks.add(row, task)
+        return self._message(row)
+
+    async def replace_task(self, requests: AsyncIterator[admin_pb2.ReplaceTaskRequest]) -> admin_pb2.Task:
+        """AdminService.ReplaceTask.
+
+        Raises:
+            UnknownError: there is no task of that id.
+            TaskOverError: it is over, or ends before its successor can start.
+            InvalidBundleError: the bundle cannot be run, or does not go on from the task.
+            BusyError: another successor waits already.
+        """
+        self._durability.check()
+        header, (manifest, data) = await streams.successor(requests)
+        row = self._tasks.row(header.task_id)
+        if (task := self._tasks.open_task(row.task_id)) is None:
+            raise TaskOverError(f"task {row.task_id} is over; export its model, and create a task that goes on from it")
+        if row.manifest not in manifest.ancestors:
+            raise InvalidBundleError(
+                f"the bundle does not go on from task {row.task_id}: build it with `fedau2-export bundle --from`, from "
+                "the task's own bundle or from what `export` writes of the task"
+            )
+        if manifest.model != task.spec.manifest.model:
+            raise InvalidBundleError(f"a task of {task.spec.manifest.model} cannot go on as one of {manifest.model}")
+        await replacing.hold_untouched(task, self._tasks, self._durability, self._watchers, lambda: self._draining)
+        created = admin_pb2.CreateTaskHeader(
+            population=row.population,
+            manifest=header.manifest,
+            closing=task.spec.closing,
+            versions=ClientVersions.FromString(row.versions),
+        )
+        bundle = Bundle(created, TaskSpec.of(manifest, task.spec.closing), data)
+        return await asyncio.shield(self._succeed(task, bundle))
+
+    async def _succeed(self, task: OpenTask, bundle: Bundle) -> admin_pb2.Task:
+        ended, row, successor = await self._durability.succeed(task.task_id, secrets.token_hex(8), bundle)
+        task.round.stop()
+        self._tasks.succeed(ended, row, successor)
+        self._watchers.notify(task.task_id)
+        self._metrics.round_over(task.task_id)
+        _log.info("task %s: goes on as task %s, from round %d", task.task_id, row.task_id, row.skipped)
         return self._message(row)
 
     async def pause_task(self, request: admin_pb2.PauseTaskRequest) -> admin_pb2.Task:

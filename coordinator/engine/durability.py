@@ -127,6 +127,10 @@ class Durability:
         """Stores a new task with its blobs."""
         return self._writer.run(partial(self._storage.create_task, task_id, bundle, self._clock()))
 
+    def succeed(self, old_id: str, task_id: str, bundle: Bundle) -> asyncio.Future[tuple[TaskRow, TaskRow, OpenTask]]:
+        """Ends a task, in whose open round nobody has a place, and starts its successor; see `Storage.succeed`."""
+        return self._writer.run(partial(self._storage.succeed, old_id, task_id, bundle, self._clock()))
+
     def change_state(self, task_id: str, state: TaskState.ValueType) -> asyncio.Future[TaskRow]:
         """Moves a task to another state, unless it is over after the commits that are queued; returns its row."""
         changed = self._writer.run(partial(self._storage.change_state, task_id, state, self._clock()))

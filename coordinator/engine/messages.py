@@ -84,6 +84,7 @@ def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:
         versions=ClientVersions.FromString(row.versions),
         kept_rounds=[model.round for model in row.kept],
         norms=_norms(row.norms),
+        first_round=row.skipped,
     )
     message.created.FromMicroseconds(round(row.created * 1e6))
     if task is not None:

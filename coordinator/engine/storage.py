@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
+from coordinator.aggregation import succession
 from coordinator.aggregation.optimizers import server_step
 from coordinator.engine import kept_models
 from coordinator.engine.kept_models import KeptModels
@@ -19,7 +20,6 @@ from coordinator.model.effects import Reported
 from coordinator.model.open_task import OpenTask
 from coordinator.model.round_machine import RoundMachine
 from coordinator.model.task import Bundle, Contribution, TaskSpec
-from coordinator.store import stored_tasks
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.ledger import Ledger
@@ -32,7 +32,8 @@ from coordinator.store.soundness import expect_whole
 from coordinator.store.state_folder import StateFolder
 from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.transitions import Entry
-from fedau2.v1.admin_pb2 import TaskState
+from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED, TASK_STATE_STOPPED, TaskState
+from fedau2.v1.task_pb2 import ClientVersions
 from fedau2.wire.blobs import pack, unpack
 
 _EMPTY = pack({})
@@ -127,15 +128,41 @@ class Storage:
 
     def create_task(self, task_id: str, bundle: Bundle, at: float) -> tuple[TaskRow, OpenTask]:
         """Stores a new task with its blobs, and opens its first round."""
-        header, spec = bundle.header, bundle.spec
+        task = bundle.spec.manifest
+        addresses = (self._put(bundle), task.checkpoint.sha256, self._blobs.private.put(_EMPTY).sha256)
+        row = replace(TaskRow.begun(task_id, bundle.header, at, *addresses), skipped=task.first_round)
+        self._ledger.create_task(row)
+        return row, self._opened_task(row, bundle.spec)
+
+    def succeed(self, old_id: str, task_id: str, bundle: Bundle, at: float) -> tuple[TaskRow, TaskRow, OpenTask]:
+        """Ends an open task, in whose round nobody has a place, and starts its successor with its newest model.
+
+        Returns:
+            The task that has ended, and the successor.
+        """
+        old, task = self._ledger.task(old_id), bundle.spec.manifest
+        before = self._blobs.manifest(old)
+        way = succession.way(self.served.get(before.catalogue.sha256), bundle.blobs[task.catalogue.sha256])
+        newest = unpack(self.served.get(old.checkpoint)), unpack(self._blobs.private.get(old.server_state))
+        checkpoint, state = succession.follow(before, task, way, *newest, unpack(bundle.blobs[task.checkpoint.sha256]))
+        addresses = self.served.put(pack(checkpoint)).sha256, self._blobs.private.put(pack(state)).sha256
+        row = TaskRow.begun(task_id, bundle.header, at, self._put(bundle), *addresses).after(old, task.first_round)
+        ended = replace(old, state=TASK_STATE_STOPPED)
+        self._ledger.succeed(old, ended, row)
+        self._forget_round(old)
+        return ended, row, self._opened_task(row, bundle.spec)
+
+    def _put(self, bundle: Bundle) -> bytes:
+        """Stores the blobs of a bundle, and returns the hash of its manifest."""
         for data in bundle.blobs.values():
             self.served.put(data)
-        state = self._blobs.private.put(_EMPTY).sha256
-        row = stored_tasks.of_bundle(task_id, bundle, self.served.put(header.manifest).sha256, state, at)
-        self._ledger.create_task(row)
-        self._sums[task_id] = RoundSum(row.population, spec.manifest)
-        machine = RoundMachine(spec.rule, 0, at)
-        return row, OpenTask(task_id, row.population, spec, VersionRange.of(header.versions), machine)
+        return self.served.put(bundle.header.manifest).sha256
+
+    def _opened_task(self, row: TaskRow, spec: TaskSpec) -> OpenTask:
+        self._sums[row.task_id] = RoundSum(row.population, spec.manifest)
+        machine = RoundMachine(spec.rule, 0, row.created, paused=row.state == TASK_STATE_PAUSED)
+        versions = VersionRange.of(ClientVersions.FromString(row.versions))
+        return OpenTask(row.task_id, row.population, spec, versions, machine)
 
     def write(self, decisions: Sequence[Decision]) -> None:
         """Makes decisions durable and counts their contributions: log, sync, ledger, sums.
@@ -241,8 +268,12 @@ class Storage:
         new = replace(old, state=state)
         self._ledger.change_state(old, new, at)
         if not new.open:
-            if self._recorder is not None:
-                self._recorder.forget(old)
-            self._drop_round(old)
-            del self._sums[task_id]
+            self._forget_round(old)
         return new
+
+    def _forget_round(self, old: TaskRow) -> None:
+        """Removes the contributions of the round that was open when a task ended."""
+        if self._recorder is not None:
+            self._recorder.forget(old)
+        self._drop_round(old)
+        del self._sums[old.task_id]

@@ -14,11 +14,16 @@ from coordinator.errors import (
 from coordinator.model import pace
 from coordinator.model.admission import VersionRange
 from coordinator.model.task import Bundle, Contribution, TaskSpec
-from fedau2.v1.admin_pb2 import CreateTaskRequest
+from fedau2.v1.admin_pb2 import CreateTaskRequest, ReplaceTaskHeader, ReplaceTaskRequest
 from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
 from fedau2.v1.task_pb2 import Resource, TaskManifest
-from fedau2.wire import blobs, manifest
+from fedau2.wire import blobs, manifest, plans
 from fedau2.wire.errors import BlobError, ContributionError, WireError
+
+Parts = tuple[TaskManifest, dict[bytes, bytes]]
+"""A checked manifest, and the blobs that it names, by SHA-256."""
+
+_Requests = CreateTaskRequest | ReplaceTaskRequest
 
 
 async def upload_header(requests: AsyncIterator[UploadContributionRequest]) -> UploadHeader:
@@ -64,6 +69,19 @@ async def contribution(
         raise InvalidContributionError(f"the contribution was refused: {error}") from error
 
 
+async def successor(requests: AsyncIterator[ReplaceTaskRequest]) -> tuple[ReplaceTaskHeader, Parts]:
+    """Reads a whole successor and checks it.
+
+    Raises:
+        InvalidRequestError: the stream does not begin with a header.
+        InvalidBundleError: the bundle cannot be run.
+    """
+    request = await anext(requests, None)
+    if request is None or request.WhichOneof("part") != "header":
+        raise InvalidRequestError("ReplaceTask begins with a header")
+    return request.header, await _parts(requests, request.header.manifest)
+
+
 async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
     """Reads a whole bundle and checks it.
 
@@ -80,13 +98,22 @@ async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
     if header.rounds < 1:
         raise InvalidRequestError("a task has at least one round")
     try:
-        task = manifest.parse(header.manifest)
-        manifest.check_closing(header.closing)
+        plans.check_closing(header.closing)
+    except WireError as error:
+        raise InvalidBundleError(f"the task was refused: {error}") from error
+    task, data = await _parts(requests, header.manifest)
+    return Bundle(header, TaskSpec.of(task, header.closing), data)
+
+
+async def _parts(requests: AsyncIterator[_Requests], serialised: bytes) -> Parts:
+    """Reads the blobs that a manifest names, and checks that they fit each other."""
+    try:
+        task = manifest.parse(serialised)
         data = await _blobs(requests, {resource.sha256: resource for resource in manifest.blobs(task)})
         _check_content(task, data)
     except WireError as error:
         raise InvalidBundleError(f"the task was refused: {error}") from error
-    return Bundle(header, TaskSpec.of(task, header.closing), data)
+    return task, data
 
 
 def population(name: str) -> None:
@@ -101,7 +128,7 @@ def population(name: str) -> None:
         raise InvalidRequestError("a population's name has printable characters only")
 
 
-async def _blobs(requests: AsyncIterator[CreateTaskRequest], expected: Mapping[bytes, Resource]) -> dict[bytes, bytes]:
+async def _blobs(requests: AsyncIterator[_Requests], expected: Mapping[bytes, Resource]) -> dict[bytes, bytes]:
     assemblers = {sha256: blobs.Assembler(resource) for sha256, resource in expected.items()}
     seen = set()
     async for request in requests:

@@ -69,6 +69,11 @@ class TaskTable:
         self._newest[row.population] = row.task_id
         self._open[task.population] = task
 
+    def succeed(self, ended: TaskRow, row: TaskRow, task: OpenTask) -> None:
+        """Puts a successor in the place of a task that has ended with it; both are stored."""
+        self._rows[ended.task_id] = ended
+        self.add(row, task)
+
     def close(self, task: OpenTask) -> None:
         """Takes a task off the open ones, because its end has been decided."""
         if self._open.get(task.population) is task:

@@ -18,6 +18,7 @@ class OpenTask:
 
     Attributes:
         pace: when the task's devices come back.
+        held: the open round is the last one, because a successor waits; the next takes nobody. May be set.
     """
 
     def __init__(
@@ -28,13 +29,16 @@ class OpenTask:
         self.spec = spec
         self.versions = versions
         self.round = round
+        self.held = False
         self.pace = Pace(spec.rule, max(1, spec.manifest.plan.minimum_separation))
 
     def next_round(self, at: float) -> None:
         """Opens the next round after the commit of one that was closed at `at`, in seconds."""
         self.pace.committed(self.round, at)
         self.round = RoundMachine(self.spec.rule, self.round.number + 1, at, paused=self.round.paused)
+        self.round.held = self.held
 
     def begin_anew(self, attempt: int, at: float) -> None:
         """Begins the open round anew at `at`, in seconds, without its assignments, as its next attempt."""
         self.round = RoundMachine(self.spec.rule, self.round.number, at, attempt, paused=self.round.paused)
+        self.round.held = self.held

@@ -74,6 +74,7 @@ class RoundMachine:
     Attributes:
         paused: the round takes no check-ins and is not abandoned. Its live leases still count, and it may close. May be
             set.
+        held: the round takes nobody, because the task is about to be replaced. May be set.
         covered: time at which contributions and live leases first reached the goal, in seconds; None before.
     """
 
@@ -94,6 +95,7 @@ class RoundMachine:
         self.attempt = attempt
         self.state = state
         self.paused = paused
+        self.held = False
         latest = now + rule.lease
         self._leases = {
             key: replace(lease, deadline=min(lease.deadline, latest)) for key, lease in (leases or {}).items()
@@ -109,6 +111,11 @@ class RoundMachine:
     def live_ids(self) -> list[bytes]:
         """Lists the assignments whose leases are live."""
         return [key for key, lease in self._leases.items() if lease.state == ASSIGNMENT_STATE_ASSIGNED]
+
+    @property
+    def untouched(self) -> bool:
+        """Nobody has a place in the round, and nobody has contributed to it."""
+        return self.state == ROUND_STATE_COLLECTING and not self.reported and not self.live
 
     def _count(self, state: AssignmentState.ValueType) -> int:
         return sum(lease.state == state for lease in self._leases.values())
@@ -133,7 +140,7 @@ class RoundMachine:
         effects = self.tick(now)
         if self.paused:
             return Answer.PAUSED, effects
-        if self.state != ROUND_STATE_COLLECTING:
+        if self.held or self.state != ROUND_STATE_COLLECTING:
             return Answer.CLOSED, effects
         if self.reported + self.live >= self._rule.places:
             return Answer.FULL, effects
@@ -206,7 +213,7 @@ class RoundMachine:
         if self.reported >= self._rule.goal or (over and self.reported >= self._rule.minimum):
             self.state = ROUND_STATE_AGGREGATING
             return [Closed(self.attempt)]
-        if not over or self.paused:
+        if not over or self.paused or self.held:
             return []
         self.attempt += 1
         self.opened = now

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coordinator.errors import LedgerError
-from coordinator.store import identity, migrations, stored_tasks, transitions
+from coordinator.store import identity, migrations, stored_tasks, task_life, transitions
 from coordinator.store.database import Database
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.rows import (
@@ -26,9 +26,7 @@ from coordinator.store.witness import Witness
 from fedau2.v1.admin_pb2 import (
     ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
-    ROUND_STATE_COLLECTING,
     ROUND_STATE_COMMITTED,
-    TASK_STATE_UNSPECIFIED,
 )
 
 
@@ -163,9 +161,7 @@ class Ledger:
     def create_task(self, row: TaskRow) -> None:
         """Stores a task and opens its first round."""
         with self._transaction(lasting=True) as connection:
-            stored_tasks.insert(connection, row)
-            transitions.remember_task(connection, row.task_id, TASK_STATE_UNSPECIFIED, row.state, row.created)
-            transitions.open_attempt(connection, (row.task_id, 0, 0), row.created)
+            task_life.begin(connection, row)
 
     def begin_anew(self, tasks: Sequence[tuple[TaskRow, int]], at: float) -> None:
         """Begins the open rounds of tasks anew: their assignments expire, and their contributions do not count.
@@ -240,9 +236,16 @@ class Ledger:
         Raises:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
         """
-        key = (old.task_id, old.round, self.open_round(old.task_id, old.round).attempt)
+        attempt = self.open_round(old.task_id, old.round).attempt
         with self._transaction(lasting=True) as connection:
-            stored_tasks.replace(connection, old, new, at)
-            if not new.open:
-                transitions.move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, at)
-                transitions.expire_leases(connection, old.task_id, old.round, at)
+            if new.open:
+                stored_tasks.replace(connection, old, new, at)
+            else:
+                task_life.end(connection, old, new, attempt, at)
+
+    def succeed(self, old: TaskRow, ended: TaskRow, successor: TaskRow) -> None:
+        """Ends a task and begins its successor, when that is created, in one transaction; see `change_state`."""
+        attempt = self.open_round(old.task_id, old.round).attempt
+        with self._transaction(lasting=True) as connection:
+            task_life.end(connection, old, ended, attempt, successor.created)
+            task_life.begin(connection, successor)

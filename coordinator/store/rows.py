@@ -5,7 +5,7 @@ A row that cannot have been stored so is a `LedgerError`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError, Message
@@ -16,8 +16,10 @@ from coordinator.store.tables import OPEN_STATES
 from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_REPORTED,
     TASK_STATE_FINISHED,
+    TASK_STATE_RUNNING,
     AssignmentState,
     ContributionNorms,
+    CreateTaskHeader,
     RoundState,
     TaskState,
 )
@@ -46,8 +48,9 @@ class TaskRow:
     """A task as it is stored.
 
     Hashes address blobs. `closing` is a serialised `ClosingRule`, `versions` a serialised `ClientVersions`, and `norms`
-    a serialised `ContributionNorms`. A device is given the number of a round plus `skipped`, so that no number is given
-    twice after a copy was restored or the task was put back. `kept` are older models, oldest first.
+    a serialised `ContributionNorms`. `kept` are older models, oldest first. A device is given the number of a round
+    plus `skipped`: the rounds of the task's ancestors. It grows when a copy is restored or the task is put back, so
+    that no number is given twice.
     """
 
     task_id: str
@@ -64,6 +67,44 @@ class TaskRow:
     skipped: int = 0
     norms: bytes = b""
     kept: tuple[KeptModel, ...] = ()
+
+    @classmethod
+    def begun(
+        cls, task_id: str, header: CreateTaskHeader, at: float, manifest: bytes, checkpoint: bytes, server_state: bytes
+    ) -> Self:
+        """Returns the row of a new task.
+
+        Args:
+            task_id: the task.
+            header: as the operator sent it.
+            at: when it begins, in seconds.
+            manifest: hash of its manifest.
+            checkpoint: hash of its first checkpoint.
+            server_state: hash of its first server state.
+        """
+        return cls(
+            task_id=task_id,
+            population=header.population,
+            state=TASK_STATE_RUNNING,
+            created=at,
+            rounds=header.rounds,
+            round=0,
+            manifest=manifest,
+            closing=header.closing.SerializeToString(deterministic=True),
+            checkpoint=checkpoint,
+            server_state=server_state,
+            versions=header.versions.SerializeToString(deterministic=True),
+        )
+
+    def after(self, old: "TaskRow", first_round: int) -> "TaskRow":
+        """Returns the row as that of a successor, which has the rounds that are left and is paused as the old task is.
+
+        Args:
+            old: the task that it replaces.
+            first_round: as its manifest says; a number that was given already is not given again.
+        """
+        skipped = max(first_round, old.round + old.skipped)
+        return replace(self, state=old.state, rounds=old.rounds - old.round, skipped=skipped)
 
     @property
     def open(self) -> bool:

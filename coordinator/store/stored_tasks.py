@@ -6,12 +6,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from coordinator.model.task import Bundle
 from coordinator.store import migrations, transitions
 from coordinator.store.rows import KeptModel, TaskRow, kept_model, task_row
 from coordinator.store.tables import kept_model as kept_table
 from coordinator.store.tables import task as task_table
-from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING
 
 _OLD = ("previous_checkpoint", "previous_server_state")
 """Columns that no longer mean anything, see `tables`."""
@@ -46,32 +44,6 @@ def _kept(connection: Connection, task_id: str | None) -> dict[str, list[KeptMod
     for row in connection.execute(query):
         kept.setdefault(row.task_id, []).append(kept_model(row.round, row.checkpoint, row.server_state))
     return kept
-
-
-def of_bundle(task_id: str, bundle: Bundle, manifest: bytes, server_state: bytes, at: float) -> TaskRow:
-    """Makes the row of a new task.
-
-    Args:
-        task_id: drawn for it.
-        bundle: makes the task.
-        manifest: hash of the manifest.
-        server_state: hash of the state before the first step.
-        at: now, in seconds.
-    """
-    header = bundle.header
-    return TaskRow(
-        task_id=task_id,
-        population=header.population,
-        state=TASK_STATE_RUNNING,
-        created=at,
-        rounds=header.rounds,
-        round=0,
-        manifest=manifest,
-        closing=header.closing.SerializeToString(deterministic=True),
-        checkpoint=bundle.spec.manifest.checkpoint.sha256,
-        server_state=server_state,
-        versions=header.versions.SerializeToString(deterministic=True),
-    )
 
 
 def insert(connection: Connection, row: TaskRow) -> None:

@@ -13,7 +13,7 @@ from export.plan.fragments import Fragment
 from export.plan.recommenders import NAME
 from export.plan.schema import NONE, Entry, Optimizer, Plan
 from fedau2.v1 import task_pb2
-from fedau2.wire import manifest
+from fedau2.wire import plans
 from fedau2.wire.errors import ManifestError
 
 
@@ -52,7 +52,7 @@ def to_message(plan: Plan) -> task_pb2.Plan:
         message.adversaries.append(_adversary(plan, entry))
     names = set(resolution.states(plan.model).names) if message.adversaries else set()
     try:
-        manifest.check_plan(message, names)
+        plans.check_plan(message, names)
     except ManifestError as error:
         raise PlanError(str(error)) from error
     return message

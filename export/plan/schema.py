@@ -28,7 +28,7 @@ from export.plan.types import (
     setting,
     unit_of,
 )
-from fedau2.wire.manifest import MAX_STEPS
+from fedau2.wire.plans import MAX_STEPS
 
 ALL, NONE = "all", "none"
 """The words that `adversaries` may say instead of a list."""

@@ -1,13 +1,13 @@
 """The store of a simulated client: a row of the population's columns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk.protocol.values import Model, PrivateState, Staged
+from client_sdk.protocol.values import Carried, Model, PrivateState, Staged
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire.blobs import Assembler
 from simulator.population.population import Population
@@ -104,8 +104,11 @@ class ClientStore:
         self._downloaded.add(resource.sha256)
         self._counter.downloaded += resource.size
 
-    def adopt(self, model: Model) -> None:
-        """Switches to a model version and forgets the checkpoint before it."""
+    def ancestor(self, hashes: Sequence[bytes]) -> None:
+        """Returns None: a population has one task."""
+
+    def adopt(self, model: Model, carried: Carried | None = None) -> None:
+        """Switches to a model version and forgets the checkpoint before it. Nothing is ever carried over."""
         if model.checkpoint.sha256 != self._checkpoint:
             self._downloaded.discard(self._checkpoint)
             self._checkpoint = model.checkpoint.sha256

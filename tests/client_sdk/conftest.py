@@ -148,7 +148,7 @@ def make_bundle(items=ITEMS, steps=2, history=False):
         head=task_pb2.HEAD_DSVAE, trigger=task_pb2.TRIGGER_SUT, variance=4, epsilon=40,
     )  # fmt: skip
     specs = fedncf.tensors(len(items), fedncf.Widths(gmf=4, mlp=6, hidden=(5,)))
-    specs += adversary.tensors(AdversaryPlan.of(protected), contract.states(fedncf, specs))
+    specs += adversary.tensors(AdversaryPlan.of(protected), contract.states(fedncf, specs), len(items))
     local = LocalUpdate(steps=steps, negatives=2, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05)
     adam = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
     plan = Plan(local=local, adversaries=[protected], server=ServerStep(shared=adam, adversary=adam))

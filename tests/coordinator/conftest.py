@@ -1,6 +1,7 @@
 """A small task made by hand, and devices that talk to a coordinator in process or over gRPC."""
 
 import asyncio
+import copy
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2, device_pb2_grpc, ta
 from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest, UploadHeader
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, Optimizer, RetryWindow, TaskManifest
 from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
-from fedau2.wire import blobs, contributions, manifest
+from fedau2.wire import blobs, contributions, item_axes, manifest, succession
 from fedau2.wire.contributions import Rows
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 from tests.coordinator.postgres import database_url, postgres, postgres_url
@@ -66,6 +67,27 @@ class Bundle:
         for sha256, data in self.blobs.items():
             for piece in blobs.chunks(data):
                 yield admin_pb2.CreateTaskRequest(blob=admin_pb2.BlobPart(sha256=sha256, data=piece))
+
+    async def replacement(self, task_id):
+        data = self.manifest.SerializeToString(deterministic=True)
+        yield admin_pb2.ReplaceTaskRequest(header=admin_pb2.ReplaceTaskHeader(task_id=task_id, manifest=data))
+        for sha256, data in self.blobs.items():
+            for piece in blobs.chunks(data):
+                yield admin_pb2.ReplaceTaskRequest(blob=admin_pb2.BlobPart(sha256=sha256, data=piece))
+
+    def succeeded(self, items, seed=8):
+        """A bundle that goes on from this one with other items."""
+        task, generator = copy.deepcopy(self.manifest), np.random.default_rng(seed)
+        for each in task.tensors:
+            each.CopyFrom(item_axes.resized(each, len(items)))
+        drawn = {name: generator.normal(size=each.shape) for name, each in manifest.shared(task).items()}
+        checkpoint = blobs.pack({name: value.astype(np.float32) for name, value in drawn.items()})
+        catalogue = "\n".join(items).encode()
+        task.items = len(items)
+        task.catalogue.CopyFrom(blobs.resource(catalogue))
+        task.checkpoint.CopyFrom(blobs.resource(checkpoint))
+        task.ancestors[:] = succession.ancestors(self.manifest.SerializeToString(deterministic=True))
+        return Bundle(task, {blobs.sha256(data): data for data in (catalogue, checkpoint)}, self.rounds)
 
     def write(self, folder):
         (folder / "blobs").mkdir(parents=True)
@@ -189,6 +211,7 @@ class InProcess:
         self.stop_call = admin.stop_task
         self.roll_back_call = admin.roll_back_task
         self.rounds_call = admin.list_rounds
+        self.replace_call = admin.replace_task
 
 
 class OverGrpc:
@@ -209,6 +232,7 @@ class OverGrpc:
         self.stop_call = self._call(operator.StopTask)
         self.roll_back_call = self._call(operator.RollBackTask)
         self.rounds_call = self._call(operator.ListRounds)
+        self.replace_call = self._call(operator.ReplaceTask)
         self._fetch = device.FetchResource
 
     async def fetch_call(self, request):
@@ -296,6 +320,9 @@ class Lab:
 
     async def rounds(self, task_id):
         return list((await self.link.rounds_call(admin_pb2.ListRoundsRequest(task_id=task_id))).rounds)
+
+    async def replace(self, task_id, bundle):
+        return await self.link.replace_call(bundle.replacement(task_id))
 
     async def committed(self, task_id, rounds):
         while (task := await self.task(task_id)).round < rounds:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from client_sdk.kernel import fedncf
-from export.bundle import build, from_plan, read, read_items, write
+from export.bundle import build, from_plan, read, write
 from export.errors import (
     DamagedBundleError,
     ItemsError,
@@ -16,6 +16,7 @@ from export.errors import (
     TargetError,
     UnknownModelError,
 )
+from export.items import read_items
 from export.plan.planfile import complete
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_PRIVATE

@@ -159,7 +159,7 @@ def test_what_is_missing_is_asked_for(arguments, capsys, missing):
     if missing == "plan":
         with pytest.raises(SystemExit):
             main(given)
-        assert "one of the arguments --plan --from-run is required" in capsys.readouterr().err
+        assert "give one of --plan and --from-run, or --from" in capsys.readouterr().err
     else:
         assert main(given) == 1
         assert "the items are missing: name their file with --items" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan, Resource, ServerStep, TaskManifest
 from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
-from fedau2.wire import manifest
+from fedau2.wire import manifest, plans
 from fedau2.wire.errors import ManifestError
 
 ADAM = Optimizer(kind=2, learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=1e-8)
@@ -40,7 +40,7 @@ def test_a_good_manifest_is_accepted_and_read_back():
     assert manifest.parse(GOOD.SerializeToString()) == GOOD
     assert list(manifest.shared(GOOD)) == ["table"]
     assert [spec.name for spec in manifest.private(GOOD)] == ["user"]
-    manifest.check_closing(CLOSING)
+    plans.check_closing(CLOSING)
 
 
 def test_a_graph_of_a_later_kind_is_not_among_those_that_are_known():
@@ -150,7 +150,7 @@ def test_the_most_parameters_with_the_longest_names_are_accepted():
 def test_a_round_has_not_more_local_steps_than_devices_would_finish():
     long = copy.deepcopy(GOOD)
     long.plan.local.shared_learning_rate = 0.1
-    long.plan.local.steps = manifest.MAX_STEPS
+    long.plan.local.steps = plans.MAX_STEPS
     manifest.check(long)
     long.plan.local.steps += 1
     with pytest.raises(ManifestError, match=r"local.steps must lie in \[1, 1000\]"):
@@ -248,4 +248,4 @@ def test_a_closing_rule_that_contradicts_itself_is_refused(change):
         else:
             setattr(rule, field, change[field])
     with pytest.raises(ManifestError):
-        manifest.check_closing(rule)
+        plans.check_closing(rule)

@@ -206,6 +206,62 @@ class CreateTaskRequest(_message.Message):
 Global___CreateTaskRequest: _TypeAlias = CreateTaskRequest  # noqa: Y015
 
 @_typing.final
+class ReplaceTaskHeader(_message.Message):
+    """First message of ReplaceTask. Set by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """The running task."""
+    manifest: _builtins.bytes
+    """The successor's TaskManifest, serialised. The hash of the running task's manifest is among its ancestors."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaceTaskHeader: _TypeAlias = ReplaceTaskHeader  # noqa: Y015
+
+@_typing.final
+class ReplaceTaskRequest(_message.Message):
+    """Set by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    BLOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def header(self) -> Global___ReplaceTaskHeader:
+        """First and only first."""
+
+    @_builtins.property
+    def blob(self) -> Global___BlobPart: ...
+    def __init__(
+        self,
+        *,
+        header: Global___ReplaceTaskHeader | None = ...,
+        blob: Global___BlobPart | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "header", b"header", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "header", b"header", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "blob"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ReplaceTaskRequest: _TypeAlias = ReplaceTaskRequest  # noqa: Y015
+
+@_typing.final
 class GetTaskRequest(_message.Message):
     """Set by the operator."""
 
@@ -533,6 +589,7 @@ class Task(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     KEPT_ROUNDS_FIELD_NUMBER: _builtins.int
     NORMS_FIELD_NUMBER: _builtins.int
+    FIRST_ROUND_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Drawn by the coordinator."""
     population: _builtins.str
@@ -549,6 +606,10 @@ class Task(_message.Message):
     """Contributions of the open round that are acknowledged."""
     live_leases: _builtins.int
     """Assignments of the open round whose lease runs."""
+    first_round: _builtins.int
+    """A device is given the number of a round plus this number: the rounds of the task's ancestors, and those that were
+    skipped when a copy of the ledger was accepted.
+    """
     @_builtins.property
     def checkpoint(self) -> _task_pb2.Resource:
         """The newest committed shared and adversary tensors."""
@@ -588,10 +649,11 @@ class Task(_message.Message):
         versions: _task_pb2.ClientVersions | None = ...,
         kept_rounds: _abc.Iterable[_builtins.int] | None = ...,
         norms: Global___ContributionNorms | None = ...,
+        first_round: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "manifest", b"manifest", "norms", b"norms", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "kept_rounds", b"kept_rounds", "live_leases", b"live_leases", "manifest", b"manifest", "norms", b"norms", "population", b"population", "reported", b"reported", "round", b"round", "round_state", b"round_state", "rounds", b"rounds", "state", b"state", "task_id", b"task_id", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "first_round", b"first_round", "kept_rounds", b"kept_rounds", "live_leases", b"live_leases", "manifest", b"manifest", "norms", b"norms", "population", b"population", "reported", b"reported", "round", b"round", "round_state", b"round_state", "rounds", b"rounds", "state", b"state", "task_id", b"task_id", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -71,6 +71,11 @@ class AdminServiceStub(object):
                 request_serializer=fedau2_dot_v1_dot_admin__pb2.RollBackTaskRequest.SerializeToString,
                 response_deserializer=fedau2_dot_v1_dot_admin__pb2.Task.FromString,
                 _registered_method=True)
+        self.ReplaceTask = channel.stream_unary(
+                '/fedau2.v1.AdminService/ReplaceTask',
+                request_serializer=fedau2_dot_v1_dot_admin__pb2.ReplaceTaskRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+                _registered_method=True)
         self.ListRounds = channel.unary_unary(
                 '/fedau2.v1.AdminService/ListRounds',
                 request_serializer=fedau2_dot_v1_dot_admin__pb2.ListRoundsRequest.SerializeToString,
@@ -145,6 +150,16 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplaceTask(self, request_iterator, context):
+        """Ends a running task and starts its successor in its place, in one transaction: at the end of the open round, or at
+        once if nobody has a place in it. The answer is the successor. It has the rounds that are left of the task, and
+        begins with the task's newest model and server state, item by item where the catalogue differs. Until then nothing
+        is changed: if the call breaks off, call again. FAILED_PRECONDITION if the task is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRounds(self, request, context):
         """Returns the rounds of a task, oldest first, each with its newest attempt.
         """
@@ -202,6 +217,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
             'RollBackTask': grpc.unary_unary_rpc_method_handler(
                     servicer.RollBackTask,
                     request_deserializer=fedau2_dot_v1_dot_admin__pb2.RollBackTaskRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_admin__pb2.Task.SerializeToString,
+            ),
+            'ReplaceTask': grpc.stream_unary_rpc_method_handler(
+                    servicer.ReplaceTask,
+                    request_deserializer=fedau2_dot_v1_dot_admin__pb2.ReplaceTaskRequest.FromString,
                     response_serializer=fedau2_dot_v1_dot_admin__pb2.Task.SerializeToString,
             ),
             'ListRounds': grpc.unary_unary_rpc_method_handler(
@@ -409,6 +429,33 @@ class AdminService(object):
             target,
             '/fedau2.v1.AdminService/RollBackTask',
             fedau2_dot_v1_dot_admin__pb2.RollBackTaskRequest.SerializeToString,
+            fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaceTask(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/fedau2.v1.AdminService/ReplaceTask',
+            fedau2_dot_v1_dot_admin__pb2.ReplaceTaskRequest.SerializeToString,
             fedau2_dot_v1_dot_admin__pb2.Task.FromString,
             options,
             channel_credentials,

@@ -55,6 +55,12 @@ class AdminServiceStub:
     given up. The open round is abandoned with its contributions and begins anew. Devices are given higher numbers of
     rounds than before. NOT_FOUND if that model is not kept, or is damaged.
     """
+    ReplaceTask: _grpc.StreamUnaryMultiCallable[_admin_pb2.ReplaceTaskRequest, _admin_pb2.Task]
+    """Ends a running task and starts its successor in its place, in one transaction: at the end of the open round, or at
+    once if nobody has a place in it. The answer is the successor. It has the rounds that are left of the task, and
+    begins with the task's newest model and server state, item by item where the catalogue differs. Until then nothing
+    is changed: if the call breaks off, call again. FAILED_PRECONDITION if the task is over.
+    """
     ListRounds: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListRoundsRequest, _admin_pb2.ListRoundsResponse]
     """Returns the rounds of a task, oldest first, each with its newest attempt."""
     WatchRounds: _grpc.UnaryStreamMultiCallable[_admin_pb2.WatchRoundsRequest, _admin_pb2.Round]
@@ -87,6 +93,12 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Puts a task, whatever its state, back to a model that is kept, with the server state beside it. Newer models are
     given up. The open round is abandoned with its contributions and begins anew. Devices are given higher numbers of
     rounds than before. NOT_FOUND if that model is not kept, or is damaged.
+    """
+    ReplaceTask: _aio.StreamUnaryMultiCallable[_admin_pb2.ReplaceTaskRequest, _admin_pb2.Task]  # type: ignore[assignment]
+    """Ends a running task and starts its successor in its place, in one transaction: at the end of the open round, or at
+    once if nobody has a place in it. The answer is the successor. It has the rounds that are left of the task, and
+    begins with the task's newest model and server state, item by item where the catalogue differs. Until then nothing
+    is changed: if the call breaks off, call again. FAILED_PRECONDITION if the task is over.
     """
     ListRounds: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListRoundsRequest, _admin_pb2.ListRoundsResponse]  # type: ignore[assignment]
     """Returns the rounds of a task, oldest first, each with its newest attempt."""
@@ -159,6 +171,18 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Puts a task, whatever its state, back to a model that is kept, with the server state beside it. Newer models are
         given up. The open round is abandoned with its contributions and begins anew. Devices are given higher numbers of
         rounds than before. NOT_FOUND if that model is not kept, or is damaged.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplaceTask(
+        self,
+        request_iterator: _MaybeAsyncIterator[_admin_pb2.ReplaceTaskRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Task, _abc.Awaitable[_admin_pb2.Task]]:
+        """Ends a running task and starts its successor in its place, in one transaction: at the end of the open round, or at
+        once if nobody has a place in it. The answer is the successor. It has the rounds that are left of the task, and
+        begins with the task's newest model and server state, item by item where the catalogue differs. Until then nothing
+        is changed: if the call breaks off, call again. FAILED_PRECONDITION if the task is over.
         """
 
     @_abc_1.abstractmethod

@@ -507,6 +507,8 @@ class TaskManifest(_message.Message):
     DRAW_FIELD_NUMBER: _builtins.int
     NOISE_FIELD_NUMBER: _builtins.int
     REQUIRED_FEATURES_FIELD_NUMBER: _builtins.int
+    ANCESTORS_FIELD_NUMBER: _builtins.int
+    FIRST_ROUND_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """Version of the bundle format; this one is 2. Format 1 had no required_features, so an SDK that knows only that
@@ -519,6 +521,10 @@ class TaskManifest(_message.Message):
     draw: Global___Draw.ValueType
     noise: _builtins.int
     """Count of random numbers that the recommender itself adds in each local step; DRAW_WHOLE only."""
+    first_round: _builtins.int
+    """Number of rounds that the ancestors have been trained, at most 2^53; 0 without ancestors. The rounds of the task
+    have numbers from here on.
+    """
     signature: _builtins.bytes
     """Ed25519 signature, 64 bytes, of "fedau2 manifest" and a zero byte, followed by all bytes of the serialised manifest
     before this field, which is the last. Empty: not signed. Set by `fedau2-export sign`.
@@ -550,6 +556,13 @@ class TaskManifest(_message.Message):
         them refuses the task before it fetches anything but the manifest. The coordinator checks the form only.
         """
 
+    @_builtins.property
+    def ancestors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The tasks that this one goes on from: SHA-256 of their serialised manifests, 32 bytes each, the newest first, at
+        most 256 and all different. A device carries its private state over from the newest of them that it has trained
+        for, tensor by tensor by name, and along an item axis item by item. Items are known by their ids.
+        """
+
     def __init__(
         self,
         *,
@@ -565,11 +578,13 @@ class TaskManifest(_message.Message):
         draw: Global___Draw.ValueType = ...,
         noise: _builtins.int = ...,
         required_features: _abc.Iterable[_builtins.str] | None = ...,
+        ancestors: _abc.Iterable[_builtins.bytes] | None = ...,
+        first_round: _builtins.int = ...,
         signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "draw", b"draw", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "noise", b"noise", "plan", b"plan", "required_features", b"required_features", "signature", b"signature", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ancestors", b"ancestors", "catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "draw", b"draw", "first_round", b"first_round", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "noise", b"noise", "plan", b"plan", "required_features", b"required_features", "signature", b"signature", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

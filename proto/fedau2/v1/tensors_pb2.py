@@ -24,29 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x66\x65\x64\x61u2/v1/tensors.proto\x12\tfedau2.v1\"K\n\x0bInitializer\x12-\n\x0c\x64istribution\x18\x01 \x01(\x0e\x32\x17.fedau2.v1.Distribution\x12\r\n\x05scale\x18\x02 \x01(\x02\"\xc3\x01\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\r\x12\x1f\n\x05\x64type\x18\x03 \x01(\x0e\x32\x10.fedau2.v1.DType\x12#\n\x04kind\x18\x04 \x01(\x0e\x32\x15.fedau2.v1.TensorKind\x12%\n\x05scope\x18\x05 \x01(\x0e\x32\x16.fedau2.v1.TensorScope\x12+\n\x0binitializer\x18\x06 \x01(\x0b\x32\x16.fedau2.v1.Initializer\",\n\tRowSlices\x12\x0f\n\x07indices\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"\x8b\x01\n\x0cTensorUpdate\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1f\n\x05\x64type\x18\x02 \x01(\x0e\x32\x10.fedau2.v1.DType\x12\r\n\x05shape\x18\x03 \x03(\r\x12\x0f\n\x05\x64\x65nse\x18\x04 \x01(\x0cH\x00\x12$\n\x04rows\x18\x05 \x01(\x0b\x32\x14.fedau2.v1.RowSlicesH\x00\x42\x06\n\x04\x62ody\"8\n\x0c\x43ontribution\x12(\n\x07tensors\x18\x01 \x03(\x0b\x32\x17.fedau2.v1.TensorUpdate*1\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01*W\n\nTensorKind\x12\x1b\n\x17TENSOR_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11TENSOR_KIND_DENSE\x10\x01\x12\x15\n\x11TENSOR_KIND_TABLE\x10\x02*z\n\x0bTensorScope\x12\x1c\n\x18TENSOR_SCOPE_UNSPECIFIED\x10\x00\x12\x17\n\x13TENSOR_SCOPE_SHARED\x10\x01\x12\x1a\n\x16TENSOR_SCOPE_ADVERSARY\x10\x02\x12\x18\n\x14TENSOR_SCOPE_PRIVATE\x10\x03*w\n\x0c\x44istribution\x12\x1c\n\x18\x44ISTRIBUTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44ISTRIBUTION_ZEROS\x10\x01\x12\x17\n\x13\x44ISTRIBUTION_NORMAL\x10\x02\x12\x18\n\x14\x44ISTRIBUTION_UNIFORM\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x66\x65\x64\x61u2/v1/tensors.proto\x12\tfedau2.v1\"K\n\x0bInitializer\x12-\n\x0c\x64istribution\x18\x01 \x01(\x0e\x32\x17.fedau2.v1.Distribution\x12\r\n\x05scale\x18\x02 \x01(\x02\",\n\x08ItemSpan\x12\x10\n\x08per_item\x18\x01 \x01(\r\x12\x0e\n\x06others\x18\x02 \x01(\r\"\xff\x01\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\r\x12\x1f\n\x05\x64type\x18\x03 \x01(\x0e\x32\x10.fedau2.v1.DType\x12#\n\x04kind\x18\x04 \x01(\x0e\x32\x15.fedau2.v1.TensorKind\x12%\n\x05scope\x18\x05 \x01(\x0e\x32\x16.fedau2.v1.TensorScope\x12+\n\x0binitializer\x18\x06 \x01(\x0b\x32\x16.fedau2.v1.Initializer\x12\x11\n\titem_axis\x18\x07 \x01(\r\x12\'\n\nitem_spans\x18\x08 \x03(\x0b\x32\x13.fedau2.v1.ItemSpan\",\n\tRowSlices\x12\x0f\n\x07indices\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"\x8b\x01\n\x0cTensorUpdate\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1f\n\x05\x64type\x18\x02 \x01(\x0e\x32\x10.fedau2.v1.DType\x12\r\n\x05shape\x18\x03 \x03(\r\x12\x0f\n\x05\x64\x65nse\x18\x04 \x01(\x0cH\x00\x12$\n\x04rows\x18\x05 \x01(\x0b\x32\x14.fedau2.v1.RowSlicesH\x00\x42\x06\n\x04\x62ody\"8\n\x0c\x43ontribution\x12(\n\x07tensors\x18\x01 \x03(\x0b\x32\x17.fedau2.v1.TensorUpdate*1\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01*W\n\nTensorKind\x12\x1b\n\x17TENSOR_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11TENSOR_KIND_DENSE\x10\x01\x12\x15\n\x11TENSOR_KIND_TABLE\x10\x02*z\n\x0bTensorScope\x12\x1c\n\x18TENSOR_SCOPE_UNSPECIFIED\x10\x00\x12\x17\n\x13TENSOR_SCOPE_SHARED\x10\x01\x12\x1a\n\x16TENSOR_SCOPE_ADVERSARY\x10\x02\x12\x18\n\x14TENSOR_SCOPE_PRIVATE\x10\x03*w\n\x0c\x44istribution\x12\x1c\n\x18\x44ISTRIBUTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44ISTRIBUTION_ZEROS\x10\x01\x12\x17\n\x13\x44ISTRIBUTION_NORMAL\x10\x02\x12\x18\n\x14\x44ISTRIBUTION_UNIFORM\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fedau2.v1.tensors_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DTYPE']._serialized_start=559
-  _globals['_DTYPE']._serialized_end=608
-  _globals['_TENSORKIND']._serialized_start=610
-  _globals['_TENSORKIND']._serialized_end=697
-  _globals['_TENSORSCOPE']._serialized_start=699
-  _globals['_TENSORSCOPE']._serialized_end=821
-  _globals['_DISTRIBUTION']._serialized_start=823
-  _globals['_DISTRIBUTION']._serialized_end=942
+  _globals['_DTYPE']._serialized_start=665
+  _globals['_DTYPE']._serialized_end=714
+  _globals['_TENSORKIND']._serialized_start=716
+  _globals['_TENSORKIND']._serialized_end=803
+  _globals['_TENSORSCOPE']._serialized_start=805
+  _globals['_TENSORSCOPE']._serialized_end=927
+  _globals['_DISTRIBUTION']._serialized_start=929
+  _globals['_DISTRIBUTION']._serialized_end=1048
   _globals['_INITIALIZER']._serialized_start=38
   _globals['_INITIALIZER']._serialized_end=113
-  _globals['_TENSORSPEC']._serialized_start=116
-  _globals['_TENSORSPEC']._serialized_end=311
-  _globals['_ROWSLICES']._serialized_start=313
-  _globals['_ROWSLICES']._serialized_end=357
-  _globals['_TENSORUPDATE']._serialized_start=360
-  _globals['_TENSORUPDATE']._serialized_end=499
-  _globals['_CONTRIBUTION']._serialized_start=501
-  _globals['_CONTRIBUTION']._serialized_end=557
+  _globals['_ITEMSPAN']._serialized_start=115
+  _globals['_ITEMSPAN']._serialized_end=159
+  _globals['_TENSORSPEC']._serialized_start=162
+  _globals['_TENSORSPEC']._serialized_end=417
+  _globals['_ROWSLICES']._serialized_start=419
+  _globals['_ROWSLICES']._serialized_end=463
+  _globals['_TENSORUPDATE']._serialized_start=466
+  _globals['_TENSORUPDATE']._serialized_end=605
+  _globals['_CONTRIBUTION']._serialized_start=607
+  _globals['_CONTRIBUTION']._serialized_end=663
 # @@protoc_insertion_point(module_scope)

@@ -137,6 +137,32 @@ class Initializer(_message.Message):
 Global___Initializer: _TypeAlias = Initializer  # noqa: Y015
 
 @_typing.final
+class ItemSpan(_message.Message):
+    """A part of the axis along which a tensor's items lie. Exactly one of the two numbers is 0."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PER_ITEM_FIELD_NUMBER: _builtins.int
+    OTHERS_FIELD_NUMBER: _builtins.int
+    per_item: _builtins.int
+    """Count of numbers that each item has in the span, which lists the items in the catalogue's order."""
+    others: _builtins.int
+    """Length of a span that has nothing to do with items."""
+    def __init__(
+        self,
+        *,
+        per_item: _builtins.int = ...,
+        others: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["others", b"others", "per_item", b"per_item"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemSpan: _TypeAlias = ItemSpan  # noqa: Y015
+
+@_typing.final
 class TensorSpec(_message.Message):
     """One tensor of the model. Set by the bundle's builder."""
 
@@ -148,17 +174,28 @@ class TensorSpec(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     INITIALIZER_FIELD_NUMBER: _builtins.int
+    ITEM_AXIS_FIELD_NUMBER: _builtins.int
+    ITEM_SPANS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique within the manifest, for example "item_gmf" or "adversary.gender.hidden.weight"; at most 128 bytes."""
     dtype: Global___DType.ValueType
     kind: Global___TensorKind.ValueType
     scope: Global___TensorScope.ValueType
+    item_axis: _builtins.int
+    """The axis along which the items lie, counted from 1; 0: none. Unlike the kind, it says nothing about contributions.
+    The first axis of a table is over the items without being named here. A task that goes on from this one with
+    another catalogue takes the numbers of each item over along this axis.
+    """
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Axis lengths, each at least 1; at most 4 axes. For a table the first is the number of items."""
 
     @_builtins.property
     def initializer(self) -> Global___Initializer: ...
+    @_builtins.property
+    def item_spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemSpan]:
+        """The spans of that axis, in their order; empty: one number for each item."""
+
     def __init__(
         self,
         *,
@@ -168,10 +205,12 @@ class TensorSpec(_message.Message):
         kind: Global___TensorKind.ValueType = ...,
         scope: Global___TensorScope.ValueType = ...,
         initializer: Global___Initializer | None = ...,
+        item_axis: _builtins.int = ...,
+        item_spans: _abc.Iterable[Global___ItemSpan] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["initializer", b"initializer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "initializer", b"initializer", "kind", b"kind", "name", b"name", "scope", b"scope", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "initializer", b"initializer", "item_axis", b"item_axis", "item_spans", b"item_spans", "kind", b"kind", "name", b"name", "scope", b"scope", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,5 +6,7 @@
 * `fixed`: the fixed-point grid on which contributions are added
 * `status`: the ways in which a call can be refused
 * `methods`: a gRPC service's methods, read from its descriptor
-* `manifest`: reads and checks manifests
+* `manifest`, `plans`: read and check manifests, with the plans in them
+* `item_axes`: along which axis of a tensor the items lie
+* `succession`, `catalogues`: carry tensors over to another catalogue by item id, and compare catalogues
 """

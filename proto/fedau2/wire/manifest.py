@@ -2,14 +2,15 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from google.protobuf.message import DecodeError
 
 from fedau2.v1 import task_pb2, tensors_pb2
-from fedau2.v1.task_pb2 import Adversary, ClosingRule, Graph, LocalUpdate, Optimizer, Plan, Resource, TaskManifest
+from fedau2.v1.task_pb2 import Graph, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
-from fedau2.wire import signatures, sizes
+from fedau2.wire import item_axes, plans, signatures, sizes
+from fedau2.wire.checks import positive, require
 from fedau2.wire.errors import ManifestError
 
 FORMAT = 2
@@ -18,21 +19,14 @@ FORMAT = 2
 MAX_FEATURES = 64
 """Most names in `TaskManifest.required_features`."""
 
-MAX_STEPS = 1_000
-"""Most local steps of one round."""
+MAX_ANCESTORS = 256
+"""Most hashes in `TaskManifest.ancestors`."""
+
+MAX_FIRST_ROUND = 2**53
+"""Largest `TaskManifest.first_round`."""
 
 MAX_ELEMENTS = 2**31
 """Most elements of one tensor."""
-
-MAX_PARAMETERS = 64
-"""Most parameters of a recommender in a plan."""
-
-MAX_CONTRIBUTIONS = 1_000_000
-"""Largest `ClosingRule.maximum`."""
-
-MAX_OVER_SELECTION = 100
-"""The largest share of places beyond the goal."""
-
 
 _FEATURE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
 
@@ -75,19 +69,20 @@ def check(manifest: TaskManifest) -> None:
     """
     _check_format(manifest)
     _check_features(manifest.required_features)
-    _require(bool(manifest.model), "the manifest names no model")
-    _require(manifest.items > 0, "the manifest's catalogue is empty")
+    require(bool(manifest.model), "the manifest names no model")
+    require(manifest.items > 0, "the manifest's catalogue is empty")
     names = [spec.name for spec in manifest.tensors]
-    _require(len(set(names)) == len(names), "two tensors have the same name")
+    require(len(set(names)) == len(names), "two tensors have the same name")
     for spec in manifest.tensors:
         _check_tensor(spec, manifest.items)
-    _require(all(graph.kind for graph in manifest.graphs), "a graph without a kind")
+    require(all(graph.kind for graph in manifest.graphs), "a graph without a kind")
     sizes.check(manifest)
     derived = list(manifest.derived_states)
-    _require(all(derived) and len({*names, *derived}) == len(names) + len(derived), "a derived state's name is taken")
-    _require(manifest.draw in task_pb2.Draw.values(), f"unknown way to draw samples {manifest.draw}")
-    _require(len(manifest.signature) in (0, signatures.SIZE), "the manifest's signature is not one of 64 bytes")
-    check_plan(manifest.plan, {*derived, *(spec.name for spec in private(manifest))})
+    require(all(derived) and len({*names, *derived}) == len(names) + len(derived), "a derived state's name is taken")
+    require(manifest.draw in task_pb2.Draw.values(), f"unknown way to draw samples {manifest.draw}")
+    require(len(manifest.signature) in (0, signatures.SIZE), "the manifest's signature is not one of 64 bytes")
+    _check_ancestors(manifest)
+    plans.check_plan(manifest.plan, {*derived, *(spec.name for spec in private(manifest))})
 
 
 def shared(manifest: TaskManifest) -> dict[str, TensorSpec]:
@@ -121,46 +116,6 @@ def blobs(manifest: TaskManifest) -> list[Resource]:
     return [manifest.catalogue, manifest.checkpoint, *(graph.resource for graph in manifest.graphs)]
 
 
-def check_plan(plan: Plan, states: set[str]) -> None:
-    """Checks a plan against the names of the private tensors and derived states that it may protect.
-
-    Raises:
-        ManifestError: the text says what is wrong.
-    """
-    _check_local(plan.local)
-    _check_parameters(plan.parameters)
-    _check_optimizer("server.shared", plan.server.shared)
-    _require(len(plan.adversaries) <= 16, "more than 16 adversaries")
-    names = [adversary.name for adversary in plan.adversaries]
-    _require(len(set(names)) == len(names), "two adversaries have the same name")
-    for adversary in plan.adversaries:
-        _check_adversary(adversary, states)
-    if plan.adversaries:
-        _check_optimizer("server.adversary", plan.server.adversary)
-    clip_norm = plan.server.clip_norm
-    _require(
-        math.isfinite(clip_norm) and clip_norm >= 0, f"server.clip_norm must be 0 or a positive number, not {clip_norm}"
-    )
-
-
-def check_closing(rule: ClosingRule) -> None:
-    """Checks a closing rule.
-
-    Raises:
-        ManifestError: the text says what is wrong.
-    """
-    _require(
-        1 <= rule.minimum <= rule.goal <= rule.maximum <= MAX_CONTRIBUTIONS,
-        f"closing rule: 1 <= minimum <= goal <= maximum <= {MAX_CONTRIBUTIONS} does not hold",
-    )
-    _require(
-        0 <= rule.over_selection <= MAX_OVER_SELECTION,
-        f"closing rule: over_selection lies between 0 and {MAX_OVER_SELECTION}, not at {rule.over_selection:g}",
-    )
-    _require(rule.deadline.ToTimedelta().total_seconds() > 0, "closing rule: the deadline is not positive")
-    _require(rule.lease.ToTimedelta().total_seconds() > 0, "closing rule: the lease is not positive")
-
-
 def _check_format(manifest: TaskManifest) -> None:
     if manifest.format > FORMAT:
         raise ManifestError(
@@ -175,95 +130,37 @@ def _check_format(manifest: TaskManifest) -> None:
 
 
 def _check_features(names: Sequence[str]) -> None:
-    _require(len(names) <= MAX_FEATURES, f"the manifest requires more than {MAX_FEATURES} features")
+    require(len(names) <= MAX_FEATURES, f"the manifest requires more than {MAX_FEATURES} features")
     for name in names:
-        _require(
+        require(
             _FEATURE.fullmatch(name) is not None,
             f"the name of a required feature is malformed: {name[:64]!r} is not 1 to 64 lower-case letters, digits, "
             "dots and hyphens with a letter or digit at both ends",
         )
-    _require(len(set(names)) == len(names), "the manifest requires a feature twice")
+    require(len(set(names)) == len(names), "the manifest requires a feature twice")
+
+
+def _check_ancestors(task: TaskManifest) -> None:
+    hashes = list(task.ancestors)
+    require(len(hashes) <= MAX_ANCESTORS, f"the manifest names more than {MAX_ANCESTORS} ancestors")
+    require(all(len(digest) == 32 for digest in hashes), "an ancestor is not a SHA-256 of 32 bytes")
+    require(len(set(hashes)) == len(hashes), "the manifest names an ancestor twice")
+    require(task.first_round <= MAX_FIRST_ROUND, f"the first round {task.first_round} is above {MAX_FIRST_ROUND}")
+    require(not task.first_round or bool(hashes), "the manifest has a first round, but names no ancestor")
 
 
 def _check_tensor(spec: TensorSpec, items: int) -> None:
-    _require(0 < len(spec.name.encode()) <= 128, "a tensor's name is empty or longer than 128 bytes")
-    _require(1 <= len(spec.shape) <= 4 and all(spec.shape), f"{spec.name}: shape {list(spec.shape)}")
-    _require(math.prod(spec.shape) <= MAX_ELEMENTS, f"{spec.name}: more than {MAX_ELEMENTS} elements")
-    _require(spec.dtype == tensors_pb2.DTYPE_FLOAT32, f"{spec.name}: unknown dtype {spec.dtype}")
-    _require(spec.kind in tensors_pb2.TensorKind.values() and spec.kind != 0, f"{spec.name}: unknown kind {spec.kind}")
-    _require(
+    require(0 < len(spec.name.encode()) <= 128, "a tensor's name is empty or longer than 128 bytes")
+    require(1 <= len(spec.shape) <= 4 and all(spec.shape), f"{spec.name}: shape {list(spec.shape)}")
+    require(math.prod(spec.shape) <= MAX_ELEMENTS, f"{spec.name}: more than {MAX_ELEMENTS} elements")
+    require(spec.dtype == tensors_pb2.DTYPE_FLOAT32, f"{spec.name}: unknown dtype {spec.dtype}")
+    require(spec.kind in tensors_pb2.TensorKind.values() and spec.kind != 0, f"{spec.name}: unknown kind {spec.kind}")
+    require(
         spec.scope in tensors_pb2.TensorScope.values() and spec.scope != 0, f"{spec.name}: unknown scope {spec.scope}"
     )
-    if spec.kind == tensors_pb2.TENSOR_KIND_TABLE:
-        _require(spec.shape[0] == items, f"{spec.name}: {spec.shape[0]} rows for {items} items")
+    item_axes.check(spec, items)
     initializer = spec.initializer
     known = initializer.distribution in tensors_pb2.Distribution.values() and initializer.distribution != 0
-    _require(known, f"{spec.name}: unknown initial distribution {initializer.distribution}")
+    require(known, f"{spec.name}: unknown initial distribution {initializer.distribution}")
     zeros = initializer.distribution == tensors_pb2.DISTRIBUTION_ZEROS
-    _require(zeros or _positive(initializer.scale), f"{spec.name}: initial scale {initializer.scale}")
-
-
-def _check_local(local: LocalUpdate) -> None:
-    _require(1 <= local.steps <= MAX_STEPS, f"local.steps must lie in [1, {MAX_STEPS}]")
-    _require(local.negatives >= 1, "local.negatives must be at least 1")
-    _require(local.chunk >= 1, "local.chunk must be at least 1")
-    _require(_positive(local.private_learning_rate), "local.private_learning_rate must be positive")
-    _require(math.isfinite(local.cover_rows) and local.cover_rows >= 0, "local.cover_rows must not be negative")
-    _require(local.steps == 1 or _positive(local.shared_learning_rate), "local.shared_learning_rate must be positive")
-
-
-def _check_parameters(parameters: Mapping[str, float]) -> None:
-    """Checks what can be checked without knowing the recommender, which alone knows its parameters."""
-    _require(len(parameters) <= MAX_PARAMETERS, f"the plan has more than {MAX_PARAMETERS} parameters")
-    for name, value in parameters.items():
-        _require(0 < len(name.encode()) <= 128, "a parameter's name is empty or longer than 128 bytes")
-        _require(math.isfinite(value), f"parameter {name!r} must be a finite number, not {value}")
-
-
-def _check_adversary(adversary: Adversary, states: set[str]) -> None:
-    where = f"adversary {adversary.name!r}"
-    _require(bool(adversary.name) and bool(adversary.attribute), f"{where}: name and attribute must be given")
-    # Tensors are found by their prefix, which a dot would make ambiguous.
-    _require("." not in adversary.name, f"{where}: a name must not contain a dot")
-    _require(len(adversary.classes) >= 2, f"{where}: fewer than two classes")
-    _require(len(set(adversary.classes)) == len(adversary.classes), f"{where}: a class is listed twice")
-    unknown = set(adversary.protects) - states
-    known = ", ".join(sorted(states))
-    _require(bool(adversary.protects), f"{where}: protects is empty; the recommender has {known}")
-    _require(not unknown, f"{where}: protects unknown states {sorted(unknown)}; the recommender has {known}")
-    _require(
-        adversary.head in task_pb2.Head.values() and adversary.head != 0, f"{where}: unknown head {adversary.head}"
-    )
-    _require(adversary.trigger in task_pb2.Trigger.values() and adversary.trigger != 0, f"{where}: unknown trigger")
-    spread = adversary.head in (task_pb2.HEAD_DSVAE, task_pb2.HEAD_SCALAR)
-    _require(not spread or _positive(adversary.variance), f"{where}: variance must be positive")
-    _require(math.isfinite(adversary.epsilon) and adversary.epsilon >= 0, f"{where}: epsilon must not be negative")
-    _require(adversary.objective in task_pb2.Objective.values(), f"{where}: unknown objective {adversary.objective}")
-    for name in ("clip_norm", "noise_multiplier"):
-        value = getattr(adversary, name)
-        _require(math.isfinite(value) and value >= 0, f"{where}: {name} must be 0 or a positive number, not {value}")
-    _require(
-        not adversary.noise_multiplier or adversary.clip_norm > 0,
-        f"{where}: noise_multiplier is in units of clip_norm, which must be positive with it",
-    )
-    for label, weights in (("class weight", adversary.class_weights), ("prior", adversary.prior)):
-        _require(not weights or len(weights) == len(adversary.classes), f"{where}: one {label} per class, or none")
-        _require(all(map(_positive, weights)), f"{where}: every {label} must be positive")
-
-
-def _check_optimizer(where: str, optimizer: Optimizer) -> None:
-    known = optimizer.kind in task_pb2.OptimizerKind.values() and optimizer.kind != 0
-    _require(known, f"{where}: unknown optimizer {optimizer.kind}")
-    _require(_positive(optimizer.learning_rate), f"{where}: learning_rate must be positive")
-    if optimizer.kind == task_pb2.OPTIMIZER_KIND_ADAM:
-        _require(0 <= optimizer.beta1 < 1 and 0 <= optimizer.beta2 < 1, f"{where}: betas must lie in [0, 1)")
-        _require(_positive(optimizer.epsilon), f"{where}: epsilon must be positive")
-
-
-def _positive(value: float) -> bool:
-    return math.isfinite(value) and value > 0
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ManifestError(message)
+    require(zeros or positive(initializer.scale), f"{spec.name}: initial scale {initializer.scale}")

@@ -43,7 +43,7 @@ def make_task(
                 objective=task_pb2.OBJECTIVE_CONFUSION if prior else task_pb2.OBJECTIVE_REVERSAL, prior=prior,
             )
         ]  # fmt: skip
-        specs += adversary.tensors(AdversaryPlan.of(adversaries[0]), contract.states(model.module, specs))
+        specs += adversary.tensors(AdversaryPlan.of(adversaries[0]), contract.states(model.module, specs), ITEMS)
     local = LocalUpdate(
         steps=steps, negatives=4, chunk=16, private_learning_rate=0.1, shared_learning_rate=0.05,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from coordinator.errors import AggregationError
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_KIND_TABLE, TensorSpec
 from fedau2.wire import blobs, fixed
 from fedau2.wire.contributions import Rows
-from fedau2.wire.manifest import MAX_CONTRIBUTIONS
+from fedau2.wire.plans import MAX_CONTRIBUTIONS
 
 SPECS = {
     "table": TensorSpec(name="table", shape=[7, 2], kind=TENSOR_KIND_TABLE),

@@ -19,7 +19,7 @@ def made(head, classes, seed, width=6):
         name="a", classes=[str(c) for c in range(classes)], protects=["e"], head=head, variance=4.0, epsilon=1.0
     )
     draw = torch.Generator().manual_seed(seed)
-    specs = adversary.tensors(AdversaryPlan.of(each), {"e": width})
+    specs = adversary.tensors(AdversaryPlan.of(each), {"e": width}, items=1)
     own = {
         spec.name.removeprefix("adversary.a."): torch.randn(*spec.shape, generator=draw, dtype=torch.float64) / 3
         for spec in specs

@@ -6,7 +6,7 @@ import pytest
 
 from client_sdk.errors import StoreError, UnsupportedTaskError
 from client_sdk.protocol.values import Model
-from client_sdk.store import departures, sqlite_store
+from client_sdk.store import departures, lineage
 from fedau2.wire import blobs
 from tests.client_sdk.store.sqlite_store.contents import adopt, keep_all, make_staged
 
@@ -79,13 +79,13 @@ def test_threads_lose_nothing(store):
 
 
 def test_private_state_is_kept_of_the_tasks_trained_for_last(store):
-    for number in range(sqlite_store.TASKS + 2):
-        store.stage(make_staged(number, f"task-{number % (sqlite_store.TASKS + 1)}"))
+    for number in range(lineage.TASKS + 2):
+        store.stage(make_staged(number, f"task-{number % (lineage.TASKS + 1)}"))
         store.promote(make_staged(number).assignment_id)
     # Task 0 was trained first and again at the end.
     assert store.private("task-1") is None
     assert store.contributed("task-1") == 1
-    for number in (0, *range(2, sqlite_store.TASKS + 1)):
+    for number in (0, *range(2, lineage.TASKS + 1)):
         assert store.private(f"task-{number}") is not None
 
 

@@ -1,0 +1,40 @@
+"""Waits for the moment at which a task's successor can start in its place."""
+
+from collections.abc import Callable
+
+from coordinator.engine.durability import Durability
+from coordinator.engine.task_table import TaskTable
+from coordinator.engine.watchers import Watchers
+from coordinator.errors import BusyError, StoppedError, TaskOverError
+from coordinator.model.open_task import OpenTask
+
+
+async def hold_untouched(
+    task: OpenTask, tasks: TaskTable, durability: Durability, watchers: Watchers, draining: Callable[[], bool]
+) -> None:
+    """Returns when nobody has a place in the open round of a task, and keeps it so.
+
+    Until then the round goes on, and the next one takes nobody. If the wait ends with an error, rounds go on as before.
+
+    Raises:
+        BusyError: another successor waits already.
+        TaskOverError: the task has ended meanwhile.
+        StoppedError: the coordinator is shutting down, or has turned itself off.
+    """
+    if task.held:
+        raise BusyError(f"a successor of task {task.task_id} waits already for the end of its round")
+    task.held = True
+    try:
+        while True:
+            durability.check()
+            if draining():
+                raise StoppedError("the coordinator is shutting down; replace the task when it is back")
+            if tasks.open_task(task.task_id) is not task:
+                raise TaskOverError(f"task {task.task_id} has ended meanwhile; create another that goes on from it")
+            if task.round.untouched:
+                task.round.held = True
+                return
+            await watchers.next_change(task.task_id).wait()
+    except BaseException:
+        task.held = task.round.held = False
+        raise

@@ -1,0 +1,33 @@
+"""The beginning and the end of a task in the ledger, each within the caller's transaction."""
+
+from sqlalchemy.engine import Connection
+
+from coordinator.store import stored_tasks, transitions
+from coordinator.store.rows import TaskRow
+from fedau2.v1.admin_pb2 import ROUND_STATE_ABANDONED, ROUND_STATE_COLLECTING, TASK_STATE_UNSPECIFIED
+
+
+def begin(connection: Connection, row: TaskRow) -> None:
+    """Stores a task and opens its first round."""
+    stored_tasks.insert(connection, row)
+    transitions.remember_task(connection, row.task_id, TASK_STATE_UNSPECIFIED, row.state, row.created)
+    transitions.open_attempt(connection, (row.task_id, 0, 0), row.created)
+
+
+def end(connection: Connection, old: TaskRow, new: TaskRow, attempt: int, at: float) -> None:
+    """Ends an open task before all its rounds are committed, with its open round and the leases.
+
+    Args:
+        connection: of the transaction.
+        old: the task as it is stored.
+        new: the task in the state that ends it.
+        attempt: newest attempt of the open round.
+        at: now, in seconds.
+
+    Raises:
+        LedgerError: a row was not in the state that it must be in.
+    """
+    stored_tasks.replace(connection, old, new, at)
+    key = (old.task_id, old.round, attempt)
+    transitions.move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, at)
+    transitions.expire_leases(connection, old.task_id, old.round, at)
