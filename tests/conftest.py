@@ -1,6 +1,11 @@
-"""What all tests begin with."""
+"""What all tests begin with, so that they end the same on a busy machine and in the background."""
 
 import signal
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any-machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 
 def pytest_configure():

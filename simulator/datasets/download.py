@@ -51,6 +51,8 @@ def fetch(url: str, name: str, checksums: Checksums, target: Path) -> Path:
             _move(unpacked, target)
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is the open answer too
         raise DownloadError(
             f"{name} could not be downloaded from {url}: {reason}; download and unpack it by hand, and give its folder "
             "with --data-dir"
