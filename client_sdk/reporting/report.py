@@ -13,8 +13,8 @@ class PrivacyReport:
     """The data that has left the device, and what can be worked out from it. `str()` gives a text in English.
 
     >>> report = PrivacyReport(interactions=2, attributes=("gender",), departures=())
-    >>> [statement.code for statement in report.statements][:3]
-    ['items_kept', 'attributes_kept', 'nothing_left']
+    >>> " ".join(statement.code for statement in report.statements)
+    'items_kept attributes_kept nothing_left connections_seen training_would_reveal'
     >>> print(report.text("en").splitlines()[2])
     * What you said about yourself: gender.
 
