@@ -133,15 +133,17 @@ def test_a_row_in_another_state_undoes_the_whole_group(ledger, wrong):
 def test_a_commit_moves_task_round_and_leases_together(ledger):
     ledger.write([assigned(0), assigned(1)])
     ledger.write([reported(0), entry(Closed(0))])
-    new = ROW.committed(b"1" * 32, b"b" * 32)
+    norms = admin_pb2.ContributionNorms(shared={"largest": 7}).SerializeToString()
+    new = ROW.committed(b"1" * 32, b"b" * 32, norms)
     ledger.commit(ROW, 0, new, 3.0)
     assert ledger.tasks() == [new]
+    assert [summary.norms for summary in ledger.rounds("task", 0, 9)] == [norms, b""]
     assert (new.round, new.state) == (1, admin_pb2.TASK_STATE_RUNNING)
     assert new.kept == (KeptModel(0, ROW.checkpoint, ROW.server_state),)
     assert [state_of(ledger, number) for number in (0, 1)] == [2, 4]
     assert ledger.open_round("task", 1).opened == 3.0
     assert (KEYS[1], 1, 4, 3.0) in [row[1:] for row in dump(ledger)["assignment_history"]]
-    assert dump(ledger)["round"][0][3:] == (admin_pb2.ROUND_STATE_COMMITTED, 1.0, b"1" * 32, b"b" * 32)
+    assert dump(ledger)["round"][0][3:] == (admin_pb2.ROUND_STATE_COMMITTED, 1.0, b"1" * 32, b"b" * 32, norms)
 
 
 def test_the_last_commit_finishes_the_task(ledger):

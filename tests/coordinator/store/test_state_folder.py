@@ -155,7 +155,7 @@ def restore(original, state):
     shutil.copytree(original, state)
 
 
-@pytest.mark.parametrize("what", ["first checkpoint", "checkpoint after 0 rounds", "server state after 0 rounds"])
+@pytest.mark.parametrize("what", ["first checkpoint", "checkpoint after 1 rounds", "server state after 1 rounds"])
 def test_what_a_task_can_do_without_is_the_doctors_finding_only(what, state, capsys, tools):
     path_of(what, state).unlink()
     assert main(["doctor", "--state", str(state)]) == 1
