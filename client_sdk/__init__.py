@@ -53,11 +53,13 @@ from fedau2.wire.status import Status as Status
 
 if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient
-    from client_sdk.client import FedClient, Recommendation
+    from client_sdk.client import FedClient
     from client_sdk.events import Joined, NewModel, Refused, Rejected, SyncFailed, SyncInterrupted, Trained, Uploaded
     from client_sdk.onnx.limits import Limits
     from client_sdk.privacy import PrivacyReport
+    from client_sdk.profiles import Profiles
     from client_sdk.protocol.wishes import Outcome, Result
+    from client_sdk.recommending import Reason, Recommendation
     from client_sdk.scheduling.schedule import Constraints, DeviceState
     from client_sdk.status import ClientStatus
     from client_sdk.store.departures import Departure
@@ -87,6 +89,8 @@ __all__ = [
     "NoModelError",
     "Outcome",
     "PrivacyReport",
+    "Profiles",
+    "Reason",
     "Recommendation",
     "Refused",
     "RefusedError",
@@ -125,7 +129,9 @@ _MODULES = {
     "Limits": "onnx.limits",
     "Outcome": "protocol.wishes",
     "PrivacyReport": "privacy",
-    "Recommendation": "client",
+    "Profiles": "profiles",
+    "Reason": "recommending",
+    "Recommendation": "recommending",
     "Result": "protocol.wishes",
     **dict.fromkeys(("Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
     **dict.fromkeys(("SyncFailed", "SyncInterrupted"), "events"),

@@ -29,7 +29,7 @@ from fedau2.v1.task_pb2 import (
     Resource,
     TaskManifest,
 )
-from fedau2.wire import blobs, bundles, manifest
+from fedau2.wire import blobs, bundles, manifest, weights
 from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
@@ -124,7 +124,8 @@ def build(
         raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
     catalogue = _catalogue(items)
     task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=len(items))
-    task.required_features.extend(required_features)
+    weighted = [weights.FEATURE] if plan.HasField("interactions") else []
+    task.required_features.extend(dict.fromkeys([*required_features, *weighted]))
     try:
         _declare(task, RECOMMENDERS[model], widths)
         contents = _blobs(task, RECOMMENDERS[model], catalogue, seed, precision, training)
@@ -156,6 +157,8 @@ def _declare(task: TaskManifest, declared: "RecommenderEntry", widths: Any) -> N
     states = contract.states(recommender, task.tensors)
     private = {spec.name for spec in manifest.private(task)}
     task.draw = getattr(recommender, "DRAW", DRAW_UNSPECIFIED)
+    if task.draw == DRAW_UNSPECIFIED and task.plan.HasField("interactions"):
+        raise PlanError(f"interactions: {task.model} draws in a way of its own, which knows no weights")
     plan = models.plan_of(task)
     if task.draw == DRAW_WHOLE:
         task.noise = len(recommender.draw(plan, np.zeros(1, np.int64), bytes(16), 0)[0].noise)

@@ -25,6 +25,13 @@ _STEPS = (
         "CREATE TABLE departures (number INTEGER PRIMARY KEY, task_id TEXT NOT NULL, round INTEGER NOT NULL, "
         "time INTEGER NOT NULL, size INTEGER NOT NULL, attributes TEXT NOT NULL, outcome TEXT NOT NULL)",
     ),
+    (
+        # kind, weight, value: see `client_sdk.interactions.Kept`; older rows are views
+        "ALTER TABLE interactions ADD COLUMN kind TEXT NOT NULL DEFAULT 'view'",
+        "ALTER TABLE interactions ADD COLUMN weight REAL NOT NULL DEFAULT 1",
+        "ALTER TABLE interactions ADD COLUMN value REAL",
+        "CREATE TABLE excluded (item TEXT PRIMARY KEY)",
+    ),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 

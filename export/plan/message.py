@@ -7,7 +7,7 @@ import numpy as np
 from google.protobuf.message import Message
 
 from export.errors import PlanError
-from export.plan import planfile
+from export.plan import defaults, planfile
 from export.plan import resolve as resolution
 from export.plan.fragments import Fragment
 from export.plan.recommenders import NAME
@@ -48,6 +48,8 @@ def to_message(plan: Plan) -> task_pb2.Plan:
         minimum_separation=plan.minimum_separation,
         parameters=plan.model.parameters(),
     )
+    if plan.interactions.model_dump() != defaults.fragment(plan.model.name)["interactions"]:
+        message.interactions.CopyFrom(task_pb2.InteractionWeights(**plan.interactions.model_dump()))
     for entry in _entries(plan):
         message.adversaries.append(_adversary(plan, entry))
     names = set(resolution.states(plan.model).names) if message.adversaries else set()
@@ -116,6 +118,8 @@ def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
         },
     }
     document["server"]["clip_norm"] = _shortest(message.server.clip_norm)
+    if message.HasField("interactions"):
+        document["interactions"] = _fields(message.interactions)
     return document | {"minimum_separation": message.minimum_separation}
 
 

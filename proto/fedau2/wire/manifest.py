@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from fedau2.v1 import task_pb2, tensors_pb2
 from fedau2.v1.task_pb2 import Adversary, ClosingRule, Graph, LocalUpdate, Optimizer, Plan, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
-from fedau2.wire import signatures, sizes
+from fedau2.wire import signatures, sizes, weights
 from fedau2.wire.errors import ManifestError
 
 FORMAT = 2
@@ -87,6 +87,7 @@ def check(manifest: TaskManifest) -> None:
     _require(all(derived) and len({*names, *derived}) == len(names) + len(derived), "a derived state's name is taken")
     _require(manifest.draw in task_pb2.Draw.values(), f"unknown way to draw samples {manifest.draw}")
     _require(len(manifest.signature) in (0, signatures.SIZE), "the manifest's signature is not one of 64 bytes")
+    weights.check_required(manifest)
     check_plan(manifest.plan, {*derived, *(spec.name for spec in private(manifest))})
 
 
@@ -129,6 +130,8 @@ def check_plan(plan: Plan, states: set[str]) -> None:
     """
     _check_local(plan.local)
     _check_parameters(plan.parameters)
+    if plan.HasField("interactions"):
+        weights.check(plan.interactions)
     _check_optimizer("server.shared", plan.server.shared)
     _require(len(plan.adversaries) <= 16, "more than 16 adversaries")
     names = [adversary.name for adversary in plan.adversaries]
@@ -246,9 +249,9 @@ def _check_adversary(adversary: Adversary, states: set[str]) -> None:
         not adversary.noise_multiplier or adversary.clip_norm > 0,
         f"{where}: noise_multiplier is in units of clip_norm, which must be positive with it",
     )
-    for label, weights in (("class weight", adversary.class_weights), ("prior", adversary.prior)):
-        _require(not weights or len(weights) == len(adversary.classes), f"{where}: one {label} per class, or none")
-        _require(all(map(_positive, weights)), f"{where}: every {label} must be positive")
+    for label, numbers in (("class weight", adversary.class_weights), ("prior", adversary.prior)):
+        _require(not numbers or len(numbers) == len(adversary.classes), f"{where}: one {label} per class, or none")
+        _require(all(map(_positive, numbers)), f"{where}: every {label} must be positive")
 
 
 def _check_optimizer(where: str, optimizer: Optimizer) -> None:
