@@ -85,6 +85,7 @@ class Privacy:
             A dictionary with these keys:
 
             * `interactions`: oldest first.
+            * `excluded`: ids, sorted.
             * `attributes`: values by name.
             * `vectors`: values by task and tensor.
             * `contributions`: newest first.

@@ -47,9 +47,8 @@ def to_message(plan: Plan) -> task_pb2.Plan:
         ),
         minimum_separation=plan.minimum_separation,
         parameters=plan.model.parameters(),
+        interactions=interaction_weights(plan),
     )
-    if plan.interactions.model_dump() != defaults.fragment(plan.model.name)["interactions"]:
-        message.interactions.CopyFrom(task_pb2.InteractionWeights(**plan.interactions.model_dump()))
     for entry in _entries(plan):
         message.adversaries.append(_adversary(plan, entry))
     names = set(resolution.states(plan.model).names) if message.adversaries else set()
@@ -58,6 +57,13 @@ def to_message(plan: Plan) -> task_pb2.Plan:
     except ManifestError as error:
         raise PlanError(str(error)) from error
     return message
+
+
+def interaction_weights(plan: Plan) -> task_pb2.InteractionWeights | None:
+    """Turns the weights of interactions into their message; None: all are the defaults."""
+    weights = plan.interactions.model_dump()
+    usual = defaults.fragment(plan.model.name)["interactions"]
+    return None if weights == usual else task_pb2.InteractionWeights(**weights)
 
 
 def _entries(plan: Plan) -> Sequence[Entry]:
