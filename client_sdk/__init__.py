@@ -53,7 +53,7 @@ from fedau2.wire.status import Status as Status
 
 if TYPE_CHECKING:
     from client_sdk.aio import AsyncFedClient
-    from client_sdk.client import FedClient, Recommendation
+    from client_sdk.client import FedClient
     from client_sdk.events import (
         BlobRemoved,
         CarriedOver,
@@ -71,7 +71,9 @@ if TYPE_CHECKING:
         Uploaded,
     )
     from client_sdk.onnx.limits import Limits
+    from client_sdk.profiles import Profiles
     from client_sdk.protocol.wishes import Outcome, Result
+    from client_sdk.recommending import Reason, Recommendation
     from client_sdk.reporting.report import PrivacyReport
     from client_sdk.reporting.statements import Statement, StatementKind
     from client_sdk.scheduling.schedule import Constraints, DeviceState
@@ -108,6 +110,8 @@ __all__ = [
     "NoModelError",
     "Outcome",
     "PrivacyReport",
+    "Profiles",
+    "Reason",
     "Recommendation",
     "Refused",
     "RefusedError",
@@ -150,7 +154,9 @@ _MODULES = {
     "Outcome": "protocol.wishes",
     "PrivacyReport": "reporting.report",
     **dict.fromkeys(("Statement", "StatementKind"), "reporting.statements"),
-    "Recommendation": "client",
+    "Profiles": "profiles",
+    "Reason": "recommending",
+    "Recommendation": "recommending",
     "Result": "protocol.wishes",
     **dict.fromkeys(("CarriedOver", "Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
     **dict.fromkeys(("SyncFailed", "SyncInterrupted", "TaskRefused", "DownloadDropped"), "events"),

@@ -5,35 +5,35 @@ the coordinator are coroutines. Computations and writes to the disk run in a thr
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
-from client_sdk import arguments
-from client_sdk.client import FedClient, Recommendation
+from client_sdk import arguments, interactions
+from client_sdk.client import FedClient
 from client_sdk.engines import Chosen
+from client_sdk.interactions import VIEW, Kind
+from client_sdk.offload import alone as _alone
+from client_sdk.offload import ended as _ended
+from client_sdk.offload import off as _off
 from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import Check, drive_async
 from client_sdk.protocol.wishes import Outcome
+from client_sdk.recommending import Reason, Recommendation
 from client_sdk.reporting.report import PrivacyReport
 from client_sdk.scheduling.background import Background
 from client_sdk.scheduling.schedule import Constraints, DeviceState
 from client_sdk.scheduling.syncing import Syncs, refusals
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.status import ClientStatus
+from client_sdk.store.personal import PersonalData
 from client_sdk.subscriptions import Events
 
 if TYPE_CHECKING:
     from client_sdk.transport.grpc_transport import AioGrpcTransport
-
-_Result = TypeVar("_Result")
-_PAUSE = 0.05
-"""Seconds between two checks for the end of a sync in the background."""
-_ANY_TIME = Timeout(None)
 
 
 class Options(TypedDict, total=False):
@@ -46,6 +46,16 @@ class Options(TypedDict, total=False):
     max_interactions: int
     publishers: Iterable[bytes] | None
     max_model_age: timedelta | None
+
+
+class ListOptions(TypedDict, total=False):
+    """The options of `FedClient.recommend`, which describes them."""
+
+    candidates: Iterable[str] | None
+    seen: bool
+    boost: Callable[[str], float] | None
+    diversity: float
+    tags: Mapping[str, Collection[str]] | None
 
 
 class AsyncFedClient:
@@ -104,21 +114,65 @@ class AsyncFedClient:
             if self._transport is not None and not self._core.store.database.forked:
                 await self._transport.hang_up()
 
-    async def record(self, item: str, time: datetime | None = None) -> None:
+    async def record(
+        self,
+        item: str,
+        time: datetime | None = None,
+        *,
+        kind: Kind = VIEW,
+        weight: float = 1.0,
+        value: float | None = None,
+    ) -> None:
         """As `FedClient.record`."""
-        await _off(lambda: self._client.record(item, time))
+        await _off(lambda: self._client.record(item, time, kind=kind, weight=weight, value=value))
 
-    async def record_many(self, items: Iterable[str], times: Iterable[datetime] | None = None) -> None:
+    async def record_many(
+        self,
+        items: Iterable[str],
+        times: Iterable[datetime] | None = None,
+        *,
+        kinds: Iterable[Kind] | None = None,
+        weights: Iterable[float] | None = None,
+        values: Iterable[float | None] | None = None,
+    ) -> None:
         """As `FedClient.record_many`."""
-        await _off(lambda: self._client.record_many(items, times))
+        await _off(lambda: self._client.record_many(items, times, kinds=kinds, weights=weights, values=values))
 
     async def set_attribute(self, name: str, value: str | None) -> None:
         """As `FedClient.set_attribute`."""
         await _off(lambda: self._client.set_attribute(name, value))
 
-    async def recommend(self, k: int = 10, where: Callable[[str], bool] | None = None) -> list[Recommendation]:
-        """As `FedClient.recommend`; `where` is called in a thread."""
-        return await _off(lambda: self._client.recommend(k, where))
+    async def forget(self, item: str, time: datetime | None = None) -> int:
+        """As `FedClient.forget`."""
+        named = interactions.named(item, time)
+        async with _alone(self._core.syncs):
+            return await _off(lambda: PersonalData(self._core.store).forget_item(*named))
+
+    async def recommend(
+        self, k: int = 10, where: Callable[[str], bool] | None = None, **options: Unpack[ListOptions]
+    ) -> list[Recommendation]:
+        """As `FedClient.recommend`, with the same options; `where` and `boost` are called in a thread."""
+        return await _off(lambda: self._client.recommend(k, where, **options))
+
+    async def score(self, items: str | Iterable[str]) -> dict[str, float]:
+        """As `FedClient.score`."""
+        return await _off(lambda: self._client.score(items))
+
+    async def explain(self, item: str, k: int = 3) -> list[Reason]:
+        """As `FedClient.explain`."""
+        return await _off(lambda: self._client.explain(item, k))
+
+    async def exclude(self, items: str | Iterable[str]) -> None:
+        """As `FedClient.exclude`."""
+        await _off(lambda: self._client.exclude(items))
+
+    async def include(self, items: str | Iterable[str]) -> None:
+        """As `FedClient.include`."""
+        await _off(lambda: self._client.include(items))
+
+    async def excluded(self) -> tuple[str, ...]:
+        """As `FedClient.excluded`."""
+        return await _off(self._client.excluded)
 
     async def status(self) -> ClientStatus:
         """As `FedClient.status`."""
@@ -203,44 +257,3 @@ class AsyncPrivacy:
         """As `Privacy.delete_data`."""
         async with _alone(self._syncs):
             await _off(self._privacy.delete_data_alone)
-
-
-@asynccontextmanager
-async def _alone(syncs: Syncs, limit: Timeout = _ANY_TIME) -> AsyncIterator[None]:
-    """`Syncs.alone` without a thread that waits, because the sync under way needs the threads of the pool."""
-    while True:
-        with syncs.alone(0) as alone:
-            if alone:
-                yield
-                return
-        if not limit.left():
-            limit.judge(None)
-        await asyncio.sleep(_PAUSE)
-
-
-async def _ended(note: Callable[[], _Result]) -> _Result:
-    """Notes the end of a sync in a thread, because callbacks of its events run there."""
-    result = await _off(note)
-    await asyncio.sleep(0)  # raises a cancellation that came meanwhile
-    return result
-
-
-async def _off(call: Callable[[], _Result]) -> _Result:
-    """Makes a call in a thread to its end and returns the result; `drivers.Offload`.
-
-    If the task is cancelled meanwhile, the call still ends first, and the cancellation is raised at the next wait.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    # Not a task, because a loop that ends cancels all tasks.
-    work = asyncio.get_running_loop().run_in_executor(None, call)
-    cancelled = False
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError:
-            task.uncancel()  # or asyncio.timeout would count it twice
-            cancelled = True
-    if cancelled:
-        task.cancel()
-    return work.result()

@@ -5,9 +5,9 @@ Values of NumPy and pandas are taken where they are texts, whole numbers or time
 
 import math
 import os
-from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 
 from client_sdk.errors import UsageError
@@ -75,22 +75,6 @@ def microseconds(time: object) -> int:
     raise UsageError(f"time must be a datetime with a time zone, for example datetime.now(UTC), not {time!r}")
 
 
-def interactions(items: object, times: object) -> list[tuple[str, int]]:
-    """Returns items with their times, in microseconds since 1970, UTC. Without times, all get the time now.
-
-    Raises:
-        UsageError: the items or times are not lists of such values, or their numbers differ.
-    """
-    if isinstance(items, str) or not isinstance(items, Iterable) or not isinstance(times, Iterable | None):
-        raise UsageError(f"record_many takes several items, and as many times; record({items!r}) records one")
-    names = [item(value) for value in items]
-    now = datetime.now(UTC)
-    stamps = [microseconds(time) for time in ([now] * len(names) if times is None else times)]
-    if len(stamps) != len(names):
-        raise UsageError(f"there are {len(names)} items and {len(stamps)} times")
-    return list(zip(names, stamps, strict=True))
-
-
 def function(argument: str, value: object) -> None:
     """Returns if the value can be called.
 
@@ -99,6 +83,19 @@ def function(argument: str, value: object) -> None:
     """
     if not callable(value):
         raise UsageError(f"{argument} must be a function, not {value!r}")
+
+
+def real(argument: str, value: object) -> float:
+    """Returns a finite number, which may be of NumPy.
+
+    Raises:
+        UsageError: it is not such a number.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):  # a whole number beyond the floats
+            if math.isfinite(number := float(value)):
+                return number
+    raise UsageError(f"{argument} must be a finite number, not {value!r}")
 
 
 def seconds(argument: str, value: object) -> float:

@@ -1,8 +1,7 @@
 """The SDK's blocking client, as an app sees it."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import timedelta
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -11,12 +10,13 @@ from client_sdk import arguments, engines, status
 from client_sdk.core import ClientCore
 from client_sdk.engines import Chosen
 from client_sdk.errors import UsageError
-from client_sdk.events import InteractionsDropped
 from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import Check, drive
 from client_sdk.protocol.preparation import label
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.wishes import Outcome
+from client_sdk.recommending import Recommending
+from client_sdk.recording import Recording
 from client_sdk.scheduling.background import Background
 from client_sdk.scheduling.syncing import refusals
 from client_sdk.scheduling.timeout import Timeout
@@ -33,23 +33,7 @@ MODEL_AGE = timedelta(days=1)
 """Age from which a model is replaced by a newer one, by default."""
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """An item that the client has not recorded.
-
-    >>> Recommendation("movie-7", 1.5).item
-    'movie-7'
-
-    Attributes:
-        item: its id in the catalogue.
-        score: the model's score, higher is better; comparable within one list only.
-    """
-
-    item: str
-    score: float
-
-
-class FedClient:
+class FedClient(Recording, Recommending):
     """One user's recommender on one device. `open` makes one; its methods may be called from any thread.
 
     Every method raises `StoreError` if the state folder cannot be used, `StoreClosedError` after `close`, and
@@ -164,37 +148,6 @@ class FedClient:
         finally:
             self._hang_up()  # last, so that a sync that has not called yet finds the store closed
 
-    def record(self, item: str, time: datetime | None = None) -> None:
-        """Keeps an interaction of the user with an item, on this device.
-
-        Args:
-            item: its id in the catalogue, in one line of at most 1,024 bytes. Every id is kept. An id that the model's
-                catalogue does not list has no part in training and recommending until a catalogue lists it;
-                `status().unlisted` counts these.
-            time: the time of the interaction, with a time zone; None: now.
-
-        Raises:
-            UsageError: an argument has a wrong type or value; nothing was recorded.
-            StoreError: the interaction could not be kept, for example on a full disk, or because the store is full of
-                newer interactions.
-        """
-        self.record_many([item], None if time is None else [time])
-
-    def record_many(self, items: Iterable[str], times: Iterable[datetime] | None = None) -> None:
-        """Keeps interactions, on this device: all of them or none. The oldest beyond `max_interactions` are dropped.
-
-        Args:
-            items: as for `record`.
-            times: as for `record`, one for each item; None: now for all.
-
-        Raises:
-            UsageError: an argument has a wrong type or value; nothing was recorded.
-            StoreError: as for `record`; nothing was recorded.
-        """
-        dropped = self._store.record_many(arguments.interactions(items, times))
-        if dropped:
-            self.events.publish(InteractionsDropped(dropped))
-
     def set_attribute(self, name: str, value: str | None) -> None:
         """Keeps an attribute of the user, on this device. A task that unlearns it then does so for this client.
 
@@ -241,25 +194,6 @@ class FedClient:
         limit = Timeout(timeout)
         with self._core.syncs.alone(limit.left()) as alone:
             return limit.judge(self._sync(limit.check) if alone else None)
-
-    def recommend(self, k: int = 10, where: Callable[[str], bool] | None = None) -> list[Recommendation]:
-        """Returns the user's best items that are not recorded, best first, offline from the newest model on the device.
-
-        Args:
-            k: number of items; the list is shorter if fewer items are left.
-            where: the app's own filter. It is called with each id of the catalogue and returns True if the item may be
-                recommended. An exception that it raises is raised here.
-
-        Raises:
-            NoModelError: there is no model yet.
-            UnsupportedTaskError: the model cannot be run here.
-            UntrustedTaskError: the model is not signed by one of the publishers.
-            UsageError: k is not a whole number from 1 up, or `where` not a function.
-        """
-        number = arguments.number("k", k)
-        if where is not None:
-            arguments.function("where", where)
-        return [Recommendation(item, score) for item, score in self._core.serving.recommend(number, where)]
 
     def status(self) -> status.ClientStatus:
         """Returns the client's state at this moment."""

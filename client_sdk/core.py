@@ -19,6 +19,7 @@ from client_sdk.scheduling.syncing import Syncs
 from client_sdk.store.sqlite_store import SqliteStore
 from client_sdk.subscriptions import Events
 from client_sdk.transport.target import Address
+from client_sdk.weights import Weights
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import addresses
 
@@ -105,6 +106,9 @@ class ClientCore:
             return None
         if self.store.unlisted(task.catalogue) == recorded:
             return NoDataError("the catalogue lists nothing that is recorded: call record() with an item that it lists")
+        weights = Weights.of(task.plan)
+        if self.store.rows(task.catalogue) and not len(self.store.positives(task.catalogue, weights).rows):
+            return NoDataError("the task counts nothing that is recorded: call record() with what the user has chosen")
         try:
             labels(self.store, task)
         except AttributeValueError as error:

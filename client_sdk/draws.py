@@ -46,7 +46,8 @@ class Samples:
         items: catalogue rows, int64 (n,).
         labels: 1 for a positive, 0 for a negative, float32 (n,).
         weights: 1 / size of the sample's chunk, float32 (n,), so that the weighted sum of losses is the sum of chunk
-            means. A recommender with another way to draw gives them its own meaning.
+            means. A recommender with another way to draw gives them its own meaning. A plan's weights of interactions
+            change labels or weights afterwards, see `client_sdk.weights.weighed`.
         noise: numbers of noise that the recommender itself adds, float32 (w,); empty for most recommenders.
     """
 

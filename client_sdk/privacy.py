@@ -46,6 +46,7 @@ class Privacy:
             A dictionary with these keys:
 
             * `interactions`: oldest first.
+            * `excluded`: ids, sorted.
             * `attributes`: values by name.
             * `vectors`: values by task and tensor.
             * `contributions`: newest first.

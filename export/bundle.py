@@ -30,7 +30,7 @@ from fedau2.v1.task_pb2 import (
     Resource,
     TaskManifest,
 )
-from fedau2.wire import blobs, bundles, manifest, plans
+from fedau2.wire import blobs, bundles, manifest, plans, weights
 from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
@@ -127,6 +127,8 @@ def assemble(
         PlanError: the plan cannot be run with this recommender.
     """
     declared = recommender(task.model)
+    if task.plan.HasField("interactions") and weights.FEATURE not in task.required_features:
+        task.required_features.append(weights.FEATURE)
     try:
         _declare(task, declared)
         contents = _blobs(task, declared, ids, seed, precision, training)
@@ -156,6 +158,8 @@ def _declare(task: TaskManifest, declared: "RecommenderEntry") -> None:
     states = contract.states(declared.model, task.tensors)
     private = {spec.name for spec in manifest.private(task)}
     task.draw = getattr(declared.model, "DRAW", DRAW_UNSPECIFIED)
+    if task.draw == DRAW_UNSPECIFIED and task.plan.HasField("interactions"):
+        raise PlanError(f"interactions: {task.model} draws in a way of its own, which knows no weights")
     plan = models.plan_of(task)
     if task.draw == DRAW_WHOLE:
         task.noise = len(declared.model.draw(plan, np.zeros(1, np.int64), bytes(16), 0)[0].noise)

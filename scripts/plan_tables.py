@@ -14,7 +14,7 @@ _WORDS = {
     "adversary.prior": "`shares`, `uniform`, or numbers",
     "adversaries": "`all`, `none`, or entries",
 }
-_KINDS = {int: "whole number", float: "number", str: "text"}
+_KINDS = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
 
 
 def settings() -> Iterator[str]:
@@ -57,6 +57,8 @@ def _written(default: defaults.Default) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 

@@ -20,6 +20,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from client_sdk.errors import NoModelError
+from client_sdk.interactions import Kept
 from client_sdk.kernel.fedncf_parameters import Widths
 from client_sdk.onnx.onnx_engine import OnnxEngine
 from client_sdk.onnx.serving import Serving
@@ -105,7 +106,7 @@ class _Devices:
         """Makes the state folders, each with some interactions."""
         for device in range(self._setting.devices):
             with closing(self._store(device)) as store:
-                store.record_many([(item, 0) for item in random.Random(device).sample(_ITEMS, 5)])
+                store.record_many([Kept(item, 0) for item in random.Random(device).sample(_ITEMS, 5)])
 
     async def sync(self, device: int, transport: InProcessTransport) -> None:
         """Syncs one device."""

@@ -13,7 +13,7 @@ FACES = {
         *("Limits", "LocalCoordinatorError", "MissingDeviceStateError", "MissingEngineError", "MissingFeatureError"),
         *("MissingPackageError", "NewModel", "NoDataError", "NoModelError", "Outcome", "PrivacyReport"),
         *("Recommendation", "Refused", "RefusedError", "Rejected", "ResourceLimitError", "Result", "StoreClosedError"),
-        *("RetryWindow", "Status", "SyncFailed", "SyncInterrupted"),
+        *("Profiles", "Reason", "RetryWindow", "Status", "SyncFailed", "SyncInterrupted"),
         *(
             "StoreError",
             "StoreForkedError",

@@ -61,4 +61,6 @@ def _cohort(task: Task, round_number: int, client: ClientData) -> Cohort:
     names = [adversary.name for adversary in task.plan.adversaries]
     labels = {name: np.array([client.labels.get(name, -1)]) for name in names}
     state = client.state.copy()  # training changes it, and a store may give a read-only view
-    return Cohort.draw(task.manifest, round_number, [client.key], [client.interactions], labels, state)
+    return Cohort.draw(
+        task.manifest, round_number, [client.key], [client.interactions], labels, state, [client.weights]
+    )

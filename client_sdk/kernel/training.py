@@ -19,6 +19,7 @@ from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
 from client_sdk.kernel.models import declared, plan_of
 from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import Columns, PrivateState, Report
+from client_sdk.weights import weighed
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY
 from fedau2.wire import contributions, manifest
@@ -96,8 +97,9 @@ class Cohort:
         interactions: Sequence[NDArray[np.int64]],
         labels: Mapping[str, NDArray[np.int64]],
         state: PrivateState,
+        weights: Sequence[NDArray[np.float32] | None] | None = None,
     ) -> "Cohort":
-        """Draws each client's samples and noise from its own key.
+        """Draws each client's samples and noise from its own key; `weights` are those of each client's interactions.
 
         Raises:
             NoDataError: a client has nothing to train on.
@@ -105,7 +107,8 @@ class Cohort:
         """
         plan, recommender = plan_of(task), declared(task.model).model
         samples = [
-            recommender.draw(plan, rows, key, round_number) for key, rows in zip(keys, interactions, strict=True)
+            weighed(recommender.draw(plan, rows, key, round_number), plan.draw, rows, of_client)
+            for key, rows, of_client in zip(keys, interactions, weights or [None] * len(keys), strict=True)
         ]
         drawn = []
         if plan.adversaries:

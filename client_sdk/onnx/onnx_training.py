@@ -18,6 +18,7 @@ from client_sdk.onnx import private_adam, step_graph
 from client_sdk.onnx.graph import Graph
 from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import ClientData, Job, PrivateState, Report, TrainingResult
+from client_sdk.weights import weighed
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
 from fedau2.wire import blobs, manifest
@@ -100,7 +101,8 @@ class Drawn:
             NoDataError: the client has nothing to train on.
             UnsupportedTaskError: the recommender draws in a way that is not known here.
         """
-        samples = draws.drawn(plan, client.interactions, client.key, round_number)
+        drawn = draws.drawn(plan, client.interactions, client.key, round_number)
+        samples = weighed(drawn, plan.draw, client.interactions, client.weights)
         noise = draws.generator(client.key, round_number, Stream.NOISE)
         return cls(samples, draws.noise(plan.adversaries, plan.local.steps, noise))
 

@@ -68,22 +68,21 @@ class ServedModel:
         trust.check(data)
         try:
             task = manifests.parse(data)
-            checkpoint = blobs.unpack(_blob(store, model.checkpoint))
         except WireError as error:
             raise UnsupportedTaskError(str(error)) from error
         prepare, recommend = (_blob(store, _graph(task, kind)) for kind in (GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND))
-        return cls(task, checkpoint, prepare, recommend)
+        return cls(task, checkpoint(store, model), prepare, recommend)
 
     def recommend(
         self, k: int, history: NDArray[np.int64], private: Arrays, hidden: NDArray[np.int64] | None = None
     ) -> list[tuple[int, float]]:
-        """The best items that are neither in `history` nor hidden.
+        """The best items that are not hidden.
 
         Args:
             k: number of items, at least 1; the result has fewer where fewer are left.
-            history: the client's interactions as catalogue rows, sorted and unique, (h,).
+            history: the client's positives as catalogue rows, sorted and unique, (h,).
             private: the client's private tensors by name, without the axis of clients.
-            hidden: further rows to leave out.
+            hidden: rows to leave out; None: those of `history`.
 
         Returns:
             Catalogue rows and scores, best first.
@@ -92,16 +91,46 @@ class ServedModel:
             UnsupportedTaskError: the graph cannot be run here.
             ResourceLimitError: it takes more than the limits say.
         """
-        seen = history if hidden is None else np.union1d(history, hidden)
+        items, scores = self._run(k, history, private, history if hidden is None else hidden)
+        unseen = np.isfinite(scores)  # a seen item has the score -inf
+        return list(zip(items[unseen].tolist(), scores[unseen].tolist(), strict=True))
+
+    def scores(self, history: NDArray[np.int64], private: Arrays) -> NDArray[np.float32]:
+        """The scores of all items, float32 (items,): the best k with k the number of items, put back into their order.
+
+        The arguments and the errors are those of `recommend`.
+        """
+        items, scores = self._run(self.task.items, history, private, np.zeros(0, np.int64))
+        if len(np.unique(items)) != self.task.items:
+            raise UnsupportedTaskError("the task's graph for recommending does not give every item once")
+        ordered = np.empty(self.task.items, np.float32)
+        ordered[items] = scores
+        return ordered
+
+    def _run(
+        self, k: int, history: NDArray[np.int64], private: Arrays, seen: NDArray[np.int64]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         inputs = {"history": history, "seen": seen, "k": np.array(min(k, self.task.items), np.int64)}
         items, scores = self._graph.run({**self._serving, **private, **inputs}).values()
         if not self._listed(items) or items.shape != scores.shape:
             raise UnsupportedTaskError("the task's graph for recommending does not give items and their scores")
-        unseen = np.isfinite(scores)  # a seen item has the score -inf
-        return list(zip(items[unseen].tolist(), scores[unseen].tolist(), strict=True))
+        return items, scores
 
     def _listed(self, rows: NDArray[Any]) -> bool:
         return rows.ndim == 1 and rows.dtype == np.int64 and bool(((rows >= 0) & (rows < self.task.items)).all())
+
+
+def checkpoint(store: Store, model: Model) -> blobs.Tensors:
+    """Reads a model version's tensors from the blobs of a store.
+
+    Raises:
+        NoModelError: the blob is missing, or was damaged.
+        UnsupportedTaskError: it is not a checkpoint.
+    """
+    try:
+        return blobs.unpack(_blob(store, model.checkpoint))
+    except WireError as error:
+        raise UnsupportedTaskError(str(error)) from error
 
 
 def _blob(store: Store, resource: Resource) -> bytes:

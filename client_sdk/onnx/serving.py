@@ -1,19 +1,25 @@
 """The newest model and the client's own data, kept in memory between calls for recommendations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk import arguments
 from client_sdk.errors import NoModelError, StoreError
+from client_sdk.onnx import item_vectors, ranking
 from client_sdk.onnx.graph import Arrays
-from client_sdk.onnx.served_model import ServedModel
+from client_sdk.onnx.ranking import Choice, Similarity
+from client_sdk.onnx.served_model import ServedModel, checkpoint
 from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
 from client_sdk.store.sqlite_store import SqliteStore
+from client_sdk.weights import Weights
+
+_ANY = Choice()
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,16 +29,40 @@ class _Loaded:
     model: Model
     served: ServedModel
     items: Sequence[str]
+    rows: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """The content of the store after a number of changes."""
+    """The content of the store after a number of changes.
+
+    Attributes:
+        changes: the number.
+        loaded: the model.
+        positives: rows that training takes as positives, sorted.
+        recorded: rows of all interactions, sorted.
+        never: rows that are disliked or excluded, sorted.
+        private: the client's tensors.
+    """
 
     changes: int
     loaded: _Loaded
-    seen: NDArray[np.int64]
+    positives: NDArray[np.int64]
+    recorded: NDArray[np.int64]
+    never: NDArray[np.int64]
     private: Arrays
+
+    def scores(self) -> NDArray[np.float32]:
+        """The scores of all items."""
+        return self.loaded.served.scores(self.positives, self.private)
+
+    def hidden(self, choice: Choice) -> NDArray[np.int64]:
+        """The rows that a list must not hold."""
+        hidden = self.never if choice.seen else np.union1d(self.recorded, self.never)
+        if choice.where is None and choice.candidates is None:
+            return hidden
+        own = [row for row, item in enumerate(self.loaded.items) if choice.hides(item)]
+        return np.union1d(hidden, np.array(own, np.int64))
 
 
 class Serving:
@@ -47,9 +77,10 @@ class Serving:
         self._loading = Lock()
         self._loaded: _Loaded | None = None
         self._view: _View | None = None
+        self._kept_vectors: tuple[Model | None, NDArray[np.float32]] = None, np.zeros((0, 0), np.float32)
 
-    def recommend(self, k: int, where: Callable[[str], bool] | None = None) -> list[tuple[str, float]]:
-        """Ids and scores of the best k items that are not recorded, best first; `where` filters them by id.
+    def recommend(self, k: int, choice: Choice = _ANY) -> list[tuple[str, float]]:
+        """Ids and scores of k items, best first.
 
         Raises:
             NoModelError: there is no model yet, or a part of it is missing.
@@ -57,12 +88,66 @@ class Serving:
             UntrustedTaskError: the model's task is not signed as it should be.
             StoreError: the store cannot be read.
         """
+        return self._answer(lambda view: self._chosen(view, k, choice))
+
+    def _chosen(self, view: _View, k: int, choice: Choice) -> list[tuple[str, float]]:
+        items, hidden = view.loaded.items, view.hidden(choice)
+        if choice.boost is None and not choice.diversity:
+            best = view.loaded.served.recommend(k, view.positives, view.private, hidden)
+            return [(items[row], score) for row, score in best]
+        allowed = np.ones(len(items), np.bool_)
+        allowed[hidden] = False
+        scores = view.scores().astype(np.float64)
+        if choice.boost is not None:
+            for row in np.flatnonzero(allowed).tolist():
+                scores[row] += arguments.real("boost", choice.boost(items[row]))
+        rows = ranking.best(scores, allowed, k)
+        if choice.diversity:
+            rows = ranking.diverse(scores, allowed, k, choice.diversity, self._similarity(view.loaded, choice.tags))
+        return [(items[row], float(scores[row])) for row in rows.tolist()]
+
+    def scores(self, items: Iterable[str]) -> dict[str, float]:
+        """Scores of those items that the catalogue lists, by id. Raises as `recommend` does."""
         view = self._current()
-        items, hidden = view.loaded.items, None
-        if where is not None:
-            hidden = np.array([row for row, item in enumerate(items) if not where(item)], np.int64)
-        best = view.loaded.served.recommend(k, view.seen, view.private, hidden)
-        return [(items[row], score) for row, score in best]
+        scores, rows = view.scores(), view.loaded.rows
+        return {item: float(scores[rows[item]]) for item in items if item in rows}
+
+    def nearest(self, item: str, k: int) -> list[tuple[str, float]]:
+        """The k positives whose vectors in the model are nearest to an item's, with the cosines, nearest first.
+
+        None for an item that the catalogue does not list. Raises as `recommend` does.
+        """
+        return self._answer(lambda view: self._nearest(view, item, k))
+
+    def _nearest(self, view: _View, item: str, k: int) -> list[tuple[str, float]]:
+        items, row = view.loaded.items, view.loaded.rows.get(item)
+        if row is None:
+            return []
+        near = item_vectors.nearest(self._vectors(view.loaded), row, view.positives, k)
+        return [(items[other], cosine) for other, cosine in near]
+
+    def _similarity(self, loaded: _Loaded, tags: Mapping[str, Collection[str]] | None) -> Similarity:
+        return ranking.of_vectors(self._vectors(loaded)) if tags is None else ranking.of_tags(loaded.items, tags)
+
+    def _vectors(self, loaded: _Loaded) -> NDArray[np.float32]:
+        """The items' vectors, which are read from the checkpoint at the first use and then kept."""
+        model, vectors = self._kept_vectors
+        if model is not loaded.model:
+            vectors = item_vectors.of(loaded.served.task, checkpoint(self._store, loaded.model))
+            self._kept_vectors = loaded.model, vectors
+        return vectors
+
+    def _answer(self, compute: Callable[[_View], list[tuple[str, float]]]) -> list[tuple[str, float]]:
+        """Computes from a view; again where its model was replaced, and its blobs removed, before they were read."""
+        view = self._current()
+        try:
+            return compute(view)
+        except NoModelError:
+            if view.loaded.model == self._store.model():
+                raise
+        with self._loading:  # by another thread
+            pass
+        return self._answer(compute)
 
     def _current(self) -> _View:
         view, changes = self._view, self._store.changes
@@ -83,10 +168,20 @@ class Serving:
         task = loaded.served.task
         state = self._store.private(model.task_id) or initial_state(task, self._store.task_key(model.task_id))
         private = {name: value[0] for name, value in state.values.items()}
-        view = _View(changes, loaded, self._store.interactions(task.catalogue), private)
+        view = _View(changes, loaded, *self._rows(loaded), private)
         if loaded.model == model:
             self._view = view
         return view
+
+    def _rows(self, loaded: _Loaded) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of positives, of all interactions, and of what is disliked or excluded."""
+        store, task = self._store, loaded.served.task
+        recorded = store.interactions(task.catalogue)
+        liked = store.positives(task.catalogue, None).rows
+        weights = Weights.of(task.plan)
+        positives = liked if weights is None else store.positives(task.catalogue, weights).rows
+        excluded = [loaded.rows[item] for item in store.excluded.all() if item in loaded.rows]
+        return positives, recorded, np.union1d(np.setdiff1d(recorded, liked), np.array(excluded, np.int64))
 
     def _load(self, model: Model) -> _Loaded:
         """The model; while another thread loads it, the one before it, if both are of the same task."""
@@ -105,4 +200,4 @@ class Serving:
         rows = self._store.rows(served.task.catalogue)
         if rows is None:
             raise NoModelError("the task's catalogue is missing or was damaged: call sync() to fetch it again")
-        return _Loaded(model, served, list(rows))
+        return _Loaded(model, served, list(rows), rows)

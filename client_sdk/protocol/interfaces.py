@@ -4,11 +4,19 @@ from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Seque
 from math import inf
 from typing import Protocol
 
-import numpy as np
 from google.protobuf.message import Message
-from numpy.typing import NDArray
 
-from client_sdk.protocol.values import Ancestor, Carried, Job, Model, PrivateState, Staged, TrainingResult
+from client_sdk.protocol.values import (
+    Ancestor,
+    Carried,
+    Job,
+    Model,
+    Positives,
+    PrivateState,
+    Staged,
+    TrainingResult,
+)
+from client_sdk.weights import Weights
 from fedau2.v1.task_pb2 import Resource
 
 SOON = 2.0
@@ -46,8 +54,11 @@ class Store(Protocol):
     def task_key(self, task_id: str) -> bytes:
         """16 secret bytes of the client for one task, so that nothing that it draws recurs in another task."""
 
-    def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
-        """Recorded items as rows of a catalogue, sorted and unique; the store must have the catalogue's blob."""
+    def positives(self, catalogue: Resource, weights: Weights | None) -> Positives:
+        """The items that training may take as positives, by a plan's weights; the store must have the catalogue's blob.
+
+        None: every interaction but a dislike counts 1.
+        """
 
     def attribute(self, name: str) -> str | None:
         """The value of an attribute; None if it is not known."""

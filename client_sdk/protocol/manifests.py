@@ -2,10 +2,10 @@
 
 from client_sdk.errors import MissingFeatureError, UnsupportedTaskError
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import manifest
+from fedau2.wire import manifest, weights
 from fedau2.wire.errors import ManifestError
 
-FEATURES: frozenset[str] = frozenset()
+FEATURES: frozenset[str] = frozenset({weights.FEATURE})
 """Names of the features that this SDK has; a task that requires another is refused."""
 
 

@@ -4,6 +4,7 @@ from client_sdk import draws
 from client_sdk.errors import AttributeValueError
 from client_sdk.protocol.interfaces import Store
 from client_sdk.protocol.values import ClientData, Fetched, Job, Model, PrivateState
+from client_sdk.weights import Weights
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 
@@ -27,7 +28,8 @@ def job(store: Store, model: Model, task: TaskManifest, fetched: Fetched) -> Job
 def _client(store: Store, task: TaskManifest, task_id: str) -> ClientData:
     key = store.task_key(task_id)
     state = store.private(task_id) or initial_state(task, key)
-    return ClientData(key, store.interactions(task.catalogue), labels(store, task), state)
+    positives = store.positives(task.catalogue, Weights.of(task.plan))
+    return ClientData(key, positives.rows, labels(store, task), state, positives.weights)
 
 
 def initial_state(task: TaskManifest, key: bytes) -> PrivateState:

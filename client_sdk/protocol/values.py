@@ -69,20 +69,42 @@ class PrivateState:
 
 
 @dataclass(frozen=True, eq=False)
+class Positives:
+    """The items that training takes as a client's positives.
+
+    Attributes:
+        rows: of the catalogue, int64, sorted and unique, (n,).
+        weights: of these items, float32 (n,), each above 0; None: the plan has no weights.
+    """
+
+    rows: NDArray[np.int64]
+    weights: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(cls, weights: Mapping[int, float]) -> Self:
+        """Makes positives of weights by row, without the rows of weight 0."""
+        rows = np.array(sorted(weights), np.int64)
+        values = np.array([weights[row] for row in rows.tolist()], np.float32)
+        return cls(rows[values > 0], values[values > 0])
+
+
+@dataclass(frozen=True, eq=False)
 class ClientData:
     """The data that one client trains on. It never leaves the device.
 
     Attributes:
         key: the client's 16 secret bytes for the task.
-        interactions: rows of the catalogue, int64, sorted and unique.
+        interactions: rows of its positives, int64, sorted and unique.
         labels: class number per adversary name, without adversaries whose attribute is not known.
         state: the client's private state, of one client.
+        weights: of the positives, float32; None: the plan has no weights.
     """
 
     key: bytes
     interactions: NDArray[np.int64]
     labels: Mapping[str, int]
     state: PrivateState
+    weights: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,6 +90,23 @@ def _check(folder: Path) -> bool:
     return not names & _LATER
 
 
+def remove(folder: Path) -> None:
+    """Removes a client's state folder that is not open.
+
+    Raises:
+        StoreError: it holds files that no client made, which stay; or it cannot be removed.
+    """
+    try:
+        blobs = folder / BLOBS
+        BlobCache(blobs).keep_only(())
+        blobs.rmdir()
+        for name in sorted(_OURS - {BLOBS}):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
+    except OSError as error:
+        raise StoreError(f"the state folder {folder} could not be removed as a whole: {error}") from error
+
+
 def _lock(folder: Path, stack: ExitStack) -> None:
     """Locks a folder until the stack is closed.
 

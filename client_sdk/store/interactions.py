@@ -6,7 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk.errors import StoreError
+from client_sdk.interactions import Kept
+from client_sdk.protocol.values import Positives
 from client_sdk.store.database import Database
+from client_sdk.weights import Weights
+
+_LIKED = (
+    "FROM interactions LEFT JOIN (SELECT item, max(time) AS dislike FROM interactions WHERE kind = 'dislike' "
+    "GROUP BY item) USING (item) WHERE dislike IS NULL OR time > dislike"
+)
+"""The interactions without dislikes, and without those that a later dislike of the item revokes."""
 
 
 class Interactions:
@@ -20,8 +29,8 @@ class Interactions:
     def __init__(self, database: Database, most: int) -> None:
         self._database, self._most = database, most
 
-    def add(self, interactions: Sequence[tuple[str, int]]) -> int:
-        """Adds interactions, as items with their times in microseconds since 1970, UTC: all of them or none.
+    def add(self, interactions: Sequence[Kept]) -> int:
+        """Adds interactions: all of them or none.
 
         Returns:
             The number of interactions that were dropped to keep no more than `most`.
@@ -31,7 +40,7 @@ class Interactions:
         """
         with self._database.transaction() as connection:
             (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM interactions").fetchone()
-            connection.executemany("INSERT INTO interactions VALUES (?, ?)", interactions)
+            connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", interactions)
             (count,) = connection.execute("SELECT count(*) FROM interactions").fetchone()
             if count <= self._most:
                 return 0
@@ -58,3 +67,20 @@ class Interactions:
         """Returns the items that have a row in a catalogue, as these rows, sorted and unique."""
         items = self._database.all("SELECT DISTINCT item FROM interactions")
         return np.array(sorted(rows[item] for (item,) in items if item in rows), np.int64)
+
+    def positives(self, rows: Mapping[str, int], weights: Weights | None) -> Positives:
+        """Returns the items that training may take as positives and that have a row in a catalogue.
+
+        Args:
+            rows: of the catalogue, by item.
+            weights: those of the plan; None: every interaction but a dislike counts 1.
+        """
+        if weights is None:
+            items = self._database.all(f"SELECT DISTINCT item {_LIKED}")
+            return Positives(np.array(sorted(rows[item] for (item,) in items if item in rows), np.int64))
+        best: dict[int, float] = {}
+        for fields in self._database.all(f"SELECT item, time, kind, weight, value {_LIKED}"):
+            kept = Kept(*fields)
+            if (row := rows.get(kept.item)) is not None:
+                best[row] = max(best.get(row, 0.0), weights.of_interaction(kept))
+        return Positives.of(best)

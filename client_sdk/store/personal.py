@@ -3,6 +3,7 @@
 import secrets
 from typing import Any
 
+from client_sdk.interactions import Kept
 from client_sdk.store import departures
 from client_sdk.store.departures import Departure
 from client_sdk.store.sqlite_store import SqliteStore
@@ -32,9 +33,10 @@ class PersonalData:
             staged = self._store.staged()
             return {
                 "interactions": [
-                    {"item": item, "time": departures.moment(time).isoformat()}
-                    for item, time in self._database.all("SELECT item, time FROM interactions ORDER BY time, rowid")
+                    kept._asdict() | {"time": departures.moment(kept.time).isoformat()}
+                    for kept in map(Kept._make, self._database.all("SELECT * FROM interactions ORDER BY time, rowid"))
                 ],
+                "excluded": list(self._store.excluded.all()),
                 "attributes": dict(self._database.all("SELECT name, value FROM attributes ORDER BY name")),
                 "vectors": {
                     task_id: self._vectors(task_id)
@@ -56,6 +58,21 @@ class PersonalData:
                 connection.execute("DELETE FROM private")
         self._database.scrub()
 
+    def forget_item(self, item: str, at: int | None) -> int:
+        """Removes the interactions with an item, and what is staged; returns the number of interactions.
+
+        Args:
+            item: its id.
+            at: only those of this time, in microseconds since 1970, UTC; None: all.
+        """
+        chosen, values = ("item = ?", (item,)) if at is None else ("item = ? AND time = ?", (item, at))
+        with self._database.transaction() as connection:
+            removed = connection.execute(f"DELETE FROM interactions WHERE {chosen}", values).rowcount
+            if removed:
+                self._store.withdraw(connection)
+        self._database.scrub()
+        return removed
+
     def delete(self) -> None:
         """Removes everything about the user and makes a new secret key; see `Privacy.delete_data` for what stays.
 
@@ -64,7 +81,7 @@ class PersonalData:
         """
         with self._database.transaction() as connection:
             self._store.withdraw(connection)
-            for table in ("interactions", "attributes", "private", "departures"):
+            for table in ("interactions", "excluded", "attributes", "private", "departures"):
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("UPDATE client SET key = ?", (secrets.token_bytes(16),))
         self._database.scrub()

@@ -30,6 +30,13 @@ _STEPS = (
         "CREATE TABLE tasks (task_id TEXT PRIMARY KEY, manifest BLOB NOT NULL, recommender TEXT NOT NULL, "
         "catalogue BLOB)",
     ),
+    (
+        # kind, weight, value: see `client_sdk.interactions.Kept`; older rows are views
+        "ALTER TABLE interactions ADD COLUMN kind TEXT NOT NULL DEFAULT 'view'",
+        "ALTER TABLE interactions ADD COLUMN weight REAL NOT NULL DEFAULT 1",
+        "ALTER TABLE interactions ADD COLUMN value REAL",
+        "CREATE TABLE excluded (item TEXT PRIMARY KEY)",
+    ),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 

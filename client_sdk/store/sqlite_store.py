@@ -11,13 +11,16 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from client_sdk.errors import StoreError, UnsupportedTaskError
-from client_sdk.protocol.values import Ancestor, Carried, Model, PrivateState, Staged
+from client_sdk.interactions import Kept
+from client_sdk.protocol.values import Ancestor, Carried, Model, Positives, PrivateState, Staged
 from client_sdk.store import departures
 from client_sdk.store.catalogues import Catalogues
+from client_sdk.store.exclusions import Exclusions
 from client_sdk.store.folder import StateFolder
 from client_sdk.store.interactions import Interactions
 from client_sdk.store.lineage import Lineage, forget_oldest
 from client_sdk.store.part_file import PartFile
+from client_sdk.weights import Weights
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire.errors import BlobError
 
@@ -50,6 +53,7 @@ class SqliteStore:
         self._catalogues = Catalogues(self._blobs)
         self._lineage = Lineage(self.database, self._blobs)
         self._interactions = Interactions(self.database, interactions)
+        self.excluded = Exclusions(self.database)
 
     def close(self) -> None:
         """Closes the folder and lets other clients open it, as `StateFolder.close` does."""
@@ -86,10 +90,10 @@ class SqliteStore:
 
     def record(self, item: str, at: int) -> None:
         """Adds an interaction; `at` is in microseconds since 1970, UTC. An item may be recorded many times."""
-        self.record_many([(item, at)])
+        self.record_many([Kept(item, at)])
 
-    def record_many(self, interactions: Sequence[tuple[str, int]]) -> int:
-        """Adds interactions, as items with their times: all of them, or none with a StoreError.
+    def record_many(self, interactions: Sequence[Kept]) -> int:
+        """Adds interactions: all of them, or none with a StoreError.
 
         Returns the number of older ones that were dropped for them.
         """
@@ -114,6 +118,11 @@ class SqliteStore:
         """
         with self.held():
             return self._interactions.listed(self._listed(catalogue))
+
+    def positives(self, catalogue: Resource, weights: Weights | None) -> Positives:
+        """The items that training may take as positives, by a plan's weights. Raises as `interactions` does."""
+        with self.held():
+            return self._interactions.positives(self._listed(catalogue), weights)
 
     def rows(self, catalogue: Resource) -> Mapping[str, int] | None:
         """Rows by item id, in row order; None if the store lacks the catalogue's blob, as in `Catalogues`."""

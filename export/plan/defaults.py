@@ -61,6 +61,10 @@ COMMON: Mapping[str, Default] = {
     "server.adversary.beta2": Default(0.999, "Adam"),
     "server.adversary.epsilon": Default(1e-8, "Adam"),
     "server.clip_norm": Default(0.0, _PAPER),
+    **{f"interactions.{kind}": Default(1.0, _PAPER) for kind in ("view", "like", "purchase", "rating")},
+    "interactions.lowest_rating": Default(0.0, _PAPER),
+    "interactions.full_rating": Default(0.0, _PAPER),
+    "interactions.app_weights": Default(False, _PAPER),
     "minimum_separation": Default(1, _PAPER),
 }
 """The common defaults by dotted path; the values are the paper's FedAU2 for FedNCF."""

@@ -8,6 +8,7 @@ from export.plan import defaults
 from export.plan.schema import AdversarySettings, Plan
 
 _ADAM_ONLY = ("beta1", "beta2", "epsilon")
+_RATINGS_ONLY = ("lowest_rating", "full_rating")
 
 
 def expect_effect(plan: Plan) -> None:
@@ -30,6 +31,8 @@ def without_effect(plan: Plan) -> Iterator[tuple[str, str]]:
     for name, optimizer in (("shared", plan.server.shared), ("adversary", plan.server.adversary)):
         unused = dict.fromkeys(_ADAM_ONLY, "the optimizer is not adam") if optimizer.kind != "adam" else {}
         yield from _changed(f"server.{name}", optimizer.model_dump(), unused, usual)
+    unused = {} if plan.interactions.rating else dict.fromkeys(_RATINGS_ONLY, "ratings are no positives")
+    yield from _changed("interactions", plan.interactions.model_dump(), unused, usual)
     entries = plan.adversaries
     if entries is None:
         yield from _changed("adversary", plan.adversary.model_dump(), _of_adversary(plan.adversary), usual)

@@ -7,7 +7,7 @@ import numpy as np
 from google.protobuf.message import Message
 
 from export.errors import PlanError
-from export.plan import planfile
+from export.plan import defaults, planfile
 from export.plan import resolve as resolution
 from export.plan.fragments import Fragment
 from export.plan.recommenders import NAME
@@ -47,6 +47,7 @@ def to_message(plan: Plan) -> task_pb2.Plan:
         ),
         minimum_separation=plan.minimum_separation,
         parameters=plan.model.parameters(),
+        interactions=interaction_weights(plan),
     )
     for entry in _entries(plan):
         message.adversaries.append(_adversary(plan, entry))
@@ -56,6 +57,13 @@ def to_message(plan: Plan) -> task_pb2.Plan:
     except ManifestError as error:
         raise PlanError(str(error)) from error
     return message
+
+
+def interaction_weights(plan: Plan) -> task_pb2.InteractionWeights | None:
+    """Turns the weights of interactions into their message; None: all are the defaults."""
+    weights = plan.interactions.model_dump()
+    usual = defaults.fragment(plan.model.name)["interactions"]
+    return None if weights == usual else task_pb2.InteractionWeights(**weights)
 
 
 def _entries(plan: Plan) -> Sequence[Entry]:
@@ -116,6 +124,8 @@ def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
         },
     }
     document["server"]["clip_norm"] = _shortest(message.server.clip_norm)
+    if message.HasField("interactions"):
+        document["interactions"] = _fields(message.interactions)
     return document | {"minimum_separation": message.minimum_separation}
 
 

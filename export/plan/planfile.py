@@ -18,6 +18,9 @@ from export.plan.explain import explain
 from export.plan.fragments import Fragment, merge, nest
 from export.plan.schema import NONE, Plan
 
+_LATER = ("interactions",)
+"""Keys that plans of runs by earlier versions do not have."""
+
 
 def document(path: Path) -> dict[str, Any]:
     """Reads a plan file as a mapping, without the defaults.
@@ -117,11 +120,11 @@ def read_whole(path: Path, model: str | None = None) -> Plan:
         PlanError: a key is missing or wrong, or the recommender is another one.
     """
     content = document(path)
-    if missing := [key for key in Plan.model_fields if key not in content]:
+    if missing := [key for key in Plan.model_fields if key not in {*content, *_LATER}]:
         raise PlanError(f"{path}: {missing[0]} is missing, so the file is not whole; run the simulation again")
     try:
-        _model(content, model)
-        return _validated(content)
+        usual = defaults.fragment(_model(content, model))
+        return _validated({key: usual[key] for key in _LATER} | content)
     except PlanError as error:
         raise PlanError(f"{path}: {error}") from error
 

@@ -13,13 +13,16 @@ from export.plan import recommenders
 from export.plan.types import (
     ClassWeights,
     Count,
+    Flag,
     Head,
+    InteractionWeight,
     Kind,
     Number,
     Objective,
     Positive,
     Prior,
     Protects,
+    Rating,
     Scale,
     Section,
     Text,
@@ -49,6 +52,20 @@ class Local(Section):
     cover_rows: Scale = setting(
         "Rows of other items that the device adds to its contribution to tables.", "rows for each row of its own"
     )
+
+
+class Interactions(Section):
+    """The weights of recorded interactions in training, by kind. A dislike is never a positive."""
+
+    view: InteractionWeight = setting("Weight of a view; 0: it is not a positive.")
+    like: InteractionWeight = setting("Weight of a like.")
+    purchase: InteractionWeight = setting("Weight of a purchase.")
+    rating: InteractionWeight = setting("Weight of a rating.")
+    lowest_rating: Rating = setting("Lowest rating that is a positive.")
+    full_rating: Rating = setting(
+        "Rating that counts in full; a lower one counts in proportion to it; 0: all count in full."
+    )
+    app_weights: Flag = setting("True multiplies the weights by those that apps give to single interactions.")
 
 
 class AdversarySettings(Section):
@@ -164,6 +181,7 @@ class Plan(Section):
         "The adversaries: all, one for each attribute of a run's data; none, the Original; or a list of entries."
     )
     server: Server = setting("The server's step on the averaged contributions.")
+    interactions: Interactions = setting("The weights of recorded interactions in training, by kind.")
     minimum_separation: Annotated[Whole, Field(ge=0, lt=2**32)] = setting(
         "Fewest rounds from one contribution of a device to its next, kept by the device; 0 and 1: once a round.",
         "rounds",

@@ -7,6 +7,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from fedau2.wire.weights import MOST, MOST_RATING
+
 LARGEST = 1e38
 """Numbers stay below it, so that they are numbers in float32 too."""
 
@@ -48,6 +50,9 @@ Number = Annotated[float, BeforeValidator(number), Strict(), Field(allow_inf_nan
 Positive = Annotated[Number, Field(gt=0)]
 Scale = Annotated[Number, Field(ge=0)]
 Count = Annotated[Whole, Field(ge=1, lt=2**32)]
+Flag = Annotated[bool, Strict()]
+InteractionWeight = Annotated[Number, Field(ge=0, le=MOST)]
+Rating = Annotated[Number, Field(ge=0, le=MOST_RATING)]
 
 
 def _short(prefix: str) -> Callable[[object], object]:

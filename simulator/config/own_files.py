@@ -67,6 +67,10 @@ class OwnFiles(Section):
     item_column: Text = setting("Column of the items; auto: item_id, or the only one that is left.", default=AUTO)
     time_column: Text = setting("Column of the times; auto: timestamp:float; none: the order of lines.", default=AUTO)
     rating_column: Text = setting("Column of the ratings; none: every line is an interaction.", default=NONE)
+    kind_column: Text = setting(
+        "Column of the kinds: view, like, purchase, dislike or rating; none: all are alike.",
+        default=NONE,
+    )
     min_rating: Number = setting("Lowest rating that is an interaction, with a column of ratings.", default=0.0)
     bins: tuple[Annotated[str, Strict(), AfterValidator(_canonical)], ...] = setting(
         "Edges that divide a column of numbers into classes.", default=()

@@ -23,6 +23,7 @@ class Columns:
         item: of the items.
         time: of the times; None: the order of lines stands for time.
         rating: of the ratings; None: every line is an interaction.
+        kind: of the kinds; None: all are alike.
         notes: sentences about columns that were guessed, and about those that are not used.
     """
 
@@ -30,16 +31,18 @@ class Columns:
     item: str
     time: str | None
     rating: str | None
+    kind: str | None
     notes: tuple[str, ...]
 
     @property
     def used(self) -> list[str]:
         """Lists the columns."""
-        return [column for column in (self.user, self.item, self.time, self.rating) if column is not None]
+        columns = self.user, self.item, self.time, self.rating, self.kind
+        return [column for column in columns if column is not None]
 
 
 def choose(file: str, header: Mapping[str, str], settings: OwnFiles) -> Columns:
-    """Chooses the columns of users, items, times and ratings.
+    """Chooses the columns of users, items, times, ratings and kinds.
 
     Args:
         file: the file's name.
@@ -52,18 +55,19 @@ def choose(file: str, header: Mapping[str, str], settings: OwnFiles) -> Columns:
     user, item = _pair(file, header, settings)
     time = _time(file, header, settings.time_column)
     rating = None if settings.rating_column == NONE else _named(file, header, "rating", settings.rating_column)
-    used = [column for column in (user, item, time, rating) if column is not None]
+    kind = None if settings.kind_column == NONE else _named(file, header, "kind", settings.kind_column, (TOKEN,))
+    used = [column for column in (user, item, time, rating, kind) if column is not None]
     if twice := sorted({column for column in used if used.count(column) > 1}):
         raise DatasetFormatError(f"{file}: the column {twice[0]!r} cannot have two meanings")
     pairs = (("user", user, USER, settings.user_column), ("item", item, ITEM, settings.item_column))
     notes = [
-        f"{kind}s are read from the column {column!r} of {file}"
-        for kind, column, usual, named in pairs
+        f"{role}s are read from the column {column!r} of {file}"
+        for role, column, usual, named in pairs
         if column != usual and named == AUTO
     ]
     notes += [] if time else [times.FILE_ORDER]
     notes += [_unused(file, column) for column in header if column not in used]
-    return Columns(user, item, time, rating, tuple(notes))
+    return Columns(user, item, time, rating, kind, tuple(notes))
 
 
 def _pair(file: str, header: Mapping[str, str], settings: OwnFiles) -> tuple[str, str]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk.weights import Weights
 from simulator.config.own_files import OwnFiles
 from simulator.datasets import folders
 from simulator.datasets.attributes import Attribute
+from simulator.datasets.feedback import Weighted, of_interactions, weigh
 from simulator.errors import ConfigError, DatasetFormatError
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ class Dataset:
         attributes: the users' attributes by name.
         notes: sentences about how the files were read, and what was left out.
         unfit: for each column that cannot be an attribute, the reason.
+        ratings: the rating of each interaction, float32 (n,); None: there are no ratings.
+        kinds: the number of each interaction's kind in `client_sdk.interactions.KINDS`, int8 (n,); None: all are
+            ratings where there are ratings, and otherwise views.
     """
 
     name: str
@@ -43,6 +48,8 @@ class Dataset:
     attributes: Mapping[str, Attribute]
     notes: tuple[str, ...] = ()
     unfit: Mapping[str, str] = field(default_factory=dict)
+    ratings: NDArray[np.float32] | None = None
+    kinds: NDArray[np.int8] | None = None
 
     @classmethod
     def from_frames(
@@ -55,6 +62,7 @@ class Dataset:
         item_column: str = "auto",
         time_column: str = "auto",
         rating_column: str = "none",
+        kind_column: str = "none",
         min_rating: float = 0.0,
         bins: Mapping[str, Sequence[float]] | None = None,
         fold_case: bool = False,
@@ -73,6 +81,8 @@ class Dataset:
             time_column: column of the times; auto: `timestamp`, if it is there. With none, and without times, the order
                 of rows stands for time.
             rating_column: column of the ratings; none: every row is an interaction.
+            kind_column: column of the kinds: view, like, purchase, dislike or rating; none: all are ratings where there
+                are ratings, and otherwise views.
             min_rating: the lowest rating that is an interaction.
             bins: ascending numbers that divide a column of `users` into classes, by column.
             fold_case: true to write classes in small letters.
@@ -101,6 +111,7 @@ class Dataset:
             item_column=item_column,
             time_column=time_column,
             rating_column=rating_column,
+            kind_column=kind_column,
             min_rating=min_rating,
             bins=tuple(f"{column}={numbers}" for column, numbers in edges.items()),
             fold_case=fold_case,
@@ -113,7 +124,7 @@ class Dataset:
         """Writes RecBole's atomic files, which `load` reads by the folder's name; the order of lines stands for time.
 
         A file NAME.classes beside them lists the classes of attributes in order. Users and items that have no
-        interactions are not kept, and items are numbered in the order of lines.
+        interactions are not kept, and items are numbered in the order of lines. Ratings and kinds are not written.
 
         Args:
             folder: the folder to make.
@@ -177,6 +188,8 @@ class Dataset:
             user=user_rows[self.user[selected]],
             item=item_rows[self.item[selected]],
             attributes={name: Attribute(old.classes, old.labels[users]) for name, old in self.attributes.items()},
+            ratings=None if self.ratings is None else self.ratings[selected],
+            kinds=None if self.kinds is None else self.kinds[selected],
         )
 
     def figures(self) -> dict[str, Any]:
@@ -196,8 +209,14 @@ class Dataset:
         """Lists the notes, and the columns that cannot be attributes with the reasons."""
         return [*self.notes, *(f"{column!r} cannot be an attribute: {why}" for column, why in self.unfit.items())]
 
+    def weighted(self, weights: Weights) -> list[Weighted]:
+        """Weighs each user's items by a plan."""
+        ends = np.searchsorted(self.user, np.arange(1, len(self.users)))
+        of_each = np.split(of_interactions(len(self.item), self.ratings, self.kinds, weights), ends)
+        return [weigh(rows, of_rows) for rows, of_rows in zip(self.histories(), of_each, strict=True)]
+
     def fingerprint(self) -> str:
-        """Hashes everything that a run depends on: SHA-256 in hex."""
+        """Hashes everything that a run depends on, except for ratings and kinds: SHA-256 in hex."""
         digest = hashlib.sha256()
         labels = {name: (column.classes, column.labels.tolist()) for name, column in sorted(self.attributes.items())}
         digest.update(json.dumps([list(self.users), list(self.items), labels]).encode())

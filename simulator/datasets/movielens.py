@@ -26,7 +26,7 @@ _AGE_STARTS = np.array([27, 38])
 
 
 def load(folder: Path, checksums: files.Checksums = CHECKSUMS) -> Dataset:
-    """Reads u.data, u.user and u.item (plain or .gz). Every rating counts as an interaction.
+    """Reads u.data, u.user and u.item (plain or .gz). Every rating is an interaction.
 
     Args:
         folder: the folder that holds the files.
@@ -39,8 +39,8 @@ def load(folder: Path, checksums: files.Checksums = CHECKSUMS) -> Dataset:
     item_lines = list(files.rows(files.read(folder, "u.item", checksums), "u.item", "|", 2))
     users = _ids("u.user", user_lines)
     items = _ids("u.item", item_lines)
-    user, item = _interactions(files.read(folder, "u.data", checksums), users, items)
-    return Dataset(NAME, list(users), list(items), user, item, _attributes(user_lines))
+    user, item, ratings = _interactions(files.read(folder, "u.data", checksums), users, items)
+    return Dataset(NAME, list(users), list(items), user, item, _attributes(user_lines), ratings=ratings)
 
 
 def _ids(name: str, lines: Iterable[tuple[int, Sequence[str]]]) -> dict[str, int]:
@@ -56,19 +56,19 @@ def _ids(name: str, lines: Iterable[tuple[int, Sequence[str]]]) -> dict[str, int
 
 def _interactions(
     data: bytes, users: dict[str, int], items: dict[str, int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    interactions: list[tuple[int, int, int]] = []
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    interactions: list[tuple[int, int, int, int]] = []
     for number, (user, item, rating, time, *_rest) in files.rows(data, "u.data", "\t", 4):
         where = f"u.data, line {number}"
         if user not in users:
             raise DatasetFormatError(f"{where}: user {user!r} is not in u.user")
         if item not in items:
             raise DatasetFormatError(f"{where}: item {item!r} is not in u.item")
-        _number(rating, f"{where}: rating")
-        interactions.append((users[user], items[item], _number(time, f"{where}: time")))
-    table = np.array(interactions, np.int64).reshape(-1, 3)
+        stars = _number(rating, f"{where}: rating")
+        interactions.append((users[user], items[item], _number(time, f"{where}: time"), stars))
+    table = np.array(interactions, np.int64).reshape(-1, 4)
     order = np.lexsort((np.arange(len(table)), table[:, 2], table[:, 0]))
-    return table[order, 0], table[order, 1]
+    return table[order, 0], table[order, 1], table[order, 3].astype(np.float32)
 
 
 def _number(text: str, field: str) -> int:

@@ -8,7 +8,7 @@ from simulator.datasets import table
 from simulator.datasets.attributes import Attribute
 from simulator.datasets.dataset import Dataset
 from simulator.datasets.ids import Ids
-from simulator.datasets.times import ordered
+from simulator.datasets.times import order_of, ordered
 from simulator.errors import DatasetFormatError
 
 NAME = "ml-1m"
@@ -49,15 +49,16 @@ def load(folder: Path, encoding: str = "utf-8") -> Dataset:
             row = int(np.argmin(user))
             raise block.error(row, f"user {block.text('user', row)!r} is not in users.dat")
         block.integers("item")
-        block.integers("rating")
-        parts.append((user, items.add(block.columns["item"]), block.integers("time")))
+        columns = items.add(block.columns["item"]), block.integers("time"), block.integers("rating")
+        parts.append((user, *columns))
     if not len(items):
         raise DatasetFormatError("ratings.dat has no ratings")
-    user, item, time = map(np.concatenate, zip(*parts, strict=True))
+    user, item, time, stars = map(np.concatenate, zip(*parts, strict=True))
     catalogue = np.array(items.texts())
     order = np.argsort(catalogue.astype(np.int64))
     history = ordered(user, np.argsort(order).astype(np.int32)[item], [time])
-    return Dataset(NAME, ids, catalogue[order].tolist(), *history, attributes)
+    ratings = stars[order_of(user, [time])].astype(np.float32)
+    return Dataset(NAME, ids, catalogue[order].tolist(), *history, attributes, ratings=ratings)
 
 
 def _users(folder: Path, encoding: str) -> tuple[list[str], dict[str, Attribute]]:

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.config.own_files import OwnFiles
-from simulator.datasets import columns
+from simulator.datasets import columns, feedback
 from simulator.datasets.attributes import NOT_DIVIDED, Attribute, UserColumns, is_number, value
 from simulator.datasets.ids import Ids
 from simulator.datasets.oddities import oddities
 from simulator.datasets.table import Block
-from simulator.datasets.times import Times, ordered
+from simulator.datasets.times import Times, order_of, ordered
 from simulator.errors import ConfigError, DatasetFormatError
 
 
@@ -44,6 +44,8 @@ class Contents:
     attributes: Mapping[str, Attribute]
     notes: tuple[str, ...]
     unfit: Mapping[str, str]
+    ratings: NDArray[np.float32] | None = None
+    kinds: NDArray[np.int8] | None = None
 
 
 def read(interactions: Table, people: Table | None, settings: OwnFiles) -> Contents:
@@ -60,13 +62,17 @@ def read(interactions: Table, people: Table | None, settings: OwnFiles) -> Conte
     """
     file, users, items, times = interactions.file, Ids(), Ids(), Times()
     chosen = columns.choose(file, interactions.header, settings)
-    parts, low = [], 0
+    parts, stars, kinds, low = [], [np.zeros(0)], [np.zeros(0, np.int8)], 0
     for block in interactions.blocks(chosen.used):
         for column in (chosen.user, chosen.item):
             block.expect_filled(column)
         if chosen.rating:
-            high = block.decimals(chosen.rating) >= settings.min_rating
+            values = block.decimals(chosen.rating)
+            high = values >= settings.min_rating
+            stars.append(values[high])
             block, low = block.select(high), low + int((~high).sum())
+        if chosen.kind:
+            kinds.append(feedback.kinds(block, chosen.kind))
         if chosen.time:
             times.add(block, chosen.time)
         parts.append((users.add(block.columns[chosen.user]), items.add(block.columns[chosen.item])))
@@ -78,8 +84,13 @@ def read(interactions: Table, people: Table | None, settings: OwnFiles) -> Conte
     notes = [*chosen.notes, *oddities("user ids", user_ids), *oddities("item ids", item_ids), *made.notes]
     if low:
         notes.append(f"{low:,} lines of {file} with a lower rating than {settings.min_rating:g} are left out")
-    history = ordered(user, item, times.keys() if chosen.time else ())
-    return Contents(user_ids, item_ids, *history, made.attributes, tuple(notes), made.unfit)
+    keys = times.keys() if chosen.time else ()
+    order, history = order_of(user, keys), ordered(user, item, keys)
+    of_each = (
+        np.concatenate(stars)[order].astype(np.float32) if chosen.rating else None,
+        np.concatenate(kinds)[order] if chosen.kind else None,
+    )
+    return Contents(user_ids, item_ids, *history, made.attributes, tuple(notes), made.unfit, *of_each)
 
 
 def user_column(people: Table, user: str) -> str:

@@ -75,6 +75,13 @@ def _fits(texts: pa.Array) -> NDArray[np.bool_]:
     return np.array([-(2**63) <= int(text) < 2**63 for text in texts.to_pylist()])
 
 
+def order_of(
+    user: NDArray[np.integer], keys: Sequence[NDArray[np.int64] | NDArray[np.float64]] = ()
+) -> NDArray[np.int64]:
+    """Returns the order that `ordered` sorts interactions into, as row numbers, (n,)."""
+    return np.lexsort((*reversed(keys), user))
+
+
 def ordered(
     user: NDArray[np.int32], item: NDArray[np.int32], keys: Sequence[NDArray[np.int64] | NDArray[np.float64]] = ()
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -85,5 +92,5 @@ def ordered(
         item: item row of each interaction, (n,).
         keys: the times, (n,) each, the most significant first; empty if times are not known.
     """
-    order = np.lexsort((*reversed(keys), user))
+    order = order_of(user, keys)
     return user[order].astype(np.int64), item[order].astype(np.int64)

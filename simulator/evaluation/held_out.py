@@ -31,7 +31,7 @@ class Evaluation:
         if split.validation[0] < 0:
             return self.test(checkpoint, private)
         scorer = self.scorer(checkpoint, private)
-        return rank_all(scorer, split.validation, split.validation_candidates, split.train).metrics()
+        return rank_all(scorer, split.validation, split.validation_candidates, split.seen()).metrics()
 
     def test(self, checkpoint: Tensors, private: Mapping[str, Column]) -> dict[str, float]:
         """Computes the metrics on test items."""
@@ -41,7 +41,7 @@ class Evaluation:
         """Ranks the test items; the full ranking leaves out the user's training and validation items."""
         split = self.split
         held_out = split.validation[:, None]
-        seen = [np.append(train, item[item >= 0]) for train, item in zip(split.train, held_out, strict=True)]
+        seen = [np.append(train, item[item >= 0]) for train, item in zip(split.seen(), held_out, strict=True)]
         return rank_all(self.scorer(checkpoint, private), split.test, split.test_candidates, seen)
 
     def scorer(self, checkpoint: Tensors, private: Mapping[str, Column]) -> Scorer:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,20 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import engines
+from client_sdk.weights import Weights
 from export.bundle import Bundle
 from export.errors import ExportError
-from export.plan.message import to_message
+from export.plan.message import interaction_weights, to_message
 from export.plan.resolve import Known, resolve
 from export.plan.schema import Plan
+from fedau2.v1.task_pb2 import Plan as Message
 from fedau2.wire import blobs, manifest
 from simulator.config.sections import DataSettings, EngineSettings
 from simulator.datasets import Attribute, Dataset, load
+from simulator.datasets.split import least
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.connections import GrpcConnection, InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.engine import RoundEngine, require_any_cohort
 from simulator.engines.fleet import FleetEngine
-from simulator.errors import ConfigError, OneClassError, TooFewUsersError
+from simulator.errors import ConfigError, DatasetError, OneClassError, TooFewUsersError
 from simulator.evaluation.attackers import expect_enough
 from simulator.experiment import resume
 from simulator.population import columns, public_randomness
@@ -57,6 +61,33 @@ def dataset_of(data: DataSettings, seed: int, data_dir: Path | None) -> Dataset:
         minority=(first, data.minority) if data.minority else None,
         settings=data,
     )
+
+
+def with_positives(dataset: Dataset, plan: Plan, split: str) -> Dataset:
+    """Leaves out the users who have too few positives by the weights of a plan, and says so in a note.
+
+    Args:
+        dataset: the data set.
+        plan: it need not be resolved.
+        split: the kind of split.
+
+    Raises:
+        DatasetError: no user is left.
+    """
+    weights = Weights.of(Message(interactions=interaction_weights(plan)))
+    if weights is None:
+        return dataset
+    enough = np.array([len(user.positives) >= least(split) for user in dataset.weighted(weights)])
+    if not enough.any():
+        raise DatasetError(
+            f"{dataset.name}: by the plan's weights of interactions, no user has {least(split)} positives: lower "
+            "interactions.lowest_rating, or weigh more kinds"
+        )
+    if enough.all():
+        return dataset
+    note = f"{int((~enough).sum()):,} users with fewer than {least(split)} positives by the plan are left out"
+    kept = dataset.select(enough, np.ones(len(dataset.items), np.bool_))
+    return replace(kept, notes=(*kept.notes, note))
 
 
 def attribute_of(dataset: Dataset, name: str) -> Attribute:
@@ -146,6 +177,7 @@ def population_of(
     interactions: Sequence[NDArray[np.int64]],
     attributes: Attributes,
     folder: Path | None = None,
+    weights: Sequence[NDArray[np.float32]] | None = None,
 ) -> Population:
     """Makes the clients, with what they train on and their attributes.
 
@@ -155,6 +187,7 @@ def population_of(
         interactions: catalogue rows of each client.
         attributes: by name, as far as they are known.
         folder: where large private state is mapped to files; None: it is kept in memory.
+        weights: of the interactions, by the plan; None: the plan has no weights.
 
     Raises:
         DiskSpaceError: there is not enough disk for them.
@@ -163,14 +196,14 @@ def population_of(
         name: [None if label < 0 else attribute.classes[label] for label in attribute.labels]
         for name, attribute in attributes.items()
     }
-    start = (bundle.manifest, seed, interactions, values)
+    create = partial(Population.create, bundle.manifest, seed, interactions, values, weights=weights)
     specs = manifest.private(bundle.manifest)
     if folder is None or not columns.is_large(specs, len(interactions)):
-        return Population.create(*start)
+        return create()
     if left := resume.mapped(folder, specs, len(interactions)):
-        return Population.create(*start, state=left)
+        return create(state=left)
     resume.discard(folder)
-    population = Population.create(*start, state=MappedState.create(folder, specs, len(interactions)))
+    population = create(state=MappedState.create(folder, specs, len(interactions)))
     population.draw_initial(bundle.manifest)
     return population
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from client_sdk.kernel.training import Task
+from client_sdk.weights import Weights
 from export.bundle import Bundle, from_plan
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
@@ -98,6 +99,7 @@ def train(
     """
     engine_settings = config.engine
     dataset = assembly.dataset_of(config.data, engine_settings.seed, data_dir)
+    dataset = assembly.with_positives(dataset, config.plan, config.evaluation.split)
     checks.check(config, dataset)
     checks.expect_room(config.plan.model, dataset, folder)
     _expect_own(config, folder, dataset, goes_on=wrap is None)
@@ -105,11 +107,11 @@ def train(
         resume.expect_same(again, dataset)
     attributes = assembly.attackable(config.data.attributes, dataset)
     known = assembly.known(attributes, config.data.unknown, engine_settings.seed)
-    split = leave_one_out(dataset, config.evaluation.split)
     plan = assembly.plan_of(config.plan, known)
     bundle = from_plan(plan, dataset.items, engine_settings.seed, training=engine_settings.trainer == "onnx")
+    split = leave_one_out(dataset, config.evaluation.split, Weights.of(bundle.manifest.plan))
     folder.mkdir(parents=True, exist_ok=True)
-    population = assembly.population_of(bundle, engine_settings.seed, split.train, known, folder)
+    population = assembly.population_of(bundle, engine_settings.seed, split.train, known, folder, split.weights)
     if expect:
         _expected(expect, bundle, population, folder)
     evaluation = Evaluation(bundle.manifest, split)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from client_sdk.protocol.values import Carried, Model, PrivateState, Staged
+from client_sdk.protocol.values import Carried, Model, Positives, PrivateState, Staged
+from client_sdk.weights import Weights
 from fedau2.v1.task_pb2 import Resource
 from fedau2.wire.blobs import Assembler
 from simulator.population.population import Population
@@ -65,9 +65,10 @@ class ClientStore:
         """Returns the client's key: a population has one task, and the task id differs between runs."""
         return self.key()
 
-    def interactions(self, catalogue: Resource) -> NDArray[np.int64]:
-        """Returns the client's rows of the population's only catalogue."""
-        return self._population.interactions[self._row]
+    def positives(self, catalogue: Resource, weights: Weights | None) -> Positives:
+        """Returns the client's rows of the population's only catalogue, with the weights of its only plan."""
+        population, row = self._population, self._row
+        return Positives(population.interactions[row], population.weights[row] if population.weights else None)
 
     def attribute(self, name: str) -> str | None:
         """Returns the value of an attribute; None if it is unknown."""

@@ -36,12 +36,14 @@ class Population:
         interactions: each client's sorted catalogue rows.
         attributes: for each attribute, each client's value; None if it is unknown.
         state: private state of all clients, changed in place by training.
+        weights: weight of each client's interactions by the plan, float32; None: the plan has no weights.
     """
 
     keys: Sequence[bytes]
     interactions: Sequence[NDArray[np.int64]]
     attributes: Mapping[str, Sequence[str | None]]
     state: State
+    weights: Sequence[NDArray[np.float32]] | None = None
 
     @classmethod
     def create(
@@ -51,6 +53,7 @@ class Population:
         interactions: Sequence[NDArray[np.int64]],
         attributes: Mapping[str, Sequence[str | None]],
         state: State | None = None,
+        weights: Sequence[NDArray[np.float32]] | None = None,
     ) -> "Population":
         """Makes a population before its first round; each client's private tensors are drawn from its own key.
 
@@ -60,6 +63,7 @@ class Population:
             interactions: each client's sorted catalogue rows.
             attributes: for each attribute, each client's value; None if it is unknown.
             state: existing private state, which is used as it is; by default a new state is drawn in memory.
+            weights: weight of each client's interactions by the plan; None: the plan has no weights.
 
         Raises:
             ConfigError: `attributes` lacks an attribute of the plan, or a client's value is not one of its classes.
@@ -68,9 +72,9 @@ class Population:
             _expect_classes(adversary.attribute, attributes, adversary.classes)
         keys = [client_key(seed, client) for client in range(len(interactions))]
         if state is not None:
-            return cls(keys, interactions, attributes, state)
+            return cls(keys, interactions, attributes, state, weights)
         zeros = {spec.name: np.zeros((len(keys), *spec.shape), np.float32) for spec in manifest.private(task)}
-        population = cls(keys, interactions, attributes, PrivateState.start(zeros, len(keys)))
+        population = cls(keys, interactions, attributes, PrivateState.start(zeros, len(keys)), weights)
         population.draw_initial(task)
         return population
 
@@ -101,7 +105,9 @@ class Population:
         """Collects the kernel's input for some clients, with their random draws for a round."""
         keys = [self.keys[m] for m in members]
         interactions = [self.interactions[m] for m in members]
-        return Cohort.draw(task, round_number, keys, interactions, self.labels(task, members), self.take(members))
+        weights = None if self.weights is None else [self.weights[m] for m in members]
+        labels = self.labels(task, members)
+        return Cohort.draw(task, round_number, keys, interactions, labels, self.take(members), weights)
 
     def contribution(self, task: Task, round_number: int, member: int) -> dict[str, Update]:
         """Computes the contribution that a client's device would upload in a round; its state does not change."""

@@ -75,6 +75,16 @@ def test_everything_that_the_blocking_client_does(tmp_path, address, remote, win
             assert len(await client.recommend(12)) == 9
             assert [each.item for each in await client.recommend(9, lambda item: item == "film-7")] == ["film-7"]
             assert (await client.status()).recorded == 3
+            await client.record("film-5", kind="rating", value=4)
+            await client.record_many(["film-6"], kinds=["dislike"])
+            await client.exclude(["film-8"])
+            assert await client.excluded() == ("film-8",)
+            diverse = await client.recommend(12, seen=True, boost=lambda item: 1.0, diversity=0.5)
+            assert {each.item for each in diverse} == {f"film-{n}" for n in range(12)} - {"film-6", "film-8"}
+            assert (await client.score(["film-1", "film-99"])).keys() == {"film-1"}
+            assert len(await client.explain("film-7", k=2)) == 2
+            await client.include("film-8")
+            assert await client.forget("film-5") == await client.forget("film-6") == 1
             assert (await client.privacy.report()).exposed == {"gender": 1}
             assert (await client.privacy.export_data())["attributes"] == {"gender": "F"}
             await client.privacy.forget_attribute("gender")

@@ -122,9 +122,10 @@ def test_a_contribution_of_which_no_byte_left_does_not_count(client, monkeypatch
 def test_everything_about_the_user_can_be_exported(trained, remote):
     lose_the_answer(trained, remote)
     exported = json.loads(json.dumps(trained.privacy.export_data()))
+    view = {"kind": "view", "weight": 1.0, "value": None}
     assert exported["interactions"] == [
-        {"item": "film-4", "time": "2026-01-01T00:00:00+00:00"},
-        {"item": "film-1", "time": "2026-01-02T00:00:00+00:00"},
+        {"item": "film-4", "time": "2026-01-01T00:00:00+00:00", **view},
+        {"item": "film-1", "time": "2026-01-02T00:00:00+00:00", **view},
     ]
     assert exported["attributes"] == {"gender": "F"}
     assert {name: len(value) for name, value in exported["vectors"]["task"].items()} == {"user_gmf": 4, "user_mlp": 6}

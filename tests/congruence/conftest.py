@@ -33,12 +33,14 @@ def make_bundle():
 
 @pytest.fixture
 def make_population():
-    def make(bundle, seed=0):
+    def make(bundle, seed=0, weighted=False):
         rng = np.random.default_rng(seed)
         interactions = [np.sort(rng.choice(ITEMS, rng.integers(3, 15), replace=False)) for _ in range(CLIENTS)]
         genders = [("M", "F", None)[i] for i in rng.choice(3, CLIENTS, p=[0.5, 0.4, 0.1])]
         ages = [(*AGES, None)[i] for i in rng.choice(4, CLIENTS)]
-        return Population.create(bundle.manifest, seed, interactions, {"gender": genders, "age": ages})
+        weights = [rng.uniform(0.1, 3, len(rows)).astype(np.float32) for rows in interactions] if weighted else None
+        values = {"gender": genders, "age": ages}
+        return Population.create(bundle.manifest, seed, interactions, values, weights=weights)
 
     return make
 

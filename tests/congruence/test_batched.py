@@ -47,8 +47,8 @@ def means(monkeypatch):
 def agree(make_population, fleet, batched, cohorts, means):
     """Trains rounds with both engines, each from the fleet's state, and compares all that they leave."""
 
-    def compare(bundle, rounds=6, trainer=None):
-        ours, theirs = make_population(bundle), make_population(bundle)
+    def compare(bundle, rounds=6, trainer=None, weighted=False):
+        ours, theirs = (make_population(bundle, weighted=weighted) for _ in range(2))
         devices, engine = fleet(bundle, theirs, trainer=trainer), batched(bundle, ours)
         for members in cohorts[:rounds]:
             engine.checkpoint = devices.checkpoint
@@ -94,6 +94,15 @@ def test_a_defended_round_agrees(model, noise, steps, make_bundle, agree):
     local = {"steps": steps, "cover_rows": 0.5}
     adversary = {"clip_norm": 0.1, "noise_multiplier": noise}
     agree(make_bundle(model=model, local=local, adversary=adversary), rounds=3)
+
+
+@pytest.mark.parametrize("trainer", ["torch", "onnx"])
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("model", RECOMMENDERS)
+def test_a_round_with_weighted_interactions_agrees(model, steps, trainer, make_bundle, agree):
+    local = {"steps": steps, "shared_learning_rate": 0.01} if steps > 1 else {}
+    bundle = make_bundle(model=model, local=local, interactions__view=2.0, training=trainer == "onnx")
+    agree(bundle, rounds=3, trainer=engines.make(trainer), weighted=True)
 
 
 @pytest.mark.parametrize(

@@ -424,6 +424,53 @@ class ServerStep(_message.Message):
 Global___ServerStep: _TypeAlias = ServerStep  # noqa: Y015
 
 @_typing.final
+class InteractionWeights(_message.Message):
+    """Weights of recorded interactions in training. The weight of an item is the largest weight of its interactions, except
+    those that were recorded before or with a dislike of the item. An item of weight 0 is not a positive. Set by the bundle's
+    builder. Weights lie between 0 and 1,000, and one of the first four is above 0.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIEW_FIELD_NUMBER: _builtins.int
+    LIKE_FIELD_NUMBER: _builtins.int
+    PURCHASE_FIELD_NUMBER: _builtins.int
+    RATING_FIELD_NUMBER: _builtins.int
+    LOWEST_RATING_FIELD_NUMBER: _builtins.int
+    FULL_RATING_FIELD_NUMBER: _builtins.int
+    APP_WEIGHTS_FIELD_NUMBER: _builtins.int
+    view: _builtins.float
+    """Weights of interactions by kind. A dislike is never a positive."""
+    like: _builtins.float
+    purchase: _builtins.float
+    rating: _builtins.float
+    """Weight of a rating, multiplied by 0 or 1 as lowest_rating says, and by a share as full_rating says."""
+    lowest_rating: _builtins.float
+    """Lowest rating that is a positive, between 0 and 1,000,000."""
+    full_rating: _builtins.float
+    """Rating that counts in full; a lower one counts in proportion to it. 0: all count in full. At most 1,000,000."""
+    app_weights: _builtins.bool
+    """True: the weight that the app gave an interaction multiplies its weight. False: apps' weights are not used."""
+    def __init__(
+        self,
+        *,
+        view: _builtins.float = ...,
+        like: _builtins.float = ...,
+        purchase: _builtins.float = ...,
+        rating: _builtins.float = ...,
+        lowest_rating: _builtins.float = ...,
+        full_rating: _builtins.float = ...,
+        app_weights: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_weights", b"app_weights", "full_rating", b"full_rating", "like", b"like", "lowest_rating", b"lowest_rating", "purchase", b"purchase", "rating", b"rating", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InteractionWeights: _TypeAlias = InteractionWeights  # noqa: Y015
+
+@_typing.final
 class Plan(_message.Message):
     """Hyper-parameters of the local update and of the server step."""
 
@@ -454,6 +501,7 @@ class Plan(_message.Message):
     SERVER_FIELD_NUMBER: _builtins.int
     MINIMUM_SEPARATION_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    INTERACTIONS_FIELD_NUMBER: _builtins.int
     minimum_separation: _builtins.int
     """Least number of rounds from one contribution of a device to its next, which the device keeps. 0 and 1: once a
     round.
@@ -472,6 +520,10 @@ class Plan(_message.Message):
         at most 128 bytes. The code that runs the recommender checks names and values, and refuses a plan with others.
         """
 
+    @_builtins.property
+    def interactions(self) -> Global___InteractionWeights:
+        """Absent: every interaction but a dislike counts 1. With it the manifest requires the feature "interaction-weights"."""
+
     def __init__(
         self,
         *,
@@ -480,10 +532,11 @@ class Plan(_message.Message):
         server: Global___ServerStep | None = ...,
         minimum_separation: _builtins.int = ...,
         parameters: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        interactions: Global___InteractionWeights | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["local", b"local", "server", b"server"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interactions", b"interactions", "local", b"local", "server", b"server"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversaries", b"adversaries", "local", b"local", "minimum_separation", b"minimum_separation", "parameters", b"parameters", "server", b"server"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversaries", b"adversaries", "interactions", b"interactions", "local", b"local", "minimum_separation", b"minimum_separation", "parameters", b"parameters", "server", b"server"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

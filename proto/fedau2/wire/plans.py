@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan
+from fedau2.wire import weights
 from fedau2.wire.checks import positive, require
 
 MAX_STEPS = 1_000
@@ -28,6 +29,8 @@ def check_plan(plan: Plan, states: set[str]) -> None:
     """
     _check_local(plan.local)
     _check_parameters(plan.parameters)
+    if plan.HasField("interactions"):
+        weights.check(plan.interactions)
     _check_optimizer("server.shared", plan.server.shared)
     require(len(plan.adversaries) <= 16, "more than 16 adversaries")
     names = [adversary.name for adversary in plan.adversaries]
@@ -101,9 +104,9 @@ def _check_adversary(adversary: Adversary, states: set[str]) -> None:
         not adversary.noise_multiplier or adversary.clip_norm > 0,
         f"{where}: noise_multiplier is in units of clip_norm, which must be positive with it",
     )
-    for label, weights in (("class weight", adversary.class_weights), ("prior", adversary.prior)):
-        require(not weights or len(weights) == len(adversary.classes), f"{where}: one {label} per class, or none")
-        require(all(map(positive, weights)), f"{where}: every {label} must be positive")
+    for label, numbers in (("class weight", adversary.class_weights), ("prior", adversary.prior)):
+        require(not numbers or len(numbers) == len(adversary.classes), f"{where}: one {label} per class, or none")
+        require(all(map(positive, numbers)), f"{where}: every {label} must be positive")
 
 
 def _check_optimizer(where: str, optimizer: Optimizer) -> None:

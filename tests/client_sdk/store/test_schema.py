@@ -37,6 +37,7 @@ def check(store):
     assert store.key() == bytes(range(16))
     assert store.attribute("gender") == "F"
     assert store.database.all("SELECT item, time FROM interactions ORDER BY time") == [("film-2", 3), ("film-1", 5)]
+    assert store.database.all("SELECT DISTINCT kind, weight, value FROM interactions") == [("view", 1.0, None)]
     assert store.contributed("task") == 7
     assert store.private("task").pack() == STATE.pack()
     assert store.staged().contribution == b"contribution"
@@ -86,7 +87,7 @@ SqliteStore(Path(sys.argv[1]))
 """
 
 
-@pytest.mark.parametrize("survived", range(4, 13))
+@pytest.mark.parametrize("survived", range(4, 17))
 def test_killed_between_any_two_statements_of_the_way_it_is_walked_again(tmp_path, survived):
     write_version_1(tmp_path / "state")
     command = [sys.executable, "-c", DIES, str(tmp_path / "state"), str(survived)]

@@ -112,6 +112,9 @@ OTHERS = {
     "server.shared.learning_rate": st.floats(2**-20, 1, width=32),
     "server.shared.kind": st.sampled_from(["sgd", "adam"]),
     "server.clip_norm": st.floats(0, 2**20, width=32),
+    "interactions.view": st.floats(0, 1000, width=32),
+    "interactions.full_rating": st.floats(0, 1000, width=32),
+    "interactions.app_weights": st.booleans(),
     "minimum_separation": st.integers(0, 2**32 - 1),
 }
 

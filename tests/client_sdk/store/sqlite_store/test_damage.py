@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from client_sdk.errors import StoreError, StoreLockedError
+from client_sdk.interactions import Kept
 from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.wire import blobs
 from tests.client_sdk.store.sqlite_store.contents import make_staged
@@ -44,7 +45,7 @@ def test_damaged_private_state_is_told(tmp_path, store):
 
 def test_what_a_full_disk_keeps_in_the_log_is_read_and_written_on_when_there_is_room(tmp_path):
     with closing(SqliteStore(tmp_path / "one")) as store:
-        store.record_many([(f"item-{number}", number) for number in range(2000)])
+        store.record_many([Kept(f"item-{number}", number) for number in range(2000)])
         shutil.copytree(tmp_path / "one", tmp_path / "two")  # as a crash leaves it: all of it in the log
     assert (tmp_path / "two/state.db-wal").stat().st_size > 100_000 > (tmp_path / "two/state.db").stat().st_size
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
