@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from client_sdk.errors import (
     AttributeValueError,
+    CredentialsError,
     DamagedTaskError,
     DivergedError,
     DriverError,
@@ -61,12 +62,15 @@ if TYPE_CHECKING:
     from client_sdk.scheduling.schedule import Constraints, DeviceState
     from client_sdk.status import ClientStatus
     from client_sdk.store.departures import Departure
+    from client_sdk.transport.credentials import Credentials
 
 __all__ = [
     "AsyncFedClient",
     "AttributeValueError",
     "ClientStatus",
     "Constraints",
+    "Credentials",
+    "CredentialsError",
     "DamagedTaskError",
     "Departure",
     "DeviceState",
@@ -119,6 +123,7 @@ _MODULES = {
     "AsyncFedClient": "aio",
     "ClientStatus": "status",
     "Constraints": "scheduling.schedule",
+    "Credentials": "transport.credentials",
     "Departure": "store.departures",
     "DeviceState": "scheduling.schedule",
     "FedClient": "client",

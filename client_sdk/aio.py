@@ -25,6 +25,8 @@ from client_sdk.scheduling.schedule import Constraints, DeviceState
 from client_sdk.scheduling.syncing import Syncs, refusals
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.status import ClientStatus
+from client_sdk.transport.credentials import Credentials
+from client_sdk.transport.offloading import to_its_end as _off
 
 if TYPE_CHECKING:
     from client_sdk.transport.grpc_transport import AioGrpcTransport
@@ -41,6 +43,7 @@ class Options(TypedDict, total=False):
     engine: Chosen
     root_certificates: bytes | None
     insecure: bool
+    credentials: Credentials | None
     starter: str | PathLike[str] | None
     max_interactions: int
     publishers: Iterable[bytes] | None
@@ -78,6 +81,8 @@ class AsyncFedClient:
     ) -> Self:
         """As `FedClient.open`, with the same options."""
         opened: list[FedClient] = []
+        if isinstance(credentials := options.get("credentials"), Credentials):
+            options["credentials"] = credentials.awaited_on(asyncio.get_running_loop())
         try:
             await _off(lambda: opened.append(FedClient.open(state_dir, coordinator, population, **options)))
             await asyncio.sleep(0)  # raises a cancellation that came meanwhile
@@ -222,24 +227,3 @@ async def _ended(note: Callable[[], _Result]) -> _Result:
     result = await _off(note)
     await asyncio.sleep(0)  # raises a cancellation that came meanwhile
     return result
-
-
-async def _off(call: Callable[[], _Result]) -> _Result:
-    """Makes a call in a thread to its end and returns the result; `drivers.Offload`.
-
-    If the task is cancelled meanwhile, the call still ends first, and the cancellation is raised at the next wait.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    # Not a task, because a loop that ends cancels all tasks.
-    work = asyncio.get_running_loop().run_in_executor(None, call)
-    cancelled = False
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError:
-            task.uncancel()  # or asyncio.timeout would count it twice
-            cancelled = True
-    if cancelled:
-        task.cancel()
-    return work.result()

@@ -22,6 +22,7 @@ from client_sdk.scheduling.syncing import refusals
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.store.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.store.starter import adopt as adopt_starter
+from client_sdk.transport.credentials import Credentials
 from client_sdk.transport.target import Address
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class FedClient:
         engine: Chosen = "onnx",
         root_certificates: bytes | None = None,
         insecure: bool = False,
+        credentials: Credentials | None = None,
         starter: str | PathLike[str] | None = None,
         max_interactions: int = INTERACTIONS,
         publishers: Iterable[bytes] | None = None,
@@ -106,6 +108,7 @@ class FedClient:
                 which needs PyTorch. An object is used as it is, for example an `OnnxEngine` with other limits.
             root_certificates: PEM of the authorities to trust; None: those that gRPC brings along.
             insecure: sends plaintext to a coordinator on another machine; for networks that something else protects.
+            credentials: what the device shows of itself, such as a token or a certificate; None: nothing.
             starter: a bundle's folder, to recommend from until the first sync brings a model. It may be removed then.
             max_interactions: most interactions that are kept; with more, the oldest are dropped.
             publishers: public keys (PEM) whose signatures on tasks are trusted, as `fedau2-export keygen` writes them;
@@ -125,7 +128,8 @@ class FedClient:
         """
         folder = arguments.folder("state_dir", state_dir)
         bundle = None if starter is None else arguments.folder("starter", starter)
-        address = Address(arguments.text("coordinator", coordinator), root_certificates, insecure)
+        shown = Credentials() if credentials is None else credentials
+        address = Address(arguments.text("coordinator", coordinator), root_certificates, insecure, shown)
         population = arguments.text("population", population)
         if len(population.encode()) > 128:
             raise UsageError("population is longer than 128 bytes")
@@ -228,7 +232,8 @@ class FedClient:
 
         Raises:
             TimedOutError: the time was over first; nothing is lost.
-            TransportError: the coordinator did not answer; nothing is lost, call again later.
+            TransportError: the coordinator did not answer; nothing is lost, call again later. With `CredentialsError`
+                this device could not show who it is, or was turned away for it.
             RefusedError: the coordinator refused the call; nothing is lost.
             TaskError: the task cannot be run here, for example with `NoDataError` because nothing is recorded, or with
                 `UntrustedTaskError` because none of the publishers signed it.

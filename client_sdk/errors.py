@@ -24,6 +24,7 @@
     - UnknownWishError: it does not know the wish, and did nothing
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost
     - UnknownCallError: it does not know the call: it is older than this SDK, or none
+    - CredentialsError: this device could not show who it is, or was turned away for it
   + RefusedError: the coordinator refused a call
   + TimedOutError: a sync did not end in the time that the app gave it
   + MissingPackageError: a package that the call needs is not installed
@@ -167,6 +168,16 @@ class TransportError(FedError):
 
 class UnknownCallError(TransportError):
     """The coordinator does not know the call: it is older than this SDK, or no coordinator is at this address."""
+
+    def __init__(self, message: str, temporary: bool = False) -> None:
+        super().__init__(message, temporary)
+
+
+class CredentialsError(TransportError):
+    """The device could not show who it is, or was turned away for it: its metadata, its certificate. Nothing is lost.
+
+    The text never quotes metadata.
+    """
 
     def __init__(self, message: str, temporary: bool = False) -> None:
         super().__init__(message, temporary)
