@@ -35,6 +35,7 @@ from client_sdk.errors import (
     StoreClosedError,
     StoreError,
     StoreForkedError,
+    StoreKeyError,
     StoreLockedError,
     StoreVersionError,
     TaskError,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from client_sdk.scheduling.schedule import Constraints, DeviceState
     from client_sdk.status import ClientStatus
     from client_sdk.store.departures import Departure
+    from client_sdk.store.rekeying import change_key
     from client_sdk.transport.credentials import Credentials
 
 __all__ = [
@@ -102,6 +104,7 @@ __all__ = [
     "StoreClosedError",
     "StoreError",
     "StoreForkedError",
+    "StoreKeyError",
     "StoreLockedError",
     "StoreVersionError",
     "SyncFailed",
@@ -117,6 +120,7 @@ __all__ = [
     "UntrustedTaskError",
     "Uploaded",
     "UsageError",
+    "change_key",
 ]
 
 _MODULES = {
@@ -127,6 +131,7 @@ _MODULES = {
     "Departure": "store.departures",
     "DeviceState": "scheduling.schedule",
     "FedClient": "client",
+    "change_key": "store.rekeying",
     "Limits": "onnx.limits",
     "Outcome": "protocol.wishes",
     "PrivacyReport": "privacy",

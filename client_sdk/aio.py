@@ -25,6 +25,7 @@ from client_sdk.scheduling.schedule import Constraints, DeviceState
 from client_sdk.scheduling.syncing import Syncs, refusals
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.status import ClientStatus
+from client_sdk.store.encryption import Key
 from client_sdk.transport.credentials import Credentials
 from client_sdk.transport.offloading import to_its_end as _off
 
@@ -44,6 +45,7 @@ class Options(TypedDict, total=False):
     root_certificates: bytes | None
     insecure: bool
     credentials: Credentials | None
+    key: Key | None
     starter: str | PathLike[str] | None
     max_interactions: int
     publishers: Iterable[bytes] | None

@@ -20,6 +20,8 @@ from client_sdk.protocol.wishes import Outcome
 from client_sdk.scheduling.background import Background
 from client_sdk.scheduling.syncing import refusals
 from client_sdk.scheduling.timeout import Timeout
+from client_sdk.store import encryption
+from client_sdk.store.encryption import Key
 from client_sdk.store.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.store.starter import adopt as adopt_starter
 from client_sdk.transport.credentials import Credentials
@@ -92,6 +94,7 @@ class FedClient:
         root_certificates: bytes | None = None,
         insecure: bool = False,
         credentials: Credentials | None = None,
+        key: Key | None = None,
         starter: str | PathLike[str] | None = None,
         max_interactions: int = INTERACTIONS,
         publishers: Iterable[bytes] | None = None,
@@ -109,6 +112,7 @@ class FedClient:
             root_certificates: PEM of the authorities to trust; None: those that gRPC brings along.
             insecure: sends plaintext to a coordinator on another machine; for networks that something else protects.
             credentials: what the device shows of itself, such as a token or a certificate; None: nothing.
+            key: a function that returns 32 bytes, with which the user's data is encrypted on the disk; None: it is not.
             starter: a bundle's folder, to recommend from until the first sync brings a model. It may be removed then.
             max_interactions: most interactions that are kept; with more, the oldest are dropped.
             publishers: public keys (PEM) whose signatures on tasks are trusted, as `fedau2-export keygen` writes them;
@@ -120,8 +124,9 @@ class FedClient:
             UsageError: an argument has a wrong type or value.
             UntrustedTaskError: the starter is not signed by one of the publishers.
             MissingFeatureError: the starter requires a feature that this SDK does not have.
-            MissingPackageError: there are publishers, and `cryptography` is not installed.
+            MissingPackageError: there are publishers, or a key, and the package that they need is not installed.
             StoreLockedError: another client has opened the folder.
+            StoreKeyError: the key does not open the folder; nothing was changed.
             StoreVersionError: a newer SDK wrote the folder.
             StoreError: the folder holds something else, which stays as it is; or it has lost its database, is damaged,
                 or cannot be used.
@@ -136,7 +141,8 @@ class FedClient:
         engines.check(engine)
         trust = Trust(publishers)
         oldest = arguments.duration("max_model_age", max_model_age)
-        store = SqliteStore(folder, arguments.number("max_interactions", max_interactions))
+        most = arguments.number("max_interactions", max_interactions)
+        store = SqliteStore(folder, most, encryption.of(key))
         try:
             if bundle is not None:
                 adopt_starter(store, bundle, trust)

@@ -3,6 +3,7 @@
 * FedError
   + StoreError: the state folder cannot be used
     - StoreLockedError: another client or process uses it
+    - StoreKeyError: the app's key does not open it
     - StoreVersionError: it was written by a newer SDK
     - StoreClosedError: the client has been closed
     - StoreForkedError: another process opened the client, and this one was forked from that one
@@ -59,6 +60,10 @@ class StoreLockedError(StoreError):
     def __init__(self, message: str, folder: Path) -> None:
         super().__init__(message, folder)
         self.folder = folder
+
+
+class StoreKeyError(StoreError):
+    """The app's key does not open the state folder, or there was none. Nothing was changed."""
 
 
 class StoreVersionError(StoreError):

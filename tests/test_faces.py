@@ -27,7 +27,7 @@ FACES = {
         *("UnknownCallError", "UnknownWishError", "UnsupportedTaskError", "UntrustedTaskError", "Uploaded"),
         "UsageError",
         "TimedOutError",
-        *("Credentials", "CredentialsError"),
+        *("Credentials", "CredentialsError", "StoreKeyError", "change_key"),
     },
     "coordinator": {
         *("Aggregator", "ClippedMean", "Coordinator", "CoordinatorError", "Mean", "RecordedRound", "RefusalError"),

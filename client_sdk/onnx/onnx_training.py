@@ -20,7 +20,7 @@ from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import ClientData, Job, PrivateState, Report, TrainingResult
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
-from fedau2.wire import blobs, manifest
+from fedau2.wire import encodings, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.errors import BlobError
@@ -60,7 +60,7 @@ class GraphTask:
             UnsupportedTaskError: it does not fit the manifest.
         """
         try:
-            tensors = blobs.unpack(job.tensors)
+            tensors = encodings.decode(job.tensors)
         except BlobError as error:
             raise DamagedTaskError(f"the checkpoint cannot be read: {error}") from error
         return cls.of(job.manifest, graph, tensors)

@@ -19,7 +19,7 @@ from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, GraphKind, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
-from fedau2.wire import blobs
+from fedau2.wire import encodings
 from fedau2.wire.errors import WireError
 
 OUTPUTS = ("items", "scores")
@@ -68,7 +68,7 @@ class ServedModel:
         trust.check(data)
         try:
             task = manifests.parse(data)
-            checkpoint = blobs.unpack(_blob(store, model.checkpoint))
+            checkpoint = encodings.decode(_blob(store, model.checkpoint))
         except WireError as error:
             raise UnsupportedTaskError(str(error)) from error
         prepare, recommend = (_blob(store, _graph(task, kind)) for kind in (GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND))

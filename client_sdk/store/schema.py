@@ -25,6 +25,8 @@ _STEPS = (
         "CREATE TABLE departures (number INTEGER PRIMARY KEY, task_id TEXT NOT NULL, round INTEGER NOT NULL, "
         "time INTEGER NOT NULL, size INTEGER NOT NULL, attributes TEXT NOT NULL, outcome TEXT NOT NULL)",
     ),
+    # instance: a mark of the folder in which the database was opened last
+    ("ALTER TABLE client ADD COLUMN instance TEXT",),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 
@@ -44,5 +46,5 @@ def upgrade(connection: Connection, version: int) -> None:
         for statement in step:
             connection.execute(statement)
     if version == 0:
-        connection.execute("INSERT INTO client VALUES (1, ?)", (secrets.token_bytes(16),))
+        connection.execute("INSERT INTO client (one, key) VALUES (1, ?)", (secrets.token_bytes(16),))
     connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -30,7 +30,9 @@ from coordinator.store.state_folder import StateFolder
 from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING, TaskState
-from fedau2.wire.blobs import pack, unpack
+from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding
+from fedau2.wire import encodings
+from fedau2.wire.blobs import Tensors, pack, unpack
 
 _EMPTY = pack({})
 """The server state before the first step."""
@@ -120,6 +122,7 @@ class Storage:
         for data in bundle.blobs.values():
             self.served.put(data)
         checkpoint, state = spec.manifest.checkpoint.sha256, self._blobs.private.put(_EMPTY).sha256
+        encoded = self._encoded(unpack(bundle.blobs[checkpoint]), header.checkpoints)
         row = TaskRow(
             task_id=task_id,
             population=header.population,
@@ -134,6 +137,9 @@ class Storage:
             previous_checkpoint=checkpoint,
             previous_server_state=state,
             versions=header.versions.SerializeToString(deterministic=True),
+            encoding=header.checkpoints,
+            encoded=encoded,
+            previous_encoded=encoded,
         )
         self._ledger.create_task(row)
         self._totals[task_id] = aggregators.of(spec.manifest)
@@ -204,7 +210,8 @@ class Storage:
         private = self._blobs.private
         checkpoint, state = unpack(self.served.get(old.checkpoint)), unpack(private.get(old.server_state))
         checkpoint, state = server_step(spec.manifest, checkpoint, state, total.mean())
-        new = old.committed(self.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256)
+        encoded = self._encoded(checkpoint, old.encoding)
+        new = old.committed(self.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256, encoded)
         self._ledger.commit(old, attempt, new, at)
         if self._recorder is not None:
             self._recorder.end(old)
@@ -212,6 +219,12 @@ class Storage:
         self._log.drop(owner(task_id, number))
         self._blobs.drop_previous(old, self._ledger.tasks())
         return new
+
+    def _encoded(self, checkpoint: Tensors, encoding: CheckpointEncoding.ValueType) -> bytes:
+        """Stores a checkpoint in the encoding in which it is offered too; returns its hash, empty without encoding."""
+        if encoding == CHECKPOINT_ENCODING_UNSPECIFIED:
+            return b""
+        return self.served.put(encodings.encode(checkpoint, encoding)).sha256
 
     def change_state(self, task_id: str, state: TaskState.ValueType, at: float) -> TaskRow:
         """Moves a task to another state, unless it is over. If that ends it, its contributions are removed.

@@ -64,6 +64,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     # 3: commits are counted, so that a ledger that lost some is known; numbers of rounds can be skipped.
     together(add_table(commits), add_column(task.c.skipped, 0)),
+    # 4: checkpoints can be offered in a smaller encoding too.
+    together(add_column(task.c.encoding, 0), add_column(task.c.encoded, b""), add_column(task.c.previous_encoded, b"")),
 )
 """The migrations; the first leads from version 1 to 2, and so on."""
 

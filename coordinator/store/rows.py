@@ -14,7 +14,12 @@ from coordinator.errors import LedgerError
 from coordinator.store.round_log import Location
 from coordinator.store.tables import OPEN_STATES
 from fedau2.v1.admin_pb2 import ASSIGNMENT_STATE_REPORTED, TASK_STATE_FINISHED, AssignmentState, RoundState, TaskState
-from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
+from fedau2.v1.task_pb2 import (
+    CHECKPOINT_ENCODING_UNSPECIFIED,
+    CheckpointEncoding,
+    ClientVersions,
+    ClosingRule,
+)
 
 R = TypeVar("R")
 
@@ -23,8 +28,9 @@ R = TypeVar("R")
 class TaskRow:
     """A task as it is stored.
 
-    Hashes address blobs. `closing` is a serialised `ClosingRule`, `versions` a serialised `ClientVersions`. A device is
-    given the number of a round plus `skipped`, so that no number is given twice after a copy was restored.
+    Hashes address blobs. Those of encoded checkpoints are empty without an `encoding`. `closing` is a serialised
+    `ClosingRule`, `versions` a serialised `ClientVersions`. A device is given the number of a round plus `skipped`, so
+    that no number is given twice after a copy was restored.
     """
 
     task_id: str
@@ -41,13 +47,16 @@ class TaskRow:
     previous_server_state: bytes
     versions: bytes = b""
     skipped: int = 0
+    encoding: CheckpointEncoding.ValueType = CHECKPOINT_ENCODING_UNSPECIFIED
+    encoded: bytes = b""
+    previous_encoded: bytes = b""
 
     @property
     def open(self) -> bool:
         """The task has an open round: it is neither finished nor stopped."""
         return self.state in OPEN_STATES
 
-    def committed(self, checkpoint: bytes, server_state: bytes) -> "TaskRow":
+    def committed(self, checkpoint: bytes, server_state: bytes, encoded: bytes = b"") -> "TaskRow":
         """Returns the row as it is after the commit of its open round, with the hashes of the outcome."""
         last = self.round + 1 == self.rounds
         return replace(
@@ -57,6 +66,8 @@ class TaskRow:
             checkpoint=checkpoint,
             server_state=server_state,
             previous_checkpoint=self.checkpoint,
+            encoded=encoded,
+            previous_encoded=self.encoded,
             previous_server_state=self.server_state,
         )
 
@@ -122,6 +133,8 @@ def task_row(values: Mapping[str, Any]) -> TaskRow:
         and row.skipped >= 0
         and _parses(ClosingRule, row.closing)
         and _parses(ClientVersions, row.versions)
+        and row.encoding in CheckpointEncoding.values()
+        and all(_is_hash(hash) if row.encoding else hash == b"" for hash in (row.encoded, row.previous_encoded))
     )
     return _expect(whole, row, f"task {row.task_id!r}")
 

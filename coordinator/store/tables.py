@@ -50,6 +50,9 @@ task = Table(
     Column("previous_checkpoint", _HASH, nullable=False),
     Column("previous_server_state", _HASH, nullable=False),
     Column("versions", LargeBinary),  # ClientVersions, serialised
+    Column("encoding", Integer),  # CheckpointEncoding in which checkpoints are offered too; 0: none
+    Column("encoded", _HASH),  # this and the next: the checkpoints in that encoding; empty without one
+    Column("previous_encoded", _HASH),
     Column("skipped", BigInteger),  # added to a round's number when a device is given it, see docs/durability.md
 )
 

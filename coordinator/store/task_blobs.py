@@ -37,9 +37,11 @@ def kept_blobs(row: TaskRow, manifest: TaskManifest) -> list[KeptBlob]:
         KeptBlob("catalogue", manifest.catalogue.sha256),
         *graphs,
         KeptBlob("checkpoint", row.checkpoint),
+        *([KeptBlob("encoded checkpoint", row.encoded)] if row.encoded else []),
         KeptBlob("server state", row.server_state, served=False),
         KeptBlob("first checkpoint", manifest.checkpoint.sha256, vital=False),
         KeptBlob("previous checkpoint", row.previous_checkpoint, vital=False),
+        *([KeptBlob("previous encoded checkpoint", row.previous_encoded, vital=False)] if row.previous_encoded else []),
         KeptBlob("previous server state", row.previous_server_state, served=False, vital=False),
     ]
 
@@ -97,15 +99,15 @@ class TaskBlobs:
         return self.served.orphans(in_use[True]) + self.private.orphans(in_use[False])
 
     def drop_previous(self, old: TaskRow, rows: Iterable[TaskRow]) -> None:
-        """Removes the previous checkpoint and server state of a row that a commit has replaced, if nobody keeps them.
+        """Removes the previous checkpoints and server state of a row that a commit has replaced, if nobody keeps them.
 
         Args:
             old: the row before the commit.
             rows: all tasks as they are now.
         """
         in_use = self._in_use(rows)
-        if old.previous_checkpoint not in in_use[True]:
-            self.served.delete(old.previous_checkpoint)
+        for sha256 in {old.previous_checkpoint, old.previous_encoded} - in_use[True] - {b""}:
+            self.served.delete(sha256)
         if old.previous_server_state not in in_use[False]:
             self.private.delete(old.previous_server_state)
 

@@ -15,7 +15,7 @@ from export.errors import ExportError
 from export.plan.message import to_message
 from export.plan.resolve import Known, resolve
 from export.plan.schema import Plan
-from fedau2.wire import blobs, manifest
+from fedau2.wire import blobs, encodings, manifest
 from simulator.config.sections import DataSettings, EngineSettings
 from simulator.datasets import Attribute, Dataset, load
 from simulator.engines.batched import BatchedEngine
@@ -201,7 +201,8 @@ def engine_of(
     """
     if settings.name == "batched":
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-        yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise)
+        encoding = encodings.NAMES[settings.checkpoints]
+        yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise, encoding)
         return
     size = cohort_size(settings.fraction, len(population))
     with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:

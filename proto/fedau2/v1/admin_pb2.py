@@ -27,47 +27,47 @@ from fedau2.v1 import task_pb2 as fedau2_dot_v1_dot_task__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x66\x65\x64\x61u2/v1/admin.proto\x12\tfedau2.v1\x1a\x16\x66\x65\x64\x61u2/v1/device.proto\x1a\x14\x66\x65\x64\x61u2/v1/task.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x01\n\x10\x43reateTaskHeader\x12\x12\n\npopulation\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x0e\n\x06rounds\x18\x03 \x01(\x04\x12\'\n\x07\x63losing\x18\x04 \x01(\x0b\x32\x16.fedau2.v1.ClosingRule\x12+\n\x08versions\x18\x05 \x01(\x0b\x32\x19.fedau2.v1.ClientVersions\"(\n\x08\x42lobPart\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"o\n\x11\x43reateTaskRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.fedau2.v1.CreateTaskHeaderH\x00\x12#\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.BlobPartH\x00\x42\x06\n\x04part\"!\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\x12\n\x10ListTasksRequest\"3\n\x11ListTasksResponse\x12\x1e\n\x05tasks\x18\x01 \x03(\x0b\x32\x0f.fedau2.v1.Task\"#\n\x10PauseTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"$\n\x11ResumeTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\"\n\x0fStopTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"B\n\x11ListRoundsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\r\"6\n\x12ListRoundsResponse\x12 \n\x06rounds\x18\x01 \x03(\x0b\x32\x10.fedau2.v1.Round\"%\n\x12WatchRoundsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\xa6\x03\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x12\n\npopulation\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.fedau2.v1.TaskState\x12\x0e\n\x06rounds\x18\x04 \x01(\x04\x12\r\n\x05round\x18\x05 \x01(\x04\x12*\n\x0bround_state\x18\x06 \x01(\x0e\x32\x15.fedau2.v1.RoundState\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x10\n\x08reported\x18\x08 \x01(\r\x12\x13\n\x0blive_leases\x18\t \x01(\r\x12\'\n\ncheckpoint\x18\n \x01(\x0b\x32\x13.fedau2.v1.Resource\x12+\n\x07\x63reated\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x07\x63losing\x18\x0c \x01(\x0b\x32\x16.fedau2.v1.ClosingRule\x12%\n\x08manifest\x18\r \x01(\x0b\x32\x13.fedau2.v1.Resource\x12+\n\x08versions\x18\x0e \x01(\x0b\x32\x19.fedau2.v1.ClientVersions\"\x95\x02\n\x05Round\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.fedau2.v1.RoundState\x12*\n\x06opened\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tcommitted\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blive_leases\x18\x07 \x01(\r\x12\x10\n\x08reported\x18\x08 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\r\x12\x0f\n\x07\x65xpired\x18\n \x01(\r\x12\x12\n\ncheckpoint\x18\x0b \x01(\x0c*\x87\x01\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_RUNNING\x10\x01\x12\x17\n\x13TASK_STATE_FINISHED\x10\x02\x12\x15\n\x11TASK_STATE_PAUSED\x10\x03\x12\x16\n\x12TASK_STATE_STOPPED\x10\x04*\x98\x01\n\nRoundState\x12\x1b\n\x17ROUND_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ROUND_STATE_COLLECTING\x10\x01\x12\x1b\n\x17ROUND_STATE_AGGREGATING\x10\x02\x12\x19\n\x15ROUND_STATE_COMMITTED\x10\x03\x12\x19\n\x15ROUND_STATE_ABANDONED\x10\x04*\xac\x01\n\x0f\x41ssignmentState\x12 \n\x1c\x41SSIGNMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41SSIGNMENT_STATE_ASSIGNED\x10\x01\x12\x1d\n\x19\x41SSIGNMENT_STATE_REPORTED\x10\x02\x12\x1b\n\x17\x41SSIGNMENT_STATE_FAILED\x10\x03\x12\x1c\n\x18\x41SSIGNMENT_STATE_EXPIRED\x10\x04\x32\xe0\x04\n\x0c\x41\x64minService\x12=\n\nCreateTask\x12\x1c.fedau2.v1.CreateTaskRequest\x1a\x0f.fedau2.v1.Task(\x01\x12\x35\n\x07GetTask\x12\x19.fedau2.v1.GetTaskRequest\x1a\x0f.fedau2.v1.Task\x12\x46\n\tListTasks\x12\x1b.fedau2.v1.ListTasksRequest\x1a\x1c.fedau2.v1.ListTasksResponse\x12\x39\n\tPauseTask\x12\x1b.fedau2.v1.PauseTaskRequest\x1a\x0f.fedau2.v1.Task\x12;\n\nResumeTask\x12\x1c.fedau2.v1.ResumeTaskRequest\x1a\x0f.fedau2.v1.Task\x12\x37\n\x08StopTask\x12\x1a.fedau2.v1.StopTaskRequest\x1a\x0f.fedau2.v1.Task\x12I\n\nListRounds\x12\x1c.fedau2.v1.ListRoundsRequest\x1a\x1d.fedau2.v1.ListRoundsResponse\x12@\n\x0bWatchRounds\x12\x1d.fedau2.v1.WatchRoundsRequest\x1a\x10.fedau2.v1.Round0\x01\x12T\n\rFetchResource\x12\x1f.fedau2.v1.FetchResourceRequest\x1a .fedau2.v1.FetchResourceResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x66\x65\x64\x61u2/v1/admin.proto\x12\tfedau2.v1\x1a\x16\x66\x65\x64\x61u2/v1/device.proto\x1a\x14\x66\x65\x64\x61u2/v1/task.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x01\n\x10\x43reateTaskHeader\x12\x12\n\npopulation\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x0e\n\x06rounds\x18\x03 \x01(\x04\x12\'\n\x07\x63losing\x18\x04 \x01(\x0b\x32\x16.fedau2.v1.ClosingRule\x12+\n\x08versions\x18\x05 \x01(\x0b\x32\x19.fedau2.v1.ClientVersions\x12\x32\n\x0b\x63heckpoints\x18\x14 \x01(\x0e\x32\x1d.fedau2.v1.CheckpointEncoding\"(\n\x08\x42lobPart\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"o\n\x11\x43reateTaskRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.fedau2.v1.CreateTaskHeaderH\x00\x12#\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.BlobPartH\x00\x42\x06\n\x04part\"!\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\x12\n\x10ListTasksRequest\"3\n\x11ListTasksResponse\x12\x1e\n\x05tasks\x18\x01 \x03(\x0b\x32\x0f.fedau2.v1.Task\"#\n\x10PauseTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"$\n\x11ResumeTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\"\n\x0fStopTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"B\n\x11ListRoundsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\r\"6\n\x12ListRoundsResponse\x12 \n\x06rounds\x18\x01 \x03(\x0b\x32\x10.fedau2.v1.Round\"%\n\x12WatchRoundsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\xd5\x03\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x12\n\npopulation\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.fedau2.v1.TaskState\x12\x0e\n\x06rounds\x18\x04 \x01(\x04\x12\r\n\x05round\x18\x05 \x01(\x04\x12*\n\x0bround_state\x18\x06 \x01(\x0e\x32\x15.fedau2.v1.RoundState\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x10\n\x08reported\x18\x08 \x01(\r\x12\x13\n\x0blive_leases\x18\t \x01(\r\x12\'\n\ncheckpoint\x18\n \x01(\x0b\x32\x13.fedau2.v1.Resource\x12+\n\x07\x63reated\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x07\x63losing\x18\x0c \x01(\x0b\x32\x16.fedau2.v1.ClosingRule\x12%\n\x08manifest\x18\r \x01(\x0b\x32\x13.fedau2.v1.Resource\x12+\n\x08versions\x18\x0e \x01(\x0b\x32\x19.fedau2.v1.ClientVersions\x12-\n\x07\x65ncoded\x18\x14 \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\"\x95\x02\n\x05Round\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.fedau2.v1.RoundState\x12*\n\x06opened\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tcommitted\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blive_leases\x18\x07 \x01(\r\x12\x10\n\x08reported\x18\x08 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\r\x12\x0f\n\x07\x65xpired\x18\n \x01(\r\x12\x12\n\ncheckpoint\x18\x0b \x01(\x0c*\x87\x01\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_RUNNING\x10\x01\x12\x17\n\x13TASK_STATE_FINISHED\x10\x02\x12\x15\n\x11TASK_STATE_PAUSED\x10\x03\x12\x16\n\x12TASK_STATE_STOPPED\x10\x04*\x98\x01\n\nRoundState\x12\x1b\n\x17ROUND_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ROUND_STATE_COLLECTING\x10\x01\x12\x1b\n\x17ROUND_STATE_AGGREGATING\x10\x02\x12\x19\n\x15ROUND_STATE_COMMITTED\x10\x03\x12\x19\n\x15ROUND_STATE_ABANDONED\x10\x04*\xac\x01\n\x0f\x41ssignmentState\x12 \n\x1c\x41SSIGNMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41SSIGNMENT_STATE_ASSIGNED\x10\x01\x12\x1d\n\x19\x41SSIGNMENT_STATE_REPORTED\x10\x02\x12\x1b\n\x17\x41SSIGNMENT_STATE_FAILED\x10\x03\x12\x1c\n\x18\x41SSIGNMENT_STATE_EXPIRED\x10\x04\x32\xe0\x04\n\x0c\x41\x64minService\x12=\n\nCreateTask\x12\x1c.fedau2.v1.CreateTaskRequest\x1a\x0f.fedau2.v1.Task(\x01\x12\x35\n\x07GetTask\x12\x19.fedau2.v1.GetTaskRequest\x1a\x0f.fedau2.v1.Task\x12\x46\n\tListTasks\x12\x1b.fedau2.v1.ListTasksRequest\x1a\x1c.fedau2.v1.ListTasksResponse\x12\x39\n\tPauseTask\x12\x1b.fedau2.v1.PauseTaskRequest\x1a\x0f.fedau2.v1.Task\x12;\n\nResumeTask\x12\x1c.fedau2.v1.ResumeTaskRequest\x1a\x0f.fedau2.v1.Task\x12\x37\n\x08StopTask\x12\x1a.fedau2.v1.StopTaskRequest\x1a\x0f.fedau2.v1.Task\x12I\n\nListRounds\x12\x1c.fedau2.v1.ListRoundsRequest\x1a\x1d.fedau2.v1.ListRoundsResponse\x12@\n\x0bWatchRounds\x12\x1d.fedau2.v1.WatchRoundsRequest\x1a\x10.fedau2.v1.Round0\x01\x12T\n\rFetchResource\x12\x1f.fedau2.v1.FetchResourceRequest\x1a .fedau2.v1.FetchResourceResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fedau2.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASKSTATE']._serialized_start=1519
-  _globals['_TASKSTATE']._serialized_end=1654
-  _globals['_ROUNDSTATE']._serialized_start=1657
-  _globals['_ROUNDSTATE']._serialized_end=1809
-  _globals['_ASSIGNMENTSTATE']._serialized_start=1812
-  _globals['_ASSIGNMENTSTATE']._serialized_end=1984
+  _globals['_TASKSTATE']._serialized_start=1618
+  _globals['_TASKSTATE']._serialized_end=1753
+  _globals['_ROUNDSTATE']._serialized_start=1756
+  _globals['_ROUNDSTATE']._serialized_end=1908
+  _globals['_ASSIGNMENTSTATE']._serialized_start=1911
+  _globals['_ASSIGNMENTSTATE']._serialized_end=2083
   _globals['_CREATETASKHEADER']._serialized_start=116
-  _globals['_CREATETASKHEADER']._serialized_end=274
-  _globals['_BLOBPART']._serialized_start=276
-  _globals['_BLOBPART']._serialized_end=316
-  _globals['_CREATETASKREQUEST']._serialized_start=318
-  _globals['_CREATETASKREQUEST']._serialized_end=429
-  _globals['_GETTASKREQUEST']._serialized_start=431
-  _globals['_GETTASKREQUEST']._serialized_end=464
-  _globals['_LISTTASKSREQUEST']._serialized_start=466
-  _globals['_LISTTASKSREQUEST']._serialized_end=484
-  _globals['_LISTTASKSRESPONSE']._serialized_start=486
-  _globals['_LISTTASKSRESPONSE']._serialized_end=537
-  _globals['_PAUSETASKREQUEST']._serialized_start=539
-  _globals['_PAUSETASKREQUEST']._serialized_end=574
-  _globals['_RESUMETASKREQUEST']._serialized_start=576
-  _globals['_RESUMETASKREQUEST']._serialized_end=612
-  _globals['_STOPTASKREQUEST']._serialized_start=614
-  _globals['_STOPTASKREQUEST']._serialized_end=648
-  _globals['_LISTROUNDSREQUEST']._serialized_start=650
-  _globals['_LISTROUNDSREQUEST']._serialized_end=716
-  _globals['_LISTROUNDSRESPONSE']._serialized_start=718
-  _globals['_LISTROUNDSRESPONSE']._serialized_end=772
-  _globals['_WATCHROUNDSREQUEST']._serialized_start=774
-  _globals['_WATCHROUNDSREQUEST']._serialized_end=811
-  _globals['_TASK']._serialized_start=814
-  _globals['_TASK']._serialized_end=1236
-  _globals['_ROUND']._serialized_start=1239
-  _globals['_ROUND']._serialized_end=1516
-  _globals['_ADMINSERVICE']._serialized_start=1987
-  _globals['_ADMINSERVICE']._serialized_end=2595
+  _globals['_CREATETASKHEADER']._serialized_end=326
+  _globals['_BLOBPART']._serialized_start=328
+  _globals['_BLOBPART']._serialized_end=368
+  _globals['_CREATETASKREQUEST']._serialized_start=370
+  _globals['_CREATETASKREQUEST']._serialized_end=481
+  _globals['_GETTASKREQUEST']._serialized_start=483
+  _globals['_GETTASKREQUEST']._serialized_end=516
+  _globals['_LISTTASKSREQUEST']._serialized_start=518
+  _globals['_LISTTASKSREQUEST']._serialized_end=536
+  _globals['_LISTTASKSRESPONSE']._serialized_start=538
+  _globals['_LISTTASKSRESPONSE']._serialized_end=589
+  _globals['_PAUSETASKREQUEST']._serialized_start=591
+  _globals['_PAUSETASKREQUEST']._serialized_end=626
+  _globals['_RESUMETASKREQUEST']._serialized_start=628
+  _globals['_RESUMETASKREQUEST']._serialized_end=664
+  _globals['_STOPTASKREQUEST']._serialized_start=666
+  _globals['_STOPTASKREQUEST']._serialized_end=700
+  _globals['_LISTROUNDSREQUEST']._serialized_start=702
+  _globals['_LISTROUNDSREQUEST']._serialized_end=768
+  _globals['_LISTROUNDSRESPONSE']._serialized_start=770
+  _globals['_LISTROUNDSRESPONSE']._serialized_end=824
+  _globals['_WATCHROUNDSREQUEST']._serialized_start=826
+  _globals['_WATCHROUNDSREQUEST']._serialized_end=863
+  _globals['_TASK']._serialized_start=866
+  _globals['_TASK']._serialized_end=1335
+  _globals['_ROUND']._serialized_start=1338
+  _globals['_ROUND']._serialized_end=1615
+  _globals['_ADMINSERVICE']._serialized_start=2086
+  _globals['_ADMINSERVICE']._serialized_end=2694
 # @@protoc_insertion_point(module_scope)
