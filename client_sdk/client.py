@@ -111,7 +111,7 @@ class FedClient:
                 which needs PyTorch. An object is used as it is, for example an `OnnxEngine` with other limits.
             root_certificates: PEM of the authorities to trust; None: those that gRPC brings along.
             insecure: sends plaintext to a coordinator on another machine; for networks that something else protects.
-            credentials: what the device shows of itself, such as a token or a certificate; None: nothing.
+            credentials: a token, a certificate or the like that the device shows; None: it shows nothing.
             key: a function that returns 32 bytes, with which the user's data is encrypted on the disk; None: it is not.
             starter: a bundle's folder, to recommend from until the first sync brings a model. It may be removed then.
             max_interactions: most interactions that are kept; with more, the oldest are dropped.

@@ -63,7 +63,7 @@ class StoreLockedError(StoreError):
 
 
 class StoreKeyError(StoreError):
-    """The app's key does not open the state folder, or there was none. Nothing was changed."""
+    """The app's key does not open the state folder, or is missing. Nothing was changed."""
 
 
 class StoreVersionError(StoreError):

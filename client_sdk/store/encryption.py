@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,6 @@ def _quoted(key: bytes) -> str:
 
 def _sqlcipher() -> Any:  # noqa: ANN401
     try:
-        from sqlcipher3 import dbapi2
+        return import_module("sqlcipher3.dbapi2")
     except ImportError as error:
         raise MissingPackageError("a key needs SQLCipher: pip install 'fedau2[encrypted]'") from error
-    return dbapi2

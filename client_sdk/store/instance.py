@@ -1,7 +1,7 @@
 """Notices that a state folder was copied, or restored from a backup, and gives the copy a secret key of its own.
 
-Two devices with one key would draw the same noise and the same negatives, so that their contributions could be told
-from those of others, and noise could be taken away. A folder is known by its lock, which is made once and never
+Two devices with one key would draw the same noise and the same negatives. The coordinator could recognise their
+contributions, and take the noise away. A folder is known by its lock, which is made once and never
 written: by its number in the file system, the time at which it was made, and the name of the machine. A copy has
 another number. A file system that gives files new numbers each time costs new keys, and nothing else.
 """

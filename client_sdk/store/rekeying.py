@@ -14,8 +14,8 @@ from client_sdk.store.folder import DATABASE, lock
 def change_key(state_dir: str | PathLike[str], old: Key | None, new: Key | None) -> None:
     """Writes the user's data in a state folder with another key. The folder must not be open.
 
-    The folder has one of the two keys whenever it is interrupted. What the file was stays on the disk until its blocks
-    are used again, so an unencrypted file may be found there for a while.
+    The folder has one of the two keys whenever it is interrupted. The blocks of the file that was replaced stay on the
+    disk until they are used again, so an unencrypted file may be found there for a while.
 
     Args:
         state_dir: a client's folder.

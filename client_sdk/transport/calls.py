@@ -1,4 +1,4 @@
-"""What gRPC's calls are made of."""
+"""The parts of gRPC's calls."""
 
 from collections.abc import Callable
 from math import inf

@@ -1,4 +1,4 @@
-"""What a device shows of itself: metadata such as a token, and a certificate. Neither is ever logged."""
+"""Credentials of a device: metadata such as a token, and a certificate. Neither is ever logged."""
 
 import asyncio
 import inspect
@@ -34,7 +34,7 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True, eq=False)
 class Credentials:
-    """What a device shows to the coordinator, or to a proxy before it. It is sent over TLS, or within this machine.
+    """A device shows these to the coordinator, or to a proxy before it, over TLS or within this machine.
 
     Attributes:
         metadata: a function that returns pairs of a name and a value, for example ("authorization", "Bearer ..."). It
@@ -46,7 +46,7 @@ class Credentials:
 
     Raises:
         UsageError: the metadata is not a function, there is a certificate without its key or the other way round, or
-            the two cannot be used together. An expired certificate is no error before a sync.
+            the two cannot be used together. A certificate may have expired before a sync.
     """
 
     metadata: Metadata | None = field(default=None, repr=False)

@@ -20,7 +20,7 @@ class Address:
         coordinator: its name, for example "dns:///fed.example.com:443".
         root_certificates: PEM of the authorities to trust; None: those that gRPC brings along.
         insecure: sends plaintext; for networks that something else protects.
-        credentials: what the device shows of itself.
+        credentials: a token, a certificate or the like that the device shows.
 
     Raises:
         UsageError: gRPC cannot understand the name, the certificates are not PEM, or the options contradict each other.

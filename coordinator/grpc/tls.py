@@ -20,8 +20,7 @@ class Tls:
     Attributes:
         certificate: the certificate, followed by those of the authorities between it and the root.
         key: its private key.
-        client_authorities: the authorities of which one must have signed a device's certificate; None: devices need
-            no certificate.
+        client_authorities: the authorities that sign devices' certificates; None: devices need no certificate.
     """
 
     certificate: Path

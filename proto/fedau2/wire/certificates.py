@@ -66,7 +66,7 @@ def identity(chain: bytes, key: bytes, names: tuple[str, str]) -> Identity:
     Args:
         chain: PEM of the certificate, followed by those of the authorities between it and the root.
         key: PEM of its private key, without a password.
-        names: what errors call the two.
+        names: the names of the two in errors.
 
     Raises:
         CertificateError: they cannot be read, or do not belong together.
@@ -96,7 +96,7 @@ def check_authorities(pem: bytes, name: str) -> None:
 
     Args:
         pem: the certificates. Comments between them may have any letters.
-        name: what errors call them.
+        name: their name in errors.
 
     Raises:
         CertificateError: there is no certificate among them.
