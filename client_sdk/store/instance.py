@@ -38,7 +38,8 @@ def claim(database: Database, lock: Path) -> None:
         connection.execute("UPDATE client SET instance = ?", (here,))
         if row[0] is not None:  # an older SDK has noted no folder
             connection.execute("UPDATE client SET key = ?", (secrets.token_bytes(16),))
-            _log.warning("%s was copied or restored: it has a new secret key, and everything else", lock.parent)
+    if row[0] is not None:
+        _log.warning("%s was copied or restored: it has a new secret key, and keeps everything else", lock.parent)
 
 
 def _marker(lock: Path) -> str:

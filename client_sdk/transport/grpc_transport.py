@@ -56,9 +56,7 @@ class _Base:
             self._credentials = grpc.ssl_channel_credentials(address.root_certificates, shown.key, shown.certificate)
         self._target, options = addresses.channel(address.coordinator)
         self._options = [*options, *_AHEAD]
-        self._timeout = timeout
-        self._silence = silence
-        self._service = service
+        self._timeout, self._silence, self._service = timeout, silence, service
         self._hung_up = False
         self._calls = 0  # that are under way
 

@@ -50,7 +50,7 @@ def test_a_copy_draws_a_key_once_and_says_so(tmp_path, caplog, copy):
     other = check(tmp_path / "copy")
     assert other != key
     assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path / 'copy'} was copied or restored: it has a new secret key, and everything else"
+        f"{tmp_path / 'copy'} was copied or restored: it has a new secret key, and keeps everything else"
     ]
     assert check(tmp_path / "copy") == other
     assert check(tmp_path / "state") == key
