@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from client_sdk.errors import (
     AttributeValueError,
+    CredentialsError,
     DamagedTaskError,
     DivergedError,
     DriverError,
@@ -34,6 +35,7 @@ from client_sdk.errors import (
     StoreClosedError,
     StoreError,
     StoreForkedError,
+    StoreKeyError,
     StoreLockedError,
     StoreVersionError,
     TaskError,
@@ -79,6 +81,8 @@ if TYPE_CHECKING:
     from client_sdk.scheduling.schedule import Constraints, DeviceState
     from client_sdk.status import ClientStatus
     from client_sdk.store.departures import Departure
+    from client_sdk.store.rekeying import change_key
+    from client_sdk.transport.credentials import Credentials
 
 __all__ = [
     "AsyncFedClient",
@@ -88,6 +92,8 @@ __all__ = [
     "ClientStatus",
     "Constraints",
     "ContributionDropped",
+    "Credentials",
+    "CredentialsError",
     "DamagedTaskError",
     "Departure",
     "DeviceState",
@@ -125,6 +131,7 @@ __all__ = [
     "StoreClosedError",
     "StoreError",
     "StoreForkedError",
+    "StoreKeyError",
     "StoreLockedError",
     "StoreVersionError",
     "SyncFailed",
@@ -141,15 +148,18 @@ __all__ = [
     "UntrustedTaskError",
     "Uploaded",
     "UsageError",
+    "change_key",
 ]
 
 _MODULES = {
     "AsyncFedClient": "aio",
     "ClientStatus": "status",
     "Constraints": "scheduling.schedule",
+    "Credentials": "transport.credentials",
     "Departure": "store.departures",
     "DeviceState": "scheduling.schedule",
     "FedClient": "client",
+    "change_key": "store.rekeying",
     "Limits": "onnx.limits",
     "Outcome": "protocol.wishes",
     "PrivacyReport": "reporting.report",

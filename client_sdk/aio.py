@@ -18,7 +18,6 @@ from client_sdk.engines import Chosen
 from client_sdk.interactions import VIEW, Kind
 from client_sdk.offload import alone as _alone
 from client_sdk.offload import ended as _ended
-from client_sdk.offload import off as _off
 from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import Check, drive_async
 from client_sdk.protocol.wishes import Outcome
@@ -29,8 +28,11 @@ from client_sdk.scheduling.schedule import Constraints, DeviceState
 from client_sdk.scheduling.syncing import Syncs, refusals
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.status import ClientStatus
+from client_sdk.store.encryption import Key
 from client_sdk.store.personal import PersonalData
 from client_sdk.subscriptions import Events
+from client_sdk.transport.credentials import Credentials
+from client_sdk.transport.offloading import to_its_end as _off
 
 if TYPE_CHECKING:
     from client_sdk.transport.grpc_transport import AioGrpcTransport
@@ -42,6 +44,8 @@ class Options(TypedDict, total=False):
     engine: Chosen
     root_certificates: bytes | None
     insecure: bool
+    credentials: Credentials | None
+    key: Key | None
     starter: str | PathLike[str] | None
     max_interactions: int
     publishers: Iterable[bytes] | None
@@ -89,6 +93,8 @@ class AsyncFedClient:
     ) -> Self:
         """As `FedClient.open`, with the same options."""
         opened: list[FedClient] = []
+        if isinstance(credentials := options.get("credentials"), Credentials):
+            options["credentials"] = credentials.awaited_on(asyncio.get_running_loop())
         try:
             await _off(lambda: opened.append(FedClient.open(state_dir, coordinator, population, **options)))
             await asyncio.sleep(0)  # raises a cancellation that came meanwhile

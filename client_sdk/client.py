@@ -20,9 +20,12 @@ from client_sdk.recording import Recording
 from client_sdk.scheduling.background import Background
 from client_sdk.scheduling.syncing import refusals
 from client_sdk.scheduling.timeout import Timeout
+from client_sdk.store import encryption
+from client_sdk.store.encryption import Key
 from client_sdk.store.sqlite_store import INTERACTIONS, SqliteStore
 from client_sdk.store.starter import adopt as adopt_starter
 from client_sdk.subscriptions import Events
+from client_sdk.transport.credentials import Credentials
 from client_sdk.transport.target import Address
 
 if TYPE_CHECKING:
@@ -75,6 +78,8 @@ class FedClient(Recording, Recommending):
         engine: Chosen = "onnx",
         root_certificates: bytes | None = None,
         insecure: bool = False,
+        credentials: Credentials | None = None,
+        key: Key | None = None,
         starter: str | PathLike[str] | None = None,
         max_interactions: int = INTERACTIONS,
         publishers: Iterable[bytes] | None = None,
@@ -91,6 +96,8 @@ class FedClient(Recording, Recommending):
                 which needs PyTorch. An object is used as it is, for example an `OnnxEngine` with other limits.
             root_certificates: PEM of the authorities to trust; None: those that gRPC brings along.
             insecure: sends plaintext to a coordinator on another machine; for networks that something else protects.
+            credentials: a token, a certificate or the like that the device shows; None: it shows nothing.
+            key: a function that returns 32 bytes, with which the user's data is encrypted on the disk; None: it is not.
             starter: a bundle's folder, to recommend from until the first sync brings a model. It may be removed then.
             max_interactions: most interactions that are kept; with more, the oldest are dropped.
             publishers: public keys (PEM) whose signatures on tasks are trusted, as `fedau2-export keygen` writes them;
@@ -102,22 +109,25 @@ class FedClient(Recording, Recommending):
             UsageError: an argument has a wrong type or value.
             UntrustedTaskError: the starter is not signed by one of the publishers.
             MissingFeatureError: the starter requires a feature that this SDK does not have.
-            MissingPackageError: there are publishers, and `cryptography` is not installed.
+            MissingPackageError: there are publishers, or a key, and the package that they need is not installed.
             StoreLockedError: another client has opened the folder.
+            StoreKeyError: the key does not open the folder; nothing was changed.
             StoreVersionError: a newer SDK wrote the folder.
             StoreError: the folder holds something else, which stays as it is; or it has lost its database, is damaged,
                 or cannot be used.
         """
         folder = arguments.folder("state_dir", state_dir)
         bundle = None if starter is None else arguments.folder("starter", starter)
-        address = Address(arguments.text("coordinator", coordinator), root_certificates, insecure)
+        shown = Credentials() if credentials is None else credentials
+        address = Address(arguments.text("coordinator", coordinator), root_certificates, insecure, shown)
         population = arguments.text("population", population)
         if len(population.encode()) > 128:
             raise UsageError("population is longer than 128 bytes")
         engines.check(engine)
         trust = Trust(publishers)
         oldest = arguments.duration("max_model_age", max_model_age)
-        store = SqliteStore(folder, arguments.number("max_interactions", max_interactions))
+        most = arguments.number("max_interactions", max_interactions)
+        store = SqliteStore(folder, most, encryption.of(key))
         try:
             if bundle is not None:
                 adopt_starter(store, bundle, trust)
@@ -184,7 +194,8 @@ class FedClient(Recording, Recommending):
 
         Raises:
             TimedOutError: the time was over first; nothing is lost.
-            TransportError: the coordinator did not answer; nothing is lost, call again later.
+            TransportError: the coordinator did not answer; nothing is lost, call again later. With `CredentialsError`
+                this device could not show who it is, or was turned away for it.
             RefusedError: the coordinator refused the call; nothing is lost.
             TaskError: the task cannot be run here, for example with `NoDataError` because nothing is recorded, or with
                 `UntrustedTaskError` because none of the publishers signed it.

@@ -5,6 +5,7 @@ Each has a `code`, `advice` and `retry`, see `FedError`. docs/codes.md lists the
 * FedError
   + StoreError: the state folder cannot be used
     - StoreLockedError: another client or process uses it
+    - StoreKeyError: the app's key does not open it
     - StoreVersionError: it was written by a newer SDK
     - StoreClosedError: the client has been closed
     - StoreForkedError: another process opened the client, and this one was forked from that one
@@ -26,6 +27,7 @@ Each has a `code`, `advice` and `retry`, see `FedError`. docs/codes.md lists the
     - UnknownWishError: it does not know the wish, and did nothing
   + TransportError: the coordinator could not be reached or did not answer; nothing is lost
     - UnknownCallError: it does not know the call: it is older than this SDK, or none
+    - CredentialsError: this device could not show who it is, or was turned away for it
   + RefusedError: the coordinator refused a call
   + TimedOutError: a sync did not end in the time that the app gave it
   + MissingPackageError: a package that the call needs is not installed
@@ -81,6 +83,10 @@ class StoreLockedError(StoreError):
     def __init__(self, message: str, folder: Path) -> None:
         super().__init__(message, folder)
         self.folder = folder
+
+
+class StoreKeyError(StoreError):
+    """The app's key does not open the state folder, or is missing. Nothing was changed."""
 
 
 class StoreVersionError(StoreError):
@@ -190,6 +196,16 @@ class TransportError(FedError):
 
 class UnknownCallError(TransportError):
     """The coordinator does not know the call: it is older than this SDK, or no coordinator is at this address."""
+
+    def __init__(self, message: str, temporary: bool = False) -> None:
+        super().__init__(message, temporary)
+
+
+class CredentialsError(TransportError):
+    """The device could not show who it is, or was turned away for it: its metadata, its certificate. Nothing is lost.
+
+    The text never quotes metadata.
+    """
 
     def __init__(self, message: str, temporary: bool = False) -> None:
         super().__init__(message, temporary)

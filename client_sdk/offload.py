@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from client_sdk.scheduling.syncing import Syncs
 from client_sdk.scheduling.timeout import Timeout
+from client_sdk.transport.offloading import to_its_end
 
 _Result = TypeVar("_Result")
 _PAUSE = 0.05
@@ -29,27 +30,6 @@ async def alone(syncs: Syncs, limit: Timeout = _ANY_TIME) -> AsyncIterator[None]
 
 async def ended(note: Callable[[], _Result]) -> _Result:
     """Notes the end of a sync in a thread, because callbacks of its events run there."""
-    result = await off(note)
+    result = await to_its_end(note)
     await asyncio.sleep(0)  # raises a cancellation that came meanwhile
     return result
-
-
-async def off(call: Callable[[], _Result]) -> _Result:
-    """Makes a call in a thread to its end and returns the result; `drivers.Offload`.
-
-    If the task is cancelled meanwhile, the call still ends first, and the cancellation is raised at the next wait.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    # Not a task, because a loop that ends cancels all tasks.
-    work = asyncio.get_running_loop().run_in_executor(None, call)
-    cancelled = False
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError:
-            task.uncancel()  # or asyncio.timeout would count it twice
-            cancelled = True
-    if cancelled:
-        task.cancel()
-    return work.result()

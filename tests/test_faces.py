@@ -25,10 +25,10 @@ FACES = {
             "TransportError",
         ),
         *("UnknownCallError", "UnknownWishError", "UnsupportedTaskError", "UntrustedTaskError", "Uploaded"),
-        "TimedOutError",
         *("BlobRemoved", "ContributionDropped", "DownloadDropped", "InteractionsDropped", "TaskRefused"),
         *("Statement", "StatementKind"),
         *("CarriedOver", "TimedOutError", "UsageError"),
+        *("Credentials", "CredentialsError", "StoreKeyError", "change_key"),
     },
     "coordinator": {
         *("Aggregator", "ClippedMean", "Coordinator", "CoordinatorError", "Mean", "RecordedRound", "RefusalError"),

@@ -5,7 +5,7 @@ import numpy as np
 from client_sdk.errors import DamagedTaskError
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.protocol.values import ClientData, Job, TrainingResult
-from fedau2.wire import blobs
+from fedau2.wire import blobs, encodings
 from fedau2.wire.errors import BlobError
 
 
@@ -52,7 +52,7 @@ class TorchTraining:
 
 def _unpacked(job: Job) -> blobs.Tensors:
     try:
-        return blobs.unpack(job.tensors)
+        return encodings.decode(job.tensors)
     except BlobError as error:
         raise DamagedTaskError(f"the checkpoint cannot be read: {error}") from error
 

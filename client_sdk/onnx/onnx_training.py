@@ -21,7 +21,7 @@ from client_sdk.protocol.values import ClientData, Job, PrivateState, Report, Tr
 from client_sdk.weights import weighed
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
-from fedau2.wire import blobs, manifest
+from fedau2.wire import encodings, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.errors import BlobError
@@ -61,7 +61,7 @@ class GraphTask:
             UnsupportedTaskError: it does not fit the manifest.
         """
         try:
-            tensors = blobs.unpack(job.tensors)
+            tensors = encodings.decode(job.tensors)
         except BlobError as error:
             raise DamagedTaskError(f"the checkpoint cannot be read: {error}") from error
         return cls.of(job.manifest, graph, tensors)

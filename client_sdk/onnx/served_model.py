@@ -19,7 +19,8 @@ from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, GraphKind, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
-from fedau2.wire import blobs
+from fedau2.wire import encodings
+from fedau2.wire.blobs import Tensors
 from fedau2.wire.errors import WireError
 
 OUTPUTS = ("items", "scores")
@@ -120,7 +121,7 @@ class ServedModel:
         return rows.ndim == 1 and rows.dtype == np.int64 and bool(((rows >= 0) & (rows < self.task.items)).all())
 
 
-def checkpoint(store: Store, model: Model) -> blobs.Tensors:
+def checkpoint(store: Store, model: Model) -> Tensors:
     """Reads a model version's tensors from the blobs of a store.
 
     Raises:
@@ -128,7 +129,7 @@ def checkpoint(store: Store, model: Model) -> blobs.Tensors:
         UnsupportedTaskError: it is not a checkpoint.
     """
     try:
-        return blobs.unpack(_blob(store, model.checkpoint))
+        return encodings.decode(_blob(store, model.checkpoint))
     except WireError as error:
         raise UnsupportedTaskError(str(error)) from error
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from client_sdk import retry
-from client_sdk.errors import DivergedError, FedError, TrainingError, TransportError
+from client_sdk.errors import CredentialsError, DivergedError, FedError, TrainingError, TransportError
 from client_sdk.events import Event, Refused, Uploaded
 from client_sdk.protocol import defences
 from client_sdk.protocol.interfaces import Engine, Store
@@ -123,7 +123,7 @@ def _offset(header: UploadHeader) -> Generator[Wish, Any, int]:
     except StatusError:
         return 0
     except TransportError as error:
-        if error.temporary:
+        if error.temporary or isinstance(error, CredentialsError):
             raise
         return 0
     return response.offset if response.offset <= header.size else 0

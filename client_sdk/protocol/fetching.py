@@ -15,7 +15,7 @@ from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Fetched, Model
 from client_sdk.protocol.wishes import Fetch, Wish, ask
 from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Resource, TaskManifest
-from fedau2.wire import blobs, manifest, sizes
+from fedau2.wire import blobs, encodings, manifest, sizes
 from fedau2.wire.errors import BlobError, ManifestError
 
 MOST = 2**31
@@ -130,7 +130,7 @@ def _expect_fit(task: TaskManifest, model: Model, data: bytes) -> None:
     if pair in _fitting:
         return
     try:
-        tensors = blobs.unpack(data)
+        tensors = encodings.decode(data)
     except BlobError as error:
         raise DamagedTaskError(str(error)) from error
     if {name: tensor.shape for name, tensor in tensors.items()} != {

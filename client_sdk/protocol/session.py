@@ -34,6 +34,7 @@ from client_sdk.protocol.wishes import Call, Interrupted, Outcome, Result, TooSl
 from client_sdk.retry import RetryWindow, window
 from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import Assignment, FailureReason, ModelVersion
+from fedau2.wire import encodings
 from fedau2.wire.status import StatusError
 
 Session = Generator[Wish, Any, Outcome]
@@ -186,7 +187,7 @@ def _failure(error: BaseException) -> FailureReason.ValueType:
 
 
 def _model(message: Assignment | ModelVersion) -> Model:
-    return Model(message.task_id, message.round, message.manifest, message.checkpoint)
+    return Model(message.task_id, message.round, message.manifest, encodings.offered(message))
 
 
 def _name(reason: int) -> str:

@@ -217,7 +217,7 @@ class Job:
     Attributes:
         manifest: the task.
         checkpoint: address of the start tensors.
-        tensors: the checkpoint's bytes.
+        tensors: the checkpoint's bytes, which `fedau2.wire.encodings.decode` reads.
         round: the assignment's round.
         client: the client's own data.
         step: the training graph's bytes; empty if the task has none.

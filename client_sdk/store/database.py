@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any
 
 from client_sdk.errors import StoreClosedError, StoreError, StoreForkedError, StoreVersionError
-from client_sdk.store import schema
+from client_sdk.store import encryption, schema
 
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "fullfsync = ON", "secure_delete = ON")
 
@@ -48,22 +48,26 @@ class Database:
     Args:
         path: made with permissions for its owner only if it does not exist.
         new: True if it may be without tables. It then gets them, and a new client key.
+        key: 32 bytes that encrypt it; None: it is not encrypted.
 
     Raises:
+        StoreKeyError: it is encrypted with another key, or not as the key says.
         StoreVersionError: a newer SDK wrote it.
         StoreError: it is damaged, lost or another program's, or the disk fails. Every method may raise this, and
             `StoreClosedError` and `StoreForkedError` among it.
     """
 
-    def __init__(self, path: Path, new: bool) -> None:
-        self._path, self._new = path, new
+    def __init__(self, path: Path, new: bool, key: bytes | None = None) -> None:
+        self._path, self._new, self._sqlite = path, new, encryption.library(key)
         self._mutex = RLock()
         self._process = os.getpid()
         self._closed = False
         with self.errors():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            connect = self._sqlite.connect
+            self._connection: sqlite3.Connection = connect(str(path), isolation_level=None, check_same_thread=False)
             try:
+                encryption.unlock(self._connection, path, key)
                 self._prepare()
             except BaseException:
                 self._connection.close()
@@ -118,7 +122,7 @@ class Database:
         self.ensure_open()
         try:
             return self._connection.total_changes
-        except sqlite3.ProgrammingError as error:  # closed by another thread since
+        except self._sqlite.ProgrammingError as error:  # closed by another thread since
             raise StoreClosedError(f"the client of {self._path.parent} is closed: open another") from error
 
     def one(self, query: str, values: Sequence[Any] = ()) -> Any:  # noqa: ANN401
@@ -166,9 +170,9 @@ class Database:
             with self._mutex:
                 self.ensure_open()
                 yield
-        except (sqlite3.OperationalError, sqlite3.ProgrammingError, OSError, OverflowError) as error:
+        except (self._sqlite.OperationalError, self._sqlite.ProgrammingError, OSError, OverflowError) as error:
             raise StoreError(f"{self._path.parent}: {error}") from error
-        except sqlite3.DatabaseError as error:
+        except self._sqlite.DatabaseError as error:
             raise self.damaged(error) from error
 
     def damaged(self, why: object) -> StoreError:
@@ -199,6 +203,6 @@ class Database:
         try:
             self.one("PRAGMA wal_checkpoint(TRUNCATE)")  # a process that died may have been deleting
         except StoreError as error:
-            if not isinstance(error.__cause__, sqlite3.OperationalError):
+            if not isinstance(error.__cause__, self._sqlite.OperationalError):
                 raise
             # The disk is full, but the log can still be read.

@@ -6,9 +6,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from client_sdk.errors import StoreClosedError, StoreError, StoreLockedError
-from client_sdk.store import database
+from client_sdk.store import database, instance
 from client_sdk.store.blob_cache import BlobCache
 from client_sdk.store.database import Database
+from client_sdk.store.encryption import NEW
 from fedau2 import files
 
 BLOBS, DATABASE, PACE, _LOCK = "blobs", "state.db", "pace.json", "lock"
@@ -25,8 +26,10 @@ class StateFolder:
 
     Args:
         path: made if it does not exist, with permissions for its owner only.
+        key: 32 bytes that encrypt the database; None: it is not encrypted.
 
     Raises:
+        StoreKeyError: the key does not open it.
         StoreLockedError: another client has opened it.
         StoreVersionError: a newer SDK wrote it.
         StoreError: it is damaged, not a client's, or has lost its database; or the disk fails.
@@ -38,15 +41,17 @@ class StateFolder:
 
     _opened: ExitStack | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: bytes | None = None) -> None:
         self._path = path
         with ExitStack() as stack:
             try:
                 new = _check(path)
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _lock(path, stack)
-                self.database = Database(path / DATABASE, new)
+                lock(path, stack)
+                _remove_left_over(path)
+                self.database = Database(path / DATABASE, new, key)
                 stack.callback(self.database.close)
+                instance.claim(self.database, path / _LOCK)
                 self.blobs = BlobCache(path / BLOBS)
             except OSError as error:
                 raise StoreError(f"the state folder {path} cannot be used: {error}") from error
@@ -107,7 +112,13 @@ def remove(folder: Path) -> None:
         raise StoreError(f"the state folder {folder} could not be removed as a whole: {error}") from error
 
 
-def _lock(folder: Path, stack: ExitStack) -> None:
+def _remove_left_over(folder: Path) -> None:
+    """Removes what a change of the key has left that was cut off. It may not be encrypted."""
+    for end in ("", "-journal"):
+        (folder / f"{DATABASE}{NEW}{end}").unlink(missing_ok=True)
+
+
+def lock(folder: Path, stack: ExitStack) -> None:
     """Locks a folder until the stack is closed.
 
     Raises:

@@ -37,6 +37,8 @@ _STEPS = (
         "ALTER TABLE interactions ADD COLUMN value REAL",
         "CREATE TABLE excluded (item TEXT PRIMARY KEY)",
     ),
+    # instance: a mark of the folder in which the database was opened last
+    ("ALTER TABLE client ADD COLUMN instance TEXT",),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 
@@ -56,5 +58,5 @@ def upgrade(connection: Connection, version: int) -> None:
         for statement in step:
             connection.execute(statement)
     if version == 0:
-        connection.execute("INSERT INTO client VALUES (1, ?)", (secrets.token_bytes(16),))
+        connection.execute("INSERT INTO client (one, key) VALUES (1, ?)", (secrets.token_bytes(16),))
     connection.execute(f"PRAGMA user_version = {VERSION}")

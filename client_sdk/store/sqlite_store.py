@@ -38,8 +38,10 @@ class SqliteStore:
     Args:
         folder: made if it does not exist, with permissions for its owner only, because it holds the client's secrets.
         interactions: most interactions that are kept; with more, those with the oldest times are dropped.
+        key: 32 bytes that encrypt the database; None: it is not encrypted.
 
     Raises:
+        StoreKeyError: the key does not open it.
         StoreLockedError: another client has opened it.
         StoreVersionError: a newer SDK wrote it.
         StoreClosedError: it has been closed. Every method may raise this and the next two.
@@ -47,8 +49,8 @@ class SqliteStore:
         StoreError: it is damaged, not a client's, or has lost its database; or the disk fails.
     """
 
-    def __init__(self, folder: Path, interactions: int = INTERACTIONS) -> None:
-        self._folder, self._state = folder, StateFolder(folder)
+    def __init__(self, folder: Path, interactions: int = INTERACTIONS, key: bytes | None = None) -> None:
+        self._folder, self._state = folder, StateFolder(folder, key)
         self.database, self._blobs = self._state.database, self._state.blobs
         self._catalogues = Catalogues(self._blobs)
         self._lineage = Lineage(self.database, self._blobs)

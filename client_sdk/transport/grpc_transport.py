@@ -1,7 +1,7 @@
 """Reaches a coordinator over gRPC: blocking for a device, and on asyncio for apps and fleets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
 from types import TracebackType
@@ -11,11 +11,14 @@ import grpc
 from google.protobuf.message import Message
 
 from client_sdk.errors import TransportError
+from client_sdk.transport.calls import finite, wire
+from client_sdk.transport.credentials import Caller, Pairs
+from client_sdk.transport.offloading import to_its_end
 from client_sdk.transport.refusals import translated
 from client_sdk.transport.silence import Alarm, Counted
 from client_sdk.transport.target import Address
 from fedau2.wire import addresses
-from fedau2.wire.methods import DEVICE, Method, Service
+from fedau2.wire.methods import DEVICE, Service
 
 _T = TypeVar("_T")
 
@@ -31,6 +34,9 @@ class _Base:
         timeout: seconds that a short call may take.
         silence: seconds that a call with a stream may take without a message. As a whole it may take any time.
         service: the service that is called.
+
+    Raises:
+        CredentialsError: the device's certificate is not valid now.
     """
 
     def __init__(
@@ -43,13 +49,14 @@ class _Base:
     ) -> None:
         if isinstance(address, str):
             address = Address(address)
-        self._name, certificates = address.coordinator, address.root_certificates
-        self._credentials = None if address.plaintext else grpc.ssl_channel_credentials(certificates)
+        self._name, shown = address.coordinator, address.credentials
+        shown.expect_current()
+        self._credentials, self._caller = None, Caller(shown.metadata)
+        if not address.plaintext:
+            self._credentials = grpc.ssl_channel_credentials(address.root_certificates, shown.key, shown.certificate)
         self._target, options = addresses.channel(address.coordinator)
         self._options = [*options, *_AHEAD]
-        self._timeout = timeout
-        self._silence = silence
-        self._service = service
+        self._timeout, self._silence, self._service = timeout, silence, service
         self._hung_up = False
         self._calls = 0  # that are under way
 
@@ -105,16 +112,17 @@ class GrpcTransport(_Base):
 
     def call(self, request: Message, timeout: float = inf) -> Message:
         """Sends one request and returns the response."""
-        method = self._service.taking(type(request))
+        method, metadata = self._service.taking(type(request)), self._caller.pairs()
         with self._errors():
-            response: Message = self._open().unary_unary(*_wire(method))(request, timeout=min(self._timeout, timeout))
+            call = self._open().unary_unary(*wire(method))
+            response: Message = call(request, timeout=min(self._timeout, timeout), metadata=metadata)
             return response
 
     def receive(self, request: Message, timeout: float = inf) -> Generator[Message, None, None]:
         """Sends one request and yields the responses as they come."""
-        method = self._service.taking(type(request), gives_stream=True)
+        method, metadata = self._service.taking(type(request), gives_stream=True), self._caller.pairs()
         with self._errors():
-            call = self._open().unary_stream(*_wire(method))(request, timeout=_finite(timeout))
+            call = self._open().unary_stream(*wire(method))(request, timeout=finite(timeout), metadata=metadata)
             alarm, responses = Alarm(self._silence, call.cancel), iter(call)
             try:
                 while True:
@@ -133,10 +141,11 @@ class GrpcTransport(_Base):
 
     def send(self, kind: type[Message], requests: Iterator[Message], timeout: float = inf) -> Message:
         """Sends a stream of requests, all of the class `kind`, and returns the response."""
-        method = self._service.taking(kind, takes_stream=True)
+        method, metadata = self._service.taking(kind, takes_stream=True), self._caller.pairs()
         counted, before = Counted(requests), -1
         with self._errors():
-            call = self._open().stream_unary(*_wire(method)).future(counted, timeout=_finite(timeout))
+            opened = self._open().stream_unary(*wire(method))
+            call = opened.future(counted, timeout=finite(timeout), metadata=metadata)
             try:
                 while counted.count > before:
                     before = counted.count
@@ -185,16 +194,17 @@ class AioGrpcTransport(_Base):
 
     async def call(self, request: Message, timeout: float = inf) -> Message:
         """Sends one request and returns the response."""
-        method, timeout = self._service.taking(type(request)), min(self._timeout, timeout)
+        method, metadata = self._service.taking(type(request)), await self._pairs()
         with self._errors():
-            response: Message = await self._open().unary_unary(*_wire(method))(request, timeout=timeout)
+            call = self._open().unary_unary(*wire(method))
+            response: Message = await call(request, timeout=min(self._timeout, timeout), metadata=metadata)
             return response
 
     async def receive(self, request: Message, timeout: float = inf) -> AsyncGenerator[Message, None]:
         """Sends one request and yields the responses as they come."""
-        method = self._service.taking(type(request), gives_stream=True)
+        method, metadata = self._service.taking(type(request), gives_stream=True), await self._pairs()
         with self._errors():
-            call = self._open().unary_stream(*_wire(method))(request, timeout=_finite(timeout))
+            call = self._open().unary_stream(*wire(method))(request, timeout=finite(timeout), metadata=metadata)
             responses: AsyncIterator[Message] = aiter(call)
             try:
                 while (response := await self._heard(anext(responses, None))) is not None:
@@ -207,10 +217,10 @@ class AioGrpcTransport(_Base):
 
     async def send(self, kind: type[Message], requests: Iterator[Message], timeout: float = inf) -> Message:
         """Sends a stream of requests, all of the class `kind`, and returns the response."""
-        method = self._service.taking(kind, takes_stream=True)
+        method, metadata = self._service.taking(kind, takes_stream=True), await self._pairs()
         counted, before = Counted(requests), -1
         with self._errors():
-            call = self._open().stream_unary(*_wire(method))(counted, timeout=_finite(timeout))
+            call = self._open().stream_unary(*wire(method))(counted, timeout=finite(timeout), metadata=metadata)
             answer: asyncio.Future[Message] = asyncio.ensure_future(call)
             try:
                 while counted.count > before:
@@ -220,6 +230,9 @@ class AioGrpcTransport(_Base):
             finally:
                 call.cancel()
             raise self._silent()
+
+    async def _pairs(self) -> Pairs:
+        return await to_its_end(self._caller.pairs) if self._caller.asks else self._caller.pairs()
 
     async def _heard(self, message: Awaitable[_T]) -> _T:
         try:
@@ -235,13 +248,3 @@ class AioGrpcTransport(_Base):
             else:
                 self._channel = grpc.aio.secure_channel(self._target, self._credentials, self._options)
         return self._channel
-
-
-def _finite(timeout: float) -> float | None:
-    """Returns a timeout as gRPC takes it."""
-    return None if timeout == inf else timeout
-
-
-def _wire(method: Method) -> tuple[str, Callable[[Message], bytes], Callable[[bytes], Message]]:
-    """Returns a method's path, and the functions that turn a request into bytes and bytes into a response."""
-    return method.path, method.request.SerializeToString, method.response.FromString

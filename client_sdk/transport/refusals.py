@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import grpc
 from google.protobuf.message import DecodeError
 
-from client_sdk.errors import TransportError, UnknownCallError
+from client_sdk.errors import CredentialsError, TransportError, UnknownCallError
 from client_sdk.retry import window
 from client_sdk.transport.unreachable import explained, temporary
 from fedau2.v1.task_pb2 import RetryWindow
@@ -13,6 +13,9 @@ from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
 # Codes that say nothing about the request itself: of a proxy, a broken connection, or a coordinator that is going down.
 _UNANSWERED = {Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE}
+
+_TURNED_AWAY = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+"""Codes of a proxy that does not let a device pass. A coordinator has no such answer."""
 
 
 def translated(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError | TransportError:
@@ -33,6 +36,9 @@ def translated(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError 
         return TransportError(explained(name, details, plaintext), temporary(details))
     if number == Status.DEADLINE_EXCEEDED and retry is None:
         return TransportError(f"{name} did not answer in time; try again later ({details})")
+    if code in _TURNED_AWAY:
+        text = f"{name}, or a proxy before it, turned this device away ({code.name}): {details}"
+        return CredentialsError(f"{text}; the metadata and the certificate in credentials say who it is")
     if number in _UNANSWERED or number not in set(Status):
         kind = UnknownCallError if code is grpc.StatusCode.UNIMPLEMENTED else TransportError
         text = f"{name} answered {code.name}: is it a FedAU2 coordinator? ({details})"

@@ -3,20 +3,24 @@
 from dataclasses import dataclass
 
 from client_sdk.errors import UsageError
+from client_sdk.transport.credentials import Credentials
 from fedau2.wire import addresses
-from fedau2.wire.errors import AddressError
+from fedau2.wire.errors import AddressError, CertificateError
+
+_NOBODY = Credentials()
 
 
 @dataclass(frozen=True)
 class Address:
     """A coordinator and how to reach it.
 
-    TLS is used, except for a coordinator on this machine without root certificates, or where `insecure` says so.
+    TLS is used, except for a coordinator on this machine without any certificates, or where `insecure` says so.
 
     Attributes:
         coordinator: its name, for example "dns:///fed.example.com:443".
         root_certificates: PEM of the authorities to trust; None: those that gRPC brings along.
         insecure: sends plaintext; for networks that something else protects.
+        credentials: a token, a certificate or the like that the device shows.
 
     Raises:
         UsageError: gRPC cannot understand the name, the certificates are not PEM, or the options contradict each other.
@@ -25,6 +29,7 @@ class Address:
     coordinator: str
     root_certificates: bytes | None = None
     insecure: bool = False
+    credentials: Credentials = _NOBODY
 
     def __post_init__(self) -> None:
         try:
@@ -35,23 +40,26 @@ class Address:
             raise UsageError("root_certificates must be the bytes of a PEM file")
         if self.insecure and self.root_certificates is not None:
             raise UsageError("insecure=True sends plaintext, which no root certificate secures: give one of them")
+        if not isinstance(self.credentials, Credentials):
+            raise UsageError(f"credentials must be Credentials, not {type(self.credentials).__name__}")
+        if self.insecure and self.credentials.certificate is not None:
+            raise UsageError("insecure=True sends plaintext, in which no certificate is shown: give one of them")
+        if self.insecure and self.credentials.metadata is not None and not addresses.is_loopback(self.coordinator):
+            raise UsageError("insecure=True sends plaintext, in which everybody could read the metadata: use TLS")
         if self.root_certificates is not None:
             _check_certificates(self.root_certificates)
 
     @property
     def plaintext(self) -> bool:
         """True if calls are sent without TLS."""
-        return self.insecure or (addresses.is_loopback(self.coordinator) and self.root_certificates is None)
+        shown = (self.root_certificates, self.credentials.certificate)
+        return self.insecure or (addresses.is_loopback(self.coordinator) and shown == (None, None))
 
 
 def _check_certificates(pem: bytes) -> None:
-    import ssl  # here, because most apps give no certificates
+    from fedau2.wire import certificates  # here, because most apps give no certificates
 
     try:
-        # Comments between the certificates may have any letters.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii", "ignore"))
-    except (ssl.SSLError, ValueError) as error:
-        raise UsageError(
-            "root_certificates hold no certificate in PEM: give the bytes of a file with a line "
-            "-----BEGIN CERTIFICATE-----, not of a key or of DER"
-        ) from error
+        certificates.check_authorities(pem, "root_certificates")
+    except CertificateError as error:
+        raise UsageError(str(error)) from error

@@ -10,8 +10,15 @@ _REASONS = {
 }
 """Words of gRPC and its TLS library, and their meaning for the caller. The first entry that fits counts."""
 
-_HUNG_UP = "Socket closed"
-"""Words of gRPC if the other end closes a connection at once, as a TLS port does when it is sent plaintext."""
+_HUNG_UP = ("Socket closed", "Connection reset by peer")
+"""Words of gRPC if the other end closes a connection at once, as a TLS port does when it is sent plaintext, or is not
+shown a certificate that it accepts."""
+
+_EXPECTS_TLS = "it closed the connection, which was plaintext: if it expects TLS, give root_certificates"
+_EXPECTS_CERTIFICATE = (
+    "it closed the connection during the handshake: if it asks devices for certificates, give one in credentials that "
+    "one of its authorities has signed and that is valid there"
+)
 
 
 _PASSING = ("certificate has expired", "certificate is not yet valid")
@@ -33,6 +40,6 @@ def explained(name: str, details: str, plaintext: bool) -> str:
         plaintext: the call was sent without TLS.
     """
     reason = next((meaning for words, meaning in _REASONS.items() if words in details), None)
-    if reason is None and plaintext and _HUNG_UP in details:
-        reason = "it closed the connection, which was plaintext: if it expects TLS, give root_certificates"
+    if reason is None and any(words in details for words in _HUNG_UP):
+        reason = _EXPECTS_TLS if plaintext else _EXPECTS_CERTIFICATE
     return f"cannot reach {name}: {reason or 'is the coordinator running, and is this its address?'} ({details})"

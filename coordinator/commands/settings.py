@@ -78,6 +78,12 @@ class Settings:
         default=None, metadata=_of(Path, "FILE", "PEM certificate chain of the device address")
     )
     tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of the certificate"))
+    tls_client_ca: Path | None = field(
+        default=None,
+        metadata=_of(
+            Path, "FILE", "PEM authorities that sign devices' certificates, which are then required; default: not asked"
+        ),
+    )
     metrics: str | None = field(
         default=None,
         metadata=_of(check_served, "HOST:PORT", "address of /metrics and /healthz; default: not served"),
@@ -114,6 +120,8 @@ class Settings:
             raise SettingError("state is not set: name the state folder, for example with --state DIR")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise SettingError("tls_certificate and tls_key go together: set both or neither")
+        if self.tls_client_ca is not None and self.tls is None:
+            raise SettingError("tls_client_ca asks for devices' certificates: it needs tls_certificate and tls_key")
         self._check_addresses()
         if self.tls is not None:
             self.tls.check()
@@ -122,7 +130,9 @@ class Settings:
     @property
     def tls(self) -> Tls | None:
         """The files for TLS on the device address; None: plaintext."""
-        return Tls(self.tls_certificate, self.tls_key) if self.tls_certificate and self.tls_key else None
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return Tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
 
     def _check_addresses(self) -> None:
         served = {name: address for name in ("listen", "admin", "metrics") if (address := getattr(self, name))}

@@ -12,7 +12,7 @@ from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2
 from fedau2.v1.admin_pb2 import CreateTaskRequest
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
-from fedau2.wire import manifest
+from fedau2.wire import encodings, manifest
 
 
 def add_create_task(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +72,12 @@ def add_create_task(parser: argparse.ArgumentParser) -> None:
         metavar="X.Y",
         help="first version of the SDK that may no longer take part (default: none)",
     )
+    add(
+        "--checkpoints",
+        choices=encodings.NAMES,
+        default="float32",
+        help="smaller encoding in which devices may fetch checkpoints, see docs/operations.md (default: %(default)s)",
+    )
     add_address(parser)
 
 
@@ -121,6 +127,7 @@ def _create_task(args: argparse.Namespace) -> int:
         rounds=args.rounds,
         closing=closing,
         versions=ClientVersions(minimum=args.minimum_version, below=args.below_version),
+        checkpoints=encodings.NAMES[args.checkpoints],
     )
     with stub(args) as admin:
         requests = chain([CreateTaskRequest(header=header)], (CreateTaskRequest(blob=part) for part in parts))

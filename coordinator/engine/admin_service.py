@@ -112,6 +112,7 @@ class AdminService:
             manifest=header.manifest,
             closing=task.spec.closing,
             versions=ClientVersions.FromString(row.versions),
+            checkpoints=row.encoding,
         )
         bundle = Bundle(created, TaskSpec.of(manifest, task.spec.closing), data)
         return await asyncio.shield(self._succeed(task, bundle))

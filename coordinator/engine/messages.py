@@ -15,7 +15,7 @@ from fedau2.v1.admin_pb2 import (
     Task,
 )
 from fedau2.v1.device_pb2 import Assignment, CheckInResponse, ModelVersion, Rejection, RejectionReason
-from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, Resource, RetryWindow
+from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, EncodedCheckpoint, Resource, RetryWindow
 
 Size = Callable[[bytes], int]
 """Length of the blob with this hash."""
@@ -39,6 +39,7 @@ def assignment(row: TaskRow, task: OpenTask, assignment_id: bytes, size: Size) -
         lease=task.spec.closing.lease,
         next_check_in=pace.unheard(task.spec.rule).message(),
         bound=task.spec.bound,
+        encoded=_encoded(row, size),
     )
 
 
@@ -51,10 +52,17 @@ def newest_model(row: TaskRow, size: Size) -> ModelVersion | None:
     """
     try:
         manifest, checkpoint = (Resource(sha256=hash, size=size(hash)) for hash in (row.manifest, row.checkpoint))
+        encoded = _encoded(row, size)
     except FileNotFoundError:
         return None
     number = row.round + row.skipped
-    return ModelVersion(task_id=row.task_id, round=number, manifest=manifest, checkpoint=checkpoint)
+    return ModelVersion(task_id=row.task_id, round=number, manifest=manifest, checkpoint=checkpoint, encoded=encoded)
+
+
+def _encoded(row: TaskRow, size: Size) -> EncodedCheckpoint | None:
+    if not row.encoded:
+        return None
+    return EncodedCheckpoint(encoding=row.encoding, resource=Resource(sha256=row.encoded, size=size(row.encoded)))
 
 
 def rejected(
@@ -85,6 +93,7 @@ def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:
         kept_rounds=[model.round for model in row.kept],
         norms=_norms(row.norms),
         first_round=row.skipped,
+        encoded=_encoded(row, size),
     )
     message.created.FromMicroseconds(round(row.created * 1e6))
     if task is not None:

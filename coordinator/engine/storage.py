@@ -33,8 +33,9 @@ from coordinator.store.state_folder import StateFolder
 from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED, TASK_STATE_STOPPED, TaskState
-from fedau2.v1.task_pb2 import ClientVersions
-from fedau2.wire.blobs import pack, unpack
+from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding, ClientVersions
+from fedau2.wire import encodings
+from fedau2.wire.blobs import Tensors, pack, unpack
 
 _EMPTY = pack({})
 """The server state before the first step."""
@@ -129,7 +130,8 @@ class Storage:
     def create_task(self, task_id: str, bundle: Bundle, at: float) -> tuple[TaskRow, OpenTask]:
         """Stores a new task with its blobs, and opens its first round."""
         task = bundle.spec.manifest
-        addresses = (self._put(bundle), task.checkpoint.sha256, self._blobs.private.put(_EMPTY).sha256)
+        encoded = self._encoded(unpack(bundle.blobs[task.checkpoint.sha256]), bundle.header.checkpoints)
+        addresses = (self._put(bundle), task.checkpoint.sha256, self._blobs.private.put(_EMPTY).sha256, encoded)
         row = replace(TaskRow.begun(task_id, bundle.header, at, *addresses), skipped=task.first_round)
         self._ledger.create_task(row)
         return row, self._opened_task(row, bundle.spec)
@@ -146,7 +148,9 @@ class Storage:
         newest = unpack(self.served.get(old.checkpoint)), unpack(self._blobs.private.get(old.server_state))
         checkpoint, state = succession.follow(before, task, way, *newest, unpack(bundle.blobs[task.checkpoint.sha256]))
         addresses = self.served.put(pack(checkpoint)).sha256, self._blobs.private.put(pack(state)).sha256
-        row = TaskRow.begun(task_id, bundle.header, at, self._put(bundle), *addresses).after(old, task.first_round)
+        encoded = self._encoded(checkpoint, bundle.header.checkpoints)
+        row = TaskRow.begun(task_id, bundle.header, at, self._put(bundle), *addresses, encoded)
+        row = row.after(old, task.first_round)
         ended = replace(old, state=TASK_STATE_STOPPED)
         self._ledger.succeed(old, ended, row)
         self._forget_round(old)
@@ -227,8 +231,9 @@ class Storage:
         checkpoint, state = unpack(self.served.get(old.checkpoint)), unpack(private.get(old.server_state))
         checkpoint, state = server_step(spec.manifest, checkpoint, state, added.total.mean())
         outcome = self.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
+        encoded = self._encoded(checkpoint, old.encoding)
         norms = added.norms.statistics().SerializeToString(deterministic=True)
-        new = old.committed(*outcome, norms, self._keep)
+        new = old.committed(*outcome, norms, self._keep, encoded)
         self._ledger.commit(old, attempt, new, at)
         if self._recorder is not None:
             self._recorder.end(old)
@@ -255,6 +260,12 @@ class Storage:
             self._drop_round(old)
         self._blobs.drop_unused(old, self._ledger.tasks())
         return new, self._ledger.open_round(task_id, new.round) if new.open else None
+
+    def _encoded(self, checkpoint: Tensors, encoding: CheckpointEncoding.ValueType) -> bytes:
+        """Stores a checkpoint in the encoding in which it is offered too; returns its hash, empty without encoding."""
+        if encoding == CHECKPOINT_ENCODING_UNSPECIFIED:
+            return b""
+        return self.served.put(encodings.encode(checkpoint, encoding)).sha256
 
     def change_state(self, task_id: str, state: TaskState.ValueType, at: float) -> TaskRow:
         """Moves a task to another state, unless it is over. If that ends it, its contributions are removed.

@@ -17,7 +17,7 @@ from coordinator.model.task import Bundle, Contribution, TaskSpec
 from fedau2.v1.admin_pb2 import CreateTaskRequest, ReplaceTaskHeader, ReplaceTaskRequest
 from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
 from fedau2.v1.task_pb2 import Resource, TaskManifest
-from fedau2.wire import blobs, manifest, plans
+from fedau2.wire import blobs, encodings, manifest, plans
 from fedau2.wire.errors import BlobError, ContributionError, WireError
 
 Parts = tuple[TaskManifest, dict[bytes, bytes]]
@@ -95,6 +95,8 @@ async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
     header = request.header
     population(header.population)
     VersionRange.of(header.versions)
+    if header.checkpoints not in encodings.NAMES.values():
+        raise InvalidRequestError(f"checkpoint encoding {header.checkpoints} is not known: update the coordinator")
     if header.rounds < 1:
         raise InvalidRequestError("a task has at least one round")
     try:

@@ -56,8 +56,9 @@ def replace_index(old: str, new: sa.Index) -> Migration:
 
 def keep_previous_models(connection: Connection) -> None:
     """Keeps the model before each task's newest, as older versions did in columns of the task."""
-    names = ["task_id", "round", "checkpoint", "server_state"]
-    previous = (task.c.task_id, task.c.round - 1, task.c.previous_checkpoint, task.c.previous_server_state)
+    names = ["task_id", "round", "checkpoint", "server_state", "encoded"]
+    before = (task.c.previous_checkpoint, task.c.previous_server_state, sa.literal(b"", sa.LargeBinary))
+    previous = (task.c.task_id, task.c.round - 1, *before)
     connection.execute(sa.insert(kept_model).from_select(names, sa.select(*previous).where(task.c.round > 0)))
 
 
@@ -81,13 +82,16 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     # 3: commits are counted, so that a ledger that lost some is known; numbers of rounds can be skipped.
     together(add_table(commits), add_column(task.c.skipped, 0)),
-    # 4: tasks keep older models, to which they can be put back; the norms of a round's contributions are kept.
+    # 4: tasks keep older models, to which they can be put back; the norms of a round's contributions are kept;
+    # checkpoints can be offered in a smaller encoding too.
     together(
         add_table(kept_model),
         keep_previous_models,
         add_table(rollback_history),
         add_column(task.c.norms, b""),
         add_column(round_attempt.c.norms, None),
+        add_column(task.c.encoding, 0),
+        add_column(task.c.encoded, b""),
     ),
 )
 """The migrations; the first leads from version 1 to 2, and so on."""

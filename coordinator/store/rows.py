@@ -23,7 +23,12 @@ from fedau2.v1.admin_pb2 import (
     RoundState,
     TaskState,
 )
-from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
+from fedau2.v1.task_pb2 import (
+    CHECKPOINT_ENCODING_UNSPECIFIED,
+    CheckpointEncoding,
+    ClientVersions,
+    ClosingRule,
+)
 
 R = TypeVar("R")
 
@@ -36,21 +41,23 @@ class KeptModel:
         round: number of rounds that were committed when it was the newest.
         checkpoint: SHA-256 of its tensors.
         server_state: SHA-256 of the server state beside it.
+        encoded: SHA-256 of its tensors in the smaller encoding that devices are offered; empty without one.
     """
 
     round: int
     checkpoint: bytes
     server_state: bytes
+    encoded: bytes = b""
 
 
 @dataclass(frozen=True)
 class TaskRow:
     """A task as it is stored.
 
-    Hashes address blobs. `closing` is a serialised `ClosingRule`, `versions` a serialised `ClientVersions`, and `norms`
-    a serialised `ContributionNorms`. `kept` are older models, oldest first. A device is given the number of a round
-    plus `skipped`: the rounds of the task's ancestors. It grows when a copy is restored or the task is put back, so
-    that no number is given twice.
+    Hashes address blobs. That of the encoded checkpoint is empty without an `encoding`. `closing` is a serialised
+    `ClosingRule`, `versions` a serialised `ClientVersions`, and `norms` a serialised `ContributionNorms`. `kept` are
+    older models, oldest first. A device is given the number of a round plus `skipped`: the rounds of the task's
+    ancestors. It grows when a copy is restored or the task is put back, so that no number is given twice.
     """
 
     task_id: str
@@ -66,11 +73,20 @@ class TaskRow:
     versions: bytes = b""
     skipped: int = 0
     norms: bytes = b""
+    encoding: CheckpointEncoding.ValueType = CHECKPOINT_ENCODING_UNSPECIFIED
+    encoded: bytes = b""
     kept: tuple[KeptModel, ...] = ()
 
     @classmethod
     def begun(
-        cls, task_id: str, header: CreateTaskHeader, at: float, manifest: bytes, checkpoint: bytes, server_state: bytes
+        cls,
+        task_id: str,
+        header: CreateTaskHeader,
+        at: float,
+        manifest: bytes,
+        checkpoint: bytes,
+        server_state: bytes,
+        encoded: bytes,
     ) -> Self:
         """Returns the row of a new task.
 
@@ -81,6 +97,7 @@ class TaskRow:
             manifest: hash of its manifest.
             checkpoint: hash of its first checkpoint.
             server_state: hash of its first server state.
+            encoded: hash of its first checkpoint in the header's encoding; empty without one.
         """
         return cls(
             task_id=task_id,
@@ -94,6 +111,8 @@ class TaskRow:
             checkpoint=checkpoint,
             server_state=server_state,
             versions=header.versions.SerializeToString(deterministic=True),
+            encoding=header.checkpoints,
+            encoded=encoded,
         )
 
     def after(self, old: "TaskRow", first_round: int) -> "TaskRow":
@@ -115,7 +134,9 @@ class TaskRow:
         """Returns the kept model that was the newest after so many rounds, if there is one."""
         return next((model for model in self.kept if model.round == round), None)
 
-    def committed(self, checkpoint: bytes, server_state: bytes, norms: bytes = b"", keep: int = 1) -> "TaskRow":
+    def committed(
+        self, checkpoint: bytes, server_state: bytes, norms: bytes = b"", keep: int = 1, encoded: bytes = b""
+    ) -> "TaskRow":
         """Returns the row as it is after the commit of its open round.
 
         Args:
@@ -123,9 +144,10 @@ class TaskRow:
             server_state: hash of the new one.
             norms: of the round's contributions, serialised.
             keep: most older models to keep, at least 1.
+            encoded: hash of the new checkpoint in the task's encoding; empty without one.
         """
         last = self.round + 1 == self.rounds
-        kept = (*self.kept, KeptModel(self.round, self.checkpoint, self.server_state))
+        kept = (*self.kept, KeptModel(self.round, self.checkpoint, self.server_state, self.encoded))
         return replace(
             self,
             state=TASK_STATE_FINISHED if last else self.state,
@@ -133,6 +155,7 @@ class TaskRow:
             checkpoint=checkpoint,
             server_state=server_state,
             norms=norms,
+            encoded=encoded,
             kept=kept[-keep:],
         )
 
@@ -148,6 +171,7 @@ class TaskRow:
             self,
             checkpoint=model.checkpoint,
             server_state=model.server_state,
+            encoded=model.encoded,
             skipped=self.skipped + max(1, separation),
             kept=tuple(older for older in self.kept if older.round <= model.round),
         )
@@ -217,18 +241,21 @@ def task_row(values: Mapping[str, Any]) -> TaskRow:
         and _parses(ClosingRule, row.closing)
         and _parses(ClientVersions, row.versions)
         and _parses(ContributionNorms, row.norms)
+        and row.encoding in CheckpointEncoding.values()
+        and (_is_hash(row.encoded) if row.encoding else row.encoded == b"")
     )
     return _expect(whole, row, f"task {row.task_id!r}")
 
 
-def kept_model(round: int, checkpoint: bytes, server_state: bytes) -> KeptModel:
+def kept_model(round: int, checkpoint: bytes, server_state: bytes, encoded: bytes) -> KeptModel:
     """Makes a kept model of its columns.
 
     Raises:
         LedgerError: no model can have these values.
     """
-    whole = isinstance(round, int) and round >= 0 and _is_hash(checkpoint) and _is_hash(server_state)
-    return _expect(whole, KeptModel(round, checkpoint, server_state), "kept model")
+    hashes = _is_hash(checkpoint) and _is_hash(server_state) and (encoded == b"" or _is_hash(encoded))
+    whole = isinstance(round, int) and round >= 0 and hashes
+    return _expect(whole, KeptModel(round, checkpoint, server_state, encoded), "kept model")
 
 
 def round_row(attempt: int, state: RoundState.ValueType, opened: float) -> RoundRow:

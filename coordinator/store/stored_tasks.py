@@ -42,7 +42,7 @@ def _kept(connection: Connection, task_id: str | None) -> dict[str, list[KeptMod
         query = query.where(kept_table.c.task_id == task_id)
     kept: dict[str, list[KeptModel]] = {}
     for row in connection.execute(query):
-        kept.setdefault(row.task_id, []).append(kept_model(row.round, row.checkpoint, row.server_state))
+        kept.setdefault(row.task_id, []).append(kept_model(row.round, row.checkpoint, row.server_state, row.encoded))
     return kept
 
 

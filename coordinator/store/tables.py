@@ -50,6 +50,8 @@ task = Table(
     Column("previous_checkpoint", _HASH, nullable=False),  # this and the next are read in old ledgers only: SQLite
     Column("previous_server_state", _HASH, nullable=False),  # before 3.35 cannot drop a column
     Column("versions", LargeBinary),  # ClientVersions, serialised
+    Column("encoding", Integer),  # CheckpointEncoding in which checkpoints are offered too; 0: none
+    Column("encoded", _HASH),  # the checkpoint in that encoding; empty without one
     Column("skipped", BigInteger),  # added to a round's number when a device is given it, see docs/durability.md
     Column("norms", LargeBinary),  # ContributionNorms of the newest committed round, serialised
 )
@@ -61,6 +63,7 @@ kept_model = Table(
     Column("round", BigInteger, primary_key=True),  # committed when it was the newest model
     Column("checkpoint", _HASH, nullable=False),
     Column("server_state", _HASH, nullable=False),
+    Column("encoded", _HASH, nullable=False),  # as in `task`
 )
 
 rollback_history = Table(

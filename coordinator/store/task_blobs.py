@@ -37,6 +37,7 @@ def kept_blobs(row: TaskRow, manifest: TaskManifest) -> list[KeptBlob]:
         KeptBlob("catalogue", manifest.catalogue.sha256),
         *graphs,
         KeptBlob("checkpoint", row.checkpoint),
+        *([KeptBlob("encoded checkpoint", row.encoded)] if row.encoded else []),
         KeptBlob("server state", row.server_state, served=False),
         KeptBlob("first checkpoint", manifest.checkpoint.sha256, vital=False),
         *(blob for model in row.kept for blob in model_blobs(model)),
@@ -45,9 +46,12 @@ def kept_blobs(row: TaskRow, manifest: TaskManifest) -> list[KeptBlob]:
 
 def model_blobs(model: KeptModel) -> list[KeptBlob]:
     """Lists the blobs of a model that a task can be put back to."""
+    after = f"after {model.round} rounds"
+    encoded = [KeptBlob(f"encoded checkpoint {after}", model.encoded, vital=False)] if model.encoded else []
     return [
-        KeptBlob(f"checkpoint after {model.round} rounds", model.checkpoint, vital=False),
-        KeptBlob(f"server state after {model.round} rounds", model.server_state, served=False, vital=False),
+        KeptBlob(f"checkpoint {after}", model.checkpoint, vital=False),
+        *encoded,
+        KeptBlob(f"server state {after}", model.server_state, served=False, vital=False),
     ]
 
 

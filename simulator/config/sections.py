@@ -76,6 +76,9 @@ class EngineSettings(Section):
         "Share of the clients in each round's cohort.", default=0.1
     )
     seed: _Seed = setting("Seed of everything that is drawn.", default=0)
+    checkpoints: Literal["float32", "float16", "int8"] = setting(
+        "Encoding in which clients get checkpoints; the server's step is on exact ones.", default="float32"
+    )
     local_noise: Scale = setting(
         "Baseline: standard deviation of Gaussian noise on each client's contribution.", "server.clip_norm", default=0.0
     )
@@ -90,6 +93,8 @@ class EngineSettings(Section):
         for baseline in ("local_noise", "apm"):
             if getattr(self, baseline) and self.name != "batched":
                 raise ValueError(f"{baseline} is simulated by the batched engine only: set engine.name to batched")
+        if self.checkpoints != "float32" and self.name != "batched":
+            raise ValueError("encodings of checkpoints are simulated by the batched engine only: set engine.name so")
         if self.transport != "inproc" and self.name != "fleet":
             raise ValueError(f"transport {self.transport} is for a fleet: set engine.name to fleet")
         if self.trainer != "torch" and self.name != "fleet":

@@ -15,9 +15,9 @@ from client_sdk.protocol.values import Report
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.aggregators import Aggregator, Mean
 from coordinator.aggregation.optimizers import server_step
-from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE
-from fedau2.wire import manifest
+from fedau2.wire import encodings, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update, encode
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
@@ -52,6 +52,10 @@ class BatchedEngine:
         population: the clients; training changes their state.
         workers: number of threads; each computes a chunk at a time.
         noise: noise that clients add to their training; none by default.
+        encoding: the encoding in which clients get checkpoints. The server's step is on exact ones.
+
+    Attributes:
+        checkpoint: the newest one, as clients get it.
 
     Raises:
         ConfigError: the plan keeps a client's contributions several rounds apart.
@@ -64,11 +68,13 @@ class BatchedEngine:
         population: Population,
         workers: int = 1,
         noise: Noise | None = None,
+        encoding: CheckpointEncoding.ValueType = CHECKPOINT_ENCODING_UNSPECIFIED,
     ) -> None:
         require_any_cohort(task.plan)
         self._noise = noise or Noise(0)
         self._manifest, self._population, self._workers = task, population, workers
-        self.checkpoint = checkpoint
+        self._encoding = encoding
+        self._publish(checkpoint)
         self._server_state: Tensors = {}
         self._round = 0
         numbers = sum(math.prod(spec.shape) for spec in manifest.private(task))
@@ -81,11 +87,15 @@ class BatchedEngine:
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort and takes the server's step."""
         total, report = self.collect(members)
-        self.checkpoint, self._server_state = server_step(
-            self._manifest, self.checkpoint, self._server_state, total.mean()
-        )
+        stepped, self._server_state = server_step(self._manifest, self._exact, self._server_state, total.mean())
+        self._publish(stepped)
         self._round += 1
         return report
+
+    def _publish(self, checkpoint: Tensors) -> None:
+        self._exact = self.checkpoint = checkpoint
+        if self._encoding != CHECKPOINT_ENCODING_UNSPECIFIED:
+            self.checkpoint = encodings.decode(encodings.encode(checkpoint, self._encoding))
 
     def collect(self, members: Members) -> tuple[Aggregator, RoundReport]:
         """Trains a cohort and adds up its contributions, without the server's step."""
@@ -124,12 +134,13 @@ class BatchedEngine:
         return self
 
     def snapshot(self) -> dict[str, Tensors]:
-        """Returns the checkpoint and the state of the server's optimizer."""
-        return {"checkpoint": self.checkpoint, "server": self._server_state}
+        """Returns the exact checkpoint and the state of the server's optimizer."""
+        return {"checkpoint": self._exact, "server": self._server_state}
 
     def restore(self, snapshot: Mapping[str, Tensors], rounds: int) -> None:
         """Resumes from a snapshot that was taken after this many rounds."""
-        self.checkpoint, self._server_state = dict(snapshot["checkpoint"]), dict(snapshot["server"])
+        self._server_state = dict(snapshot["server"])
+        self._publish(dict(snapshot["checkpoint"]))
         self._round = rounds
 
     def traffic(self, contributions: int) -> Traffic:
@@ -141,7 +152,7 @@ class BatchedEngine:
         sizes = [
             len(encode(self._contribution(task, client))) for client in range(min(_SAMPLED, len(self._population)))
         ]
-        return Traffic(float(np.mean(sizes)), float(self._manifest.checkpoint.size))
+        return Traffic(float(np.mean(sizes)), float(len(encodings.encode(self._exact, self._encoding))))
 
     def _contribution(self, task: Task, client: int) -> dict[str, Update]:
         """Computes one contribution at a time, since it may be as large as the model. Noise fills every row."""

@@ -18,7 +18,7 @@ from export.plan.message import interaction_weights, to_message
 from export.plan.resolve import Known, resolve
 from export.plan.schema import Plan
 from fedau2.v1.task_pb2 import Plan as Message
-from fedau2.wire import blobs, manifest
+from fedau2.wire import blobs, encodings, manifest
 from simulator.config.sections import DataSettings, EngineSettings
 from simulator.datasets import Attribute, Dataset, load
 from simulator.datasets.split import least
@@ -234,7 +234,8 @@ def engine_of(
     """
     if settings.name == "batched":
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-        yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise)
+        encoding = encodings.NAMES[settings.checkpoints]
+        yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise, encoding)
         return
     size = cohort_size(settings.fraction, len(population))
     with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:

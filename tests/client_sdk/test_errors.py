@@ -21,6 +21,7 @@ FIELDS = {
     errors.StoreLockedError: {"folder": Path("state")},
     errors.TransportError: {"temporary": False},
     errors.UnknownCallError: {"temporary": False},
+    errors.CredentialsError: {"temporary": False},
 }
 
 

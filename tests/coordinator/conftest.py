@@ -54,6 +54,7 @@ class Bundle:
     population: str = "movies"
     closing: ClosingRule = field(default_factory=lambda: closing(3))
     versions: ClientVersions = field(default_factory=ClientVersions)
+    checkpoints: int = 0
 
     async def requests(self):
         header = admin_pb2.CreateTaskHeader(
@@ -62,6 +63,7 @@ class Bundle:
             rounds=self.rounds,
             closing=self.closing,
             versions=self.versions,
+            checkpoints=self.checkpoints,
         )
         yield admin_pb2.CreateTaskRequest(header=header)
         for sha256, data in self.blobs.items():

@@ -122,12 +122,15 @@ class CreateTaskHeader(_message.Message):
     ROUNDS_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
     population: _builtins.str
     """Name of the population that trains the task, at most 128 bytes. A population has one running task."""
     manifest: _builtins.bytes
     """The TaskManifest, serialised."""
     rounds: _builtins.int
     """Rounds to commit, at least 1."""
+    checkpoints: _task_pb2.CheckpointEncoding.ValueType
+    """The smaller encoding in which checkpoints are offered to devices beside float32; unspecified: none."""
     @_builtins.property
     def closing(self) -> _task_pb2.ClosingRule: ...
     @_builtins.property
@@ -140,10 +143,11 @@ class CreateTaskHeader(_message.Message):
         rounds: _builtins.int = ...,
         closing: _task_pb2.ClosingRule | None = ...,
         versions: _task_pb2.ClientVersions | None = ...,
+        checkpoints: _task_pb2.CheckpointEncoding.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "manifest", b"manifest", "population", b"population", "rounds", b"rounds", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "closing", b"closing", "manifest", b"manifest", "population", b"population", "rounds", b"rounds", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -590,6 +594,7 @@ class Task(_message.Message):
     KEPT_ROUNDS_FIELD_NUMBER: _builtins.int
     NORMS_FIELD_NUMBER: _builtins.int
     FIRST_ROUND_FIELD_NUMBER: _builtins.int
+    ENCODED_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Drawn by the coordinator."""
     population: _builtins.str
@@ -630,6 +635,10 @@ class Task(_message.Message):
     def norms(self) -> Global___ContributionNorms:
         """The norms of the newest committed round; absent before the first."""
 
+    @_builtins.property
+    def encoded(self) -> _task_pb2.EncodedCheckpoint:
+        """The newest checkpoint as devices are offered it in a smaller encoding; absent: not offered."""
+
     def __init__(
         self,
         *,
@@ -650,10 +659,11 @@ class Task(_message.Message):
         kept_rounds: _abc.Iterable[_builtins.int] | None = ...,
         norms: Global___ContributionNorms | None = ...,
         first_round: _builtins.int = ...,
+        encoded: _task_pb2.EncodedCheckpoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "manifest", b"manifest", "norms", b"norms", "versions", b"versions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "encoded", b"encoded", "manifest", b"manifest", "norms", b"norms", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "first_round", b"first_round", "kept_rounds", b"kept_rounds", "live_leases", b"live_leases", "manifest", b"manifest", "norms", b"norms", "population", b"population", "reported", b"reported", "round", b"round", "round_state", b"round_state", "rounds", b"rounds", "state", b"state", "task_id", b"task_id", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "encoded", b"encoded", "first_round", b"first_round", "kept_rounds", b"kept_rounds", "live_leases", b"live_leases", "manifest", b"manifest", "norms", b"norms", "population", b"population", "reported", b"reported", "round", b"round", "round_state", b"round_state", "rounds", b"rounds", "state", b"state", "task_id", b"task_id", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

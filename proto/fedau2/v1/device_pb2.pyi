@@ -141,6 +141,7 @@ class Assignment(_message.Message):
     LEASE_FIELD_NUMBER: _builtins.int
     NEXT_CHECK_IN_FIELD_NUMBER: _builtins.int
     BOUND_FIELD_NUMBER: _builtins.int
+    ENCODED_FIELD_NUMBER: _builtins.int
     assignment_id: _builtins.bytes
     """Opaque and unguessable, 16 bytes; carries no device identity."""
     task_id: _builtins.str
@@ -167,6 +168,12 @@ class Assignment(_message.Message):
     def next_check_in(self) -> _task_pb2.RetryWindow:
         """When to check in next if no other answer follows."""
 
+    @_builtins.property
+    def encoded(self) -> _task_pb2.EncodedCheckpoint:
+        """The same tensors in a smaller encoding, which a device that knows it fetches in place of the checkpoint. Absent
+        unless the operator chose one.
+        """
+
     def __init__(
         self,
         *,
@@ -178,10 +185,11 @@ class Assignment(_message.Message):
         lease: _duration_pb2.Duration | None = ...,
         next_check_in: _task_pb2.RetryWindow | None = ...,
         bound: _builtins.float = ...,
+        encoded: _task_pb2.EncodedCheckpoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "lease", b"lease", "manifest", b"manifest", "next_check_in", b"next_check_in"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "encoded", b"encoded", "lease", b"lease", "manifest", b"manifest", "next_check_in", b"next_check_in"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "bound", b"bound", "checkpoint", b"checkpoint", "lease", b"lease", "manifest", b"manifest", "next_check_in", b"next_check_in", "round", b"round", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "bound", b"bound", "checkpoint", b"checkpoint", "encoded", b"encoded", "lease", b"lease", "manifest", b"manifest", "next_check_in", b"next_check_in", "round", b"round", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,6 +205,7 @@ class ModelVersion(_message.Message):
     ROUND_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    ENCODED_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Id of the task."""
     round: _builtins.int
@@ -211,6 +220,10 @@ class ModelVersion(_message.Message):
     def checkpoint(self) -> _task_pb2.Resource:
         """The newest shared and adversary tensors."""
 
+    @_builtins.property
+    def encoded(self) -> _task_pb2.EncodedCheckpoint:
+        """As in Assignment."""
+
     def __init__(
         self,
         *,
@@ -218,10 +231,11 @@ class ModelVersion(_message.Message):
         round: _builtins.int = ...,
         manifest: _task_pb2.Resource | None = ...,
         checkpoint: _task_pb2.Resource | None = ...,
+        encoded: _task_pb2.EncodedCheckpoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "manifest", b"manifest"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "encoded", b"encoded", "manifest", b"manifest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "manifest", b"manifest", "round", b"round", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "encoded", b"encoded", "manifest", b"manifest", "round", b"round", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

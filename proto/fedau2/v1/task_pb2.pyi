@@ -21,6 +21,28 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _CheckpointEncoding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CheckpointEncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CheckpointEncoding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHECKPOINT_ENCODING_UNSPECIFIED: _CheckpointEncoding.ValueType  # 0
+    CHECKPOINT_ENCODING_FLOAT16: _CheckpointEncoding.ValueType  # 1
+    """Each number of a row is rounded to float16."""
+    CHECKPOINT_ENCODING_INT8: _CheckpointEncoding.ValueType  # 2
+    """Each number of a row is a multiple, from -127 to 127, of a scale of the row."""
+
+class CheckpointEncoding(_CheckpointEncoding, metaclass=_CheckpointEncodingEnumTypeWrapper):
+    """A smaller way to write a checkpoint, as docs/design.md describes. Unspecified: float32, exact."""
+
+CHECKPOINT_ENCODING_UNSPECIFIED: CheckpointEncoding.ValueType  # 0
+CHECKPOINT_ENCODING_FLOAT16: CheckpointEncoding.ValueType  # 1
+"""Each number of a row is rounded to float16."""
+CHECKPOINT_ENCODING_INT8: CheckpointEncoding.ValueType  # 2
+"""Each number of a row is a multiple, from -127 to 127, of a scale of the row."""
+Global___CheckpointEncoding: _TypeAlias = CheckpointEncoding  # noqa: Y015
+
 class _GraphKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -200,6 +222,31 @@ class Resource(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Resource: _TypeAlias = Resource  # noqa: Y015
+
+@_typing.final
+class EncodedCheckpoint(_message.Message):
+    """A checkpoint in another encoding than float32. Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENCODING_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    encoding: Global___CheckpointEncoding.ValueType
+    @_builtins.property
+    def resource(self) -> Global___Resource: ...
+    def __init__(
+        self,
+        *,
+        encoding: Global___CheckpointEncoding.ValueType = ...,
+        resource: Global___Resource | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodedCheckpoint: _TypeAlias = EncodedCheckpoint  # noqa: Y015
 
 @_typing.final
 class Graph(_message.Message):

@@ -5,6 +5,7 @@
   + ManifestError: this version cannot run a manifest
   + ContributionError: an upload does not fit its manifest
   + AddressError: an address can be neither called nor served on
+  + CertificateError: a certificate or its key cannot be used
   + UnknownMethodError: no method of the service takes a message
 """
 
@@ -27,6 +28,10 @@ class ContributionError(WireError):
 
 class AddressError(WireError):
     """An address cannot be called, or cannot be served on."""
+
+
+class CertificateError(WireError):
+    """A certificate, its private key or a list of authorities cannot be used; the text never quotes them."""
 
 
 class UnknownMethodError(WireError):

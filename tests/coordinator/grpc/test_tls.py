@@ -1,10 +1,12 @@
 """The files for TLS are read and compared before anything is served."""
 
 import asyncio
+from dataclasses import replace
 
 import grpc
 import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from coordinator.cli import main
 from coordinator.errors import SettingError
@@ -93,3 +95,46 @@ def test_a_server_uses_them(tls):
             await servers.stop()
 
     asyncio.run(call())
+
+
+AUTHORITY = certificates.make()
+DEVICE = certificates.make(authority=AUTHORITY, names=[], purpose=ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+@pytest.mark.parametrize(
+    ("pair", "answer"), [(DEVICE, "the coordinator is starting"), ((None, None), "connect"), (OTHER, "connect")]
+)
+def test_devices_must_show_a_certificate_of_the_authorities(tls, tmp_path, pair, answer):
+    (tmp_path / "devices.pem").write_bytes(OTHER[1] + AUTHORITY[1] if pair == DEVICE else AUTHORITY[1])
+    files = replace(tls(), client_authorities=tmp_path / "devices.pem")
+
+    async def call():
+        servers = await Servers.start("127.0.0.1:0", "127.0.0.1:0", files)
+        try:
+            async with grpc.aio.secure_channel(
+                servers.devices, grpc.ssl_channel_credentials(CERTIFICATE, *pair)
+            ) as channel:
+                with pytest.raises(grpc.aio.AioRpcError, match=answer):
+                    await DeviceServiceStub(channel).CheckIn(CheckInRequest(population="movies"))
+        finally:
+            await servers.stop()
+
+    asyncio.run(call())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "no certificate in PEM is in tls_client_ca"), (KEY, "no certificate in PEM"), (None, "cannot be read")],
+)
+def test_authorities_that_cannot_be_read_are_named(tls, tmp_path, content, message):
+    path = tmp_path / "devices.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingError, match=message) as raised:
+        replace(tls(), client_authorities=path).check()
+    assert f"tls_client_ca {path}" in str(raised.value)
+
+
+def test_certificates_of_devices_need_tls(tmp_path, capsys):
+    assert main(["serve", "--check", "--state", str(tmp_path / "state"), "--tls-client-ca", "devices.pem"]) == 1
+    assert "it needs tls_certificate and tls_key" in capsys.readouterr().err
