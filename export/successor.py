@@ -9,7 +9,7 @@ from export import bundle, features
 from export.bundle import Bundle
 from export.errors import DamagedBundleError, NotABundleError, PlanError
 from export.items import catalogue
-from fedau2.v1.task_pb2 import Plan, TaskManifest
+from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
 from fedau2.wire import blobs, bundles, item_axes, manifest, succession
 from fedau2.wire.catalogues import Difference
@@ -89,7 +89,7 @@ def succeed(
     task.required_features.extend(old.required_features)
     task.ancestors.extend(succession.ancestors(data))
     task.first_round = old.first_round
-    training = any(graph.kind == bundle.GRAPH_KIND_STEP for graph in old.graphs)
+    training = any(graph.kind == GRAPH_KIND_STEP for graph in old.graphs)
     # With the ancestor's hash, so that the same seed draws other numbers than it did for the ancestor.
     built = bundle.assemble(task, ids, f"{seed} after {task.ancestors[0].hex()}", precision, training)
     way = Succession.of(before, after)
