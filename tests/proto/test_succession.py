@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedau2.v1.tensors_pb2 import ItemSpan, TensorSpec
@@ -45,6 +45,7 @@ def of_item(spec, array, items, row):
     return np.compress(np.array(owner) == row, array, axis=item_axes.of(spec))
 
 
+@settings(deadline=None)
 @given(specs(), catalogues, catalogues)
 def test_known_items_keep_their_numbers_and_new_ones_have_fresh_ones(spec, old, new):
     before, fresh = values(spec, len(old), 1), values(spec, len(new), 2)
@@ -55,6 +56,7 @@ def test_known_items_keep_their_numbers_and_new_ones_have_fresh_ones(spec, old, 
     assert np.array_equal(of_item(spec, carried, len(new), -1), of_item(spec, before, len(old), -1))
 
 
+@settings(deadline=None)
 @given(specs(), catalogues, st.randoms())
 def test_the_way_there_and_back_restores_everything_whatever_the_order(spec, old, random):
     shuffled = random.sample(old, len(old))
@@ -64,6 +66,7 @@ def test_the_way_there_and_back_restores_everything_whatever_the_order(spec, old
     assert back.tobytes() == before.tobytes()
 
 
+@settings(deadline=None)
 @given(specs(), catalogues, st.integers(1, 3))
 def test_axes_before_those_of_the_tensor_are_left_alone(spec, old, clients):
     stacked = np.stack([values(spec, len(old), client) for client in range(clients)])
