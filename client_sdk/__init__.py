@@ -26,6 +26,7 @@ from client_sdk.errors import (
     MissingDeviceStateError,
     MissingEngineError,
     MissingFeatureError,
+    MissingGraphError,
     MissingPackageError,
     NoDataError,
     NoModelError,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from client_sdk.client import FedClient, Recommendation
     from client_sdk.events import Joined, NewModel, Refused, Rejected, SyncFailed, SyncInterrupted, Trained, Uploaded
     from client_sdk.onnx.limits import Limits
+    from client_sdk.personalisation.outcome import Ended, Personalisation
     from client_sdk.privacy import PrivacyReport
     from client_sdk.protocol.wishes import Outcome, Result
     from client_sdk.scheduling.schedule import Constraints, DeviceState
@@ -72,6 +74,7 @@ __all__ = [
     "DeviceState",
     "DivergedError",
     "DriverError",
+    "Ended",
     "FedClient",
     "FedError",
     "ForbiddenGraphError",
@@ -81,11 +84,13 @@ __all__ = [
     "MissingDeviceStateError",
     "MissingEngineError",
     "MissingFeatureError",
+    "MissingGraphError",
     "MissingPackageError",
     "NewModel",
     "NoDataError",
     "NoModelError",
     "Outcome",
+    "Personalisation",
     "PrivacyReport",
     "Recommendation",
     "Refused",
@@ -124,6 +129,7 @@ _MODULES = {
     "FedClient": "client",
     "Limits": "onnx.limits",
     "Outcome": "protocol.wishes",
+    **dict.fromkeys(("Ended", "Personalisation"), "personalisation.outcome"),
     "PrivacyReport": "privacy",
     "Recommendation": "client",
     "Result": "protocol.wishes",

@@ -25,6 +25,11 @@ _STEPS = (
         "CREATE TABLE departures (number INTEGER PRIMARY KEY, task_id TEXT NOT NULL, round INTEGER NOT NULL, "
         "time INTEGER NOT NULL, size INTEGER NOT NULL, attributes TEXT NOT NULL, outcome TEXT NOT NULL)",
     ),
+    (
+        # attributes: names, as JSON; checkpoint: SHA-256, empty before the first personalisation was completed
+        "CREATE TABLE personalised (task_id TEXT PRIMARY KEY, steps INTEGER NOT NULL, state BLOB, "
+        "attributes TEXT NOT NULL, checkpoint BLOB NOT NULL, recorded INTEGER NOT NULL)",
+    ),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 

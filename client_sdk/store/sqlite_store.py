@@ -17,6 +17,7 @@ from client_sdk.store.catalogues import Catalogues
 from client_sdk.store.folder import StateFolder
 from client_sdk.store.interactions import Interactions
 from client_sdk.store.part_file import PartFile
+from client_sdk.store.personalised import PersonalisedStates
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire.errors import BlobError
 
@@ -44,6 +45,9 @@ class SqliteStore:
         StoreClosedError: it has been closed. Every method may raise this and the next two.
         StoreForkedError: another process opened it, and this one was forked from that one.
         StoreError: it is damaged, not a client's, or has lost its database; or the disk fails.
+
+    Attributes:
+        personalised: the personal state of each task.
     """
 
     def __init__(self, folder: Path, interactions: int = INTERACTIONS) -> None:
@@ -51,6 +55,7 @@ class SqliteStore:
         self.database, self._blobs = self._state.database, self._state.blobs
         self._catalogues = Catalogues(self._blobs)
         self._interactions = Interactions(self.database, interactions)
+        self.personalised = PersonalisedStates(self.database, TASKS)
 
     def close(self) -> None:
         """Closes the folder and lets other clients open it, as `StateFolder.close` does."""
