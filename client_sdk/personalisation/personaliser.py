@@ -20,7 +20,7 @@ from client_sdk.protocol.values import Job, Model
 from client_sdk.protocol.wishes import Interrupted
 from client_sdk.store.personalised import Personalised
 from client_sdk.store.sqlite_store import SqliteStore
-from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Resource
+from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Resource, TaskManifest
 from fedau2.wire import manifest
 
 _log = logging.getLogger(__name__)
@@ -76,9 +76,10 @@ class Personaliser:
         model = self._store.model()
         if model is None:
             raise NoModelError("there is no model on this device yet: call sync() first")
-        job = self._job(model)
-        if not manifest.private(job.manifest):
+        task = self._task(model)
+        if not manifest.private(task):
             return Personalisation(0, Ended.NOTHING_PRIVATE)
+        job = self._job(model, task)
         if not len(job.client.interactions):
             raise NoDataError("nothing is recorded that the model's catalogue lists: call record() first")
         with engine_failures():
@@ -110,10 +111,12 @@ class Personaliser:
         changed = abs(recorded - last.recorded) * _SHARE >= max(1, last.recorded)
         return _Moment(model, recorded) if changed or last.checkpoint != model.checkpoint.sha256 else None
 
-    def _job(self, model: Model) -> Job:
+    def _task(self, model: Model) -> TaskManifest:
         data = self._blob(model.manifest)
         self._trust.check(data)
-        task = manifests.parse(data)
+        return manifests.parse(data)
+
+    def _job(self, model: Model, task: TaskManifest) -> Job:
         graphs = [graph.resource for graph in manifest.known_graphs(task) if graph.kind == GRAPH_KIND_STEP]
         step = self._blob(graphs[0]) if graphs else b""
         state = self._store.personalised.served(model.task_id, self._store.private(model.task_id))
@@ -135,7 +138,7 @@ class Personaliser:
 
     def _take(self, steps: int, check: Check, personal: PersonalSteps, model: Model, job: Job) -> Personalisation:
         before, recorded = self._store.personalised.get(model.task_id), self._store.recorded()
-        names = {each.attribute for each in job.manifest.plan.adversaries if each.name in job.client.labels}
+        names = {each.attribute for each in job.manifest.plan.adversaries if each.name in personal.client.labels}
         kept = replace(before, attributes=tuple(sorted(names.union(before.attributes))))
         for taken in range(steps):
             try:
@@ -144,7 +147,7 @@ class Personaliser:
                 self._keep(model, kept, taken, personal)
                 return Personalisation(taken, Ended.INTERRUPTED)
             personal.step(before.steps + taken)
-            if (taken + 1) % KEPT == 0:
+            if (taken + 1) % KEPT == 0 and taken + 1 < steps:
                 self._keep(model, kept, taken + 1, personal)
         done = replace(kept, checkpoint=model.checkpoint.sha256, recorded=recorded)
         self._keep(model, done, steps, personal)

@@ -8,13 +8,15 @@ from client_sdk.draws import Stream
 from client_sdk.errors import DivergedError
 from client_sdk.onnx.onnx_training import Drawn, GraphTask, OnnxTraining
 from client_sdk.protocol.values import ClientData, PrivateState
+from fedau2.v1.task_pb2 import OBJECTIVE_CONFUSION
 
 
 class PersonalSteps:
     """The personal steps of one client on one model version.
 
     A step takes all of the client's interactions, with negatives and noise that are drawn anew. If an attribute of the
-    client is known, the reversed gradient reaches the private tensors as in a contribution.
+    client is known, the objective `confusion` is followed as in a contribution. The objective `reversal` is left out:
+    against an adversary that does not answer, it writes the label into the private tensors (docs/results/personal.md).
 
     Args:
         task: the model version with its training graph.
@@ -22,12 +24,14 @@ class PersonalSteps:
         client: the client's data.
 
     Attributes:
-        client: as above, with the state after the steps that were taken.
+        client: as above, with the labels that the steps use, and the state after the steps that were taken.
     """
 
     def __init__(self, task: GraphTask, round_number: int, client: ClientData) -> None:
         self._task = replace(task, plan=replace(task.plan, local=replace(task.plan.local, steps=1)))
-        self._round, self.client = round_number, client
+        confusing = {each.name for each in task.plan.adversaries if each.objective == OBJECTIVE_CONFUSION}
+        labels = {name: label for name, label in client.labels.items() if name in confusing}
+        self._round, self.client = round_number, replace(client, labels=labels)
 
     @property
     def state(self) -> PrivateState:

@@ -16,7 +16,7 @@ class Personalised:
     Attributes:
         steps: number of personal steps that have been taken for the task. It never shrinks while the client has its
             key, also when the state is forgotten, because the randomness of a step is drawn by its number.
-        state: the private tensors that recommendations come from; None: there is none, or it was forgotten.
+        state: the private tensors that recommendations come from; None: no step was taken, or it was forgotten.
         attributes: names of the attributes that it was trained with.
         checkpoint: SHA-256 of the checkpoint on which the last personalisation was completed; empty before.
         recorded: number of interactions then.

@@ -1,4 +1,4 @@
-"""What contributions and private state tell with personal steps.
+"""Measures how much contributions and private state tell with personal steps.
 
 Two designs are compared. In `apart` a device keeps its personal state apart, and contributions start from the promoted
 state. In `joined` each contribution starts from a state that has just taken personal steps.

@@ -1,4 +1,4 @@
-"""What personal steps give devices that never took part in training, and what they cost them.
+"""Measures how personal steps help devices that never took part in training, and how much they cost them.
 
 The users are divided into folds. A model is trained with all folds but one, and the users of that fold are new devices
 on it. So every user is measured once, on a model that has seen none of their interactions.
@@ -29,7 +29,7 @@ class Row:
     """One row of the table.
 
     Attributes:
-        what: who recommends.
+        what: the source of the recommendations.
         ranks: of the test items.
         seconds: wall-clock time of a personal step, for each step that was measured.
         cpu: processor time of it.
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(eq=False)
 class _Steps:
-    """What was measured of new devices: ranks by number of steps, and times of steps."""
+    """The measurements of new devices: ranks by number of steps, and times of steps."""
 
     ranks: dict[int, list[Ranks]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)

@@ -147,8 +147,10 @@ def test_a_callback_cannot_personalise(client):
     assert errors
 
 
-def test_what_was_personalised_is_exported_and_removed(slow, tmp_path):
+def test_what_was_personalised_is_exported_and_removed(slow, remote, tmp_path):
     slow.set_attribute("gender", "F")
+    remote.assignment = remote.bundle.assignment(number=1, round_number=1)
+    assert slow.sync().result == Result.UPLOADED
     slow.personalise(2)
     exported = json.loads(json.dumps(slow.privacy.export_data()))["personal_vectors"]["task"]
     state = personal(slow).state

@@ -197,8 +197,8 @@ def test_what_was_ended_early_is_due_again(ready):
 def test_the_state_that_was_trained_for_longer_is_served(ready, bundle):
     personaliser(ready).personalise(2, unlimited)
     start = initial_state(bundle.manifest, ready.task_key("task"))
-    for steps, served in ((1, False), (5, True)):
+    for steps, is_served in ((1, False), (5, True)):
         promoted = PrivateState(start.values, start.first, start.second, np.array([steps]))
         ready.stage(Staged(bytes([steps]) * 16, "task", steps, b"", promoted))
         ready.promote(bytes([steps]) * 16)
-        assert (served(ready).pack() == promoted.pack()) is served
+        assert (served(ready).pack() == promoted.pack()) is is_served

@@ -14,14 +14,19 @@ from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.preparation import initial_state
 from client_sdk.protocol.values import ClientData, Job
 from export.bundle import build
-from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, TaskManifest
+from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, OBJECTIVE_CONFUSION, TaskManifest
 from fedau2.wire import blobs
 from tests import plans
 
 KEY = bytes(range(16))
+CONFUSION = {**plans.GENDER, "objective": "confusion", "prior": "uniform"}
 BUNDLES = {
-    model: build(model, [f"item-{row}" for row in range(30)], plans.make(model, plans.GENDER), 0)
-    for model in ("fedncf", "fedrap")
+    name: build(model, [f"item-{row}" for row in range(30)], plans.make(model, adversary), 0)
+    for name, model, adversary in (
+        ("fedncf", "fedncf", plans.GENDER),
+        ("fedncf, confusion", "fedncf", CONFUSION),
+        ("fedrap", "fedrap", CONFUSION),
+    )
 }
 
 
@@ -44,7 +49,8 @@ def reference(bundle, client, steps):
     task.CopyFrom(bundle.manifest)
     task.plan.local.steps = 1
     shared, plan = Task.load(task, blobs.unpack(bundle.blob(task.checkpoint))), TrainingPlan.of(task)
-    labels = {each.name: np.array([client.labels.get(each.name, -1)]) for each in plan.adversaries}
+    unlearned = {each.name: each.objective == OBJECTIVE_CONFUSION for each in plan.adversaries}
+    labels = {name: np.array([client.labels.get(name, -1) if used else -1]) for name, used in unlearned.items()}
     state = client.state.copy()
     for number in range(steps):
         samples = draws.drawn(plan, client.interactions, client.key, number, family=Stream.PERSONAL)
@@ -82,14 +88,17 @@ def test_a_personal_step_is_the_kernels_private_update_with_shared_tensors_fixed
     assert blobs.pack(graphs.tensors) == before, "a shared tensor changed"
 
 
-def test_a_known_attribute_is_unlearned_by_the_steps():
+@pytest.mark.parametrize(("name", "unlearns"), [("fedncf", False), ("fedncf, confusion", True)])
+def test_no_step_depends_on_the_label_and_confusion_on_whether_it_is_known(name, unlearns):
     states = []
     for labels in ({}, {"gender": 0}, {"gender": 1}):
-        personal = PersonalSteps(GRAPHS["fedncf"], 3, data(BUNDLES["fedncf"].manifest, labels=labels))
+        personal = PersonalSteps(GRAPHS[name], 3, data(BUNDLES[name].manifest, labels=labels))
         for number in range(5):
             personal.step(number)
         states.append(personal.state.values["user_gmf"].tobytes())
-    assert len(set(states)) == 3
+    unknown, *known = states
+    assert known[0] == known[1]
+    assert (known[0] != unknown) is unlearns
 
 
 def test_no_stream_of_personal_steps_is_one_of_contributions():
@@ -112,4 +121,4 @@ def test_a_step_that_cannot_be_taken_leaves_the_state():
     diverged = PersonalSteps(GRAPHS["fedncf"], 3, client)
     with pytest.raises(DivergedError):
         diverged.step(0)
-    assert diverged.client is client
+    assert diverged.state is client.state
