@@ -27,6 +27,7 @@ from client_sdk.errors import (
     MissingDeviceStateError,
     MissingEngineError,
     MissingFeatureError,
+    MissingGraphError,
     MissingPackageError,
     NoDataError,
     NoModelError,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
         Uploaded,
     )
     from client_sdk.onnx.limits import Limits
+    from client_sdk.personalisation.outcome import Ended, Personalisation
     from client_sdk.profiles import Profiles
     from client_sdk.protocol.wishes import Outcome, Result
     from client_sdk.recommending import Reason, Recommendation
@@ -100,6 +102,7 @@ __all__ = [
     "DivergedError",
     "DownloadDropped",
     "DriverError",
+    "Ended",
     "FedClient",
     "FedError",
     "ForbiddenGraphError",
@@ -110,11 +113,13 @@ __all__ = [
     "MissingDeviceStateError",
     "MissingEngineError",
     "MissingFeatureError",
+    "MissingGraphError",
     "MissingPackageError",
     "NewModel",
     "NoDataError",
     "NoModelError",
     "Outcome",
+    "Personalisation",
     "PrivacyReport",
     "Profiles",
     "Reason",
@@ -162,6 +167,7 @@ _MODULES = {
     "change_key": "store.rekeying",
     "Limits": "onnx.limits",
     "Outcome": "protocol.wishes",
+    **dict.fromkeys(("Ended", "Personalisation"), "personalisation.outcome"),
     "PrivacyReport": "reporting.report",
     **dict.fromkeys(("Statement", "StatementKind"), "reporting.statements"),
     "Profiles": "profiles",

@@ -18,6 +18,8 @@ from client_sdk.engines import Chosen
 from client_sdk.interactions import VIEW, Kind
 from client_sdk.offload import alone as _alone
 from client_sdk.offload import ended as _ended
+from client_sdk.personalisation.outcome import Personalisation
+from client_sdk.personalisation.personaliser import STEPS
 from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import Check, drive_async
 from client_sdk.protocol.wishes import Outcome
@@ -50,6 +52,7 @@ class Options(TypedDict, total=False):
     max_interactions: int
     publishers: Iterable[bytes] | None
     max_model_age: timedelta | None
+    personal_steps: int | None
 
 
 class ListOptions(TypedDict, total=False):
@@ -199,7 +202,15 @@ class AsyncFedClient:
             except BaseException as error:
                 await _ended(partial(core.syncs.failed, error))
                 raise
-            return limit.judge(await _ended(partial(core.syncs.ended, outcome)))
+            outcome = await _ended(partial(core.syncs.ended, outcome))
+            await _ended(partial(core.personal.when_due, check))
+            return limit.judge(outcome)
+
+    async def personalise(self, steps: int = STEPS, timeout: float | None = None) -> Personalisation:
+        """As `FedClient.personalise`, in a thread. If it is cancelled, the steps that are under way are completed."""
+        number, limit = arguments.number("steps", steps), Timeout(timeout)
+        async with _alone(self._core.syncs, limit):
+            return await _off(lambda: self._core.personalise(number, limit))
 
     async def _drive(self, check: Check) -> Outcome:
         make = await _off(_aio_grpc_transport)

@@ -10,6 +10,8 @@ from client_sdk import arguments, engines, status
 from client_sdk.core import ClientCore
 from client_sdk.engines import Chosen
 from client_sdk.errors import UsageError
+from client_sdk.personalisation.outcome import Personalisation
+from client_sdk.personalisation.personaliser import STEPS
 from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import Check, drive
 from client_sdk.protocol.preparation import label
@@ -65,7 +67,7 @@ class FedClient(Recording, Recommending):
         self._core, self._store = core, core.store
         self._transport: GrpcTransport | None = None
         self.events = core.events
-        self.background = Background(core.store, core.syncs, self._sync, self._hang_up)
+        self.background = Background(core.store, core.syncs, self._sync, self._hang_up, core.personal.when_due)
         self.privacy = Privacy(core.store, core.syncs, core.measures)
 
     @classmethod
@@ -84,6 +86,7 @@ class FedClient(Recording, Recommending):
         max_interactions: int = INTERACTIONS,
         publishers: Iterable[bytes] | None = None,
         max_model_age: timedelta | None = MODEL_AGE,
+        personal_steps: int | None = STEPS,
     ) -> Self:
         """Opens a client's state folder, without using the network.
 
@@ -104,6 +107,8 @@ class FedClient(Recording, Recommending):
                 None: every task that the coordinator sends is run.
             max_model_age: age from which a sync fetches a newer model although the round has no place for this device,
                 as most rounds have none. It costs a checkpoint each time. None: only a device without a model does.
+            personal_steps: steps that the client takes by itself after a new model or a tenth more records, at the end
+                of a sync and in the background, as `personalise` does. None: it takes none.
 
         Raises:
             UsageError: an argument has a wrong type or value.
@@ -126,6 +131,7 @@ class FedClient(Recording, Recommending):
         engines.check(engine)
         trust = Trust(publishers)
         oldest = arguments.duration("max_model_age", max_model_age)
+        personal = None if personal_steps is None else arguments.number("personal_steps", personal_steps)
         most = arguments.number("max_interactions", max_interactions)
         store = SqliteStore(folder, most, encryption.of(key))
         try:
@@ -134,7 +140,7 @@ class FedClient(Recording, Recommending):
         except BaseException:
             store.close()
             raise
-        return cls(ClientCore(store, address, population, engine, trust, oldest))
+        return cls(ClientCore(store, address, population, engine, trust, oldest, personal))
 
     def __enter__(self) -> Self:
         return self
@@ -206,6 +212,30 @@ class FedClient(Recording, Recommending):
         with self._core.syncs.alone(limit.left()) as alone:
             return limit.judge(self._sync(limit.check) if alone else None)
 
+    def personalise(self, steps: int = STEPS, timeout: float | None = None) -> Personalisation:
+        """Trains the user's own vectors on this device, so that recommendations become the user's own at once.
+
+        It uses no network, changes nothing that is shared, and changes no contribution.
+
+        Args:
+            steps: number of personal steps, each of some milliseconds.
+            timeout: seconds after which no further step begins; None: it may take any time.
+
+        Raises:
+            NoModelError: there is no model yet.
+            NoDataError: nothing is recorded that the model's catalogue lists.
+            MissingGraphError: the task brings no training graph.
+            TaskError: the steps cannot be taken here, for example with `UnsupportedTaskError`.
+            AttributeValueError: the task does not know the value that an attribute was set to: set it again.
+            TimedOutError: a sync was under way until the time was over.
+            UsageError: called by an event's callback, or an argument has a wrong type or value.
+        """
+        number, limit = arguments.number("steps", steps), Timeout(timeout)
+        with self._core.syncs.alone(limit.left()) as alone:
+            if not alone:
+                limit.judge(None)
+            return self._core.personalise(number, limit)
+
     def status(self) -> status.ClientStatus:
         """Returns the client's state at this moment."""
         return status.of(self._store, self._core.task(), self._core.syncs.pace, self.background.status())
@@ -224,7 +254,9 @@ class FedClient(Recording, Recommending):
         except BaseException as error:
             syncs.failed(error)
             raise
-        return syncs.ended(outcome)
+        ended = syncs.ended(outcome)
+        self._core.personal.when_due(checked)
+        return ended
 
     def _hang_up(self) -> None:
         """Ends the call that a sync is waiting for."""

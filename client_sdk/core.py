@@ -2,13 +2,17 @@
 
 import logging
 import math
+from dataclasses import replace
 from threading import Event
 
 from client_sdk import engines
 from client_sdk.engines import Chosen
 from client_sdk.errors import AttributeValueError, FedError, NoDataError, UnsupportedTaskError
 from client_sdk.onnx.serving import Serving
+from client_sdk.personalisation.outcome import Ended, Personalisation
+from client_sdk.personalisation.personaliser import Personaliser
 from client_sdk.protocol import manifests
+from client_sdk.protocol.interfaces import Engine
 from client_sdk.protocol.preparation import labels
 from client_sdk.protocol.session import Session
 from client_sdk.protocol.trust import Trust
@@ -16,6 +20,7 @@ from client_sdk.protocol.wishes import Interrupted, Result
 from client_sdk.reporting import measures
 from client_sdk.reporting.statements import Statement
 from client_sdk.scheduling.syncing import Syncs
+from client_sdk.scheduling.timeout import Timeout
 from client_sdk.store.sqlite_store import SqliteStore
 from client_sdk.subscriptions import Events
 from client_sdk.transport.target import Address
@@ -36,6 +41,7 @@ class ClientCore:
         engine: the engine that trains, or its name.
         trust: checks whose tasks are run.
         max_model_age: seconds after which a model is replaced by a newer one, although the round has no place.
+        personal_steps: personal steps after a new model or new records; None: none.
 
     Attributes:
         store: as above.
@@ -44,6 +50,7 @@ class ClientCore:
         events: the subscribers to events.
         syncs: the client's syncs, one after the other.
         serving: recommends from the store.
+        personal: takes personal steps.
     """
 
     def __init__(
@@ -54,11 +61,13 @@ class ClientCore:
         engine: Chosen,
         trust: Trust,
         max_model_age: float,
+        personal_steps: int | None,
     ) -> None:
         self.store, self.address, self.engine = store, address, engine
         self.events = Events(store.ensure_open)
         self.syncs = Syncs(store, population, self.events, max_model_age)
         self.serving = Serving(store, trust)
+        self.personal = Personaliser(store, trust, self._made, personal_steps)
         self._trust = trust
         self._closing = Event()
         if trust.everybody and not addresses.is_loopback(address.coordinator):
@@ -92,10 +101,20 @@ class ClientCore:
             MissingEngineError: the engine's library is not installed.
             StoreError: the store cannot be read.
         """
-        self.engine = engine = engines.make(self.engine)
+        engine = self._made()
         unfit = self._unfit() if self.store.staged() is None else None
         session = self.syncs.session(engine, self._trust, without_place=unfit is not None)
         return session if unfit is None else _explained(session, unfit)
+
+    def personalise(self, steps: int, limit: Timeout) -> Personalisation:
+        """Takes personal steps until a time is over; the caller keeps syncs out. It raises as `Personaliser` does."""
+        result = self.personal.personalise(steps, lambda: min(self.check(), limit.check()))
+        late = result.ended is Ended.INTERRUPTED and not limit.left()
+        return replace(result, ended=Ended.TIMEOUT) if late else result
+
+    def _made(self) -> Engine:
+        self.engine = engine = engines.make(self.engine)
+        return engine
 
     def _unfit(self) -> NoDataError | AttributeValueError | None:
         """Returns the error that training would end with, judged by the newest model; None: it can train."""

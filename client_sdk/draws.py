@@ -36,6 +36,7 @@ class Stream(IntEnum):
     COVER = 4
     COVER_VALUES = 5
     GAUSSIAN = 6  # for the first adversary; the 15 that may follow have the next numbers
+    PERSONAL = 64  # added to the number of a stream: the one of the same purpose for personal steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +102,22 @@ def _initial(spec: TensorSpec, rng: Generator) -> NDArray[np.float32]:
     return np.zeros(shape, np.float32)
 
 
-def contrasts(plan: TrainingPlan[Any], interactions: NDArray[np.int64], key: bytes, round_number: int) -> list[Samples]:
+def contrasts(
+    plan: TrainingPlan[Any], interactions: NDArray[np.int64], key: bytes, round_number: int, *, family: int = 0
+) -> list[Samples]:
     """Draws `samples` from the round's own stream: the `draw` of recommenders with positives and negatives."""
-    return samples(interactions, plan.items, plan.local, generator(key, round_number, Stream.SAMPLES))
+    return samples(interactions, plan.items, plan.local, generator(key, round_number, family + Stream.SAMPLES))
 
 
 def whole(
-    local: LocalPlan, interactions: NDArray[np.int64], key: bytes, round_number: int, *, dropout: float, noise: int
+    local: LocalPlan,
+    interactions: NDArray[np.int64],
+    key: bytes,
+    round_number: int,
+    *,
+    dropout: float,
+    noise: int,
+    family: int = 0,
 ) -> list[Samples]:
     """Takes all interactions in each step: the `draw` of recommenders that read a user as a whole.
 
@@ -120,6 +130,7 @@ def whole(
         round_number: the assignment's round.
         dropout: share of the interactions that each step drops, in [0, 1).
         noise: number of standard normal numbers that the recommender itself adds in each step.
+        family: as in `drawn`.
 
     Raises:
         NoDataError: there are no interactions.
@@ -127,7 +138,7 @@ def whole(
     if len(interactions) == 0:
         raise NoDataError("nothing is recorded to train on: call record() first")
     count = len(interactions)
-    dropping, rng = (generator(key, round_number, stream) for stream in (Stream.SAMPLES, Stream.LATENT))
+    dropping, rng = (generator(key, round_number, family + stream) for stream in (Stream.SAMPLES, Stream.LATENT))
     steps = []
     for _ in range(local.steps):
         seen = dropping.random(count, np.float32) >= np.float32(dropout)
@@ -137,9 +148,21 @@ def whole(
 
 
 def drawn(
-    plan: TrainingPlan[Mapping[str, float]], interactions: NDArray[np.int64], key: bytes, round_number: int
+    plan: TrainingPlan[Mapping[str, float]],
+    interactions: NDArray[np.int64],
+    key: bytes,
+    round_number: int,
+    *,
+    family: int = 0,
 ) -> list[Samples]:
     """Draws as the recommender's own `draw` does, from the manifest's description: for devices without the kernel.
+
+    Args:
+        plan: the task's.
+        interactions: catalogue rows, sorted and unique.
+        key: the client's 16 secret bytes.
+        round_number: the assignment's; of personal steps, the number of the step.
+        family: 0 for contributions, `Stream.PERSONAL` for personal steps: their streams have no number in common.
 
     Raises:
         NoDataError: there is nothing to train on.
@@ -147,12 +170,12 @@ def drawn(
             interactions that is not in [0, 1).
     """
     if plan.draw == DRAW_CONTRASTS:
-        return contrasts(plan, interactions, key, round_number)
+        return contrasts(plan, interactions, key, round_number, family=family)
     if plan.draw == DRAW_WHOLE:
         dropout = plan.parameters.get("dropout", 0.0)
         if not 0 <= dropout < 1:
             raise UnsupportedTaskError(f"the plan's parameter 'dropout' must lie in [0, 1), not {dropout}")
-        return whole(plan.local, interactions, key, round_number, dropout=dropout, noise=plan.noise)
+        return whole(plan.local, interactions, key, round_number, dropout=dropout, noise=plan.noise, family=family)
     raise UnsupportedTaskError("this SDK cannot draw the task's samples: its recommender draws in a way of its own")
 
 

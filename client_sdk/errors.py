@@ -16,6 +16,7 @@ Each has a `code`, `advice` and `retry`, see `FedError`. docs/codes.md lists the
     - NoDataError: nothing is recorded to train on
     - UnsupportedTaskError: the task needs something that this SDK does not know, for example a model or a format
       * MissingFeatureError: it requires a feature that this SDK does not have: update the app
+      * MissingGraphError: it brings no training graph
       * ForbiddenGraphError: a graph holds something that no graph may hold
     - UntrustedTaskError: the task is not signed by a publisher that the app trusts
     - ResourceLimitError: the task would take more memory, time or bytes than it may
@@ -143,6 +144,10 @@ class MissingFeatureError(UnsupportedTaskError):
     def __init__(self, message: str, features: tuple[str, ...]) -> None:
         super().__init__(message, features)
         self.features = features
+
+
+class MissingGraphError(UnsupportedTaskError):
+    """The task brings no training graph, so that ONNX Runtime cannot train for it."""
 
 
 class ForbiddenGraphError(UnsupportedTaskError):

@@ -48,7 +48,8 @@ class Privacy:
             * `interactions`: oldest first.
             * `excluded`: ids, sorted.
             * `attributes`: values by name.
-            * `vectors`: values by task and tensor.
+            * `vectors`: values by task and tensor, as contributions start from them.
+            * `personal_vectors`: the same as personal steps have made them.
             * `contributions`: newest first.
             * `unanswered`: number of bytes whose upload has not been answered.
         """

@@ -38,9 +38,9 @@ class Events:
         """Calls `callback` with each event from now on, of every kind, in the thread that causes it.
 
         Events of a sync come one after the other, in the thread that syncs. The sync continues when the callback
-        returns. The callback may call the client, except for `sync` and the methods that remove data. If it raises an
-        exception, the exception's type is logged and the sync continues. In the main thread, `SystemExit` and
-        `KeyboardInterrupt` end the sync.
+        returns. The callback may call the client, except for `sync`, `personalise` and the methods that remove data. If
+        it raises an exception, the exception's type is logged and the sync continues. In the main thread, `SystemExit`
+        and `KeyboardInterrupt` end the sync.
 
         Returns:
             A function that ends the subscription. It may be called again.
@@ -79,7 +79,9 @@ def refuse_callback() -> None:
         UsageError: the caller is a callback, or a task that a callback started on an event loop.
     """
     if _publishing.get():
-        raise UsageError("an event's callback cannot sync or delete: the sync that published the event waits for it")
+        raise UsageError(
+            "an event's callback cannot sync, personalise or delete: the sync that published the event waits for it"
+        )
 
 
 def _call(callback: Callable[[Event], None], event: Event) -> None:

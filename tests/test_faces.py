@@ -9,9 +9,27 @@ import pytest
 FACES = {
     "client_sdk": {
         *("AsyncFedClient", "AttributeValueError", "ClientStatus", "Constraints", "DamagedTaskError", "Departure"),
-        *("DeviceState", "DivergedError", "DriverError", "FedClient", "FedError", "ForbiddenGraphError", "Joined"),
+        *(
+            "DeviceState",
+            "DivergedError",
+            "DriverError",
+            "Ended",
+            "FedClient",
+            "FedError",
+            "ForbiddenGraphError",
+            "Joined",
+        ),
         *("Limits", "LocalCoordinatorError", "MissingDeviceStateError", "MissingEngineError", "MissingFeatureError"),
-        *("MissingPackageError", "NewModel", "NoDataError", "NoModelError", "Outcome", "PrivacyReport"),
+        *(
+            "MissingGraphError",
+            "MissingPackageError",
+            "NewModel",
+            "NoDataError",
+            "NoModelError",
+            "Outcome",
+            "Personalisation",
+            "PrivacyReport",
+        ),
         *("Recommendation", "Refused", "RefusedError", "Rejected", "ResourceLimitError", "Result", "StoreClosedError"),
         *("Profiles", "Reason", "RetryWindow", "Status", "SyncFailed", "SyncInterrupted"),
         *(

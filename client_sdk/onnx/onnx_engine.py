@@ -4,7 +4,7 @@ import math
 import os
 from pathlib import Path
 
-from client_sdk.errors import ResourceLimitError, UnsupportedTaskError
+from client_sdk.errors import MissingGraphError, ResourceLimitError
 from client_sdk.onnx import step_graph
 from client_sdk.onnx.graph import Graph
 from client_sdk.onnx.limits import Limits
@@ -32,16 +32,22 @@ class OnnxEngine:
         """Prepares one client's training.
 
         Raises:
-            UnsupportedTaskError: the task brings no training graph, or none that can be run here.
+            MissingGraphError: the task brings no training graph.
+            UnsupportedTaskError: its training graph cannot be run here.
             DamagedTaskError: the checkpoint cannot be read.
             NoDataError: the client has nothing to train on.
             ResourceLimitError: the task is too large for the limits.
         """
-        task = self._load(job)
+        task = self.load(job)
         drawn = Drawn.draw(task.plan, job.round, job.client)
         return OnnxTraining(task, job.round, drawn, job.client.labels, job.client.state)
 
-    def _load(self, job: Job) -> GraphTask:
+    def load(self, job: Job) -> GraphTask:
+        """Loads a job's graph and checkpoint, unless they are those that were loaded last.
+
+        Raises:
+            MissingGraphError, UnsupportedTaskError, DamagedTaskError, ResourceLimitError: as `begin` does.
+        """
         task = self._task
         if task is None or self._step != job.step or task.manifest != job.manifest:
             graph = self._graph(job)
@@ -55,7 +61,7 @@ class OnnxEngine:
 
     def _graph(self, job: Job) -> Graph:
         if not job.step:
-            raise UnsupportedTaskError(
+            raise MissingGraphError(
                 "the task brings no training graph: build the bundle again with fedau2-export, or train by PyTorch "
                 "(engine='torch')"
             )

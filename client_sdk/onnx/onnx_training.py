@@ -94,16 +94,18 @@ class Drawn:
     noise: Mapping[str, NDArray[np.float32]]
 
     @classmethod
-    def draw(cls, plan: TrainingPlan[Mapping[str, float]], round_number: int, client: ClientData) -> "Drawn":
-        """Draws from the client's own key, as the kernel does.
+    def draw(
+        cls, plan: TrainingPlan[Mapping[str, float]], round_number: int, client: ClientData, family: int = 0
+    ) -> "Drawn":
+        """Draws from the client's own key, as the kernel does; `family` is as in `draws.drawn`.
 
         Raises:
             NoDataError: the client has nothing to train on.
             UnsupportedTaskError: the recommender draws in a way that is not known here.
         """
-        drawn = draws.drawn(plan, client.interactions, client.key, round_number)
+        drawn = draws.drawn(plan, client.interactions, client.key, round_number, family=family)
         samples = weighed(drawn, plan.draw, client.interactions, client.weights)
-        noise = draws.generator(client.key, round_number, Stream.NOISE)
+        noise = draws.generator(client.key, round_number, family + Stream.NOISE)
         return cls(samples, draws.noise(plan.adversaries, plan.local.steps, noise))
 
 

@@ -166,7 +166,8 @@ class Serving:
             raise NoModelError("there is no model on this device yet: call sync() first")
         loaded = self._load(model)
         task = loaded.served.task
-        state = self._store.private(model.task_id) or initial_state(task, self._store.task_key(model.task_id))
+        state = self._store.personalised.served(model.task_id, self._store.private(model.task_id))
+        state = state or initial_state(task, self._store.task_key(model.task_id))
         private = {name: value[0] for name, value in state.values.items()}
         view = _View(changes, loaded, *self._rows(loaded), private)
         if loaded.model == model:

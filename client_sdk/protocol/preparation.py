@@ -21,15 +21,25 @@ def job(store: Store, model: Model, task: TaskManifest, fetched: Fetched) -> Job
     Raises:
         AttributeValueError: the task does not know an attribute's value.
     """
-    client = _client(store, task, model.task_id)
+    client = client_data(store, task, model.task_id, store.private(model.task_id))
     return Job(task, model.checkpoint, fetched.tensors, model.round, client, fetched.step)
 
 
-def _client(store: Store, task: TaskManifest, task_id: str) -> ClientData:
+def client_data(store: Store, task: TaskManifest, task_id: str, state: PrivateState | None) -> ClientData:
+    """Returns the data that one client trains on.
+
+    Args:
+        store: the client's state.
+        task: the manifest.
+        task_id: the task.
+        state: the private state to start from; None: the one that a client starts with.
+
+    Raises:
+        AttributeValueError: the task does not know an attribute's value.
+    """
     key = store.task_key(task_id)
-    state = store.private(task_id) or initial_state(task, key)
     positives = store.positives(task.catalogue, Weights.of(task.plan))
-    return ClientData(key, positives.rows, labels(store, task), state, positives.weights)
+    return ClientData(key, positives.rows, labels(store, task), state or initial_state(task, key), positives.weights)
 
 
 def initial_state(task: TaskManifest, key: bytes) -> PrivateState:

@@ -90,6 +90,7 @@ class Background:
         syncs: the client's syncs.
         sync: syncs once; its argument says how long the sync may take, and when it must stop.
         hang_up: ends the call to the coordinator that a sync waits for.
+        personalise: takes personal steps if they are due; its argument is as for `sync`.
         clock: the time; None: the device's clock.
     """
 
@@ -99,12 +100,14 @@ class Background:
         syncs: Syncs,
         sync: Callable[[Check], Outcome],
         hang_up: Callable[[], None],
+        personalise: Callable[[Check], None],
         clock: Clock | None = None,
     ) -> None:
         self._store = store
         self._syncs = syncs
         self._sync = sync
         self._hang_up = hang_up
+        self._personalise = personalise
         self._clock = clock or SystemClock()
         self._lock = Lock()
         self._run: _Run | None = None
@@ -118,6 +121,8 @@ class Background:
         round_budget: timedelta | None = _BUDGET,
     ) -> None:
         """Syncs in a thread of its own from now on, in the coordinator's windows, while the constraints are met.
+
+        Between syncs it takes the personal steps that are due, within the same constraints and budget.
 
         If a constraint is no longer met, or the budget is spent, the sync stops before its next call, chunk of a
         download or local step, and the place in the round is given back. A contribution that waits for its upload is
@@ -210,19 +215,25 @@ class Background:
             self._clock.wait(run.stopped, self._turn(run))
 
     def _turn(self, run: _Run) -> float:
-        """Syncs if it is time and the constraints are met. Returns the seconds until the next check."""
+        """Syncs if it is time, or else personalises if that is due, while the constraints are met.
+
+        Returns the seconds until the next check.
+        """
         device = run.device()
         # Does not wait, because the app's own sync may be under way, with a callback that waits in stop().
         with self._syncs.alone(0) as alone:
             if not alone:
                 return _PAUSE
             step = schedule.decide(run.constraints, device, self._syncs.pace, self._clock.time())
+            check = partial(self._check, run, self._clock.monotonic())
             if isinstance(step, Wait):
                 run.unmet = step.unmet
+                if not run.constraints.unmet(device):
+                    self._personalise(check)
                 return step.seconds
             run.unmet, run.syncing = (), True
             with suppress(BaseException):  # the end of the sync is logged and published already
-                self._sync(partial(self._check, run, self._clock.monotonic()))
+                self._sync(check)
             run.syncing = False
         return _PAUSE
 

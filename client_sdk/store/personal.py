@@ -4,7 +4,8 @@ import secrets
 from typing import Any
 
 from client_sdk.interactions import Kept
-from client_sdk.store import departures
+from client_sdk.protocol.values import PrivateState
+from client_sdk.store import departures, personalised
 from client_sdk.store.departures import Departure
 from client_sdk.store.sqlite_store import SqliteStore
 
@@ -39,8 +40,12 @@ class PersonalData:
                 "excluded": list(self._store.excluded.all()),
                 "attributes": dict(self._database.all("SELECT name, value FROM attributes ORDER BY name")),
                 "vectors": {
-                    task_id: self._vectors(task_id)
+                    task_id: _values(self._store.private(task_id))
                     for (task_id,) in self._database.all("SELECT task_id FROM private ORDER BY task_id")
+                },
+                "personal_vectors": {
+                    task_id: _values(self._store.personalised.get(task_id).state)
+                    for task_id in self._store.personalised.tasks()
                 },
                 "contributions": [
                     vars(departure) | {"time": departure.time.isoformat(), "attributes": list(departure.attributes)}
@@ -52,10 +57,12 @@ class PersonalData:
     def forget_attribute(self, name: str) -> None:
         """Removes an attribute's value and, if it was ever trained with, the private state and what is staged."""
         trained = any(name in departure.attributes for departure in self.departures())
+        trained = trained or self._store.personalised.trained_with(name)
         with self._database.transaction() as connection:
             if connection.execute("DELETE FROM attributes WHERE name = ?", (name,)).rowcount or trained:
                 self._store.withdraw(connection)
                 connection.execute("DELETE FROM private")
+                personalised.forget(connection)
         self._database.scrub()
 
     def forget_item(self, item: str, at: int | None) -> int:
@@ -70,6 +77,7 @@ class PersonalData:
             removed = connection.execute(f"DELETE FROM interactions WHERE {chosen}", values).rowcount
             if removed:
                 self._store.withdraw(connection)
+                personalised.forget(connection)
         self._database.scrub()
         return removed
 
@@ -81,11 +89,11 @@ class PersonalData:
         """
         with self._database.transaction() as connection:
             self._store.withdraw(connection)
-            for table in ("interactions", "excluded", "attributes", "private", "departures"):
+            for table in ("interactions", "excluded", "attributes", "private", "personalised", "departures"):
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("UPDATE client SET key = ?", (secrets.token_bytes(16),))
         self._database.scrub()
 
-    def _vectors(self, task_id: str) -> dict[str, Any]:
-        state = self._store.private(task_id)
-        return {} if state is None else {name: value[0].tolist() for name, value in state.values.items()}
+
+def _values(state: PrivateState | None) -> dict[str, Any]:
+    return {} if state is None else {name: value[0].tolist() for name, value in state.values.items()}

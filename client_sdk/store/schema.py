@@ -39,6 +39,11 @@ _STEPS = (
     ),
     # instance: a mark of the folder in which the database was opened last
     ("ALTER TABLE client ADD COLUMN instance TEXT",),
+    (
+        # attributes: names, as JSON; checkpoint: SHA-256, empty before the first personalisation was completed
+        "CREATE TABLE personalised (task_id TEXT PRIMARY KEY, steps INTEGER NOT NULL, state BLOB, "
+        "attributes TEXT NOT NULL, checkpoint BLOB NOT NULL, recorded INTEGER NOT NULL)",
+    ),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 

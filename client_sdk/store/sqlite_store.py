@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from client_sdk.errors import StoreError, UnsupportedTaskError
 from client_sdk.interactions import Kept
 from client_sdk.protocol.values import Ancestor, Carried, Model, Positives, PrivateState, Staged
-from client_sdk.store import departures
+from client_sdk.store import departures, lineage
 from client_sdk.store.catalogues import Catalogues
 from client_sdk.store.exclusions import Exclusions
 from client_sdk.store.folder import StateFolder
 from client_sdk.store.interactions import Interactions
 from client_sdk.store.lineage import Lineage, forget_oldest
 from client_sdk.store.part_file import PartFile
+from client_sdk.store.personalised import PersonalisedStates
 from client_sdk.weights import Weights
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire.errors import BlobError
@@ -47,6 +48,9 @@ class SqliteStore:
         StoreClosedError: it has been closed. Every method may raise this and the next two.
         StoreForkedError: another process opened it, and this one was forked from that one.
         StoreError: it is damaged, not a client's, or has lost its database; or the disk fails.
+
+    Attributes:
+        personalised: the personal state of each task.
     """
 
     def __init__(self, folder: Path, interactions: int = INTERACTIONS, key: bytes | None = None) -> None:
@@ -56,6 +60,7 @@ class SqliteStore:
         self._lineage = Lineage(self.database, self._blobs)
         self._interactions = Interactions(self.database, interactions)
         self.excluded = Exclusions(self.database)
+        self.personalised = PersonalisedStates(self.database, lineage.TASKS)
 
     def close(self) -> None:
         """Closes the folder and lets other clients open it, as `StateFolder.close` does."""

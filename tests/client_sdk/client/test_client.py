@@ -43,7 +43,9 @@ def test_recommendations_are_the_best_unseen_items_of_the_model(synced, bundle, 
     store = SqliteStore(tmp_path / "state")
     graphs = [bundle.blobs[graph.resource.sha256] for graph in bundle.manifest.graphs[:2]]
     tensors = blobs.unpack(bundle.blobs[bundle.checkpoint.sha256])
-    private = {name: value[0] for name, value in store.private("task").values.items()}
+    private = {
+        name: value[0] for name, value in store.personalised.served("task", store.private("task")).values.items()
+    }
     seen = store.interactions(bundle.manifest.catalogue)
     store.close()
     expected = ServedModel(bundle.manifest, tensors, *graphs).recommend(4, seen, private)
@@ -51,7 +53,8 @@ def test_recommendations_are_the_best_unseen_items_of_the_model(synced, bundle, 
     assert not {each.item for each in found} & {"film-1", "film-4"}
 
 
-def test_before_the_first_acknowledgement_the_initial_state_recommends(client, remote, bundle, tmp_path):
+def test_before_the_first_acknowledgement_the_initial_state_recommends(open_client, remote, bundle, tmp_path):
+    client = open_client(personal_steps=None)
     client.record("film-1")
     remote.refusals["upload"] = StatusError(Status.ABORTED, "closed")
     assert client.sync().result == Result.REFUSED

@@ -251,7 +251,7 @@ def test_how_samples_are_cut_does_not_change_what_is_trained(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
     items, labels = rng.integers(0, 20, size), rng.integers(0, 2, size).astype(np.float32)
     samples = draws.Samples(items, labels, np.full(size, 1 / size, np.float32))
-    task = OnnxEngine()._load(job())
+    task = OnnxEngine().load(job())
     results = []
     for tile in (10**6, data.draw(st.integers(1, 60))):
         with pytest.MonkeyPatch.context() as patch:

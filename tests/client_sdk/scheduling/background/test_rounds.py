@@ -4,6 +4,7 @@ import pytest
 
 from client_sdk import Constraints, DeviceState, FedClient, Joined, NewModel, Trained, Uploaded
 from client_sdk.errors import UsageError
+from client_sdk.personalisation.personaliser import STEPS
 from client_sdk.scheduling.schedule import POLL
 from fedau2.v1.device_pb2 import FailureReason
 from tests.client_sdk.scheduling.background.virtual import CHARGING, VirtualClock, run, served
@@ -142,5 +143,6 @@ def test_a_constraint_is_checked_with_each_piece_of_a_download(client, remote, b
         return CHARGING
 
     run(client, time, Constraints(charging=True), device_state=device)
-    # Before the turn and the check-in; before and in each of six fetches; before each of two steps and the upload.
-    assert states == [0, 0, *(n for fetch in range(1, 7) for n in (fetch, fetch + 1)), 7, 7, 7]
+    # Before the turn and the check-in; before and in each of six fetches; before each of two steps and the upload; and
+    # before each personal step.
+    assert states == [0, 0, *(n for fetch in range(1, 7) for n in (fetch, fetch + 1)), 7, 7, 7, *[8] * STEPS]
