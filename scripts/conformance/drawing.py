@@ -18,6 +18,7 @@ from fedau2.v1.tensors_pb2 import (
     Initializer,
     TensorSpec,
 )
+from scripts.conformance import ziggurat
 from scripts.conformance.arrays import Json, array, data
 
 KEYS = (bytes(range(16)), bytes(range(240, 256)))
@@ -29,6 +30,7 @@ _INTERACTIONS = np.array([0, 3, 4, 8, 21, 22, 23, 37, 55, 63, 64, 80, 99], np.in
 def vectors() -> Json:
     """Returns the vectors by the names of their parts."""
     return {
+        "ziggurat": {name: array(values) for name, values in ziggurat.tables().items()},
         "streams": [*_streams()],
         "initial": [*_initial()],
         "contrasts": [*_contrasts()],

@@ -1,8 +1,9 @@
 /** The SDK's client, as an app sees it. */
-import { NoModelError, TimedOutError, UsageError, type FedError } from "./errors.js";
+import { type FedError, NoDataError, NoModelError, TimedOutError, UnsupportedTaskError, UsageError } from "./errors.js";
 import { GraphKind, type TaskManifest } from "./gen/fedau2/v1/task_pb.js";
 import { ServedModel } from "./onnx/served.js";
 import { NODE } from "./platform.js";
+import { parts } from "./protocol/fetching.js";
 import type { Platform } from "./protocol/interfaces.js";
 import { labels, rowsOf, stateOf } from "./protocol/preparation.js";
 import { type Outcome, session } from "./protocol/session.js";
@@ -188,7 +189,7 @@ export class FedClient {
     const task = parse(data);
     const graph = async (kind: GraphKind) => {
       const resource = task.graphs.find((found) => found.kind === kind)?.resource;
-      if (resource === undefined) throw new NoModelError(`the task brings no graph of kind ${GraphKind[kind]}`);
+      if (resource === undefined) throw new UnsupportedTaskError(`the task brings no graph of kind ${GraphKind[kind]}`);
       return this.kept(resource);
     };
     const tensors = unpack(await this.kept(model.checkpoint));
@@ -206,12 +207,16 @@ export class FedClient {
   private async task(): Promise<TaskManifest | undefined> {
     const model = await this.store.model();
     const data = model && (await this.store.blob(model.manifest));
-    return data && parse(data);
+    try {
+      return data && parse(data);
+    } catch (error) {
+      if (error instanceof UnsupportedTaskError) return undefined; // the next sync fetches another
+      throw error;
+    }
   }
 
   /** Returns the error that training would end with, judged by the newest model; undefined: it can train. */
   private async unfit(): Promise<FedError | undefined> {
-    const { NoDataError } = await import("./errors.js");
     if ((await this.store.recorded()) === 0) return new NoDataError("nothing is recorded to train on: call record() first");
     const task = await this.task();
     const catalogueData = task && (await this.store.blob(task.catalogue!));
@@ -231,6 +236,15 @@ export class FedClient {
     if (unfit && !sameResource(model.manifest, newest.manifest)) return true;
     const age = (Date.now() - renewed) / 1000;
     const oldest = this.options.maxModelAge ?? DAY;
-    return !sameResource(model.checkpoint, newest.checkpoint) && oldest < Infinity && !(age >= 0 && age < oldest);
+    const old = oldest < Infinity && !(age >= 0 && age < oldest);
+    if (old && !sameResource(model.checkpoint, newest.checkpoint)) return true;
+    return !(await this.whole(model));
+  }
+
+  private async whole(model: Model): Promise<boolean> {
+    const task = await this.task();
+    if (task === undefined) return false;
+    for (const part of parts(model, task)) if ((await this.store.blob(part)) === undefined) return false;
+    return true;
   }
 }

@@ -4,6 +4,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { Generator } from "../src/draws/generator.js";
 import { Philox } from "../src/draws/philox.js";
 import { contrasts, headNoise, initial, type Samples, Stream, whole } from "../src/draws/samples.js";
+import { AREA, HEIGHT, WIDTH } from "../src/draws/ziggurat.js";
 import { TensorSpecSchema } from "../src/gen/fedau2/v1/tensors_pb.js";
 import { assertSame, bytes, numbers, type Packed, vectors } from "./vectors.js";
 
@@ -21,6 +22,12 @@ const METHODS: Record<string, (generator: Generator, count: number) => ArrayLike
     ...Array.from({ length: 5 }, () => generator.float32()),
   ],
 };
+
+test("the ziggurat's tables", () => {
+  for (const [name, found] of Object.entries({ area: AREA, width: WIDTH, height: HEIGHT })) {
+    assertSame(found, draws.ziggurat[name]);
+  }
+});
 
 test("streams have the numbers of numpy", () => {
   for (const { key, round, stream, words, method, numbers: expected } of draws.streams) {
