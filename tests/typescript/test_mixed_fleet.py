@@ -51,7 +51,7 @@ def open_python(folder, server, number):
 
 
 def train(tmp_path, bundle, typescript):
-    """Returns the address of the checkpoint after some rounds of a fleet with so many devices in TypeScript."""
+    """Trains a fleet with so many devices in TypeScript, and returns its last checkpoint and the recommendations."""
     python = range(DEVICES - typescript)
     with testing.LocalCoordinator(bundle=bundle, goal=DEVICES) as server, nodes.devices() as devices:
         clients = [open_python(tmp_path / f"{typescript}-{number}", server, number) for number in python]
@@ -63,9 +63,11 @@ def train(tmp_path, bundle, typescript):
             for place in range(typescript):
                 assert devices.sync(place)["result"] == "uploaded"
             server.wait_for_round(number + 1)
+        best = [[(each.item, each.score) for each in client.recommend(k=9)] for client in clients]
+        best += [[(each["item"], each["score"]) for each in devices.recommend(n, k=9)] for n in range(typescript)]
         for client in clients:
             client.close()
-        return server._task().checkpoint
+        return server._task().checkpoint, best
 
 
 @pytest.mark.parametrize("name", ["fedncf", *(pytest.param(n, marks=pytest.mark.slow) for n in ("fedvae", "fedrap"))])

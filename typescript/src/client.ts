@@ -52,7 +52,6 @@ interface Loaded {
 /** One user's recommender on one device. */
 export class FedClient {
   private readonly closing = new AbortController();
-  private readonly trust: Trust;
   private loaded: Loaded | undefined;
   private syncing: Promise<unknown> = Promise.resolve();
 
@@ -60,9 +59,8 @@ export class FedClient {
     private readonly options: Options,
     private readonly store: SqliteStore,
     private readonly platform: Platform,
-  ) {
-    this.trust = new Trust(platform, options.publishers);
-  }
+    private readonly trust: Trust,
+  ) {}
 
   /**
    * Opens a client's state folder, without using the network.
@@ -73,7 +71,9 @@ export class FedClient {
   static open(options: Options): FedClient {
     const size = utf8.encode(options.population).length;
     if (size === 0 || size > 128) throw new UsageError("population has 1 to 128 bytes");
-    return new FedClient(options, new SqliteStore(options.stateDir, options.maxInteractions ?? INTERACTIONS), NODE);
+    const trust = new Trust(NODE, options.publishers);
+    const store = new SqliteStore(options.stateDir, options.maxInteractions ?? INTERACTIONS);
+    return new FedClient(options, store, NODE, trust);
   }
 
   /** Interrupts a sync under way and frees the state folder. */

@@ -46,12 +46,14 @@ export class SqliteStore implements Store {
     folder: string,
     private readonly most: number,
   ) {
+    let database: Database.Database | undefined;
     try {
       mkdirSync(folder, { recursive: true, mode: OWNER });
       this.blobs = new BlobFolder(join(folder, "blobs"));
-      this.database = new Database(join(folder, "state.db"), { timeout: 0 });
+      this.database = database = new Database(join(folder, "state.db"), { timeout: 0 });
       this.prepare();
     } catch (error) {
+      database?.close();
       if (error instanceof StoreError) throw error;
       const locked = (error as { code?: string }).code?.startsWith("SQLITE_BUSY");
       if (locked) throw new StoreLockedError(`${folder} is open already, here or in another process: close it there first`);
