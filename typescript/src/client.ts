@@ -1,19 +1,18 @@
 /** The SDK's client, as an app sees it. */
-import { type FedError, NoDataError, NoModelError, TimedOutError, UnsupportedTaskError, UsageError } from "./errors.js";
-import { GraphKind, type TaskManifest } from "./gen/fedau2/v1/task_pb.js";
-import { ServedModel } from "./onnx/served.js";
+import { type FedError, NoDataError, StoreError, TaskError, TimedOutError, UnsupportedTaskError, UsageError } from "./errors.js";
+import type { TaskManifest } from "./gen/fedau2/v1/task_pb.js";
+import { Serving } from "./onnx/serving.js";
 import { NODE } from "./platform.js";
 import { parts } from "./protocol/fetching.js";
 import type { Platform } from "./protocol/interfaces.js";
-import { labels, rowsOf, stateOf } from "./protocol/preparation.js";
+import { labels, rowsOf } from "./protocol/preparation.js";
 import { type Outcome, session } from "./protocol/session.js";
 import { Trust } from "./protocol/trust.js";
 import type { Model } from "./protocol/values.js";
 import { SqliteStore } from "./store/sqlite.js";
 import { type Address, GrpcTransport } from "./transport/grpc.js";
-import { catalogue, sameResource } from "./wire/blobs.js";
+import { sameResource } from "./wire/blobs.js";
 import { parse } from "./wire/manifest.js";
-import { unpack } from "./wire/tensors.js";
 
 /** The version that a device states at its check-in. */
 export const VERSION = "0.0.0";
@@ -42,17 +41,10 @@ export interface Recommendation {
   readonly score: number;
 }
 
-interface Loaded {
-  readonly model: Model;
-  readonly task: TaskManifest;
-  readonly served: ServedModel;
-  readonly items: readonly string[];
-}
-
 /** One user's recommender on one device. */
 export class FedClient {
   private readonly closing = new AbortController();
-  private loaded: Loaded | undefined;
+  private readonly serving: Serving;
   private syncing: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -60,7 +52,9 @@ export class FedClient {
     private readonly store: SqliteStore,
     private readonly platform: Platform,
     private readonly trust: Trust,
-  ) {}
+  ) {
+    this.serving = new Serving(store, platform, trust);
+  }
 
   /**
    * Opens a client's state folder, without using the network.
@@ -139,26 +133,21 @@ export class FedClient {
     const signal = limit === undefined ? this.closing.signal : AbortSignal.any([this.closing.signal, limit]);
     const unfit = (await this.store.staged()) === undefined ? await this.unfit() : undefined;
     const transport = new GrpcTransport(this.options);
-    let outcome: Outcome;
-    try {
-      outcome = await session({
-        store: this.store,
-        transport,
-        platform: this.platform,
-        trust: this.trust,
-        population: this.options.population,
-        version: VERSION,
-        withoutPlace: unfit !== undefined,
-        wanted: (model) => this.wanted(model, unfit !== undefined),
-        signal,
-        clock: () => performance.now() / 1000,
-      });
-    } catch (error) {
-      if (limit?.aborted) throw new TimedOutError(`the sync did not end within ${timeout} s; nothing is lost`);
-      throw error;
-    } finally {
-      transport.close();
-    }
+    const context = {
+      store: this.store,
+      transport,
+      platform: this.platform,
+      trust: this.trust,
+      population: this.options.population,
+      version: VERSION,
+      withoutPlace: unfit !== undefined,
+      wanted: (model: Model) => this.wanted(model, unfit !== undefined),
+      signal,
+      clock: () => performance.now() / 1000,
+    };
+    const outcome = await session(context)
+      .catch((error: unknown) => stopped(signal, error))
+      .finally(() => transport.close());
     if (limit?.aborted && outcome.result === "interrupted") {
       throw new TimedOutError(`the sync did not end within ${timeout} s; nothing is lost`);
     }
@@ -169,39 +158,8 @@ export class FedClient {
   /** Returns the user's best items that are not recorded, best first, offline from the newest model on the device. */
   async recommend(k = 10, where: (item: string) => boolean = () => true): Promise<Recommendation[]> {
     if (!Number.isInteger(k) || k < 1) throw new UsageError(`k must be a whole number from 1 up, not ${k}`);
-    const model = await this.store.model();
-    if (model === undefined) throw new NoModelError("there is no model on this device yet: call sync() first");
-    const { task, served, items } = await this.load(model);
-    const state = await stateOf(this.store, model.taskId, task);
-    const history = await rowsOf(this.store, await this.kept(task.catalogue!));
-    const hidden = items.flatMap((item, row) => (where(item) ? [] : [row]));
-    const best = await served.recommend(k, history, state.values, hidden);
-    return best.map(([row, score]) => ({ item: items[row]!, score }));
-  }
-
-  private async load(model: Model): Promise<Loaded> {
-    const { loaded } = this;
-    if (loaded !== undefined && sameResource(loaded.model.checkpoint, model.checkpoint)) {
-      if (sameResource(loaded.model.manifest, model.manifest)) return loaded;
-    }
-    const data = await this.kept(model.manifest);
-    await this.trust.check(data);
-    const task = parse(data);
-    const graph = async (kind: GraphKind) => {
-      const resource = task.graphs.find((found) => found.kind === kind)?.resource;
-      if (resource === undefined) throw new UnsupportedTaskError(`the task brings no graph of kind ${GraphKind[kind]}`);
-      return this.kept(resource);
-    };
-    const tensors = unpack(await this.kept(model.checkpoint));
-    const [prepare, recommend] = [await graph(GraphKind.PREPARE), await graph(GraphKind.RECOMMEND)];
-    const served = await ServedModel.load(this.platform.runtime, task, tensors, prepare, recommend);
-    return (this.loaded = { model, task, served, items: catalogue(await this.kept(task.catalogue!)) });
-  }
-
-  private async kept(address: Parameters<SqliteStore["blob"]>[0]): Promise<Uint8Array> {
-    const data = await this.store.blob(address);
-    if (data === undefined) throw new NoModelError("a part of the model is missing or was damaged: call sync() again");
-    return data;
+    const best = await this.serving.recommend(k, where);
+    return best.map(([item, score]) => ({ item, score }));
   }
 
   private async task(): Promise<TaskManifest | undefined> {
@@ -247,4 +205,10 @@ export class FedClient {
     for (const part of parts(model, task)) if ((await this.store.blob(part)) === undefined) return false;
     return true;
   }
+}
+
+/** Returns the outcome of a session that ended because it had to stop, and throws every other error again. */
+function stopped(signal: AbortSignal, error: unknown): Outcome {
+  if (!signal.aborted || error instanceof StoreError || error instanceof TaskError) throw error;
+  return { result: "interrupted", retry: undefined, reason: "", refreshed: false };
 }

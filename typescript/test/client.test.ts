@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { FedClient, NoModelError, TransportError, UsageError } from "../src/index.js";
+import { FedClient, NoModelError, TimedOutError, TransportError, UsageError } from "../src/index.js";
 
 let folder: string;
 let client: FedClient;
@@ -28,6 +29,36 @@ test("a sync without a coordinator loses nothing, and may be tried again", async
     await assert.rejects(client.sync(), (error: unknown) => error instanceof TransportError && error.temporary);
   }
 });
+
+/** Listens, and never answers. */
+async function silent<T>(use: (address: string) => Promise<T>): Promise<T> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => sockets.add(socket.on("error", () => undefined)));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    return await use(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+}
+
+test("a sync ends at the app's timeout", () =>
+  silent(async (coordinator) => {
+    const patient = FedClient.open({ stateDir: join(folder, "patient"), coordinator, population: "movies" });
+    await patient.record("a");
+    await assert.rejects(patient.sync(0.2), TimedOutError);
+    await patient.close();
+  }));
+
+test("a sync under way is interrupted by close", () =>
+  silent(async (coordinator) => {
+    const patient = FedClient.open({ stateDir: join(folder, "patient"), coordinator, population: "movies" });
+    await patient.record("a");
+    const sync = patient.sync();
+    await patient.close();
+    assert.equal((await sync).result, "interrupted");
+  }));
 
 test("wrong arguments are refused", async () => {
   const long = "x".repeat(1025);
