@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.conformance import comparing, drawing, sessions, tasks, training, typescript, wiring
 from scripts.conformance.arrays import Json
 
-FOLDER = Path("conformance")
+FOLDER = tasks.FOLDER.parent
 PARTS = {
     "draws": drawing.vectors,
     "wire": wiring.vectors,

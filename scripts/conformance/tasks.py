@@ -9,7 +9,7 @@ from typing import Any
 from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Resource, TaskManifest
 from fedau2.wire import blobs, bundles, manifest
 
-FOLDER = Path("conformance/bundles")
+FOLDER = Path(__file__).parents[2] / "conformance" / "bundles"
 ITEMS = [f"item-{number}" for number in range(40)]
 
 _GENDER = {"attribute": "gender", "classes": ["F", "M"], "protects": "embedding", "head": "dsvae", "trigger": "sut"}

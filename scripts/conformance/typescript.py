@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scripts.conformance import ziggurat
 
-PATH = Path("typescript/src/draws/ziggurat.ts")
+PATH = Path(__file__).parents[2] / "typescript/src/draws/ziggurat.ts"
 
 _MODULE = """/** The tables of docs/protocol/draws.md; `python -m scripts.conformance` writes this file. */
 

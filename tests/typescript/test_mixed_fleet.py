@@ -72,5 +72,5 @@ def train(tmp_path, bundle, typescript):
 
 @pytest.mark.parametrize("name", ["fedncf", *(pytest.param(n, marks=pytest.mark.slow) for n in ("fedvae", "fedrap"))])
 def test_both_kinds_of_devices_end_in_the_same_bytes(tmp_path, name):
-    bundle = (tasks.FOLDER / name).absolute()
+    bundle = tasks.FOLDER / name
     assert train(tmp_path, bundle, typescript=0) == train(tmp_path, bundle, typescript=DEVICES // 2)

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -70,10 +70,14 @@ test("the oldest interactions are dropped", async () => {
 });
 
 test("an attribute is forgotten without a trace", async () => {
+  const traces = () => readdirSync(folder).filter((name) => name.startsWith("state.db") && holds(name));
+  const holds = (name: string) => readFileSync(join(folder, name)).includes("Llanfairpwllgwyngyll");
   await store.setAttribute("city", "Llanfairpwllgwyngyll");
   assert.equal(await store.attribute("city"), "Llanfairpwllgwyngyll");
+  assert.notDeepEqual(traces(), []);
   await store.setAttribute("city", undefined);
   assert.equal(await store.attribute("city"), undefined);
+  assert.deepEqual(traces(), []);
 });
 
 test("what is staged becomes the state, or is dropped, and survives a restart", async () => {
