@@ -8,7 +8,8 @@ PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs examples script
   proto client_sdk coordinator export simulator
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow kill-test fuzz lint bench bench-graphs footprint compatibility site house proto clean
+.PHONY: install demo test test-slow kill-test fuzz test-typescript conformance lint bench bench-graphs footprint compatibility \
+  site house proto proto-typescript clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml proto/fedau2/__init__.py
@@ -30,6 +31,18 @@ kill-test: install
 
 fuzz: install
 	$(BIN)/python -m pytest -m slow tests/durability/test_fuzz.py
+
+# Without the graphics card's libraries, which the package of ONNX Runtime for Node would fetch.
+typescript/node_modules: typescript/package-lock.json
+	cd typescript && ONNXRUNTIME_NODE_INSTALL=skip npm ci
+	touch $@
+
+test-typescript: install typescript/node_modules
+	cd typescript && npm test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow or not slow' tests/typescript
+
+conformance: install
+	$(BIN)/python -m scripts.conformance
 
 lint: install
 	$(BIN)/ruff check .
@@ -61,6 +74,12 @@ proto: $(VENV)-proto/.installed
 	$(PROTO_BIN)/python -m grpc_tools.protoc --proto_path=proto --plugin=protoc-gen-mypy=$(PROTO_BIN)/protoc-gen-mypy \
 	  --plugin=protoc-gen-mypy_grpc=$(PROTO_BIN)/protoc-gen-mypy_grpc --python_out=proto --grpc_python_out=proto \
 	  --mypy_out=quiet:proto --mypy_grpc_out=quiet:proto $(PROTOS)
+
+# The messages of the TypeScript SDK.
+proto-typescript: $(VENV)-proto/.installed typescript/node_modules
+	$(PROTO_BIN)/python -m grpc_tools.protoc --proto_path=proto \
+	  --plugin=protoc-gen-es=typescript/node_modules/.bin/protoc-gen-es --es_out=typescript/src/gen \
+	  --es_opt=target=ts,import_extension=js $(addprefix proto/fedau2/v1/,device.proto task.proto tensors.proto onnx.proto)
 
 $(VENV)-proto/.installed: proto/requirements.txt
 	test -x $(PROTO_BIN)/python || $(PYTHON) -m venv $(VENV)-proto

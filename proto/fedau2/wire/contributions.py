@@ -83,7 +83,7 @@ def _bytes(values: NDArray[Any]) -> memoryview:
 def clip(updates: Mapping[str, Update], bound: float) -> dict[str, Update]:
     """Returns updates with every value clipped to [-bound, bound]. Values must be finite."""
     limit = np.float32(bound)
-    if limit > bound:  # rounded up
+    if float(limit) > bound:  # rounded up; NumPy would compare in binary32
         limit = np.nextafter(limit, np.float32(0))
     return {name: _clipped(update, limit) for name, update in updates.items()}
 

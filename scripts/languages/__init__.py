@@ -1,0 +1,1 @@
+"""Compares what the SDKs of different languages cost a device."""

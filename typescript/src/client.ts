@@ -1,0 +1,214 @@
+/** The SDK's client, as an app sees it. */
+import { type FedError, NoDataError, StoreError, TaskError, TimedOutError, UnsupportedTaskError, UsageError } from "./errors.js";
+import type { TaskManifest } from "./gen/fedau2/v1/task_pb.js";
+import { Serving } from "./onnx/serving.js";
+import { NODE } from "./platform.js";
+import { parts } from "./protocol/fetching.js";
+import type { Platform } from "./protocol/interfaces.js";
+import { labels, rowsOf } from "./protocol/preparation.js";
+import { type Outcome, session } from "./protocol/session.js";
+import { Trust } from "./protocol/trust.js";
+import type { Model } from "./protocol/values.js";
+import { SqliteStore } from "./store/sqlite.js";
+import { type Address, GrpcTransport } from "./transport/grpc.js";
+import { sameResource } from "./wire/blobs.js";
+import { parse } from "./wire/manifest.js";
+
+/** The version that a device states at its check-in. */
+export const VERSION = "0.0.0";
+const INTERACTIONS = 100_000;
+const LONGEST_ITEM = 1024;
+const DAY = 86_400;
+const utf8 = new TextEncoder();
+
+/** Arguments of `FedClient.open`. */
+export interface Options extends Address {
+  /** A folder that only this client uses. */
+  readonly stateDir: string;
+  /** Name of the population that this device belongs to, at most 128 bytes. */
+  readonly population: string;
+  /** Public keys (PEM) whose signatures on tasks are trusted; without it every task is run. */
+  readonly publishers?: readonly string[];
+  /** Most interactions that are kept. */
+  readonly maxInteractions?: number;
+  /** Age in seconds from which a sync fetches a newer model although the round has no place for this device. */
+  readonly maxModelAge?: number;
+}
+
+/** An item that the client has not recorded, with the model's score. */
+export interface Recommendation {
+  readonly item: string;
+  readonly score: number;
+}
+
+/** One user's recommender on one device. */
+export class FedClient {
+  private readonly closing = new AbortController();
+  private readonly serving: Serving;
+  private syncing: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    private readonly options: Options,
+    private readonly store: SqliteStore,
+    private readonly platform: Platform,
+    private readonly trust: Trust,
+  ) {
+    this.serving = new Serving(store, platform, trust);
+  }
+
+  /**
+   * Opens a client's state folder, without using the network.
+   *
+   * @throws UsageError an argument has a wrong value.
+   * @throws StoreError the folder cannot be used.
+   */
+  static open(options: Options): FedClient {
+    const size = utf8.encode(options.population).length;
+    if (size === 0 || size > 128) throw new UsageError("population has 1 to 128 bytes");
+    const trust = new Trust(NODE, options.publishers);
+    const store = new SqliteStore(options.stateDir, options.maxInteractions ?? INTERACTIONS);
+    return new FedClient(options, store, NODE, trust);
+  }
+
+  /** Interrupts a sync under way and frees the state folder. */
+  async close(): Promise<void> {
+    this.closing.abort();
+    await this.syncing.catch(() => undefined);
+    this.store.close();
+  }
+
+  /** Keeps an interaction of the user with an item, on this device. */
+  record(item: string, time = new Date()): Promise<void> {
+    return this.recordMany([item], [time]);
+  }
+
+  /** Keeps interactions, on this device: all of them or none. Without times, all get the time now. */
+  async recordMany(items: readonly string[], times?: readonly Date[]): Promise<void> {
+    if (times !== undefined && times.length !== items.length) {
+      throw new UsageError(`there are ${items.length} items and ${times.length} times`);
+    }
+    for (const item of items) {
+      const size = utf8.encode(item).length;
+      if (item.includes("\n") || size === 0 || size > LONGEST_ITEM) {
+        throw new UsageError(`an item's id has one line of 1 to ${LONGEST_ITEM} bytes`);
+      }
+    }
+    const now = Date.now();
+    await this.store.record(items.map((item, place) => [item, 1000 * (times?.[place]?.getTime() ?? now)]));
+  }
+
+  /**
+   * Keeps an attribute of the user, on this device; undefined forgets it.
+   *
+   * @throws AttributeValueError the task does not know this value; the value before it stays.
+   */
+  async setAttribute(name: string, value: string | undefined): Promise<void> {
+    const before = await this.store.attribute(name);
+    await this.store.setAttribute(name, value);
+    const task = await this.task();
+    if (task === undefined || value === undefined) return;
+    try {
+      await labels(this.store, task);
+    } catch (error) {
+      await this.store.setAttribute(name, before);
+      throw error;
+    }
+  }
+
+  /**
+   * Makes one check-in now: a contribution, if the round has a place.
+   *
+   * @param timeout seconds after which the sync ends.
+   * @throws TimedOutError, TransportError, RefusedError nothing is lost.
+   * @throws TaskError, AttributeValueError the task cannot be run here.
+   */
+  sync(timeout?: number): Promise<Outcome> {
+    const run = this.syncing.catch(() => undefined).then(() => this.syncOnce(timeout));
+    this.syncing = run;
+    return run;
+  }
+
+  private async syncOnce(timeout: number | undefined): Promise<Outcome> {
+    const limit = timeout === undefined ? undefined : AbortSignal.timeout(1000 * timeout);
+    const signal = limit === undefined ? this.closing.signal : AbortSignal.any([this.closing.signal, limit]);
+    const unfit = (await this.store.staged()) === undefined ? await this.unfit() : undefined;
+    const transport = new GrpcTransport(this.options);
+    const context = {
+      store: this.store,
+      transport,
+      platform: this.platform,
+      trust: this.trust,
+      population: this.options.population,
+      version: VERSION,
+      withoutPlace: unfit !== undefined,
+      wanted: (model: Model) => this.wanted(model, unfit !== undefined),
+      signal,
+      clock: () => performance.now() / 1000,
+    };
+    const outcome = await session(context)
+      .catch((error: unknown) => stopped(signal, error))
+      .finally(() => transport.close());
+    if (limit?.aborted && outcome.result === "interrupted") {
+      throw new TimedOutError(`the sync did not end within ${timeout} s; nothing is lost`);
+    }
+    if (unfit !== undefined && outcome.result === "rejected" && !outcome.refreshed) throw unfit;
+    return outcome;
+  }
+
+  /** Returns the user's best items that are not recorded, best first, offline from the newest model on the device. */
+  async recommend(k = 10, where: (item: string) => boolean = () => true): Promise<Recommendation[]> {
+    if (!Number.isInteger(k) || k < 1) throw new UsageError(`k must be a whole number from 1 up, not ${k}`);
+    const best = await this.serving.recommend(k, where);
+    return best.map(([item, score]) => ({ item, score }));
+  }
+
+  private async task(): Promise<TaskManifest | undefined> {
+    const model = await this.store.model();
+    const data = model && (await this.store.blob(model.manifest));
+    try {
+      return data && parse(data);
+    } catch (error) {
+      if (error instanceof UnsupportedTaskError) return undefined; // the next sync fetches another
+      throw error;
+    }
+  }
+
+  /** Returns the error that training would end with, judged by the newest model; undefined: it can train. */
+  private async unfit(): Promise<FedError | undefined> {
+    if ((await this.store.recorded()) === 0) return new NoDataError("nothing is recorded to train on: call record() first");
+    const task = await this.task();
+    const catalogueData = task && (await this.store.blob(task.catalogue!));
+    if (task === undefined || catalogueData === undefined) return undefined;
+    if ((await rowsOf(this.store, catalogueData)).length === 0) {
+      return new NoDataError("the catalogue lists nothing that is recorded: call record() with an item that it lists");
+    }
+    return labels(this.store, task).then(
+      () => undefined,
+      (error: FedError) => error,
+    );
+  }
+
+  private async wanted(newest: Model, unfit: boolean): Promise<boolean> {
+    const [model, renewed] = [await this.store.model(), await this.store.renewed()];
+    if (model === undefined || renewed === undefined) return true;
+    if (unfit && !sameResource(model.manifest, newest.manifest)) return true;
+    const age = (Date.now() - renewed) / 1000;
+    const oldest = this.options.maxModelAge ?? DAY;
+    const old = oldest < Infinity && !(age >= 0 && age < oldest);
+    if (old && !sameResource(model.checkpoint, newest.checkpoint)) return true;
+    return !(await this.whole(model));
+  }
+
+  private async whole(model: Model): Promise<boolean> {
+    const task = await this.task();
+    if (task === undefined) return false;
+    for (const part of parts(model, task)) if ((await this.store.blob(part)) === undefined) return false;
+    return true;
+  }
+}
+
+/** Returns the outcome of a session that ended because it had to stop, and throws every other error again. */
+function stopped(signal: AbortSignal, error: unknown): Outcome {
+  if (!signal.aborted || error instanceof StoreError || error instanceof TaskError) throw error;
+  return { result: "interrupted", retry: undefined, reason: "", refreshed: false };
+}

@@ -1,0 +1,5 @@
+/** The SDK's public names. */
+export { FedClient, type Options, type Recommendation, VERSION } from "./client.js";
+export * from "./errors.js";
+export type { Outcome } from "./protocol/session.js";
+export type { RetryWindow } from "./retry.js";

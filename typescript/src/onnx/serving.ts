@@ -1,0 +1,72 @@
+/** The newest model, kept in memory between calls for recommendations. */
+import { NoModelError, UnsupportedTaskError } from "../errors.js";
+import { GraphKind, type Resource, type TaskManifest } from "../gen/fedau2/v1/task_pb.js";
+import type { Platform, Store } from "../protocol/interfaces.js";
+import { rowsOf, stateOf } from "../protocol/preparation.js";
+import type { Trust } from "../protocol/trust.js";
+import type { Model } from "../protocol/values.js";
+import { catalogue, sameResource } from "../wire/blobs.js";
+import { parse } from "../wire/manifest.js";
+import { unpack } from "../wire/tensors.js";
+import { ServedModel } from "./served.js";
+
+interface Loaded {
+  readonly model: Model;
+  readonly task: TaskManifest;
+  readonly served: ServedModel;
+  readonly items: readonly string[];
+}
+
+/** Recommends from a store. */
+export class Serving {
+  private loaded: Loaded | undefined;
+
+  constructor(
+    private readonly store: Store,
+    private readonly platform: Platform,
+    private readonly trust: Trust,
+  ) {}
+
+  /**
+   * Returns ids and scores of the best k items that are not recorded and pass the filter, best first.
+   *
+   * @throws NoModelError there is no model yet, or a part of it is missing.
+   * @throws UnsupportedTaskError, UntrustedTaskError it cannot be run here.
+   */
+  async recommend(k: number, where: (item: string) => boolean): Promise<[string, number][]> {
+    const model = await this.store.model();
+    if (model === undefined) throw new NoModelError("there is no model on this device yet: call sync() first");
+    const { task, served, items } = await this.load(model);
+    const state = await stateOf(this.store, model.taskId, task);
+    const history = await rowsOf(this.store, await this.kept(task.catalogue!));
+    const hidden = items.flatMap((item, row) => (where(item) ? [] : [row]));
+    const best = await served.recommend(k, history, state.values, hidden);
+    return best.map(([row, score]) => [items[row]!, score]);
+  }
+
+  private async load(model: Model): Promise<Loaded> {
+    const before = this.loaded?.model;
+    const same = sameResource(before?.checkpoint, model.checkpoint) && sameResource(before?.manifest, model.manifest);
+    if (same) return this.loaded!;
+    const data = await this.kept(model.manifest);
+    await this.trust.check(data);
+    const task = parse(data);
+    const tensors = unpack(await this.kept(model.checkpoint));
+    const prepare = await this.graph(task, GraphKind.PREPARE);
+    const recommend = await this.graph(task, GraphKind.RECOMMEND);
+    const served = await ServedModel.load(this.platform.runtime, task, tensors, prepare, recommend);
+    return (this.loaded = { model, task, served, items: catalogue(await this.kept(task.catalogue!)) });
+  }
+
+  private async graph(task: TaskManifest, kind: GraphKind): Promise<Uint8Array> {
+    const graph = task.graphs.find((candidate) => candidate.kind === kind);
+    if (graph === undefined) throw new UnsupportedTaskError(`the task brings no graph of kind ${GraphKind[kind]}`);
+    return this.kept(graph.resource!);
+  }
+
+  private async kept(address: Resource): Promise<Uint8Array> {
+    const data = await this.store.blob(address);
+    if (data === undefined) throw new NoModelError("a part of the model is missing or was damaged: call sync() again");
+    return data;
+  }
+}

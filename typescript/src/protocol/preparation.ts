@@ -1,0 +1,46 @@
+/** Prepares a job from a model that has been fetched: adds the client's data to it. */
+import { taskKey } from "../draws/keys.js";
+import { initial } from "../draws/samples.js";
+import { AttributeValueError } from "../errors.js";
+import type { TaskManifest } from "../gen/fedau2/v1/task_pb.js";
+import { catalogue } from "../wire/blobs.js";
+import { privateOf } from "../wire/manifest.js";
+import type { Store } from "./interfaces.js";
+import { type PrivateState, startState } from "./values.js";
+
+/** Returns the private state that a client starts with, a pure function of manifest and task key. */
+export function initialState(task: TaskManifest, key: Uint8Array): PrivateState {
+  const values = initial(privateOf(task), key);
+  return startState(new Map(privateOf(task).map(({ name, shape }) => [name, { shape: [1, ...shape], values: values.get(name)! }])));
+}
+
+/** Returns a client's private state for a task: the promoted one, or the one that it starts with. */
+export async function stateOf(store: Store, taskId: string, task: TaskManifest): Promise<PrivateState> {
+  return (await store.private(taskId)) ?? initialState(task, taskKey(await store.key(), taskId));
+}
+
+/** Returns recorded items as rows of a catalogue, sorted and unique, without items that it does not list. */
+export async function rowsOf(store: Store, catalogueData: Uint8Array): Promise<Uint32Array> {
+  const rows = new Map(catalogue(catalogueData).map((item, row) => [item, row]));
+  const listed = (await store.items()).flatMap((item) => rows.get(item) ?? []);
+  return Uint32Array.from(new Set(listed)).sort();
+}
+
+/**
+ * Returns the class numbers of a client's attributes by adversary, without attributes that are not known.
+ *
+ * @throws AttributeValueError the task does not know an attribute's value.
+ */
+export async function labels(store: Store, task: TaskManifest): Promise<Map<string, number>> {
+  const numbers = new Map<string, number>();
+  for (const { name, attribute, classes } of task.plan!.adversaries) {
+    const value = await store.attribute(attribute);
+    if (value === undefined) continue;
+    if (!classes.includes(value)) {
+      const known = classes.join(", ");
+      throw new AttributeValueError(`this task does not know the value of ${attribute}; it knows ${known}`, attribute);
+    }
+    numbers.set(name, classes.indexOf(value));
+  }
+  return numbers;
+}

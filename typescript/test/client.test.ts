@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { FedClient, NoModelError, TimedOutError, TransportError, UsageError } from "../src/index.js";
+
+let folder: string;
+let client: FedClient;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "fedau2-"));
+  client = FedClient.open({ stateDir: folder, coordinator: "127.0.0.1:1", population: "movies" });
+});
+
+afterEach(async () => {
+  await client.close();
+  rmSync(folder, { recursive: true });
+});
+
+test("there is no model before the first sync", async () => {
+  await assert.rejects(client.recommend(3), NoModelError);
+});
+
+test("a sync without a coordinator loses nothing, and may be tried again", async () => {
+  await client.record("a");
+  for (let attempt = 0; attempt < 2; attempt++) {
+    await assert.rejects(client.sync(), (error: unknown) => error instanceof TransportError && error.temporary);
+  }
+});
+
+/** Listens, and never answers. */
+async function silent<T>(use: (address: string) => Promise<T>): Promise<T> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => sockets.add(socket.on("error", () => undefined)));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    return await use(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+}
+
+test("a sync ends at the app's timeout", () =>
+  silent(async (coordinator) => {
+    const patient = FedClient.open({ stateDir: join(folder, "patient"), coordinator, population: "movies" });
+    await patient.record("a");
+    await assert.rejects(patient.sync(0.2), TimedOutError);
+    await patient.close();
+  }));
+
+test("a sync under way is interrupted by close", () =>
+  silent(async (coordinator) => {
+    const patient = FedClient.open({ stateDir: join(folder, "patient"), coordinator, population: "movies" });
+    await patient.record("a");
+    const sync = patient.sync();
+    await patient.close();
+    assert.equal((await sync).result, "interrupted");
+  }));
+
+test("wrong arguments are refused", async () => {
+  const long = "x".repeat(1025);
+  for (const item of ["", "two\nlines", long]) await assert.rejects(client.record(item), UsageError);
+  await assert.rejects(client.recordMany(["a", "b"], [new Date()]), UsageError);
+  for (const k of [0, 1.5, -1]) await assert.rejects(client.recommend(k), UsageError);
+  const options = { stateDir: join(folder, "other"), coordinator: "127.0.0.1:1", population: "movies" };
+  assert.throws(() => FedClient.open({ ...options, population: "" }), UsageError);
+  assert.throws(() => FedClient.open({ ...options, population: "\u00e4".repeat(65) }), UsageError);
+  assert.throws(() => FedClient.open({ ...options, publishers: [] }), UsageError);
+});

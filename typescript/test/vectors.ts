@@ -1,0 +1,47 @@
+/** Reads the vectors of `conformance/`. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const FOLDER = join(import.meta.dirname, "../../../conformance");
+
+/** An array in JSON. */
+export interface Packed {
+  readonly dtype: "float32" | "float64" | "int64" | "uint32" | "uint64";
+  readonly shape: number[];
+  readonly data: string;
+}
+
+const TYPES = {
+  float32: Float32Array,
+  float64: Float64Array,
+  int64: BigInt64Array,
+  uint32: Uint32Array,
+  uint64: BigUint64Array,
+} as const;
+
+/** Reads a file of vectors. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the tests say what they expect of each
+export function vectors(name: string): any {
+  return JSON.parse(readFileSync(join(FOLDER, `${name}.json`), "utf8"));
+}
+
+/** Returns bytes from base64, in memory of their own. */
+export function bytes(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text, "base64"));
+}
+
+/** Returns the numbers of an array; whole ones of 64 bits as numbers. */
+export function numbers({ dtype, data }: Packed): number[] {
+  return Array.from(new TYPES[dtype](bytes(data).buffer as ArrayBuffer), Number);
+}
+
+/** Reads a blob of a bundle, or its manifest. */
+export function bundleFile(bundle: string, name: string): Uint8Array {
+  return new Uint8Array(readFileSync(join(FOLDER, "bundles", bundle, name)));
+}
+
+/** Compares numbers bit by bit. */
+export function assertSame(found: ArrayLike<number>, expected: Packed): void {
+  assert.deepEqual(Array.from(found), numbers(expected));
+}

@@ -1,0 +1,96 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { fromBinary } from "@bufbuild/protobuf";
+import { taskKey } from "../src/draws/keys.js";
+import { GraphKind, RetryWindowSchema } from "../src/gen/fedau2/v1/task_pb.js";
+import { adamStep } from "../src/onnx/adam.js";
+import { NODE } from "../src/platform.js";
+import { inspected } from "../src/protocol/inspection.js";
+import { Trust } from "../src/protocol/trust.js";
+import { packState, unpackState } from "../src/protocol/values.js";
+import { windowOf } from "../src/retry.js";
+import { catalogue } from "../src/wire/blobs.js";
+import { clip, encode, type Update } from "../src/wire/contributions.js";
+import { parse } from "../src/wire/manifest.js";
+import { type Tensors, unpack } from "../src/wire/tensors.js";
+import { assertSame, bytes, numbers, type Packed, vectors } from "./vectors.js";
+
+const wire = vectors("wire");
+
+/** Returns the name of the error that work raises; null if it raises none. */
+async function errorOf(work: () => unknown): Promise<string | null> {
+  try {
+    await work();
+  } catch (error) {
+    return (error as Error).name;
+  }
+  return null;
+}
+
+function orNull<T>(work: () => T): T | null {
+  try {
+    return work();
+  } catch {
+    return null;
+  }
+}
+
+test("retry windows", () => {
+  for (const { bytes: data, seconds } of wire.windows) {
+    const window = windowOf(fromBinary(RetryWindowSchema, bytes(data)));
+    assert.deepEqual(window === undefined ? null : [window.earliest, window.latest], seconds);
+  }
+});
+
+test("Adam", () => {
+  for (const { learning_rate: rate, before, gradient, after } of wire.adam) {
+    const gradients = new Map([["p", { shape: gradient.shape, values: Float32Array.from(numbers(gradient)) }]]);
+    assert.deepEqual(packState(adamStep(unpackState(bytes(before)), gradients, rate)), bytes(after));
+  }
+});
+
+test("contributions have the same bytes", () => {
+  for (const { bound, updates, bytes: expected } of wire.contributions) {
+    const found = new Map<string, Update>();
+    for (const [name, { rows, values }] of Object.entries(updates as Record<string, { rows?: Packed; values: Packed }>)) {
+      const tensor = { shape: values.shape, values: Float32Array.from(numbers(values)) };
+      found.set(name, rows === undefined ? tensor : { ...tensor, rows: Uint32Array.from(numbers(rows)) });
+    }
+    assert.deepEqual(encode(clip(found, bound)), bytes(expected));
+  }
+});
+
+test("catalogues", () => {
+  for (const { bytes: data, items } of wire.catalogues) assert.deepEqual(orNull(() => catalogue(bytes(data))), items);
+});
+
+test("checkpoints", () => {
+  for (const { bytes: data, tensors } of wire.checkpoints) {
+    const found: Tensors | null = orNull(() => unpack(bytes(data)));
+    assert.deepEqual(found && [...found.keys()].sort(), tensors && Object.keys(tensors).sort());
+    for (const [name, tensor] of found ?? []) {
+      assert.deepEqual(tensor.shape, tensors[name].shape);
+      assertSame(tensor.values, tensors[name]);
+    }
+  }
+});
+
+for (const { name, bytes: data, error } of wire.manifests) {
+  test(`a manifest: ${name}`, async () => assert.equal(await errorOf(() => parse(bytes(data))), error));
+}
+
+for (const { name, kind, bytes: data, error } of wire.graphs) {
+  const number = GraphKind[kind.replace("GRAPH_KIND_", "") as keyof typeof GraphKind];
+  test(`a graph: ${name}`, async () => assert.equal(await errorOf(() => inspected(bytes(data), number)), error));
+}
+
+for (const { name, bytes: data, error } of wire.signatures.manifests) {
+  const trust = new Trust(NODE, [wire.signatures.key]);
+  test(`a signature: ${name}`, async () => assert.equal(await errorOf(() => trust.check(bytes(data))), error));
+}
+
+test("keys of tasks", () => {
+  for (const { key, task_id: taskId, task_key: expected } of wire.signatures.task_keys) {
+    assert.deepEqual(taskKey(bytes(key), taskId), bytes(expected));
+  }
+});
