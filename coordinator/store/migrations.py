@@ -82,7 +82,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     # 3: commits are counted, so that a ledger that lost some is known; numbers of rounds can be skipped.
     together(add_table(commits), add_column(task.c.skipped, 0)),
-    # 4: tasks keep older models, to which they can be put back; the norms of a round's contributions are kept;
+    # 4: tasks keep older models, to which they can be put back, and the norms of a round's contributions;
     # checkpoints can be offered in a smaller encoding too.
     together(
         add_table(kept_model),

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from client_sdk.errors import FedError
+from client_sdk.interactions import Kept
 from client_sdk.onnx.onnx_engine import OnnxEngine
 from client_sdk.protocol.drivers import drive
 from client_sdk.protocol.session import session
@@ -88,7 +89,7 @@ def _others(served: Mapping[bytes, bytes]) -> Json:
 def _store(folder: Path, device: Device, served: Mapping[bytes, bytes]) -> SqliteStore:
     store = SqliteStore(folder)
     store.database.write("UPDATE client SET key = ?", (KEYS[0],))
-    store.record_many([(item, 0) for item in device.items])
+    store.record_many([Kept(item, 0) for item in device.items])
     for name, value in device.attributes.items():
         store.set_attribute(name, value)
     if device.cached:
