@@ -228,7 +228,7 @@ def test_a_key_that_cannot_be_used_makes_no_folder(folder, key, kind, message):
 
 
 def test_without_sqlcipher_a_key_is_refused(folder, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sqlcipher3", None)
+    monkeypatch.setitem(sys.modules, "sqlcipher3.dbapi2", None)
     with pytest.raises(MissingPackageError, match=r"fedau2\[encrypted\]"):
         opened(folder, "127.0.0.1:1", lambda: KEY)
     with ExitStack() as stack:
