@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fedau2/v1/task.proto.
  */
 export const file_fedau2_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChRmZWRhdTIvdjEvdGFzay5wcm90bxIJZmVkYXUyLnYxIigKCFJlc291cmNlEg4KBnNoYTI1NhgBIAEoDBIMCgRzaXplGAIgASgEIlIKBUdyYXBoEiIKBGtpbmQYASABKA4yFC5mZWRhdTIudjEuR3JhcGhLaW5kEiUKCHJlc291cmNlGAIgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlIssCCglBZHZlcnNhcnkSDAoEbmFtZRgBIAEoCRIRCglhdHRyaWJ1dGUYAiABKAkSDwoHY2xhc3NlcxgDIAMoCRIQCghwcm90ZWN0cxgEIAMoCRIdCgRoZWFkGAUgASgOMg8uZmVkYXUyLnYxLkhlYWQSIwoHdHJpZ2dlchgGIAEoDjISLmZlZGF1Mi52MS5UcmlnZ2VyEhAKCHZhcmlhbmNlGAcgASgCEg8KB2Vwc2lsb24YCCABKAISFwoPcHJldHJhaW5fcm91bmRzGAkgASgEEhUKDWNsYXNzX3dlaWdodHMYCiADKAISJwoJb2JqZWN0aXZlGAsgASgOMhQuZmVkYXUyLnYxLk9iamVjdGl2ZRINCgVwcmlvchgMIAMoAhIRCgljbGlwX25vcm0YDSABKAISGAoQbm9pc2VfbXVsdGlwbGllchgOIAEoAiLDAQoLTG9jYWxVcGRhdGUSDQoFc3RlcHMYASABKA0SEQoJbmVnYXRpdmVzGAIgASgNEg0KBWNodW5rGAMgASgNEh0KFXByaXZhdGVfbGVhcm5pbmdfcmF0ZRgEIAEoAhIcChRzaGFyZWRfbGVhcm5pbmdfcmF0ZRgFIAEoAhISCgpjb3Zlcl9yb3dzGAogASgCSgQIBhAKUglsMV93ZWlnaHRSBmtsX2NhcFIQa2xfYW5uZWFsX3JvdW5kc1IHZHJvcG91dCJ5CglPcHRpbWl6ZXISJgoEa2luZBgBIAEoDjIYLmZlZGF1Mi52MS5PcHRpbWl6ZXJLaW5kEhUKDWxlYXJuaW5nX3JhdGUYAiABKAISDQoFYmV0YTEYAyABKAISDQoFYmV0YTIYBCABKAISDwoHZXBzaWxvbhgFIAEoAiJuCgpTZXJ2ZXJTdGVwEiQKBnNoYXJlZBgBIAEoCzIULmZlZGF1Mi52MS5PcHRpbWl6ZXISJwoJYWR2ZXJzYXJ5GAIgASgLMhQuZmVkYXUyLnYxLk9wdGltaXplchIRCgljbGlwX25vcm0YAyABKAIigwIKBFBsYW4SJQoFbG9jYWwYASABKAsyFi5mZWRhdTIudjEuTG9jYWxVcGRhdGUSKQoLYWR2ZXJzYXJpZXMYAiADKAsyFC5mZWRhdTIudjEuQWR2ZXJzYXJ5EiUKBnNlcnZlchgDIAEoCzIVLmZlZGF1Mi52MS5TZXJ2ZXJTdGVwEhoKEm1pbmltdW1fc2VwYXJhdGlvbhgEIAEoDRIzCgpwYXJhbWV0ZXJzGAUgAygLMh8uZmVkYXUyLnYxLlBsYW4uUGFyYW1ldGVyc0VudHJ5GjEKD1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIusCCgxUYXNrTWFuaWZlc3QSDgoGZm9ybWF0GAEgASgNEg0KBW1vZGVsGAIgASgJEiYKB3RlbnNvcnMYAyADKAsyFS5mZWRhdTIudjEuVGVuc29yU3BlYxIdCgRwbGFuGAQgASgLMg8uZmVkYXUyLnYxLlBsYW4SDQoFaXRlbXMYBSABKA0SJgoJY2F0YWxvZ3VlGAYgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEicKCmNoZWNrcG9pbnQYByABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USIAoGZ3JhcGhzGAggAygLMhAuZmVkYXUyLnYxLkdyYXBoEhYKDmRlcml2ZWRfc3RhdGVzGAkgAygJEh0KBGRyYXcYCiABKA4yDy5mZWRhdTIudjEuRHJhdxINCgVub2lzZRgLIAEoDRIZChFyZXF1aXJlZF9mZWF0dXJlcxgMIAMoCRISCglzaWduYXR1cmUY6AcgASgMIqwBCgtDbG9zaW5nUnVsZRIMCgRnb2FsGAEgASgNEg8KB21pbmltdW0YAiABKA0SDwoHbWF4aW11bRgDIAEoDRIWCg5vdmVyX3NlbGVjdGlvbhgEIAEoAhIrCghkZWFkbGluZRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVsZWFzZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIwCg5DbGllbnRWZXJzaW9ucxIPCgdtaW5pbXVtGAEgASgJEg0KBWJlbG93GAIgASgJImkKC1JldHJ5V2luZG93EiwKCWRlbGF5X21pbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCglkZWxheV9tYXgYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24qbgoJR3JhcGhLaW5kEhoKFkdSQVBIX0tJTkRfVU5TUEVDSUZJRUQQABIWChJHUkFQSF9LSU5EX1BSRVBBUkUQARIYChRHUkFQSF9LSU5EX1JFQ09NTUVORBACEhMKD0dSQVBIX0tJTkRfU1RFUBADKkAKBERyYXcSFAoQRFJBV19VTlNQRUNJRklFRBAAEhIKDkRSQVdfQ09OVFJBU1RTEAESDgoKRFJBV19XSE9MRRACKlkKBEhlYWQSFAoQSEVBRF9VTlNQRUNJRklFRBAAEgwKCEhFQURfTUxQEAESDAoISEVBRF9WQUUQAhIOCgpIRUFEX0RTVkFFEAMSDwoLSEVBRF9TQ0FMQVIQBCpXCglPYmplY3RpdmUSGQoVT0JKRUNUSVZFX1VOU1BFQ0lGSUVEEAASFgoST0JKRUNUSVZFX1JFVkVSU0FMEAESFwoTT0JKRUNUSVZFX0NPTkZVU0lPThACKm4KB1RyaWdnZXISFwoTVFJJR0dFUl9VTlNQRUNJRklFRBAAEg8KC1RSSUdHRVJfT0ZGEAESEgoOVFJJR0dFUl9HTE9CQUwQAhIUChBUUklHR0VSX1BSRVRSQUlOEAMSDwoLVFJJR0dFUl9TVVQQBCpgCg1PcHRpbWl6ZXJLaW5kEh4KGk9QVElNSVpFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFgoST1BUSU1JWkVSX0tJTkRfU0dEEAESFwoTT1BUSU1JWkVSX0tJTkRfQURBTRACYgZwcm90bzM", [file_fedau2_v1_tensors, file_google_protobuf_duration]);
+  fileDesc("ChRmZWRhdTIvdjEvdGFzay5wcm90bxIJZmVkYXUyLnYxIigKCFJlc291cmNlEg4KBnNoYTI1NhgBIAEoDBIMCgRzaXplGAIgASgEImsKEUVuY29kZWRDaGVja3BvaW50Ei8KCGVuY29kaW5nGAEgASgOMh0uZmVkYXUyLnYxLkNoZWNrcG9pbnRFbmNvZGluZxIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSJSCgVHcmFwaBIiCgRraW5kGAEgASgOMhQuZmVkYXUyLnYxLkdyYXBoS2luZBIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSLLAgoJQWR2ZXJzYXJ5EgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSHQoEaGVhZBgFIAEoDjIPLmZlZGF1Mi52MS5IZWFkEiMKB3RyaWdnZXIYBiABKA4yEi5mZWRhdTIudjEuVHJpZ2dlchIQCgh2YXJpYW5jZRgHIAEoAhIPCgdlcHNpbG9uGAggASgCEhcKD3ByZXRyYWluX3JvdW5kcxgJIAEoBBIVCg1jbGFzc193ZWlnaHRzGAogAygCEicKCW9iamVjdGl2ZRgLIAEoDjIULmZlZGF1Mi52MS5PYmplY3RpdmUSDQoFcHJpb3IYDCADKAISEQoJY2xpcF9ub3JtGA0gASgCEhgKEG5vaXNlX211bHRpcGxpZXIYDiABKAIiwwEKC0xvY2FsVXBkYXRlEg0KBXN0ZXBzGAEgASgNEhEKCW5lZ2F0aXZlcxgCIAEoDRINCgVjaHVuaxgDIAEoDRIdChVwcml2YXRlX2xlYXJuaW5nX3JhdGUYBCABKAISHAoUc2hhcmVkX2xlYXJuaW5nX3JhdGUYBSABKAISEgoKY292ZXJfcm93cxgKIAEoAkoECAYQClIJbDFfd2VpZ2h0UgZrbF9jYXBSEGtsX2FubmVhbF9yb3VuZHNSB2Ryb3BvdXQieQoJT3B0aW1pemVyEiYKBGtpbmQYASABKA4yGC5mZWRhdTIudjEuT3B0aW1pemVyS2luZBIVCg1sZWFybmluZ19yYXRlGAIgASgCEg0KBWJldGExGAMgASgCEg0KBWJldGEyGAQgASgCEg8KB2Vwc2lsb24YBSABKAIibgoKU2VydmVyU3RlcBIkCgZzaGFyZWQYASABKAsyFC5mZWRhdTIudjEuT3B0aW1pemVyEicKCWFkdmVyc2FyeRgCIAEoCzIULmZlZGF1Mi52MS5PcHRpbWl6ZXISEQoJY2xpcF9ub3JtGAMgASgCIpMBChJJbnRlcmFjdGlvbldlaWdodHMSDAoEdmlldxgBIAEoAhIMCgRsaWtlGAIgASgCEhAKCHB1cmNoYXNlGAMgASgCEg4KBnJhdGluZxgEIAEoAhIVCg1sb3dlc3RfcmF0aW5nGAUgASgCEhMKC2Z1bGxfcmF0aW5nGAYgASgCEhMKC2FwcF93ZWlnaHRzGAcgASgIIrgCCgRQbGFuEiUKBWxvY2FsGAEgASgLMhYuZmVkYXUyLnYxLkxvY2FsVXBkYXRlEikKC2FkdmVyc2FyaWVzGAIgAygLMhQuZmVkYXUyLnYxLkFkdmVyc2FyeRIlCgZzZXJ2ZXIYAyABKAsyFS5mZWRhdTIudjEuU2VydmVyU3RlcBIaChJtaW5pbXVtX3NlcGFyYXRpb24YBCABKA0SMwoKcGFyYW1ldGVycxgFIAMoCzIfLmZlZGF1Mi52MS5QbGFuLlBhcmFtZXRlcnNFbnRyeRIzCgxpbnRlcmFjdGlvbnMYBiABKAsyHS5mZWRhdTIudjEuSW50ZXJhY3Rpb25XZWlnaHRzGjEKD1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIpMDCgxUYXNrTWFuaWZlc3QSDgoGZm9ybWF0GAEgASgNEg0KBW1vZGVsGAIgASgJEiYKB3RlbnNvcnMYAyADKAsyFS5mZWRhdTIudjEuVGVuc29yU3BlYxIdCgRwbGFuGAQgASgLMg8uZmVkYXUyLnYxLlBsYW4SDQoFaXRlbXMYBSABKA0SJgoJY2F0YWxvZ3VlGAYgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEicKCmNoZWNrcG9pbnQYByABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USIAoGZ3JhcGhzGAggAygLMhAuZmVkYXUyLnYxLkdyYXBoEhYKDmRlcml2ZWRfc3RhdGVzGAkgAygJEh0KBGRyYXcYCiABKA4yDy5mZWRhdTIudjEuRHJhdxINCgVub2lzZRgLIAEoDRIZChFyZXF1aXJlZF9mZWF0dXJlcxgMIAMoCRIRCglhbmNlc3RvcnMYDSADKAwSEwoLZmlyc3Rfcm91bmQYDiABKAQSEgoJc2lnbmF0dXJlGOgHIAEoDCKsAQoLQ2xvc2luZ1J1bGUSDAoEZ29hbBgBIAEoDRIPCgdtaW5pbXVtGAIgASgNEg8KB21heGltdW0YAyABKA0SFgoOb3Zlcl9zZWxlY3Rpb24YBCABKAISKwoIZGVhZGxpbmUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFbGVhc2UYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoOQ2xpZW50VmVyc2lvbnMSDwoHbWluaW11bRgBIAEoCRINCgViZWxvdxgCIAEoCSJpCgtSZXRyeVdpbmRvdxIsCglkZWxheV9taW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJZGVsYXlfbWF4GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKngKEkNoZWNrcG9pbnRFbmNvZGluZxIjCh9DSEVDS1BPSU5UX0VOQ09ESU5HX1VOU1BFQ0lGSUVEEAASHwobQ0hFQ0tQT0lOVF9FTkNPRElOR19GTE9BVDE2EAESHAoYQ0hFQ0tQT0lOVF9FTkNPRElOR19JTlQ4EAIqbgoJR3JhcGhLaW5kEhoKFkdSQVBIX0tJTkRfVU5TUEVDSUZJRUQQABIWChJHUkFQSF9LSU5EX1BSRVBBUkUQARIYChRHUkFQSF9LSU5EX1JFQ09NTUVORBACEhMKD0dSQVBIX0tJTkRfU1RFUBADKkAKBERyYXcSFAoQRFJBV19VTlNQRUNJRklFRBAAEhIKDkRSQVdfQ09OVFJBU1RTEAESDgoKRFJBV19XSE9MRRACKlkKBEhlYWQSFAoQSEVBRF9VTlNQRUNJRklFRBAAEgwKCEhFQURfTUxQEAESDAoISEVBRF9WQUUQAhIOCgpIRUFEX0RTVkFFEAMSDwoLSEVBRF9TQ0FMQVIQBCpXCglPYmplY3RpdmUSGQoVT0JKRUNUSVZFX1VOU1BFQ0lGSUVEEAASFgoST0JKRUNUSVZFX1JFVkVSU0FMEAESFwoTT0JKRUNUSVZFX0NPTkZVU0lPThACKm4KB1RyaWdnZXISFwoTVFJJR0dFUl9VTlNQRUNJRklFRBAAEg8KC1RSSUdHRVJfT0ZGEAESEgoOVFJJR0dFUl9HTE9CQUwQAhIUChBUUklHR0VSX1BSRVRSQUlOEAMSDwoLVFJJR0dFUl9TVVQQBCpgCg1PcHRpbWl6ZXJLaW5kEh4KGk9QVElNSVpFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFgoST1BUSU1JWkVSX0tJTkRfU0dEEAESFwoTT1BUSU1JWkVSX0tJTkRfQURBTRACYgZwcm90bzM", [file_fedau2_v1_tensors, file_google_protobuf_duration]);
 
 /**
  * A blob, addressed by the hash of its content.
@@ -47,6 +47,30 @@ export const ResourceSchema: GenMessage<Resource> = /*@__PURE__*/
   messageDesc(file_fedau2_v1_task, 0);
 
 /**
+ * A checkpoint in another encoding than float32. Set by the coordinator.
+ *
+ * @generated from message fedau2.v1.EncodedCheckpoint
+ */
+export type EncodedCheckpoint = Message<"fedau2.v1.EncodedCheckpoint"> & {
+  /**
+   * @generated from field: fedau2.v1.CheckpointEncoding encoding = 1;
+   */
+  encoding: CheckpointEncoding;
+
+  /**
+   * @generated from field: fedau2.v1.Resource resource = 2;
+   */
+  resource?: Resource | undefined;
+};
+
+/**
+ * Describes the message fedau2.v1.EncodedCheckpoint.
+ * Use `create(EncodedCheckpointSchema)` to create a new message.
+ */
+export const EncodedCheckpointSchema: GenMessage<EncodedCheckpoint> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_task, 1);
+
+/**
  * An ONNX graph without weights. Set by the bundle's builder.
  *
  * @generated from message fedau2.v1.Graph
@@ -68,7 +92,7 @@ export type Graph = Message<"fedau2.v1.Graph"> & {
  * Use `create(GraphSchema)` to create a new message.
  */
 export const GraphSchema: GenMessage<Graph> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 1);
+  messageDesc(file_fedau2_v1_task, 2);
 
 /**
  * One adversary, and the way to unlearn its attribute. Set by the bundle's builder. Its tensors are named
@@ -178,7 +202,7 @@ export type Adversary = Message<"fedau2.v1.Adversary"> & {
  * Use `create(AdversarySchema)` to create a new message.
  */
 export const AdversarySchema: GenMessage<Adversary> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 2);
+  messageDesc(file_fedau2_v1_task, 3);
 
 /**
  * The update that a device computes. Set by the bundle's builder.
@@ -234,7 +258,7 @@ export type LocalUpdate = Message<"fedau2.v1.LocalUpdate"> & {
  * Use `create(LocalUpdateSchema)` to create a new message.
  */
 export const LocalUpdateSchema: GenMessage<LocalUpdate> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 3);
+  messageDesc(file_fedau2_v1_task, 4);
 
 /**
  * A server optimizer (FedOpt). Set by the bundle's builder.
@@ -281,7 +305,7 @@ export type Optimizer = Message<"fedau2.v1.Optimizer"> & {
  * Use `create(OptimizerSchema)` to create a new message.
  */
 export const OptimizerSchema: GenMessage<Optimizer> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 4);
+  messageDesc(file_fedau2_v1_task, 5);
 
 /**
  * The server's step on the averaged contributions. Set by the bundle's builder.
@@ -314,7 +338,68 @@ export type ServerStep = Message<"fedau2.v1.ServerStep"> & {
  * Use `create(ServerStepSchema)` to create a new message.
  */
 export const ServerStepSchema: GenMessage<ServerStep> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 5);
+  messageDesc(file_fedau2_v1_task, 6);
+
+/**
+ * Weights of recorded interactions in training. The weight of an item is the largest weight of its interactions, except
+ * those that were recorded before or with a dislike of the item. An item of weight 0 is not a positive. Set by the bundle's
+ * builder. Weights lie between 0 and 1,000, and one of the first four is above 0.
+ *
+ * @generated from message fedau2.v1.InteractionWeights
+ */
+export type InteractionWeights = Message<"fedau2.v1.InteractionWeights"> & {
+  /**
+   * Weights of interactions by kind. A dislike is never a positive.
+   *
+   * @generated from field: float view = 1;
+   */
+  view: number;
+
+  /**
+   * @generated from field: float like = 2;
+   */
+  like: number;
+
+  /**
+   * @generated from field: float purchase = 3;
+   */
+  purchase: number;
+
+  /**
+   * Weight of a rating, multiplied by 0 or 1 as lowest_rating says, and by a share as full_rating says.
+   *
+   * @generated from field: float rating = 4;
+   */
+  rating: number;
+
+  /**
+   * Lowest rating that is a positive, between 0 and 1,000,000.
+   *
+   * @generated from field: float lowest_rating = 5;
+   */
+  lowestRating: number;
+
+  /**
+   * Rating that counts in full; a lower one counts in proportion to it. 0: all count in full. At most 1,000,000.
+   *
+   * @generated from field: float full_rating = 6;
+   */
+  fullRating: number;
+
+  /**
+   * True: the weight that the app gave an interaction multiplies its weight. False: apps' weights are not used.
+   *
+   * @generated from field: bool app_weights = 7;
+   */
+  appWeights: boolean;
+};
+
+/**
+ * Describes the message fedau2.v1.InteractionWeights.
+ * Use `create(InteractionWeightsSchema)` to create a new message.
+ */
+export const InteractionWeightsSchema: GenMessage<InteractionWeights> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_task, 7);
 
 /**
  * Hyper-parameters of the local update and of the server step.
@@ -354,6 +439,13 @@ export type Plan = Message<"fedau2.v1.Plan"> & {
    * @generated from field: map<string, double> parameters = 5;
    */
   parameters: { [key: string]: number };
+
+  /**
+   * Absent: every interaction but a dislike counts 1. With it the manifest requires the feature "interaction-weights".
+   *
+   * @generated from field: fedau2.v1.InteractionWeights interactions = 6;
+   */
+  interactions?: InteractionWeights | undefined;
 };
 
 /**
@@ -361,7 +453,7 @@ export type Plan = Message<"fedau2.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 6);
+  messageDesc(file_fedau2_v1_task, 8);
 
 /**
  * The root of a bundle. Set by its builder. Devices and coordinator refuse a manifest that they cannot check.
@@ -450,6 +542,23 @@ export type TaskManifest = Message<"fedau2.v1.TaskManifest"> & {
   requiredFeatures: string[];
 
   /**
+   * The tasks that this one goes on from: SHA-256 of their serialised manifests, 32 bytes each, the newest first, at
+   * most 256 and all different. A device carries its private state over from the newest of them that it has trained
+   * for, tensor by tensor by name, and along an item axis item by item. Items are known by their ids.
+   *
+   * @generated from field: repeated bytes ancestors = 13;
+   */
+  ancestors: Uint8Array[];
+
+  /**
+   * Number of rounds that the ancestors have been trained, at most 2^53; 0 without ancestors. The rounds of the task
+   * have numbers from here on.
+   *
+   * @generated from field: uint64 first_round = 14;
+   */
+  firstRound: bigint;
+
+  /**
    * Ed25519 signature, 64 bytes, of "fedau2 manifest" and a zero byte, followed by all bytes of the serialised manifest
    * before this field, which is the last. Empty: not signed. Set by `fedau2-export sign`.
    *
@@ -463,7 +572,7 @@ export type TaskManifest = Message<"fedau2.v1.TaskManifest"> & {
  * Use `create(TaskManifestSchema)` to create a new message.
  */
 export const TaskManifestSchema: GenMessage<TaskManifest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 7);
+  messageDesc(file_fedau2_v1_task, 9);
 
 /**
  * The conditions on which a round closes. Set by the operator at CreateTask; 1 <= minimum <= goal <= maximum.
@@ -521,7 +630,7 @@ export type ClosingRule = Message<"fedau2.v1.ClosingRule"> & {
  * Use `create(ClosingRuleSchema)` to create a new message.
  */
 export const ClosingRuleSchema: GenMessage<ClosingRule> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 8);
+  messageDesc(file_fedau2_v1_task, 10);
 
 /**
  * Versions of the SDK that may take part: minimum <= version < below, compared number by number ("0.10" > "0.9"). Set
@@ -550,7 +659,7 @@ export type ClientVersions = Message<"fedau2.v1.ClientVersions"> & {
  * Use `create(ClientVersionsSchema)` to create a new message.
  */
 export const ClientVersionsSchema: GenMessage<ClientVersions> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 9);
+  messageDesc(file_fedau2_v1_task, 11);
 
 /**
  * The time at which a device should come back: it picks a moment uniformly between the two.
@@ -574,7 +683,39 @@ export type RetryWindow = Message<"fedau2.v1.RetryWindow"> & {
  * Use `create(RetryWindowSchema)` to create a new message.
  */
 export const RetryWindowSchema: GenMessage<RetryWindow> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 10);
+  messageDesc(file_fedau2_v1_task, 12);
+
+/**
+ * A smaller way to write a checkpoint, as docs/design.md describes. Unspecified: float32, exact.
+ *
+ * @generated from enum fedau2.v1.CheckpointEncoding
+ */
+export enum CheckpointEncoding {
+  /**
+   * @generated from enum value: CHECKPOINT_ENCODING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Each number of a row is rounded to float16.
+   *
+   * @generated from enum value: CHECKPOINT_ENCODING_FLOAT16 = 1;
+   */
+  FLOAT16 = 1,
+
+  /**
+   * Each number of a row is a multiple, from -127 to 127, of a scale of the row.
+   *
+   * @generated from enum value: CHECKPOINT_ENCODING_INT8 = 2;
+   */
+  INT8 = 2,
+}
+
+/**
+ * Describes the enum fedau2.v1.CheckpointEncoding.
+ */
+export const CheckpointEncodingSchema: GenEnum<CheckpointEncoding> = /*@__PURE__*/
+  enumDesc(file_fedau2_v1_task, 0);
 
 /**
  * The purpose of a graph of the bundle.
@@ -613,7 +754,7 @@ export enum GraphKind {
  * Describes the enum fedau2.v1.GraphKind.
  */
 export const GraphKindSchema: GenEnum<GraphKind> = /*@__PURE__*/
-  enumDesc(file_fedau2_v1_task, 0);
+  enumDesc(file_fedau2_v1_task, 1);
 
 /**
  * The way in which a device draws its training samples from its interactions and its secret key. Unspecified: only the
@@ -647,7 +788,7 @@ export enum Draw {
  * Describes the enum fedau2.v1.Draw.
  */
 export const DrawSchema: GenEnum<Draw> = /*@__PURE__*/
-  enumDesc(file_fedau2_v1_task, 1);
+  enumDesc(file_fedau2_v1_task, 2);
 
 /**
  * The adversary's last layer (paper section 4.3).
@@ -693,7 +834,7 @@ export enum Head {
  * Describes the enum fedau2.v1.Head.
  */
 export const HeadSchema: GenEnum<Head> = /*@__PURE__*/
-  enumDesc(file_fedau2_v1_task, 2);
+  enumDesc(file_fedau2_v1_task, 3);
 
 /**
  * The direction in which the protected state is pushed. Unspecified means reversal.
@@ -725,7 +866,7 @@ export enum Objective {
  * Describes the enum fedau2.v1.Objective.
  */
 export const ObjectiveSchema: GenEnum<Objective> = /*@__PURE__*/
-  enumDesc(file_fedau2_v1_task, 3);
+  enumDesc(file_fedau2_v1_task, 4);
 
 /**
  * The condition on which the reversed gradient reaches the protected state (paper section 4.2).
@@ -771,7 +912,7 @@ export enum Trigger {
  * Describes the enum fedau2.v1.Trigger.
  */
 export const TriggerSchema: GenEnum<Trigger> = /*@__PURE__*/
-  enumDesc(file_fedau2_v1_task, 4);
+  enumDesc(file_fedau2_v1_task, 5);
 
 /**
  * Family of server optimizers.
@@ -799,5 +940,5 @@ export enum OptimizerKind {
  * Describes the enum fedau2.v1.OptimizerKind.
  */
 export const OptimizerKindSchema: GenEnum<OptimizerKind> = /*@__PURE__*/
-  enumDesc(file_fedau2_v1_task, 5);
+  enumDesc(file_fedau2_v1_task, 6);
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fedau2/v1/tensors.proto.
  */
 export const file_fedau2_v1_tensors: GenFile = /*@__PURE__*/
-  fileDesc("ChdmZWRhdTIvdjEvdGVuc29ycy5wcm90bxIJZmVkYXUyLnYxIksKC0luaXRpYWxpemVyEi0KDGRpc3RyaWJ1dGlvbhgBIAEoDjIXLmZlZGF1Mi52MS5EaXN0cmlidXRpb24SDQoFc2NhbGUYAiABKAIiwwEKClRlbnNvclNwZWMSDAoEbmFtZRgBIAEoCRINCgVzaGFwZRgCIAMoDRIfCgVkdHlwZRgDIAEoDjIQLmZlZGF1Mi52MS5EVHlwZRIjCgRraW5kGAQgASgOMhUuZmVkYXUyLnYxLlRlbnNvcktpbmQSJQoFc2NvcGUYBSABKA4yFi5mZWRhdTIudjEuVGVuc29yU2NvcGUSKwoLaW5pdGlhbGl6ZXIYBiABKAsyFi5mZWRhdTIudjEuSW5pdGlhbGl6ZXIiLAoJUm93U2xpY2VzEg8KB2luZGljZXMYASABKAwSDgoGdmFsdWVzGAIgASgMIosBCgxUZW5zb3JVcGRhdGUSDAoEbmFtZRgBIAEoCRIfCgVkdHlwZRgCIAEoDjIQLmZlZGF1Mi52MS5EVHlwZRINCgVzaGFwZRgDIAMoDRIPCgVkZW5zZRgEIAEoDEgAEiQKBHJvd3MYBSABKAsyFC5mZWRhdTIudjEuUm93U2xpY2VzSABCBgoEYm9keSI4CgxDb250cmlidXRpb24SKAoHdGVuc29ycxgBIAMoCzIXLmZlZGF1Mi52MS5UZW5zb3JVcGRhdGUqMQoFRFR5cGUSFQoRRFRZUEVfVU5TUEVDSUZJRUQQABIRCg1EVFlQRV9GTE9BVDMyEAEqVwoKVGVuc29yS2luZBIbChdURU5TT1JfS0lORF9VTlNQRUNJRklFRBAAEhUKEVRFTlNPUl9LSU5EX0RFTlNFEAESFQoRVEVOU09SX0tJTkRfVEFCTEUQAip6CgtUZW5zb3JTY29wZRIcChhURU5TT1JfU0NPUEVfVU5TUEVDSUZJRUQQABIXChNURU5TT1JfU0NPUEVfU0hBUkVEEAESGgoWVEVOU09SX1NDT1BFX0FEVkVSU0FSWRACEhgKFFRFTlNPUl9TQ09QRV9QUklWQVRFEAMqdwoMRGlzdHJpYnV0aW9uEhwKGERJU1RSSUJVVElPTl9VTlNQRUNJRklFRBAAEhYKEkRJU1RSSUJVVElPTl9aRVJPUxABEhcKE0RJU1RSSUJVVElPTl9OT1JNQUwQAhIYChRESVNUUklCVVRJT05fVU5JRk9STRADYgZwcm90bzM");
+  fileDesc("ChdmZWRhdTIvdjEvdGVuc29ycy5wcm90bxIJZmVkYXUyLnYxIksKC0luaXRpYWxpemVyEi0KDGRpc3RyaWJ1dGlvbhgBIAEoDjIXLmZlZGF1Mi52MS5EaXN0cmlidXRpb24SDQoFc2NhbGUYAiABKAIiLAoISXRlbVNwYW4SEAoIcGVyX2l0ZW0YASABKA0SDgoGb3RoZXJzGAIgASgNIv8BCgpUZW5zb3JTcGVjEgwKBG5hbWUYASABKAkSDQoFc2hhcGUYAiADKA0SHwoFZHR5cGUYAyABKA4yEC5mZWRhdTIudjEuRFR5cGUSIwoEa2luZBgEIAEoDjIVLmZlZGF1Mi52MS5UZW5zb3JLaW5kEiUKBXNjb3BlGAUgASgOMhYuZmVkYXUyLnYxLlRlbnNvclNjb3BlEisKC2luaXRpYWxpemVyGAYgASgLMhYuZmVkYXUyLnYxLkluaXRpYWxpemVyEhEKCWl0ZW1fYXhpcxgHIAEoDRInCgppdGVtX3NwYW5zGAggAygLMhMuZmVkYXUyLnYxLkl0ZW1TcGFuIiwKCVJvd1NsaWNlcxIPCgdpbmRpY2VzGAEgASgMEg4KBnZhbHVlcxgCIAEoDCKLAQoMVGVuc29yVXBkYXRlEgwKBG5hbWUYASABKAkSHwoFZHR5cGUYAiABKA4yEC5mZWRhdTIudjEuRFR5cGUSDQoFc2hhcGUYAyADKA0SDwoFZGVuc2UYBCABKAxIABIkCgRyb3dzGAUgASgLMhQuZmVkYXUyLnYxLlJvd1NsaWNlc0gAQgYKBGJvZHkiOAoMQ29udHJpYnV0aW9uEigKB3RlbnNvcnMYASADKAsyFy5mZWRhdTIudjEuVGVuc29yVXBkYXRlKjEKBURUeXBlEhUKEURUWVBFX1VOU1BFQ0lGSUVEEAASEQoNRFRZUEVfRkxPQVQzMhABKlcKClRlbnNvcktpbmQSGwoXVEVOU09SX0tJTkRfVU5TUEVDSUZJRUQQABIVChFURU5TT1JfS0lORF9ERU5TRRABEhUKEVRFTlNPUl9LSU5EX1RBQkxFEAIqegoLVGVuc29yU2NvcGUSHAoYVEVOU09SX1NDT1BFX1VOU1BFQ0lGSUVEEAASFwoTVEVOU09SX1NDT1BFX1NIQVJFRBABEhoKFlRFTlNPUl9TQ09QRV9BRFZFUlNBUlkQAhIYChRURU5TT1JfU0NPUEVfUFJJVkFURRADKncKDERpc3RyaWJ1dGlvbhIcChhESVNUUklCVVRJT05fVU5TUEVDSUZJRUQQABIWChJESVNUUklCVVRJT05fWkVST1MQARIXChNESVNUUklCVVRJT05fTk9STUFMEAISGAoURElTVFJJQlVUSU9OX1VOSUZPUk0QA2IGcHJvdG8z");
 
 /**
  * Initial values of a tensor. Set by the bundle's builder; for private tensors the device draws them.
@@ -39,6 +39,34 @@ export type Initializer = Message<"fedau2.v1.Initializer"> & {
  */
 export const InitializerSchema: GenMessage<Initializer> = /*@__PURE__*/
   messageDesc(file_fedau2_v1_tensors, 0);
+
+/**
+ * A part of the axis along which a tensor's items lie. Exactly one of the two numbers is 0.
+ *
+ * @generated from message fedau2.v1.ItemSpan
+ */
+export type ItemSpan = Message<"fedau2.v1.ItemSpan"> & {
+  /**
+   * Count of numbers that each item has in the span, which lists the items in the catalogue's order.
+   *
+   * @generated from field: uint32 per_item = 1;
+   */
+  perItem: number;
+
+  /**
+   * Length of a span that has nothing to do with items.
+   *
+   * @generated from field: uint32 others = 2;
+   */
+  others: number;
+};
+
+/**
+ * Describes the message fedau2.v1.ItemSpan.
+ * Use `create(ItemSpanSchema)` to create a new message.
+ */
+export const ItemSpanSchema: GenMessage<ItemSpan> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_tensors, 1);
 
 /**
  * One tensor of the model. Set by the bundle's builder.
@@ -79,6 +107,22 @@ export type TensorSpec = Message<"fedau2.v1.TensorSpec"> & {
    * @generated from field: fedau2.v1.Initializer initializer = 6;
    */
   initializer?: Initializer | undefined;
+
+  /**
+   * The axis along which the items lie, counted from 1; 0: none. Unlike the kind, it says nothing about contributions.
+   * The first axis of a table is over the items without being named here. A task that goes on from this one with
+   * another catalogue takes the numbers of each item over along this axis.
+   *
+   * @generated from field: uint32 item_axis = 7;
+   */
+  itemAxis: number;
+
+  /**
+   * The spans of that axis, in their order; empty: one number for each item.
+   *
+   * @generated from field: repeated fedau2.v1.ItemSpan item_spans = 8;
+   */
+  itemSpans: ItemSpan[];
 };
 
 /**
@@ -86,7 +130,7 @@ export type TensorSpec = Message<"fedau2.v1.TensorSpec"> & {
  * Use `create(TensorSpecSchema)` to create a new message.
  */
 export const TensorSpecSchema: GenMessage<TensorSpec> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_tensors, 1);
+  messageDesc(file_fedau2_v1_tensors, 2);
 
 /**
  * Some rows of a table. Set by the device.
@@ -114,7 +158,7 @@ export type RowSlices = Message<"fedau2.v1.RowSlices"> & {
  * Use `create(RowSlicesSchema)` to create a new message.
  */
 export const RowSlicesSchema: GenMessage<RowSlices> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_tensors, 2);
+  messageDesc(file_fedau2_v1_tensors, 3);
 
 /**
  * The part of a contribution for one tensor. Set by the device.
@@ -168,7 +212,7 @@ export type TensorUpdate = Message<"fedau2.v1.TensorUpdate"> & {
  * Use `create(TensorUpdateSchema)` to create a new message.
  */
 export const TensorUpdateSchema: GenMessage<TensorUpdate> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_tensors, 3);
+  messageDesc(file_fedau2_v1_tensors, 4);
 
 /**
  * Everything that one device uploads for one assignment: per tensor a gradient (one local step) or start minus end
@@ -190,7 +234,7 @@ export type Contribution = Message<"fedau2.v1.Contribution"> & {
  * Use `create(ContributionSchema)` to create a new message.
  */
 export const ContributionSchema: GenMessage<Contribution> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_tensors, 4);
+  messageDesc(file_fedau2_v1_tensors, 5);
 
 /**
  * Element type of a tensor. All multi-byte values on the wire are little-endian.
