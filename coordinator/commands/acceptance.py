@@ -19,9 +19,9 @@ from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import LeftOvers
 from coordinator.store.page_sums import PageSums
 from coordinator.store.round_log import RoundLog
-from coordinator.store.rows import TaskRow
 from coordinator.store.state_folder import StateFolder
 from coordinator.store.task_blobs import TaskBlobs
+from coordinator.store.task_rows import TaskRow
 
 
 def open_unchecked(url: sa.URL) -> Ledger:

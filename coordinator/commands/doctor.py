@@ -24,9 +24,10 @@ from coordinator.store.disk import REAL
 from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import expect_no_later_rounds
 from coordinator.store.round_log import RoundLog, owner
-from coordinator.store.rows import AssignmentRow, TaskRow
+from coordinator.store.rows import AssignmentRow
 from coordinator.store.state_folder import StateFolder, hold
 from coordinator.store.task_blobs import KeptBlob, kept_blobs
+from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import RoundState, TaskState
 from fedau2.v1.task_pb2 import TaskManifest
 

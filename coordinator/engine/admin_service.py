@@ -21,7 +21,7 @@ from coordinator.errors import (
 from coordinator.metrics.metrics import Metrics
 from coordinator.model.open_task import OpenTask
 from coordinator.model.task import Bundle, TaskSpec
-from coordinator.store.rows import TaskRow
+from coordinator.store.task_rows import TaskRow
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse
 from fedau2.v1.task_pb2 import ClientVersions

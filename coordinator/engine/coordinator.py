@@ -22,7 +22,7 @@ from coordinator.engine.watchers import Watchers
 from coordinator.errors import StoppedError
 from coordinator.metrics.metrics import Gauges, Metrics
 from coordinator.store.disk import REAL, Disk
-from coordinator.store.rows import TaskRow
+from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import ContributionNorms
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from coordinator.metrics.metrics import Metrics
 from coordinator.model.effects import Closed, Effect, Reported
 from coordinator.model.open_task import OpenTask
 from coordinator.model.task import Bundle, Contribution
-from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary, TaskRow
+from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary
+from coordinator.store.task_rows import TaskRow
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import ROUND_STATE_AGGREGATING, TaskState
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from coordinator.errors import BlobLostError, LedgerError
 from coordinator.store.ledger import Ledger
-from coordinator.store.rows import TaskRow
 from coordinator.store.task_blobs import TaskBlobs
+from coordinator.store.task_rows import TaskRow
 
 DEFAULT = 1
 """Older models of a task that are kept, unless an operator sets another number."""

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from coordinator.model import pace
 from coordinator.model.open_task import OpenTask
-from coordinator.store.rows import RoundSummary, TaskRow
+from coordinator.store.rows import RoundSummary
+from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,

@@ -14,8 +14,9 @@ from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import LeftOvers, expect_no_later_rounds
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
-from coordinator.store.rows import AssignmentRow, TaskRow
+from coordinator.store.rows import AssignmentRow
 from coordinator.store.task_blobs import TaskBlobs
+from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
 from fedau2.wire import manifest

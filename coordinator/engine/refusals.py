@@ -9,7 +9,8 @@ from coordinator.errors import (
     UnknownError,
 )
 from coordinator.model.round_machine import Answer
-from coordinator.store.rows import AssignmentRow, TaskRow
+from coordinator.store.rows import AssignmentRow
+from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import ASSIGNMENT_STATE_FAILED, ASSIGNMENT_STATE_REPORTED, TASK_STATE_STOPPED
 from fedau2.v1.task_pb2 import RetryWindow
 

@@ -27,10 +27,11 @@ from coordinator.store.left_overs import LeftOvers
 from coordinator.store.migrations import NEW, VERSION, WITNESSED
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
-from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary, TaskRow
+from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary
 from coordinator.store.soundness import expect_whole
 from coordinator.store.state_folder import StateFolder
 from coordinator.store.task_blobs import TaskBlobs
+from coordinator.store.task_rows import TaskRow
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED, TASK_STATE_STOPPED, TaskState
 from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding, ClientVersions

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from coordinator.errors import UnknownError
 from coordinator.model.open_task import OpenTask
-from coordinator.store.rows import TaskRow
+from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED
 
 

@@ -11,16 +11,10 @@ from coordinator.errors import LedgerError
 from coordinator.store import identity, migrations, stored_tasks, task_life, transitions
 from coordinator.store.database import Database
 from coordinator.store.disk import REAL, Disk
-from coordinator.store.rows import (
-    AssignmentRow,
-    RoundRow,
-    RoundSummary,
-    TaskRow,
-    assignment_row,
-    round_row,
-)
+from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary, assignment_row, round_row
 from coordinator.store.summaries import summaries
 from coordinator.store.tables import assignment, commits, meta, rollback_history, round_attempt, task
+from coordinator.store.task_rows import TaskRow
 from coordinator.store.transitions import Entry
 from coordinator.store.witness import Witness
 from fedau2.v1.admin_pb2 import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from coordinator.errors import LedgerError
 from coordinator.store.disk import Disk
 from coordinator.store.round_log import RoundLog
-from coordinator.store.rows import TaskRow
+from coordinator.store.task_rows import TaskRow
 
 
 def expect_no_later_rounds(log: RoundLog, rows: Iterable[TaskRow]) -> None:

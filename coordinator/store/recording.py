@@ -18,7 +18,7 @@ from pathlib import Path
 from coordinator.errors import BlobLostError, FolderError
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.disk import Disk
-from coordinator.store.rows import TaskRow
+from coordinator.store.task_rows import TaskRow
 
 _log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coordinator.store import migrations, transitions
-from coordinator.store.rows import KeptModel, TaskRow, kept_model, task_row
 from coordinator.store.tables import kept_model as kept_table
 from coordinator.store.tables import task as task_table
+from coordinator.store.task_rows import KeptModel, TaskRow, kept_model, task_row
 
 _OLD = ("previous_checkpoint", "previous_server_state")
 """Columns that no longer mean anything, see `tables`."""

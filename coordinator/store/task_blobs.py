@@ -7,7 +7,7 @@ from pathlib import Path
 
 from coordinator.errors import BlobLostError
 from coordinator.store.blob_folder import BlobFolder
-from coordinator.store.rows import KeptModel, TaskRow
+from coordinator.store.task_rows import KeptModel, TaskRow
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.manifest import graph_kind
 

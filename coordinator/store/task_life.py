@@ -3,7 +3,7 @@
 from sqlalchemy.engine import Connection
 
 from coordinator.store import stored_tasks, transitions
-from coordinator.store.rows import TaskRow
+from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import ROUND_STATE_ABANDONED, ROUND_STATE_COLLECTING, TASK_STATE_UNSPECIFIED
 
 

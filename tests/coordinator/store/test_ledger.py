@@ -12,8 +12,8 @@ from coordinator.errors import LedgerError
 from coordinator.model.effects import Abandoned, Assigned, Closed, Expired, Failed, Reported
 from coordinator.store.ledger import Ledger
 from coordinator.store.round_log import Location
-from coordinator.store.rows import KeptModel, TaskRow
 from coordinator.store.tables import metadata
+from coordinator.store.task_rows import KeptModel, TaskRow
 from coordinator.store.transitions import Entry
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import FAILURE_REASON_TRAINING

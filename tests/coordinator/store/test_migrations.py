@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from coordinator.errors import LedgerError
 from coordinator.store import migrations
 from coordinator.store.ledger import Ledger
-from coordinator.store.rows import KeptModel
+from coordinator.store.task_rows import KeptModel
 
 VERSION_1 = """
 CREATE TABLE task (task_id VARCHAR(32) NOT NULL, population VARCHAR(128) NOT NULL, state INTEGER NOT NULL,
