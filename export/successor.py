@@ -116,15 +116,13 @@ def read_plan(folder: Path, path: Path | None, model: str | None) -> dict[str, A
         PlanError: the plan cannot be used, or is of another recommender, which cannot go on from the ancestor.
     """
     other = _read(folder).manifest.model
+    if model not in (None, other):
+        raise PlanError(f"{folder} is a bundle of {other}, from which {model} cannot go on")
     if path is None:
-        if model not in (None, other):
-            raise PlanError(f"{folder} is a bundle of {other}, from which {model} cannot go on")
         return {}
     from export.plan import message, planfile, resolve
 
-    plan = resolve.resolve(planfile.read(path, model or other), {})
-    if plan.model.name != other:
-        raise PlanError(f"{folder} is a bundle of {other}, from which {plan.model.name} cannot go on")
+    plan = resolve.resolve(planfile.read(path, other), {})
     return {"plan": message.to_message(plan), "widths": plan.model.widths()}
 
 

@@ -129,7 +129,7 @@ def test_the_command_says_what_it_takes_over(small, tmp_path, capsys):
 
 WRONG = {
     "from which fedrap cannot go on": ["--model", "fedrap"],
-    "is a bundle of fedncf, from which fedvae cannot go on": ["--plan", "plan.yaml"],
+    "it is 'fedvae', but 'fedncf' was asked for": ["--plan", "plan.yaml"],
     "no item of the bundle that is gone on from has features": ["--features", "features"],
 }
 
