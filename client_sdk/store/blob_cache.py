@@ -92,6 +92,12 @@ class BlobCache:
         """Removes what has come of a version's checkpoint."""
         self._part(model.checkpoint).unlink(missing_ok=True)
 
+    def remove(self) -> None:
+        """Removes all blobs and the folder. The folder stays, and `OSError` is raised, if it holds something else."""
+        self.keep_only(())
+        self._started.forget()
+        self._folder.rmdir()
+
     def _part(self, resource: Resource) -> Path:
         return self._folder / f"{resource.sha256.hex()}{_PART}"
 

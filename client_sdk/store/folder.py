@@ -102,9 +102,8 @@ def remove(folder: Path) -> None:
         StoreError: it holds files that no client made, which stay; or it cannot be removed.
     """
     try:
-        blobs = folder / BLOBS
-        BlobCache(blobs).keep_only(())
-        blobs.rmdir()
+        BlobCache(folder / BLOBS).remove()
+        _remove_left_over(folder)
         for name in sorted(_OURS - {BLOBS}):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()

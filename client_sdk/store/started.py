@@ -33,3 +33,7 @@ class StartedVersion:
             task_id=model.task_id, round=model.round, manifest=model.manifest, checkpoint=model.checkpoint
         )
         files.write(self._path, message.SerializeToString(), files.PRIVATE)
+
+    def forget(self) -> None:
+        """Removes the file."""
+        self._path.unlink(missing_ok=True)

@@ -235,13 +235,22 @@ def test_catalogues_are_kept_as_long_as_state_that_needs_them(store):
     assert kept() == sorted(tasks[-TASKS:])
 
 
+LATER = [
+    *(f"DROP TABLE {name}" for name in ("tasks", "excluded", "personalised")),
+    *(f"ALTER TABLE interactions DROP COLUMN {name}" for name in ("kind", "weight", "value")),
+    "ALTER TABLE client DROP COLUMN instance",
+]
+"""Undoes what came after version 2."""
+
+
 def test_a_folder_of_an_older_version_carries_over_from_its_current_model(store):
     FIRST.adopt(store)
     before = FIRST.train(store, 2)
     folder = store.folder
     store.close()
     with sqlite3.connect(folder / "state.db") as connection:
-        connection.execute("DROP TABLE tasks")
+        for statement in LATER:
+            connection.execute(statement)
         connection.execute("PRAGMA user_version = 2")
     connection.close()
     store = SqliteStore(folder)

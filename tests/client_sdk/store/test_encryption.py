@@ -14,6 +14,7 @@ pytest.importorskip("sqlcipher3")
 
 from client_sdk import AsyncFedClient, FedClient, MissingPackageError, Result, StoreKeyError, change_key
 from client_sdk.errors import StoreError, StoreLockedError, UsageError
+from client_sdk.interactions import Kept
 from client_sdk.store.sqlite_store import SqliteStore
 from tests.client_sdk.store.sqlite_store.contents import make_staged
 
@@ -179,7 +180,7 @@ def test_killed_while_it_records_an_encrypted_store_has_what_was_acknowledged(fo
                 os.kill(child.pid, signal.SIGKILL)
                 break
     rows = contents(folder, KEY)["interactions"]
-    assert rows[: kept + 1] == [(f"film-{number}", number) for number in range(kept + 1)]
+    assert rows[: kept + 1] == [Kept(f"film-{number}", number) for number in range(kept + 1)]
 
 
 def opened(folder, address, key, **options):
