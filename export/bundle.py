@@ -18,6 +18,7 @@ from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.onnx.graph import metadata
 from export.errors import DamagedBundleError, NotABundleError, PlanError, TargetError, UnknownModelError
 from export.items import catalogue
+from export.items import read_items as read_items  # a name of this module since 0.1
 from fedau2 import files
 from fedau2.v1.task_pb2 import (
     DRAW_UNSPECIFIED,
