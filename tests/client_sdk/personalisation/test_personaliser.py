@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from client_sdk.errors import AttributeValueError, MissingGraphError, NoDataError, NoModelError, UntrustedTaskError
+from client_sdk.interactions import Kept
 from client_sdk.onnx.onnx_engine import OnnxEngine
 from client_sdk.personalisation.outcome import Ended, Personalisation
 from client_sdk.personalisation.personaliser import KEPT, STEPS, Personaliser
@@ -75,7 +76,7 @@ def test_steps_are_counted_on_and_do_not_depend_on_how_they_are_divided(ready, b
     whole = state(ready).pack()
     with closing(SqliteStore(tmp_path / "other")) as other:
         other.database.write("UPDATE client SET key = ?", (ready.key(),))
-        other.record_many([(item, 0) for item in ("film-3", "film-1", "film-9")])
+        other.record_many([Kept(item, 0) for item in ("film-3", "film-1", "film-9")])
         adopt(other, bundle)
         personaliser(other).personalise(2, unlimited)
         personaliser(other).personalise(5, unlimited)
@@ -170,7 +171,7 @@ def test_it_personalises_for_each_model_and_for_enough_records(ready, bundle):
     assert [steps_by_itself(personal, ready) for _ in range(2)] == [2, 0]
     ready.record("film-5", 0)  # of 5 records before
     assert [steps_by_itself(personal, ready) for _ in range(2)] == [2, 0]
-    ready.record_many([("film-1", 0)] * 60)
+    ready.record_many([Kept("film-1", 0)] * 60)
     assert steps_by_itself(personal, ready) == 2
     ready.record("film-6", 0)  # of 66
     assert steps_by_itself(personal, ready) == 0
