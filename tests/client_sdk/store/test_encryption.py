@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import ExitStack, closing
@@ -14,6 +15,7 @@ pytest.importorskip("sqlcipher3")
 
 from client_sdk import AsyncFedClient, FedClient, MissingPackageError, Result, StoreKeyError, change_key
 from client_sdk.errors import StoreError, StoreLockedError, UsageError
+from client_sdk.interactions import Kept
 from client_sdk.store.sqlite_store import SqliteStore
 from tests.client_sdk.store.sqlite_store.contents import make_staged
 
@@ -124,6 +126,47 @@ def test_a_key_is_not_changed_where_it_cannot_be(folder):
     assert files(folder) == before
 
 
+def test_the_database_of_another_program_is_not_encrypted(folder):
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "state.db")) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+    before = (folder / "state.db").read_bytes()
+    with pytest.raises(StoreError, match="not a client's database"):
+        change_key(folder, None, lambda: KEY)
+    (folder / "empty").mkdir()
+    (folder / "empty" / "state.db").touch()
+    with pytest.raises(StoreError, match="not a client's database"):
+        change_key(folder / "empty", None, lambda: KEY)
+    assert (folder / "state.db").read_bytes() == before
+    assert not (folder / "empty" / "state.db").stat().st_size
+
+
+# Reads until its input ends.
+READS = """
+import sqlite3, sys
+
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN")
+print(connection.execute("SELECT count(*) FROM interactions").fetchall(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_log_that_another_program_reads_is_not_left_beside_the_new_file(folder):
+    fill(folder, None)
+    command = [sys.executable, "-c", READS, str(folder / "state.db")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+        assert reader.stdout.readline()
+        with closing(SqliteStore(folder)) as store:
+            store.record_many([Kept(f"film-{number}", number) for number in range(3000)])
+        with pytest.raises(StoreError, match="another program reads it"):
+            change_key(folder, None, lambda: KEY)
+        reader.stdin.close()
+    assert len(contents(folder, None)["interactions"]) == 3001
+    change_key(folder, None, lambda: KEY)
+    assert len(contents(folder, KEY)["interactions"]) == 3001
+
+
 # Dies by SIGKILL just before the n-th step of putting the new file into its place.
 DIES = """
 import os, signal, sys
@@ -179,7 +222,7 @@ def test_killed_while_it_records_an_encrypted_store_has_what_was_acknowledged(fo
                 os.kill(child.pid, signal.SIGKILL)
                 break
     rows = contents(folder, KEY)["interactions"]
-    assert rows[: kept + 1] == [(f"film-{number}", number) for number in range(kept + 1)]
+    assert rows[: kept + 1] == [Kept(f"film-{number}", number) for number in range(kept + 1)]
 
 
 def opened(folder, address, key, **options):
