@@ -101,3 +101,9 @@ class BlobCache:
             kept = path.name.removesuffix(_PART) in hashes
             if not kept and _NAME.fullmatch(path.name) and path.is_file():
                 path.unlink()
+
+    def remove(self) -> None:
+        """Removes the folder with everything that a cache has put there. Files of others stay, with an `OSError`."""
+        self.keep_only(())
+        self._started.remove()
+        self._folder.rmdir()

@@ -102,9 +102,7 @@ def remove(folder: Path) -> None:
         StoreError: it holds files that no client made, which stay; or it cannot be removed.
     """
     try:
-        blobs = folder / BLOBS
-        BlobCache(blobs).keep_only(())
-        blobs.rmdir()
+        BlobCache(folder / BLOBS).remove()
         for name in sorted(_OURS - {BLOBS}):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()

@@ -33,3 +33,8 @@ class StartedVersion:
             task_id=model.task_id, round=model.round, manifest=model.manifest, checkpoint=model.checkpoint
         )
         files.write(self._path, message.SerializeToString(), files.PRIVATE)
+
+    def remove(self) -> None:
+        """Removes the file, and what an interrupted writing has left of it."""
+        for path in (self._path, self._path.with_name(f"{self._path.name}.tmp")):
+            path.unlink(missing_ok=True)
