@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from client_sdk.errors import StoreError
 from client_sdk.protocol.values import PrivateState
-from client_sdk.store.personalised import Personalised
 from client_sdk.store.lineage import TASKS
+from client_sdk.store.personalised import Personalised
 
 names = st.lists(st.text(min_size=1, max_size=4), unique=True).map(tuple)
 
