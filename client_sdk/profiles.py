@@ -1,11 +1,12 @@
 """Several users of one device: a folder with a state folder for each."""
 
 import re
+from contextlib import closing, suppress
 from os import PathLike
 from pathlib import Path
 
 from client_sdk import arguments
-from client_sdk.errors import StoreError, UsageError
+from client_sdk.errors import StoreError, StoreKeyError, UsageError
 from client_sdk.store import folder as state_folder
 from client_sdk.store.personal import PersonalData
 from client_sdk.store.sqlite_store import SqliteStore
@@ -77,6 +78,8 @@ class Profiles:
     def remove(self, name: str) -> None:
         """Removes a profile with everything in it. Its data is overwritten first, as by `privacy.delete_data`.
 
+        Data that is encrypted with a key is removed without being overwritten, and needs no key for that.
+
         Raises:
             UsageError: no profile has this name.
             StoreLockedError: the profile is open.
@@ -85,9 +88,6 @@ class Profiles:
         path = self.folder(name)
         if name not in self.names():
             raise UsageError(f"no profile is called {name!r}: there is {', '.join(self.names()) or 'none'}")
-        store = SqliteStore(path)
-        try:
+        with suppress(StoreKeyError), closing(SqliteStore(path)) as store:
             PersonalData(store).delete()
-        finally:
-            store.close()
         state_folder.remove(path)

@@ -74,8 +74,9 @@ class Recording:
         """Removes what is recorded of an item from this device, and leaves no trace of it in the files.
 
         A contribution whose upload is unanswered is withdrawn. The user's vectors keep what they have learned from the
-        item until they are trained again, and an exclusion of the item stays. Data that has been uploaded cannot be
-        taken back. The call waits for a sync under way.
+        item in rounds until they are trained again, and an exclusion of the item stays. The vectors of personal steps
+        are removed, and the end of the next sync makes new ones. Data that has been uploaded cannot be taken back. The
+        call waits for a sync under way.
 
         Args:
             item: its id. An item that is not recorded may be forgotten too.

@@ -97,8 +97,8 @@ class Personaliser:
             if self._steps is None or moment is None or moment == self._tried:
                 return
             self._tried = moment  # what fails is not tried again with the same model and records
-            if self.personalise(self._steps, check).ended is Ended.INTERRUPTED:
-                self._tried = None
+            if self.personalise(self._steps, check).ended is not Ended.NOTHING_PRIVATE:
+                self._tried = None  # it is due again where the user removes what it has made
         except FedError as error:  # its text may quote the user
             _log.info("recommendations were not personalised: %s", type(error).__name__)
 

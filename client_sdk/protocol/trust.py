@@ -26,6 +26,8 @@ class Trust:
     """
 
     def __init__(self, keys: Iterable[bytes] | None = None) -> None:
+        if keys is not None and not isinstance(keys, Iterable):
+            raise UsageError(f"publishers must be a list of public keys, not {type(keys).__name__}")
         self._keys = [_public_key(key) for key in keys or ()]
         if keys is not None and not self._keys:
             raise UsageError("publishers lists no key, and so no task could be trusted: leave it out to run any task")

@@ -41,7 +41,7 @@ def text(statements: Iterable[Statement], language: str) -> str:
     Raises:
         UsageError: there are no texts in the language.
     """
-    if language not in LANGUAGES:
+    if not isinstance(language, str) or language not in LANGUAGES:
         raise UsageError(f"language must be one of {', '.join(LANGUAGES)}, not {language!r}")
     words, lines = LANGUAGES[language], list[str]()
     by_kind = list(statements)

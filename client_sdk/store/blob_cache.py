@@ -92,12 +92,6 @@ class BlobCache:
         """Removes what has come of a version's checkpoint."""
         self._part(model.checkpoint).unlink(missing_ok=True)
 
-    def remove(self) -> None:
-        """Removes all blobs and the folder. The folder stays, and `OSError` is raised, if it holds something else."""
-        self.keep_only(())
-        self._started.forget()
-        self._folder.rmdir()
-
     def _part(self, resource: Resource) -> Path:
         return self._folder / f"{resource.sha256.hex()}{_PART}"
 
@@ -107,3 +101,9 @@ class BlobCache:
             kept = path.name.removesuffix(_PART) in hashes
             if not kept and _NAME.fullmatch(path.name) and path.is_file():
                 path.unlink()
+
+    def remove(self) -> None:
+        """Removes the folder with everything that a cache has put there. Files of others stay, with an `OSError`."""
+        self.keep_only(())
+        self._started.remove()
+        self._folder.rmdir()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from client_sdk.errors import MissingPackageError, StoreError, StoreKeyError, UsageError
+from client_sdk.store import schema
 from fedau2 import files
 
 Key = Callable[[], bytes]
@@ -86,13 +87,14 @@ def rewrite(path: Path, old: bytes | None, new: bytes | None) -> None:
 
     Raises:
         StoreKeyError: the old key does not open it.
-        StoreError: the disk fails; the database stays as it is.
+        StoreError: it is another program's, another program reads it, or the disk fails; it stays as it is.
     """
     other, sqlcipher = path.with_name(path.name + NEW), _sqlcipher()
     other.unlink(missing_ok=True)
     try:
         with closing(sqlcipher.connect(str(path), isolation_level=None)) as connection:
             unlock(connection, path, old)
+            _expect_whole(connection, path)
             os.close(os.open(other, os.O_WRONLY | os.O_CREAT, files.PRIVATE))
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             target = "" if new is None else _quoted(new)
@@ -105,6 +107,14 @@ def rewrite(path: Path, old: bytes | None, new: bytes | None) -> None:
         raise StoreError(f"{path} was not written with the other key, and is as it was: {error}") from error
     finally:
         other.unlink(missing_ok=True)
+
+
+def _expect_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Returns if a database is a client's and its log is empty: a log that stayed would be read with the new file."""
+    if not {name for (name,) in connection.execute(schema.TABLES)} >= schema.KNOWN_BY:
+        raise StoreError(f"{path} is not a client's database, and was not written with the other key")
+    if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        raise StoreError(f"{path} was not written with the other key, because another program reads it: end it first")
 
 
 def _put(new: Path, path: Path) -> None:

@@ -103,7 +103,6 @@ def remove(folder: Path) -> None:
     """
     try:
         BlobCache(folder / BLOBS).remove()
-        _remove_left_over(folder)
         for name in sorted(_OURS - {BLOBS}):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()

@@ -26,7 +26,8 @@ class PersonalData:
 
     def trained(self) -> bool:
         """Returns True if vectors of the user are kept."""
-        return self._database.one("SELECT 1 FROM private LIMIT 1") is not None
+        vectors = self._database.one("SELECT 1 FROM private LIMIT 1")
+        return vectors is not None or bool(self._store.personalised.tasks())
 
     def export(self) -> dict[str, Any]:
         """Returns interactions, attributes, vectors and contributions, as plain values that `json.dumps` takes."""

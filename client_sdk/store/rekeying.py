@@ -25,7 +25,8 @@ def change_key(state_dir: str | PathLike[str], old: Key | None, new: Key | None)
     Raises:
         StoreKeyError: the old key does not open it, or a function failed; nothing was changed.
         StoreLockedError: a client has opened it.
-        StoreError: it is not a client's folder, or the disk fails; nothing was changed.
+        StoreError: it is not a client's folder, another program reads its database, or the disk fails; nothing was
+            changed.
         UsageError: a function does not return 32 bytes.
         MissingPackageError: SQLCipher is not installed.
     """

@@ -34,6 +34,7 @@ class StartedVersion:
         )
         files.write(self._path, message.SerializeToString(), files.PRIVATE)
 
-    def forget(self) -> None:
-        """Removes the file."""
-        self._path.unlink(missing_ok=True)
+    def remove(self) -> None:
+        """Removes the file, and what an interrupted writing has left of it."""
+        for path in (self._path, self._path.with_name(f"{self._path.name}.tmp")):
+            path.unlink(missing_ok=True)

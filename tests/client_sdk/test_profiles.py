@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk import FedClient, Profiles, Result, StoreError, StoreLockedError, UsageError
+from client_sdk.protocol.values import Model
+from fedau2.v1.task_pb2 import Resource
 
 
 @pytest.fixture
@@ -54,6 +56,26 @@ def test_a_profile_is_removed_with_all_that_is_in_it_and_others_stay(profiles, a
     with open_profile(profiles, "kids") as anew:
         assert anew.status().recorded == 0
         assert anew.status().model is None
+
+
+def test_a_profile_whose_download_has_begun_is_removed(profiles):
+    with open_profile(profiles, "kids") as client:
+        address = Resource(sha256=bytes(32), size=9)
+        client._store.start(Model("task", 0, Resource(sha256=bytes([1]) * 32, size=1), address), [])
+        client._store.download(address).add(b"part")
+        assert client._store.started()
+    profiles.remove("kids")
+    assert not profiles.folder("kids").exists()
+
+
+def test_an_encrypted_profile_is_removed_without_its_key(profiles):
+    pytest.importorskip("sqlcipher3")
+    with FedClient.open(profiles.folder("kids"), "localhost:1", "films", key=lambda: bytes(32)) as client:
+        client.record("film-1")
+        with pytest.raises(StoreLockedError):
+            profiles.remove("kids")
+    profiles.remove("kids")
+    assert not profiles.folder("kids").exists()
 
 
 def test_a_file_that_no_client_made_stays(profiles):

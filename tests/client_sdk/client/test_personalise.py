@@ -31,6 +31,11 @@ def served(client):
     return client._store.personalised.served("task", client._store.private("task"))
 
 
+def forgets_and_records(client):
+    item = client.privacy.export_data()["interactions"][0]["item"]
+    client.record_many([item] * client.forget(item))
+
+
 def test_before_the_first_model_there_is_nothing_to_personalise(client):
     client.record("film-1")
     with pytest.raises(NoModelError, match="call sync"):
@@ -185,3 +190,21 @@ def test_asyncio_has_the_same(tmp_path, address, steps):
     assert asyncio.run(app()) == Personalisation(2, Ended.DONE)
     with closing(SqliteStore(tmp_path / "state")) as store:
         assert store.personalised.get("task").steps == 2 + (steps or 0)
+
+
+@pytest.mark.parametrize("removes", [lambda client: client.privacy.forget_attribute("gender"), forgets_and_records])
+def test_a_client_personalises_again_after_the_user_removed_what_it_had(synced, remote, removes):
+    remote.assignment = None
+    synced.set_attribute("gender", "F")
+    removes(synced)
+    assert personal(synced).state is None
+    synced.sync()
+    assert personal(synced).state is not None
+
+
+def test_the_privacy_report_knows_of_personal_vectors(client, remote):
+    client.record_many(["film-1", "film-4"])
+    remote.refusals["upload"] = StatusError(Status.ABORTED, "over")
+    assert client.sync().result == Result.REFUSED
+    assert client._store.private("task") is None
+    assert "profile_kept" in [statement.code for statement in client.privacy.report().statements]

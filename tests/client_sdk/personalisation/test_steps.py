@@ -81,7 +81,7 @@ def test_a_personal_step_is_the_kernels_private_update_with_shared_tensors_fixed
         expected = reference(bundle, client, 2)
     for name, value in expected.values.items():
         # Where a gradient is 0 up to rounding, Adam's first steps have its sign only.
-        sure = np.sqrt(expected.second[name]) > 1e-6 * np.sqrt(expected.second[name]).max()
+        sure = np.sqrt(expected.second[name]) > 1e-5 * np.sqrt(expected.second[name]).max()
         assert largest((personal.state.values[name] - value)[sure], value) < 1e-5
         assert largest(personal.state.first[name] - expected.first[name], expected.first[name]) < 1e-5
     assert personal.state.steps.tolist() == expected.steps.tolist() == [2]

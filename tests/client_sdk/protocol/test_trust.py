@@ -167,6 +167,8 @@ def test_a_model_from_before_the_key_was_pinned_is_not_run(bundle, remote, addre
 def test_no_key_at_all_is_not_taken_for_trust_in_everybody(tmp_path):
     with pytest.raises(UsageError, match="lists no key"):
         FedClient.open(tmp_path / "state", "x:1", "films", publishers=[])
+    with pytest.raises(UsageError, match="a list of public keys, not float"):
+        FedClient.open(tmp_path / "state", "x:1", "films", publishers=1.5)
 
 
 @pytest.mark.parametrize("engine", ["pytorch", None, object()])

@@ -65,6 +65,9 @@ def test_each_statement_is_a_line_under_the_heading_of_its_kind(several):
 def test_a_language_without_texts_is_refused_with_those_that_have_them():
     with pytest.raises(UsageError, match="one of en, de, not 'fr'"):
         text([], "fr")
+    for wrong in (None, [], 1):
+        with pytest.raises(UsageError, match="one of en, de"):
+            text([], wrong)
 
 
 @pytest.mark.parametrize(("code", "values"), [("no_such", {}), ("items_kept", {}), ("items_kept", {"number": 1})])

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import ExitStack, closing
@@ -123,6 +124,47 @@ def test_a_key_is_not_changed_where_it_cannot_be(folder):
     with closing(SqliteStore(folder, key=KEY)), pytest.raises(StoreLockedError):
         change_key(folder, lambda: KEY, None)
     assert files(folder) == before
+
+
+def test_the_database_of_another_program_is_not_encrypted(folder):
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "state.db")) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+    before = (folder / "state.db").read_bytes()
+    with pytest.raises(StoreError, match="not a client's database"):
+        change_key(folder, None, lambda: KEY)
+    (folder / "empty").mkdir()
+    (folder / "empty" / "state.db").touch()
+    with pytest.raises(StoreError, match="not a client's database"):
+        change_key(folder / "empty", None, lambda: KEY)
+    assert (folder / "state.db").read_bytes() == before
+    assert not (folder / "empty" / "state.db").stat().st_size
+
+
+# Reads until its input ends.
+READS = """
+import sqlite3, sys
+
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN")
+print(connection.execute("SELECT count(*) FROM interactions").fetchall(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_log_that_another_program_reads_is_not_left_beside_the_new_file(folder):
+    fill(folder, None)
+    command = [sys.executable, "-c", READS, str(folder / "state.db")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+        assert reader.stdout.readline()
+        with closing(SqliteStore(folder)) as store:
+            store.record_many([Kept(f"film-{number}", number) for number in range(3000)])
+        with pytest.raises(StoreError, match="another program reads it"):
+            change_key(folder, None, lambda: KEY)
+        reader.stdin.close()
+    assert len(contents(folder, None)["interactions"]) == 3001
+    change_key(folder, None, lambda: KEY)
+    assert len(contents(folder, KEY)["interactions"]) == 3001
 
 
 # Dies by SIGKILL just before the n-th step of putting the new file into its place.
