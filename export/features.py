@@ -20,6 +20,9 @@ from fedau2.wire.succession import Succession
 
 Vector = tuple[float, ...]
 
+_LARGEST = 1e100
+"""Largest absolute value of a feature. The sum of squares of such numbers is finite."""
+
 _PENALTIES = np.logspace(-3, 5, 33)
 
 
@@ -52,6 +55,8 @@ def _parse(line: Sequence[str], where: str) -> tuple[str, Vector]:
         raise FeaturesError(f"{where}: {error}") from error
     if not line or not all(map(math.isfinite, vector)):
         raise FeaturesError(f"{where}: an item and finite numbers are expected")
+    if any(abs(number) > _LARGEST for number in vector):
+        raise FeaturesError(f"{where}: a number is larger than {_LARGEST:.0e}; scale the features")
     return line[0], vector
 
 
@@ -79,7 +84,7 @@ def predict(
         The number of new items with predicted rows.
 
     Raises:
-        FeaturesError: no item of the old catalogue has features.
+        FeaturesError: no item of the old catalogue has features, or the predictions are not finite.
     """
     known = [row for row, item in enumerate(before) if item in described]
     new = [row for row, item in enumerate(after) if way.rows[row] < 0 and item in described]
@@ -91,7 +96,11 @@ def predict(
         rows = spec.scope == TENSOR_SCOPE_SHARED and item_axes.of(spec) == 0 and not spec.item_spans
         if rows and name in trained and trained[name].shape[1:] == fresh[name].shape[1:]:
             targets = trained[name][known].reshape(len(known), -1)
-            fresh[name][new] = ridge(fit, targets, unseen).reshape(len(new), *fresh[name].shape[1:])
+            with np.errstate(over="ignore", invalid="ignore"):  # the result is checked
+                predicted = ridge(fit, targets, unseen)
+            if not np.isfinite(predicted).all():
+                raise FeaturesError(f"{name}: the rows that the features predict are not finite; scale the features")
+            fresh[name][new] = predicted.reshape(len(new), *fresh[name].shape[1:])
     return len(new)
 
 

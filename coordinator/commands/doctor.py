@@ -67,9 +67,11 @@ def run(args: argparse.Namespace) -> int:
             _accept(folder, folder.database(args.database))
         url = stack.enter_context(_readable(folder.database(args.database), copy=not args.drop_damaged))
         ledger = stack.enter_context(closing(Ledger(url)))
-        _expect_this_version(ledger)
         if args.drop_damaged:
-            stack.enter_context(closing(folder.join(ledger, REAL)))
+            _expect_usable(folder, ledger)
+            stack.enter_context(closing(folder.join(ledger, REAL)))  # which upgrades an older ledger
+        else:
+            _expect_this_version(ledger)
         examination = Examination(folder, ledger, args.drop_damaged)
         examination.examine()
         if args.drop_damaged:
@@ -108,6 +110,19 @@ def _accept(folder: StateFolder, url: sa.URL) -> None:
         acceptance.check(folder, ledger)
     acceptance.accept(folder, url)
     print("   the ledger is accepted as it is; open rounds have begun anew")
+
+
+def _expect_usable(folder: StateFolder, ledger: Ledger) -> None:
+    """Returns if the ledger is of this version, or is older and nothing but contributions keeps it from an upgrade.
+
+    The coordinator does not upgrade the ledger of a folder with a damaged contribution, so the doctor has to.
+    """
+    if ledger.version == migrations.NEW:
+        _expect_this_version(ledger)
+    if ledger.version < migrations.VERSION:
+        acceptance.check(folder, ledger)
+    if ledger.version < migrations.WITNESSED:
+        REAL.write_file(folder.unwitnessed, b"")
 
 
 def _expect_this_version(ledger: Ledger) -> None:

@@ -54,7 +54,7 @@ class AdminService:
         self._watchers = watchers
         self._blobs = blobs
         self._metrics = metrics
-        self._creating = asyncio.Lock()
+        self._changing = asyncio.Lock()  # which task of a population is open
         self._rolling_back = asyncio.Lock()
         self._draining = False
 
@@ -76,7 +76,7 @@ class AdminService:
         return await asyncio.shield(self._create(bundle))
 
     async def _create(self, bundle: Bundle) -> admin_pb2.Task:
-        async with self._creating:
+        async with self._changing:
             if self._tasks.open_task_of(population := bundle.header.population) is not None:
                 raise PopulationTakenError(
                     f"population {population!r} has a running task; let it finish or stop it first"
@@ -118,9 +118,11 @@ class AdminService:
         return await asyncio.shield(self._succeed(task, bundle))
 
     async def _succeed(self, task: OpenTask, bundle: Bundle) -> admin_pb2.Task:
-        ended, row, successor = await self._durability.succeed(task.task_id, secrets.token_hex(8), bundle)
-        task.round.stop()
-        self._tasks.succeed(ended, row, successor)
+        async with self._changing:
+            replacing.expect_open(task, self._tasks)
+            ended, row, successor = await self._durability.succeed(task.task_id, secrets.token_hex(8), bundle)
+            task.round.stop()
+            self._tasks.succeed(ended, row, successor)
         self._watchers.notify(task.task_id)
         self._metrics.round_over(task.task_id)
         _log.info("task %s: goes on as task %s, from round %d", task.task_id, row.task_id, row.skipped)
@@ -152,11 +154,12 @@ class AdminService:
             TaskOverError: it is finished.
         """
         self._durability.check()
-        if (task := self._tasks.open_task(request.task_id)) is not None:
-            self._tasks.close(task)
-            task.round.stop()  # an effect from now on would be written after the task's end
-            self._watchers.notify(task.task_id)
-            self._metrics.round_over(task.task_id)
+        async with self._changing:  # a successor that is being stored takes the task's place first
+            if (task := self._tasks.open_task(request.task_id)) is not None:
+                self._tasks.close(task)
+                task.round.stop()  # an effect from now on would be written after the task's end
+                self._watchers.notify(task.task_id)
+                self._metrics.round_over(task.task_id)
         return await self._change_state(request.task_id, admin_pb2.TASK_STATE_STOPPED)
 
     async def roll_back_task(self, request: admin_pb2.RollBackTaskRequest) -> admin_pb2.Task:

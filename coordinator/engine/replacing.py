@@ -22,15 +22,15 @@ async def hold_untouched(
         StoppedError: the coordinator is shutting down, or has turned itself off.
     """
     if task.held:
-        raise BusyError(f"a successor of task {task.task_id} waits already for the end of its round")
+        text = "waits already for the end of its round, and the coordinator takes one at a time"
+        raise BusyError(f"a successor of task {task.task_id} {text}")
     task.held = True
     try:
         while True:
             durability.check()
             if draining():
                 raise StoppedError("the coordinator is shutting down; replace the task when it is back")
-            if tasks.open_task(task.task_id) is not task:
-                raise TaskOverError(f"task {task.task_id} has ended meanwhile; create another that goes on from it")
+            expect_open(task, tasks)
             if task.round.untouched:
                 task.round.held = True
                 return
@@ -38,3 +38,13 @@ async def hold_untouched(
     except BaseException:
         task.held = task.round.held = False
         raise
+
+
+def expect_open(task: OpenTask, tasks: TaskTable) -> None:
+    """Returns if a task that a successor waits for is still open.
+
+    Raises:
+        TaskOverError: it has ended meanwhile.
+    """
+    if tasks.open_task(task.task_id) is not task:
+        raise TaskOverError(f"task {task.task_id} has ended meanwhile; create another that goes on from it")

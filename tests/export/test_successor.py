@@ -188,6 +188,12 @@ def test_new_items_with_features_are_predicted_and_others_drawn(small):
     assert np.array_equal(tensors(new)["item_gmf"][1:-1], tensors(drawn)["item_gmf"][1:-1])
 
 
+def test_predictions_that_no_number_holds_are_refused(small):
+    described = {"item-1": (0.0,), "item-3": (1e-10,), "fresh": (1e60,)}
+    with pytest.raises(FeaturesError, match="are not finite"):
+        succeed(small, NEW, 2, described=described)
+
+
 BROKEN = {
     "cannot be read": None,
     "there already": "a,1\na,2\n",
@@ -195,6 +201,7 @@ BROKEN = {
     "at least one": "a\nb\n",
     "could not convert": "a,x\n",
     "finite": "a,inf\n",
+    "scale the features": "a,-1e200\n",
 }
 
 

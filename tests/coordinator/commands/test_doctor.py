@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from coordinator.cli import main
+from coordinator.errors import LogError
 from coordinator.model.effects import Closed
 from coordinator.store.ledger import Ledger
 from coordinator.store.transitions import Entry
@@ -189,6 +190,34 @@ def test_an_older_ledger_is_left_to_the_coordinator(state, capsys):
     before = contents(state)
     assert doctor(state) == 1
     assert "schema version 1" in capsys.readouterr().err
+    assert contents(state) == before
+
+
+def test_damaged_contributions_of_an_older_ledger_are_given_up_with_its_upgrade(tools, state, capsys):
+    make_version_1(state)
+    damage_first(state)
+
+    async def begin():
+        async with tools.open_lab(state) as lab:
+            task_id = (await lab.only_task()).task_id
+            await lab.contribute([5, 6])
+            return (await lab.committed(task_id, 2)).checkpoint.sha256
+
+    with pytest.raises(LogError, match="doctor --drop-damaged"):
+        asyncio.run(begin())
+    assert doctor(state, "--drop-damaged") == 0
+    assert "1 contributions given up" in capsys.readouterr().out
+    assert asyncio.run(begin()) == tools.expected_checkpoint([[0, 1, 2], [4, 5, 6]])
+
+
+def test_an_older_ledger_with_other_damage_is_not_upgraded(state, capsys):
+    make_version_1(state)
+    damage_first(state)
+    newest = max((state / "blobs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    newest.write_bytes(b"damage")
+    before = contents(state)
+    assert doctor(state, "--drop-damaged") == 1
+    assert "error: " in capsys.readouterr().err
     assert contents(state) == before
 
 

@@ -101,6 +101,7 @@ def test_the_open_round_ends_first_and_nobody_comes_in_between(tools, tmp_path):
             with pytest.raises(StatusError, match="waits already") as refused:
                 await lab.replace(first, old.succeeded(NEW))
             assert refused.value.status == Status.UNAVAILABLE
+            assert "the coordinator" in str(refused.value)  # else the command line says that none answers
             late = await lab.assignment()
             for seed, assignment in enumerate(held):
                 await lab.upload(assignment, tools.make_contribution(seed))
@@ -130,6 +131,28 @@ def test_a_call_that_breaks_off_changes_nothing(tools, tmp_path):
             await lab.committed(first, 1)
             await lab.contribute((3, 4, 5))
             assert (await lab.committed(first, 2)).task_id == (await lab.only_task()).task_id
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("moments", range(8))
+def test_a_task_that_is_stopped_while_its_successor_is_stored_leaves_one_open_task(tools, tmp_path, moments):
+    old = tools.make_bundle()
+
+    async def run():
+        async with tools.open_lab(tmp_path / "state") as lab:
+            first = await lab.create(old)
+            replaced = asyncio.create_task(lab.replace(first, old.succeeded(NEW)))
+            while not lab.coordinator._tasks.open_task(first).round.held:
+                await asyncio.sleep(0)
+            for _ in range(moments):
+                await asyncio.sleep(0)
+            stopped, *ends = await asyncio.gather(lab.stop(first), lab.create(), replaced, return_exceptions=True)
+            assert lab.coordinator.failure is None
+            assert stopped.state == admin_pb2.TASK_STATE_STOPPED
+            assert sum(isinstance(end, StatusError) for end in ends) == 1
+            tasks = (await lab.link.list_tasks(admin_pb2.ListTasksRequest())).tasks
+            assert [task.state for task in tasks] == [admin_pb2.TASK_STATE_STOPPED, admin_pb2.TASK_STATE_RUNNING]
 
     asyncio.run(run())
 
