@@ -1,6 +1,4 @@
 import gzip
-import os
-from pathlib import Path
 
 import pytest
 
@@ -44,15 +42,6 @@ def drawn(monkeypatch):
     figures = []
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, path: figures.append(figure))
     return figures
-
-
-@pytest.fixture(scope="session")
-def movielens():
-    """The folder above `ml-100k/`, from FEDAU2_DATA."""
-    folder = os.environ.get("FEDAU2_DATA")
-    if not folder or not (Path(folder) / "ml-100k").is_dir():
-        pytest.skip("FEDAU2_DATA names no folder with ml-100k/ in it")
-    return Path(folder)
 
 
 @pytest.fixture
