@@ -7,6 +7,7 @@ import pytest
 
 from client_sdk import (
     BlobRemoved,
+    CarriedOver,
     DownloadDropped,
     FedClient,
     InteractionsDropped,
@@ -25,7 +26,7 @@ from client_sdk.events import Event
 from fedau2.v1.device_pb2 import CheckInResponse, ModelVersion, Rejection
 from fedau2.wire.status import Status, StatusError
 
-WELL = {Joined, NewModel, Trained, Uploaded}
+WELL = {CarriedOver, Joined, NewModel, Trained, Uploaded}
 ROUND = [Joined("task", 0), NewModel("task", 0), Trained("task", 0), Uploaded("task", 0)]
 
 
