@@ -6,7 +6,6 @@ ADVICE = {
     "store_locked": "Close the client that uses the folder, or use that one.",
     "store_key": "Give the key that the folder was encrypted with. Without it, only a new folder helps.",
     "store_version": "Update the app to the SDK that wrote the folder, or a newer one.",
-    "store_key": "Open the client with the key that encrypted the folder. Without it, start afresh in another folder.",
     "store_closed": "Open another client.",
     "store_forked": "Open a client in this process, after the fork.",
     "usage": "Correct the call; the text says which argument is wrong.",

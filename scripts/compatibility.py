@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = "export,coordinator"
-BEYOND = ("stubs", "imports", "programs")  # tests of the checkout's generator, and of packages that extras bring
+BEYOND = ("stubs", "imports", "programs", "certificates", "weights")  # the generator; packages that extras bring
 PROTOCOL = ("tests/proto", *(f"--ignore=tests/proto/test_{name}.py" for name in BEYOND))
 ENDS = (
     "tests/client_sdk/client",
