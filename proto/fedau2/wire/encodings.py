@@ -100,9 +100,5 @@ def _int8(tensor: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.flo
     return multiples.astype(np.int8), scale
 
 
-def _wide(tensor: NDArray[Any]) -> NDArray[np.float32]:
-    return tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
-
-
 def _column(scale: NDArray[np.float32], axes: int) -> NDArray[np.float32]:
     return scale.reshape(-1, *[1] * (axes - 1))
