@@ -14,7 +14,7 @@ from client_sdk import FedClient
 
 def main(probe: str, folder: str, coordinator: str, population: str) -> None:
     """Runs a probe and prints its figures: the time of its end, the seconds of the processor, and the most MiB."""
-    with FedClient.open(folder, coordinator, population) as client:
+    with FedClient.open(folder, coordinator, population, personal_steps=None) as client:
         if probe == "sync":
             client.record_many([f"movie-{number}" for number in range(50)])
             client.set_attribute("gender", "F")
