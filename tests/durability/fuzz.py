@@ -1,6 +1,7 @@
 """Makes hostile calls to a live coordinator, while a well-behaved client calls too."""
 
 import asyncio
+import re
 import time
 from collections import Counter, defaultdict
 from contextlib import AsyncExitStack, suppress
@@ -20,6 +21,11 @@ _PROMPT = 15.0
 
 _ENDLESS = 40
 """Messages of a stream that never ends, before its caller only waits."""
+
+_CUT_OFF = re.compile(
+    r"a newer call for the same assignment has ended this upload|the upload ended before its \d+ bytes"
+)
+"""What the coordinator rightly says to an upload that another hostile call displaced, or that was not whole."""
 
 
 @dataclass
@@ -129,6 +135,9 @@ async def _status(channel, case: Case):
     except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
         pass  # it was answered before everything was sent
     code = await call.code()
-    if await call.details() == "Internal error from Core":
+    details = await call.details() or ""
+    if details == "Internal error from Core":
         return "lost here"  # by grpc.aio: the answer came while this side was still writing
+    if code is grpc.StatusCode.UNAVAILABLE and _CUT_OFF.search(details):
+        return "cut off"
     return "left waiting" if hopeless and code is grpc.StatusCode.DEADLINE_EXCEEDED else code.name
