@@ -10,19 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from client_sdk import draws
 from client_sdk.errors import UnsupportedTaskError
-from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.onnx.graph import metadata
-from export.errors import DamagedBundleError, NotABundleError, PlanError, TargetError, UnknownModelError
+from export import declaring
+from export.errors import DamagedBundleError, NotABundleError, PlanError, TargetError
 from export.items import catalogue
 from export.items import read_items as read_items  # a name of this module since 0.1
 from fedau2 import files
 from fedau2.v1.task_pb2 import (
     DRAW_UNSPECIFIED,
-    DRAW_WHOLE,
     GRAPH_KIND_PREPARE,
     GRAPH_KIND_RECOMMEND,
     GRAPH_KIND_STEP,
@@ -31,7 +28,7 @@ from fedau2.v1.task_pb2 import (
     Resource,
     TaskManifest,
 )
-from fedau2.wire import blobs, bundles, manifest, plans, weights
+from fedau2.wire import blobs, bundles, manifest, weights
 from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
@@ -93,23 +90,9 @@ def build(
         ItemsError: the items cannot be a catalogue.
         PlanError: the plan cannot be run with this recommender.
     """
-    declared = recommender(model)
-    ids = catalogue(items)
-    task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=len(items))
-    task.tensors.extend(declared.model.tensors(task.items, widths))
+    task = declaring.draft(model, len(items), plan, widths)
     task.required_features.extend(required_features)
-    return assemble(task, ids, seed, precision, training)
-
-
-def recommender(model: str) -> "RecommenderEntry":
-    """Finds a recommender by its name.
-
-    Raises:
-        UnknownModelError: there is no such recommender.
-    """
-    if model not in RECOMMENDERS:
-        raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
-    return RECOMMENDERS[model]
+    return assemble(task, catalogue(items), seed, precision, training)
 
 
 def assemble(
@@ -127,11 +110,11 @@ def assemble(
     Raises:
         PlanError: the plan cannot be run with this recommender.
     """
-    declared = recommender(task.model)
+    declared = declaring.recommender(task.model)
     if task.plan.HasField("interactions") and weights.FEATURE not in task.required_features:
         task.required_features.append(weights.FEATURE)
     try:
-        _declare(task, declared)
+        declaring.complete(task)
         contents = _blobs(task, declared, ids, seed, precision, training)
         manifest.check(task)
     except (ManifestError, UnsupportedTaskError) as error:
@@ -150,24 +133,6 @@ def from_plan(
     from export.plan.message import to_message
 
     return build(plan.model.name, items, to_message(plan), seed, plan.model.widths(), precision, training)
-
-
-def _declare(task: TaskManifest, declared: "RecommenderEntry") -> None:
-    """Enters the adversaries' tensors, and what they may protect besides private ones, in the manifest."""
-    from client_sdk.kernel import adversary, contract, models
-
-    states = contract.states(declared.model, task.tensors)
-    private = {spec.name for spec in manifest.private(task)}
-    task.draw = getattr(declared.model, "DRAW", DRAW_UNSPECIFIED)
-    if task.draw == DRAW_UNSPECIFIED and task.plan.HasField("interactions"):
-        raise PlanError(f"interactions: {task.model} draws in a way of its own, which knows no weights")
-    plan = models.plan_of(task)
-    if task.draw == DRAW_WHOLE:
-        task.noise = len(declared.model.draw(plan, np.zeros(1, np.int64), bytes(16), 0)[0].noise)
-    task.derived_states.extend(name for name in states if name not in private)
-    plans.check_plan(task.plan, set(states))
-    for adversary_plan in plan.adversaries:
-        task.tensors.extend(adversary.tensors(adversary_plan, states, task.items))
 
 
 def _blobs(

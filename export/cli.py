@@ -49,16 +49,16 @@ def _parser() -> argparse.ArgumentParser:
         "--from",
         dest="ancestor",
         type=Path,
-        metavar="BUNDLE",
-        help="bundle to go on from, also as `fedau2-coordinator export` writes it: what is trained is taken over item "
-        "by item (docs/successors.md)",
+        metavar="FOLDER",
+        help="bundle to go on from, also as `fedau2-coordinator export` writes it, or a fedau2-sim run that kept its "
+        "model: what is trained is taken over item by item (docs/successors.md)",
     )
     source.add_argument(
         "--from-run",
         type=Path,
         metavar="RUN",
-        help="folder of a fedau2-sim run: its plan and its items. The checkpoint is not the run's, which it does not "
-        "keep, but an untrained one drawn from --seed",
+        help="folder of a fedau2-sim run: its plan and its items. The checkpoint is not the run's, but an untrained "
+        "one drawn from --seed; for the trained one give --from",
     )
     build.add_argument(
         "--items",

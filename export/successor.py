@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export import bundle, features
+from export import bundle, declaring, features
+from export.ancestor import Ancestor, model_of
 from export.bundle import Bundle
-from export.errors import DamagedBundleError, NotABundleError, PlanError
+from export.errors import PlanError
 from export.items import catalogue
-from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, Plan, TaskManifest
+from fedau2.v1.task_pb2 import Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
-from fedau2.wire import blobs, bundles, item_axes, manifest, succession
+from fedau2.wire import blobs, item_axes, manifest, succession
 from fedau2.wire.catalogues import Difference
-from fedau2.wire.errors import BlobError
 from fedau2.wire.succession import Succession
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def succeed(
     bundle, or predicted from features. Those of items that are gone are left out.
 
     Args:
-        folder: of the ancestor: a bundle, as `fedau2-export bundle` or `fedau2-coordinator export` writes it.
+        folder: of the ancestor: a bundle, as `fedau2-export bundle` or `fedau2-coordinator export` writes it, or a run
+            of the simulator that kept its model.
         items: the catalogue, in row order; None: the ancestor's.
         seed: of the numbers that are drawn.
         plan: for the manifest; None: the ancestor's, with its widths.
@@ -76,24 +77,23 @@ def succeed(
 
     Raises:
         NotABundleError, DamagedBundleError: the ancestor cannot be read.
-        UnknownModelError, ItemsError, PlanError: see `bundle.build`.
+        UnknownModelError, ItemsError: see `bundle.build`.
+        PlanError: see `bundle.build` and `Ancestor.read`.
         FeaturesError: the features cannot be used.
     """
-    ancestor = _read(folder)
-    old, data = ancestor.manifest, (folder / bundles.MANIFEST).read_bytes()
-    before = _catalogue(folder, ancestor)
-    after = before if items is None else list(items)
+    ancestor = Ancestor.read(folder)
+    old, before = ancestor.task, ancestor.items
+    after = list(before if items is None else items)
     ids = catalogue(after)
     task = TaskManifest(format=manifest.FORMAT, model=old.model, plan=plan or old.plan, items=len(after))
     task.tensors.extend(_tensors(old, task.items) if plan is None else _declared(old.model, task.items, widths))
     task.required_features.extend(old.required_features)
-    task.ancestors.extend(succession.ancestors(data))
+    task.ancestors.extend(ancestor.hashes)
     task.first_round = old.first_round
-    training = any(graph.kind == GRAPH_KIND_STEP for graph in old.graphs)
     # With the ancestor's hash, so that the same seed draws other numbers than it did for the ancestor.
-    built = bundle.assemble(task, ids, f"{seed} after {task.ancestors[0].hex()}", precision, training)
+    built = bundle.assemble(task, ids, f"{seed} after {ancestor.identity.hex()}", precision, ancestor.training)
     way = Succession.of(before, after)
-    trained, fresh = (blobs.unpack(side.blob(side.manifest.checkpoint)) for side in (ancestor, built))
+    trained, fresh = ancestor.tensors, blobs.unpack(built.blob(built.manifest.checkpoint))
     predicted = 0
     if described is not None:
         predicted = features.predict(task, way, before, after, trained, fresh, described)
@@ -115,7 +115,7 @@ def read_plan(folder: Path, path: Path | None, model: str | None) -> dict[str, A
         NotABundleError, DamagedBundleError: the ancestor cannot be read.
         PlanError: the plan cannot be used, or is of another recommender, which cannot go on from the ancestor.
     """
-    other = _read(folder).manifest.model
+    other = model_of(folder)
     if model not in (None, other):
         raise PlanError(f"{folder} is a bundle of {other}, from which {model} cannot go on")
     if path is None:
@@ -126,24 +126,8 @@ def read_plan(folder: Path, path: Path | None, model: str | None) -> dict[str, A
     return {"plan": message.to_message(plan), "widths": plan.model.widths()}
 
 
-def _read(folder: Path) -> Bundle:
-    if (folder / bundle.PLAN).is_file() and not (folder / bundles.MANIFEST).exists():
-        raise NotABundleError(
-            f"{folder} is the folder of a run, which keeps no model to go on from: name a bundle, or what "
-            "`fedau2-coordinator export` writes. --from-run builds an untrained bundle of the run's plan"
-        )
-    return bundle.read(folder)
-
-
-def _catalogue(folder: Path, ancestor: Bundle) -> list[str]:
-    try:
-        return blobs.catalogue(ancestor.blob(ancestor.manifest.catalogue))
-    except BlobError as error:
-        raise DamagedBundleError(f"{folder}: {error}") from error
-
-
 def _declared(model: str, items: int, widths: Any) -> list[TensorSpec]:  # noqa: ANN401
-    specs: list[TensorSpec] = bundle.recommender(model).model.tensors(items, widths)
+    specs: list[TensorSpec] = declaring.recommender(model).model.tensors(items, widths)
     return specs
 
 

@@ -14,6 +14,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=arguments.folder, required=True, help="the run folder")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
+    parser.add_argument(
+        "--keep",
+        choices=["none", "model"],
+        default="model",
+        help="what is kept of the trained tensors: the shared model, from which `fedau2-export bundle --from` goes on, "
+        "or none (%(default)s)",
+    )
     Tracking.add(parser)
     flags.add(parser)
     parser.set_defaults(command=_run)
@@ -30,7 +37,8 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         console.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
     resources.prepare()
     with Tracking.of(options).for_run() as trackers, bars(console) as display:
-        metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers)
+        bar = Bar(display, options.out.name)
+        metrics = run(config, options.out, options.data_dir, bar, trackers, keep=options.keep == "model")
     title = f"{html.title(config)}, {config.engine.rounds} rounds"
     console.print(results({f"adversary {config.adversary}": metrics}, title))
     console.print(f"Report, plots and metrics: {options.out}/", markup=False)

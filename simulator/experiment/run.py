@@ -1,9 +1,9 @@
 """`fedau2-sim run`: trains and evaluates one configuration into a run folder (design section 10).
 
 A run folder holds `config.yaml`, `plan.yaml` (resolved), `items.txt` (the catalogue's ids), `dataset.json`,
-`metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item), two plots and `report.html`.
-`fedau2-export bundle --from-run` makes a bundle of its plan and items. A batched run that was interrupted goes on when
-it is started again with the same configuration.
+`metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item), two plots, `report.html` and the chosen
+model, `model-HASH.safetensors`. `fedau2-export bundle --from` makes a bundle of a run. A batched run that was
+interrupted goes on when it is started again with the same configuration.
 """
 
 import json
@@ -17,6 +17,7 @@ import pandas as pd
 
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
+from export import kept_model
 from export.plan.resolve import states
 from fedau2 import files
 from simulator.attacks.leakage import leakage
@@ -33,7 +34,13 @@ from simulator.unlearning import baselines, erasure, moments
 
 
 def run(
-    config: Config, folder: Path, data_dir: Path | None, progress: Progress, trackers: Sequence[Tracker] = ()
+    config: Config,
+    folder: Path,
+    data_dir: Path | None,
+    progress: Progress,
+    trackers: Sequence[Tracker] = (),
+    *,
+    keep: bool = True,
 ) -> dict[str, Any]:
     """Trains, evaluates, attacks, and writes the run folder.
 
@@ -43,6 +50,7 @@ def run(
         data_dir: where the data set is, see `datasets.load`.
         progress: receives how far the run is.
         trackers: open; they receive the rounds at every evaluation, and the metrics.
+        keep: True to keep the chosen model, which has no private tensors.
 
     Returns:
         The content of `metrics.json`.
@@ -51,11 +59,11 @@ def run(
         SimulatorError: the configuration, the data set or the folder cannot be used, or the disk is too small.
     """
     with lock.hold(folder):
-        return _run(config, folder, data_dir, progress, trackers)
+        return _run(config, folder, data_dir, progress, trackers, keep)
 
 
 def _run(
-    config: Config, folder: Path, data_dir: Path | None, progress: Progress, trackers: Sequence[Tracker]
+    config: Config, folder: Path, data_dir: Path | None, progress: Progress, trackers: Sequence[Tracker], keep: bool
 ) -> dict[str, Any]:
     started = time.perf_counter()
     trained = train(config, folder, data_dir, progress, trackers)
@@ -84,6 +92,9 @@ def _run(
     metrics |= {"seconds": time.perf_counter() - started, "peak_rss_mib": resources.peak_rss_mib()}
     progress.advance()
     frames.write(ranks.frame(), folder / "ranks.parquet")
+    kept_model.remove(folder)
+    if keep:
+        kept_model.write(folder, best.checkpoint)
     _write(config, folder, data_dir, metrics, rounds, attributes, trained.remarks)
     for tracker in trackers:
         tracker.end(metrics)

@@ -9,7 +9,7 @@ from client_sdk.kernel import fedncf, fedrap, fedvae
 from export import features
 from export.bundle import Bundle, build, read, write
 from export.cli import main
-from export.errors import FeaturesError, NotABundleError, PlanError
+from export.errors import FeaturesError, PlanError
 from export.successor import succeed
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs, item_axes, manifest, succession
@@ -142,12 +142,6 @@ def test_what_cannot_go_on_is_refused(small, tmp_path, capsys, monkeypatch, mess
     assert main(["bundle", "--from", str(small), "--seed", "1", "--out", "out", *WRONG[message]]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_a_run_keeps_no_model_to_go_on_from(tmp_path):
-    (tmp_path / "plan.yaml").write_text("{}")
-    with pytest.raises(NotABundleError, match="keeps no model"):
-        succeed(tmp_path, None, 1)
 
 
 def test_features_need_a_bundle_to_learn_from(tmp_path, capsys):

@@ -3,20 +3,24 @@
 import errno
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from client_sdk.kernel.models import RECOMMENDERS
+from export import kept_model
 from export.bundle import from_plan
 from export.plan import planfile
 from export.plan.resolve import resolve
+from export.successor import succeed
+from fedau2.wire import blobs, manifest
 from simulator.commands import cli
 from simulator.config.config import Config
 from simulator.datasets import synthetic, times
 from simulator.experiment import run
 from tests.simulator.quiet import Quiet
-from tests.simulator.runs import OWN, SMALL, figures, write_own
+from tests.simulator.runs import OWN, SMALL, figures, prepared, write_own
 from tests.simulator.settings import change
 
 pytestmark = pytest.mark.usefixtures("fewer")
@@ -69,6 +73,25 @@ def test_a_run_folder_is_complete(tmp_path, engine, adversary, model):
     assert {path.name for path in (tmp_path / "run").iterdir()} >= {
         *("learning.png", "leakage.png", "report.html", "ranks.parquet"),
     }
+
+
+def test_a_run_keeps_the_model_that_it_evaluated_and_no_private_tensor(tmp_path):
+    config = change(SMALL, head="dsvae")
+    run.run(config, tmp_path, None, Quiet())
+    _, bundle, _ = prepared(config)
+    kept = kept_model.read(tmp_path)
+    drawn = tensors_of(bundle)
+    assert {name: value.shape for name, value in kept.items()} == {name: drawn[name].shape for name in drawn}
+    assert not any(np.array_equal(kept[name], drawn[name]) for name in drawn)
+    assert not kept.keys() & {spec.name for spec in manifest.private(bundle.manifest)}
+    again, _ = succeed(tmp_path, None, 1)
+    assert all(np.array_equal(kept[name], value) for name, value in tensors_of(again).items())
+    run.run(config, tmp_path, None, Quiet(), keep=False)
+    assert kept_model.read(tmp_path) is None
+
+
+def tensors_of(bundle):
+    return blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
 
 
 def test_noise_on_every_upload_that_is_drawn_for_the_sum_alone_is_not_attacked_as_if_it_were_not_there(tmp_path):

@@ -1,0 +1,65 @@
+"""Declares a task in its manifest: the tensors of its recommender and of its adversaries."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from client_sdk.kernel.models import RECOMMENDERS
+from export.errors import PlanError, UnknownModelError
+from fedau2.v1.task_pb2 import DRAW_UNSPECIFIED, DRAW_WHOLE, Plan, TaskManifest
+from fedau2.wire import manifest, plans
+
+if TYPE_CHECKING:
+    from client_sdk.kernel.models import RecommenderEntry
+
+
+def recommender(model: str) -> "RecommenderEntry":
+    """Finds a recommender by its name.
+
+    Raises:
+        UnknownModelError: there is no such recommender.
+    """
+    if model not in RECOMMENDERS:
+        raise UnknownModelError(f"no recommender is called {model!r}; there is {', '.join(RECOMMENDERS)}")
+    return RECOMMENDERS[model]
+
+
+def draft(model: str, items: int, plan: Plan, widths: Any) -> TaskManifest:  # noqa: ANN401
+    """Begins a manifest, with the tensors of its recommender.
+
+    Args:
+        model: name of the recommender.
+        items: number of items.
+        plan: of the task.
+        widths: the recommender's own `Widths`; None for its defaults.
+
+    Raises:
+        UnknownModelError: there is no such recommender.
+    """
+    task = TaskManifest(format=manifest.FORMAT, model=model, plan=plan, items=items)
+    task.tensors.extend(recommender(model).model.tensors(items, widths))
+    return task
+
+
+def complete(task: TaskManifest) -> None:
+    """Enters the adversaries' tensors, and what they may protect besides private ones, in a draft.
+
+    Raises:
+        PlanError: the plan cannot be run with this recommender.
+        ManifestError, UnsupportedTaskError: the same.
+    """
+    from client_sdk.kernel import adversary, contract, models
+
+    declared = recommender(task.model)
+    states = contract.states(declared.model, task.tensors)
+    private = {spec.name for spec in manifest.private(task)}
+    task.draw = getattr(declared.model, "DRAW", DRAW_UNSPECIFIED)
+    if task.draw == DRAW_UNSPECIFIED and task.plan.HasField("interactions"):
+        raise PlanError(f"interactions: {task.model} draws in a way of its own, which knows no weights")
+    plan = models.plan_of(task)
+    if task.draw == DRAW_WHOLE:
+        task.noise = len(declared.model.draw(plan, np.zeros(1, np.int64), bytes(16), 0)[0].noise)
+    task.derived_states.extend(name for name in states if name not in private)
+    plans.check_plan(task.plan, set(states))
+    for adversary_plan in plan.adversaries:
+        task.tensors.extend(adversary.tensors(adversary_plan, states, task.items))
