@@ -8,7 +8,9 @@ import grpc
 
 from coordinator.bench.cli import add_bench
 from coordinator.commands import admin, changes, export, serve, tasks, watch
+from coordinator.commands.certificates import add_certificates
 from coordinator.commands.doctor import add_doctor
+from coordinator.commands.operations import add_audit_log
 from coordinator.errors import CallError, CoordinatorError
 from fedau2 import __version__, programs
 from fedau2.wire.errors import WireError
@@ -25,6 +27,8 @@ _COMMANDS = (
     ("stop", changes.add_stop, "end a task for good"),
     ("rollback", changes.add_rollback, "put a task back to an older model, and begin its open round anew"),
     ("export", export.add_export, "write a task's newest model as a bundle"),
+    ("audit-log", add_audit_log, "check and show the log of the operators' calls"),
+    ("certificates", add_certificates, "make certificates for a coordinator and its operators"),
     ("doctor", add_doctor, "examine a state folder while no coordinator uses it"),
     ("bench", add_bench, "measure the load that a coordinator can carry on this machine"),
 )

@@ -6,6 +6,7 @@
   + LedgerError: the ledger cannot be used, or is not as it must be
   + BlobLostError: a blob that a task needs is missing or damaged
   + LogError: an acknowledged contribution cannot be read back
+  + OperationsError: the log of the operators' calls is damaged
   + AggregationError: values that cannot be added exactly
   + BundleFolderError: a folder is not a whole bundle, or cannot become one (the command line)
   + BenchError: a benchmark cannot be run here
@@ -20,6 +21,7 @@
     - DifferentContributionError          ALREADY_EXISTS       the assignment has been reported with other bytes
     - PopulationTakenError                ALREADY_EXISTS       the population has a running task
     - TooLargeError                       RESOURCE_EXHAUSTED   more bytes than the task can need
+    - ForbiddenError                      PERMISSION_DENIED    the operator's role does not allow the call
     - GivenBackError                      FAILED_PRECONDITION  the device has given the assignment back
     - TaskOverError                       FAILED_PRECONDITION  the task is finished or stopped
     - RoundClosedError                    ABORTED              the round takes no contribution any more
@@ -27,6 +29,7 @@
     - BusyError                           UNAVAILABLE          too many calls of this kind are under way
     - CutOffError                         UNAVAILABLE          an upload that ended before it was whole
     - StoppedError                        UNAVAILABLE          the coordinator has turned itself off
+    - UnrecordedError                     UNAVAILABLE          an operator's call cannot be recorded
 """
 
 from typing import ClassVar
@@ -57,6 +60,10 @@ class BlobLostError(CoordinatorError):
 
 class LogError(CoordinatorError):
     """A record of the round's log is missing or damaged."""
+
+
+class OperationsError(CoordinatorError):
+    """The log of the operators' calls is damaged: a line is missing, was added or was changed."""
 
 
 class AggregationError(CoordinatorError, ValueError):
@@ -136,6 +143,12 @@ class TooLargeError(RefusalError):
     code = Status.RESOURCE_EXHAUSTED
 
 
+class ForbiddenError(RefusalError):
+    """The operator's role does not allow the call, or the operator has no role. Nothing was changed."""
+
+    code = Status.PERMISSION_DENIED
+
+
 class GivenBackError(RefusalError):
     """The device has given the assignment back."""
 
@@ -174,5 +187,11 @@ class CutOffError(RefusalError):
 
 class StoppedError(RefusalError):
     """The coordinator starts, shuts down, or has stopped at an error. Everything that it acknowledged is on disk."""
+
+    code = Status.UNAVAILABLE
+
+
+class UnrecordedError(RefusalError):
+    """An operator's call cannot be recorded, for example because the disk is full. Nothing was changed."""
 
     code = Status.UNAVAILABLE

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 LOCAL = ("localhost", "127.0.0.1")
 
 
-def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None):
+def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None, common=None):
     """Makes a key and a certificate, which an authority signs.
 
     Args:
@@ -20,13 +20,14 @@ def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None):
         names: host names and addresses of its subjectAltName; none: it has no such part.
         authority: key and certificate of the authority, as this function returns them; None: the certificate's own.
         purpose: the only one that the certificate may be used for; None: any.
+        common: its common name; None: one of its own.
 
     Returns:
         Key and certificate, as PEM.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     number = x509.random_serial_number()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"localhost {number}")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common or f"localhost {number}")])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(
         subject_name=subject,

@@ -4,11 +4,13 @@ import argparse
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from coordinator.commands import credentials
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from fedau2.wire import addresses
 
@@ -25,6 +27,12 @@ def add_address(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="address of the coordinator for operators (default: %(default)s)",
     )
+    parser.add_argument(
+        "--credentials",
+        type=Path,
+        metavar="DIR",
+        help="folder of your certificate, as `fedau2-coordinator certificates` makes it (default: a plaintext address)",
+    )
 
 
 @contextmanager
@@ -33,8 +41,14 @@ def stub(args: argparse.Namespace) -> Iterator[AdminServiceStub]:
 
     Raises:
         AddressError: the address cannot be called.
+        SettingError: the credentials cannot be used.
     """
-    with grpc.insecure_channel(*addresses.channel(args.admin)) as channel:
+    target, options = addresses.channel(args.admin)
+    if args.credentials is None:
+        channel = grpc.insecure_channel(target, options)
+    else:
+        channel = grpc.secure_channel(target, credentials.read(args.credentials), options)
+    with channel:
         yield AdminServiceStub(channel)
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from coordinator.commands import acceptance
 from coordinator.errors import BlobLostError, FolderError, LedgerError, LogError
-from coordinator.store import migrations
+from coordinator.store import migrations, operations_log
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.database import sqlite
 from coordinator.store.disk import REAL
@@ -170,6 +170,9 @@ class Examination:
             self.folder.check(self.ledger)
         if text := self.folder.exposure():
             self._find("permissions", text)
+        if self.folder.operations.exists():
+            with self._finding("operations log"):
+                self._say("operations log", f"whole, {len(list(operations_log.read(self.folder.operations)))} entries")
         for line in self.ledger.damage():
             self._find("ledger", f"{line}; restore it and the state folder from a copy")
 

@@ -39,7 +39,8 @@ def _serve(args: argparse.Namespace) -> int:
 
 async def _serve_until_signal(settings: Settings) -> int:
     signals, opened = _signals(), list[Coordinator]()
-    servers = await Servers.start(settings.listen, settings.admin, settings.tls)
+    secured = (settings.tls, settings.admin_tls, settings.admin_roles)
+    servers = await Servers.start(settings.listen, settings.admin, *secured)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(servers.stop)
         if settings.metrics is not None:

@@ -11,48 +11,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from coordinator import sockets
+from coordinator.commands import setting_types
 from coordinator.commands.environment import PREFIX, variables
 from coordinator.engine import kept_models
 from coordinator.engine.uploads import MEMORY
 from coordinator.errors import SettingError
+from coordinator.grpc import operators
 from coordinator.grpc.tls import Tls
 from fedau2.wire import addresses
 from fedau2.wire.addresses import check_served
 from fedau2.wire.errors import AddressError
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < 86400:
-        raise ValueError(text)
-    return seconds
-
-
-def _mebibytes(text: str) -> int:
-    mebibytes = int(text)
-    if mebibytes < 1:
-        raise ValueError(text)
-    return mebibytes
-
-
-def _kept(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise ValueError(text)
-    return number
-
-
-def _absolute(text: str) -> Path:
-    path = Path(text)
-    if not path.is_absolute():  # a word such as "off" must not be taken for a folder to record into
-        raise ValueError(text)
-    return path
-
-
-def _level(text: str) -> str:
-    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise ValueError(text)
-    return text.upper()
 
 
 def _of(parse: Callable[[str], Any], metavar: str, text: str) -> dict[str, Any]:
@@ -84,31 +52,48 @@ class Settings:
             Path, "FILE", "PEM authorities that sign devices' certificates, which are then required; default: not asked"
         ),
     )
+    admin_tls_certificate: Path | None = field(
+        default=None, metadata=_of(Path, "FILE", "PEM certificate chain of the operators' address")
+    )
+    admin_tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of that certificate"))
+    admin_tls_client_ca: Path | None = field(
+        default=None,
+        metadata=_of(Path, "FILE", "PEM authorities that sign operators' certificates, which are then required"),
+    )
+    admin_roles: Path | None = field(
+        default=None,
+        metadata=_of(
+            Path, "FILE", "TOML file of operators' roles by their certificates' names; default: all are administrators"
+        ),
+    )
     metrics: str | None = field(
         default=None,
         metadata=_of(check_served, "HOST:PORT", "address of /metrics and /healthz; default: not served"),
     )
     drain: float = field(
-        default=30.0, metadata=_of(_seconds, "SECONDS", "time that uploads under way have to end after SIGTERM")
+        default=30.0,
+        metadata=_of(setting_types.seconds, "SECONDS", "time that uploads under way have to end after SIGTERM"),
     )
     upload_memory: int = field(
         default=MEMORY,
-        metadata=_of(_mebibytes, "MIB", "MiB of contributions that may be on their way in at a time; others wait"),
+        metadata=_of(
+            setting_types.mebibytes, "MIB", "MiB of contributions that may be on their way in at a time; others wait"
+        ),
     )
     keep_checkpoints: int = field(
         default=kept_models.DEFAULT,
-        metadata=_of(_kept, "N", "older models of each task that `rollback` can go back to, 1 to 1000"),
+        metadata=_of(setting_types.kept, "N", "older models of each task that `rollback` can go back to, 1 to 1000"),
     )
     audit: Path | None = field(
         default=None,
         metadata=_of(
-            _absolute,
+            setting_types.absolute,
             "/DIR",
             "FOR AUDITS ONLY: keep every contribution in the clear in this folder, an absolute path; never with users; "
             "default: nothing is kept",
         ),
     )
-    log_level: str = field(default="INFO", metadata=_of(_level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
+    log_level: str = field(default="INFO", metadata=_of(setting_types.level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
 
     def check(self) -> Self:
         """Returns the same settings, if they can be used together.
@@ -118,21 +103,43 @@ class Settings:
         """
         if self.state is None:
             raise SettingError("state is not set: name the state folder, for example with --state DIR")
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise SettingError("tls_certificate and tls_key go together: set both or neither")
-        if self.tls_client_ca is not None and self.tls is None:
-            raise SettingError("tls_client_ca asks for devices' certificates: it needs tls_certificate and tls_key")
+        for prefix in ("tls", "admin_tls"):
+            self._check_files(prefix)
+        if self.admin_roles is not None and self.admin_tls_client_ca is None:
+            raise SettingError("admin_roles names operators by their certificates: it needs admin_tls_client_ca")
         self._check_addresses()
-        if self.tls is not None:
-            self.tls.check()
+        for tls in (self.tls, self.admin_tls):
+            if tls is not None:
+                tls.check()
+        if self.admin_roles is not None:
+            operators.read(self.admin_roles)
         return self
+
+    def _check_files(self, prefix: str) -> None:
+        certificate, key, authorities = self._files(prefix)
+        if (certificate is None) != (key is None):
+            raise SettingError(f"{prefix}_certificate and {prefix}_key go together: set both or neither")
+        if authorities is not None and certificate is None:
+            raise SettingError(
+                f"{prefix}_client_ca asks for callers' certificates: it needs {prefix}_certificate and {prefix}_key"
+            )
 
     @property
     def tls(self) -> Tls | None:
         """The files for TLS on the device address; None: plaintext."""
-        if self.tls_certificate is None or self.tls_key is None:
-            return None
-        return Tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
+        return self._tls("tls")
+
+    @property
+    def admin_tls(self) -> Tls | None:
+        """The files for TLS on the operators' address; None: plaintext."""
+        return self._tls("admin_tls")
+
+    def _files(self, prefix: str) -> list[Path | None]:
+        return [getattr(self, f"{prefix}_{part}") for part in ("certificate", "key", "client_ca")]
+
+    def _tls(self, prefix: str) -> Tls | None:
+        certificate, key, authorities = self._files(prefix)
+        return None if certificate is None or key is None else Tls(certificate, key, authorities, prefix)
 
     def _check_addresses(self) -> None:
         served = {name: address for name in ("listen", "admin", "metrics") if (address := getattr(self, name))}
@@ -142,8 +149,14 @@ class Settings:
         for name, address in served.items():
             if (path := addresses.unix_path(address)) is not None:
                 sockets.check(path)
-            if name != "listen" and not addresses.is_loopback(address):
+            if name == "metrics" and not addresses.is_loopback(address):
                 raise SettingError(f"{name} is {address}: it is served on loopback only, in plaintext; use a tunnel")
+        if self.admin_tls_client_ca is None and not addresses.is_loopback(self.admin):
+            raise SettingError(
+                f"admin is {self.admin}, which is not a loopback address: operators must show certificates there, so "
+                "it needs admin_tls_certificate, admin_tls_key and admin_tls_client_ca; `fedau2-coordinator "
+                "certificates` makes them"
+            )
         if self.tls is None and not addresses.is_loopback(self.listen):
             raise SettingError(
                 f"listen is {self.listen}, which is not a loopback address: it needs tls_certificate and tls_key"

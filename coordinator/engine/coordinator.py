@@ -41,6 +41,7 @@ class Coordinator:
         devices: DeviceService.
         admin: AdminService.
         metrics: the metrics for Prometheus.
+        operations: the log of the operators' calls.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Coordinator:
         self.devices = DeviceService(tasks, self._durability, blobs, uploads, metrics, clock)
         self.admin = AdminService(tasks, self._durability, self._watchers, blobs, metrics)
         self.metrics = metrics
+        self.operations = storage.operations
         metrics.show(self._gauges)
         self._timer = asyncio.get_running_loop().create_task(self._keep_time())
 
@@ -84,7 +86,8 @@ class Coordinator:
         Raises:
             StoppedError: `stop` was set.
             FolderLockedError: another coordinator uses the folder or the ledger.
-            FolderError, LedgerError, BlobLostError, LogError: they cannot be used, or are not as they were left.
+            FolderError, LedgerError, BlobLostError, LogError, OperationsError: they cannot be used, or are not as they
+                were left.
             WireError, OSError: a task is of another version; the disk is full or broken.
         """
         clock, metrics = clock or MonotonicClock(), Metrics()

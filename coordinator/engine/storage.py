@@ -25,6 +25,7 @@ from coordinator.store.disk import REAL, Disk
 from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import LeftOvers
 from coordinator.store.migrations import NEW, VERSION, WITNESSED
+from coordinator.store.operations_log import OperationsLog
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
 from coordinator.store.rows import AssignmentRow, RoundRow, RoundSummary
@@ -64,10 +65,11 @@ class Storage:
     Attributes:
         served: blobs that devices may fetch; its reading methods may be called from any thread.
         kept: the older models of tasks.
+        operations: the log of the operators' calls, which may be written to from any thread.
 
     Raises:
         FolderLockedError: another coordinator uses the folder or the ledger.
-        FolderError, LedgerError: they cannot be used, or do not belong together.
+        FolderError, LedgerError, OperationsError: they cannot be used, or do not belong together.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Storage:
             self._blobs = TaskBlobs(self.served, BlobFolder(folder.server_state, disk))
             self.kept = KeptModels(self._ledger, self._blobs)
             self._log = stack.enter_context(closing(RoundLog(folder.log, disk)))
+            self.operations = stack.enter_context(closing(OperationsLog.open(folder.operations, disk)))
             self._disk, self._unwitnessed = disk, folder.unwitnessed
             folder.check(self._ledger)
             if NEW < self._ledger.version < VERSION:

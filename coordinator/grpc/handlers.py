@@ -4,8 +4,8 @@ The object that answers has one method for each RPC, called `Method.handler`: `c
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -32,43 +32,59 @@ Answers = Callable[[], Any]
 """Gives the object that answers calls, or raises `StoppedError` while the coordinator starts."""
 
 
-def handlers(service: Service, answering: type, answers: Answers) -> "grpc.GenericRpcHandler[Any, Any]":
+Gate = Callable[[str, Any, Context], AbstractAsyncContextManager[None]]
+"""Runs the block that answers a call, by the method's name, its request and its context; or refuses it."""
+
+
+@asynccontextmanager
+async def _open(call: str, request: Any, context: Context) -> AsyncIterator[None]:  # noqa: ANN401
+    yield
+
+
+def handlers(
+    service: Service, answering: type, answers: Answers, gate: Gate = _open
+) -> "grpc.GenericRpcHandler[Any, Any]":
     """Makes the handlers of all methods of a service.
 
     Args:
         service: the methods.
         answering: class of the object that answers.
         answers: gives that object.
+        gate: of the service; by default all calls pass.
 
     Raises:
         TypeError: the class lacks a method of the service.
     """
     if missing := [method.handler for method in service if not callable(getattr(answering, method.handler, None))]:
         raise TypeError(f"{answering.__name__} lacks methods of {service.name}: {', '.join(missing)}")
-    made = {method.name: guarded(_handler(method, answers)) for method in service}
+    made = {method.name: guarded(_handler(method, answers, gate)) for method in service}
     return grpc.method_handlers_generic_handler(service.name, made)
 
 
-def _handler(method: Method, answers: Answers) -> Handler:
+def _handler(method: Method, answers: Answers, gate: Gate) -> Handler:
     make = _KINDS[method.takes_stream, method.gives_stream]
-    call = (_streaming if method.gives_stream else _returning)(method.handler, answers)
+    call = (_streaming if method.gives_stream else _returning)(method, answers, gate)
     return make(call, method.request.FromString, method.response.SerializeToString)
 
 
-def _returning(name: str, answers: Answers) -> Callable[[Any, Context], Any]:
+def _returning(method: Method, answers: Answers, gate: Gate) -> Callable[[Any, Context], Any]:
     async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401
         try:
-            return await getattr(answers(), name)(request)
+            async with gate(method.name, request, context):
+                return await getattr(answers(), method.handler)(request)
         except Exception as error:
             await refuse(error, context)
 
     return answer
 
 
-def _streaming(name: str, answers: Answers) -> Callable[[Any, Context], Any]:
+def _streaming(method: Method, answers: Answers, gate: Gate) -> Callable[[Any, Context], Any]:
     async def answer(request: Any, context: Context) -> None:  # noqa: ANN401
         try:
-            async with aclosing(getattr(answers(), name)(request)) as responses:
+            async with (
+                gate(method.name, request, context),
+                aclosing(getattr(answers(), method.handler)(request)) as responses,
+            ):
                 async for response in responses:
                     await _write(response, context)
         except Exception as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import grpc
@@ -13,10 +14,13 @@ from coordinator.engine.admin_service import AdminService
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.device_service import DeviceService
 from coordinator.errors import CoordinatorError, StoppedError
+from coordinator.grpc.gate import Gate
 from coordinator.grpc.handlers import handlers
+from coordinator.grpc.operators import Operators
 from coordinator.grpc.parsing import Guarded
 from coordinator.grpc.tls import Tls
 from coordinator.model import pace
+from coordinator.store.operations_log import OperationsLog
 from fedau2.v1 import admin_pb2
 from fedau2.wire import addresses, methods
 
@@ -59,6 +63,9 @@ class _Door:
     def admin(self) -> AdminService:
         return self._opened().admin
 
+    def operations(self) -> OperationsLog:
+        return self._opened().operations
+
     def _opened(self) -> Coordinator:
         if self.coordinator is None:
             raise StoppedError("the coordinator is starting; try again later", pace.STARTING.message())
@@ -84,13 +91,22 @@ class Servers:
         self.admin = admin.address
 
     @classmethod
-    async def start(cls, listen: str, admin: str, tls: Tls | None = None) -> Self:
+    async def start(
+        cls,
+        listen: str,
+        admin: str,
+        tls: Tls | None = None,
+        admin_tls: Tls | None = None,
+        admin_roles: Path | None = None,
+    ) -> Self:
         """Begins to answer. Until `serve`, every call but those for health is refused as starting.
 
         Args:
             listen: `host:port` or `unix:PATH` for devices; port 0: any free port.
             admin: the same for operators.
             tls: for the device address; None: plaintext.
+            admin_tls: for the operators' address; None: plaintext.
+            admin_roles: file of the operators' roles; None: every operator is an administrator.
 
         Raises:
             CoordinatorError: an address cannot be served on, or the certificate cannot be used.
@@ -98,7 +114,10 @@ class Servers:
         door = _Door()
         device_handlers = handlers(methods.DEVICE, DeviceService, door.devices)
         devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, tls)
-        operators = _Server(ADMIN, handlers(ADMIN, AdminService, door.admin), admin, _OPTIONS)
+        certified = admin_tls is not None and admin_tls.client_authorities is not None
+        gate = Gate(Operators(certified=certified, roles=admin_roles), door.operations)
+        admin_handlers = handlers(ADMIN, AdminService, door.admin, gate.passing)
+        operators = _Server(ADMIN, admin_handlers, admin, _OPTIONS, admin_tls)
         servers = cls(door, devices, operators)
         await servers._report(_STARTING)
         await asyncio.gather(devices.server.start(), operators.server.start())

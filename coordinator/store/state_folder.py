@@ -57,6 +57,11 @@ class StateFolder:
         return self.path / "log"
 
     @property
+    def operations(self) -> Path:
+        """The log of the operators' calls."""
+        return self.path / "operations.log"
+
+    @property
     def lock(self) -> Path:
         """The file that is locked by the coordinator that uses the folder."""
         return self.path / "lock"

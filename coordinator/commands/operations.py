@@ -1,0 +1,50 @@
+"""`fedau2-coordinator audit-log`: checks and shows the log of the operators' calls."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from coordinator.errors import OperationsError
+from coordinator.store import operations_log
+from coordinator.store.state_folder import StateFolder
+
+
+def add_audit_log(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's flags."""
+    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="the coordinator's state folder")
+    parser.add_argument("--json", action="store_true", help="print the entries as JSON, one a line")
+    parser.add_argument(
+        "--head", metavar="HASH", help="a head that was noted before: fail unless a line of the log still has it"
+    )
+    parser.set_defaults(run=_show)
+
+
+def _show(args: argparse.Namespace) -> int:
+    path = StateFolder(args.state).operations
+    if not path.exists():
+        raise OperationsError(f"{path} is missing: no coordinator has used this folder, or somebody removed it")
+    head, met = operations_log.START, args.head in (None, operations_log.START)
+    for entry, head in operations_log.read(path):
+        print(json.dumps(entry) if args.json else _line(entry))
+        met = met or head == args.head
+    if not met:
+        raise OperationsError(f"{path}: no line has the hash {args.head}: lines have been cut off, or written anew")
+    if not args.json:
+        print(f"the log is whole; its head is {head}")
+    return 0
+
+
+def _line(entry: dict[str, Any]) -> str:
+    at = datetime.fromtimestamp(entry["at"], UTC).isoformat(timespec="seconds")
+    request = json.dumps(entry["request"]) if entry.get("request") else ""
+    words = (
+        at,
+        f"{entry['operator']} ({entry['role']})",
+        entry["call"],
+        entry["event"],
+        entry.get("result", ""),
+        request,
+    )
+    return " ".join(filter(None, words))

@@ -1,0 +1,113 @@
+"""The operators: their names, their roles, and the least role that each call needs."""
+
+import logging
+import tomllib
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from coordinator.errors import ForbiddenError, SettingError
+from coordinator.grpc.status import Context
+
+_log = logging.getLogger(__name__)
+
+
+class Role(IntEnum):
+    """A role. A larger one may do what a smaller one may."""
+
+    VIEWER = 1
+    """Sees tasks and rounds."""
+    OPERATOR = 2
+    """Also pauses, resumes, stops and puts back tasks, and exports models."""
+    ADMIN = 3
+    """Also brings new tasks, and with them new programs, to devices."""
+
+
+NEEDED = {
+    "GetTask": Role.VIEWER,
+    "ListTasks": Role.VIEWER,
+    "ListRounds": Role.VIEWER,
+    "WatchRounds": Role.VIEWER,
+    "FetchResource": Role.OPERATOR,
+    "PauseTask": Role.OPERATOR,
+    "ResumeTask": Role.OPERATOR,
+    "StopTask": Role.OPERATOR,
+    "RollBackTask": Role.OPERATOR,
+    "CreateTask": Role.ADMIN,
+    "ReplaceTask": Role.ADMIN,
+}
+"""The least role for each method of AdminService."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The caller of a method.
+
+    Attributes:
+        name: common name of the certificate; "local" without certificates.
+        role: the role of the operator; None: none, so that no call is allowed.
+    """
+
+    name: str
+    role: Role | None
+
+    def expect(self, call: str) -> None:
+        """Returns if the operator may make a call.
+
+        Raises:
+            ForbiddenError: the operator may not.
+        """
+        needed = NEEDED[call]
+        if self.role is None:
+            raise ForbiddenError(f"{self.name} has no role here: an administrator enters it in admin_roles")
+        if self.role < needed:
+            raise ForbiddenError(
+                f"{self.name} is {self.role.name.lower()}, and {call} needs the role {needed.name.lower()}"
+            )
+
+
+class Operators:
+    """Names the operators who call.
+
+    Args:
+        certified: every caller has shown a certificate.
+        roles: TOML file of roles by name; None: every caller is an administrator.
+    """
+
+    def __init__(self, *, certified: bool, roles: Path | None) -> None:
+        self._certified, self._roles = certified, roles
+
+    def caller(self, context: Context) -> Operator:
+        """Returns the caller of a method. The file of roles is read anew, so a change holds from the next call on."""
+        if not self._certified:
+            return Operator("local", Role.ADMIN)
+        names = list((context.auth_context() or {}).get("x509_common_name", []))
+        name = names[0].decode("utf-8", "replace") if names else ""
+        if not name:
+            return Operator("a certificate without a common name", None)
+        return Operator(name, Role.ADMIN if self._roles is None else _roles(self._roles).get(name))
+
+
+def _roles(path: Path) -> dict[str, Role]:
+    try:
+        return read(path)
+    except SettingError as error:
+        _log.error("no operator is let through: %s", error)
+        return {}
+
+
+def read(path: Path) -> dict[str, Role]:
+    """Reads roles by name from lines of TOML such as `anna = "admin"`.
+
+    Raises:
+        SettingError: the file cannot be read, or has something else.
+    """
+    try:
+        entries = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingError(f"admin_roles {path} cannot be read: {error}") from error
+    known = {role.name.lower(): role for role in Role}
+    for name, role in entries.items():
+        if not isinstance(role, str) or role not in known:
+            raise SettingError(f"admin_roles {path}: {name} has the role {role!r}; there are {', '.join(known)}")
+    return {name: known[role] for name, role in entries.items()}
