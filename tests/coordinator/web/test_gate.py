@@ -15,6 +15,7 @@ pytest.importorskip("connectrpc", reason="the extra web is not installed")
 
 from coordinator.grpc.server import ADMIN, LARGEST
 from fedau2.v1 import device_pb2
+from fedau2.wire import addresses
 from fedau2.wire.methods import DEVICE
 from tests.coordinator.web.caller import STREAM, UNARY, enveloped, opened, request
 from tests.coordinator.web.labs import open_web
@@ -130,27 +131,35 @@ def test_whatever_is_sent_is_refused_as_the_callers_fault(bodies):
                 assert args[0].endswith(("UploadOffset", "CheckIn"))
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
 @pytest.mark.parametrize(
-    "data",
+    "pieces",
     [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 20_000,
-        b"POST " + b"/" * 100_000,
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"\r\n" * 50_000,
+        [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"],
+        [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 20_000],
+        [b"POST " + b"/" * 100_000],
+        [b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"],
+        [CHUNKED + b"zz\r\n"],
+        [CHUNKED + b"5\r\nhello\r\n", b"zz\r\n"],  # after the answer
+        [b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n" * 50 + b"?"],
+        [b"\r\n" * 50_000],
     ],
+    ids=lambda pieces: ascii(pieces[0][:20]),
 )
-def test_what_is_no_http_ends_the_connection_and_nothing_else(tmp_path, data):
+def test_what_is_no_http_ends_the_connection_and_nothing_else(tmp_path, pieces):
     async def run():
         async with open_web(tmp_path) as lab:
-            host, port = lab.web.address.split(":")
 
             def send():
-                with socket.create_connection((host, int(port)), timeout=60) as connection:
+                with socket.create_connection(addresses.served(lab.web.address), timeout=60) as connection:
                     try:
-                        connection.sendall(data + b"\r\n\r\n")
+                        for piece in pieces[:-1]:
+                            connection.sendall(piece)
+                            assert connection.recv(65536)
+                        connection.sendall(pieces[-1] + b"\r\n\r\n")
                         while connection.recv(65536):
                             pass
                     except ConnectionError:
