@@ -36,7 +36,7 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def overdue(self, now: float) -> bool:
-        """Whether the caller has neither sent nor read for `SILENCE`, or the connection is older than `LONGEST`.
+        """Returns True if the caller neither sent nor read for `SILENCE`, or if the connection is older than `LONGEST`.
 
         Args:
             now: in seconds, by the same clock in every call. The first call begins the connection's age.
