@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 LOCAL = ("localhost", "127.0.0.1")
 
 
-def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None, common=None):
+def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None, common=None, signs=False):
     """Makes a key and a certificate, which an authority signs.
 
     Args:
@@ -21,6 +21,7 @@ def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None, common=No
         authority: key and certificate of the authority, as this function returns them; None: the certificate's own.
         purpose: the only one that the certificate may be used for; None: any.
         common: its common name; None: one of its own.
+        signs: it says that it is an authority.
 
     Returns:
         Key and certificate, as PEM.
@@ -41,6 +42,8 @@ def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None, common=No
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
     if purpose is not None:
         builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    if signs:
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     signer = key if authority is None else load_pem_private_key(authority[0], None)
     certificate = builder.sign(signer, SHA256())
     return pem(key), certificate.public_bytes(Encoding.PEM)

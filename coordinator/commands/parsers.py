@@ -1,10 +1,13 @@
-"""The types of settings: each is read from a text, and raises ValueError if the text cannot be one."""
+"""Parsers of the values of settings. Each raises a `ValueError` for any other text."""
 
+import re
 from pathlib import Path
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._~\[\]:-]+")
 
 
 def seconds(text: str) -> float:
-    """Reads a time of less than a day, in seconds."""
+    """Less than a day, in seconds."""
     seconds = float(text)
     if not 0 <= seconds < 86400:
         raise ValueError(text)
@@ -12,7 +15,7 @@ def seconds(text: str) -> float:
 
 
 def mebibytes(text: str) -> int:
-    """Reads a size in MiB, at least 1."""
+    """At least 1."""
     mebibytes = int(text)
     if mebibytes < 1:
         raise ValueError(text)
@@ -20,7 +23,7 @@ def mebibytes(text: str) -> int:
 
 
 def kept(text: str) -> int:
-    """Reads a number of kept models, 1 to 1000."""
+    """A number from 1 to 1000."""
     number = int(text)
     if not 1 <= number <= 1000:
         raise ValueError(text)
@@ -28,7 +31,7 @@ def kept(text: str) -> int:
 
 
 def absolute(text: str) -> Path:
-    """Reads an absolute path."""
+    """An absolute path."""
     path = Path(text)
     if not path.is_absolute():  # a word such as "off" must not be taken for a folder to record into
         raise ValueError(text)
@@ -36,7 +39,15 @@ def absolute(text: str) -> Path:
 
 
 def level(text: str) -> str:
-    """Reads the name of a log level."""
+    """The name of a level of logs."""
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError(text)
     return text.upper()
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins of pages, with commas between them; or `*` alone, for every page."""
+    names = tuple(part.strip().lower().removesuffix("/") for part in text.split(","))
+    if names != ("*",) and not all(_ORIGIN.fullmatch(name) for name in names):
+        raise ValueError(text)
+    return names
