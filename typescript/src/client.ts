@@ -74,7 +74,7 @@ export class FedClient {
   async close(): Promise<void> {
     this.closing.abort();
     await this.syncing.catch(() => undefined);
-    this.store.close();
+    await this.store.close();
   }
 
   /** Keeps an interaction of the user with an item, on this device. */
@@ -94,7 +94,15 @@ export class FedClient {
       }
     }
     const now = Date.now();
-    await this.store.record(items.map((item, place) => [item, 1000 * (times?.[place]?.getTime() ?? now)]));
+    await this.store.record(
+      items.map((item, place) => ({
+        item,
+        time: 1000 * (times?.[place]?.getTime() ?? now),
+        kind: "view",
+        weight: 1,
+        value: undefined,
+      })),
+    );
   }
 
   /**
@@ -175,7 +183,7 @@ export class FedClient {
 
   /** Returns the error that training would end with, judged by the newest model; undefined: it can train. */
   private async unfit(): Promise<FedError | undefined> {
-    if ((await this.store.recorded()) === 0) return new NoDataError("nothing is recorded to train on: call record() first");
+    if ((await this.store.interactions()).length === 0) return new NoDataError("nothing is recorded to train on: call record() first");
     const task = await this.task();
     const catalogueData = task && (await this.store.blob(task.catalogue!));
     if (task === undefined || catalogueData === undefined) return undefined;
