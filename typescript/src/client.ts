@@ -1,5 +1,6 @@
 /** The SDK's client, as an app sees it. */
 import { StoreError, TaskError, TimedOutError, UnsupportedTaskError, UsageError } from "./errors.js";
+import { type Event, Events } from "./events.js";
 import type { TaskManifest } from "./gen/fedau2/v1/task_pb.js";
 import { Serving } from "./onnx/serving.js";
 import { NODE } from "./platform.js";
@@ -45,6 +46,7 @@ export interface Recommendation {
 /** One user's recommender on one device. */
 export class FedClient {
   private readonly closing = new AbortController();
+  private readonly events = new Events();
   private readonly serving: Serving;
   private syncing: Promise<unknown> = Promise.resolve();
 
@@ -78,6 +80,11 @@ export class FedClient {
     await this.store.close();
   }
 
+  /** Calls a function with each event from now on. Returns a function that ends this. */
+  subscribe(callback: (event: Event) => void): () => void {
+    return this.events.subscribe(callback);
+  }
+
   /** Keeps an interaction of the user, on this device; an id alone stands for a view now. */
   record(interaction: string | Recorded): Promise<void> {
     return this.recordMany([interaction]);
@@ -85,7 +92,8 @@ export class FedClient {
 
   /** Keeps interactions, on this device: all of them or none. The oldest beyond `maxInteractions` are dropped. */
   async recordMany(interactions: readonly (string | Recorded)[]): Promise<void> {
-    await this.store.record(checked(interactions));
+    const count = await this.store.record(checked(interactions));
+    if (count > 0) this.events.publish({ type: "interactionsDropped", count });
   }
 
   /**
@@ -131,6 +139,7 @@ export class FedClient {
       trust: this.trust,
       population: this.options.population,
       version: VERSION,
+      emit: this.events.publish,
       withoutPlace: fault !== undefined,
       wanted: (model: Model) => this.wanted(model, fault !== undefined),
       signal,
