@@ -21,7 +21,7 @@ import type { Store, Transport } from "./interfaces.js";
 import type { Lease } from "./lease.js";
 import type { Outcome } from "./session.js";
 import { isFinal, Status } from "./status.js";
-import type { Job, Staged, TrainingResult } from "./values.js";
+import { finiteState, type Job, type Staged, type TrainingResult } from "./values.js";
 
 /** Seconds that a short call may take. */
 export const CALL = 30;
@@ -63,7 +63,8 @@ export async function train(
   };
 }
 
-async function guarded<T>(work: () => Promise<T>): Promise<T> {
+/** Throws a `TrainingError` in place of an error of the engine. */
+export async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -74,8 +75,7 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
 
 /** Keeps a diverged result from the sum and from the device's state, which would never recover. */
 function checkFinite({ contribution, state }: TrainingResult): void {
-  const tensors = [contribution, state.values, state.first, state.second].flatMap((part) => [...part.values()]);
-  if (!tensors.every(({ values }) => finite(values))) {
+  if (!finiteState(state) || ![...contribution.values()].every(({ values }) => finite(values))) {
     throw new DivergedError("training gave values that are not finite; nothing was kept or sent");
   }
 }
