@@ -43,7 +43,7 @@ def open_python(folder, server, number):
     with sqlite3.connect(folder / "state.db") as database:
         database.execute("UPDATE client SET key = ?", (key,))
     database.close()
-    client = FedClient.open(folder, server.address, server.population, personal_steps=None)
+    client = FedClient.open(folder, server.address, server.population)
     client.record_many(items)
     for name, value in attributes.items():
         client.set_attribute(name, value)
