@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Samples } from "../src/draws/samples.js";
 
-const FOLDER = join(import.meta.dirname, "../../../conformance");
+export const FOLDER = join(import.meta.dirname, "../../../conformance");
 
 /** An array in JSON. */
 export interface Packed {
