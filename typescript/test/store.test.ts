@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import Database from "better-sqlite3";
 import { StoreClosedError, StoreError, StoreLockedError, StoreVersionError } from "../src/errors.js";
 import { type Adoption, type Carried, type Interaction, type Staged, startState, TASKS } from "../src/protocol/values.js";
+import { STEPS } from "../src/store/schema.js";
 import { SqliteStore } from "../src/store/sqlite.js";
 import { nameOf, resource } from "../src/wire/blobs.js";
 
@@ -63,6 +64,20 @@ test("a newer SDK's state is refused, and stays", () => {
   again.pragma("user_version = 2");
   again.close();
   reopen();
+});
+
+test("the state of the SDK before this one is upgraded", async () => {
+  const old = join(folder, "old");
+  mkdirSync(old);
+  const database = new Database(join(old, "state.db"));
+  for (const statement of STEPS.slice(0, 1)) database.exec(statement);
+  database.prepare("INSERT INTO client VALUES (1, ?)").run(new Uint8Array(16));
+  database.exec("INSERT INTO interactions VALUES ('a', 7); PRAGMA user_version = 1");
+  database.close();
+  const upgraded = new SqliteStore(old, MOST);
+  assert.deepEqual(await upgraded.interactions(), [view("a", 7)]);
+  assert.deepEqual([await upgraded.key(), await upgraded.tasks()], [new Uint8Array(16), []]);
+  await upgraded.close();
 });
 
 test("a closed store says so", async () => {
