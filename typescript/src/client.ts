@@ -185,7 +185,8 @@ export class FedClient {
   }
 
   private async syncOnce(signal: AbortSignal): Promise<Outcome> {
-    const fault = (await this.store.staged()) === undefined ? await unfit(this.store, await knownTask(this.store)) : undefined;
+    const staged = (await this.store.staged()) !== undefined;
+    const fault = staged ? undefined : await unfit(this.store, await knownTask(this.store));
     const oldest = this.options.maxModelAge ?? DAY;
     const transport = new GrpcTransport(this.options);
     const context = {
