@@ -48,8 +48,7 @@ async function storeOf(folder: string, given: any, blobs: Iterable<Uint8Array>):
 
 /** Puts a task that a device took part in before into its state. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
-function keep(database: Database.Database, known: any): void {
-  const { task_id: taskId, manifest, recommender, catalogue, state, contributed } = known;
+function keep(database: Database.Database, { task_id: taskId, manifest, recommender, catalogue, state, contributed }: any): void {
   const items = maybe(catalogue, (names: string[]) => deflateSync(names.map((name) => `${name}\n`).join("")));
   database.prepare("INSERT INTO tasks VALUES (?, ?, ?, ?)").run(taskId, bytes(manifest), recommender, items);
   if (state !== null) database.prepare("INSERT INTO private VALUES (?, ?)").run(taskId, bytes(state));
