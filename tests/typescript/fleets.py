@@ -20,6 +20,17 @@ KINDS = [
 ]
 
 
+SAME_NAMES = """
+import secrets
+from collections import defaultdict
+from itertools import count
+numbers = defaultdict(lambda: count(0x5a))
+secrets.token_hex = lambda size: f"{next(numbers[size]):02x}" * size  # so that all fleets have tasks of the same ids
+from coordinator.__main__ import main
+main()
+"""
+
+
 def data_of(number):
     """Returns the key, the interactions and the attributes of a device."""
     attributes = {0: {"gender": "F"}, 1: {"gender": "M"}, 2: {"gender": "F"}}.get(number, {})

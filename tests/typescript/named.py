@@ -11,16 +11,8 @@ import grpc
 from fedau2.v1.admin_pb2 import GetTaskRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from fedau2.wire import addresses
+from tests.typescript.fleets import SAME_NAMES
 
-_SAME_NAMES = """
-import secrets
-from collections import defaultdict
-from itertools import count
-numbers = defaultdict(lambda: count(0x5a))
-secrets.token_hex = lambda size: f"{next(numbers[size]):02x}" * size
-from coordinator.__main__ import main
-main()
-"""
 _PATIENCE = 120
 
 
@@ -64,7 +56,7 @@ class Coordinator:
 def coordinator(folder):
     """Serves in a child process, with its state in a folder."""
     listening = ["--listen=127.0.0.1:0", "--admin=127.0.0.1:0"]
-    command = [sys.executable, "-P", "-c", _SAME_NAMES, "serve", f"--state={folder}", *listening]
+    command = [sys.executable, "-P", "-c", SAME_NAMES, "serve", f"--state={folder}", *listening]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             lines = [process.stdout.readline() for _ in listening]
