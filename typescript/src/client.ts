@@ -1,23 +1,23 @@
 /** The SDK's client, as an app sees it. */
-import { type FedError, NoDataError, StoreError, TaskError, TimedOutError, UnsupportedTaskError, UsageError } from "./errors.js";
-import type { TaskManifest } from "./gen/fedau2/v1/task_pb.js";
+import { StoreError, TaskError, TimedOutError, UsageError } from "./errors.js";
+import { type Event, Events } from "./events.js";
 import { Serving } from "./onnx/serving.js";
 import { NODE } from "./platform.js";
-import { parts } from "./protocol/fetching.js";
 import type { Platform } from "./protocol/interfaces.js";
-import { labels, rowsOf } from "./protocol/preparation.js";
+import { labels } from "./protocol/preparation.js";
 import { type Outcome, session } from "./protocol/session.js";
+import { unfit } from "./protocol/fitness.js";
+import { knownTask, wanted } from "./protocol/freshness.js";
 import { Trust } from "./protocol/trust.js";
 import type { Model } from "./protocol/values.js";
+import { type Personalisation, Personaliser, STEPS } from "./personalisation/personaliser.js";
+import { checked, checkedItem, microseconds, type Recorded } from "./recording.js";
 import { SqliteStore } from "./store/sqlite.js";
 import { type Address, GrpcTransport } from "./transport/grpc.js";
-import { sameResource } from "./wire/blobs.js";
-import { parse } from "./wire/manifest.js";
 
 /** The version that a device states at its check-in. */
 export const VERSION = "0.0.0";
 const INTERACTIONS = 100_000;
-const LONGEST_ITEM = 1024;
 const DAY = 86_400;
 const utf8 = new TextEncoder();
 
@@ -33,6 +33,11 @@ export interface Options extends Address {
   readonly maxInteractions?: number;
   /** Age in seconds from which a sync fetches a newer model although the round has no place for this device. */
   readonly maxModelAge?: number;
+  /**
+   * Personal steps that a sync takes at its end, after a new model or a tenth more records, as `personalise` does; 20 by
+   * default. 0: it takes none.
+   */
+  readonly personalSteps?: number;
 }
 
 /** An item that the client has not recorded, with the model's score. */
@@ -44,7 +49,9 @@ export interface Recommendation {
 /** One user's recommender on one device. */
 export class FedClient {
   private readonly closing = new AbortController();
+  private readonly events = new Events();
   private readonly serving: Serving;
+  private readonly personal: Personaliser;
   private syncing: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -54,6 +61,7 @@ export class FedClient {
     private readonly trust: Trust,
   ) {
     this.serving = new Serving(store, platform, trust);
+    this.personal = new Personaliser(store, platform, trust, options.personalSteps ?? STEPS);
   }
 
   /**
@@ -65,6 +73,8 @@ export class FedClient {
   static open(options: Options): FedClient {
     const size = utf8.encode(options.population).length;
     if (size === 0 || size > 128) throw new UsageError("population has 1 to 128 bytes");
+    const steps = options.personalSteps ?? STEPS;
+    if (!Number.isInteger(steps) || steps < 0) throw new UsageError("personalSteps is a whole number from 0 up");
     const trust = new Trust(NODE, options.publishers);
     const store = new SqliteStore(options.stateDir, options.maxInteractions ?? INTERACTIONS);
     return new FedClient(options, store, NODE, trust);
@@ -74,27 +84,35 @@ export class FedClient {
   async close(): Promise<void> {
     this.closing.abort();
     await this.syncing.catch(() => undefined);
-    this.store.close();
+    await this.store.close();
   }
 
-  /** Keeps an interaction of the user with an item, on this device. */
-  record(item: string, time = new Date()): Promise<void> {
-    return this.recordMany([item], [time]);
+  /** Calls a function with each event from now on. Returns a function that ends this. */
+  subscribe(callback: (event: Event) => void): () => void {
+    return this.events.subscribe(callback);
   }
 
-  /** Keeps interactions, on this device: all of them or none. Without times, all get the time now. */
-  async recordMany(items: readonly string[], times?: readonly Date[]): Promise<void> {
-    if (times !== undefined && times.length !== items.length) {
-      throw new UsageError(`there are ${items.length} items and ${times.length} times`);
-    }
-    for (const item of items) {
-      const size = utf8.encode(item).length;
-      if (item.includes("\n") || size === 0 || size > LONGEST_ITEM) {
-        throw new UsageError(`an item's id has one line of 1 to ${LONGEST_ITEM} bytes`);
-      }
-    }
-    const now = Date.now();
-    await this.store.record(items.map((item, place) => [item, 1000 * (times?.[place]?.getTime() ?? now)]));
+  /** Keeps an interaction of the user, on this device; an id alone stands for a view now. */
+  record(interaction: string | Recorded): Promise<void> {
+    return this.recordMany([interaction]);
+  }
+
+  /** Keeps interactions, on this device: all of them or none. The oldest beyond `maxInteractions` are dropped. */
+  async recordMany(interactions: readonly (string | Recorded)[]): Promise<void> {
+    const count = await this.store.record(checked(interactions));
+    if (count > 0) this.events.publish({ type: "interactionsDropped", count });
+  }
+
+  /**
+   * Removes what is recorded of an item from this device, without a trace, once a sync under way has ended. An unanswered
+   * contribution is withdrawn, and the vectors of personal steps are removed. What was uploaded cannot be taken back.
+   *
+   * @param time that of the interaction to remove; undefined: all of the item are removed.
+   * @returns how many interactions were removed.
+   */
+  async forget(item: string, time?: Date): Promise<number> {
+    const [named, at] = [checkedItem(item), time && microseconds(time)];
+    return this.alone(() => this.store.forget(named, at));
   }
 
   /**
@@ -105,7 +123,7 @@ export class FedClient {
   async setAttribute(name: string, value: string | undefined): Promise<void> {
     const before = await this.store.attribute(name);
     await this.store.setAttribute(name, value);
-    const task = await this.task();
+    const task = await knownTask(this.store);
     if (task === undefined || value === undefined) return;
     try {
       await labels(this.store, task);
@@ -123,15 +141,53 @@ export class FedClient {
    * @throws TaskError, AttributeValueError the task cannot be run here.
    */
   sync(timeout?: number): Promise<Outcome> {
-    const run = this.syncing.catch(() => undefined).then(() => this.syncOnce(timeout));
+    return this.alone(async () => {
+      const { limit, signal } = this.limit(timeout);
+      try {
+        const outcome = await this.syncOnce(signal);
+        if (outcome.result === "interrupted") this.events.publish({ type: "syncInterrupted", reason: outcome.reason });
+        if (limit?.aborted && outcome.result === "interrupted") {
+          throw new TimedOutError(`the sync did not end within ${timeout} s; nothing is lost`);
+        }
+        await this.personal.whenDue(signal);
+        return outcome;
+      } catch (error) {
+        if (!(error instanceof TimedOutError)) this.events.publish({ type: "syncFailed", error });
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Trains the user's own vectors on this device, so that recommendations become the user's own at once. It uses no
+   * network, changes nothing that is shared, and changes no contribution.
+   *
+   * @param timeout seconds after which no further step begins.
+   * @throws NoModelError there is no model yet.
+   * @throws TaskError, AttributeValueError the steps cannot be taken here.
+   */
+  async personalise(steps = STEPS, timeout?: number): Promise<Personalisation> {
+    if (!Number.isInteger(steps) || steps < 1) throw new UsageError(`steps must be a whole number from 1 up, not ${steps}`);
+    return this.alone(() => this.personal.personalise(steps, this.limit(timeout).signal));
+  }
+
+  /** Runs work once that under way has ended. */
+  private alone<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.syncing.catch(() => undefined).then(work);
     this.syncing = run;
     return run;
   }
 
-  private async syncOnce(timeout: number | undefined): Promise<Outcome> {
+  /** Returns a signal by which the client's end or a time ends work. */
+  private limit(timeout: number | undefined): { limit: AbortSignal | undefined; signal: AbortSignal } {
     const limit = timeout === undefined ? undefined : AbortSignal.timeout(1000 * timeout);
-    const signal = limit === undefined ? this.closing.signal : AbortSignal.any([this.closing.signal, limit]);
-    const unfit = (await this.store.staged()) === undefined ? await this.unfit() : undefined;
+    return { limit, signal: limit === undefined ? this.closing.signal : AbortSignal.any([this.closing.signal, limit]) };
+  }
+
+  private async syncOnce(signal: AbortSignal): Promise<Outcome> {
+    const staged = (await this.store.staged()) !== undefined;
+    const fault = staged ? undefined : await unfit(this.store, await knownTask(this.store));
+    const oldest = this.options.maxModelAge ?? DAY;
     const transport = new GrpcTransport(this.options);
     const context = {
       store: this.store,
@@ -140,18 +196,16 @@ export class FedClient {
       trust: this.trust,
       population: this.options.population,
       version: VERSION,
-      withoutPlace: unfit !== undefined,
-      wanted: (model: Model) => this.wanted(model, unfit !== undefined),
+      emit: this.events.publish,
+      withoutPlace: fault !== undefined,
+      wanted: (model: Model) => wanted(this.store, model, oldest, fault !== undefined),
       signal,
       clock: () => performance.now() / 1000,
     };
     const outcome = await session(context)
       .catch((error: unknown) => stopped(signal, error))
       .finally(() => transport.close());
-    if (limit?.aborted && outcome.result === "interrupted") {
-      throw new TimedOutError(`the sync did not end within ${timeout} s; nothing is lost`);
-    }
-    if (unfit !== undefined && outcome.result === "rejected" && !outcome.refreshed) throw unfit;
+    if (fault !== undefined && outcome.result === "rejected" && !outcome.refreshed) throw fault;
     return outcome;
   }
 
@@ -160,50 +214,6 @@ export class FedClient {
     if (!Number.isInteger(k) || k < 1) throw new UsageError(`k must be a whole number from 1 up, not ${k}`);
     const best = await this.serving.recommend(k, where);
     return best.map(([item, score]) => ({ item, score }));
-  }
-
-  private async task(): Promise<TaskManifest | undefined> {
-    const model = await this.store.model();
-    const data = model && (await this.store.blob(model.manifest));
-    try {
-      return data && parse(data);
-    } catch (error) {
-      if (error instanceof UnsupportedTaskError) return undefined; // the next sync fetches another
-      throw error;
-    }
-  }
-
-  /** Returns the error that training would end with, judged by the newest model; undefined: it can train. */
-  private async unfit(): Promise<FedError | undefined> {
-    if ((await this.store.recorded()) === 0) return new NoDataError("nothing is recorded to train on: call record() first");
-    const task = await this.task();
-    const catalogueData = task && (await this.store.blob(task.catalogue!));
-    if (task === undefined || catalogueData === undefined) return undefined;
-    if ((await rowsOf(this.store, catalogueData)).length === 0) {
-      return new NoDataError("the catalogue lists nothing that is recorded: call record() with an item that it lists");
-    }
-    return labels(this.store, task).then(
-      () => undefined,
-      (error: FedError) => error,
-    );
-  }
-
-  private async wanted(newest: Model, unfit: boolean): Promise<boolean> {
-    const [model, renewed] = [await this.store.model(), await this.store.renewed()];
-    if (model === undefined || renewed === undefined) return true;
-    if (unfit && !sameResource(model.manifest, newest.manifest)) return true;
-    const age = (Date.now() - renewed) / 1000;
-    const oldest = this.options.maxModelAge ?? DAY;
-    const old = oldest < Infinity && !(age >= 0 && age < oldest);
-    if (old && !sameResource(model.checkpoint, newest.checkpoint)) return true;
-    return !(await this.whole(model));
-  }
-
-  private async whole(model: Model): Promise<boolean> {
-    const task = await this.task();
-    if (task === undefined) return false;
-    for (const part of parts(model, task)) if ((await this.store.blob(part)) === undefined) return false;
-    return true;
   }
 }
 

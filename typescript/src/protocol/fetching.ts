@@ -1,13 +1,16 @@
 /** Fetches a model version: what the store lacks of it, in pieces that are kept, and checked before it is used. */
 import { DamagedTaskError, RefusedError, ResourceLimitError, TransportError, UnsupportedTaskError } from "../errors.js";
+import type { Event } from "../events.js";
 import { GraphKind, type Resource, type TaskManifest } from "../gen/fedau2/v1/task_pb.js";
 import * as blobs from "../wire/blobs.js";
 import * as manifest from "../wire/manifest.js";
 import * as sizes from "../wire/sizes.js";
-import { finite, sameShape, type Tensors, unpack } from "../wire/tensors.js";
+import { decode } from "../wire/encodings.js";
+import { finite, sameShape, type Tensors } from "../wire/tensors.js";
 import { checkSize, inspected } from "./inspection.js";
 import type { Store, Transport } from "./interfaces.js";
 import type { Lease } from "./lease.js";
+import { carry, known } from "./succession.js";
 import type { Trust } from "./trust.js";
 import type { Model } from "./values.js";
 
@@ -18,6 +21,8 @@ export interface Fetched {
   readonly tensors: Tensors;
   /** The training graph; empty if the task has none. */
   readonly step: Uint8Array;
+  /** Says what was carried over to the task from an ancestor. */
+  readonly event: Event | undefined;
 }
 
 /** Returns the blobs of a model besides its manifest. */
@@ -68,7 +73,8 @@ export class Fetcher {
       throw new ResourceLimitError(`the task's model has more than ${sizes.MODEL} bytes, so it was not fetched`);
     }
     await store.makeRoom(all);
-    const items = blobs.catalogue(await this.blob(task.catalogue!));
+    const items = await this.blob(task.catalogue!);
+    const listed = blobs.catalogue(items).length;
     let step: Uint8Array = new Uint8Array();
     for (const graph of graphs) {
       const content = await this.blob(graph.resource!, (data) => void inspected(data, graph.kind));
@@ -76,11 +82,12 @@ export class Fetcher {
     }
     let tensors: Tensors = new Map();
     await this.blob(model.checkpoint, (data) => void (tensors = fitting(task, data)));
-    if (items.length !== task.items) {
-      throw new UnsupportedTaskError(`the task's catalogue lists ${items.length} items and its manifest ${task.items}`);
+    if (listed !== task.items) {
+      throw new UnsupportedTaskError(`the task's catalogue lists ${listed} items and its manifest ${task.items}`);
     }
-    await store.adopt(model, all);
-    return { tensors, step };
+    const over = await carry(store, model, task, items);
+    await store.adopt({ model, blobs: all, task: known(model, task, items), carried: over?.carried });
+    return { tensors, step, event: over?.event };
   }
 
   /** Returns a blob, fetched if the store lacks it. A blob that fails the check is not kept. */
@@ -139,7 +146,7 @@ export class Fetcher {
 
 /** Checks a checkpoint before it replaces one that works, and returns its tensors. */
 function fitting(task: TaskManifest, data: Uint8Array): Tensors {
-  const tensors = unpack(data);
+  const tensors = decode(data);
   const specs = manifest.shared(task);
   const fits = ({ name, shape }: (typeof specs)[number]) =>
     tensors.has(name) && sameShape(tensors.get(name)!.shape, shape);

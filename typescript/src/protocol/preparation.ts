@@ -19,11 +19,21 @@ export async function stateOf(store: Store, taskId: string, task: TaskManifest):
   return (await store.private(taskId)) ?? initialState(task, taskKey(await store.key(), taskId));
 }
 
-/** Returns recorded items as rows of a catalogue, sorted and unique, without items that it does not list. */
-export async function rowsOf(store: Store, catalogueData: Uint8Array): Promise<Uint32Array> {
-  const rows = new Map(catalogue(catalogueData).map((item, row) => [item, row]));
-  const listed = (await store.items()).flatMap((item) => rows.get(item) ?? []);
-  return Uint32Array.from(new Set(listed)).sort();
+/**
+ * Returns the private state that recommendations come from: the one that personal steps have made, unless contributions
+ * have taken more steps since these were turned off.
+ */
+export async function servedState(store: Store, taskId: string, task: TaskManifest): Promise<PrivateState> {
+  const [promoted, personal] = [await store.private(taskId), (await store.personal(taskId))?.state];
+  if (personal === undefined || (promoted !== undefined && promoted.steps > personal.steps)) {
+    return stateOf(store, taskId, task);
+  }
+  return personal;
+}
+
+/** Returns the rows of a catalogue by item. */
+export function rowsOf(catalogueData: Uint8Array): Map<string, number> {
+  return new Map(catalogue(catalogueData).map((item, row) => [item, row]));
 }
 
 /**
