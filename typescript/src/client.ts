@@ -2,29 +2,25 @@
 import { type FedError, NoDataError, StoreError, TaskError, TimedOutError, UnsupportedTaskError, UsageError } from "./errors.js";
 import type { TaskManifest } from "./gen/fedau2/v1/task_pb.js";
 import { Serving } from "./onnx/serving.js";
-import { NODE } from "./platform.js";
 import { parts } from "./protocol/fetching.js";
-import type { Platform } from "./protocol/interfaces.js";
+import type { ClientStore, Platform, Transport } from "./protocol/interfaces.js";
 import { labels, rowsOf } from "./protocol/preparation.js";
 import { type Outcome, session } from "./protocol/session.js";
 import { Trust } from "./protocol/trust.js";
 import type { Model } from "./protocol/values.js";
-import { SqliteStore } from "./store/sqlite.js";
-import { type Address, GrpcTransport } from "./transport/grpc.js";
 import { sameResource } from "./wire/blobs.js";
 import { parse } from "./wire/manifest.js";
 
 /** The version that a device states at its check-in. */
 export const VERSION = "0.0.0";
-const INTERACTIONS = 100_000;
+/** Most interactions that are kept, unless the app says otherwise. */
+export const INTERACTIONS = 100_000;
 const LONGEST_ITEM = 1024;
 const DAY = 86_400;
 const utf8 = new TextEncoder();
 
-/** Arguments of `FedClient.open`. */
-export interface Options extends Address {
-  /** A folder that only this client uses. */
-  readonly stateDir: string;
+/** Arguments of `FedClient.open` that every platform has. */
+export interface Settings {
   /** Name of the population that this device belongs to, at most 128 bytes. */
   readonly population: string;
   /** Public keys (PEM) whose signatures on tasks are trusted; without it every task is run. */
@@ -35,46 +31,41 @@ export interface Options extends Address {
   readonly maxModelAge?: number;
 }
 
+/** What a platform brings to a client. */
+export interface Parts {
+  readonly store: ClientStore;
+  readonly platform: Platform;
+  readonly trust: Trust;
+  /** Makes the way to the coordinator for one sync. */
+  readonly connect: () => Transport;
+}
+
 /** An item that the client has not recorded, with the model's score. */
 export interface Recommendation {
   readonly item: string;
   readonly score: number;
 }
 
-/** One user's recommender on one device. */
-export class FedClient {
+/** One user's recommender on one device, on every platform. */
+export class Client {
   private readonly closing = new AbortController();
   private readonly serving: Serving;
+  private readonly store: ClientStore;
   private syncing: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    private readonly options: Options,
-    private readonly store: SqliteStore,
-    private readonly platform: Platform,
-    private readonly trust: Trust,
+  protected constructor(
+    private readonly options: Settings,
+    private readonly parts: Parts,
   ) {
-    this.serving = new Serving(store, platform, trust);
+    this.store = parts.store;
+    this.serving = new Serving(parts.store, parts.platform, parts.trust);
   }
 
-  /**
-   * Opens a client's state folder, without using the network.
-   *
-   * @throws UsageError an argument has a wrong value.
-   * @throws StoreError the folder cannot be used.
-   */
-  static open(options: Options): FedClient {
-    const size = utf8.encode(options.population).length;
-    if (size === 0 || size > 128) throw new UsageError("population has 1 to 128 bytes");
-    const trust = new Trust(NODE, options.publishers);
-    const store = new SqliteStore(options.stateDir, options.maxInteractions ?? INTERACTIONS);
-    return new FedClient(options, store, NODE, trust);
-  }
-
-  /** Interrupts a sync under way and frees the state folder. */
+  /** Interrupts a sync under way and frees the state. */
   async close(): Promise<void> {
     this.closing.abort();
     await this.syncing.catch(() => undefined);
-    this.store.close();
+    await this.store.close();
   }
 
   /** Keeps an interaction of the user with an item, on this device. */
@@ -132,12 +123,13 @@ export class FedClient {
     const limit = timeout === undefined ? undefined : AbortSignal.timeout(1000 * timeout);
     const signal = limit === undefined ? this.closing.signal : AbortSignal.any([this.closing.signal, limit]);
     const unfit = (await this.store.staged()) === undefined ? await this.unfit() : undefined;
-    const transport = new GrpcTransport(this.options);
+    const { platform, trust, connect } = this.parts;
+    const transport = connect();
     const context = {
       store: this.store,
       transport,
-      platform: this.platform,
-      trust: this.trust,
+      platform,
+      trust,
       population: this.options.population,
       version: VERSION,
       withoutPlace: unfit !== undefined,
@@ -205,6 +197,17 @@ export class FedClient {
     for (const part of parts(model, task)) if ((await this.store.blob(part)) === undefined) return false;
     return true;
   }
+}
+
+/**
+ * Returns what decides which tasks are trusted, once the settings are checked.
+ *
+ * @throws UsageError a setting has a wrong value.
+ */
+export function checked({ population, publishers }: Settings, platform: Platform): Trust {
+  const size = utf8.encode(population).length;
+  if (size === 0 || size > 128) throw new UsageError("population has 1 to 128 bytes");
+  return new Trust(platform, publishers);
 }
 
 /** Returns the outcome of a session that ended because it had to stop, and throws every other error again. */

@@ -47,6 +47,20 @@ export interface Store {
   discard(assignmentId: Uint8Array): Promise<void>;
 }
 
+/** What an app's client needs of its store besides. */
+export interface ClientStore extends Store {
+  /** Frees the state for another client. */
+  close(): void | Promise<void>;
+  /** Keeps items with times in microseconds since 1970. */
+  record(interactions: readonly (readonly [string, number])[]): Promise<void>;
+  /** Number of interactions that are kept. */
+  recorded(): Promise<number>;
+  /** Keeps an attribute of the user; undefined forgets it. */
+  setAttribute(name: string, value: string | undefined): Promise<void>;
+  /** When the current model was fetched, in milliseconds since 1970; undefined before the first. */
+  renewed(): Promise<number | undefined>;
+}
+
 /** How long a call may take, and what ends it. */
 export interface Limit {
   /** Seconds. */

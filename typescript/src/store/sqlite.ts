@@ -7,7 +7,7 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { StoreClosedError, StoreError, StoreLockedError, StoreVersionError } from "../errors.js";
 import { type Resource, ResourceSchema, TaskManifestSchema } from "../gen/fedau2/v1/task_pb.js";
 import { parts } from "../protocol/fetching.js";
-import type { Store } from "../protocol/interfaces.js";
+import type { ClientStore } from "../protocol/interfaces.js";
 import { type Model, packState, type PrivateState, type Staged, unpackState } from "../protocol/values.js";
 import { BlobFolder, bytesOf } from "./blobFolder.js";
 
@@ -30,8 +30,8 @@ const SCHEMA = `
 
 type Row = Record<string, Buffer & string & bigint>;
 
-/** The `Store` of one device. Every change is one transaction, durable when the method returns. */
-export class SqliteStore implements Store {
+/** The `ClientStore` of one device. Every change is one transaction, durable when the method returns. */
+export class SqliteStore implements ClientStore {
   private readonly database: Database.Database;
   private readonly blobs: BlobFolder;
 
@@ -159,7 +159,6 @@ export class SqliteStore implements Store {
     return { taskId: row.task_id!, round: row.round!, manifest: manifest!, checkpoint: checkpoint! };
   }
 
-  /** When the current model was fetched, in milliseconds since 1970; undefined before the first. */
   async renewed(): Promise<number | undefined> {
     const row = this.one("SELECT time FROM model");
     return row && Number(row.time);
