@@ -3,7 +3,7 @@ import { type FedError, NoDataError, StoreError, TaskError, TimedOutError, Unsup
 import type { TaskManifest } from "./gen/fedau2/v1/task_pb.js";
 import { Serving } from "./onnx/serving.js";
 import { parts } from "./protocol/fetching.js";
-import type { ClientStore, Platform, Transport } from "./protocol/interfaces.js";
+import type { Platform, Store, Transport } from "./protocol/interfaces.js";
 import { labels, rowsOf } from "./protocol/preparation.js";
 import { type Outcome, session } from "./protocol/session.js";
 import { Trust } from "./protocol/trust.js";
@@ -33,7 +33,7 @@ export interface Settings {
 
 /** What a platform brings to a client. */
 export interface Parts {
-  readonly store: ClientStore;
+  readonly store: Store;
   readonly platform: Platform;
   readonly trust: Trust;
   /** Makes the way to the coordinator for one sync. */
@@ -50,7 +50,7 @@ export interface Recommendation {
 export class Client {
   private readonly closing = new AbortController();
   private readonly serving: Serving;
-  private readonly store: ClientStore;
+  private readonly store: Store;
   private syncing: Promise<unknown> = Promise.resolve();
 
   protected constructor(
@@ -85,7 +85,15 @@ export class Client {
       }
     }
     const now = Date.now();
-    await this.store.record(items.map((item, place) => [item, 1000 * (times?.[place]?.getTime() ?? now)]));
+    await this.store.record(
+      items.map((item, place) => ({
+        item,
+        time: 1000 * (times?.[place]?.getTime() ?? now),
+        kind: "view",
+        weight: 1,
+        value: undefined,
+      })),
+    );
   }
 
   /**
@@ -167,7 +175,7 @@ export class Client {
 
   /** Returns the error that training would end with, judged by the newest model; undefined: it can train. */
   private async unfit(): Promise<FedError | undefined> {
-    if ((await this.store.recorded()) === 0) return new NoDataError("nothing is recorded to train on: call record() first");
+    if ((await this.store.interactions()).length === 0) return new NoDataError("nothing is recorded to train on: call record() first");
     const task = await this.task();
     const catalogueData = task && (await this.store.blob(task.catalogue!));
     if (task === undefined || catalogueData === undefined) return undefined;

@@ -110,7 +110,7 @@ async function storeOf(folder: string, given: any, blobs: Iterable<Uint8Array>):
   }
   database.close();
   const store = new SqliteStore(folder, 1000);
-  await store.record(given.items.map((item: string) => [item, 0]));
+  await store.record(given.items.map((item: string) => ({ item, time: 0, kind: "view", weight: 1, value: undefined })));
   for (const [name, value] of Object.entries(given.attributes)) await store.setAttribute(name, value as string);
   if (given.cached) for (const data of blobs) await store.keepBlob(resource(data), data);
   if (given.staged > 0) {

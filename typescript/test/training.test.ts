@@ -58,6 +58,7 @@ for (const [number, vector] of updates.entries()) {
       round: BigInt(vector.round),
       key: taskKey,
       interactions: Uint32Array.from(numbers(vector.interactions)),
+      weights: undefined,
       labels: new Map(Object.entries(vector.labels)),
       state: before,
       step: blob(vector.bundle, task.graphs.find(({ kind }) => kind === GraphKind.STEP)!.resource!),

@@ -8,6 +8,7 @@ import { finite, sameShape, type Tensors, unpack } from "../wire/tensors.js";
 import { checkSize, inspected } from "./inspection.js";
 import type { Store, Transport } from "./interfaces.js";
 import type { Lease } from "./lease.js";
+import { known } from "./succession.js";
 import type { Trust } from "./trust.js";
 import type { Model } from "./values.js";
 
@@ -68,7 +69,8 @@ export class Fetcher {
       throw new ResourceLimitError(`the task's model has more than ${sizes.MODEL} bytes, so it was not fetched`);
     }
     await store.makeRoom(all);
-    const items = blobs.catalogue(await this.blob(task.catalogue!));
+    const items = await this.blob(task.catalogue!);
+    const listed = blobs.catalogue(items).length;
     let step: Uint8Array = new Uint8Array();
     for (const graph of graphs) {
       const content = await this.blob(graph.resource!, (data) => void inspected(data, graph.kind));
@@ -76,10 +78,10 @@ export class Fetcher {
     }
     let tensors: Tensors = new Map();
     await this.blob(model.checkpoint, (data) => void (tensors = fitting(task, data)));
-    if (items.length !== task.items) {
-      throw new UnsupportedTaskError(`the task's catalogue lists ${items.length} items and its manifest ${task.items}`);
+    if (listed !== task.items) {
+      throw new UnsupportedTaskError(`the task's catalogue lists ${listed} items and its manifest ${task.items}`);
     }
-    await store.adopt(model, all);
+    await store.adopt({ model, blobs: all, task: known(model, task, items), carried: undefined });
     return { tensors, step };
   }
 

@@ -22,7 +22,7 @@ export async function stateOf(store: Store, taskId: string, task: TaskManifest):
 /** Returns recorded items as rows of a catalogue, sorted and unique, without items that it does not list. */
 export async function rowsOf(store: Store, catalogueData: Uint8Array): Promise<Uint32Array> {
   const rows = new Map(catalogue(catalogueData).map((item, row) => [item, row]));
-  const listed = (await store.items()).flatMap((item) => rows.get(item) ?? []);
+  const listed = (await store.interactions()).flatMap(({ item }) => rows.get(item) ?? []);
   return Uint32Array.from(new Set(listed)).sort();
 }
 

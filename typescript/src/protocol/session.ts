@@ -142,6 +142,7 @@ async function trained(context: Context, assignment: Assignment, lease: Lease): 
     round: model.round,
     key: taskKey(key, model.taskId),
     interactions: await rowsOf(store, await kept(store, task)),
+    weights: undefined,
     labels: await labels(store, task),
     state: await stateOf(store, model.taskId, task),
     step: fetched.step,

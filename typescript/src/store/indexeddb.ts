@@ -3,14 +3,22 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { StoreError } from "../errors.js";
 import { type Resource, ResourceSchema, TaskManifestSchema } from "../gen/fedau2/v1/task_pb.js";
 import { parts } from "../protocol/fetching.js";
-import type { ClientStore } from "../protocol/interfaces.js";
-import { type Model, packState, type PrivateState, type Staged, unpackState } from "../protocol/values.js";
+import type { Store } from "../protocol/interfaces.js";
+import {
+  type Adoption,
+  type Interaction,
+  type KnownTask,
+  type Model,
+  packState,
+  type Personal,
+  type PrivateState,
+  type Staged,
+  unpackState,
+} from "../protocol/values.js";
 import { fits, nameOf, same } from "../wire/blobs.js";
-import { answer, type Browser, ObjectDatabase, type Objects } from "./objects.js";
-
-const TASKS = 8;
-/** The key of the only object of a store. */
-const ONLY = 1;
+import * as interactions from "./interactionObjects.js";
+import { answer, type Browser, ObjectDatabase, ONLY, type Objects } from "./objects.js";
+import * as tasks from "./taskObjects.js";
 
 type Kept = Omit<Staged, "state"> & { readonly state: Uint8Array };
 
@@ -22,8 +30,8 @@ interface KeptModel {
   readonly time: number;
 }
 
-/** The `ClientStore` of one device. Every change is one transaction, durable when its promise is fulfilled. */
-export class IndexedDbStore implements ClientStore {
+/** The `Store` of one device. Every change is one transaction, durable when its promise is fulfilled. */
+export class IndexedDbStore implements Store {
   private constructor(
     private readonly database: ObjectDatabase,
     private readonly most: number,
@@ -45,24 +53,24 @@ export class IndexedDbStore implements ClientStore {
     return this.database.close();
   }
 
-  async record(interactions: readonly (readonly [string, number])[]): Promise<void> {
-    await this.database.write(["interactions"], async (objects) => {
-      const store = objects("interactions");
-      for (const [item, time] of interactions) store.add({ item, time });
-      const excess = (await answer(store.count())) - this.most;
-      if (excess <= 0) return;
-      const oldest = await answer(store.index("time").getAllKeys(null, excess));
-      for (const key of oldest) store.delete(key);
+  interactions(): Promise<Interaction[]> {
+    return this.database.read(["interactions"], (objects) => answer<Interaction[]>(objects("interactions").getAll()));
+  }
+
+  record(added: readonly Interaction[]): Promise<number> {
+    return this.database.write(["interactions"], (objects) => interactions.add(objects, added, this.most));
+  }
+
+  forget(item: string, time?: number): Promise<number> {
+    return this.database.write(["interactions", "staged", "contributed", "personal"], async (objects) => {
+      const count = await interactions.remove(objects, item, time);
+      if (count === 0) return count;
+      const staged: Kept | undefined = await answer(objects("staged").get(ONLY));
+      if (staged !== undefined) objects("contributed").put(staged.round, staged.taskId);
+      objects("staged").clear();
+      await tasks.forgetPersonal(objects);
+      return count;
     });
-  }
-
-  recorded(): Promise<number> {
-    return this.database.read(["interactions"], (objects) => answer(objects("interactions").count()));
-  }
-
-  async items(): Promise<string[]> {
-    const all = await this.database.read(["interactions"], (objects) => answer(objects("interactions").getAll()));
-    return [...new Set(all.map(({ item }: { item: string }) => item))];
   }
 
   async setAttribute(name: string, value: string | undefined): Promise<void> {
@@ -75,12 +83,24 @@ export class IndexedDbStore implements ClientStore {
   }
 
   async key(): Promise<Uint8Array> {
-    return (await this.get<Uint8Array>("client", "key"))!;
+    return (await this.get<Uint8Array>("client", ONLY))!;
   }
 
   async private(taskId: string): Promise<PrivateState | undefined> {
-    const row = await this.database.read(["private"], (objects) => answer(objects("private").index("taskId").get(taskId)));
+    const row = await this.database.read(["private"], (objects) => tasks.find<{ state: Uint8Array }>(objects("private"), taskId));
     return row && unpackState(row.state);
+  }
+
+  async personal(taskId: string): Promise<Personal | undefined> {
+    const row = await this.database.read(["personal"], (objects) => tasks.find<tasks.KeptPersonal>(objects("personal"), taskId));
+    if (row === undefined) return undefined;
+    const { steps, state, checkpoint, recorded } = row;
+    return { steps, state: state && unpackState(state), checkpoint, recorded };
+  }
+
+  async keepPersonal(taskId: string, personal: Personal): Promise<void> {
+    const row = { ...personal, taskId, state: personal.state && packState(personal.state) };
+    await this.database.write(["personal"], (objects) => tasks.keepPersonal(objects, row));
   }
 
   contributed(taskId: string): Promise<bigint | undefined> {
@@ -138,13 +158,20 @@ export class IndexedDbStore implements ClientStore {
     return (await this.get<KeptModel>("model", ONLY))?.time;
   }
 
-  async adopt(model: Model, addresses: readonly Resource[]): Promise<void> {
+  async adopt({ model, blobs, task, carried }: Adoption): Promise<void> {
     const [manifest, checkpoint] = [model.manifest, model.checkpoint].map((address) => toBinary(ResourceSchema, address));
-    await this.database.write(["model", "blobs", "parts"], async (objects) => {
-      const { taskId, round } = model;
+    const { taskId, round } = model;
+    await this.database.write(["model", "private", "contributed", "tasks", "blobs", "parts"], async (objects) => {
       objects("model").put({ taskId, round, manifest, checkpoint, time: Date.now() }, ONLY);
-      await keepOnly(objects, addresses);
+      if (carried?.state !== undefined) await tasks.keepPrivate(objects, { taskId, state: packState(carried.state) });
+      if (carried?.contributed !== undefined) objects("contributed").add(carried.contributed, taskId);
+      await tasks.know(objects, task);
+      await keepOnly(objects, blobs);
     });
+  }
+
+  tasks(): Promise<KnownTask[]> {
+    return this.database.read(["tasks"], (objects) => answer<KnownTask[]>(objects("tasks").getAll()));
   }
 
   async staged(): Promise<Staged | undefined> {
@@ -163,13 +190,8 @@ export class IndexedDbStore implements ClientStore {
   async promote(assignmentId: Uint8Array): Promise<void> {
     await this.database.write(["staged", "private", "contributed"], async (objects) => {
       const { taskId, round, state } = await unstage(objects, assignmentId);
-      const store = objects("private");
-      const before = await answer(store.index("taskId").getKey(taskId));
-      if (before !== undefined) store.delete(before); // the newest one has the highest key
-      store.add({ taskId, state });
+      await tasks.keepPrivate(objects, { taskId, state });
       objects("contributed").put(round, taskId);
-      const keys = await answer(store.getAllKeys());
-      for (const key of keys.slice(0, -TASKS)) store.delete(key);
     });
   }
 

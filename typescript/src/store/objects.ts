@@ -3,12 +3,15 @@ import { FedError, StoreClosedError, StoreError, StoreLostError, StoreVersionErr
 import { type Locks, locked } from "./tabs.js";
 
 const VERSION = 1;
+const BY_TASK = { options: { autoIncrement: true }, index: "taskId" };
 /** The object stores, with how their keys come about and what else they are found by. */
 const STORES: Readonly<Record<string, { options?: IDBObjectStoreParameters; index?: string }>> = {
   client: {},
   interactions: { options: { autoIncrement: true }, index: "time" },
   attributes: {},
-  private: { options: { autoIncrement: true }, index: "taskId" },
+  private: BY_TASK,
+  personal: BY_TASK,
+  tasks: BY_TASK,
   contributed: {},
   staged: {},
   model: {},
@@ -17,6 +20,9 @@ const STORES: Readonly<Record<string, { options?: IDBObjectStoreParameters; inde
 };
 const NAMES = Object.keys(STORES);
 const KEY_SIZE = 16;
+
+/** The key of the only object of a store. */
+export const ONLY = 1;
 
 /** What a browser brings for keeping state. */
 export interface Browser {
@@ -121,11 +127,11 @@ export class ObjectDatabase {
     );
     if (!NAMES.every((store) => this.database.objectStoreNames.contains(store))) throw lost;
     await this.write(NAMES, async (objects) => {
-      const key: unknown = await answer(objects("client").get("key"));
+      const key: unknown = await answer(objects("client").get(ONLY));
       if (key instanceof Uint8Array && key.length === KEY_SIZE) return;
       const counts = await Promise.all(NAMES.map((store) => answer(objects(store).count())));
       if (known || counts.some((count) => count > 0)) throw lost;
-      await answer(objects("client").put(crypto.getRandomValues(new Uint8Array(KEY_SIZE)), "key"));
+      await answer(objects("client").put(crypto.getRandomValues(new Uint8Array(KEY_SIZE)), ONLY));
     });
   }
 }
