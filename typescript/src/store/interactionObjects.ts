@@ -11,7 +11,8 @@ import { answer, type Objects } from "./objects.js";
  */
 export async function add(objects: Objects, added: readonly Interaction[], most: number): Promise<number> {
   const store = objects("interactions");
-  const keys = await Promise.all(added.map((interaction) => answer(store.add(interaction))));
+  const keys: IDBValidKey[] = [];
+  for (const interaction of added) keys.push(await answer(store.add(interaction)));
   const excess = (await answer(store.count())) - most;
   if (excess <= 0) return 0;
   const oldest = new Set(await answer(store.index("time").getAllKeys(null, excess)));
