@@ -65,6 +65,7 @@ export class Client {
   async close(): Promise<void> {
     this.closing.abort();
     await this.syncing.catch(() => undefined);
+    await this.serving.free();
     await this.store.close();
   }
 
