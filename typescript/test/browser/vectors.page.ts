@@ -1,0 +1,8 @@
+/** Runs tests of Node in a page. */
+import "../draws.test.js";
+import "../indexeddb.test.js";
+import "../training.test.js";
+import "../wire.test.js";
+import { run } from "./shims/test.js";
+
+Object.assign(globalThis, { results: run() });
