@@ -1,14 +1,16 @@
 """DeviceService: the methods that devices call."""
 
-import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from coordinator.engine import messages, streams
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.durability import Durability
 from coordinator.engine.recall import Recall
+from coordinator.engine.receiving import Receiver
 from coordinator.engine.refusals import answer_of, refusal
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.uploads import Uploads
@@ -21,6 +23,8 @@ from coordinator.model.round_machine import Answer
 from coordinator.model.task import Contribution
 from fedau2.v1 import device_pb2
 from fedau2.v1.task_pb2 import RetryWindow
+
+_Receive = Callable[[OpenTask], Awaitable[Contribution | None]]
 
 _REASONS = {
     Answer.FULL: device_pb2.REJECTION_REASON_ROUND_FULL,
@@ -60,6 +64,7 @@ class DeviceService:
         self._clock = clock
         self._idle = pace.Calendar()  # one for all names of populations, which callers choose
         self._uploads = uploads
+        self._receiver = Receiver(uploads, metrics, clock)
         self._past = Recall(durability.recall)
         self._draining = False
         self.refusals: Counter[str] = Counter()
@@ -141,9 +146,30 @@ class DeviceService:
             RefusalError: see `errors`; nothing was changed.
         """
         self._durability.check()
+        with self._counted(), timed(self._metrics.upload):
+            header = await self._receiver.header(requests)
+            retry = await self._report(header, partial(self._receiver.whole, requests, header))
+        return device_pb2.UploadContributionResponse(next_check_in=retry)
+
+    async def upload_part(self, request: device_pb2.UploadPartRequest) -> device_pb2.UploadPartResponse:
+        """DeviceService.UploadPart.
+
+        Raises:
+            RefusalError: see `errors`; nothing was changed.
+        """
+        self._durability.check()
+        with self._counted():
+            header = streams.part_header(request)
+            retry = await self._report(header, partial(self._receiver.part, request))
+        if retry is None:
+            return device_pb2.UploadPartResponse(offset=self._receiver.held(header))
+        done = device_pb2.UploadContributionResponse(next_check_in=retry)
+        return device_pb2.UploadPartResponse(offset=header.size, done=done)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
         try:
-            with timed(self._metrics.upload):
-                retry = await self._upload(requests)
+            yield
         except CutOffError:
             self._metrics.cut_off.inc()
             raise
@@ -151,17 +177,20 @@ class DeviceService:
             self.refusals[type(error).__name__] += 1
             self._metrics.refusals.labels(type(error).__name__).inc()
             raise
-        return device_pb2.UploadContributionResponse(next_check_in=retry)
 
-    async def _upload(self, requests: AsyncIterator[device_pb2.UploadContributionRequest]) -> RetryWindow:
-        async with self._uploads.header(self._clock()):
-            header = await streams.upload_header(requests)
+    async def _report(self, header: device_pb2.UploadHeader, receive: _Receive) -> RetryWindow | None:
+        """Acknowledges a contribution, or refuses it; None: what was received does not make it whole."""
         task, answer = self._tasks.holder(header.assignment_id), Answer.UNKNOWN
         if task is not None:
             answer = task.round.judge(header.assignment_id, header.sha256, self._clock())
             contribution, effects = None, list[Effect]()
             if answer is Answer.ACCEPTED:
-                contribution = await self._receive(requests, header, task)
+                try:
+                    contribution = await receive(task)
+                except TimeoutError:
+                    raise refusal(Answer.LATE, self._retry(task, Answer.LATE)) from None
+                if contribution is None:
+                    return None
                 answer, effects = task.round.report(header.assignment_id, header.sha256, self._clock())
             retry = self._retry(task, answer)  # of this round, whatever comes next
             await self._durability.settle(task, effects, contribution)
@@ -170,26 +199,6 @@ class DeviceService:
         if answer not in (Answer.ACCEPTED, Answer.REPEATED):
             raise refusal(answer, retry)
         return retry
-
-    async def _receive(
-        self,
-        requests: AsyncIterator[device_pb2.UploadContributionRequest],
-        header: device_pb2.UploadHeader,
-        task: OpenTask,
-    ) -> Contribution:
-        # A device that trickles or stalls must not hold memory for longer than its lease, whatever became of the round.
-        self._metrics.step(task.task_id, header.assignment_id, "u")
-        size, deadline = min(header.size, task.spec.largest), task.round.deadline(header.assignment_id)
-        try:
-            async with self._uploads.body(header, size, self._clock(), deadline) as assembler:
-                contribution = await streams.contribution(requests, assembler, task.spec)
-            self._metrics.received.inc(header.size)
-            return contribution
-        except (RefusalError, asyncio.CancelledError):
-            self._metrics.step(task.task_id, header.assignment_id, "!")
-            raise
-        except TimeoutError:
-            raise refusal(Answer.LATE, self._retry(task, Answer.LATE)) from None
 
     async def upload_offset(self, request: device_pb2.UploadOffsetRequest) -> device_pb2.UploadOffsetResponse:
         """DeviceService.UploadOffset. The offset is 0 for an assignment that can bring no contribution any more.

@@ -5,23 +5,24 @@ from collections.abc import AsyncIterator, Mapping
 import numpy as np
 
 from coordinator.errors import (
-    CutOffError,
     InvalidBundleError,
     InvalidContributionError,
     InvalidRequestError,
     TooLargeError,
 )
-from coordinator.model import pace
 from coordinator.model.admission import VersionRange
 from coordinator.model.task import Bundle, Contribution, TaskSpec
 from fedau2.v1.admin_pb2 import CreateTaskRequest, ReplaceTaskHeader, ReplaceTaskRequest
-from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
+from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader, UploadPartRequest
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire import blobs, encodings, manifest, plans
 from fedau2.wire.errors import BlobError, ContributionError, WireError
 
 Parts = tuple[TaskManifest, dict[bytes, bytes]]
 """A checked manifest, and the blobs that it names, by SHA-256."""
+
+PART = 2**20
+"""Most bytes of a part of an upload."""
 
 _Requests = CreateTaskRequest | ReplaceTaskRequest
 
@@ -35,19 +36,36 @@ async def upload_header(requests: AsyncIterator[UploadContributionRequest]) -> U
     request = await anext(requests, None)
     if request is None or request.WhichOneof("part") != "header":
         raise InvalidRequestError("an upload begins with a header")
-    if len(request.header.sha256) != 32:
+    return _checked(request.header)
+
+
+def part_header(request: UploadPartRequest) -> UploadHeader:
+    """Checks a part of an upload, and returns its header.
+
+    Raises:
+        InvalidRequestError: its sha256 does not have 32 bytes, or it has no data, or more than `PART` bytes.
+    """
+    if not 0 < len(request.data) <= PART:
+        raise InvalidRequestError(f"a part of an upload has 1 to {PART} bytes, not {len(request.data)}")
+    return _checked(request.header)
+
+
+def _checked(header: UploadHeader) -> UploadHeader:
+    if len(header.sha256) != 32:
         raise InvalidRequestError("the header's sha256 does not have 32 bytes")
-    return request.header
+    return header
 
 
 async def contribution(
     requests: AsyncIterator[UploadContributionRequest], assembler: blobs.Assembler, spec: TaskSpec
-) -> Contribution:
+) -> Contribution | None:
     """Reads the rest of an upload into an assembler. Adding the contribution that it returns cannot fail.
+
+    Returns:
+        The contribution; None if the requests ended before it was whole.
 
     Raises:
         TooLargeError: the declared size is larger than the task's tensors can need; no byte was read.
-        CutOffError: it ended before it was whole.
         InvalidContributionError: it differs from the header or does not fit the task.
     """
     size = assembler.expected.size
@@ -60,9 +78,7 @@ async def contribution(
                 raise InvalidRequestError("after the header an upload has data only")
             assembler.add(request.data)
         if not assembler.whole:
-            raise CutOffError(
-                f"the upload ended before its {size} bytes had arrived; send it again", pace.STARTING.message()
-            )
+            return None
         data = assembler.finish()
         return Contribution(data, assembler.expected.sha256, spec.decode(data), spec.bound)
     except (BlobError, ContributionError) as error:

@@ -1,4 +1,4 @@
-"""The memory of uploads: it is lent to those under way, and the rest of it keeps the bytes of those that broke off."""
+"""The memory of uploads: it is lent to those under way, and the rest of it keeps the bytes of those that may go on."""
 
 import asyncio
 from collections import deque
@@ -14,7 +14,8 @@ from fedau2.wire.blobs import Assembler
 class UploadMemory:
     """A number of bytes that are lent in the order of the requests. Used on one event loop.
 
-    The bytes of an upload that broke off are kept while no upload under way needs the memory. The oldest go first.
+    The bytes of an upload that broke off, or that comes in parts, are kept while no upload under way needs the memory.
+    The oldest go first.
 
     Args:
         size: in bytes. A loan that is larger waits for all others to end.
@@ -29,7 +30,7 @@ class UploadMemory:
 
     @property
     def use(self) -> dict[str, int]:
-        """Bytes that are lent, and bytes that are kept of uploads that broke off."""
+        """Bytes that are lent, and bytes that are kept of uploads that may go on."""
         return {"lent": self._lent, "kept": self._kept}
 
     def offset(self, assignment_id: bytes, sha256: bytes) -> int:
@@ -46,6 +47,8 @@ class UploadMemory:
     async def lend(self, header: UploadHeader, size: int) -> AsyncIterator[Assembler]:
         """Runs its block once there is room for an upload. The block adds the bytes that come to the yielded assembler.
 
+        They are kept if the block ends before the upload is whole, unless it ends by an error that says they are wrong.
+
         Args:
             header: of the upload. The assembler has the bytes before its offset. Other bytes of its assignment are
                 forgotten.
@@ -54,7 +57,7 @@ class UploadMemory:
         Raises:
             WrongOffsetError: other bytes than those before the offset are kept.
         """
-        broken = None
+        unfinished = None
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((header.assignment_id, size, turn))
         try:
@@ -63,13 +66,15 @@ class UploadMemory:
             try:
                 yield part
             except (CutOffError, asyncio.CancelledError):
-                broken = part
+                unfinished = part
                 raise
+            if not part.whole:
+                unfinished = part
         finally:
             if not turn.cancelled():
                 self._lent -= size
-            if broken is not None:
-                self._keep(header.assignment_id, broken)
+            if unfinished is not None:
+                self._keep(header.assignment_id, unfinished)
             self._lend()
 
     def _lend(self) -> None:

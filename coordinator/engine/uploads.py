@@ -114,7 +114,11 @@ class Uploads:
         """
         self._cut_off(assignment_id)
         async with self._turn(assignment_id):
-            return self._memory.offset(assignment_id, sha256)
+            return self.held(assignment_id, sha256)
+
+    def held(self, assignment_id: bytes, sha256: bytes) -> int:
+        """Number of a contribution's first bytes that no upload under way holds."""
+        return self._memory.offset(assignment_id, sha256)
 
     def keep_only(self, live: Callable[[bytes], bool]) -> None:
         """Forgets the bytes of uploads that broke off, of assignments for which `live` returns False."""

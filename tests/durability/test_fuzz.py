@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fedau2.v1 import admin_pb2, device_pb2
-from fedau2.v1.device_pb2 import UploadContributionRequest
+from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader, UploadPartRequest
 from fedau2.wire import blobs, contributions
 from fedau2.wire.contributions import Rows
 from tests.coordinator import conftest as tools
@@ -47,6 +47,7 @@ async def words(bundle, task_id, reported, live):
             "CheckIn": [[device_pb2.CheckInRequest(population=name)] for name in (POPULATION, "nobody")],
             "FetchResource": [[device_pb2.FetchResourceRequest(sha256=digest, offset=2)] for digest in known],
             "UploadContribution": [await upload(key, data) for key in (reported, live) for data in not_finite()],
+            "UploadPart": [[part] for key in (reported, live) for data in not_finite() for part in parts(key, data)],
             "UploadOffset": [
                 [device_pb2.UploadOffsetRequest(assignment_id=key, sha256=known[-1])] for key in (reported, live)
             ],
@@ -65,6 +66,13 @@ async def upload(assignment_id, data):
     middle = len(data) // 2
     cut = [UploadContributionRequest(data=part) for part in (data[:middle], data[middle:])]
     return [requests[0], *cut]
+
+
+def parts(assignment_id, data):
+    """The two halves of a contribution, and the whole, as requests of UploadPart."""
+    middle, header = len(data) // 2, {"assignment_id": assignment_id, "size": len(data), "sha256": blobs.sha256(data)}
+    cuts = ((0, data[:middle]), (middle, data[middle:]), (0, data))
+    return [UploadPartRequest(header=UploadHeader(offset=offset, **header), data=piece) for offset, piece in cuts]
 
 
 def not_finite():

@@ -58,6 +58,7 @@ def test_a_service_lists_its_methods_in_the_order_of_the_proto_file():
         "check_in",
         "fetch_resource",
         "upload_contribution",
+        "upload_part",
         "upload_offset",
         "report_failure",
     ]

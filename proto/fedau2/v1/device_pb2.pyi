@@ -352,7 +352,7 @@ Global___FetchResourceResponse: _TypeAlias = FetchResourceResponse  # noqa: Y015
 
 @_typing.final
 class UploadHeader(_message.Message):
-    """First message of an upload. Set by the device."""
+    """First message of an upload, and part of every UploadPartRequest. Set by the device."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -367,7 +367,7 @@ class UploadHeader(_message.Message):
     sha256: _builtins.bytes
     """SHA-256 of the serialised Contribution, 32 bytes."""
     offset: _builtins.int
-    """Position of the first byte that follows: 0, or the answer to UploadOffset."""
+    """Position of the first byte that follows: 0, or the answer to UploadOffset or UploadPart."""
     def __init__(
         self,
         *,
@@ -435,6 +435,66 @@ class UploadContributionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UploadContributionResponse: _TypeAlias = UploadContributionResponse  # noqa: Y015
+
+@_typing.final
+class UploadPartRequest(_message.Message):
+    """Set by the device."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """The bytes from there on, at least 1 and at most 1 MiB."""
+    @_builtins.property
+    def header(self) -> Global___UploadHeader:
+        """Every part has the same header, with another offset. The offset is the position of the part's first byte in the
+        serialised Contribution: 0, the answer to UploadOffset, or the answer to the part before.
+        """
+
+    def __init__(
+        self,
+        *,
+        header: Global___UploadHeader | None = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "header", b"header"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadPartRequest: _TypeAlias = UploadPartRequest  # noqa: Y015
+
+@_typing.final
+class UploadPartResponse(_message.Message):
+    """Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    offset: _builtins.int
+    """Number of the contribution's first bytes that the coordinator holds, where the next part begins. It is at least the
+    end of this part.
+    """
+    @_builtins.property
+    def done(self) -> Global___UploadContributionResponse:
+        """The acknowledgement, as of UploadContribution. Absent until the contribution is whole."""
+
+    def __init__(
+        self,
+        *,
+        offset: _builtins.int = ...,
+        done: Global___UploadContributionResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["done", b"done"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadPartResponse: _TypeAlias = UploadPartResponse  # noqa: Y015
 
 @_typing.final
 class UploadOffsetRequest(_message.Message):

@@ -50,6 +50,11 @@ class DeviceServiceStub(object):
                 request_serializer=fedau2_dot_v1_dot_device__pb2.UploadContributionRequest.SerializeToString,
                 response_deserializer=fedau2_dot_v1_dot_device__pb2.UploadContributionResponse.FromString,
                 _registered_method=True)
+        self.UploadPart = channel.unary_unary(
+                '/fedau2.v1.DeviceService/UploadPart',
+                request_serializer=fedau2_dot_v1_dot_device__pb2.UploadPartRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_device__pb2.UploadPartResponse.FromString,
+                _registered_method=True)
         self.UploadOffset = channel.unary_unary(
                 '/fedau2.v1.DeviceService/UploadOffset',
                 request_serializer=fedau2_dot_v1_dot_device__pb2.UploadOffsetRequest.SerializeToString,
@@ -95,6 +100,18 @@ class DeviceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadPart(self, request, context):
+        """Uploads a contribution piece by piece, for a device that cannot stream requests, such as a browser. The answer comes
+        once the coordinator holds the part. With the last part it comes once the contribution is durable and counted. Parts
+        follow each other without gaps. A part that came before is answered again, and its bytes are not counted twice. The
+        refusals are those of UploadContribution. The coordinator may lose the parts that it holds, for example when it is
+        started anew. The next part is then refused with OUT_OF_RANGE, and the device uploads from the beginning. Older
+        coordinators do not know this method.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadOffset(self, request, context):
         """Says where an upload that broke off can go on. An upload of the assignment that is under way is ended by the call.
         Older coordinators do not know this method. Their uploads begin at 0.
@@ -127,6 +144,11 @@ def add_DeviceServiceServicer_to_server(servicer, server):
                     servicer.UploadContribution,
                     request_deserializer=fedau2_dot_v1_dot_device__pb2.UploadContributionRequest.FromString,
                     response_serializer=fedau2_dot_v1_dot_device__pb2.UploadContributionResponse.SerializeToString,
+            ),
+            'UploadPart': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadPart,
+                    request_deserializer=fedau2_dot_v1_dot_device__pb2.UploadPartRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_device__pb2.UploadPartResponse.SerializeToString,
             ),
             'UploadOffset': grpc.unary_unary_rpc_method_handler(
                     servicer.UploadOffset,
@@ -221,6 +243,33 @@ class DeviceService(object):
             '/fedau2.v1.DeviceService/UploadContribution',
             fedau2_dot_v1_dot_device__pb2.UploadContributionRequest.SerializeToString,
             fedau2_dot_v1_dot_device__pb2.UploadContributionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadPart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fedau2.v1.DeviceService/UploadPart',
+            fedau2_dot_v1_dot_device__pb2.UploadPartRequest.SerializeToString,
+            fedau2_dot_v1_dot_device__pb2.UploadPartResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,14 @@ class DeviceServiceStub:
     * UNAVAILABLE: the upload broke off, or the coordinator is busy. Not final: the device sends it again.
     * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
     """
+    UploadPart: _grpc.UnaryUnaryMultiCallable[_device_pb2.UploadPartRequest, _device_pb2.UploadPartResponse]
+    """Uploads a contribution piece by piece, for a device that cannot stream requests, such as a browser. The answer comes
+    once the coordinator holds the part. With the last part it comes once the contribution is durable and counted. Parts
+    follow each other without gaps. A part that came before is answered again, and its bytes are not counted twice. The
+    refusals are those of UploadContribution. The coordinator may lose the parts that it holds, for example when it is
+    started anew. The next part is then refused with OUT_OF_RANGE, and the device uploads from the beginning. Older
+    coordinators do not know this method.
+    """
     UploadOffset: _grpc.UnaryUnaryMultiCallable[_device_pb2.UploadOffsetRequest, _device_pb2.UploadOffsetResponse]
     """Says where an upload that broke off can go on. An upload of the assignment that is under way is ended by the call.
     Older coordinators do not know this method. Their uploads begin at 0.
@@ -76,6 +84,14 @@ class DeviceServiceAsyncStub(DeviceServiceStub):
     * NOT_FOUND: the lease is not known.
     * UNAVAILABLE: the upload broke off, or the coordinator is busy. Not final: the device sends it again.
     * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
+    """
+    UploadPart: _aio.UnaryUnaryMultiCallable[_device_pb2.UploadPartRequest, _device_pb2.UploadPartResponse]  # type: ignore[assignment]
+    """Uploads a contribution piece by piece, for a device that cannot stream requests, such as a browser. The answer comes
+    once the coordinator holds the part. With the last part it comes once the contribution is durable and counted. Parts
+    follow each other without gaps. A part that came before is answered again, and its bytes are not counted twice. The
+    refusals are those of UploadContribution. The coordinator may lose the parts that it holds, for example when it is
+    started anew. The next part is then refused with OUT_OF_RANGE, and the device uploads from the beginning. Older
+    coordinators do not know this method.
     """
     UploadOffset: _aio.UnaryUnaryMultiCallable[_device_pb2.UploadOffsetRequest, _device_pb2.UploadOffsetResponse]  # type: ignore[assignment]
     """Says where an upload that broke off can go on. An upload of the assignment that is under way is ended by the call.
@@ -119,6 +135,20 @@ class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
         * NOT_FOUND: the lease is not known.
         * UNAVAILABLE: the upload broke off, or the coordinator is busy. Not final: the device sends it again.
         * OUT_OF_RANGE: the coordinator does not hold the bytes before the header's offset; upload from the beginning.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadPart(
+        self,
+        request: _device_pb2.UploadPartRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_device_pb2.UploadPartResponse, _abc.Awaitable[_device_pb2.UploadPartResponse]]:
+        """Uploads a contribution piece by piece, for a device that cannot stream requests, such as a browser. The answer comes
+        once the coordinator holds the part. With the last part it comes once the contribution is durable and counted. Parts
+        follow each other without gaps. A part that came before is answered again, and its bytes are not counted twice. The
+        refusals are those of UploadContribution. The coordinator may lose the parts that it holds, for example when it is
+        started anew. The next part is then refused with OUT_OF_RANGE, and the device uploads from the beginning. Older
+        coordinators do not know this method.
         """
 
     @_abc_1.abstractmethod

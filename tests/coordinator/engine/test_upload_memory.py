@@ -13,6 +13,7 @@ from fedau2.v1.device_pb2 import UploadHeader
 
 BUDGET = 100
 HASHES = [b"x" * 32, b"y" * 32]
+BROKEN_OFF = (CutOffError, asyncio.CancelledError)
 ENDS = [CutOffError("broke off"), asyncio.CancelledError(), InvalidContributionError("no contribution"), None]
 
 
@@ -21,7 +22,7 @@ def header(key, size, offset=0, sha256=HASHES[0]):
 
 
 async def upload(memory, header, come, end):
-    """Brings some bytes of an upload, and ends it by an error or, with None, as a whole one ends."""
+    """Brings some bytes of an upload, and ends it by an error or, with None, as a whole one or a part of one ends."""
     async with memory.lend(header, header.size) as assembler:
         assert assembler.size == header.offset
         assembler.add(bytes(come))
@@ -64,7 +65,7 @@ def test_what_is_kept_is_the_newest_that_the_budget_has_room_for(calls, busy):
                     await upload(memory, header(key, size, offset, sha256), come, end)
                 kept.pop(key, None)
                 room_for(size)
-                if isinstance(end, asyncio.CancelledError) or type(end) is CutOffError:
+                if isinstance(end, BROKEN_OFF) or (end is None and offset + come < size):
                     kept[key] = sha256, offset + come
                     room_for(0)
                 for name in (b"a", b"b", b"c"):
@@ -83,7 +84,7 @@ def test_an_upload_goes_on_only_where_the_same_contribution_broke_off(come, offs
             await upload(memory, header(b"a", 10), come, CutOffError("broke off"))
         fits = (offset, sha256, size) == (come, HASHES[0], 10)
         if fits or not offset:
-            await upload(memory, header(b"a", size, offset, sha256), 0, None)
+            await upload(memory, header(b"a", size, offset, sha256), size - offset, None)
         else:
             with pytest.raises(WrongOffsetError, match="begin at 0"):
                 await upload(memory, header(b"a", size, offset, sha256), 0, None)

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fedau2/v1/device.proto.
  */
 export const file_fedau2_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChZmZWRhdTIvdjEvZGV2aWNlLnByb3RvEglmZWRhdTIudjEiUwoOQ2hlY2tJblJlcXVlc3QSEgoKcG9wdWxhdGlvbhgBIAEoCRIWCg5jbGllbnRfdmVyc2lvbhgCIAEoCRIVCg13aXRob3V0X3BsYWNlGAMgASgIIqoCCgpBc3NpZ25tZW50EhUKDWFzc2lnbm1lbnRfaWQYASABKAwSDwoHdGFza19pZBgCIAEoCRINCgVyb3VuZBgDIAEoBBIlCghtYW5pZmVzdBgEIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZRInCgpjaGVja3BvaW50GAUgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEigKBWxlYXNlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KDW5leHRfY2hlY2tfaW4YByABKAsyFi5mZWRhdTIudjEuUmV0cnlXaW5kb3cSDQoFYm91bmQYCCABKAESLQoHZW5jb2RlZBgJIAEoCzIcLmZlZGF1Mi52MS5FbmNvZGVkQ2hlY2twb2ludCKtAQoMTW9kZWxWZXJzaW9uEg8KB3Rhc2tfaWQYASABKAkSDQoFcm91bmQYAiABKAQSJQoIbWFuaWZlc3QYAyABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USJwoKY2hlY2twb2ludBgEIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZRItCgdlbmNvZGVkGAUgASgLMhwuZmVkYXUyLnYxLkVuY29kZWRDaGVja3BvaW50IoYBCglSZWplY3Rpb24SKgoGcmVhc29uGAEgASgOMhouZmVkYXUyLnYxLlJlamVjdGlvblJlYXNvbhIlCgVyZXRyeRgCIAEoCzIWLmZlZGF1Mi52MS5SZXRyeVdpbmRvdxImCgVtb2RlbBgDIAEoCzIXLmZlZGF1Mi52MS5Nb2RlbFZlcnNpb24icwoPQ2hlY2tJblJlc3BvbnNlEisKCmFzc2lnbm1lbnQYASABKAsyFS5mZWRhdTIudjEuQXNzaWdubWVudEgAEikKCXJlamVjdGlvbhgCIAEoCzIULmZlZGF1Mi52MS5SZWplY3Rpb25IAEIICgZyZXN1bHQiNgoURmV0Y2hSZXNvdXJjZVJlcXVlc3QSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBCIlChVGZXRjaFJlc291cmNlUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJTCgxVcGxvYWRIZWFkZXISFQoNYXNzaWdubWVudF9pZBgBIAEoDBIMCgRzaXplGAIgASgEEg4KBnNoYTI1NhgDIAEoDBIOCgZvZmZzZXQYBCABKAQiXgoZVXBsb2FkQ29udHJpYnV0aW9uUmVxdWVzdBIpCgZoZWFkZXIYASABKAsyFy5mZWRhdTIudjEuVXBsb2FkSGVhZGVySAASDgoEZGF0YRgCIAEoDEgAQgYKBHBhcnQiSwoaVXBsb2FkQ29udHJpYnV0aW9uUmVzcG9uc2USLQoNbmV4dF9jaGVja19pbhgBIAEoCzIWLmZlZGF1Mi52MS5SZXRyeVdpbmRvdyI8ChNVcGxvYWRPZmZzZXRSZXF1ZXN0EhUKDWFzc2lnbm1lbnRfaWQYASABKAwSDgoGc2hhMjU2GAIgASgMIiYKFFVwbG9hZE9mZnNldFJlc3BvbnNlEg4KBm9mZnNldBgBIAEoBCJXChRSZXBvcnRGYWlsdXJlUmVxdWVzdBIVCg1hc3NpZ25tZW50X2lkGAEgASgMEigKBnJlYXNvbhgCIAEoDjIYLmZlZGF1Mi52MS5GYWlsdXJlUmVhc29uIkYKFVJlcG9ydEZhaWx1cmVSZXNwb25zZRItCg1uZXh0X2NoZWNrX2luGAEgASgLMhYuZmVkYXUyLnYxLlJldHJ5V2luZG93Kv4BCg9SZWplY3Rpb25SZWFzb24SIAocUkVKRUNUSU9OX1JFQVNPTl9VTlNQRUNJRklFRBAAEh8KG1JFSkVDVElPTl9SRUFTT05fUk9VTkRfRlVMTBABEiIKHlJFSkVDVElPTl9SRUFTT05fUk9VTkRfQ0xPU0lORxACEhwKGFJFSkVDVElPTl9SRUFTT05fTk9fVEFTSxADEiMKH1JFSkVDVElPTl9SRUFTT05fQ0xJRU5UX1ZFUlNJT04QBBIbChdSRUpFQ1RJT05fUkVBU09OX1BBVVNFRBAFEiQKIFJFSkVDVElPTl9SRUFTT05fTk9fUExBQ0VfV0FOVEVEEAYq4gEKDUZhaWx1cmVSZWFzb24SHgoaRkFJTFVSRV9SRUFTT05fVU5TUEVDSUZJRUQQABIeChpGQUlMVVJFX1JFQVNPTl9JTlRFUlJVUFRFRBABEhoKFkZBSUxVUkVfUkVBU09OX05PX0RBVEEQAhIeChpGQUlMVVJFX1JFQVNPTl9VTlNVUFBPUlRFRBADEhsKF0ZBSUxVUkVfUkVBU09OX1RSQUlOSU5HEAQSGwoXRkFJTFVSRV9SRUFTT05fVE9PX1NPT04QBRIbChdGQUlMVVJFX1JFQVNPTl9UT09fU0xPVxAGMrEDCg1EZXZpY2VTZXJ2aWNlEkAKB0NoZWNrSW4SGS5mZWRhdTIudjEuQ2hlY2tJblJlcXVlc3QaGi5mZWRhdTIudjEuQ2hlY2tJblJlc3BvbnNlElQKDUZldGNoUmVzb3VyY2USHy5mZWRhdTIudjEuRmV0Y2hSZXNvdXJjZVJlcXVlc3QaIC5mZWRhdTIudjEuRmV0Y2hSZXNvdXJjZVJlc3BvbnNlMAESYwoSVXBsb2FkQ29udHJpYnV0aW9uEiQuZmVkYXUyLnYxLlVwbG9hZENvbnRyaWJ1dGlvblJlcXVlc3QaJS5mZWRhdTIudjEuVXBsb2FkQ29udHJpYnV0aW9uUmVzcG9uc2UoARJPCgxVcGxvYWRPZmZzZXQSHi5mZWRhdTIudjEuVXBsb2FkT2Zmc2V0UmVxdWVzdBofLmZlZGF1Mi52MS5VcGxvYWRPZmZzZXRSZXNwb25zZRJSCg1SZXBvcnRGYWlsdXJlEh8uZmVkYXUyLnYxLlJlcG9ydEZhaWx1cmVSZXF1ZXN0GiAuZmVkYXUyLnYxLlJlcG9ydEZhaWx1cmVSZXNwb25zZWIGcHJvdG8z", [file_fedau2_v1_task, file_google_protobuf_duration]);
+  fileDesc("ChZmZWRhdTIvdjEvZGV2aWNlLnByb3RvEglmZWRhdTIudjEiUwoOQ2hlY2tJblJlcXVlc3QSEgoKcG9wdWxhdGlvbhgBIAEoCRIWCg5jbGllbnRfdmVyc2lvbhgCIAEoCRIVCg13aXRob3V0X3BsYWNlGAMgASgIIqoCCgpBc3NpZ25tZW50EhUKDWFzc2lnbm1lbnRfaWQYASABKAwSDwoHdGFza19pZBgCIAEoCRINCgVyb3VuZBgDIAEoBBIlCghtYW5pZmVzdBgEIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZRInCgpjaGVja3BvaW50GAUgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEigKBWxlYXNlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KDW5leHRfY2hlY2tfaW4YByABKAsyFi5mZWRhdTIudjEuUmV0cnlXaW5kb3cSDQoFYm91bmQYCCABKAESLQoHZW5jb2RlZBgJIAEoCzIcLmZlZGF1Mi52MS5FbmNvZGVkQ2hlY2twb2ludCKtAQoMTW9kZWxWZXJzaW9uEg8KB3Rhc2tfaWQYASABKAkSDQoFcm91bmQYAiABKAQSJQoIbWFuaWZlc3QYAyABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USJwoKY2hlY2twb2ludBgEIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZRItCgdlbmNvZGVkGAUgASgLMhwuZmVkYXUyLnYxLkVuY29kZWRDaGVja3BvaW50IoYBCglSZWplY3Rpb24SKgoGcmVhc29uGAEgASgOMhouZmVkYXUyLnYxLlJlamVjdGlvblJlYXNvbhIlCgVyZXRyeRgCIAEoCzIWLmZlZGF1Mi52MS5SZXRyeVdpbmRvdxImCgVtb2RlbBgDIAEoCzIXLmZlZGF1Mi52MS5Nb2RlbFZlcnNpb24icwoPQ2hlY2tJblJlc3BvbnNlEisKCmFzc2lnbm1lbnQYASABKAsyFS5mZWRhdTIudjEuQXNzaWdubWVudEgAEikKCXJlamVjdGlvbhgCIAEoCzIULmZlZGF1Mi52MS5SZWplY3Rpb25IAEIICgZyZXN1bHQiNgoURmV0Y2hSZXNvdXJjZVJlcXVlc3QSDgoGc2hhMjU2GAEgASgMEg4KBm9mZnNldBgCIAEoBCIlChVGZXRjaFJlc291cmNlUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJTCgxVcGxvYWRIZWFkZXISFQoNYXNzaWdubWVudF9pZBgBIAEoDBIMCgRzaXplGAIgASgEEg4KBnNoYTI1NhgDIAEoDBIOCgZvZmZzZXQYBCABKAQiXgoZVXBsb2FkQ29udHJpYnV0aW9uUmVxdWVzdBIpCgZoZWFkZXIYASABKAsyFy5mZWRhdTIudjEuVXBsb2FkSGVhZGVySAASDgoEZGF0YRgCIAEoDEgAQgYKBHBhcnQiSwoaVXBsb2FkQ29udHJpYnV0aW9uUmVzcG9uc2USLQoNbmV4dF9jaGVja19pbhgBIAEoCzIWLmZlZGF1Mi52MS5SZXRyeVdpbmRvdyJKChFVcGxvYWRQYXJ0UmVxdWVzdBInCgZoZWFkZXIYASABKAsyFy5mZWRhdTIudjEuVXBsb2FkSGVhZGVyEgwKBGRhdGEYAiABKAwiWQoSVXBsb2FkUGFydFJlc3BvbnNlEg4KBm9mZnNldBgBIAEoBBIzCgRkb25lGAIgASgLMiUuZmVkYXUyLnYxLlVwbG9hZENvbnRyaWJ1dGlvblJlc3BvbnNlIjwKE1VwbG9hZE9mZnNldFJlcXVlc3QSFQoNYXNzaWdubWVudF9pZBgBIAEoDBIOCgZzaGEyNTYYAiABKAwiJgoUVXBsb2FkT2Zmc2V0UmVzcG9uc2USDgoGb2Zmc2V0GAEgASgEIlcKFFJlcG9ydEZhaWx1cmVSZXF1ZXN0EhUKDWFzc2lnbm1lbnRfaWQYASABKAwSKAoGcmVhc29uGAIgASgOMhguZmVkYXUyLnYxLkZhaWx1cmVSZWFzb24iRgoVUmVwb3J0RmFpbHVyZVJlc3BvbnNlEi0KDW5leHRfY2hlY2tfaW4YASABKAsyFi5mZWRhdTIudjEuUmV0cnlXaW5kb3cq/gEKD1JlamVjdGlvblJlYXNvbhIgChxSRUpFQ1RJT05fUkVBU09OX1VOU1BFQ0lGSUVEEAASHwobUkVKRUNUSU9OX1JFQVNPTl9ST1VORF9GVUxMEAESIgoeUkVKRUNUSU9OX1JFQVNPTl9ST1VORF9DTE9TSU5HEAISHAoYUkVKRUNUSU9OX1JFQVNPTl9OT19UQVNLEAMSIwofUkVKRUNUSU9OX1JFQVNPTl9DTElFTlRfVkVSU0lPThAEEhsKF1JFSkVDVElPTl9SRUFTT05fUEFVU0VEEAUSJAogUkVKRUNUSU9OX1JFQVNPTl9OT19QTEFDRV9XQU5URUQQBiriAQoNRmFpbHVyZVJlYXNvbhIeChpGQUlMVVJFX1JFQVNPTl9VTlNQRUNJRklFRBAAEh4KGkZBSUxVUkVfUkVBU09OX0lOVEVSUlVQVEVEEAESGgoWRkFJTFVSRV9SRUFTT05fTk9fREFUQRACEh4KGkZBSUxVUkVfUkVBU09OX1VOU1VQUE9SVEVEEAMSGwoXRkFJTFVSRV9SRUFTT05fVFJBSU5JTkcQBBIbChdGQUlMVVJFX1JFQVNPTl9UT09fU09PThAFEhsKF0ZBSUxVUkVfUkVBU09OX1RPT19TTE9XEAYy/AMKDURldmljZVNlcnZpY2USQAoHQ2hlY2tJbhIZLmZlZGF1Mi52MS5DaGVja0luUmVxdWVzdBoaLmZlZGF1Mi52MS5DaGVja0luUmVzcG9uc2USVAoNRmV0Y2hSZXNvdXJjZRIfLmZlZGF1Mi52MS5GZXRjaFJlc291cmNlUmVxdWVzdBogLmZlZGF1Mi52MS5GZXRjaFJlc291cmNlUmVzcG9uc2UwARJjChJVcGxvYWRDb250cmlidXRpb24SJC5mZWRhdTIudjEuVXBsb2FkQ29udHJpYnV0aW9uUmVxdWVzdBolLmZlZGF1Mi52MS5VcGxvYWRDb250cmlidXRpb25SZXNwb25zZSgBEkkKClVwbG9hZFBhcnQSHC5mZWRhdTIudjEuVXBsb2FkUGFydFJlcXVlc3QaHS5mZWRhdTIudjEuVXBsb2FkUGFydFJlc3BvbnNlEk8KDFVwbG9hZE9mZnNldBIeLmZlZGF1Mi52MS5VcGxvYWRPZmZzZXRSZXF1ZXN0Gh8uZmVkYXUyLnYxLlVwbG9hZE9mZnNldFJlc3BvbnNlElIKDVJlcG9ydEZhaWx1cmUSHy5mZWRhdTIudjEuUmVwb3J0RmFpbHVyZVJlcXVlc3QaIC5mZWRhdTIudjEuUmVwb3J0RmFpbHVyZVJlc3BvbnNlYgZwcm90bzM", [file_fedau2_v1_task, file_google_protobuf_duration]);
 
 /**
  * Set by the device.
@@ -296,7 +296,7 @@ export const FetchResourceResponseSchema: GenMessage<FetchResourceResponse> = /*
   messageDesc(file_fedau2_v1_device, 6);
 
 /**
- * First message of an upload. Set by the device.
+ * First message of an upload, and part of every UploadPartRequest. Set by the device.
  *
  * @generated from message fedau2.v1.UploadHeader
  */
@@ -323,7 +323,7 @@ export type UploadHeader = Message<"fedau2.v1.UploadHeader"> & {
   sha256: Uint8Array;
 
   /**
-   * Position of the first byte that follows: 0, or the answer to UploadOffset.
+   * Position of the first byte that follows: 0, or the answer to UploadOffset or UploadPart.
    *
    * @generated from field: uint64 offset = 4;
    */
@@ -394,6 +394,64 @@ export const UploadContributionResponseSchema: GenMessage<UploadContributionResp
 /**
  * Set by the device.
  *
+ * @generated from message fedau2.v1.UploadPartRequest
+ */
+export type UploadPartRequest = Message<"fedau2.v1.UploadPartRequest"> & {
+  /**
+   * Every part has the same header, with another offset. The offset is the position of the part's first byte in the
+   * serialised Contribution: 0, the answer to UploadOffset, or the answer to the part before.
+   *
+   * @generated from field: fedau2.v1.UploadHeader header = 1;
+   */
+  header?: UploadHeader | undefined;
+
+  /**
+   * The bytes from there on, at least 1 and at most 1 MiB.
+   *
+   * @generated from field: bytes data = 2;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message fedau2.v1.UploadPartRequest.
+ * Use `create(UploadPartRequestSchema)` to create a new message.
+ */
+export const UploadPartRequestSchema: GenMessage<UploadPartRequest> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_device, 10);
+
+/**
+ * Set by the coordinator.
+ *
+ * @generated from message fedau2.v1.UploadPartResponse
+ */
+export type UploadPartResponse = Message<"fedau2.v1.UploadPartResponse"> & {
+  /**
+   * Number of the contribution's first bytes that the coordinator holds, where the next part begins. It is at least the
+   * end of this part.
+   *
+   * @generated from field: uint64 offset = 1;
+   */
+  offset: bigint;
+
+  /**
+   * The acknowledgement, as of UploadContribution. Absent until the contribution is whole.
+   *
+   * @generated from field: fedau2.v1.UploadContributionResponse done = 2;
+   */
+  done?: UploadContributionResponse | undefined;
+};
+
+/**
+ * Describes the message fedau2.v1.UploadPartResponse.
+ * Use `create(UploadPartResponseSchema)` to create a new message.
+ */
+export const UploadPartResponseSchema: GenMessage<UploadPartResponse> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_device, 11);
+
+/**
+ * Set by the device.
+ *
  * @generated from message fedau2.v1.UploadOffsetRequest
  */
 export type UploadOffsetRequest = Message<"fedau2.v1.UploadOffsetRequest"> & {
@@ -417,7 +475,7 @@ export type UploadOffsetRequest = Message<"fedau2.v1.UploadOffsetRequest"> & {
  * Use `create(UploadOffsetRequestSchema)` to create a new message.
  */
 export const UploadOffsetRequestSchema: GenMessage<UploadOffsetRequest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 10);
+  messageDesc(file_fedau2_v1_device, 12);
 
 /**
  * Set by the coordinator.
@@ -438,7 +496,7 @@ export type UploadOffsetResponse = Message<"fedau2.v1.UploadOffsetResponse"> & {
  * Use `create(UploadOffsetResponseSchema)` to create a new message.
  */
 export const UploadOffsetResponseSchema: GenMessage<UploadOffsetResponse> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 11);
+  messageDesc(file_fedau2_v1_device, 13);
 
 /**
  * Set by the device.
@@ -464,7 +522,7 @@ export type ReportFailureRequest = Message<"fedau2.v1.ReportFailureRequest"> & {
  * Use `create(ReportFailureRequestSchema)` to create a new message.
  */
 export const ReportFailureRequestSchema: GenMessage<ReportFailureRequest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 12);
+  messageDesc(file_fedau2_v1_device, 14);
 
 /**
  * Set by the coordinator.
@@ -483,7 +541,7 @@ export type ReportFailureResponse = Message<"fedau2.v1.ReportFailureResponse"> &
  * Use `create(ReportFailureResponseSchema)` to create a new message.
  */
 export const ReportFailureResponseSchema: GenMessage<ReportFailureResponse> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 13);
+  messageDesc(file_fedau2_v1_device, 15);
 
 /**
  * The reason of a rejection.
@@ -648,6 +706,21 @@ export const DeviceService: GenService<{
     methodKind: "client_streaming";
     input: typeof UploadContributionRequestSchema;
     output: typeof UploadContributionResponseSchema;
+  },
+  /**
+   * Uploads a contribution piece by piece, for a device that cannot stream requests, such as a browser. The answer comes
+   * once the coordinator holds the part. With the last part it comes once the contribution is durable and counted. Parts
+   * follow each other without gaps. A part that came before is answered again, and its bytes are not counted twice. The
+   * refusals are those of UploadContribution. The coordinator may lose the parts that it holds, for example when it is
+   * started anew. The next part is then refused with OUT_OF_RANGE, and the device uploads from the beginning. Older
+   * coordinators do not know this method.
+   *
+   * @generated from rpc fedau2.v1.DeviceService.UploadPart
+   */
+  uploadPart: {
+    methodKind: "unary";
+    input: typeof UploadPartRequestSchema;
+    output: typeof UploadPartResponseSchema;
   },
   /**
    * Says where an upload that broke off can go on. An upload of the assignment that is under way is ended by the call.
