@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.conformance import comparing, drawing, sessions, tasks, training, typescript, wiring
+from scripts.conformance import comparing, drawing, sessions, tasks, training, typescript, weighing, wiring
 from scripts.conformance.arrays import Json
 
 FOLDER = tasks.FOLDER.parent
 PARTS = {
     "draws": drawing.vectors,
     "wire": wiring.vectors,
+    "weights": weighing.vectors,
     "training": training.vectors,
     "sessions": sessions.vectors,
 }

@@ -24,7 +24,7 @@ from scripts.conformance.arrays import Json, array, data
 KEYS = (bytes(range(16)), bytes(range(240, 256)))
 _ROUNDS = (0, 7, 2**32 + 5)
 _NUMBERS = 700  # among them some of the edges of layers
-_INTERACTIONS = np.array([0, 3, 4, 8, 21, 22, 23, 37, 55, 63, 64, 80, 99], np.int64)
+INTERACTIONS = np.array([0, 3, 4, 8, 21, 22, 23, 37, 55, 63, 64, 80, 99], np.int64)
 
 
 def vectors() -> Json:
@@ -87,27 +87,28 @@ def _contrasts() -> Iterator[Json]:
             "steps": steps,
             "negatives": negatives,
             "chunk": chunk,
-            "interactions": array(_INTERACTIONS),
-            "samples": [_samples(step) for step in draws.samples(_INTERACTIONS, 100, local, rng)],
+            "interactions": array(INTERACTIONS),
+            "samples": [samples(step) for step in draws.samples(INTERACTIONS, 100, local, rng)],
         }
 
 
 def _whole() -> Iterator[Json]:
     for key, steps, dropout, noise in ((KEYS[0], 1, 0.5, 7), (KEYS[1], 2, 0.0, 3), (KEYS[1], 2, 0.3, 0)):
-        drawn = draws.whole(LocalPlan(steps, 1, 1), _INTERACTIONS, key, 5, dropout=dropout, noise=noise)
+        drawn = draws.whole(LocalPlan(steps, 1, 1), INTERACTIONS, key, 5, dropout=dropout, noise=noise)
         yield {
             "key": data(key),
             "round": 5,
             "steps": steps,
             "dropout": dropout,
             "noise": noise,
-            "interactions": array(_INTERACTIONS),
-            "samples": [_samples(step) for step in drawn],
+            "interactions": array(INTERACTIONS),
+            "samples": [samples(step) for step in drawn],
         }
 
 
-def _samples(samples: Samples) -> Json:
-    return {name: array(getattr(samples, name)) for name in ("items", "labels", "weights", "noise")}
+def samples(step: Samples) -> Json:
+    """Returns the samples of one local step."""
+    return {name: array(getattr(step, name)) for name in ("items", "labels", "weights", "noise")}
 
 
 def _noise() -> Iterator[Json]:

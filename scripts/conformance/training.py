@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from client_sdk.onnx.onnx_engine import OnnxEngine
 from client_sdk.protocol import defences
@@ -16,7 +17,14 @@ from scripts.conformance.drawing import KEYS
 BOUND = 4194304.0
 ROUNDS = (3, 6)
 _INTERACTIONS = np.array([1, 2, 3, 5, 8, 13, 21, 34, 39], np.int64)
-_LABELS: tuple[dict[str, int], ...] = ({"gender": 1, "age": 2}, {"gender": 0}, {})
+_WEIGHTS = np.array([0.3, 1, 3, 1, 0.5, 2, 1, 1, 0.1], np.float32)
+_CLIENTS: tuple[tuple[dict[str, int], NDArray[np.float32] | None], ...] = (
+    ({"gender": 1, "age": 2}, None),
+    ({"gender": 0}, None),
+    ({}, None),
+    ({"gender": 1}, _WEIGHTS),
+)
+"""Labels by adversary, and the weights of the interactions if the plan has some."""
 
 
 def vectors() -> Json:
@@ -26,12 +34,12 @@ def vectors() -> Json:
 
 def _updates(bundle: tasks.Bundle) -> Iterator[Json]:
     engine = OnnxEngine()
-    for number, known in enumerate(_LABELS):
+    for number, (known, weights) in enumerate(_CLIENTS):
         key, task_key = KEYS[0], bytes([number, *KEYS[1][1:]])
         labels = {name: label for name, label in known.items() if name in _adversaries(bundle)}
         state = initial_state(bundle.task, task_key)
-        for round_number in ROUNDS:
-            client = ClientData(task_key, _INTERACTIONS, labels, state)
+        for round_number in ROUNDS if weights is None else ROUNDS[:1]:
+            client = ClientData(task_key, _INTERACTIONS, labels, state, weights)
             result = _trained(engine, bundle, round_number, client)
             defended = defences.defend(bundle.task, result.contribution, task_key, round_number, key)
             yield {
@@ -41,6 +49,7 @@ def _updates(bundle: tasks.Bundle) -> Iterator[Json]:
                 "round": round_number,
                 "labels": labels,
                 "interactions": array(_INTERACTIONS),
+                "weights": None if weights is None else array(weights),
                 "before": _state(state),
                 "after": _state(result.state),
                 "trained": data(contributions.encode(result.contribution)),

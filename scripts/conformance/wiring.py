@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 import safetensors.numpy
@@ -12,21 +13,22 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.duration_pb2 import Duration
 
 from client_sdk import retry
-from client_sdk.errors import FedError
 from client_sdk.onnx import private_adam
-from client_sdk.protocol import inspection, manifests
+from client_sdk.protocol import inspection
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import PrivateState
 from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.v1.onnx_pb2 import OnnxEntry, OnnxModel, OnnxNode
-from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, RetryWindow, TaskManifest
-from fedau2.wire import blobs, contributions, fixed, signatures
+from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, RetryWindow
+from fedau2.wire import blobs, contributions, encodings, fixed, signatures
 from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.errors import WireError
-from scripts.conformance import tasks
+from scripts.conformance import manifests, tasks
 from scripts.conformance.arrays import Json, array, data
 from scripts.conformance.drawing import KEYS
+from scripts.conformance.refusals import error_of
 
+_T = TypeVar("_T")
 _SEED = bytes(range(32))
 _OTHER = b"the bytes of another task"
 
@@ -40,7 +42,8 @@ def vectors() -> Json:
         "contributions": [*_contributions()],
         "catalogues": [*_catalogues()],
         "checkpoints": [*_checkpoints()],
-        "manifests": [*_manifests()],
+        "encoded": [*_encoded()],
+        "manifests": [*manifests.vectors()],
         "graphs": [*_graphs()],
         "signatures": _signatures(),
     }
@@ -116,46 +119,27 @@ def _checkpoints() -> Iterator[Json]:
         yield {"bytes": data(content), "tensors": {n: array(v) for n, v in found.items()} if fits else None}
 
 
-def _manifests() -> Iterator[Json]:
-    task = tasks.read("fedncf").task
-    changes: dict[str, Callable[[TaskManifest], object]] = {
-        "as it is": lambda task: None,
-        "a newer format": lambda task: setattr(task, "format", 3),
-        "an older format": lambda task: setattr(task, "format", 1),
-        "a feature that nobody has": lambda task: task.required_features.append("time-travel"),
-        "a malformed feature": lambda task: task.required_features.append("Time travel"),
-        "a feature twice": lambda task: task.required_features.extend(["x", "x"]),
-        "no model": lambda task: task.ClearField("model"),
-        "no items": lambda task: setattr(task, "items", 0),
-        "a tensor twice": lambda task: task.tensors.append(task.tensors[0]),
-        "a table of another length": lambda task: setattr(task, "items", 39),
-        "an empty shape": lambda task: task.tensors[0].ClearField("shape"),
-        "an unknown kind": lambda task: setattr(task.tensors[0], "kind", 9),
-        "no catalogue": lambda task: task.ClearField("catalogue"),
-        "a catalogue that is too large": lambda task: setattr(task.catalogue, "size", 1024 * 40 + 1),
-        "a graph of a newer kind": lambda task: setattr(task.graphs[0], "kind", 77),
-        "a graph without a kind": lambda task: task.graphs[0].ClearField("kind"),
-        "a derived state that is a tensor": lambda task: task.derived_states.append(task.tensors[0].name),
-        "an unknown draw": lambda task: setattr(task, "draw", 9),
-        "no local update": lambda task: task.plan.ClearField("local"),
-        "no steps": lambda task: setattr(task.plan.local, "steps", 0),
-        "too many steps": lambda task: setattr(task.plan.local, "steps", 1001),
-        "a learning rate that is not a number": lambda t: setattr(t.plan.local, "private_learning_rate", np.nan),
-        "a parameter that is infinite": lambda task: task.plan.parameters.update({"x": np.inf}),
-        "an adversary of an unknown head": lambda task: setattr(task.plan.adversaries[0], "head", 9),
-        "an adversary that protects nothing": lambda task: task.plan.adversaries[0].ClearField("protects"),
-        "an adversary of one class": lambda task: task.plan.adversaries[0].classes.pop(),
-        "noise without a norm": lambda task: task.plan.adversaries[0].ClearField("clip_norm"),
-        "no server step": lambda task: task.plan.ClearField("server"),
-        "a signature of 63 bytes": lambda task: setattr(task, "signature", bytes(63)),
-    }
-    for name, change in changes.items():
-        changed = TaskManifest()
-        changed.CopyFrom(task)
-        change(changed)
-        content = changed.SerializeToString(deterministic=True)
-        yield {"name": name, "bytes": data(content), "error": _error(manifests.parse, content)}
-    yield {"name": "no manifest", "bytes": data(b"\xff"), "error": _error(manifests.parse, b"\xff")}
+def _encoded() -> Iterator[Json]:
+    """Yields checkpoints in smaller encodings, and the numbers that they stand for; null for one that is refused."""
+    rng = np.random.default_rng(3)
+    tensors = {"table": rng.normal(size=(3, 9)), "deep": rng.normal(size=(2, 3, 4)), "short": rng.normal(size=(2, 7))}
+    whole = {name: value.astype(np.float32) for name, value in tensors.items()} | {"bias": np.ones(9, np.float32)}
+    halves = np.arange(0, 2**16, 37, np.uint16).view(np.float16)  # also the smallest, the infinite, and minus 0
+    integers = np.arange(-128, 128, dtype=np.int8).reshape(2, 128)
+    scales, scale = np.array([0.3, 0], np.float32), encodings.scales("t")
+    for content in (
+        *(encodings.encode(whole, encoding) for encoding in encodings.NAMES.values()),
+        safetensors.numpy.save({"t": halves[~np.isnan(halves)]}),
+        safetensors.numpy.save({"t": integers, scale: scales}),
+        safetensors.numpy.save({"t": integers}),
+        safetensors.numpy.save({"t": integers, scale: scales[:1]}),
+        safetensors.numpy.save({"t": integers, scale: scales[:, None]}),
+        safetensors.numpy.save({"t": integers, scale: scales.astype(np.float16)}),
+        safetensors.numpy.save({"t": integers[0], scale: np.ones(128, np.float32)}),
+        safetensors.numpy.save({scale: scales}),
+    ):
+        found = _or_none(encodings.decode, content)
+        yield {"bytes": data(content), "tensors": found and {name: array(value) for name, value in found.items()}}
 
 
 def _graphs() -> Iterator[Json]:
@@ -181,7 +165,7 @@ def _graphs() -> Iterator[Json]:
         model = OnnxModel.FromString(step)
         change(model)
         content = model.SerializeToString(deterministic=True)
-        error = _error(lambda value: inspection.inspected(value, GRAPH_KIND_STEP), content)
+        error = error_of(lambda value: inspection.inspected(value, GRAPH_KIND_STEP), content)
         yield {"name": label, "kind": "GRAPH_KIND_STEP", "bytes": data(content), "error": error}
 
 
@@ -203,8 +187,9 @@ def _signatures() -> Json:
     }
     return {
         "key": public.decode(),
+        "encoded": [*_encoded()],
         "manifests": [
-            {"name": name, "bytes": data(content), "error": _error(trust.check, content)}
+            {"name": name, "bytes": data(content), "error": error_of(trust.check, content)}
             for name, content in manifests_of.items()
         ],
         "task_keys": [
@@ -221,17 +206,8 @@ def _task_key(key: bytes, task_id: str) -> bytes:
         return store.task_key(task_id)
 
 
-def _or_none(read: Callable[[bytes], list[str]], content: bytes) -> list[str] | None:
+def _or_none(read: Callable[[bytes], _T], content: bytes) -> _T | None:
     try:
         return read(content)
     except WireError:
         return None
-
-
-def _error(check: Callable[[bytes], object], content: bytes) -> str | None:
-    """Returns the name of the error that a check raises; None if it raises none."""
-    try:
-        check(content)
-    except FedError as error:
-        return type(error).__name__
-    return None

@@ -12,7 +12,6 @@ export interface Film {
 export class Page {
   private films: readonly Film[] = [];
   private readonly buttons = new Map<string, HTMLButtonElement>();
-  private readonly rows = new Map<string, HTMLTableRowElement>();
 
   /** Makes a button of each film. */
   showFilms(films: readonly Film[]): void {

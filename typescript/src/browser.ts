@@ -1,6 +1,6 @@
 /** The SDK's public names in a browser. */
 import { BROWSER, useWasm } from "./browserPlatform.js";
-import { checked, Client, INTERACTIONS, type Parts, type Settings } from "./client.js";
+import { Client, INTERACTIONS, type Parts, type Settings, trustOf } from "./client.js";
 import { UsageError } from "./errors.js";
 import { IndexedDbStore } from "./store/indexeddb.js";
 import { type Browser, ObjectDatabase } from "./store/objects.js";
@@ -39,7 +39,7 @@ export class FedClient extends Client {
    * @throws StoreError it cannot be used.
    */
   static async open(options: Options): Promise<FedClient> {
-    const [trust, browser] = [checked(options, BROWSER), own()];
+    const [trust, browser] = [trustOf(options, BROWSER), own()];
     const coordinator = checkedAddress(options.coordinator);
     useWasm(new URL(options.wasm, location.href).href);
     const store = await IndexedDbStore.open(options.database, options.maxInteractions ?? INTERACTIONS, browser);

@@ -1,13 +1,15 @@
 /** The SDK's client, as an app sees it. */
-import { type FedError, NoDataError, StoreError, TaskError, TimedOutError, UnsupportedTaskError, UsageError } from "./errors.js";
+import { StoreError, TaskError, TimedOutError, UnsupportedTaskError, UsageError } from "./errors.js";
 import type { TaskManifest } from "./gen/fedau2/v1/task_pb.js";
 import { Serving } from "./onnx/serving.js";
 import { parts } from "./protocol/fetching.js";
 import type { Platform, Store, Transport } from "./protocol/interfaces.js";
-import { labels, rowsOf } from "./protocol/preparation.js";
+import { labels } from "./protocol/preparation.js";
 import { type Outcome, session } from "./protocol/session.js";
+import { unfit } from "./protocol/fitness.js";
 import { Trust } from "./protocol/trust.js";
 import type { Model } from "./protocol/values.js";
+import { checked, type Recorded } from "./recording.js";
 import { sameResource } from "./wire/blobs.js";
 import { parse } from "./wire/manifest.js";
 
@@ -15,7 +17,6 @@ import { parse } from "./wire/manifest.js";
 export const VERSION = "0.0.0";
 /** Most interactions that are kept, unless the app says otherwise. */
 export const INTERACTIONS = 100_000;
-const LONGEST_ITEM = 1024;
 const DAY = 86_400;
 const utf8 = new TextEncoder();
 
@@ -69,32 +70,19 @@ export class Client {
     await this.store.close();
   }
 
-  /** Keeps an interaction of the user with an item, on this device. */
-  record(item: string, time = new Date()): Promise<void> {
-    return this.recordMany([item], [time]);
+  /** Keeps an interaction of the user, on this device; an id alone stands for a view now. */
+  record(interaction: string | Recorded): Promise<void> {
+    return this.recordMany([interaction]);
   }
 
-  /** Keeps interactions, on this device: all of them or none. Without times, all get the time now. */
-  async recordMany(items: readonly string[], times?: readonly Date[]): Promise<void> {
-    if (times !== undefined && times.length !== items.length) {
-      throw new UsageError(`there are ${items.length} items and ${times.length} times`);
-    }
-    for (const item of items) {
-      const size = utf8.encode(item).length;
-      if (item.includes("\n") || size === 0 || size > LONGEST_ITEM) {
-        throw new UsageError(`an item's id has one line of 1 to ${LONGEST_ITEM} bytes`);
-      }
-    }
-    const now = Date.now();
-    await this.store.record(
-      items.map((item, place) => ({
-        item,
-        time: 1000 * (times?.[place]?.getTime() ?? now),
-        kind: "view",
-        weight: 1,
-        value: undefined,
-      })),
-    );
+  /** Keeps interactions, on this device: all of them or none. The oldest beyond `maxInteractions` are dropped. */
+  async recordMany(interactions: readonly (string | Recorded)[]): Promise<void> {
+    await this.store.record(checked(interactions));
+  }
+
+  /** Returns the recorded items, each once, in the order in which they were recorded first. */
+  async recorded(): Promise<string[]> {
+    return [...new Set((await this.store.interactions()).map(({ item }) => item))];
   }
 
   /**
@@ -131,7 +119,7 @@ export class Client {
   private async syncOnce(timeout: number | undefined): Promise<Outcome> {
     const limit = timeout === undefined ? undefined : AbortSignal.timeout(1000 * timeout);
     const signal = limit === undefined ? this.closing.signal : AbortSignal.any([this.closing.signal, limit]);
-    const unfit = (await this.store.staged()) === undefined ? await this.unfit() : undefined;
+    const fault = (await this.store.staged()) === undefined ? await unfit(this.store, await this.task()) : undefined;
     const { platform, trust, connect } = this.parts;
     const transport = connect();
     const context = {
@@ -141,8 +129,8 @@ export class Client {
       trust,
       population: this.options.population,
       version: VERSION,
-      withoutPlace: unfit !== undefined,
-      wanted: (model: Model) => this.wanted(model, unfit !== undefined),
+      withoutPlace: fault !== undefined,
+      wanted: (model: Model) => this.wanted(model, fault !== undefined),
       signal,
       clock: () => performance.now() / 1000,
     };
@@ -152,7 +140,7 @@ export class Client {
     if (limit?.aborted && outcome.result === "interrupted") {
       throw new TimedOutError(`the sync did not end within ${timeout} s; nothing is lost`);
     }
-    if (unfit !== undefined && outcome.result === "rejected" && !outcome.refreshed) throw unfit;
+    if (fault !== undefined && outcome.result === "rejected" && !outcome.refreshed) throw fault;
     return outcome;
   }
 
@@ -172,21 +160,6 @@ export class Client {
       if (error instanceof UnsupportedTaskError) return undefined; // the next sync fetches another
       throw error;
     }
-  }
-
-  /** Returns the error that training would end with, judged by the newest model; undefined: it can train. */
-  private async unfit(): Promise<FedError | undefined> {
-    if ((await this.store.interactions()).length === 0) return new NoDataError("nothing is recorded to train on: call record() first");
-    const task = await this.task();
-    const catalogueData = task && (await this.store.blob(task.catalogue!));
-    if (task === undefined || catalogueData === undefined) return undefined;
-    if ((await rowsOf(this.store, catalogueData)).length === 0) {
-      return new NoDataError("the catalogue lists nothing that is recorded: call record() with an item that it lists");
-    }
-    return labels(this.store, task).then(
-      () => undefined,
-      (error: FedError) => error,
-    );
   }
 
   private async wanted(newest: Model, unfit: boolean): Promise<boolean> {
@@ -213,7 +186,7 @@ export class Client {
  *
  * @throws UsageError a setting has a wrong value.
  */
-export function checked({ population, publishers }: Settings, platform: Platform): Trust {
+export function trustOf({ population, publishers }: Settings, platform: Platform): Trust {
   const size = utf8.encode(population).length;
   if (size === 0 || size > 128) throw new UsageError("population has 1 to 128 bytes");
   return new Trust(platform, publishers);

@@ -1,5 +1,7 @@
 /** The SDK's public names on every platform. */
 export { type Recommendation, type Settings, VERSION } from "./client.js";
 export * from "./errors.js";
+export type { Recorded } from "./recording.js";
+export type { Kind } from "./protocol/values.js";
 export type { Outcome } from "./protocol/session.js";
 export type { RetryWindow } from "./retry.js";

@@ -1,5 +1,5 @@
 /** The client of Node. */
-import { checked, Client, INTERACTIONS, type Settings } from "./client.js";
+import { Client, INTERACTIONS, type Settings, trustOf } from "./client.js";
 import { NODE } from "./platform.js";
 import { SqliteStore } from "./store/sqlite.js";
 import { type Address, GrpcTransport } from "./transport/grpc.js";
@@ -19,7 +19,7 @@ export class FedClient extends Client {
    * @throws StoreError the folder cannot be used.
    */
   static open(options: Options): FedClient {
-    const trust = checked(options, NODE);
+    const trust = trustOf(options, NODE);
     const store = new SqliteStore(options.stateDir, options.maxInteractions ?? INTERACTIONS);
     return new FedClient(options, { store, platform: NODE, trust, connect: () => new GrpcTransport(options) });
   }

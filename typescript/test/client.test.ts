@@ -63,7 +63,7 @@ test("a sync under way is interrupted by close", () =>
 test("wrong arguments are refused", async () => {
   const long = "x".repeat(1025);
   for (const item of ["", "two\nlines", long]) await assert.rejects(client.record(item), UsageError);
-  await assert.rejects(client.recordMany(["a", "b"], [new Date()]), UsageError);
+  await assert.rejects(client.record({ item: "a", time: new Date(NaN) }), UsageError);
   for (const k of [0, 1.5, -1]) await assert.rejects(client.recommend(k), UsageError);
   const options = { stateDir: join(folder, "other"), coordinator: "127.0.0.1:1", population: "movies" };
   assert.throws(() => FedClient.open({ ...options, population: "" }), UsageError);

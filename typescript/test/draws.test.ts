@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { fromBinary } from "@bufbuild/protobuf";
 import { Generator } from "../src/draws/generator.js";
 import { Philox } from "../src/draws/philox.js";
-import { contrasts, headNoise, initial, type Samples, Stream, whole } from "../src/draws/samples.js";
+import { contrasts, headNoise, initial, Stream, whole } from "../src/draws/samples.js";
 import { AREA, HEIGHT, WIDTH } from "../src/draws/ziggurat.js";
 import { TensorSpecSchema } from "../src/gen/fedau2/v1/tensors_pb.js";
-import { assertSame, bytes, numbers, type Packed, vectors } from "./vectors.js";
+import { assertSame, assertSamples, bytes, numbers, vectors } from "./vectors.js";
 
 const draws = vectors("draws");
 
@@ -46,13 +46,6 @@ test("private tensors have their initial values", () => {
     for (const [name, found] of initial(tensors, bytes(key))) assertSame(found, values[name]);
   }
 });
-
-function assertSamples(found: readonly Samples[], expected: readonly Record<keyof Samples, Packed>[]): void {
-  assert.equal(found.length, expected.length);
-  found.forEach((samples, step) => {
-    for (const name of ["items", "labels", "weights", "noise"] as const) assertSame(samples[name], expected[step]![name]);
-  });
-}
 
 test("contrasts", () => {
   for (const { key, round, items, interactions, samples, ...local } of draws.contrasts) {

@@ -13,7 +13,7 @@ import { same } from "../src/wire/blobs.js";
 import { clip, encode } from "../src/wire/contributions.js";
 import { parse } from "../src/wire/manifest.js";
 import { floats, unpack } from "../src/wire/tensors.js";
-import { bundleFile, bytes, numbers, vectors } from "./vectors.js";
+import { bundleFile, bytes, maybe, numbers, vectors } from "./vectors.js";
 
 const { bound, updates } = vectors("training");
 /** Largest difference in units of a tensor's largest value, for other machines and other releases of the runtime. */
@@ -58,8 +58,7 @@ for (const [number, vector] of updates.entries()) {
       tensors: unpack(blob(vector.bundle, task.checkpoint!)),
       round: BigInt(vector.round),
       key: taskKey,
-      interactions: Uint32Array.from(numbers(vector.interactions)),
-      weights: undefined,
+      positives: { rows: Uint32Array.from(numbers(vector.interactions)), weights: maybe(vector.weights, (weights) => Float32Array.from(numbers(weights))) },
       labels: new Map(Object.entries(vector.labels)),
       state: before,
       step: blob(vector.bundle, task.graphs.find(({ kind }) => kind === GraphKind.STEP)!.resource!),

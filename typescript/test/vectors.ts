@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Samples } from "../src/draws/samples.js";
 
 const FOLDER = join(import.meta.dirname, "../../../conformance");
 
@@ -36,6 +37,11 @@ export function numbers({ dtype, data }: Packed): number[] {
   return Array.from(new TYPES[dtype](bytes(data).buffer as ArrayBuffer), Number);
 }
 
+/** Returns a value that JSON may lack. */
+export function maybe<T, U>(value: T | null, read: (value: T) => U): U | undefined {
+  return value === null ? undefined : read(value);
+}
+
 /** Reads a blob of a bundle, or its manifest. */
 export function bundleFile(bundle: string, name: string): Uint8Array {
   return new Uint8Array(readFileSync(join(FOLDER, "bundles", bundle, name)));
@@ -44,4 +50,12 @@ export function bundleFile(bundle: string, name: string): Uint8Array {
 /** Compares numbers bit by bit. */
 export function assertSame(found: ArrayLike<number>, expected: Packed): void {
   assert.deepEqual(Array.from(found), numbers(expected));
+}
+
+/** Compares the samples of all local steps bit by bit. */
+export function assertSamples(found: readonly Samples[], expected: readonly Record<keyof Samples, Packed>[]): void {
+  assert.equal(found.length, expected.length);
+  found.forEach((samples, step) => {
+    for (const name of ["items", "labels", "weights", "noise"] as const) assertSame(samples[name], expected[step]![name]);
+  });
 }

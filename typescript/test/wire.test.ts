@@ -11,6 +11,7 @@ import { packState, unpackState } from "../src/protocol/values.js";
 import { windowOf } from "../src/retry.js";
 import { catalogue } from "../src/wire/blobs.js";
 import { clip, encode, type Update } from "../src/wire/contributions.js";
+import { decode } from "../src/wire/encodings.js";
 import { parse } from "../src/wire/manifest.js";
 import { type Tensors, unpack } from "../src/wire/tensors.js";
 import { assertSame, bytes, numbers, type Packed, vectors } from "./vectors.js";
@@ -64,16 +65,18 @@ test("catalogues", () => {
   for (const { bytes: data, items } of wire.catalogues) assert.deepEqual(orNull(() => catalogue(bytes(data))), items);
 });
 
-test("checkpoints", () => {
-  for (const { bytes: data, tensors } of wire.checkpoints) {
-    const found: Tensors | null = orNull(() => unpack(bytes(data)));
-    assert.deepEqual(found && [...found.keys()].sort(), tensors && Object.keys(tensors).sort());
-    for (const [name, tensor] of found ?? []) {
-      assert.deepEqual(tensor.shape, tensors[name].shape);
-      assertSame(tensor.values, tensors[name]);
+for (const [name, read] of Object.entries({ checkpoints: unpack, encoded: decode })) {
+  test(`checkpoints: ${name}`, () => {
+    for (const { bytes: data, tensors } of wire[name]) {
+      const found: Tensors | null = orNull(() => read(bytes(data)));
+      assert.deepEqual(found && [...found.keys()].sort(), tensors && Object.keys(tensors).sort());
+      for (const [tensor, { shape, values }] of found ?? []) {
+        assert.deepEqual(shape, tensors[tensor].shape);
+        assertSame(values, tensors[tensor]);
+      }
     }
-  }
-});
+  });
+}
 
 for (const { name, bytes: data, error } of wire.manifests) {
   test(`a manifest: ${name}`, async () => assert.equal(await errorOf(() => parse(bytes(data))), error));

@@ -39,21 +39,20 @@ export class ServedModel {
   }
 
   /**
-   * Returns rows and scores of the best items that are neither in `history` nor hidden, best first.
+   * Returns rows and scores of the best items that are not hidden, best first.
    *
-   * @param history the client's interactions as catalogue rows, sorted and unique.
+   * @param history the client's positives as catalogue rows, sorted and unique.
    * @param state the client's private tensors, with an axis of length 1.
-   * @param hidden further rows to leave out.
+   * @param hidden rows to leave out, the history among them.
    */
   async recommend(k: number, history: Uint32Array, state: Tensors, hidden: readonly number[]): Promise<[number, number][]> {
     const { graph, serving } = this;
-    const seen = [...history, ...hidden];
     const own = [...state].map(([name, { shape, values }]) => [name, graph.float(values, shape.slice(1))]);
     const { items, scores } = await graph.run({
       ...serving,
       ...(Object.fromEntries(own) as Values),
       history: graph.integers(history, [history.length]),
-      seen: graph.integers(seen, [seen.length]),
+      seen: graph.integers(hidden, [hidden.length]),
       k: graph.integers([Math.min(k, this.task.items)], []),
     });
     const rows = items!.type === "int64" ? Array.from(items!.data as BigInt64Array, Number) : undefined;

@@ -5,9 +5,10 @@ import type { Platform, Store } from "../protocol/interfaces.js";
 import { rowsOf, stateOf } from "../protocol/preparation.js";
 import type { Trust } from "../protocol/trust.js";
 import type { Model } from "../protocol/values.js";
-import { catalogue, sameResource } from "../wire/blobs.js";
+import { positivesOf } from "../weights.js";
+import { sameResource } from "../wire/blobs.js";
 import { parse } from "../wire/manifest.js";
-import { unpack } from "../wire/tensors.js";
+import { decode } from "../wire/encodings.js";
 import { ServedModel } from "./served.js";
 
 interface Loaded {
@@ -15,6 +16,7 @@ interface Loaded {
   readonly task: TaskManifest;
   readonly served: ServedModel;
   readonly items: readonly string[];
+  readonly rows: ReadonlyMap<string, number>;
 }
 
 /** Recommends from a store. */
@@ -51,10 +53,12 @@ export class Serving {
   private async best(k: number, where: (item: string) => boolean): Promise<[string, number][]> {
     const model = await this.store.model();
     if (model === undefined) throw new NoModelError("there is no model on this device yet: call sync() first");
-    const { task, served, items } = await this.load(model);
+    const { task, served, items, rows } = await this.load(model);
     const state = await stateOf(this.store, model.taskId, task);
-    const history = await rowsOf(this.store, await this.kept(task.catalogue!));
-    const hidden = items.flatMap((item, row) => (where(item) ? [] : [row]));
+    const interactions = await this.store.interactions();
+    const recorded = new Set(interactions.map(({ item }) => item));
+    const { rows: history } = positivesOf(interactions, rows, task.plan!.interactions);
+    const hidden = items.flatMap((item, row) => (recorded.has(item) || !where(item) ? [row] : []));
     const best = await served.recommend(k, history, state.values, hidden);
     return best.map(([row, score]) => [items[row]!, score]);
   }
@@ -66,12 +70,13 @@ export class Serving {
     const data = await this.kept(model.manifest);
     await this.trust.check(data);
     const task = parse(data);
-    const tensors = unpack(await this.kept(model.checkpoint));
+    const tensors = decode(await this.kept(model.checkpoint));
     const prepare = await this.graph(task, GraphKind.PREPARE);
     const recommend = await this.graph(task, GraphKind.RECOMMEND);
     const served = await ServedModel.load(this.platform.runtime, task, tensors, prepare, recommend);
+    const rows = rowsOf(await this.kept(task.catalogue!));
     await this.loaded?.served.free();
-    return (this.loaded = { model, task, served, items: catalogue(await this.kept(task.catalogue!)) });
+    return (this.loaded = { model, task, served, items: [...rows.keys()], rows });
   }
 
   private async graph(task: TaskManifest, kind: GraphKind): Promise<Uint8Array> {

@@ -5,6 +5,7 @@ import { UnsupportedTaskError } from "../errors.js";
 import { type Adversary, Draw, GraphKind } from "../gen/fedau2/v1/task_pb.js";
 import { TensorKind } from "../gen/fedau2/v1/tensors_pb.js";
 import type { Job, PrivateState, TrainingResult } from "../protocol/values.js";
+import { weighed } from "../weights.js";
 import type { Update } from "../wire/contributions.js";
 import * as manifest from "../wire/manifest.js";
 import { sameShape, sizeOf, type Tensor, type Tensors } from "../wire/tensors.js";
@@ -55,7 +56,7 @@ export class Training {
     const reports = adversaries.flatMap(({ name }) => [`triggered.${name}`, `margin.${name}`]);
     const outputs = ["loss", ...task.tensors.map(({ name }) => `gradient.${name}`), ...reports];
     const graph = await Graph.load(runtime, job.step, task, GraphKind.STEP, outputs);
-    const samples = drawn(task, job.interactions, key, round);
+    const samples = weighed(drawn(task, job.positives.rows, key, round), task.draw, job.positives);
     return new Training(job, graph, samples, headNoise(adversaries, task.plan!.local!.steps, key, round));
   }
 

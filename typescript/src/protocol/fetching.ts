@@ -4,7 +4,8 @@ import { GraphKind, type Resource, type TaskManifest } from "../gen/fedau2/v1/ta
 import * as blobs from "../wire/blobs.js";
 import * as manifest from "../wire/manifest.js";
 import * as sizes from "../wire/sizes.js";
-import { finite, sameShape, type Tensors, unpack } from "../wire/tensors.js";
+import { decode } from "../wire/encodings.js";
+import { finite, sameShape, type Tensors } from "../wire/tensors.js";
 import { checkSize, inspected } from "./inspection.js";
 import type { Store, Transport } from "./interfaces.js";
 import type { Lease } from "./lease.js";
@@ -141,7 +142,7 @@ export class Fetcher {
 
 /** Checks a checkpoint before it replaces one that works, and returns its tensors. */
 function fitting(task: TaskManifest, data: Uint8Array): Tensors {
-  const tensors = unpack(data);
+  const tensors = decode(data);
   const specs = manifest.shared(task);
   const fits = ({ name, shape }: (typeof specs)[number]) =>
     tensors.has(name) && sameShape(tensors.get(name)!.shape, shape);

@@ -19,11 +19,9 @@ export async function stateOf(store: Store, taskId: string, task: TaskManifest):
   return (await store.private(taskId)) ?? initialState(task, taskKey(await store.key(), taskId));
 }
 
-/** Returns recorded items as rows of a catalogue, sorted and unique, without items that it does not list. */
-export async function rowsOf(store: Store, catalogueData: Uint8Array): Promise<Uint32Array> {
-  const rows = new Map(catalogue(catalogueData).map((item, row) => [item, row]));
-  const listed = (await store.interactions()).flatMap(({ item }) => rows.get(item) ?? []);
-  return Uint32Array.from(new Set(listed)).sort();
+/** Returns the rows of a catalogue by item. */
+export function rowsOf(catalogueData: Uint8Array): Map<string, number> {
+  return new Map(catalogue(catalogueData).map((item, row) => [item, row]));
 }
 
 /**

@@ -21,6 +21,8 @@ import {
 } from "../gen/fedau2/v1/device_pb.js";
 import type { TaskManifest } from "../gen/fedau2/v1/task_pb.js";
 import { type RetryWindow, seconds, windowOf } from "../retry.js";
+import { offered } from "../wire/encodings.js";
+import { positivesOf } from "../weights.js";
 import { CALL, train, upload } from "./contributing.js";
 import { Fetcher } from "./fetching.js";
 import type { Platform, Store, Transport } from "./interfaces.js";
@@ -141,8 +143,7 @@ async function trained(context: Context, assignment: Assignment, lease: Lease): 
     tensors: fetched.tensors,
     round: model.round,
     key: taskKey(key, model.taskId),
-    interactions: await rowsOf(store, await kept(store, task)),
-    weights: undefined,
+    positives: positivesOf(await store.interactions(), rowsOf(await kept(store, task)), task.plan!.interactions),
     labels: await labels(store, task),
     state: await stateOf(store, model.taskId, task),
     step: fetched.step,
@@ -194,6 +195,6 @@ function modelOf(message: Assignment | ModelVersion): Model {
     taskId: message.taskId,
     round: message.round,
     manifest: message.manifest!,
-    checkpoint: message.checkpoint!,
+    checkpoint: offered(message),
   };
 }

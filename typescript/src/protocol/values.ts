@@ -1,5 +1,6 @@
 /** The values of a device's side of a round. */
 import type { Resource, TaskManifest } from "../gen/fedau2/v1/task_pb.js";
+import type { Positives } from "../weights.js";
 import type { Updates } from "../wire/contributions.js";
 import { pack, type Tensor, type Tensors, unpack } from "../wire/tensors.js";
 
@@ -130,10 +131,7 @@ export interface Job {
   readonly round: bigint;
   /** The client's 16 secret bytes for the task. */
   readonly key: Uint8Array;
-  /** Catalogue rows of the client's positives, sorted and unique. */
-  readonly interactions: Uint32Array;
-  /** Weights of these, each above 0; undefined if the plan has none. */
-  readonly weights: Float32Array | undefined;
+  readonly positives: Positives;
   /** Class numbers by adversary, without adversaries whose attribute is not known. */
   readonly labels: ReadonlyMap<string, number>;
   readonly state: PrivateState;

@@ -1,21 +1,26 @@
 /** Reads manifests, and refuses those that this SDK cannot run (docs/protocol/manifest.md). */
 import { fromBinary } from "@bufbuild/protobuf";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { MissingFeatureError, UnsupportedTaskError } from "../errors.js";
 import { Draw, type Graph, GraphKind, type Resource, type TaskManifest, TaskManifestSchema } from "../gen/fedau2/v1/task_pb.js";
 import { Distribution, DType, TensorKind, TensorScope, type TensorSpec } from "../gen/fedau2/v1/tensors_pb.js";
 import { expect, known, positive } from "./checks.js";
 import { checkPlan, named } from "./plan.js";
+import { checkItemAxis } from "./itemAxes.js";
 import * as sizes from "./sizes.js";
 import { sizeOf } from "./tensors.js";
+import { checkWeights, FEATURE } from "./weights.js";
 
 /** The bundle format that this SDK reads. */
 export const FORMAT = 2;
 /** Names of the features that this SDK has; a task that requires another is refused. */
-export const FEATURES: ReadonlySet<string> = new Set();
+export const FEATURES: ReadonlySet<string> = new Set([FEATURE]);
 
 const MAX_FEATURES = 64;
+const MAX_ANCESTORS = 256;
+const MAX_FIRST_ROUND = 2n ** 53n;
 const MAX_ELEMENTS = 2 ** 31;
-const FEATURE = /^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$/;
+const NAME = /^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$/;
 
 /**
  * Reads and checks a serialised manifest.
@@ -47,7 +52,7 @@ function read(data: Uint8Array): TaskManifest {
   expect(format <= FORMAT, `bundle format ${format} is newer than format ${FORMAT}: update the app`);
   expect(format >= FORMAT, `bundle format ${format} is older than format ${FORMAT}: build the bundle again`);
   expect(features.length <= MAX_FEATURES, `the manifest requires more than ${MAX_FEATURES} features`);
-  expect(features.every((name) => FEATURE.test(name)), "the name of a required feature is malformed");
+  expect(features.every((name) => NAME.test(name)), "the name of a required feature is malformed");
   expect(new Set(features).size === features.length, "the manifest requires a feature twice");
   return manifest;
 }
@@ -67,6 +72,8 @@ function check(manifest: TaskManifest): void {
   expect(distinct && !derived.includes(""), "a derived state's name is taken");
   expect(manifest.draw in Draw, `unknown way to draw samples ${manifest.draw}`);
   expect([0, 64].includes(manifest.signature.length), "the manifest's signature is not one of 64 bytes");
+  checkWeights(manifest);
+  checkAncestors(manifest);
   checkPlan(manifest.plan, new Set([...derived, ...privateOf(manifest).map((spec) => spec.name)]));
 }
 
@@ -82,6 +89,15 @@ function checkTensor(spec: TensorSpec, items: number): void {
   const distribution = initializer?.distribution ?? Distribution.UNSPECIFIED;
   expect(known(Distribution, distribution), `${name}: unknown initial distribution ${distribution}`);
   expect(distribution === Distribution.ZEROS || positive(initializer!.scale), `${name}: initial scale`);
+  checkItemAxis(spec, items);
+}
+
+function checkAncestors({ ancestors, firstRound }: TaskManifest): void {
+  expect(ancestors.length <= MAX_ANCESTORS, `the manifest names more than ${MAX_ANCESTORS} ancestors`);
+  expect(ancestors.every((hash) => hash.length === 32), "an ancestor is not a SHA-256 of 32 bytes");
+  expect(new Set(ancestors.map(bytesToHex)).size === ancestors.length, "the manifest names an ancestor twice");
+  expect(firstRound <= MAX_FIRST_ROUND, `the first round ${firstRound} is above ${MAX_FIRST_ROUND}`);
+  expect(firstRound === 0n || ancestors.length > 0, "the manifest has a first round, but names no ancestor");
 }
 
 function checkAddress(name: string, address: Resource | undefined, most: number): void {

@@ -40,31 +40,56 @@ interface Entry {
   readonly data_offsets: [number, number];
 }
 
+/** The types that a safetensors file may have here, with the bytes of one number. */
+const BYTES = { F32: 4, F16: 2, I8: 1 } as const;
+
+/** A tensor as a safetensors file stores it. */
+export interface Stored {
+  readonly dtype: keyof typeof BYTES;
+  readonly shape: number[];
+  readonly data: Uint8Array;
+}
+
 /**
- * Returns the tensors of a safetensors file.
+ * Returns the tensors of a safetensors file of float32.
  *
- * @throws DamagedTaskError it is not one of float32 tensors.
+ * @throws DamagedTaskError it is not one.
  */
 export function unpack(data: Uint8Array): Tensors {
+  const tensors = new Map<string, Tensor>();
+  for (const [name, { dtype, shape, data: numbers }] of stored(data)) {
+    if (dtype !== "F32") throw new DamagedTaskError(`${name} is of type ${dtype}, not float32`);
+    tensors.set(name, { shape, values: floats(numbers) });
+  }
+  return tensors;
+}
+
+/**
+ * Returns the tensors of a safetensors file as they are stored.
+ *
+ * @throws DamagedTaskError it is not one of known types.
+ */
+export function stored(data: Uint8Array): Map<string, Stored> {
   try {
-    return unpacked(data);
+    return read(data);
   } catch (error) {
-    throw new DamagedTaskError(`not a readable safetensors file of float32: ${(error as Error).message}`);
+    throw new DamagedTaskError(`not a readable safetensors file: ${(error as Error).message}`);
   }
 }
 
-function unpacked(data: Uint8Array): Tensors {
+function read(data: Uint8Array): Map<string, Stored> {
   const length = Number(new DataView(data.buffer, data.byteOffset, data.byteLength).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data.subarray(8, 8 + length)));
   const body = data.subarray(8 + length);
   const entries = Object.entries(header as Record<string, Entry>).filter(([name]) => name !== "__metadata__");
   entries.sort(([, left], [, right]) => left.data_offsets[0] - right.data_offsets[0]);
   let end = 0;
-  const tensors = new Map<string, Tensor>();
+  const tensors = new Map<string, Stored>();
   for (const [name, { dtype, shape, data_offsets: [start, stop] }] of entries) {
-    if (dtype !== "F32") throw new RangeError(`${name} is of type ${dtype}`);
-    if (start !== end || stop - start !== 4 * sizeOf(shape)) throw new RangeError(`${name} has wrong offsets`);
-    tensors.set(name, { shape, values: floats(body.subarray(start, stop)) });
+    if (!Object.hasOwn(BYTES, dtype)) throw new RangeError(`${name} is of type ${dtype}`);
+    const known = dtype as keyof typeof BYTES;
+    if (start !== end || stop - start !== BYTES[known] * sizeOf(shape)) throw new RangeError(`${name} has wrong offsets`);
+    tensors.set(name, { dtype: known, shape, data: body.subarray(start, stop) });
     end = stop;
   }
   if (end !== body.length) throw new RangeError("its tensors do not cover it");
