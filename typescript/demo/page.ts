@@ -11,6 +11,7 @@ export interface Film {
 /** The elements of `index.html`. */
 export class Page {
   private films: readonly Film[] = [];
+  private last: { readonly what: string; readonly times: number; readonly bytes: number } | undefined;
   private readonly buttons = new Map<string, HTMLButtonElement>();
 
   /** Makes a button of each film. */
@@ -40,12 +41,21 @@ export class Page {
     byId("best").replaceChildren(...films.map((film) => element("li", {}, film.title, kindOf(film))));
   }
 
-  /** Adds to what left the browser. */
+  /** Adds to what left the browser: to the last line, if that is of the same call. */
   showLeft(what: string, size: number): void {
     byId("none").hidden = true;
-    const time = new Date().toLocaleTimeString();
-    const bytes = element("td", { className: "number" }, size.toLocaleString("en"));
-    byId("left").prepend(element("tr", {}, element("td", {}, time), element("td", {}, what), bytes));
+    const same = this.last?.what === what ? this.last : undefined;
+    this.last = { what, times: (same?.times ?? 0) + 1, bytes: (same?.bytes ?? 0) + size };
+    const { times, bytes } = this.last;
+    const line = element(
+      "tr",
+      {},
+      element("td", {}, new Date().toLocaleTimeString()),
+      element("td", {}, times === 1 ? what : `${what} (${times} times)`),
+      element("td", { className: "number" }, bytes.toLocaleString("en")),
+    );
+    if (same) byId("left").firstElementChild!.replaceWith(line);
+    else byId("left").prepend(line);
   }
 
   say(text: string): void {
