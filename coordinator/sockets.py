@@ -1,10 +1,12 @@
-"""Unix sockets to serve on. gRPC would take the place of whatever socket is there, so the coordinator looks first."""
+"""Sockets to serve on. gRPC would take the place of whatever unix socket is there, so the coordinator looks first."""
 
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 from coordinator.errors import CoordinatorError, SettingError
+from fedau2.wire import addresses
 
 
 def check(path: str) -> None:
@@ -42,3 +44,36 @@ def take(path: str) -> None:
         except OSError as error:
             raise CoordinatorError(f"cannot serve on unix:{path}: {error}") from error
     raise CoordinatorError(f"cannot serve on unix:{path}: another process serves there; name another path")
+
+
+def resolved(address: str) -> tuple[int, Any]:
+    """Returns the family of a checked `host:port`, and the address of a socket: IPv4's, if the host has both.
+
+    Raises:
+        OSError: the host has no address.
+    """
+    host, port = addresses.served(address)
+    family, _, _, _, place = min(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    return family, place
+
+
+def bound(address: str) -> socket.socket:
+    """Returns a socket at a checked address, to listen on.
+
+    Raises:
+        CoordinatorError: a process listens there already.
+        SettingError: there is no place for a unix socket.
+        OSError: the address cannot be served on.
+    """
+    path = addresses.unix_path(address)
+    if path is not None:
+        take(path)
+    family, place = resolved(address) if path is None else (socket.AF_UNIX, path)
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(place)
+    except OSError:
+        made.close()
+        raise
+    return made

@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from contextlib import AsyncExitStack, suppress
+from importlib import import_module
 
 from coordinator.commands import process
 from coordinator.commands.settings import Settings, add_flags, load
@@ -26,6 +27,8 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _serve(args: argparse.Namespace) -> int:
     loaded = load(args)
+    if loaded.settings.web is not None:
+        import_module("coordinator.web.server")  # so that a missing package is named before anything is served
     if args.check:
         print("\n".join(loaded.describe()))
         return 0
@@ -46,6 +49,7 @@ async def _serve_until_signal(settings: Settings) -> int:
             registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
             scrape = stack.enter_context(Scrape(settings.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
+        web = await _web(settings, servers, stack)
         coordinator = await _opened(settings, signals)
         if coordinator is None:
             return 0
@@ -54,14 +58,27 @@ async def _serve_until_signal(settings: Settings) -> int:
             await servers.serve(coordinator)
             print(f"serving devices on {servers.devices}", flush=True)
             print(f"serving admin on {servers.admin}", flush=True)
+            if web is not None:
+                print(f"serving web on {web}", flush=True)
             await _first(signals.get(), coordinator.failed())
             if coordinator.failure is None:
                 _log.info("draining; a second signal ends at once")
                 await _first(servers.drain(coordinator, settings.drain), signals.get())
-            await servers.stop()
+            await stack.aclose()  # while the coordinator can still answer
         if coordinator.failure is not None:
             raise CoordinatorError(f"stopped, because writing failed: {coordinator.failure}")
     return 0
+
+
+async def _web(settings: Settings, servers: Servers, stack: AsyncExitStack) -> str | None:
+    """Serves devices in browsers until the stack is closed, and returns the address; None: nobody asked for it."""
+    if settings.web is None:
+        return None
+    from coordinator.web.server import WebServer  # here, because it needs the extra `web`
+
+    server = await WebServer.start(settings.web, servers.answers, settings.web_origin, settings.tls)
+    stack.push_async_callback(server.stop)
+    return server.address
 
 
 async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinator | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from coordinator import sockets
+from coordinator.commands import parsers
 from coordinator.commands.environment import PREFIX, variables
 from coordinator.engine import kept_models
 from coordinator.engine.uploads import MEMORY
@@ -19,40 +20,6 @@ from coordinator.grpc.tls import Tls
 from fedau2.wire import addresses
 from fedau2.wire.addresses import check_served
 from fedau2.wire.errors import AddressError
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < 86400:
-        raise ValueError(text)
-    return seconds
-
-
-def _mebibytes(text: str) -> int:
-    mebibytes = int(text)
-    if mebibytes < 1:
-        raise ValueError(text)
-    return mebibytes
-
-
-def _kept(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise ValueError(text)
-    return number
-
-
-def _absolute(text: str) -> Path:
-    path = Path(text)
-    if not path.is_absolute():  # a word such as "off" must not be taken for a folder to record into
-        raise ValueError(text)
-    return path
-
-
-def _level(text: str) -> str:
-    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise ValueError(text)
-    return text.upper()
 
 
 def _of(parse: Callable[[str], Any], metavar: str, text: str) -> dict[str, Any]:
@@ -89,26 +56,41 @@ class Settings:
         metadata=_of(check_served, "HOST:PORT", "address of /metrics and /healthz; default: not served"),
     )
     drain: float = field(
-        default=30.0, metadata=_of(_seconds, "SECONDS", "time that uploads under way have to end after SIGTERM")
+        default=30.0, metadata=_of(parsers.seconds, "SECONDS", "time that uploads under way have to end after SIGTERM")
     )
     upload_memory: int = field(
         default=MEMORY,
-        metadata=_of(_mebibytes, "MIB", "MiB of contributions that may be on their way in at a time; others wait"),
+        metadata=_of(
+            parsers.mebibytes, "MIB", "MiB of contributions that may be on their way in at a time; others wait"
+        ),
     )
     keep_checkpoints: int = field(
         default=kept_models.DEFAULT,
-        metadata=_of(_kept, "N", "older models of each task that `rollback` can go back to, 1 to 1000"),
+        metadata=_of(parsers.kept, "N", "older models of each task that `rollback` can go back to, 1 to 1000"),
     )
     audit: Path | None = field(
         default=None,
         metadata=_of(
-            _absolute,
+            parsers.absolute,
             "/DIR",
             "FOR AUDITS ONLY: keep every contribution in the clear in this folder, an absolute path; never with users; "
             "default: nothing is kept",
         ),
     )
-    log_level: str = field(default="INFO", metadata=_of(_level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
+    web: str | None = field(
+        default=None,
+        metadata=_of(check_served, "HOST:PORT", "address for devices in browsers, over HTTP; default: not served"),
+    )
+    web_origin: tuple[str, ...] = field(
+        default=(),
+        metadata=_of(
+            parsers.origins,
+            "ORIGIN",
+            "origin of the pages that may use the web address, for example https://shop.example.com, or * for every "
+            "page; may be given several times; default: none",
+        ),
+    )
+    log_level: str = field(default="INFO", metadata=_of(parsers.level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
 
     def check(self) -> Self:
         """Returns the same settings, if they can be used together.
@@ -122,6 +104,8 @@ class Settings:
             raise SettingError("tls_certificate and tls_key go together: set both or neither")
         if self.tls_client_ca is not None and self.tls is None:
             raise SettingError("tls_client_ca asks for devices' certificates: it needs tls_certificate and tls_key")
+        if self.web_origin and self.web is None:
+            raise SettingError("web_origin says whose pages may use the web address: it needs web")
         self._check_addresses()
         if self.tls is not None:
             self.tls.check()
@@ -135,19 +119,21 @@ class Settings:
         return Tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
 
     def _check_addresses(self) -> None:
-        served = {name: address for name in ("listen", "admin", "metrics") if (address := getattr(self, name))}
+        names = ("listen", "admin", "metrics", "web")
+        served = {name: address for name in names if (address := getattr(self, name))}
         for (name, address), (other, second) in combinations(served.items(), 2):
             if address == second and not address.endswith(":0"):
                 raise SettingError(f"{name} and {other} are both {address}: give each an address of its own")
         for name, address in served.items():
             if (path := addresses.unix_path(address)) is not None:
                 sockets.check(path)
-            if name != "listen" and not addresses.is_loopback(address):
+            if addresses.is_loopback(address):
+                continue
+            if name in ("admin", "metrics"):
                 raise SettingError(f"{name} is {address}: it is served on loopback only, in plaintext; use a tunnel")
-        if self.tls is None and not addresses.is_loopback(self.listen):
-            raise SettingError(
-                f"listen is {self.listen}, which is not a loopback address: it needs tls_certificate and tls_key"
-            )
+            if self.tls is None:
+                text = f"{name} is {address}, which is not a loopback address: it needs tls_certificate and tls_key"
+                raise SettingError(text)
 
 
 @dataclass(frozen=True)
@@ -163,8 +149,14 @@ class Loaded:
         lines = []
         for name, source in self.sources.items():
             value = getattr(self.settings, name)
-            lines.append(f"{name:{width}} = {'-' if value is None else _masked(str(value))}  ({source})")
+            lines.append(f"{name:{width}} = {_masked(_written(value))}  ({source})")
         return lines
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        value = ", ".join(value) or None
+    return "-" if value is None else str(value)
 
 
 def _masked(text: str) -> str:
@@ -177,9 +169,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for every setting, and `--config`."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings, by the flags' names")
     for setting in fields(Settings):
-        default = "" if setting.default is None else f" (default: {setting.default})"
+        default = "" if setting.default in (None, ()) else f" (default: {setting.default})"
         metavar, text = setting.metadata["metavar"], setting.metadata["help"]
-        parser.add_argument(_flag(setting.name), metavar=metavar, help=f"{text}{default}")
+        action = "append" if setting.default == () else "store"
+        parser.add_argument(_flag(setting.name), action=action, metavar=metavar, help=f"{text}{default}")
 
 
 def load(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Loaded:
@@ -216,6 +209,12 @@ def _file(path: Path) -> dict[str, Any]:
 
 
 def _parsed(name: str, metadata: Mapping[str, Any], value: object, source: str) -> object:
+    if (
+        isinstance(value, list)
+        and metadata["parse"] is parsers.origins
+        and all(isinstance(each, str) for each in value)
+    ):
+        value = ",".join(value)
     wrong = SettingError(f"{source}: {name} must be {metadata['metavar']} ({metadata['help']}), not {value!r}")
     if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
         raise wrong

@@ -13,15 +13,18 @@ from coordinator.engine.admin_service import AdminService
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.device_service import DeviceService
 from coordinator.errors import CoordinatorError, StoppedError
-from coordinator.grpc.handlers import handlers
+from coordinator.grpc.handlers import Answers, handlers
 from coordinator.grpc.parsing import Guarded
 from coordinator.grpc.tls import Tls
 from coordinator.model import pace
 from fedau2.v1 import admin_pb2
 from fedau2.wire import addresses, methods
 
+LARGEST = 2 * 1024 * 1024
+"""Most bytes of a request: a chunk of 1 MiB, or a manifest."""
+
 _OPTIONS = (
-    ("grpc.max_receive_message_length", 2 * 1024 * 1024),  # a chunk of 1 MiB, or a manifest
+    ("grpc.max_receive_message_length", LARGEST),
     ("grpc.so_reuseport", 0),  # a second coordinator on the same port must fail, not share it
     ("grpc.max_concurrent_streams", 256),  # of one connection
     ("grpc.http.overload_protection", 0),  # it refuses calls of clients that keep to the limit
@@ -39,7 +42,7 @@ _DEVICES_OPTIONS = (
 ADMIN = methods.Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"])
 """The methods that operators call."""
 
-_GRACE = 5.0
+GRACE = 5.0
 """Seconds that calls under way have to end."""
 
 _STARTING = health_pb2.HealthCheckResponse.UNKNOWN
@@ -74,10 +77,12 @@ class Servers:
         devices: address of DeviceService, with the actual port.
         admin: address of AdminService, with the actual port.
         health: "starting", "serving" or "draining".
+        answers: gives the object that answers devices, for a server of another protocol.
     """
 
     def __init__(self, door: _Door, devices: "_Server", admin: "_Server") -> None:
         self._door = door
+        self.answers: Answers = door.devices
         self.health = "starting"
         self._servers = (devices, admin)
         self.devices = devices.address
@@ -117,7 +122,7 @@ class Servers:
     async def stop(self) -> None:
         """Stops the servers and ends the calls that are under way."""
         await self._report(_DRAINING)
-        await asyncio.gather(*(server.server.stop(_GRACE) for server in self._servers))
+        await asyncio.gather(*(server.server.stop(GRACE) for server in self._servers))
 
     async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         self.health = _HEALTH[status]

@@ -1,11 +1,11 @@
-"""Answers a gRPC call with an error: every error goes through one table."""
+"""Answers a call with an error: every error goes through one table."""
 
 import logging
 from typing import Any, NoReturn
 
 import grpc
 
-from fedau2.wire.status import RETRY_METADATA, StatusError
+from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
 _log = logging.getLogger(__name__)
 
@@ -14,11 +14,17 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-async def refuse(error: Exception, context: Context) -> NoReturn:
-    """Answers a call with an error: a refusal with its status, anything else as a fault of the coordinator."""
+def refusal(error: Exception) -> StatusError:
+    """Chooses the answer to a call that failed, and logs it: a refusal is the answer itself, anything else a fault."""
     if not isinstance(error, StatusError):
         _log.error("a call failed", exc_info=error)
-        await context.abort(grpc.StatusCode.INTERNAL, "internal error; the coordinator's log says more")
+        return StatusError(Status.INTERNAL, "internal error; the coordinator's log says more")
     _log.info("refused: %s", type(error).__name__)  # its text may quote what a device sent
-    metadata = () if error.retry is None else ((RETRY_METADATA, error.retry.SerializeToString()),)
-    await context.abort(_CODES[error.status], str(error), metadata)
+    return error
+
+
+async def refuse(error: Exception, context: Context) -> NoReturn:
+    """Answers a gRPC call with an error: a refusal with its status, anything else as a fault of the coordinator."""
+    answer = refusal(error)
+    metadata = () if answer.retry is None else ((RETRY_METADATA, answer.retry.SerializeToString()),)
+    await context.abort(_CODES[answer.status], str(answer), metadata)

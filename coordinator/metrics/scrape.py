@@ -65,9 +65,7 @@ def _server(address: str, path: str | None, handler: type[BaseHTTPRequestHandler
     if path is not None:
         sockets.take(path)
         return _Server(socket.AF_UNIX, path, handler)
-    host, port = addresses.served(address)
-    family, _, _, _, resolved = min(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))  # IPv4, if it has both
-    return _Server(family, resolved, handler)
+    return _Server(*sockets.resolved(address), handler)
 
 
 class _Server(ThreadingTCPServer):

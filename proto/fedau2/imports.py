@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from importlib import metadata, util
 
 _BESIDE: Mapping[str, str] = {
+    "connectrpc": "web",
     "dp_accounting": "privacy",
     "mlflow": "mlflow",
     "psutil": "background",
     "psycopg": "postgres",
+    "starlette": "web",
     "tensorboard": "tensorboard",
+    "uvicorn": "web",
 }
 """The extra that brings a package, for the packages that no command always needs."""
 

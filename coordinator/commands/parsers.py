@@ -1,0 +1,53 @@
+"""Parsers of the values of settings. Each raises a `ValueError` for a text that is no value."""
+
+import re
+from pathlib import Path
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._~\[\]:-]+")
+
+
+def seconds(text: str) -> float:
+    """Less than a day, in seconds."""
+    seconds = float(text)
+    if not 0 <= seconds < 86400:
+        raise ValueError(text)
+    return seconds
+
+
+def mebibytes(text: str) -> int:
+    """At least 1."""
+    mebibytes = int(text)
+    if mebibytes < 1:
+        raise ValueError(text)
+    return mebibytes
+
+
+def kept(text: str) -> int:
+    """A number from 1 to 1000."""
+    number = int(text)
+    if not 1 <= number <= 1000:
+        raise ValueError(text)
+    return number
+
+
+def absolute(text: str) -> Path:
+    """An absolute path."""
+    path = Path(text)
+    if not path.is_absolute():  # a word such as "off" must not be taken for a folder to record into
+        raise ValueError(text)
+    return path
+
+
+def level(text: str) -> str:
+    """The name of a level of logs."""
+    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError(text)
+    return text.upper()
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins of pages, with commas between them; or `*` alone, for every page."""
+    names = tuple(part.strip().lower().removesuffix("/") for part in text.split(","))
+    if names != ("*",) and not all(_ORIGIN.fullmatch(name) for name in names):
+        raise ValueError(text)
+    return names
