@@ -12,7 +12,7 @@ from scripts.conformance.arrays import Json
 TOLERANCE = 1e-5
 """Largest difference in units of a tensor's largest value."""
 
-_STATES, _CONTRIBUTIONS = {"before", "after"}, {"trained", "contribution"}
+_STATES, _CONTRIBUTIONS = {"before", "after", "carried"}, {"trained", "contribution"}
 
 
 def alike(stored: Json, computed: Json) -> bool:

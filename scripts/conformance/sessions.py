@@ -1,6 +1,6 @@
 """Transcripts of sessions: what a device asks in which order, how it ends, and what its store then holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from client_sdk.errors import FedError
+from client_sdk.events import Event, Uploaded
 from client_sdk.interactions import Kept
 from client_sdk.onnx.onnx_engine import OnnxEngine
 from client_sdk.protocol.drivers import drive
@@ -18,9 +19,10 @@ from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.wire import blobs
 from fedau2.wire.status import StatusError
 from scripts.conformance import scenarios, tasks
+from scripts.conformance.answers import ASSIGNMENT, TASK
 from scripts.conformance.arrays import Json, data
+from scripts.conformance.devices import Device, Scenario
 from scripts.conformance.drawing import KEYS
-from scripts.conformance.scenarios import ASSIGNMENT, TASK, Device, Scenario
 from scripts.conformance.script import Scripted
 
 POPULATION, VERSION = "movies", "1.0"
@@ -34,9 +36,16 @@ def vectors() -> Json:
 def _transcript(scenario: Scenario) -> Json:
     device = scenario.device
     transport = Scripted(scenario.answers, scenario.served, scenario.pieces)
+    events: list[Event] = []
     with TemporaryDirectory() as folder, closing(_store(Path(folder) / "state", device, scenario.served)) as store:
         running = session(
-            store, OnnxEngine(), POPULATION, VERSION, without_place=device.without_place, wanted=lambda _: device.wanted
+            store,
+            OnnxEngine(),
+            POPULATION,
+            VERSION,
+            events.append,
+            without_place=device.without_place,
+            wanted=lambda _: device.wanted,
         )
         try:
             end = _ended(drive(running, transport))
@@ -44,11 +53,12 @@ def _transcript(scenario: Scenario) -> Json:
             end = {"error": "RefusedError"}
         except FedError as error:
             end = {"error": type(error).__name__}
-        model = store.model()
+        model, state = store.model(), store.private(TASK)
         after = {
             "staged": store.staged() is not None,
             "contributed": store.contributed(TASK),
-            "trained": store.private(TASK) is not None,
+            "trained": state is not None,
+            "carried": None if state is None or _counted(events) else data(state.pack()),
             "model": None if model is None else model.round,
         }
     given = {
@@ -62,13 +72,15 @@ def _transcript(scenario: Scenario) -> Json:
         "cached": device.cached,
         "contributed": device.contributed,
         "staged": device.staged,
+        "known": [known.given() for known in device.known],
     }
     return {
         "name": scenario.name,
-        "bundle": scenarios.BUNDLE,
-        "blobs": _others(scenario.served),
+        "bundle": scenario.bundle,
+        "blobs": _others(scenario),
         "device": given,
         "calls": transport.calls,
+        "events": [type(event).__name__ for event in events],
         "end": end,
         "after": after,
     }
@@ -80,9 +92,14 @@ def _ended(outcome: Outcome) -> Json:
     return {"result": outcome.result.value, "retry": retry, "refreshed": outcome.refreshed}
 
 
-def _others(served: Mapping[bytes, bytes]) -> Json:
+def _counted(events: Sequence[Event]) -> bool:
+    """Says whether the private state is one that was trained in the session."""
+    return any(isinstance(event, Uploaded) for event in events)
+
+
+def _others(scenario: Scenario) -> Json:
     """Returns the blobs that are served under a hash and are not the bundle's."""
-    bundle = tasks.read(scenarios.BUNDLE).served()
+    bundle, served = tasks.read(scenario.bundle).served(), scenario.served
     return {address.hex(): data(content) for address, content in served.items() if bundle.get(address) != content}
 
 
@@ -97,6 +114,8 @@ def _store(folder: Path, device: Device, served: Mapping[bytes, bytes]) -> Sqlit
             store.keep_blob(blobs.resource(content), content)
     if device.contributed is not None:
         store.database.write("INSERT INTO contributed VALUES (?, ?)", (TASK, device.contributed))
+    for known in device.known:
+        known.keep(store)
     if device.staged:
         state = PrivateState.start({"p": np.zeros((1, 2), np.float32)}, 1)
         store.stage(Staged(ASSIGNMENT, TASK, 4, bytes(device.staged), state))

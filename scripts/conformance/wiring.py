@@ -124,7 +124,7 @@ def _encoded() -> Iterator[Json]:
     rng = np.random.default_rng(3)
     tensors = {"table": rng.normal(size=(3, 9)), "deep": rng.normal(size=(2, 3, 4)), "short": rng.normal(size=(2, 7))}
     whole = {name: value.astype(np.float32) for name, value in tensors.items()} | {"bias": np.ones(9, np.float32)}
-    halves = np.arange(0, 2**16, 37, np.uint16).view(np.float16)  # also the smallest, the infinite, and minus 0
+    halves = np.arange(0, 2**16, 37).astype(np.uint16).view(np.float16)  # also the smallest, the infinite, and minus 0
     integers = np.arange(-128, 128, dtype=np.int8).reshape(2, 128)
     scales, scale = np.array([0.3, 0], np.float32), encodings.scales("t")
     for content in (

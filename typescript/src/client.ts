@@ -1,17 +1,16 @@
 /** The SDK's client, as an app sees it. */
-import { StoreError, TaskError, TimedOutError, UnsupportedTaskError, UsageError } from "./errors.js";
-import type { TaskManifest } from "./gen/fedau2/v1/task_pb.js";
+import { StoreError, TaskError, TimedOutError, UsageError } from "./errors.js";
+import { type Event, Events } from "./events.js";
 import { Serving } from "./onnx/serving.js";
-import { parts } from "./protocol/fetching.js";
 import type { Platform, Store, Transport } from "./protocol/interfaces.js";
 import { labels } from "./protocol/preparation.js";
 import { type Outcome, session } from "./protocol/session.js";
 import { unfit } from "./protocol/fitness.js";
+import { knownTask, wanted } from "./protocol/freshness.js";
 import { Trust } from "./protocol/trust.js";
 import type { Model } from "./protocol/values.js";
-import { checked, type Recorded } from "./recording.js";
-import { sameResource } from "./wire/blobs.js";
-import { parse } from "./wire/manifest.js";
+import { type Personalisation, Personaliser, STEPS } from "./personalisation/personaliser.js";
+import { checked, checkedItem, microseconds, type Recorded } from "./recording.js";
 
 /** The version that a device states at its check-in. */
 export const VERSION = "0.0.0";
@@ -30,6 +29,11 @@ export interface Settings {
   readonly maxInteractions?: number;
   /** Age in seconds from which a sync fetches a newer model although the round has no place for this device. */
   readonly maxModelAge?: number;
+  /**
+   * Personal steps that a sync takes at its end, after a new model or a tenth more records, as `personalise` does; 20 by
+   * default. 0: it takes none.
+   */
+  readonly personalSteps?: number;
 }
 
 /** What a platform brings to a client. */
@@ -50,7 +54,9 @@ export interface Recommendation {
 /** One user's recommender on one device, on every platform. */
 export class Client {
   private readonly closing = new AbortController();
+  private readonly events = new Events();
   private readonly serving: Serving;
+  private readonly personal: Personaliser;
   private readonly store: Store;
   private syncing: Promise<unknown> = Promise.resolve();
 
@@ -58,8 +64,10 @@ export class Client {
     private readonly options: Settings,
     private readonly parts: Parts,
   ) {
-    this.store = parts.store;
-    this.serving = new Serving(parts.store, parts.platform, parts.trust);
+    const { store, platform, trust } = parts;
+    this.store = store;
+    this.serving = new Serving(store, platform, trust);
+    this.personal = new Personaliser(store, platform, trust, options.personalSteps ?? STEPS);
   }
 
   /** Interrupts a sync under way and frees the state. */
@@ -70,6 +78,11 @@ export class Client {
     await this.store.close();
   }
 
+  /** Calls a function with each event from now on. Returns a function that ends this. */
+  subscribe(callback: (event: Event) => void): () => void {
+    return this.events.subscribe(callback);
+  }
+
   /** Keeps an interaction of the user, on this device; an id alone stands for a view now. */
   record(interaction: string | Recorded): Promise<void> {
     return this.recordMany([interaction]);
@@ -77,7 +90,20 @@ export class Client {
 
   /** Keeps interactions, on this device: all of them or none. The oldest beyond `maxInteractions` are dropped. */
   async recordMany(interactions: readonly (string | Recorded)[]): Promise<void> {
-    await this.store.record(checked(interactions));
+    const count = await this.store.record(checked(interactions));
+    if (count > 0) this.events.publish({ type: "interactionsDropped", count });
+  }
+
+  /**
+   * Removes what is recorded of an item from this device, without a trace, once a sync under way has ended. An unanswered
+   * contribution is withdrawn, and the vectors of personal steps are removed. What was uploaded cannot be taken back.
+   *
+   * @param time that of the interaction to remove; undefined: all of the item are removed.
+   * @returns how many interactions were removed.
+   */
+  async forget(item: string, time?: Date): Promise<number> {
+    const [named, at] = [checkedItem(item), time && microseconds(time)];
+    return this.alone(() => this.store.forget(named, at));
   }
 
   /** Returns the recorded items, each once, in the order in which they were recorded first. */
@@ -93,7 +119,7 @@ export class Client {
   async setAttribute(name: string, value: string | undefined): Promise<void> {
     const before = await this.store.attribute(name);
     await this.store.setAttribute(name, value);
-    const task = await this.task();
+    const task = await knownTask(this.store);
     if (task === undefined || value === undefined) return;
     try {
       await labels(this.store, task);
@@ -111,15 +137,52 @@ export class Client {
    * @throws TaskError, AttributeValueError the task cannot be run here.
    */
   sync(timeout?: number): Promise<Outcome> {
-    const run = this.syncing.catch(() => undefined).then(() => this.syncOnce(timeout));
+    return this.alone(async () => {
+      const { limit, signal } = this.limit(timeout);
+      try {
+        const outcome = await this.syncOnce(signal);
+        if (outcome.result === "interrupted") this.events.publish({ type: "syncInterrupted", reason: outcome.reason });
+        if (limit?.aborted && outcome.result === "interrupted") {
+          throw new TimedOutError(`the sync did not end within ${timeout} s; nothing is lost`);
+        }
+        await this.personal.whenDue(signal);
+        return outcome;
+      } catch (error) {
+        if (!(error instanceof TimedOutError)) this.events.publish({ type: "syncFailed", error });
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Trains the user's own vectors on this device, so that recommendations become the user's own at once. It uses no
+   * network, changes nothing that is shared, and changes no contribution.
+   *
+   * @param timeout seconds after which no further step begins.
+   * @throws NoModelError there is no model yet.
+   * @throws TaskError, AttributeValueError the steps cannot be taken here.
+   */
+  personalise(steps = STEPS, timeout?: number): Promise<Personalisation> {
+    if (!Number.isInteger(steps) || steps < 1) throw new UsageError(`steps must be a whole number from 1 up, not ${steps}`);
+    return this.alone(() => this.personal.personalise(steps, this.limit(timeout).signal));
+  }
+
+  /** Runs work once that under way has ended. */
+  private alone<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.syncing.catch(() => undefined).then(work);
     this.syncing = run;
     return run;
   }
 
-  private async syncOnce(timeout: number | undefined): Promise<Outcome> {
+  /** Returns a signal by which the client's end or a time ends work. */
+  private limit(timeout: number | undefined): { limit: AbortSignal | undefined; signal: AbortSignal } {
     const limit = timeout === undefined ? undefined : AbortSignal.timeout(1000 * timeout);
-    const signal = limit === undefined ? this.closing.signal : AbortSignal.any([this.closing.signal, limit]);
-    const fault = (await this.store.staged()) === undefined ? await unfit(this.store, await this.task()) : undefined;
+    return { limit, signal: limit === undefined ? this.closing.signal : AbortSignal.any([this.closing.signal, limit]) };
+  }
+
+  private async syncOnce(signal: AbortSignal): Promise<Outcome> {
+    const fault = (await this.store.staged()) === undefined ? await unfit(this.store, await knownTask(this.store)) : undefined;
+    const oldest = this.options.maxModelAge ?? DAY;
     const { platform, trust, connect } = this.parts;
     const transport = connect();
     const context = {
@@ -129,17 +192,15 @@ export class Client {
       trust,
       population: this.options.population,
       version: VERSION,
+      emit: this.events.publish,
       withoutPlace: fault !== undefined,
-      wanted: (model: Model) => this.wanted(model, fault !== undefined),
+      wanted: (model: Model) => wanted(this.store, model, oldest, fault !== undefined),
       signal,
       clock: () => performance.now() / 1000,
     };
     const outcome = await session(context)
       .catch((error: unknown) => stopped(signal, error))
       .finally(() => transport.close());
-    if (limit?.aborted && outcome.result === "interrupted") {
-      throw new TimedOutError(`the sync did not end within ${timeout} s; nothing is lost`);
-    }
     if (fault !== undefined && outcome.result === "rejected" && !outcome.refreshed) throw fault;
     return outcome;
   }
@@ -150,35 +211,6 @@ export class Client {
     const best = await this.serving.recommend(k, where);
     return best.map(([item, score]) => ({ item, score }));
   }
-
-  private async task(): Promise<TaskManifest | undefined> {
-    const model = await this.store.model();
-    const data = model && (await this.store.blob(model.manifest));
-    try {
-      return data && parse(data);
-    } catch (error) {
-      if (error instanceof UnsupportedTaskError) return undefined; // the next sync fetches another
-      throw error;
-    }
-  }
-
-  private async wanted(newest: Model, unfit: boolean): Promise<boolean> {
-    const [model, renewed] = [await this.store.model(), await this.store.renewed()];
-    if (model === undefined || renewed === undefined) return true;
-    if (unfit && !sameResource(model.manifest, newest.manifest)) return true;
-    const age = (Date.now() - renewed) / 1000;
-    const oldest = this.options.maxModelAge ?? DAY;
-    const old = oldest < Infinity && !(age >= 0 && age < oldest);
-    if (old && !sameResource(model.checkpoint, newest.checkpoint)) return true;
-    return !(await this.whole(model));
-  }
-
-  private async whole(model: Model): Promise<boolean> {
-    const task = await this.task();
-    if (task === undefined) return false;
-    for (const part of parts(model, task)) if ((await this.store.blob(part)) === undefined) return false;
-    return true;
-  }
 }
 
 /**
@@ -186,9 +218,10 @@ export class Client {
  *
  * @throws UsageError a setting has a wrong value.
  */
-export function trustOf({ population, publishers }: Settings, platform: Platform): Trust {
+export function trustOf({ population, publishers, personalSteps: steps = STEPS }: Settings, platform: Platform): Trust {
   const size = utf8.encode(population).length;
   if (size === 0 || size > 128) throw new UsageError("population has 1 to 128 bytes");
+  if (!Number.isInteger(steps) || steps < 0) throw new UsageError("personalSteps is a whole number from 0 up");
   return new Trust(platform, publishers);
 }
 

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { deflateSync } from "node:zlib";
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import Database from "better-sqlite3";
@@ -14,11 +15,11 @@ import { NODE } from "../src/platform.js";
 import type { Transport } from "../src/protocol/interfaces.js";
 import { session } from "../src/protocol/session.js";
 import { Trust } from "../src/protocol/trust.js";
-import { startState } from "../src/protocol/values.js";
+import { packState, startState } from "../src/protocol/values.js";
 import { windowOf } from "../src/retry.js";
 import { SqliteStore } from "../src/store/sqlite.js";
 import { resource } from "../src/wire/blobs.js";
-import { bundleFile, bytes, vectors } from "./vectors.js";
+import { bundleFile, bytes, maybe, vectors } from "./vectors.js";
 
 const TASK = "5a5a5a5a5a5a5a5a";
 const FOLDER = join(import.meta.dirname, "../../../conformance/bundles");
@@ -108,6 +109,7 @@ async function storeOf(folder: string, given: any, blobs: Iterable<Uint8Array>):
   if (given.contributed !== null) {
     database.prepare("INSERT INTO contributed VALUES (?, ?)").run(TASK, given.contributed);
   }
+  for (const known of given.known) keep(database, known);
   database.close();
   const store = new SqliteStore(folder, 1000);
   await store.record(given.items.map((item: string) => ({ item, time: 0, kind: "view", weight: 1, value: undefined })));
@@ -120,6 +122,15 @@ async function storeOf(folder: string, given: any, blobs: Iterable<Uint8Array>):
     await store.stage({ assignmentId, taskId: TASK, round: 4n, contribution, state, attributes: [] });
   }
   return store;
+}
+
+/** Puts a task that a device took part in before into its state. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+function keep(database: Database.Database, { task_id: taskId, manifest, recommender, catalogue, state, contributed }: any): void {
+  const items = maybe(catalogue, (names: string[]) => deflateSync(names.map((name) => `${name}\n`).join("")));
+  database.prepare("INSERT INTO tasks VALUES (?, ?, ?, ?)").run(taskId, bytes(manifest), recommender, items);
+  if (state !== null) database.prepare("INSERT INTO private VALUES (?, ?)").run(taskId, bytes(state));
+  if (contributed !== null) database.prepare("INSERT INTO contributed VALUES (?, ?)").run(taskId, contributed);
 }
 
 function blobsOf(bundle: string, others: Record<string, string>): Map<string, Uint8Array> {
@@ -155,6 +166,7 @@ test("a session: the app stops it, and the place is given back", async () => {
       trust: new Trust(NODE),
       population: given.population,
       version: given.version,
+      emit: () => undefined,
       withoutPlace: false,
       wanted: async () => false,
       signal: stopping.signal,
@@ -168,12 +180,13 @@ test("a session: the app stops it, and the place is given back", async () => {
   }
 });
 
-for (const { name, bundle, blobs: others, device: given, calls, end, after } of vectors("sessions")) {
+for (const { name, bundle, blobs: others, device: given, calls, events, end, after } of vectors("sessions")) {
   test(`a session: ${name}`, async () => {
     const folder = mkdtempSync(join(tmpdir(), "fedau2-"));
     const blobs = blobsOf(bundle, others);
     const store = await storeOf(folder, given, blobs.values());
     const transport = new Scripted(calls, blobs);
+    const emitted: string[] = [];
     try {
       const found = await session({
         store,
@@ -182,6 +195,7 @@ for (const { name, bundle, blobs: others, device: given, calls, end, after } of 
         trust: new Trust(NODE),
         population: given.population,
         version: given.version,
+      emit: ({ type }) => emitted.push(type[0]!.toUpperCase() + type.slice(1)),
         withoutPlace: given.without_place,
         wanted: async () => given.wanted,
         signal: undefined,
@@ -192,14 +206,16 @@ for (const { name, bundle, blobs: others, device: given, calls, end, after } of 
       );
       assert.deepEqual(found, end);
       assert.ok(transport.done, "the device asked less than it should");
-      const [contributed, model] = [await store.contributed(TASK), await store.model()];
+      assert.deepEqual(emitted, events);
+      const [contributed, model, state] = [await store.contributed(TASK), await store.model(), await store.private(TASK)];
       const kept = {
         staged: (await store.staged()) !== undefined,
         contributed: contributed === undefined ? null : Number(contributed),
-        trained: (await store.private(TASK)) !== undefined,
+        trained: state !== undefined,
+        carried: state === undefined || emitted.includes("Uploaded") ? null : packState(state),
         model: model === undefined ? null : Number(model.round),
       };
-      assert.deepEqual(kept, after);
+      assert.deepEqual(kept, { ...after, carried: after.carried && bytes(after.carried) });
     } finally {
       store.close();
       rmSync(folder, { recursive: true });

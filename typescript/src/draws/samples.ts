@@ -6,8 +6,20 @@ import { Generator } from "./generator.js";
 
 const { fround } = Math;
 
-/** The purposes of a key's streams. */
-export const Stream = { initial: 0, samples: 1, noise: 2, latent: 3, cover: 4, coverValues: 5, gaussian: 6 } as const;
+/**
+ * The purposes of a key's streams. `personal` is added to the number of a stream: the one of the same purpose for personal
+ * steps.
+ */
+export const Stream = {
+  initial: 0,
+  samples: 1,
+  noise: 2,
+  latent: 3,
+  cover: 4,
+  coverValues: 5,
+  gaussian: 6,
+  personal: 64,
+} as const;
 
 /** The samples of one local step: as `client_sdk.draws.Samples`. */
 export interface Samples {
@@ -48,12 +60,20 @@ function initialValues(spec: TensorSpec, numbers: Generator): Float32Array {
 /**
  * Draws the samples of all local steps as the manifest says.
  *
+ * @param round the assignment's; of personal steps, the number of the step.
+ * @param family 0 for contributions, `Stream.personal` for personal steps: their streams have no number in common.
  * @throws NoDataError there is nothing to train on.
  * @throws UnsupportedTaskError the manifest draws in a way that is not known here.
  */
-export function drawn(task: TaskManifest, interactions: Uint32Array, key: Uint8Array, round: bigint): Samples[] {
+export function drawn(
+  task: TaskManifest,
+  interactions: Uint32Array,
+  key: Uint8Array,
+  round: bigint,
+  family = 0,
+): Samples[] {
   const local = task.plan!.local!;
-  if (task.draw === Draw.CONTRASTS) return contrasts(local, task.items, interactions, key, round);
+  if (task.draw === Draw.CONTRASTS) return contrasts(local, task.items, interactions, key, round, family);
   if (task.draw !== Draw.WHOLE) {
     throw new UnsupportedTaskError("this SDK cannot draw the task's samples: its recommender draws in a way of its own");
   }
@@ -61,7 +81,7 @@ export function drawn(task: TaskManifest, interactions: Uint32Array, key: Uint8A
   if (!(dropout >= 0 && dropout < 1)) {
     throw new UnsupportedTaskError(`the plan's parameter 'dropout' must lie in [0, 1), not ${dropout}`);
   }
-  return whole(local, interactions, key, round, dropout, task.noise);
+  return whole(local, interactions, key, round, dropout, task.noise, family);
 }
 
 /** One pass over the interactions in random order, each followed by random items that are not among them. */
@@ -71,13 +91,14 @@ export function contrasts(
   interactions: Uint32Array,
   key: Uint8Array,
   round: bigint,
+  family = 0,
 ): Samples[] {
   const count = interactions.length;
   if (count === 0) throw new NoDataError("nothing is recorded to train on: call record() first");
   if (count >= items) {
     throw new NoDataError("every item of the catalogue is recorded, so there is nothing to contrast them with");
   }
-  const numbers = new Generator(key, round, Stream.samples);
+  const numbers = new Generator(key, round, family + Stream.samples);
   const order = numbers.permutation(count);
   // interactions[j] - j items outside lie before the j-th interaction.
   const outside = interactions.map((row, place) => row - place);
@@ -127,11 +148,12 @@ export function whole(
   round: bigint,
   dropout: number,
   noise: number,
+  family = 0,
 ): Samples[] {
   const count = interactions.length;
   if (count === 0) throw new NoDataError("nothing is recorded to train on: call record() first");
-  const dropping = new Generator(key, round, Stream.samples);
-  const latent = new Generator(key, round, Stream.latent);
+  const dropping = new Generator(key, round, family + Stream.samples);
+  const latent = new Generator(key, round, family + Stream.latent);
   const scale = fround((1 - dropout) * Math.sqrt(count));
   return Array.from({ length: local.steps }, () => ({
     items: interactions,
@@ -147,8 +169,9 @@ export function headNoise(
   steps: number,
   key: Uint8Array,
   round: bigint,
+  family = 0,
 ): Map<string, Float32Array> {
-  const numbers = new Generator(key, round, Stream.noise);
+  const numbers = new Generator(key, round, family + Stream.noise);
   return new Map(adversaries.map((adversary) => [adversary.name, noiseOf(adversary, steps, numbers)]));
 }
 

@@ -2,7 +2,7 @@
 import { NoModelError, UnsupportedTaskError } from "../errors.js";
 import { GraphKind, type Resource, type TaskManifest } from "../gen/fedau2/v1/task_pb.js";
 import type { Platform, Store } from "../protocol/interfaces.js";
-import { rowsOf, stateOf } from "../protocol/preparation.js";
+import { rowsOf, servedState } from "../protocol/preparation.js";
 import type { Trust } from "../protocol/trust.js";
 import type { Model } from "../protocol/values.js";
 import { positivesOf } from "../weights.js";
@@ -54,7 +54,7 @@ export class Serving {
     const model = await this.store.model();
     if (model === undefined) throw new NoModelError("there is no model on this device yet: call sync() first");
     const { task, served, items, rows } = await this.load(model);
-    const state = await stateOf(this.store, model.taskId, task);
+    const state = await servedState(this.store, model.taskId, task);
     const interactions = await this.store.interactions();
     const recorded = new Set(interactions.map(({ item }) => item));
     const { rows: history } = positivesOf(interactions, rows, task.plan!.interactions);

@@ -18,10 +18,41 @@ const TILE = 16_384;
 const MOST_ROUNDS = 2n ** 63n - 1n;
 const { fround } = Math;
 
+/** All randomness of a training. */
+export interface Drawn {
+  /** By local step. */
+  readonly samples: readonly Samples[];
+  /** By adversary, each (steps, 2, classes). */
+  readonly noise: ReadonlyMap<string, Float32Array>;
+}
+
+/**
+ * Draws all randomness of a training.
+ *
+ * @param round the assignment's; of personal steps, the number of the step.
+ * @param family as for `drawn`.
+ * @throws NoDataError the client has nothing to train on.
+ * @throws UnsupportedTaskError the manifest draws in a way that is not known here.
+ */
+export function draw({ manifest: task, key, positives }: Job, round: bigint, family = 0): Drawn {
+  const { local, adversaries } = task.plan!;
+  const samples = weighed(drawn(task, positives.rows, key, round, family), task.draw, positives);
+  return { samples, noise: headNoise(adversaries, local!.steps, key, round, family) };
+}
+
+/** Loads the training graph of a job. @throws UnsupportedTaskError it cannot be used here. */
+export function loadStep(runtime: Runtime, { manifest: task, step }: Job): Promise<Graph> {
+  const reports = task.plan!.adversaries.flatMap(({ name }) => [`triggered.${name}`, `margin.${name}`]);
+  const outputs = ["loss", ...task.tensors.map(({ name }) => `gradient.${name}`), ...reports];
+  return Graph.load(runtime, step, task, GraphKind.STEP, outputs);
+}
+
 /** One client's local update under way. */
 export class Training {
   /** Local steps in all. */
   readonly steps: number;
+  private readonly samples: readonly Samples[];
+  private readonly noise: ReadonlyMap<string, Float32Array>;
   private readonly rows: Uint32Array;
   private readonly tables: ReadonlySet<string>;
   private readonly shared: Tensors;
@@ -29,12 +60,14 @@ export class Training {
   private state: PrivateState;
   private taken = 0;
 
-  private constructor(
+  /** @throws UnsupportedTaskError a sample's row is not in the catalogue. */
+  constructor(
     private readonly job: Job,
     private readonly graph: Graph,
-    private readonly samples: readonly Samples[],
-    private readonly noise: ReadonlyMap<string, Float32Array>,
+    { samples, noise }: Drawn,
   ) {
+    this.samples = samples;
+    this.noise = noise;
     const { manifest: task, tensors, state } = job;
     this.steps = task.plan!.local!.steps;
     this.state = state;
@@ -51,13 +84,7 @@ export class Training {
    * @throws UnsupportedTaskError the graph or the way to draw cannot be used here.
    */
   static async begin(runtime: Runtime, job: Job): Promise<Training> {
-    const { manifest: task, key, round } = job;
-    const adversaries = task.plan!.adversaries;
-    const reports = adversaries.flatMap(({ name }) => [`triggered.${name}`, `margin.${name}`]);
-    const outputs = ["loss", ...task.tensors.map(({ name }) => `gradient.${name}`), ...reports];
-    const graph = await Graph.load(runtime, job.step, task, GraphKind.STEP, outputs);
-    const samples = weighed(drawn(task, job.positives.rows, key, round), task.draw, job.positives);
-    return new Training(job, graph, samples, headNoise(adversaries, task.plan!.local!.steps, key, round));
+    return new Training(job, await loadStep(runtime, job), draw(job, job.round));
   }
 
   /** Takes the next local step. */

@@ -2,6 +2,7 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { create } from "@bufbuild/protobuf";
 import { DivergedError, FedError, RefusedError, TrainingError, TransportError } from "../errors.js";
+import type { Event } from "../events.js";
 import {
   type Assignment,
   type UploadContributionResponse,
@@ -20,7 +21,7 @@ import type { Store, Transport } from "./interfaces.js";
 import type { Lease } from "./lease.js";
 import type { Outcome } from "./session.js";
 import { isFinal, Status } from "./status.js";
-import type { Job, Staged, TrainingResult } from "./values.js";
+import { finiteState, type Job, type Staged, type TrainingResult } from "./values.js";
 
 /** Seconds that a short call may take. */
 export const CALL = 30;
@@ -66,7 +67,8 @@ export async function train(
   };
 }
 
-async function guarded<T>(work: () => Promise<T>): Promise<T> {
+/** Throws a `TrainingError` in place of an error of the engine. */
+export async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -77,8 +79,7 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
 
 /** Keeps a diverged result from the sum and from the device's state, which would never recover. */
 function checkFinite({ contribution, state }: TrainingResult): void {
-  const tensors = [contribution, state.values, state.first, state.second].flatMap((part) => [...part.values()]);
-  if (!tensors.every(({ values }) => finite(values))) {
+  if (!finiteState(state) || ![...contribution.values()].every(({ values }) => finite(values))) {
     throw new DivergedError("training gave values that are not finite; nothing was kept or sent");
   }
 }
@@ -86,6 +87,7 @@ function checkFinite({ contribution, state }: TrainingResult): void {
 /**
  * Uploads a staged contribution, and promotes or discards its private state if the answer is final.
  *
+ * @param emit called with the event that the answer is.
  * @param again an earlier upload may have broken off; this one goes on there.
  * @throws TooSlow the lease was over before; nothing was sent.
  */
@@ -93,11 +95,12 @@ export async function upload(
   store: Store,
   transport: Transport,
   staged: Staged,
+  emit: (event: Event) => void,
   lease: Lease,
   signal: AbortSignal | undefined,
   again: boolean,
 ): Promise<Outcome> {
-  const data = staged.contribution;
+  const { taskId, round, contribution: data } = staged;
   const header = create(UploadHeaderSchema, {
     assignmentId: staged.assignmentId,
     size: BigInt(data.length),
@@ -107,10 +110,12 @@ export async function upload(
   try {
     const response = await send(transport, header, data, lease, signal);
     await store.promote(staged.assignmentId);
+    emit({ type: "uploaded", taskId, round });
     return { result: "uploaded", retry: windowOf(response.nextCheckIn), reason: "", refreshed: false };
   } catch (error) {
     if (!(error instanceof RefusedError) || !isFinal(error.status, error.retry !== undefined)) throw error;
     await store.discard(staged.assignmentId);
+    emit({ type: "refused", taskId, round, reason: error.message });
     return { result: "refused", retry: error.retry, reason: error.message, refreshed: false };
   }
 }

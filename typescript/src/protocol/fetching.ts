@@ -1,5 +1,6 @@
 /** Fetches a model version: what the store lacks of it, in pieces that are kept, and checked before it is used. */
 import { DamagedTaskError, RefusedError, ResourceLimitError, TransportError, UnsupportedTaskError } from "../errors.js";
+import type { Event } from "../events.js";
 import { GraphKind, type Resource, type TaskManifest } from "../gen/fedau2/v1/task_pb.js";
 import * as blobs from "../wire/blobs.js";
 import * as manifest from "../wire/manifest.js";
@@ -9,7 +10,7 @@ import { finite, sameShape, type Tensors } from "../wire/tensors.js";
 import { checkSize, inspected } from "./inspection.js";
 import type { Store, Transport } from "./interfaces.js";
 import type { Lease } from "./lease.js";
-import { known } from "./succession.js";
+import { carry, known } from "./succession.js";
 import type { Trust } from "./trust.js";
 import type { Model } from "./values.js";
 
@@ -20,6 +21,8 @@ export interface Fetched {
   readonly tensors: Tensors;
   /** The training graph; empty if the task has none. */
   readonly step: Uint8Array;
+  /** Says what was carried over to the task from an ancestor. */
+  readonly event: Event | undefined;
 }
 
 /** Returns the blobs of a model besides its manifest. */
@@ -82,8 +85,9 @@ export class Fetcher {
     if (listed !== task.items) {
       throw new UnsupportedTaskError(`the task's catalogue lists ${listed} items and its manifest ${task.items}`);
     }
-    await store.adopt({ model, blobs: all, task: known(model, task, items), carried: undefined });
-    return { tensors, step };
+    const over = await carry(store, model, task, items);
+    await store.adopt({ model, blobs: all, task: known(model, task, items), carried: over?.carried });
+    return { tensors, step, event: over?.event };
   }
 
   /** Returns a blob, fetched if the store lacks it. A blob that fails the check is not kept. */

@@ -19,6 +19,18 @@ export async function stateOf(store: Store, taskId: string, task: TaskManifest):
   return (await store.private(taskId)) ?? initialState(task, taskKey(await store.key(), taskId));
 }
 
+/**
+ * Returns the private state that recommendations come from: the one that personal steps have made, unless contributions
+ * have taken more steps since these were turned off.
+ */
+export async function servedState(store: Store, taskId: string, task: TaskManifest): Promise<PrivateState> {
+  const [promoted, personal] = [await store.private(taskId), (await store.personal(taskId))?.state];
+  if (personal === undefined || (promoted !== undefined && promoted.steps > personal.steps)) {
+    return stateOf(store, taskId, task);
+  }
+  return personal;
+}
+
 /** Returns the rows of a catalogue by item. */
 export function rowsOf(catalogueData: Uint8Array): Map<string, number> {
   return new Map(catalogue(catalogueData).map((item, row) => [item, row]));

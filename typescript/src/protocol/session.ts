@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { taskKey } from "../draws/keys.js";
 import {
+  DamagedTaskError,
   FedError,
   NoDataError,
   RefusedError,
@@ -11,6 +12,7 @@ import {
   UnsupportedTaskError,
   UntrustedTaskError,
 } from "../errors.js";
+import type { Event } from "../events.js";
 import {
   type Assignment,
   CheckInRequestSchema,
@@ -24,11 +26,12 @@ import { type RetryWindow, seconds, windowOf } from "../retry.js";
 import { offered } from "../wire/encodings.js";
 import { positivesOf } from "../weights.js";
 import { CALL, train, upload } from "./contributing.js";
-import { Fetcher } from "./fetching.js";
+import { type Fetched, Fetcher } from "./fetching.js";
 import type { Platform, Store, Transport } from "./interfaces.js";
 import { Lease, TooSlow } from "./lease.js";
 import { labels, rowsOf, stateOf } from "./preparation.js";
 import { Status } from "./status.js";
+import { lastContribution } from "./succession.js";
 import type { Trust } from "./trust.js";
 import type { Model, Staged } from "./values.js";
 
@@ -50,6 +53,8 @@ export interface Context {
   readonly trust: Trust;
   readonly population: string;
   readonly version: string;
+  /** Called with each event as it happens. */
+  readonly emit: (event: Event) => void;
   /** True if the client could not use a place in a round; it asks for none then. */
   readonly withoutPlace: boolean;
   /** Says whether a newest model is to be fetched without a place. */
@@ -63,6 +68,9 @@ export interface Context {
 const PARTING = 2;
 const FOREVER = new Lease(Infinity, () => 0);
 
+/** Errors by which a task is refused, and not this device or this moment. */
+const REFUSED = [UnsupportedTaskError, UntrustedTaskError, ResourceLimitError, DamagedTaskError];
+
 class TooSoon extends Error {}
 
 /**
@@ -72,9 +80,9 @@ class TooSoon extends Error {}
  * @throws TransportError, RefusedError a call failed; a staged contribution stays staged.
  */
 export async function session(context: Context): Promise<Outcome> {
-  const { store, transport, signal } = context;
+  const { store, transport, emit, signal } = context;
   const staged = await store.staged();
-  if (staged !== undefined) return upload(store, transport, staged, FOREVER, signal, true);
+  if (staged !== undefined) return upload(store, transport, staged, emit, FOREVER, signal, true);
   const { population, version: clientVersion, withoutPlace } = context;
   const request = create(CheckInRequestSchema, { population, clientVersion, withoutPlace });
   const { result } = await transport.checkIn(request, { within: CALL, signal });
@@ -87,41 +95,65 @@ export async function session(context: Context): Promise<Outcome> {
     reason: `REJECTION_REASON_${reason ?? rejection?.reason}`,
     refreshed: false,
   };
+  emit({ type: "rejected", reason: outcome.reason });
   return rejection?.model === undefined ? outcome : refresh(context, modelOf(rejection.model), outcome);
 }
 
 /** Fetches a model without a place in a round, if it is wanted. Returns the outcome, which says so. */
 async function refresh(context: Context, model: Model, outcome: Outcome): Promise<Outcome> {
   if (!(await context.wanted(model))) return outcome;
-  const { store, transport, trust, signal } = context;
+  const { store, transport, trust, emit, signal } = context;
   const fetcher = new Fetcher(store, transport, model, trust, FOREVER, signal);
   try {
-    await fetcher.rest(await fetcher.manifest());
+    await adopt(context, fetcher, model, await fetcher.manifest());
   } catch (error) {
+    refuse(context, model, error);
     if (signal?.aborted) return { ...outcome, result: "interrupted" };
     // A newer model has replaced it meanwhile, which the next check-in names.
-    if (error instanceof RefusedError && error.status === Status.NOT_FOUND) return outcome;
-    throw error;
+    if (!(error instanceof RefusedError) || error.status !== Status.NOT_FOUND) throw error;
+    emit({ type: "downloadDropped", taskId: model.taskId, round: model.round });
+    return outcome;
   }
   return { ...outcome, refreshed: true };
 }
 
+/** Fetches all of a model but its manifest, and emits that it is here. */
+async function adopt({ store, emit }: Context, fetcher: Fetcher, model: Model, task: TaskManifest): Promise<Fetched> {
+  const current = await store.model();
+  const fetched = await fetcher.rest(task);
+  if (fetched.event !== undefined) emit(fetched.event);
+  const { taskId, round } = model;
+  if (current?.taskId !== taskId || current.round !== round) emit({ type: "newModel", taskId, round });
+  return fetched;
+}
+
+/** Emits that a model is not run here, if the error says so. */
+function refuse({ emit }: Context, { taskId, round }: Model, error: unknown): void {
+  if (REFUSED.some((kind) => error instanceof kind)) {
+    emit({ type: "taskRefused", taskId, round, error: error as FedError });
+  }
+}
+
 /** Makes the contribution for a place, or gives the place back. */
 async function contribute(context: Context, assignment: Assignment): Promise<Outcome> {
-  const { store, transport, signal } = context;
+  const { store, transport, emit, signal } = context;
   const lease = new Lease(seconds(assignment.lease), context.clock);
+  const { taskId, round } = assignment;
   let staged: Staged;
   try {
+    emit({ type: "joined", taskId, round });
     staged = await trained(context, assignment, lease);
     await store.stage(staged);
   } catch (error) {
     return giveBack(context, assignment, error);
   }
+  emit({ type: "trained", taskId, round });
   try {
-    return await upload(store, transport, staged, lease, signal, false);
+    return await upload(store, transport, staged, emit, lease, signal, false);
   } catch (error) {
     if (!(error instanceof TooSlow)) throw error;
     await store.discard(staged.assignmentId);
+    emit({ type: "contributionDropped", taskId, round });
     return giveBack(context, assignment, error);
   }
 }
@@ -132,11 +164,11 @@ async function trained(context: Context, assignment: Assignment, lease: Lease): 
   if (!(assignment.bound > 0)) throw new UnsupportedTaskError("the coordinator states no bound for contributions");
   const fetcher = new Fetcher(store, transport, model, trust, lease, signal);
   const task = await fetcher.manifest();
-  const last = await store.contributed(model.taskId);
+  const last = await lastContribution(store, model, task);
   // Twice in one round would count one user twice, and with the same noise.
   const separation = BigInt(Math.max(1, task.plan!.minimumSeparation));
   if (last !== undefined && model.round - last < separation) throw new TooSoon();
-  const fetched = await fetcher.rest(task);
+  const fetched = await adopt(context, fetcher, model, task);
   const key = await store.key();
   const job = {
     manifest: task,
@@ -161,11 +193,15 @@ async function kept(store: Store, task: TaskManifest): Promise<Uint8Array> {
 /** Gives a place back, and ends as the error says, which is thrown unless it is a signal of this module. */
 async function giveBack(context: Context, assignment: Assignment, error: unknown): Promise<Outcome> {
   const reason = context.signal?.aborted ? FailureReason.INTERRUPTED : failure(error);
+  refuse(context, modelOf(assignment), error);
   const retry = await report(context, assignment, reason);
   const outcome = { retry, reason: `FAILURE_REASON_${FailureReason[reason]}`, refreshed: false };
   if (context.signal?.aborted) return { ...outcome, result: "interrupted", reason: "" };
   if (error instanceof TooSlow) return refresh(context, modelOf(assignment), { ...outcome, result: "interrupted" });
-  if (error instanceof TooSoon) return refresh(context, modelOf(assignment), { ...outcome, result: "rejected" });
+  if (error instanceof TooSoon) {
+    context.emit({ type: "rejected", reason: outcome.reason });
+    return refresh(context, modelOf(assignment), { ...outcome, result: "rejected" });
+  }
   throw error;
 }
 

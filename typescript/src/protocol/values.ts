@@ -2,7 +2,7 @@
 import type { Resource, TaskManifest } from "../gen/fedau2/v1/task_pb.js";
 import type { Positives } from "../weights.js";
 import type { Updates } from "../wire/contributions.js";
-import { pack, type Tensor, type Tensors, unpack } from "../wire/tensors.js";
+import { finite, pack, type Tensor, type Tensors, unpack } from "../wire/tensors.js";
 
 /** The tasks whose private and personal states a store keeps. */
 export const TASKS = 8;
@@ -39,6 +39,11 @@ export function startState(values: Tensors): PrivateState {
   const zeros = (): Tensors =>
     new Map([...values].map(([name, { shape, values: start }]) => [name, { shape, values: start.map(() => 0) }]));
   return { values, first: zeros(), second: zeros(), steps: 0 };
+}
+
+/** Says whether all numbers of a state are finite. */
+export function finiteState({ values, first, second }: PrivateState): boolean {
+  return [values, first, second].every((part) => [...part.values()].every((tensor) => finite(tensor.values)));
 }
 
 /** Returns the state as a safetensors file. */
