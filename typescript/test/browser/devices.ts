@@ -1,7 +1,7 @@
 /**
  * Devices in pages of Chromium that a test of another language drives: a line of JSON asks, and a line answers.
  *
- * {"open": {...Device}} opens the next device. The others name one by its number:
+ * {"open": {...Device}} opens a device and gives its number, by which the others name it:
  * {"sync": n}, {"recommend": n, "k": k} and {"recorded": n} use it. {"reload": n} loads its page anew.
  * {"rival": n} opens its state in a second tab. {"crash": n} ends its page while a sync uploads the second part.
  * {"parts": n} gives the offsets of all parts that it has uploaded.
@@ -98,13 +98,12 @@ async function answered(request: Record<string, unknown>): Promise<unknown> {
   return tab.call(name as Call, request["k"]);
 }
 
-async function opened(device: Omit<Device, "wasm">): Promise<void> {
-  const { database, coordinator, population } = device;
-  const options: Options = { database, coordinator, population, wasm: WASM };
-  const tab = new Tab(browser, address, options);
+async function opened(device: Omit<Device, "wasm">): Promise<number> {
+  const made: Device = { ...device, wasm: WASM };
+  const tab = new Tab(browser, address, made);
   await tab.load();
-  await tab.call("make", { ...device, ...options });
-  tabs.push(tab);
+  await tab.call("make", made);
+  return tabs.push(tab) - 1;
 }
 
 console.log(JSON.stringify({ value: address }));
