@@ -6,7 +6,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.conformance import comparing, drawing, sessions, succeeding, tasks, training, typescript, weighing, wiring
+from scripts.conformance import (
+    comparing,
+    drawing,
+    personalising,
+    sessions,
+    succeeding,
+    tasks,
+    training,
+    typescript,
+    weighing,
+    wiring,
+)
 from scripts.conformance.arrays import Json
 
 FOLDER = tasks.FOLDER.parent
@@ -15,6 +26,7 @@ PARTS = {
     "wire": wiring.vectors,
     "weights": weighing.vectors,
     "training": training.vectors,
+    "personal": personalising.vectors,
     "successors": succeeding.vectors,
     "sessions": sessions.vectors,
 }

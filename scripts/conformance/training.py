@@ -16,13 +16,14 @@ from scripts.conformance.drawing import KEYS
 
 BOUND = 4194304.0
 ROUNDS = (3, 6)
-_INTERACTIONS = np.array([1, 2, 3, 5, 8, 13, 21, 34, 39], np.int64)
-_WEIGHTS = np.array([0.3, 1, 3, 1, 0.5, 2, 1, 1, 0.1], np.float32)
+INTERACTIONS = np.array([1, 2, 3, 5, 8, 13, 21, 34, 39], np.int64)
+WEIGHTS = np.array([0.3, 1, 3, 1, 0.5, 2, 1, 1, 0.1], np.float32)
+LABELS = {"gender": 1, "age": 2}
 _CLIENTS: tuple[tuple[dict[str, int], NDArray[np.float32] | None], ...] = (
-    ({"gender": 1, "age": 2}, None),
+    (LABELS, None),
     ({"gender": 0}, None),
     ({}, None),
-    ({"gender": 1}, _WEIGHTS),
+    ({"gender": 1}, WEIGHTS),
 )
 """Labels by adversary, and the weights of the interactions if the plan has some."""
 
@@ -39,7 +40,7 @@ def _updates(bundle: tasks.Bundle) -> Iterator[Json]:
         labels = {name: label for name, label in known.items() if name in _adversaries(bundle)}
         state = initial_state(bundle.task, task_key)
         for round_number in ROUNDS if weights is None else ROUNDS[:1]:
-            client = ClientData(task_key, _INTERACTIONS, labels, state, weights)
+            client = ClientData(task_key, INTERACTIONS, labels, state, weights)
             result = _trained(engine, bundle, round_number, client)
             defended = defences.defend(bundle.task, result.contribution, task_key, round_number, key)
             yield {
@@ -48,7 +49,7 @@ def _updates(bundle: tasks.Bundle) -> Iterator[Json]:
                 "task_key": data(task_key),
                 "round": round_number,
                 "labels": labels,
-                "interactions": array(_INTERACTIONS),
+                "interactions": array(INTERACTIONS),
                 "weights": None if weights is None else array(weights),
                 "before": _state(state),
                 "after": _state(result.state),

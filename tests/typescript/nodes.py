@@ -36,14 +36,14 @@ class Devices:
     def __init__(self, process):
         self._process = process
 
-    def open(self, state_dir, server, key, items, attributes):
+    def open(self, state_dir, server, key, records, attributes):
         self._ask(
             open={
                 "stateDir": str(state_dir),
                 "coordinator": server.address,
                 "population": server.population,
                 "key": key.hex(),
-                "items": items,
+                "records": records,
                 "attributes": attributes,
             }
         )

@@ -1,11 +1,15 @@
 """Devices of both SDKs train together, over real gRPC, and end in the checkpoint of the Python SDK alone."""
 
+import shutil
 import sqlite3
 import sys
+from itertools import cycle
 
 import pytest
 
 from client_sdk import FedClient, testing
+from fedau2.v1.task_pb2 import InteractionWeights
+from fedau2.wire import bundles, weights
 from scripts.conformance import tasks
 from tests.typescript import nodes
 
@@ -32,19 +36,46 @@ def same_task(monkeypatch):
     monkeypatch.setattr(testing, "_command", patched)
 
 
+WEIGHTS = InteractionWeights(view=0.3, like=1, purchase=3, rating=2, lowest_rating=2, full_rating=5, app_weights=True)
+KINDS = [
+    {"kind": "view"},
+    {"kind": "purchase", "weight": 0.7},
+    {"kind": "dislike"},
+    {"kind": "rating", "value": 3.5},
+    {"kind": "rating", "value": 1.0},
+    {"kind": "like"},
+]
+
+
 def data_of(number):
+    """Returns the key, the interactions and the attributes of a device."""
     attributes = {0: {"gender": "F"}, 1: {"gender": "M"}, 2: {"gender": "F"}}.get(number, {})
-    return bytes([number] * 16), tasks.ITEMS[number * 5 : number * 5 + 20 : 2], attributes
+    items = tasks.ITEMS[number * 5 : number * 5 + 20 : 2]
+    records = [{"item": item, **kind} for item, kind in zip(items, cycle(KINDS), strict=False)]
+    return bytes([number] * 16), records, attributes
+
+
+def bundle_of(folder, name, weighed):
+    """Returns a bundle's folder; with `weighed`, that of a copy whose plan has weights of interactions."""
+    if not weighed:
+        return tasks.FOLDER / name
+    shutil.copytree(tasks.FOLDER / name, folder)
+    task = tasks.read(name).task
+    task.plan.interactions.CopyFrom(WEIGHTS)
+    task.required_features.append(weights.FEATURE)
+    (folder / bundles.MANIFEST).write_bytes(task.SerializeToString(deterministic=True))
+    return folder
 
 
 def open_python(folder, server, number):
-    key, items, attributes = data_of(number)
+    key, records, attributes = data_of(number)
     FedClient.open(folder, server.address, server.population).close()
     with sqlite3.connect(folder / "state.db") as database:
         database.execute("UPDATE client SET key = ?", (key,))
     database.close()
-    client = FedClient.open(folder, server.address, server.population, personal_steps=None)
-    client.record_many(items)
+    client = FedClient.open(folder, server.address, server.population)
+    for record in records:
+        client.record(**record)
     for name, value in attributes.items():
         client.set_attribute(name, value)
     return client
@@ -70,7 +101,12 @@ def train(tmp_path, bundle, typescript):
         return server._task().checkpoint, best
 
 
-@pytest.mark.parametrize("name", ["fedncf", *(pytest.param(n, marks=pytest.mark.slow) for n in ("fedvae", "fedrap"))])
-def test_both_kinds_of_devices_end_in_the_same_bytes(tmp_path, name):
-    bundle = tasks.FOLDER / name
+SLOW = [("fedncf", False), ("fedvae", True), ("fedrap", False)]
+
+
+@pytest.mark.parametrize(
+    ("name", "weighed"), [("fedncf", True), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
+)
+def test_both_kinds_of_devices_end_in_the_same_bytes(tmp_path, name, weighed):
+    bundle = bundle_of(tmp_path / "bundle", name, weighed)
     assert train(tmp_path, bundle, typescript=0) == train(tmp_path, bundle, typescript=DEVICES // 2)

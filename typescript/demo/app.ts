@@ -5,6 +5,13 @@ import { watch } from "./watching.js";
 
 const DATABASE = "fedau2 demo";
 const BEST = 5;
+/** What a device's calls do besides sending its change of the model. */
+const CALLS: Readonly<Record<string, string>> = {
+  CheckIn: "asked for a place in a round",
+  FetchResource: "asked for a part of the model",
+  UploadOffset: "asked where an upload goes on",
+  ReportFailure: "gave a place back",
+};
 
 /** What the server of the demo says. */
 interface Settings {
@@ -14,11 +21,15 @@ interface Settings {
 
 /** The device, as the page uses it. */
 class Device {
+  private round = "";
+
   private constructor(
     private readonly settings: Settings,
     private readonly page: Page,
     private client: FedClient,
-  ) {}
+  ) {
+    this.listen();
+  }
 
   static async start(settings: Settings, page: Page): Promise<void> {
     let client: FedClient;
@@ -31,10 +42,23 @@ class Device {
       client = await open(settings);
     }
     const device = new Device(settings, page, client);
+    watch(settings.coordinator, (call, size) => page.showLeft(device.told(call), size));
     page.whenChosen((film) => device.choose(film));
     page.whenSynced(() => device.sync());
     page.whenRemoved(() => device.remove());
     await device.show();
+  }
+
+  /** Notes the rounds that the client takes part in. */
+  private listen(): void {
+    this.client.subscribe((event) => {
+      if (event.type === "joined" || event.type === "uploaded") this.round = ` of round ${event.round + 1n}`;
+    });
+  }
+
+  /** Returns what a call tells the coordinator, in plain words. */
+  private told(call: string): string {
+    return call === "UploadPart" ? `sent the change${this.round}` : (CALLS[call] ?? call);
   }
 
   private async choose({ id, title }: Film): Promise<void> {
@@ -45,7 +69,7 @@ class Device {
 
   private async sync(): Promise<void> {
     this.page.say("Syncing");
-    this.page.say(said(await this.client.sync()));
+    this.page.say(said(await this.client.sync(), this.round));
     await this.show();
   }
 
@@ -53,6 +77,7 @@ class Device {
     await this.client.close();
     await FedClient.remove(DATABASE);
     this.client = await open(this.settings);
+    this.listen();
     this.page.say("Your data are deleted. You are a new user now.");
     await this.show();
   }
@@ -72,8 +97,8 @@ function open({ coordinator, population }: Settings): Promise<FedClient> {
   return FedClient.open({ coordinator, population, database: DATABASE, wasm: "ort-wasm-simd-threaded.wasm" });
 }
 
-function said({ result, refreshed, reason }: Outcome): string {
-  if (result === "uploaded") return "Your contribution was counted. The next sync fetches the model of the new round.";
+function said({ result, refreshed, reason }: Outcome, round: string): string {
+  if (result === "uploaded") return `Your change${round} was counted. The next sync fetches the newer model.`;
   if (refreshed) return "The newest model was fetched. The round had no place for this browser.";
   return `The sync ended without a contribution (${result} ${reason}).`;
 }
@@ -82,7 +107,6 @@ const page = new Page();
 try {
   const [settings, films] = await Promise.all(["config.json", "films.json"].map(async (name) => (await fetch(name)).json()));
   page.showFilms(films as Film[]);
-  watch((settings as Settings).coordinator, (what, size) => page.showLeft(what, size));
   await Device.start(settings as Settings, page);
 } catch (error) {
   const locked = error instanceof StoreLockedError;

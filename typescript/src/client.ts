@@ -162,7 +162,7 @@ export class Client {
    * @throws NoModelError there is no model yet.
    * @throws TaskError, AttributeValueError the steps cannot be taken here.
    */
-  personalise(steps = STEPS, timeout?: number): Promise<Personalisation> {
+  async personalise(steps = STEPS, timeout?: number): Promise<Personalisation> {
     if (!Number.isInteger(steps) || steps < 1) throw new UsageError(`steps must be a whole number from 1 up, not ${steps}`);
     return this.alone(() => this.personal.personalise(steps, this.limit(timeout).signal));
   }

@@ -1,29 +1,29 @@
 /**
  * Devices that a test of another language drives: a line of JSON asks, and a line of JSON answers.
  *
- * {"open": {...Options, "key": hex, "items": [...], "attributes": {...}}} opens the next device.
+ * {"open": {...Options, "key": hex, "records": [...], "attributes": {...}}} opens the next device.
  * {"sync": n} and {"recommend": n, "k": k} use the device with that number.
  */
 import Database from "better-sqlite3";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { FedClient, type Options } from "../src/index.js";
+import { FedClient, type Options, type Recorded } from "../src/index.js";
 
 interface Device extends Options {
   readonly key: string;
-  readonly items: readonly string[];
+  readonly records: readonly Recorded[];
   readonly attributes: Readonly<Record<string, string>>;
 }
 
 const clients: FedClient[] = [];
 
-async function opened({ key, items, attributes, ...options }: Device): Promise<void> {
+async function opened({ key, records, attributes, ...options }: Device): Promise<void> {
   await FedClient.open(options).close(); // makes the state, with a key of its own
   const database = new Database(join(options.stateDir, "state.db"));
   database.prepare("UPDATE client SET key = ?").run(Buffer.from(key, "hex"));
   database.close();
   const client = FedClient.open(options);
-  await client.recordMany(items);
+  await client.recordMany(records);
   for (const [name, value] of Object.entries(attributes)) await client.setAttribute(name, value);
   clients.push(client);
 }

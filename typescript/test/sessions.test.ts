@@ -5,101 +5,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { deflateSync } from "node:zlib";
-import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import Database from "better-sqlite3";
-import { type FedError, RefusedError, TransportError, UnknownCallError } from "../src/errors.js";
+import type { FedError } from "../src/errors.js";
 import * as device from "../src/gen/fedau2/v1/device_pb.js";
-import { type Resource, RetryWindowSchema } from "../src/gen/fedau2/v1/task_pb.js";
 import { NODE } from "../src/platform.js";
 import type { Transport } from "../src/protocol/interfaces.js";
-import { session } from "../src/protocol/session.js";
+import { type Context, session } from "../src/protocol/session.js";
 import { Trust } from "../src/protocol/trust.js";
 import { packState, startState } from "../src/protocol/values.js";
-import { windowOf } from "../src/retry.js";
 import { SqliteStore } from "../src/store/sqlite.js";
 import { resource } from "../src/wire/blobs.js";
+import { Scripted } from "./scripted.js";
 import { bundleFile, bytes, maybe, vectors } from "./vectors.js";
 
 const TASK = "5a5a5a5a5a5a5a5a";
 const FOLDER = join(import.meta.dirname, "../../../conformance/bundles");
-
-/** A coordinator that answers as a transcript says, and expects what it says. */
-class Scripted implements Transport {
-  private place = 0;
-
-  constructor(
-    private readonly calls: readonly any[], // eslint-disable-line @typescript-eslint/no-explicit-any
-    private readonly blobs: ReadonlyMap<string, Uint8Array>,
-  ) {}
-
-  get done(): boolean {
-    return this.place === this.calls.length;
-  }
-
-  close(): void {}
-
-  async checkIn(request: device.CheckInRequest): Promise<device.CheckInResponse> {
-    return this.unary("CheckIn", device.CheckInRequestSchema, request, device.CheckInResponseSchema);
-  }
-
-  async uploadOffset(request: device.UploadOffsetRequest): Promise<device.UploadOffsetResponse> {
-    return this.unary("UploadOffset", device.UploadOffsetRequestSchema, request, device.UploadOffsetResponseSchema);
-  }
-
-  async reportFailure(request: device.ReportFailureRequest): Promise<device.ReportFailureResponse> {
-    return this.unary("ReportFailure", device.ReportFailureRequestSchema, request, device.ReportFailureResponseSchema);
-  }
-
-  async *fetch({ sha256 }: Resource, offset: number): AsyncIterable<Uint8Array> {
-    const call = this.next("FetchResource");
-    const request = fromBinary(device.FetchResourceRequestSchema, bytes(call.request));
-    assert.deepEqual([request.sha256, Number(request.offset)], [sha256, offset]);
-    refuse(call);
-    let start = offset;
-    for (const size of call.pieces) {
-      yield this.blobs.get(bytesToHex(sha256))!.subarray(start, (start += size));
-    }
-    if (call.broken) throw new TransportError("the connection broke");
-  }
-
-  async upload(header: device.UploadHeader, data: Uint8Array): Promise<device.UploadContributionResponse> {
-    const call = this.next("UploadContribution");
-    assert.deepEqual(header.assignmentId, bytes(call.header.assignment_id));
-    assert.deepEqual([Number(header.size), Number(header.offset)], [call.header.size, call.header.offset]);
-    assert.equal(data.length - Number(header.offset), call.sent);
-    refuse(call);
-    return fromBinary(device.UploadContributionResponseSchema, bytes(call.response));
-  }
-
-  private unary<I extends DescMessage, O extends DescMessage>(
-    method: string,
-    asked: I,
-    request: MessageShape<I>,
-    answered: O,
-  ): MessageShape<O> {
-    const call = this.next(method);
-    // Fields that this SDK does not know are about features that it does not have.
-    const expected = fromBinary(asked, bytes(call.request), { readUnknownFields: false });
-    assert.deepEqual(toBinary(asked, request), toBinary(asked, expected));
-    refuse(call);
-    return fromBinary(answered, bytes(call.response));
-  }
-
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  private next(method: string): any {
-    const call = this.calls[this.place++];
-    assert.equal(method, call?.method);
-    return call;
-  }
-}
-
-function refuse(call: { status?: number; retry?: string; unknown?: true; unanswered?: true }): void {
-  const retry = call.retry === undefined ? undefined : windowOf(fromBinary(RetryWindowSchema, bytes(call.retry)));
-  if (call.status !== undefined) throw new RefusedError("refused", call.status, retry);
-  if (call.unknown) throw new UnknownCallError("not known");
-  if (call.unanswered) throw new TransportError("not answered");
-}
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 async function storeOf(folder: string, given: any, blobs: Iterable<Uint8Array>): Promise<SqliteStore> {
@@ -140,6 +62,25 @@ function blobsOf(bundle: string, others: Record<string, string>): Map<string, Ui
   return new Map([...own, ...Object.entries(others).map(([hash, data]): [string, Uint8Array] => [hash, bytes(data)])]);
 }
 
+/** What a session works with, as a transcript says. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+function contextOf(store: SqliteStore, transport: Transport, given: any, change: Partial<Context> = {}): Context {
+  return {
+    store,
+    transport,
+    platform: NODE,
+    trust: new Trust(NODE),
+    population: given.population,
+    version: given.version,
+    emit: () => undefined,
+    withoutPlace: given.without_place,
+    wanted: async () => given.wanted,
+    signal: undefined,
+    clock: () => 0,
+    ...change,
+  };
+}
+
 test("a session: the app stops it, and the place is given back", async () => {
   const folder = mkdtempSync(join(tmpdir(), "fedau2-"));
   const { bundle, device: given, calls } = vectors("sessions")[0];
@@ -159,25 +100,48 @@ test("a session: the app stops it, and the place is given back", async () => {
     }
   }
   try {
-    const { result } = await session({
-      store,
-      transport: new Stopping(calls, blobs),
-      platform: NODE,
-      trust: new Trust(NODE),
-      population: given.population,
-      version: given.version,
-      emit: () => undefined,
-      withoutPlace: false,
-      wanted: async () => false,
-      signal: stopping.signal,
-      clock: () => 0,
-    });
+    const { result } = await session(contextOf(store, new Stopping(calls, blobs), given, { signal: stopping.signal }));
     assert.deepEqual([result, reasons], ["interrupted", [device.FailureReason.INTERRUPTED]]);
     assert.equal(await store.staged(), undefined);
   } finally {
     store.close();
     rmSync(folder, { recursive: true });
   }
+});
+
+test("a session: the contribution is the same byte for byte, whatever personal steps have made", async () => {
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  const named = vectors("sessions").find(({ name }: any) => name === "a successor is trained");
+  const { bundle, blobs: others, device: given, calls } = named;
+  const blobs = blobsOf(bundle, others);
+  const uploaded: Uint8Array[] = [];
+  const states: Uint8Array[] = [];
+  class Keeping extends Scripted {
+    override async upload(header: device.UploadHeader, data: Uint8Array): Promise<device.UploadContributionResponse> {
+      uploaded.push(data);
+      return super.upload(header, data);
+    }
+  }
+  for (const personal of [undefined, 0.5]) {
+    const folder = mkdtempSync(join(tmpdir(), "fedau2-"));
+    const store = await storeOf(folder, given, blobs.values());
+    try {
+      if (personal !== undefined) {
+        const values = new Map([["item_personal", { shape: [1, 40, 3], values: new Float32Array(120).fill(personal) }]]);
+        for (const task of [TASK, given.known[0].task_id]) {
+          const state = { ...startState(values), steps: 99 };
+          await store.keepPersonal(task, { steps: 99, state, checkpoint: undefined, recorded: 1 });
+        }
+      }
+      await session(contextOf(store, new Keeping(calls, blobs), given));
+      states.push(packState((await store.private(TASK))!));
+    } finally {
+      await store.close();
+      rmSync(folder, { recursive: true });
+    }
+  }
+  assert.deepEqual(uploaded[0], uploaded[1]);
+  assert.deepEqual(states[0], states[1]);
 });
 
 for (const { name, bundle, blobs: others, device: given, calls, events, end, after } of vectors("sessions")) {
@@ -188,19 +152,7 @@ for (const { name, bundle, blobs: others, device: given, calls, events, end, aft
     const transport = new Scripted(calls, blobs);
     const emitted: string[] = [];
     try {
-      const found = await session({
-        store,
-        transport,
-        platform: NODE,
-        trust: new Trust(NODE),
-        population: given.population,
-        version: given.version,
-      emit: ({ type }) => emitted.push(type[0]!.toUpperCase() + type.slice(1)),
-        withoutPlace: given.without_place,
-        wanted: async () => given.wanted,
-        signal: undefined,
-        clock: () => 0,
-      }).then(
+      const found = await session(contextOf(store, transport, given, { emit: ({ type }) => emitted.push(type[0]!.toUpperCase() + type.slice(1)) })).then(
         ({ result, retry, refreshed }) => ({ result, retry: retry ? [retry.earliest, retry.latest] : null, refreshed }),
         (error: FedError) => ({ error: error.name }),
       );

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import Database from "better-sqlite3";
 import type { Resource } from "../src/gen/fedau2/v1/task_pb.js";
+import { STEPS } from "../src/store/schema.js";
 import { SqliteStore } from "../src/store/sqlite.js";
 import { nameOf } from "../src/wire/blobs.js";
 import { type Home, storeTests } from "./stores.js";
@@ -73,4 +74,19 @@ test("an item is forgotten without a trace", async () => {
   assert.notDeepEqual(folder.traces(SECRET), []);
   assert.equal(await store.forget(SECRET), 2);
   assert.deepEqual(folder.traces(SECRET), []);
+});
+
+test("the state of the SDK before this one is upgraded", async () => {
+  const old = join(folder.path, "old");
+  mkdirSync(old);
+  const database = new Database(join(old, "state.db"));
+  for (const statement of STEPS.slice(0, 1)) database.exec(statement);
+  database.prepare("INSERT INTO client VALUES (1, ?)").run(new Uint8Array(16));
+  database.exec("INSERT INTO interactions VALUES ('a', 7); PRAGMA user_version = 1");
+  database.close();
+  const upgraded = new SqliteStore(old, 5);
+  const expected = { item: "a", time: 7, kind: "view", weight: 1, value: undefined };
+  assert.deepEqual(await upgraded.interactions(), [expected]);
+  assert.deepEqual([await upgraded.key(), await upgraded.tasks()], [new Uint8Array(16), []]);
+  await upgraded.close();
 });

@@ -1,7 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { fromBinary } from "@bufbuild/protobuf";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { ContributionSchema } from "../src/gen/fedau2/v1/tensors_pb.js";
 import { GraphKind } from "../src/gen/fedau2/v1/task_pb.js";
 import { Training } from "../src/onnx/training.js";
@@ -13,22 +12,9 @@ import { same } from "../src/wire/blobs.js";
 import { clip, encode } from "../src/wire/contributions.js";
 import { parse } from "../src/wire/manifest.js";
 import { floats, unpack } from "../src/wire/tensors.js";
-import { bundleFile, bytes, maybe, numbers, vectors } from "./vectors.js";
+import { assertClose, blob, bundleFile, bytes, maybe, numbers, vectors } from "./vectors.js";
 
 const { bound, updates } = vectors("training");
-/** Largest difference in units of a tensor's largest value, for other machines and other releases of the runtime. */
-const TOLERANCE = 1e-5;
-
-function blob(bundle: string, { sha256 }: { sha256: Uint8Array }): Uint8Array {
-  return bundleFile(bundle, `blobs/${bytesToHex(sha256)}`);
-}
-
-function assertClose(found: Float32Array, expected: Float32Array, what: string): void {
-  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-12);
-  const difference = found.reduce((most, value, place) => Math.max(most, Math.abs(value - expected[place]!)), 0);
-  assert.ok(found.length === expected.length && difference <= TOLERANCE * largest, `${what}: ${difference / largest}`);
-}
-
 /** Compares contributions: tensors and rows exactly, and values closely. */
 function assertContribution(found: Uint8Array, expected: Uint8Array): void {
   const [left, right] = [found, expected].map((data) => fromBinary(ContributionSchema, data).tensors);

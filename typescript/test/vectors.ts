@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Samples } from "../src/draws/samples.js";
 
-const FOLDER = join(import.meta.dirname, "../../../conformance");
+export const FOLDER = join(import.meta.dirname, "../../../conformance");
 
 /** An array in JSON. */
 export interface Packed {
@@ -42,7 +43,7 @@ export function maybe<T, U>(value: T | null, read: (value: T) => U): U | undefin
   return value === null ? undefined : read(value);
 }
 
-/** Reads a blob of a bundle, or its manifest. */
+/** Reads a file of a bundle. */
 export function bundleFile(bundle: string, name: string): Uint8Array {
   return new Uint8Array(readFileSync(join(FOLDER, "bundles", bundle, name)));
 }
@@ -58,4 +59,19 @@ export function assertSamples(found: readonly Samples[], expected: readonly Reco
   found.forEach((samples, step) => {
     for (const name of ["items", "labels", "weights", "noise"] as const) assertSame(samples[name], expected[step]![name]);
   });
+}
+
+/** Largest difference in units of a tensor's largest value, for other machines and other releases of the runtime. */
+const TOLERANCE = 1e-5;
+
+/** Reads a blob of a bundle. */
+export function blob(bundle: string, { sha256 }: { sha256: Uint8Array }): Uint8Array {
+  return bundleFile(bundle, `blobs/${bytesToHex(sha256)}`);
+}
+
+/** Compares numbers closely. */
+export function assertClose(found: Float32Array, expected: Float32Array, what: string): void {
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-12);
+  const difference = found.reduce((most, value, place) => Math.max(most, Math.abs(value - expected[place]!)), 0);
+  assert.ok(found.length === expected.length && difference <= TOLERANCE * largest, `${what}: ${difference / largest}`);
 }

@@ -1,8 +1,9 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { fromBinary } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { taskKey } from "../src/draws/keys.js";
-import { GraphKind, RetryWindowSchema } from "../src/gen/fedau2/v1/task_pb.js";
+import { MissingFeatureError } from "../src/errors.js";
+import { GraphKind, RetryWindowSchema, TaskManifestSchema } from "../src/gen/fedau2/v1/task_pb.js";
 import { adamStep } from "../src/onnx/adam.js";
 import { NODE } from "../src/platform.js";
 import { inspected } from "../src/protocol/inspection.js";
@@ -12,7 +13,7 @@ import { windowOf } from "../src/retry.js";
 import { catalogue } from "../src/wire/blobs.js";
 import { clip, encode, type Update } from "../src/wire/contributions.js";
 import { decode } from "../src/wire/encodings.js";
-import { parse } from "../src/wire/manifest.js";
+import { FEATURES, parse } from "../src/wire/manifest.js";
 import { type Tensors, unpack } from "../src/wire/tensors.js";
 import { assertSame, bytes, numbers, type Packed, vectors } from "./vectors.js";
 
@@ -81,6 +82,24 @@ for (const [name, read] of Object.entries({ checkpoints: unpack, encoded: decode
 for (const { name, bytes: data, error } of wire.manifests) {
   test(`a manifest: ${name}`, async () => assert.equal(await errorOf(() => parse(bytes(data))), error));
 }
+
+test("a task that requires what this SDK does not have is refused, and the error names it", () => {
+  const task = fromBinary(TaskManifestSchema, bytes(wire.manifests[0].bytes));
+  const requiring = (...features: string[]) => {
+    const manifest = toBinary(TaskManifestSchema, { ...task, requiredFeatures: features });
+    // A field of a newer protocol, which comes with the feature: number 999, one byte.
+    return Uint8Array.from([...manifest, 0xba, 0x3e, 0x01, 0x00]);
+  };
+  assert.equal(parse(requiring(...FEATURES)).requiredFeatures.length, FEATURES.size);
+  for (const features of [["secure-sums"], ["z", ...FEATURES, "a"]]) {
+    const missing = features.filter((name) => !FEATURES.has(name)).sort();
+    assert.throws(() => parse(requiring(...features)), (error: unknown) => {
+      assert.ok(error instanceof MissingFeatureError);
+      assert.deepEqual(error.features, missing);
+      return true;
+    });
+  }
+});
 
 for (const { name, kind, bytes: data, error } of wire.graphs) {
   const number = GraphKind[kind.replace("GRAPH_KIND_", "") as keyof typeof GraphKind];

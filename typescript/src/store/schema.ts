@@ -4,7 +4,7 @@ import type Database from "better-sqlite3";
 import { StoreVersionError } from "../errors.js";
 
 /** The statements that upgrade each version to the next. Released ones are never changed. */
-const STEPS = [
+export const STEPS = [
   `CREATE TABLE client (one INTEGER PRIMARY KEY CHECK (one = 1), key BLOB NOT NULL);
   CREATE TABLE interactions (item TEXT NOT NULL, time INTEGER NOT NULL);
   CREATE INDEX interactions_by_item ON interactions (item);
