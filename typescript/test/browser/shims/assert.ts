@@ -21,6 +21,16 @@ function notDeepEqual(found: unknown, other: unknown): void {
   ok(!same(found, other), `${shown(found)} is the same twice`);
 }
 
+function throws(work: () => unknown, expected?: Expected): void {
+  let error: unknown;
+  try {
+    work();
+  } catch (thrown) {
+    error = thrown;
+  }
+  checkThrown(error, expected);
+}
+
 async function rejects(work: Promise<unknown> | (() => Promise<unknown>), expected?: Expected): Promise<void> {
   let error: unknown;
   try {
@@ -28,11 +38,15 @@ async function rejects(work: Promise<unknown> | (() => Promise<unknown>), expect
   } catch (thrown) {
     error = thrown;
   }
+  checkThrown(error, expected);
+}
+
+export default { ok, equal, deepEqual, notDeepEqual, rejects, throws };
+
+function checkThrown(error: unknown, expected: Expected | undefined): void {
   ok(error !== undefined, "nothing was thrown");
   if (expected !== undefined) ok(fits(error, expected), `another error was thrown: ${String(error)}`);
 }
-
-export default { ok, equal, deepEqual, notDeepEqual, rejects };
 
 function fits(error: unknown, expected: Expected): boolean {
   if (expected.prototype instanceof Error || expected === Error) return error instanceof (expected as Kind);
