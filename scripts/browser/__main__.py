@@ -67,7 +67,7 @@ class Handler(SimpleHTTPRequestHandler):
         self._config = config
         super().__init__(*arguments, directory=str(SITE))  # type: ignore[arg-type]
 
-    def do_GET(self) -> None:  # noqa: N802 -- the name is of the standard library
+    def do_GET(self) -> None:
         """Answers one request."""
         if self.path != "/config.json":
             return super().do_GET()

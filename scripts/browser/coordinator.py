@@ -96,9 +96,7 @@ def _served(line: str) -> tuple[str, str]:
 
 def _create(bundle: Path, admin: str, goal: int) -> str:
     task = (f"--bundle={bundle}", f"--population={POPULATION}", "--rounds=1000", f"--goal={goal}", f"--admin={admin}")
-    return subprocess.run(
-        _command("create-task", *task), check=True, stdout=subprocess.PIPE, text=True
-    ).stdout.strip()
+    return subprocess.run(_command("create-task", *task), check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def _command(*arguments: str) -> list[str]:

@@ -42,7 +42,9 @@ class Server:
 def train(folder, chromium, in_pages):
     """Trains a fleet with so many devices in pages, and returns what all devices recommend."""
     with web_coordinator(tasks.FOLDER / "fedncf", chromium.origin, goal=DEVICES) as coordinator:
-        clients = [open_python(folder / str(number), Server(coordinator), number) for number in range(DEVICES - in_pages)]
+        clients = [
+            open_python(folder / str(number), Server(coordinator), number) for number in range(DEVICES - in_pages)
+        ]
         pages = [
             chromium.open(f"{folder.name} {number}", coordinator.web, POPULATION, *data_of(number))
             for number in range(len(clients), DEVICES)

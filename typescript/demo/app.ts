@@ -52,7 +52,7 @@ class Device {
   /** Notes the rounds that the client takes part in. */
   private listen(): void {
     this.client.subscribe((event) => {
-      if (event.type === "joined" || event.type === "uploaded") this.round = ` of round ${event.round + 1n}`;
+      if (event.type === "joined" || event.type === "uploaded") this.round = ` for round ${event.round + 1n}`;
     });
   }
 

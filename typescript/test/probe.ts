@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { FedClient } from "../src/index.js";
 
 const [probe, stateDir, coordinator, population] = process.argv.slice(2);
-const client = FedClient.open({ stateDir: stateDir!, coordinator: coordinator!, population: population! });
+const client = FedClient.open({ stateDir: stateDir!, coordinator: coordinator!, population: population!, personalSteps: 0 });
 if (probe === "sync") {
   await client.recordMany(Array.from({ length: 50 }, (_, number) => `movie-${number}`));
   await client.setAttribute("gender", "F");

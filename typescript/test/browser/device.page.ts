@@ -13,11 +13,14 @@ let client: FedClient;
 
 /** What a test can ask. */
 export const CALLS = {
-  /** Makes a state with a given key and data. */
+  /** Makes a state with given data, and with a given key unless it is empty. */
   async make({ key, items, attributes, ...options }: Device): Promise<void> {
-    await (await FedClient.open(options)).close();
-    await setKey(options.database, key);
     await CALLS.open(options);
+    if (key !== "") {
+      await client.close();
+      await setKey(options.database, key);
+      await CALLS.open(options);
+    }
     await client.recordMany(items);
     for (const [name, value] of Object.entries(attributes)) await client.setAttribute(name, value);
   },

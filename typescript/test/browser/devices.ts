@@ -17,10 +17,8 @@ import { UploadPartRequestSchema } from "../../src/gen/fedau2/v1/device_pb.js";
 import { bundled } from "./bundles.js";
 import { start } from "./chromium.js";
 import type { CALLS, Device } from "./device.page.js";
-import { serve } from "./server.js";
+import { PAGE, serve, WASM } from "./server.js";
 
-const PAGE = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>';
-const WASM = "/typescript/node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm";
 const PART = "**/UploadPart";
 
 type Call = keyof typeof CALLS;

@@ -13,8 +13,15 @@ const TYPES: Readonly<Record<string, string>> = {
   ".wasm": "application/wasm",
 };
 
+/** A page that runs the script `/page.js`. */
+export const PAGE =
+  '<!doctype html><meta charset="utf-8"><title>FedAU2</title><link rel="icon" href="data:,">' +
+  '<script type="module" src="/page.js"></script>';
+/** Path of the runtime's WebAssembly. */
+export const WASM = "/typescript/node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm";
+
 /** Serves texts by path, and files. Returns the server and its address. */
-export async function serve(texts: ReadonlyMap<string, string>): Promise<{ server: Server; address: string }> {
+export async function serve(texts: ReadonlyMap<string, string>, port = 0): Promise<{ server: Server; address: string }> {
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url!, "http://localhost").pathname);
     const text = texts.get(path);
@@ -24,6 +31,6 @@ export async function serve(texts: ReadonlyMap<string, string>): Promise<{ serve
     if (text !== undefined || !known) response.end(text);
     else createReadStream(file).pipe(response);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   return { server, address: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
