@@ -10,15 +10,17 @@ const PLACES: Readonly<Record<string, string>> = {
   "node:test": "shims/test.js",
   "../src/platform.js": "platform.js",
   "./origin.js": "origin.js",
+  "./states.js": "states.js",
 };
 
 /** Lets tests of Node run in a page. */
 const shims: Plugin = {
   name: "shims",
   setup(builder) {
-    builder.onResolve({ filter: /^node:|^\.\.\/src\/platform\.js$|^\.\/origin\.js$/ }, ({ path }) => ({
-      path: join(HERE, PLACES[path] ?? path),
-    }));
+    builder.onResolve({ filter: /./ }, ({ path }) => {
+      const place = PLACES[path];
+      return place === undefined ? undefined : { path: join(HERE, place) };
+    });
   },
 };
 

@@ -11,6 +11,11 @@ export function readFileSync(path: string, encoding?: string): string | Uint8Arr
   return encoding === undefined ? data : new TextDecoder(encoding).decode(data);
 }
 
+/** Returns the names in a folder. */
+export function readdirSync(path: string): string[] {
+  return JSON.parse(readFileSync(`${path}/`, "utf8") as string);
+}
+
 export function join(...parts: string[]): string {
   return new URL(parts.join("/"), location.href).pathname;
 }
