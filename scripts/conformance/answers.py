@@ -1,4 +1,4 @@
-"""A coordinator's answers, of which scenarios are made."""
+"""The answers of a coordinator in the scenarios."""
 
 from collections.abc import Mapping
 
