@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 LOCAL = ("localhost", "127.0.0.1")
 
 
-def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None):
+def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None, signs=False):
     """Makes a key and a certificate, which an authority signs.
 
     Args:
@@ -20,6 +20,7 @@ def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None):
         names: host names and addresses of its subjectAltName; none: it has no such part.
         authority: key and certificate of the authority, as this function returns them; None: the certificate's own.
         purpose: the only one that the certificate may be used for; None: any.
+        signs: it says that it is an authority.
 
     Returns:
         Key and certificate, as PEM.
@@ -40,6 +41,8 @@ def make(since=-1, until=1, names=LOCAL, authority=None, purpose=None):
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
     if purpose is not None:
         builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    if signs:
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     signer = key if authority is None else load_pem_private_key(authority[0], None)
     certificate = builder.sign(signer, SHA256())
     return pem(key), certificate.public_bytes(Encoding.PEM)

@@ -1,4 +1,4 @@
-"""Parsers of the values of settings. Each raises a `ValueError` for a text that is no value."""
+"""Parsers of the values of settings. Each raises a `ValueError` for any other text."""
 
 import re
 from pathlib import Path

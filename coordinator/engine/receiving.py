@@ -71,7 +71,7 @@ class Receiver:
         header, end = request.header, request.header.offset + len(request.data)
         held = await self._uploads.offset(header.assignment_id, header.sha256)
         if held < header.offset:
-            raise WrongOffsetError(f"{held} bytes before the part's offset {header.offset} are held; begin at 0")
+            raise WrongOffsetError(f"only {held} bytes before the part's offset {header.offset} are held; begin at 0")
         if held >= end:
             return None
         if not held:

@@ -1,4 +1,4 @@
-"""Connections that end when their callers keep them waiting for too long."""
+"""Connections that end when their callers keep them waiting for too long, or do not speak HTTP."""
 
 from typing import Any
 
@@ -29,8 +29,14 @@ class Connection(H11Protocol):
         self._drained += 1
         super().resume_writing()
 
+    def send_400_response(self, msg: str) -> None:
+        """Ends the connection of a caller who does not speak HTTP, at once: an answer may be under way already."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        self.transport.abort()
+
     def overdue(self, now: float) -> bool:
-        """Whether the caller has neither sent nor read for `SILENCE`, or the connection is older than `LONGEST`.
+        """Returns True if the caller neither sent nor read for `SILENCE`, or if the connection is older than `LONGEST`.
 
         Args:
             now: in seconds, by the same clock in every call. The first call begins the connection's age.

@@ -32,7 +32,7 @@ class Gate:
 
 
 def open_to(origins: tuple[str, ...], calls: ASGIApp) -> ASGIApp:
-    """Lets the pages of some origins make calls, in browsers. Callers that are no browsers need no origin.
+    """Lets the pages of some origins make calls, in browsers. Other callers than browsers need no origin.
 
     Args:
         origins: for example "https://shop.example.com"; ("*",): every page.

@@ -61,7 +61,7 @@ class WebServer:
 
         Args:
             listen: `host:port` or `unix:PATH`; port 0: any free port.
-            answers: gives the object that answers devices, or raises an error while there is none.
+            answers: gives the object that answers devices, or raises an error as long as it cannot.
             origins: of the pages that may make calls in browsers; ("*",): all pages.
             tls: the files for TLS; None: plaintext.
             clock: see the class.
@@ -93,7 +93,7 @@ class WebServer:
         return server
 
     async def _begin(self, config: uvicorn.Config) -> None:
-        # What `uvicorn.Server.serve` does, but for its signals, which are the coordinator's.
+        # As `uvicorn.Server.serve`, without its handlers of signals: the coordinator has its own.
         self._server.lifespan = config.lifespan_class(config)
         await self._server.startup([self._socket])
         self._running = asyncio.create_task(self._server.main_loop())

@@ -95,8 +95,10 @@ def _served(line: str) -> tuple[str, str]:
 
 
 def _create(bundle: Path, admin: str, goal: int) -> str:
-    task = (f"--bundle={bundle}", f"--population={POPULATION}", "--rounds=1000", f"--goal={goal}", f"--admin={admin}")
-    return subprocess.run(_command("create-task", *task), check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    task = (f"--bundle={bundle}", f"--population={POPULATION}", f"--admin={admin}")
+    closing = ("--rounds=1000", f"--goal={goal}", "--over-selection=1")
+    command = _command("create-task", *task, *closing)
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def _command(*arguments: str) -> list[str]:

@@ -17,7 +17,7 @@ from coordinator.engine.coordinator import Coordinator
 from coordinator.grpc.server import Servers
 from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2, device_pb2_grpc, task_pb2, tensors_pb2
-from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest, UploadHeader
+from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest, UploadHeader, UploadPartRequest
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, Optimizer, RetryWindow, TaskManifest
 from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
 from fedau2.wire import blobs, contributions, item_axes, manifest, succession
@@ -202,6 +202,7 @@ class InProcess:
         devices, admin = coordinator.devices, coordinator.admin
         self.check_in_call = devices.check_in
         self.upload_call = devices.upload_contribution
+        self.part_call = devices.upload_part
         self.offset_call = devices.upload_offset
         self.fail_call = devices.report_failure
         self.fetch_call = devices.fetch_resource
@@ -224,6 +225,7 @@ class OverGrpc:
         operator = admin_pb2_grpc.AdminServiceStub(admin)
         self.check_in_call = self._call(device.CheckIn)
         self.upload_call = self._call(device.UploadContribution)
+        self.part_call = self._call(device.UploadPart)
         self.offset_call = self._call(device.UploadOffset)
         self.fail_call = self._call(device.ReportFailure)
         self.create_task = self._call(operator.CreateTask)
@@ -288,6 +290,12 @@ class Lab:
 
     async def upload(self, assignment, data, **header):
         return await self.link.upload_call(upload_requests(assignment.assignment_id, data, **header))
+
+    async def part(self, assignment, data, start=0, end=None, **header):
+        """Uploads some bytes of a contribution."""
+        stated = {"size": len(data), "sha256": blobs.sha256(data), "offset": start, **header}
+        header = UploadHeader(assignment_id=assignment.assignment_id, **stated)
+        return await self.link.part_call(UploadPartRequest(header=header, data=data[start:end]))
 
     async def offset(self, assignment, sha256):
         request = device_pb2.UploadOffsetRequest(assignment_id=assignment.assignment_id, sha256=sha256)

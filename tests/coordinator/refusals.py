@@ -8,13 +8,13 @@ from fedau2.wire.status import StatusError
 
 
 @asynccontextmanager
-async def undisturbed(tools, folder, transport="inproc"):
+async def undisturbed(tools, folder, transport="inproc", **options):
     """A lab with one contribution and a lease out; what is refused in it must change nothing and cost no place."""
 
     def files():
         return {path for path in folder.rglob("*") if path.is_file() and "ledger" not in path.name}
 
-    async with tools.open_lab(folder, transport) as lab:
+    async with tools.open_lab(folder, transport, **options) as lab:
         task_id = await lab.create()
         lab.reported = await lab.assignment()
         await lab.upload(lab.reported, tools.make_contribution(0))

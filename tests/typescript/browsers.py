@@ -40,10 +40,10 @@ class Browser:
     def __init__(self, process, origin):
         self._process, self.origin = process, origin
 
-    def open(self, database, server, population, key, items, attributes):
-        """Opens a device without personal steps, and returns its number."""
-        options = {"database": database, "coordinator": server, "population": population, "personalSteps": 0}
-        return self.ask("open", {**options, "key": key.hex(), "items": items, "attributes": attributes})
+    def open(self, database, server, population, key, records, attributes):
+        """Opens a device, and returns its number."""
+        options = {"database": database, "coordinator": server, "population": population}
+        return self.ask("open", {**options, "key": key.hex(), "records": records, "attributes": attributes})
 
     def ask(self, name, value, **arguments):
         """Makes a call of typescript/test/browser/devices.ts, and returns the answer."""

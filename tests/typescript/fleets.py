@@ -20,7 +20,7 @@ KINDS = [
     {"kind": "like"},
 ]
 
-_SAME_NAMES = """
+SAME_NAMES = """
 import secrets
 from collections import defaultdict
 from itertools import count
@@ -39,7 +39,7 @@ def same_tasks(monkeypatch, *flags):
         if module != "coordinator":
             return command(module, *arguments)
         more = flags if arguments[0] == "create-task" else ()
-        return [sys.executable, "-P", "-c", _SAME_NAMES, *arguments, *more]
+        return [sys.executable, "-P", "-c", SAME_NAMES, *arguments, *more]
 
     monkeypatch.setattr(testing, "_command", patched)
 

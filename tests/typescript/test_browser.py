@@ -10,7 +10,7 @@ from scripts.browser import coordinator as coordinators
 from scripts.browser.coordinator import POPULATION, web_coordinator
 from scripts.conformance import tasks
 from tests.typescript import browsers
-from tests.typescript.test_mixed_fleet import SAME_NAMES, data_of, open_python
+from tests.typescript.fleets import SAME_NAMES, data_of, open_python
 
 pytestmark = browsers.needs_browser
 
@@ -79,14 +79,27 @@ def test_a_page_that_is_loaded_anew_goes_on_and_a_second_tab_is_refused(chromium
             chromium.ask("rival", page)
         chromium.ask("reload", page)
         assert chromium.ask("recommend", page, k=BEST) == before
-        assert chromium.ask("recorded", page) == data_of(1)[1]
+        assert chromium.ask("recorded", page) == [record["item"] for record in data_of(1)[1]]
+
+
+def test_what_was_not_sent_before_the_page_was_killed_is_sent_and_refused_with_a_window(tmp_path, chromium):
+    with web_coordinator(tasks.FOLDER / "fedncf", chromium.origin) as coordinator:
+        page = chromium.open("late", coordinator.web, POPULATION, *data_of(2))
+        chromium.ask("crash", page, part=1)
+        with open_python(tmp_path, Server(coordinator), 1) as client:
+            assert client.sync().result.value == "uploaded"
+        coordinator.wait_for_round(1)
+        outcome = chromium.ask("sync", page)
+        assert outcome["result"] == "refused"
+        assert outcome["retry"]["latest"] >= outcome["retry"]["earliest"] > 0
+        assert chromium.ask("sync", page)["result"] == "uploaded"
 
 
 @pytest.mark.slow
 def test_an_upload_goes_on_where_the_page_was_killed(tmp_path, chromium):
     with web_coordinator(large_bundle(tmp_path), chromium.origin) as coordinator:
         page = chromium.open("killed", coordinator.web, POPULATION, bytes(16), ITEMS[::3], {})
-        chromium.ask("crash", page)
+        chromium.ask("crash", page, part=2)
         assert chromium.ask("parts", page) == [0, PART]
         assert chromium.ask("sync", page)["result"] == "uploaded"
         assert chromium.ask("parts", page)[2] == PART

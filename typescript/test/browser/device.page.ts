@@ -1,11 +1,11 @@
 /** A page with one device, which a test drives. */
-import { FedClient, type Options } from "../../src/browser.js";
+import { FedClient, type Options, type Recorded } from "../../src/browser.js";
 import { answer, ONLY } from "../../src/store/objects.js";
 
 /** A device to open, with its secret key as hexadecimal numbers. */
 export interface Device extends Options {
   readonly key: string;
-  readonly items: readonly string[];
+  readonly records: readonly (string | Recorded)[];
   readonly attributes: Readonly<Record<string, string>>;
 }
 
@@ -14,14 +14,14 @@ let client: FedClient;
 /** What a test can ask. */
 export const CALLS = {
   /** Makes a state with given data, and with a given key unless it is empty. */
-  async make({ key, items, attributes, ...options }: Device): Promise<void> {
+  async make({ key, records, attributes, ...options }: Device): Promise<void> {
     await CALLS.open(options);
     if (key !== "") {
       await client.close();
       await setKey(options.database, key);
       await CALLS.open(options);
     }
-    await client.recordMany(items);
+    await client.recordMany(records);
     for (const [name, value] of Object.entries(attributes)) await client.setAttribute(name, value);
   },
 

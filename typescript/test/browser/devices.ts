@@ -3,7 +3,7 @@
  *
  * {"open": {...Device}} opens a device and gives its number, by which the others name it:
  * {"sync": n}, {"recommend": n, "k": k} and {"recorded": n} use it. {"reload": n} loads its page anew.
- * {"rival": n} opens its state in a second tab. {"crash": n} ends its page while a sync uploads the second part.
+ * {"rival": n} opens its state in a second tab. {"crash": n, "part": p} ends its page while a sync uploads the p-th part.
  * {"parts": n} gives the offsets of all parts that it has uploaded.
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -19,7 +19,6 @@ import { start } from "./chromium.js";
 import type { CALLS, Device } from "./device.page.js";
 import { PAGE, serve, WASM } from "./server.js";
 
-const PART = "**/UploadPart";
 
 type Call = keyof typeof CALLS;
 
@@ -62,11 +61,11 @@ class Tab {
     await other.call("open", this.options).finally(() => other.page.close());
   }
 
-  /** Ends the page once the second part is on its way, and opens the state in a new one. */
-  async crash(): Promise<void> {
+  /** Ends the page once a part, counted from 1, is on its way, and opens the state in a new one. */
+  async crash(part: number): Promise<void> {
     let parts = 0;
     const underway = new Promise<void>((resolve) => {
-      void this.page.route(PART, (route) => (++parts === 2 ? resolve() : route.continue()));
+      void this.page.route("**/UploadPart", (route) => (++parts === part ? resolve() : route.continue()));
     });
     void this.call("sync").catch(() => undefined);
     await underway;
@@ -92,7 +91,8 @@ async function answered(request: Record<string, unknown>): Promise<unknown> {
   const [name, value] = Object.entries(request)[0]!;
   if (name === "open") return opened(value as Omit<Device, "wasm">);
   const tab = tabs[value as number]!;
-  if (name === "reload" || name === "rival" || name === "crash" || name === "parts") return tab[name]();
+  if (name === "crash") return tab.crash(request["part"] as number);
+  if (name === "reload" || name === "rival" || name === "parts") return tab[name]();
   return tab.call(name as Call, request["k"]);
 }
 

@@ -23,9 +23,9 @@ const options = { database: "probe", coordinator: coordinator!, population: popu
 const times = await page.evaluate(
   async ([probe, options]) => {
     const { calls } = globalThis as unknown as { calls: typeof CALLS };
-    const items = Array.from({ length: 50 }, (_, number) => `movie-${number}`);
+    const records = Array.from({ length: 50 }, (_, number) => `movie-${number}`);
     if (probe === "sync") {
-      await calls.make({ ...options, key: "", items, attributes: { gender: "F" } });
+      await calls.make({ ...options, key: "", records, attributes: { gender: "F" } });
       await calls.sync();
     } else {
       await calls.open(options);
