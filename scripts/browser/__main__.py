@@ -14,7 +14,7 @@ from threading import Event, Thread
 
 from scripts.browser.coordinator import POPULATION, web_coordinator
 
-SITE = Path("typescript/build/site")
+SITE = Path(__file__).parents[2] / "typescript/build/site"
 PLAN = {"model": {"gmf": 8, "mlp": 16, "hidden": [16, 8]}}
 
 

@@ -13,6 +13,8 @@ import { Quiet } from "./quiet.js";
 /** `Transport` over Connect. Browsers cannot stream requests, so an upload goes in parts, one call each. */
 export class ConnectTransport implements Transport {
   private readonly client: Client<typeof device.DeviceService>;
+  /** An upload of this session may begin at 0 once more, because the coordinator has lost its parts. */
+  private mayRestart = true;
 
   /** @param coordinator address of its web port, which begins with `https://`, or with `http://` on this machine. */
   constructor(private readonly coordinator: string) {
@@ -56,15 +58,17 @@ export class ConnectTransport implements Transport {
   async upload(header: device.UploadHeader, data: Uint8Array, limit: Limit): Promise<device.UploadContributionResponse> {
     const end = performance.now() + 1000 * limit.within;
     const left = () => ({ ...limit, within: Math.max(0.001, (end - performance.now()) / 1000) });
-    for (let start = Number(header.offset), lost = false; ; ) {
+    for (let start = Number(header.offset); ; ) {
       try {
         const { offset, done } = await this.part(header, data, start, left());
         if (done !== undefined) return done;
         start = this.next(start, Number(offset), data.length);
       } catch (error) {
-        const gone = error instanceof RefusedError && error.status === Status.OUT_OF_RANGE;
-        if (!gone || lost || start === Number(header.offset)) throw error;
-        [start, lost] = [0, true]; // the coordinator has lost the parts of this very upload
+        const lost = error instanceof RefusedError && error.status === Status.OUT_OF_RANGE;
+        const restart = lost && this.mayRestart && start > Number(header.offset);
+        this.mayRestart = false; // the session itself begins anew if the first part was refused
+        if (!restart) throw error;
+        start = 0;
       }
     }
   }

@@ -2,5 +2,5 @@
 import type { Browser } from "../../src/store/objects.js";
 
 export function newOrigin(): Browser {
-  return { indexedDB, locks: navigator.locks, marks: localStorage };
+  return { indexedDB, locks: navigator.locks, marks: globalThis.localStorage };
 }
