@@ -1,11 +1,10 @@
 """Fleets of devices of both SDKs, which train over real gRPC, each with the same data in every fleet."""
 
 import sqlite3
-import sys
 from contextlib import contextmanager
 from itertools import cycle
 
-from client_sdk import FedClient, testing
+from client_sdk import FedClient
 from scripts.conformance import tasks
 from tests.typescript import nodes
 
@@ -20,6 +19,7 @@ KINDS = [
     {"kind": "like"},
 ]
 
+
 SAME_NAMES = """
 import secrets
 from collections import defaultdict
@@ -29,19 +29,6 @@ secrets.token_hex = lambda size: f"{next(numbers[size]):02x}" * size  # so that 
 from coordinator.__main__ import main
 main()
 """
-
-
-def same_tasks(monkeypatch, *flags):
-    """Gives the tasks of local coordinators the same ids, and these flags."""
-    command = testing._command
-
-    def patched(module, *arguments):
-        if module != "coordinator":
-            return command(module, *arguments)
-        more = flags if arguments[0] == "create-task" else ()
-        return [sys.executable, "-P", "-c", SAME_NAMES, *arguments, *more]
-
-    monkeypatch.setattr(testing, "_command", patched)
 
 
 def data_of(number):

@@ -1,17 +1,14 @@
 """Devices of both SDKs train together, over real gRPC, and end in the checkpoint of the Python SDK alone."""
 
 import shutil
-from dataclasses import replace
 
 import pytest
 
 import export
-from client_sdk import testing
-from coordinator import cli
 from fedau2.v1.task_pb2 import InteractionWeights
 from fedau2.wire import bundles, weights
 from scripts.conformance import tasks
-from tests.typescript import fleets, nodes
+from tests.typescript import fleets, named, nodes
 
 ROUNDS = 3
 WEIGHTS = InteractionWeights(view=0.3, like=1, purchase=3, rating=2, lowest_rating=2, full_rating=5, app_weights=True)
@@ -42,42 +39,39 @@ def train(fleet, server, rounds):
 def trained(folder, bundle, typescript):
     """Trains a fleet with so many devices in TypeScript, and returns its last checkpoint and the recommendations."""
     with (
-        testing.LocalCoordinator(bundle=bundle, goal=fleets.DEVICES) as server,
+        named.coordinator(folder / f"{typescript}-coordinator") as server,
         fleets.fleet(folder, server, typescript) as fleet,
     ):
+        server.create(bundle, fleets.DEVICES)
         train(fleet, server, ROUNDS)
-        return server._task().checkpoint, fleet.best()
+        return server.task().checkpoint, fleet.best()
 
 
 @pytest.mark.parametrize(
     ("name", "weighed"), [("fedncf", True), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 )
-def test_both_kinds_of_devices_end_in_the_same_bytes(tmp_path, monkeypatch, name, weighed):
-    fleets.same_tasks(monkeypatch)
+def test_both_kinds_of_devices_end_in_the_same_bytes(tmp_path, name, weighed):
     bundle = bundle_of(tmp_path / "bundle", name, weighed)
     assert trained(tmp_path, bundle, typescript=0) == trained(tmp_path, bundle, typescript=fleets.DEVICES // 2)
 
 
-def succeeded(folder, bundle, successor, typescript):
-    """Trains a fleet, puts the successor in the task's place, and trains on."""
+def succeeded(folder, bundle, successor, encoding, typescript):
+    """Trains a fleet, puts the successor in the task's place, trains on, and returns the last checkpoint."""
     with (
-        testing.LocalCoordinator(bundle=bundle, goal=fleets.DEVICES) as server,
+        named.coordinator(folder / f"{typescript}-coordinator") as server,
         fleets.fleet(folder, server, typescript) as fleet,
     ):
+        server.create(bundle, fleets.DEVICES, f"--checkpoints={encoding}")
         train(fleet, server, rounds=2)
-        first = server._task().task_id
-        assert cli.main(["replace", first, f"--bundle={successor}", f"--admin={server.admin}"]) == 0
-        server._served = replace(server._served, task_id=f"{int(first[:2], 16) + 1:02x}" * 8)
+        server.replace(successor)
         train(fleet, server, rounds=2)
-        return server._task().checkpoint, fleet.best()
+        return server.task().checkpoint
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "encoding"), [("fedncf", "int8"), ("fedrap", "float16")])
-def test_both_go_on_with_a_successor_from_encoded_checkpoints(tmp_path, monkeypatch, name, encoding):
-    fleets.same_tasks(monkeypatch, f"--checkpoints={encoding}")
+def test_both_go_on_with_a_successor_from_encoded_checkpoints(tmp_path, name, encoding):
     bundle, successor = bundle_of(tmp_path / "bundle", name, True), tmp_path / "successor"
-    items = ["item-new", *reversed(tasks.ITEMS[1:])]
-    export.write(export.succeed(bundle, items, 2)[0], successor)
-    alone = succeeded(tmp_path, bundle, successor, typescript=0)
-    assert alone == succeeded(tmp_path, bundle, successor, typescript=fleets.DEVICES // 2)
+    export.write(export.succeed(bundle, ["item-new", *reversed(tasks.ITEMS[1:])], 2)[0], successor)
+    alone = succeeded(tmp_path, bundle, successor, encoding, typescript=0)
+    assert alone == succeeded(tmp_path, bundle, successor, encoding, typescript=fleets.DEVICES // 2)

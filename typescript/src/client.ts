@@ -181,7 +181,8 @@ export class Client {
   }
 
   private async syncOnce(signal: AbortSignal): Promise<Outcome> {
-    const fault = (await this.store.staged()) === undefined ? await unfit(this.store, await knownTask(this.store)) : undefined;
+    const staged = (await this.store.staged()) !== undefined;
+    const fault = staged ? undefined : await unfit(this.store, await knownTask(this.store));
     const oldest = this.options.maxModelAge ?? DAY;
     const { platform, trust, connect } = this.parts;
     const transport = connect();

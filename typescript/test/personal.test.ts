@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Objective } from "../src/gen/fedau2/v1/task_pb.js";
-import { GraphKind, type TaskManifest } from "../src/gen/fedau2/v1/task_pb.js";
+import { GraphKind, Objective, type TaskManifest } from "../src/gen/fedau2/v1/task_pb.js";
 import { PersonalSteps } from "../src/personalisation/steps.js";
 import { NODE } from "../src/platform.js";
 import { packState, unpackState } from "../src/protocol/values.js";
 import { parse } from "../src/wire/manifest.js";
 import { unpack } from "../src/wire/tensors.js";
-import { assertClose, blob, bundleFile, bytes, maybe, numbers, type Packed, vectors } from "./vectors.js";
+import { assertClose, blob, bundleFile, bytes, positivesOf, vectors } from "./vectors.js";
 
 function taskOf(bundle: string, confusing: readonly string[]): TaskManifest {
   const task = parse(bundleFile(bundle, "manifest.binpb"));
@@ -25,10 +24,7 @@ for (const vector of vectors("personal")) {
       tensors: unpack(blob(vector.bundle, task.checkpoint!)),
       round: BigInt(vector.round),
       key: bytes(vector.task_key),
-      positives: {
-        rows: Uint32Array.from(numbers(vector.interactions)),
-        weights: maybe(vector.weights, (weights: Packed) => Float32Array.from(numbers(weights))),
-      },
+      positives: positivesOf(vector),
       labels: new Map(Object.entries(vector.labels)),
       state: unpackState(bytes(vector.before)),
       step: blob(vector.bundle, task.graphs.find(({ kind }) => kind === GraphKind.STEP)!.resource!),

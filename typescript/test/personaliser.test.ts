@@ -47,7 +47,8 @@ async function adopt(bundle: string, round: bigint): Promise<Model> {
   const task = parse(data);
   const blobs = readdirSync(join(FOLDER, "bundles", bundle, "blobs")).map((name) => bundleFile(bundle, `blobs/${name}`));
   const first = unpack(blob(bundle, task.checkpoint!));
-  const larger = ({ shape, values }: Tensor): Tensor => ({ shape, values: values.map((value) => value * (1 + Number(round))) });
+  const factor = 1 + Number(round);
+  const larger = ({ shape, values }: Tensor): Tensor => ({ shape, values: values.map((value) => value * factor) });
   const checkpoint = pack(new Map([...first].map(([name, tensor]) => [name, larger(tensor)])));
   const all = [data, checkpoint, ...blobs];
   for (const content of all) await store.keepBlob(resource(content), content);

@@ -12,7 +12,7 @@ import { same } from "../src/wire/blobs.js";
 import { clip, encode } from "../src/wire/contributions.js";
 import { parse } from "../src/wire/manifest.js";
 import { floats, unpack } from "../src/wire/tensors.js";
-import { assertClose, blob, bundleFile, bytes, maybe, numbers, vectors } from "./vectors.js";
+import { assertClose, blob, bundleFile, bytes, positivesOf, vectors } from "./vectors.js";
 
 const { bound, updates } = vectors("training");
 /** Compares contributions: tensors and rows exactly, and values closely. */
@@ -44,7 +44,7 @@ for (const [number, vector] of updates.entries()) {
       tensors: unpack(blob(vector.bundle, task.checkpoint!)),
       round: BigInt(vector.round),
       key: taskKey,
-      positives: { rows: Uint32Array.from(numbers(vector.interactions)), weights: maybe(vector.weights, (weights) => Float32Array.from(numbers(weights))) },
+      positives: positivesOf(vector),
       labels: new Map(Object.entries(vector.labels)),
       state: before,
       step: blob(vector.bundle, task.graphs.find(({ kind }) => kind === GraphKind.STEP)!.resource!),

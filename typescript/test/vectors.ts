@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Samples } from "../src/draws/samples.js";
+import type { Positives } from "../src/weights.js";
 
 export const FOLDER = join(import.meta.dirname, "../../../conformance");
 
@@ -41,6 +42,12 @@ export function numbers({ dtype, data }: Packed): number[] {
 /** Returns a value that JSON may lack. */
 export function maybe<T, U>(value: T | null, read: (value: T) => U): U | undefined {
   return value === null ? undefined : read(value);
+}
+
+/** Returns the positives of a vector, with their weights if it has some. */
+export function positivesOf({ interactions, weights }: { interactions: Packed; weights: Packed | null }): Positives {
+  const rows = Uint32Array.from(numbers(interactions));
+  return { rows, weights: maybe(weights, (packed) => Float32Array.from(numbers(packed))) };
 }
 
 /** Reads a file of a bundle. */

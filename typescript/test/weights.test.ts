@@ -4,29 +4,25 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { contrasts, type Samples, whole } from "../src/draws/samples.js";
 import { UnsupportedTaskError } from "../src/errors.js";
 import { Draw, InteractionWeightsSchema } from "../src/gen/fedau2/v1/task_pb.js";
-import { type Positives, positivesOf, weighed } from "../src/weights.js";
-import { assertSame, assertSamples, bytes, maybe, numbers, vectors } from "./vectors.js";
+import { positivesOf, weighed } from "../src/weights.js";
+import { assertSame, assertSamples, bytes, maybe, positivesOf as positivesIn, vectors } from "./vectors.js";
 
 const weights = vectors("weights");
 
 test("positives", () => {
   for (const { catalogue, recorded, plan, rows, weights: expected } of weights.positives) {
     const places = new Map<string, number>(catalogue.map((item: string, row: number) => [item, row]));
-    const found = positivesOf(recorded, places, maybe(plan, (data: string) => fromBinary(InteractionWeightsSchema, bytes(data))));
+    const read = (data: string) => fromBinary(InteractionWeightsSchema, bytes(data));
+    const found = positivesOf(recorded, places, maybe(plan, read));
     assertSame(found.rows, rows);
     if (expected === null) assert.equal(found.weights, undefined);
     else assertSame(found.weights!, expected);
   }
 });
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-function positives(vector: any): Positives {
-  return { rows: Uint32Array.from(numbers(vector.interactions)), weights: Float32Array.from(numbers(vector.weights)) };
-}
-
 test("weighed contrasts", () => {
   for (const vector of weights.contrasts) {
-    const own = positives(vector);
+    const own = positivesIn(vector);
     const drawn = contrasts(vector, vector.items, own.rows, bytes(vector.key), BigInt(vector.round));
     assertSamples(weighed(drawn, Draw.CONTRASTS, own), vector.samples);
   }
@@ -34,7 +30,7 @@ test("weighed contrasts", () => {
 
 test("weighed whole users", () => {
   for (const vector of weights.whole) {
-    const own = positives(vector);
+    const own = positivesIn(vector);
     const drawn = whole(vector, own.rows, bytes(vector.key), BigInt(vector.round), vector.dropout, vector.noise);
     assertSamples(weighed(drawn, Draw.WHOLE, own), vector.samples);
   }

@@ -20,6 +20,8 @@ const KEPT = 5;
 /** A tenth more records, or fewer, make the client personalise again. */
 const SHARE = 10;
 
+const NOTHING: Personal = { steps: 0, state: undefined, checkpoint: undefined, recorded: 0 };
+
 /** The result of personalising. */
 export interface Personalisation {
   /** Number of steps that were taken. They are kept, however it ended. */
@@ -117,7 +119,7 @@ export class Personaliser {
 
   private async take(steps: number, signal: AbortSignal, personal: PersonalSteps, model: Model): Promise<Personalisation> {
     const recorded = (await this.store.interactions()).length;
-    const before = (await this.store.personal(model.taskId)) ?? { steps: 0, state: undefined, checkpoint: undefined, recorded: 0 };
+    const before = (await this.store.personal(model.taskId)) ?? NOTHING;
     const keep = (taken: number, change: Partial<Personal> = {}) =>
       this.store.keepPersonal(model.taskId, { ...before, ...change, steps: before.steps + taken, state: personal.state });
     for (let taken = 0; taken < steps; taken++) {

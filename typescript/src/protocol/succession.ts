@@ -73,10 +73,11 @@ export async function carry(
 
 /** Returns the first of a task's ancestors that the client has private state for, or only its last contribution. */
 async function ancestorOf(store: Store, task: TaskManifest): Promise<Ancestor | undefined> {
+  if (task.ancestors.length === 0) return undefined;
   const hashes = task.ancestors.map(bytesToHex);
   const found = (await store.tasks()).filter(({ manifest }) => hashes.includes(bytesToHex(manifest)));
   const rounds = await Promise.all(found.map(({ taskId }) => store.contributed(taskId)));
-  const contributed = rounds.reduce((last, round) => (last === undefined || (round ?? last) > last ? round : last), undefined);
+  const contributed = rounds.reduce((last, round) => (round === undefined || (last ?? round) > round ? last : round), undefined);
   const place = ({ manifest }: KnownTask) => hashes.indexOf(bytesToHex(manifest));
   // If two tasks have the same manifest, the one that was adopted last stands.
   for (const { taskId, recommender, catalogue: data } of found.reverse().sort((left, right) => place(left) - place(right))) {

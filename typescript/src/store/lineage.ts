@@ -19,6 +19,15 @@ export function tasks(database: StateDatabase): KnownTask[] {
     taskId: row.task_id!,
     manifest: bytesOf(row.manifest!),
     recommender: row.recommender!,
-    catalogue: row.catalogue ? bytesOf(inflateSync(row.catalogue)) : undefined,
+    catalogue: row.catalogue ? inflated(row.catalogue) : undefined,
   }));
+}
+
+/** Returns a catalogue's bytes; undefined if they are damaged, so that the state with an item axis starts anew. */
+function inflated(data: Buffer): Uint8Array | undefined {
+  try {
+    return bytesOf(inflateSync(data));
+  } catch {
+    return undefined;
+  }
 }

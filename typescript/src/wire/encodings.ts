@@ -11,7 +11,7 @@ import { floats, type Stored, stored, type Tensor, type Tensors } from "./tensor
  */
 export function decode(data: Uint8Array): Tensors {
   const found = stored(data);
-  const scales = new Map([...found].filter(([, { dtype }]) => dtype === "I8").map(([name]) => [scaleOf(name), name]));
+  const scales = new Set([...found].flatMap(([name, { dtype }]) => (dtype === "I8" ? [scaleOf(name)] : [])));
   const tensors = new Map<string, Tensor>();
   for (const [name, tensor] of found) {
     if (scales.has(name)) continue;
