@@ -21,6 +21,23 @@ def test_a_free_path_is_left_as_it_is(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_a_port_is_taken_once(host):
+    with sockets.bound(f"{host}:0") as first:
+        first.listen()
+        with pytest.raises(OSError, match="in use"):
+            sockets.bound(f"{host}:{first.getsockname()[1]}")
+
+
+def test_a_place_is_taken_for_a_unix_socket(tmp_path):
+    with sockets.bound(f"unix:{tmp_path}/socket") as first:
+        first.listen()
+        with pytest.raises(CoordinatorError, match="another process serves there"):
+            sockets.bound(f"unix:{tmp_path}/socket")
+    with sockets.bound(f"unix:{tmp_path}/socket"):
+        pass
+
+
 def test_a_socket_that_a_process_has_left_makes_room(tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))

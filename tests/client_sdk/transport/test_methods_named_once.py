@@ -42,4 +42,5 @@ def test_a_method_is_named_by_its_handler_only(method):
     handlers = {path.name for path in engine if definition.search(path.read_text("utf-8"))}
     assert handlers == {"device_service.py", *SHARED.get(method.name, ())}
     names = re.compile(rf"\b{method.name}Request\b|\b(def |\.){method.handler}\b")
-    assert not [path.name for path in (ROOT / "coordinator/grpc").glob("*.py") if names.search(path.read_text("utf-8"))]
+    servers = [path for room in ("grpc", "web") for path in (ROOT / "coordinator" / room).glob("*.py")]
+    assert not [path.name for path in servers if names.search(path.read_text("utf-8"))]

@@ -64,6 +64,46 @@ def test_what_is_printed_names_every_setting_and_hides_passwords(url, printed):
     assert any(printed in line for line in lines)
 
 
+ORIGINS = ("https://shop.example.com", "http://localhost:5173")
+
+
+def test_pages_are_named_once_for_each_flag_or_in_a_list(tmp_path):
+    file = tmp_path / "coordinator.toml"
+    file.write_text(f"web_origin = {list(ORIGINS)}")
+    base = ("--state", "x", "--web", "127.0.0.1:0")
+    flags = [part for origin in ORIGINS for part in ("--web-origin", origin)]
+    for loaded in (
+        load(*base, *flags),
+        load(*base, "--web-origin", "https://SHOP.example.com/", "--web-origin", ORIGINS[1]),
+        load(*base, "--config", str(file)),
+        load(*base, FEDAU2_COORDINATOR_WEB_ORIGIN=", ".join(ORIGINS)),
+    ):
+        assert loaded.settings.web_origin == ORIGINS
+        assert any(", ".join(ORIGINS) in line for line in loaded.describe())
+    assert load(*base).settings.web_origin == ()
+    assert load(*base, "--web-origin", "*").settings.web_origin == ("*",)
+
+
+NO_ORIGINS = (
+    "shop.example.com",
+    "https://",
+    "https://a/b",
+    "https://a?b",
+    "https://a b",
+    "null",
+    "*.a",
+    "https://*.a",
+    "*,https://a",
+    "",
+)
+
+
+@pytest.mark.parametrize("origin", NO_ORIGINS)
+def test_what_is_no_origin_is_refused(origin):
+    with pytest.raises(SettingError, match="web_origin must be ORIGIN"):
+        load("--state", "x", "--web", "127.0.0.1:0", "--web-origin", origin)
+
+
 @pytest.mark.parametrize(
     ("flags", "environment", "message"),
     [
@@ -89,6 +129,9 @@ def test_what_is_printed_names_every_setting_and_hides_passwords(url, printed):
         (["--state", "x", "--metrics", "[::1]:70000"], {}, "metrics must be HOST:PORT"),
         (["--state", "x", "--metrics", "127.0.0.1:8644"], {}, "admin and metrics are both 127.0.0.1:8644"),
         (["--state", "x", "--listen", "unix:a", "--admin", "unix:./a"], {}, "listen and admin are both unix:/"),
+        (["--state", "x", "--web", "0.0.0.0:1"], {}, "web is 0.0.0.0:1, .* needs tls_certificate and tls_key"),
+        (["--state", "x", "--web", "127.0.0.1:8643"], {}, "listen and web are both 127.0.0.1:8643"),
+        (["--state", "x", "--web-origin", "*"], {}, "web_origin says .* it needs web"),
         (["--state", "x", "--admin", "0.0.0.0:1"], {}, "admin is 0.0.0.0:1: it is served on loopback only"),
         (["--state", "x", "--metrics", "10.0.0.1:1"], {}, "metrics is 10.0.0.1:1"),
         (["--state", "x"], {"FEDAU2_COORDINATOR_DRAINS": "1"}, "FEDAU2_COORDINATOR_DRAINS: there is no setting"),
@@ -103,7 +146,19 @@ def test_what_cannot_be_meant_names_its_source(flags, environment, message):
         load(*flags, **environment)
 
 
-@pytest.mark.parametrize("text", ["drain = true", "drain = []", 'drain = ""', "state = ", "colour = 1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "drain = true",
+        "drain = []",
+        "web_origin = []",
+        "web_origin = [1]",
+        'listen = ["127.0.0.1:1"]',
+        'drain = ""',
+        "state = ",
+        "colour = 1",
+    ],
+)
 def test_a_wrong_file_is_refused(tmp_path, text):
     file = tmp_path / "wrong.toml"
     file.write_text(text)

@@ -1,6 +1,7 @@
 """The calls of devices over HTTP: the same answers as over gRPC."""
 
 import asyncio
+import json
 import logging
 
 import pytest
@@ -114,6 +115,27 @@ def test_a_fault_is_logged_and_not_told(tools, tmp_path, monkeypatch, caplog, me
         asyncio.run(run())
         monkeypatch.undo()
     assert "secret" in caplog.text
+
+
+def test_a_call_ends_when_its_caller_says_and_no_part_is_lost(tools, tmp_path):
+    async def run():
+        async with open_web(tmp_path, upload_memory=1) as lab:
+            await lab.create()
+            lease, data, uploads = await lab.assignment(), tools.make_contribution(0), lab.coordinator.devices._uploads
+            await lab.part(lease, data, 0, 9)
+            header = device_pb2.UploadHeader(
+                assignment_id=lease.assignment_id, size=len(data), sha256=blobs.sha256(data), offset=9
+            )
+            body = device_pb2.UploadPartRequest(header=header, data=data[9:]).SerializeToString()
+            other = device_pb2.UploadHeader(assignment_id=b"other", size=2**20 - 9)
+            async with uploads.body(other, 2**20 - 9, lab.coordinator._clock(), 2000.0):
+                answer = await lab.link.post("/fedau2.v1.DeviceService/UploadPart", body, Connect_Timeout_Ms="1")
+                assert (answer.status, json.loads(answer.body)["code"]) == (504, "deadline_exceeded")
+                assert "trailer-fedau2-retry-window-bin" not in answer.headers
+            assert await lab.offset(lease, blobs.sha256(data)) == 9
+            assert (await lab.part(lease, data, 9)).HasField("done")
+
+    asyncio.run(run())
 
 
 def test_while_the_coordinator_starts_it_says_so():

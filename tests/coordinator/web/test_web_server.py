@@ -4,11 +4,13 @@ import asyncio
 import signal
 import socket
 import ssl
+import sys
 
 import pytest
 
 pytest.importorskip("connectrpc", reason="the extra web is not installed")
 
+from coordinator.cli import main
 from coordinator.errors import CoordinatorError, SettingError
 from coordinator.grpc.tls import Tls
 from coordinator.web.server import WebServer
@@ -134,6 +136,20 @@ def test_a_call_under_way_is_answered_before_the_server_ends(tools, tmp_path):
             idle[1].close()
 
     asyncio.run(run())
+
+
+def test_without_the_packages_the_extra_is_named(tmp_path, monkeypatch, capsys):
+    for name in list(sys.modules):
+        if name.startswith(("coordinator.web", "connectrpc")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "connectrpc", None)
+    arguments = ["serve", "--state", str(tmp_path / "state"), "--web", "127.0.0.1:0"]
+    for more in ([], ["--check"]):
+        assert main([*arguments, *more]) == 1
+        said = capsys.readouterr()
+        assert said.err == "fedau2-coordinator: connectrpc is not installed: it needs pip install 'fedau2[web]'\n"
+        assert said.out == ""
+    assert not (tmp_path / "state").exists()
 
 
 def test_serve_prints_the_address_and_ends_on_a_signal(tools, tmp_path):
