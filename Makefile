@@ -8,7 +8,7 @@ PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs examples script
   proto client_sdk coordinator export simulator
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow kill-test fuzz test-typescript conformance lint bench bench-graphs footprint compatibility \
+.PHONY: install demo test test-slow kill-test fuzz test-typescript demo-browser conformance lint bench bench-graphs footprint compatibility \
   site house proto proto-typescript clean
 install: $(VENV)/.installed
 
@@ -36,6 +36,11 @@ fuzz: install
 typescript/node_modules: typescript/package-lock.json
 	cd typescript && ONNXRUNTIME_NODE_INSTALL=skip npm ci
 	touch $@
+
+# A page on this machine in which the browser is a device, with a coordinator for it.
+demo-browser: install typescript/node_modules
+	cd typescript && npm run demo
+	$(BIN)/python -m scripts.browser
 
 test-typescript: install typescript/node_modules
 	cd typescript && npm test

@@ -1,7 +1,8 @@
 """Measures a sync and a first recommendation of the Python and the TypeScript SDK, each in processes of their own.
 
-Every process runs one probe. Its clock starts with the process. Processor time depends less on other work than the
-clock, so the least of some runs of each is printed.
+Every process runs one probe. Its clock starts with the process, or with the page in Chromium. Processor time depends
+less on other work than the clock, so the least of some runs of each is printed. For Chromium it is the time of the
+page's process, as the memory is.
 """
 
 import argparse
@@ -14,12 +15,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from client_sdk.testing import LocalCoordinator
+from scripts.browser.coordinator import POPULATION, web_coordinator
 
 Command = Sequence[str]
 LANGUAGES: dict[str, Command] = {
     "Python": (sys.executable, "-m", "scripts.languages.probe"),
-    "TypeScript": ("node", "typescript/build/test/probe.js"),
+    "TypeScript in Node": ("node", "typescript/build/test/probe.js"),
+    "TypeScript in Chromium": ("node", "typescript/build/test/browser/probe.js"),
 }
 
 
@@ -37,16 +39,18 @@ def table(bundle: Path, runs: int) -> Iterator[str]:
     yield "| SDK | sync, ms | processor | most MiB | first recommendation, ms | processor | most MiB |"
     yield "|---|---|---|---|---|---|---|"
     for language, command in LANGUAGES.items():
-        figures = [figure for probe in _measured(bundle, command, runs) for figure in probe]
+        measured = _measured(bundle, command, runs, in_browser="browser" in command[-1])
+        figures = [figure for probe in measured for figure in probe]
         yield f"| {language} | " + " | ".join(f"{figure:.0f}" for figure in figures) + " |"
 
 
-def _measured(bundle: Path, command: Command, runs: int) -> list[tuple[float, float, float]]:
-    with LocalCoordinator(bundle=bundle) as server, TemporaryDirectory() as folder:
+def _measured(bundle: Path, command: Command, runs: int, in_browser: bool) -> list[tuple[float, float, float]]:
+    with web_coordinator(bundle, origin="*") as server, TemporaryDirectory() as folder:
+        address = server.web if in_browser else server.devices
         results: dict[str, list[tuple[float, float, float]]] = {"sync": [], "recommend": []}
         for run in range(runs):
             for probe, found in results.items():
-                found.append(_run([*command, probe, f"{folder}/{run}", server.address, server.population]))
+                found.append(_run([*command, probe, f"{folder}/{run}", address, POPULATION]))
                 server.wait_for_round(run + 1)
     return [
         (min(r[0] for r in found), min(r[1] for r in found), min(r[2] for r in found)) for found in results.values()
@@ -58,7 +62,7 @@ def _run(command: Command) -> tuple[float, float, float]:
     start = time.time()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, Any] = json.loads(done.stdout)
-    return 1000 * (figures["end"] - start), 1000 * figures["processor"], figures["mib"]
+    return 1000 * (figures["end"] - figures.get("start", start)), 1000 * figures["processor"], figures["mib"]
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 import { StoreError, TaskError, TimedOutError, UsageError } from "./errors.js";
 import { type Event, Events } from "./events.js";
 import { Serving } from "./onnx/serving.js";
-import { NODE } from "./platform.js";
-import type { Platform } from "./protocol/interfaces.js";
+import type { Platform, Store, Transport } from "./protocol/interfaces.js";
 import { labels } from "./protocol/preparation.js";
 import { type Outcome, session } from "./protocol/session.js";
 import { unfit } from "./protocol/fitness.js";
@@ -12,19 +11,16 @@ import { Trust } from "./protocol/trust.js";
 import type { Model } from "./protocol/values.js";
 import { type Personalisation, Personaliser, STEPS } from "./personalisation/personaliser.js";
 import { checked, checkedItem, microseconds, type Recorded } from "./recording.js";
-import { SqliteStore } from "./store/sqlite.js";
-import { type Address, GrpcTransport } from "./transport/grpc.js";
 
 /** The version that a device states at its check-in. */
 export const VERSION = "0.0.0";
-const INTERACTIONS = 100_000;
+/** Most interactions that are kept, unless the app says otherwise. */
+export const INTERACTIONS = 100_000;
 const DAY = 86_400;
 const utf8 = new TextEncoder();
 
-/** Arguments of `FedClient.open`. */
-export interface Options extends Address {
-  /** A folder that only this client uses. */
-  readonly stateDir: string;
+/** Arguments of `FedClient.open` that every platform has. */
+export interface Settings {
   /** Name of the population that this device belongs to, at most 128 bytes. */
   readonly population: string;
   /** Public keys (PEM) whose signatures on tasks are trusted; without it every task is run. */
@@ -40,50 +36,45 @@ export interface Options extends Address {
   readonly personalSteps?: number;
 }
 
+/** What a platform brings to a client. */
+export interface Parts {
+  readonly store: Store;
+  readonly platform: Platform;
+  readonly trust: Trust;
+  /** Makes the way to the coordinator for one sync. */
+  readonly connect: () => Transport;
+}
+
 /** An item that the client has not recorded, with the model's score. */
 export interface Recommendation {
   readonly item: string;
   readonly score: number;
 }
 
-/** One user's recommender on one device. */
-export class FedClient {
+/** One user's recommender on one device, on every platform. */
+export class Client {
   private readonly closing = new AbortController();
   private readonly events = new Events();
   private readonly serving: Serving;
   private readonly personal: Personaliser;
+  private readonly store: Store;
   private syncing: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    private readonly options: Options,
-    private readonly store: SqliteStore,
-    private readonly platform: Platform,
-    private readonly trust: Trust,
+  protected constructor(
+    private readonly options: Settings,
+    private readonly parts: Parts,
   ) {
+    const { store, platform, trust } = parts;
+    this.store = store;
     this.serving = new Serving(store, platform, trust);
     this.personal = new Personaliser(store, platform, trust, options.personalSteps ?? STEPS);
   }
 
-  /**
-   * Opens a client's state folder, without using the network.
-   *
-   * @throws UsageError an argument has a wrong value.
-   * @throws StoreError the folder cannot be used.
-   */
-  static open(options: Options): FedClient {
-    const size = utf8.encode(options.population).length;
-    if (size === 0 || size > 128) throw new UsageError("population has 1 to 128 bytes");
-    const steps = options.personalSteps ?? STEPS;
-    if (!Number.isInteger(steps) || steps < 0) throw new UsageError("personalSteps is a whole number from 0 up");
-    const trust = new Trust(NODE, options.publishers);
-    const store = new SqliteStore(options.stateDir, options.maxInteractions ?? INTERACTIONS);
-    return new FedClient(options, store, NODE, trust);
-  }
-
-  /** Interrupts a sync under way and frees the state folder. */
+  /** Interrupts a sync under way and frees the state. */
   async close(): Promise<void> {
     this.closing.abort();
     await this.syncing.catch(() => undefined);
+    await this.serving.free();
     await this.store.close();
   }
 
@@ -113,6 +104,11 @@ export class FedClient {
   async forget(item: string, time?: Date): Promise<number> {
     const [named, at] = [checkedItem(item), time && microseconds(time)];
     return this.alone(() => this.store.forget(named, at));
+  }
+
+  /** Returns the recorded items, each once, in the order in which they were recorded first. */
+  async recorded(): Promise<string[]> {
+    return [...new Set((await this.store.interactions()).map(({ item }) => item))];
   }
 
   /**
@@ -188,12 +184,13 @@ export class FedClient {
     const staged = (await this.store.staged()) !== undefined;
     const fault = staged ? undefined : await unfit(this.store, await knownTask(this.store));
     const oldest = this.options.maxModelAge ?? DAY;
-    const transport = new GrpcTransport(this.options);
+    const { platform, trust, connect } = this.parts;
+    const transport = connect();
     const context = {
       store: this.store,
       transport,
-      platform: this.platform,
-      trust: this.trust,
+      platform,
+      trust,
       population: this.options.population,
       version: VERSION,
       emit: this.events.publish,
@@ -215,6 +212,18 @@ export class FedClient {
     const best = await this.serving.recommend(k, where);
     return best.map(([item, score]) => ({ item, score }));
   }
+}
+
+/**
+ * Returns what decides which tasks are trusted, once the settings are checked.
+ *
+ * @throws UsageError a setting has a wrong value.
+ */
+export function trustOf({ population, publishers, personalSteps: steps = STEPS }: Settings, platform: Platform): Trust {
+  const size = utf8.encode(population).length;
+  if (size === 0 || size > 128) throw new UsageError("population has 1 to 128 bytes");
+  if (!Number.isInteger(steps) || steps < 0) throw new UsageError("personalSteps is a whole number from 0 up");
+  return new Trust(platform, publishers);
 }
 
 /** Returns the outcome of a session that ended because it had to stop, and throws every other error again. */

@@ -1,14 +1,11 @@
 /**
  * Errors of the SDK: the tree of `client_sdk.errors`. It raises no others for faults of an app, a server or a disk.
  */
+import * as errors from "./errors.js";
 import type { RetryWindow } from "./retry.js";
 
 /** Root of the SDK's errors. */
-export class FedError extends Error {
-  override get name(): string {
-    return this.constructor.name;
-  }
-}
+export class FedError extends Error {}
 
 /** The client's state cannot be used. */
 export class StoreError extends FedError {}
@@ -16,6 +13,8 @@ export class StoreError extends FedError {}
 export class StoreLockedError extends StoreError {}
 /** The state was written by a newer SDK. */
 export class StoreVersionError extends StoreError {}
+/** The browser has removed the state, or a part of it: delete the rest to begin as a new user. */
+export class StoreLostError extends StoreError {}
 /** The client has been closed: open another. */
 export class StoreClosedError extends StoreError {}
 
@@ -96,3 +95,6 @@ export class RefusedError extends FedError {
 
 /** A sync did not end in the time that the app gave it. Nothing that was fetched or trained is lost; sync again. */
 export class TimedOutError extends FedError {}
+
+// An error bears its name also where a bundler has shortened the names of classes.
+for (const [name, kind] of Object.entries(errors)) Object.defineProperty(kind.prototype, "name", { value: name });

@@ -1,9 +1,3 @@
-/** The SDK's public names. */
-export { FedClient, type Options, type Recommendation, VERSION } from "./client.js";
-export * from "./errors.js";
-export type { Event } from "./events.js";
-export type { Personalisation } from "./personalisation/personaliser.js";
-export type { Recorded } from "./recording.js";
-export type { Kind } from "./protocol/values.js";
-export type { Outcome } from "./protocol/session.js";
-export type { RetryWindow } from "./retry.js";
+/** The SDK's public names in Node. */
+export { FedClient, type Options } from "./node.js";
+export * from "./names.js";

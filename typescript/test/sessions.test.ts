@@ -1,39 +1,31 @@
 /** Plays the transcripts of sessions: the device must ask the same, end in the same way, and keep the same. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { deflateSync } from "node:zlib";
 import { create } from "@bufbuild/protobuf";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import Database from "better-sqlite3";
 import type { FedError } from "../src/errors.js";
 import * as device from "../src/gen/fedau2/v1/device_pb.js";
 import { NODE } from "../src/platform.js";
-import type { Transport } from "../src/protocol/interfaces.js";
+import type { Store, Transport } from "../src/protocol/interfaces.js";
 import { type Context, session } from "../src/protocol/session.js";
 import { Trust } from "../src/protocol/trust.js";
 import { packState, startState } from "../src/protocol/values.js";
-import { SqliteStore } from "../src/store/sqlite.js";
 import { resource } from "../src/wire/blobs.js";
 import { Scripted } from "./scripted.js";
+import { type Known, newState, type State } from "./states.js";
 import { bundleFile, bytes, maybe, vectors } from "./vectors.js";
 
 const TASK = "5a5a5a5a5a5a5a5a";
+const utf8 = new TextEncoder();
 const FOLDER = join(import.meta.dirname, "../../../conformance/bundles");
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
-async function storeOf(folder: string, given: any, blobs: Iterable<Uint8Array>): Promise<SqliteStore> {
-  new SqliteStore(folder, 1000).close();
-  const database = new Database(join(folder, "state.db"));
-  database.prepare("UPDATE client SET key = ?").run(bytes(given.key));
-  if (given.contributed !== null) {
-    database.prepare("INSERT INTO contributed VALUES (?, ?)").run(TASK, given.contributed);
-  }
-  for (const known of given.known) keep(database, known);
-  database.close();
-  const store = new SqliteStore(folder, 1000);
+async function stateOf(given: any, blobs: Iterable<Uint8Array>): Promise<State> {
+  const contributed = new Map(given.contributed === null ? [] : [[TASK, given.contributed]]);
+  const made = await newState({ key: bytes(given.key), contributed, known: given.known.map(knownOf) });
+  const { store } = made;
   await store.record(given.items.map((item: string) => ({ item, time: 0, kind: "view", weight: 1, value: undefined })));
   for (const [name, value] of Object.entries(given.attributes)) await store.setAttribute(name, value as string);
   if (given.cached) for (const data of blobs) await store.keepBlob(resource(data), data);
@@ -43,16 +35,20 @@ async function storeOf(folder: string, given: any, blobs: Iterable<Uint8Array>):
     const contribution = new Uint8Array(given.staged);
     await store.stage({ assignmentId, taskId: TASK, round: 4n, contribution, state, attributes: [] });
   }
-  return store;
+  return made;
 }
 
-/** Puts a task that a device took part in before into its state. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
-function keep(database: Database.Database, { task_id: taskId, manifest, recommender, catalogue, state, contributed }: any): void {
-  const items = maybe(catalogue, (names: string[]) => deflateSync(names.map((name) => `${name}\n`).join("")));
-  database.prepare("INSERT INTO tasks VALUES (?, ?, ?, ?)").run(taskId, bytes(manifest), recommender, items);
-  if (state !== null) database.prepare("INSERT INTO private VALUES (?, ?)").run(taskId, bytes(state));
-  if (contributed !== null) database.prepare("INSERT INTO contributed VALUES (?, ?)").run(taskId, contributed);
+function knownOf({ task_id: taskId, manifest, recommender, catalogue, state, contributed }: any): Known {
+  const listed = maybe(catalogue, (names: string[]) => utf8.encode(names.map((name) => `${name}\n`).join("")));
+  return {
+    taskId,
+    manifest: bytes(manifest),
+    recommender,
+    catalogue: listed ?? undefined,
+    state: maybe(state, bytes) ?? undefined,
+    contributed: contributed ?? undefined,
+  };
 }
 
 function blobsOf(bundle: string, others: Record<string, string>): Map<string, Uint8Array> {
@@ -64,7 +60,7 @@ function blobsOf(bundle: string, others: Record<string, string>): Map<string, Ui
 
 /** What a session works with, as a transcript says. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
-function contextOf(store: SqliteStore, transport: Transport, given: any, change: Partial<Context> = {}): Context {
+function contextOf(store: Store, transport: Transport, given: any, change: Partial<Context> = {}): Context {
   return {
     store,
     transport,
@@ -82,10 +78,9 @@ function contextOf(store: SqliteStore, transport: Transport, given: any, change:
 }
 
 test("a session: the app stops it, and the place is given back", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "fedau2-"));
   const { bundle, device: given, calls } = vectors("sessions")[0];
   const blobs = blobsOf(bundle, {});
-  const store = await storeOf(folder, { ...given, cached: true }, blobs.values());
+  const { store, remove } = await stateOf({ ...given, cached: true }, blobs.values());
   const stopping = new AbortController();
   const reasons: device.FailureReason[] = [];
   class Stopping extends Scripted {
@@ -104,8 +99,7 @@ test("a session: the app stops it, and the place is given back", async () => {
     assert.deepEqual([result, reasons], ["interrupted", [device.FailureReason.INTERRUPTED]]);
     assert.equal(await store.staged(), undefined);
   } finally {
-    store.close();
-    rmSync(folder, { recursive: true });
+    await remove();
   }
 });
 
@@ -123,8 +117,7 @@ test("a session: the contribution is the same byte for byte, whatever personal s
     }
   }
   for (const personal of [undefined, 0.5]) {
-    const folder = mkdtempSync(join(tmpdir(), "fedau2-"));
-    const store = await storeOf(folder, given, blobs.values());
+    const { store, remove } = await stateOf(given, blobs.values());
     try {
       if (personal !== undefined) {
         const values = new Map([["item_personal", { shape: [1, 40, 3], values: new Float32Array(120).fill(personal) }]]);
@@ -136,8 +129,7 @@ test("a session: the contribution is the same byte for byte, whatever personal s
       await session(contextOf(store, new Keeping(calls, blobs), given));
       states.push(packState((await store.private(TASK))!));
     } finally {
-      await store.close();
-      rmSync(folder, { recursive: true });
+      await remove();
     }
   }
   assert.deepEqual(uploaded[0], uploaded[1]);
@@ -146,9 +138,8 @@ test("a session: the contribution is the same byte for byte, whatever personal s
 
 for (const { name, bundle, blobs: others, device: given, calls, events, end, after } of vectors("sessions")) {
   test(`a session: ${name}`, async () => {
-    const folder = mkdtempSync(join(tmpdir(), "fedau2-"));
-    const blobs = blobsOf(bundle, others);
-    const store = await storeOf(folder, given, blobs.values());
+      const blobs = blobsOf(bundle, others);
+    const { store, remove } = await stateOf(given, blobs.values());
     const transport = new Scripted(calls, blobs);
     const emitted: string[] = [];
     try {
@@ -169,8 +160,7 @@ for (const { name, bundle, blobs: others, device: given, calls, events, end, aft
       };
       assert.deepEqual(kept, { ...after, carried: after.carried && bytes(after.carried) });
     } finally {
-      store.close();
-      rmSync(folder, { recursive: true });
+      await remove();
     }
   });
 }

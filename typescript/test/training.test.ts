@@ -8,6 +8,7 @@ import { NODE } from "../src/platform.js";
 import { defend } from "../src/protocol/defences.js";
 import { initialState } from "../src/protocol/preparation.js";
 import { packState, unpackState } from "../src/protocol/values.js";
+import { same } from "../src/wire/blobs.js";
 import { clip, encode } from "../src/wire/contributions.js";
 import { parse } from "../src/wire/manifest.js";
 import { floats, unpack } from "../src/wire/tensors.js";
@@ -56,7 +57,7 @@ for (const [number, vector] of updates.entries()) {
     const defended = defend(task, data, result.contribution, taskKey, BigInt(vector.round), bytes(vector.key));
     const sent = encode(clip(defended, bound));
     assertContribution(sent, bytes(vector.contribution));
-    if (Buffer.from(sent).equals(bytes(vector.contribution))) exact += 1;
+    if (same(sent, bytes(vector.contribution))) exact += 1;
   });
 }
 

@@ -31,7 +31,7 @@ export function vectors(name: string): any {
 
 /** Returns bytes from base64, in memory of their own. */
 export function bytes(text: string): Uint8Array {
-  return new Uint8Array(Buffer.from(text, "base64"));
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
 /** Returns the numbers of an array; whole ones of 64 bits as numbers. */

@@ -88,6 +88,11 @@ export class Graph {
     }
   }
 
+  /** Frees the graph's memory, which WebAssembly never does by itself. The graph cannot be run afterwards. */
+  free(): Promise<void> {
+    return this.session.release();
+  }
+
   /** A float32 input. */
   float(values: Float32Array, shape: readonly number[]): Tensor {
     return new this.runtime.Tensor("float32", values, shape);

@@ -28,9 +28,14 @@ export class ServedModel {
     const first = await Graph.load(runtime, prepare, task, GraphKind.PREPARE);
     const names = task.tensors.filter((spec) => spec.scope === TensorScope.SHARED).map((spec) => spec.name);
     const inputs = names.map((name) => [name, first.float(checkpoint.get(name)!.values, checkpoint.get(name)!.shape)]);
-    const serving = await first.run(Object.fromEntries(inputs) as Values);
+    const serving = await first.run(Object.fromEntries(inputs) as Values).finally(() => first.free());
     const graph = await Graph.load(runtime, recommend, task, GraphKind.RECOMMEND, ["items", "scores"]);
     return new ServedModel(task, serving, graph);
+  }
+
+  /** Frees the graph. */
+  free(): Promise<void> {
+    return this.graph.free();
   }
 
   /**

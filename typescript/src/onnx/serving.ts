@@ -22,6 +22,8 @@ interface Loaded {
 /** Recommends from a store. */
 export class Serving {
   private loaded: Loaded | undefined;
+  /** The call under way. One follows the other, so that no model is freed that another call still uses. */
+  private last: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly store: Store,
@@ -35,7 +37,20 @@ export class Serving {
    * @throws NoModelError there is no model yet, or a part of it is missing.
    * @throws UnsupportedTaskError, UntrustedTaskError it cannot be run here.
    */
-  async recommend(k: number, where: (item: string) => boolean): Promise<[string, number][]> {
+  recommend(k: number, where: (item: string) => boolean): Promise<[string, number][]> {
+    const best = this.last.then(() => this.best(k, where));
+    this.last = best.catch(() => undefined);
+    return best;
+  }
+
+  /** Frees the model, once the calls before have ended. */
+  async free(): Promise<void> {
+    await this.last;
+    await this.loaded?.served.free();
+    this.loaded = undefined;
+  }
+
+  private async best(k: number, where: (item: string) => boolean): Promise<[string, number][]> {
     const model = await this.store.model();
     if (model === undefined) throw new NoModelError("there is no model on this device yet: call sync() first");
     const { task, served, items, rows } = await this.load(model);
@@ -60,6 +75,7 @@ export class Serving {
     const recommend = await this.graph(task, GraphKind.RECOMMEND);
     const served = await ServedModel.load(this.platform.runtime, task, tensors, prepare, recommend);
     const rows = rowsOf(await this.kept(task.catalogue!));
+    await this.loaded?.served.free();
     return (this.loaded = { model, task, served, items: [...rows.keys()], rows });
   }
 

@@ -112,6 +112,11 @@ export class Training {
     return { contribution, state: this.state };
   }
 
+  /** Frees the graph. */
+  free(): Promise<void> {
+    return this.graph.free();
+  }
+
   private advance(name: string, gradient: Tensor, rate: number): void {
     // Start minus end is summed up separately: subtracting the two would lose its small digits.
     const { shape, values } = this.shared.get(name)!;

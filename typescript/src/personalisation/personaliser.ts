@@ -60,7 +60,7 @@ export class Personaliser {
       throw new NoDataError("nothing is recorded that the model's catalogue lists: call record() first");
     }
     const personal = await guarded(() => PersonalSteps.begin(this.platform.runtime, job));
-    return this.take(steps, signal, personal, model);
+    return this.take(steps, signal, personal, model).finally(() => personal.free());
   }
 
   /** Personalises if there is a new model, or enough new records. Errors of the SDK end it, and are not thrown. */

@@ -37,6 +37,11 @@ export class PersonalSteps {
     return this.job.state;
   }
 
+  /** Frees the graph. */
+  free(): Promise<void> {
+    return this.graph.free();
+  }
+
   /**
    * Takes a step. If it throws, the state stays as it was.
    *

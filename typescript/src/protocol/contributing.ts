@@ -44,10 +44,14 @@ export async function train(
   signal: AbortSignal | undefined,
 ): Promise<Staged> {
   const training = await guarded(() => Training.begin(runtime, job));
-  for (let step = 0; step < training.steps; step++) {
-    signal?.throwIfAborted();
-    lease.left();
-    await guarded(() => training.step());
+  try {
+    for (let step = 0; step < training.steps; step++) {
+      signal?.throwIfAborted();
+      lease.left();
+      await guarded(() => training.step());
+    }
+  } finally {
+    await training.free();
   }
   const result = training.finish();
   checkFinite(result);

@@ -1,31 +1,15 @@
 /** Reaches a coordinator over gRPC, in Node. */
-import { Client, type ClientUnaryCall, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { Client, type ClientUnaryCall, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { FedError, RefusedError, TransportError, UnknownCallError } from "../errors.js";
 import * as device from "../gen/fedau2/v1/device_pb.js";
-import { type Resource, RetryWindowSchema } from "../gen/fedau2/v1/task_pb.js";
+import type { Resource } from "../gen/fedau2/v1/task_pb.js";
 import type { Limit, Transport } from "../protocol/interfaces.js";
-import { type RetryWindow, windowOf } from "../retry.js";
 import { chunks } from "../wire/blobs.js";
+import { RETRY_METADATA, translated } from "./answers.js";
+import { Quiet } from "./quiet.js";
 
 const SERVICE = "/fedau2.v1.DeviceService/";
-const RETRY_METADATA = "fedau2-retry-window-bin";
-/** Seconds that a call with a stream may take without a message. */
-const SILENCE = 60;
 const LOOPBACK = /^(?:dns:(?:\/\/\/)?|ipv4:|ipv6:)?(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i;
-/** Codes that say nothing about the request itself. */
-const UNANSWERED: ReadonlySet<number> = new Set([status.CANCELLED, status.UNKNOWN, status.INTERNAL, status.UNAVAILABLE]);
-const REFUSED: ReadonlySet<number> = new Set([
-  status.INVALID_ARGUMENT,
-  status.DEADLINE_EXCEEDED,
-  status.NOT_FOUND,
-  status.ALREADY_EXISTS,
-  status.RESOURCE_EXHAUSTED,
-  status.FAILED_PRECONDITION,
-  status.ABORTED,
-  status.OUT_OF_RANGE,
-]);
-
 /** A coordinator and how to reach it: by TLS, unless it is on this machine or `insecure` says so. */
 export interface Address {
   readonly coordinator: string;
@@ -152,18 +136,10 @@ export class GrpcTransport implements Transport {
 
   /** Turns gRPC's errors into the SDK's. */
   private translated(error: ServiceError, quiet?: Quiet): Error {
-    const { code, details } = error;
+    const { code, details, metadata } = error;
     if (code === undefined) return error;
-    if (quiet?.silent) return new TransportError(`nothing moved between ${this.name} and here for ${SILENCE} s`);
-    const window = retryOf(error);
-    if (code === status.DEADLINE_EXCEEDED && window === undefined) {
-      return new TransportError(`${this.name} did not answer in time; try again later (${details})`);
-    }
-    if (code === status.UNIMPLEMENTED) return new UnknownCallError(`${this.name} does not know the call (${details})`);
-    if (!REFUSED.has(code)) {
-      return new TransportError(`${this.name} answered ${status[code]}: ${details}`, UNANSWERED.has(code));
-    }
-    return new RefusedError(`${this.name} refused (${status[code]}): ${details}`, code, window);
+    const [window] = metadata?.get(RETRY_METADATA) ?? [];
+    return translated({ code, details, window: window instanceof Buffer ? window : undefined }, this.name, quiet);
   }
 }
 
@@ -174,43 +150,6 @@ function* requestsOf(header: device.UploadHeader, data: Uint8Array): Generator<d
   }
 }
 
-function retryOf(error: ServiceError): RetryWindow | undefined {
-  const [window] = error.metadata?.get(RETRY_METADATA) ?? [];
-  try {
-    return window instanceof Buffer ? windowOf(fromBinary(RetryWindowSchema, window)) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 function deadline(within: number): { deadline?: number } {
   return Number.isFinite(within) ? { deadline: Date.now() + 1000 * within } : {};
-}
-
-/** Ends a transfer in which nothing moves any more, or whose work must stop. */
-class Quiet {
-  silent = false;
-  private timer: NodeJS.Timeout | undefined;
-
-  constructor(
-    private readonly cancel: () => void,
-    private readonly signal: AbortSignal | undefined,
-  ) {
-    if (signal?.aborted) throw new FedError("the work is being stopped");
-    signal?.addEventListener("abort", cancel);
-    this.heard();
-  }
-
-  heard(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.silent = true;
-      this.cancel();
-    }, 1000 * SILENCE);
-  }
-
-  end(): void {
-    clearTimeout(this.timer);
-    this.signal?.removeEventListener("abort", this.cancel);
-  }
 }

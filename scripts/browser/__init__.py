@@ -1,0 +1,1 @@
+"""Lets a browser be a device, on this machine."""

@@ -1,0 +1,26 @@
+/** The client of Node. */
+import { Client, INTERACTIONS, type Settings, trustOf } from "./client.js";
+import { NODE } from "./platform.js";
+import { SqliteStore } from "./store/sqlite.js";
+import { type Address, GrpcTransport } from "./transport/grpc.js";
+
+/** Arguments of `FedClient.open`. */
+export interface Options extends Settings, Address {
+  /** A folder that only this client uses. */
+  readonly stateDir: string;
+}
+
+/** One user's recommender on one device, with its state in a folder. */
+export class FedClient extends Client {
+  /**
+   * Opens a client's state folder, without using the network.
+   *
+   * @throws UsageError an argument has a wrong value.
+   * @throws StoreError the folder cannot be used.
+   */
+  static open(options: Options): FedClient {
+    const trust = trustOf(options, NODE);
+    const store = new SqliteStore(options.stateDir, options.maxInteractions ?? INTERACTIONS);
+    return new FedClient(options, { store, platform: NODE, trust, connect: () => new GrpcTransport(options) });
+  }
+}
