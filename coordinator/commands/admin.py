@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import grpc
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
@@ -40,6 +39,8 @@ def stub(args: argparse.Namespace) -> Iterator[AdminServiceStub]:
 
 def as_json(message: Message) -> str:
     """Writes a message as JSON on one line, with every field, and hashes in base64."""
+    from google.protobuf.json_format import MessageToDict
+
     return json.dumps(
         MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     )
