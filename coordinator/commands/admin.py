@@ -15,6 +15,10 @@ ADDRESS = "127.0.0.1:8644"
 TIMEOUT = 30.0
 """Most seconds that a short call may take."""
 
+_UNREACHED = ("failed to connect", "errors resolving", "resolution failed")
+_BROKEN = ("Socket closed", "Connection reset", "Broken pipe", "GOAWAY", "Stream removed")
+"""Words of gRPC. The coordinator refuses with the same status, for example while too many calls are under way."""
+
 
 def add_address(parser: argparse.ArgumentParser) -> None:
     """Adds `--admin`."""
@@ -49,6 +53,9 @@ def as_json(message: Message) -> str:
 def explained(error: grpc.RpcError, address: str) -> str:
     """Says in one line why a call failed."""
     details = error.details() or "no details"
-    if error.code() == grpc.StatusCode.UNAVAILABLE and "the coordinator" not in details:
-        return f"no coordinator answers on {address}: is `fedau2-coordinator serve` running? ({details})"
+    if error.code() == grpc.StatusCode.UNAVAILABLE:
+        if any(words in details for words in _UNREACHED):
+            return f"no coordinator answers on {address}: is `fedau2-coordinator serve` running? ({details})"
+        if any(words in details for words in _BROKEN):
+            return f"the connection to the coordinator on {address} broke off: is it still running? ({details})"
     return details

@@ -49,7 +49,7 @@ def expect_attributes(attributes: Mapping[str, Attribute]) -> None:
 
 
 def feedback(ratings: NDArray[np.float32] | None, kinds: NDArray[np.int8] | None) -> dict[str, list[bytes]]:
-    """Writes the ratings and kinds of interactions as columns, by title; there is no column for what is None.
+    """Writes the ratings and kinds of interactions as columns, by title; None has no column.
 
     Raises:
         DatasetFormatError: a rating or a kind would not be read as the same one.
