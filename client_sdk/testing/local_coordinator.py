@@ -81,7 +81,7 @@ class LocalCoordinator:
     ) -> None:
         if (bundle is None) == (items is None):
             raise UsageError("give either items or a bundle")
-        self._bundle = bundle
+        self._bundle = None if bundle is None else arguments.folder("bundle", bundle)
         self._made = None if items is None else SmallTask.make(items, attribute, classes)
         self._goal, self._rounds = arguments.number("goal", goal), arguments.number("rounds", rounds)
         self._opened: ExitStack | None = None

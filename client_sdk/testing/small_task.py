@@ -7,7 +7,7 @@ their nodes do not depend on the sizes, so that they are then what the exporter 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -62,9 +62,10 @@ class SmallTask:
         """
         if attribute is not None:
             attribute = arguments.text("attribute", attribute)
-            classes = [arguments.text("a class", value) for value in classes]
-        ids = _catalogue(items)
-        fill = Filling(_numbers(len(items), len(classes)), {ATTRIBUTE: attribute or ""}, CLASSES)
+            classes = [arguments.text("a class", value) for value in _listed("classes", classes)]
+        listed = _listed("items", items)
+        ids = _catalogue(listed)
+        fill = Filling(_numbers(len(listed), len(classes)), {ATTRIBUTE: attribute or ""}, CLASSES)
         folder = resources.files("client_sdk.testing") / "template" / ("plain" if attribute is None else "unlearning")
         task = TaskManifest.FromString((folder / TASK).read_bytes())
         _fill(task, fill, classes)
@@ -94,7 +95,13 @@ class SmallTask:
         return folder
 
 
-def _catalogue(items: Sequence[str]) -> bytes:
+def _listed(argument: str, values: object) -> list[object]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UsageError(f"{argument} must be a list, not {values!r}")
+    return list(values)
+
+
+def _catalogue(items: Sequence[object]) -> bytes:
     if not items:
         raise UsageError("items is empty: a task has at least one item")
     data = "".join(f"{arguments.item(item)}\n" for item in items).encode()
