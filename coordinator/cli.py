@@ -3,35 +3,34 @@
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 
 import grpc
 
-from coordinator.bench.cli import add_bench
-from coordinator.commands import admin, changes, export, serve, tasks, watch
-from coordinator.commands.certificates import add_certificates
-from coordinator.commands.doctor import add_doctor
-from coordinator.commands.operations import add_audit_log
+from coordinator.commands import admin
 from coordinator.errors import CallError, CoordinatorError
 from fedau2 import __version__, programs
 from fedau2.wire.errors import WireError
 
 _COMMANDS = (
-    ("serve", serve.add_serve, "serve devices and operators until SIGTERM"),
-    ("create-task", tasks.add_create_task, "create a task from a bundle and print its id"),
-    ("status", tasks.add_status, "show tasks and their open rounds"),
-    ("watch", watch.add_watch, "show a task's open round at every change, until the task is over"),
-    ("rounds", watch.add_rounds, "show the rounds of a task so far"),
-    ("pause", changes.add_pause, "take no more check-ins for a task, until it is resumed"),
-    ("resume", changes.add_resume, "take check-ins for a paused task again"),
-    ("replace", changes.add_replace, "start a task's successor in its place, at the end of its open round"),
-    ("stop", changes.add_stop, "end a task for good"),
-    ("rollback", changes.add_rollback, "put a task back to an older model, and begin its open round anew"),
-    ("export", export.add_export, "write a task's newest model as a bundle"),
-    ("audit-log", add_audit_log, "check and show the log of the operators' calls"),
-    ("certificates", add_certificates, "make certificates for a coordinator and its operators"),
-    ("doctor", add_doctor, "examine a state folder while no coordinator uses it"),
-    ("bench", add_bench, "measure the load that a coordinator can carry on this machine"),
+    ("serve", "commands.serve", "serve devices and operators until SIGTERM"),
+    ("create-task", "commands.tasks", "create a task from a bundle and print its id"),
+    ("status", "commands.tasks", "show tasks and their open rounds"),
+    ("watch", "commands.watch", "show a task's open round at every change, until the task is over"),
+    ("rounds", "commands.watch", "show the rounds of a task so far"),
+    ("pause", "commands.changes", "take no more check-ins for a task, until it is resumed"),
+    ("resume", "commands.changes", "take check-ins for a paused task again"),
+    ("replace", "commands.changes", "start a task's successor in its place, at the end of its open round"),
+    ("stop", "commands.changes", "end a task for good"),
+    ("rollback", "commands.changes", "put a task back to an older model, and begin its open round anew"),
+    ("export", "commands.export", "write a task's newest model as a bundle"),
+    ("audit-log", "commands.operations", "check and show the log of the operators' calls"),
+    ("certificates", "commands.certificates", "make certificates for a coordinator and its operators"),
+    ("doctor", "commands.doctor", "examine a state folder while no coordinator uses it"),
+    ("bench", "bench.cli", "measure the load that a coordinator can carry on this machine"),
 )
+"""Name, module and meaning of each command. Its module's function `add_<name>` adds its flags."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str] | None) -> int:
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = _parser(words).parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         code: int = args.run(args)
@@ -62,12 +62,16 @@ def _failed(error: Exception) -> int:
     return programs.FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Makes the parser. It knows the flags of the command that the words name, whose module alone is loaded."""
     parser = argparse.ArgumentParser(
         prog="fedau2-coordinator", description="Runs federated rounds: serves devices and keeps their contributions."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, add, text in _COMMANDS:
-        add(commands.add_parser(name, help=text, description=text))
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    for name, module, text in _COMMANDS:
+        command = commands.add_parser(name, help=text, description=text)
+        if name == chosen:
+            getattr(import_module(f"coordinator.{module}"), f"add_{name.replace('-', '_')}")(command)
     return parser

@@ -32,12 +32,12 @@ KEPT = 5
 """Most steps that are lost if the process dies."""
 
 _SHARE = 10
-"""A tenth more records, or fewer, make the client personalise again."""
+"""The client personalises again when a tenth of the records that it keeps are new, in number."""
 
 
 @dataclass(frozen=True)
 class _Moment:
-    """A model and a number of records for which the client may personalise by itself."""
+    """A model and a number of records, ever made, for which the client may personalise by itself."""
 
     model: Model
     recorded: int
@@ -104,12 +104,13 @@ class Personaliser:
 
     def _due(self) -> _Moment | None:
         model = self._store.model() if self._steps is not None else None
-        recorded = self._store.recorded() if model else 0
-        if model is None or not recorded:
+        kept = self._store.recorded() if model else 0
+        if model is None or not kept:
             return None
-        last = self._store.personalised.get(model.task_id)
-        changed = abs(recorded - last.recorded) * _SHARE >= max(1, last.recorded)
-        return _Moment(model, recorded) if changed or last.checkpoint != model.checkpoint.sha256 else None
+        checkpoint, then = self._store.personalised.completed(model.task_id)
+        recorded = self._store.ever_recorded()
+        enough = (recorded - then) * _SHARE >= kept
+        return _Moment(model, recorded) if enough or checkpoint != model.checkpoint.sha256 else None
 
     def _task(self, model: Model) -> TaskManifest:
         data = self._blob(model.manifest)
@@ -137,7 +138,7 @@ class Personaliser:
         return self._own
 
     def _take(self, steps: int, check: Check, personal: PersonalSteps, model: Model, job: Job) -> Personalisation:
-        before, recorded = self._store.personalised.get(model.task_id), self._store.recorded()
+        before, recorded = self._store.personalised.get(model.task_id), self._store.ever_recorded()
         names = {each.attribute for each in job.manifest.plan.adversaries if each.name in personal.client.labels}
         kept = replace(before, attributes=tuple(sorted(names.union(before.attributes))))
         for taken in range(steps):

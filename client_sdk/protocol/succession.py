@@ -1,5 +1,7 @@
 """Carries a client's state over from a task to its successor (design section 8)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,12 +55,31 @@ def carry(store: Store, model: Model, task: TaskManifest) -> Carried | None:
     if ancestor.state is None:
         return Carried(None, contributed)
     fresh = initial_state(task, store.task_key(model.task_id))
-    carried = _carried(store, task, ancestor, ancestor.state, fresh) if ancestor.recommender == task.model else {}
+    state, carried = carried_state(task, _items(store, task), ancestor, fresh)
     names = [spec.name for spec in manifest.private(task)]
     anew = tuple(name for name in names if name not in carried)
-    event = CarriedOver(model.task_id, tuple(name for name in names if name in carried), anew)
-    steps = fresh.steps if anew and not carried else ancestor.state.steps
-    return Carried(_replaced(fresh, carried, steps), contributed, event)
+    return Carried(state, contributed, CarriedOver(model.task_id, carried, anew))
+
+
+def carried_state(
+    task: TaskManifest, items: Sequence[str], ancestor: Ancestor, fresh: PrivateState
+) -> tuple[PrivateState, tuple[str, ...]]:
+    """Carries a state over from an ancestor.
+
+    Args:
+        task: the manifest of the task that it is carried to.
+        items: its catalogue's item ids, in row order.
+        ancestor: has a state.
+        fresh: the state that a client of the task starts with.
+
+    Returns:
+        The state, and the names of the tensors that were carried over.
+    """
+    assert ancestor.state is not None
+    parts = _carried(task, items, ancestor, ancestor.state, fresh) if ancestor.recommender == task.model else {}
+    names = [spec.name for spec in manifest.private(task)]
+    steps = fresh.steps if names and not parts else ancestor.state.steps
+    return _replaced(fresh, parts, steps), tuple(name for name in names if name in parts)
 
 
 Parts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -66,10 +87,9 @@ Parts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
 def _carried(
-    store: Store, task: TaskManifest, ancestor: Ancestor, old: PrivateState, fresh: PrivateState
+    task: TaskManifest, items: Sequence[str], ancestor: Ancestor, old: PrivateState, fresh: PrivateState
 ) -> dict[str, Parts]:
     """Returns the tensors that can be carried over."""
-    items = _items(store, task)
     way = Succession.of(items if ancestor.items is None else ancestor.items, items)
     parts = {}
     for spec in manifest.private(task):

@@ -41,6 +41,7 @@ class Interactions:
         with self._database.transaction() as connection:
             (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM interactions").fetchone()
             connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", interactions)
+            connection.execute("UPDATE client SET recorded = recorded + ?", (len(interactions),))
             (count,) = connection.execute("SELECT count(*) FROM interactions").fetchone()
             if count <= self._most:
                 return 0
@@ -57,6 +58,10 @@ class Interactions:
     def count(self) -> int:
         """Returns the number of interactions that are kept."""
         return int(self._database.one("SELECT count(*) FROM interactions")[0])
+
+    def ever(self) -> int:
+        """Returns the number of interactions that were ever recorded, also those that are not kept any more."""
+        return int(self._database.one("SELECT recorded FROM client")[0])
 
     def unlisted(self, rows: Mapping[str, int]) -> int:
         """Returns the number of interactions whose items have no row in a catalogue."""

@@ -1,7 +1,7 @@
 """The tasks that a state folder knows, by the hashes of their manifests: a successor finds its ancestors here.
 
 A task is known from the adoption of its first model on. Where its private tensors have numbers for each item, its
-catalogue is kept as long as its private state or its model is.
+catalogue is kept as long as its private state, its personal state or its model is.
 """
 
 import zlib
@@ -47,7 +47,8 @@ class Lineage:
             packed = None if catalogue is None else zlib.compress(catalogue)
             row = (model.task_id, model.manifest.sha256, task.model, packed)
             connection.execute("INSERT INTO tasks VALUES (?, ?, ?, ?)", row)
-        current = "SELECT task_id FROM private UNION SELECT task_id FROM model"
+        personal = "SELECT task_id FROM personalised WHERE state IS NOT NULL"
+        current = f"SELECT task_id FROM private UNION SELECT task_id FROM model UNION {personal}"
         connection.execute(f"UPDATE tasks SET catalogue = NULL WHERE task_id NOT IN ({current})")
         seen = f"{current} UNION SELECT task_id FROM contributed"
         connection.execute(f"DELETE FROM tasks WHERE task_id NOT IN ({seen})")
@@ -93,6 +94,27 @@ class Lineage:
             recommender, catalogue, state = newest
             return Ancestor(recommender, self._state(state), self._items(catalogue), contributed)
         return None if contributed is None else Ancestor("", None, None, contributed)
+
+    def personalised(self, hashes: Sequence[bytes], model: Model) -> tuple[str, Ancestor] | None:
+        """Returns the first of some tasks that has a personal state here: its id, and what is known of it but states.
+
+        Args:
+            hashes: of the tasks' manifests, the one that is preferred first.
+            model: the current one, whose task an older version of the SDK did not note.
+        """
+        with self._database.transaction() as connection:
+            self.note(connection, model)
+        query = (
+            "SELECT manifest, task_id, recommender, catalogue FROM tasks JOIN personalised USING (task_id) "
+            f"WHERE state IS NOT NULL AND manifest IN ({', '.join('?' * len(hashes))}) ORDER BY personalised.rowid"
+        )
+        # If two tasks have the same manifest, the one that was personalised last stands.
+        by_hash = {row[0]: row[1:] for row in self._database.all(query, hashes)}
+        newest = next((by_hash[digest] for digest in hashes if digest in by_hash), None)
+        if newest is None:
+            return None
+        task_id, recommender, catalogue = newest
+        return task_id, Ancestor(recommender, None, self._items(catalogue), None)
 
     def _state(self, data: bytes) -> PrivateState:
         try:

@@ -92,7 +92,7 @@ class PersonalData:
             self._store.withdraw(connection)
             for table in ("interactions", "excluded", "attributes", "private", "personalised", "departures"):
                 connection.execute(f"DELETE FROM {table}")
-            connection.execute("UPDATE client SET key = ?", (secrets.token_bytes(16),))
+            connection.execute("UPDATE client SET key = ?, recorded = 0", (secrets.token_bytes(16),))
         self._database.scrub()
 
 

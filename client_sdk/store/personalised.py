@@ -18,8 +18,9 @@ class Personalised:
             key, also when the state is forgotten, because the randomness of a step is drawn by its number.
         state: the private tensors that recommendations come from; None: no step was taken, or it was forgotten.
         attributes: names of the attributes that it was trained with.
-        checkpoint: SHA-256 of the checkpoint on which the last personalisation was completed; empty before.
-        recorded: number of interactions then.
+        checkpoint: SHA-256 of the checkpoint on which the last personalisation was completed; empty before, and where
+            the state was carried over from another task.
+        recorded: number of interactions that had ever been recorded then.
     """
 
     steps: int = 0
@@ -62,15 +63,27 @@ class PersonalisedStates:
             return promoted or personal
         return promoted if promoted.steps[0] > personal.steps[0] else personal
 
+    def completed(self, task_id: str) -> tuple[bytes, int]:
+        """Returns the checkpoint and the number of recorded interactions of a task's last completed personalisation.
+
+        They are those of its `Personalised`, whose state is not read.
+        """
+        row = self._database.one("SELECT checkpoint, recorded FROM personalised WHERE task_id = ?", (task_id,))
+        return (b"", 0) if row is None else (row[0], row[1])
+
     def keep(self, task_id: str, personalised: Personalised) -> None:
         """Keeps the personal state of a task with the number of its steps, in one transaction."""
+        with self._database.transaction() as connection:
+            self.put(connection, task_id, personalised)
+
+    def put(self, connection: Connection, task_id: str, personalised: Personalised) -> None:
+        """Keeps it within a transaction."""
         state = None if personalised.state is None else personalised.state.pack()
         attributes = json.dumps(personalised.attributes)
         fields = (personalised.steps, state, attributes, personalised.checkpoint, personalised.recorded)
         newest = "SELECT rowid FROM personalised ORDER BY rowid DESC LIMIT ?"  # a replaced row gets a new number
-        with self._database.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO personalised VALUES (?, ?, ?, ?, ?, ?)", (task_id, *fields))
-            connection.execute(f"{_FORGET} WHERE state IS NOT NULL AND rowid NOT IN ({newest})", (self._most,))
+        connection.execute("INSERT OR REPLACE INTO personalised VALUES (?, ?, ?, ?, ?, ?)", (task_id, *fields))
+        connection.execute(f"{_FORGET} WHERE state IS NOT NULL AND rowid NOT IN ({newest})", (self._most,))
 
     def tasks(self) -> tuple[str, ...]:
         """Returns the tasks that have a personal state, sorted."""

@@ -44,6 +44,11 @@ _STEPS = (
         "CREATE TABLE personalised (task_id TEXT PRIMARY KEY, steps INTEGER NOT NULL, state BLOB, "
         "attributes TEXT NOT NULL, checkpoint BLOB NOT NULL, recorded INTEGER NOT NULL)",
     ),
+    (
+        # recorded: number of interactions that were ever recorded, also those that were dropped or forgotten since
+        "ALTER TABLE client ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0",
+        "UPDATE client SET recorded = (SELECT count(*) FROM interactions)",
+    ),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 

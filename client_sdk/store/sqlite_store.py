@@ -17,6 +17,7 @@ from client_sdk.store import departures, lineage
 from client_sdk.store.catalogues import Catalogues
 from client_sdk.store.exclusions import Exclusions
 from client_sdk.store.folder import StateFolder
+from client_sdk.store.inheritance import Inheritance
 from client_sdk.store.interactions import Interactions
 from client_sdk.store.lineage import Lineage, forget_oldest
 from client_sdk.store.part_file import PartFile
@@ -61,6 +62,7 @@ class SqliteStore:
         self._interactions = Interactions(self.database, interactions)
         self.excluded = Exclusions(self.database)
         self.personalised = PersonalisedStates(self.database, lineage.TASKS)
+        self._inheritance = Inheritance(self._lineage, self._blobs, self.personalised)
 
     def close(self) -> None:
         """Closes the folder and lets other clients open it, as `StateFolder.close` does."""
@@ -109,6 +111,10 @@ class SqliteStore:
     def recorded(self) -> int:
         """The number of interactions that are kept."""
         return self._interactions.count()
+
+    def ever_recorded(self) -> int:
+        """The number of interactions that were ever recorded, also those that were dropped or forgotten since."""
+        return self._interactions.ever()
 
     def unlisted(self, catalogue: Resource) -> int | None:
         """The number of interactions whose items a catalogue does not list; None if the store lacks its blob."""
@@ -224,7 +230,7 @@ class SqliteStore:
     def adopt(self, model: Model, carried: Carried | None = None) -> None:
         """Makes a model version the current one and removes all blobs that it does not name. Its blobs must be cached.
 
-        The state that was carried over to its task is kept with it.
+        The state that was carried over to its task is kept with it, and so is the personal state of a relative.
 
         Raises:
             UnsupportedTaskError: its catalogue cannot be used; the model before it stays.
@@ -232,10 +238,13 @@ class SqliteStore:
         with self.held():
             named = self._check(model)
             addresses = (model.manifest.SerializeToString(), model.checkpoint.SerializeToString())
+            inherited = self._inheritance.of(model, self.model(), self.task_key(model.task_id))
             statement = "INSERT OR REPLACE INTO model VALUES (1, ?, ?, ?, ?)"
             with self.database.transaction() as connection:
                 connection.execute(statement, (model.task_id, model.round, *addresses))
                 self._lineage.keep(connection, model, carried)
+                if inherited is not None:
+                    self.personalised.put(connection, model.task_id, inherited)
             self._blobs.keep_only(named)
 
     def staged(self) -> Staged | None:

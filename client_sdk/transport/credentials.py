@@ -3,9 +3,11 @@
 import asyncio
 import inspect
 import re
+import traceback
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from client_sdk.errors import CredentialsError, UsageError
@@ -117,10 +119,17 @@ class Caller:
                 self._newest = _checked(function())
             except CredentialsError:
                 raise
-            except Exception as error:  # its text may quote a token
-                raise CredentialsError(f"the app's function for metadata raised {type(error).__name__}") from error
+            except Exception as error:
+                what = f"the app's function for metadata raised {type(error).__name__}{_place(error)}"
+                raise CredentialsError(what) from None  # its text may quote a token, and tracebacks are sent to others
             self._function = function
         return self._newest
+
+
+def _place(error: Exception) -> str:
+    """Names the line of code that raised an error, without anything that it says."""
+    lines = traceback.extract_tb(error.__traceback__)
+    return f" in {Path(lines[-1].filename).name}, line {lines[-1].lineno}" if lines else ""
 
 
 def _result(function: Metadata, loop: AbstractEventLoop) -> Any:  # noqa: ANN401 - is checked

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from coordinator.commands import credentials
@@ -17,6 +16,10 @@ from fedau2.wire import addresses
 ADDRESS = "127.0.0.1:8644"
 TIMEOUT = 30.0
 """Most seconds that a short call may take."""
+
+_UNREACHED = ("failed to connect", "errors resolving", "resolution failed")
+_BROKEN = ("Socket closed", "Connection reset", "Broken pipe", "GOAWAY", "Stream removed")
+"""Words of gRPC. The coordinator refuses with the same status, for example while too many calls are under way."""
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +57,8 @@ def stub(args: argparse.Namespace) -> Iterator[AdminServiceStub]:
 
 def as_json(message: Message) -> str:
     """Writes a message as JSON on one line, with every field, and hashes in base64."""
+    from google.protobuf.json_format import MessageToDict
+
     return json.dumps(
         MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     )
@@ -62,6 +67,9 @@ def as_json(message: Message) -> str:
 def explained(error: grpc.RpcError, address: str) -> str:
     """Says in one line why a call failed."""
     details = error.details() or "no details"
-    if error.code() == grpc.StatusCode.UNAVAILABLE and "the coordinator" not in details:
-        return f"no coordinator answers on {address}: is `fedau2-coordinator serve` running? ({details})"
+    if error.code() == grpc.StatusCode.UNAVAILABLE:
+        if any(words in details for words in _UNREACHED):
+            return f"no coordinator answers on {address}: is `fedau2-coordinator serve` running? ({details})"
+        if any(words in details for words in _BROKEN):
+            return f"the connection to the coordinator on {address} broke off: is it still running? ({details})"
     return details

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from coordinator.commands import bundles, leases
+from coordinator.commands import bundles
 from coordinator.commands.admin import TIMEOUT, add_address, as_json, stub
 from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2
 from fedau2.v1.admin_pb2 import CreateTaskRequest
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
-from fedau2.wire import encodings, manifest
+from fedau2.wire import encodings, leases, manifest
 
 
 def add_create_task(parser: argparse.ArgumentParser) -> None:

@@ -134,7 +134,8 @@ class Storage:
     def create_task(self, task_id: str, bundle: Bundle, at: float) -> tuple[TaskRow, OpenTask]:
         """Stores a new task with its blobs, and opens its first round."""
         task = bundle.spec.manifest
-        encoded = self._encoded(unpack(bundle.blobs[task.checkpoint.sha256]), bundle.header.checkpoints)
+        encoding = bundle.header.checkpoints
+        encoded = self._encoded(unpack(bundle.blobs[task.checkpoint.sha256]), encoding) if encoding else b""
         addresses = (self._put(bundle), task.checkpoint.sha256, self._blobs.private.put(_EMPTY).sha256, encoded)
         row = replace(TaskRow.begun(task_id, bundle.header, at, *addresses), skipped=task.first_round)
         self._ledger.create_task(row)

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from coordinator.errors import ForbiddenError, UnrecordedError
@@ -91,6 +90,8 @@ async def _append(
     role = "none" if operator.role is None else operator.role.name.lower()
     entry: dict[str, Any] = {"at": round(time.time(), 3), "operator": operator.name, "role": role, "call": call}
     if isinstance(request, Message):
+        from google.protobuf.json_format import MessageToDict  # here, because it takes long to load
+
         entry["request"] = MessageToDict(request, preserving_proto_field_name=True)
     entry["event"] = event
     if result is not None:

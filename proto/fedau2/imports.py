@@ -3,7 +3,7 @@
 import sys
 import traceback
 from collections.abc import Mapping
-from importlib import metadata, util
+from importlib import util
 
 _BESIDE: Mapping[str, str] = {
     "connectrpc": "web",
@@ -76,6 +76,8 @@ def _installed(package: str) -> bool:
 
 
 def _distribution(package: str) -> str:
+    from importlib import metadata  # takes as long to load as a small command runs
+
     return metadata.packages_distributions().get(package, [package])[0]
 
 

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from client_sdk import draws
-from client_sdk.draws import Stream
-from client_sdk.kernel.training import Cohort, CohortTraining, Task
-from client_sdk.plan import TrainingPlan
+from client_sdk.kernel.training import Task
 from export.bundle import Bundle, from_plan
+from fedau2.v1.task_pb2 import Objective
 from fedau2.wire import blobs
 from fedau2.wire.blobs import Tensors
 from simulator.config.config import Config
@@ -21,11 +19,8 @@ from simulator.engines.engine import RoundEngine
 from simulator.evaluation.ranking import Ranks, rank_all
 from simulator.evaluation.scoring import Scorer
 from simulator.experiment import assembly
-from simulator.population import public_randomness
+from simulator.population import personal, public_randomness
 from simulator.population.population import Members, Population
-
-_CHUNK = 12
-"""Clients of a call of the kernel."""
 
 
 @dataclass(frozen=True)
@@ -139,31 +134,11 @@ def personalise(
 
     Args:
         population: the clients.
-        task: the model; its plan has one local step.
+        task: the model.
         round_number: rounds that it has been trained for.
         members: those that take steps.
         numbers: of the steps.
         unlearn: True if the adversaries' gradients reach the private state where the attribute is known.
     """
-    for start in range(0, len(members), _CHUNK):
-        chunk = members[start : start + _CHUNK]
-        for number in numbers:
-            cohort = _cohort(population, task, chunk, number, unlearn)
-            population.put(chunk, CohortTraining(task, round_number, cohort, summed=True).run().state())
-
-
-def _cohort(population: Population, task: Task, members: Members, number: int, unlearn: bool) -> Cohort:
-    plan = TrainingPlan.of(task.manifest)
-    keys = [population.keys[member] for member in members]
-    samples = [
-        draws.drawn(plan, population.interactions[member], key, number, family=Stream.PERSONAL)
-        for member, key in zip(members, keys, strict=True)
-    ]
-    drawn = [
-        draws.noise(plan.adversaries, 1, draws.generator(key, number, Stream.PERSONAL + Stream.NOISE)) for key in keys
-    ]
-    noise = {each.name: np.stack([client[each.name] for client in drawn]) for each in plan.adversaries}
-    labels = population.labels(task.manifest, members)
-    if not unlearn:
-        labels = {name: np.full_like(numbers, -1) for name, numbers in labels.items()}
-    return Cohort(samples, noise, labels, population.take(members))
+    followed = Objective.values() if unlearn else ()
+    population.put(members, personal.stepped(population, task, round_number, members, numbers, followed))

@@ -87,7 +87,7 @@ def audit(request: Request, progress: Progress) -> Audit:
     hide(trained)
     on_private, private_seconds = _timed(lambda: _on_private(request, trained))
     findings += on_sums + on_private
-    ranks = trained.evaluation.test_ranks(trained.best.checkpoint, trained.best.private)
+    ranks = trained.ranks()
     return Audit(
         request,
         trained.bundle.manifest.plan,

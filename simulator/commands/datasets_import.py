@@ -33,7 +33,7 @@ def add(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "--delimiter", type=_delimiter, metavar="CHARACTER", help="between fields, or tab (tab for .tsv, else a comma)"
     )
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
-    flags.add_own_files(parser, "min_rating", "kind_column")
+    flags.add_own_files(parser, "min_rating")
     parser.set_defaults(command=_import)
 
 

@@ -110,6 +110,9 @@ class EvaluationSettings(Section):
         default="validation",
     )
     evaluate_every: _Number = setting("Time between evaluations.", "rounds", default=25)
+    personal_steps: Annotated[Whole, Field(ge=0, le=1000)] = setting(
+        "Personal steps that each device takes before it ranks, as devices recommend; private state stays.", default=0
+    )
     attack_splits: _Number = setting(
         "Random splits of each attribute attack, and of each shuffle of its null.", default=40
     )

@@ -10,6 +10,9 @@ from simulator.errors import DatasetFormatError
 USER, ITEM, TIME = "user_id", "item_id", "timestamp"
 """The usual names of columns."""
 
+RATING, KIND = "rating:float", "kind:token"
+"""The columns, with types, in which this product writes ratings and kinds."""
+
 TOKEN, FLOAT = "token", "float"
 """Types of columns: text, and a number."""
 

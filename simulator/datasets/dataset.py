@@ -124,7 +124,8 @@ class Dataset:
         """Writes RecBole's atomic files, which `load` reads by the folder's name; the order of lines stands for time.
 
         A file NAME.classes beside them lists the classes of attributes in order. Users and items that have no
-        interactions are not kept, and items are numbered in the order of lines. Ratings and kinds are not written.
+        interactions are not kept, and items are numbered in the order of lines. Ratings and kinds are kept in columns
+        `rating` and `kind`, which are read where `OwnFiles` names them.
 
         Args:
             folder: the folder to make.
@@ -132,8 +133,8 @@ class Dataset:
         Raises:
             ConfigError: the folder has the name of the data set that is generated.
             DatasetExistsError: it is there already.
-            DatasetFormatError: an id, a class or the name of an attribute would not be read as the same one, or there
-                are no interactions.
+            DatasetFormatError: an id, a class, the name of an attribute, a rating or a kind would not be read as the
+                same one, or there are no interactions.
             OSError: the disk is full or broken. Nothing is left.
         """
         from simulator.datasets import class_lists, saving  # here, because it imports the reader of tables
@@ -147,9 +148,11 @@ class Dataset:
         users, items = ([text.encode() for text in ids] for ids in (self.users, self.items))
         classes = {name: column.classes for name, column in self.attributes.items()}
         labels = ([[*classes[name], ""][label].encode() for label in self.attributes[name].labels] for name in classes)
+        of_each = saving.feedback(self.ratings, self.kinds)
         with folders.new(path) as temporary:
-            pairs = ((users[user], items[item]) for user, item in zip(self.user, self.item, strict=True))
-            folders.write(temporary / f"{path.name}.inter", ["user_id:token", "item_id:token"], pairs)
+            pairs = ([users[user] for user in self.user], [items[item] for item in self.item])
+            header = ["user_id:token", "item_id:token", *of_each]
+            folders.write(temporary / f"{path.name}.inter", header, zip(*pairs, *of_each.values(), strict=True))
             header = ["user_id:token", *(f"{name}:token" for name in classes)]
             folders.write(temporary / f"{path.name}.user", header, zip(users, *labels, strict=True))
             class_lists.write(temporary / f"{path.name}.classes", classes)

@@ -79,5 +79,24 @@ def kinds(block: Block, column: str) -> NDArray[np.int8]:
     return np.asarray(known).astype(np.int8)
 
 
+def ratings(block: Block, column: str, kinds: NDArray[np.int8] | None) -> NDArray[np.float64]:
+    """Reads a column of ratings, (rows,). Where kinds are known, an interaction of another kind may have none: then 0.
+
+    Raises:
+        DatasetFormatError: a field is not a number.
+    """
+    if kinds is None:
+        return block.decimals(column)
+    numbers = np.zeros(len(kinds))
+    given = (kinds == KINDS.index(RATING)) | block.matches(column, r"\S")
+    numbers[given] = block.select(given).decimals(column)
+    return numbers
+
+
+def at_least(lowest: float, values: NDArray[np.float64], kinds: NDArray[np.int8] | None) -> NDArray[np.bool_]:
+    """Marks the interactions that are not a rating below the lowest one, (rows,)."""
+    return values >= lowest if kinds is None else (values >= lowest) | (kinds != KINDS.index(RATING))
+
+
 def _weight(kind: Kind, value: float, weights: Weights) -> float:
     return _REVOKES if kind == DISLIKE else weights.of_interaction(Kept("", 0, kind, value=value))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from simulator.config.own_files import OwnFiles
-from simulator.datasets import class_lists, columns, csv_files, dates, folders, recbole
+from simulator.datasets import class_lists, columns, csv_files, dates, feedback, folders, recbole
 from simulator.datasets.attributes import class_names, class_of, value
 from simulator.datasets.columns import Columns
 from simulator.datasets.dataset import Dataset
@@ -105,7 +105,8 @@ def _attributes(people: Table, user: str, request: Request) -> tuple[list[str], 
 
 def _header(chosen: Columns) -> list[str]:
     header = [f"{columns.USER}:token", f"{columns.ITEM}:token"]
-    return header + [f"{columns.TIME}:float"] * bool(chosen.time) + ["rating:float"] * bool(chosen.rating)
+    header += [f"{columns.TIME}:float"] * bool(chosen.time)
+    return header + [columns.RATING] * bool(chosen.rating) + [columns.KIND] * bool(chosen.kind)
 
 
 def _interactions(table: Table, chosen: Columns) -> Iterable[Sequence[bytes]]:
@@ -114,9 +115,13 @@ def _interactions(table: Table, chosen: Columns) -> Iterable[Sequence[bytes]]:
         for column in (chosen.user, chosen.item):
             _expect_writable(block, column)
             block.expect_filled(column)
+        kinds = None
+        if chosen.kind:
+            block = _trimmed(block, chosen.kind)
+            kinds = feedback.kinds(block, chosen.kind)
         if chosen.rating:
             block = _trimmed(block, chosen.rating)
-            block.decimals(chosen.rating)
+            feedback.ratings(block, chosen.rating, kinds)
         if chosen.time:
             block = _trimmed(block, chosen.time)
             dated = dates.nanoseconds(block.text(chosen.time, 0)) is not None if dated is None else dated

@@ -66,13 +66,15 @@ def read(interactions: Table, people: Table | None, settings: OwnFiles) -> Conte
     for block in interactions.blocks(chosen.used):
         for column in (chosen.user, chosen.item):
             block.expect_filled(column)
+        numbers = feedback.kinds(block, chosen.kind) if chosen.kind else None
+        high = np.ones(len(block.lines), np.bool_)
         if chosen.rating:
-            values = block.decimals(chosen.rating)
-            high = values >= settings.min_rating
+            values = feedback.ratings(block, chosen.rating, numbers)
+            high = feedback.at_least(settings.min_rating, values, numbers)
             stars.append(values[high])
             block, low = block.select(high), low + int((~high).sum())
-        if chosen.kind:
-            kinds.append(feedback.kinds(block, chosen.kind))
+        if numbers is not None:
+            kinds.append(numbers[high])
         if chosen.time:
             times.add(block, chosen.time)
         parts.append((users.add(block.columns[chosen.user]), items.add(block.columns[chosen.item])))

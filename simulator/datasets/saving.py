@@ -4,6 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
+from client_sdk.interactions import KINDS
 from simulator.datasets import columns
 from simulator.datasets.attributes import MOST_CLASSES, Attribute, value
 from simulator.errors import DatasetFormatError
@@ -42,6 +46,25 @@ def expect_attributes(attributes: Mapping[str, Attribute]) -> None:
         _refuse(kind, (text for text in classes if not text or value(text) != text), "would be read as another value")
         if not 0 < len(classes) <= MOST_CLASSES:
             raise DatasetFormatError(f"attribute {name!r} has {len(classes)} classes, and not 1 to {MOST_CLASSES}")
+
+
+def feedback(ratings: NDArray[np.float32] | None, kinds: NDArray[np.int8] | None) -> dict[str, list[bytes]]:
+    """Writes the ratings and kinds of interactions as columns, by title; None has no column.
+
+    Raises:
+        DatasetFormatError: a rating or a kind would not be read as the same one.
+    """
+    written = {}
+    if ratings is not None:
+        if not (np.isfinite(ratings) & (ratings >= 0)).all():
+            raise DatasetFormatError("a rating is not a finite number from 0 on")
+        # A float32 in as few digits as give the same float32 again.
+        written[columns.RATING] = [str(number).encode() for number in ratings.astype(np.float32)]
+    if kinds is not None:
+        if not np.isin(kinds, np.arange(len(KINDS))).all():
+            raise DatasetFormatError(f"a kind is not the number of one of {', '.join(KINDS)}")
+        written[columns.KIND] = [KINDS[number].encode() for number in kinds.tolist()]
+    return written
 
 
 def _expect_texts(kind: str, texts: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from simulator.config.config import Config
 from simulator.datasets import Dataset
+from simulator.errors import ConfigError
 from simulator.experiment import assembly, resume
 from simulator.population import columns
 from simulator.unlearning import erasure, moments
@@ -34,8 +35,13 @@ def check(config: Config, dataset: Dataset) -> None:
         erasure.expect_erasable(task, moments.joint(known.values()), after.erasure)
     if config.engine.apm:
         Apm(config.engine, config.plan, task, known, Noise(config.engine.seed))
-    if after.noise and not manifest.private(task):
-        encoder(task)
+    if not manifest.private(task):
+        if after.noise:
+            encoder(task)
+        if config.evaluation.personal_steps:
+            raise ConfigError(
+                f"evaluation.personal_steps: {task.model} has no private tensors for them to train: leave it at 0"
+            )
 
 
 def expect_room(model: Model, dataset: Dataset, folder: Path) -> None:

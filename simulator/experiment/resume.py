@@ -21,6 +21,7 @@ from simulator.config.config import Config
 from simulator.datasets import Dataset
 from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, explain
+from simulator.evaluation.ranking import Ranks
 from simulator.population import columns
 from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, snapshot
 from simulator.population.population import Population
@@ -36,19 +37,26 @@ _PARTS = ("values", "first", "second")
 
 @dataclass
 class Best:
-    """The state that validation NDCG@10 chooses, shared and private. All metrics come from it."""
+    """The state that validation NDCG@10 chooses, shared and private. All metrics come from it.
+
+    Attributes:
+        ranks: of the test items after personal steps; None: the devices take none.
+    """
 
     round: int = 0
     ndcg: float = -1.0
     checkpoint: Tensors = field(default_factory=dict)
     private: Mapping[str, Column] = field(default_factory=dict)
+    ranks: Ranks | None = None
 
-    def offer(self, round_number: int, ndcg: float, checkpoint: Tensors, private: Mapping[str, Column]) -> None:
-        """Keeps it if it is better than what was seen before."""
-        if ndcg > self.ndcg:
+    def offer(self, round_number: int, ndcg: float, checkpoint: Tensors, private: Mapping[str, Column]) -> bool:
+        """Keeps it if it is better than what was seen before, and returns whether it is."""
+        better = ndcg > self.ndcg
+        if better:
             self.round, self.ndcg = round_number, ndcg
             self.checkpoint = dict(checkpoint)
             self.private = {name: snapshot(column) for name, column in private.items()}
+        return better
 
 
 @dataclass
@@ -83,7 +91,8 @@ def save(
         return
     shared, state, best = engine.resumable.snapshot(), population.state, standing.best
     private = {part: getattr(state, part) for part in _PARTS}
-    groups = {**shared, "best": best.checkpoint, **private, "best_private": best.private}
+    ranks = {} if best.ranks is None else vars(best.ranks)
+    groups = {**shared, "best": best.checkpoint, **private, "best_private": best.private, "best_ranks": ranks}
     arrays = {f"{group}/{name}": _noted(value) for group, values in groups.items() for name, value in values.items()}
     arrays["steps"] = state.steps.astype(np.float32)
     mapped = isinstance(state, MappedState)
@@ -124,17 +133,20 @@ def restore(folder: Path, engine: RoundEngine, population: Population) -> Standi
     state, best = population.state, standing.best
     state.steps[:] = arrays.pop("steps")
     private: dict[str, Column] = {}
+    ranks: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {**{group: {} for group in resumable.snapshot()}, "best": best.checkpoint}
     groups |= {part: getattr(state, part) for part in _PARTS}
     for key, value in arrays.items():
         group, _, name = key.partition("/")
         if group == "best_private":
             private[name] = state.values[name].hold_at(BEST, value) if left.mapped else value
+        elif group == "best_ranks":
+            ranks[name] = value
         elif group in _PARTS and left.mapped:
             groups[group][name].where[:] = value
         else:
             groups[group][name] = value
-    best.private = private
+    best.private, best.ranks = private, Ranks(**ranks) if ranks else None
     if isinstance(state, MappedState):
         state.hold(SAVED)
     resumable.restore({group: groups[group] for group in resumable.snapshot()}, len(standing.rows))

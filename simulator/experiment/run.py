@@ -72,7 +72,7 @@ def _run(
     leaks = _leakage(trained)  # of what trained, before anything is erased
     changed = hide(trained)
     scorer = evaluation.scorer(best.checkpoint, best.private)
-    ranks = evaluation.test_ranks(best.checkpoint, best.private)
+    ranks = trained.ranks()
     metrics = {
         **ranks.metrics(),
         **changed,

@@ -18,6 +18,8 @@ from simulator.datasets.split import leave_one_out
 from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, SimulatorError
 from simulator.evaluation.held_out import Evaluation
+from simulator.evaluation.personal import PersonalDevices
+from simulator.evaluation.ranking import Ranks
 from simulator.experiment import assembly, checks, costs, resume
 from simulator.experiment.resume import Best
 from simulator.experiment.trainer import Progress, Trainer
@@ -54,6 +56,11 @@ class Trained:
     rounds: pd.DataFrame
     cost: Mapping[str, Any]
     remarks: Sequence[str]
+
+    def ranks(self) -> Ranks:
+        """Returns the ranks of the test items by the chosen state."""
+        best = self.best
+        return best.ranks or self.evaluation.test_ranks(best.checkpoint, best.private)
 
     def chosen(self) -> tuple[Task, Population]:
         """Returns the chosen checkpoint, and the clients with the private state that was chosen with it, to be read."""
@@ -114,7 +121,8 @@ def train(
     population = assembly.population_of(bundle, engine_settings.seed, split.train, known, folder, split.weights)
     if expect:
         _expected(expect, bundle, population, folder)
-    evaluation = Evaluation(bundle.manifest, split)
+    steps = config.evaluation.personal_steps
+    evaluation = Evaluation(bundle.manifest, split, PersonalDevices(population, steps) if steps else None)
     noise = Noise.of(engine_settings, plan, bundle.manifest)
     apm = Apm(engine_settings, plan, bundle.manifest, known, noise) if engine_settings.apm else None
     for tracker in trackers:

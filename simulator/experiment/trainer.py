@@ -95,8 +95,10 @@ class Trainer:
 
     def _evaluate(self, trained: int, best: resume.Best) -> dict[str, float]:
         private = self.population.state.values
-        metrics = self.evaluation.validation(self.engine.checkpoint, private)
-        best.offer(trained, metrics["ndcg@10"], self.engine.checkpoint, private)
+        metrics = self.evaluation.validation(self.engine.checkpoint, private, trained)
+        if best.offer(trained, metrics["ndcg@10"], self.engine.checkpoint, private) and self.evaluation.personal:
+            # Now, because personal steps start from Adam's moments too, which are not kept of the chosen state.
+            best.ranks = self.evaluation.test_ranks(self.engine.checkpoint, private, trained)
         return metrics
 
     def _adapt(self) -> dict[str, float]:

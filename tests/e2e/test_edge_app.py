@@ -26,7 +26,7 @@ def test_on_a_base_install_it_says_in_a_line_what_is_missing(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("edge_app: ")
-    assert done.stderr.endswith("pip install 'fedau2[coordinator,export]'\n")
+    assert done.stderr.endswith("pip install 'fedau2[coordinator]'\n")
     assert done.stderr.count("\n") == 1
 
 

@@ -138,3 +138,29 @@ def test_everything_follows_its_item(model, tmp_path, capsys):
             assert vectors(client, NEW)[1] > steps
             assert "movie-0" not in {each.item for each in client.recommend(k=50)}
             client.close()
+
+
+@pytest.mark.parametrize("model", WIDTHS)
+def test_a_personalised_device_recommends_the_same_after_a_successor_and_after_its_starter(model, tmp_path, capsys):
+    plan = plans.make(model, plans.GENDER)
+    plan.server.shared.learning_rate = 1e-12  # so that only the device's own vectors change its scores
+    export.write(export.build(model, OLD, plan, 1, WIDTHS[model]), tmp_path / "old")
+    export.write(export.succeed(tmp_path / "old", NEW, 2)[0], tmp_path / "new")
+    with testing.LocalCoordinator(bundle=tmp_path / "old") as server:
+        operator = Operator(server, tmp_path, capsys)
+        how = {"starter": tmp_path / "old", "personal_steps": None}
+        with FedClient.open(tmp_path / "device", server.address, server.population, **how) as client:
+            client.record_many(OLD[1:9])
+            plain = client.score(OLD[1:])
+            client.personalise(30)
+            personal = client.score(OLD[1:])
+            assert (personal != plain) is (model != "fedvae")  # which has no vectors of the user
+            tasks = [client.status().model.task_id]
+            for change in (None, "new"):
+                if change:
+                    operator("replace", tasks[-1], "--bundle", tmp_path / change)
+                assert client.sync().result is Result.UPLOADED
+                tasks.append(client.status().model.task_id)
+                after = client.score(OLD[1:])
+                np.testing.assert_allclose([after[item] for item in personal], [*personal.values()], rtol=1e-4)
+            assert len(set(tasks)) == 3

@@ -179,6 +179,27 @@ def test_it_personalises_for_each_model_and_for_enough_records(ready, bundle):
     assert [steps_by_itself(personaliser(ready, steps=2), ready) for _ in range(2)] == [2, 0]
 
 
+def test_new_records_count_where_they_push_old_ones_out(bundle, tmp_path):
+    with closing(SqliteStore(tmp_path / "full", interactions=30)) as full:
+        full.record_many([Kept("film-1", time) for time in range(30)])
+        adopt(full, bundle)
+        personal = personaliser(full, steps=2)
+        assert [steps_by_itself(personal, full) for _ in range(2)] == [2, 0]
+        for new, taken in ((2, 0), (1, 2), (2, 0)):
+            full.record_many([Kept(f"film-{number}", 100) for number in range(new)])
+            assert full.recorded() == 30
+            assert steps_by_itself(personal, full) == taken
+
+
+def test_whether_it_is_due_is_decided_without_the_state(ready):
+    personal = personaliser(ready, steps=2)
+    assert steps_by_itself(personal, ready) == 2
+    ready.database.write("UPDATE personalised SET state = ?", (b"cannot be unpacked",))
+    assert personal._due() is None
+    ready.record("film-5", 0)
+    assert personal._due() is not None
+
+
 def test_by_itself_it_does_nothing_where_it_is_off_or_cannot(store, ready, bundle):
     assert steps_by_itself(personaliser(ready, steps=None), ready) == 0
     ready.set_attribute("gender", "X")

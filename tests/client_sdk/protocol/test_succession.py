@@ -238,7 +238,7 @@ def test_catalogues_are_kept_as_long_as_state_that_needs_them(store):
 LATER = [
     *(f"DROP TABLE {name}" for name in ("tasks", "excluded", "personalised")),
     *(f"ALTER TABLE interactions DROP COLUMN {name}" for name in ("kind", "weight", "value")),
-    "ALTER TABLE client DROP COLUMN instance",
+    *(f"ALTER TABLE client DROP COLUMN {name}" for name in ("instance", "recorded")),
 ]
 """Undoes what came after version 2."""
 

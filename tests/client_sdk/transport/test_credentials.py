@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import traceback
 
 import grpc
 import pytest
@@ -108,7 +109,8 @@ def test_an_exception_of_the_app_ends_the_sync_and_gives_the_place_back(sync, se
     caplog.set_level(logging.DEBUG)
     with pytest.raises(CredentialsError, match="metadata raised OSError") as raised:
         sync(Token(3))
-    assert SECRET not in str(raised.value)
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+    assert "OSError in test_credentials.py, line " in str(raised.value)
     assert SECRET not in caplog.text
     assert remote.calls[-1][0] == "report_failure"
     assert remote.calls[-1][1].reason == FailureReason.FAILURE_REASON_INTERRUPTED

@@ -6,12 +6,15 @@ import os
 import re
 import resource
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from coordinator.cli import main
+from coordinator.commands.admin import explained
+from fedau2.v1.admin_pb2_grpc import AdminServiceServicer, add_AdminServiceServicer_to_server
 from fedau2.v1.device_pb2 import REJECTION_REASON_NO_TASK, CheckInRequest
 from fedau2.v1.device_pb2_grpc import DeviceServiceStub
 from fedau2.wire import manifest
@@ -147,6 +150,47 @@ def test_a_coordinator_that_is_not_there_is_said_so(tools, tmp_path, capsys):
     assert f"no coordinator answers on {nobody.admin}" in capsys.readouterr().err
     assert create(nobody, tmp_path / "bundle") == 1
     assert "no coordinator answers" in capsys.readouterr().err
+
+
+class Refusing(AdminServiceServicer):
+    """Refuses every list of tasks as a coordinator refuses what is too much."""
+
+    def ListTasks(self, request, context):  # noqa: N802
+        context.abort(grpc.StatusCode.UNAVAILABLE, "too many fetches are under way; try again later")
+
+
+def test_a_refusal_is_not_taken_for_a_coordinator_that_is_not_there(capsys):
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_AdminServiceServicer_to_server(Refusing(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    assert main(["status", "--admin", f"127.0.0.1:{port}"]) == 1
+    server.stop(None)
+    assert capsys.readouterr().err == "error: too many fetches are under way; try again later\n"
+
+
+class Failed(grpc.RpcError):
+    def __init__(self, details):
+        self._details = details
+
+    def code(self):
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self):
+        return self._details
+
+
+@pytest.mark.parametrize(
+    ("details", "text"),
+    [
+        ("failed to connect to all addresses; last error: Socket closed", "no coordinator answers on here:1"),
+        ("errors resolving here:1: Domain name not found", "no coordinator answers on here:1"),
+        ("Socket closed", "the connection to the coordinator on here:1 broke off"),
+        ("the coordinator is shutting down; try again later", "the coordinator is shutting down; try again later"),
+    ],
+)
+def test_what_grpc_says_is_explained(details, text):
+    assert explained(Failed(details), "here:1").startswith(text)
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])

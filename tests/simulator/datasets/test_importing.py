@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client_sdk.weights import Weights
 from simulator.commands import cli, datasets_import
 from simulator.config.own_files import OwnFiles
 from simulator.datasets import csv_files, folders, importing, load, recbole
@@ -41,6 +42,43 @@ def imported(
 
 def history(dataset, user=0):
     return [dataset.items[row] for row in dataset.histories()[user]]
+
+
+EVENTS = [
+    "who,what,when,stars,event",
+    "ann,tea,300,5,rating",
+    "ann,milk,100,, view",
+    "ann,jam,200,2,rating",
+    "bob,tea,200,,purchase",
+]
+
+
+def test_kinds_and_ratings_are_kept_for_plans_with_weights(tmp_path):
+    imported(tmp_path, EVENTS, own={"rating_column": "stars", "kind_column": "event"})
+    lines = (tmp_path / "made/shop/shop.inter").read_text().splitlines()
+    assert lines[0] == "user_id:token\titem_id:token\ttimestamp:float\trating:float\tkind:token"
+    assert lines[2] == "ann\tmilk\t100\t\tview"
+    named = OwnFiles.of(rating_column="rating", kind_column="kind", min_rating=3)
+    dataset = load("shop", tmp_path / "made", settings=named)
+    ann, bob = (
+        {dataset.items[row]: weight for row, weight in user.positives.items()}
+        for user in dataset.weighted(Weights(1, 1, 3, 2, 1, 5, False))
+    )
+    assert (ann, bob) == ({"milk": 1, "tea": 2}, {"tea": 3})  # a view has no rating that could be too low
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("bob,tea,200,,rating", "line 6: stars '' is not a number"),
+        ("bob,tea,200,many,view", "line 6: stars 'many' is not a number"),
+        ("bob,tea,200,3,sale", "line 6: event 'sale' is not one of view, like"),
+    ],
+)
+def test_kinds_and_ratings_that_are_neither_are_refused(tmp_path, line, text):
+    with pytest.raises(DatasetFormatError, match=text):
+        imported(tmp_path, [*EVENTS, line], own={"rating_column": "stars", "kind_column": "event"})
+    assert not (tmp_path / "made").exists()
 
 
 def test_tables_become_a_folder_that_is_read_like_any_other(tmp_path):

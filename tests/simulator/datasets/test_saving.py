@@ -1,8 +1,14 @@
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client_sdk.interactions import KINDS
+from client_sdk.weights import Weights
+from simulator.config.own_files import OwnFiles
 from simulator.datasets import Attribute, Dataset, load, synthetic
 from simulator.errors import ConfigError, DatasetExistsError, DatasetFormatError, SimulatorError
 from tests.simulator.datasets.own import CALM, read
@@ -27,7 +33,11 @@ def datasets(draw):
     pairs = draw(st.lists(st.tuples(st.integers(0, len(users) - 1), st.integers(0, len(items) - 1)), max_size=8))
     user, item = np.array(sorted(pairs, key=lambda pair: pair[0]), np.int64).reshape(-1, 2).T
     columns = draw(st.dictionaries(TEXT, attributes(len(users)), max_size=2))
-    return Dataset("odd", users, items, user, item, columns)
+    ratings, kinds = (
+        draw(st.none() | st.lists(each, min_size=len(pairs), max_size=len(pairs)).map(partial(np.array, dtype=kind)))
+        for each, kind in ((st.floats(width=32), np.float32), (st.integers(-1, len(KINDS)), np.int8))
+    )
+    return Dataset("odd", users, items, user, item, columns, ratings=ratings, kinds=kinds)
 
 
 def history(dataset):
@@ -62,6 +72,51 @@ def test_all_that_can_be_saved_is_read_as_the_same_data(tmp_path_factory, datase
     assert load("again", folder).fingerprint() == again.fingerprint()
 
 
+@st.composite
+def weighed(draw):
+    """Interactions with ratings, kinds or both."""
+    pairs = sorted(draw(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=8)))
+    user, item = np.array(pairs, np.int64).T
+    least = [draw(st.booleans()), draw(st.booleans())]
+    ratings = draw(st.lists(st.floats(0, 1e6, width=32), **size(pairs)))
+    kinds = draw(st.lists(st.integers(0, len(KINDS) - 1), **size(pairs)))
+    columns = (np.array(ratings, np.float32), np.array(kinds, np.int8))
+    of_each = [column if given else None for column, given in zip(columns, least, strict=True)]
+    return Dataset("mine", list("abc"), list("wxyz"), user, item, {}, ratings=of_each[0], kinds=of_each[1])
+
+
+def size(entries):
+    return {"min_size": len(entries), "max_size": len(entries)}
+
+
+PLAN = Weights(view=1, like=2, purchase=3, rating=2, lowest_rating=3, full_rating=5, app_weights=False)
+
+
+@settings(CALM, max_examples=100)
+@given(weighed())
+def test_ratings_and_kinds_are_read_again(tmp_path_factory, dataset):
+    folder = tmp_path_factory.mktemp("saved")
+    dataset.save(folder / "mine")
+    named = {
+        "rating_column": "none" if dataset.ratings is None else "rating",
+        "kind_column": "none" if dataset.kinds is None else "kind",
+    }
+    again = load("mine", folder, settings=OwnFiles.of(**named))
+    for name in ("ratings", "kinds"):
+        before, after = getattr(dataset, name), getattr(again, name)
+        assert (before is None) == (after is None)
+        assert before is None or (before == after).all()
+    assert positives(again) == {user: items for user, items in positives(dataset).items() if user in again.users}
+
+
+def positives(dataset):
+    """The weight of each user's items, as training takes them."""
+    return {
+        user: {dataset.items[row]: weight for row, weight in weighted.positives.items()}
+        for user, weighted in zip(dataset.users, dataset.weighted(PLAN), strict=True)
+    }
+
+
 def test_a_saved_data_set_has_the_same_histories_and_classes(tmp_path):
     dataset = synthetic.generate(40, 100, seed=3)
     dataset.save(tmp_path / "data/mine")
@@ -92,6 +147,8 @@ def one(user="u", item="i", name="mood", classes=("good",)):
         (one(classes=["good", "none"]), "class of 'mood' 'none' would be read as another value"),
         (one(classes=["good", "good"]), "class of 'mood' 'good' is listed twice"),
         (one(classes=map(str, range(51))), "attribute 'mood' has 51 classes, and not 1 to 50"),
+        (replace(one(), ratings=np.full(1, np.nan, np.float32)), "a rating is not a finite number from 0 on"),
+        (replace(one(), kinds=np.full(1, 9, np.int8)), "a kind is not the number of one of view, like"),
         (one().select(np.ones(1, bool), np.zeros(1, bool)), "one has no interactions"),
     ],
 )

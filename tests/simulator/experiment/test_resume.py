@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 from client_sdk.kernel.models import RECOMMENDERS
@@ -22,6 +23,28 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path, model):
     resumed = Quiet()
     assert figures(run.run(config, tmp_path / "two", None, resumed)) == figures(undisturbed)
     assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+
+
+@pytest.mark.parametrize("split", ["validation", "paper"])
+def test_personal_steps_change_what_is_ranked_and_nothing_that_is_trained(tmp_path, split):
+    plain = change(SMALL, split=split, evaluate_every=1)
+    config = change(plain, personal_steps=3)
+    runs = {name: run.run(each, tmp_path / name, None, Quiet()) for name, each in (("0", plain), ("3", config))}
+    rows = {name: pd.read_parquet(tmp_path / name / "rounds.parquet") for name in runs}
+    assert rows["0"]["loss"].tolist() == rows["3"]["loss"].tolist()
+    assert rows["0"]["ndcg@10"].tolist() != rows["3"]["ndcg@10"].tolist()
+    if split == "paper":  # the round is chosen on the test items, so its ranks are those that it was chosen for
+        assert runs["3"]["ndcg@10"] == rows["3"]["ndcg@10"].max()
+    with pytest.raises(KeyboardInterrupt):
+        run.run(config, tmp_path / "two", None, Quiet(stop_after=3))
+    assert figures(run.run(config, tmp_path / "two", None, Quiet())) == figures(runs["3"])
+
+
+def test_personal_steps_that_would_have_no_effect_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="fedvae has no private tensors"):
+        run.run(change(SMALL, model="fedvae", personal_steps=1), tmp_path, None, Quiet())
+    with pytest.raises(ConfigError, match="after_training changes it"):
+        change(SMALL, personal_steps=1, erasure="auto")
 
 
 def test_another_configuration_does_not_overwrite_a_run(tmp_path):

@@ -1,4 +1,4 @@
-"""The times that `create-task` gives a task where the operator names none."""
+"""The times of a task for which the operator names none."""
 
 import math
 

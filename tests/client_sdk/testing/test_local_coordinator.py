@@ -119,6 +119,29 @@ def test_items_or_a_bundle_are_needed(arguments):
         LocalCoordinator(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"items": []}, "items is empty"),
+        ({"items": "song"}, "items must be a list, not 'song'"),
+        ({"items": 3}, "items must be a list, not 3"),
+        ({"items": SONGS, "attribute": "age", "classes": "FM"}, "classes must be a list, not 'FM'"),
+        ({"bundle": 3}, "bundle must be the path of a folder, not 3"),
+        ({"items": ["a", "b", "a"]}, "lists 'a' twice"),
+        ({"items": ["a", ""]}, "item must be a string that is not empty"),
+        ({"items": ["a\nb"]}, "line break"),
+        ({"items": [1, 2]}, "item must be a string"),
+        ({"items": SONGS, "attribute": ""}, "attribute must be a string that is not empty"),
+        ({"items": SONGS, "attribute": "a.b"}, "must not contain a dot"),
+        ({"items": SONGS, "attribute": "age", "classes": ["old"]}, "fewer than two classes"),
+        ({"items": SONGS, "attribute": "age", "classes": ["old", "old"]}, "a class is listed twice"),
+    ],
+)
+def test_what_cannot_be_a_task_is_refused_at_once(arguments, text):
+    with pytest.raises(UsageError, match=text):
+        LocalCoordinator(**arguments)
+
+
 @pytest.mark.parametrize("numbers", [{"goal": 0}, {"goal": True}, {"rounds": 1.0}, {"rounds": "1"}])
 def test_its_numbers_are_whole_numbers(numbers):
     LocalCoordinator(items=SONGS, goal=np.int64(1), rounds=np.uint8(3))
@@ -146,27 +169,25 @@ def test_it_is_started_once_at_a_time(server):
         assert own.rounds_committed() == 0
 
 
-def test_what_the_tools_say_is_passed_on(tmp_path):
-    with pytest.raises(LocalCoordinatorError, match="twice"), LocalCoordinator(items=["a", "a"]):
-        pass
+def test_what_is_no_bundle_is_named(tmp_path):
     with pytest.raises(LocalCoordinatorError, match="is not a bundle"), LocalCoordinator(bundle=tmp_path):
         pass
 
 
-def test_a_bundle_is_served_without_what_building_one_needs(server, tmp_path):
+def test_it_needs_nothing_that_building_bundles_needs(tmp_path):
     code = """
 import sys
 sys.modules |= dict.fromkeys(("torch", "onnxscript", "onnx", "yaml", "pydantic"))
-from pathlib import Path
 from client_sdk import FedClient
 from client_sdk.testing import LocalCoordinator
-with LocalCoordinator(bundle=Path(sys.argv[1])) as server:
-    with FedClient.open(sys.argv[2], server.address, server.population) as client:
-        client.record("song-3")
+with LocalCoordinator(items=["a", "b", "c", "d"], attribute="age", classes=["young", "old"]) as server:
+    with FedClient.open(sys.argv[1], server.address, server.population) as client:
+        client.record("a")
+        client.set_attribute("age", "old")
         server.train(client)
         print(len(client.recommend(3)))
 """
-    command = [sys.executable, "-c", code, str(server.bundle), str(tmp_path / "state")]
+    command = [sys.executable, "-c", code, str(tmp_path / "state")]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
     assert done.stdout == "3\n", done.stderr
 
@@ -175,7 +196,7 @@ def test_missing_extras_are_named(tmp_path):
     code = """
 import sys
 import tempfile
-sys.modules["sqlalchemy"] = sys.modules["torch"] = None
+sys.modules["sqlalchemy"] = None
 from client_sdk.testing import LocalCoordinator
 try:
     LocalCoordinator(items=["a"]).start()
@@ -184,4 +205,4 @@ except Exception as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
     assert "LocalCoordinatorError" in done.stdout, done.stderr
-    assert "pip install 'fedau2[coordinator,export]'" in done.stdout
+    assert "pip install 'fedau2[coordinator]'" in done.stdout

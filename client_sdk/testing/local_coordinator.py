@@ -1,30 +1,9 @@
-"""Runs a real coordinator with a small task, for the tests of an app that embeds the SDK.
-
-```python
-from client_sdk import FedClient, testing
-
-with testing.LocalCoordinator(items=["song-1", "song-2", "song-3"], attribute="gender") as server:
-    with FedClient.open(folder, server.address, server.population) as client:
-        client.record("song-2")
-        server.train(client)
-        assert server.rounds_committed() == 1
-        assert client.recommend(k=2)
-```
-
-It runs `fedau2-export` and `fedau2-coordinator` as child processes on free loopback ports, so that any number of tests
-may run at once. These need more packages than a device: `pip install 'fedau2[export,coordinator]'`, or only
-`fedau2[coordinator]` where a bundle is given. The start takes some seconds, mainly to build a bundle with PyTorch, so
-many tests should share one coordinator or one bundle.
-"""
+"""A coordinator with one task, for tests."""
 
 import asyncio
-import json
-import re
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,17 +14,16 @@ from typing import TYPE_CHECKING, Self
 from client_sdk import arguments
 from client_sdk.errors import LocalCoordinatorError, UsageError
 from client_sdk.protocol.wishes import Result
-from fedau2.wire import addresses
+from client_sdk.testing import serving
+from client_sdk.testing.small_task import SmallTask
 
 if TYPE_CHECKING:
     from client_sdk.client import FedClient
     from fedau2.v1.admin_pb2 import Task
 
-_SERVING = {"sqlalchemy": "coordinator", "grpc_health": "coordinator"}
-_BUILDING = {"torch": "export", "onnxscript": "export", "yaml": "export"}
-"""Modules that serving, and building a bundle, need, with the extras that bring them."""
+_NEEDED = ("sqlalchemy", "grpc_health", "grpc_reflection", "prometheus_client")
+"""Modules that the coordinator needs and a device does not."""
 _START = "call start(), or enter a block by `with`"
-_PATIENCE = 60.0
 _PAUSE = 0.02
 
 
@@ -82,7 +60,8 @@ class LocalCoordinator:
         rounds: rounds after which the task is finished.
 
     Raises:
-        UsageError: neither items nor a bundle are given, or both; or a number is not a whole number from 1 up.
+        UsageError: neither items nor a bundle are given, or both. Or the items cannot be a catalogue, the attribute or
+            its classes cannot be used, or a number is not a whole number from 1 up.
 
     Attributes:
         population: argument of `FedClient.open`.
@@ -92,7 +71,7 @@ class LocalCoordinator:
 
     def __init__(
         self,
-        items: Sequence[str] = (),
+        items: Sequence[str] | None = None,
         *,
         attribute: str | None = None,
         classes: Sequence[str] = ("F", "M"),
@@ -100,10 +79,10 @@ class LocalCoordinator:
         goal: int = 1,
         rounds: int = 1000,
     ) -> None:
-        if (bundle is None) != bool(items):
+        if (bundle is None) == (items is None):
             raise UsageError("give either items or a bundle")
-        self._items, self._attribute, self._classes = items, attribute, classes
-        self._bundle = bundle
+        self._bundle = None if bundle is None else arguments.folder("bundle", bundle)
+        self._made = None if items is None else SmallTask.make(items, attribute, classes)
         self._goal, self._rounds = arguments.number("goal", goal), arguments.number("rounds", rounds)
         self._opened: ExitStack | None = None
         self._served: _Served | None = None
@@ -136,16 +115,18 @@ class LocalCoordinator:
         """
         if self._opened is not None:
             raise LocalCoordinatorError("the local coordinator runs already: stop() it first, or use another")
-        needed = _SERVING if self._bundle else _SERVING | _BUILDING
-        if missing := {extra for module, extra in needed.items() if find_spec(module) is None}:
+        if any(find_spec(module) is None for module in _NEEDED):
             raise LocalCoordinatorError(
-                f"a local coordinator needs more than a device: pip install 'fedau2[{','.join(sorted(missing))}]'"
+                "a local coordinator needs more than a device: pip install 'fedau2[coordinator]'"
             )
         with ExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="fedau2-testing-")))
-            bundle = self._bundle or self._build(folder)
-            address, admin = stack.enter_context(_serve(folder))
-            self._served = _Served(address, admin, bundle, self._create_task(bundle, admin))
+            server = stack.enter_context(serving.serve(folder))
+            bundle = self._made.write(folder / "bundle") if self._made else self._bundle
+            assert bundle is not None  # checked
+            address, admin = server.addresses()
+            task_id = serving.create_task(admin, bundle, self.population, self._rounds, self._goal)
+            self._served = _Served(address, admin, bundle, task_id)
             self._opened = stack.pop_all()
         return self
 
@@ -178,7 +159,7 @@ class LocalCoordinator:
         """Returns the number of rounds whose checkpoint is durable."""
         return self._task().round
 
-    def wait_for_round(self, number: int, timeout: float = _PATIENCE) -> None:
+    def wait_for_round(self, number: int, timeout: float = serving.PATIENCE) -> None:
         """Returns when `number` rounds are committed.
 
         Raises:
@@ -211,61 +192,7 @@ class LocalCoordinator:
     def _task(self) -> "Task":
         if self._opened is None or self._served is None:
             raise LocalCoordinatorError(f"the local coordinator does not run: {_START}")
-        import grpc
-
         from fedau2.v1.admin_pb2 import GetTaskRequest
-        from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 
-        with grpc.insecure_channel(*addresses.channel(self._served.admin)) as channel:
-            try:
-                return AdminServiceStub(channel).GetTask(
-                    GetTaskRequest(task_id=self._served.task_id), timeout=_PATIENCE
-                )
-            except grpc.RpcError as error:
-                raise LocalCoordinatorError(f"the coordinator does not answer any more: {error.details()}") from error
-
-    def _build(self, folder: Path) -> Path:
-        adversaries = [{"attribute": self._attribute, "classes": list(self._classes)}] if self._attribute else []
-        plan, items, bundle = folder / "plan.yaml", folder / "items.txt", folder / "bundle"
-        # JSON is YAML; the model is small, so that tests are fast.
-        plan.write_text(json.dumps({"model": {"gmf": 8, "mlp": 16, "hidden": [16, 8]}, "adversaries": adversaries}))
-        items.write_text("".join(f"{item}\n" for item in self._items), "utf-8")
-        _run("export", "bundle", "--model=fedncf", f"--items={items}", f"--plan={plan}", "--seed=1", f"--out={bundle}")
-        return bundle
-
-    def _create_task(self, bundle: Path, admin: str) -> str:
-        task = [f"--bundle={bundle}", f"--population={self.population}"]
-        closing = [f"--rounds={self._rounds}", f"--goal={self._goal}"]
-        return _run("coordinator", "create-task", *task, *closing, f"--admin={admin}").strip()
-
-
-def _command(module: str, *arguments: str) -> list[str]:
-    # -P keeps a folder of the app with the same name from being imported instead.
-    return [sys.executable, "-P", "-m", module, *arguments]
-
-
-def _run(module: str, *arguments: str) -> str:
-    done = subprocess.run(_command(module, *arguments), capture_output=True, text=True)
-    if done.returncode:
-        raise LocalCoordinatorError(f"{module} {arguments[0]} failed: {done.stderr.strip()}")
-    return done.stdout
-
-
-@contextmanager
-def _serve(folder: Path) -> Iterator[tuple[str, str]]:
-    """Serves in a child process and yields the addresses for devices and for operators."""
-    log = folder / "coordinator.log"
-    command = _command("coordinator", "serve", f"--state={folder}/state", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0")
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            matches = [re.search(r"serving \w+ on (\S+)", process.stdout.readline()) for _ in range(2)]
-            devices, admin = (match[1] if match else "" for match in matches)
-            if not admin:
-                raise LocalCoordinatorError(f"the coordinator did not start: {log.read_text().strip()}")
-            yield devices, admin
-        finally:
-            process.terminate()
+        with serving.operator(self._served.admin) as stub:
+            return stub.GetTask(GetTaskRequest(task_id=self._served.task_id), timeout=serving.PATIENCE)
