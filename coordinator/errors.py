@@ -7,6 +7,7 @@
   + BlobLostError: a blob that a task needs is missing or damaged
   + LogError: an acknowledged contribution cannot be read back
   + AggregationError: values that cannot be added exactly
+    - ImplausibleSumError: a sum that honest devices cannot have
   + BundleFolderError: a folder is not a whole bundle, or cannot become one (the command line)
   + BenchError: a benchmark cannot be run here
   + CallError: a call to a coordinator failed (the command line)
@@ -61,6 +62,10 @@ class LogError(CoordinatorError):
 
 class AggregationError(CoordinatorError, ValueError):
     """A value is not finite, of a wrong shape, or so large that the integer sum could overflow."""
+
+
+class ImplausibleSumError(AggregationError):
+    """A sum of hidden contributions is not one that honest devices can have. No step may be taken with it."""
 
 
 class BundleFolderError(CoordinatorError):
