@@ -44,6 +44,8 @@ class Config(Section):
     def _consistent(self) -> Self:
         if self.engine.local_noise and not self.plan.server.clip_norm:
             raise ValueError("engine.local_noise is in units of plan.server.clip_norm, which must be above 0 with it")
+        if self.engine.sums != "plain" and self.plan.server.clip_norm:
+            raise ValueError("with engine.sums grid the server sees no contribution: set plan.server.clip_norm to 0")
         return self
 
     @property

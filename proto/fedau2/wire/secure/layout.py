@@ -2,8 +2,8 @@
 
 `[1, 0, 0, 0 | carried per tensor | clipped per tensor | touched per catalogue row | tensors in name order, row-major]`
 
-The four canary words come first. Every device sends the whole vector, with 0 in the place of all that it does not carry. So the sum of n
-vectors has n, 0, 0, 0 in front, and counts where one vector has flags.
+The four canary words come first. Every device sends the whole vector, with 0 in the place of all that it does not
+carry. So the sum of n vectors has n, 0, 0, 0 in front, and counts where one vector has flags.
 """
 
 import math

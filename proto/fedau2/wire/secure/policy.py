@@ -80,6 +80,18 @@ def largest_cohort(modulus_bits: int, value_bits: int) -> int:
     return int(2.0 ** (modulus_bits - value_bits - SLACK))
 
 
+def modulus_for(value_bits: int, contributions: int) -> int:
+    """Returns the narrowest modulus for sums of so many contributions, in bits.
+
+    Raises:
+        ValueError: they are too many.
+    """
+    for bits in MODULUS_BITS:
+        if largest_cohort(bits, value_bits) >= contributions:
+            return bits
+    raise ValueError(f"no modulus has room for {contributions} contributions of {value_bits} bits")
+
+
 def largest_value(policy: SecureSums) -> int:
     """Returns the largest absolute value of one integer of a contribution."""
     return int(2 ** (policy.value_bits - 1) - 1)
