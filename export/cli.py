@@ -151,7 +151,7 @@ def _new(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]]:
     plan = (
         planfile.read_whole(run / bundle.PLAN, arguments.model)
         if run
-        else planfile.read(arguments.plan, arguments.model)
+        else planfile.read(arguments.plan, arguments.model, hidden=arguments.sums is not None)
     )
     return bundle.from_plan(resolve.resolve(plan, {}), items, arguments.seed, arguments.precision), []
 
