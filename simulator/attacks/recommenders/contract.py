@@ -40,9 +40,6 @@ class Impossible:
     reason: str
 
 
-_UNKNOWN = Impossible("nobody has written which of the recommender's rows are multiples of a client's vector")
-
-
 @dataclass(frozen=True)
 class RecommenderAttacks:
     """The attacks on a recommender's own tensors. All functions take contributions of one local step.
@@ -59,7 +56,7 @@ class RecommenderAttacks:
     pulls: Pulls | Impossible
     states: Mapping[str, ReadState | Impossible]
     reversed_gradient: Mapping[str, ReversedGradient] | Impossible
-    lone_rows: str | Impossible = _UNKNOWN
+    lone_rows: str | Impossible
 
 
 def rows_of(contribution: Contribution, name: str) -> Rows:
