@@ -85,20 +85,26 @@ def attack(
 
 
 def law(rounds: int, size: int, clients: int, noise: float = 0.0, on_sums: float = 0.0) -> float:
-    """Returns the accuracy that a regression of one sum a round can have on a trace of 1 or -1 in each part.
+    """Returns the accuracy of the best regression of one sum a round, on a trace of 1 or -1 in each part.
 
-    The size of the sums cancels without noise on them: sqrt(rounds / clients) decides. It holds up to about as many
-    rounds as there are clients. Beyond that a regression separates the clients, and does better.
+    It is the law of linear estimates in large systems (Tse and Hanly, IEEE Trans. Inf. Theory 45(2), 1999), for two
+    classes of the same size. Without noise the size of the sums cancels: rounds / clients decides, and as many rounds
+    as clients show everything.
 
     Args:
         rounds: sums that the server has.
         size: parts of a sum, of clients that are drawn anew each round.
-        clients: clients in all.
+        clients: clients in all; more than `size`.
         noise: standard deviation of each part beside the trace.
         on_sums: standard deviation of noise on each sum.
     """
-    signal = rounds * size / clients / (size * (1 + noise**2) + on_sums**2)
-    return float(stats.norm.cdf(math.sqrt(signal)))
+    spread = size / clients * (1 - size / clients)  # variance of taking part
+    signal, others, left = rounds * spread, clients * spread, size * noise**2 + on_sums**2
+    if not left:
+        return 1.0 if rounds >= clients else float(stats.norm.cdf(math.sqrt(rounds / (clients - rounds))))
+    # The ratio r of signal to error solves r = signal / (left + others / (1 + r)).
+    half = (left + others - signal) / (2 * left)
+    return float(stats.norm.cdf(math.sqrt(math.sqrt(half**2 + signal / left) - half)))
 
 
 def knowing(population: Population, task: Task, adversary: Adversary) -> Members:

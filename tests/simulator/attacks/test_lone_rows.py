@@ -94,8 +94,9 @@ def test_contributions_of_recommenders_lie_on_a_line(observed, model, table):
     assert whole.touched.sum() == sum(part.values.any(axis=1).sum() for part in whole.parts)
 
 
-@pytest.mark.parametrize(("clients", "size", "rounds"), [(400, 94, 100), (400, 20, 100), (600, 94, 60)])
-def test_regression_over_rounds_keeps_to_sums_over_clients(clients, size, rounds):
+@pytest.mark.parametrize(("clients", "size", "rounds"), [(400, 94, 100), (400, 20, 100), (600, 94, 60), (300, 40, 200)])
+@pytest.mark.parametrize("noise", [0.0, 1.5])
+def test_regression_over_rounds_keeps_to_the_law(clients, size, rounds, noise):
     rng = np.random.default_rng(size)
     reached = []
     for _ in range(4):
@@ -103,13 +104,16 @@ def test_regression_over_rounds_keeps_to_sums_over_clients(clients, size, rounds
         took_part = np.zeros((rounds, clients))
         for row in took_part:
             row[rng.permutation(clients)[:size]] = 1
-        totals = took_part @ (2.0 * labels - 1)
+        parts = np.broadcast_to(2.0 * labels - 1, (rounds, clients)) + noise * rng.normal(size=(rounds, clients))
+        totals = (took_part * parts).sum(1)
         guess = sums._solve(took_part, np.stack([totals, -totals], axis=1))
         reached.append((guess == labels).mean())
-    assert np.mean(reached) == pytest.approx(sums.law(rounds, size, clients), abs=0.05)
+    assert np.mean(reached) == pytest.approx(sums.law(rounds, size, clients, noise), abs=0.05)
 
 
 def test_the_size_of_sums_cancels_and_noise_helps():
     assert sums.law(100, 94, 943) == pytest.approx(sums.law(100, 10, 943))
     assert sums.law(400, 94, 943) > sums.law(100, 94, 943) > sums.law(100, 94, 943, noise=1) > 0.5
     assert sums.law(400, 94, 943, on_sums=1000) == pytest.approx(0.5, abs=0.01)
+    assert sums.law(943, 94, 943) == 1
+    assert sums.law(400, 94, 943, noise=1e-3) == pytest.approx(sums.law(400, 94, 943), abs=1e-4)
