@@ -84,7 +84,7 @@ proto: $(VENV)-proto/.installed
 proto-typescript: $(VENV)-proto/.installed typescript/node_modules
 	$(PROTO_BIN)/python -m grpc_tools.protoc --proto_path=proto \
 	  --plugin=protoc-gen-es=typescript/node_modules/.bin/protoc-gen-es --es_out=typescript/src/gen \
-	  --es_opt=target=ts,import_extension=js $(addprefix proto/fedau2/v1/,device.proto task.proto tensors.proto onnx.proto)
+	  --es_opt=target=ts,import_extension=js $(addprefix proto/fedau2/v1/,device.proto task.proto secure.proto tensors.proto onnx.proto)
 
 $(VENV)-proto/.installed: proto/requirements.txt
 	test -x $(PROTO_BIN)/python || $(PYTHON) -m venv $(VENV)-proto

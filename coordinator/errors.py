@@ -8,6 +8,7 @@
   + LogError: an acknowledged contribution cannot be read back
   + OperationsError: the log of the operators' calls is damaged
   + AggregationError: values that cannot be added exactly
+    - ImplausibleSumError: a sum that honest devices cannot have
   + BundleFolderError: a folder is not a whole bundle, or cannot become one (the command line)
   + BenchError: a benchmark cannot be run here
   + CallError: a call to a coordinator failed (the command line)
@@ -68,6 +69,10 @@ class OperationsError(CoordinatorError):
 
 class AggregationError(CoordinatorError, ValueError):
     """A value is not finite, of a wrong shape, or so large that the integer sum could overflow."""
+
+
+class ImplausibleSumError(AggregationError):
+    """A sum of hidden contributions is not one that honest devices can have. No step may be taken with it."""
 
 
 class BundleFolderError(CoordinatorError):

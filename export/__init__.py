@@ -6,6 +6,7 @@
 * `graphs`: the graphs that recommend; `step`: the graph that trains
 * `parity`: compares the training graph with the kernel
 * `signing`: publishers' keys and signatures
+* `sums`: policies of secure sums
 * `verify`: checks a bundle and compares its graphs with PyTorch
 * `describe`: prints a bundle
 * `cli`: `fedau2-export`

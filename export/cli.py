@@ -80,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
         help="type of item tensors in a device's memory (%(default)s)",
     )
     build.add_argument(
+        "--sums",
+        type=Path,
+        metavar="FILE",
+        help="policy of secure sums, as `fedau2-sim calibrate` writes it (docs/secure-sums.md)",
+    )
+    build.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the bundle; it must be new or empty"
     )
     build.set_defaults(run=_bundle, refuse=build.error)
@@ -114,6 +120,9 @@ def _add_signing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _bundle(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
     built, lines = (_succeeding if arguments.ancestor else _new)(arguments)
+    if arguments.sums:
+        built, line = _hidden(built, arguments.sums)
+        lines.append(line)
     bundle.write(built, arguments.out)
     task, size = built.manifest, sum(map(len, built.blobs.values()))
     attributes = dict.fromkeys(adversary.attribute for adversary in task.plan.adversaries)
@@ -137,14 +146,24 @@ def _new(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]]:
     if not run and not arguments.items:
         raise ItemsError("the items are missing: name their file with --items")
     if run:
-        run_folder.expect_deployable(run)
+        run_folder.expect_deployable(run, hidden=arguments.sums is not None)
     items = read_items(arguments.items or run / bundle.ITEMS)
     plan = (
         planfile.read_whole(run / bundle.PLAN, arguments.model)
         if run
-        else planfile.read(arguments.plan, arguments.model)
+        else planfile.read(arguments.plan, arguments.model, hidden=arguments.sums is not None)
     )
     return bundle.from_plan(resolve.resolve(plan, {}), items, arguments.seed, arguments.precision), []
+
+
+def _hidden(built: bundle.Bundle, path: Path) -> tuple[bundle.Bundle, str]:
+    """Adds a policy of secure sums, and says how many devices share a row of a sum."""
+    from export import sums
+
+    policy = sums.read(path)
+    with_policy = sums.add(built, policy)
+    sums.expect_crowd(policy, built.manifest.items)
+    return with_policy, sums.crowd_line(policy, built.manifest.items)
 
 
 def _succeeding(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]]:

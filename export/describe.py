@@ -7,6 +7,7 @@ from export.bundle import Bundle
 from export.errors import VerificationError
 from export.plan import planfile
 from export.plan.message import to_document
+from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import Distribution, TensorKind, TensorScope, TensorSpec
 from fedau2.wire import blobs, contributions, manifest
@@ -27,6 +28,7 @@ def describe(bundle: Bundle) -> str:
     lines = [
         f"model    {task.model}, bundle format {task.format}",
         *([f"requires {', '.join(task.required_features)}"] if task.required_features else []),
+        *([_sums(task.secure_sums)] if task.HasField("secure_sums") else []),
         f"signed   {'a signature is there, not checked' if task.signature else 'no'}",
         *([f"goes on  from round {task.first_round} of {len(task.ancestors)} ancestors"] if task.ancestors else []),
         f"items    {task.items}: {', '.join(items[:3])}{', ...' if len(items) > 3 else ''}",
@@ -40,6 +42,11 @@ def describe(bundle: Bundle) -> str:
         "plan, as a plan file",
     ]
     return "\n".join([*map(_printable, lines), plan_yaml(task)])
+
+
+def _sums(policy: SecureSums) -> str:
+    width = f"{policy.value_bits} bits modulo 2^{policy.modulus_bits}"
+    return f"sums     of at least {policy.minimum} contributions, {width}, rows from {policy.row_threshold} on"
 
 
 def _printable(line: str) -> str:

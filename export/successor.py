@@ -88,6 +88,8 @@ def succeed(
     task = TaskManifest(format=manifest.FORMAT, model=old.model, plan=plan or old.plan, items=len(after))
     task.tensors.extend(_tensors(old, task.items) if plan is None else _declared(old.model, task.items, widths))
     task.required_features.extend(old.required_features)
+    if old.HasField("secure_sums"):
+        task.secure_sums.CopyFrom(old.secure_sums)
     task.ancestors.extend(ancestor.hashes)
     task.first_round = old.first_round
     # With the ancestor's hash, so that the same seed draws other numbers than it did for the ancestor.

@@ -82,7 +82,7 @@ def _model(nested: Fragment, model: str | None) -> str:
     return named or str(model)
 
 
-def read(path: Path, model: str | None = None) -> Plan:
+def read(path: Path, model: str | None = None, hidden: bool = False) -> Plan:
     """Reads a plan file for an export, in which no data is known: without `adversaries` the plan has no adversary.
 
     Without `server.clip_norm` it has the one for bundles, `defaults.CLIP_NORMS`.
@@ -90,6 +90,7 @@ def read(path: Path, model: str | None = None) -> Plan:
     Args:
         path: of the file.
         model: the recommender, where the file names none.
+        hidden: True if the server sees sums alone, and so cannot clip: without `server.clip_norm` it is 0.
 
     Raises:
         PlanError: it names the file, the key and what would be right.
@@ -102,7 +103,7 @@ def read(path: Path, model: str | None = None) -> Plan:
             f"and classes, or write adversaries: {NONE}"
         )
     try:
-        clip_norm = defaults.CLIP_NORMS.get(_model(content, model), 0.0)
+        clip_norm = 0.0 if hidden else defaults.CLIP_NORMS.get(_model(content, model), 0.0)
         usual = {"adversaries": NONE, "server": {"clip_norm": clip_norm}}
         return complete(merge(usual, content), model)
     except PlanError as error:

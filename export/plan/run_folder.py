@@ -15,8 +15,12 @@ _SIMULATED = {
 """Settings of a run that no plan has, with the values at which they protect nothing."""
 
 
-def expect_deployable(run: Path) -> None:
+def expect_deployable(run: Path, hidden: bool = False) -> None:
     """Returns if a task of the run's plan protects what the run protected.
+
+    Args:
+        run: the folder.
+        hidden: True if the task has a policy of secure sums.
 
     Raises:
         PlanError: the folder is not one of a run, or the run had a protection that exists in the simulator only.
@@ -26,6 +30,10 @@ def expect_deployable(run: Path) -> None:
     except (OSError, UnicodeDecodeError, PlanError) as error:
         raise PlanError(f"{run}: not the folder of a run: its config.yaml cannot be read ({error})") from error
     settings = dict(flat(config)) if isinstance(config, dict) else {}
+    if settings.get("engine.sums", "plain") != "plain" and not hidden:
+        raise PlanError(
+            f"{run}: the run added up integers; give --sums {run / 'sums.yaml'} to build a bundle that does"
+        )
     for path, off in _SIMULATED.items():
         if path not in settings:
             raise PlanError(

@@ -5,11 +5,13 @@ part in them, whose head's rows are read as in `labels`. Groups are drawn anew i
 divided once and for all. In the latter case clients of one group cannot be distinguished.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from sklearn.linear_model import RidgeCV
 
 from client_sdk.kernel.training import Task
@@ -80,6 +82,29 @@ def attack(
             totals.append(rows[np.searchsorted(present, group)].sum(0))
         if number + 1 in rounds:
             yield number + 1, _solve(np.array(took_part, np.float64), np.array(totals))
+
+
+def law(rounds: int, size: int, clients: int, noise: float = 0.0, on_sums: float = 0.0) -> float:
+    """Returns the accuracy of the best regression of one sum a round, on a trace of 1 or -1 in each part.
+
+    It is the law of linear estimates in large systems (Tse and Hanly, IEEE Trans. Inf. Theory 45(2), 1999), for two
+    classes of the same size. Without noise the size of the sums cancels: rounds / clients decides, and as many rounds
+    as clients show everything.
+
+    Args:
+        rounds: sums that the server has.
+        size: parts of a sum, of clients that are drawn anew each round.
+        clients: clients in all; more than `size`.
+        noise: standard deviation of each part beside the trace.
+        on_sums: standard deviation of noise on each sum.
+    """
+    spread = size / clients * (1 - size / clients)  # variance of taking part
+    signal, others, left = rounds * spread, clients * spread, size * noise**2 + on_sums**2
+    if not left:
+        return 1.0 if rounds >= clients else float(stats.norm.cdf(math.sqrt(rounds / (clients - rounds))))
+    # The ratio r of signal to error solves r = signal / (left + others / (1 + r)).
+    half = (left + others - signal) / (2 * left)
+    return float(stats.norm.cdf(math.sqrt(math.sqrt(half**2 + signal / left) - half)))
 
 
 def knowing(population: Population, task: Task, adversary: Adversary) -> Members:

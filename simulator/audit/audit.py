@@ -11,7 +11,7 @@ from export.bundle import Bundle
 from fedau2.v1.task_pb2 import Plan, TaskManifest
 from simulator.attacks import sums
 from simulator.attacks.aims import Learns
-from simulator.audit import planning, scores
+from simulator.audit import planning, row_sums, scores
 from simulator.audit.census import Facts
 from simulator.audit.planning import Planned
 from simulator.audit.recording import Recorded
@@ -44,6 +44,7 @@ class Audit:
         facts: further facts.
         not_run: attacks that were left out or found nothing, with the reason.
         remarks: sentences about how the data set was read.
+        on_sums: sentences about attacks on sums.
     """
 
     request: Request
@@ -56,6 +57,7 @@ class Audit:
     facts: Facts = field(default_factory=Facts)
     not_run: Sequence[Planned] = ()
     remarks: Sequence[str] = ()
+    on_sums: Sequence[str] = ()
 
     @property
     def unmeasured(self) -> list[Planned]:
@@ -84,9 +86,11 @@ def audit(request: Request, progress: Progress) -> Audit:
     progress.start("attacking", len(request.specs))
     findings = runner.findings(progress.advance)
     on_sums, sums_seconds = _timed(lambda: _on_sums(request, task, chosen))
+    of_rows = list(row_sums.attack(request, task, chosen))
+    row_findings, sentences = [finding for finding, _ in of_rows], [sentence for _, sentence in of_rows]
     hide(trained)
     on_private, private_seconds = _timed(lambda: _on_private(request, trained))
-    findings += on_sums + on_private
+    findings += on_sums + row_findings + on_private
     ranks = trained.ranks()
     return Audit(
         request,
@@ -99,6 +103,7 @@ def audit(request: Request, progress: Progress) -> Audit:
         runner.facts(sums_seconds + private_seconds),
         planning.not_run(watching.planned, findings),
         trained.remarks,
+        [*sentences, *row_sums.law(request, len(chosen))],
     )
 
 

@@ -15,7 +15,7 @@ from simulator.attacks.aims import Learns
 from simulator.attacks.contract import Spec
 from simulator.attacks.recommenders.contract import Impossible
 from simulator.attacks.recommenders.registry import attacks_on, expect_states
-from simulator.audit import bounds
+from simulator.audit import bounds, row_sums
 from simulator.audit.registry import NO_ADVERSARY
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding
@@ -76,6 +76,7 @@ def plan(
     public = {a.name for a in adversaries if len(np.unique(labels[a.name])) == len(a.classes)}
     planned = [_of(spec, request, task, public) for spec in request.specs]
     planned += _of_sums(request, task, population)
+    planned += _of_rows(request, task)
     planned += _of_cover(task)
     if request.private:
         names = [f"{PRIVATE}-{state}-{attacker}" for state in ("embedding", "all") for attacker in ATTACKERS]
@@ -100,7 +101,7 @@ def _expect_uploads(request: Request, task: TaskManifest) -> None:
         raise ConfigError(
             f"{'local_noise' if settings.local_noise else f'apm on {task.model}'} adds noise to each upload, and the "
             "simulator draws it for the sum of a round only: single uploads would be attacked without it. Audit "
-            f"only what stays on the devices (--attacks {PRIVATE}, without --sums), or set it to 0"
+            f"only what stays on the devices (--attacks {PRIVATE}, without --sums-of), or set it to 0"
         )
 
 
@@ -154,6 +155,14 @@ def _of_sums(request: Request, task: TaskManifest, population: Population) -> It
         if sums.size > most and not hindrance:
             raise ConfigError(f"{sums.name}: a round has {most} clients at most whose attribute is known")
         yield Planned(sums.name, Learns.LABEL.value, hindrance)
+
+
+def _of_rows(request: Request, task: TaskManifest) -> Iterator[Planned]:
+    reason, threshold = row_sums.hindrance(task), request.config.engine.row_threshold
+    steps = _STEPS if task.plan.local.steps > 1 else ""
+    for sums in row_sums.drawn_anew(request.sums):
+        for name in row_sums.names(sums, threshold):
+            yield Planned(name, Learns.STATE.value, reason or steps, expected=not reason)
 
 
 def not_run(planned: Iterable[Planned], findings: Sequence[Finding]) -> list[Planned]:

@@ -36,10 +36,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--view", choices=VIEWS, default="chosen", help="where the server's view is taken (%(default)s)"
     )
-    parser.add_argument(
-        "--sums", type=_counts, default=(), help="attack secure aggregation over groups of so many clients: 10,94"
-    )
-    parser.add_argument("--fixed-sums", type=_counts, default=(), help="the same, groups fixed once and for all")
+    parser.add_argument("--sums-of", type=_counts, default=(), help="attack sums over groups of so many clients: 10,94")
+    parser.add_argument("--fixed-sums-of", type=_counts, default=(), help="the same, groups fixed once and for all")
     parser.add_argument(
         "--sums-rounds", type=_counts, default=(100, 400), help="rounds that attacks on sums have (100,400)"
     )
@@ -79,7 +77,7 @@ def _audit(request: Request, console: Console) -> None:
 
     with bars(console) as display:
         result = audit(request, Bar(display, request.folder.name))
-    notes = [*result.facts.sentences(), *accounting.notes(result.plan, request.participations)]
+    notes = [*result.facts.sentences(), *result.on_sums, *accounting.notes(result.plan, request.participations)]
     if missing := planning.reasons(result.not_run):
         notes = [missing, *notes]
     report.write(result, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
@@ -111,7 +109,7 @@ def _request(options: argparse.Namespace) -> Request:
         data_dir=options.data_dir,
         specs=registry.chosen(None if names is None else wanted),
         private=names is None or PRIVATE in names,
-        sums=[*(Sums(size) for size in options.sums), *(Sums(size, fixed=True) for size in options.fixed_sums)],
+        sums=[*(Sums(size) for size in options.sums_of), *(Sums(size, fixed=True) for size in options.fixed_sums_of)],
         sums_rounds=options.sums_rounds,
         participations=options.participations,
         clients=options.clients,

@@ -17,6 +17,7 @@ from simulator.errors import BoundPassedError, SimulatorError, explain
 _COMMANDS = {
     "run": "train and evaluate one configuration into a run folder",
     "audit": "measure what a configuration leaks, by attacking it",
+    "calibrate": "measure contributions, and write the policy of secure sums that fits them",
     "reproduce": "repeat an experiment of the paper",
     "datasets": "list, fetch, check, describe and import data sets",
     "demo": "Original and FedAU2 side by side, in a few minutes",

@@ -49,6 +49,8 @@ class Config(Section):
                 "evaluation.personal_steps are taken from the state that was trained, and after_training changes it: "
                 "choose one"
             )
+        if self.engine.sums != "plain" and self.plan.server.clip_norm:
+            raise ValueError("with engine.sums grid the server sees no contribution: set plan.server.clip_norm to 0")
         return self
 
     @property

@@ -79,6 +79,16 @@ class EngineSettings(Section):
     checkpoints: Literal["float32", "float16", "int8"] = setting(
         "Encoding in which clients get checkpoints; the server's step is on exact ones.", default="float32"
     )
+    sums: Literal["plain", "grid"] = setting(
+        "plain adds floats; grid rounds each contribution to integers of bounded norm, as secure sums do, after a "
+        "plain run that measures the norms.",
+        default="plain",
+    )
+    row_threshold: _Seed = setting(
+        "Sums of grid: a row that fewer clients touched is left out of the step; 0 leaves out none.",
+        "clients",
+        default=10,
+    )
     local_noise: Scale = setting(
         "Baseline: standard deviation of Gaussian noise on each client's contribution.", "server.clip_norm", default=0.0
     )
@@ -93,6 +103,10 @@ class EngineSettings(Section):
         for baseline in ("local_noise", "apm"):
             if getattr(self, baseline) and self.name != "batched":
                 raise ValueError(f"{baseline} is simulated by the batched engine only: set engine.name to batched")
+            if getattr(self, baseline) and self.sums != "plain":
+                raise ValueError(f"{baseline} is noise on float contributions: set engine.sums to plain")
+        if self.sums != "plain" and self.name != "batched":
+            raise ValueError("sums of integers are simulated by the batched engine only: set engine.name to batched")
         if self.checkpoints != "float32" and self.name != "batched":
             raise ValueError("encodings of checkpoints are simulated by the batched engine only: set engine.name so")
         if self.transport != "inproc" and self.name != "fleet":

@@ -15,11 +15,15 @@ from client_sdk.protocol.values import Report
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.aggregators import Aggregator, Mean
 from coordinator.aggregation.optimizers import server_step
+from coordinator.aggregation.secure_sum import SecureSum
 from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE
 from fedau2.wire import encodings, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update, encode
+from fedau2.wire.secure import packing
+from fedau2.wire.secure.layout import Layout
+from fedau2.wire.secure.quantise import vector
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
@@ -45,6 +49,8 @@ _SAMPLED = 100
 
 class BatchedEngine:
     """Trains a whole cohort at once; a `RoundEngine`.
+
+    Where the manifest has a policy of secure sums, contributions are rounded and added up as that says, without masks.
 
     Args:
         task: checked manifest.
@@ -73,6 +79,7 @@ class BatchedEngine:
         require_any_cohort(task.plan)
         self._noise = noise or Noise(0)
         self._manifest, self._population, self._workers = task, population, workers
+        self._layout = Layout.of(task) if task.HasField("secure_sums") else None
         self._encoding = encoding
         self._publish(checkpoint)
         self._server_state: Tensors = {}
@@ -97,11 +104,11 @@ class BatchedEngine:
         if self._encoding != CHECKPOINT_ENCODING_UNSPECIFIED:
             self.checkpoint = encodings.decode(encodings.encode(checkpoint, self._encoding))
 
-    def collect(self, members: Members) -> tuple[Aggregator, RoundReport]:
+    def collect(self, members: Members) -> tuple[Aggregator | SecureSum, RoundReport]:
         """Trains a cohort and adds up its contributions, without the server's step."""
         task = Task.load(self._manifest, self.checkpoint)
         members = members[members.argsort()]
-        total = self._noise.noisy(aggregators.of(self._manifest), self._round)
+        total = self._total()
         summed = isinstance(total, Mean) and not defences.active(self._manifest.plan)
         size = self._chunk if summed else 1
         chunks = [members[start : start + size] for start in range(0, len(members), size)]
@@ -112,6 +119,11 @@ class BatchedEngine:
                 reports.append(report)
         self._noise.disturb(self._population, members, self._round)
         return total, RoundReport.join(members, reports)
+
+    def _total(self) -> Aggregator | SecureSum:
+        if self._layout:
+            return SecureSum(self._manifest)
+        return self._noise.noisy(aggregators.of(self._manifest), self._round)
 
     def _train(self, task: Task, members: Members, summed: bool) -> tuple[tuple[Any, ...], Report]:
         """Trains some clients; returns the arguments of the aggregator's `add`, and the report.
@@ -126,6 +138,9 @@ class BatchedEngine:
             return training.summed(), training.report()
         contributions = zip(members, training.contributions(), strict=True)
         defended = (defences.defend(self._manifest, sent, population.keys[m], self._round) for m, sent in contributions)
+        if self._layout:
+            policy, layout = self._manifest.secure_sums, self._layout
+            return tuple(vector(sent, policy, layout) for sent in defended), training.report()
         return tuple(defended), training.report()
 
     @property
@@ -148,11 +163,14 @@ class BatchedEngine:
 
         A client downloads the checkpoint once.
         """
+        return Traffic(self._uploaded(), float(len(encodings.encode(self._exact, self._encoding))))
+
+    def _uploaded(self) -> float:
+        if self._layout:
+            return float(packing.size(self._layout.size, self._manifest.secure_sums.modulus_bits))
         task = Task.load(self._manifest, self.checkpoint)
-        sizes = [
-            len(encode(self._contribution(task, client))) for client in range(min(_SAMPLED, len(self._population)))
-        ]
-        return Traffic(float(np.mean(sizes)), float(len(encodings.encode(self._exact, self._encoding))))
+        clients = range(min(_SAMPLED, len(self._population)))
+        return float(np.mean([len(encode(self._contribution(task, client))) for client in clients]))
 
     def _contribution(self, task: Task, client: int) -> dict[str, Update]:
         """Computes one contribution at a time, since it may be as large as the model. Noise fills every row."""

@@ -10,17 +10,16 @@ from typing import Any
 import pandas as pd
 
 from client_sdk.kernel.training import Task
-from client_sdk.weights import Weights
-from export.bundle import Bundle, from_plan
+from export.bundle import Bundle
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
-from simulator.datasets.split import leave_one_out
 from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, SimulatorError
 from simulator.evaluation.held_out import Evaluation
 from simulator.evaluation.personal import PersonalDevices
 from simulator.evaluation.ranking import Ranks
-from simulator.experiment import assembly, checks, costs, resume
+from simulator.experiment import assembly, checks, costs, hiding, resume
+from simulator.experiment.parts import Parts
 from simulator.experiment.resume import Best
 from simulator.experiment.trainer import Progress, Trainer
 from simulator.population.columns import ReadOnlyState
@@ -112,12 +111,10 @@ def train(
     _expect_own(config, folder, dataset, goes_on=wrap is None)
     if again is not None:
         resume.expect_same(again, dataset)
-    attributes = assembly.attackable(config.data.attributes, dataset)
-    known = assembly.known(attributes, config.data.unknown, engine_settings.seed)
-    plan = assembly.plan_of(config.plan, known)
-    bundle = from_plan(plan, dataset.items, engine_settings.seed, training=engine_settings.trainer == "onnx")
-    split = leave_one_out(dataset, config.evaluation.split, Weights.of(bundle.manifest.plan))
+    parts = Parts.of(config, dataset)
+    known, plan, split = parts.known, parts.plan, parts.split
     folder.mkdir(parents=True, exist_ok=True)
+    bundle = hiding.hidden(engine_settings, parts, folder, progress)
     population = assembly.population_of(bundle, engine_settings.seed, split.train, known, folder, split.weights)
     if expect:
         _expected(expect, bundle, population, folder)
@@ -137,7 +134,7 @@ def train(
         rounds = pd.DataFrame(standing.rows)
         cost = costs.measure(bundle, engine, rounds)
     return Trained(
-        config, attributes, known, bundle, population, evaluation, standing.best, rounds, cost, dataset.remarks()
+        config, parts.attributes, known, bundle, population, evaluation, standing.best, rounds, cost, dataset.remarks()
     )
 
 

@@ -185,7 +185,7 @@ def test_it_is_not_audited_before_somebody_has_written_its_attacks(tmp_path, mon
 
 def test_it_is_not_audited_where_its_attacks_leave_a_protected_state_out(tmp_path, monkeypatch):
     monkeypatch.setattr("simulator.engines.batched.BatchedEngine.train_round", pytest.fail)
-    silent = RecommenderAttacks(Impossible("a"), Impossible("b"), {}, Impossible("c"))
+    silent = RecommenderAttacks(Impossible("a"), Impossible("b"), {}, Impossible("c"), Impossible("d"))
     monkeypatch.setitem(registry.ATTACKS, "factors", silent)
     with pytest.raises(MissingAttackError, match="say nothing of its protected state 'user_factors'"):
         audited(tmp_path)
@@ -201,6 +201,7 @@ def test_it_is_audited_with_attacks_of_its_own_and_says_which_it_rules_out(tmp_p
         pulls=Impossible("nobody has found how they show"),
         states={"user_factors": read},
         reversed_gradient=Impossible("it stays on the device"),
+        lone_rows=Impossible("nobody has looked at sums"),
     )
     monkeypatch.setitem(registry.ATTACKS, "factors", own)
     found = audited(tmp_path, **{"plan.local.cover_rows": 1.0})

@@ -183,7 +183,7 @@ def test_another_format_says_what_to_do(number, text):
 
 def test_both_ends_accept_features_that_they_do_not_know():
     later = copy.deepcopy(GOOD)
-    later.required_features.extend(["secure-sums", "grid.2", "x", "a" * 64])
+    later.required_features.extend(["later-sums", "grid.2", "x", "a" * 64])
     assert manifest.parse(later.SerializeToString()) == later
 
 

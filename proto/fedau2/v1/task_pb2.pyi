@@ -4,6 +4,7 @@ isort:skip_file
 A task: its manifest, its plan and its closing rule."""
 
 from collections import abc as _abc
+from fedau2.v1 import secure_pb2 as _secure_pb2
 from fedau2.v1 import tensors_pb2 as _tensors_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -609,6 +610,7 @@ class TaskManifest(_message.Message):
     REQUIRED_FEATURES_FIELD_NUMBER: _builtins.int
     ANCESTORS_FIELD_NUMBER: _builtins.int
     FIRST_ROUND_FIELD_NUMBER: _builtins.int
+    SECURE_SUMS_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """Version of the bundle format; this one is 2. Format 1 had no required_features, so an SDK that knows only that
@@ -663,6 +665,12 @@ class TaskManifest(_message.Message):
         for, tensor by tensor by name, and along an item axis item by item. Items are known by their ids.
         """
 
+    @_builtins.property
+    def secure_sums(self) -> _secure_pb2.SecureSums:
+        """Present: contributions are only ever added up (docs/secure-sums.md), and the manifest requires the feature
+        "secure-sums". Absent: the coordinator reads each of them.
+        """
+
     def __init__(
         self,
         *,
@@ -680,11 +688,12 @@ class TaskManifest(_message.Message):
         required_features: _abc.Iterable[_builtins.str] | None = ...,
         ancestors: _abc.Iterable[_builtins.bytes] | None = ...,
         first_round: _builtins.int = ...,
+        secure_sums: _secure_pb2.SecureSums | None = ...,
         signature: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "plan", b"plan"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "plan", b"plan", "secure_sums", b"secure_sums"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ancestors", b"ancestors", "catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "draw", b"draw", "first_round", b"first_round", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "noise", b"noise", "plan", b"plan", "required_features", b"required_features", "signature", b"signature", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ancestors", b"ancestors", "catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "draw", b"draw", "first_round", b"first_round", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "noise", b"noise", "plan", b"plan", "required_features", b"required_features", "secure_sums", b"secure_sums", "signature", b"signature", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,6 +12,7 @@ from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import item_axes, plans, signatures, sizes, weights
 from fedau2.wire.checks import positive, require
 from fedau2.wire.errors import ManifestError
+from fedau2.wire.secure import policy
 
 FORMAT = 2
 """The bundle format that this version reads and writes; see `TaskManifest.format`."""
@@ -84,6 +85,7 @@ def check(manifest: TaskManifest) -> None:
     weights.check_required(manifest)
     _check_ancestors(manifest)
     plans.check_plan(manifest.plan, {*derived, *(spec.name for spec in private(manifest))})
+    policy.check(manifest)
 
 
 def shared(manifest: TaskManifest) -> dict[str, TensorSpec]:

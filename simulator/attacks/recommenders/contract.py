@@ -48,6 +48,7 @@ class RecommenderAttacks:
         trained_rows: finds the rows of tables that training changed; the others are cover.
         pulls: finds the items that the user recorded.
         states: reads protected states, by name; every state that an adversary may protect has an entry.
+        lone_rows: name of the table whose rows, in one contribution, are all multiples of one vector of the client's.
         reversed_gradient: shows whether the trigger let the reversed gradient through, by the state that it reaches.
     """
 
@@ -55,6 +56,7 @@ class RecommenderAttacks:
     pulls: Pulls | Impossible
     states: Mapping[str, ReadState | Impossible]
     reversed_gradient: Mapping[str, ReversedGradient] | Impossible
+    lone_rows: str | Impossible
 
 
 def rows_of(contribution: Contribution, name: str) -> Rows:

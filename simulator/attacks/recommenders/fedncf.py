@@ -68,4 +68,5 @@ ATTACKS = RecommenderAttacks(
     pulls=pulls,
     states={"user_gmf": user_gmf, "user_mlp": user_mlp},
     reversed_gradient=Impossible("FedNCF's reversed gradient changes private tensors only, which are not uploaded"),
+    lone_rows="item_gmf",
 )

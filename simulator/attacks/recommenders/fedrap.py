@@ -76,4 +76,5 @@ ATTACKS = RecommenderAttacks(
     pulls=pulls,
     states={SUM: _NOT_UPLOADED, "item_personal": _NOT_UPLOADED},
     reversed_gradient=Impossible("FedRAP's reversed gradient changes private tensors only, which are not uploaded"),
+    lone_rows=Impossible("all rows of FedRAP's table lie along the output's weights, which are public"),
 )

@@ -42,4 +42,5 @@ ATTACKS = RecommenderAttacks(
     pulls=pulls,
     states={LATENT: latent},
     reversed_gradient={LATENT: reversed_gradient},
+    lone_rows="item_encoder",
 )

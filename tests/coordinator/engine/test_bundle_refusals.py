@@ -4,7 +4,9 @@ import numpy as np
 
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import REJECTION_REASON_NO_TASK
+from fedau2.v1.secure_pb2 import Grid, SecureSums
 from fedau2.wire import blobs
+from fedau2.wire.manifest import shared
 from fedau2.wire.status import Status, StatusError
 from tests.coordinator.refusals import refused, undisturbed
 
@@ -36,6 +38,15 @@ def another_version(bundle):
 
 def features_twice(bundle):
     bundle.manifest.required_features.extend(["grid", "grid"])
+
+
+def hidden_contributions(bundle):
+    manifest = bundle.manifest
+    manifest.required_features.append("secure-sums")
+    grids = [Grid(tensor=name, clip=1) for name in sorted(shared(manifest))]
+    manifest.secure_sums.CopyFrom(
+        SecureSums(version=1, modulus_bits=24, value_bits=14, minimum=64, row_threshold=10, grids=grids)
+    )
 
 
 def damaged_blob(bundle):
@@ -86,6 +97,7 @@ def unprintable(bundle):
 BUNDLES = {
     "another version": (another_version, "bundle format 1 is older than format 2"),
     "features twice": (features_twice, "requires a feature twice"),
+    "hidden contributions": (hidden_contributions, "secure sums, which this coordinator cannot open"),
     "damaged blob": (damaged_blob, "damaged"),
     "missing blob": (missing_blob, "is missing"),
     "foreign blob": (foreign_blob, "names no blob"),

@@ -35,7 +35,7 @@ def small_null(monkeypatch):
 
 @pytest.mark.parametrize("view", ["chosen", "training", "fleet"])
 def test_every_attack_is_in_one_table_from_every_view(tmp_path, capsys, view):
-    extra = ["--sums", "4", "--fixed-sums", "4", "--sums-rounds", "5,10"] if view == "chosen" else []
+    extra = ["--sums-of", "4", "--fixed-sums-of", "4", "--sums-rounds", "5,10"] if view == "chosen" else []
     some = [] if view == "chosen" else ["--attacks", "sign,gate,embedding,pulls"]
     assert audit(tmp_path, "--view", view, "--fraction", "0.5", *extra, *some) == 0
     found = {each["attack"] for each in findings(tmp_path)}
@@ -185,7 +185,7 @@ def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp
         (["--attacks", "dlg,sign", "--participations", "9", "--bound", "label=1"], "dlg (it adds up 5 contributions"),
         (["--attacks", "none"], "there is nothing to attack"),
         (["--attacks", "sign", "--local.steps", "2"], "there is nothing to attack. Not run: sign"),
-        (["--attacks", "sign", "--sums", "200"], "sums-200: a round has"),
+        (["--attacks", "sign", "--sums-of", "200"], "sums-200: a round has"),
         (["--attacks", "embedding-paper", "--clients", "9"], "an attack needs 10 users of each class"),
         (["--attacks", "private", "--users", "16"], "an attack needs 10 users of each class"),
         (["--preset", "local-noise"], "local_noise adds noise to each upload"),
@@ -200,10 +200,10 @@ def test_uploads_with_noise_that_no_memory_holds_are_refused_before_training(tmp
                 "all",
                 "--adversary.head",
                 "mlp",
-                "--sums",
+                "--sums-of",
                 "4",
             ],
-            "without --sums",
+            "without --sums-of",
         ),
     ],
 )

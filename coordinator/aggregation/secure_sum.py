@@ -1,0 +1,123 @@
+"""The sum of vectors of integers modulo 2^b, and the mean that it stands for."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.errors import AggregationError, ImplausibleSumError
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire.secure import closing, packing
+from fedau2.wire.secure import policy as policies
+from fedau2.wire.secure.layout import CANARY, Layout
+from fedau2.wire.secure.quantise import square_sum
+
+
+class SecureSum:
+    """The mean of contributions that are known by their sum alone.
+
+    It keeps the laws of `aggregators.Aggregator`: any order and any shards give the same bytes. It adds vectors
+    (`fedau2.wire.secure.layout`), which show nothing while they are masked. So nothing is checked before all are added.
+
+    Args:
+        task: checked manifest with a policy of secure sums.
+    """
+
+    def __init__(self, task: TaskManifest) -> None:
+        self._policy, self._layout = task.secure_sums, Layout.of(task)
+        self._most = policies.largest_cohort(self._policy.modulus_bits, self._policy.value_bits)
+        self._total = np.zeros(self._layout.size, np.uint32)
+        self._members = 0
+
+    def add(self, vector: NDArray[np.integer]) -> None:
+        """Adds the vector of one device, modulo 2^b.
+
+        Raises:
+            AggregationError: it has another length, or the sum has no room for one more.
+        """
+        if vector.shape != self._total.shape:
+            raise AggregationError(f"a vector of shape {vector.shape}, where vectors have {self._total.shape}")
+        self._expect_room(self._members + 1)
+        self._total += vector.astype(np.uint32, copy=False)  # 2^b divides 2^32, so wrapping around is right
+        self._members += 1
+
+    def add_packed(self, payload: bytes) -> None:
+        """Adds the vector of one device as it travels.
+
+        Raises:
+            ContributionError: it is not as long as it must be.
+            AggregationError: the sum has no room for one more.
+        """
+        self.add(packing.unpack(payload, self._layout.size, self._policy.modulus_bits))
+
+    def merge(self, other: "SecureSum") -> None:
+        """Adds a shard.
+
+        Raises:
+            AggregationError: the sum has no room for it.
+        """
+        self._expect_room(self._members + other._members)
+        self._total += other._total
+        self._members += other._members
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        """Returns, per tensor that a device carries, the mean over the devices that carry it.
+
+        Rows that fewer devices than the policy's threshold touched are 0, as are untouched ones.
+
+        Raises:
+            ImplausibleSumError: the vectors cannot be those of honest devices. No step may be taken.
+        """
+        total = self.total()
+        self._expect_plausible(total)
+        closing.close(total, self._layout, closing.withheld(total, self._layout, self._policy.row_threshold))
+        grids, carried = policies.grids(self._policy), total[self._layout.carried]
+        return {
+            name: np.ldexp(total[place].astype(np.float64) / count, -grids[name].exponent).reshape(
+                self._layout.shapes[name]
+            )
+            for (name, place), count in zip(self._layout.tensors.items(), carried.tolist(), strict=True)
+            if count
+        }
+
+    def total(self) -> NDArray[np.int64]:
+        """Returns the sum of the vectors, decoded: between -2^(b-1) and 2^(b-1)."""
+        bits = self._policy.modulus_bits
+        out = (self._total & np.uint32(2**bits - 1)).astype(np.int64)
+        out[out >= 2 ** (bits - 1)] -= 2**bits
+        return out
+
+    def reset(self) -> None:
+        """Starts again with nothing added."""
+        self._total.fill(0)
+        self._members = 0
+
+    def _expect_room(self, members: int) -> None:
+        if members > self._most:
+            raise AggregationError(f"a sum of this task has room for {self._most} contributions, and {members} came")
+
+    def _expect_plausible(self, total: NDArray[np.int64]) -> None:
+        """Checks that honest vectors can have the sum.
+
+        Garbage modulo 2^b leaves the quarter of the range that honest sums use in three of four words. A liar who stays
+        within all of this can at most cancel or double a round.
+        """
+        layout, members = self._layout, self._members
+        if total[: len(CANARY)].tolist() != [members * word for word in CANARY]:
+            raise ImplausibleSumError(f"the canary words of the sum are not those of {members} contributions")
+        flags = total[len(CANARY) : layout.touched.stop]
+        if flags.size and (flags.min() < 0 or flags.max() > members):
+            raise ImplausibleSumError(f"a count of the sum lies outside 0 to {members}")
+        grids, largest = policies.grids(self._policy), policies.largest_value(self._policy)
+        for (name, place), count in zip(layout.tensors.items(), total[layout.carried].tolist(), strict=True):
+            integers = total[place]
+            if int(np.abs(integers).max()) > count * largest:
+                raise ImplausibleSumError(
+                    f"{name}: a number of the sum is larger than {count} contributions can make it"
+                )
+            if square_sum(integers) > (count * grids[name].clip) ** 2:
+                norm = math.sqrt(square_sum(integers))
+                raise ImplausibleSumError(
+                    f"{name}: the sum has a norm of {norm:.0f}, and {count} contributions can have at most "
+                    f"{count * grids[name].clip}"
+                )

@@ -1,0 +1,117 @@
+"""Policies of secure sums as files (YAML): read, written, and added to a bundle. See docs/secure-sums.md."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from export.bundle import Bundle
+from export.errors import PlanError
+from export.plan import planfile
+from export.plan.explain import explain
+from export.plan.types import Positive, Section, Text, Whole, setting
+from fedau2.v1.secure_pb2 import Grid, SecureSums
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire import manifest
+from fedau2.wire.errors import ManifestError
+from fedau2.wire.secure import crowd
+from fedau2.wire.secure import policy as policies
+
+FILE = "sums.yaml"
+"""The file of a run folder that holds the policy of its sums."""
+
+_Counted = Annotated[Whole, Field(ge=0, lt=2**32)]
+
+
+class TensorGrid(Section):
+    """The integers that carry one tensor."""
+
+    exponent: Annotated[Whole, Field(ge=-policies.MOST_EXPONENT, le=policies.MOST_EXPONENT)] = setting(
+        "A number x is carried as x * 2^exponent, rounded."
+    )
+    clip: Annotated[Whole, Field(ge=1, lt=2**64)] = setting("Largest L2 norm of a contribution, in those integers.")
+
+
+class Policy(Section):
+    """A policy of secure sums, as a file holds it. Nothing has a default, because everything is measured or chosen."""
+
+    modulus_bits: Literal[policies.MODULUS_BITS] = setting("Width of the integers that travel.", "bits")  # type: ignore[valid-type]
+    value_bits: Literal[policies.VALUE_BITS] = setting("Width of the integers of one contribution.", "bits")  # type: ignore[valid-type]
+    minimum: Annotated[Whole, Field(ge=policies.LEAST_MINIMUM, lt=2**32)] = setting(
+        "Fewest contributions of a sum that is opened."
+    )
+    row_threshold: _Counted = setting("Fewest contributions that must have touched a row whose sum is opened.")
+    max_participations: _Counted = setting("Most contributions of one device; 0: any number.")
+    touched_rows: Positive = setting("Catalogue rows that a device touches, as measured.", "rows")
+    grids: Annotated[dict[Text, TensorGrid], Field(min_length=1)] = setting("The integers of each tensor, by its name.")
+
+    def message(self) -> SecureSums:
+        """Returns the policy for a manifest."""
+        grids = [Grid(tensor=name, exponent=grid.exponent, clip=grid.clip) for name, grid in sorted(self.grids.items())]
+        numbers = self.model_dump(include={"modulus_bits", "value_bits", "minimum", "row_threshold"})
+        return SecureSums(version=policies.VERSION, max_participations=self.max_participations, grids=grids, **numbers)
+
+    def dump(self) -> bytes:
+        """Returns the content of the file."""
+        return planfile.dump(self.model_dump(mode="json")).encode()
+
+
+def read(path: Path) -> Policy:
+    """Reads a policy.
+
+    Raises:
+        PlanError: the file cannot be read, or is not a policy.
+    """
+    content = planfile.document(path)
+    try:
+        return Policy.model_validate(content)
+    except ValidationError as error:
+        raise PlanError(f"{path}: {explain(error, Policy, content)}") from error
+
+
+def add(bundle: Bundle, policy: Policy) -> Bundle:
+    """Returns a bundle whose contributions are only ever added up, as a policy says.
+
+    Raises:
+        PlanError: the policy does not fit the bundle.
+    """
+    task = TaskManifest()
+    task.CopyFrom(bundle.manifest)
+    task.secure_sums.CopyFrom(policy.message())
+    if policies.FEATURE not in task.required_features:
+        task.required_features.append(policies.FEATURE)
+    try:
+        manifest.check(task)
+    except ManifestError as error:
+        raise PlanError(str(error)) from error
+    return Bundle(task, bundle.blobs)
+
+
+def crowd_line(policy: Policy, items: int) -> str:
+    """Says how many devices share a row of the smallest sum, and how much of the sum stays closed."""
+    mean = crowd.crowd(policy.minimum, policy.touched_rows, items)
+    closed = crowd.closed(mean, policy.row_threshold if policy.row_threshold > 1 else 0)
+    warning = (
+        ""
+        if mean >= crowd.LEAST
+        else f"; for {crowd.LEAST:g} devices a row, sums need {crowd.devices_for(policy.touched_rows, items):,} devices"
+    )
+    return (
+        f"secure sums: {policy.minimum} devices that touch {policy.touched_rows:g} of {items:,} rows make {mean:.1f} a "
+        f"row; {closed:.1%} of the rows stay closed in each round{warning}"
+    )
+
+
+def expect_crowd(policy: Policy, items: int) -> None:
+    """Checks that exact sums of all rows do not show single devices.
+
+    Raises:
+        PlanError: they do.
+    """
+    mean = crowd.crowd(policy.minimum, policy.touched_rows, items)
+    if mean < crowd.LEAST and policy.row_threshold <= 1:
+        raise PlanError(
+            f"secure_sums: {policy.minimum} devices that touch {policy.touched_rows:g} of {items:,} rows make "
+            f"{mean:.1f} a row, and about {crowd.alone(mean, items):.0f} rows show one device alone: set row_threshold "
+            f"to 10, or minimum to {crowd.devices_for(policy.touched_rows, items):,}"
+        )

@@ -1,0 +1,115 @@
+"""Policies of secure sums: files, bundles with them, and the crowd that they need."""
+
+import pytest
+
+from export import sums
+from export.bundle import build
+from export.cli import main
+from export.errors import PlanError
+from export.sums import Policy
+from fedau2.wire import bundles, manifest
+from fedau2.wire.secure import crowd
+from tests import plans
+
+ITEMS = [f"item-{number}" for number in range(40)]
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return build("fedncf", ITEMS, plans.make(), 1, training=False)
+
+
+def document(task, **changes):
+    grids = {name: {"exponent": 12, "clip": 900} for name in manifest.shared(task)}
+    fields = {"modulus_bits": 24, "value_bits": 14, "minimum": 100, "row_threshold": 10, "max_participations": 6}
+    return {**fields, "touched_rows": 20.5, "grids": grids, **changes}
+
+
+def written(folder, content):
+    path = folder / sums.FILE
+    path.write_bytes(Policy.model_validate(content).dump() if isinstance(content, dict) else content)
+    return path
+
+
+def test_what_is_written_is_read_back(bundle, tmp_path):
+    policy = Policy.model_validate(document(bundle.manifest))
+    assert sums.read(written(tmp_path, document(bundle.manifest))) == policy
+
+
+def test_a_bundle_gets_the_policy_and_the_feature_and_keeps_the_rest(bundle):
+    policy = Policy.model_validate(document(bundle.manifest))
+    hidden = sums.add(sums.add(bundle, policy), policy)
+    assert list(hidden.manifest.required_features) == ["secure-sums"]
+    assert {grid.tensor: grid.clip for grid in hidden.manifest.secure_sums.grids} == dict.fromkeys(policy.grids, 900)
+    assert hidden.manifest.secure_sums.minimum == 100
+    assert not bundle.manifest.HasField("secure_sums")
+    plain = hidden.manifest
+    plain.ClearField("secure_sums")
+    del plain.required_features[:]
+    assert plain == bundle.manifest
+    assert hidden.blobs == bundle.blobs
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"modulus_bits": 23}, "modulus_bits"),
+        ({"value_bits": 13}, "value_bits"),
+        ({"minimum": 63}, "minimum"),
+        ({"grids": {}}, "grids"),
+        ({"grids": {"x": {"exponent": 65, "clip": 1}}}, "exponent"),
+        ({"grids": {"x": {"exponent": 1, "clip": 0}}}, "clip"),
+        ({"touched_rows": 0}, "touched_rows"),
+        ({"strange": 1}, "strange"),
+    ],
+)
+def test_a_file_that_is_no_policy_is_refused(bundle, tmp_path, change, text):
+    (tmp_path / sums.FILE).write_text(str(document(bundle.manifest) | change))
+    with pytest.raises(PlanError, match=text):
+        sums.read(tmp_path / sums.FILE)
+
+
+def test_a_policy_of_other_tensors_is_refused(bundle):
+    grids = document(bundle.manifest)["grids"]
+    del grids["item_gmf"]
+    with pytest.raises(PlanError, match="item_gmf"):
+        sums.add(bundle, Policy.model_validate(document(bundle.manifest, grids=grids)))
+
+
+def test_a_crowd_that_shows_single_devices_is_refused_unless_thin_rows_stay_closed(bundle):
+    thin = document(bundle.manifest, touched_rows=0.5)
+    sums.expect_crowd(Policy.model_validate(thin), len(ITEMS))
+    opened = Policy.model_validate(thin | {"row_threshold": 0})
+    with pytest.raises(PlanError, match=f"minimum to {crowd.devices_for(0.5, len(ITEMS)):,}"):
+        sums.expect_crowd(opened, len(ITEMS))
+    sums.expect_crowd(Policy.model_validate(thin | {"row_threshold": 0, "touched_rows": 8.0}), len(ITEMS))
+
+
+def test_the_command_builds_a_bundle_with_a_policy_and_says_what_stays_closed(bundle, tmp_path, capsys):
+    (tmp_path / "plan.yaml").write_text("model: {name: fedncf}\nadversaries: none\n")
+    (tmp_path / "items.txt").write_text("\n".join(ITEMS))
+
+    def built(out, **changes):
+        path = written(tmp_path, document(bundle.manifest, **changes))
+        words = ["--plan", tmp_path / "plan.yaml", "--items", tmp_path / "items.txt", "--seed", 1, "--sums", path]
+        return main(["bundle", "--out", str(tmp_path / out), *map(str, words)])
+
+    assert built("hidden") == 0, capsys.readouterr().err
+    assert "100 devices that touch 20.5 of 40 rows make 51.2 a row" in capsys.readouterr().out
+    task = bundles.read_manifest(tmp_path / "hidden")
+    assert task.secure_sums.row_threshold == 10
+    assert main(["inspect", str(tmp_path / "hidden")]) == 0
+    assert "sums     of at least 100 contributions" in capsys.readouterr().out
+    assert built("thin", touched_rows=1.0, row_threshold=0) == 1
+    assert "show one device alone" in capsys.readouterr().err
+    assert not (tmp_path / "thin").exists()
+
+
+def test_a_successor_keeps_the_policy(bundle, tmp_path):
+    from export import bundle as bundles_of_export
+    from export.successor import succeed
+
+    hidden = sums.add(bundle, Policy.model_validate(document(bundle.manifest)))
+    bundles_of_export.write(hidden, tmp_path / "old")
+    built, _ = succeed(tmp_path / "old", [*ITEMS, "new"], 2)
+    assert built.manifest.secure_sums == hidden.manifest.secure_sums
