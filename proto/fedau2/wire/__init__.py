@@ -8,5 +8,6 @@
 * `methods`: a gRPC service's methods, read from its descriptor
 * `manifest`, `plans`: read and check manifests, with the plans in them
 * `item_axes`: along which axis of a tensor the items lie
+* `identity`: certificates, keys and the public log of secure sums
 * `succession`, `catalogues`: carry tensors over to another catalogue by item id, and compare catalogues
 """
