@@ -134,7 +134,7 @@ def _usable(entry: object) -> jwt.PyJWK | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of short keys, which are left out below
             key = jwt.PyJWK(entry)
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, NotImplementedError):  # the last for "none"
         return None
     public = key.key
     fits = {
