@@ -2,12 +2,14 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Event
 
 from client_sdk import engines
 from client_sdk.engines import Chosen
 from client_sdk.errors import AttributeValueError, FedError, NoDataError, UnsupportedTaskError
+from client_sdk.identity.unmaskers import Unmasker
 from client_sdk.onnx.serving import Serving
 from client_sdk.personalisation.outcome import Ended, Personalisation
 from client_sdk.personalisation.personaliser import Personaliser
@@ -42,6 +44,7 @@ class ClientCore:
         trust: checks whose tasks are run.
         max_model_age: seconds after which a model is replaced by a newer one, although the round has no place.
         personal_steps: personal steps after a new model or new records; None: none.
+        unmaskers: the unmaskers that the app trusts.
 
     Attributes:
         store: as above.
@@ -51,6 +54,7 @@ class ClientCore:
         syncs: the client's syncs, one after the other.
         serving: recommends from the store.
         personal: takes personal steps.
+        unmaskers: as above.
     """
 
     def __init__(
@@ -62,8 +66,9 @@ class ClientCore:
         trust: Trust,
         max_model_age: float,
         personal_steps: int | None,
+        unmaskers: Sequence[Unmasker] = (),
     ) -> None:
-        self.store, self.address, self.engine = store, address, engine
+        self.store, self.address, self.engine, self.unmaskers = store, address, engine, unmaskers
         self.events = Events(store.ensure_open)
         self.syncs = Syncs(store, population, self.events, max_model_age)
         self.serving = Serving(store, trust)

@@ -76,7 +76,7 @@ def test_any_changed_byte_is_found(texts, data):
 def test_entries_cannot_be_left_out_added_doubled_or_moved(texts, data):
     made = list(Log([entry(text, time) for time, text in enumerate(texts)]).answer())
     place = data.draw(st.integers(1, len(made) - 1))
-    without, doubled = made[:place] + made[place + 1 :], made[:place] + [made[place]] + made[place:]
+    without, doubled = made[:place] + made[place + 1 :], [*made[: place + 1], *made[place:]]
     wrongs = [without, doubled, [*made, made[-1]], made[1:], [], made[:1]]
     if len(made) > 2:
         wrongs.append([made[0], *made[2:], made[1]])
@@ -90,9 +90,8 @@ def test_a_log_that_was_cut_or_written_anew_is_found_by_who_has_seen_a_head(text
     before = Log([entry(text) for text in texts])
     seen = before.head(data.draw(st.integers(1, len(texts))))
     after = Log([entry(text, 1) for text in others])  # as of an unmasker that was restored: no entry is the same
-    with pytest.raises(IdentityError, match="cut|two logs"):
-        first = min(seen.size, len(others))
-        log.read(after.answer(first), IDENTITY, seen)
+    with pytest.raises(IdentityError, match=r"cut|two logs"):
+        log.read(after.answer(min(seen.size, len(others))), IDENTITY, seen)
     assert not log.read(after.answer(), IDENTITY).follows(seen)
     forged = Log([*before.entries[: seen.size - 1], entry(b"else", 2), *before.entries[seen.size :]])
     with pytest.raises(IdentityError, match="two logs"):

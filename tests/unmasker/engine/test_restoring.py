@@ -69,7 +69,7 @@ def test_a_database_of_yesterday_begins_a_new_epoch(folder, clock, history):
         again = made.open_round(opening(4))
         assert again.key.public_key not in (today.key.public_key, fresh.key.public_key)
         assert made.open_round(opening(4)) == again
-        with pytest.raises(IdentityError, match="two logs|cut"):  # and who has seen the head of today sees it
+        with pytest.raises(IdentityError, match=r"two logs|cut"):  # and who has seen the head of today sees it
             log.read(reading.whole_log(made.books, today.head.size), identity(made), today.head)
     with reopened(folder, clock) as made:
         assert epochs(made) == 1, "it begins once"

@@ -1,4 +1,4 @@
-"""Tokens: only those of the issuer, for this audience, in time, and by one of its keys, enrol; an account has one device."""
+"""Tokens: only the issuer's, for this audience, in time, and by one of its keys, enrol. An account has one device."""
 
 import base64
 import hashlib
