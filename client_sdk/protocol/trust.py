@@ -6,7 +6,7 @@ A manifest names its catalogue, its graphs and its initial checkpoint by hash, s
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from client_sdk.errors import MissingPackageError, PlainTaskError, UntrustedTaskError, UsageError
+from client_sdk.errors import MissingFeatureError, MissingPackageError, PlainTaskError, UntrustedTaskError, UsageError
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import signatures
 from fedau2.wire.errors import IdentityError, ManifestError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
-SECURE_SUMS = "secure_sums"
+SECURE_SUMS = "secure-sums"
 """The feature that a manifest requires of devices if its contributions are summed before anybody reads them."""
 
 
@@ -73,9 +73,16 @@ class Trust:
 
         Raises:
             PlainTaskError: it has no secure sums, and they are required.
+            MissingFeatureError: it has, and they are required, and this SDK cannot mask contributions yet.
         """
-        if self.requires_secure_sums and SECURE_SUMS not in task.required_features:
+        if not self.requires_secure_sums:
+            return
+        if SECURE_SUMS not in task.required_features:
             raise PlainTaskError("the coordinator could read every contribution to this task: it has no secure sums")
+        raise MissingFeatureError(
+            "the task has secure sums, for which this SDK cannot mask contributions yet: update the app to a newer one",
+            (SECURE_SUMS,),
+        )
 
 
 def unmasker_key(pem: bytes) -> bytes:

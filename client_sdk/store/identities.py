@@ -33,7 +33,7 @@ class Identities:
         return bytes(key)
 
     def certificate(self, unmasker: bytes) -> bytes | None:
-        """Returns the certificate of an unmasker; None: there is none yet."""
+        """Returns the certificate that an unmasker has made; None: it has made none yet."""
         row = self._database.one("SELECT certificate FROM identities WHERE unmasker = ?", (unmasker,))
         return None if row is None else self._checked(row[0])
 

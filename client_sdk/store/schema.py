@@ -44,7 +44,7 @@ _STEPS = (
         "CREATE TABLE personalised (task_id TEXT PRIMARY KEY, steps INTEGER NOT NULL, state BLOB, "
         "attributes TEXT NOT NULL, checkpoint BLOB NOT NULL, recorded INTEGER NOT NULL)",
     ),
-    # unmasker: its identity key; key: this device's secret for it; certificate: NULL before the device is enrolled
+    # unmasker: its identity key. key: this device's secret for it. certificate: NULL before the device is enrolled
     ("CREATE TABLE identities (unmasker BLOB PRIMARY KEY, key BLOB NOT NULL, certificate BLOB)",),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""

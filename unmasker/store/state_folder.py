@@ -82,8 +82,7 @@ class StateFolder:
         Raises:
             FolderError: one is missing or damaged.
         """
-        if not self._secret("identity.pem").is_file():
-            raise FolderError(f"{self.path} is not an unmasker's folder: make one with fedau2-unmasker init")
+        self._expect_made()
         subjects = self._read("subjects.key")
         if len(subjects) != SIZE:
             raise FolderError(f"{self._secret('subjects.key')} is damaged: restore it from a copy")
@@ -97,10 +96,11 @@ class StateFolder:
             FolderLockedError: another does.
             FolderError: the folder cannot be used.
         """
+        self._expect_made()
         try:
             file = self.lock.open("rb")
         except OSError as error:
-            raise FolderError(f"{self.lock} cannot be read: {error.strerror}; make it: touch {self.lock}") from error
+            raise self._without_lock(error) from error
         with file:
             try:
                 with files.locked(file.fileno()):
@@ -117,8 +117,15 @@ class StateFolder:
         try:
             status = self.lock.stat()
         except OSError as error:
-            raise FolderError(f"{self.lock} cannot be read: {error.strerror}; make it: touch {self.lock}") from error
+            raise self._without_lock(error) from error
         return f"{status.st_ino}:{status.st_mtime_ns}".encode()
+
+    def _expect_made(self) -> None:
+        if not self._secret("identity.pem").is_file():
+            raise FolderError(f"{self.path} is not an unmasker's folder: make one with fedau2-unmasker init")
+
+    def _without_lock(self, error: OSError) -> FolderError:
+        return FolderError(f"{self.lock} cannot be read: {error.strerror}; make it: touch {self.lock}")
 
     def _secret(self, name: str) -> Path:
         return self.path / name
