@@ -51,7 +51,7 @@ async def attack(addresses, waiting):
 
 
 def check_fuzz(unmasker, count, capsys):
-    certificate = unmasker.enrol((request := Device().request(unmasker.books.keys.public.identity))).certificate
+    certificate = unmasker.enrol(request := Device().request(unmasker.books.keys.public.identity)).certificate
     _, known = words(unmasker)
     with served(unmasker) as servers:
         calls = mutations.cases(0, count, known, SERVICES)
