@@ -53,8 +53,8 @@ def known(unmaskers: Iterable[Unmasker]) -> tuple[Unmasker, ...]:
         UsageError: one is not an `Unmasker`, or two have the same key.
     """
     listed = tuple(unmaskers) if isinstance(unmaskers, Iterable) else (unmaskers,)
-    if not all(isinstance(one, Unmasker) for one in listed):
+    if not all(isinstance(unmasker, Unmasker) for unmasker in listed):
         raise UsageError("unmaskers must be a list of client_sdk.Unmasker, each with an address and a key")
-    if len({one.identity for one in listed}) < len(listed):
+    if len({unmasker.identity for unmasker in listed}) < len(listed):
         raise UsageError("unmaskers names one key twice: each unmasker has its own")
     return listed

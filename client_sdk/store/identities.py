@@ -46,8 +46,8 @@ class Identities:
         rows = self._database.all("SELECT certificate FROM identities WHERE certificate IS NOT NULL ORDER BY unmasker")
         certificates = [Certificate.read(data)[0] for (data,) in rows if self._checked(data)]
         return [
-            {"pseudonym": one.pseudonym.hex(), "expires": moment(one.expires * 1_000_000).isoformat()}
-            for one in certificates
+            {"pseudonym": certificate.pseudonym.hex(), "expires": moment(certificate.expires * 1_000_000).isoformat()}
+            for certificate in certificates
         ]
 
     def _checked(self, certificate: bytes | None) -> bytes | None:

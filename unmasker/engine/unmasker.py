@@ -26,7 +26,7 @@ from unmasker.evidence.provider import Provider
 from unmasker.store import holders, public_log, rounds
 from unmasker.store.books import Books, Page
 from unmasker.store.state_folder import StateFolder
-from unmasker.store.tables import meta
+from unmasker.store.tables import lost_head, meta
 
 DAY = 86400
 MOST_DAYS = 90
@@ -67,7 +67,7 @@ class Unmasker:
 
     def __init__(self, books: Books, rules: Rules) -> None:
         self.books, self._rules = books, rules
-        self._providers: Mapping[int, Provider] = {one.evidence_class: one for one in rules.providers}
+        self._providers: Mapping[int, Provider] = {provider.evidence_class: provider for provider in rules.providers}
         self.keep_house()
 
     @classmethod
@@ -123,7 +123,7 @@ class Unmasker:
         )
         with self.books.writing() as page:
             if request.HasField("seen") and self._lacks(page, request.seen):
-                page = self.books.begin_epoch(page)
+                page = self.books.begin_epoch(page, request.seen)
             opened = rounds.open_round(page, wanted, request.policy)
             head = public_log.head(page.connection, page.keys)
         return OpenRoundResponse(key=opened.key, entry=opened.entry, head=head)
@@ -158,13 +158,16 @@ class Unmasker:
             self.books.forget()
 
     def _lacks(self, page: Page, seen: LogHead) -> bool:
-        """Returns True if the unmasker signed a head that its log does not have: it was restored from a copy.
+        """Returns True if the unmasker signed a head that its log does not have, and that it has not been shown before.
 
         Raises:
             InvalidRequestError: it never signed this.
         """
         if not log.signed(seen, page.keys.public.identity):
             raise InvalidRequestError("the head that was seen is not signed by this unmasker")
+        shown = sa.select(lost_head.c.hash).where(lost_head.c.hash == seen.hash)
+        if page.connection.execute(shown).first() is not None:
+            return False
         try:
             return public_log.hash_at(page.connection, page.keys, seen.size) != seen.hash
         except ShortLogError:

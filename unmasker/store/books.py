@@ -3,20 +3,20 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from fedau2.v1.unmasker_pb2 import EnrolmentRules, EpochBegun, LogEntry
+from fedau2.v1.unmasker_pb2 import EnrolmentRules, EpochBegun, LogEntry, LogHead
 from unmasker.errors import BooksError, FolderError
 from unmasker.store import epoch, public_log
 from unmasker.store.database import Database
 from unmasker.store.epoch import Epoch
 from unmasker.store.keys import Keys
 from unmasker.store.state_folder import StateFolder
-from unmasker.store.tables import VERSION, meta, metadata, task_round
+from unmasker.store.tables import VERSION, lost_head, meta, metadata, task_round
 
 _log = logging.getLogger(__name__)
 
@@ -73,11 +73,11 @@ class Books:
             FolderError: the folder is not empty.
             BooksError: the database is not empty, or cannot be used.
         """
+        if url is not None:
+            _expect_empty(url)
         keys, database = folder.make(), Database(folder.database(url))
         try:
             with database.writing() as connection:
-                if sa.inspect(connection).has_table(meta.name):
-                    raise BooksError("the database has an unmasker's tables: give each unmasker a database of its own")
                 metadata.create_all(connection)
                 begun = Epoch.make(folder)
                 values = {"version": VERSION, "identity": keys.public.identity, "epoch": begun.id, "commits": 0}
@@ -128,10 +128,15 @@ class Books:
         """Makes what was deleted unreadable, as far as the database can."""
         self._database.forget()
 
-    def begin_epoch(self, page: Page) -> Page:
-        """Begins a new epoch within a transaction, and returns the transaction in it."""
+    def begin_epoch(self, page: Page, lost: LogHead | None = None) -> Page:
+        """Begins a new epoch within a transaction, and returns the transaction in it.
+
+        Args:
+            page: the transaction.
+            lost: the head that the log does not have, if one has shown that it is time.
+        """
         renewed = Page(page.connection, page.keys, Epoch.make(self.folder), page.now)
-        _begin(renewed)
+        _begin(renewed, lost)
         return renewed
 
     def _settled(self, recorded: bytes, commits: int) -> Epoch:
@@ -155,7 +160,15 @@ class Books:
             raise BooksError(f"the database belongs to another unmasker than {self.folder.path}")
 
 
-def _begin(page: Page) -> None:
+def _expect_empty(url: str) -> None:
+    with closing(Database(url)) as database, database.reading() as connection:
+        if sa.inspect(connection).has_table(meta.name):
+            raise BooksError("the database has an unmasker's tables: give each unmasker a database of its own")
+
+
+def _begin(page: Page, lost: LogHead | None = None) -> None:
     page.connection.execute(sa.update(task_round).values(secret=None))
     page.connection.execute(sa.update(meta).values(epoch=page.epoch.id))
-    page.log(LogEntry(epoch=EpochBegun(epoch=page.epoch.id)))
+    page.log(LogEntry(epoch=EpochBegun(epoch=page.epoch.id, lost=lost)))
+    if lost is not None:
+        page.connection.execute(sa.insert(lost_head).values(hash=lost.hash))

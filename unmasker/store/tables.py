@@ -61,6 +61,12 @@ log_entry = Table(
     Column("signature", LargeBinary(64), nullable=False),  # of the head that ends here
 )
 
+lost_head = Table(
+    "lost_head",
+    metadata,
+    Column("hash", _HASH, primary_key=True),  # of a head that was shown, and for which an epoch has begun
+)
+
 policy = Table(
     "policy",
     metadata,

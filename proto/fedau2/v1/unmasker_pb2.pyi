@@ -328,16 +328,22 @@ class EpochBegun(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EPOCH_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
     epoch: _builtins.bytes
     """Random, 16 bytes."""
+    @_builtins.property
+    def lost(self) -> Global___LogHead:
+        """The head that a coordinator showed and the log did not have. Absent if something else showed it."""
+
     def __init__(
         self,
         *,
         epoch: _builtins.bytes = ...,
+        lost: Global___LogHead | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lost", b"lost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "lost", b"lost"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -539,7 +545,7 @@ class OpenRoundRequest(_message.Message):
     @_builtins.property
     def seen(self) -> Global___LogHead:
         """The newest head of the log that the coordinator has, if any. An unmasker that signed it and lacks it was restored
-        from a copy, and begins a new epoch.
+        from a copy, and begins a new epoch, once for each such head.
         """
 
     def __init__(

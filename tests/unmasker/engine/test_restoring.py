@@ -128,6 +128,10 @@ def test_a_restoration_that_leaves_no_mark_is_proved_by_the_coordinator(folder, 
         with pytest.raises(InvalidRequestError, match="not signed"):  # nobody else can make it forget its keys
             made.open_round(opening(3, seen=LogHead(size=99, hash=bytes(32), signature=bytes(64))))
         assert made.open_round(opening(3)).key == fresh.key
+        for _ in range(3):
+            assert made.open_round(opening(3, seen=today.head)).key == fresh.key, "it is proved once"
+        assert epochs(made) == 1
+        assert [entry.epoch.lost for entry in audited(made).entries if entry.HasField("epoch")] == [today.head]
 
 
 def test_a_closed_round_stays_closed_in_a_new_epoch(unmasker):
@@ -167,3 +171,4 @@ def test_books_of_another_unmasker_are_refused(folder, clock, unmasker, tmp_path
         Books(other, f"sqlite:///{folder.path / 'unmasker.sqlite'}", clock)
     with pytest.raises(BooksError, match="of its own"):
         Books.make(StateFolder(tmp_path / "third"), f"sqlite:///{folder.path / 'unmasker.sqlite'}", clock)
+    assert not (tmp_path / "third").exists()
