@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from threading import Event
+from typing import TYPE_CHECKING
 
 from client_sdk import engines
 from client_sdk.engines import Chosen
@@ -29,6 +30,10 @@ from client_sdk.transport.target import Address
 from client_sdk.weights import Weights
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import addresses
+
+if TYPE_CHECKING:
+    from client_sdk.identity.enrolling import Enrolment
+    from client_sdk.identity.evidence import Evidence
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +121,12 @@ class ClientCore:
         result = self.personal.personalise(steps, lambda: min(self.check(), limit.check()))
         late = result.ended is Ended.INTERRUPTED and not limit.left()
         return replace(result, ended=Ended.TIMEOUT) if late else result
+
+    def enrol(self, kind: str, evidence: "Evidence", limit: Timeout) -> "tuple[Enrolment, ...]":
+        """Enrols at the unmaskers until a time is over; the caller keeps syncs out. It raises as `FedClient.enrol`."""
+        from client_sdk.identity import enrolling  # here, because most apps have no unmasker
+
+        return enrolling.enrol(self.store, self.unmaskers, kind, evidence, limit)
 
     def _made(self) -> Engine:
         self.engine = engine = engines.make(self.engine)

@@ -1,10 +1,13 @@
 """The method of a client by which it is enrolled at the unmaskers that the app trusts."""
 
+from typing import TYPE_CHECKING
+
 from client_sdk.core import ClientCore
-from client_sdk.identity import enrolling
-from client_sdk.identity.enrolling import Enrolment
-from client_sdk.identity.evidence import Evidence
 from client_sdk.scheduling.timeout import Timeout
+
+if TYPE_CHECKING:
+    from client_sdk.identity.enrolling import Enrolment
+    from client_sdk.identity.evidence import Evidence
 
 
 class Enrolling:
@@ -12,7 +15,7 @@ class Enrolling:
 
     _core: ClientCore
 
-    def enrol(self, kind: str = "open", evidence: Evidence = b"", timeout: float = 60.0) -> tuple[Enrolment, ...]:
+    def enrol(self, kind: str = "open", evidence: "Evidence" = b"", timeout: float = 60.0) -> "tuple[Enrolment, ...]":
         """Gets a certificate from each unmasker, unless the device has one with half of its life left.
 
         Args:
@@ -31,4 +34,4 @@ class Enrolling:
         with self._core.syncs.alone(limit.left()) as alone:
             if not alone:
                 limit.judge(None)
-            return enrolling.enrol(self._core.store, self._core.unmaskers, kind, evidence, limit)
+            return self._core.enrol(kind, evidence, limit)

@@ -5,9 +5,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedau2.v1.unmasker_pb2 import EvidenceClass
 from fedau2.wire.errors import IdentityError
 from fedau2.wire.identity import checks
-from fedau2.wire.identity.certificate import LONGEST, SIZE, Certificate
+from fedau2.wire.identity.certificate import CLASSES, LONGEST, SIZE, Certificate
 from fedau2.wire.identity.signing import public_bytes
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -83,3 +84,7 @@ def test_one_for_no_time_or_for_too_long_is_none_even_if_it_is_signed(life):
 def test_the_bytes_are_those_of_the_table():
     data = Certificate(2, b"p" * 16, b"k" * 32, 1, 258).body()
     assert data == b"\x01\x02" + b"p" * 16 + b"k" * 32 + b"\x01" + bytes(7) + b"\x02\x01" + bytes(6)
+
+
+def test_the_classes_are_those_of_the_messages():
+    assert tuple(number for number in EvidenceClass.values() if number) == CLASSES
