@@ -31,9 +31,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(argv: list[str] | None) -> int:
     args = _parser().parse_args(argv)
-    os.umask(0o077)  # what a command makes is for its owner alone
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    code: int = args.run(args)
+    before = os.umask(0o077)  # files that a command makes are for its owner alone
+    try:
+        code: int = args.run(args)
+    finally:
+        os.umask(before)
     return code
 
 

@@ -67,7 +67,7 @@ class Tokens:
             )
             _expect_current(claims, page.now)
             subject = str(claims["sub"]).encode()
-        except (jwt.PyJWTError, UnicodeError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
             raise EvidenceError(f"the token is not accepted ({type(error).__name__}): show a new one") from error
         if not subject:
             raise EvidenceError("the token names no account")

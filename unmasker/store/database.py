@@ -37,7 +37,7 @@ class Database:
             elif name != "sqlite" or not parsed.database or parsed.database.startswith((":", "file:")):
                 text = "a file in SQLite (sqlite:///PATH) or a database in PostgreSQL"
                 raise BooksError(f"the unmasker's database is {text}, not {parsed.render_as_string()}")
-            self._engine = sa.create_engine(parsed, hide_parameters=True)
+            self._engine = sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
             self._sqlite = name == "sqlite"
             event.listen(self._engine, "connect", _set_up_sqlite if self._sqlite else _set_up_postgresql)
 

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, g
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_TOKEN
@@ -58,6 +60,14 @@ def token(unmasker, algorithm="ES256", key=None, kid=None, **fields):
     claims = {name: value for name, value in claims.items() if value is not None}
     headers = {} if kid == "" else {"kid": kid or algorithm}
     return jwt.encode(claims, key or KEYS[algorithm], algorithm, headers=headers).encode()
+
+
+def encoded(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def part(value):
+    return encoded(json.dumps(value).encode())
 
 
 def enrol(unmasker, evidence, device=None):
@@ -133,14 +143,37 @@ def test_signatures_that_are_not_right_enrol_nobody(opened):
         good + b".x",
     ]
 
-    def part(value):
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
-
     confused = part({"alg": "HS256", "kid": "RS256", "typ": "JWT"}) + b"." + body  # the public key as a shared secret
-    tag = base64.urlsafe_b64encode(hmac.digest(public, confused, hashlib.sha256)).rstrip(b"=")
+    tag = encoded(hmac.digest(public, confused, hashlib.sha256))
     for evidence in [*forged, confused + b"." + tag]:
         with pytest.raises(EvidenceError):
             enrol(opened, evidence)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["kid", "alg", "crit", "b64"]), inner),
+    max_leaves=5,
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["kid", "alg", "crit", "b64", "typ", "jwk", "jku", "x5c", "zip"]),
+    JSON | st.sampled_from(["ES256", "RS256", "none", "HS256"]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(st.binary(max_size=60) | HEADERS, st.binary(max_size=20))
+def test_whatever_a_token_claims_of_itself_it_is_refused_as_evidence(opened, head, signature):
+    body = token(opened).split(b".")[1]
+    evidence = head if isinstance(head, bytes) else b".".join([part(head), body, encoded(signature)])
+    with pytest.raises(EvidenceError):
+        enrol(opened, evidence)
+
+
+def test_a_token_that_is_nested_without_end_is_refused_as_evidence(opened):
+    for deep in (b"[" * 5000, b'{"a":' * 1000):
+        with pytest.raises(EvidenceError):
+            enrol(opened, encoded(deep) + b".e30.")
 
 
 def test_an_account_has_one_valid_certificate_and_keeps_its_pseudonym(opened):
