@@ -5,9 +5,9 @@ import asyncio
 import logging
 import signal
 from contextlib import closing, suppress
-from itertools import pairwise
 from pathlib import Path
 
+from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_OPEN
 from fedau2.wire import addresses
 from fedau2.wire.errors import AddressError
 from unmasker.commands import place
@@ -95,30 +95,38 @@ def _tls(args: argparse.Namespace) -> tuple[Tls | None, Tls | None]:
     Raises:
         SettingError: a file is missing, or an address cannot be served on.
     """
-    if (args.tls_certificate is None) != (args.tls_key is None):
+    certificate, key, authorities = args.tls_certificate, args.tls_key, args.coordinator_ca
+    if (certificate is None) != (key is None):
         raise SettingError("--tls-certificate and --tls-key go together: give both or neither")
+    if certificate is None and authorities is not None:
+        raise SettingError("--coordinator-ca asks for certificates: it needs --tls-certificate and --tls-key")
+    for option in _reachable(args):
+        if certificate is None:
+            raise SettingError(f"--{option} is not a loopback address: it needs --tls-certificate and --tls-key")
+        if option == "coordinator" and authorities is None:
+            raise SettingError(
+                "--coordinator is not loopback: it needs --coordinator-ca, or anybody could close rounds"
+            )
+    outer = None if certificate is None else Tls(certificate, key)
+    return outer, None if authorities is None else Tls(certificate, key, authorities)
+
+
+def _reachable(args: argparse.Namespace) -> list[str]:
+    """Returns the options whose addresses other machines can call.
+
+    Raises:
+        SettingError: an address cannot be served on.
+    """
     for option in ("listen", "coordinator"):
         try:
             addresses.served(getattr(args, option))
         except AddressError as error:
             raise SettingError(f"--{option}: {error}") from error
-    for first, second in pairwise((args.listen, args.coordinator)):
-        if first == second and not first.endswith(":0"):
-            raise SettingError(f"--listen and --coordinator are both {first}: give each an address of its own")
-    if args.tls_certificate is None:
-        for option in ("listen", "coordinator"):
-            if not addresses.is_loopback(getattr(args, option)):
-                raise SettingError(f"--{option} is not a loopback address: it needs --tls-certificate and --tls-key")
-        if args.coordinator_ca is not None:
-            raise SettingError("--coordinator-ca asks for certificates: it needs --tls-certificate and --tls-key")
-        return None, None
-    if args.coordinator_ca is None and not addresses.is_loopback(args.coordinator):
-        raise SettingError("--coordinator is not loopback: it needs --coordinator-ca, or anybody could close rounds")
-    certificate, key = args.tls_certificate, args.tls_key
-    inner = Tls(certificate, key, args.coordinator_ca) if args.coordinator_ca is not None else None
-    return Tls(certificate, key), inner
+    if args.listen == args.coordinator and not args.listen.endswith(":0"):
+        raise SettingError(f"--listen and --coordinator are both {args.listen}: give each an address of its own")
+    return [option for option in ("listen", "coordinator") if not addresses.is_loopback(getattr(args, option))]
 
 
 def _warn(wanted: Rules) -> None:
-    if any(provider.evidence_class == 1 for provider in wanted.providers):
+    if any(provider.evidence_class == EVIDENCE_CLASS_OPEN for provider in wanted.providers):
         _log.warning("everybody is enrolled without evidence: whoever likes can make any number of devices")

@@ -126,6 +126,7 @@ class Unmasker:
                 page = self.books.begin_epoch(page, request.seen)
             opened = rounds.open_round(page, wanted, request.policy)
             head = public_log.head(page.connection, page.keys)
+        self.books.forget()  # the key of the round before
         return OpenRoundResponse(key=opened.key, entry=opened.entry, head=head)
 
     def close_round(self, task_id: bytes, number: int) -> None:

@@ -102,7 +102,8 @@ def test_a_key_that_nobody_asks_to_delete_is_deleted_some_day(unmasker, clock):
         unmasker.open_round(request)
 
 
-def test_keys_of_closed_rounds_are_in_no_file(unmasker, folder):
+@pytest.mark.parametrize("ended", ["closed", "followed by another"])
+def test_keys_of_closed_rounds_are_in_no_file(unmasker, folder, ended):
     request = opening(3)
     opened = unmasker.open_round(request)
     secret = private(unmasker, request).private_bytes_raw()
@@ -112,7 +113,10 @@ def test_keys_of_closed_rounds_are_in_no_file(unmasker, folder):
     assert opened.key.public_key in files()
     assert secret not in files()
     assert sealed in files()
-    unmasker.close_round(request.task_id, 3)
+    if ended == "closed":
+        unmasker.close_round(request.task_id, 3)
+    else:
+        unmasker.open_round(opening(4))
     assert sealed not in files()
 
 
