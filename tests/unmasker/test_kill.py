@@ -88,11 +88,11 @@ class World:
             assert answer.key == self.keys[self._newest]
 
 
-def check_kills(tmp_path, kills):
+def check_kills(tmp_path, kills, url=None):
     folder = StateFolder(tmp_path / "state")
-    Books.make(folder).close()
+    Books.make(folder, url).close()
     world, rng = World(signing.read_public(folder.public_key.read_bytes()), 0), random.Random("moments")
-    child = Child(folder.path, "--accept", "open")
+    child = Child(folder.path, "--accept", "open", *(() if url is None else ("--database", url)))
     try:
         for _ in range(kills):
             world.live(child.start(), child, rng.uniform(0, 0.3))
@@ -110,3 +110,8 @@ def test_nothing_that_was_answered_is_lost_to_a_few_kills(tmp_path):
 @pytest.mark.slow
 def test_nor_to_many(tmp_path):
     check_kills(tmp_path, 100)
+
+
+@pytest.mark.slow
+def test_nor_to_many_on_postgresql(tmp_path, postgres_url):
+    check_kills(tmp_path, 30, postgres_url)
