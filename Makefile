@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROTO_BIN := $(VENV)-proto/bin
 # Files and folders whose prose is held to `python -m scripts.prose`.
 PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs examples scripts \
-  proto client_sdk coordinator export simulator
+  proto client_sdk coordinator export simulator unmasker
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
 .PHONY: install demo test test-slow kill-test fuzz test-typescript demo-browser conformance lint bench bench-graphs footprint compatibility \
@@ -55,7 +55,7 @@ lint: install
 	$(BIN)/codespell
 	PYTHONPATH=.:proto $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m scripts.prose $(PROSE)
-	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator examples/edge_app scripts
+	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator unmasker examples/edge_app scripts
 
 bench: install
 	$(BIN)/fedau2-sim bench

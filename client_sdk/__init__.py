@@ -31,6 +31,7 @@ from client_sdk.errors import (
     MissingPackageError,
     NoDataError,
     NoModelError,
+    PlainTaskError,
     RefusedError,
     ResourceLimitError,
     StoreClosedError,
@@ -47,6 +48,7 @@ from client_sdk.errors import (
     UnknownWishError,
     UnsupportedTaskError,
     UntrustedTaskError,
+    UntrustedUnmaskerError,
     UsageError,
 )
 from client_sdk.retry import RetryWindow as RetryWindow
@@ -73,6 +75,8 @@ if TYPE_CHECKING:
         Trained,
         Uploaded,
     )
+    from client_sdk.identity.enrolling import Enrolment
+    from client_sdk.identity.unmaskers import Unmasker
     from client_sdk.onnx.limits import Limits
     from client_sdk.personalisation.outcome import Ended, Personalisation
     from client_sdk.profiles import Profiles
@@ -103,6 +107,7 @@ __all__ = [
     "DownloadDropped",
     "DriverError",
     "Ended",
+    "Enrolment",
     "FedClient",
     "FedError",
     "ForbiddenGraphError",
@@ -120,6 +125,7 @@ __all__ = [
     "NoModelError",
     "Outcome",
     "Personalisation",
+    "PlainTaskError",
     "PrivacyReport",
     "Profiles",
     "Reason",
@@ -149,8 +155,10 @@ __all__ = [
     "TransportError",
     "UnknownCallError",
     "UnknownWishError",
+    "Unmasker",
     "UnsupportedTaskError",
     "UntrustedTaskError",
+    "UntrustedUnmaskerError",
     "Uploaded",
     "UsageError",
     "change_key",
@@ -163,6 +171,7 @@ _MODULES = {
     "Credentials": "transport.credentials",
     "Departure": "store.departures",
     "DeviceState": "scheduling.schedule",
+    "Enrolment": "identity.enrolling",
     "FedClient": "client",
     "change_key": "store.rekeying",
     "Limits": "onnx.limits",
@@ -174,6 +183,7 @@ _MODULES = {
     "Reason": "recommending",
     "Recommendation": "recommending",
     "Result": "protocol.wishes",
+    "Unmasker": "identity.unmaskers",
     **dict.fromkeys(("CarriedOver", "Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
     **dict.fromkeys(("SyncFailed", "SyncInterrupted", "TaskRefused", "DownloadDropped"), "events"),
     **dict.fromkeys(("BlobRemoved", "ContributionDropped", "InteractionsDropped"), "events"),

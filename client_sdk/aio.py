@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from client_sdk import arguments, interactions
 from client_sdk.client import FedClient
 from client_sdk.engines import Chosen
+from client_sdk.identity.unmaskers import Unmasker
 from client_sdk.interactions import VIEW, Kind
 from client_sdk.offload import alone as _alone
 from client_sdk.offload import ended as _ended
@@ -37,6 +38,8 @@ from client_sdk.transport.credentials import Credentials
 from client_sdk.transport.offloading import to_its_end as _off
 
 if TYPE_CHECKING:
+    from client_sdk.identity.enrolling import Enrolment
+    from client_sdk.identity.evidence import Evidence
     from client_sdk.transport.grpc_transport import AioGrpcTransport
 
 
@@ -51,6 +54,8 @@ class Options(TypedDict, total=False):
     starter: str | PathLike[str] | None
     max_interactions: int
     publishers: Iterable[bytes] | None
+    unmaskers: Iterable[Unmasker]
+    require_secure_sums: bool
     max_model_age: timedelta | None
     personal_steps: int | None
 
@@ -211,6 +216,14 @@ class AsyncFedClient:
         number, limit = arguments.number("steps", steps), Timeout(timeout)
         async with _alone(self._core.syncs, limit):
             return await _off(lambda: self._core.personalise(number, limit))
+
+    async def enrol(
+        self, kind: str = "open", evidence: "Evidence" = b"", timeout: float = 60.0
+    ) -> "tuple[Enrolment, ...]":
+        """As `FedClient.enrol`, in a thread, as is a function for evidence. If it is cancelled, it ends first."""
+        limit = Timeout(timeout)
+        async with _alone(self._core.syncs, limit):
+            return await _off(lambda: self._core.enrol(kind, evidence, limit))
 
     async def _drive(self, check: Check) -> Outcome:
         make = await _off(_aio_grpc_transport)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Self
 from client_sdk import arguments, engines, status
 from client_sdk.core import ClientCore
 from client_sdk.engines import Chosen
+from client_sdk.enrolling import Enrolling
 from client_sdk.errors import UsageError
+from client_sdk.identity import unmaskers as identities
+from client_sdk.identity.unmaskers import Unmasker
 from client_sdk.personalisation.outcome import Personalisation
 from client_sdk.personalisation.personaliser import STEPS
 from client_sdk.privacy import Privacy
@@ -38,7 +41,7 @@ MODEL_AGE = timedelta(days=1)
 """Age from which a model is replaced by a newer one, by default."""
 
 
-class FedClient(Recording, Recommending):
+class FedClient(Recording, Recommending, Enrolling):
     """One user's recommender on one device. `open` makes one; its methods may be called from any thread.
 
     Every method raises `StoreError` if the state folder cannot be used, `StoreClosedError` after `close`, and
@@ -85,6 +88,8 @@ class FedClient(Recording, Recommending):
         starter: str | PathLike[str] | None = None,
         max_interactions: int = INTERACTIONS,
         publishers: Iterable[bytes] | None = None,
+        unmaskers: Iterable[Unmasker] = (),
+        require_secure_sums: bool = False,
         max_model_age: timedelta | None = MODEL_AGE,
         personal_steps: int | None = STEPS,
     ) -> Self:
@@ -105,6 +110,8 @@ class FedClient(Recording, Recommending):
             max_interactions: most interactions that are kept; with more, the oldest are dropped.
             publishers: public keys (PEM) whose signatures on tasks are trusted, as `fedau2-export keygen` writes them;
                 None: every task that the coordinator sends is run.
+            unmaskers: the unmaskers that the app trusts; `enrol` gets certificates from them.
+            require_secure_sums: contributes to no task without secure sums. It needs publishers and unmaskers.
             max_model_age: age from which a sync fetches a newer model although the round has no place for this device,
                 as most rounds have none. It costs a checkpoint each time. None: only a device without a model does.
             personal_steps: steps that the client takes by itself after a new model or a tenth more records, at the end
@@ -129,7 +136,8 @@ class FedClient(Recording, Recommending):
         if len(population.encode()) > 128:
             raise UsageError("population is longer than 128 bytes")
         engines.check(engine)
-        trust = Trust(publishers)
+        known = identities.known(unmaskers)
+        trust = Trust(publishers, [unmasker.identity for unmasker in known], require_secure_sums)
         oldest = arguments.duration("max_model_age", max_model_age)
         personal = None if personal_steps is None else arguments.number("personal_steps", personal_steps)
         most = arguments.number("max_interactions", max_interactions)
@@ -140,7 +148,7 @@ class FedClient(Recording, Recommending):
         except BaseException:
             store.close()
             raise
-        return cls(ClientCore(store, address, population, engine, trust, oldest, personal))
+        return cls(ClientCore(store, address, population, engine, trust, oldest, personal, known))
 
     def __enter__(self) -> Self:
         return self

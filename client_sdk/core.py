@@ -2,12 +2,15 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Event
+from typing import TYPE_CHECKING
 
 from client_sdk import engines
 from client_sdk.engines import Chosen
 from client_sdk.errors import AttributeValueError, FedError, NoDataError, UnsupportedTaskError
+from client_sdk.identity.unmaskers import Unmasker
 from client_sdk.onnx.serving import Serving
 from client_sdk.personalisation.outcome import Ended, Personalisation
 from client_sdk.personalisation.personaliser import Personaliser
@@ -28,6 +31,10 @@ from client_sdk.weights import Weights
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import addresses
 
+if TYPE_CHECKING:
+    from client_sdk.identity.enrolling import Enrolment
+    from client_sdk.identity.evidence import Evidence
+
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +49,7 @@ class ClientCore:
         trust: checks whose tasks are run.
         max_model_age: seconds after which a model is replaced by a newer one, although the round has no place.
         personal_steps: personal steps after a new model or new records; None: none.
+        unmaskers: the unmaskers that the app trusts.
 
     Attributes:
         store: as above.
@@ -51,6 +59,7 @@ class ClientCore:
         syncs: the client's syncs, one after the other.
         serving: recommends from the store.
         personal: takes personal steps.
+        unmaskers: as above.
     """
 
     def __init__(
@@ -62,8 +71,9 @@ class ClientCore:
         trust: Trust,
         max_model_age: float,
         personal_steps: int | None,
+        unmaskers: Sequence[Unmasker] = (),
     ) -> None:
-        self.store, self.address, self.engine = store, address, engine
+        self.store, self.address, self.engine, self.unmaskers = store, address, engine, unmaskers
         self.events = Events(store.ensure_open)
         self.syncs = Syncs(store, population, self.events, max_model_age)
         self.serving = Serving(store, trust)
@@ -111,6 +121,12 @@ class ClientCore:
         result = self.personal.personalise(steps, lambda: min(self.check(), limit.check()))
         late = result.ended is Ended.INTERRUPTED and not limit.left()
         return replace(result, ended=Ended.TIMEOUT) if late else result
+
+    def enrol(self, kind: str, evidence: "Evidence", limit: Timeout) -> "tuple[Enrolment, ...]":
+        """Enrols at the unmaskers until a time is over; the caller keeps syncs out. It raises as `FedClient.enrol`."""
+        from client_sdk.identity import enrolling  # here, because most apps have no unmasker
+
+        return enrolling.enrol(self.store, self.unmaskers, kind, evidence, limit)
 
     def _made(self) -> Engine:
         self.engine = engine = engines.make(self.engine)

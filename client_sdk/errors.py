@@ -19,6 +19,7 @@ Each has a `code`, `advice` and `retry`, see `FedError`. docs/codes.md lists the
       * MissingGraphError: it brings no training graph
       * ForbiddenGraphError: a graph holds something that no graph may hold
     - UntrustedTaskError: the task is not signed by a publisher that the app trusts
+      * PlainTaskError: it has no secure sums, which the app requires
     - ResourceLimitError: the task would take more memory, time or bytes than it may
     - DamagedTaskError: the coordinator sent bytes that do not match their hash
     - TrainingError: the engine failed, for example because memory ran out
@@ -30,6 +31,7 @@ Each has a `code`, `advice` and `retry`, see `FedError`. docs/codes.md lists the
     - UnknownCallError: it does not know the call: it is older than this SDK, or none
     - CredentialsError: this device could not show who it is, or was turned away for it
   + RefusedError: the coordinator refused a call
+  + UntrustedUnmaskerError: the answer of an unmasker is not signed as it must be
   + TimedOutError: a sync did not end in the time that the app gave it
   + MissingPackageError: a package that the call needs is not installed
   + MissingDeviceStateError: the device's state is not known, so the constraints of background work cannot be checked
@@ -158,6 +160,10 @@ class UntrustedTaskError(TaskError):
     """The task is not signed by a publisher that the app trusts; nothing of it was run or kept."""
 
 
+class PlainTaskError(UntrustedTaskError):
+    """The task has no secure sums, and the app requires them; nothing was trained or sent."""
+
+
 class ResourceLimitError(TaskError):
     """The task would take more memory, time or bytes than it may; nothing was kept or sent."""
 
@@ -227,6 +233,10 @@ class RefusedError(FedError):
         super().__init__(message, status, retry)
         self.status = status
         self.retry = retry
+
+
+class UntrustedUnmaskerError(FedError):
+    """The answer of an unmasker is not signed by the key that the app knows, or is for something else."""
 
 
 class TimedOutError(FedError, TimeoutError):

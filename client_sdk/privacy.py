@@ -52,6 +52,7 @@ class Privacy:
             * `personal_vectors`: the same as personal steps have made them.
             * `contributions`: newest first.
             * `unanswered`: number of bytes whose upload has not been answered.
+            * `enrolments`: the pseudonyms by which unmaskers know this device, without its keys.
         """
         return self._personal.export()
 

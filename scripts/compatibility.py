@@ -18,7 +18,11 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 EXTRAS = "export,coordinator"
 BEYOND = ("stubs", "imports", "programs", "certificates", "weights")  # the generator; packages that extras bring
-PROTOCOL = ("tests/proto", *(f"--ignore=tests/proto/test_{name}.py" for name in BEYOND))
+PROTOCOL = (
+    "tests/proto",
+    "--ignore=tests/proto/identity",
+    *(f"--ignore=tests/proto/test_{name}.py" for name in BEYOND),
+)
 ENDS = (
     "tests/client_sdk/client",
     "tests/client_sdk/transport/test_grpc_transport.py",

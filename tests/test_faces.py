@@ -47,6 +47,7 @@ FACES = {
         *("Statement", "StatementKind"),
         *("CarriedOver", "TimedOutError", "UsageError"),
         *("Credentials", "CredentialsError", "StoreKeyError", "change_key"),
+        *("Enrolment", "PlainTaskError", "Unmasker", "UntrustedUnmaskerError"),
     },
     "coordinator": {
         *("Aggregator", "ClippedMean", "Coordinator", "CoordinatorError", "Mean", "RecordedRound", "RefusalError"),
@@ -56,6 +57,7 @@ FACES = {
         *("Bundle", "ExportError", "Plan", "build", "complete", "from_plan", "keygen", "read", "read_items", "sign"),
         *("succeed", "write"),
     },
+    "unmasker": {"Books", "RefusalError", "Rules", "StateFolder", "Unmasker", "UnmaskerError"},
     "simulator": {"Attribute", "Config", "Dataset", "SimulatorError", "load", "run"},
 }
 

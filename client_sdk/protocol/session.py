@@ -14,6 +14,7 @@ from client_sdk.errors import (
     DriverError,
     FedError,
     NoDataError,
+    PlainTaskError,
     ResourceLimitError,
     StoreError,
     TaskError,
@@ -22,7 +23,7 @@ from client_sdk.errors import (
     UnsupportedTaskError,
     UntrustedTaskError,
 )
-from client_sdk.events import ContributionDropped, Joined, Rejected, Trained
+from client_sdk.events import ContributionDropped, Joined, Rejected, TaskRefused, Trained
 from client_sdk.protocol import contributing, preparation, succession
 from client_sdk.protocol.contributing import Emit
 from client_sdk.protocol.interfaces import Engine, Store
@@ -86,7 +87,11 @@ def session(
         TransportError, StatusError: as thrown in; a staged contribution stays staged, and without one the assignment
             has been given back.
     """
-    if staged := store.staged():
+    staged = store.staged()
+    if staged and trust.requires_secure_sums:  # of a time before the app required them
+        store.discard(staged.assignment_id)
+        emit(TaskRefused(staged.task_id, staged.round, PlainTaskError.code))
+    elif staged:
         return (yield from contributing.upload(store, staged, emit, NoLease(), again=True))
     request = device_pb2.CheckInRequest(population=population, client_version=version, without_place=without_place)
     response = yield from ask(Call(request), device_pb2.CheckInResponse)
@@ -135,6 +140,7 @@ class _Visit:
             raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
         fetcher = self.models.fetcher(model, lease)
         task = yield from fetcher.manifest()
+        self.models.trust.expect_secure(task)
         last = succession.last_contribution(self.store, model, task)
         # Twice in one round would count one user twice, and with the same noise.
         if last is not None and model.round - last < max(1, task.plan.minimum_separation):

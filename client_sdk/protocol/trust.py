@@ -1,4 +1,4 @@
-"""Checks that a manifest is signed by a publisher that the app trusts.
+"""Checks that a manifest is signed by a publisher that the app trusts, and that its task is one that the app wants.
 
 A manifest names its catalogue, its graphs and its initial checkpoint by hash, so its signature covers them.
 """
@@ -6,12 +6,17 @@ A manifest names its catalogue, its graphs and its initial checkpoint by hash, s
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from client_sdk.errors import MissingPackageError, UntrustedTaskError, UsageError
+from client_sdk.errors import MissingFeatureError, MissingPackageError, PlainTaskError, UntrustedTaskError, UsageError
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import signatures
-from fedau2.wire.errors import ManifestError
+from fedau2.wire.errors import IdentityError, ManifestError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+SECURE_SUMS = "secure-sums"
+"""The feature that a manifest requires of devices if its contributions are summed before anybody reads them."""
 
 
 class Trust:
@@ -19,18 +24,29 @@ class Trust:
 
     Args:
         keys: Ed25519 public keys as `fedau2-export keygen` writes them (PEM); a signature by any of them is enough.
+        unmaskers: identity keys of the unmaskers that are trusted, of 32 bytes each.
+        require_secure_sums: no other task is contributed to.
 
     Raises:
-        UsageError: a key is not such a key, or the list is empty.
+        UsageError: a key is not such a key, or the list is empty; or secure sums are required of nobody in particular.
         MissingPackageError: there are keys, and `cryptography` is not installed.
+
+    Attributes:
+        unmaskers: as above.
+        requires_secure_sums: as above.
     """
 
-    def __init__(self, keys: Iterable[bytes] | None = None) -> None:
+    def __init__(
+        self, keys: Iterable[bytes] | None = None, unmaskers: Iterable[bytes] = (), require_secure_sums: bool = False
+    ) -> None:
         if keys is not None and not isinstance(keys, Iterable):
             raise UsageError(f"publishers must be a list of public keys, not {type(keys).__name__}")
         self._keys = [_public_key(key) for key in keys or ()]
         if keys is not None and not self._keys:
             raise UsageError("publishers lists no key, and so no task could be trusted: leave it out to run any task")
+        self.unmaskers, self.requires_secure_sums = frozenset(unmaskers), require_secure_sums
+        if require_secure_sums and not (self._keys and self.unmaskers):
+            raise UsageError("require_secure_sums needs publishers and unmaskers: the coordinator must choose neither")
 
     @property
     def everybody(self) -> bool:
@@ -51,6 +67,41 @@ class Trust:
             raise UntrustedTaskError(f"{error}, and the app trusts only those of its publishers") from error
         if not any(_verifies(key, signature, signatures.message(body)) for key in self._keys):
             raise UntrustedTaskError("no publisher that the app trusts made the manifest's signature")
+
+    def expect_secure(self, task: TaskManifest) -> None:
+        """Returns if contributions may be made to a task, whose manifest has been checked.
+
+        Raises:
+            PlainTaskError: it has no secure sums, and they are required.
+            MissingFeatureError: it has, and they are required, and this SDK cannot mask contributions yet.
+        """
+        if not self.requires_secure_sums:
+            return
+        if SECURE_SUMS not in task.required_features:
+            raise PlainTaskError("the coordinator could read every contribution to this task: it has no secure sums")
+        raise MissingFeatureError(
+            "the task has secure sums, for which this SDK cannot mask contributions yet: update the app to a newer one",
+            (SECURE_SUMS,),
+        )
+
+
+def unmasker_key(pem: bytes) -> bytes:
+    """Returns the 32 bytes of an unmasker's public key.
+
+    Raises:
+        UsageError: it is not an Ed25519 public key in PEM.
+        MissingPackageError: `cryptography` is not installed.
+    """
+    try:
+        from fedau2.wire.identity import signing
+    except ImportError as error:
+        raise MissingPackageError(
+            f"secure sums need a package that cannot be imported ({error}): pip install 'fedau2[secure]'"
+        ) from error
+    try:
+        return signing.read_public(pem)
+    except IdentityError as error:
+        raise UsageError(str(error)) from error
 
 
 def _public_key(data: bytes) -> "Ed25519PublicKey":

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 def claim(database: Database, lock: Path) -> None:
     """Draws a new secret key if the folder is another than the one in which the database was opened last.
 
-    Interactions, attributes, vectors and what is staged stay.
+    Interactions, attributes, vectors and what is staged stay. Certificates of unmaskers go: the copy enrols anew.
 
     Args:
         database: the client's.
@@ -38,6 +38,7 @@ def claim(database: Database, lock: Path) -> None:
         connection.execute("UPDATE client SET instance = ?", (here,))
         if row[0] is not None:  # an older SDK has noted no folder
             connection.execute("UPDATE client SET key = ?", (secrets.token_bytes(16),))
+            connection.execute("DELETE FROM identities")  # two devices would speak as one, and neither would count
     if row[0] is not None:
         _log.warning("%s was copied or restored: it has a new secret key, and keeps everything else", lock.parent)
 

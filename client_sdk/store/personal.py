@@ -9,6 +9,9 @@ from client_sdk.store import departures, personalised
 from client_sdk.store.departures import Departure
 from client_sdk.store.sqlite_store import SqliteStore
 
+_OF_THE_USER = ("interactions", "excluded", "attributes", "private", "personalised", "departures", "identities")
+"""Tables that `delete` empties."""
+
 
 class PersonalData:
     """The data of a store about its user.
@@ -30,7 +33,7 @@ class PersonalData:
         return vectors is not None or bool(self._store.personalised.tasks())
 
     def export(self) -> dict[str, Any]:
-        """Returns interactions, attributes, vectors and contributions, as plain values that `json.dumps` takes."""
+        """Returns interactions, attributes, vectors and so on, as plain values that `json.dumps` takes."""
         with self._store.held():
             staged = self._store.staged()
             return {
@@ -53,6 +56,7 @@ class PersonalData:
                     for departure in self.departures()
                 ],
                 "unanswered": len(staged.contribution) if staged else 0,
+                "enrolments": self._store.identities.export(),
             }
 
     def forget_attribute(self, name: str) -> None:
@@ -90,7 +94,7 @@ class PersonalData:
         """
         with self._database.transaction() as connection:
             self._store.withdraw(connection)
-            for table in ("interactions", "excluded", "attributes", "private", "personalised", "departures"):
+            for table in _OF_THE_USER:
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("UPDATE client SET key = ?, recorded = 0", (secrets.token_bytes(16),))
         self._database.scrub()

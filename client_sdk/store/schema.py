@@ -49,6 +49,8 @@ _STEPS = (
         "ALTER TABLE client ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0",
         "UPDATE client SET recorded = (SELECT count(*) FROM interactions)",
     ),
+    # unmasker: its identity key. key: this device's secret for it. certificate: NULL before the device is enrolled
+    ("CREATE TABLE identities (unmasker BLOB PRIMARY KEY, key BLOB NOT NULL, certificate BLOB)",),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 

@@ -17,6 +17,7 @@ from client_sdk.store import departures, lineage
 from client_sdk.store.catalogues import Catalogues
 from client_sdk.store.exclusions import Exclusions
 from client_sdk.store.folder import StateFolder
+from client_sdk.store.identities import Identities
 from client_sdk.store.inheritance import Inheritance
 from client_sdk.store.interactions import Interactions
 from client_sdk.store.lineage import Lineage, forget_oldest
@@ -52,6 +53,7 @@ class SqliteStore:
 
     Attributes:
         personalised: the personal state of each task.
+        identities: the device's keys and certificates.
     """
 
     def __init__(self, folder: Path, interactions: int = INTERACTIONS, key: bytes | None = None) -> None:
@@ -60,7 +62,7 @@ class SqliteStore:
         self._catalogues = Catalogues(self._blobs)
         self._lineage = Lineage(self.database, self._blobs)
         self._interactions = Interactions(self.database, interactions)
-        self.excluded = Exclusions(self.database)
+        self.excluded, self.identities = Exclusions(self.database), Identities(self.database)
         self.personalised = PersonalisedStates(self.database, lineage.TASKS)
         self._inheritance = Inheritance(self._lineage, self._blobs, self.personalised)
 

@@ -17,7 +17,7 @@ _BESIDE: Mapping[str, str] = {
 }
 """The extra that brings a package, for the packages that no command always needs."""
 
-_OURS = ("fedau2", "client_sdk", "coordinator", "export", "simulator", "__main__")
+_OURS = ("fedau2", "client_sdk", "coordinator", "export", "simulator", "unmasker", "__main__")
 _LONGEST = 200
 """Most characters of an error's text that are shown."""
 

@@ -80,30 +80,30 @@ class Words:
     """Texts for methods that change nothing only."""
 
 
-def methods() -> list[Method]:
+def methods(services: tuple[str, ...] = SERVICES) -> list[Method]:
     """Every method of every service."""
-    found = [method for name in SERVICES for method in Default().FindServiceByName(name).methods]
+    found = [method for name in services for method in Default().FindServiceByName(name).methods]
     return [
         Method(each.containing_service.full_name, each.name, GetMessageClass(each.input_type), each.client_streaming)
         for each in found
     ]
 
 
-def cases(seed: int, count: int, words: Words) -> Iterator[Case]:
+def cases(seed: int, count: int, words: Words, services: tuple[str, ...] = SERVICES) -> Iterator[Case]:
     """Hostile calls, the same for the same arguments."""
-    known = methods()
+    known = methods(services)
     for number in range(count):
         rng = random.Random(f"{seed}/{number}")
         if rng.random() < 0.01:
-            yield _nowhere(rng)
+            yield _nowhere(rng, services)
         else:
             yield _case(rng, rng.choice(known), words)
 
 
-def _nowhere(rng: random.Random) -> Case:
-    service = rng.choice([*SERVICES, "fedau2.v2.DeviceService", "", "x" * 300])
+def _nowhere(rng: random.Random, services: tuple[str, ...]) -> Case:
+    service = rng.choice([*services, "fedau2.v2.DeviceService", "", "x" * 300])
     name = "".join(rng.choices("abcXYZ/%. \x7f", k=rng.randint(0, 40)))
-    return Case(rng.choice(SERVICES), "(none)", f"/{service}/{name}", (rng.randbytes(20),), Manner.WHOLE, True)
+    return Case(rng.choice(services), "(none)", f"/{service}/{name}", (rng.randbytes(20),), Manner.WHOLE, True)
 
 
 def _case(rng: random.Random, method: Method, words: Words) -> Case:

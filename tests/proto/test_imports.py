@@ -11,7 +11,7 @@ from fedau2 import imports
 EXTRAS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"][
     "optional-dependencies"
 ]
-COMMANDS = ("simulator", "export", "coordinator")
+COMMANDS = ("simulator", "export", "coordinator", "unmasker")
 
 
 def named(requirement):

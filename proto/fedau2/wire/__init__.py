@@ -9,5 +9,6 @@
 * `manifest`, `plans`: read and check manifests, with the plans in them
 * `item_axes`: along which axis of a tensor the items lie
 * `secure`: contributions as integers that are only ever added up
+* `identity`: certificates, keys and the public log of secure sums
 * `succession`, `catalogues`: carry tensors over to another catalogue by item id, and compare catalogues
 """

@@ -7,6 +7,7 @@
   + AddressError: an address can be neither called nor served on
   + CertificateError: a certificate or its key cannot be used
   + UnknownMethodError: no method of the service takes a message
+  + IdentityError: a certificate, a key or a log is not what it must be
 """
 
 
@@ -36,3 +37,7 @@ class CertificateError(WireError):
 
 class UnknownMethodError(WireError):
     """No method of the service takes a message of this class."""
+
+
+class IdentityError(WireError):
+    """A device's certificate, a round's key or an unmasker's log is malformed, not signed, or contradicts another."""

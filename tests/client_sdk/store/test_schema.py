@@ -87,7 +87,7 @@ SqliteStore(Path(sys.argv[1]))
 """
 
 
-@pytest.mark.parametrize("survived", range(4, 17))
+@pytest.mark.parametrize("survived", range(4, 18))
 def test_killed_between_any_two_statements_of_the_way_it_is_walked_again(tmp_path, survived):
     write_version_1(tmp_path / "state")
     command = [sys.executable, "-c", DIES, str(tmp_path / "state"), str(survived)]

@@ -1,0 +1,156 @@
+"""Enrolment: one valid certificate a holder, the same answer to the same question, and nothing for anybody else."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_INVITATION, EVIDENCE_CLASS_OPEN, EVIDENCE_CLASS_TOKEN
+from fedau2.wire.identity import checks
+from fedau2.wire.identity.certificate import Certificate
+from tests.unmasker.device import Device
+from unmasker.errors import EvidenceError, InvalidRequestError, RevokedError, TakenError
+from unmasker.evidence import invitations
+from unmasker.store import holders
+from unmasker.store.keys import Keys
+
+DAY = 86400
+
+
+def enrolled(unmasker, device, evidence_class=EVIDENCE_CLASS_OPEN, evidence=b""):
+    request = device.request(unmasker.books.keys.public.identity, evidence_class, evidence)
+    response = unmasker.enrol(request)
+    authority = checks.authority(response.authority, unmasker.books.keys.public.identity)
+    certificate = checks.certificate(response.certificate, authority, unmasker.books.clock())
+    assert certificate.public_key == device.public_key
+    return response.certificate
+
+
+def verdicts(unmasker, *certificates):
+    with unmasker.books.reading() as connection:
+        judged = holders.verdicts(connection, unmasker.books.keys, certificates, unmasker.books.clock())
+    return [certificate is not None for certificate in judged]
+
+
+def pseudonym(certificate):
+    return certificate[2:18]
+
+
+def invite(unmasker, days=30):
+    with unmasker.books.writing() as page:
+        return invitations.invite(page, days).encode()
+
+
+def revoke(unmasker, certificate):
+    with unmasker.books.writing() as page:
+        assert holders.revoke(page, pseudonym(certificate))
+
+
+def test_the_same_question_has_the_same_answer_and_a_pseudonym_says_nothing(either):
+    devices = [Device() for _ in range(5)]
+    certificates = [enrolled(either, device) for device in devices]
+    assert [enrolled(either, device) for device in devices] == certificates
+    assert len({pseudonym(certificate) for certificate in certificates}) == 5
+    assert verdicts(either, *certificates) == [True] * 5
+
+
+def test_the_doubled_the_expired_the_revoked_and_the_forged_never_verify(either, clock):
+    first, second, third = (enrolled(either, Device()) for _ in range(3))
+    forged = first[:-1] + bytes([first[-1] ^ 1])
+    assert verdicts(either, first, first, second, forged, b"", b"x" * 130) == [False, False, True, False, False, False]
+    revoke(either, second)
+    assert verdicts(either, first, second, third) == [True, False, True]
+    clock.now += 90 * DAY - 1
+    assert verdicts(either, first, third) == [True, True]
+    clock.now += 1
+    assert verdicts(either, first, third) == [False, False]
+
+
+def test_a_certificate_of_another_unmasker_or_of_none_never_verifies(unmasker, clock):
+    right = Certificate(EVIDENCE_CLASS_OPEN, b"p" * 16, b"k" * 32, int(clock()), int(clock()) + DAY)
+    unknown = unmasker.books.keys.certify(right)  # signed by the authority, of a holder that the books do not have
+    assert verdicts(unmasker, unknown, Keys.make().certify(right)) == [False, False]
+
+
+def test_it_is_renewed_at_half_of_its_life_with_the_same_pseudonym(unmasker, clock):
+    device = Device()
+    first = enrolled(unmasker, device)
+    clock.now += 45 * DAY - 1
+    assert enrolled(unmasker, device) == first
+    clock.now += 1
+    second = enrolled(unmasker, device)
+    assert second != first
+    assert pseudonym(second) == pseudonym(first)
+    assert verdicts(unmasker, first, second) == [False, True], "the newest alone is valid"
+    assert verdicts(unmasker, first) == [False]
+
+
+def test_the_revoked_are_enrolled_no_more(unmasker, clock):
+    device, code = Device(), invite(unmasker)
+    certificate = enrolled(unmasker, device, EVIDENCE_CLASS_INVITATION, code)
+    revoke(unmasker, certificate)
+    revoke(unmasker, certificate)
+    for moved in (0, 100 * DAY):
+        clock.now += moved
+        for other in (device, Device()):
+            with pytest.raises(RevokedError):
+                enrolled(unmasker, other, EVIDENCE_CLASS_INVITATION, code)
+
+
+def test_an_invitation_is_for_one_device(either, clock):
+    device, code = Device(), invite(either)
+    certificate = enrolled(either, device, EVIDENCE_CLASS_INVITATION, code.lower().replace(b"-", b" "))
+    assert enrolled(either, device, EVIDENCE_CLASS_INVITATION, code) == certificate
+    with pytest.raises(TakenError):
+        enrolled(either, Device(), EVIDENCE_CLASS_INVITATION, code)
+    clock.now += 60 * DAY  # longer than a code can be used for the first time
+    assert pseudonym(enrolled(either, device, EVIDENCE_CLASS_INVITATION, code)) == pseudonym(certificate)
+
+
+def test_codes_that_nobody_gave_out_or_that_are_old_enrol_nobody(unmasker, clock):
+    code = invite(unmasker, days=1)
+    clock.now += DAY
+    for wrong in (code, b"", b"AAAA-AAAA-AAAA-AAAA-AAAA", code[:-1], code * 20, bytes(range(256))):
+        with pytest.raises(EvidenceError):
+            enrolled(unmasker, Device(), EVIDENCE_CLASS_INVITATION, wrong)
+
+
+def test_a_key_has_one_holder(unmasker):
+    device = Device()
+    enrolled(unmasker, device)
+    with pytest.raises(TakenError):
+        enrolled(unmasker, device, EVIDENCE_CLASS_INVITATION, invite(unmasker))
+
+
+def test_codes_are_not_in_the_database(unmasker, folder):
+    code = invite(unmasker)
+    enrolled(unmasker, Device(), EVIDENCE_CLASS_INVITATION, code)
+    for path in folder.path.iterdir():
+        data = path.read_bytes()
+        assert code not in data
+        assert code.replace(b"-", b"") not in data
+
+
+def test_evidence_of_a_class_that_is_not_taken_enrols_nobody(unmasker):
+    for evidence_class in (EVIDENCE_CLASS_TOKEN, 0, 4, 300, -1):
+        with pytest.raises(EvidenceError, match="class"):
+            enrolled(unmasker, Device(), evidence_class, b"token")
+    with pytest.raises(EvidenceError, match="empty"):
+        enrolled(unmasker, Device(), EVIDENCE_CLASS_OPEN, b"something")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(st.data())
+def test_no_changed_request_is_accepted(unmasker, data):
+    request = Device().request(unmasker.books.keys.public.identity)
+    name = data.draw(st.sampled_from(["public_key", "evidence", "signature"]))
+    before = getattr(request, name)
+    setattr(request, name, data.draw(st.binary(max_size=80).filter(lambda value: value != before)))
+    with pytest.raises(InvalidRequestError):
+        unmasker.enrol(request)
+
+
+def test_a_request_for_another_unmasker_is_refused(unmasker):
+    with pytest.raises(InvalidRequestError, match="another unmasker"):
+        unmasker.enrol(Device().request(bytes(32)))
+    with pytest.raises(InvalidRequestError, match="8192"):
+        unmasker.enrol(Device().request(unmasker.books.keys.public.identity, evidence=b"x" * 8193))

@@ -1,0 +1,77 @@
+"""Whatever is sent to it, an unmasker answers, keeps what it has, and gives nothing to who has no right to it."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import grpc
+import pytest
+
+from fedau2.v1.unmasker_pb2 import CloseRoundRequest, EnrolRequest, LogRequest, OpenRoundRequest, StatusRequest
+from fedau2.wire.identity import audit, log
+from fedau2.wire.identity.services import ENROLMENT, UNMASK
+from tests.durability import fuzz, mutations
+from tests.durability.mutations import Words
+from tests.unmasker.device import Device, opening
+from tests.unmasker.served import served
+from unmasker.engine import reading
+
+SERVICES = (ENROLMENT.name, UNMASK.name)
+_AT_ONCE = 16
+
+
+def words(unmasker):
+    """What exists. Damaged requests of devices get as far as they can; no damaged one is signed by its key."""
+    identity = unmasker.books.keys.public.identity
+    signed = Device().request(identity, 2, b"AAAA-AAAA-AAAA-AAAA-AAAA")
+    opened = unmasker.open_round(opening(5))
+    streams = {
+        "Enrol": [[signed], [EnrolRequest(public_key=b"k" * 32, signature=b"s" * 64)]],
+        "Log": [[LogRequest()], [LogRequest(first=2)]],
+        "OpenRound": [[opening(5)], [opening(5, seen=opened.head)], [opening(4)], [OpenRoundRequest()]],
+        "CloseRound": [[CloseRoundRequest(task_id=b"u" * 16, round=3)]],
+        "Status": [[StatusRequest()]],
+    }
+    return opened, Words(streams, bytes=(opened.key.task_id, opened.head.hash, opened.key.public_key))
+
+
+async def attack(addresses, waiting):
+    table = fuzz.Table()
+
+    async def one_after_another(channels):
+        for case in waiting:
+            table.add(case, await fuzz._status(channels[case.service], case))
+
+    async with AsyncExitStack() as stack:
+        channels = {
+            service: await stack.enter_async_context(grpc.aio.insecure_channel(address))
+            for service, address in zip(SERVICES, addresses, strict=True)
+        }
+        await asyncio.gather(*(one_after_another(channels) for _ in range(_AT_ONCE)))
+    return table
+
+
+def check_fuzz(unmasker, count, capsys):
+    certificate = unmasker.enrol(request := Device().request(unmasker.books.keys.public.identity)).certificate
+    _, known = words(unmasker)
+    with served(unmasker) as servers:
+        calls = mutations.cases(0, count, known, SERVICES)
+        table = asyncio.run(attack((servers.devices, servers.coordinators), calls))
+    with capsys.disabled():
+        print(f"\n{table}")
+    assert table.bad() == {}
+    assert {method.name for method in mutations.methods(SERVICES)} <= {name for name, _ in table.statuses}
+    assert unmasker.enrol(request).certificate == certificate
+    identity = unmasker.books.keys.public.identity
+    whole = log.read(reading.whole_log(unmasker.books), identity)
+    audit.check(whole, identity)
+    assert not any(entry.HasField("epoch") for entry in whole.entries), "no head that nobody signed makes it forget"
+    assert [count.live for count in reading.status(unmasker.books).classes] == [1], "no damaged request enrolled"
+
+
+def test_hostile_calls_enrol_nobody_and_break_nothing(unmasker, capsys):
+    check_fuzz(unmasker, 700, capsys)
+
+
+@pytest.mark.slow
+def test_nor_do_a_hundred_thousand(unmasker, capsys):
+    check_fuzz(unmasker, 100_000, capsys)

@@ -1,0 +1,97 @@
+"""Commands that write into the books or read them: `init`, `invite`, `revoke`, `status` and `new-epoch`."""
+
+import argparse
+import sys
+
+from fedau2.v1.unmasker_pb2 import EvidenceClass
+from unmasker.commands import place
+from unmasker.engine import reading
+from unmasker.errors import SettingError
+from unmasker.evidence import invitations
+from unmasker.store import holders
+from unmasker.store.books import Books
+
+_MOST_CODES = 10_000
+
+
+def add_init(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `init`."""
+    parser.set_defaults(run=_init)
+    place.add_place(parser)
+
+
+def _init(args: argparse.Namespace) -> int:
+    folder = place.folder(args)
+    Books.make(folder, args.database).close()
+    print(folder.public_key.read_text(), end="")
+    print(f"made {folder.path}: apps need the key above, which is in {folder.public_key}", file=sys.stderr)
+    return 0
+
+
+def add_invite(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `invite`."""
+    parser.set_defaults(run=_invite)
+    place.add_place(parser)
+    parser.add_argument("--count", type=int, default=1, help="number of codes (default: %(default)s)")
+    parser.add_argument("--days", type=int, default=30, help="days in which a code can be used (default: %(default)s)")
+
+
+def _invite(args: argparse.Namespace) -> int:
+    if not 1 <= args.count <= _MOST_CODES or not 1 <= args.days <= 3650:
+        raise SettingError(f"--count is from 1 to {_MOST_CODES}, and --days from 1 to 3650")
+    with place.books(args) as books, books.writing() as page:
+        codes = [invitations.invite(page, args.days) for _ in range(args.count)]
+    print("\n".join(codes))  # after they are durable
+    return 0
+
+
+def add_revoke(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `revoke`."""
+    parser.set_defaults(run=_revoke)
+    place.add_place(parser)
+    parser.add_argument("pseudonym", nargs="+", help="32 hexadecimal digits")
+
+
+def _revoke(args: argparse.Namespace) -> int:
+    try:
+        pseudonyms = [bytes.fromhex(text) for text in args.pseudonym]
+    except ValueError as error:
+        raise SettingError("a pseudonym has 32 hexadecimal digits") from error
+    with place.books(args) as books, books.writing() as page:
+        unknown = [name.hex() for name in pseudonyms if not holders.revoke(page, name)]
+        if unknown:
+            raise SettingError(f"nobody has the pseudonym {', '.join(unknown)}: nobody was revoked")
+    print(f"revoked {len(pseudonyms)}")
+    return 0
+
+
+def add_status(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `status`."""
+    parser.set_defaults(run=_status)
+    place.add_place(parser)
+
+
+def _status(args: argparse.Namespace) -> int:
+    with place.books(args) as books:
+        status = reading.status(books)
+    live = {EvidenceClass.Name(count.evidence_class): count.live for count in status.classes}
+    classes = ", ".join(f"{number} {name.removeprefix('EVIDENCE_CLASS_').lower()}" for name, number in live.items())
+    print(f"devices with a valid certificate: {classes or 'none'}; revoked: {status.revoked}")
+    print(f"open rounds: {status.open_rounds}")
+    print(f"log: {status.head.size} entries, {status.head.hash.hex()}")
+    return 0
+
+
+def add_new_epoch(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `new-epoch`."""
+    parser.set_defaults(run=_new_epoch)
+    place.add_place(parser)
+
+
+def _new_epoch(args: argparse.Namespace) -> int:
+    with place.books(args) as books:
+        with books.writing() as page:
+            begun = books.begin_epoch(page)
+        books.forget()
+    print(f"epoch {begun.epoch.id.hex()} has begun: the keys of all open rounds are gone")
+    return 0

@@ -1,0 +1,60 @@
+"""The options that say which devices are enrolled, and for how long."""
+
+import argparse
+from pathlib import Path
+
+from unmasker.engine.unmasker import MOST_DAYS, Rules
+from unmasker.errors import SettingError
+from unmasker.evidence.anybody import Anybody
+from unmasker.evidence.invitations import Invitations
+from unmasker.evidence.provider import Provider
+
+_OF_TOKENS = ("jwks", "issuer", "audience")
+
+
+def add_rules(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.add_argument(
+        "--accept",
+        action="append",
+        required=True,
+        choices=("open", "invitation", "token"),
+        help="evidence that enrols a device; may be given several times. open: none, for trying out only",
+    )
+    parser.add_argument("--jwks", type=Path, metavar="FILE", help="public keys of the app's identity provider (JWKS)")
+    parser.add_argument("--issuer", metavar="TEXT", help="iss of its tokens")
+    parser.add_argument("--audience", metavar="TEXT", help="aud of its tokens for this unmasker, and for nothing else")
+    parser.add_argument(
+        "--days", type=int, default=MOST_DAYS, help=f"life of a certificate, 1 to {MOST_DAYS} (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--key-days",
+        type=int,
+        default=Rules.key_days,
+        help="days after which the key of a round that nobody closed is deleted, 1 to 60 (default: %(default)s)",
+    )
+
+
+def rules(args: argparse.Namespace) -> Rules:
+    """Returns the rules.
+
+    Raises:
+        SettingError: an option is missing, or out of its bounds.
+        KeySetError: the identity provider's keys cannot be used.
+    """
+    given = [name for name in _OF_TOKENS if getattr(args, name)]
+    if ("token" in args.accept) != bool(given) or len(given) not in (0, len(_OF_TOKENS)):
+        raise SettingError("--accept token goes together with --jwks, --issuer and --audience: give all or none")
+    if not 1 <= args.days <= MOST_DAYS or not 1 <= args.key_days <= 60:
+        raise SettingError(f"--days is from 1 to {MOST_DAYS}, and --key-days from 1 to 60")
+    return Rules(tuple(_provider(name, args) for name in dict.fromkeys(args.accept)), args.days, args.key_days)
+
+
+def _provider(name: str, args: argparse.Namespace) -> Provider:
+    if name == "open":
+        return Anybody()
+    if name == "invitation":
+        return Invitations()
+    from unmasker.evidence.tokens import Tokens  # here, because it alone needs PyJWT
+
+    return Tokens(args.jwks, args.issuer, args.audience)

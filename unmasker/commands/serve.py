@@ -1,0 +1,132 @@
+"""`fedau2-unmasker serve`: serves devices and coordinators until a signal ends it."""
+
+import argparse
+import asyncio
+import logging
+import signal
+from contextlib import closing, suppress
+from pathlib import Path
+
+from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_OPEN
+from fedau2.wire import addresses
+from fedau2.wire.errors import AddressError
+from unmasker.commands import place
+from unmasker.commands.rules import add_rules, rules
+from unmasker.engine.services import Turns
+from unmasker.engine.unmasker import Rules, Unmasker
+from unmasker.errors import BusyError, SettingError, UnmaskerError
+from unmasker.grpc.server import Servers, Tls
+
+_log = logging.getLogger(__name__)
+
+_HOUSE = 600.0
+"""Seconds between two looks whether a day is over."""
+
+
+def add_serve(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.set_defaults(run=_serve)
+    place.add_place(parser)
+    add_rules(parser)
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1:8653",
+        metavar="HOST:PORT",
+        help="address for devices and readers of the log (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--coordinator",
+        default="127.0.0.1:8654",
+        metavar="HOST:PORT",
+        help="address for coordinators, never for devices (default: %(default)s)",
+    )
+    parser.add_argument("--tls-certificate", type=Path, metavar="FILE", help="PEM certificate chain of both addresses")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM key of the certificate")
+    parser.add_argument(
+        "--coordinator-ca",
+        type=Path,
+        metavar="FILE",
+        help="PEM authorities of the certificates that coordinators must show",
+    )
+
+
+def _serve(args: argparse.Namespace) -> int:
+    tls, wanted, folder = _tls(args), rules(args), place.folder(args)
+    with folder.held(), closing(Unmasker.open(folder, wanted, args.database)) as unmasker:
+        _warn(wanted)
+        return asyncio.run(_serve_until_signal(unmasker, args, tls))
+
+
+async def _serve_until_signal(unmasker: Unmasker, args: argparse.Namespace, tls: tuple[Tls | None, Tls | None]) -> int:
+    ended, turns = _signal(), Turns(unmasker)
+    try:
+        servers = await Servers.start(turns, args.listen, args.coordinator, tls)
+        house = asyncio.create_task(_keep_house(turns))
+        print(f"serving devices on {servers.devices}", flush=True)
+        print(f"serving coordinators on {servers.coordinators}", flush=True)
+        await ended.wait()
+        house.cancel()
+        await servers.stop()
+    finally:
+        turns.close()
+    return 0
+
+
+async def _keep_house(turns: Turns) -> None:
+    while True:
+        await asyncio.sleep(_HOUSE)
+        with suppress(BusyError):
+            try:
+                await turns.take(turns.unmasker.keep_house)
+            except UnmaskerError as error:
+                _log.error("the day's work failed, and is tried again: %s", error)
+
+
+def _signal() -> asyncio.Event:
+    arrived, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, arrived.set)
+    return arrived
+
+
+def _tls(args: argparse.Namespace) -> tuple[Tls | None, Tls | None]:
+    """Returns the files for both addresses. An address that others can reach must have them.
+
+    Raises:
+        SettingError: a file is missing, or an address cannot be served on.
+    """
+    certificate, key, authorities = args.tls_certificate, args.tls_key, args.coordinator_ca
+    if (certificate is None) != (key is None):
+        raise SettingError("--tls-certificate and --tls-key go together: give both or neither")
+    if certificate is None and authorities is not None:
+        raise SettingError("--coordinator-ca asks for certificates: it needs --tls-certificate and --tls-key")
+    for option in _reachable(args):
+        if certificate is None:
+            raise SettingError(f"--{option} is not a loopback address: it needs --tls-certificate and --tls-key")
+        if option == "coordinator" and authorities is None:
+            raise SettingError(
+                "--coordinator is not loopback: it needs --coordinator-ca, or anybody could close rounds"
+            )
+    outer = None if certificate is None else Tls(certificate, key)
+    return outer, None if authorities is None else Tls(certificate, key, authorities)
+
+
+def _reachable(args: argparse.Namespace) -> list[str]:
+    """Returns the options whose addresses other machines can call.
+
+    Raises:
+        SettingError: an address cannot be served on.
+    """
+    for option in ("listen", "coordinator"):
+        try:
+            addresses.served(getattr(args, option))
+        except AddressError as error:
+            raise SettingError(f"--{option}: {error}") from error
+    if args.listen == args.coordinator and not args.listen.endswith(":0"):
+        raise SettingError(f"--listen and --coordinator are both {args.listen}: give each an address of its own")
+    return [option for option in ("listen", "coordinator") if not addresses.is_loopback(getattr(args, option))]
+
+
+def _warn(wanted: Rules) -> None:
+    if any(provider.evidence_class == EVIDENCE_CLASS_OPEN for provider in wanted.providers):
+        _log.warning("everybody is enrolled without evidence: whoever likes can make any number of devices")

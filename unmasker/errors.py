@@ -1,0 +1,112 @@
+"""Errors of the unmasker, and the status with which each refusal answers a call.
+
+* UnmaskerError
+  + FolderError: the state folder cannot be used
+  + FolderLockedError: another unmasker uses the state folder
+  + BooksError: the database cannot be used, or belongs to another unmasker or version
+  + SettingError: an option of a command cannot be used
+  + KeySetError: the identity provider's keys cannot be used
+  + LogFaultError: a log is not what it must be (the command line)
+  + RefusalError, also a `StatusError`: the answer to a call
+    - InvalidRequestError     INVALID_ARGUMENT     a request that makes no sense
+    - EvidenceError           FAILED_PRECONDITION  the evidence is not accepted
+    - RevokedError            FAILED_PRECONDITION  the holder has been revoked
+    - TakenError              ALREADY_EXISTS       the key or the evidence belongs to another holder
+    - DifferentRoundError     ALREADY_EXISTS       the round was opened for something else
+    - RoundClosedError        FAILED_PRECONDITION  the round has no key any more
+    - ShortLogError           OUT_OF_RANGE         the log has no such entry
+    - BusyError               UNAVAILABLE          too many calls are under way, or the unmasker stops
+"""
+
+from typing import ClassVar
+
+from fedau2.wire.status import Status, StatusError
+
+
+class UnmaskerError(Exception):
+    """Root of the unmasker's errors."""
+
+
+class FolderError(UnmaskerError):
+    """The state folder is missing, damaged or already there, or this user may not read and write it."""
+
+
+class FolderLockedError(UnmaskerError):
+    """Another unmasker uses the state folder. Only one at a time can."""
+
+
+class BooksError(UnmaskerError):
+    """The database cannot be used, or belongs to another unmasker or a newer version."""
+
+
+class SettingError(UnmaskerError):
+    """An option of a command is missing, of a wrong type, or contradicts another."""
+
+
+class KeySetError(UnmaskerError):
+    """The file of the identity provider's keys cannot be read, or has no key that can be used."""
+
+
+class LogFaultError(UnmaskerError):
+    """A log that was verified is not what it must be."""
+
+
+class RefusalError(UnmaskerError, StatusError):
+    """The answer to a call that is refused. The text says why, and never quotes evidence.
+
+    Attributes:
+        code: the status of the answer.
+    """
+
+    code: ClassVar[Status]
+
+    def __init__(self, message: str) -> None:
+        StatusError.__init__(self, self.code, message)
+
+
+class InvalidRequestError(RefusalError):
+    """A request makes no sense."""
+
+    code = Status.INVALID_ARGUMENT
+
+
+class EvidenceError(RefusalError):
+    """The evidence does not show that the device is one of the app's, or no evidence of its class is taken."""
+
+    code = Status.FAILED_PRECONDITION
+
+
+class RevokedError(RefusalError):
+    """The holder has been revoked, and is enrolled no more."""
+
+    code = Status.FAILED_PRECONDITION
+
+
+class TakenError(RefusalError):
+    """The key, or evidence that is for one device, belongs to another holder."""
+
+    code = Status.ALREADY_EXISTS
+
+
+class DifferentRoundError(RefusalError):
+    """The round was opened for another manifest, checkpoint or policy."""
+
+    code = Status.ALREADY_EXISTS
+
+
+class RoundClosedError(RefusalError):
+    """The round is closed, or a later round of the task was opened. Its key is gone."""
+
+    code = Status.FAILED_PRECONDITION
+
+
+class ShortLogError(RefusalError):
+    """The log has no entry of this number yet."""
+
+    code = Status.OUT_OF_RANGE
+
+
+class BusyError(RefusalError):
+    """Too many calls are under way, or the unmasker stops. Nothing was changed; call again later."""
+
+    code = Status.UNAVAILABLE

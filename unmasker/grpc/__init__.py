@@ -1,0 +1,1 @@
+"""The unmasker's two services over gRPC."""

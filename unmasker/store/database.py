@@ -1,0 +1,114 @@
+"""The connections to SQLite or PostgreSQL. Transactions that write follow one another, whichever process makes them."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
+from unmasker.errors import BooksError
+
+_LOCK = 0x554E4D53
+"""Key of the advisory lock in PostgreSQL that a transaction holds while it writes."""
+
+_PATIENCE = 20_000
+"""Milliseconds for which a transaction waits for the one before."""
+
+
+class Database:
+    """A database whose commits last.
+
+    Args:
+        url: SQLAlchemy URL of a file in SQLite, or of a database in PostgreSQL.
+
+    Raises:
+        BooksError: the URL is none of these, or the driver is missing.
+    """
+
+    def __init__(self, url: sa.URL | str) -> None:
+        with _failures():
+            parsed = sa.make_url(url)
+            name = parsed.get_backend_name()
+            if name == "postgresql":
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            elif name != "sqlite" or not parsed.database or parsed.database.startswith((":", "file:")):
+                text = "a file in SQLite (sqlite:///PATH) or a database in PostgreSQL"
+                raise BooksError(f"the unmasker's database is {text}, not {parsed.render_as_string()}")
+            self._engine = sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+            self._sqlite = name == "sqlite"
+            event.listen(self._engine, "connect", _set_up_sqlite if self._sqlite else _set_up_postgresql)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Opens a transaction that no other writes beside. It is committed at the end of the block, durably.
+
+        Raises:
+            BooksError: the database failed, or another transaction took too long; nothing was changed.
+        """
+        with _failures(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if self._sqlite else f"SELECT pg_advisory_xact_lock({_LOCK})")
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Opens a transaction that sees one state of the database, and changes nothing.
+
+        Raises:
+            BooksError: the database failed.
+        """
+        with _failures(), self._engine.connect() as connection:
+            isolation = "BEGIN" if self._sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            connection.exec_driver_sql(isolation)
+            yield connection
+
+    def forget(self) -> None:
+        """Writes the newest pages over the old ones, so that what was deleted is in no file of SQLite any more.
+
+        PostgreSQL keeps old rows until its vacuum. Keys of rounds are sealed there, see `epoch`.
+
+        Raises:
+            BooksError: the database failed.
+        """
+        if self._sqlite:
+            with _failures(), self._engine.connect() as connection:
+                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _set_up_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
+    connection.isolation_level = None
+    settings = (
+        f"busy_timeout = {_PATIENCE}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "fullfsync = ON",
+        "secure_delete = ON",
+        "foreign_keys = ON",
+        "temp_store = MEMORY",
+    )
+    for setting in settings:
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _set_up_postgresql(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
+    connection.execute(f"SET lock_timeout = '{_PATIENCE}ms'")
+    connection.execute("SET synchronous_commit = 'on'")
+    connection.commit()
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise BooksError(f"the database's driver is missing: {error}; pip install 'fedau2[postgres]'") from error
+    except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise BooksError(f"the database cannot be used: {reason}; check it and its disk") from error

@@ -1,0 +1,112 @@
+"""Holders of certificates. A holder has one pseudonym for ever, and one certificate that is valid."""
+
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from fedau2.v1.unmasker_pb2 import ClassCount
+from fedau2.wire.errors import IdentityError
+from fedau2.wire.identity import checks
+from fedau2.wire.identity.certificate import PSEUDONYM, Certificate
+from unmasker.errors import RevokedError, TakenError
+from unmasker.store.books import Page
+from unmasker.store.keys import Keys
+from unmasker.store.tables import holder
+
+
+def certify(page: Page, evidence_class: int, subject: bytes, public_key: bytes, moves: bool, seconds: int) -> bytes:
+    """Returns the certificate of a holder for a key, and makes it unless there is one with half of its life left.
+
+    Args:
+        page: the transaction.
+        evidence_class: class of the evidence.
+        subject: the holder's keyed hash.
+        public_key: 32 bytes.
+        moves: the holder may have another key than before. The certificate of that one is then valid no more.
+        seconds: life of a new certificate.
+
+    Raises:
+        RevokedError: the holder was revoked.
+        TakenError: the key belongs to another holder, or the holder has another key and may not have a second.
+    """
+    owner = page.connection.execute(sa.select(holder.c.subject).where(holder.c.public_key == public_key)).scalar()
+    if owner is not None and owner != subject:
+        raise TakenError("the key belongs to another holder: make a new key")
+    row = page.connection.execute(sa.select(holder).where(holder.c.subject == subject)).first()
+    if row is None:
+        certificate = Certificate(
+            evidence_class, secrets.token_bytes(PSEUDONYM), public_key, page.now, page.now + seconds
+        )
+        return _kept(page, certificate, sa.insert(holder).values(subject=subject))
+    if row.revoked is not None:
+        raise RevokedError("this device or account was revoked, and is enrolled no more")
+    if row.public_key == public_key and _fresh(row.certificate, page.now):
+        return bytes(row.certificate)
+    if row.public_key != public_key and not moves:
+        raise TakenError("this evidence is for one device, and another has used it")
+    certificate = Certificate(evidence_class, row.pseudonym, public_key, page.now, page.now + seconds)
+    return _kept(page, certificate, sa.update(holder).where(holder.c.subject == subject))
+
+
+def revoke(page: Page, pseudonym: bytes) -> bool:
+    """Revokes a holder for ever. Returns False if there is no such holder."""
+    known = holder.c.pseudonym == pseudonym
+    page.connection.execute(sa.update(holder).where(known, holder.c.revoked.is_(None)).values(revoked=page.now))
+    return page.connection.execute(sa.select(holder.c.pseudonym).where(known)).first() is not None
+
+
+def verdicts(connection: Connection, keys: Keys, certificates: Sequence[bytes], now: float) -> list[Certificate | None]:
+    """Judges the certificates of a set of contributions.
+
+    Returns:
+        The certificates in their order; None in place of one that is forged, expired or revoked, that is not the newest
+        of its holder, or whose holder is in the set twice. The answer does not say which of these it is.
+    """
+    judged = [_live(connection, keys, data, now) for data in certificates]
+    times = Counter(certificate.pseudonym for certificate in judged if certificate is not None)
+    return [certificate if certificate and times[certificate.pseudonym] == 1 else None for certificate in judged]
+
+
+def counts(connection: Connection, now: float) -> list[ClassCount]:
+    """Returns the number of holders by class whose certificate is valid."""
+    live = (holder.c.revoked.is_(None), holder.c.expires > int(now))
+    query = sa.select(holder.c.evidence_class, sa.func.count()).where(*live).group_by(holder.c.evidence_class)
+    rows = connection.execute(query.order_by(holder.c.evidence_class)).all()
+    return [ClassCount(evidence_class=evidence_class, live=count) for evidence_class, count in rows]
+
+
+def revoked(connection: Connection) -> int:
+    """Returns the number of holders that were revoked."""
+    return int(connection.execute(sa.select(sa.func.count()).where(holder.c.revoked.is_not(None))).scalar_one())
+
+
+def _kept(page: Page, certificate: Certificate, statement: sa.Insert | sa.Update) -> bytes:
+    """Signs a certificate, keeps it as a holder's newest by a statement, and returns it."""
+    data = page.keys.certify(certificate)
+    values = {
+        "pseudonym": certificate.pseudonym,
+        "evidence_class": certificate.evidence_class,
+        "public_key": certificate.public_key,
+        "certificate": data,
+        "expires": certificate.expires,
+    }
+    page.connection.execute(statement.values(values))
+    return data
+
+
+def _fresh(data: bytes, now: int) -> bool:
+    certificate, _ = Certificate.read(data)
+    return 2 * now < certificate.issued + certificate.expires and certificate.current(now)
+
+
+def _live(connection: Connection, keys: Keys, data: bytes, now: float) -> Certificate | None:
+    try:
+        certificate = checks.certificate(data, keys.public.authority.public_key, now)
+    except IdentityError:
+        return None
+    known = (holder.c.pseudonym == certificate.pseudonym, holder.c.revoked.is_(None))
+    newest = connection.execute(sa.select(holder.c.certificate).where(*known)).scalar()
+    return certificate if newest == data else None

@@ -1,0 +1,75 @@
+"""The unmasker's tables. Times are seconds since 1970. Nothing here names a user, and no secret is here unsealed."""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, MetaData, Table
+
+VERSION = 1
+"""Version of these tables."""
+
+metadata = MetaData()
+
+_HASH = LargeBinary(32)
+
+meta = Table(
+    "unmasker_meta",
+    metadata,
+    Column("version", Integer, nullable=False),
+    Column("identity", LargeBinary(32), nullable=False),  # public key; these books are of no other unmasker
+    Column("epoch", LargeBinary(16), nullable=False),  # see `epoch`
+    Column("commits", BigInteger, nullable=False),  # transactions so far
+    Column("rules", LargeBinary, nullable=False),  # EnrolmentRules in force, serialised
+    Column("day", BigInteger, nullable=False),  # last one whose enrolments are in the log, in days since 1970
+)
+
+holder = Table(
+    "holder",
+    metadata,
+    Column("pseudonym", LargeBinary(16), primary_key=True),
+    Column("subject", _HASH, nullable=False, unique=True),  # keyed hash of what the evidence says
+    Column("evidence_class", Integer, nullable=False),
+    Column("public_key", LargeBinary(32), nullable=False, unique=True),
+    Column("certificate", LargeBinary, nullable=False),  # the newest; no other of this holder is valid
+    Column("expires", BigInteger, nullable=False, index=True),
+    Column("revoked", BigInteger),  # when
+)
+
+invitation = Table(
+    "invitation",
+    metadata,
+    Column("subject", _HASH, primary_key=True),  # keyed hash of the code
+    Column("expires", BigInteger, nullable=False),
+)
+
+task_round = Table(
+    "task_round",
+    metadata,
+    Column("task_id", LargeBinary(16), primary_key=True),
+    Column("round", BigInteger, nullable=False),  # the newest that was opened
+    Column("epoch", LargeBinary(16), nullable=False),
+    Column("opened", BigInteger, nullable=False),
+    Column("key", LargeBinary, nullable=False),  # SignedRoundKey, serialised
+    Column("secret", LargeBinary),  # the private key, sealed by the epoch's key; NULL: it is gone
+    Column("closed", Boolean, nullable=False),  # it is gone for good, and not with its epoch
+    Column("entry", BigInteger, nullable=False),  # of the log
+)
+
+log_entry = Table(
+    "log_entry",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),  # LogEntry, serialised
+    Column("hash", _HASH, nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),  # of the head that ends here
+)
+
+lost_head = Table(
+    "lost_head",
+    metadata,
+    Column("hash", _HASH, primary_key=True),  # of a head that was shown, and for which an epoch has begun
+)
+
+policy = Table(
+    "policy",
+    metadata,
+    Column("hash", _HASH, primary_key=True),
+    Column("entry", ForeignKey(log_entry.c.number), nullable=False),
+)
