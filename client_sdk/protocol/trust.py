@@ -10,13 +10,10 @@ from client_sdk.errors import MissingFeatureError, MissingPackageError, PlainTas
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import signatures
 from fedau2.wire.errors import IdentityError, ManifestError
+from fedau2.wire.secure.policy import FEATURE
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-
-SECURE_SUMS = "secure-sums"
-"""The feature that a manifest requires of devices if its contributions are summed before anybody reads them."""
 
 
 class Trust:
@@ -77,11 +74,11 @@ class Trust:
         """
         if not self.requires_secure_sums:
             return
-        if SECURE_SUMS not in task.required_features:
+        if FEATURE not in task.required_features:
             raise PlainTaskError("the coordinator could read every contribution to this task: it has no secure sums")
         raise MissingFeatureError(
             "the task has secure sums, for which this SDK cannot mask contributions yet: update the app to a newer one",
-            (SECURE_SUMS,),
+            (FEATURE,),
         )
 
 

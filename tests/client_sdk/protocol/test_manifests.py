@@ -22,10 +22,10 @@ def test_missing_features_are_named_with_what_to_do(bundle):
 
 
 def test_a_feature_that_the_sdk_has_is_no_reason_to_refuse(bundle, monkeypatch):
-    monkeypatch.setattr(manifests, "FEATURES", frozenset({"secure-sums"}))
-    manifests.parse(data(bundle, required_features=["secure-sums"]))
+    monkeypatch.setattr(manifests, "FEATURES", frozenset({"time-travel"}))
+    manifests.parse(data(bundle, required_features=["time-travel"]))
     with pytest.raises(MissingFeatureError, match=r"\(grid\)"):
-        manifests.parse(data(bundle, required_features=["secure-sums", "grid"]))
+        manifests.parse(data(bundle, required_features=["time-travel", "grid"]))
 
 
 def test_a_missing_feature_is_named_before_the_fields_that_came_with_it(bundle):

@@ -8,9 +8,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from client_sdk import FedClient, MissingFeatureError, PlainTaskError, TransportError, Unmasker, UsageError
 from client_sdk.events import TaskRefused
-from client_sdk.protocol.trust import SECURE_SUMS, Trust
+from client_sdk.protocol.trust import Trust
 from fedau2.v1.device_pb2 import FailureReason
 from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire.secure.policy import FEATURE
 from fedau2.wire.status import Status, StatusError
 from tests.client_sdk.protocol.test_trust import PUBLIC, signed
 
@@ -50,17 +51,17 @@ def test_a_plain_task_is_refused_and_the_place_given_back(opened, bundle, remote
 def test_the_coordinator_cannot_say_that_a_plain_task_is_another(opened, bundle, remote):
     """The feature is in the manifest, which a publisher has signed."""
     claimed = signed(bundle)
-    claimed.manifest.required_features.append(SECURE_SUMS)
+    claimed.manifest.required_features.append(FEATURE)
     with opened(claimed.with_manifest(), **STRICT) as client, pytest.raises(Exception, match="signature"):
         client.sync()
     assert "upload" not in remote.names()
 
 
 def test_a_task_with_secure_sums_needs_a_newer_sdk(opened, bundle, remote):
-    secure = signed(bundle.with_manifest(required_features=[SECURE_SUMS]))
+    secure = signed(bundle.with_manifest(required_features=[FEATURE]))
     with opened(secure, **STRICT) as client, pytest.raises(MissingFeatureError) as raised:
         client.sync()
-    assert raised.value.features == (SECURE_SUMS,)
+    assert raised.value.features == (FEATURE,)
     assert "upload" not in remote.names()
 
 
@@ -94,7 +95,7 @@ def test_the_model_of_a_plain_task_may_still_be_recommended_from(opened, bundle,
 
 def test_a_task_that_only_adds_integers_is_not_taken_for_one_that_masks_them():
     """Nothing is sent in the clear where secure sums are required, also by an SDK that knows half of the feature."""
-    strict, task = Trust([PUBLIC], [UNMASKER.identity], True), TaskManifest(required_features=[SECURE_SUMS])
+    strict, task = Trust([PUBLIC], [UNMASKER.identity], True), TaskManifest(required_features=[FEATURE])
     with pytest.raises(MissingFeatureError, match="mask"):
         strict.expect_secure(task)
     with pytest.raises(PlainTaskError):
