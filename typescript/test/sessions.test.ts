@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import type { FedError } from "../src/errors.js";
+import { type FedError, UnknownCallError } from "../src/errors.js";
 import * as device from "../src/gen/fedau2/v1/device_pb.js";
 import { NODE } from "../src/platform.js";
 import type { Store, Transport } from "../src/protocol/interfaces.js";
@@ -97,6 +97,30 @@ test("a session: the app stops it, and the place is given back", async () => {
   try {
     const { result } = await session(contextOf(store, new Stopping(calls, blobs), given, { signal: stopping.signal }));
     assert.deepEqual([result, reasons], ["interrupted", [device.FailureReason.INTERRUPTED]]);
+    assert.equal(await store.staged(), undefined);
+  } finally {
+    await remove();
+  }
+});
+
+test("a session: the coordinator takes no upload of this device, and the place is given back", async () => {
+  const { bundle, device: given, calls } = vectors("sessions")[0];
+  const blobs = blobsOf(bundle, {});
+  const { store, remove } = await stateOf({ ...given, cached: true }, blobs.values());
+  const reasons: device.FailureReason[] = [];
+  class Unable extends Scripted {
+    override async upload(): Promise<device.UploadContributionResponse> {
+      throw new UnknownCallError("not known");
+    }
+
+    override async reportFailure({ reason }: device.ReportFailureRequest): Promise<device.ReportFailureResponse> {
+      reasons.push(reason);
+      return create(device.ReportFailureResponseSchema);
+    }
+  }
+  try {
+    await assert.rejects(session(contextOf(store, new Unable(calls, blobs), given)), UnknownCallError);
+    assert.deepEqual(reasons, [device.FailureReason.UNSUPPORTED]);
     assert.equal(await store.staged(), undefined);
   } finally {
     await remove();

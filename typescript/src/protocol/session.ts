@@ -9,6 +9,7 @@ import {
   ResourceLimitError,
   StoreError,
   TransportError,
+  UnknownCallError,
   UnsupportedTaskError,
   UntrustedTaskError,
 } from "../errors.js";
@@ -151,9 +152,10 @@ async function contribute(context: Context, assignment: Assignment): Promise<Out
   try {
     return await upload(store, transport, staged, emit, lease, signal, false);
   } catch (error) {
-    if (!(error instanceof TooSlow)) throw error;
+    const unknown = error instanceof UnknownCallError; // a coordinator that does not take uploads in parts
+    if (!(error instanceof TooSlow || unknown)) throw error;
     await store.discard(staged.assignmentId);
-    emit({ type: "contributionDropped", taskId, round });
+    if (!unknown) emit({ type: "contributionDropped", taskId, round });
     return giveBack(context, assignment, error);
   }
 }
@@ -218,6 +220,7 @@ async function report(context: Context, assignment: Assignment, reason: FailureR
 
 function failure(error: unknown): FailureReason {
   const unsupported = [UnsupportedTaskError, UntrustedTaskError, ResourceLimitError];
+  if (error instanceof UnknownCallError) return FailureReason.UNSUPPORTED;
   if (error instanceof TransportError || error instanceof RefusedError) return FailureReason.INTERRUPTED;
   if (error instanceof TooSlow) return FailureReason.TOO_SLOW;
   if (error instanceof TooSoon) return FailureReason.TOO_SOON;

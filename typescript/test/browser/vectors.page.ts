@@ -7,6 +7,7 @@ import "../successors.test.js";
 import "../training.test.js";
 import "../weights.test.js";
 import "../wire.test.js";
+import "./client.test.js";
 import { run } from "./shims/test.js";
 
 Object.assign(globalThis, { results: run() });
