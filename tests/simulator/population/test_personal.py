@@ -56,8 +56,8 @@ def test_they_are_the_devices_own(model, adversary, weighed):
     for place, member in enumerate(members.tolist()):
         expected = on_device(bundle, population, member, range(2, 4))
         for name, value in expected.values.items():
-            # Where a gradient is 0 up to rounding, Adam's first steps have its sign only.
-            sure = np.sqrt(expected.second[name]) > 1e-5 * np.sqrt(expected.second[name]).max()
+            # Adam divides by the gradient: where that is near 0, its rounding is all that a step has.
+            sure = np.sqrt(expected.second[name]) > 1e-3 * np.sqrt(expected.second[name]).max()
             mine = state.values[name][place : place + 1]
             assert np.abs((mine - value)[sure]).max() < 1e-5 * np.abs(value).max()
             assert np.allclose(state.first[name][place], expected.first[name][0], atol=1e-5)
