@@ -16,7 +16,7 @@ from client_sdk.errors import FedError
 KINDS = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, FedError)}
 FIELDS = {
     errors.AttributeValueError: {"attribute": "gender"},
-    errors.MissingFeatureError: {"features": ("grid", "secure-sums")},
+    errors.MissingFeatureError: {"features": ("grid", "later-sums")},
     errors.RefusedError: {"status": Status.NOT_FOUND, "retry": RetryWindow(timedelta(1), timedelta(2))},
     errors.StoreLockedError: {"folder": Path("state")},
     errors.TransportError: {"temporary": False},

@@ -43,8 +43,8 @@ def tiny(items=ITEMS, **entry):
 
 def test_required_features_are_entered_in_the_manifest():
     plan = plans.make("fedncf", plans.GENDER)
-    bundle = build("fedncf", ITEMS, plan, 7, WIDTHS, training=False, required_features=["secure-sums"])
-    assert bundle.manifest.required_features == ["secure-sums"]
+    bundle = build("fedncf", ITEMS, plan, 7, WIDTHS, training=False, required_features=["later-sums"])
+    assert bundle.manifest.required_features == ["later-sums"]
     assert not tiny().manifest.required_features
     with pytest.raises(PlanError, match="malformed"):
         build("fedncf", ITEMS, plan, 7, WIDTHS, training=False, required_features=["Secure sums"])

@@ -227,10 +227,10 @@ def test_inspect_shows_required_features_where_there_are_some(folder, capsys):
     assert "requires" not in capsys.readouterr().out
     path = folder / "manifest.binpb"
     task = TaskManifest.FromString(path.read_bytes())
-    task.required_features.extend(["secure-sums", "grid"])
+    task.required_features.extend(["later-sums", "grid"])
     path.write_bytes(task.SerializeToString(deterministic=True))
     assert main(["inspect", str(folder)]) == 0
-    assert "\nrequires secure-sums, grid\n" in capsys.readouterr().out
+    assert "\nrequires later-sums, grid\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify"])

@@ -6,6 +6,7 @@ from export import sums
 from export.bundle import build
 from export.cli import main
 from export.errors import PlanError
+from export.plan import run_folder
 from export.sums import Policy
 from fedau2.wire import bundles, manifest
 from fedau2.wire.secure import crowd
@@ -113,3 +114,16 @@ def test_a_successor_keeps_the_policy(bundle, tmp_path):
     bundles_of_export.write(hidden, tmp_path / "old")
     built, _ = succeed(tmp_path / "old", [*ITEMS, "new"], 2)
     assert built.manifest.secure_sums == hidden.manifest.secure_sums
+
+
+def test_a_run_that_added_up_integers_is_not_deployed_without_its_policy(tmp_path):
+    settings = {
+        "engine": {"sums": "grid", "local_noise": 0, "apm": 0},
+        "after_training": {"noise": 0, "erasure": "none"},
+    }
+    (tmp_path / "config.yaml").write_text(str(settings))
+    with pytest.raises(PlanError, match=r"give --sums .*sums\.yaml"):
+        run_folder.expect_deployable(tmp_path)
+    run_folder.expect_deployable(tmp_path, hidden=True)
+    (tmp_path / "config.yaml").write_text(str(settings).replace("grid", "plain"))
+    run_folder.expect_deployable(tmp_path)

@@ -23,8 +23,8 @@ def starter(bundle, tmp_path):
 
 
 def test_a_starter_that_requires_an_unknown_feature_is_refused(open_client, bundle, tmp_path):
-    later = write_bundle(bundle.with_manifest(required_features=["secure-sums"]), tmp_path / "later")
-    with pytest.raises(MissingFeatureError, match="secure-sums"):
+    later = write_bundle(bundle.with_manifest(required_features=["later-sums"]), tmp_path / "later")
+    with pytest.raises(MissingFeatureError, match="later-sums"):
         open_client(starter=later)
     with pytest.raises(NoModelError):
         open_client().recommend()

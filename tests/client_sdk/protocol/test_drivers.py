@@ -109,9 +109,9 @@ def test_drivers_stop_a_blob_that_is_longer_than_declared(run, busy, remote, bun
 def test_a_task_that_requires_an_unknown_feature_is_given_back_before_anything_else_is_fetched(
     run, busy, remote, bundle
 ):
-    remote.bundle = bundle.with_manifest(required_features=["secure-sums"])
+    remote.bundle = bundle.with_manifest(required_features=["later-sums"])
     remote.assignment = remote.bundle.assignment()
-    with pytest.raises(MissingFeatureError, match=r"\(secure-sums\): update the app"):
+    with pytest.raises(MissingFeatureError, match=r"\(later-sums\): update the app"):
         run(begin(busy), remote)
     assert remote.names() == ["check_in", "fetch", "report_failure"]
     assert remote.calls[1][1].sha256 == remote.bundle.address.sha256

@@ -15,9 +15,9 @@ def test_a_task_that_requires_nothing_is_read(bundle):
 
 
 def test_missing_features_are_named_with_what_to_do(bundle):
-    with pytest.raises(MissingFeatureError, match=r"\(grid, secure-sums\): update the app") as raised:
-        manifests.parse(data(bundle, required_features=["secure-sums", "grid"]))
-    assert raised.value.features == ("grid", "secure-sums")
+    with pytest.raises(MissingFeatureError, match=r"\(grid, later-sums\): update the app") as raised:
+        manifests.parse(data(bundle, required_features=["later-sums", "grid"]))
+    assert raised.value.features == ("grid", "later-sums")
     assert isinstance(raised.value, UnsupportedTaskError)
 
 
@@ -40,7 +40,7 @@ def test_a_missing_feature_is_named_before_the_fields_that_came_with_it(bundle):
     [
         ({"format": 1}, "format 1 is older than format 2.*build the bundle again"),
         ({"format": 3}, "format 3 is newer than format 2.*update fedau2"),
-        ({"format": 3, "required_features": ["secure-sums"]}, "format 3"),
+        ({"format": 3, "required_features": ["later-sums"]}, "format 3"),
         ({"required_features": [""]}, "malformed"),
     ],
 )

@@ -100,7 +100,7 @@ def test_who_comes_too_soon_gives_the_place_back_before_it_fetches_the_model(bus
 
 def test_a_model_that_is_refused_for_a_place_is_refused_without_one(store, bundle, window):
     with pytest.raises(MissingFeatureError):
-        turned_away(begin(store), bundle.with_manifest(required_features=["secure-sums"]), window)
+        turned_away(begin(store), bundle.with_manifest(required_features=["later-sums"]), window)
     spoiled = replace(bundle, blobs=bundle.blobs | {bundle.checkpoint.sha256: b"other bytes"})
     with pytest.raises(DamagedTaskError):
         turned_away(begin(store), spoiled, window)

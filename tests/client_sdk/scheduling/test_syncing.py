@@ -119,7 +119,7 @@ def test_a_call_that_fails_is_told_with_its_text(told, remote, address, status, 
 
 
 def test_a_task_that_the_sdk_is_too_old_for_is_told_with_what_to_do(told, remote, bundle):
-    remote.bundle = bundle.with_manifest(required_features=["secure-sums"])
+    remote.bundle = bundle.with_manifest(required_features=["later-sums"])
     remote.assignment = remote.bundle.assignment()
     (end,) = told()
     assert end.error == "MissingFeatureError"

@@ -3,6 +3,7 @@
 import pytest
 
 from export import sums
+from simulator.commands.cli import main
 from simulator.errors import ConfigError
 from simulator.experiment import calibration, hiding
 from simulator.experiment.train import train
@@ -54,3 +55,15 @@ def test_the_clip_is_the_quantile_of_the_round_in_which_it_is_largest():
     grid = sizes.grid(10**6, 2**13 - 1)
     assert 2**grid.exponent * 14 <= 2**13 - 1 < 2 ** (grid.exponent + 1) * 14
     assert grid.clip == int(28 * 2**grid.exponent)
+
+
+def test_the_command_prints_norms_and_writes_a_policy(tmp_path, capsys):
+    data = ["--dataset", "synthetic", "--users", "70", "--items", "200", "--rounds", "2", "--fraction", "1"]
+    assert main(["calibrate", "--out", str(tmp_path), "--adversaries", "none", *data]) == 0
+    said = capsys.readouterr().out
+    assert sums.read(tmp_path / sums.FILE).minimum == 70
+    assert "item_gmf" in said
+    assert "secure sums: 70 devices" in " ".join(said.split())
+    assert [path.name for path in tmp_path.iterdir()] == [sums.FILE]
+    assert main(["calibrate", "--out", str(tmp_path), "--adversaries", "none", *data, "--users", "60"]) == 1
+    assert "a cohort has 60" in " ".join(capsys.readouterr().err.split())
