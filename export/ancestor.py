@@ -35,15 +35,19 @@ class Ancestor:
     training: bool
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path, hidden: bool = False) -> Self:
         """Reads a bundle, or the folder of a run.
+
+        Args:
+            folder: of the bundle or the run.
+            hidden: True if the successor gets a policy of secure sums.
 
         Raises:
             NotABundleError: the folder is neither, or is of a run that kept no model.
             DamagedBundleError: a file of it is damaged.
             PlanError: the run protected what devices would not protect.
         """
-        return cls._of_run(folder) if is_run(folder) else cls._of_bundle(folder)
+        return cls._of_run(folder, hidden) if is_run(folder) else cls._of_bundle(folder)
 
     @classmethod
     def _of_bundle(cls, folder: Path) -> Self:
@@ -58,10 +62,10 @@ class Ancestor:
         return cls(read.manifest, items, tensors, hashes, hashes[0], training)
 
     @classmethod
-    def _of_run(cls, folder: Path) -> Self:
+    def _of_run(cls, folder: Path, hidden: bool) -> Self:
         from export.plan import message, planfile, resolve, run_folder
 
-        run_folder.expect_deployable(folder)
+        run_folder.expect_deployable(folder, hidden)
         try:
             tensors = kept_model.read(folder)
         except (OSError, BlobError) as error:

@@ -173,9 +173,9 @@ def _succeeding(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]
     planned = successor.read_plan(arguments.ancestor, arguments.plan, arguments.model)
     items = None if arguments.items is None else read_items(arguments.items)
     described = None if arguments.features is None else features.read(arguments.features)
-    built, takeover = successor.succeed(
-        arguments.ancestor, items, arguments.seed, precision=arguments.precision, described=described, **planned
-    )
+    hidden = arguments.sums is not None
+    more = {"precision": arguments.precision, "described": described, "hidden": hidden, **planned}
+    built, takeover = successor.succeed(arguments.ancestor, items, arguments.seed, **more)
     return built, takeover.lines()
 
 

@@ -59,6 +59,7 @@ def succeed(
     widths: Any = None,  # noqa: ANN401 - each recommender has its own
     precision: "Precision" = "fp32",
     described: Mapping[str, features.Vector] | None = None,
+    hidden: bool = False,
 ) -> tuple[Bundle, Takeover]:
     """Builds a bundle that goes on from another one. The same arguments give the same bytes.
 
@@ -73,6 +74,7 @@ def succeed(
         plan: for the manifest; None: the ancestor's, with its widths.
         widths: with `plan`: the recommender's own `Widths`, None for its defaults.
         precision: see `bundle.build`.
+        hidden: True if the caller adds a policy of secure sums, which a run with such sums needs.
         described: features by item id, by which new items begin with predicted rows.
 
     Raises:
@@ -81,7 +83,7 @@ def succeed(
         PlanError: see `bundle.build` and `Ancestor.read`.
         FeaturesError: the features cannot be used.
     """
-    ancestor = Ancestor.read(folder)
+    ancestor = Ancestor.read(folder, hidden)
     old, before = ancestor.task, ancestor.items
     after = list(before if items is None else items)
     ids = catalogue(after)

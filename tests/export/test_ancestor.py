@@ -82,6 +82,13 @@ def test_a_damaged_model_is_refused(tmp_path):
         succeed(tmp_path, None, 1)
 
 
+def test_a_run_that_added_up_integers_goes_on_with_a_policy_only(tmp_path):
+    write_run(tmp_path, OFF | {"engine": OFF["engine"] | {"sums": "grid"}})
+    with pytest.raises(PlanError, match="the run added up integers; give --sums"):
+        succeed(tmp_path, None, 1)
+    assert succeed(tmp_path, None, 1, hidden=True)[1].items.kept == len(ITEMS)
+
+
 def test_a_run_with_a_protection_that_devices_lack_is_refused(tmp_path):
     write_run(tmp_path, OFF | {"after_training": {"noise": 0.5, "erasure": "none"}})
     with pytest.raises(PlanError, match="which only the simulator does"):
