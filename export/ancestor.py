@@ -66,8 +66,9 @@ class Ancestor:
         from export.plan import message, planfile, resolve, run_folder
 
         run_folder.expect_deployable(folder, hidden)
+        items = read_items(folder / bundle.ITEMS)
         try:
-            tensors = kept_model.read(folder)
+            tensors = kept_model.read(folder, items)
         except (OSError, BlobError) as error:
             raise DamagedBundleError(
                 f"{folder}: the model that the run kept is damaged: {error}; run the simulation again"
@@ -77,7 +78,6 @@ class Ancestor:
                 f"{folder} is the folder of a run that kept no model to go on from: run it again with --keep model, or "
                 "name a bundle. --from-run builds an untrained bundle of the run's plan"
             )
-        items = read_items(folder / bundle.ITEMS)
         plan = resolve.resolve(planfile.read_whole(folder / bundle.PLAN, None), {})
         task = declaring.draft(plan.model.name, len(items), message.to_message(plan), plan.model.widths())
         declaring.complete(task)

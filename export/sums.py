@@ -77,6 +77,11 @@ def add(bundle: Bundle, policy: Policy) -> Bundle:
     """
     task = TaskManifest()
     task.CopyFrom(bundle.manifest)
+    if policy.touched_rows > task.items:
+        raise PlanError(
+            f"secure_sums: touched_rows is {policy.touched_rows:g}, and the catalogue has {task.items:,} items: "
+            "measure it with `fedau2-sim calibrate`"
+        )
     task.secure_sums.CopyFrom(policy.message())
     if policies.FEATURE not in task.required_features:
         task.required_features.append(policies.FEATURE)

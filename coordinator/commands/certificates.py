@@ -66,6 +66,11 @@ def _certificates(args: argparse.Namespace) -> int:
         raise SettingError("certificates are made by a package that is missing: pip install 'fedau2[signed]'")
     if not args.host and not args.operator:
         raise SettingError("name at least one --host or --operator")
+    for host in args.host:
+        _host(host)  # before anything is written
+    names = [name for name, _ in args.operator]
+    if len(set(names)) < len(names):
+        raise SettingError("an operator is named twice: each has one role")
     taken = [args.out / "operators" / name for name, _ in args.operator if (args.out / "operators" / name).exists()]
     if taken:
         raise SettingError(f"{taken[0]} exists: remove it to make a new certificate for this operator")
@@ -74,7 +79,7 @@ def _certificates(args: argparse.Namespace) -> int:
         _issue(authority, args.out / "coordinator", "coordinator", args.host)
     for name, role in args.operator:
         _issue(authority, args.out / "operators" / name, name, [])
-        _append(args.out / _ROLES, f'{name} = "{role}"\n')
+        _enter(args.out / _ROLES, name, role)
     print("\n".join(_advice(args.out, bool(args.host), [name for name, _ in args.operator])))
     return 0
 
@@ -152,7 +157,11 @@ def _host(text: str) -> "x509.GeneralName":
     try:
         return x509.IPAddress(ip_address(text))
     except ValueError:
+        pass
+    try:
         return x509.DNSName(text)
+    except ValueError as error:
+        raise SettingError(f"{text!r} is not a host: write a name with letters beyond ASCII as xn--...") from error
 
 
 def _write(folder: Path, key: "EllipticCurvePrivateKey", certificate: "x509.Certificate", name: str) -> None:
@@ -164,6 +173,8 @@ def _write(folder: Path, key: "EllipticCurvePrivateKey", certificate: "x509.Cert
     files.write(folder / name, certificate.public_bytes(Encoding.PEM))
 
 
-def _append(path: Path, line: str) -> None:
-    before = path.read_bytes() if path.exists() else b""
-    files.write(path, before + line.encode())
+def _enter(path: Path, name: str, role: str) -> None:
+    """Enters an operator's role, in place of the one that the operator had."""
+    lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
+    others = [line for line in lines if line.partition("=")[0].strip().strip("\"'") != name]
+    files.write(path, "".join([*others, f'{name} = "{role}"\n']).encode())

@@ -37,14 +37,11 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _line(entry: dict[str, Any]) -> str:
-    at = datetime.fromtimestamp(entry["at"], UTC).isoformat(timespec="seconds")
-    request = json.dumps(entry["request"]) if entry.get("request") else ""
-    words = (
-        at,
-        f"{entry['operator']} ({entry['role']})",
-        entry["call"],
-        entry["event"],
-        entry.get("result", ""),
-        request,
-    )
-    return " ".join(filter(None, words))
+    try:
+        at = datetime.fromtimestamp(entry["at"], UTC).isoformat(timespec="seconds")
+        caller = f"{entry['operator']} ({entry['role']})"
+        words = [at, caller, entry["call"], entry["event"], entry.get("result", "")]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return f"an entry that no coordinator writes: {json.dumps(entry)}"
+    more = [json.dumps(entry[part]) for part in ("request", "task") if entry.get(part)]
+    return " ".join(filter(None, [*words, *more]))

@@ -5,6 +5,9 @@ from pathlib import Path
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._~\[\]:-]+")
 
+_USUAL = re.compile(r"^(https(?=.*:443$)[^,]*|http(?=:.*:80$)[^,]*):\d+$")
+"""An origin with the usual port of its scheme, which browsers leave out."""
+
 
 def seconds(text: str) -> float:
     """Less than a day, in seconds."""
@@ -47,7 +50,7 @@ def level(text: str) -> str:
 
 def origins(text: str) -> tuple[str, ...]:
     """Origins of pages, with commas between them; or `*` alone, for every page."""
-    names = tuple(part.strip().lower().removesuffix("/") for part in text.split(","))
+    names = tuple(_USUAL.sub(r"\1", part.strip().lower().removesuffix("/")) for part in text.split(","))
     if names != ("*",) and not all(_ORIGIN.fullmatch(name) for name in names):
         raise ValueError(text)
     return names

@@ -13,9 +13,13 @@ from coordinator.errors import ForbiddenError, UnrecordedError
 from coordinator.grpc.operators import NEEDED, Operator, Operators, Role
 from coordinator.grpc.status import Context
 from coordinator.store.operations_log import OperationsLog
+from fedau2.v1.admin_pb2 import Task
 from fedau2.wire.status import Status, StatusError
 
 _log = logging.getLogger(__name__)
+
+_LONGEST = 1000
+"""Bytes of the longest request that is recorded whole. Whoever may not make a call must not fill the disk with it."""
 
 
 class Gate:
@@ -33,12 +37,18 @@ class Gate:
         self._operators, self._log = operators, log
 
     @asynccontextmanager
-    async def passing(self, call: str, request: Any, context: Context) -> AsyncIterator[None]:  # noqa: ANN401
-        """Runs a block, which answers a call.
+    async def passing(
+        self,
+        call: str,
+        request: Any,  # noqa: ANN401
+        context: Context,
+    ) -> AsyncIterator[Callable[[object], None]]:
+        """Runs a block, which answers a call, and is given a function that takes the answer.
 
         Args:
             call: the method's name.
-            request: its message, or the stream of its messages, which is not recorded.
+            request: its message, or the stream of its messages, which is not recorded. The answer then says which task
+                was made: id, population and the manifest's hash.
             context: of the call.
 
         Raises:
@@ -48,18 +58,19 @@ class Gate:
         """
         log = self._log()
         operator = self._operators.caller(context)
+        about = _about(operator, call, request)
         try:
             operator.expect(call)
         except ForbiddenError:
-            await _append(log, operator, call, request, "refused", Status.PERMISSION_DENIED.name)
+            await _append(log, about | {"event": "refused", "result": Status.PERMISSION_DENIED.name})
             raise
         if NEEDED[call] is Role.VIEWER:
-            yield
+            yield lambda answer: None
             return
-        await _append(log, operator, call, request, "begins")
-        result = Status.CANCELLED.name
+        await _append(log, about | {"event": "begins"})
+        result, made = Status.CANCELLED.name, dict[str, Any]()
         try:
-            yield
+            yield lambda answer: made.update(_made(answer))
             result = "OK"
         except StatusError as error:
             result = error.status.name
@@ -68,38 +79,42 @@ class Gate:
             result = Status.INTERNAL.name
             raise
         finally:
-            await _end(log, operator, call, request, result)
+            await _end(log, about | {"event": "ends", "result": result} | made)
 
 
-async def _end(log: OperationsLog, operator: Operator, call: str, request: Any, result: str) -> None:  # noqa: ANN401
+async def _end(log: OperationsLog, entry: dict[str, Any]) -> None:
     """Records how a call ended. The call has had its effect, so a failure here is only logged."""
     try:
-        await _append(log, operator, call, request, "ends", result)
+        await _append(log, entry)
     except UnrecordedError as error:
-        _log.error("%s by %s ended with %s: %s", call, operator.name, result, error)
+        _log.error("%s by %s ended with %s: %s", entry["call"], entry["operator"], entry["result"], error)
 
 
-async def _append(
-    log: OperationsLog,
-    operator: Operator,
-    call: str,
-    request: Any,  # noqa: ANN401
-    event: str,
-    result: str | None = None,
-) -> None:
+def _about(operator: Operator, call: str, request: Any) -> dict[str, Any]:  # noqa: ANN401
     role = "none" if operator.role is None else operator.role.name.lower()
-    entry: dict[str, Any] = {"at": round(time.time(), 3), "operator": operator.name, "role": role, "call": call}
+    about: dict[str, Any] = {"operator": operator.name, "role": role, "call": call}
     if isinstance(request, Message):
         from google.protobuf.json_format import MessageToDict  # here, because it takes long to load
 
-        entry["request"] = MessageToDict(request, preserving_proto_field_name=True)
-    entry["event"] = event
-    if result is not None:
-        entry["result"] = result
+        content = MessageToDict(request, preserving_proto_field_name=True)
+        size = request.ByteSize()
+        about["request"] = content if size <= _LONGEST else {"bytes": size}
+    return about
+
+
+def _made(answer: object) -> dict[str, Any]:
+    """Returns what the entry after a call says of its answer."""
+    if not isinstance(answer, Task):
+        return {}
+    manifest = answer.manifest.sha256.hex()
+    return {"task": {"task_id": answer.task_id, "population": answer.population, "manifest": manifest}}
+
+
+async def _append(log: OperationsLog, entry: dict[str, Any]) -> None:
     try:
-        await asyncio.to_thread(log.append, entry)
+        await asyncio.to_thread(log.append, {"at": round(time.time(), 3), **entry})
     except OSError as error:
         raise UnrecordedError(
-            f"the call cannot be recorded in the operations log ({error}), so it was not made: repair the cause and "
-            "start the coordinator again"
+            f"the call cannot be recorded in the operations log ({error}), so it was not made: repair the cause, for "
+            "example make room on the disk"
         ) from error

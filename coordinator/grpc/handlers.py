@@ -32,13 +32,16 @@ Answers = Callable[[], Any]
 """Gives the object that answers calls, or raises `StoppedError` while the coordinator starts."""
 
 
-Gate = Callable[[str, Any, Context], AbstractAsyncContextManager[None]]
-"""Runs the block that answers a call, by the method's name, its request and its context; or refuses it."""
+Gate = Callable[[str, Any, Context], AbstractAsyncContextManager[Callable[[object], None]]]
+"""Runs the block that answers a call, by the method's name, its request and its context; or refuses it.
+
+The block is given a function that takes the answer.
+"""
 
 
 @asynccontextmanager
-async def _open(call: str, request: Any, context: Context) -> AsyncIterator[None]:  # noqa: ANN401
-    yield
+async def _open(call: str, request: Any, context: Context) -> AsyncIterator[Callable[[object], None]]:  # noqa: ANN401
+    yield lambda answer: None
 
 
 def handlers(
@@ -68,14 +71,16 @@ def _handler(method: Method, answers: Answers, gate: Gate) -> Handler:
 
 
 def _returning(method: Method, answers: Answers, gate: Gate) -> Callable[[Any, Context], Any]:
-    async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401
+    async def call(request: Any, context: Context) -> Any:  # noqa: ANN401
         try:
-            async with gate(method.name, request, context):
-                return await getattr(answers(), method.handler)(request)
+            async with gate(method.name, request, context) as answered:
+                answer = await getattr(answers(), method.handler)(request)
+                answered(answer)
+                return answer
         except Exception as error:
             await refuse(error, context)
 
-    return answer
+    return call
 
 
 def _streaming(method: Method, answers: Answers, gate: Gate) -> Callable[[Any, Context], Any]:

@@ -81,10 +81,13 @@ class Operators:
         """Returns the caller of a method. The file of roles is read anew, so a change holds from the next call on."""
         if not self._certified:
             return Operator("local", Role.ADMIN)
-        names = list((context.auth_context() or {}).get("x509_common_name", []))
-        name = names[0].decode("utf-8", "replace") if names else ""
-        if not name:
-            return Operator("a certificate without a common name", None)
+        shown = context.auth_context() or {}
+        names = [value.decode("utf-8", "replace") for value in shown.get("x509_common_name", [])]
+        # gRPC gives a name up to its first NUL only. In the subject a NUL is escaped.
+        cut = any(b"\\00" in value for value in shown.get("x509_subject", []))
+        if len(names) != 1 or not names[0].isprintable() or cut:
+            return Operator("a certificate without one printable common name", None)
+        name = names[0]
         return Operator(name, Role.ADMIN if self._roles is None else _roles(self._roles).get(name))
 
 

@@ -63,10 +63,15 @@ class OperationsLog:
             self._size, self._head = self._size + len(line), _hash(line)
 
     def _opened(self) -> BinaryIO:
-        self._file = self._path.open("r+b")
-        self._file.truncate(self._size)
-        self._file.seek(self._size)
-        return self._file
+        file = self._path.open("r+b")
+        try:
+            file.truncate(self._size)
+            file.seek(self._size)
+        except OSError:
+            file.close()
+            raise
+        self._file = file
+        return file
 
     def close(self) -> None:
         """Closes the file."""
@@ -107,7 +112,7 @@ def _checked(data: bytes, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return entry if isinstance(entry, dict) else {}
 

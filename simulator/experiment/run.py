@@ -18,6 +18,8 @@ import pandas as pd
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
 from export import kept_model
+from export.bundle import ITEMS
+from export.items import read_items
 from export.plan.resolve import states
 from fedau2 import files
 from simulator.attacks.leakage import leakage
@@ -94,7 +96,7 @@ def _run(
     frames.write(ranks.frame(), folder / "ranks.parquet")
     kept_model.remove(folder)
     if keep:
-        kept_model.write(folder, best.checkpoint)
+        kept_model.write(folder, best.checkpoint, read_items(folder / ITEMS))
     _write(config, folder, data_dir, metrics, rounds, attributes, trained.remarks)
     for tracker in trackers:
         tracker.end(metrics)

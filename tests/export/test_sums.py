@@ -70,6 +70,12 @@ def test_a_file_that_is_no_policy_is_refused(bundle, tmp_path, change, text):
         sums.read(tmp_path / sums.FILE)
 
 
+def test_a_policy_of_more_rows_than_there_are_is_refused(bundle):
+    wrong = Policy.model_validate(document(bundle.manifest, touched_rows=len(ITEMS) + 1))
+    with pytest.raises(PlanError, match=r"touched_rows is .*, and the catalogue has"):
+        sums.add(bundle, wrong)
+
+
 def test_a_policy_of_other_tensors_is_refused(bundle):
     grids = document(bundle.manifest)["grids"]
     del grids["item_gmf"]

@@ -1,11 +1,14 @@
 """An operator makes certificates, serves with them, calls with them, and reads the log of the calls."""
 
 import json
+import shutil
 
 import pytest
 
 from coordinator.cli import main
 from coordinator.commands import certificates
+from coordinator.grpc import operators
+from coordinator.grpc.operators import Role
 from coordinator.store.state_folder import StateFolder
 
 
@@ -101,6 +104,12 @@ def test_credentials_that_cannot_be_used_are_named(pki, capsys, name, text, mess
     assert message in error
 
 
+def test_a_renewed_operator_has_the_new_role_alone(pki, capsys):
+    shutil.rmtree(pki / "operators" / "vera")
+    assert main(["certificates", "--out", str(pki), "--operator", "vera=operator"]) == 0
+    assert operators.read(pki / "roles.toml") == {"anna": Role.ADMIN, "vera": Role.OPERATOR}
+
+
 def test_operators_are_added_to_an_authority_later(pki, capsys):
     before = (pki / "authority.pem").read_bytes()
     assert main(["certificates", "--out", str(pki), "--operator", "otto=operator"]) == 0
@@ -111,7 +120,15 @@ def test_operators_are_added_to_an_authority_later(pki, capsys):
     assert "exists: remove it" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("arguments", "message"), [([], "name at least one"), (["--host", "x"], "the authority in")])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name at least one"),
+        (["--host", "x"], "the authority in"),
+        (["--host", "f\u00e9d\u00e9"], "is not a host"),
+        (["--operator", "a=admin", "--operator", "a=viewer"], "an operator is named twice"),
+    ],
+)
 def test_what_certificates_cannot_be_made_of(tmp_path, capsys, arguments, message):
     (tmp_path / "key.pem").write_text("x")
     assert main(["certificates", "--out", str(tmp_path), *arguments]) == 1

@@ -82,6 +82,8 @@ def test_pages_are_named_once_for_each_flag_or_in_a_list(tmp_path):
         assert any(", ".join(ORIGINS) in line for line in loaded.describe())
     assert load(*base).settings.web_origin == ()
     assert load(*base, "--web-origin", "*").settings.web_origin == ("*",)
+    usual = load(*base, "--web-origin", "https://a:443,http://b:80,https://c:80,http://d:8080").settings.web_origin
+    assert usual == ("https://a", "http://b", "https://c:80", "http://d:8080")  # as browsers write them
 
 
 NO_ORIGINS = (

@@ -135,6 +135,25 @@ def test_no_certificate_one_of_another_authority_and_an_expired_one_get_no_answe
     assert asyncio.run(run()) == "UNAVAILABLE"
 
 
+@pytest.mark.parametrize("name", ["anna\0x", "anna\n", "\u202eanna"])
+def test_a_name_that_is_not_printable_has_no_role(files, name):
+    async def run():
+        async with serving(files) as address:
+            return await status(address, "ListTasks", certificates.make(authority=AUTHORITY, names=(), common=name))
+
+    assert asyncio.run(run()) == "PERMISSION_DENIED"
+
+
+def test_a_long_request_is_recorded_by_its_size(files):
+    async def run():
+        async with serving(files) as address, channel(address, "eve") as opened:
+            with pytest.raises(grpc.aio.AioRpcError, match="has no role here"):
+                await AdminServiceStub(opened).PauseTask(PauseTaskRequest(task_id="x" * 100_000), timeout=10)
+
+    asyncio.run(run())
+    assert [entry["request"] for entry in recorded(files)] == [{"bytes": 100_004}]
+
+
 def test_without_a_file_of_roles_every_certificate_is_an_administrators(files):
     async def run():
         async with serving(files, roles=None) as address:
@@ -212,3 +231,5 @@ def test_in_plaintext_on_loopback_the_caller_is_local(tmp_path):
         ("local", "admin", "begins"),
         ("local", "admin", "ends"),
     ]
+    assert entries[1]["task"]["population"] == "movies"
+    assert len(bytes.fromhex(entries[1]["task"]["manifest"])) == 32

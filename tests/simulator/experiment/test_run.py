@@ -79,7 +79,8 @@ def test_a_run_keeps_the_model_that_it_evaluated_and_no_private_tensor(tmp_path)
     config = change(SMALL, head="dsvae")
     run.run(config, tmp_path, None, Quiet())
     _, bundle, _ = prepared(config)
-    kept = kept_model.read(tmp_path)
+    items = (tmp_path / "items.txt").read_text().splitlines()
+    kept = kept_model.read(tmp_path, items)
     drawn = tensors_of(bundle)
     assert {name: value.shape for name, value in kept.items()} == {name: drawn[name].shape for name in drawn}
     assert not any(np.array_equal(kept[name], drawn[name]) for name in drawn)
@@ -87,7 +88,7 @@ def test_a_run_keeps_the_model_that_it_evaluated_and_no_private_tensor(tmp_path)
     again, _ = succeed(tmp_path, None, 1)
     assert all(np.array_equal(kept[name], value) for name, value in tensors_of(again).items())
     run.run(config, tmp_path, None, Quiet(), keep=False)
-    assert kept_model.read(tmp_path) is None
+    assert kept_model.read(tmp_path, items) is None
 
 
 def tensors_of(bundle):
