@@ -49,17 +49,19 @@ test("events come to every subscriber until it unsubscribes, also after a callba
   const options = { stateDir: join(folder, "small"), coordinator: "127.0.0.1:1", population: "movies", maxInteractions: 2 };
   const small = FedClient.open(options);
   const events: Event[] = [];
-  const end = small.subscribe(() => {
+  const fail = () => {
     throw new Error("of the app");
-  });
+  };
+  const ends = [small.subscribe(fail), small.subscribe(async () => fail())]; // a rejection left alone ends Node
   const unsubscribe = small.subscribe((event) => events.push(event));
   await small.recordMany(["a", "b", "c"]);
   await assert.rejects(small.sync(), TransportError);
   assert.deepEqual(events.map(({ type }) => type), ["interactionsDropped", "syncFailed"]);
   unsubscribe();
-  end();
+  for (const end of ends) end();
   await small.record("d");
   assert.equal(events.length, 2);
+  assert.throws(() => small.subscribe(5 as never), UsageError);
   await small.close();
 });
 
