@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { NoDataError, NoModelError, UntrustedTaskError } from "../src/errors.js";
+import { FedClient } from "../src/index.js";
 import { Personaliser } from "../src/personalisation/personaliser.js";
 import { NODE } from "../src/platform.js";
 import { known } from "../src/protocol/succession.js";
@@ -136,6 +137,17 @@ test("steps that were taken before an interruption are kept, and their numbers d
   assert.deepEqual([personal.steps, personal.checkpoint], [5, undefined]);
   await personaliser().personalise(1, never);
   assert.equal((await store.personal(TASK))!.steps, 6);
+});
+
+test("a client says what ended its personal steps", async () => {
+  await adopt("fedncf", 0n);
+  await record(1, 2, 3);
+  await store.close();
+  const client = FedClient.open({ stateDir: folder, coordinator: "127.0.0.1:1", population: "movies" });
+  assert.equal((await client.personalise(1e9, 0.01)).ended, "timeout");
+  const personalising = client.personalise(1e9);
+  await client.close();
+  assert.equal((await personalising).ended, "interrupted");
 });
 
 test("a model without private tensors needs no personal steps", async () => {

@@ -26,8 +26,11 @@ const NOTHING: Personal = { steps: 0, state: undefined, checkpoint: undefined, r
 export interface Personalisation {
   /** Number of steps that were taken. They are kept, however it ended. */
   readonly steps: number;
-  /** "nothingPrivate": the model recommends from the user's history alone, and needs no personal steps. */
-  readonly ended: "done" | "interrupted" | "nothingPrivate";
+  /**
+   * "timeout": the app's time was over. "interrupted": the client was closed. "nothingPrivate": the model recommends from
+   * the user's history alone, and needs no personal steps.
+   */
+  readonly ended: "done" | "timeout" | "interrupted" | "nothingPrivate";
 }
 
 /** The personal steps of one client. The caller keeps syncs out meanwhile, because a sync replaces the model. */
