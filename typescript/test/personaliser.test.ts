@@ -110,11 +110,27 @@ test("the client personalises for a new model, for a tenth more records, and whe
   await record(20);
   assert.equal(await steps(), 1);
   await record(21);
+  assert.equal(await steps(), 1); // 2 of 22 are less than a tenth
+  await record(22);
   assert.equal(await steps(), 2);
-  await store.forget("item-21");
+  await store.forget("item-22");
   assert.equal(await steps(), 3);
   await adopt("fedncf", 1n);
   assert.equal(await steps(), 4);
+});
+
+test("the client personalises for new records in a full store", async () => {
+  await store.close();
+  store = new SqliteStore(folder, 10);
+  const own = personaliser(1);
+  await adopt("fedncf", 0n);
+  for (const expected of [1, 2, 3]) {
+    await record(...Array.from({ length: 10 }, (_, number) => number + expected));
+    await own.whenDue(never);
+    assert.equal((await store.personal(TASK))!.steps, expected);
+    await own.whenDue(never);
+    assert.equal((await store.personal(TASK))!.steps, expected);
+  }
 });
 
 /** Ends the work when the first steps are kept. */

@@ -88,7 +88,7 @@ test("the state of the SDK before this one is upgraded", async () => {
   const upgraded = new SqliteStore(old, 5);
   const expected = { item: "a", time: 7, kind: "view", weight: 1, value: undefined };
   assert.deepEqual(await upgraded.interactions(), [expected]);
-  assert.deepEqual([await upgraded.key(), await upgraded.tasks()], [new Uint8Array(16), []]);
+  assert.deepEqual([await upgraded.key(), await upgraded.tasks(), await upgraded.ever()], [new Uint8Array(16), [], 1]);
   await upgraded.close();
 });
 

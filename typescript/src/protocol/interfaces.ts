@@ -30,6 +30,8 @@ export interface Store {
 
   /** All interactions, in the order in which they were recorded. */
   interactions(): Promise<Interaction[]>;
+  /** The number of interactions that were ever recorded, also those that are not kept any more. */
+  ever(): Promise<number>;
   /**
    * Adds interactions. Beyond the most that the store keeps, those with the oldest times are dropped.
    *

@@ -55,6 +55,10 @@ export class SqliteStore implements Store {
     return interactions.all(this.database);
   }
 
+  async ever(): Promise<number> {
+    return interactions.ever(this.database);
+  }
+
   async record(added: readonly Interaction[]): Promise<number> {
     return this.database.transaction(() => interactions.add(this.database, added, this.most));
   }
