@@ -18,7 +18,9 @@ export class FedClient extends Client {
    * Opens a client's state folder, without using the network.
    *
    * @throws UsageError an argument has a wrong value.
-   * @throws StoreError the folder cannot be used.
+   * @throws StoreLockedError another client has it open.
+   * @throws StoreLostError the folder has lost its database.
+   * @throws StoreError the folder holds something else, or cannot be used.
    */
   static open(options: Options): FedClient {
     const settings = checkedSettings(options, NODE);

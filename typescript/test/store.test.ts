@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import Database from "better-sqlite3";
-import { StoreError } from "../src/errors.js";
+import { StoreError, StoreLostError } from "../src/errors.js";
 import type { Resource } from "../src/gen/fedau2/v1/task_pb.js";
 import { STEPS } from "../src/store/schema.js";
 import { SqliteStore } from "../src/store/sqlite.js";
@@ -145,7 +145,7 @@ for (const [loss, lose] of Object.entries(LOSSES)) {
   test(`a database that was ${loss} is not taken for a new user's`, async () => {
     await store.close();
     lose(join(folder.path, "state.db"));
-    for (let attempt = 0; attempt < 2; attempt++) await assert.rejects(folder.open(5), StoreError);
+    for (let attempt = 0; attempt < 2; attempt++) await assert.rejects(folder.open(5), StoreLostError);
   });
 }
 

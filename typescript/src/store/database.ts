@@ -14,7 +14,8 @@ export class StateDatabase {
    * @param fresh it may be without tables, and then gets them, and a secret key.
    * @throws Error SQLite's, if it cannot be opened.
    * @throws StoreVersionError a newer SDK wrote it.
-   * @throws StoreError another program wrote it, or it has lost its tables.
+   * @throws StoreLostError it has lost its tables.
+   * @throws StoreError another program wrote it.
    */
   constructor(path: string, fresh: boolean) {
     this.database = new Database(path, { timeout: 0 });

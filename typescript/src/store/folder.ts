@@ -1,7 +1,7 @@
 /** A client's state folder: whose it is, and the names of its parts. */
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { StoreError, StoreLockedError } from "../errors.js";
+import { StoreError, StoreLockedError, StoreLostError } from "../errors.js";
 import { BlobFolder } from "./blobFolder.js";
 import { StateDatabase } from "./database.js";
 import { claim } from "./instance.js";
@@ -22,7 +22,8 @@ export interface StateFolder {
  *
  * @throws StoreLockedError another client has opened it.
  * @throws StoreVersionError a newer SDK wrote it.
- * @throws StoreError it is not a client's, has lost its database, or cannot be used.
+ * @throws StoreLostError it has lost its database.
+ * @throws StoreError it is not a client's, or cannot be used.
  */
 export function openFolder(folder: string): StateFolder {
   let database: StateDatabase | undefined;
@@ -43,7 +44,8 @@ export function openFolder(folder: string): StateFolder {
 /**
  * Looks at a folder and touches nothing. Returns true if no client has ever been opened in it.
  *
- * @throws StoreError it holds something else, or has lost its database.
+ * @throws StoreLostError it has lost its database.
+ * @throws StoreError it holds something else.
  */
 function checked(folder: string): boolean {
   const names = existsSync(folder) ? readdirSync(folder) : [];
@@ -57,7 +59,7 @@ function checked(folder: string): boolean {
       );
     }
     if (names.some((name) => !FIRST.has(name))) {
-      throw new StoreError(
+      throw new StoreLostError(
         `${path} is missing or empty, and the rest of the client's state is there: put the whole folder back from a ` +
           "copy. To start afresh as a new user, move the folder away",
       );

@@ -1,7 +1,7 @@
 /** The tables of a state folder's database, version by version. SQLite's user_version holds a file's version. */
 import { randomBytes } from "node:crypto";
 import type Database from "better-sqlite3";
-import { StoreError, StoreVersionError } from "../errors.js";
+import { StoreError, StoreLostError, StoreVersionError } from "../errors.js";
 
 /** The statements that upgrade each version to the next. Released ones are never changed. */
 export const STEPS = [
@@ -33,12 +33,13 @@ const KNOWN_BY = ["client", "interactions", "attributes", "private", "contribute
  * Returns unless a database is another program's. It changes nothing.
  *
  * @param fresh it may be without tables.
- * @throws StoreError it is another program's, or has lost its tables.
+ * @throws StoreLostError it has lost its tables.
+ * @throws StoreError it is another program's.
  */
 export function expectOwn(database: Database.Database, fresh: boolean): void {
   const tables = new Set(database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all());
   if (tables.size === 0 && !fresh) {
-    throw new StoreError(
+    throw new StoreLostError(
       `${database.name} has lost its tables, and the rest of the client's state is there: put the whole folder back from ` +
         "a copy. To start afresh as a new user, move the folder away",
     );

@@ -32,7 +32,8 @@ export class SqliteStore implements Store {
    * @param most most interactions that are kept.
    * @throws StoreLockedError another client has opened it.
    * @throws StoreVersionError a newer SDK wrote it.
-   * @throws StoreError it is not a client's, has lost its database, or cannot be used.
+   * @throws StoreLostError it has lost its database.
+   * @throws StoreError it is not a client's, or cannot be used.
    */
   constructor(
     folder: string,
