@@ -1,7 +1,9 @@
 /** The SDK's public names in a browser. */
+import { text } from "./arguments.js";
 import { BROWSER, useWasm } from "./browserPlatform.js";
-import { Client, INTERACTIONS, type Parts, type Settings, trustOf } from "./client.js";
+import { Client, type Parts } from "./client.js";
 import { UsageError } from "./errors.js";
+import { checkedSettings, type Settings } from "./settings.js";
 import { IndexedDbStore } from "./store/indexeddb.js";
 import { type Browser, ObjectDatabase } from "./store/objects.js";
 import { ConnectTransport } from "./transport/connect.js";
@@ -25,8 +27,8 @@ export class FedClient extends Client {
   /** True once the browser has promised not to remove the state by itself; the user may still do so. */
   readonly persistent: Promise<boolean>;
 
-  private constructor(options: Options, parts: Parts) {
-    super(options, parts);
+  private constructor(parts: Parts) {
+    super(parts);
     this.persistent = persistent();
   }
 
@@ -39,11 +41,11 @@ export class FedClient extends Client {
    * @throws StoreError it cannot be used.
    */
   static async open(options: Options): Promise<FedClient> {
-    const [trust, browser] = [trustOf(options, BROWSER), own()];
-    const coordinator = checkedAddress(options.coordinator);
-    useWasm(new URL(options.wasm, location.href).href);
-    const store = await IndexedDbStore.open(options.database, options.maxInteractions ?? INTERACTIONS, browser);
-    return new FedClient(options, { store, platform: BROWSER, trust, connect: () => new ConnectTransport(coordinator) });
+    const [settings, browser] = [checkedSettings(options, BROWSER), own()];
+    const [database, coordinator] = [text("database", options.database), checkedAddress(options.coordinator)];
+    useWasm(addressOf(options.wasm));
+    const store = await IndexedDbStore.open(database, settings.maxInteractions, browser);
+    return new FedClient({ store, platform: BROWSER, settings, connect: () => new ConnectTransport(coordinator) });
   }
 
   /**
@@ -62,6 +64,12 @@ function checkedAddress(coordinator: string): string {
     return coordinator;
   }
   throw new UsageError("a coordinator's address begins with https://, or with http:// if it is on this machine");
+}
+
+function addressOf(wasm: unknown): string {
+  const named = wasm instanceof URL ? wasm.href : text("wasm", wasm);
+  if (!URL.canParse(named, location.href)) throw new UsageError("wasm must be an address");
+  return new URL(named, location.href).href;
 }
 
 async function persistent(): Promise<boolean> {

@@ -1,4 +1,5 @@
 /** The SDK's client, as an app sees it. */
+import * as check from "./arguments.js";
 import { StoreError, TaskError, TimedOutError, UsageError } from "./errors.js";
 import { type Event, Events } from "./events.js";
 import { Serving } from "./onnx/serving.js";
@@ -7,40 +8,19 @@ import { labels } from "./protocol/preparation.js";
 import { type Outcome, session } from "./protocol/session.js";
 import { unfit } from "./protocol/fitness.js";
 import { knownTask, wanted } from "./protocol/freshness.js";
-import { Trust } from "./protocol/trust.js";
 import type { Model } from "./protocol/values.js";
 import { type Personalisation, Personaliser, STEPS } from "./personalisation/personaliser.js";
-import { checked, checkedItem, microseconds, type Recorded } from "./recording.js";
+import { checked, checkedItem, type Recorded, Times } from "./recording.js";
+import type { Checked } from "./settings.js";
 
 /** The version that a device states at its check-in. */
 export const VERSION = "0.0.0";
-/** Most interactions that are kept, unless the app says otherwise. */
-export const INTERACTIONS = 100_000;
-const DAY = 86_400;
-const utf8 = new TextEncoder();
-
-/** Arguments of `FedClient.open` that every platform has. */
-export interface Settings {
-  /** Name of the population that this device belongs to, at most 128 bytes. */
-  readonly population: string;
-  /** Public keys (PEM) whose signatures on tasks are trusted; without it every task is run. */
-  readonly publishers?: readonly string[];
-  /** Most interactions that are kept. */
-  readonly maxInteractions?: number;
-  /** Age in seconds from which a sync fetches a newer model although the round has no place for this device. */
-  readonly maxModelAge?: number;
-  /**
-   * Personal steps that a sync takes at its end, after a new model or a tenth more records, as `personalise` does; 20 by
-   * default. 0: it takes none.
-   */
-  readonly personalSteps?: number;
-}
 
 /** What a platform brings to a client. */
 export interface Parts {
   readonly store: Store;
   readonly platform: Platform;
-  readonly trust: Trust;
+  readonly settings: Checked;
   /** Makes the way to the coordinator for one sync. */
   readonly connect: () => Transport;
 }
@@ -58,16 +38,14 @@ export class Client {
   private readonly serving: Serving;
   private readonly personal: Personaliser;
   private readonly store: Store;
+  private readonly times = new Times();
   private syncing: Promise<unknown> = Promise.resolve();
 
-  protected constructor(
-    private readonly options: Settings,
-    private readonly parts: Parts,
-  ) {
-    const { store, platform, trust } = parts;
+  protected constructor(private readonly parts: Parts) {
+    const { store, platform, settings } = parts;
     this.store = store;
-    this.serving = new Serving(store, platform, trust);
-    this.personal = new Personaliser(store, platform, trust, options.personalSteps ?? STEPS);
+    this.serving = new Serving(store, platform, settings.trust);
+    this.personal = new Personaliser(store, platform, settings.trust, settings.personalSteps);
   }
 
   /** Interrupts a sync under way and frees the state. */
@@ -90,19 +68,20 @@ export class Client {
 
   /** Keeps interactions, on this device: all of them or none. The oldest beyond `maxInteractions` are dropped. */
   async recordMany(interactions: readonly (string | Recorded)[]): Promise<void> {
-    const count = await this.store.record(checked(interactions));
+    const count = await this.store.record(checked(interactions, this.times));
     if (count > 0) this.events.publish({ type: "interactionsDropped", count });
   }
 
   /**
-   * Removes what is recorded of an item from this device, without a trace, once a sync under way has ended. An unanswered
-   * contribution is withdrawn, and the vectors of personal steps are removed. What was uploaded cannot be taken back.
+   * Removes what is recorded of an item from this device, once a sync under way has ended. An unanswered contribution is
+   * withdrawn, and the vectors of personal steps are removed. The vectors of past rounds stay, which were trained on the
+   * item too, and what was uploaded cannot be taken back.
    *
    * @param time that of the interaction to remove; undefined: all of the item are removed.
    * @returns how many interactions were removed.
    */
   async forget(item: string, time?: Date): Promise<number> {
-    const [named, at] = [checkedItem(item), time && microseconds(time)];
+    const [named, at] = [checkedItem(item), time === undefined ? undefined : check.microseconds(time)];
     return this.alone(() => this.store.forget(named, at));
   }
 
@@ -115,8 +94,11 @@ export class Client {
    * Keeps an attribute of the user, on this device; undefined forgets it.
    *
    * @throws AttributeValueError the task does not know this value; the value before it stays.
+   * @throws UsageError an argument is no such string.
    */
   async setAttribute(name: string, value: string | undefined): Promise<void> {
+    check.text("name", name);
+    if (value !== undefined) check.text("value", value);
     const before = await this.store.attribute(name);
     await this.store.setAttribute(name, value);
     const task = await knownTask(this.store);
@@ -132,13 +114,15 @@ export class Client {
   /**
    * Makes one check-in now: a contribution, if the round has a place.
    *
-   * @param timeout seconds after which the sync ends.
+   * @param timeout seconds after which the sync ends; at most 24 days count.
    * @throws TimedOutError, TransportError, RefusedError nothing is lost.
    * @throws TaskError, AttributeValueError the task cannot be run here.
+   * @throws UsageError the timeout is no number above 0.
    */
-  sync(timeout?: number): Promise<Outcome> {
+  async sync(timeout?: number): Promise<Outcome> {
+    const milliseconds = check.timeout(timeout);
     return this.alone(async () => {
-      const { limit, signal } = this.limit(timeout);
+      const { limit, signal } = this.limit(milliseconds);
       try {
         const outcome = await this.syncOnce(signal);
         if (outcome.result === "interrupted") this.events.publish({ type: "syncInterrupted", reason: outcome.reason });
@@ -163,8 +147,13 @@ export class Client {
    * @throws TaskError, AttributeValueError the steps cannot be taken here.
    */
   async personalise(steps = STEPS, timeout?: number): Promise<Personalisation> {
-    if (!Number.isInteger(steps) || steps < 1) throw new UsageError(`steps must be a whole number from 1 up, not ${steps}`);
-    return this.alone(() => this.personal.personalise(steps, this.limit(timeout).signal));
+    const [number, milliseconds] = [check.whole("steps", steps), check.timeout(timeout)];
+    return this.alone(async () => {
+      const { limit, signal } = this.limit(milliseconds);
+      const result = await this.personal.personalise(number, signal);
+      const late = result.ended === "interrupted" && limit?.aborted && !this.closing.signal.aborted;
+      return late ? { ...result, ended: "timeout" } : result;
+    });
   }
 
   /** Runs work once that under way has ended. */
@@ -175,27 +164,26 @@ export class Client {
   }
 
   /** Returns a signal by which the client's end or a time ends work. */
-  private limit(timeout: number | undefined): { limit: AbortSignal | undefined; signal: AbortSignal } {
-    const limit = timeout === undefined ? undefined : AbortSignal.timeout(1000 * timeout);
+  private limit(milliseconds: number | undefined): { limit: AbortSignal | undefined; signal: AbortSignal } {
+    const limit = milliseconds === undefined ? undefined : AbortSignal.timeout(milliseconds);
     return { limit, signal: limit === undefined ? this.closing.signal : AbortSignal.any([this.closing.signal, limit]) };
   }
 
   private async syncOnce(signal: AbortSignal): Promise<Outcome> {
     const staged = (await this.store.staged()) !== undefined;
     const fault = staged ? undefined : await unfit(this.store, await knownTask(this.store));
-    const oldest = this.options.maxModelAge ?? DAY;
-    const { platform, trust, connect } = this.parts;
+    const { platform, settings, connect } = this.parts;
     const transport = connect();
     const context = {
       store: this.store,
       transport,
       platform,
-      trust,
-      population: this.options.population,
+      trust: settings.trust,
+      population: settings.population,
       version: VERSION,
       emit: this.events.publish,
       withoutPlace: fault !== undefined,
-      wanted: (model: Model) => wanted(this.store, model, oldest, fault !== undefined),
+      wanted: (model: Model) => wanted(this.store, model, settings.maxModelAge, fault !== undefined),
       signal,
       clock: () => performance.now() / 1000,
     };
@@ -208,22 +196,10 @@ export class Client {
 
   /** Returns the user's best items that are not recorded, best first, offline from the newest model on the device. */
   async recommend(k = 10, where: (item: string) => boolean = () => true): Promise<Recommendation[]> {
-    if (!Number.isInteger(k) || k < 1) throw new UsageError(`k must be a whole number from 1 up, not ${k}`);
-    const best = await this.serving.recommend(k, where);
+    if (typeof where !== "function") throw new UsageError("where must be a function");
+    const best = await this.serving.recommend(check.whole("k", k), where);
     return best.map(([item, score]) => ({ item, score }));
   }
-}
-
-/**
- * Returns what decides which tasks are trusted, once the settings are checked.
- *
- * @throws UsageError a setting has a wrong value.
- */
-export function trustOf({ population, publishers, personalSteps: steps = STEPS }: Settings, platform: Platform): Trust {
-  const size = utf8.encode(population).length;
-  if (size === 0 || size > 128) throw new UsageError("population has 1 to 128 bytes");
-  if (!Number.isInteger(steps) || steps < 0) throw new UsageError("personalSteps is a whole number from 0 up");
-  return new Trust(platform, publishers);
 }
 
 /** Returns the outcome of a session that ended because it had to stop, and throws every other error again. */

@@ -13,7 +13,7 @@ export class StoreError extends FedError {}
 export class StoreLockedError extends StoreError {}
 /** The state was written by a newer SDK. */
 export class StoreVersionError extends StoreError {}
-/** The browser has removed the state, or a part of it: delete the rest to begin as a new user. */
+/** The state, or a part of it, is missing. The rest stays: remove it to begin as a new user. */
 export class StoreLostError extends StoreError {}
 /** The client has been closed: open another. */
 export class StoreClosedError extends StoreError {}

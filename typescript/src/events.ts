@@ -1,5 +1,5 @@
 /** Events that a client publishes to the app while it takes part in training. None says anything about the user. */
-import type { FedError } from "./errors.js";
+import { type FedError, UsageError } from "./errors.js";
 
 interface OfRound<T extends string> {
   readonly type: T;
@@ -80,21 +80,24 @@ export type Event =
 export class Events {
   private readonly callbacks = new Set<(event: Event) => void>();
 
-  /** Calls a function with each event from now on. Returns a function that ends this; it may be called again. */
+  /**
+   * Calls a function with each event from now on. Returns a function that ends this; it may be called again.
+   *
+   * @throws UsageError it is no function.
+   */
   subscribe(callback: (event: Event) => void): () => void {
+    if (typeof callback !== "function") throw new UsageError("an event's callback must be a function");
     const own = (event: Event) => callback(event);
     this.callbacks.add(own);
     return () => void this.callbacks.delete(own);
   }
 
-  /** Calls the subscribers. What a callback throws is left out, so that it cannot end a sync. */
+  /** Calls the subscribers. What a callback throws, now or later, is left out, so that it cannot end a sync. */
   readonly publish = (event: Event): void => {
     for (const callback of [...this.callbacks]) {
-      try {
-        callback(event);
-      } catch (error) {
+      new Promise<void>((resolve) => resolve(callback(event))).catch((error: unknown) => {
         console.warn(`a callback for ${event.type} threw ${(error as Error)?.name}`);
-      }
+      });
     }
   };
 }

@@ -1,5 +1,5 @@
 /** The SDK's public names on every platform. */
-export { type Recommendation, type Settings, VERSION } from "./client.js";
+export { type Recommendation, VERSION } from "./client.js";
 export * from "./errors.js";
 export type { Event } from "./events.js";
 export type { Personalisation } from "./personalisation/personaliser.js";
@@ -7,3 +7,4 @@ export type { Recorded } from "./recording.js";
 export type { Kind } from "./protocol/values.js";
 export type { Outcome } from "./protocol/session.js";
 export type { RetryWindow } from "./retry.js";
+export type { Settings } from "./settings.js";

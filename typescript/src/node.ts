@@ -1,6 +1,8 @@
 /** The client of Node. */
-import { Client, INTERACTIONS, type Settings, trustOf } from "./client.js";
+import { text } from "./arguments.js";
+import { Client } from "./client.js";
 import { NODE } from "./platform.js";
+import { checkedSettings, type Settings } from "./settings.js";
 import { SqliteStore } from "./store/sqlite.js";
 import { type Address, GrpcTransport } from "./transport/grpc.js";
 
@@ -16,11 +18,14 @@ export class FedClient extends Client {
    * Opens a client's state folder, without using the network.
    *
    * @throws UsageError an argument has a wrong value.
-   * @throws StoreError the folder cannot be used.
+   * @throws StoreLockedError another client has it open.
+   * @throws StoreLostError the folder has lost its database.
+   * @throws StoreError the folder holds something else, or cannot be used.
    */
   static open(options: Options): FedClient {
-    const trust = trustOf(options, NODE);
-    const store = new SqliteStore(options.stateDir, options.maxInteractions ?? INTERACTIONS);
-    return new FedClient(options, { store, platform: NODE, trust, connect: () => new GrpcTransport(options) });
+    const settings = checkedSettings(options, NODE);
+    text("coordinator", options.coordinator);
+    const store = new SqliteStore(text("stateDir", options.stateDir), settings.maxInteractions);
+    return new FedClient({ store, platform: NODE, settings, connect: () => new GrpcTransport(options) });
   }
 }

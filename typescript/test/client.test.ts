@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,13 +7,15 @@ import { afterEach, beforeEach, test } from "node:test";
 import {
   type Event,
   FedClient,
-  type Kind,
   NoModelError,
+  type Options,
   type Recorded,
   TimedOutError,
   TransportError,
   UsageError,
 } from "../src/index.js";
+import { checked, Times } from "../src/recording.js";
+import { liked } from "../src/weights.js";
 
 let folder: string;
 let client: FedClient;
@@ -49,17 +51,19 @@ test("events come to every subscriber until it unsubscribes, also after a callba
   const options = { stateDir: join(folder, "small"), coordinator: "127.0.0.1:1", population: "movies", maxInteractions: 2 };
   const small = FedClient.open(options);
   const events: Event[] = [];
-  const end = small.subscribe(() => {
+  const fail = () => {
     throw new Error("of the app");
-  });
+  };
+  const ends = [small.subscribe(fail), small.subscribe(async () => fail())]; // a rejection left alone ends Node
   const unsubscribe = small.subscribe((event) => events.push(event));
   await small.recordMany(["a", "b", "c"]);
   await assert.rejects(small.sync(), TransportError);
   assert.deepEqual(events.map(({ type }) => type), ["interactionsDropped", "syncFailed"]);
   unsubscribe();
-  end();
+  for (const end of ends) end();
   await small.record("d");
   assert.equal(events.length, 2);
+  assert.throws(() => small.subscribe(5 as never), UsageError);
   await small.close();
 });
 
@@ -103,28 +107,94 @@ test("a sync under way is interrupted by close", () =>
     assert.deepEqual(events, [{ type: "syncInterrupted", reason: "" }]);
   }));
 
-test("wrong arguments are refused", async () => {
+test("a timeout may be a fraction, and longer than the platform's timers", async () => {
+  await client.record("a");
+  for (const timeout of [16.1, 2.01, 3e6]) await assert.rejects(client.sync(timeout), TransportError);
+  for (const timeout of [2.01, 3e6]) await assert.rejects(client.personalise(2, timeout), NoModelError);
+});
+
+test("a like at once after a dislike counts as later", async () => {
+  const now = Date.now();
+  const times = new Times();
+  const kept = checked(Array.from({ length: 20 }, () => ["a", { item: "a", kind: "dislike" } as const, "a"]).flat(), times);
+  assert.deepEqual(kept.map(({ time }) => time), [...new Set(kept.map(({ time }) => time))].sort((one, two) => one - two));
+  assert.ok(kept[0]!.time >= 1000 * now && kept[0]!.time <= 1000 * Date.now());
+  assert.deepEqual(liked(kept), kept.slice(-1));
+  await client.record({ item: "a", time: new Date(1e12) }); // the app's own times stay as they are
+  assert.equal(await client.forget("a", new Date(1e12)), 1);
+});
+
+test("wrong interactions are refused: all are recorded, or none", async () => {
   const long = "x".repeat(1025);
-  for (const item of ["", "two\nlines", long]) await assert.rejects(client.record(item), UsageError);
-  await assert.rejects(client.record({ item: "a", time: new Date(NaN) }), UsageError);
-  const wrong: Recorded[] = [
-    { item: "a", kind: "stare" as Kind },
+  const items = ["", "two\nlines", long, "a\ud800"];
+  const wrong: unknown[] = [
+    ...items,
+    ...items.map((item) => ({ item })),
+    5,
+    undefined,
+    null,
+    {},
+    ["a"],
+    { item: 5 },
+    { item: "a", time: new Date(NaN) },
+    { item: "a", time: Date.now() },
+    { item: "a", time: "2020-01-01" },
+    { item: "a", kind: "stare" },
     { item: "a", weight: 0 },
     { item: "a", weight: NaN },
     { item: "a", weight: 1e7 },
+    { item: "a", weight: true },
+    { item: "a", weight: 2n },
     { item: "a", value: 3 },
     { item: "a", kind: "rating" },
     { item: "a", kind: "rating", value: -1 },
+    { item: "a", kind: "rating", value: "4.5" },
+    { item: "a", kind: "rating", value: [3] },
   ];
-  for (const record of wrong) await assert.rejects(client.recordMany(["b", record]), UsageError);
-  await assert.rejects(client.forget(""), UsageError);
-  await assert.rejects(client.forget("b", new Date(NaN)), UsageError);
-  assert.equal(await client.forget("b"), 0); // all of them are recorded, or none
-  await assert.rejects(client.personalise(0), UsageError);
-  for (const k of [0, 1.5, -1]) await assert.rejects(client.recommend(k), UsageError);
+  for (const record of wrong) {
+    await assert.rejects(client.record(record as Recorded), UsageError);
+    await assert.rejects(client.recordMany(["b", record as Recorded]), UsageError);
+  }
+  await assert.rejects(client.recordMany("b" as never), UsageError);
+  for (const item of ["", 5, undefined]) await assert.rejects(client.forget(item as string), UsageError);
+  for (const time of [new Date(NaN), null, 5]) await assert.rejects(client.forget("b", time as Date), UsageError);
+  assert.deepEqual(await client.recorded(), []);
+});
+
+test("wrong attributes are refused, and those before them stay", async () => {
+  await client.setAttribute("gender", "F");
+  for (const value of [null, 5, "", "\udfff"]) await assert.rejects(client.setAttribute("gender", value as string), UsageError);
+  for (const name of [null, 5, ""]) await assert.rejects(client.setAttribute(name as string, "F"), UsageError);
+});
+
+test("wrong numbers and timeouts are refused", async () => {
+  for (const wrong of [0, 1.5, -1, NaN, "3"]) {
+    await assert.rejects(client.personalise(wrong as number), UsageError);
+    await assert.rejects(client.recommend(wrong as number), UsageError);
+  }
+  for (const timeout of [0, -1, NaN, Infinity, "3", null]) {
+    await assert.rejects(client.sync(timeout as number), UsageError);
+    await assert.rejects(client.personalise(1, timeout as number), UsageError);
+  }
+  await assert.rejects(client.recommend(1, 5 as never), UsageError);
+});
+
+const WRONG: Readonly<Record<string, readonly unknown[]>> = {
+  stateDir: [undefined, "", 5],
+  coordinator: [undefined, "", 5],
+  population: [undefined, "", 5, "\u00e4".repeat(65)],
+  publishers: [[], ["abc"], "abc", null],
+  maxInteractions: [0, -1, NaN, 1.5, "9", null],
+  maxModelAge: [0, -1, NaN, "9", null],
+  personalSteps: [-1, 1.5, NaN, null],
+};
+
+test("wrong options are refused before anything is made", () => {
   const options = { stateDir: join(folder, "other"), coordinator: "127.0.0.1:1", population: "movies" };
-  assert.throws(() => FedClient.open({ ...options, population: "" }), UsageError);
-  assert.throws(() => FedClient.open({ ...options, population: "\u00e4".repeat(65) }), UsageError);
-  assert.throws(() => FedClient.open({ ...options, publishers: [] }), UsageError);
-  assert.throws(() => FedClient.open({ ...options, personalSteps: -1 }), UsageError);
+  for (const [name, values] of Object.entries(WRONG)) {
+    for (const value of values) {
+      assert.throws(() => FedClient.open({ ...options, [name]: value } as Options), UsageError, `${name} ${value}`);
+    }
+  }
+  assert.ok(!existsSync(options.stateDir));
 });

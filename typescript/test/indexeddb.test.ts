@@ -99,6 +99,19 @@ describe("IndexedDB alone", () => {
     await assert.rejects(home.open(5), StoreLostError);
   });
 
+  test("the records of the SDK before this one are counted as far as they are kept", async () => {
+    const view = { item: "a", time: 1, kind: "view", weight: 1, value: undefined } as const;
+    await store.record([view, view]);
+    await store.close();
+    await home.beside((database) =>
+      answer(database.transaction("client", "readwrite").objectStore("client").delete("recorded")),
+    );
+    store = await home.open(5);
+    assert.equal(await store.ever(), 2);
+    await store.record([view]);
+    assert.equal(await store.ever(), 3);
+  });
+
   test("a change that fails changes nothing", async () => {
     const view = { item: "a", time: 1, kind: "view", weight: 1, value: undefined } as const;
     const wrong = { ...view, value: (() => undefined) as unknown as number }; // which no database can keep

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { NoDataError, NoModelError, UntrustedTaskError } from "../src/errors.js";
+import { FedClient } from "../src/index.js";
 import { Personaliser } from "../src/personalisation/personaliser.js";
 import { NODE } from "../src/platform.js";
 import { known } from "../src/protocol/succession.js";
@@ -109,11 +110,27 @@ test("the client personalises for a new model, for a tenth more records, and whe
   await record(20);
   assert.equal(await steps(), 1);
   await record(21);
+  assert.equal(await steps(), 1); // 2 of 22 are less than a tenth
+  await record(22);
   assert.equal(await steps(), 2);
-  await store.forget("item-21");
+  await store.forget("item-22");
   assert.equal(await steps(), 3);
   await adopt("fedncf", 1n);
   assert.equal(await steps(), 4);
+});
+
+test("the client personalises for new records in a full store", async () => {
+  await store.close();
+  store = new SqliteStore(folder, 10);
+  const own = personaliser(1);
+  await adopt("fedncf", 0n);
+  for (const expected of [1, 2, 3]) {
+    await record(...Array.from({ length: 10 }, (_, number) => number + expected));
+    await own.whenDue(never);
+    assert.equal((await store.personal(TASK))!.steps, expected);
+    await own.whenDue(never);
+    assert.equal((await store.personal(TASK))!.steps, expected);
+  }
 });
 
 /** Ends the work when the first steps are kept. */
@@ -136,6 +153,17 @@ test("steps that were taken before an interruption are kept, and their numbers d
   assert.deepEqual([personal.steps, personal.checkpoint], [5, undefined]);
   await personaliser().personalise(1, never);
   assert.equal((await store.personal(TASK))!.steps, 6);
+});
+
+test("a client says what ended its personal steps", async () => {
+  await adopt("fedncf", 0n);
+  await record(1, 2, 3);
+  await store.close();
+  const client = FedClient.open({ stateDir: folder, coordinator: "127.0.0.1:1", population: "movies" });
+  assert.equal((await client.personalise(1e9, 0.01)).ended, "timeout");
+  const personalising = client.personalise(1e9);
+  await client.close();
+  assert.equal((await personalising).ended, "interrupted");
 });
 
 test("a model without private tensors needs no personal steps", async () => {

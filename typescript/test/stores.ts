@@ -93,6 +93,17 @@ export function storeTests(newHome: () => Promise<Home>): void {
     assert.equal(await store.record([view("old", -1), view("new", 9)]), 2);
   });
 
+  test("all that was ever recorded is counted", async () => {
+    assert.equal(await store.ever(), 0);
+    await store.record(Array.from({ length: MOST + 2 }, (_, time) => view(`item-${time}`, time)));
+    await store.forget("item-6");
+    await store.record([view("a", 9)]);
+    await store.record([view("b", 10)]);
+    await assert.rejects(store.record([view("old", -1)]), StoreError);
+    await reopen();
+    assert.equal(await store.ever(), MOST + 4);
+  });
+
   test("an interaction is kept as it was recorded", async () => {
     const rated: Interaction = { item: "a", time: 1.6e15 + 1, kind: "rating", weight: 0.3, value: 3.5 };
     await store.record([view("b", 2), rated]);

@@ -17,7 +17,7 @@ import { PersonalSteps } from "./steps.js";
 export const STEPS = 20;
 /** Most steps that are lost if the process dies. */
 const KEPT = 5;
-/** A tenth more records, or fewer, make the client personalise again. */
+/** The client personalises again when a tenth of the records that it keeps are new, in number. */
 const SHARE = 10;
 
 const NOTHING: Personal = { steps: 0, state: undefined, checkpoint: undefined, recorded: 0 };
@@ -26,8 +26,11 @@ const NOTHING: Personal = { steps: 0, state: undefined, checkpoint: undefined, r
 export interface Personalisation {
   /** Number of steps that were taken. They are kept, however it ended. */
   readonly steps: number;
-  /** "nothingPrivate": the model recommends from the user's history alone, and needs no personal steps. */
-  readonly ended: "done" | "interrupted" | "nothingPrivate";
+  /**
+   * "timeout": the app's time was over. "interrupted": the client was closed. "nothingPrivate": the model recommends from
+   * the user's history alone, and needs no personal steps.
+   */
+  readonly ended: "done" | "timeout" | "interrupted" | "nothingPrivate";
 }
 
 /** The personal steps of one client. The caller keeps syncs out meanwhile, because a sync replaces the model. */
@@ -76,14 +79,14 @@ export class Personaliser {
     }
   }
 
-  /** Returns a name for the model and the number of records for which the client may personalise by itself. */
+  /** Returns a name for the model and the number of records, ever made, for which the client may personalise by itself. */
   private async due(): Promise<string | undefined> {
     const model = this.steps > 0 ? await this.store.model() : undefined;
-    const recorded = model === undefined ? 0 : (await this.store.interactions()).length;
-    if (model === undefined || recorded === 0) return undefined;
+    const kept = model === undefined ? 0 : (await this.store.interactions()).length;
+    if (model === undefined || kept === 0) return undefined;
     const last = await this.store.personal(model.taskId);
-    const before = last?.recorded ?? 0;
-    const changed = Math.abs(recorded - before) * SHARE >= Math.max(1, before);
+    const recorded = await this.store.ever();
+    const changed = (recorded - (last?.recorded ?? 0)) * SHARE >= kept;
     const current = last?.checkpoint !== undefined && same(last.checkpoint, model.checkpoint.sha256);
     return changed || !current ? `${model.taskId} ${model.round} ${recorded}` : undefined;
   }
@@ -118,7 +121,7 @@ export class Personaliser {
   }
 
   private async take(steps: number, signal: AbortSignal, personal: PersonalSteps, model: Model): Promise<Personalisation> {
-    const recorded = (await this.store.interactions()).length;
+    const recorded = await this.store.ever();
     const before = (await this.store.personal(model.taskId)) ?? NOTHING;
     const keep = (taken: number, change: Partial<Personal> = {}) =>
       this.store.keepPersonal(model.taskId, { ...before, ...change, steps: before.steps + taken, state: personal.state });

@@ -16,8 +16,8 @@ import type { Adoption, Interaction, KnownTask, Model, Personal, PrivateState, S
 /** What a platform brings: Node or a browser. */
 export interface Platform {
   readonly runtime: Runtime;
-  /** Verifies an Ed25519 signature; `key` is a PEM file's text. */
-  verify(key: string, message: Uint8Array, signature: Uint8Array): Promise<boolean>;
+  /** Verifies an Ed25519 signature; `key` is a public key in DER. */
+  verify(key: Uint8Array<ArrayBuffer>, message: Uint8Array, signature: Uint8Array): Promise<boolean>;
 }
 
 /**
@@ -30,6 +30,8 @@ export interface Store {
 
   /** All interactions, in the order in which they were recorded. */
   interactions(): Promise<Interaction[]>;
+  /** The number of interactions that were ever recorded, also those that are not kept any more. */
+  ever(): Promise<number>;
   /**
    * Adds interactions. Beyond the most that the store keeps, those with the oldest times are dropped.
    *

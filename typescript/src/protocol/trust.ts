@@ -2,19 +2,25 @@
 import { UntrustedTaskError, UsageError } from "../errors.js";
 import { split } from "../wire/signatures.js";
 import type { Platform } from "./interfaces.js";
+import { publicKeyOf } from "./publicKeys.js";
 
 /** Checks manifests. Without a list of keys, every manifest is trusted. */
 export class Trust {
+  private readonly keys: readonly Uint8Array<ArrayBuffer>[] | undefined;
+
   /**
    * @param platform verifies signatures.
    * @param keys Ed25519 public keys (PEM); a signature by any of them is enough.
-   * @throws UsageError the list is empty, so that no task could be trusted.
+   * @throws UsageError one is no such key, or the list is empty, so that no task could be trusted.
    */
   constructor(
     private readonly platform: Platform,
-    private readonly keys?: readonly string[],
+    keys?: readonly string[],
   ) {
-    if (keys?.length === 0) throw new UsageError("publishers lists no key: leave it out to run any task");
+    if (keys === undefined) return;
+    if (!Array.isArray(keys)) throw new UsageError("publishers must be a list of keys");
+    if (keys.length === 0) throw new UsageError("publishers lists no key: leave it out to run any task");
+    this.keys = keys.map(publicKeyOf);
   }
 
   /** @throws UntrustedTaskError a serialised manifest is not signed by one of the keys. */

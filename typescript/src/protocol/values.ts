@@ -78,7 +78,7 @@ export interface Personal {
   readonly state: PrivateState | undefined;
   /** SHA-256 of the checkpoint on which the steps were completed last; undefined if there is none. */
   readonly checkpoint: Uint8Array | undefined;
-  /** The number of interactions then. */
+  /** The number of interactions that had ever been recorded then. */
   readonly recorded: number;
 }
 

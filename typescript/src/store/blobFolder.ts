@@ -6,6 +6,8 @@ import type { Resource } from "../gen/fedau2/v1/task_pb.js";
 import { fits, nameOf } from "../wire/blobs.js";
 
 const PART = ".part";
+/** Names of blobs, of their parts, and of what a crash left half written. Other files are not the SDK's, and stay. */
+const NAME = /^[0-9a-f]{64}(\.part)?(\.tmp)?$/;
 
 /** Returns the bytes of a Buffer of Node, whose methods differ from those of other byte strings. */
 export function bytesOf(data: Buffer): Uint8Array {
@@ -39,16 +41,20 @@ export class BlobFolder {
 
   /** Keeps the first bytes of a blob, in place of the part of any other. */
   putPart(address: Resource, data: Uint8Array): void {
-    for (const name of readdirSync(this.folder)) if (name.endsWith(PART)) rmSync(join(this.folder, name));
+    for (const name of this.names()) if (name.endsWith(PART)) rmSync(join(this.folder, name));
     if (data.length > 0) this.write(nameOf(address) + PART, data);
   }
 
   /** Removes everything but these blobs and their parts. */
   keepOnly(addresses: readonly Resource[]): void {
     const kept = new Set(addresses.map(nameOf));
-    for (const name of readdirSync(this.folder)) {
+    for (const name of this.names()) {
       if (!kept.has(name.replace(PART, ""))) rmSync(join(this.folder, name));
     }
+  }
+
+  private names(): string[] {
+    return readdirSync(this.folder).filter((name) => NAME.test(name));
   }
 
   private read(name: string): Uint8Array | undefined {

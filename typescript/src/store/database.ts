@@ -1,7 +1,7 @@
 /** A state folder's SQLite database, for one client at a time. */
 import Database from "better-sqlite3";
 import { StoreClosedError, StoreError } from "../errors.js";
-import { upgrade } from "./schema.js";
+import { expectOwn, upgrade } from "./schema.js";
 
 /** A row by column: whole numbers are bigints. */
 export type Row = Record<string, Buffer & string & bigint & number>;
@@ -10,11 +10,19 @@ export type Row = Record<string, Buffer & string & bigint & number>;
 export class StateDatabase {
   private readonly database: Database.Database;
 
-  /** @throws Error SQLite's, if it cannot be opened; `StoreVersionError` if a newer SDK wrote it. */
-  constructor(path: string) {
+  /**
+   * @param fresh it may be without tables, and then gets them, and a secret key.
+   * @throws Error SQLite's, if it cannot be opened.
+   * @throws StoreVersionError a newer SDK wrote it.
+   * @throws StoreLostError it has lost its tables.
+   * @throws StoreError another program wrote it.
+   */
+  constructor(path: string, fresh: boolean) {
     this.database = new Database(path, { timeout: 0 });
     try {
-      for (const setting of ["locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"]) {
+      this.database.pragma("locking_mode = EXCLUSIVE");
+      this.database.transaction(() => expectOwn(this.database, fresh)).immediate();
+      for (const setting of ["journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"]) {
         this.database.pragma(setting);
       }
       this.database.defaultSafeIntegers();

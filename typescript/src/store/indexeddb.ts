@@ -57,8 +57,12 @@ export class IndexedDbStore implements Store {
     return this.database.read(["interactions"], (objects) => answer<Interaction[]>(objects("interactions").getAll()));
   }
 
+  ever(): Promise<number> {
+    return this.database.read(["client", "interactions"], interactions.ever);
+  }
+
   record(added: readonly Interaction[]): Promise<number> {
-    return this.database.write(["interactions"], (objects) => interactions.add(objects, added, this.most));
+    return this.database.write(["client", "interactions"], (objects) => interactions.add(objects, added, this.most));
   }
 
   forget(item: string, time?: number): Promise<number> {

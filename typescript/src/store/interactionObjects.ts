@@ -3,6 +3,15 @@ import { StoreError } from "../errors.js";
 import type { Interaction } from "../protocol/values.js";
 import { answer, type Objects } from "./objects.js";
 
+/** Key of the number of interactions that were ever recorded, beside the secret key. An older SDK has kept none. */
+const EVER = "recorded";
+
+/** Returns the number of interactions that were ever recorded, also those that are not kept any more. */
+export async function ever(objects: Objects): Promise<number> {
+  const count: number | undefined = await answer(objects("client").get(EVER));
+  return count ?? (await answer(objects("interactions").count()));
+}
+
 /**
  * Adds interactions, and drops those with the oldest times beyond `most`.
  *
@@ -11,6 +20,7 @@ import { answer, type Objects } from "./objects.js";
  */
 export async function add(objects: Objects, added: readonly Interaction[], most: number): Promise<number> {
   const store = objects("interactions");
+  objects("client").put((await ever(objects)) + added.length, EVER);
   const keys: IDBValidKey[] = [];
   for (const interaction of added) keys.push(await answer(store.add(interaction)));
   const excess = (await answer(store.count())) - most;

@@ -14,6 +14,11 @@ export function all(database: StateDatabase): Interaction[] {
   }));
 }
 
+/** Returns the number of interactions that were ever recorded, also those that are not kept any more. */
+export function ever(database: StateDatabase): number {
+  return Number(database.one("SELECT recorded FROM client")!.recorded);
+}
+
 /**
  * Adds interactions within a transaction, and drops those with the oldest times beyond `most`.
  *
@@ -25,6 +30,7 @@ export function add(database: StateDatabase, added: readonly Interaction[], most
   for (const { item, time, kind, weight, value } of added) {
     database.run("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", item, BigInt(time), kind, weight, value);
   }
+  database.run("UPDATE client SET recorded = recorded + ?", added.length);
   const oldest = "SELECT rowid FROM interactions ORDER BY time DESC, rowid DESC LIMIT -1 OFFSET ?";
   const dropped = database.run(`DELETE FROM interactions WHERE rowid IN (${oldest})`, most);
   const kept = database.one("SELECT 1 FROM interactions WHERE rowid > ?", last) !== undefined;

@@ -1,8 +1,6 @@
 /** A client's state in a folder, for Node: a SQLite database and blobs beside it. */
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { StoreError, StoreLockedError } from "../errors.js";
+import { StoreError } from "../errors.js";
 import { type Resource, ResourceSchema, TaskManifestSchema } from "../gen/fedau2/v1/task_pb.js";
 import { parts } from "../protocol/fetching.js";
 import type { Store } from "../protocol/interfaces.js";
@@ -18,12 +16,11 @@ import {
   TASKS,
   unpackState,
 } from "../protocol/values.js";
-import { BlobFolder, bytesOf } from "./blobFolder.js";
-import { type Row, StateDatabase } from "./database.js";
+import { type BlobFolder, bytesOf } from "./blobFolder.js";
+import type { Row, StateDatabase } from "./database.js";
+import { openFolder } from "./folder.js";
 import * as interactions from "./interactions.js";
 import * as lineage from "./lineage.js";
-
-const OWNER = 0o700;
 
 /** The `Store` of one device. */
 export class SqliteStore implements Store {
@@ -35,22 +32,16 @@ export class SqliteStore implements Store {
    * @param most most interactions that are kept.
    * @throws StoreLockedError another client has opened it.
    * @throws StoreVersionError a newer SDK wrote it.
-   * @throws StoreError it cannot be used.
+   * @throws StoreLostError it has lost its database.
+   * @throws StoreError it is not a client's, or cannot be used.
    */
   constructor(
     folder: string,
     private readonly most: number,
   ) {
-    try {
-      mkdirSync(folder, { recursive: true, mode: OWNER });
-      this.blobs = new BlobFolder(join(folder, "blobs"));
-      this.database = new StateDatabase(join(folder, "state.db"));
-    } catch (error) {
-      if (error instanceof StoreError) throw error;
-      const locked = (error as { code?: string }).code?.startsWith("SQLITE_BUSY");
-      if (locked) throw new StoreLockedError(`${folder} is open already, here or in another process: close it there first`);
-      throw new StoreError(`the state folder ${folder} cannot be used: ${(error as Error).message}`);
-    }
+    const { database, blobs } = openFolder(folder);
+    this.database = database;
+    this.blobs = blobs;
   }
 
   async close(): Promise<void> {
@@ -63,6 +54,10 @@ export class SqliteStore implements Store {
 
   async interactions(): Promise<Interaction[]> {
     return interactions.all(this.database);
+  }
+
+  async ever(): Promise<number> {
+    return interactions.ever(this.database);
   }
 
   async record(added: readonly Interaction[]): Promise<number> {

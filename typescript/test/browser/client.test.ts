@@ -18,6 +18,12 @@ describe("a client in a browser", () => {
     }
     await assert.rejects(FedClient.open({ ...OPTIONS, population: "" }), UsageError);
     await assert.rejects(FedClient.open({ ...OPTIONS, publishers: [] }), UsageError);
+    await assert.rejects(FedClient.open({ ...OPTIONS, publishers: ["abc"] }), UsageError);
+    for (const wrong of [undefined, "", 5]) {
+      for (const name of ["coordinator", "database", "wasm"]) {
+        await assert.rejects(FedClient.open({ ...OPTIONS, [name]: wrong } as Options), UsageError, `${name} ${wrong}`);
+      }
+    }
   });
 
   test("a sync without a coordinator loses nothing, and may be tried again", async () => {
