@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 GUIDES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 RUN = {"python", "sh"}
-OTHER = {"", "text", "yaml"}
+OTHER = {"", "text", "ts", "yaml"}
 SERVE = "fedau2-coordinator serve"
 DEVICES = "127.0.0.1:8643"
 SECONDS = 300

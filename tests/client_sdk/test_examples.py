@@ -15,7 +15,7 @@ MODULES = [
     "scheduling.schedule",
     "status",
     "store.departures",
-    "testing",
+    "testing.local_coordinator",
 ]
 
 

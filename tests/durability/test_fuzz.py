@@ -94,8 +94,11 @@ def incomplete():
 
 
 def kept(coordinator):
-    """Everything that lasts: the ledger, and every file beside it."""
-    files = [path for path in coordinator.state.rglob("*") if path.is_file() and "ledger" not in path.name]
+    """Everything that lasts: the ledger, and every file beside it but the log of calls, in which all of these stand."""
+    names = ("ledger", "operations")
+    files = [
+        path for path in coordinator.state.rglob("*") if path.is_file() and not any(name in path.name for name in names)
+    ]
     with books(coordinator.state) as ledger:
         return ledger.dump(), {path: path.read_bytes() for path in files}
 

@@ -15,7 +15,7 @@ import client_sdk
 import fedau2
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("client_sdk", "coordinator", "export", "fedau2", "simulator")
+PACKAGES = ("client_sdk", "coordinator", "export", "fedau2", "simulator", "unmasker")
 
 
 @pytest.fixture(scope="module")

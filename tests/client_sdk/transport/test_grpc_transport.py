@@ -29,7 +29,10 @@ from tests import certificates
 
 CALLS = ["check_in", "fetch", "upload", "offset", "report_failure"]
 UNANSWERED = [Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE]
-REFUSED = [status for status in Status if status not in (*UNANSWERED, Status.DEADLINE_EXCEEDED)]
+OTHERS = (Status.DEADLINE_EXCEEDED, Status.PERMISSION_DENIED)
+"""Statuses that mean something else on the way: see test_credentials for the second."""
+
+REFUSED = [status for status in Status if status not in (*UNANSWERED, *OTHERS)]
 
 
 def arguments(name, bundle):
