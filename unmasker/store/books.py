@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -128,6 +129,14 @@ class Books:
         """
         with self._database.reading() as connection:
             yield connection
+
+    def copy(self, path: Path) -> None:
+        """Copies SQLite's database into a new file, durably. Transactions go on meanwhile.
+
+        Raises:
+            BooksError: the database is PostgreSQL, it failed, or the file is there already or cannot be written.
+        """
+        self._database.copy(path)
 
     def begin_epoch(self, page: Page, lost: LogHead | None = None) -> Page:
         """Begins a new epoch within a transaction, and returns the transaction in it.

@@ -1,5 +1,6 @@
 """The connections to SQLite or PostgreSQL. Transactions that write follow one another, whichever process makes them."""
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
+from fedau2 import files
 from unmasker.errors import BooksError
 
 _LOCK = 0x554E4D53
 """Key of the advisory lock in PostgreSQL that a transaction holds while it writes."""
+
+_STEPS = files.Steps()
 
 MOST = 2**31 - 1
 """Largest number that the head of SQLite's file can hold."""
@@ -92,6 +96,35 @@ class Database:
         except OSError:
             return None
         return int.from_bytes(head[60:]) if len(head) == 64 else None
+
+    def copy(self, path: Path) -> None:
+        """Copies SQLite's file into a new one, durably.
+
+        Raises:
+            BooksError: the database is PostgreSQL, it failed, or the file is there already or cannot be written.
+        """
+        if self._file is None:
+            raise BooksError("PostgreSQL has a command of its own for copies: use pg_dump")
+        try:
+            _STEPS.create(path).close()  # its name is taken: a kill leaves it empty, and never half a copy
+        except OSError as error:
+            raise BooksError(f"{path} cannot be made: {error.strerror}; name a file that is not there yet") from error
+        part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            self._copy_over(part, path)
+        except BaseException as error:
+            part.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise BooksError(f"{path} cannot be written: {error.strerror}; check its disk") from error
+            raise
+
+    def _copy_over(self, part: Path, path: Path) -> None:
+        with _STEPS.create(part) as file, _failures(), self._engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM INTO ?", (str(part),))
+            _STEPS.sync(file)
+        _STEPS.rename(part, path)
+        _STEPS.sync_folder(path.parent)
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
