@@ -86,7 +86,7 @@ class Database:
         """Returns what `count` wrote into SQLite's file, read without the journal of a process that was killed.
 
         SQLite undoes what a journal has, and does not notice when the file beside it is another. None: PostgreSQL, or
-        a file that is none.
+        no such file.
         """
         if self._file is None:
             return None

@@ -18,7 +18,7 @@ _STEPS = files.Steps()
 
 @dataclass(frozen=True)
 class Witness:
-    """What the file says.
+    """The contents of the file.
 
     Attributes:
         commits: number of transactions so far.
