@@ -1,4 +1,4 @@
-"""The command line: `fedau2-unmasker init`, `serve`, `invite`, `revoke`, `log`, `status` and `new-epoch`."""
+"""The command line: `fedau2-unmasker init`, `serve`, `invite`, `revoke`, `log`, `status`, `backup` and `new-epoch`."""
 
 import argparse
 import logging
@@ -6,7 +6,7 @@ import os
 
 from fedau2 import __version__, programs
 from fedau2.wire.errors import WireError
-from unmasker.commands import books, log, serve
+from unmasker.commands import backup, books, log, serve
 from unmasker.errors import UnmaskerError
 
 _COMMANDS = (
@@ -16,6 +16,7 @@ _COMMANDS = (
     ("revoke", books.add_revoke, "revoke devices by their pseudonyms, for ever"),
     ("log", log.add_log, "show the public log, or verify it"),
     ("status", books.add_status, "show enrolled devices, open rounds and the head of the log"),
+    ("backup", backup.add_backup, "copy SQLite's database into a new file, also while the unmasker serves"),
     ("new-epoch", books.add_new_epoch, "delete the keys of all open rounds: after anything was restored from a copy"),
 )
 

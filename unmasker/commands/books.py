@@ -89,9 +89,7 @@ def add_new_epoch(parser: argparse.ArgumentParser) -> None:
 
 
 def _new_epoch(args: argparse.Namespace) -> int:
-    with place.books(args) as books:
-        with books.writing() as page:
-            begun = books.begin_epoch(page)
-        books.forget()
+    with place.books(args) as books, books.writing() as page:
+        begun = books.begin_epoch(page)
     print(f"epoch {begun.epoch.id.hex()} has begun: the keys of all open rounds are gone")
     return 0

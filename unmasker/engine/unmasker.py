@@ -126,7 +126,6 @@ class Unmasker:
                 page = self.books.begin_epoch(page, request.seen)
             opened = rounds.open_round(page, wanted, request.policy)
             head = public_log.head(page.connection, page.keys)
-        self.books.forget()  # the key of the round before
         return OpenRoundResponse(key=opened.key, entry=opened.entry, head=head)
 
     def close_round(self, task_id: bytes, number: int) -> None:
@@ -138,7 +137,6 @@ class Unmasker:
         requests.check_round(task_id, number)
         with self.books.writing() as page:
             rounds.close_round(page, task_id, number)
-        self.books.forget()
 
     def keep_house(self) -> None:
         """Writes what belongs into the log every day, and deletes the keys of rounds that nobody closed.
@@ -154,9 +152,7 @@ class Unmasker:
             if row.day < yesterday:
                 page.log(LogEntry(day=_day(page, yesterday)))
             page.connection.execute(sa.update(meta).values(rules=rules, day=max(row.day, yesterday)))
-            closed = rounds.close_older(page, page.now - self._rules.key_days * DAY)
-        if closed:
-            self.books.forget()
+            rounds.close_older(page, page.now - self._rules.key_days * DAY)
 
     def _lacks(self, page: Page, seen: LogHead) -> bool:
         """Returns True if the unmasker signed a head that its log does not have, and that it has not been shown before.

@@ -5,18 +5,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from fedau2.v1.unmasker_pb2 import EnrolmentRules, EpochBegun, LogEntry, LogHead
-from unmasker.errors import BooksError, FolderError
-from unmasker.store import epoch, public_log
-from unmasker.store.database import Database
+from unmasker.errors import BooksError, FolderError, ShortLogError
+from unmasker.store import public_log
+from unmasker.store.database import MOST, Database
 from unmasker.store.epoch import Epoch
 from unmasker.store.keys import Keys
 from unmasker.store.state_folder import StateFolder
 from unmasker.store.tables import VERSION, lost_head, meta, metadata, task_round
+from unmasker.store.witness import Witness
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class Books:
         self.folder, self.keys, self.clock = folder, folder.keys(), clock
         self._database = Database(folder.database(url))
         try:
+            self._check_file()
             self._check()
         except BaseException:
             self.close()
@@ -85,7 +88,8 @@ class Books:
                 today = int(clock()) // 86400
                 connection.execute(sa.insert(meta).values(**values, rules=rules, day=today - 1))
                 public_log.append(connection, keys, LogEntry(time=int(clock()), keys=keys.public))
-                epoch.note(folder, 0)
+                noted = _noted(connection, keys, 0)
+            noted.write(folder)
         finally:
             database.close()
         return cls(folder, url, clock)
@@ -105,12 +109,14 @@ class Books:
         try:
             with self._database.writing() as connection:
                 row = connection.execute(sa.select(meta.c.epoch, meta.c.commits)).one()
-                page = Page(connection, self.keys, self._settled(row.epoch, row.commits), int(self.clock()))
+                page = Page(connection, self.keys, self._settled(connection, row.epoch, row.commits), int(self.clock()))
                 if page.epoch.id != row.epoch:
                     _begin(page)
                 yield page
                 connection.execute(sa.update(meta).values(commits=row.commits + 1))
-            epoch.note(self.folder, row.commits + 1)
+                self._database.count(connection, row.commits + 1)
+                noted = _noted(connection, self.keys, row.commits + 1)
+            noted.write(self.folder)
         except OSError as error:
             raise FolderError(f"the state folder {self.folder.path} failed: {error}") from error
 
@@ -124,9 +130,13 @@ class Books:
         with self._database.reading() as connection:
             yield connection
 
-    def forget(self) -> None:
-        """Makes what was deleted unreadable, as far as the database can."""
-        self._database.forget()
+    def copy(self, path: Path) -> None:
+        """Copies SQLite's database into a new file, durably. Transactions go on meanwhile.
+
+        Raises:
+            BooksError: the database is PostgreSQL, it failed, or the file is there already or cannot be written.
+        """
+        self._database.copy(path)
 
     def begin_epoch(self, page: Page, lost: LogHead | None = None) -> Page:
         """Begins a new epoch within a transaction, and returns the transaction in it.
@@ -139,15 +149,34 @@ class Books:
         _begin(renewed, lost)
         return renewed
 
-    def _settled(self, recorded: bytes, commits: int) -> Epoch:
+    def _settled(self, connection: Connection, recorded: bytes, commits: int) -> Epoch:
         """Returns the folder's epoch, or a new one if the folder or the database was restored from a copy."""
-        current, noted = Epoch.read(self.folder), epoch.noted(self.folder)
+        current = Epoch.read(self.folder)
         if current is not None and current.id != recorded:
             return current  # begun by a transaction that did not end, or the database is another
-        if current is None or noted is None or noted > commits:
+        if current is None or not self._goes_on(connection, commits):
             _log.warning("the state folder or the database was restored from a copy: a new epoch begins")
             return Epoch.make(self.folder)
         return current
+
+    def _goes_on(self, connection: Connection, commits: int) -> bool:
+        """Returns True if a database has all that the witness knows."""
+        noted = Witness.read(self.folder)
+        if noted is None or noted.commits > commits:
+            return False
+        try:
+            return public_log.hash_at(connection, self.keys, noted.size) == noted.hash
+        except ShortLogError:
+            return False
+
+    def _check_file(self) -> None:
+        """Takes the witness away if SQLite's file is older, so that a new epoch begins."""
+        try:
+            noted, counted = Witness.read(self.folder), self._database.counted()  # in this order: others may write now
+            if noted is not None and counted is not None and counted < noted.commits & MOST:
+                self.folder.witness.unlink(missing_ok=True)
+        except OSError as error:
+            raise FolderError(f"the state folder {self.folder.path} failed: {error}") from error
 
     def _check(self) -> None:
         with self._database.reading() as connection:
@@ -164,6 +193,11 @@ def _expect_empty(url: str) -> None:
     with closing(Database(url)) as database, database.reading() as connection:
         if sa.inspect(connection).has_table(meta.name):
             raise BooksError("the database has an unmasker's tables: give each unmasker a database of its own")
+
+
+def _noted(connection: Connection, keys: Keys, commits: int) -> Witness:
+    head = public_log.head(connection, keys)
+    return Witness(commits, head.size, head.hash)
 
 
 def _begin(page: Page, lost: LogHead | None = None) -> None:

@@ -1,18 +1,26 @@
 """The connections to SQLite or PostgreSQL. Transactions that write follow one another, whichever process makes them."""
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
+from fedau2 import files
 from unmasker.errors import BooksError
 
 _LOCK = 0x554E4D53
 """Key of the advisory lock in PostgreSQL that a transaction holds while it writes."""
+
+_STEPS = files.Steps()
+
+MOST = 2**31 - 1
+"""Largest number that the head of SQLite's file can hold."""
 
 _PATIENCE = 20_000
 """Milliseconds for which a transaction waits for the one before."""
@@ -38,8 +46,8 @@ class Database:
                 text = "a file in SQLite (sqlite:///PATH) or a database in PostgreSQL"
                 raise BooksError(f"the unmasker's database is {text}, not {parsed.render_as_string()}")
             self._engine = sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
-            self._sqlite = name == "sqlite"
-            event.listen(self._engine, "connect", _set_up_sqlite if self._sqlite else _set_up_postgresql)
+            self._file = Path(parsed.database) if name == "sqlite" and parsed.database else None
+            event.listen(self._engine, "connect", _set_up_sqlite if self._file else _set_up_postgresql)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -53,7 +61,7 @@ class Database:
             BooksError: the database failed, or another transaction took too long; nothing was changed.
         """
         with _failures(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if self._sqlite else f"SELECT pg_advisory_xact_lock({_LOCK})")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if self._file else f"SELECT pg_advisory_xact_lock({_LOCK})")
             yield connection
             connection.commit()
 
@@ -65,29 +73,66 @@ class Database:
             BooksError: the database failed.
         """
         with _failures(), self._engine.connect() as connection:
-            isolation = "BEGIN" if self._sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            isolation = "BEGIN" if self._file else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
             connection.exec_driver_sql(isolation)
             yield connection
 
-    def forget(self) -> None:
-        """Writes the newest pages over the old ones, so that what was deleted is in no file of SQLite any more.
+    def count(self, connection: Connection, commits: int) -> None:
+        """Writes into the head of SQLite's file how many transactions it has, within the last of them."""
+        if self._file is not None:
+            connection.exec_driver_sql(f"PRAGMA user_version = {commits & MOST}")
 
-        PostgreSQL keeps old rows until its vacuum. Keys of rounds are sealed there, see `epoch`.
+    def counted(self) -> int | None:
+        """Returns what `count` wrote into SQLite's file, read without the journal of a process that was killed.
+
+        SQLite undoes what a journal has, and does not notice when the file beside it is another. None: PostgreSQL, or
+        no such file.
+        """
+        if self._file is None:
+            return None
+        try:
+            with self._file.open("rb") as file:
+                head = file.read(64)
+        except OSError:
+            return None
+        return int.from_bytes(head[60:]) if len(head) == 64 else None
+
+    def copy(self, path: Path) -> None:
+        """Copies SQLite's file into a new one, durably.
 
         Raises:
-            BooksError: the database failed.
+            BooksError: the database is PostgreSQL, it failed, or the file is there already or cannot be written.
         """
-        if self._sqlite:
-            with _failures(), self._engine.connect() as connection:
-                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self._file is None:
+            raise BooksError("PostgreSQL has a command of its own for copies: use pg_dump")
+        try:
+            _STEPS.create(path).close()  # its name is taken: a kill leaves it empty, and never half a copy
+        except OSError as error:
+            raise BooksError(f"{path} cannot be made: {error.strerror}; name a file that is not there yet") from error
+        part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            self._copy_over(part, path)
+        except BaseException as error:
+            part.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise BooksError(f"{path} cannot be written: {error.strerror}; check its disk") from error
+            raise
+
+    def _copy_over(self, part: Path, path: Path) -> None:
+        with _STEPS.create(part) as file, _failures(), self._engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM INTO ?", (str(part),))
+            _STEPS.sync(file)
+        _STEPS.rename(part, path)
+        _STEPS.sync_folder(path.parent)
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
     connection.isolation_level = None
     settings = (
         f"busy_timeout = {_PATIENCE}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
+        "journal_mode = DELETE",  # a log of transactions, left by a kill, would be added to another file put beside it
+        "synchronous = EXTRA",  # the journal's end is durable, too
         "fullfsync = ON",
         "secure_delete = ON",
         "foreign_keys = ON",

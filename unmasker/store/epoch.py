@@ -8,15 +8,11 @@ begins where the file `epoch` of the state folder
 * names another epoch than the database;
 * was made beside another lock file, so that the folder is a copy.
 
-It also begins where the database has fewer transactions than the file `witness` counts. The file `epoch` has the key
+It also begins where the database is not the one that the file `witness` knows (see there). The file `epoch` has the key
 that seals the private keys of rounds in the database, too. So no copy of the database opens anything by itself.
-
-`witness` is written after each transaction and before anybody is answered. It is not synced: after a power failure it
-may be older than the database, and never newer.
 """
 
 import hashlib
-import os
 import secrets
 from dataclasses import dataclass
 from typing import Self
@@ -30,8 +26,6 @@ from unmasker.store.state_folder import StateFolder
 
 ID, _KEY, _NONCE = 16, 32, 12
 _SIZE = ID + 2 * _KEY
-_WIDTH = 20
-"""Digits of the witness, which a digest follows."""
 
 
 @dataclass(frozen=True)
@@ -84,34 +78,6 @@ class Epoch:
             return AESGCM(self.key).decrypt(sealed[:_NONCE], sealed[_NONCE:], self.id + public)
         except (InvalidTag, ValueError) as error:
             raise BooksError("a round's key in the database is damaged: close the round") from error
-
-
-def noted(folder: StateFolder) -> int | None:
-    """Returns the number of transactions that the witness counts; None: it is missing or damaged."""
-    try:
-        data = folder.witness.read_bytes()
-    except FileNotFoundError:
-        return None
-    digits = data[:_WIDTH]
-    return int(digits) if digits.isdigit() and data == _witness(int(digits)) else None
-
-
-def note(folder: StateFolder, commits: int) -> None:
-    """Makes the witness count a transaction.
-
-    Raises:
-        OSError: the disk is full or broken.
-    """
-    descriptor = os.open(folder.witness, os.O_WRONLY | os.O_CREAT, files.PRIVATE)
-    try:
-        os.write(descriptor, _witness(commits))
-    finally:
-        os.close(descriptor)
-
-
-def _witness(commits: int) -> bytes:
-    digits = b"%0*d" % (_WIDTH, commits)
-    return digits + b" " + hashlib.sha256(digits).hexdigest().encode() + b"\n"
 
 
 def _digest(folder: StateFolder, data: bytes) -> bytes:

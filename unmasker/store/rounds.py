@@ -56,10 +56,10 @@ def close_round(page: Page, task_id: bytes, number: int) -> None:
     page.connection.execute(sa.update(task_round).where(*chosen).values(secret=None, closed=True))
 
 
-def close_older(page: Page, opened_before: float) -> int:
-    """Deletes the keys of rounds that were opened before a time, and returns their number."""
+def close_older(page: Page, opened_before: float) -> None:
+    """Deletes the keys of rounds that were opened before a time."""
     chosen = (task_round.c.opened < int(opened_before), task_round.c.closed.is_(False))
-    return page.connection.execute(sa.update(task_round).where(*chosen).values(secret=None, closed=True)).rowcount
+    page.connection.execute(sa.update(task_round).where(*chosen).values(secret=None, closed=True))
 
 
 def count(connection: Connection) -> int:

@@ -43,7 +43,7 @@ class StateFolder:
 
     @property
     def witness(self) -> Path:
-        """The number of the last transaction."""
+        """The file that says how far the database must have come, see `witness`."""
         return self.path / "witness"
 
     @property

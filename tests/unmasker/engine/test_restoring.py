@@ -1,13 +1,14 @@
 """An unmasker that was restored from a copy has no key of before, however it was restored."""
 
 import shutil
+import sqlite3
 from contextlib import closing
 
 import pytest
 from cryptography.exceptions import InvalidTag
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select, update
 
-from fedau2.v1.unmasker_pb2 import LogHead
+from fedau2.v1.unmasker_pb2 import LogEntry, LogHead
 from fedau2.wire.errors import IdentityError
 from fedau2.wire.identity import log
 from tests.unmasker.conftest import RULES
@@ -17,8 +18,9 @@ from tests.unmasker.engine.test_rounds import audited, identity, private
 from unmasker import Books, StateFolder, Unmasker
 from unmasker.engine import reading
 from unmasker.errors import BooksError, InvalidRequestError
-from unmasker.store import epoch
-from unmasker.store.tables import meta, task_round
+from unmasker.store import epoch, public_log
+from unmasker.store.tables import log_entry, meta, policy, task_round
+from unmasker.store.witness import Witness
 
 
 def reopened(folder, clock):
@@ -30,11 +32,9 @@ def history(folder, clock):
     """A folder with a database of yesterday beside that of today, and what was said in between."""
     with closing(Unmasker(Books.make(folder, None, clock), RULES)) as made:
         yesterday = made.open_round(opening(3))
-        made.books.forget()
         shutil.copy(folder.path / "unmasker.sqlite", folder.path / "copy")
         today = made.open_round(opening(4))
         lost = enrolled(made, Device())
-        made.books.forget()
     return yesterday, today, lost
 
 
@@ -85,6 +85,75 @@ def test_a_database_that_is_put_back_while_the_unmasker_runs_is_noticed(folder, 
         assert epochs(made) == 1
 
 
+@pytest.mark.parametrize("killed", ["between transactions", "in a transaction"])
+def test_a_database_that_is_put_back_beside_the_left_overs_of_a_kill_begins_a_new_epoch(folder, clock, killed):
+    """SQLite adds a log to the file that lies beside it, and undoes a journal in it, whichever file that is."""
+    path = folder.path / "unmasker.sqlite"
+    with closing(Unmasker(Books.make(folder, None, clock), RULES)) as made:
+        made.open_round(opening(3))
+        with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(folder.path / "copy")) as copy:
+            live.backup(copy)
+        today = made.open_round(opening(4))
+        revoke(made, enrolled(made, Device()))
+        with made.books._database.writing() as connection:
+            if killed == "in a transaction":
+                _spill(connection)
+            left = {
+                other: other.read_bytes() for other in folder.path.glob("unmasker.sqlite-*") if "shm" not in other.name
+            }
+            connection.rollback()
+    assert bool(left) == (killed == "in a transaction")
+    shutil.copy(folder.path / "copy", path)
+    for name, data in left.items():
+        name.write_bytes(data)
+    with reopened(folder, clock) as made:
+        assert epochs(made) == 1
+        assert made.open_round(opening(4)).key != today.key
+    with reopened(folder, clock) as made:
+        assert epochs(made) == 1
+
+
+def test_a_kill_in_a_transaction_is_not_a_restoration(folder, clock):
+    with closing(Unmasker(Books.make(folder, None, clock), RULES)) as made:
+        today = made.open_round(opening(3))
+        with made.books._database.writing() as connection:
+            _spill(connection)
+            killed = {name: name.read_bytes() for name in folder.path.glob("unmasker.sqlite*")}
+            connection.rollback()
+    for name, data in killed.items():
+        name.write_bytes(data)
+    assert len(killed) == 2
+    with reopened(folder, clock) as made:
+        assert made.open_round(opening(3)).key == today.key
+        assert epochs(made) == 0
+
+
+def _spill(connection):
+    """Touches every page of the meta table and the log, and has SQLite write its journal and some pages."""
+    connection.execute(update(meta).values(commits=meta.c.commits + 1))
+    connection.execute(insert(log_entry), {"number": 98, "data": b"", "hash": b"", "signature": b""})
+    connection.exec_driver_sql("PRAGMA cache_size = 1")
+    rows = [{"number": number, "data": bytes(4000), "hash": b"", "signature": b""} for number in range(99, 199)]
+    connection.execute(insert(log_entry), rows)
+
+
+@pytest.mark.parametrize("lost", ["the end", "everything", "an entry that was another"])
+def test_a_database_whose_log_is_not_the_witness_s_begins_a_new_epoch(either, lost):
+    """Its transactions are as many as before: pages of two copies of a database can be mixed."""
+    before = either.open_round(opening(1))
+    changed = {"the end": log_entry.c.number == before.entry, "everything": True}
+    with either.books._database.writing() as connection:
+        connection.execute(delete(policy))
+        if lost in changed:
+            connection.execute(delete(log_entry).where(changed[lost]))
+        else:
+            connection.execute(update(log_entry).where(changed["the end"]).values(hash=bytes(32)))
+    assert either.open_round(opening(1)).key != before.key
+    with either.books.reading() as connection:
+        entries = list(map(LogEntry.FromString, public_log.entries(connection, 0, before.head.size + 9)))
+    assert sum(entry.HasField("epoch") for entry in entries) == 1
+
+
 @pytest.mark.parametrize("name", ["epoch", "witness"])
 @pytest.mark.parametrize("how", ["missing", "damaged", "empty"])
 def test_a_mark_that_is_missing_or_damaged_begins_a_new_epoch(folder, clock, history, name, how):
@@ -117,7 +186,8 @@ def test_a_restoration_that_leaves_no_mark_is_proved_by_the_coordinator(folder, 
     _, today, _ = history
     restore(folder)
     with closing(Books(folder, None, clock)) as books, books.reading() as connection:
-        epoch.note(folder, connection.execute(select(meta.c.commits)).scalar_one())
+        head = public_log.head(connection, books.keys)
+        Witness(connection.execute(select(meta.c.commits)).scalar_one(), head.size, head.hash).write(folder)
     with reopened(folder, clock) as made:
         assert epochs(made) == 0, "nothing on this disk says it"
         before = made.open_round(opening(3))
