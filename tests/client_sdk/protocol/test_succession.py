@@ -236,7 +236,7 @@ def test_catalogues_are_kept_as_long_as_state_that_needs_them(store):
 
 
 LATER = [
-    *(f"DROP TABLE {name}" for name in ("tasks", "excluded", "personalised")),
+    *(f"DROP TABLE {name}" for name in ("tasks", "excluded", "personalised", "identities")),
     *(f"ALTER TABLE interactions DROP COLUMN {name}" for name in ("kind", "weight", "value")),
     *(f"ALTER TABLE client DROP COLUMN {name}" for name in ("instance", "recorded")),
 ]
