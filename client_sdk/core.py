@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from client_sdk import engines
 from client_sdk.engines import Chosen
-from client_sdk.errors import AttributeValueError, FedError, NoDataError, UnsupportedTaskError
+from client_sdk.errors import AttributeValueError, FedError, NoDataError, PlainTaskError, UnsupportedTaskError
 from client_sdk.identity.unmaskers import Unmasker
 from client_sdk.onnx.serving import Serving
 from client_sdk.personalisation.outcome import Ended, Personalisation
@@ -104,15 +104,16 @@ class ClientCore:
     def session(self) -> Session:
         """Begins one check-in, or repeats an upload that was not answered.
 
-        A client that could not train by what it knows asks for no place in a round. Its session ends with the error
-        that says why.
+        A client that could not contribute by what it knows asks for no place in a round. Its session ends with the
+        error that says why.
 
         Raises:
             MissingEngineError: the engine's library is not installed.
             StoreError: the store cannot be read.
         """
         engine = self._made()
-        unfit = self._unfit() if self.store.staged() is None else None
+        waits = self.store.staged() is not None and not self._trust.requires_secure_sums  # else it is dropped
+        unfit = None if waits else self._unfit()
         session = self.syncs.session(engine, self._trust, without_place=unfit is not None)
         return session if unfit is None else _explained(session, unfit)
 
@@ -132,8 +133,8 @@ class ClientCore:
         self.engine = engine = engines.make(self.engine)
         return engine
 
-    def _unfit(self) -> NoDataError | AttributeValueError | None:
-        """Returns the error that training would end with, judged by the newest model; None: it can train."""
+    def _unfit(self) -> NoDataError | AttributeValueError | PlainTaskError | None:
+        """Returns the error that a place would end with, judged by the newest model; None: it can contribute."""
         recorded, task = self.store.recorded(), self.task()
         if not recorded:
             return NoDataError("nothing is recorded to train on: call record() first")
@@ -146,7 +147,8 @@ class ClientCore:
             return NoDataError("the task counts nothing that is recorded: call record() with what the user has chosen")
         try:
             labels(self.store, task)
-        except AttributeValueError as error:
+            self._trust.expect_secure(task)
+        except (AttributeValueError, PlainTaskError) as error:
             return error
         return None
 

@@ -34,6 +34,7 @@ class Privacy:
                 self._personal.departures(),
                 self._personal.trained(),
                 measures,
+                self._store.identities.count(),
             )
 
     def export_data(self) -> dict[str, Any]:

@@ -164,6 +164,8 @@ class _Visit:
             soon = Outcome(Result.REJECTED, retry, FailureReason.Name(reason))
             self.emit(Rejected(soon.reason))
             return (yield from self.models.refresh(_model(assignment), soon))
+        if isinstance(error, PlainTaskError):  # which may be recommended from
+            yield from self.models.refresh(_model(assignment), Outcome(Result.REJECTED, retry))
         if isinstance(error, FedError) and retry is not None:
             error.retry = retry
         raise error

@@ -30,6 +30,13 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "Only the last {count} update is remembered here. Older ones were sent too.",
         "Only the last {count} updates are remembered here. Older ones were sent too.",
     ),
+    "enrolment_left": (
+        "{count} other server, an unmasker, got a key of this device, the address of your internet connection, and "
+        "what this app showed it as evidence, such as a login or an invitation. Or it may have got them.",
+        "{count} other servers, which are unmaskers, got a key of this device, the address of your internet "
+        "connection, and what this app showed them as evidence, such as a login or an invitation. Or they may have "
+        "got them.",
+    ),
     "cannot_be_taken_back": ("Nothing that was sent can be taken back, not even if you delete your data here.",),
     "connections_seen": (
         "Whenever this app calls the server, the server sees the time and the address of your internet connection.",

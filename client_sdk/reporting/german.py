@@ -33,6 +33,14 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "Nur der letzte Beitrag ({count}) ist hier vermerkt. Auch ältere wurden gesendet.",
         "Nur die letzten {count} Beiträge sind hier vermerkt. Auch ältere wurden gesendet.",
     ),
+    "enrolment_left": (
+        "{count} anderer Server, ein Unmasker, hat einen Schlüssel dieses Geräts, die Adresse Ihres "
+        "Internetanschlusses und den Nachweis der App erhalten, etwa eine Anmeldung oder eine Einladung. Oder er kann "
+        "sie erhalten haben.",
+        "{count} andere Server, die Unmasker sind, haben einen Schlüssel dieses Geräts, die Adresse Ihres "
+        "Internetanschlusses und den Nachweis der App erhalten, etwa eine Anmeldung oder eine Einladung. Oder sie "
+        "können sie erhalten haben.",
+    ),
     "cannot_be_taken_back": (
         "Was gesendet wurde, lässt sich nicht zurückholen, auch nicht, wenn Sie Ihre Daten hier löschen.",
     ),

@@ -24,6 +24,7 @@ class PrivacyReport:
         departures: the last thousand contributions, newest first.
         profile: True if vectors of the user are kept on the device.
         measures: the measures that are in force, and those that are missing.
+        enrolments: number of unmaskers that may know the device: it has asked them for a certificate.
     """
 
     interactions: int
@@ -31,6 +32,7 @@ class PrivacyReport:
     departures: tuple[Departure, ...]
     profile: bool = False
     measures: tuple[Statement, ...] = ()
+    enrolments: int = 0
 
     @property
     def exposed(self) -> dict[str, int]:
@@ -70,9 +72,16 @@ class PrivacyReport:
         return stays
 
     def _leaves(self) -> list[Statement]:
-        sent, always = self._sent, statement("connections_seen")
+        enrolled = [statement("enrolment_left", count=self.enrolments)] if self.enrolments else []
+        leaves = [*self._updates(), *enrolled]
+        if self._sent or enrolled:
+            leaves.append(statement("cannot_be_taken_back"))
+        return [*leaves, statement("connections_seen")]
+
+    def _updates(self) -> list[Statement]:
+        sent = self._sent
         if not sent:
-            return [statement("nothing_left"), always]
+            return [statement("nothing_left")]
         kilobytes = -(-sum(departure.size for departure in sent) // 1000)
         last = sent[0].time.date().isoformat()
         leaves = [statement("updates_left", count=len(sent), kilobytes=kilobytes, last=last)]
@@ -80,7 +89,7 @@ class PrivacyReport:
             leaves.append(statement("updates_refused", count=refused))
         if len(self.departures) >= MOST:
             leaves.append(statement("older_updates_forgotten", count=MOST))
-        return [*leaves, statement("cannot_be_taken_back"), always]
+        return leaves
 
     def _inferred(self) -> list[Statement]:
         if not self._sent:

@@ -28,6 +28,7 @@ CODES: dict[str, tuple[StatementKind, frozenset[str]]] = {
     "updates_left": (StatementKind.LEAVES, frozenset({"count", "kilobytes", "last"})),
     "updates_refused": (StatementKind.LEAVES, frozenset({"count"})),
     "older_updates_forgotten": (StatementKind.LEAVES, frozenset({"count"})),
+    "enrolment_left": (StatementKind.LEAVES, frozenset({"count"})),
     "cannot_be_taken_back": (StatementKind.LEAVES, frozenset()),
     "connections_seen": (StatementKind.LEAVES, frozenset()),
     "training_would_reveal": (StatementKind.INFERRED, frozenset()),

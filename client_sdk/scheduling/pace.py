@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Self
 
-from client_sdk.errors import AttributeValueError, NoDataError
+from client_sdk.errors import AttributeValueError, NoDataError, PlainTaskError
 from client_sdk.protocol.wishes import Outcome, Result
 from client_sdk.retry import LONGEST, RetryWindow
 
-UNFIT = (NoDataError, AttributeValueError)
-"""Errors of a client that lacks what only its app can give it. The coordinator turns it away until then."""
+UNFIT = (NoDataError, AttributeValueError, PlainTaskError)
+"""Errors of a client that cannot contribute by what it knows. It asks for no place until then."""
 
 LEAST_BACKOFF = 30.0
 """Seconds after the first failure; WorkManager's default."""

@@ -41,6 +41,11 @@ class Identities:
         """Keeps a certificate in place of an older one of the same key."""
         self._database.write("UPDATE identities SET certificate = ? WHERE unmasker = ?", (certificate, unmasker))
 
+    def count(self) -> int:
+        """Returns the number of unmaskers for which there is a key, which may have reached them."""
+        row = self._database.one("SELECT count(*) FROM identities")
+        return int(row[0]) if row else 0
+
     def export(self) -> list[dict[str, Any]]:
         """Returns what the certificates say, as plain values."""
         rows = self._database.all("SELECT certificate FROM identities WHERE certificate IS NOT NULL ORDER BY unmasker")

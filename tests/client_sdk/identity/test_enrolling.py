@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -16,6 +16,7 @@ from client_sdk import (
     CredentialsError,
     FedClient,
     RefusedError,
+    StatementKind,
     TransportError,
     Unmasker,
     UntrustedUnmaskerError,
@@ -83,6 +84,24 @@ def test_a_client_is_enrolled_once_and_keeps_its_certificate(tmp_path, address, 
     assert len(asked) == 1
     assert first.unmasker == address
     assert (first.expires.timestamp() - 1_800_000_000) == 90 * DAY
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_the_report_says_that_an_unmasker_may_know_the_device(tmp_path, address, unmasker, away):
+    def left():
+        report = client.privacy.report()
+        return report.enrolments, [each.code for each in report.statements if each.kind == StatementKind.LEAVES]
+
+    with opened(tmp_path / "state", "127.0.0.1:1" if away else address, unmasker) as client:
+        before = (0, ["nothing_left", "connections_seen"])
+        assert left() == before
+        with suppress(TransportError):
+            client.enrol()
+        assert left() == (1, ["nothing_left", "enrolment_left", "cannot_be_taken_back", "connections_seen"])
+        assert "1 other server, an unmasker" in client.privacy.report().text("en")
+        assert "1 anderer Server, ein Unmasker" in client.privacy.report().text("de")
+        client.privacy.delete_data()
+        assert left() == before
 
 
 def test_an_answer_that_was_lost_is_asked_for_again_with_the_same_key(tmp_path, address, unmasker, monkeypatch):

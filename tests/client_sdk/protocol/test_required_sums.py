@@ -1,6 +1,7 @@
 """An app that requires secure sums contributes to no plain task, and says so by a code."""
 
-from contextlib import closing
+from contextlib import closing, suppress
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,6 +14,7 @@ from fedau2.v1.device_pb2 import FailureReason
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.secure.policy import FEATURE
 from fedau2.wire.status import Status, StatusError
+from tests.client_sdk.client.test_transfers import turn_away
 from tests.client_sdk.protocol.test_trust import PUBLIC, signed
 
 UNMASKER = Unmasker(
@@ -43,9 +45,38 @@ def test_a_plain_task_is_refused_and_the_place_given_back(opened, bundle, remote
             client.sync()
         assert client._store.staged() is None
     assert [event.code for event in events if isinstance(event, TaskRefused)] == ["plain_task"]
-    name, request = remote.calls[-1]
-    assert (name, request.reason) == ("report_failure", FailureReason.FAILURE_REASON_UNSUPPORTED)
+    (given_back,) = [request for name, request in remote.calls if name == "report_failure"]
+    assert given_back.reason == FailureReason.FAILURE_REASON_UNSUPPORTED
     assert "upload" not in remote.names()
+
+
+def test_a_new_device_gets_the_model_of_a_plain_task_and_asks_for_no_further_place(opened, bundle, remote):
+    with opened(signed(bundle), **STRICT) as client:
+        for _ in range(3):
+            with pytest.raises(PlainTaskError):
+                client.sync()
+            assert client.recommend(3)
+    check_ins = [request.without_place for name, request in remote.calls if name == "check_in"]
+    assert check_ins == [False, True, True]
+    assert remote.names().count("report_failure") == 1
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_device_that_has_a_model_gets_newer_ones_without_a_place(opened, bundle, remote, window, waiting):
+    plain = signed(bundle)
+    with opened(plain, publishers=[PUBLIC]) as client:
+        if waiting:
+            remote.refusals["upload"] = StatusError(Status.UNAVAILABLE, "gone")
+        with suppress(TransportError):
+            client.sync()
+    remote.calls.clear()
+    with opened(plain, **STRICT, max_model_age=timedelta(microseconds=1)) as client:
+        turn_away(remote, plain.with_checkpoint(seed=9), window)
+        assert client.sync().refreshed
+        assert client.status().model.round == 1
+    (check_in,) = [request for name, request in remote.calls if name == "check_in"]
+    assert check_in.without_place
+    assert {"upload", "report_failure"}.isdisjoint(remote.names())
 
 
 def test_the_coordinator_cannot_say_that_a_plain_task_is_another(opened, bundle, remote):
