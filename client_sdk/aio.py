@@ -35,6 +35,7 @@ from client_sdk.store.encryption import Key
 from client_sdk.store.personal import PersonalData
 from client_sdk.subscriptions import Events
 from client_sdk.transport.credentials import Credentials
+from client_sdk.transport.offloading import awaited_on
 from client_sdk.transport.offloading import to_its_end as _off
 
 if TYPE_CHECKING:
@@ -220,8 +221,10 @@ class AsyncFedClient:
     async def enrol(
         self, kind: str = "open", evidence: "Evidence" = b"", timeout: float = 60.0
     ) -> "tuple[Enrolment, ...]":
-        """As `FedClient.enrol`, in a thread, as is a function for evidence. If it is cancelled, it ends first."""
+        """As `FedClient.enrol`, in a thread; evidence may be a coroutine function. A cancelled one ends first."""
         limit = Timeout(timeout)
+        if callable(evidence):
+            evidence = awaited_on(evidence, asyncio.get_running_loop())
         async with _alone(self._core.syncs, limit):
             return await _off(lambda: self._core.enrol(kind, evidence, limit))
 

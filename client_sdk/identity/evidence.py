@@ -1,6 +1,7 @@
 """Evidence that a device is one of the app's, as the app gives it."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 
 from client_sdk.errors import CredentialsError, UsageError
 from fedau2.v1.unmasker_pb2 import (
@@ -10,8 +11,9 @@ from fedau2.v1.unmasker_pb2 import (
     EvidenceClass,
 )
 
-Evidence = bytes | str | Callable[[], bytes | str]
-"""A code or a token, or a function that returns one. The function is called only if a certificate is needed."""
+Evidence = bytes | str | Callable[[], bytes | str | Awaitable[bytes | str]]
+"""A code or a token, or a function that returns one. The function is called only if a certificate is needed. Only an
+`AsyncFedClient` takes one that returns an awaitable."""
 
 _CLASSES: dict[str, EvidenceClass.ValueType] = {
     "open": EVIDENCE_CLASS_OPEN,
@@ -45,6 +47,9 @@ def read(evidence: Evidence) -> bytes:
             value = evidence()
         except Exception as error:  # its text may quote a token
             raise CredentialsError(f"the app's function for evidence raised {type(error).__name__}") from error
+    if inspect.iscoroutine(value):
+        value.close()
+        raise UsageError("evidence is a coroutine function, which only an AsyncFedClient can await")
     data = value.encode(errors="replace") if isinstance(value, str) else value
     if not isinstance(data, bytes) or len(data) > _MOST:
         raise UsageError(f"evidence must be bytes or a string of at most {_MOST} bytes, or a function that returns one")

@@ -60,9 +60,9 @@ class SmallTask:
         Raises:
             UsageError: the items cannot be a catalogue, or the attribute and its values cannot be used.
         """
+        classes = [arguments.text("a class", value) for value in _listed("classes", classes)]
         if attribute is not None:
             attribute = arguments.text("attribute", attribute)
-            classes = [arguments.text("a class", value) for value in _listed("classes", classes)]
         listed = _listed("items", items)
         ids = _catalogue(listed)
         fill = Filling(_numbers(len(listed), len(classes)), {ATTRIBUTE: attribute or ""}, CLASSES)

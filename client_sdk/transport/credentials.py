@@ -1,6 +1,5 @@
 """Credentials of a device: metadata such as a token, and a certificate. Neither is ever logged."""
 
-import asyncio
 import inspect
 import re
 import traceback
@@ -8,9 +7,10 @@ from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from client_sdk.errors import CredentialsError, UsageError
+from client_sdk.transport.offloading import awaited_on
 from fedau2.wire.errors import CertificateError
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ _TEXT = re.compile(r"[\x20-\x7e]*")
 _RESERVED = ("grpc-", "fedau2-")
 _HEADERS = {"content-type", "user-agent", "host", "connection"}
 """Names that HTTP/2 and gRPC set themselves."""
-_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +82,7 @@ class Credentials:
     def awaited_on(self, loop: AbstractEventLoop) -> Self:
         """Returns the same credentials with a function that blocks, for threads other than the loop's."""
         function = self.metadata
-        return self if function is None else replace(self, metadata=lambda: _result(function, loop))
+        return self if function is None else replace(self, metadata=awaited_on(function, loop))
 
     def _identity(self) -> "Identity":
         from fedau2.wire import certificates  # here, because most apps have no certificate
@@ -130,15 +129,6 @@ def _place(error: Exception) -> str:
     """Names the line of code that raised an error, without anything that it says."""
     lines = traceback.extract_tb(error.__traceback__)
     return f" in {Path(lines[-1].filename).name}, line {lines[-1].lineno}" if lines else ""
-
-
-def _result(function: Metadata, loop: AbstractEventLoop) -> Any:  # noqa: ANN401 - is checked
-    made = function()
-    return asyncio.run_coroutine_threadsafe(_await(made), loop).result(_PATIENCE) if inspect.isawaitable(made) else made
-
-
-async def _await(made: Awaitable[Any]) -> Any:  # noqa: ANN401
-    return await made
 
 
 def _checked(given: object) -> Pairs:

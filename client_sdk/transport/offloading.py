@@ -1,10 +1,14 @@
 """Makes calls that wait in threads, for coroutines that must not."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+import inspect
+from asyncio import AbstractEventLoop
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
+_PATIENCE = 60.0
+"""Seconds in which an app's coroutine must end."""
 
 
 async def to_its_end(call: Callable[[], _Result]) -> _Result:
@@ -26,3 +30,19 @@ async def to_its_end(call: Callable[[], _Result]) -> _Result:
     if cancelled:
         task.cancel()
     return work.result()
+
+
+def awaited_on(function: Callable[[], Any], loop: AbstractEventLoop) -> Callable[[], Any]:
+    """Returns an app's function, which may be a coroutine function of a loop, as one that blocks another thread."""
+
+    def call() -> Any:  # noqa: ANN401 - is checked by the caller
+        made = function()
+        if not inspect.isawaitable(made):
+            return made
+        return asyncio.run_coroutine_threadsafe(_await(made), loop).result(_PATIENCE)
+
+    return call
+
+
+async def _await(made: Awaitable[Any]) -> Any:  # noqa: ANN401
+    return await made

@@ -41,7 +41,7 @@ def translated(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError 
         return CredentialsError(f"{text}; the metadata and the certificate in credentials say who it is")
     if number in _UNANSWERED or number not in set(Status):
         kind = UnknownCallError if code is grpc.StatusCode.UNIMPLEMENTED else TransportError
-        text = f"{name} answered {code.name}: is it a FedAU2 coordinator? ({details})"
+        text = f"{name} answered {code.name}: is it a FedAU2 server? ({details})"
         return kind(text, temporary=number in _UNANSWERED)
     return StatusError(Status(number), details, retry)
 

@@ -35,7 +35,7 @@ class Address:
         try:
             addresses.check(self.coordinator)
         except AddressError as error:
-            raise UsageError(f"this is not a coordinator's name: {error}") from error
+            raise UsageError(f"this is not a server's address: {error}") from error
         if not isinstance(self.root_certificates, bytes | None):
             raise UsageError("root_certificates must be the bytes of a PEM file")
         if self.insecure and self.root_certificates is not None:

@@ -42,4 +42,4 @@ def explained(name: str, details: str, plaintext: bool) -> str:
     reason = next((meaning for words, meaning in _REASONS.items() if words in details), None)
     if reason is None and any(words in details for words in _HUNG_UP):
         reason = _EXPECTS_TLS if plaintext else _EXPECTS_CERTIFICATE
-    return f"cannot reach {name}: {reason or 'is the coordinator running, and is this its address?'} ({details})"
+    return f"cannot reach {name}: {reason or 'is the server running, and is this its address?'} ({details})"

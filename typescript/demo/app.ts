@@ -1,5 +1,5 @@
 /** The page of the demo: this browser is a device. */
-import { FedClient, NoModelError, type Outcome, StoreLockedError, StoreLostError } from "../src/browser.js";
+import { FedClient, NoModelError, type Outcome, StoreLockedError, StoreLostError, TransportError } from "../src/browser.js";
 import { type Film, Page } from "./page.js";
 import { watch } from "./watching.js";
 
@@ -33,20 +33,22 @@ class Device {
 
   static async start(settings: Settings, page: Page): Promise<void> {
     let client: FedClient;
+    let greeting = "Choose films, and sync now and then.";
     try {
       client = await open(settings);
     } catch (error) {
       if (!(error instanceof StoreLostError)) throw error;
       await FedClient.remove(DATABASE);
-      page.say("The browser had removed your data, so you begin anew.");
+      greeting = "The browser had removed your data, so you begin anew.";
       client = await open(settings);
     }
     const device = new Device(settings, page, client);
-    watch(settings.coordinator, (call, size) => page.showLeft(device.told(call), size));
+    watch(settings.coordinator, (call, size, answered) => page.showLeft(device.told(call), size, answered));
     page.whenChosen((film) => device.choose(film));
     page.whenSynced(() => device.sync());
     page.whenRemoved(() => device.remove());
     await device.show();
+    page.say(greeting);
   }
 
   /** Notes the rounds that the client takes part in. */
@@ -69,7 +71,12 @@ class Device {
 
   private async sync(): Promise<void> {
     this.page.say("Syncing");
-    this.page.say(said(await this.client.sync(), this.round));
+    try {
+      this.page.say(said(await this.client.sync(), this.round));
+    } catch (error) {
+      if (!(error instanceof TransportError && error.temporary)) throw error;
+      this.page.say("The server gave no answer that this browser could use. Nothing is lost: sync again later.");
+    }
     await this.show();
   }
 
@@ -78,7 +85,7 @@ class Device {
     await FedClient.remove(DATABASE);
     this.client = await open(this.settings);
     this.listen();
-    this.page.say("Your data are deleted. You are a new user now.");
+    this.page.say("Your data are deleted here. Changes that were sent cannot be taken back. You are a new user now.");
     await this.show();
   }
 
@@ -99,6 +106,9 @@ function open({ coordinator, population }: Settings): Promise<FedClient> {
 
 function said({ result, refreshed, reason }: Outcome, round: string): string {
   if (result === "uploaded") return `Your change${round} was counted. The next sync fetches the newer model.`;
+  if (refreshed && reason === "REJECTION_REASON_NO_PLACE_WANTED") {
+    return "The newest model was fetched. You have chosen no film, so this browser asked for no place in a round.";
+  }
   if (refreshed) return "The newest model was fetched. The round had no place for this browser.";
   return `The sync ended without a contribution (${result} ${reason}).`;
 }

@@ -42,8 +42,9 @@ export class Page {
   }
 
   /** Adds to what left the browser: to the last line, if that is of the same call. */
-  showLeft(what: string, size: number): void {
+  showLeft(call: string, size: number, answered: boolean): void {
     byId("none").hidden = true;
+    const what = answered ? call : `${call}; nobody answered, so it may not have left`;
     const same = this.last?.what === what ? this.last : undefined;
     this.last = { what, times: (same?.times ?? 0) + 1, bytes: (same?.bytes ?? 0) + size };
     const { times, bytes } = this.last;
@@ -52,7 +53,7 @@ export class Page {
       {},
       element("td", {}, new Date().toLocaleTimeString()),
       element("td", {}, times === 1 ? what : `${what} (${times} times)`),
-      element("td", { className: "number" }, bytes.toLocaleString("en")),
+      element("td", { className: "number" }, `${answered ? "" : "up to "}${bytes.toLocaleString("en")}`),
     );
     if (same) byId("left").firstElementChild!.replaceWith(line);
     else byId("left").prepend(line);
@@ -66,6 +67,7 @@ export class Page {
   fail(text: string): void {
     byId("problem").textContent = text;
     byId("problem").hidden = false;
+    this.say("");
     this.enable(false);
   }
 

@@ -76,7 +76,7 @@ def test_without_a_coordinator_everything_but_sync_goes_on(synced, open_client, 
         assert offline.recommend() == before
         offline.record(before[0].item)
         assert offline.recommend(12) == [each for each in before if each.item != before[0].item]
-        with pytest.raises(TransportError, match="is the coordinator running"):
+        with pytest.raises(TransportError, match="is the server running"):
             offline.sync()
         assert before[0].item not in {each.item for each in offline.recommend()}
 

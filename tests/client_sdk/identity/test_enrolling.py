@@ -152,6 +152,26 @@ def test_a_client_for_asyncio_does_the_same(tmp_path, address, unmasker):
     assert first == second
 
 
+def test_only_a_client_for_asyncio_awaits_evidence(tmp_path, address, unmasker):
+    invitation = invite(unmasker)
+    awaited = []
+
+    async def code():
+        await asyncio.sleep(0)
+        awaited.append(asyncio.get_running_loop())
+        return invitation
+
+    async def main():
+        known = [Unmasker(address, pem(unmasker))]
+        async with await AsyncFedClient.open(tmp_path / "s", "localhost:1", "films", unmaskers=known) as client:
+            assert await client.enrol("invitation", code)
+            assert awaited == [asyncio.get_running_loop()]
+
+    with opened(tmp_path / "state", address, unmasker) as client, pytest.raises(UsageError, match="AsyncFedClient"):
+        client.enrol("invitation", code)
+    asyncio.run(main())
+
+
 def test_what_the_unmasker_refuses_is_a_refusal(tmp_path, address, unmasker):
     with opened(tmp_path / "state", address, unmasker) as client:
         for kind, evidence in (("invitation", "WRONG"), ("token", "secret-token"), ("open", "something")):
@@ -219,8 +239,13 @@ def test_an_app_that_fails_to_give_evidence_is_named_without_its_text(tmp_path, 
 
 
 def test_an_unmasker_that_is_away_is_a_transport_error(tmp_path, unmasker):
-    with opened(tmp_path / "state", "127.0.0.1:1", unmasker) as client, pytest.raises(TransportError):
-        client.enrol()
+    with opened(tmp_path / "state", "127.0.0.1:1", unmasker) as client:
+        with pytest.raises(TransportError) as raised:
+            client.enrol()
+        assert "coordinator" not in str(raised.value)
+    with pytest.raises(UsageError) as wrong:
+        Unmasker("http://x", pem(unmasker))
+    assert "coordinator" not in str(wrong.value)
 
 
 def test_unmaskers_that_cannot_be_meant_are_refused_when_the_client_is_opened(tmp_path, unmasker):

@@ -107,7 +107,7 @@ def test_a_sync_that_ends_well_is_told_by_its_own_events_only(told, caplog):
 @pytest.mark.parametrize(
     ("status", "error", "text"),
     [
-        (Status.UNAVAILABLE, "TransportError", "cannot reach {}: is the coordinator running"),
+        (Status.UNAVAILABLE, "TransportError", "cannot reach {}: is the server running"),
         (Status.NOT_FOUND, "RefusedError", "{} refused (NOT_FOUND): out of order"),
     ],
 )

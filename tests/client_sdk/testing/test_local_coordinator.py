@@ -125,6 +125,7 @@ def test_items_or_a_bundle_are_needed(arguments):
         ({"items": []}, "items is empty"),
         ({"items": "song"}, "items must be a list, not 'song'"),
         ({"items": 3}, "items must be a list, not 3"),
+        ({"items": SONGS, "classes": 5}, "classes must be a list, not 5"),
         ({"items": SONGS, "attribute": "age", "classes": "FM"}, "classes must be a list, not 'FM'"),
         ({"bundle": 3}, "bundle must be the path of a folder, not 3"),
         ({"items": ["a", "b", "a"]}, "lists 'a' twice"),

@@ -156,7 +156,7 @@ def test_nobody_there_says_where_it_looked(call, nowhere, bundle, name):
     with pytest.raises(TransportError) as raised:
         call(nowhere, *arguments(name, bundle))
     assert nowhere in str(raised.value)
-    assert "is the coordinator running" in str(raised.value)
+    assert "is the server running" in str(raised.value)
     assert raised.value.temporary
 
 

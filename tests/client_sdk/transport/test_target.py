@@ -17,7 +17,7 @@ def test_all_other_names_need_tls_unless_told_otherwise(name):
 
 @pytest.mark.parametrize("name", ["", "http://fed.example.com", "fed.example.com:99999", "unix:"])
 def test_what_is_no_name_is_told(name):
-    with pytest.raises(UsageError, match="not a coordinator's name"):
+    with pytest.raises(UsageError, match="not a server's address"):
         Address(name)
 
 

@@ -21,6 +21,9 @@ try {
   const said = (text: RegExp) => page.getByRole("status").filter({ hasText: text }).waitFor();
 
   await page.goto(`${address}/index.html`);
+  await said(/Choose films/);
+  await page.getByRole("button", { name: "Sync now" }).click();
+  await said(/asked for no place/);
   for (const title of LIKED) {
     await page.getByRole("button", { name: title }).focus();
     await page.keyboard.press("Enter");
@@ -39,14 +42,25 @@ try {
   await page.locator("#best li").first().waitFor();
   assert.equal(await chosen.count(), LIKED.length);
   assert.equal(await page.locator("#best").innerText(), best);
+  await said(/Choose films/);
+  await page.getByText("What left before is not listed here").waitFor();
+
+  await page.context().setOffline(true);
+  await page.getByRole("button", { name: "Sync now" }).click();
+  await said(/Nothing is lost/);
+  assert.match(await page.locator("#left tr").first().innerText(), /may not have left\s+up to/);
+  await page.context().setOffline(false);
+  const offline = faults.splice(0);
+  assert.ok(offline.every((fault) => fault.includes("ERR_INTERNET_DISCONNECTED")), String(offline));
 
   const second = await browser.newPage();
   await second.goto(`${address}/index.html`);
   await second.getByRole("alert").filter({ hasText: "another tab" }).waitFor();
+  assert.equal(await second.getByRole("status").innerText(), "");
   await second.close();
 
   await page.getByRole("button", { name: "Delete my data" }).click();
-  await said(/You are a new user now/);
+  await said(/cannot be taken back\. You are a new user now/);
   assert.equal(await chosen.count(), 0);
   assert.equal(await page.locator("#best li").count(), 0);
   assert.deepEqual(faults, []);
