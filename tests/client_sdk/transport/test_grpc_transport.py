@@ -146,7 +146,7 @@ def test_a_retry_window_that_cannot_be_read_is_none(call, servicer, serve, bundl
 
 def test_a_server_that_is_no_coordinator_is_told(call, servicer, serve, bundle):
     servicer.CheckIn = lambda request, context: context.abort(grpc.StatusCode.UNIMPLEMENTED, "what?")
-    with pytest.raises(UnknownCallError, match=r"UNIMPLEMENTED: is it a FedAU2 coordinator") as raised:
+    with pytest.raises(UnknownCallError, match=r"UNIMPLEMENTED: is it a FedAU2 server") as raised:
         call(serve(servicer), *arguments("check_in", bundle))
     assert not raised.value.temporary
 
