@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8642, help="port of the page (default: 8642; 0: any)")
     options = parser.parse_args()
     with TemporaryDirectory() as folder, demo(Path(folder), options.port) as address:
-        print(f"The page is at {address}/index.html; Ctrl-C ends it.", flush=True)
+        print(f"Ctrl-C ends it. The page is at {address}/index.html", flush=True)
         try:
             Event().wait()
         except KeyboardInterrupt:
