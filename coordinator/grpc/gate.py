@@ -58,15 +58,16 @@ class Gate:
         """
         log = self._log()
         operator = self._operators.caller(context)
-        about = _about(operator, call, request)
         try:
             operator.expect(call)
         except ForbiddenError:
-            await _append(log, about | {"event": "refused", "result": Status.PERMISSION_DENIED.name})
+            refused = {"event": "refused", "result": Status.PERMISSION_DENIED.name}
+            await _append(log, _about(operator, call, request) | refused)
             raise
         if NEEDED[call] is Role.VIEWER:
             yield lambda answer: None
             return
+        about = _about(operator, call, request)
         await _append(log, about | {"event": "begins"})
         result, made = Status.CANCELLED.name, dict[str, Any]()
         try:
@@ -94,12 +95,16 @@ def _about(operator: Operator, call: str, request: Any) -> dict[str, Any]:  # no
     role = "none" if operator.role is None else operator.role.name.lower()
     about: dict[str, Any] = {"operator": operator.name, "role": role, "call": call}
     if isinstance(request, Message):
-        from google.protobuf.json_format import MessageToDict  # here, because it takes long to load
-
-        content = MessageToDict(request, preserving_proto_field_name=True)
-        size = request.ByteSize()
-        about["request"] = content if size <= _LONGEST else {"bytes": size}
+        about["request"] = _content(request)
     return about
+
+
+def _content(request: Message) -> dict[str, Any]:
+    if (size := request.ByteSize()) > _LONGEST:
+        return {"bytes": size}
+    from google.protobuf.json_format import MessageToDict  # here, because it takes long to load
+
+    return MessageToDict(request, preserving_proto_field_name=True)
 
 
 def _made(answer: object) -> dict[str, Any]:

@@ -94,9 +94,10 @@ def _run(
     metrics |= {"seconds": time.perf_counter() - started, "peak_rss_mib": resources.peak_rss_mib()}
     progress.advance()
     frames.write(ranks.frame(), folder / "ranks.parquet")
-    kept_model.remove(folder)
     if keep:
         kept_model.write(folder, best.checkpoint, read_items(folder / ITEMS))
+    else:
+        kept_model.remove(folder)
     _write(config, folder, data_dir, metrics, rounds, attributes, trained.remarks)
     for tracker in trackers:
         tracker.end(metrics)
