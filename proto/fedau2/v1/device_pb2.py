@@ -26,49 +26,49 @@ from fedau2.v1 import task_pb2 as fedau2_dot_v1_dot_task__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x66\x65\x64\x61u2/v1/device.proto\x12\tfedau2.v1\x1a\x14\x66\x65\x64\x61u2/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\"S\n\x0e\x43heckInRequest\x12\x12\n\npopulation\x18\x01 \x01(\t\x12\x16\n\x0e\x63lient_version\x18\x02 \x01(\t\x12\x15\n\rwithout_place\x18\x03 \x01(\x08\"\xaa\x02\n\nAssignment\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\x04\x12%\n\x08manifest\x18\x04 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x05 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\rnext_check_in\x18\x07 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\x12\r\n\x05\x62ound\x18\x08 \x01(\x01\x12-\n\x07\x65ncoded\x18\t \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\"\xad\x01\n\x0cModelVersion\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\x12%\n\x08manifest\x18\x03 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12-\n\x07\x65ncoded\x18\x05 \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\"\x86\x01\n\tRejection\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.fedau2.v1.RejectionReason\x12%\n\x05retry\x18\x02 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\x12&\n\x05model\x18\x03 \x01(\x0b\x32\x17.fedau2.v1.ModelVersion\"s\n\x0f\x43heckInResponse\x12+\n\nassignment\x18\x01 \x01(\x0b\x32\x15.fedau2.v1.AssignmentH\x00\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.RejectionH\x00\x42\x08\n\x06result\"6\n\x14\x46\x65tchResourceRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"%\n\x15\x46\x65tchResourceResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"S\n\x0cUploadHeader\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"^\n\x19UploadContributionRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.UploadHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"K\n\x1aUploadContributionResponse\x12-\n\rnext_check_in\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\"J\n\x11UploadPartRequest\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.UploadHeader\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"Y\n\x12UploadPartResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x33\n\x04\x64one\x18\x02 \x01(\x0b\x32%.fedau2.v1.UploadContributionResponse\"<\n\x13UploadOffsetRequest\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"&\n\x14UploadOffsetResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\"W\n\x14ReportFailureRequest\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12(\n\x06reason\x18\x02 \x01(\x0e\x32\x18.fedau2.v1.FailureReason\"F\n\x15ReportFailureResponse\x12-\n\rnext_check_in\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow*\xfe\x01\n\x0fRejectionReason\x12 \n\x1cREJECTION_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREJECTION_REASON_ROUND_FULL\x10\x01\x12\"\n\x1eREJECTION_REASON_ROUND_CLOSING\x10\x02\x12\x1c\n\x18REJECTION_REASON_NO_TASK\x10\x03\x12#\n\x1fREJECTION_REASON_CLIENT_VERSION\x10\x04\x12\x1b\n\x17REJECTION_REASON_PAUSED\x10\x05\x12$\n REJECTION_REASON_NO_PLACE_WANTED\x10\x06*\xe2\x01\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x46\x41ILURE_REASON_INTERRUPTED\x10\x01\x12\x1a\n\x16\x46\x41ILURE_REASON_NO_DATA\x10\x02\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSUPPORTED\x10\x03\x12\x1b\n\x17\x46\x41ILURE_REASON_TRAINING\x10\x04\x12\x1b\n\x17\x46\x41ILURE_REASON_TOO_SOON\x10\x05\x12\x1b\n\x17\x46\x41ILURE_REASON_TOO_SLOW\x10\x06\x32\xfc\x03\n\rDeviceService\x12@\n\x07\x43heckIn\x12\x19.fedau2.v1.CheckInRequest\x1a\x1a.fedau2.v1.CheckInResponse\x12T\n\rFetchResource\x12\x1f.fedau2.v1.FetchResourceRequest\x1a .fedau2.v1.FetchResourceResponse0\x01\x12\x63\n\x12UploadContribution\x12$.fedau2.v1.UploadContributionRequest\x1a%.fedau2.v1.UploadContributionResponse(\x01\x12I\n\nUploadPart\x12\x1c.fedau2.v1.UploadPartRequest\x1a\x1d.fedau2.v1.UploadPartResponse\x12O\n\x0cUploadOffset\x12\x1e.fedau2.v1.UploadOffsetRequest\x1a\x1f.fedau2.v1.UploadOffsetResponse\x12R\n\rReportFailure\x12\x1f.fedau2.v1.ReportFailureRequest\x1a .fedau2.v1.ReportFailureResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x66\x65\x64\x61u2/v1/device.proto\x12\tfedau2.v1\x1a\x14\x66\x65\x64\x61u2/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\"e\n\x0e\x43heckInRequest\x12\x12\n\npopulation\x18\x01 \x01(\t\x12\x16\n\x0e\x63lient_version\x18\x02 \x01(\t\x12\x15\n\rwithout_place\x18\x03 \x01(\x08\x12\x10\n\x08\x65nrolled\x18\x04 \x01(\x08\"\xbd\x02\n\nAssignment\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\x04\x12%\n\x08manifest\x18\x04 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x05 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\rnext_check_in\x18\x07 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\x12\r\n\x05\x62ound\x18\x08 \x01(\x01\x12-\n\x07\x65ncoded\x18\t \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\x12\x11\n\tround_key\x18\n \x01(\x0c\"\xad\x01\n\x0cModelVersion\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\x12%\n\x08manifest\x18\x03 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12-\n\x07\x65ncoded\x18\x05 \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\"\x86\x01\n\tRejection\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.fedau2.v1.RejectionReason\x12%\n\x05retry\x18\x02 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\x12&\n\x05model\x18\x03 \x01(\x0b\x32\x17.fedau2.v1.ModelVersion\"s\n\x0f\x43heckInResponse\x12+\n\nassignment\x18\x01 \x01(\x0b\x32\x15.fedau2.v1.AssignmentH\x00\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.RejectionH\x00\x42\x08\n\x06result\"6\n\x14\x46\x65tchResourceRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"%\n\x15\x46\x65tchResourceResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"S\n\x0cUploadHeader\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"^\n\x19UploadContributionRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.UploadHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"K\n\x1aUploadContributionResponse\x12-\n\rnext_check_in\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\"J\n\x11UploadPartRequest\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.UploadHeader\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"Y\n\x12UploadPartResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x33\n\x04\x64one\x18\x02 \x01(\x0b\x32%.fedau2.v1.UploadContributionResponse\"<\n\x13UploadOffsetRequest\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"&\n\x14UploadOffsetResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\"W\n\x14ReportFailureRequest\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12(\n\x06reason\x18\x02 \x01(\x0e\x32\x18.fedau2.v1.FailureReason\"F\n\x15ReportFailureResponse\x12-\n\rnext_check_in\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow*\xa5\x02\n\x0fRejectionReason\x12 \n\x1cREJECTION_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREJECTION_REASON_ROUND_FULL\x10\x01\x12\"\n\x1eREJECTION_REASON_ROUND_CLOSING\x10\x02\x12\x1c\n\x18REJECTION_REASON_NO_TASK\x10\x03\x12#\n\x1fREJECTION_REASON_CLIENT_VERSION\x10\x04\x12\x1b\n\x17REJECTION_REASON_PAUSED\x10\x05\x12$\n REJECTION_REASON_NO_PLACE_WANTED\x10\x06\x12%\n!REJECTION_REASON_ENROLMENT_NEEDED\x10\x07*\x83\x02\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x46\x41ILURE_REASON_INTERRUPTED\x10\x01\x12\x1a\n\x16\x46\x41ILURE_REASON_NO_DATA\x10\x02\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSUPPORTED\x10\x03\x12\x1b\n\x17\x46\x41ILURE_REASON_TRAINING\x10\x04\x12\x1b\n\x17\x46\x41ILURE_REASON_TOO_SOON\x10\x05\x12\x1b\n\x17\x46\x41ILURE_REASON_TOO_SLOW\x10\x06\x12\x1f\n\x1b\x46\x41ILURE_REASON_NOT_ENROLLED\x10\x07\x32\xfc\x03\n\rDeviceService\x12@\n\x07\x43heckIn\x12\x19.fedau2.v1.CheckInRequest\x1a\x1a.fedau2.v1.CheckInResponse\x12T\n\rFetchResource\x12\x1f.fedau2.v1.FetchResourceRequest\x1a .fedau2.v1.FetchResourceResponse0\x01\x12\x63\n\x12UploadContribution\x12$.fedau2.v1.UploadContributionRequest\x1a%.fedau2.v1.UploadContributionResponse(\x01\x12I\n\nUploadPart\x12\x1c.fedau2.v1.UploadPartRequest\x1a\x1d.fedau2.v1.UploadPartResponse\x12O\n\x0cUploadOffset\x12\x1e.fedau2.v1.UploadOffsetRequest\x1a\x1f.fedau2.v1.UploadOffsetResponse\x12R\n\rReportFailure\x12\x1f.fedau2.v1.ReportFailureRequest\x1a .fedau2.v1.ReportFailureResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fedau2.v1.device_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REJECTIONREASON']._serialized_start=1691
-  _globals['_REJECTIONREASON']._serialized_end=1945
-  _globals['_FAILUREREASON']._serialized_start=1948
-  _globals['_FAILUREREASON']._serialized_end=2174
+  _globals['_REJECTIONREASON']._serialized_start=1728
+  _globals['_REJECTIONREASON']._serialized_end=2021
+  _globals['_FAILUREREASON']._serialized_start=2024
+  _globals['_FAILUREREASON']._serialized_end=2283
   _globals['_CHECKINREQUEST']._serialized_start=91
-  _globals['_CHECKINREQUEST']._serialized_end=174
-  _globals['_ASSIGNMENT']._serialized_start=177
-  _globals['_ASSIGNMENT']._serialized_end=475
-  _globals['_MODELVERSION']._serialized_start=478
-  _globals['_MODELVERSION']._serialized_end=651
-  _globals['_REJECTION']._serialized_start=654
-  _globals['_REJECTION']._serialized_end=788
-  _globals['_CHECKINRESPONSE']._serialized_start=790
-  _globals['_CHECKINRESPONSE']._serialized_end=905
-  _globals['_FETCHRESOURCEREQUEST']._serialized_start=907
-  _globals['_FETCHRESOURCEREQUEST']._serialized_end=961
-  _globals['_FETCHRESOURCERESPONSE']._serialized_start=963
-  _globals['_FETCHRESOURCERESPONSE']._serialized_end=1000
-  _globals['_UPLOADHEADER']._serialized_start=1002
-  _globals['_UPLOADHEADER']._serialized_end=1085
-  _globals['_UPLOADCONTRIBUTIONREQUEST']._serialized_start=1087
-  _globals['_UPLOADCONTRIBUTIONREQUEST']._serialized_end=1181
-  _globals['_UPLOADCONTRIBUTIONRESPONSE']._serialized_start=1183
-  _globals['_UPLOADCONTRIBUTIONRESPONSE']._serialized_end=1258
-  _globals['_UPLOADPARTREQUEST']._serialized_start=1260
-  _globals['_UPLOADPARTREQUEST']._serialized_end=1334
-  _globals['_UPLOADPARTRESPONSE']._serialized_start=1336
-  _globals['_UPLOADPARTRESPONSE']._serialized_end=1425
-  _globals['_UPLOADOFFSETREQUEST']._serialized_start=1427
-  _globals['_UPLOADOFFSETREQUEST']._serialized_end=1487
-  _globals['_UPLOADOFFSETRESPONSE']._serialized_start=1489
-  _globals['_UPLOADOFFSETRESPONSE']._serialized_end=1527
-  _globals['_REPORTFAILUREREQUEST']._serialized_start=1529
-  _globals['_REPORTFAILUREREQUEST']._serialized_end=1616
-  _globals['_REPORTFAILURERESPONSE']._serialized_start=1618
-  _globals['_REPORTFAILURERESPONSE']._serialized_end=1688
-  _globals['_DEVICESERVICE']._serialized_start=2177
-  _globals['_DEVICESERVICE']._serialized_end=2685
+  _globals['_CHECKINREQUEST']._serialized_end=192
+  _globals['_ASSIGNMENT']._serialized_start=195
+  _globals['_ASSIGNMENT']._serialized_end=512
+  _globals['_MODELVERSION']._serialized_start=515
+  _globals['_MODELVERSION']._serialized_end=688
+  _globals['_REJECTION']._serialized_start=691
+  _globals['_REJECTION']._serialized_end=825
+  _globals['_CHECKINRESPONSE']._serialized_start=827
+  _globals['_CHECKINRESPONSE']._serialized_end=942
+  _globals['_FETCHRESOURCEREQUEST']._serialized_start=944
+  _globals['_FETCHRESOURCEREQUEST']._serialized_end=998
+  _globals['_FETCHRESOURCERESPONSE']._serialized_start=1000
+  _globals['_FETCHRESOURCERESPONSE']._serialized_end=1037
+  _globals['_UPLOADHEADER']._serialized_start=1039
+  _globals['_UPLOADHEADER']._serialized_end=1122
+  _globals['_UPLOADCONTRIBUTIONREQUEST']._serialized_start=1124
+  _globals['_UPLOADCONTRIBUTIONREQUEST']._serialized_end=1218
+  _globals['_UPLOADCONTRIBUTIONRESPONSE']._serialized_start=1220
+  _globals['_UPLOADCONTRIBUTIONRESPONSE']._serialized_end=1295
+  _globals['_UPLOADPARTREQUEST']._serialized_start=1297
+  _globals['_UPLOADPARTREQUEST']._serialized_end=1371
+  _globals['_UPLOADPARTRESPONSE']._serialized_start=1373
+  _globals['_UPLOADPARTRESPONSE']._serialized_end=1462
+  _globals['_UPLOADOFFSETREQUEST']._serialized_start=1464
+  _globals['_UPLOADOFFSETREQUEST']._serialized_end=1524
+  _globals['_UPLOADOFFSETRESPONSE']._serialized_start=1526
+  _globals['_UPLOADOFFSETRESPONSE']._serialized_end=1564
+  _globals['_REPORTFAILUREREQUEST']._serialized_start=1566
+  _globals['_REPORTFAILUREREQUEST']._serialized_end=1653
+  _globals['_REPORTFAILURERESPONSE']._serialized_start=1655
+  _globals['_REPORTFAILURERESPONSE']._serialized_end=1725
+  _globals['_DEVICESERVICE']._serialized_start=2286
+  _globals['_DEVICESERVICE']._serialized_end=2794
 # @@protoc_insertion_point(module_scope)

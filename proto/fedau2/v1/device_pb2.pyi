@@ -38,6 +38,8 @@ class _RejectionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rejec
     """The operator has paused the task."""
     REJECTION_REASON_NO_PLACE_WANTED: _RejectionReason.ValueType  # 6
     """The device asked for no place."""
+    REJECTION_REASON_ENROLMENT_NEEDED: _RejectionReason.ValueType  # 7
+    """The task has secure sums, and the device is not enrolled at the unmaskers. It may enrol and check in again."""
 
 class RejectionReason(_RejectionReason, metaclass=_RejectionReasonEnumTypeWrapper):
     """The reason of a rejection."""
@@ -55,6 +57,8 @@ REJECTION_REASON_PAUSED: RejectionReason.ValueType  # 5
 """The operator has paused the task."""
 REJECTION_REASON_NO_PLACE_WANTED: RejectionReason.ValueType  # 6
 """The device asked for no place."""
+REJECTION_REASON_ENROLMENT_NEEDED: RejectionReason.ValueType  # 7
+"""The task has secure sums, and the device is not enrolled at the unmaskers. It may enrol and check in again."""
 Global___RejectionReason: _TypeAlias = RejectionReason  # noqa: Y015
 
 class _FailureReason:
@@ -76,6 +80,10 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     """The device's last contribution is more recent than the plan's minimum separation allows."""
     FAILURE_REASON_TOO_SLOW: _FailureReason.ValueType  # 6
     """The device cannot fetch, train and upload within the lease."""
+    FAILURE_REASON_NOT_ENROLLED: _FailureReason.ValueType  # 7
+    """The task has secure sums, and the device has no certificate of the unmasker, or has contributed as often as the
+    policy allows.
+    """
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """The reason for which a device gives an assignment back."""
@@ -93,6 +101,10 @@ FAILURE_REASON_TOO_SOON: FailureReason.ValueType  # 5
 """The device's last contribution is more recent than the plan's minimum separation allows."""
 FAILURE_REASON_TOO_SLOW: FailureReason.ValueType  # 6
 """The device cannot fetch, train and upload within the lease."""
+FAILURE_REASON_NOT_ENROLLED: FailureReason.ValueType  # 7
+"""The task has secure sums, and the device has no certificate of the unmasker, or has contributed as often as the
+policy allows.
+"""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
 @_typing.final
@@ -104,6 +116,7 @@ class CheckInRequest(_message.Message):
     POPULATION_FIELD_NUMBER: _builtins.int
     CLIENT_VERSION_FIELD_NUMBER: _builtins.int
     WITHOUT_PLACE_FIELD_NUMBER: _builtins.int
+    ENROLLED_FIELD_NUMBER: _builtins.int
     population: _builtins.str
     """Name of the population that the device belongs to, at most 128 bytes."""
     client_version: _builtins.str
@@ -112,16 +125,21 @@ class CheckInRequest(_message.Message):
     """True if the device could not use a place, for example because nothing is recorded on it. It is turned away then.
     Older coordinators do not know this field, and may assign a place.
     """
+    enrolled: _builtins.bool
+    """True if the device holds a certificate of every unmasker that its app names, so that it can take part in secure
+    sums. A device that cannot is turned away from such a task (REJECTION_REASON_ENROLMENT_NEEDED).
+    """
     def __init__(
         self,
         *,
         population: _builtins.str = ...,
         client_version: _builtins.str = ...,
         without_place: _builtins.bool = ...,
+        enrolled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_version", b"client_version", "population", b"population", "without_place", b"without_place"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_version", b"client_version", "enrolled", b"enrolled", "population", b"population", "without_place", b"without_place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -142,6 +160,7 @@ class Assignment(_message.Message):
     NEXT_CHECK_IN_FIELD_NUMBER: _builtins.int
     BOUND_FIELD_NUMBER: _builtins.int
     ENCODED_FIELD_NUMBER: _builtins.int
+    ROUND_KEY_FIELD_NUMBER: _builtins.int
     assignment_id: _builtins.bytes
     """Opaque and unguessable, 16 bytes; carries no device identity."""
     task_id: _builtins.str
@@ -152,6 +171,10 @@ class Assignment(_message.Message):
     """
     bound: _builtins.float
     """Largest absolute value that a contribution may carry, > 0. The device clips to it."""
+    round_key: _builtins.bytes
+    """A SignedRoundKey (unmasker.proto), serialised: the key to which the opening of a contribution is sealed. Empty unless
+    the task has secure sums.
+    """
     @_builtins.property
     def manifest(self) -> _task_pb2.Resource:
         """The TaskManifest, serialised."""
@@ -186,10 +209,11 @@ class Assignment(_message.Message):
         next_check_in: _task_pb2.RetryWindow | None = ...,
         bound: _builtins.float = ...,
         encoded: _task_pb2.EncodedCheckpoint | None = ...,
+        round_key: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "encoded", b"encoded", "lease", b"lease", "manifest", b"manifest", "next_check_in", b"next_check_in"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "bound", b"bound", "checkpoint", b"checkpoint", "encoded", b"encoded", "lease", b"lease", "manifest", b"manifest", "next_check_in", b"next_check_in", "round", b"round", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "bound", b"bound", "checkpoint", b"checkpoint", "encoded", b"encoded", "lease", b"lease", "manifest", b"manifest", "next_check_in", b"next_check_in", "round", b"round", "round_key", b"round_key", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -352,7 +376,10 @@ Global___FetchResourceResponse: _TypeAlias = FetchResourceResponse  # noqa: Y015
 
 @_typing.final
 class UploadHeader(_message.Message):
-    """First message of an upload, and part of every UploadPartRequest. Set by the device."""
+    """First message of an upload, and part of every UploadPartRequest. The bytes that follow are a serialised Contribution.
+    In a task with secure sums they are the masked vector, packed, and then the sealed opening (`fedau2/wire/secure`).
+    Set by the device.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -256,6 +256,8 @@ class LogEntry(_message.Message):
     POLICY_FIELD_NUMBER: _builtins.int
     ROUND_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
+    SUM_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
     time: _builtins.int
     """Seconds since 1970, UTC."""
     @_builtins.property
@@ -274,6 +276,10 @@ class LogEntry(_message.Message):
     def round(self) -> Global___RoundOpened: ...
     @_builtins.property
     def day(self) -> Global___DayOfEnrolments: ...
+    @_builtins.property
+    def sum(self) -> Global___SumOpened: ...
+    @_builtins.property
+    def budget(self) -> Global___Budget: ...
     def __init__(
         self,
         *,
@@ -284,12 +290,14 @@ class LogEntry(_message.Message):
         policy: Global___PolicyUsed | None = ...,
         round: Global___RoundOpened | None = ...,
         day: Global___DayOfEnrolments | None = ...,
+        sum: Global___SumOpened | None = ...,
+        budget: Global___Budget | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "epoch", b"epoch", "fact", b"fact", "keys", b"keys", "policy", b"policy", "round", b"round", "rules", b"rules"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "day", b"day", "epoch", b"epoch", "fact", b"fact", "keys", b"keys", "policy", b"policy", "round", b"round", "rules", b"rules", "sum", b"sum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "epoch", b"epoch", "fact", b"fact", "keys", b"keys", "policy", b"policy", "round", b"round", "rules", b"rules", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "day", b"day", "epoch", b"epoch", "fact", b"fact", "keys", b"keys", "policy", b"policy", "round", b"round", "rules", b"rules", "sum", b"sum", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["keys", "epoch", "rules", "policy", "round", "day"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["keys", "epoch", "rules", "policy", "round", "day", "sum", "budget"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -418,6 +426,69 @@ class RoundOpened(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RoundOpened: _TypeAlias = RoundOpened  # noqa: Y015
+
+@_typing.final
+class SumOpened(_message.Message):
+    """A sum that was opened: the only one of its task and round. Set by the unmasker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    SET_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    """16 bytes."""
+    round: _builtins.int
+    set: _builtins.bytes
+    """SHA-256 of the set of members, see `context.set_hash`."""
+    members: _builtins.int
+    """Number of members."""
+    withheld: _builtins.int
+    """Catalogue rows that stayed closed."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+        round: _builtins.int = ...,
+        set: _builtins.bytes = ...,
+        members: _builtins.int = ...,
+        withheld: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "round", b"round", "set", b"set", "task_id", b"task_id", "withheld", b"withheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SumOpened: _TypeAlias = SumOpened  # noqa: Y015
+
+@_typing.final
+class Budget(_message.Message):
+    """The most that sums with noise may tell of one device over all tasks, from now on. Set by the unmasker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPSILON_FIELD_NUMBER: _builtins.int
+    DELTA_FIELD_NUMBER: _builtins.int
+    epsilon: _builtins.float
+    """The budget's epsilon, > 0; 0: no budget."""
+    delta: _builtins.float
+    """Between 0 and 1."""
+    def __init__(
+        self,
+        *,
+        epsilon: _builtins.float = ...,
+        delta: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "epsilon", b"epsilon"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Budget: _TypeAlias = Budget  # noqa: Y015
 
 @_typing.final
 class DayOfEnrolments(_message.Message):
@@ -599,6 +670,223 @@ class OpenRoundResponse(_message.Message):
 Global___OpenRoundResponse: _TypeAlias = OpenRoundResponse  # noqa: Y015
 
 @_typing.final
+class OpenSumRequest(_message.Message):
+    """Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGIN_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def begin(self) -> Global___OpenSumBegin:
+        """First and once."""
+
+    @_builtins.property
+    def members(self) -> Global___SumMembers:
+        """The members in ascending order of their leases."""
+
+    def __init__(
+        self,
+        *,
+        begin: Global___OpenSumBegin | None = ...,
+        members: Global___SumMembers | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "members", b"members", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "members", b"members", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["begin", "members"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___OpenSumRequest: _TypeAlias = OpenSumRequest  # noqa: Y015
+
+@_typing.final
+class OpenSumBegin(_message.Message):
+    """Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    """16 bytes."""
+    round: _builtins.int
+    manifest: _builtins.bytes
+    """The TaskManifest, serialised: its hash is the one in the round's key."""
+    members: _builtins.int
+    """Number of members that follow, at most 65,536."""
+    head: _builtins.bytes
+    """The sum modulo 2^b of the members' masked heads (`layout.Layout.head`), packed."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+        round: _builtins.int = ...,
+        manifest: _builtins.bytes = ...,
+        members: _builtins.int = ...,
+        head: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "manifest", b"manifest", "members", b"members", "round", b"round", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenSumBegin: _TypeAlias = OpenSumBegin  # noqa: Y015
+
+@_typing.final
+class SumMembers(_message.Message):
+    """Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___SumMember]:
+        """At most 1,024."""
+
+    def __init__(
+        self,
+        *,
+        members: _abc.Iterable[Global___SumMember] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SumMembers: _TypeAlias = SumMembers  # noqa: Y015
+
+@_typing.final
+class SumMember(_message.Message):
+    """A contribution to a sum, without its numbers. Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    CANARY_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    lease: _builtins.bytes
+    """The assignment's id, 16 bytes."""
+    digest: _builtins.bytes
+    """SHA-256 of the masked vector as it was uploaded, 32 bytes."""
+    canary: _builtins.bytes
+    """The first four words of the masked vector, packed: the canary. They tell nothing but that the mask is the right one."""
+    sealed: _builtins.bytes
+    """As the device sealed it (`fedau2/wire/secure/opening.py`)."""
+    def __init__(
+        self,
+        *,
+        lease: _builtins.bytes = ...,
+        digest: _builtins.bytes = ...,
+        canary: _builtins.bytes = ...,
+        sealed: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canary", b"canary", "digest", b"digest", "lease", b"lease", "sealed", b"sealed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SumMember: _TypeAlias = SumMember  # noqa: Y015
+
+@_typing.final
+class OpenSumResponse(_message.Message):
+    """Set by the unmasker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFUSED_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
+    MASKS_FIELD_NUMBER: _builtins.int
+    masks: _builtins.bytes
+    """The next bytes of the packed sum, at most 1 MiB."""
+    @_builtins.property
+    def refused(self) -> Global___RefusedMembers: ...
+    @_builtins.property
+    def opened(self) -> Global___OpenedSum: ...
+    def __init__(
+        self,
+        *,
+        refused: Global___RefusedMembers | None = ...,
+        opened: Global___OpenedSum | None = ...,
+        masks: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["masks", b"masks", "opened", b"opened", "part", b"part", "refused", b"refused"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["masks", b"masks", "opened", b"opened", "part", b"part", "refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["refused", "opened", "masks"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___OpenSumResponse: _TypeAlias = OpenSumResponse  # noqa: Y015
+
+@_typing.final
+class RefusedMembers(_message.Message):
+    """Members that do not count. The answer does not say why. Set by the unmasker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """In ascending order."""
+
+    def __init__(
+        self,
+        *,
+        leases: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leases", b"leases"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedMembers: _TypeAlias = RefusedMembers  # noqa: Y015
+
+@_typing.final
+class OpenedSum(_message.Message):
+    """Set by the unmasker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SET_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    set: _builtins.bytes
+    """SHA-256 of the set of members."""
+    withheld: _builtins.bytes
+    """Catalogue rows that stay closed: a bit a row, the lowest bit first, filled up with 0. Empty if every row is open."""
+    sha256: _builtins.bytes
+    """SHA-256 of the packed sum of the masks, less the noise, with 0 in every place that stays closed."""
+    signature: _builtins.bytes
+    """By the unmasker's identity key, over the round's context and all fields before."""
+    def __init__(
+        self,
+        *,
+        set: _builtins.bytes = ...,
+        withheld: _builtins.bytes = ...,
+        sha256: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["set", b"set", "sha256", b"sha256", "signature", b"signature", "withheld", b"withheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenedSum: _TypeAlias = OpenedSum  # noqa: Y015
+
+@_typing.final
 class CloseRoundRequest(_message.Message):
     """Set by the coordinator."""
 
@@ -670,11 +958,15 @@ class StatusResponse(_message.Message):
     REVOKED_FIELD_NUMBER: _builtins.int
     OPEN_ROUNDS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    SUMS_FIELD_NUMBER: _builtins.int
     revoked: _builtins.int
     open_rounds: _builtins.int
     """Rounds whose key is kept."""
     version: _builtins.str
     """Version of fedau2."""
+    sums: _builtins.int
+    """Sums that were opened."""
     @_builtins.property
     def keys(self) -> Global___UnmaskerKeys: ...
     @_builtins.property
@@ -683,6 +975,10 @@ class StatusResponse(_message.Message):
     def head(self) -> Global___LogHead: ...
     @_builtins.property
     def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassCount]: ...
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """The budget in force."""
+
     def __init__(
         self,
         *,
@@ -693,10 +989,12 @@ class StatusResponse(_message.Message):
         revoked: _builtins.int = ...,
         open_rounds: _builtins.int = ...,
         version: _builtins.str = ...,
+        budget: Global___Budget | None = ...,
+        sums: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "keys", b"keys", "rules", b"rules"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "head", b"head", "keys", b"keys", "rules", b"rules"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "head", b"head", "keys", b"keys", "open_rounds", b"open_rounds", "revoked", b"revoked", "rules", b"rules", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "classes", b"classes", "head", b"head", "keys", b"keys", "open_rounds", b"open_rounds", "revoked", b"revoked", "rules", b"rules", "sums", b"sums", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

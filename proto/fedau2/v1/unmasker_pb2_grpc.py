@@ -152,7 +152,7 @@ class EnrolmentService(object):
 
 
 class UnmaskServiceStub(object):
-    """The unmasker as coordinators and its operator see it. Every call may be repeated. `OpenSum` will be here.
+    """The unmasker as coordinators and its operator see it. Every call may be repeated.
     """
 
     def __init__(self, channel):
@@ -165,6 +165,11 @@ class UnmaskServiceStub(object):
                 '/fedau2.v1.UnmaskService/OpenRound',
                 request_serializer=fedau2_dot_v1_dot_unmasker__pb2.OpenRoundRequest.SerializeToString,
                 response_deserializer=fedau2_dot_v1_dot_unmasker__pb2.OpenRoundResponse.FromString,
+                _registered_method=True)
+        self.OpenSum = channel.stream_stream(
+                '/fedau2.v1.UnmaskService/OpenSum',
+                request_serializer=fedau2_dot_v1_dot_unmasker__pb2.OpenSumRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_unmasker__pb2.OpenSumResponse.FromString,
                 _registered_method=True)
         self.CloseRound = channel.unary_unary(
                 '/fedau2.v1.UnmaskService/CloseRound',
@@ -179,7 +184,7 @@ class UnmaskServiceStub(object):
 
 
 class UnmaskServiceServicer(object):
-    """The unmasker as coordinators and its operator see it. Every call may be repeated. `OpenSum` will be here.
+    """The unmasker as coordinators and its operator see it. Every call may be repeated.
     """
 
     def OpenRound(self, request, context):
@@ -188,6 +193,21 @@ class UnmaskServiceServicer(object):
         * INVALID_ARGUMENT: the request makes no sense.
         * ALREADY_EXISTS: the round was opened for another manifest, checkpoint or policy.
         * FAILED_PRECONDITION: the round is closed, or a later one was opened.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenSum(self, request_iterator, context):
+        """Opens the sum of a round's contributions. The coordinator streams `begin` and then the members. If every member is
+        good, the answer is `opened` and then the packed sum of the masks in pieces. Otherwise the answer is `refused` alone,
+        nothing was opened, and the coordinator may ask again without these members. One set of members is opened for a task
+        and round, ever. Asking for the same set again gives the same bytes, until the round is closed. A refusal has one of
+        these codes:
+        * INVALID_ARGUMENT: the request makes no sense, or the manifest is not that of the round.
+        * ALREADY_EXISTS: another set, or the same set with another head, was opened for this round.
+        * FAILED_PRECONDITION: the round is not open, or there are fewer members than the policy's minimum.
+        * UNAVAILABLE: the unmasker is busy or starts; call again later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,6 +235,11 @@ def add_UnmaskServiceServicer_to_server(servicer, server):
                     request_deserializer=fedau2_dot_v1_dot_unmasker__pb2.OpenRoundRequest.FromString,
                     response_serializer=fedau2_dot_v1_dot_unmasker__pb2.OpenRoundResponse.SerializeToString,
             ),
+            'OpenSum': grpc.stream_stream_rpc_method_handler(
+                    servicer.OpenSum,
+                    request_deserializer=fedau2_dot_v1_dot_unmasker__pb2.OpenSumRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_unmasker__pb2.OpenSumResponse.SerializeToString,
+            ),
             'CloseRound': grpc.unary_unary_rpc_method_handler(
                     servicer.CloseRound,
                     request_deserializer=fedau2_dot_v1_dot_unmasker__pb2.CloseRoundRequest.FromString,
@@ -234,7 +259,7 @@ def add_UnmaskServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UnmaskService(object):
-    """The unmasker as coordinators and its operator see it. Every call may be repeated. `OpenSum` will be here.
+    """The unmasker as coordinators and its operator see it. Every call may be repeated.
     """
 
     @staticmethod
@@ -254,6 +279,33 @@ class UnmaskService(object):
             '/fedau2.v1.UnmaskService/OpenRound',
             fedau2_dot_v1_dot_unmasker__pb2.OpenRoundRequest.SerializeToString,
             fedau2_dot_v1_dot_unmasker__pb2.OpenRoundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenSum(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/fedau2.v1.UnmaskService/OpenSum',
+            fedau2_dot_v1_dot_unmasker__pb2.OpenSumRequest.SerializeToString,
+            fedau2_dot_v1_dot_unmasker__pb2.OpenSumResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -99,7 +99,7 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
 def add_EnrolmentServiceServicer_to_server(servicer: EnrolmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class UnmaskServiceStub:
-    """The unmasker as coordinators and its operator see it. Every call may be repeated. `OpenSum` will be here."""
+    """The unmasker as coordinators and its operator see it. Every call may be repeated."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -112,6 +112,17 @@ class UnmaskServiceStub:
     * ALREADY_EXISTS: the round was opened for another manifest, checkpoint or policy.
     * FAILED_PRECONDITION: the round is closed, or a later one was opened.
     """
+    OpenSum: _grpc.StreamStreamMultiCallable[_unmasker_pb2.OpenSumRequest, _unmasker_pb2.OpenSumResponse]
+    """Opens the sum of a round's contributions. The coordinator streams `begin` and then the members. If every member is
+    good, the answer is `opened` and then the packed sum of the masks in pieces. Otherwise the answer is `refused` alone,
+    nothing was opened, and the coordinator may ask again without these members. One set of members is opened for a task
+    and round, ever. Asking for the same set again gives the same bytes, until the round is closed. A refusal has one of
+    these codes:
+    * INVALID_ARGUMENT: the request makes no sense, or the manifest is not that of the round.
+    * ALREADY_EXISTS: another set, or the same set with another head, was opened for this round.
+    * FAILED_PRECONDITION: the round is not open, or there are fewer members than the policy's minimum.
+    * UNAVAILABLE: the unmasker is busy or starts; call again later.
+    """
     CloseRound: _grpc.UnaryUnaryMultiCallable[_unmasker_pb2.CloseRoundRequest, _unmasker_pb2.CloseRoundResponse]
     """Deletes the key of a round that is committed or given up. Nothing that was sealed to it can be opened any more."""
     Status: _grpc.UnaryUnaryMultiCallable[_unmasker_pb2.StatusRequest, _unmasker_pb2.StatusResponse]
@@ -119,7 +130,7 @@ class UnmaskServiceStub:
 
 @_typing.type_check_only
 class UnmaskServiceAsyncStub(UnmaskServiceStub):
-    """The unmasker as coordinators and its operator see it. Every call may be repeated. `OpenSum` will be here."""
+    """The unmasker as coordinators and its operator see it. Every call may be repeated."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     OpenRound: _aio.UnaryUnaryMultiCallable[_unmasker_pb2.OpenRoundRequest, _unmasker_pb2.OpenRoundResponse]  # type: ignore[assignment]
@@ -129,13 +140,24 @@ class UnmaskServiceAsyncStub(UnmaskServiceStub):
     * ALREADY_EXISTS: the round was opened for another manifest, checkpoint or policy.
     * FAILED_PRECONDITION: the round is closed, or a later one was opened.
     """
+    OpenSum: _aio.StreamStreamMultiCallable[_unmasker_pb2.OpenSumRequest, _unmasker_pb2.OpenSumResponse]  # type: ignore[assignment]
+    """Opens the sum of a round's contributions. The coordinator streams `begin` and then the members. If every member is
+    good, the answer is `opened` and then the packed sum of the masks in pieces. Otherwise the answer is `refused` alone,
+    nothing was opened, and the coordinator may ask again without these members. One set of members is opened for a task
+    and round, ever. Asking for the same set again gives the same bytes, until the round is closed. A refusal has one of
+    these codes:
+    * INVALID_ARGUMENT: the request makes no sense, or the manifest is not that of the round.
+    * ALREADY_EXISTS: another set, or the same set with another head, was opened for this round.
+    * FAILED_PRECONDITION: the round is not open, or there are fewer members than the policy's minimum.
+    * UNAVAILABLE: the unmasker is busy or starts; call again later.
+    """
     CloseRound: _aio.UnaryUnaryMultiCallable[_unmasker_pb2.CloseRoundRequest, _unmasker_pb2.CloseRoundResponse]  # type: ignore[assignment]
     """Deletes the key of a round that is committed or given up. Nothing that was sealed to it can be opened any more."""
     Status: _aio.UnaryUnaryMultiCallable[_unmasker_pb2.StatusRequest, _unmasker_pb2.StatusResponse]  # type: ignore[assignment]
     """Says how the unmasker stands."""
 
 class UnmaskServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The unmasker as coordinators and its operator see it. Every call may be repeated. `OpenSum` will be here."""
+    """The unmasker as coordinators and its operator see it. Every call may be repeated."""
 
     @_abc_1.abstractmethod
     def OpenRound(
@@ -148,6 +170,23 @@ class UnmaskServiceServicer(metaclass=_abc_1.ABCMeta):
         * INVALID_ARGUMENT: the request makes no sense.
         * ALREADY_EXISTS: the round was opened for another manifest, checkpoint or policy.
         * FAILED_PRECONDITION: the round is closed, or a later one was opened.
+        """
+
+    @_abc_1.abstractmethod
+    def OpenSum(
+        self,
+        request_iterator: _MaybeAsyncIterator[_unmasker_pb2.OpenSumRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_unmasker_pb2.OpenSumResponse], _abc.AsyncIterator[_unmasker_pb2.OpenSumResponse]]:
+        """Opens the sum of a round's contributions. The coordinator streams `begin` and then the members. If every member is
+        good, the answer is `opened` and then the packed sum of the masks in pieces. Otherwise the answer is `refused` alone,
+        nothing was opened, and the coordinator may ask again without these members. One set of members is opened for a task
+        and round, ever. Asking for the same set again gives the same bytes, until the round is closed. A refusal has one of
+        these codes:
+        * INVALID_ARGUMENT: the request makes no sense, or the manifest is not that of the round.
+        * ALREADY_EXISTS: another set, or the same set with another head, was opened for this round.
+        * FAILED_PRECONDITION: the round is not open, or there are fewer members than the policy's minimum.
+        * UNAVAILABLE: the unmasker is busy or starts; call again later.
         """
 
     @_abc_1.abstractmethod

@@ -8,4 +8,6 @@
 * `crowd`: how many devices share a row of the sum, and so whether one of them can be seen in it
 * `context`: the hashes that bind a mask to its round, and a sum to its members
 * `masks`: the stream of a mask's integers; needs `cryptography`
+* `masked`: a masked contribution as it travels; masking needs `cryptography`
+* `opening`: what opens it, sealed to the unmasker's key of the round; needs `cryptography`
 """

@@ -1,8 +1,10 @@
-"""The rows of a sum that too few devices touched, which stay closed."""
+"""The parts of a sum that stay closed: rows that too few devices touched, and with them the counts of rows."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedau2.v1.secure_pb2 import SecureSums
+from fedau2.wire.errors import ContributionError
 from fedau2.wire.secure.layout import Layout
 
 
@@ -17,6 +19,43 @@ def withheld(total: NDArray[np.signedinteger], layout: Layout, threshold: int) -
     if threshold <= 1:
         return np.zeros(layout.items, np.bool_)
     return np.asarray(total[layout.touched] < threshold)
+
+
+def closed_places(layout: Layout, policy: SecureSums, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns True for the words of a sum whose masks the unmasker keeps to itself, of shape (layout.size,).
+
+    Counts of rows are never opened. With noise no flag is, because flags carry none.
+
+    Args:
+        layout: of the task.
+        policy: of the task.
+        rows: True for the rows that stay closed, of shape (items,).
+    """
+    places = np.zeros(layout.size, np.bool_)
+    places[layout.touched] = True
+    if policy.noise_multiplier:
+        places[layout.carried] = places[layout.clipped] = True
+    for name in layout.tables:
+        places[layout.tensors[name]].reshape(layout.items, -1)[rows] = True
+    return places
+
+
+def bits(rows: NDArray[np.bool_]) -> bytes:
+    """Writes rows as `OpenedSum.withheld` has them."""
+    return np.packbits(rows, bitorder="little").tobytes() if rows.any() else b""
+
+
+def rows(data: bytes, items: int) -> NDArray[np.bool_]:
+    """Reads `OpenedSum.withheld`, as True for the rows that stay closed, of shape (items,).
+
+    Raises:
+        ContributionError: it is not written as it must be.
+    """
+    read = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little").astype(np.bool_)
+    out = read[:items] if data else np.zeros(items, np.bool_)
+    if bits(out) != data:
+        raise ContributionError(f"{len(data)} bytes are not a bit for each of {items} rows")
+    return out
 
 
 def close(total: NDArray[np.signedinteger], layout: Layout, rows: NDArray[np.bool_]) -> None:
