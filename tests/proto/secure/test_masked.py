@@ -81,7 +81,7 @@ def test_other_bytes_do_not_open(data):
 def test_an_opening_of_another_form_is_refused(body):
     suite = opening._suite()
     sealed = suite.encrypt(body, ROUND.public_key(), b"fedau2 opening v1\0" + BOUND.joined())
-    with pytest.raises(IdentityError, match="an opening of|the opening has"):
+    with pytest.raises(IdentityError, match=r"an opening of|the opening has"):
         opening.unseal(sealed, BOUND, ROUND)
 
 
