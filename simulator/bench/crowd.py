@@ -21,8 +21,9 @@ from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
 from simulator.engines.connections import GrpcConnection
-from simulator.engines.coordinator_process import CoordinatorProcess, peak_memory
+from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
+from simulator.engines.server_process import peak_memory
 from simulator.population.population import Population
 
 _ITEMS = 1682
