@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from coordinator.engine import replacing, streams
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.durability import Durability
+from coordinator.engine.hidden_tasks import HiddenTasks
 from coordinator.engine.messages import open_round, past_round, task_message
+from coordinator.engine.opening import Opener
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.watchers import Watchers
 from coordinator.errors import (
@@ -28,6 +30,8 @@ from fedau2.v1.task_pb2 import ClientVersions
 
 _log = logging.getLogger(__name__)
 
+_SKIPPABLE = (admin_pb2.ROUND_STATE_COLLECTING, admin_pb2.ROUND_STATE_OPENING)
+
 _PAGE = 1000
 """Most rounds of one answer."""
 
@@ -44,16 +48,26 @@ class AdminService:
         watchers: wake the operators who watch a task.
         blobs: the blobs that operators may fetch.
         metrics: count the sessions of a round that is stopped.
+        hidden: the tasks with secure sums that can be run.
+        opener: looks after them.
     """
 
     def __init__(
-        self, tasks: TaskTable, durability: Durability, watchers: Watchers, blobs: BlobReader, metrics: Metrics
+        self,
+        tasks: TaskTable,
+        durability: Durability,
+        watchers: Watchers,
+        blobs: BlobReader,
+        metrics: Metrics,
+        hidden: HiddenTasks,
+        opener: Opener,
     ) -> None:
         self._tasks = tasks
         self._durability = durability
         self._watchers = watchers
         self._blobs = blobs
         self._metrics = metrics
+        self._hidden, self._opener = hidden, opener
         self._changing = asyncio.Lock()  # which task of a population is open
         self._rolling_back = asyncio.Lock()
         self._draining = False
@@ -72,6 +86,7 @@ class AdminService:
         """
         self._durability.check()
         bundle = await streams.bundle(requests)
+        self._hidden.check(bundle.header, bundle.spec)
         # Shielded: a caller that goes away must not leave a task that is stored but not run.
         return await asyncio.shield(self._create(bundle))
 
@@ -81,8 +96,9 @@ class AdminService:
                 raise PopulationTakenError(
                     f"population {population!r} has a running task; let it finish or stop it first"
                 )
-            row, task = await self._durability.create_task(secrets.token_hex(8), bundle)
+            row, task = await self._durability.create_task(_new_id(bundle), bundle)
             self._tasks.add(row, task)
+            self._opener.follow(task)
         return self._message(row)
 
     async def replace_task(self, requests: AsyncIterator[admin_pb2.ReplaceTaskRequest]) -> admin_pb2.Task:
@@ -106,23 +122,26 @@ class AdminService:
             )
         if manifest.model != task.spec.manifest.model:
             raise InvalidBundleError(f"a task of {task.spec.manifest.model} cannot go on as one of {manifest.model}")
-        await replacing.hold_untouched(task, self._tasks, self._durability, self._watchers, lambda: self._draining)
         created = admin_pb2.CreateTaskHeader(
             population=row.population,
             manifest=header.manifest,
             closing=task.spec.closing,
             versions=ClientVersions.FromString(row.versions),
+            touched_rows=header.touched_rows,
             checkpoints=row.encoding,
         )
         bundle = Bundle(created, TaskSpec.of(manifest, task.spec.closing), data)
+        self._hidden.check(created, bundle.spec)
+        await replacing.hold_untouched(task, self._tasks, self._durability, self._watchers, lambda: self._draining)
         return await asyncio.shield(self._succeed(task, bundle))
 
     async def _succeed(self, task: OpenTask, bundle: Bundle) -> admin_pb2.Task:
         async with self._changing:
             replacing.expect_open(task, self._tasks)
-            ended, row, successor = await self._durability.succeed(task.task_id, secrets.token_hex(8), bundle)
+            ended, row, successor = await self._durability.succeed(task.task_id, _new_id(bundle), bundle)
             task.round.stop()
             self._tasks.succeed(ended, row, successor)
+            self._opener.follow(successor)
         self._watchers.notify(task.task_id)
         self._metrics.round_over(task.task_id)
         _log.info("task %s: goes on as task %s, from round %d", task.task_id, row.task_id, row.skipped)
@@ -161,6 +180,23 @@ class AdminService:
                 self._watchers.notify(task.task_id)
                 self._metrics.round_over(task.task_id)
         return await self._change_state(request.task_id, admin_pb2.TASK_STATE_STOPPED)
+
+    async def skip_round(self, request: admin_pb2.SkipRoundRequest) -> admin_pb2.Task:
+        """AdminService.SkipRound.
+
+        Raises:
+            UnknownError: there is no task of that id.
+            TaskOverError: the round is not open, or not one that can be skipped.
+        """
+        self._durability.check()
+        task = self._tasks.open_task(request.task_id)
+        if task is None or not task.spec.hidden or task.round.state not in _SKIPPABLE:
+            raise TaskOverError(f"task {request.task_id} has no round with secure sums that waits for its sum")
+        if task.round.number != request.round:
+            raise TaskOverError(f"round {request.round} is not open: round {task.round.number} is")
+        # Shielded: a caller that goes away must not leave a round that is skipped and a task that stands still.
+        row = await asyncio.shield(self._durability.skip(task, "an operator asked for it"))
+        return self._message(row)
 
     async def roll_back_task(self, request: admin_pb2.RollBackTaskRequest) -> admin_pb2.Task:
         """AdminService.RollBackTask.
@@ -261,4 +297,9 @@ class AdminService:
         return self._blobs.fetch_resource(request)
 
     def _message(self, row: TaskRow) -> admin_pb2.Task:
-        return task_message(row, self._tasks.open_task(row.task_id), self._blobs.size)
+        return task_message(row, self._tasks.open_task(row.task_id), self._blobs.size, self._opener.seen)
+
+
+def _new_id(bundle: Bundle) -> str:
+    """Draws the id of a task. With secure sums it is part of what masks are bound to, so nobody may meet it again."""
+    return secrets.token_hex(16 if bundle.spec.hidden else 8)

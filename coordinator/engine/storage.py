@@ -8,12 +8,13 @@ from threading import Event
 
 from coordinator.aggregation import succession
 from coordinator.aggregation.optimizers import server_step
-from coordinator.engine import kept_models
+from coordinator.engine import kept_models, sums
+from coordinator.engine.hidden_rounds import HiddenRounds
 from coordinator.engine.kept_models import KeptModels
 from coordinator.engine.recovery import Recovery
-from coordinator.engine.round_sum import RoundSum
+from coordinator.engine.round_sum import Record, RoundSum
 from coordinator.engine.task_table import TaskTable
-from coordinator.errors import LedgerError
+from coordinator.errors import ImplausibleSumError, LedgerError
 from coordinator.metrics.metrics import Metrics, timed
 from coordinator.model.admission import VersionRange
 from coordinator.model.effects import Reported
@@ -25,6 +26,7 @@ from coordinator.store.disk import REAL, Disk
 from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import LeftOvers
 from coordinator.store.migrations import NEW, VERSION, WITNESSED
+from coordinator.store.openings import Openings
 from coordinator.store.operations_log import OperationsLog
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
@@ -51,6 +53,19 @@ class Decision:
     contribution: Contribution | None = None
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A round that is over.
+
+    Attributes:
+        row: the task as it stands now.
+        skipped: why the round was skipped; empty: it was committed.
+    """
+
+    row: TaskRow
+    skipped: str = ""
+
+
 class Storage:
     """A coordinator's state folder and its ledger. Tasks are read from the ledger when they are needed.
 
@@ -65,6 +80,7 @@ class Storage:
     Attributes:
         served: blobs that devices may fetch; its reading methods may be called from any thread.
         kept: the older models of tasks.
+        hidden: the rounds with secure sums.
         operations: the log of the operators' calls, which may be written to from any thread.
 
     Raises:
@@ -103,6 +119,12 @@ class Storage:
         self._metrics = metrics
         self._keep = keep
         self._sums: dict[str, RoundSum] = {}
+        self.hidden = HiddenRounds(Openings(self._ledger), self._blobs, self._log, self._sums)
+
+    @property
+    def recorded(self) -> bool:
+        """Contributions are recorded for an audit."""
+        return self._recorder is not None
 
     def checkpoint(self) -> None:
         """Moves what was committed into the ledger's main file, which then is whole by itself."""
@@ -128,7 +150,7 @@ class Storage:
         open_tasks = recovery.run(now, stop)
         if not witnessed:
             self._disk.delete(self._unwitnessed)
-        self._sums = recovery.sums
+        self._sums.update(recovery.sums)
         return TaskTable(self._ledger.tasks(), open_tasks)
 
     def create_task(self, task_id: str, bundle: Bundle, at: float) -> tuple[TaskRow, OpenTask]:
@@ -168,7 +190,7 @@ class Storage:
         return self.served.put(bundle.header.manifest).sha256
 
     def _opened_task(self, row: TaskRow, spec: TaskSpec) -> OpenTask:
-        self._sums[row.task_id] = RoundSum(row.population, spec.manifest)
+        self._sums[row.task_id] = sums.of(row.population, spec)
         machine = RoundMachine(spec.rule, 0, row.created, paused=row.state == TASK_STATE_PAUSED)
         versions = VersionRange.of(ClientVersions.FromString(row.versions))
         return OpenTask(row.task_id, row.population, spec, versions, machine)
@@ -185,12 +207,18 @@ class Storage:
             self._log.sync()
             self._ledger.write(entries)
         with timed(self._metrics.fold):
-            for decision in decisions:
-                if (contribution := decision.contribution) is not None:
-                    total = self._sums[decision.entry.task_id]
-                    self._metrics.norms(total.population, total.add(contribution.updates, contribution.bound))
+            for entry, decision in zip(entries, decisions, strict=True):
+                self._fold(entry, decision.contribution)
+            self.hidden.refuse(entries)
         if self._recorder is not None:
             self._record(self._recorder, decisions)
+
+    def _fold(self, entry: Entry, contribution: Contribution | None) -> None:
+        if contribution is None or not isinstance(entry.effect, Reported) or entry.location is None:
+            return
+        total = self._sums[entry.task_id]
+        record = Record(entry.effect.assignment_id, contribution.sha256, entry.location)
+        self._metrics.norms(total.population, total.add(record, contribution.content))
 
     def _logged(self, decision: Decision) -> Entry:
         entry, contribution = decision.entry, decision.contribution
@@ -216,8 +244,10 @@ class Storage:
         """Reads those of some assignments that there are, of any round, by id."""
         return self._ledger.recall(keys)
 
-    def commit(self, task_id: str, spec: TaskSpec, number: int, attempt: int, at: float) -> TaskRow:
+    def commit(self, task_id: str, spec: TaskSpec, number: int, attempt: int, at: float) -> Ended:
         """Takes the server's step on the sum of the open round, commits it, and removes what is too old.
+
+        A round whose sum cannot be that of honest devices is skipped.
 
         Args:
             task_id: the task.
@@ -229,22 +259,42 @@ class Storage:
         Returns:
             The task as it stands now.
         """
-        old, added = self._ledger.task(task_id), self._sums[task_id]
-        if not old.open or old.round != number:
-            raise LedgerError(f"the ledger has no open round {number} of task {task_id}: someone else changed it")
+        old, added = self._open_task(task_id, number), self._sums[task_id]
+        self.hidden.unmask(old)
+        try:
+            mean = added.mean()
+        except ImplausibleSumError as error:
+            return self._skip(old, str(error), at)
         private = self._blobs.private
         checkpoint, state = unpack(self.served.get(old.checkpoint)), unpack(private.get(old.server_state))
-        checkpoint, state = server_step(spec.manifest, checkpoint, state, added.total.mean())
+        checkpoint, state = server_step(spec.manifest, checkpoint, state, mean)
         outcome = self.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
         encoded = self._encoded(checkpoint, old.encoding)
-        norms = added.norms.statistics().SerializeToString(deterministic=True)
+        norms = added.statistics().SerializeToString(deterministic=True)
         new = old.committed(*outcome, norms, self._keep, encoded)
         self._ledger.commit(old, attempt, new, at)
         if self._recorder is not None:
             self._recorder.end(old)
         self._drop_round(old)
         self._blobs.drop_unused(old, self._ledger.tasks())
-        return new
+        return Ended(new)
+
+    def _open_task(self, task_id: str, number: int) -> TaskRow:
+        row = self._ledger.task(task_id)
+        if not row.open or row.round != number:
+            raise LedgerError(f"the ledger has no open round {number} of task {task_id}: someone else changed it")
+        return row
+
+    def skip(self, task_id: str, number: int, reason: str, at: float) -> Ended:
+        """Gives the open round of a task up, with its contributions, and opens the next."""
+        return self._skip(self._open_task(task_id, number), reason, at)
+
+    def _skip(self, old: TaskRow, reason: str, at: float) -> Ended:
+        new = old.passed_over()
+        self.hidden.openings.skip(old, new, at)
+        self._drop_round(old)
+        self._blobs.drop_unused(old, self._ledger.tasks())
+        return Ended(new, reason)
 
     def _drop_round(self, row: TaskRow) -> None:
         """Forgets the contributions of a round that is over."""
