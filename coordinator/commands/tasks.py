@@ -89,8 +89,8 @@ def add_touched_rows(parser: argparse.ArgumentParser) -> None:
         type=_rows,
         default=0.0,
         metavar="N",
-        help="catalogue rows that a device touches, as `fedau2-sim calibrate` measured it; needed by a policy of secure "
-        "sums that opens every row without noise",
+        help="catalogue rows that a device touches, as `fedau2-sim calibrate` measured it; needed by a policy of "
+        "secure sums that opens every row without noise",
     )
 
 

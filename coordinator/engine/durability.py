@@ -9,9 +9,10 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
+from coordinator.engine.commits import Ended
 from coordinator.engine.hidden_rounds import Answer
 from coordinator.engine.hidden_sum import Frozen
-from coordinator.engine.storage import Decision, Ended, Storage
+from coordinator.engine.storage import Decision, Storage
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.watchers import Watchers
 from coordinator.engine.writer import Writer
@@ -191,7 +192,7 @@ class Durability:
         """Gives the open round of a task up, which is collecting or opening, and opens the next; returns its row."""
         at, number = self._clock(), task.round.number
         task.round.stop()
-        ended = self._writer.run(partial(self._storage.skip, task.task_id, number, reason, at))
+        ended = self._writer.run(partial(self._storage.commits.skip, task.task_id, number, reason, at))
         return asyncio.ensure_future(self._skipped(task, at, ended))
 
     async def _skipped(self, task: OpenTask, at: float, ended: asyncio.Future[Ended]) -> TaskRow:
@@ -209,7 +210,7 @@ class Durability:
 
     def _commit(self, task: OpenTask) -> None:
         at, round = self._clock(), task.round
-        commit = partial(self._storage.commit, task.task_id, task.spec, round.number, round.attempt, at)
+        commit = partial(self._storage.commits.commit, task.task_id, task.spec, round.number, round.attempt, at)
         self._writer.run(commit).add_done_callback(partial(self._advance, task, at))
 
     def _advance(self, task: OpenTask, at: float, over: asyncio.Future[Ended]) -> None:

@@ -7,14 +7,13 @@ from pathlib import Path
 from threading import Event
 
 from coordinator.aggregation import succession
-from coordinator.aggregation.optimizers import server_step
 from coordinator.engine import kept_models, sums
+from coordinator.engine.commits import Commits
 from coordinator.engine.hidden_rounds import HiddenRounds
 from coordinator.engine.kept_models import KeptModels
 from coordinator.engine.recovery import Recovery
 from coordinator.engine.round_sum import Record, RoundSum
 from coordinator.engine.task_table import TaskTable
-from coordinator.errors import ImplausibleSumError, LedgerError
 from coordinator.metrics.metrics import Metrics, timed
 from coordinator.model.admission import VersionRange
 from coordinator.model.effects import Reported
@@ -37,9 +36,8 @@ from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.task_rows import TaskRow
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED, TASK_STATE_STOPPED, TaskState
-from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding, ClientVersions
-from fedau2.wire import encodings
-from fedau2.wire.blobs import Tensors, pack, unpack
+from fedau2.v1.task_pb2 import ClientVersions
+from fedau2.wire.blobs import pack, unpack
 
 _EMPTY = pack({})
 """The server state before the first step."""
@@ -51,19 +49,6 @@ class Decision:
 
     entry: Entry
     contribution: Contribution | None = None
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A round that is over.
-
-    Attributes:
-        row: the task as it stands now.
-        skipped: why the round was skipped; empty: it was committed.
-    """
-
-    row: TaskRow
-    skipped: str = ""
 
 
 class Storage:
@@ -81,6 +66,7 @@ class Storage:
         served: blobs that devices may fetch; its reading methods may be called from any thread.
         kept: the older models of tasks.
         hidden: the rounds with secure sums.
+        commits: ends rounds.
         operations: the log of the operators' calls, which may be written to from any thread.
 
     Raises:
@@ -117,9 +103,9 @@ class Storage:
             self._opened = stack.pop_all()
         self._left_overs = LeftOvers(folder.aside, disk)
         self._metrics = metrics
-        self._keep = keep
         self._sums: dict[str, RoundSum] = {}
         self.hidden = HiddenRounds(Openings(self._ledger), self._blobs, self._log, self._sums)
+        self.commits = Commits(self._ledger, self._blobs, self._log, self._sums, self.hidden, self._recorder, keep)
 
     @property
     def recorded(self) -> bool:
@@ -157,7 +143,7 @@ class Storage:
         """Stores a new task with its blobs, and opens its first round."""
         task = bundle.spec.manifest
         encoding = bundle.header.checkpoints
-        encoded = self._encoded(unpack(bundle.blobs[task.checkpoint.sha256]), encoding) if encoding else b""
+        encoded = self.commits.encoded(unpack(bundle.blobs[task.checkpoint.sha256]), encoding) if encoding else b""
         addresses = (self._put(bundle), task.checkpoint.sha256, self._blobs.private.put(_EMPTY).sha256, encoded)
         row = replace(TaskRow.begun(task_id, bundle.header, at, *addresses), skipped=task.first_round)
         self._ledger.create_task(row)
@@ -175,7 +161,7 @@ class Storage:
         newest = unpack(self.served.get(old.checkpoint)), unpack(self._blobs.private.get(old.server_state))
         checkpoint, state = succession.follow(before, task, way, *newest, unpack(bundle.blobs[task.checkpoint.sha256]))
         addresses = self.served.put(pack(checkpoint)).sha256, self._blobs.private.put(pack(state)).sha256
-        encoded = self._encoded(checkpoint, bundle.header.checkpoints)
+        encoded = self.commits.encoded(checkpoint, bundle.header.checkpoints)
         row = TaskRow.begun(task_id, bundle.header, at, self._put(bundle), *addresses, encoded)
         row = row.after(old, task.first_round)
         ended = replace(old, state=TASK_STATE_STOPPED)
@@ -244,63 +230,6 @@ class Storage:
         """Reads those of some assignments that there are, of any round, by id."""
         return self._ledger.recall(keys)
 
-    def commit(self, task_id: str, spec: TaskSpec, number: int, attempt: int, at: float) -> Ended:
-        """Takes the server's step on the sum of the open round, commits it, and removes what is too old.
-
-        A round whose sum cannot be that of honest devices is skipped.
-
-        Args:
-            task_id: the task.
-            spec: the task's fixed rules.
-            number: the round.
-            attempt: the attempt that is being aggregated.
-            at: now, in seconds.
-
-        Returns:
-            The task as it stands now.
-        """
-        old, added = self._open_task(task_id, number), self._sums[task_id]
-        self.hidden.unmask(old)
-        try:
-            mean = added.mean()
-        except ImplausibleSumError as error:
-            return self._skip(old, str(error), at)
-        private = self._blobs.private
-        checkpoint, state = unpack(self.served.get(old.checkpoint)), unpack(private.get(old.server_state))
-        checkpoint, state = server_step(spec.manifest, checkpoint, state, mean)
-        outcome = self.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
-        encoded = self._encoded(checkpoint, old.encoding)
-        norms = added.statistics().SerializeToString(deterministic=True)
-        new = old.committed(*outcome, norms, self._keep, encoded)
-        self._ledger.commit(old, attempt, new, at)
-        if self._recorder is not None:
-            self._recorder.end(old)
-        self._drop_round(old)
-        self._blobs.drop_unused(old, self._ledger.tasks())
-        return Ended(new)
-
-    def _open_task(self, task_id: str, number: int) -> TaskRow:
-        row = self._ledger.task(task_id)
-        if not row.open or row.round != number:
-            raise LedgerError(f"the ledger has no open round {number} of task {task_id}: someone else changed it")
-        return row
-
-    def skip(self, task_id: str, number: int, reason: str, at: float) -> Ended:
-        """Gives the open round of a task up, with its contributions, and opens the next."""
-        return self._skip(self._open_task(task_id, number), reason, at)
-
-    def _skip(self, old: TaskRow, reason: str, at: float) -> Ended:
-        new = old.passed_over()
-        self.hidden.openings.skip(old, new, at)
-        self._drop_round(old)
-        self._blobs.drop_unused(old, self._ledger.tasks())
-        return Ended(new, reason)
-
-    def _drop_round(self, row: TaskRow) -> None:
-        """Forgets the contributions of a round that is over."""
-        self._sums[row.task_id].reset()
-        self._log.drop(owner(row.task_id, row.round))
-
     def put_back(self, task_id: str, target: int, at: float) -> tuple[TaskRow, RoundRow | None]:
         """Puts a task back to the model after `target` rounds, which is kept, and removes newer ones.
 
@@ -312,15 +241,9 @@ class Storage:
         if old.open and self._recorder is not None:
             self._recorder.discard(old)
         if old.open:
-            self._drop_round(old)
+            self.commits.drop_round(old)
         self._blobs.drop_unused(old, self._ledger.tasks())
         return new, self._ledger.open_round(task_id, new.round) if new.open else None
-
-    def _encoded(self, checkpoint: Tensors, encoding: CheckpointEncoding.ValueType) -> bytes:
-        """Stores a checkpoint in the encoding in which it is offered too; returns its hash, empty without encoding."""
-        if encoding == CHECKPOINT_ENCODING_UNSPECIFIED:
-            return b""
-        return self.served.put(encodings.encode(checkpoint, encoding)).sha256
 
     def change_state(self, task_id: str, state: TaskState.ValueType, at: float) -> TaskRow:
         """Moves a task to another state, unless it is over. If that ends it, its contributions are removed.
@@ -341,5 +264,5 @@ class Storage:
         """Removes the contributions of the round that was open when a task ended."""
         if self._recorder is not None:
             self._recorder.forget(old)
-        self._drop_round(old)
+        self.commits.drop_round(old)
         del self._sums[old.task_id]

@@ -1,6 +1,6 @@
 """Calls to an unmasker over gRPC."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -140,9 +140,9 @@ class UnmaskerClient:
 
     async def close(self) -> None:
         """Ends the connection."""
-        await self._channel.close()
+        await self._channel.close(None)
 
-    async def _short(self, call: "grpc.aio.UnaryUnaryCall[object, _T]") -> _T:
+    async def _short(self, call: Awaitable[_T]) -> _T:
         try:
             return await call
         except grpc.aio.AioRpcError as error:

@@ -59,9 +59,9 @@ class TaskRow:
 
     Hashes address blobs. That of the encoded checkpoint is empty without an `encoding`. `closing` is a serialised
     `ClosingRule`, `versions` a serialised `ClientVersions`, and `norms` a serialised `ContributionNorms`. `kept` are
-    older models, oldest first, and `opening` is the sum of the open round once it has been opened. A device is given the
-    number of a round plus `skipped`: the rounds of the task's ancestors. It grows when a copy is restored or the task is
-    put back, so that no number is given twice.
+    older models, oldest first, and `opening` is the sum of the open round once it has been opened. A device is
+    given the number of a round plus `skipped`: the rounds of the task's ancestors. It grows when a copy is restored or
+    the task is put back, so that no number is given twice.
     """
 
     task_id: str

@@ -78,7 +78,7 @@ class Device:
 
 
 def expected(made, rounds):
-    """Hash of the checkpoint after rounds, given as a number and devices, by plain addition of the devices' integers."""
+    """Hash of the checkpoint after rounds, given as numbers and devices, by plain addition of integers."""
     task = made.manifest
     checkpoint, state = blobs.unpack(made.blobs[task.checkpoint.sha256]), {}
     for number, devices in rounds:
