@@ -1,4 +1,4 @@
-"""What the noise of a policy promises: the epsilon of the Gaussian mechanism.
+"""The epsilon that the noise of a policy promises, by the exact law of the Gaussian mechanism.
 
 All tensors of a device's contribution are hidden by one Gaussian mechanism: their clips over their deviations have
 squares that add up to 1 / z^2. The promise compares the sums with those without the device. Nothing is gained from
