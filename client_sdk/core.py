@@ -176,11 +176,13 @@ class ClientCore:
 
     def measures(self) -> tuple[Statement, ...]:
         """Returns the measures that protect the user now."""
+        model = self.store.model()
         return measures.in_force(
             self.task(),
             self.store.attribute_names(),
             encrypted=not self.address.plaintext,
             checked=not self._trust.everybody,
+            masked=self.store.identities.participations(model.task_id) if model else 0,
         )
 
     def task(self) -> TaskManifest | None:
