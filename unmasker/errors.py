@@ -14,6 +14,8 @@
     - TakenError              ALREADY_EXISTS       the key or the evidence belongs to another holder
     - DifferentRoundError     ALREADY_EXISTS       the round was opened for something else
     - RoundClosedError        FAILED_PRECONDITION  the round has no key any more
+    - DifferentSumError       ALREADY_EXISTS       the one sum of the round was opened, and it was another
+    - SmallSumError           FAILED_PRECONDITION  a sum has fewer members than its policy asks for
     - ShortLogError           OUT_OF_RANGE         the log has no such entry
     - BusyError               UNAVAILABLE          too many calls are under way, or the unmasker stops
 """
@@ -96,6 +98,18 @@ class DifferentRoundError(RefusalError):
 
 class RoundClosedError(RefusalError):
     """The round is closed, or a later round of the task was opened. Its key is gone."""
+
+    code = Status.FAILED_PRECONDITION
+
+
+class DifferentSumError(RefusalError):
+    """Another set, or the same set with another head or other openings, was opened for the round: the only one."""
+
+    code = Status.ALREADY_EXISTS
+
+
+class SmallSumError(RefusalError):
+    """A sum has fewer members than its policy asks for. It stays closed."""
 
     code = Status.FAILED_PRECONDITION
 

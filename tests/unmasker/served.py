@@ -8,7 +8,7 @@ import sys
 import threading
 from contextlib import contextmanager
 
-from unmasker.engine.services import Turns
+from unmasker.engine.turns import Turns
 from unmasker.grpc.server import Servers
 
 

@@ -77,7 +77,7 @@ def _status(args: argparse.Namespace) -> int:
     live = {EvidenceClass.Name(count.evidence_class): count.live for count in status.classes}
     classes = ", ".join(f"{number} {name.removeprefix('EVIDENCE_CLASS_').lower()}" for name, number in live.items())
     print(f"devices with a valid certificate: {classes or 'none'}; revoked: {status.revoked}")
-    print(f"open rounds: {status.open_rounds}")
+    print(f"open rounds: {status.open_rounds}; sums that were opened: {status.sums}")
     print(f"log: {status.head.size} entries, {status.head.hash.hex()}")
     return 0
 

@@ -123,6 +123,12 @@ def _ruled(entry: LogEntry) -> str:
     return f"accepts {accepted}; certificates for {entry.rules.days} days"
 
 
+def _summed(entry: LogEntry) -> str:
+    opened = entry.sum
+    text = f"task {opened.task_id.hex()}, round {opened.round}, {opened.members} members, set {opened.set.hex()}"
+    return f"{text}; {opened.withheld} rows stay closed"
+
+
 def _named(evidence_class: EvidenceClass.ValueType) -> str:
     return EvidenceClass.Name(evidence_class).removeprefix("EVIDENCE_CLASS_").lower()
 
@@ -134,5 +140,6 @@ _TEXTS: dict[str, Callable[[LogEntry], str]] = {
     "policy": lambda entry: f"{round_key.policy_hash(entry.policy.policy).hex()}, {len(entry.policy.policy)} bytes",
     "round": _opened,
     "day": _counted,
+    "sum": _summed,
 }
 """The text of a line, by the kind of its entry. An audit has refused all others."""

@@ -12,7 +12,7 @@ from fedau2.wire import addresses
 from fedau2.wire.errors import AddressError
 from unmasker.commands import place
 from unmasker.commands.rules import add_rules, rules
-from unmasker.engine.services import Turns
+from unmasker.engine.turns import Turns
 from unmasker.engine.unmasker import Rules, Unmasker
 from unmasker.errors import BusyError, SettingError, UnmaskerError
 from unmasker.grpc.server import Servers, Tls

@@ -1,10 +1,7 @@
-"""The two services on an event loop. All work is done in one thread, one call after the other."""
+"""The two services on an event loop. The books are used in one thread, one call after the other."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import TypeVar
 
 from fedau2.v1.unmasker_pb2 import (
     CloseRoundRequest,
@@ -15,53 +12,14 @@ from fedau2.v1.unmasker_pb2 import (
     LogResponse,
     OpenRoundRequest,
     OpenRoundResponse,
+    OpenSumRequest,
+    OpenSumResponse,
     StatusRequest,
     StatusResponse,
 )
 from unmasker.engine import reading
-from unmasker.engine.unmasker import Unmasker
-from unmasker.errors import BusyError
-
-_WAITING = 512
-"""Most calls that may wait for their turn. Others are refused as busy."""
-
-_T = TypeVar("_T")
-
-
-class Turns:
-    """Does the unmasker's work in one thread.
-
-    Args:
-        unmasker: the unmasker; `close` does not close it.
-    """
-
-    def __init__(self, unmasker: Unmasker) -> None:
-        self.unmasker = unmasker
-        self._thread = ThreadPoolExecutor(1, "unmasker")
-        self._waiting, self._closed = 0, False
-
-    async def take(self, work: Callable[[], _T]) -> _T:
-        """Does a piece of work to its end, even if the call that asked for it is cancelled.
-
-        Raises:
-            BusyError: too many wait, or the unmasker stops.
-        """
-        if self._closed or self._waiting >= _WAITING:
-            raise BusyError("the unmasker stops, or too many calls wait: call again later")
-        self._waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        future.add_done_callback(self._done)
-        return await asyncio.shield(future)
-
-    def close(self) -> None:
-        """Waits for the work under way, and takes no more."""
-        self._closed = True
-        self._thread.shutdown()
-
-    def _done(self, future: "asyncio.Future[_T]") -> None:
-        self._waiting -= 1
-        if not future.cancelled():
-            future.exception()  # or asyncio would complain where the call that asked is gone
+from unmasker.engine.openings import Openings
+from unmasker.engine.turns import Turns
 
 
 class EnrolmentService:
@@ -93,10 +51,15 @@ class UnmaskService:
 
     def __init__(self, turns: Turns) -> None:
         self._turns, self._unmasker = turns, turns.unmasker
+        self._openings = Openings(turns)
 
     async def open_round(self, request: OpenRoundRequest) -> OpenRoundResponse:
         """As `Unmasker.open_round`."""
         return await self._turns.take(lambda: self._unmasker.open_round(request))
+
+    def open_sum(self, requests: AsyncIterator[OpenSumRequest]) -> AsyncIterator[OpenSumResponse]:
+        """As `Openings.open_sum`."""
+        return self._openings.open_sum(requests)
 
     async def close_round(self, request: CloseRoundRequest) -> CloseRoundResponse:
         """As `Unmasker.close_round`."""

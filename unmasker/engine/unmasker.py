@@ -16,15 +16,19 @@ from fedau2.v1.unmasker_pb2 import (
     LogHead,
     OpenRoundRequest,
     OpenRoundResponse,
+    OpenSumResponse,
     SignedRoundKey,
 )
 from fedau2.wire.identity import enrolment, log, round_key
 from fedau2.wire.identity.signing import verifies
-from unmasker.engine import requests
+from unmasker.engine import requests, settling
+from unmasker.engine.sum_request import SumRequest
+from unmasker.engine.summing import Summed
 from unmasker.errors import EvidenceError, InvalidRequestError, ShortLogError
 from unmasker.evidence.provider import Provider
-from unmasker.store import holders, public_log, rounds
+from unmasker.store import holders, public_log, rounds, sums
 from unmasker.store.books import Books, Page
+from unmasker.store.rounds import OpenKey
 from unmasker.store.state_folder import StateFolder
 from unmasker.store.tables import lost_head, meta
 
@@ -127,6 +131,34 @@ class Unmasker:
             opened = rounds.open_round(page, wanted, request.policy)
             head = public_log.head(page.connection, page.keys)
         return OpenRoundResponse(key=opened.key, entry=opened.entry, head=head)
+
+    def begin_sum(self, request: SumRequest) -> OpenKey:
+        """Returns the key with which the sum of a round may be opened.
+
+        Raises:
+            DifferentSumError: another sum was opened for this round.
+            RoundClosedError: the round is not open.
+        """
+        begin = request.begin
+        with self.books.writing() as page:
+            before = sums.find(page.connection, begin.task_id, begin.round)
+            if before is not None:
+                sums.expect(before, request.set(before.context), request.head)
+            return rounds.open_key(page, begin.task_id, begin.round)
+
+    def settle_sum(self, request: SumRequest, summed: Summed) -> OpenSumResponse:
+        """Judges the members, and writes down what is opened. Nothing is to be answered before.
+
+        Returns:
+            The refused members, or the head of the answer, which its pieces follow.
+
+        Raises:
+            InvalidRequestError: the head is not that of the members.
+            DifferentSumError: another sum was opened for this round meanwhile.
+            RoundClosedError: the round was closed meanwhile.
+        """
+        with self.books.writing() as page:
+            return settling.settle(page, request, summed)
 
     def close_round(self, task_id: bytes, number: int) -> None:
         """Deletes the key of a round.

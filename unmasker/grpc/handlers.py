@@ -5,7 +5,7 @@ gRPC itself would answer UNKNOWN to a request that does not parse, which looks l
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, NoReturn
 
@@ -20,15 +20,22 @@ _log = logging.getLogger(__name__)
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
+_KINDS: dict[tuple[bool, bool], Callable[..., Any]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""Makers of handlers, by whether requests and responses come as streams."""
+
 _SILENCE = 60.0
-"""Most seconds in which a caller reads nothing of a stream."""
+"""Most seconds in which a caller reads nothing of a stream, or sends nothing of its own."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler = Any  # a grpc.RpcMethodHandler, whose type hides that it is a named tuple
 
 
 def handlers(service: Service, answering: object) -> "grpc.GenericRpcHandler[Any, Any]":
-    """Makes the handlers of all methods of a service; no method takes a stream.
+    """Makes the handlers of all methods of a service.
 
     Args:
         service: the methods.
@@ -41,13 +48,13 @@ def handlers(service: Service, answering: object) -> "grpc.GenericRpcHandler[Any
     return grpc.method_handlers_generic_handler(service.name, made)
 
 
-def _handler(method: Method, call: Callable[[Message], Any]) -> Handler:
-    make = grpc.unary_stream_rpc_method_handler if method.gives_stream else grpc.unary_unary_rpc_method_handler
+def _handler(method: Method, call: Callable[[Any], Any]) -> Handler:
+    make = _KINDS[method.takes_stream, method.gives_stream]
     answer = _streaming if method.gives_stream else _returning
     return make(answer(method, call), None, method.response.SerializeToString)
 
 
-def _returning(method: Method, call: Callable[[Message], Any]) -> Callable[[bytes, Context], Any]:
+def _returning(method: Method, call: Callable[[Any], Any]) -> Callable[[bytes, Context], Any]:
     async def answer(data: bytes, context: Context) -> Any:  # noqa: ANN401
         try:
             return await call(_parsed(method, data))
@@ -57,16 +64,30 @@ def _returning(method: Method, call: Callable[[Message], Any]) -> Callable[[byte
     return answer
 
 
-def _streaming(method: Method, call: Callable[[Message], Any]) -> Callable[[bytes, Context], Any]:
-    async def answer(data: bytes, context: Context) -> None:
+def _streaming(method: Method, call: Callable[[Any], Any]) -> Callable[[Any, Context], Any]:
+    async def answer(data: Any, context: Context) -> None:  # noqa: ANN401 - bytes, or an iterator of them
         try:
-            async with aclosing(call(_parsed(method, data))) as responses:
+            request = _messages(method, context) if method.takes_stream else _parsed(method, data)
+            async with aclosing(call(request)) as responses:
                 async for response in responses:
                     await _write(response, context)
         except Exception as error:
             await _refuse(error, context)
 
     return answer
+
+
+async def _messages(method: Method, context: Context) -> AsyncIterator[Message]:
+    """Yields the messages of a caller until it has sent all of them."""
+    while True:
+        try:
+            async with asyncio.timeout(_SILENCE):
+                data = await context.read()
+        except TimeoutError:
+            raise BusyError(f"nothing came for {_SILENCE:.0f} seconds: call again") from None
+        if data is grpc.aio.EOF:  # type: ignore[attr-defined]
+            return
+        yield _parsed(method, data)
 
 
 async def _write(response: object, context: Context) -> None:

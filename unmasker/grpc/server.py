@@ -11,12 +11,12 @@ from fedau2.wire import addresses, certificates
 from fedau2.wire.errors import CertificateError
 from fedau2.wire.identity.services import ENROLMENT, UNMASK
 from fedau2.wire.methods import Service
-from unmasker.engine.services import EnrolmentService, Turns, UnmaskService
+from unmasker.engine.services import EnrolmentService, UnmaskService
+from unmasker.engine.turns import Turns
 from unmasker.errors import SettingError, UnmaskerError
 from unmasker.grpc.handlers import handlers
 
 _OPTIONS = (
-    ("grpc.max_receive_message_length", 256 * 1024),
     ("grpc.so_reuseport", 0),  # a second unmasker on the same port must fail, not share it
     ("grpc.max_concurrent_streams", 256),  # of one connection
     ("grpc.server_handshake_timeout_ms", 20_000),
@@ -24,6 +24,9 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
 )
+
+_LARGEST = {ENROLMENT.name: 256 * 1024, UNMASK.name: 16 * 2**20}
+"""Most bytes of a message, by service. A sum begins with a manifest and a masked head."""
 
 _GRACE = 5.0
 """Seconds that calls under way have to end."""
@@ -105,7 +108,8 @@ class Servers:
 
 class _Server:
     def __init__(self, service: Service, answering: object, address: str, tls: Tls | None) -> None:
-        self.server = grpc.aio.server(options=_OPTIONS)
+        largest = ("grpc.max_receive_message_length", _LARGEST[service.name])
+        self.server = grpc.aio.server(options=(*_OPTIONS, largest))
         self.server.add_generic_rpc_handlers([handlers(service, answering)])
         self._service, self._health = service.name, health.aio.HealthServicer()  # type: ignore[attr-defined]
         added: Any = self.server  # generated code wants another class of servers

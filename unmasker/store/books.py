@@ -187,6 +187,14 @@ class Books:
             raise BooksError(f"the database has version {row.version}, of a newer fedau2: update this one")
         if row.identity != self.keys.public.identity:
             raise BooksError(f"the database belongs to another unmasker than {self.folder.path}")
+        if row.version < VERSION:
+            self._upgrade()
+
+    def _upgrade(self) -> None:
+        """Makes the tables that an older version does not have."""
+        with self.writing() as page:
+            metadata.create_all(page.connection)
+            page.connection.execute(sa.update(meta).values(version=VERSION))
 
 
 def _expect_empty(url: str) -> None:

@@ -2,7 +2,7 @@
 
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ _STEPS = files.Steps()
 
 MOST = 2**31 - 1
 """Largest number that the head of SQLite's file can hold."""
+
+_PART = 500
+"""Most values that are looked for at a time; SQLite takes some thousands."""
 
 _PATIENCE = 20_000
 """Milliseconds for which a transaction waits for the one before."""
@@ -125,6 +128,14 @@ class Database:
             _STEPS.sync(file)
         _STEPS.rename(part, path)
         _STEPS.sync_folder(path.parent)
+
+
+def in_parts(
+    connection: Connection, query: "sa.Select[Any]", column: sa.Column[Any], values: Sequence[Any]
+) -> Iterator["sa.Row[Any]"]:
+    """Yields the rows of a query whose column has one of some values, however many these are."""
+    for start in range(0, len(values), _PART):
+        yield from connection.execute(query.where(column.in_(values[start : start + _PART])))
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection

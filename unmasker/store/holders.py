@@ -8,12 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from fedau2.v1.unmasker_pb2 import ClassCount
-from fedau2.wire.errors import IdentityError
-from fedau2.wire.identity import checks
 from fedau2.wire.identity.certificate import PSEUDONYM, Certificate
 from unmasker.errors import RevokedError, TakenError
 from unmasker.store.books import Page
-from unmasker.store.keys import Keys
+from unmasker.store.database import in_parts
 from unmasker.store.tables import holder
 
 
@@ -58,16 +56,22 @@ def revoke(page: Page, pseudonym: bytes) -> bool:
     return page.connection.execute(sa.select(holder.c.pseudonym).where(known)).first() is not None
 
 
-def verdicts(connection: Connection, keys: Keys, certificates: Sequence[bytes], now: float) -> list[Certificate | None]:
+def verdicts(connection: Connection, certificates: Sequence[Certificate], now: float) -> list[bool]:
     """Judges the certificates of a set of contributions.
 
+    Args:
+        connection: of the transaction.
+        certificates: signed by the authority, which the caller has checked.
+        now: seconds since 1970.
+
     Returns:
-        The certificates in their order; None in place of one that is forged, expired or revoked, that is not the newest
-        of its holder, or whose holder is in the set twice. The answer does not say which of these it is.
+        In their order: False for one that has expired or was revoked, that is not the newest of its holder, or whose
+        holder is in the set twice. The answer does not say which of these it is.
     """
-    judged = [_live(connection, keys, data, now) for data in certificates]
-    times = Counter(certificate.pseudonym for certificate in judged if certificate is not None)
-    return [certificate if certificate and times[certificate.pseudonym] == 1 else None for certificate in judged]
+    newest = _newest(connection, [certificate.pseudonym for certificate in certificates])
+    live = [one.current(now) and newest.get(one.pseudonym) == one for one in certificates]
+    times = Counter(one.pseudonym for one, alive in zip(certificates, live, strict=True) if alive)
+    return [alive and times[one.pseudonym] == 1 for one, alive in zip(certificates, live, strict=True)]
 
 
 def counts(connection: Connection, now: float) -> list[ClassCount]:
@@ -102,11 +106,8 @@ def _fresh(data: bytes, now: int) -> bool:
     return 2 * now < certificate.issued + certificate.expires and certificate.current(now)
 
 
-def _live(connection: Connection, keys: Keys, data: bytes, now: float) -> Certificate | None:
-    try:
-        certificate = checks.certificate(data, keys.public.authority.public_key, now)
-    except IdentityError:
-        return None
-    known = (holder.c.pseudonym == certificate.pseudonym, holder.c.revoked.is_(None))
-    newest = connection.execute(sa.select(holder.c.certificate).where(*known)).scalar()
-    return certificate if newest == data else None
+def _newest(connection: Connection, pseudonyms: Sequence[bytes]) -> dict[bytes, Certificate]:
+    """Returns the newest certificates of holders that are known and not revoked."""
+    columns, known = sa.select(holder.c.pseudonym, holder.c.certificate), holder.c.revoked.is_(None)
+    rows = in_parts(connection, columns.where(known), holder.c.pseudonym, pseudonyms)
+    return {row.pseudonym: Certificate.read(row.certificate)[0] for row in rows}

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from fedau2.v1.unmasker_pb2 import LogEntry, PolicyUsed, RoundOpened, SignedRoundKey
 from fedau2.wire.identity import round_key
 from unmasker.errors import DifferentRoundError, RoundClosedError
+from unmasker.store import sums
 from unmasker.store.books import Page
 from unmasker.store.tables import policy as policies
 from unmasker.store.tables import task_round
@@ -29,6 +30,19 @@ class Opened:
     entry: int
 
 
+@dataclass(frozen=True, repr=False)
+class OpenKey:
+    """The key of an open round.
+
+    Attributes:
+        public: as it was signed.
+        private: opens what was sealed to it.
+    """
+
+    public: SignedRoundKey
+    private: X25519PrivateKey
+
+
 def open_round(page: Page, wanted: SignedRoundKey, policy: bytes) -> Opened:
     """Makes the key of a round, or returns the one that was made in this epoch. The task's round before is closed.
 
@@ -47,6 +61,10 @@ def open_round(page: Page, wanted: SignedRoundKey, policy: bytes) -> Opened:
         _check(before, wanted, row.closed)
         if before.round == wanted.round and row.secret is not None:
             return Opened(before, row.entry)
+    if sums.find(page.connection, wanted.task_id, wanted.round) is not None:
+        raise RoundClosedError(
+            "the sum of this round was opened in an epoch before, and no round has two: open the next"
+        )
     return _made(page, wanted, policy)
 
 
@@ -67,18 +85,19 @@ def count(connection: Connection) -> int:
     return int(connection.execute(sa.select(sa.func.count()).where(task_round.c.secret.is_not(None))).scalar_one())
 
 
-def private_key(page: Page, task_id: bytes, number: int) -> X25519PrivateKey:
-    """Returns the private key of an open round.
+def open_key(page: Page, task_id: bytes, number: int) -> OpenKey:
+    """Returns the key of an open round.
 
     Raises:
-        RoundClosedError: it is gone.
+        RoundClosedError: it is gone, or was never made.
         BooksError: it is damaged.
     """
     chosen = (task_round.c.task_id == task_id, task_round.c.round == number)
     row = page.connection.execute(sa.select(task_round.c.key, task_round.c.secret).where(*chosen)).first()
     if row is None or row.secret is None:
-        raise RoundClosedError("the round is not open")
-    return X25519PrivateKey.from_private_bytes(page.epoch.unseal(row.secret, row.key))
+        raise RoundClosedError("the round is not open, or is closed already: its sum cannot be opened")
+    private = X25519PrivateKey.from_private_bytes(page.epoch.unseal(row.secret, row.key))
+    return OpenKey(SignedRoundKey.FromString(row.key), private)
 
 
 def _check(before: SignedRoundKey, wanted: SignedRoundKey, closed: bool) -> None:

@@ -2,8 +2,8 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, MetaData, Table
 
-VERSION = 1
-"""Version of these tables."""
+VERSION = 2
+"""Version of these tables. Books of version 1 lack `opened_sum` and `participation`."""
 
 metadata = MetaData()
 
@@ -72,4 +72,28 @@ policy = Table(
     metadata,
     Column("hash", _HASH, primary_key=True),
     Column("entry", ForeignKey(log_entry.c.number), nullable=False),
+)
+
+opened_sum = Table(
+    "opened_sum",
+    metadata,
+    Column("task_id", LargeBinary(16), primary_key=True),
+    Column("round", BigInteger, primary_key=True, autoincrement=False),
+    Column("context", _HASH, nullable=False),  # hash of the round's context
+    Column("set", _HASH, nullable=False),  # hash of the set of members
+    Column("head", _HASH, nullable=False),  # SHA-256 of the masked head
+    Column("withheld", LargeBinary, nullable=False),  # as in OpenedSum
+    Column("answer", _HASH, nullable=False),  # SHA-256 of the packed sum that was answered
+    Column("members", Integer, nullable=False),  # their number
+    Column("opened", BigInteger, nullable=False),
+    Column("entry", ForeignKey(log_entry.c.number), nullable=False),
+)
+
+participation = Table(
+    "participation",
+    metadata,
+    Column("pseudonym", LargeBinary(16), primary_key=True),
+    Column("task_id", LargeBinary(16), primary_key=True),
+    Column("number", Integer, nullable=False),  # of opened sums that a contribution of the holder is in
+    Column("round", BigInteger, nullable=False),  # of the last of them
 )

@@ -29,7 +29,7 @@ def audited(unmasker):
 
 def private(unmasker, request):
     with unmasker.books.writing() as page:
-        return rounds.private_key(page, request.task_id, request.round)
+        return rounds.open_key(page, request.task_id, request.round).private
 
 
 def test_a_round_has_one_key_that_is_signed_kept_and_in_the_log(either):

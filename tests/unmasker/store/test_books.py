@@ -13,7 +13,7 @@ from tests.unmasker.engine.test_enrolment import invite
 from tests.unmasker.engine.test_rounds import audited
 from unmasker import Books, StateFolder, Unmasker
 from unmasker.errors import BooksError, FolderError, TakenError
-from unmasker.store.tables import meta
+from unmasker.store.tables import VERSION, meta
 
 _AT_ONCE = 4
 
@@ -76,7 +76,7 @@ def test_books_of_a_newer_version_and_empty_ones_are_refused(unmasker, folder, c
     with pytest.raises(BooksError, match="no unmasker's tables"):
         Books(folder, f"sqlite:///{tmp_path / 'empty.sqlite'}", clock)
     with unmasker.books._database.writing() as connection:
-        connection.execute(sa.update(meta).values(version=2))
+        connection.execute(sa.update(meta).values(version=VERSION + 1))
     with pytest.raises(BooksError, match="newer"):
         Books(folder, None, clock)
 

@@ -11,7 +11,8 @@ def check(log: Extract, identity: bytes) -> None:
     """Returns if a whole log says only what an unmasker may say.
 
     It begins with the unmasker's keys and names them once. Every round's key is signed. Within an epoch the rounds of a
-    task rise, so that none has two keys. No public key is used twice.
+    task rise, so that none has two keys. No public key is used twice. A round whose sum was opened has a key, and has
+    no second sum in any epoch.
 
     Args:
         log: all of it, from `log.read`.
@@ -24,6 +25,7 @@ def check(log: Extract, identity: bytes) -> None:
         raise IdentityError("an audit needs the log from its first entry on")
     _check_keys(log.entries[0], identity)
     newest, used, policies = dict[bytes, int](), set[bytes](), set[bytes]()
+    keyed, opened = set[tuple[bytes, int]](), set[tuple[bytes, int]]()
     for number, entry in enumerate(log.entries):
         match entry.WhichOneof("fact"):
             case "keys" if number:
@@ -39,6 +41,14 @@ def check(log: Extract, identity: bytes) -> None:
                     raise IdentityError(f"entry {number} of the log has a key or a policy that it must not have")
                 newest[key.task_id] = key.round
                 used.add(key.public_key)
+                keyed.add((key.task_id, key.round))
+            case "sum":
+                of = (entry.sum.task_id, entry.sum.round)
+                if of not in keyed or of in opened:
+                    raise IdentityError(
+                        f"entry {number} of the log opens a second sum, or one of a round without a key"
+                    )
+                opened.add(of)
             case None:
                 raise IdentityError(f"entry {number} of the log says something that this fedau2 does not know")
 

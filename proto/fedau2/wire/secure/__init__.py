@@ -8,6 +8,8 @@
 * `crowd`: how many devices share a row of the sum, and so whether one of them can be seen in it
 * `context`: the hashes that bind a mask to its round, and a sum to its members
 * `masks`: the stream of a mask's integers; needs `cryptography`
+* `noise`: what is added to an opened sum, drawn exactly; needs `cryptography`
+* `privacy`: the epsilon that the noise promises
 * `masked`: a masked contribution as it travels; masking needs `cryptography`
 * `opening`: what opens it, sealed to the unmasker's key of the round; needs `cryptography`
 """

@@ -1,0 +1,201 @@
+"""The part of opening a sum that needs no books: what was sealed is opened and checked, and the masks are added up.
+
+It takes almost all of the time and runs beside the books' thread. The seeds are in memory only, and gone with the
+answer.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedau2.v1.secure_pb2 import SecureSums
+from fedau2.v1.unmasker_pb2 import SignedRoundKey, SumMember
+from fedau2.wire import manifest
+from fedau2.wire.errors import ContributionError, IdentityError, ManifestError
+from fedau2.wire.identity import round_key
+from fedau2.wire.identity.certificate import Certificate
+from fedau2.wire.identity.signing import verifies
+from fedau2.wire.secure import closing, masked, masks, opening, packing, policy
+from fedau2.wire.secure.context import Context
+from fedau2.wire.secure.layout import CANARY, Layout
+from fedau2.wire.secure.opening import Bound
+from unmasker.engine.sum_request import SumRequest
+from unmasker.errors import InvalidRequestError, SmallSumError
+from unmasker.store.keys import Keys
+from unmasker.store.rounds import OpenKey
+
+_MOST_WORDS = 2**28
+"""Most words of a vector; one of so many takes a GiB."""
+
+_PIECE = 2**18
+"""Words of a piece of the answer, at most 1 MiB."""
+
+
+@dataclass(frozen=True)
+class SumTask:
+    """The part of a manifest that says how sums are made.
+
+    Attributes:
+        policy: checked; the one of the round's key.
+        layout: of the vectors.
+        separation: fewest rounds between two contributions of a device.
+    """
+
+    policy: SecureSums
+    layout: Layout
+    separation: int
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer:
+    """The answer to a request whose members are all good.
+
+    Attributes:
+        words: sum of the masks modulo 2^32, with 0 in every place that stays closed; of shape (layout.size,).
+        bits: of the modulus.
+        rows: True for the catalogue rows that stay closed.
+    """
+
+    words: NDArray[np.uint32]
+    bits: int
+    rows: NDArray[np.bool_]
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yields the packed words, at most 1 MiB at a time."""
+        for start in range(0, self.words.size, _PIECE):
+            yield packing.pack(self.words[start : start + _PIECE], self.bits)
+
+    @cached_property
+    def sha256(self) -> bytes:
+        """SHA-256 of the packed words."""
+        digest = hashlib.sha256()
+        for piece in self.pieces():
+            digest.update(piece)
+        return digest.digest()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Summed:
+    """The result of adding up.
+
+    Attributes:
+        key: of the round.
+        context: hash of the round's context.
+        task: of the manifest.
+        certificates: by lease, of the members whose openings are good. They are signed; the books know the rest.
+        answer: None: a member is not good, or the head is not that of the members.
+    """
+
+    key: SignedRoundKey
+    context: bytes
+    task: SumTask
+    certificates: Mapping[bytes, Certificate]
+    answer: Answer | None
+
+
+def add_up(request: SumRequest, key: OpenKey, keys: Keys, check: Callable[[], None]) -> Summed:
+    """Opens and checks what the members' devices have sealed, and adds their masks up if all is good.
+
+    Args:
+        request: the request.
+        key: of its round.
+        keys: the unmasker's; only their public parts are used.
+        check: is called for each member, and raises an error if nobody waits for the answer any more.
+
+    Raises:
+        InvalidRequestError: the manifest is not that of the round, or something has a wrong size.
+        SmallSumError: there are too few members.
+    """
+    task = _task(request.begin.manifest, key.public, keys.public.identity)
+    _check_number(len(request.members), task.policy)
+    head = _head(request.begin.head, task)
+    context = _context(key.public, task.policy)
+    opened = []
+    for member in request.members:
+        check()
+        opened.append(_opened(member, context, key, keys, task.policy.modulus_bits))
+    named = zip(request.members, opened, strict=True)
+    certificates = {member.lease: found[0] for member, found in named if found is not None}
+    seeds = [found[1] for found in opened if found is not None]
+    answer = _answer(seeds, context, head, task, check) if len(seeds) == len(opened) else None
+    return Summed(key.public, context, task, certificates, answer)
+
+
+def _task(data: bytes, key: SignedRoundKey, identity: bytes) -> SumTask:
+    if hashlib.sha256(data).digest() != key.manifest:
+        raise InvalidRequestError("the manifest is not the one that the round was opened for")
+    try:
+        task = manifest.parse(data)
+    except ManifestError as error:
+        raise InvalidRequestError(f"the round's manifest cannot be used: {error}") from error
+    if round_key.policy_hash(task.secure_sums.SerializeToString(deterministic=True)) != key.policy:
+        raise InvalidRequestError("the manifest's policy is not the one that the round was opened for")
+    if identity not in task.secure_sums.unmaskers:
+        raise InvalidRequestError("the policy does not name this unmasker: build the task for its key")
+    layout = Layout.of(task)
+    if layout.size > _MOST_WORDS:
+        raise InvalidRequestError(f"vectors of {layout.size} words are too long: at most {_MOST_WORDS} are added up")
+    return SumTask(task.secure_sums, layout, task.plan.minimum_separation)
+
+
+def _check_number(members: int, sums: SecureSums) -> None:
+    if members < sums.minimum:
+        raise SmallSumError(f"{members} members are fewer than {sums.minimum}, the policy's minimum: wait for more")
+    most = policy.largest_cohort(sums.modulus_bits, sums.value_bits)
+    if members > most:
+        raise InvalidRequestError(f"{members} members are more than {most}, for which the modulus has room")
+
+
+def _head(data: bytes, task: SumTask) -> NDArray[np.uint32]:
+    try:
+        return packing.unpack(data, task.layout.head.stop, task.policy.modulus_bits)
+    except ContributionError as error:
+        raise InvalidRequestError(f"the masked head is not one of this task: {error}") from error
+
+
+def _context(key: SignedRoundKey, sums: SecureSums) -> bytes:
+    return Context(key.task_id, key.round, key.manifest, key.checkpoint, sums, key.public_key).hash()
+
+
+def _opened(member: SumMember, context: bytes, key: OpenKey, keys: Keys, bits: int) -> tuple[Certificate, bytes] | None:
+    """Returns the certificate and the seed of a member, or None if anything about it is wrong."""
+    bound = Bound(context, member.lease, member.digest)
+    try:
+        found = opening.unseal(member.sealed, bound, key.private)
+        certificate, signature = Certificate.read(found.certificate)
+    except IdentityError:
+        return None
+    good = (
+        verifies(keys.public.authority.public_key, signature, certificate.message())
+        and verifies(certificate.public_key, found.signature, opening.message(bound, found.seed))
+        and member.canary == packing.pack(masks.words(found.seed, context, len(CANARY)) + _CANARY, bits)
+    )
+    return (certificate, found.seed) if good else None
+
+
+_CANARY = np.array(CANARY, np.uint32)
+
+
+def _answer(
+    seeds: Sequence[bytes], context: bytes, head: NDArray[np.uint32], task: SumTask, check: Callable[[], None]
+) -> Answer | None:
+    layout, bits = task.layout, task.policy.modulus_bits
+    words = masked.sum_of_masks(_checked(seeds, check), context, layout.size)
+    counts = ((head - words[layout.head]) & np.uint32(2**bits - 1)).astype(np.int64)
+    if not np.array_equal(counts[: len(CANARY)], np.multiply(CANARY, len(seeds))) or counts.max() > len(seeds):
+        return None
+    rows = closing.withheld(counts, layout, task.policy.row_threshold)
+    words[closing.closed_places(layout, task.policy, rows)] = 0
+    answer = Answer(words, bits, rows)
+    assert answer.sha256  # here, so that the books' thread need not
+    return answer
+
+
+def _checked(seeds: Sequence[bytes], check: Callable[[], None]) -> Iterator[bytes]:
+    for seed in seeds:
+        check()
+        yield seed
