@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from client_sdk.onnx.limits import Limits
     from client_sdk.personalisation.outcome import Ended, Personalisation
     from client_sdk.profiles import Profiles
+    from client_sdk.protocol.floors import SumFloors
     from client_sdk.protocol.wishes import Outcome, Result
     from client_sdk.recommending import Reason, Recommendation
     from client_sdk.reporting.report import PrivacyReport
@@ -145,6 +146,7 @@ __all__ = [
     "StoreKeyError",
     "StoreLockedError",
     "StoreVersionError",
+    "SumFloors",
     "SyncFailed",
     "SyncInterrupted",
     "TaskError",
@@ -183,6 +185,7 @@ _MODULES = {
     "Reason": "recommending",
     "Recommendation": "recommending",
     "Result": "protocol.wishes",
+    "SumFloors": "protocol.floors",
     "Unmasker": "identity.unmaskers",
     **dict.fromkeys(("CarriedOver", "Joined", "NewModel", "Refused", "Rejected", "Trained", "Uploaded"), "events"),
     **dict.fromkeys(("SyncFailed", "SyncInterrupted", "TaskRefused", "DownloadDropped"), "events"),

@@ -14,11 +14,11 @@ ADVICE = {
     "task": "Wait for another task; the user can go on with the model on the device.",
     "no_data": "Record what the user does, then sync again. Show something other than recommendations until then.",
     "unsupported_task": "Update the app to a newer SDK.",
-    "missing_feature": "Update the app to an SDK that has the features.",
+    "missing_feature": "Update the app to an SDK that has the features, or do what the text says.",
     "missing_graph": "Wait for a task that brings a training graph, or open the client with an engine that needs none.",
     "forbidden_graph": "Report it to the publisher of the task. Nothing of the graph was run.",
     "untrusted_task": "Check the list of publishers. If it is right, somebody else made the task: tell the operator.",
-    "plain_task": "Wait for a task with secure sums. If all tasks are plain, ask the operator about it.",
+    "plain_task": "Wait for a task whose secure sums are as the app requires. If none comes, ask the operator.",
     "resource_limit": "Wait for a smaller task, or open the client with an engine that has higher limits.",
     "damaged_task": "Sync again later. If it happens again, tell the operator.",
     "training": "Sync again later, when the device has more memory.",
@@ -30,9 +30,17 @@ ADVICE = {
     "credentials": "Renew the token or the certificate that the app shows, then sync again.",
     "unknown_call": "Check the address. If it is right, the operator must update the coordinator.",
     "refused": "Sync again within `retry`. Without one, the text says what the coordinator did not accept.",
-    "untrusted_unmasker": "Check its address and key. If they are right, do not use it, and ask its operator.",
+    "untrusted_unmasker": "Check the unmaskers that the app names. If they are right, tell their operators: somebody "
+    "speaks for them, or the coordinator gave a key for something else.",
     "timed_out": "Sync again, with a longer timeout if this happens often.",
     "missing_package": "Install the package that the text names.",
     "missing_device_state": "Install psutil, or give start() a function that knows the device's state.",
     "local_coordinator": "Correct the test; the text says what could not be done.",
 }
+
+REASONS = {
+    "enrolment_needed": "Call enrol(), or open the client with `enrolment`, so that a sync does.",
+    "not_enrolled": "Call enrol(), or open the client with `enrolment`, so that a sync does.",
+    "participations_spent": "Nothing need be done. The device takes part again in another task.",
+}
+"""The next step of an app after a rejection, by the code of its reason. After all others it is to sync again later."""

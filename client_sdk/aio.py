@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from client_sdk import arguments, interactions
 from client_sdk.client import FedClient
 from client_sdk.engines import Chosen
-from client_sdk.identity.unmaskers import Unmasker
+from client_sdk.identity.unmaskers import Unmasker, awaited
 from client_sdk.interactions import VIEW, Kind
 from client_sdk.offload import alone as _alone
 from client_sdk.offload import ended as _ended
@@ -23,6 +23,7 @@ from client_sdk.personalisation.outcome import Personalisation
 from client_sdk.personalisation.personaliser import STEPS
 from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import Check, drive_async
+from client_sdk.protocol.floors import SumFloors
 from client_sdk.protocol.wishes import Outcome
 from client_sdk.recommending import Reason, Recommendation
 from client_sdk.reporting.report import PrivacyReport
@@ -56,7 +57,8 @@ class Options(TypedDict, total=False):
     max_interactions: int
     publishers: Iterable[bytes] | None
     unmaskers: Iterable[Unmasker]
-    require_secure_sums: bool
+    enrolment: "tuple[str, Evidence] | None"
+    require_secure_sums: bool | SumFloors
     max_model_age: timedelta | None
     personal_steps: int | None
 
@@ -104,6 +106,7 @@ class AsyncFedClient:
         opened: list[FedClient] = []
         if isinstance(credentials := options.get("credentials"), Credentials):
             options["credentials"] = credentials.awaited_on(asyncio.get_running_loop())
+        options["enrolment"] = awaited(options.get("enrolment"), asyncio.get_running_loop())
         try:
             await _off(lambda: opened.append(FedClient.open(state_dir, coordinator, population, **options)))
             await asyncio.sleep(0)  # raises a cancellation that came meanwhile
@@ -234,7 +237,7 @@ class AsyncFedClient:
         with refusals(self._core.address.coordinator):
             async with make(self._core.address) as transport:
                 self._transport = transport
-                return await drive_async(session, transport, _off, check)
+                return await drive_async(session, transport, _off, check, self._core.enrol_by_itself)
 
 
 def _aio_grpc_transport() -> "type[AioGrpcTransport]":

@@ -17,6 +17,7 @@ from client_sdk.personalisation.outcome import Personalisation
 from client_sdk.personalisation.personaliser import STEPS
 from client_sdk.privacy import Privacy
 from client_sdk.protocol.drivers import Check, drive
+from client_sdk.protocol.floors import SumFloors
 from client_sdk.protocol.preparation import label
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.wishes import Outcome
@@ -34,6 +35,7 @@ from client_sdk.transport.credentials import Credentials
 from client_sdk.transport.target import Address
 
 if TYPE_CHECKING:
+    from client_sdk.identity.evidence import Evidence
     from client_sdk.transport.grpc_transport import GrpcTransport
 
 
@@ -89,7 +91,8 @@ class FedClient(Recording, Recommending, Enrolling):
         max_interactions: int = INTERACTIONS,
         publishers: Iterable[bytes] | None = None,
         unmaskers: Iterable[Unmasker] = (),
-        require_secure_sums: bool = False,
+        enrolment: "tuple[str, Evidence] | None" = None,
+        require_secure_sums: bool | SumFloors = False,
         max_model_age: timedelta | None = MODEL_AGE,
         personal_steps: int | None = STEPS,
     ) -> Self:
@@ -111,7 +114,10 @@ class FedClient(Recording, Recommending, Enrolling):
             publishers: public keys (PEM) whose signatures on tasks are trusted, as `fedau2-export keygen` writes them;
                 None: every task that the coordinator sends is run.
             unmaskers: the unmaskers that the app trusts; `enrol` gets certificates from them.
-            require_secure_sums: contributes to no task without secure sums. It needs publishers and unmaskers.
+            enrolment: a pair as `enrol` takes it, with which a sync enrols by itself where a task needs it, and renews
+                certificates at half of their life. None: only `enrol` does.
+            require_secure_sums: contributes to no task without secure sums; with `SumFloors` to none with weaker ones.
+                It needs publishers and unmaskers.
             max_model_age: age from which a sync fetches a newer model although the round has no place for this device,
                 as most rounds have none. It costs a checkpoint each time. None: only a device without a model does.
             personal_steps: steps that the client takes by itself after a new model or a tenth more records, at the end
@@ -137,6 +143,7 @@ class FedClient(Recording, Recommending, Enrolling):
             raise UsageError("population is longer than 128 bytes")
         engines.check(engine)
         known = identities.known(unmaskers)
+        itself = identities.by_itself(enrolment, known)
         trust = Trust(publishers, [unmasker.identity for unmasker in known], require_secure_sums)
         oldest = arguments.duration("max_model_age", max_model_age)
         personal = None if personal_steps is None else arguments.number("personal_steps", personal_steps)
@@ -148,7 +155,7 @@ class FedClient(Recording, Recommending, Enrolling):
         except BaseException:
             store.close()
             raise
-        return cls(ClientCore(store, address, population, engine, trust, oldest, personal, known))
+        return cls(ClientCore(store, address, population, engine, trust, oldest, personal, known, itself))
 
     def __enter__(self) -> Self:
         return self
@@ -258,7 +265,7 @@ class FedClient(Recording, Recommending, Enrolling):
 
             with refusals(address.coordinator), GrpcTransport(address) as transport:
                 self._transport = transport
-                outcome = drive(self._core.session(), transport, checked)
+                outcome = drive(self._core.session(), transport, checked, self._core.enrol_by_itself)
         except BaseException as error:
             syncs.failed(error)
             raise

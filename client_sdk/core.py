@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING
 
 from client_sdk import engines
 from client_sdk.engines import Chosen
-from client_sdk.errors import AttributeValueError, FedError, NoDataError, PlainTaskError, UnsupportedTaskError
+from client_sdk.errors import (
+    AttributeValueError,
+    FedError,
+    NoDataError,
+    TaskError,
+    UnsupportedTaskError,
+    UntrustedUnmaskerError,
+)
 from client_sdk.identity.unmaskers import Unmasker
 from client_sdk.onnx.serving import Serving
 from client_sdk.personalisation.outcome import Ended, Personalisation
 from client_sdk.personalisation.personaliser import Personaliser
 from client_sdk.protocol import manifests
 from client_sdk.protocol.interfaces import Engine
+from client_sdk.protocol.membership import Membership
 from client_sdk.protocol.preparation import labels
 from client_sdk.protocol.session import Session
 from client_sdk.protocol.trust import Trust
-from client_sdk.protocol.wishes import Interrupted, Result
+from client_sdk.protocol.wishes import SPENT, Declined, Interrupted, Result
 from client_sdk.reporting import measures
 from client_sdk.reporting.statements import Statement
 from client_sdk.scheduling.syncing import Syncs
@@ -28,6 +36,7 @@ from client_sdk.store.sqlite_store import SqliteStore
 from client_sdk.subscriptions import Events
 from client_sdk.transport.target import Address
 from client_sdk.weights import Weights
+from fedau2.v1.device_pb2 import FAILURE_REASON_NOT_ENROLLED
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import addresses
 
@@ -36,6 +45,9 @@ if TYPE_CHECKING:
     from client_sdk.identity.evidence import Evidence
 
 _log = logging.getLogger(__name__)
+
+_ENROLLED_WITHIN = 60.0
+"""Seconds that a client takes at most to enrol by itself."""
 
 
 class ClientCore:
@@ -50,6 +62,7 @@ class ClientCore:
         max_model_age: seconds after which a model is replaced by a newer one, although the round has no place.
         personal_steps: personal steps after a new model or new records; None: none.
         unmaskers: the unmaskers that the app trusts.
+        enrolment: kind and evidence with which the client enrols by itself; None: it does not.
 
     Attributes:
         store: as above.
@@ -60,6 +73,7 @@ class ClientCore:
         serving: recommends from the store.
         personal: takes personal steps.
         unmaskers: as above.
+        members: its certificates.
     """
 
     def __init__(
@@ -72,13 +86,15 @@ class ClientCore:
         max_model_age: float,
         personal_steps: int | None,
         unmaskers: Sequence[Unmasker] = (),
+        enrolment: "tuple[str, Evidence] | None" = None,
     ) -> None:
         self.store, self.address, self.engine, self.unmaskers = store, address, engine, unmaskers
         self.events = Events(store.ensure_open)
         self.syncs = Syncs(store, population, self.events, max_model_age)
         self.serving = Serving(store, trust)
         self.personal = Personaliser(store, trust, self._made, personal_steps)
-        self._trust = trust
+        self.members = Membership(store.identities, trust.unmaskers, enrolment is not None)
+        self._trust, self._enrolment = trust, enrolment
         self._closing = Event()
         if trust.everybody and not addresses.is_loopback(address.coordinator):
             _log.warning(
@@ -105,16 +121,15 @@ class ClientCore:
         """Begins one check-in, or repeats an upload that was not answered.
 
         A client that could not contribute by what it knows asks for no place in a round. Its session ends with the
-        error that says why.
+        error or the reason that says why.
 
         Raises:
             MissingEngineError: the engine's library is not installed.
             StoreError: the store cannot be read.
         """
-        engine = self._made()
-        waits = self.store.staged() is not None and not self._trust.requires_secure_sums  # else it is dropped
-        unfit = None if waits else self._unfit()
-        session = self.syncs.session(engine, self._trust, without_place=unfit is not None)
+        engine, staged = self._made(), self.store.staged()
+        unfit = None if staged and self._trust.sends(staged) else self._unfit()
+        session = self.syncs.session(engine, self._trust, unfit is not None, self.members)
         return session if unfit is None else _explained(session, unfit)
 
     def personalise(self, steps: int, limit: Timeout) -> Personalisation:
@@ -129,12 +144,17 @@ class ClientCore:
 
         return enrolling.enrol(self.store, self.unmaskers, kind, evidence, limit)
 
+    def enrol_by_itself(self, seconds: float) -> None:
+        """Enrols with the app's evidence within so many seconds; a `drivers.Enrolling`."""
+        assert self._enrolment is not None  # else no session wishes for it
+        self.enrol(*self._enrolment, Timeout(min(seconds, _ENROLLED_WITHIN)))
+
     def _made(self) -> Engine:
         self.engine = engine = engines.make(self.engine)
         return engine
 
-    def _unfit(self) -> NoDataError | AttributeValueError | PlainTaskError | None:
-        """Returns the error that a place would end with, judged by the newest model; None: it can contribute."""
+    def _unfit(self) -> FedError | Declined | None:
+        """Returns the reason for which a place would not be used, by the newest model; None: it can contribute."""
         recorded, task = self.store.recorded(), self.task()
         if not recorded:
             return NoDataError("nothing is recorded to train on: call record() first")
@@ -148,17 +168,21 @@ class ClientCore:
         try:
             labels(self.store, task)
             self._trust.expect_secure(task)
-        except (AttributeValueError, PlainTaskError) as error:
+        except (AttributeValueError, TaskError, UntrustedUnmaskerError) as error:
             return error
-        return None
+        model = self.store.model()
+        spent = model is not None and self.members.spent(model.task_id, task.secure_sums)
+        return Declined(FAILURE_REASON_NOT_ENROLLED, SPENT) if spent else None
 
     def measures(self) -> tuple[Statement, ...]:
         """Returns the measures that protect the user now."""
+        model = self.store.model()
         return measures.in_force(
             self.task(),
             self.store.attribute_names(),
             encrypted=not self.address.plaintext,
             checked=not self._trust.everybody,
+            masked=self.store.identities.participations(model.task_id) if model else 0,
         )
 
     def task(self) -> TaskManifest | None:
@@ -175,10 +199,18 @@ class ClientCore:
             return None
 
 
-def _explained(session: Session, error: FedError) -> Session:
-    """Runs a session, and raises the error, with the rejection's window, for a rejection that brought no new model."""
+def _explained(session: Session, unfit: FedError | Declined) -> Session:
+    """Runs a session, and says why it asked for no place.
+
+    Raises:
+        FedError: why, with the rejection's window, unless the session brought a new model.
+    """
     outcome = yield from session
-    if outcome.result is Result.REJECTED and not outcome.refreshed:
-        error.retry = outcome.retry
-        raise error
+    if outcome.result is not Result.REJECTED:
+        return outcome
+    if isinstance(unfit, Declined):
+        return replace(outcome, reason=unfit.reason)
+    if not outcome.refreshed:
+        unfit.retry = outcome.retry
+        raise unfit
     return outcome

@@ -19,7 +19,7 @@ Each has a `code`, `advice` and `retry`, see `FedError`. docs/codes.md lists the
       * MissingGraphError: it brings no training graph
       * ForbiddenGraphError: a graph holds something that no graph may hold
     - UntrustedTaskError: the task is not signed by a publisher that the app trusts
-      * PlainTaskError: it has no secure sums, which the app requires
+      * PlainTaskError: it has no secure sums, which the app requires, or weaker ones
     - ResourceLimitError: the task would take more memory, time or bytes than it may
     - DamagedTaskError: the coordinator sent bytes that do not match their hash
     - TrainingError: the engine failed, for example because memory ran out
@@ -31,7 +31,7 @@ Each has a `code`, `advice` and `retry`, see `FedError`. docs/codes.md lists the
     - UnknownCallError: it does not know the call: it is older than this SDK, or none
     - CredentialsError: this device could not show who it is, or was turned away for it
   + RefusedError: the coordinator refused a call
-  + UntrustedUnmaskerError: the answer of an unmasker is not signed as it must be
+  + UntrustedUnmaskerError: an unmasker's answer, or a round's key, is not signed as it must be
   + TimedOutError: a sync did not end in the time that the app gave it
   + MissingPackageError: a package that the call needs is not installed
   + MissingDeviceStateError: the device's state is not known, so the constraints of background work cannot be checked
@@ -137,7 +137,7 @@ class UnsupportedTaskError(TaskError):
 
 
 class MissingFeatureError(UnsupportedTaskError):
-    """The task requires features that this SDK does not have: update the app.
+    """The task requires features that this SDK does not have, or that the app has not opened the client for.
 
     Attributes:
         features: their names, sorted.
@@ -161,7 +161,7 @@ class UntrustedTaskError(TaskError):
 
 
 class PlainTaskError(UntrustedTaskError):
-    """The task has no secure sums, and the app requires them; nothing was trained or sent."""
+    """The task has no secure sums, or weaker ones than the app requires; nothing was trained or sent."""
 
 
 class ResourceLimitError(TaskError):
@@ -236,7 +236,7 @@ class RefusedError(FedError):
 
 
 class UntrustedUnmaskerError(FedError):
-    """The answer of an unmasker is not signed by the key that the app knows, or is for something else."""
+    """An unmasker's answer, or a round's key, is not signed by a key that the app knows, or is for something else."""
 
 
 class TimedOutError(FedError, TimeoutError):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from client_sdk.advice import REASONS
 from client_sdk.errors import FedError
 
 
@@ -64,7 +65,7 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class Rejected:
-    """The round had no place for this device, or the device came too soon.
+    """The round had no place for this device, or the device may not use it: it came too soon, or is not enrolled.
 
     Attributes:
         reason: as in `Outcome.reason`.
@@ -76,6 +77,11 @@ class Rejected:
     def code(self) -> str:
         """The reason as a code, for example "round_full"."""
         return _code(self.reason)
+
+    @property
+    def advice(self) -> str:
+        """The app's next step, if there is another than to sync again later."""
+        return REASONS.get(self.code, "")
 
 
 @dataclass(frozen=True)

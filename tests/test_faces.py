@@ -47,7 +47,7 @@ FACES = {
         *("Statement", "StatementKind"),
         *("CarriedOver", "TimedOutError", "UsageError"),
         *("Credentials", "CredentialsError", "StoreKeyError", "change_key"),
-        *("Enrolment", "PlainTaskError", "Unmasker", "UntrustedUnmaskerError"),
+        *("Enrolment", "PlainTaskError", "SumFloors", "Unmasker", "UntrustedUnmaskerError"),
     },
     "coordinator": {
         *("Aggregator", "ClippedMean", "Coordinator", "CoordinatorError", "Mean", "RecordedRound", "RefusalError"),

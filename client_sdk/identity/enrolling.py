@@ -13,6 +13,7 @@ from client_sdk.errors import UntrustedUnmaskerError, UsageError
 from client_sdk.identity import evidence as evidences
 from client_sdk.identity.evidence import Evidence
 from client_sdk.identity.unmaskers import Unmasker
+from client_sdk.protocol.membership import fresh
 from client_sdk.scheduling.syncing import refusals
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.store.sqlite_store import SqliteStore
@@ -61,7 +62,7 @@ def enrol(
     evidence_class = evidences.evidence_class(kind)
     for unmasker in unmaskers:
         held = store.identities.certificate(unmasker.identity)
-        if held is None or not _fresh(held, time.time()):
+        if held is None or not fresh(Certificate.read(held)[0], time.time()):
             request = _request(store, unmasker, evidence_class, evidences.read(evidence))
             _keep(store, unmasker, request, _answer(unmasker, request, limit))
     return tuple(_enrolment(store, unmasker) for unmasker in unmaskers)
@@ -125,8 +126,3 @@ def _enrolment(store: SqliteStore, unmasker: Unmasker) -> Enrolment:
     certificate, _ = Certificate.read(data)
     expires = datetime.fromtimestamp(certificate.expires, UTC)
     return Enrolment(unmasker.address, certificate.pseudonym.hex(), expires)
-
-
-def _fresh(data: bytes, now: float) -> bool:
-    certificate, _ = Certificate.read(data)
-    return 2 * now < certificate.issued + certificate.expires

@@ -1,12 +1,18 @@
 """The unmaskers that an app trusts."""
 
+from asyncio import AbstractEventLoop
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from client_sdk.errors import UsageError
 from client_sdk.protocol.trust import unmasker_key
+from client_sdk.transport.offloading import awaited_on
 from client_sdk.transport.target import Address
+
+if TYPE_CHECKING:
+    from client_sdk.identity.evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -58,3 +64,30 @@ def known(unmaskers: Iterable[Unmasker]) -> tuple[Unmasker, ...]:
     if len({unmasker.identity for unmasker in listed}) < len(listed):
         raise UsageError("unmaskers names one key twice: each unmasker has its own")
     return listed
+
+
+def by_itself(
+    enrolment: "tuple[str, Evidence] | None", unmaskers: tuple[Unmasker, ...]
+) -> "tuple[str, Evidence] | None":
+    """Returns the kind and the evidence with which a client enrols by itself; None: it does not.
+
+    Raises:
+        UsageError: they are no such pair, or there is no unmasker.
+    """
+    if enrolment is None:
+        return None
+    from client_sdk.identity import evidence  # here, because most clients never load its messages
+
+    if not isinstance(enrolment, tuple) or len(enrolment) != 2:
+        raise UsageError("enrolment must be a pair of a kind and evidence, for example ('token', login.token)")
+    evidence.evidence_class(enrolment[0])
+    if not unmaskers:
+        raise UsageError("enrolment needs the unmaskers at which the client is to be enrolled (unmaskers=)")
+    return enrolment
+
+
+def awaited(enrolment: "tuple[str, Evidence] | None", loop: AbstractEventLoop) -> "tuple[str, Evidence] | None":
+    """Returns the same pair with evidence that blocks, if it is a function, for threads other than the loop's."""
+    if isinstance(enrolment, tuple) and len(enrolment) == 2 and callable(enrolment[1]):
+        return enrolment[0], awaited_on(enrolment[1], loop)
+    return enrolment

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from fedau2.v1.device_pb2 import (
 from fedau2.wire import blobs, contributions
 from fedau2.wire.contributions import Rows
 from fedau2.wire.status import Status, StatusError
+
+if TYPE_CHECKING:
+    from client_sdk.protocol.masking import Mask
 
 Emit = Callable[[Event], None]
 
@@ -52,7 +55,9 @@ def engine_failures() -> Iterator[None]:
         raise TrainingError(f"the engine failed: {type(error).__name__}") from error
 
 
-def train(engine: Engine, assignment: Assignment, job: Job, key: bytes, lease: Lease) -> Generator[Wish, Any, Staged]:
+def train(
+    engine: Engine, assignment: Assignment, job: Job, key: bytes, lease: Lease, mask: "Mask | None"
+) -> Generator[Wish, Any, Staged]:
     """Trains for an assignment, and returns the contribution with the new private state.
 
     Args:
@@ -61,6 +66,7 @@ def train(engine: Engine, assignment: Assignment, job: Job, key: bytes, lease: L
         job: of training for it.
         key: the client's 16 secret bytes.
         lease: of the place.
+        mask: hides the contribution to a secure sum, whose policy clips it; None: the sum is a plain one.
 
     Raises:
         TrainingError, DivergedError: training failed.
@@ -75,12 +81,14 @@ def train(engine: Engine, assignment: Assignment, job: Job, key: bytes, lease: L
         result = training.finish()
     _check_finite(result)
     defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round, key)
-    data = contributions.encode(contributions.clip(defended, assignment.bound))
+    if mask is None:
+        data = contributions.encode(contributions.clip(defended, assignment.bound))
+    else:
+        data = mask.masked(defended)
     adversaries = [adversary for adversary in job.manifest.plan.adversaries if adversary.name in job.client.labels]
     attributes = {adversary.attribute for adversary in adversaries}
-    return Staged(
-        assignment.assignment_id, assignment.task_id, assignment.round, data, result.state, tuple(sorted(attributes))
-    )
+    place = (assignment.assignment_id, assignment.task_id, assignment.round)
+    return Staged(*place, data, result.state, tuple(sorted(attributes)), masked=mask is not None)
 
 
 def upload(

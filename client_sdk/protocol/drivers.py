@@ -14,7 +14,7 @@ from client_sdk.protocol import contributing
 from client_sdk.protocol.contributing import engine_failures
 from client_sdk.protocol.interfaces import SOON, AsyncTransport, Training, Transport
 from client_sdk.protocol.session import Session
-from client_sdk.protocol.wishes import Call, Fetch, Interrupted, Outcome, Result, TooSlow, Train, Upload, Wish
+from client_sdk.protocol.wishes import Call, Enrol, Fetch, Interrupted, Outcome, Result, TooSlow, Train, Upload, Wish
 from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse, UploadContributionRequest, UploadHeader
 from fedau2.wire.errors import BlobError, UnknownMethodError
 from fedau2.wire.status import StatusError
@@ -27,18 +27,23 @@ Check = Callable[[], float]
 """Returns the seconds that the work may still take, and raises `Interrupted` if it must stop now."""
 
 
+Enrolling = Callable[[float], None]
+"""Gets certificates of the unmaskers that the app names, within so many seconds."""
+
+
 def unlimited() -> float:
     """The `Check` of work that may take any time."""
     return inf
 
 
-def drive(session: Session, transport: Transport, check: Check = unlimited) -> Outcome:
+def drive(session: Session, transport: Transport, check: Check = unlimited, enrol: Enrolling | None = None) -> Outcome:
     """Runs a session to its end, blocking. If Ctrl-C or the process's end stops it, it gives the place back first.
 
     Args:
         session: fresh, from `session.session`.
         transport: the way to the coordinator.
         check: called before each call, transfer and local step, and with each chunk of a blob.
+        enrol: enrols the device; None: a session's wish for it is not known.
 
     Raises:
         FedError, StatusError: as the session does.
@@ -48,7 +53,7 @@ def drive(session: Session, transport: Transport, check: Check = unlimited) -> O
     while not isinstance(wish, Outcome):
         answer: Any
         try:
-            answer = _carry_out(wish, transport, check)
+            answer = _carry_out(wish, transport, check, enrol)
         except _THROWN as error:
             answer = _thrown(error, check)
         except (KeyboardInterrupt, SystemExit) as error:
@@ -72,7 +77,7 @@ def _advance(session: Session, answer: Any) -> Wish | Outcome:  # noqa: ANN401
         return Outcome(Result.INTERRUPTED)
 
 
-def _carry_out(wish: Wish, transport: Transport, check: Check) -> Any:  # noqa: ANN401
+def _carry_out(wish: Wish, transport: Transport, check: Check, enrol: Enrolling | None) -> Any:  # noqa: ANN401
     match wish:
         case Call(request, parting):
             return transport.call(request, max(_left(check), SOON) if parting else check())
@@ -89,6 +94,8 @@ def _carry_out(wish: Wish, transport: Transport, check: Check) -> Any:  # noqa: 
             return _step(training)
         case Upload(header, data, within):
             return transport.send(UploadContributionRequest, _requests(header, data), min(within, check()))
+        case Enrol() if enrol is not None:
+            return enrol(check())
         case _:
             raise _unknown(wish)
 
@@ -133,15 +140,20 @@ async def _on_loop(work: Callable[[], _T]) -> _T:
 
 
 async def drive_async(
-    session: Session, transport: AsyncTransport, offload: Offload = _on_loop, check: Check = unlimited
+    session: Session,
+    transport: AsyncTransport,
+    offload: Offload = _on_loop,
+    check: Check = unlimited,
+    enrol: Enrolling | None = None,
 ) -> Outcome:
     """Runs a session to its end within asyncio. If it is cancelled, it gives the place in the round back first.
 
     Args:
         session: fresh, from `session.session`.
         transport: the way to the coordinator.
-        offload: runs the session and its local steps, and keeps what is fetched; on the loop by default.
+        offload: runs the session and its local steps, keeps what is fetched, and enrols; on the loop by default.
         check: as for `drive`.
+        enrol: as for `drive`.
 
     Raises:
         FedError, StatusError: as the session does.
@@ -151,7 +163,7 @@ async def drive_async(
     while not isinstance(wish, Outcome):
         answer: Any
         try:
-            answer = await _carry_out_async(wish, transport, offload, check)
+            answer = await _carry_out_async(wish, transport, offload, check, enrol)
         except _THROWN as error:
             answer = _thrown(error, check)
         except CancelledError as error:
@@ -164,7 +176,9 @@ async def drive_async(
     return wish
 
 
-async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offload, check: Check) -> Any:  # noqa: ANN401
+async def _carry_out_async(
+    wish: Wish, transport: AsyncTransport, offload: Offload, check: Check, enrol: Enrolling | None
+) -> Any:  # noqa: ANN401
     match wish:
         case Call(request, parting):
             return await transport.call(request, max(_left(check), SOON) if parting else check())
@@ -176,6 +190,8 @@ async def _carry_out_async(wish: Wish, transport: AsyncTransport, offload: Offlo
             return await offload(partial(_step, training))
         case Upload(header, data, within):
             return await transport.send(UploadContributionRequest, _requests(header, data), min(within, check()))
+        case Enrol() if enrol is not None:
+            return await offload(partial(enrol, check()))
         case _:
             raise _unknown(wish)
 

@@ -123,6 +123,19 @@ class Store(Protocol):
         """Drops the staged contribution and private state: it was refused or, unless `sent`, no byte of it has left."""
 
 
+class Identities(Protocol):
+    """A device's keys and certificates, one of each for an unmasker, and the number of times that they were used."""
+
+    def key(self, unmasker: bytes) -> bytes:
+        """The 32 secret bytes of the device's Ed25519 key for an unmasker."""
+
+    def certificate(self, unmasker: bytes) -> bytes | None:
+        """The certificate that an unmasker has made; None: it has made none yet."""
+
+    def participations(self, task_id: str) -> int:
+        """Number of masked contributions to a task that were staged, without those that were refused or never sent."""
+
+
 class Training(Protocol):
     """A local update under way."""
 

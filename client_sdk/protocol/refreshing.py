@@ -4,7 +4,14 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from client_sdk.errors import DamagedTaskError, ResourceLimitError, TaskError, UnsupportedTaskError, UntrustedTaskError
+from client_sdk.errors import (
+    DamagedTaskError,
+    ResourceLimitError,
+    TaskError,
+    UnsupportedTaskError,
+    UntrustedTaskError,
+    UntrustedUnmaskerError,
+)
 from client_sdk.events import DownloadDropped, NewModel, TaskRefused
 from client_sdk.protocol.contributing import Emit
 from client_sdk.protocol.fetching import Fetcher
@@ -16,7 +23,13 @@ from client_sdk.protocol.wishes import Interrupted, Outcome, Result, Wish
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.status import Status, StatusError
 
-_REFUSED = (UnsupportedTaskError, UntrustedTaskError, ResourceLimitError, DamagedTaskError)
+_REFUSED = (
+    UnsupportedTaskError,
+    UntrustedTaskError,
+    UntrustedUnmaskerError,
+    ResourceLimitError,
+    DamagedTaskError,
+)
 _NOT_SERVED, _TASK_OVER = "not_served", "task_over"
 
 

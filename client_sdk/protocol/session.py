@@ -7,7 +7,7 @@ wish that the driver does not know, `Interrupted` when the work must stop.
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from client_sdk.errors import (
     AttributeValueError,
@@ -22,35 +22,44 @@ from client_sdk.errors import (
     UnknownWishError,
     UnsupportedTaskError,
     UntrustedTaskError,
+    UntrustedUnmaskerError,
 )
 from client_sdk.events import ContributionDropped, Joined, Rejected, TaskRefused, Trained
-from client_sdk.protocol import contributing, preparation, succession
+from client_sdk.protocol import contributing, membership, preparation, succession
 from client_sdk.protocol.contributing import Emit
 from client_sdk.protocol.interfaces import Engine, Store
 from client_sdk.protocol.lease import Lease, NoLease
+from client_sdk.protocol.membership import Membership
 from client_sdk.protocol.refreshing import Models
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model, Staged
-from client_sdk.protocol.wishes import Call, Interrupted, Outcome, Result, TooSlow, Wish, ask
+from client_sdk.protocol.wishes import Call, Declined, Interrupted, Outcome, Result, TooSlow, Wish, ask
 from client_sdk.retry import RetryWindow, window
 from fedau2.v1 import device_pb2
 from fedau2.v1.device_pb2 import Assignment, FailureReason, ModelVersion
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import encodings
+from fedau2.wire.secure.policy import FEATURE
 from fedau2.wire.status import StatusError
 
-Session = Generator[Wish, Any, Outcome]
+if TYPE_CHECKING:
+    from client_sdk.protocol.masking import Mask
 
+Session = Generator[Wish, Any, Outcome]
 
 _ANYBODY = Trust()
 
 
-class _TooSoon(Exception):  # noqa: N818 - a signal, not an error
-    """The device's last contribution is more recent than the plan allows."""
-
-
-_UNSUPPORTED = (UnsupportedTaskError, UntrustedTaskError, ResourceLimitError, UnknownWishError)
+_UNSUPPORTED = (
+    UnsupportedTaskError,
+    UntrustedTaskError,
+    UntrustedUnmaskerError,
+    ResourceLimitError,
+    UnknownWishError,
+)
 _STOPPED = (Interrupted, KeyboardInterrupt, SystemExit, TransportError, StatusError)
-_GIVEN_BACK = (*_STOPPED, _TooSoon, TooSlow, TaskError, AttributeValueError, StoreError, DriverError)
+_FAILED = (TaskError, UntrustedUnmaskerError, AttributeValueError, StoreError, DriverError)
+_GIVEN_BACK = (*_STOPPED, Declined, TooSlow, *_FAILED)
 
 
 def session(
@@ -63,6 +72,7 @@ def session(
     without_place: bool = False,
     wanted: Callable[[Model], bool] = lambda model: False,
     clock: Callable[[], float] | None = None,
+    members: Membership | None = None,
 ) -> Session:
     """Makes one check-in and, if assigned, one contribution. An upload that was never answered is made again instead.
 
@@ -79,23 +89,25 @@ def session(
         wanted: returns True if a newest model is to be fetched without a place; by default none is.
         clock: seconds since some moment, by which a lease ends; None: it does not end here, as in simulations, whose
             coordinators' clocks stand still.
+        members: the device's certificates for secure sums; None: it takes part in plain tasks alone.
 
     Raises:
         TaskError, StoreError: the task cannot be run here, or the disk fails; the assignment has been given back.
         DriverError: the driver does not know a wish, or answered it wrongly; the assignment has been given back, unless
             the wish was the upload and may have been carried out.
+        FedError: the device could not enrol, where a task needs it. It had no place.
         TransportError, StatusError: as thrown in; a staged contribution stays staged, and without one the assignment
             has been given back.
     """
     staged = store.staged()
-    if staged and trust.requires_secure_sums:  # of a time before the app required them
+    if staged and not trust.sends(staged):
         store.discard(staged.assignment_id)
         emit(TaskRefused(staged.task_id, staged.round, PlainTaskError.code))
     elif staged:
         return (yield from contributing.upload(store, staged, emit, NoLease(), again=True))
     request = device_pb2.CheckInRequest(population=population, client_version=version, without_place=without_place)
-    response = yield from ask(Call(request), device_pb2.CheckInResponse)
-    visit = _Visit(store, engine, emit, Models(store, emit, trust, wanted))
+    response, failed = yield from membership.check_in(request, members)
+    visit = _Visit(store, engine, emit, Models(store, emit, trust, wanted), members)
     if response.WhichOneof("result") == "assignment":
         assignment = response.assignment
         lease = NoLease() if clock is None else Lease(assignment.lease.ToNanoseconds() / 1e9, clock)
@@ -103,9 +115,12 @@ def session(
     rejection = response.rejection
     outcome = Outcome(Result.REJECTED, window(rejection.retry), _name(rejection.reason))
     emit(Rejected(outcome.reason))
-    if not rejection.HasField("model"):  # of an older coordinator
-        return outcome
-    return (yield from visit.models.refresh(_model(rejection.model), outcome))
+    if rejection.HasField("model"):  # an older coordinator names none
+        outcome = yield from visit.models.refresh(_model(rejection.model), outcome)
+    if failed is not None:
+        failed.retry = outcome.retry or failed.retry
+        raise failed
+    return outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +131,7 @@ class _Visit:
     engine: Engine
     emit: Emit
     models: Models
+    members: Membership | None
 
     def contribute(self, assignment: Assignment, lease: Lease) -> Session:
         """Makes the contribution for a place, or gives the place back."""
@@ -136,19 +152,27 @@ class _Visit:
 
     def _train(self, assignment: Assignment, lease: Lease) -> Generator[Wish, Any, Staged]:
         model = _model(assignment)
-        if not assignment.bound > 0:
-            raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
         fetcher = self.models.fetcher(model, lease)
         task = yield from fetcher.manifest()
         self.models.trust.expect_secure(task)
+        mask = self._mask(assignment, model, task)
+        if mask is None and not assignment.bound > 0:
+            raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
         last = succession.last_contribution(self.store, model, task)
         # Twice in one round would count one user twice, and with the same noise.
         if last is not None and model.round - last < max(1, task.plan.minimum_separation):
-            raise _TooSoon
+            raise Declined(FailureReason.FAILURE_REASON_TOO_SOON)
         yield from self.models.finish_started(model, lease)
         fetched = yield from self.models.adopt(fetcher, model, task)
         job = preparation.job(self.store, model, task, fetched)
-        return (yield from contributing.train(self.engine, assignment, job, self.store.key(), lease))
+        return (yield from contributing.train(self.engine, assignment, job, self.store.key(), lease, mask))
+
+    def _mask(self, assignment: Assignment, model: Model, task: TaskManifest) -> "Mask | None":
+        if FEATURE not in task.required_features:
+            return None
+        from client_sdk.protocol import masking  # here, because it loads cryptography
+
+        return masking.mask_for(assignment, model, task, self.models.trust, self.members)
 
     def _give_back(self, assignment: Assignment, error: BaseException) -> Session:
         """Gives a place back, and ends as the error says, which is raised unless it is a signal of this package."""
@@ -160,10 +184,10 @@ class _Visit:
         if isinstance(error, TooSlow):
             slow = Outcome(Result.INTERRUPTED, retry, FailureReason.Name(reason))
             return (yield from self.models.refresh(_model(assignment), slow))
-        if isinstance(error, _TooSoon):
-            soon = Outcome(Result.REJECTED, retry, FailureReason.Name(reason))
-            self.emit(Rejected(soon.reason))
-            return (yield from self.models.refresh(_model(assignment), soon))
+        if isinstance(error, Declined):
+            self.emit(Rejected(error.reason))
+            declined = Outcome(Result.REJECTED, retry, error.reason)
+            return (yield from self.models.refresh(_model(assignment), declined))
         if isinstance(error, PlainTaskError):  # which may be recommended from
             yield from self.models.refresh(_model(assignment), Outcome(Result.REJECTED, retry))
         if isinstance(error, FedError) and retry is not None:
@@ -185,8 +209,8 @@ def _failure(error: BaseException) -> FailureReason.ValueType:
         return FailureReason.FAILURE_REASON_INTERRUPTED
     if isinstance(error, TooSlow):
         return FailureReason.FAILURE_REASON_TOO_SLOW
-    if isinstance(error, _TooSoon):
-        return FailureReason.FAILURE_REASON_TOO_SOON
+    if isinstance(error, Declined):
+        return error.failure
     if isinstance(error, NoDataError):
         return FailureReason.FAILURE_REASON_NO_DATA
     if isinstance(error, _UNSUPPORTED):

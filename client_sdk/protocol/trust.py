@@ -6,7 +6,16 @@ A manifest names its catalogue, its graphs and its initial checkpoint by hash, s
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from client_sdk.errors import MissingFeatureError, MissingPackageError, PlainTaskError, UntrustedTaskError, UsageError
+from client_sdk.errors import (
+    MissingFeatureError,
+    MissingPackageError,
+    PlainTaskError,
+    UntrustedTaskError,
+    UntrustedUnmaskerError,
+    UsageError,
+)
+from client_sdk.protocol.floors import SumFloors
+from client_sdk.protocol.values import Staged
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import signatures
 from fedau2.wire.errors import IdentityError, ManifestError
@@ -22,7 +31,7 @@ class Trust:
     Args:
         keys: Ed25519 public keys as `fedau2-export keygen` writes them (PEM); a signature by any of them is enough.
         unmaskers: identity keys of the unmaskers that are trusted, of 32 bytes each.
-        require_secure_sums: no other task is contributed to.
+        require_secure_sums: no other task is contributed to. Floors say how much its sums must keep secret.
 
     Raises:
         UsageError: a key is not such a key, or the list is empty; or secure sums are required of nobody in particular.
@@ -34,14 +43,18 @@ class Trust:
     """
 
     def __init__(
-        self, keys: Iterable[bytes] | None = None, unmaskers: Iterable[bytes] = (), require_secure_sums: bool = False
+        self,
+        keys: Iterable[bytes] | None = None,
+        unmaskers: Iterable[bytes] = (),
+        require_secure_sums: bool | SumFloors = False,
     ) -> None:
         if keys is not None and not isinstance(keys, Iterable):
             raise UsageError(f"publishers must be a list of public keys, not {type(keys).__name__}")
         self._keys = [_public_key(key) for key in keys or ()]
         if keys is not None and not self._keys:
             raise UsageError("publishers lists no key, and so no task could be trusted: leave it out to run any task")
-        self.unmaskers, self.requires_secure_sums = frozenset(unmaskers), require_secure_sums
+        self.unmaskers, self.requires_secure_sums = frozenset(unmaskers), bool(require_secure_sums)
+        self._floors = require_secure_sums if isinstance(require_secure_sums, SumFloors) else SumFloors()
         if require_secure_sums and not (self._keys and self.unmaskers):
             raise UsageError("require_secure_sums needs publishers and unmaskers: the coordinator must choose neither")
 
@@ -65,21 +78,42 @@ class Trust:
         if not any(_verifies(key, signature, signatures.message(body)) for key in self._keys):
             raise UntrustedTaskError("no publisher that the app trusts made the manifest's signature")
 
+    def sends(self, staged: Staged) -> bool:
+        """Returns True if a contribution that waits may be sent: one of before the app required masks may not."""
+        return staged.masked or not self.requires_secure_sums
+
     def expect_secure(self, task: TaskManifest) -> None:
         """Returns if contributions may be made to a task, whose manifest has been checked.
 
         Raises:
-            PlainTaskError: it has no secure sums, and they are required.
-            MissingFeatureError: it has, and they are required, and this SDK cannot mask contributions yet.
+            PlainTaskError: secure sums are required, and it has none, or those that it has keep too little secret.
+            MissingFeatureError: it has secure sums, and the app names no unmasker, or `cryptography` is missing.
+            UntrustedUnmaskerError: no unmasker that may open its sums is one that the app names.
         """
-        if not self.requires_secure_sums:
-            return
         if FEATURE not in task.required_features:
-            raise PlainTaskError("the coordinator could read every contribution to this task: it has no secure sums")
-        raise MissingFeatureError(
-            "the task has secure sums, for which this SDK cannot mask contributions yet: update the app to a newer one",
-            (FEATURE,),
-        )
+            if self.requires_secure_sums:
+                raise PlainTaskError("the coordinator could read every contribution to this task: no secure sums")
+            return
+        self._expect_able()
+        self._floors.expect(task.secure_sums)
+        if self.unmaskers.isdisjoint(task.secure_sums.unmaskers):
+            raise UntrustedUnmaskerError("the app trusts none of the unmaskers that may open the task's sums")
+
+    def _expect_able(self) -> None:
+        if not self.unmaskers:
+            raise MissingFeatureError(
+                "the task has secure sums: name the unmaskers that the app trusts when the client is opened "
+                "(unmaskers=), with pip install 'fedau2[secure]'",
+                (FEATURE,),
+            )
+        try:
+            from cryptography.hazmat.primitives import hpke  # noqa: F401 - is there since version 47
+        except ImportError as error:
+            raise MissingFeatureError(
+                f"the task has secure sums, which need a package that cannot be imported ({error}): "
+                "pip install 'fedau2[secure]'",
+                (FEATURE,),
+            ) from error
 
 
 def unmasker_key(pem: bytes) -> bytes:

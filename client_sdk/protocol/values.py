@@ -200,6 +200,7 @@ class Staged:
         contribution: the bytes to upload.
         state: the new private state.
         attributes: names of the attributes that it was trained against.
+        masked: it is for a secure sum, and its mask is sealed. Nothing on the device opens it.
     """
 
     assignment_id: bytes
@@ -208,6 +209,7 @@ class Staged:
     contribution: bytes
     state: PrivateState
     attributes: tuple[str, ...] = ()
+    masked: bool = False
 
 
 @dataclass(frozen=True, eq=False)

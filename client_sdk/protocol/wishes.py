@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from client_sdk.errors import DriverError
 from client_sdk.protocol.interfaces import Download, Training
 from client_sdk.retry import RetryWindow
-from fedau2.v1.device_pb2 import UploadHeader
+from fedau2.v1.device_pb2 import FailureReason, UploadHeader
 from fedau2.v1.task_pb2 import Resource
 
 
@@ -68,7 +68,12 @@ class Upload:
     within: float = field(default=inf, compare=False)
 
 
-Wish = Call | Fetch | Train | Upload
+@dataclass(frozen=True)
+class Enrol:
+    """Wish for current certificates of the unmaskers that the app names. The driver answers with None."""
+
+
+Wish = Call | Fetch | Train | Upload | Enrol
 
 _Answer = TypeVar("_Answer")
 
@@ -93,6 +98,23 @@ class Interrupted(Exception):  # noqa: N818 - a signal, not an error
 
 class TooSlow(Exception):  # noqa: N818 - a signal, not an error
     """Raised within a session when its lease is over, or will be before a transfer has ended."""
+
+
+class Declined(Exception):  # noqa: N818 - a signal, not an error
+    """Raised within a session whose device does not use its place, although nothing is wrong with the task.
+
+    Attributes:
+        failure: the reason that the coordinator is told.
+        reason: as in `Outcome.reason`.
+    """
+
+    def __init__(self, failure: FailureReason.ValueType, reason: str = "") -> None:
+        super().__init__(failure)
+        self.failure, self.reason = failure, reason or FailureReason.Name(failure)
+
+
+SPENT = "PARTICIPATIONS_SPENT"
+"""Reason of a device that has contributed to a task as often as the task's policy allows."""
 
 
 class Result(Enum):

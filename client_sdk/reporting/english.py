@@ -51,6 +51,9 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "From {count} update: {name}. One update may be enough for it.",
         "From {count} updates: {name}. One update may be enough for it, and some tens leave hardly a doubt.",
     ),
+    "sums_reveal": (
+        "From masked updates: nothing of one alone. Their sums can tell something about you, and many sums tell more.",
+    ),
     "no_name_sent": ("Updates carry no name, no account and no number of this device.",),
     "transfers_encrypted": ("Transfers are encrypted, so that others on the network cannot read them.",),
     "transfers_not_encrypted": ("This app does not encrypt its transfers.",),
@@ -62,4 +65,27 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "noise": ("Random noise is added to the part of an update that reveals most about: {names}.",),
     "cover_items": ("Entries that you did not use are added to each update as a cover.",),
+    "sums_masked": (
+        "Updates for the present training are masked: the server gets the sum of at least {minimum} devices' updates, "
+        "and not a single one.",
+    ),
+    "sums_trusted": (
+        "Whoever runs both the server and the unmasker, or ships an app that lies, can read single updates. The "
+        "unmasker sees under a pseudonym in which rounds this device takes part.",
+    ),
+    "sums_participations": (
+        "{count} masked update of this device may be in sums so far, of at most {most} for this training.",
+        "{count} masked updates of this device may be in sums so far, of at most {most} for this training.",
+    ),
+    "sums_unlimited": (
+        "{count} masked update of this device may be in sums so far, and nothing limits their number.",
+        "{count} masked updates of this device may be in sums so far, and nothing limits their number.",
+    ),
+    "sums_epsilon": (
+        "Random noise in the sums bounds what they tell about you: epsilon is {spent} so far and at most {most} for "
+        "this training, with a delta of {delta}. The smaller epsilon is, the less they tell.",
+    ),
+    "sums_without_noise": (
+        "No noise is added to the sums, so nothing bounds what many of them together tell about you.",
+    ),
 }

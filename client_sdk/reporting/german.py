@@ -59,6 +59,10 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "Aus {count} Beitrag: {name}. Ein Beitrag kann dafür genügen.",
         "Aus {count} Beiträgen: {name}. Ein Beitrag kann dafür genügen, und einige Dutzend lassen kaum einen Zweifel.",
     ),
+    "sums_reveal": (
+        "Aus maskierten Beiträgen: nichts aus einem allein. Ihre Summen können etwas über Sie verraten, und viele "
+        "Summen verraten mehr.",
+    ),
     "no_name_sent": ("Beiträge enthalten keinen Namen, kein Konto und keine Nummer dieses Geräts.",),
     "transfers_encrypted": ("Übertragungen sind verschlüsselt, sodass andere im Netz sie nicht lesen können.",),
     "transfers_not_encrypted": ("Diese App verschlüsselt ihre Übertragungen nicht.",),
@@ -70,4 +74,29 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "noise": ("Dem Teil eines Beitrags, der am meisten hierüber verrät, wird Zufallsrauschen beigefügt: {names}.",),
     "cover_items": ("Jedem Beitrag werden zur Tarnung Einträge beigefügt, die Sie nicht genutzt haben.",),
+    "sums_masked": (
+        "Beiträge zum jetzigen Training sind maskiert: Der Server erhält die Summe der Beiträge von mindestens "
+        "{minimum} Geräten und keinen einzelnen.",
+    ),
+    "sums_trusted": (
+        "Wer sowohl den Server als auch den Unmasker betreibt oder eine App verbreitet, die lügt, kann einzelne "
+        "Beiträge lesen. Der Unmasker sieht unter einem Pseudonym, an welchen Runden dieses Gerät teilnimmt.",
+    ),
+    "sums_participations": (
+        "Bisher kann {count} maskierter Beitrag dieses Geräts in Summen sein, von höchstens {most} für dieses "
+        "Training.",
+        "Bisher können {count} maskierte Beiträge dieses Geräts in Summen sein, von höchstens {most} für dieses "
+        "Training.",
+    ),
+    "sums_unlimited": (
+        "Bisher kann {count} maskierter Beitrag dieses Geräts in Summen sein, und nichts begrenzt ihre Zahl.",
+        "Bisher können {count} maskierte Beiträge dieses Geräts in Summen sein, und nichts begrenzt ihre Zahl.",
+    ),
+    "sums_epsilon": (
+        "Zufallsrauschen in den Summen begrenzt, was sie über Sie verraten: Epsilon ist bisher {spent} und für dieses "
+        "Training höchstens {most}, bei einem Delta von {delta}. Je kleiner Epsilon ist, desto weniger verraten sie.",
+    ),
+    "sums_without_noise": (
+        "Den Summen wird kein Rauschen beigefügt. Daher begrenzt nichts, was viele zusammen über Sie verraten.",
+    ),
 }

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 
+from client_sdk.reporting import sums
 from client_sdk.reporting.statements import Statement, statement
 from fedau2.v1.task_pb2 import TRIGGER_OFF, TaskManifest
 
 
 def in_force(
-    task: TaskManifest | None, attributes: Collection[str], *, encrypted: bool, checked: bool
+    task: TaskManifest | None, attributes: Collection[str], *, encrypted: bool, checked: bool, masked: int = 0
 ) -> tuple[Statement, ...]:
     """Returns the measures that are in force, and those that are missing.
 
@@ -16,6 +17,7 @@ def in_force(
         attributes: names of the attributes that are known on the device.
         encrypted: transfers are encrypted.
         checked: only tasks of the app's publishers are run.
+        masked: contributions to the task that are masked and may be in its sums.
     """
     adversaries = [] if task is None else [a for a in task.plan.adversaries if a.attribute in attributes]
     unlearned = {a.attribute for a in adversaries if a.trigger != TRIGGER_OFF}
@@ -31,4 +33,6 @@ def in_force(
         measures.append(statement("noise", names=tuple(sorted(noised))))
     if task is not None and task.plan.local.cover_rows > 0:
         measures.append(statement("cover_items"))
+    if task is not None and task.HasField("secure_sums"):
+        measures += sums.statements(task.secure_sums, masked)
     return tuple(measures)

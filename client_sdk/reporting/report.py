@@ -36,8 +36,8 @@ class PrivacyReport:
 
     @property
     def exposed(self) -> dict[str, int]:
-        """Number of contributions that may have reached the coordinator, by attribute that they reveal."""
-        counts = Counter(name for departure in self._sent for name in departure.attributes)
+        """Number of contributions that the coordinator may have read, by attribute that they reveal."""
+        counts = Counter(name for departure in self._sent if not departure.masked for name in departure.attributes)
         return dict(sorted(counts.items()))
 
     @property
@@ -92,7 +92,14 @@ class PrivacyReport:
         return leaves
 
     def _inferred(self) -> list[Statement]:
-        if not self._sent:
-            return [statement("training_would_reveal")]
-        revealed = [statement("attribute_revealed", name=name, count=count) for name, count in self.exposed.items()]
-        return [statement("items_revealed"), statement("profile_revealed"), *revealed]
+        masked = any(departure.masked for departure in self._sent)
+        sums = [statement("sums_reveal")] if masked or self._masks else []
+        if not all(departure.masked for departure in self._sent):
+            revealed = [statement("attribute_revealed", name=name, count=count) for name, count in self.exposed.items()]
+            return [statement("items_revealed"), statement("profile_revealed"), *revealed, *sums]
+        return sums or [statement("training_would_reveal")]
+
+    @property
+    def _masks(self) -> bool:
+        """Updates for the newest task are masked."""
+        return any(measure.code == "sums_masked" for measure in self.measures)

@@ -35,6 +35,7 @@ CODES: dict[str, tuple[StatementKind, frozenset[str]]] = {
     "items_revealed": (StatementKind.INFERRED, frozenset()),
     "profile_revealed": (StatementKind.INFERRED, frozenset()),
     "attribute_revealed": (StatementKind.INFERRED, frozenset({"name", "count"})),
+    "sums_reveal": (StatementKind.INFERRED, frozenset()),
     "no_name_sent": (StatementKind.MEASURE, frozenset()),
     "transfers_encrypted": (StatementKind.MEASURE, frozenset()),
     "transfers_not_encrypted": (StatementKind.MEASURE, frozenset()),
@@ -43,6 +44,12 @@ CODES: dict[str, tuple[StatementKind, frozenset[str]]] = {
     "unlearning": (StatementKind.MEASURE, frozenset({"names"})),
     "noise": (StatementKind.MEASURE, frozenset({"names"})),
     "cover_items": (StatementKind.MEASURE, frozenset()),
+    "sums_masked": (StatementKind.MEASURE, frozenset({"minimum"})),
+    "sums_trusted": (StatementKind.MEASURE, frozenset()),
+    "sums_participations": (StatementKind.MEASURE, frozenset({"count", "most"})),
+    "sums_unlimited": (StatementKind.MEASURE, frozenset({"count"})),
+    "sums_epsilon": (StatementKind.MEASURE, frozenset({"spent", "most", "delta"})),
+    "sums_without_noise": (StatementKind.MEASURE, frozenset()),
 }
 """The kind of each statement, and the names of its values, by code. A code never changes its meaning."""
 

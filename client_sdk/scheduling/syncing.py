@@ -13,9 +13,18 @@ from random import Random
 from threading import TIMEOUT_MAX, Lock
 
 from client_sdk import retry
-from client_sdk.errors import FedError, MissingFeatureError, RefusedError, StoreClosedError, StoreError, TransportError
+from client_sdk.errors import (
+    FedError,
+    MissingFeatureError,
+    RefusedError,
+    StoreClosedError,
+    StoreError,
+    TransportError,
+    UntrustedUnmaskerError,
+)
 from client_sdk.events import BlobRemoved, CarriedOver, Event, NewModel, SyncFailed, SyncInterrupted
 from client_sdk.protocol.interfaces import Engine
+from client_sdk.protocol.membership import Membership
 from client_sdk.protocol.session import Session, session
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
@@ -29,7 +38,7 @@ from fedau2 import __version__, files
 from fedau2.wire.status import StatusError
 
 _log = logging.getLogger(__name__)
-_QUOTED = (MissingFeatureError, RefusedError, StoreError, TransportError)
+_QUOTED = (MissingFeatureError, RefusedError, StoreError, TransportError, UntrustedUnmaskerError)
 """Errors whose texts never quote the user. Those of an engine may, as those of exceptions that are not the SDK's."""
 _END = 253402300800.0  # the year 10000, beyond every datetime
 
@@ -89,7 +98,9 @@ class Syncs:
         finally:
             self._lock.release()
 
-    def session(self, engine: Engine, trust: Trust, without_place: bool = False) -> Session:
+    def session(
+        self, engine: Engine, trust: Trust, without_place: bool = False, members: Membership | None = None
+    ) -> Session:
         """Begins a session that publishes its events, except for a model version that the store has already."""
         if not without_place:
             self._last_error = None
@@ -114,6 +125,7 @@ class Syncs:
             without_place,
             partial(self._wanted, unfit=without_place),
             time.monotonic,
+            members,
         )
 
     def _wanted(self, newest: Model, unfit: bool) -> bool:

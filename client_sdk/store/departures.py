@@ -33,6 +33,7 @@ class Departure:
         attributes: names of the attributes that it was trained against, and therefore reveals something about.
         outcome: "counted", "refused", "unanswered", "withdrawn" or "unsent". An unanswered one is sent again. The bytes
             of all but an unsent one may have arrived, also of those that were refused or whose upload broke off.
+        masked: it was for a secure sum, so that the coordinator alone cannot read it.
     """
 
     task_id: str
@@ -41,12 +42,14 @@ class Departure:
     size: int
     attributes: tuple[str, ...]
     outcome: str
+    masked: bool = False
 
 
 def note(connection: Connection, staged: Staged) -> None:
     """Adds a contribution that is about to be uploaded, within a transaction, and drops the oldest beyond `MOST`."""
-    fields = (staged.task_id, staged.round, time.time_ns() // 1000, len(staged.contribution), packed(staged.attributes))
-    statement = "INSERT INTO departures VALUES (NULL, ?, ?, ?, ?, ?, 'unanswered')"
+    made = (staged.task_id, staged.round, time.time_ns() // 1000, len(staged.contribution))
+    fields = (*made, packed(staged.attributes), staged.masked)
+    statement = "INSERT INTO departures VALUES (NULL, ?, ?, ?, ?, ?, 'unanswered', ?)"
     number = connection.execute(statement, fields).lastrowid
     connection.execute("DELETE FROM departures WHERE number <= ?", ((number or 0) - MOST,))
 
@@ -59,10 +62,10 @@ def settle(connection: Connection, outcome: str) -> None:
 
 def read(database: Database) -> tuple[Departure, ...]:
     """Returns the contributions that are remembered, newest first."""
-    query = "SELECT task_id, round, time, size, attributes, outcome FROM departures ORDER BY number DESC"
+    query = "SELECT task_id, round, time, size, attributes, outcome, masked FROM departures ORDER BY number DESC"
     return tuple(
-        Departure(task_id, number, moment(microseconds), size, unpacked(database, attributes), outcome)
-        for task_id, number, microseconds, size, attributes, outcome in database.all(query)
+        Departure(task_id, number, moment(microseconds), size, unpacked(database, attributes), outcome, bool(masked))
+        for task_id, number, microseconds, size, attributes, outcome, masked in database.all(query)
     )
 
 

@@ -1,16 +1,29 @@
-"""The device's keys and certificates, one of each for an unmasker.
+"""The device's keys and certificates, one of each for an unmasker, and how often they were used for a task.
 
 The keys are drawn from the operating system, and not from the client's key: who has stolen that must not be able to
 speak for the device.
 """
 
 import secrets
+from sqlite3 import Connection
 from typing import Any
 
 from client_sdk.store.database import Database
 from client_sdk.store.departures import moment
 from fedau2.wire.errors import IdentityError
 from fedau2.wire.identity.certificate import Certificate
+
+
+def participate(connection: Connection, task_id: str) -> None:
+    """Counts a masked contribution to a task that is about to be sent, within a transaction."""
+    statement = "INSERT INTO participations VALUES (?, 1) ON CONFLICT (task_id) DO UPDATE SET count = count + 1"
+    connection.execute(statement, (task_id,))
+
+
+def take_back(connection: Connection) -> None:
+    """Takes the count of a contribution back that is staged, and cannot be in a sum, within a transaction."""
+    staged = "SELECT task_id FROM staged WHERE masked"
+    connection.execute(f"UPDATE participations SET count = count - 1 WHERE task_id IN ({staged})")
 
 
 class Identities:
@@ -40,6 +53,11 @@ class Identities:
     def keep(self, unmasker: bytes, certificate: bytes) -> None:
         """Keeps a certificate in place of an older one of the same key."""
         self._database.write("UPDATE identities SET certificate = ? WHERE unmasker = ?", (certificate, unmasker))
+
+    def participations(self, task_id: str) -> int:
+        """Returns the number of masked contributions to a task, without those that were refused or never sent."""
+        row = self._database.one("SELECT count FROM participations WHERE task_id = ?", (task_id,))
+        return 0 if row is None else int(row[0])
 
     def count(self) -> int:
         """Returns the number of unmaskers for which there is a key, which may have reached them."""

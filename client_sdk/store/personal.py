@@ -9,7 +9,8 @@ from client_sdk.store import departures, personalised
 from client_sdk.store.departures import Departure
 from client_sdk.store.sqlite_store import SqliteStore
 
-_OF_THE_USER = ("interactions", "excluded", "attributes", "private", "personalised", "departures", "identities")
+_OF_THE_USER = ("interactions", "excluded", "attributes", "private", "personalised", "departures")
+_IDENTITY = ("identities", "participations")
 """Tables that `delete` empties."""
 
 
@@ -94,7 +95,7 @@ class PersonalData:
         """
         with self._database.transaction() as connection:
             self._store.withdraw(connection)
-            for table in _OF_THE_USER:
+            for table in (*_OF_THE_USER, *_IDENTITY):
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("UPDATE client SET key = ?, recorded = 0", (secrets.token_bytes(16),))
         self._database.scrub()

@@ -51,6 +51,13 @@ _STEPS = (
     ),
     # unmasker: its identity key. key: this device's secret for it. certificate: NULL before the device is enrolled
     ("CREATE TABLE identities (unmasker BLOB PRIMARY KEY, key BLOB NOT NULL, certificate BLOB)",),
+    (
+        # masked: 1 if the contribution is for a secure sum
+        "ALTER TABLE staged ADD COLUMN masked INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE departures ADD COLUMN masked INTEGER NOT NULL DEFAULT 0",
+        # count: of masked contributions that were staged, without those that were refused or never sent
+        "CREATE TABLE participations (task_id TEXT PRIMARY KEY, count INTEGER NOT NULL)",
+    ),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from client_sdk.errors import StoreError, UnsupportedTaskError
 from client_sdk.interactions import Kept
 from client_sdk.protocol.values import Ancestor, Carried, Model, Positives, PrivateState, Staged
-from client_sdk.store import departures, lineage
+from client_sdk.store import departures, identities, lineage
 from client_sdk.store.catalogues import Catalogues
 from client_sdk.store.exclusions import Exclusions
 from client_sdk.store.folder import StateFolder
@@ -251,22 +251,25 @@ class SqliteStore:
 
     def staged(self) -> Staged | None:
         """The contribution whose upload is unanswered; None if nothing is staged."""
-        row = self.database.one("SELECT assignment_id, task_id, round, contribution, state, attributes FROM staged")
+        columns = "assignment_id, task_id, round, contribution, state, attributes, masked"
+        row = self.database.one(f"SELECT {columns} FROM staged")
         if row is None:
             return None
         attributes = departures.unpacked(self.database, row[5])
-        return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), attributes)
+        return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), attributes, bool(row[6]))
 
     def stage(self, staged: Staged) -> None:
         """Keeps contribution and new private state in one transaction. Raises StoreError if one is staged already."""
-        fields = (staged.assignment_id, staged.task_id, staged.round, staged.contribution, staged.state.pack())
+        place = (staged.assignment_id, staged.task_id, staged.round)
+        attributes = departures.packed(staged.attributes)
+        fields = (*place, staged.contribution, staged.state.pack(), attributes, staged.masked)
         with self.database.transaction() as connection:
             if connection.execute("SELECT 1 FROM staged").fetchone():
                 raise StoreError(f"{self._folder}: a contribution is staged already: promote or discard it first")
-            connection.execute(
-                "INSERT INTO staged VALUES (1, ?, ?, ?, ?, ?, ?)", (*fields, departures.packed(staged.attributes))
-            )
+            connection.execute("INSERT INTO staged VALUES (1, ?, ?, ?, ?, ?, ?, ?)", fields)
             departures.note(connection, staged)
+            if staged.masked:
+                identities.participate(connection, staged.task_id)
 
     def promote(self, assignment_id: bytes) -> None:
         """Makes the staged private state the task's. Raises StoreError if the assignment is not staged."""
@@ -280,6 +283,7 @@ class SqliteStore:
     def discard(self, assignment_id: bytes, *, sent: bool = True) -> None:
         """Drops the staged contribution and private state. Raises StoreError if the assignment is not staged."""
         with self.database.transaction() as connection:
+            identities.take_back(connection)
             self._unstage(connection, assignment_id, "refused" if sent else departures.UNSENT)
 
     def withdraw(self, connection: Connection) -> None:

@@ -1,25 +1,36 @@
 """An app that requires secure sums contributes to no plain task, and says so by a code."""
 
+import subprocess
+import sys
 from contextlib import closing, suppress
 from datetime import timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from client_sdk import FedClient, MissingFeatureError, PlainTaskError, TransportError, Unmasker, UsageError
+from client_sdk import (
+    FedClient,
+    MissingFeatureError,
+    PlainTaskError,
+    SumFloors,
+    TransportError,
+    Unmasker,
+    UntrustedUnmaskerError,
+    UsageError,
+)
 from client_sdk.events import TaskRefused
 from client_sdk.protocol.trust import Trust
 from fedau2.v1.device_pb2 import FailureReason
-from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.secure.policy import FEATURE
 from fedau2.wire.status import Status, StatusError
 from tests.client_sdk.client.test_transfers import turn_away
 from tests.client_sdk.protocol.test_trust import PUBLIC, signed
+from tests.client_sdk.secure import Signing, secure
 
+SIGNING = Signing()
 UNMASKER = Unmasker(
     "unmasker.example.org:443",
-    Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+    SIGNING.identity_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
 )
 STRICT = {"publishers": [PUBLIC], "unmaskers": [UNMASKER], "require_secure_sums": True}
 
@@ -88,11 +99,25 @@ def test_the_coordinator_cannot_say_that_a_plain_task_is_another(opened, bundle,
     assert "upload" not in remote.names()
 
 
-def test_a_task_with_secure_sums_needs_a_newer_sdk(opened, bundle, remote):
-    secure = signed(bundle.with_manifest(required_features=[FEATURE]))
-    with opened(secure, **STRICT) as client, pytest.raises(MissingFeatureError) as raised:
+@pytest.mark.parametrize(("options", "text"), [({}, "name the unmaskers"), ({"unmaskers": [UNMASKER]}, "pip install")])
+def test_a_device_that_cannot_mask_says_what_to_do_and_takes_no_second_place(
+    opened, bundle, remote, monkeypatch, options, text
+):
+    if options:
+        monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.hpke", None)
+    with opened(secure(bundle, SIGNING), **options) as client:
+        for _ in range(2):
+            with pytest.raises(MissingFeatureError, match=text) as raised:
+                client.sync()
+            assert raised.value.features == (FEATURE,)
+        assert client._store.staged() is None
+    assert "upload" not in remote.names()
+
+
+def test_a_task_whose_sums_are_weaker_than_the_floors_is_refused_as_a_plain_one(opened, bundle, remote):
+    strict = STRICT | {"require_secure_sums": SumFloors(minimum=500)}
+    with opened(signed(secure(bundle, SIGNING)), **strict) as client, pytest.raises(PlainTaskError, match="500"):
         client.sync()
-    assert raised.value.features == (FEATURE,)
     assert "upload" not in remote.names()
 
 
@@ -124,13 +149,41 @@ def test_the_model_of_a_plain_task_may_still_be_recommended_from(opened, bundle,
         assert client.recommend(3)
 
 
-def test_a_task_that_only_adds_integers_is_not_taken_for_one_that_masks_them():
-    """Nothing is sent in the clear where secure sums are required, also by an SDK that knows half of the feature."""
-    strict, task = Trust([PUBLIC], [UNMASKER.identity], True), TaskManifest(required_features=[FEATURE])
-    with pytest.raises(MissingFeatureError, match="mask"):
-        strict.expect_secure(task)
-    with pytest.raises(PlainTaskError):
-        strict.expect_secure(TaskManifest())
-    for open_minded in (Trust(), Trust([PUBLIC], [UNMASKER.identity])):
-        open_minded.expect_secure(task)
-        open_minded.expect_secure(TaskManifest())
+def test_sums_that_a_stranger_opens_are_not_contributed_to(bundle):
+    known = Trust([PUBLIC], [UNMASKER.identity], True)
+    known.expect_secure(secure(bundle, SIGNING).manifest)
+    for strangers in ([], [Signing()]):
+        with pytest.raises(UntrustedUnmaskerError):
+            known.expect_secure(secure(bundle, *strangers).manifest)
+    Trust().expect_secure(bundle.manifest)
+
+
+def test_without_the_extra_plain_tasks_work_and_secure_ones_say_what_to_install(opened, bundle, remote, tmp_path):
+    """Both in a process that has no `cryptography`."""
+    with opened(bundle) as client:
+        client.sync()
+        address = client._core.address.coordinator
+    remote.bundle, remote.assignment = bundle, bundle.assignment(1, 1)
+    code = """
+import sys
+sys.modules["cryptography"] = None
+from client_sdk import FedClient, MissingFeatureError
+with FedClient.open(sys.argv[1], sys.argv[2], "films") as client:
+    client.record("film-1")
+    try:
+        print(client.sync().result.value)
+    except MissingFeatureError as error:
+        print(error)
+"""
+
+    def sync(folder):
+        command = [sys.executable, "-c", code, str(tmp_path / folder), address]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    assert sync("state") == "uploaded"
+    remote.bundle = secure(bundle, SIGNING)
+    remote.assignment = SIGNING.assignment(remote.bundle)
+    assert "pip install 'fedau2[secure]'" in sync("new")
+    assert remote.names().count("upload") == 2

@@ -16,6 +16,10 @@ VALUES = {
     "kilobytes": st.integers(0, 10**6),
     "last": st.dates().map(str),
     "name": st.text(min_size=1),
+    "minimum": st.integers(64, 10**6),
+    "most": st.integers(1, 10**6),
+    "spent": st.floats(0, 100).map("{:.2f}".format),
+    "delta": st.just("0.000001"),
     "names": st.lists(st.text(min_size=1), min_size=1, max_size=4).map(tuple),
 }
 

@@ -1,0 +1,86 @@
+"""A device's membership in secure sums: the certificates that it holds, and how it gets them at a check-in."""
+
+import time
+from collections.abc import Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from client_sdk.errors import FedError
+from client_sdk.protocol.interfaces import Identities
+from client_sdk.protocol.wishes import Call, Enrol, Wish, ask
+from fedau2.v1.device_pb2 import REJECTION_REASON_ENROLMENT_NEEDED, CheckInRequest, CheckInResponse
+from fedau2.v1.secure_pb2 import SecureSums
+from fedau2.wire.identity.certificate import Certificate
+
+
+@dataclass(frozen=True, eq=False)
+class Membership:
+    """The certificates by which some unmaskers know a device.
+
+    Attributes:
+        identities: the device's keys and certificates.
+        unmaskers: identity keys of the unmaskers that the app names.
+        enrols: the device can enrol by itself, by the wish `Enrol`.
+    """
+
+    identities: Identities
+    unmaskers: frozenset[bytes]
+    enrols: bool = False
+
+    def enrolled(self) -> bool:
+        """Returns True if the device has a current certificate of every unmasker, and there is one."""
+        now = time.time()
+        return bool(self.unmaskers) and all(held is not None and held.current(now) for held in self._certificates())
+
+    def stale(self) -> bool:
+        """Returns True if the device has a certificate with less than half of its life left."""
+        now = time.time()
+        return any(held is not None and not fresh(held, now) for held in self._certificates())
+
+    def spent(self, task_id: str, policy: SecureSums) -> bool:
+        """Returns True if the device has contributed to a task as often as the policy allows."""
+        most = policy.max_participations
+        return bool(most) and self.identities.participations(task_id) >= most
+
+    def _certificates(self) -> list[Certificate | None]:
+        held = map(self.identities.certificate, sorted(self.unmaskers))
+        return [None if data is None else Certificate.read(data)[0] for data in held]
+
+
+def fresh(certificate: Certificate, now: float) -> bool:
+    """Returns True if a certificate has half of its life left, so that it need not be renewed."""
+    return 2 * now < certificate.issued + certificate.expires
+
+
+def check_in(
+    request: CheckInRequest, membership: Membership | None
+) -> Generator[Wish, Any, tuple[CheckInResponse, FedError | None]]:
+    """Checks in. A device that can enrol by itself does so where a task needs it, once, and checks in again.
+
+    Certificates are renewed before, at half of their life. A failure of that costs nothing while they are current.
+
+    Args:
+        request: without `enrolled`.
+        membership: of the device; None: it takes part in no secure sum.
+
+    Returns:
+        The answer to the last check-in, and the error for which the device could not enrol.
+    """
+    if membership is not None and membership.enrols and membership.stale():
+        with suppress(FedError):
+            yield from ask(Enrol(), type(None))
+    request.enrolled = membership is not None and membership.enrolled()
+    response = yield from ask(Call(request), CheckInResponse)
+    needed = response.rejection.reason == REJECTION_REASON_ENROLMENT_NEEDED
+    if membership is None or not membership.enrols or not needed or request.enrolled:
+        return response, None
+    try:
+        yield from ask(Enrol(), type(None))
+    except FedError as error:
+        return response, error
+    # The unmasker judges certificates by its own clock, so the device's is not asked again.
+    again = CheckInRequest()
+    again.CopyFrom(request)
+    again.enrolled = True
+    return (yield from ask(Call(again), CheckInResponse)), None
