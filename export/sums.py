@@ -1,5 +1,6 @@
 """Policies of secure sums as files (YAML): read, written, and added to a bundle. See docs/secure-sums.md."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -85,6 +86,26 @@ def add(bundle: Bundle, policy: Policy) -> Bundle:
     task.secure_sums.CopyFrom(policy.message())
     if policies.FEATURE not in task.required_features:
         task.required_features.append(policies.FEATURE)
+    return _checked(task, bundle)
+
+
+def opened_by(bundle: Bundle, unmaskers: Sequence[bytes]) -> Bundle:
+    """Returns a bundle with secure sums whose policy names who opens them.
+
+    Args:
+        bundle: with a policy.
+        unmaskers: their public keys, 32 bytes each.
+
+    Raises:
+        PlanError: these are no different keys, or too many.
+    """
+    task = TaskManifest()
+    task.CopyFrom(bundle.manifest)
+    task.secure_sums.unmaskers[:] = unmaskers
+    return _checked(task, bundle)
+
+
+def _checked(task: TaskManifest, bundle: Bundle) -> Bundle:
     try:
         manifest.check(task)
     except ManifestError as error:

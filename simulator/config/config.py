@@ -50,7 +50,9 @@ class Config(Section):
                 "choose one"
             )
         if self.engine.sums != "plain" and self.plan.server.clip_norm:
-            raise ValueError("with engine.sums grid the server sees no contribution: set plan.server.clip_norm to 0")
+            raise ValueError(
+                "only with engine.sums plain the server sees contributions: set plan.server.clip_norm to 0"
+            )
         return self
 
     @property

@@ -79,9 +79,9 @@ class EngineSettings(Section):
     checkpoints: Literal["float32", "float16", "int8"] = setting(
         "Encoding in which clients get checkpoints; the server's step is on exact ones.", default="float32"
     )
-    sums: Literal["plain", "grid"] = setting(
+    sums: Literal["plain", "grid", "secure"] = setting(
         "plain adds floats; grid rounds each contribution to integers of bounded norm, as secure sums do, after a "
-        "plain run that measures the norms.",
+        "plain run that measures the norms; secure masks them too, in a fleet with an unmasker of its own.",
         default="plain",
     )
     row_threshold: _Seed = setting(
@@ -105,8 +105,10 @@ class EngineSettings(Section):
                 raise ValueError(f"{baseline} is simulated by the batched engine only: set engine.name to batched")
             if getattr(self, baseline) and self.sums != "plain":
                 raise ValueError(f"{baseline} is noise on float contributions: set engine.sums to plain")
-        if self.sums != "plain" and self.name != "batched":
-            raise ValueError("sums of integers are simulated by the batched engine only: set engine.name to batched")
+        if self.sums == "grid" and self.name != "batched":
+            raise ValueError("sums of grid are simulated by the batched engine only: set engine.name to batched")
+        if self.sums == "secure" and self.name != "fleet":
+            raise ValueError("sums of secure are made by real sessions: set engine.name to fleet")
         if self.checkpoints != "float32" and self.name != "batched":
             raise ValueError("encodings of checkpoints are simulated by the batched engine only: set engine.name so")
         if self.transport != "inproc" and self.name != "fleet":

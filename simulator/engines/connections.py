@@ -13,8 +13,11 @@ from client_sdk.protocol.interfaces import AsyncTransport
 from client_sdk.transport.grpc_transport import AioGrpcTransport
 from client_sdk.transport.inprocess import InProcessTransport
 from coordinator.engine.coordinator import Coordinator
+from coordinator.engine.unmasking import Unmasker
+from coordinator.grpc.unmasker_client import UnmaskerClient
 from fedau2.v1 import admin_pb2
 from fedau2.wire.methods import Service
+from simulator.engines.unmasker_process import UnmaskerProcess
 
 ADMIN = Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"])
 """The service that operators call."""
@@ -47,9 +50,12 @@ class InProcessConnection:
         self.admin = InProcessTransport(coordinator.admin, ADMIN)
 
     @classmethod
-    async def open(cls, folder: Path, audit: Path | None = None) -> "InProcessConnection":
+    async def open(
+        cls, folder: Path, audit: Path | None = None, unmasker: UnmaskerProcess | None = None
+    ) -> "InProcessConnection":
         """Opens the coordinator's state folder; with `audit` it records every contribution there."""
-        return cls(await Coordinator.open(folder, clock=lambda: 0.0, audit=audit))
+        opens = None if unmasker is None else Unmasker(unmasker.identity, UnmaskerClient(unmasker.coordinators))
+        return cls(await Coordinator.open(folder, clock=lambda: 0.0, audit=audit, unmasker=opens))
 
     async def close(self) -> None:
         """Closes the coordinator."""

@@ -12,7 +12,7 @@ from client_sdk.errors import TransportError
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.drivers import drive_async, fetch_async
 from client_sdk.protocol.interfaces import Engine, Training
-from client_sdk.protocol.session import session
+from client_sdk.protocol.session import Session, session
 from client_sdk.protocol.values import Job, Report, TrainingResult
 from client_sdk.protocol.wishes import Fetch, Outcome, Result
 from export.bundle import Bundle
@@ -22,9 +22,11 @@ from fedau2.wire import blobs
 from fedau2.wire.status import StatusError
 from simulator.engines.connections import Connection
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
+from simulator.engines.membership import Members
 from simulator.errors import FleetError
 from simulator.population.client_store import BlobCache, ClientStore
-from simulator.population.population import Members, Population
+from simulator.population.population import Members as Cohort
+from simulator.population.population import Population
 
 POPULATION = "simulation"
 VERSION = "simulator"
@@ -54,6 +56,7 @@ class FleetEngine:
         population: the clients; training changes their state.
         runner: the event loop of all sessions.
         trainer: the SDK engine that trains on each device.
+        members: enrols the devices for secure sums; None: the task is plain.
         counts: the bytes and sessions so far.
     """
 
@@ -61,6 +64,7 @@ class FleetEngine:
     population: Population
     runner: asyncio.Runner
     trainer: Engine
+    members: Members | None = None
     counts: FleetCounts = field(default_factory=FleetCounts)
     _cache: BlobCache = field(default_factory=BlobCache)
     _stores: dict[int, ClientStore] = field(default_factory=dict)
@@ -75,6 +79,7 @@ class FleetEngine:
         cohort: int,
         rounds: int,
         trainer: Engine | None = None,
+        members: Members | None = None,
     ) -> "FleetEngine":
         """Connects and creates the task, whose rounds close when the whole cohort has contributed.
 
@@ -85,13 +90,14 @@ class FleetEngine:
             cohort: clients of a round.
             rounds: rounds of the task.
             trainer: the SDK engine that trains on each device; PyTorch by default.
+            members: enrols the devices for secure sums; None: the task is plain.
 
         Raises:
             ConfigError: the plan keeps a client's contributions several rounds apart.
         """
         require_any_cohort(bundle.manifest.plan)
         runner = asyncio.Runner()
-        fleet = cls(runner.run(connect()), population, runner, trainer or TorchEngine())
+        fleet = cls(runner.run(connect()), population, runner, trainer or TorchEngine(), members)
         try:
             runner.run(fleet._create(bundle, cohort, rounds))
         except BaseException:
@@ -109,7 +115,7 @@ class FleetEngine:
         """The coordinator's id of the task."""
         return self._progress.task_id
 
-    def train_round(self, members: Members) -> RoundReport:
+    def train_round(self, members: Cohort) -> RoundReport:
         """Runs the cohort's sessions and waits for the commit of the round.
 
         Raises:
@@ -132,6 +138,8 @@ class FleetEngine:
 
     def close(self) -> None:
         """Closes the connection and the event loop."""
+        if self.members is not None:
+            self.runner.run(self.members.close())
         self.runner.run(self.connection.close())
         self.runner.close()
 
@@ -141,7 +149,7 @@ class FleetEngine:
         self._progress.task_id = task.task_id
         await self._load(task)
 
-    async def _train_round(self, members: Members) -> RoundReport:
+    async def _train_round(self, members: Cohort) -> RoundReport:
         members = members[members.argsort()]
         reports = await asyncio.gather(*(self._contribute(int(member)) for member in members))
         await self._load(await self._committed())
@@ -157,7 +165,7 @@ class FleetEngine:
         for _ in range(_ATTEMPTS):
             self.counts.sessions += 1
             try:
-                outcome = await drive_async(session(store, engine, POPULATION, VERSION), self.connection.transport)
+                outcome = await drive_async(await self._session(store, engine), self.connection.transport)
             except TransportError:
                 await asyncio.sleep(0.1)
                 continue
@@ -165,6 +173,12 @@ class FleetEngine:
                 return engine.report
             await _wait_if_rejected(outcome)
         raise FleetError(f"client {member} could not contribute: the coordinator does not answer or accepts no client")
+
+    async def _session(self, store: ClientStore, engine: Engine) -> Session:
+        if self.members is None:
+            return session(store, engine, POPULATION, VERSION)
+        membership = await self.members.of(store)
+        return session(store, engine, POPULATION, VERSION, trust=self.members.trust, members=membership)
 
     async def _committed(self) -> admin_pb2.Task:
         self._progress.round += 1

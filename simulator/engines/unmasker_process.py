@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from client_sdk.protocol.trust import unmasker_key
 from simulator.engines.server_process import ServerProcess
 from simulator.errors import FleetError
 
@@ -37,6 +38,6 @@ class UnmaskerProcess(ServerProcess):
         self.key_file = folder / "identity.pub"
 
     @property
-    def key(self) -> bytes:
-        """Its public key (PEM)."""
-        return self.key_file.read_bytes()
+    def identity(self) -> bytes:
+        """Its public key, 32 bytes."""
+        return unmasker_key(self.key_file.read_bytes())

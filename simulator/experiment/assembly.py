@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from client_sdk import engines
 from client_sdk.weights import Weights
+from export import sums
 from export.bundle import Bundle
 from export.errors import ExportError
 from export.plan.message import interaction_weights, to_message
@@ -27,6 +28,8 @@ from simulator.engines.connections import GrpcConnection, InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.engine import RoundEngine, require_any_cohort
 from simulator.engines.fleet import FleetEngine
+from simulator.engines.membership import Members as EnrolledMembers
+from simulator.engines.unmasker_process import UnmaskerProcess
 from simulator.errors import ConfigError, DatasetError, OneClassError, TooFewUsersError
 from simulator.evaluation.attackers import expect_enough
 from simulator.experiment import resume
@@ -237,17 +240,21 @@ def engine_of(
         encoding = encodings.NAMES[settings.checkpoints]
         yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise, encoding)
         return
-    size = cohort_size(settings.fraction, len(population))
-    with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:
-        state = Path(name)
-        connect = partial(InProcessConnection.open if settings.transport == "inproc" else _start, state, audit)
-        trainer = engines.make(settings.trainer)
-        engine = FleetEngine.start(connect, bundle, population, size, settings.rounds, trainer)
-        try:
-            yield engine
-        finally:
-            engine.close()
+    with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name, ExitStack() as stack:
+        state, members, unmasker = Path(name), None, None
+        if settings.sums == "secure":
+            unmasker = UnmaskerProcess(state / "unmasker")
+            stack.callback(unmasker.stop)
+            bundle, members = sums.opened_by(bundle, [unmasker.identity]), EnrolledMembers(unmasker)
+        connect = partial(_IN_PROCESS if settings.transport == "inproc" else _start, state / "state", audit, unmasker)
+        size, trainer = cohort_size(settings.fraction, len(population)), engines.make(settings.trainer)
+        engine = FleetEngine.start(connect, bundle, population, size, settings.rounds, trainer, members)
+        stack.callback(engine.close)
+        yield engine
 
 
-async def _start(state: Path, audit: Path | None) -> GrpcConnection:
-    return await CoordinatorProcess(state, audit=audit).connect()
+_IN_PROCESS = InProcessConnection.open
+
+
+async def _start(state: Path, audit: Path | None, unmasker: UnmaskerProcess | None) -> GrpcConnection:
+    return await CoordinatorProcess(state, audit=audit, unmasker=unmasker).connect()
