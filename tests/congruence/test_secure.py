@@ -1,0 +1,81 @@
+"""Secure sums in a fleet, and sums of the same integers without masks: the same bytes."""
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+
+from client_sdk.kernel import fedrap, fedvae
+from export import sums
+from export.bundle import build
+from export.sums import Policy, TensorGrid
+from fedau2.wire import blobs, manifest
+from simulator.engines.batched import BatchedEngine
+from simulator.engines.connections import InProcessConnection
+from simulator.engines.coordinator_process import CoordinatorProcess
+from simulator.engines.fleet import FleetEngine
+from simulator.engines.membership import Members
+from simulator.engines.unmasker_process import UnmaskerProcess
+from simulator.population.population import Population
+from tests import plans
+
+CLIENTS, COHORT, ITEMS, ROUNDS = 80, 64, 40, 2
+WIDTHS = {"fedrap": fedrap.Widths(latent=8), "fedvae": fedvae.Widths(hidden=16, latent=6)}
+
+
+@pytest.fixture(scope="module")
+def unmasker(tmp_path_factory):
+    process = UnmaskerProcess(tmp_path_factory.mktemp("unmasker") / "state")
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def make_bundle():
+    def make(model, row_threshold):
+        plan = plans.make(model, {**plans.GENDER, "head": "dsvae"}, server__clip_norm=0)
+        bundle = build(model, [f"item-{i}" for i in range(ITEMS)], plan, 0, WIDTHS.get(model))
+        shapes = {name: math.prod(spec.shape) for name, spec in manifest.shared(bundle.manifest).items()}
+        grids = {name: TensorGrid(exponent=12, clip=min(2**13, math.isqrt(n * 4095**2))) for name, n in shapes.items()}
+        policy = Policy(
+            modulus_bits=24, value_bits=14, minimum=64, row_threshold=row_threshold, max_participations=0,
+            touched_rows=10.0, grids=grids,
+        )  # fmt: skip
+        return sums.add(bundle, policy)
+
+    return make
+
+
+def population(bundle):
+    rng = np.random.default_rng(0)
+    interactions = [np.sort(rng.choice(ITEMS, rng.integers(3, 15), replace=False)) for _ in range(CLIENTS)]
+    values = {"gender": [("M", "F", None)[i] for i in rng.choice(3, CLIENTS, p=[0.5, 0.4, 0.1])]}
+    return Population.create(bundle.manifest, 0, interactions, values)
+
+
+def checkpoints(engine):
+    cohorts = np.random.default_rng(1)
+    for _ in range(ROUNDS):
+        engine.train_round(cohorts.choice(CLIENTS, COHORT, replace=False))
+        yield blobs.sha256(blobs.pack(engine.checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("model", "row_threshold", "transport"),
+    [("fedncf", 10, "grpc"), ("fedncf", 2, "inproc"), ("fedrap", 10, "inproc"), ("fedvae", 10, "inproc")],
+)
+def test_secure_and_grid_give_the_same_bytes(model, row_threshold, transport, make_bundle, unmasker, tmp_path):
+    bundle = make_bundle(model, row_threshold)
+    grid = BatchedEngine(
+        bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)), population(bundle), workers=2
+    )
+    opened = sums.opened_by(bundle, [unmasker.identity])
+    connect = partial(InProcessConnection.open, tmp_path, None, unmasker)
+    if transport == "grpc":
+        connect = CoordinatorProcess(tmp_path / "state", unmasker=unmasker).connect
+    fleet = FleetEngine.start(connect, opened, population(bundle), COHORT, ROUNDS, members=Members(unmasker))
+    try:
+        assert list(checkpoints(fleet)) == list(checkpoints(grid))
+    finally:
+        fleet.close()
