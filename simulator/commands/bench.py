@@ -12,6 +12,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="write the figures as JSON to this file")
     parser.add_argument("--quick", action="store_true", help="fewer repeats and smaller fleets")
     parser.add_argument("--fleet", type=int, metavar="N", help="only this: N devices at once in one round over gRPC")
+    parser.add_argument("--sums", choices=("plain", "secure"), default="plain", help="sums of --fleet (%(default)s)")
+    parser.add_argument("--items", type=int, default=1682, metavar="N", help="items of --fleet (%(default)s)")
     parser.set_defaults(command=_bench)
 
 
@@ -21,6 +23,6 @@ def _bench(options: argparse.Namespace, console: Console) -> None:
 
     resources.prepare()
     if options.fleet is not None:
-        crowd.report(options.fleet, console)
+        crowd.report(options.fleet, options.sums == "secure", options.items, console)
     else:
         report.report(options.data_dir, options.out, options.quick, console)

@@ -11,9 +11,9 @@ from google.protobuf.message import Message
 from client_sdk.errors import TransportError
 from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.drivers import drive_async, fetch_async
-from client_sdk.protocol.interfaces import Engine, Training
+from client_sdk.protocol.interfaces import Engine
 from client_sdk.protocol.session import Session, session
-from client_sdk.protocol.values import Job, Report, TrainingResult
+from client_sdk.protocol.values import Report
 from client_sdk.protocol.wishes import Fetch, Outcome, Result
 from export.bundle import Bundle
 from fedau2.v1 import admin_pb2
@@ -23,6 +23,7 @@ from fedau2.wire.status import StatusError
 from simulator.engines.connections import Connection
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
 from simulator.engines.membership import Members
+from simulator.engines.recording_engine import RecordingEngine
 from simulator.errors import FleetError
 from simulator.population.client_store import BlobCache, ClientStore
 from simulator.population.population import Members as Cohort
@@ -115,6 +116,10 @@ class FleetEngine:
         """The coordinator's id of the task."""
         return self._progress.task_id
 
+    def enrol(self) -> None:
+        """Enrols all clients now instead of at their first contribution. In a plain task there is nothing to do."""
+        self.runner.run(self._enrol())
+
     def train_round(self, members: Cohort) -> RoundReport:
         """Runs the cohort's sessions and waits for the commit of the round.
 
@@ -160,8 +165,8 @@ class FleetEngine:
 
         A device whose check-in or upload was not answered starts another session, which sends the same bytes.
         """
-        store = self._stores.setdefault(member, ClientStore(self.population, member, self._cache, self.counts))
-        engine = _RecordingEngine(self.trainer)
+        store = self._store(member)
+        engine = RecordingEngine(self.trainer)
         for _ in range(_ATTEMPTS):
             self.counts.sessions += 1
             try:
@@ -173,6 +178,16 @@ class FleetEngine:
                 return engine.report
             await _wait_if_rejected(outcome)
         raise FleetError(f"client {member} could not contribute: the coordinator does not answer or accepts no client")
+
+    async def _enrol(self) -> None:
+        if self.members is not None:
+            for member in range(len(self.population)):
+                await self.members.of(self._store(member))
+
+    def _store(self, member: int) -> ClientStore:
+        if member not in self._stores:
+            self._stores[member] = ClientStore(self.population, member, self._cache, self.counts)
+        return self._stores[member]
 
     async def _session(self, store: ClientStore, engine: Engine) -> Session:
         if self.members is None:
@@ -230,34 +245,6 @@ class _Progress:
     task_id: str = ""
     round: int = 0
     checkpoint: blobs.Tensors = field(default_factory=dict)
-
-
-class _RecordingEngine:
-    """Records the report of a training, which the device does not upload."""
-
-    def __init__(self, trainer: Engine) -> None:
-        self._trainer = trainer
-        self.report: Report | None = None
-
-    def begin(self, job: Job) -> "_Recording":
-        return _Recording(self, self._trainer.begin(job))
-
-
-class _Recording:
-    def __init__(self, owner: _RecordingEngine, training: Training) -> None:
-        self._owner, self._training = owner, training
-
-    @property
-    def steps(self) -> int:
-        return self._training.steps
-
-    def step(self) -> None:
-        self._training.step()
-
-    def finish(self) -> TrainingResult:
-        result = self._training.finish()
-        self._owner.report = result.report
-        return result
 
 
 def _creation(bundle: Bundle, cohort: int, rounds: int) -> Iterator[admin_pb2.CreateTaskRequest]:
