@@ -19,6 +19,7 @@ class RecordingEngine:
         self.report: Report | None = None
 
     def begin(self, job: Job) -> "_Recording":
+        """Begins a training, whose report is kept when it ends."""
         return _Recording(self, self._trainer.begin(job))
 
 
