@@ -3,8 +3,6 @@
 Two integers fill whole bytes for every width that is used, so that they are written in pairs.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +10,7 @@ from fedau2.wire.errors import ContributionError
 from fedau2.wire.secure.policy import MODULUS_BITS
 
 BLOCK = 2**14
-"""Integers that are written or read at a time; even, so that a block is whole bytes."""
+"""Integers that are written at a time; even, so that a block is whole bytes."""
 
 
 def size(count: int, bits: int) -> int:
@@ -41,9 +39,12 @@ def unpack(data: bytes, count: int, bits: int) -> NDArray[np.uint32]:
     used = count * bits % 8
     if used and data[-1] >> used:
         raise ContributionError("the bits after the last integer are not 0")
+    # Both integers of a pair begin within a byte or half a byte, so each is read as 4 bytes from there on.
+    padded, stride = data + bytes(4), bits // 4
     out = np.empty(count, np.uint32)
-    for start, part in _blocks(data, count, bits):
-        out[start : start + len(part)] = part
+    out[::2] = np.ndarray((count + 1) // 2, "<u4", padded, 0, (stride,))
+    out[1::2] = np.ndarray(count // 2, "<u4", padded, bits // 8, (stride,)) >> np.uint32(bits % 8)
+    out &= np.uint32(_mask(bits))
     return out
 
 
@@ -52,18 +53,6 @@ def _packed(words: NDArray[np.integer], bits: int) -> bytes:
     pairs[: len(words)] = words.astype(np.int64) & _mask(bits)
     joined = (pairs[::2] | pairs[1::2] << np.uint64(bits)).astype("<u8")
     return joined.view(np.uint8).reshape(-1, 8)[:, : bits // 4].tobytes()[: size(len(words), bits)]
-
-
-def _blocks(data: bytes, count: int, bits: int) -> Iterator[tuple[int, NDArray[np.uint32]]]:
-    for start in range(0, count, BLOCK):
-        number = min(BLOCK, count - start)
-        part = data[start * bits // 8 : start * bits // 8 + size(number, bits)]
-        wide = np.zeros(((number + 1) // 2, 8), np.uint8)
-        pairs = wide[:, : bits // 4]
-        pairs[...] = np.frombuffer(part.ljust(pairs.size, b"\0"), np.uint8).reshape(pairs.shape)
-        joined = wide.view("<u8")[:, 0]
-        words = np.stack([joined & np.uint64(_mask(bits)), joined >> np.uint64(bits)], axis=1)
-        yield start, words.reshape(-1)[:number].astype(np.uint32)
 
 
 def _mask(bits: int) -> int:
