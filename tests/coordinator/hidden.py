@@ -1,8 +1,10 @@
 """Tasks with secure sums: devices that mask by the wire functions, and a real unmasker."""
 
 import asyncio
+import copy
 import hashlib
 import os
+import shutil
 import socket
 from contextlib import asynccontextmanager, closing
 
@@ -98,12 +100,16 @@ def expected(made, rounds):
 class Party:
     """An unmasker on loopback that may go away and come back, and the devices that it has enrolled."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, template=None):
         self.folder, self._clock = StateFolder(folder), tools.Clock()
         self._clock.now = 1_800_000_000.0
-        with closing(RealUnmasker(Books.make(self.folder, None, self._clock), RULES)) as made:
-            self.identity = made.books.keys.public.identity
-            self.devices = [Device(number, made) for number in range(MINIMUM + 30)]
+        if template is None:
+            with closing(RealUnmasker(Books.make(self.folder, None, self._clock), RULES)) as made:
+                self.identity = made.books.keys.public.identity
+                self.devices = [Device(number, made) for number in range(MINIMUM + 30)]
+        else:  # enrolling takes seconds
+            shutil.copytree(template.folder.path, folder)
+            self.identity, self.devices = template.identity, [copy.copy(device) for device in template.devices]
         with socket.create_server(("127.0.0.1", 0)) as found:
             self.address = f"127.0.0.1:{found.getsockname()[1]}"
 
@@ -120,6 +126,14 @@ class Party:
     def known(self):
         """The unmasker as a coordinator knows it."""
         return Unmasker(self.identity, UnmaskerClient(self.address))
+
+
+@asynccontextmanager
+async def running(folder, party, transport="inproc", **policy):
+    """A coordinator with one task, and devices for it."""
+    made = bundle(party.identity, **policy)
+    async with tools.open_lab(folder / "coordinator", transport, unmasker=party.known()) as lab:
+        yield Cohort(lab, made, await lab.create(made))
 
 
 class Cohort:

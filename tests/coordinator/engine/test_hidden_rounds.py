@@ -2,11 +2,7 @@
 
 import asyncio
 import shutil
-from contextlib import asynccontextmanager
 
-import pytest
-
-from coordinator.engine import opening
 from fedau2.v1 import admin_pb2
 from fedau2.v1.admin_pb2 import ROUND_STATE_COLLECTING, ROUND_STATE_COMMITTED, ROUND_STATE_OPENING, ROUND_STATE_SKIPPED
 from fedau2.v1.device_pb2 import (
@@ -18,27 +14,8 @@ from fedau2.v1.unmasker_pb2 import SignedRoundKey
 from fedau2.wire.status import Status
 from tests.coordinator import conftest as tools
 from tests.coordinator import hidden
-from tests.coordinator.hidden import MINIMUM, Cohort, Party
+from tests.coordinator.hidden import MINIMUM, running
 from tests.coordinator.refusals import refused
-
-
-@pytest.fixture
-def party(tmp_path):
-    return Party(tmp_path / "unmasker")
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch):
-    monkeypatch.setattr(opening, "FIRST", 0.01)
-    monkeypatch.setattr(opening, "LONGEST", 0.05)
-
-
-@asynccontextmanager
-async def running(folder, party, transport="inproc", **policy):
-    """A coordinator with one task, and devices for it."""
-    made = hidden.bundle(party.identity, **policy)
-    async with tools.open_lab(folder / "coordinator", transport, unmasker=party.known()) as lab:
-        yield Cohort(lab, made, await lab.create(made))
 
 
 def test_two_rounds_with_drop_outs_end_in_the_sum_of_those_who_stayed(tmp_path, party, transport):
