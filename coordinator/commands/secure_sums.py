@@ -1,4 +1,4 @@
-"""What the commands say of tasks with secure sums."""
+"""Texts of the commands about tasks with secure sums."""
 
 import time
 from collections.abc import Iterator

@@ -82,7 +82,7 @@ def identity(path: Path) -> bytes:
     """Reads the identity key of an unmasker, as `fedau2-unmasker init` prints it.
 
     Raises:
-        SettingError: the file cannot be read, or is no such key.
+        SettingError: the file cannot be read, or is not such a key.
     """
     from fedau2.wire.identity import signing  # here, because it needs `cryptography`
 

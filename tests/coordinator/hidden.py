@@ -100,9 +100,8 @@ def expected(made, rounds):
 class Party:
     """An unmasker on loopback that may go away and come back, and the devices that it has enrolled."""
 
-    def __init__(self, folder, template=None):
-        self.folder, self._clock = StateFolder(folder), tools.Clock()
-        self._clock.now = 1_800_000_000.0
+    def __init__(self, folder, template=None, clock=lambda: 1_800_000_000.0):
+        self.folder, self._clock = StateFolder(folder), clock
         if template is None:
             with closing(RealUnmasker(Books.make(self.folder, None, self._clock), RULES)) as made:
                 self.identity = made.books.keys.public.identity
