@@ -32,7 +32,7 @@ def test_two_rounds_with_drop_outs_end_in_the_sum_of_those_who_stayed(tmp_path, 
         async with party.serving(), running(tmp_path, party, transport) as cohort:
             rounds = []
             for number in range(2):
-                devices = party.devices[number : number + MINIMUM + 20]
+                devices = party.devices[number : number + MINIMUM + 28]
                 places = await cohort.places(devices)
                 for index, (_, assignment) in enumerate(places[MINIMUM:]):
                     if index % 3 == 0:
