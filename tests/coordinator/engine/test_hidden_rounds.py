@@ -230,3 +230,25 @@ def test_a_task_that_is_stopped_while_its_sum_is_awaited_is_over(tmp_path, party
                 assert real.books.keys
 
     asyncio.run(run())
+
+
+def test_a_task_that_is_put_back_while_its_sum_is_awaited_begins_anew_under_another_key(tmp_path, party):
+    async def run():
+        async with running(tmp_path, party) as cohort:
+            first = await cohort.task()
+            async with party.serving():
+                await cohort.contribute(party.devices[:MINIMUM])
+                await cohort.over(1)
+                places = await cohort.places(party.devices[:MINIMUM])
+            await cohort.upload(places)
+            await cohort.until(lambda task: task.round_state == ROUND_STATE_OPENING)
+            task = await cohort.lab.roll_back(cohort.task_id, 0)
+            assert (task.checkpoint, task.secure_sums.keyed) == (first.checkpoint, False)
+            async with party.serving():
+                fresh = await cohort.contribute(party.devices[:MINIMUM])
+                assert fresh[0][1].round > places[0][1].round
+                task = await cohort.over(2)
+            number = fresh[0][1].round
+            assert task.checkpoint.sha256 == hidden.expected(cohort.made, [(number, party.devices[:MINIMUM])])
+
+    asyncio.run(run())
