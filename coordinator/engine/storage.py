@@ -234,7 +234,7 @@ class Storage:
             raise LedgerError(f"the ledger has no open round {number} of task {task_id}: someone else changed it")
         private = self._blobs.private
         checkpoint, state = unpack(self.served.get(old.checkpoint)), unpack(private.get(old.server_state))
-        checkpoint, state = server_step(spec.manifest, checkpoint, state, added.total.mean())
+        checkpoint, state = server_step(spec.manifest, checkpoint, state, added.total.mean(), added.total.variances())
         outcome = self.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
         encoded = self._encoded(checkpoint, old.encoding)
         norms = added.norms.statistics().SerializeToString(deterministic=True)
