@@ -106,7 +106,8 @@ class Opener:
                     pause, wait = min(2 * pause, LONGEST), pause
                 if is_open or wait is not None:
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(change.wait(), wait)
+                        async with asyncio.timeout(wait):  # unlike wait_for, it never swallows that it is cancelled
+                            await change.wait()
 
     async def _tidy(self, rows: Sequence[TaskRow], unmasker: Unmasker) -> None:
         left, pause = list(rows), FIRST
