@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 from fedau2.v1.secure_pb2 import SecureSums
@@ -19,7 +21,7 @@ from fedau2.wire.errors import ContributionError, IdentityError, ManifestError
 from fedau2.wire.identity import round_key
 from fedau2.wire.identity.certificate import Certificate
 from fedau2.wire.identity.signing import verifies
-from fedau2.wire.secure import closing, masked, masks, opening, packing, policy
+from fedau2.wire.secure import closing, masked, masks, noise, opening, packing, policy
 from fedau2.wire.secure.context import Context
 from fedau2.wire.secure.layout import CANARY, Layout
 from fedau2.wire.secure.opening import Bound
@@ -30,6 +32,9 @@ from unmasker.store.rounds import OpenKey
 
 _MOST_WORDS = 2**28
 """Most words of a vector; one of so many takes a GiB."""
+
+_CANARY = np.array(CANARY, np.uint32)
+_NOISE = b"fedau2 noise key v1\0"
 
 _PIECE = 2**18
 """Words of a piece of the answer, at most 1 MiB."""
@@ -121,7 +126,10 @@ def add_up(request: SumRequest, key: OpenKey, keys: Keys, check: Callable[[], No
     named = zip(request.members, opened, strict=True)
     certificates = {member.lease: found[0] for member, found in named if found is not None}
     seeds = [found[1] for found in opened if found is not None]
-    answer = _answer(seeds, context, head, task, check) if len(seeds) == len(opened) else None
+    answer = None
+    if len(seeds) == len(opened):
+        noise_key = _noise_key(key, request.set(context), seeds)
+        answer = _answer(seeds, context, head, task, noise_key, check)
     return Summed(key.public, context, task, certificates, answer)
 
 
@@ -177,11 +185,13 @@ def _opened(member: SumMember, context: bytes, key: OpenKey, keys: Keys, bits: i
     return (certificate, found.seed) if good else None
 
 
-_CANARY = np.array(CANARY, np.uint32)
-
-
 def _answer(
-    seeds: Sequence[bytes], context: bytes, head: NDArray[np.uint32], task: SumTask, check: Callable[[], None]
+    seeds: Sequence[bytes],
+    context: bytes,
+    head: NDArray[np.uint32],
+    task: SumTask,
+    noise_key: bytes,
+    check: Callable[[], None],
 ) -> Answer | None:
     layout, bits = task.layout, task.policy.modulus_bits
     words = masked.sum_of_masks(_checked(seeds, check), context, layout.size)
@@ -189,10 +199,22 @@ def _answer(
     if not np.array_equal(counts[: len(CANARY)], np.multiply(CANARY, len(seeds))) or counts.max() > len(seeds):
         return None
     rows = closing.withheld(counts, layout, task.policy.row_threshold)
+    if task.policy.noise_multiplier:
+        words -= noise.vector(layout, task.policy, noise_key).astype(np.uint32)  # modulo 2^32, which 2^bits divides
     words[closing.closed_places(layout, task.policy, rows)] = 0
     answer = Answer(words, bits, rows)
     assert answer.sha256  # here, so that the books' thread need not
     return answer
+
+
+def _noise_key(key: OpenKey, members: bytes, seeds: Sequence[bytes]) -> bytes:
+    """Derives the key of the noise: the same for the same set and seeds, as long as the round has its key.
+
+    The seeds are part of it, because an unmasker that was restored as a whole may be shown other seeds for a set. Equal
+    noise would then cancel out of the difference of the two answers.
+    """
+    joined = hashlib.sha256(b"".join(seeds)).digest()
+    return HKDF(SHA256(), 32, members, _NOISE + joined).derive(key.private.private_bytes_raw())
 
 
 def _checked(seeds: Sequence[bytes], check: Callable[[], None]) -> Iterator[bytes]:

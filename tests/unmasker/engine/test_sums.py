@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.wire.identity.certificate import Certificate
 from fedau2.wire.identity.signing import verifies
 from fedau2.wire.secure import closing as closed
@@ -300,7 +301,7 @@ def test_a_task_for_another_unmasker_or_without_sums_is_refused(unmasker):
     with pytest.raises(InvalidRequestError, match="name this unmasker"):
         ask(unmasker, other.asked(1, other.contributions(key, scene.crowd)))
     strange = scene.task.opening(1)
-    strange.task_id, strange.policy = bytes(16), b"another policy"
+    strange.task_id, strange.policy = bytes(16), SecureSums(version=2).SerializeToString()
     unmasker.open_round(strange)
     with pytest.raises(InvalidRequestError, match="policy"):
         scene.ask(task_id=bytes(16), round=1)
