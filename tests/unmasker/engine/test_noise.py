@@ -13,6 +13,7 @@ from tests.unmasker.engine.test_sums import Scene
 from tests.unmasker.sums import centred
 from unmasker import Books, Unmasker
 from unmasker.engine import summing
+from unmasker.errors import DifferentSumError
 
 
 @pytest.fixture
@@ -45,6 +46,16 @@ def test_flags_are_not_opened_and_the_canary_is_exact(scene):
     assert not words[len(CANARY) : scene.task.layout.head.stop].any()
     total = centred(scene.task.total(scene.sent) - words, scene.task.bits)
     assert list(total[: len(CANARY)]) == [len(scene.sent), 0, 0, 0]
+
+
+def test_no_answer_depends_on_a_count(scene):
+    """Otherwise a coordinator could try heads, and learn without noise how many devices touched a row."""
+    head = scene.task.total(scene.sent)[scene.task.layout.head]
+    head[len(CANARY) :] += np.arange(1, head.size - len(CANARY) + 1, dtype=np.uint32) * 1000
+    changed = packing.pack(head, scene.task.bits)
+    assert scene.ask(head=changed)[0].opened.withheld == b""
+    with pytest.raises(DifferentSumError):
+        scene.ask()
 
 
 def test_asked_again_it_is_the_same_also_after_a_restart(scene, folder, clock):
