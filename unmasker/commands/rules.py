@@ -39,7 +39,7 @@ def add_rules(parser: argparse.ArgumentParser) -> None:
         "--budget-epsilon",
         type=float,
         metavar="NUMBER",
-        help="the most that all sums together may tell of one device; goes with --budget-delta; default: no budget",
+        help="the most that all sums together may tell of one device, with --budget-delta (default: no budget)",
     )
     parser.add_argument("--budget-delta", type=float, metavar="NUMBER", help="delta of the budget, for example 1e-6")
 

@@ -22,7 +22,7 @@ _MOST_WORDS = 2**28
 
 @dataclass(frozen=True)
 class SumTask:
-    """How the sums of a task are made, as its manifest says.
+    """The rules by which the sums of a task are made.
 
     Attributes:
         policy: checked; the one of the round's key.

@@ -20,7 +20,7 @@ from unmasker.store.tables import budget, spending
 
 
 def current(connection: Connection) -> Budget:
-    """Returns the budget in force. Its epsilon is 0 if there is none."""
+    """Returns the budget in force. Without a budget its epsilon is 0."""
     row = connection.execute(sa.select(budget)).first()
     return Budget() if row is None else Budget(epsilon=row.epsilon, delta=row.delta)
 
