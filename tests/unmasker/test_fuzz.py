@@ -13,7 +13,7 @@ from fedau2.wire.identity.services import ENROLMENT, UNMASK
 from tests.durability import fuzz, mutations
 from tests.durability.mutations import Words
 from tests.unmasker.device import Device, opening
-from tests.unmasker.engine.test_sums import Scene
+from tests.unmasker.scene import Scene
 from tests.unmasker.served import served
 from tests.unmasker.sums import messages
 from unmasker.engine import reading

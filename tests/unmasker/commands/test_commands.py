@@ -11,7 +11,7 @@ from tests.secure_tasks import noisy
 from tests.unmasker.conftest import RULES
 from tests.unmasker.device import Device, opening
 from tests.unmasker.engine.test_enrolment import enrolled, pseudonym
-from tests.unmasker.engine.test_sums import Scene
+from tests.unmasker.scene import Scene
 from tests.unmasker.served import Child, command, served
 from unmasker import Books, Rules, StateFolder, Unmasker
 from unmasker.cli import main

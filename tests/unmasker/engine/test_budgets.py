@@ -10,7 +10,7 @@ from tests.secure_tasks import noisy, policy
 from tests.unmasker.conftest import RULES
 from tests.unmasker.device import opening
 from tests.unmasker.engine.test_rounds import audited
-from tests.unmasker.engine.test_sums import Scene
+from tests.unmasker.scene import Scene
 from tests.unmasker.sums import MEMBERS, Crowd
 from unmasker import Books, Rules, Unmasker
 from unmasker.engine import reading

@@ -9,7 +9,7 @@ from fedau2.wire.secure import noise, packing
 from fedau2.wire.secure.layout import CANARY
 from tests.secure_tasks import noisy
 from tests.unmasker.conftest import RULES
-from tests.unmasker.engine.test_sums import Scene
+from tests.unmasker.scene import Scene
 from tests.unmasker.sums import centred
 from unmasker import Books, Unmasker
 from unmasker.engine import summing

@@ -10,7 +10,7 @@ import pytest
 from fedau2.v1.unmasker_pb2 import OpenSumBegin, OpenSumRequest, StatusRequest, SumMember, SumMembers
 from fedau2.v1.unmasker_pb2_grpc import EnrolmentServiceStub, UnmaskServiceStub
 from tests.unmasker.device import Device
-from tests.unmasker.engine.test_sums import Scene
+from tests.unmasker.scene import Scene
 from tests.unmasker.served import served
 from tests.unmasker.sums import messages
 from unmasker.engine import summing

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.unmasker.conftest import RULES
-from tests.unmasker.engine.test_sums import Scene
+from tests.unmasker.scene import Scene
 from unmasker import Books, Unmasker
 from unmasker.store.tables import budget, meta, opened_sum, participation, spending
 
