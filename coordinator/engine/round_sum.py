@@ -31,10 +31,10 @@ class Record:
 
 
 class RoundSum(Protocol):
-    """What the contributions of a round add up to."""
+    """The contributions of a round, added up."""
 
     population: str
-    """Of the task."""
+    """The task's."""
 
     def add(self, record: Record, content: Content) -> dict[str, float]:
         """Adds a stored contribution; returns its norms by "shared" and "adversary", as far as they are known."""
@@ -43,8 +43,11 @@ class RoundSum(Protocol):
         """Returns the mean, see `aggregators.Aggregator`.
 
         Raises:
-            ImplausibleSumError: it is no mean of honest contributions.
+            ImplausibleSumError: honest devices cannot have it.
         """
+
+    def variances(self) -> dict[str, float]:
+        """Returns the variances of the mean's known noise, see `aggregators.Aggregator`."""
 
     def statistics(self) -> ContributionNorms:
         """Returns what an operator may know of the contributions' norms."""
@@ -75,6 +78,10 @@ class PlainSum:
     def mean(self) -> dict[str, NDArray[np.float64]]:
         """As `RoundSum.mean`."""
         return self._total.mean()
+
+    def variances(self) -> dict[str, float]:
+        """As `RoundSum.variances`."""
+        return self._total.variances()
 
     def statistics(self) -> ContributionNorms:
         """As `RoundSum.statistics`."""

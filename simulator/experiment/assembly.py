@@ -32,7 +32,7 @@ from simulator.engines.membership import Members as EnrolledMembers
 from simulator.engines.unmasker_process import UnmaskerProcess
 from simulator.errors import ConfigError, DatasetError, OneClassError, TooFewUsersError
 from simulator.evaluation.attackers import expect_enough
-from simulator.experiment import resume
+from simulator.experiment import resume, turns
 from simulator.population import columns, public_randomness
 from simulator.population.columns import MappedState
 from simulator.population.population import Members, Population
@@ -218,8 +218,10 @@ def cohort_size(fraction: float, clients: int) -> int:
 
 def cohort(settings: EngineSettings, round_number: int, clients: int) -> Members:
     """Draws a round's cohort without replacement from the public randomness of the run seed."""
-    rng = public_randomness.generator("cohorts", settings.seed, round_number)
-    return rng.choice(clients, cohort_size(settings.fraction, clients), replace=False)
+    size = cohort_size(settings.fraction, clients)
+    if turns.taken(settings):
+        return turns.cohort(settings.seed, round_number, clients, size)
+    return public_randomness.generator("cohorts", settings.seed, round_number).choice(clients, size, replace=False)
 
 
 @contextmanager
