@@ -24,6 +24,7 @@ _COMMANDS = (
     ("replace", "commands.changes", "start a task's successor in its place, at the end of its open round"),
     ("stop", "commands.changes", "end a task for good"),
     ("rollback", "commands.changes", "put a task back to an older model, and begin its open round anew"),
+    ("skip-round", "commands.changes", "give up a round whose sum nobody opens, and open the next"),
     ("export", "commands.export", "write a task's newest model as a bundle"),
     ("audit-log", "commands.operations", "check and show the log of the operators' calls"),
     ("certificates", "commands.certificates", "make certificates for a coordinator and its operators"),

@@ -9,6 +9,7 @@
   + OperationsError: the log of the operators' calls is damaged
   + AggregationError: values that cannot be added exactly
     - ImplausibleSumError: a sum that honest devices cannot have
+  + UnmaskerError: the unmasker does not answer, refuses a call, or answers what it must not
   + BundleFolderError: a folder is not a whole bundle, or cannot become one (the command line)
   + BenchError: a benchmark cannot be run here
   + CallError: a call to a coordinator failed (the command line)
@@ -73,6 +74,18 @@ class AggregationError(CoordinatorError, ValueError):
 
 class ImplausibleSumError(AggregationError):
     """A sum of hidden contributions is not one that honest devices can have. No step may be taken with it."""
+
+
+class UnmaskerError(CoordinatorError):
+    """The unmasker does not answer, refuses a call, or answers what it must not.
+
+    Attributes:
+        code: gRPC's name of the status of a refusal; empty: there is no answer, or it is wrong.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class BundleFolderError(CoordinatorError):

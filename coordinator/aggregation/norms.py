@@ -37,7 +37,8 @@ class Norms:
 
     def statistics(self) -> ContributionNorms:
         """Returns the statistics of all contributions so far."""
-        return ContributionNorms(**{part: _statistics(values) for part, values in self._values.items() if values})
+        known = {part: _statistics(values) for part, values in self._values.items() if values}
+        return ContributionNorms(shared=known.get("shared"), adversary=known.get("adversary"))
 
     def reset(self) -> None:
         """Starts again with nothing added."""

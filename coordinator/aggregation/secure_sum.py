@@ -28,6 +28,7 @@ class SecureSum:
         self._most = policies.largest_cohort(self._policy.modulus_bits, self._policy.value_bits)
         self._total = np.zeros(self._layout.size, np.uint32)
         self._members = 0
+        self._opened = False
 
     def add(self, vector: NDArray[np.integer]) -> None:
         """Adds the vector of one device, modulo 2^b.
@@ -50,6 +51,30 @@ class SecureSum:
         """
         self.add(packing.unpack(payload, self._layout.size, self._policy.modulus_bits))
 
+    def subtract_packed(self, payload: bytes) -> None:
+        """Takes the vector of one device, which was added, out again.
+
+        Raises:
+            ContributionError: it is not as long as it must be.
+        """
+        self._total -= packing.unpack(payload, self._layout.size, self._policy.modulus_bits)
+        self._members -= 1
+
+    def head(self) -> bytes:
+        """Returns the head of the sum of masked vectors, packed, as the unmasker needs it."""
+        return packing.pack(self._total[self._layout.head], self._policy.modulus_bits)
+
+    def open(self, masks: NDArray[np.uint32], rows: NDArray[np.bool_]) -> None:
+        """Takes the sum of the masks off the sum of masked vectors, and sets to 0 what stays closed.
+
+        Args:
+            masks: of shape (layout.size,), modulo 2^b, with 0 in every closed place.
+            rows: True for the catalogue rows that stay closed, of shape (items,).
+        """
+        self._total -= masks
+        self._total[closing.closed_places(self._layout, self._policy, rows)] = 0
+        self._opened = True
+
     def merge(self, other: "SecureSum") -> None:
         """Adds a shard.
 
@@ -70,7 +95,8 @@ class SecureSum:
         """
         total = self.total()
         self._expect_plausible(total)
-        closing.close(total, self._layout, closing.withheld(total, self._layout, self._policy.row_threshold))
+        if not self._opened:  # by an unmasker, who has closed them
+            closing.close(total, self._layout, closing.withheld(total, self._layout, self._policy.row_threshold))
         grids, carried = policies.grids(self._policy), total[self._layout.carried]
         return {
             name: np.ldexp(total[place].astype(np.float64) / count, -grids[name].exponent).reshape(
@@ -90,7 +116,7 @@ class SecureSum:
     def reset(self) -> None:
         """Starts again with nothing added."""
         self._total.fill(0)
-        self._members = 0
+        self._members, self._opened = 0, False
 
     def _expect_room(self, members: int) -> None:
         if members > self._most:

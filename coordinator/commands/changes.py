@@ -1,4 +1,4 @@
-"""`fedau2-coordinator pause`, `resume`, `replace`, `stop` and `rollback`."""
+"""`fedau2-coordinator pause`, `resume`, `replace`, `stop`, `rollback` and `skip-round`."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from coordinator.commands import bundles
 from coordinator.commands.admin import TIMEOUT, add_address, stub
-from coordinator.commands.tasks import state_of
+from coordinator.commands.tasks import add_touched_rows, state_of
 from coordinator.errors import CoordinatorError
 from fedau2.v1 import admin_pb2
 from fedau2.v1.admin_pb2 import ReplaceTaskHeader, ReplaceTaskRequest
@@ -37,6 +37,7 @@ def add_replace(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="bundle that goes on from the task's, as `fedau2-export bundle --from` builds it",
     )
+    add_touched_rows(parser)
     add_address(parser)
 
 
@@ -66,6 +67,16 @@ def add_rollback(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_skip_round(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `skip-round`."""
+    _add_change(
+        parser,
+        lambda args: ("SkipRound", admin_pb2.SkipRoundRequest(task_id=args.task_id, round=args.round)),
+        "skip round {round} of task {task_id}, and give its contributions up?",
+    )
+    parser.add_argument("round", type=_round, metavar="ROUND", help="number of the open round, as `status` shows it")
+
+
 def _add_change(
     parser: argparse.ArgumentParser, call: Callable[[argparse.Namespace], tuple[str, Message]], confirm: str = ""
 ) -> None:
@@ -91,7 +102,7 @@ def _change(args: argparse.Namespace) -> int:
 
 def _replace(args: argparse.Namespace) -> int:
     bundle, parts = bundles.read(args.bundle)
-    header = ReplaceTaskHeader(task_id=args.task_id, manifest=bundle)
+    header = ReplaceTaskHeader(task_id=args.task_id, manifest=bundle, touched_rows=args.touched_rows)
     requests = chain([ReplaceTaskRequest(header=header)], (ReplaceTaskRequest(blob=part) for part in parts))
     print("the successor starts when the open round has ended; until then Ctrl-C changes nothing", file=sys.stderr)
     with stub(args) as admin:

@@ -12,8 +12,11 @@ from coordinator.commands import process
 from coordinator.commands.loading import add_flags, load
 from coordinator.commands.settings import Settings
 from coordinator.engine.coordinator import Coordinator
+from coordinator.engine.unmasking import Unmasker
 from coordinator.errors import CoordinatorError, StoppedError
+from coordinator.grpc import unmasker_client
 from coordinator.grpc.server import Servers
+from coordinator.grpc.unmasker_client import UnmaskerClient
 from coordinator.metrics.scrape import Scrape
 
 _log = logging.getLogger(__name__)
@@ -95,6 +98,7 @@ async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinato
             audit=settings.audit,
             upload_memory=settings.upload_memory,
             keep_checkpoints=settings.keep_checkpoints,
+            unmasker=_unmasker(settings),
         )
     )
     ended = asyncio.ensure_future(signals.get())
@@ -107,6 +111,13 @@ async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinato
     with suppress(StoppedError):
         await (await opening).close()
     return None
+
+
+def _unmasker(settings: Settings) -> Unmasker | None:
+    if settings.unmasker is None or settings.unmasker_key is None:
+        return None
+    identity = unmasker_client.identity(settings.unmasker_key)
+    return Unmasker(identity, UnmaskerClient(settings.unmasker, settings.unmasker_tls))
 
 
 def _signals() -> asyncio.Queue[int]:

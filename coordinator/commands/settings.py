@@ -11,8 +11,9 @@ from coordinator.commands import parsers
 from coordinator.engine import kept_models
 from coordinator.engine.uploads import MEMORY
 from coordinator.errors import SettingError
-from coordinator.grpc import operators
+from coordinator.grpc import operators, unmasker_client
 from coordinator.grpc.tls import Tls
+from coordinator.grpc.unmasker_client import ClientTls
 from fedau2.wire import addresses
 from fedau2.wire.addresses import check_served
 
@@ -99,6 +100,22 @@ class Settings:
             "page; may be given several times; default: none",
         ),
     )
+    unmasker: str | None = field(
+        default=None,
+        metadata=_of(addresses.check, "HOST:PORT", "address of the unmasker for coordinators; default: no secure sums"),
+    )
+    unmasker_key: Path | None = field(
+        default=None,
+        metadata=_of(Path, "FILE", "PEM identity key of the unmasker, as `fedau2-unmasker init` prints it"),
+    )
+    unmasker_tls_ca: Path | None = field(
+        default=None,
+        metadata=_of(Path, "FILE", "PEM authorities of the unmasker's certificate; default: those of the system"),
+    )
+    unmasker_tls_certificate: Path | None = field(
+        default=None, metadata=_of(Path, "FILE", "PEM certificate chain that is shown to the unmasker")
+    )
+    unmasker_tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of that certificate"))
     log_level: str = field(default="INFO", metadata=_of(parsers.level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
 
     def check(self) -> Self:
@@ -116,6 +133,7 @@ class Settings:
         if self.web_origin and self.web is None:
             raise SettingError("web_origin says whose pages may use the web address: it needs web")
         self._check_addresses()
+        self._check_unmasker()
         for tls in (self.tls, self.admin_tls):
             if tls is not None:
                 tls.check()
@@ -131,6 +149,28 @@ class Settings:
             raise SettingError(
                 f"{prefix}_client_ca asks for callers' certificates: it needs {prefix}_certificate and {prefix}_key"
             )
+
+    def _check_unmasker(self) -> None:
+        if (self.unmasker is None) != (self.unmasker_key is None):
+            raise SettingError("unmasker and unmasker_key go together: set both or neither")
+        if (self.unmasker_tls_certificate is None) != (self.unmasker_tls_key is None):
+            raise SettingError("unmasker_tls_certificate and unmasker_tls_key go together: set both or neither")
+        if self.unmasker is None or self.unmasker_key is None:
+            if self.unmasker_tls_ca is not None or self.unmasker_tls_certificate is not None:
+                raise SettingError("the settings unmasker_tls_* need unmasker and unmasker_key")
+            return
+        if self.audit is not None:
+            raise SettingError("audit records contributions, and unmasker is for those that nobody may read: unset one")
+        unmasker_client.identity(self.unmasker_key)
+        if (tls := self.unmasker_tls) is not None:
+            tls.credentials()
+
+    @property
+    def unmasker_tls(self) -> ClientTls | None:
+        """The files for TLS to the unmasker; None: plaintext, which stays within this machine."""
+        files = (self.unmasker_tls_ca, self.unmasker_tls_certificate, self.unmasker_tls_key)
+        plain = self.unmasker is None or addresses.is_loopback(self.unmasker)
+        return None if plain and files == (None, None, None) else ClientTls(*files)
 
     @property
     def tls(self) -> Tls | None:

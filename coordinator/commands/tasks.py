@@ -78,7 +78,20 @@ def add_create_task(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="smaller encoding in which devices may fetch checkpoints, see docs/operations.md (default: %(default)s)",
     )
+    add_touched_rows(parser)
     add_address(parser)
+
+
+def add_touched_rows(parser: argparse.ArgumentParser) -> None:
+    """Adds `--touched-rows`."""
+    parser.add_argument(
+        "--touched-rows",
+        type=_rows,
+        default=0.0,
+        metavar="N",
+        help="catalogue rows that a device touches, as `fedau2-sim calibrate` measured it; needed by a policy of "
+        "secure sums that opens every row without noise",
+    )
 
 
 def add_status(parser: argparse.ArgumentParser) -> None:
@@ -97,6 +110,16 @@ def _seconds(text: str) -> float:
 
 
 _seconds.__name__ = "number of seconds"  # argparse names it in its error
+
+
+def _rows(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e11:
+        raise ValueError
+    return number
+
+
+_rows.__name__ = "number of rows"
 
 
 def _count(text: str) -> int:
@@ -127,6 +150,7 @@ def _create_task(args: argparse.Namespace) -> int:
         rounds=args.rounds,
         closing=closing,
         versions=ClientVersions(minimum=args.minimum_version, below=args.below_version),
+        touched_rows=args.touched_rows,
         checkpoints=encodings.NAMES[args.checkpoints],
     )
     with stub(args) as admin:

@@ -74,10 +74,14 @@ def _print(message: Round, as_object: bool) -> None:
     counts = (
         f"{message.reported} reported, {message.live_leases} leases, {message.failed} failed, {message.expired} expired"
     )
+    if message.refused:
+        counts += f", {message.refused} refused"
     parts = [counts, *_norms(message), message.checkpoint.hex()[:12]]
     print(f"round {message.round} attempt {message.attempt} {state}: {' '.join(filter(None, parts))}", flush=True)
 
 
 def _norms(message: Round) -> Iterator[str]:
-    for part, norms in message.norms.ListFields():
-        yield f"{part.name} norm {norms.median:.3g}, at most {norms.largest:.3g}"
+    for part in ("shared", "adversary"):
+        norms = getattr(message.norms, part)
+        if norms.contributions:
+            yield f"{part} norm {norms.median:.3g}, at most {norms.largest:.3g}"

@@ -1,32 +1,23 @@
 """AdminService: the methods that operators call."""
 
 import asyncio
-import logging
-import secrets
 from collections.abc import AsyncIterator
 
-from coordinator.engine import replacing, streams
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.durability import Durability
+from coordinator.engine.hidden_tasks import HiddenTasks
 from coordinator.engine.messages import open_round, past_round, task_message
+from coordinator.engine.new_tasks import NewTasks
+from coordinator.engine.opening import Opener
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.watchers import Watchers
-from coordinator.errors import (
-    InvalidBundleError,
-    PopulationTakenError,
-    StoppedError,
-    TaskOverError,
-    UnknownError,
-)
+from coordinator.errors import StoppedError, TaskOverError, UnknownError
 from coordinator.metrics.metrics import Metrics
-from coordinator.model.open_task import OpenTask
-from coordinator.model.task import Bundle, TaskSpec
 from coordinator.store.task_rows import TaskRow
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse
-from fedau2.v1.task_pb2 import ClientVersions
 
-_log = logging.getLogger(__name__)
+_SKIPPABLE = (admin_pb2.ROUND_STATE_COLLECTING, admin_pb2.ROUND_STATE_OPENING)
 
 _PAGE = 1000
 """Most rounds of one answer."""
@@ -44,17 +35,27 @@ class AdminService:
         watchers: wake the operators who watch a task.
         blobs: the blobs that operators may fetch.
         metrics: count the sessions of a round that is stopped.
+        hidden: the tasks with secure sums that can be run.
+        opener: looks after them.
     """
 
     def __init__(
-        self, tasks: TaskTable, durability: Durability, watchers: Watchers, blobs: BlobReader, metrics: Metrics
+        self,
+        tasks: TaskTable,
+        durability: Durability,
+        watchers: Watchers,
+        blobs: BlobReader,
+        metrics: Metrics,
+        hidden: HiddenTasks,
+        opener: Opener,
     ) -> None:
         self._tasks = tasks
         self._durability = durability
         self._watchers = watchers
         self._blobs = blobs
         self._metrics = metrics
-        self._changing = asyncio.Lock()  # which task of a population is open
+        self._opener = opener
+        self._new = NewTasks(tasks, durability, watchers, metrics, hidden, opener)
         self._rolling_back = asyncio.Lock()
         self._draining = False
 
@@ -71,19 +72,7 @@ class AdminService:
             PopulationTakenError: the population has a running task.
         """
         self._durability.check()
-        bundle = await streams.bundle(requests)
-        # Shielded: a caller that goes away must not leave a task that is stored but not run.
-        return await asyncio.shield(self._create(bundle))
-
-    async def _create(self, bundle: Bundle) -> admin_pb2.Task:
-        async with self._changing:
-            if self._tasks.open_task_of(population := bundle.header.population) is not None:
-                raise PopulationTakenError(
-                    f"population {population!r} has a running task; let it finish or stop it first"
-                )
-            row, task = await self._durability.create_task(secrets.token_hex(8), bundle)
-            self._tasks.add(row, task)
-        return self._message(row)
+        return self._message(await self._new.create(requests))
 
     async def replace_task(self, requests: AsyncIterator[admin_pb2.ReplaceTaskRequest]) -> admin_pb2.Task:
         """AdminService.ReplaceTask.
@@ -95,38 +84,7 @@ class AdminService:
             BusyError: another successor waits already.
         """
         self._durability.check()
-        header, (manifest, data) = await streams.successor(requests)
-        row = self._tasks.row(header.task_id)
-        if (task := self._tasks.open_task(row.task_id)) is None:
-            raise TaskOverError(f"task {row.task_id} is over; export its model, and create a task that goes on from it")
-        if row.manifest not in manifest.ancestors:
-            raise InvalidBundleError(
-                f"the bundle does not go on from task {row.task_id}: build it with `fedau2-export bundle --from`, from "
-                "the task's own bundle or from what `export` writes of the task"
-            )
-        if manifest.model != task.spec.manifest.model:
-            raise InvalidBundleError(f"a task of {task.spec.manifest.model} cannot go on as one of {manifest.model}")
-        await replacing.hold_untouched(task, self._tasks, self._durability, self._watchers, lambda: self._draining)
-        created = admin_pb2.CreateTaskHeader(
-            population=row.population,
-            manifest=header.manifest,
-            closing=task.spec.closing,
-            versions=ClientVersions.FromString(row.versions),
-            checkpoints=row.encoding,
-        )
-        bundle = Bundle(created, TaskSpec.of(manifest, task.spec.closing), data)
-        return await asyncio.shield(self._succeed(task, bundle))
-
-    async def _succeed(self, task: OpenTask, bundle: Bundle) -> admin_pb2.Task:
-        async with self._changing:
-            replacing.expect_open(task, self._tasks)
-            ended, row, successor = await self._durability.succeed(task.task_id, secrets.token_hex(8), bundle)
-            task.round.stop()
-            self._tasks.succeed(ended, row, successor)
-        self._watchers.notify(task.task_id)
-        self._metrics.round_over(task.task_id)
-        _log.info("task %s: goes on as task %s, from round %d", task.task_id, row.task_id, row.skipped)
-        return self._message(row)
+        return self._message(await self._new.replace(requests, lambda: self._draining))
 
     async def pause_task(self, request: admin_pb2.PauseTaskRequest) -> admin_pb2.Task:
         """AdminService.PauseTask.
@@ -154,13 +112,30 @@ class AdminService:
             TaskOverError: it is finished.
         """
         self._durability.check()
-        async with self._changing:  # a successor that is being stored takes the task's place first
+        async with self._new.changing:  # a successor that is being stored takes the task's place first
             if (task := self._tasks.open_task(request.task_id)) is not None:
                 self._tasks.close(task)
                 task.round.stop()  # an effect from now on would be written after the task's end
                 self._watchers.notify(task.task_id)
                 self._metrics.round_over(task.task_id)
         return await self._change_state(request.task_id, admin_pb2.TASK_STATE_STOPPED)
+
+    async def skip_round(self, request: admin_pb2.SkipRoundRequest) -> admin_pb2.Task:
+        """AdminService.SkipRound.
+
+        Raises:
+            UnknownError: there is no task of that id.
+            TaskOverError: the round is not open, or not one that can be skipped.
+        """
+        self._durability.check()
+        task = self._tasks.open_task(request.task_id)
+        if task is None or not task.spec.hidden or task.round.state not in _SKIPPABLE:
+            raise TaskOverError(f"task {request.task_id} has no round with secure sums that waits for its sum")
+        if task.round.number != request.round:
+            raise TaskOverError(f"round {request.round} is not open: round {task.round.number} is")
+        # Shielded: a caller that goes away must not leave a round that is skipped and a task that stands still.
+        row = await asyncio.shield(self._durability.skip(task, "an operator asked for it"))
+        return self._message(row)
 
     async def roll_back_task(self, request: admin_pb2.RollBackTaskRequest) -> admin_pb2.Task:
         """AdminService.RollBackTask.
@@ -261,4 +236,4 @@ class AdminService:
         return self._blobs.fetch_resource(request)
 
     def _message(self, row: TaskRow) -> admin_pb2.Task:
-        return task_message(row, self._tasks.open_task(row.task_id), self._blobs.size)
+        return task_message(row, self._tasks.open_task(row.task_id), self._blobs.size, self._opener.seen)

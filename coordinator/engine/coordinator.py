@@ -15,15 +15,18 @@ from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.clock import MonotonicClock
 from coordinator.engine.device_service import DeviceService
 from coordinator.engine.durability import Durability
+from coordinator.engine.hidden_tasks import HiddenTasks
+from coordinator.engine.opening import Opener
 from coordinator.engine.storage import Storage
 from coordinator.engine.task_table import TaskTable
+from coordinator.engine.unmasking import Unmasker
 from coordinator.engine.uploads import MEMORY, Uploads
 from coordinator.engine.watchers import Watchers
 from coordinator.errors import StoppedError
 from coordinator.metrics.metrics import Gauges, Metrics
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.task_rows import TaskRow
-from fedau2.v1.admin_pb2 import ContributionNorms
+from fedau2.v1.admin_pb2 import ROUND_STATE_OPENING, ContributionNorms
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +48,13 @@ class Coordinator:
     """
 
     def __init__(
-        self, storage: Storage, tasks: TaskTable, uploads: Uploads, metrics: Metrics, clock: Callable[[], float]
+        self,
+        storage: Storage,
+        tasks: TaskTable,
+        uploads: Uploads,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        unmasker: Unmasker | None = None,
     ) -> None:
         self._tasks = tasks
         self._clock = clock
@@ -53,11 +62,15 @@ class Coordinator:
         self._durability = Durability(storage, tasks, self._watchers, metrics, clock)
         blobs = BlobReader(storage.served, self._durability, metrics)
         self.devices = DeviceService(tasks, self._durability, blobs, uploads, metrics, clock)
-        self.admin = AdminService(tasks, self._durability, self._watchers, blobs, metrics)
+        self._opener = Opener(unmasker, tasks, self._durability, self._watchers, storage.served, clock)
+        hidden = HiddenTasks(None if unmasker is None else unmasker.identity, storage.recorded)
+        self.admin = AdminService(tasks, self._durability, self._watchers, blobs, metrics, hidden, self._opener)
         self.metrics = metrics
         self.operations = storage.operations
         metrics.show(self._gauges)
         self._timer = asyncio.get_running_loop().create_task(self._keep_time())
+        for task in tasks.open_tasks():
+            self._opener.follow(task)
 
     @classmethod
     async def open(
@@ -70,6 +83,7 @@ class Coordinator:
         audit: Path | None = None,
         upload_memory: int = MEMORY,
         keep_checkpoints: int = kept_models.DEFAULT,
+        unmasker: Unmasker | None = None,
     ) -> Self:
         """Opens a state folder and goes on where it was left.
 
@@ -82,10 +96,12 @@ class Coordinator:
             audit: keep every contribution there in the clear; for audits only.
             upload_memory: MiB of contributions that may be on their way in at the same time.
             keep_checkpoints: older models of a task to which it can be put back, at least 1.
+            unmasker: opens the sums of tasks with secure sums, and is closed with the coordinator; None: there is none.
 
         Raises:
             StoppedError: `stop` was set.
             FolderLockedError: another coordinator uses the folder or the ledger.
+            SettingError: a task with secure sums cannot be recorded for an audit.
             FolderError, LedgerError, BlobLostError, LogError, OperationsError: they cannot be used, or are not as they
                 were left.
             WireError, OSError: a task is of another version; the disk is full or broken.
@@ -95,7 +111,7 @@ class Coordinator:
         storage = await asyncio.to_thread(Storage, folder, metrics, database, disk, audit, keep_checkpoints)
         try:
             tasks = await asyncio.to_thread(storage.recover, clock(), stop or threading.Event())
-            return cls(storage, tasks, Uploads(upload_memory * 2**20), metrics, clock)
+            return cls(storage, tasks, Uploads(upload_memory * 2**20), metrics, clock, unmasker)
         except BaseException:
             storage.close()
             raise
@@ -114,6 +130,7 @@ class Coordinator:
         self._watchers.notify_all()
         if self.devices.refusals:
             _log.info("refused uploads: %s", dict(self.devices.refusals))
+        await self._opener.close()
         await self._durability.close()
 
     @property
@@ -142,6 +159,10 @@ class Coordinator:
             yield "fedau2_round", "Number of the open round.", task.round.number, labels
             yield "fedau2_reported", "Contributions of the open round.", task.round.reported, labels
             yield "fedau2_live_leases", "Assignments of the open round that are out.", task.round.live, labels
+            if task.spec.hidden:
+                opening = task.round.state == ROUND_STATE_OPENING
+                age = self._clock() - task.round.frozen if opening else 0.0
+                yield "fedau2_opening_seconds", "Time that the open round waits for its sum.", age, labels
             yield from _norms(self._tasks.row(task.task_id))
 
     async def _keep_time(self) -> None:
@@ -154,8 +175,12 @@ class Coordinator:
 
 
 def _norms(row: TaskRow) -> Gauges:
-    for part, statistics in ContributionNorms.FromString(row.norms).ListFields():
-        labels = {"population": row.population, "tensors": part.name}
+    norms = ContributionNorms.FromString(row.norms)
+    for part in ("shared", "adversary"):
+        if not norms.HasField(part):
+            continue
+        statistics = getattr(norms, part)
+        labels = {"population": row.population, "tensors": part}
         yield "fedau2_round_norm_median", "Median norm of the newest round's contributions.", statistics.median, labels
         yield (
             "fedau2_round_norm_largest",

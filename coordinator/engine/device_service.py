@@ -116,6 +116,9 @@ class DeviceService:
         if request.without_place:
             newest = self._newest(request.population)
             return messages.rejected(device_pb2.REJECTION_REASON_NO_PLACE_WANTED, pace.LATER.message(), newest)
+        if task.spec.hidden and not request.enrolled:
+            newest, retry = self._newest(request.population), self._retry(task, Answer.FULL)
+            return messages.rejected(device_pb2.REJECTION_REASON_ENROLMENT_NEEDED, retry, newest)
         assignment_id = secrets.token_bytes(16)
         # The message is of this round, whatever comes next.
         assignment = messages.assignment(self._tasks.row(task.task_id), task, assignment_id, self._blobs.size)

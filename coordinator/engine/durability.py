@@ -9,6 +9,9 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
+from coordinator.engine.commits import Ended
+from coordinator.engine.hidden_rounds import Answer
+from coordinator.engine.hidden_sum import Frozen
 from coordinator.engine.storage import Decision, Storage
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.watchers import Watchers
@@ -173,17 +176,53 @@ class Durability:
         """Reads those of some assignments that there are, of any round, by id."""
         return self._writer.run(partial(self._storage.recall, list(keys)))
 
+    def frozen(self, task: OpenTask) -> asyncio.Future[Frozen]:
+        """Reads what the unmasker is shown of a task's opening round."""
+        return self._writer.run(partial(self._storage.hidden.frozen, task.task_id))
+
+    def opened(self, task: OpenTask, answer: Answer) -> None:
+        """Stores that the sum of a task's opening round has been opened, and commits the round."""
+        task.round.open()
+        key = (task.task_id, task.round.number, task.round.attempt)
+        self._writer.run(partial(self._storage.hidden.opened, key, answer, self._clock()))
+        self._commit(task)
+        self._watchers.notify(task.task_id)
+
+    def skip(self, task: OpenTask, reason: str) -> asyncio.Future[TaskRow]:
+        """Gives the open round of a task up, which is collecting or opening, and opens the next; returns its row."""
+        at, number = self._clock(), task.round.number
+        task.round.stop()
+        ended = self._writer.run(partial(self._storage.commits.skip, task.task_id, number, reason, at))
+        return asyncio.ensure_future(self._skipped(task, at, ended))
+
+    async def _skipped(self, task: OpenTask, at: float, ended: asyncio.Future[Ended]) -> TaskRow:
+        row = (await ended).row
+        self._advance(task, at, ended)
+        return row
+
+    def see(self, identity: bytes, head: bytes) -> asyncio.Future[None]:
+        """Stores the newest head of an unmasker's log."""
+        return self._writer.run(partial(self._storage.hidden.openings.see, identity, head))
+
+    def seen(self, identity: bytes) -> asyncio.Future[bytes]:
+        """Reads the newest head of an unmasker's log; empty: there is none."""
+        return self._writer.run(partial(self._storage.hidden.openings.seen, identity))
+
     def _commit(self, task: OpenTask) -> None:
         at, round = self._clock(), task.round
-        commit = partial(self._storage.commit, task.task_id, task.spec, round.number, round.attempt, at)
+        commit = partial(self._storage.commits.commit, task.task_id, task.spec, round.number, round.attempt, at)
         self._writer.run(commit).add_done_callback(partial(self._advance, task, at))
 
-    def _advance(self, task: OpenTask, at: float, committed: asyncio.Future[TaskRow]) -> None:
-        if committed.exception() is not None:
+    def _advance(self, task: OpenTask, at: float, over: asyncio.Future[Ended]) -> None:
+        if over.exception() is not None:
             return  # the coordinator has turned itself off
-        row, round = committed.result(), task.round
-        self._metrics.rounds.labels(row.population).inc()
-        _log.info("task %s: round %d committed with %d contributions", row.task_id, round.number, round.reported)
+        row, round = over.result().row, task.round
+        if reason := over.result().skipped:
+            self._metrics.skipped.labels(row.population).inc()
+            _log.error("task %s: round %d was skipped: %s", row.task_id, round.number, reason)
+        else:
+            self._metrics.rounds.labels(row.population).inc()
+            _log.info("task %s: round %d committed with %d contributions", row.task_id, round.number, round.reported)
         stopped_meanwhile = self._tasks.open_task(row.task_id) is not task
         if not stopped_meanwhile:
             self._metrics.round_over(row.task_id)

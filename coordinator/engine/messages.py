@@ -10,13 +10,21 @@ from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,
     ASSIGNMENT_STATE_FAILED,
+    ASSIGNMENT_STATE_REFUSED,
     ASSIGNMENT_STATE_REPORTED,
+    ROUND_STATE_OPENING,
     ContributionNorms,
     Round,
+    SecureSumsStatus,
     Task,
 )
 from fedau2.v1.device_pb2 import Assignment, CheckInResponse, ModelVersion, Rejection, RejectionReason
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, EncodedCheckpoint, Resource, RetryWindow
+from fedau2.v1.unmasker_pb2 import LogHead
+from fedau2.wire.secure import privacy
+
+DELTA = 1e-6
+"""Delta of the epsilon that operators are shown."""
 
 Size = Callable[[bytes], int]
 """Length of the blob with this hash."""
@@ -41,6 +49,7 @@ def assignment(row: TaskRow, task: OpenTask, assignment_id: bytes, size: Size) -
         next_check_in=pace.unheard(task.spec.rule).message(),
         bound=task.spec.bound,
         encoded=_encoded(row, size),
+        round_key=task.round_key,
     )
 
 
@@ -73,13 +82,14 @@ def rejected(
     return CheckInResponse(rejection=Rejection(reason=reason, retry=retry, model=model))
 
 
-def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:
+def task_message(row: TaskRow, task: OpenTask | None, size: Size, seen: LogHead | None = None) -> Task:
     """Describes a task to operators.
 
     Args:
         row: the task as it is stored.
         task: the same task, if it has an open round.
         size: gives the length of a served blob.
+        seen: the newest head of the unmasker's log.
     """
     message = Task(
         task_id=row.task_id,
@@ -102,6 +112,23 @@ def task_message(row: TaskRow, task: OpenTask | None, size: Size) -> Task:
         message.attempt = task.round.attempt
         message.reported = task.round.reported
         message.live_leases = task.round.live
+        if task.spec.hidden:
+            message.secure_sums.CopyFrom(_secure_sums(row, task, seen))
+    return message
+
+
+def _secure_sums(row: TaskRow, task: OpenTask, seen: LogHead | None) -> SecureSumsStatus:
+    policy, machine = task.spec.manifest.secure_sums, task.round
+    message = SecureSumsStatus(
+        refused=machine.refused, last_error=task.opening_error, keyed=bool(task.round_key), seen=seen
+    )
+    if machine.state == ROUND_STATE_OPENING:
+        message.opening_since.FromMicroseconds(round(machine.frozen * 1e6))
+    # Numbers that were skipped may have had sums too, so this is the most that there were.
+    sums = row.round + row.skipped - task.spec.manifest.first_round
+    if policy.noise_multiplier and sums:
+        distance = privacy.mu(min(sums, policy.max_participations), policy.noise_multiplier)
+        message.epsilon, message.delta = privacy.epsilon(distance, DELTA), DELTA
     return message
 
 
@@ -121,6 +148,7 @@ def open_round(task: OpenTask) -> Round:
         reported=machine.reported,
         failed=machine.failed,
         expired=machine.expired,
+        refused=machine.refused,
     )
     message.opened.FromMicroseconds(round(machine.opened * 1e6))
     return message
@@ -138,6 +166,7 @@ def past_round(task_id: str, summary: RoundSummary) -> Round:
         reported=counts.get(ASSIGNMENT_STATE_REPORTED, 0),
         failed=counts.get(ASSIGNMENT_STATE_FAILED, 0),
         expired=counts.get(ASSIGNMENT_STATE_EXPIRED, 0),
+        refused=counts.get(ASSIGNMENT_STATE_REFUSED, 0),
         checkpoint=summary.checkpoint,
         norms=_norms(summary.norms),
     )

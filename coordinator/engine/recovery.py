@@ -4,14 +4,16 @@ import logging
 from dataclasses import dataclass, field
 from threading import Event
 
-from coordinator.engine.round_sum import RoundSum
-from coordinator.errors import StoppedError
+from coordinator.engine import sums
+from coordinator.engine.round_sum import Record, RoundSum
+from coordinator.errors import SettingError, StoppedError
 from coordinator.model.admission import VersionRange
 from coordinator.model.open_task import OpenTask
 from coordinator.model.round_machine import Lease, RoundMachine
 from coordinator.model.task import TaskSpec
 from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import LeftOvers, expect_no_later_rounds
+from coordinator.store.openings import Openings
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
 from coordinator.store.rows import AssignmentRow
@@ -78,18 +80,23 @@ class Recovery:
         closing, task = ClosingRule.FromString(row.closing), self.blobs.manifest(row)
         manifest.check(task)
         spec = TaskSpec.of(task, closing)
+        if spec.hidden and self.recorder is not None:
+            raise SettingError(
+                f"task {row.task_id} has secure sums, which cannot be recorded for an audit: start without `audit`"
+            )
         leases = self._replay(row, spec, stop)
         newest = self.ledger.open_round(row.task_id, row.round)
         paused = row.state == TASK_STATE_PAUSED
+        frozen = Openings(self.ledger).frozen((row.task_id, row.round, newest.attempt)) if spec.hidden else 0.0
         machine = RoundMachine(
-            spec.rule, row.round, newest.opened, newest.attempt, newest.state, leases, paused=paused, now=now
+            spec.rule, row.round, newest.opened, newest.attempt, newest.state, leases, paused, now, frozen
         )
         versions = VersionRange.of(ClientVersions.FromString(row.versions))
         return OpenTask(row.task_id, row.population, spec, versions, machine)
 
     def _replay(self, row: TaskRow, spec: TaskSpec, stop: Event) -> dict[bytes, Lease]:
         """Adds a round's contributions one at a time, and returns its leases."""
-        total = self.sums[row.task_id] = RoundSum(row.population, spec.manifest)
+        total = self.sums[row.task_id] = sums.of(row.population, spec)
         leases = {}
         for assignment in self.ledger.assignments(row.task_id, row.round):
             if stop.is_set():
@@ -101,6 +108,6 @@ class Recovery:
     def _add(self, row: TaskRow, spec: TaskSpec, assignment: AssignmentRow, total: RoundSum) -> None:
         if assignment.location is not None:
             data = self.log.read(assignment.location, assignment.sha256)
-            total.add(spec.decode(data), spec.bound)
+            total.add(Record(assignment.assignment_id, assignment.sha256, assignment.location), spec.decode(data))
             if self.recorder is not None:
                 self.recorder.keep(row, assignment.assignment_id, data)

@@ -1,38 +1,86 @@
 """The sum of the contributions to a task's open round."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.norms import Norms
-from fedau2.v1.task_pb2 import TaskManifest
+from coordinator.model.task import Content, TaskSpec
+from coordinator.store.round_log import Location
+from fedau2.v1.admin_pb2 import ContributionNorms
 from fedau2.wire import manifest
-from fedau2.wire.contributions import Update
+from fedau2.wire.secure.masked import Masked
 
 
-class RoundSum:
-    """The sum of a round's contributions, and their norms.
-
-    Args:
-        population: of the task.
-        task: the checked manifest.
+@dataclass(frozen=True)
+class Record:
+    """A contribution that is stored.
 
     Attributes:
-        population: as given.
-        total: the sum.
-        norms: the norms of what was added.
+        assignment_id: of its assignment.
+        sha256: of its bytes.
+        location: of its bytes in the round's log.
     """
 
-    def __init__(self, population: str, task: TaskManifest) -> None:
-        self.population = population
-        self.total = aggregators.of(task)
-        self.norms = Norms(manifest.shared(task))
+    assignment_id: bytes
+    sha256: bytes
+    location: Location
 
-    def add(self, contribution: Mapping[str, Update], bound: float) -> dict[str, float]:
-        """Adds a checked contribution, none of whose values is above the bound; returns its norms."""
-        self.total.add(contribution, largest=bound)
-        return self.norms.add(contribution)
+
+class RoundSum(Protocol):
+    """What the contributions of a round add up to."""
+
+    population: str
+    """Of the task."""
+
+    def add(self, record: Record, content: Content) -> dict[str, float]:
+        """Adds a stored contribution; returns its norms by "shared" and "adversary", as far as they are known."""
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        """Returns the mean, see `aggregators.Aggregator`.
+
+        Raises:
+            ImplausibleSumError: it is no mean of honest contributions.
+        """
+
+    def statistics(self) -> ContributionNorms:
+        """Returns what an operator may know of the contributions' norms."""
 
     def reset(self) -> None:
         """Starts again with nothing added."""
-        self.total.reset()
-        self.norms.reset()
+
+
+class PlainSum:
+    """The sum of contributions that the coordinator reads.
+
+    Args:
+        population: of the task.
+        spec: the task's fixed rules.
+    """
+
+    def __init__(self, population: str, spec: TaskSpec) -> None:
+        self.population, self._bound = population, spec.bound
+        self._total = aggregators.of(spec.manifest)
+        self._norms = Norms(manifest.shared(spec.manifest))
+
+    def add(self, record: Record, content: Content) -> dict[str, float]:
+        """As `RoundSum.add`; none of the values is above the task's bound."""
+        assert not isinstance(content, Masked)
+        self._total.add(content, largest=self._bound)
+        return self._norms.add(content)
+
+    def mean(self) -> dict[str, NDArray[np.float64]]:
+        """As `RoundSum.mean`."""
+        return self._total.mean()
+
+    def statistics(self) -> ContributionNorms:
+        """As `RoundSum.statistics`."""
+        return self._norms.statistics()
+
+    def reset(self) -> None:
+        """As `RoundSum.reset`."""
+        self._total.reset()
+        self._norms.reset()

@@ -7,13 +7,13 @@ from pathlib import Path
 from threading import Event
 
 from coordinator.aggregation import succession
-from coordinator.aggregation.optimizers import server_step
-from coordinator.engine import kept_models
+from coordinator.engine import kept_models, sums
+from coordinator.engine.commits import Commits
+from coordinator.engine.hidden_rounds import HiddenRounds
 from coordinator.engine.kept_models import KeptModels
 from coordinator.engine.recovery import Recovery
-from coordinator.engine.round_sum import RoundSum
+from coordinator.engine.round_sum import Record, RoundSum
 from coordinator.engine.task_table import TaskTable
-from coordinator.errors import LedgerError
 from coordinator.metrics.metrics import Metrics, timed
 from coordinator.model.admission import VersionRange
 from coordinator.model.effects import Reported
@@ -25,6 +25,7 @@ from coordinator.store.disk import REAL, Disk
 from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import LeftOvers
 from coordinator.store.migrations import NEW, VERSION, WITNESSED
+from coordinator.store.openings import Openings
 from coordinator.store.operations_log import OperationsLog
 from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
@@ -35,9 +36,8 @@ from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.task_rows import TaskRow
 from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED, TASK_STATE_STOPPED, TaskState
-from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding, ClientVersions
-from fedau2.wire import encodings
-from fedau2.wire.blobs import Tensors, pack, unpack
+from fedau2.v1.task_pb2 import ClientVersions
+from fedau2.wire.blobs import pack, unpack
 
 _EMPTY = pack({})
 """The server state before the first step."""
@@ -65,6 +65,8 @@ class Storage:
     Attributes:
         served: blobs that devices may fetch; its reading methods may be called from any thread.
         kept: the older models of tasks.
+        hidden: the rounds with secure sums.
+        commits: ends rounds.
         operations: the log of the operators' calls, which may be written to from any thread.
 
     Raises:
@@ -101,8 +103,14 @@ class Storage:
             self._opened = stack.pop_all()
         self._left_overs = LeftOvers(folder.aside, disk)
         self._metrics = metrics
-        self._keep = keep
         self._sums: dict[str, RoundSum] = {}
+        self.hidden = HiddenRounds(Openings(self._ledger), self._blobs, self._log, self._sums)
+        self.commits = Commits(self._ledger, self._blobs, self._log, self._sums, self.hidden, self._recorder, keep)
+
+    @property
+    def recorded(self) -> bool:
+        """Contributions are recorded for an audit."""
+        return self._recorder is not None
 
     def checkpoint(self) -> None:
         """Moves what was committed into the ledger's main file, which then is whole by itself."""
@@ -128,14 +136,14 @@ class Storage:
         open_tasks = recovery.run(now, stop)
         if not witnessed:
             self._disk.delete(self._unwitnessed)
-        self._sums = recovery.sums
+        self._sums.update(recovery.sums)
         return TaskTable(self._ledger.tasks(), open_tasks)
 
     def create_task(self, task_id: str, bundle: Bundle, at: float) -> tuple[TaskRow, OpenTask]:
         """Stores a new task with its blobs, and opens its first round."""
         task = bundle.spec.manifest
         encoding = bundle.header.checkpoints
-        encoded = self._encoded(unpack(bundle.blobs[task.checkpoint.sha256]), encoding) if encoding else b""
+        encoded = self.commits.encoded(unpack(bundle.blobs[task.checkpoint.sha256]), encoding) if encoding else b""
         addresses = (self._put(bundle), task.checkpoint.sha256, self._blobs.private.put(_EMPTY).sha256, encoded)
         row = replace(TaskRow.begun(task_id, bundle.header, at, *addresses), skipped=task.first_round)
         self._ledger.create_task(row)
@@ -153,7 +161,7 @@ class Storage:
         newest = unpack(self.served.get(old.checkpoint)), unpack(self._blobs.private.get(old.server_state))
         checkpoint, state = succession.follow(before, task, way, *newest, unpack(bundle.blobs[task.checkpoint.sha256]))
         addresses = self.served.put(pack(checkpoint)).sha256, self._blobs.private.put(pack(state)).sha256
-        encoded = self._encoded(checkpoint, bundle.header.checkpoints)
+        encoded = self.commits.encoded(checkpoint, bundle.header.checkpoints)
         row = TaskRow.begun(task_id, bundle.header, at, self._put(bundle), *addresses, encoded)
         row = row.after(old, task.first_round)
         ended = replace(old, state=TASK_STATE_STOPPED)
@@ -168,7 +176,7 @@ class Storage:
         return self.served.put(bundle.header.manifest).sha256
 
     def _opened_task(self, row: TaskRow, spec: TaskSpec) -> OpenTask:
-        self._sums[row.task_id] = RoundSum(row.population, spec.manifest)
+        self._sums[row.task_id] = sums.of(row.population, spec)
         machine = RoundMachine(spec.rule, 0, row.created, paused=row.state == TASK_STATE_PAUSED)
         versions = VersionRange.of(ClientVersions.FromString(row.versions))
         return OpenTask(row.task_id, row.population, spec, versions, machine)
@@ -185,12 +193,18 @@ class Storage:
             self._log.sync()
             self._ledger.write(entries)
         with timed(self._metrics.fold):
-            for decision in decisions:
-                if (contribution := decision.contribution) is not None:
-                    total = self._sums[decision.entry.task_id]
-                    self._metrics.norms(total.population, total.add(contribution.updates, contribution.bound))
+            for entry, decision in zip(entries, decisions, strict=True):
+                self._fold(entry, decision.contribution)
+            self.hidden.refuse(entries)
         if self._recorder is not None:
             self._record(self._recorder, decisions)
+
+    def _fold(self, entry: Entry, contribution: Contribution | None) -> None:
+        if contribution is None or not isinstance(entry.effect, Reported) or entry.location is None:
+            return
+        total = self._sums[entry.task_id]
+        record = Record(entry.effect.assignment_id, contribution.sha256, entry.location)
+        self._metrics.norms(total.population, total.add(record, contribution.content))
 
     def _logged(self, decision: Decision) -> Entry:
         entry, contribution = decision.entry, decision.contribution
@@ -216,41 +230,6 @@ class Storage:
         """Reads those of some assignments that there are, of any round, by id."""
         return self._ledger.recall(keys)
 
-    def commit(self, task_id: str, spec: TaskSpec, number: int, attempt: int, at: float) -> TaskRow:
-        """Takes the server's step on the sum of the open round, commits it, and removes what is too old.
-
-        Args:
-            task_id: the task.
-            spec: the task's fixed rules.
-            number: the round.
-            attempt: the attempt that is being aggregated.
-            at: now, in seconds.
-
-        Returns:
-            The task as it stands now.
-        """
-        old, added = self._ledger.task(task_id), self._sums[task_id]
-        if not old.open or old.round != number:
-            raise LedgerError(f"the ledger has no open round {number} of task {task_id}: someone else changed it")
-        private = self._blobs.private
-        checkpoint, state = unpack(self.served.get(old.checkpoint)), unpack(private.get(old.server_state))
-        checkpoint, state = server_step(spec.manifest, checkpoint, state, added.total.mean())
-        outcome = self.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
-        encoded = self._encoded(checkpoint, old.encoding)
-        norms = added.norms.statistics().SerializeToString(deterministic=True)
-        new = old.committed(*outcome, norms, self._keep, encoded)
-        self._ledger.commit(old, attempt, new, at)
-        if self._recorder is not None:
-            self._recorder.end(old)
-        self._drop_round(old)
-        self._blobs.drop_unused(old, self._ledger.tasks())
-        return new
-
-    def _drop_round(self, row: TaskRow) -> None:
-        """Forgets the contributions of a round that is over."""
-        self._sums[row.task_id].reset()
-        self._log.drop(owner(row.task_id, row.round))
-
     def put_back(self, task_id: str, target: int, at: float) -> tuple[TaskRow, RoundRow | None]:
         """Puts a task back to the model after `target` rounds, which is kept, and removes newer ones.
 
@@ -262,15 +241,9 @@ class Storage:
         if old.open and self._recorder is not None:
             self._recorder.discard(old)
         if old.open:
-            self._drop_round(old)
+            self.commits.drop_round(old)
         self._blobs.drop_unused(old, self._ledger.tasks())
         return new, self._ledger.open_round(task_id, new.round) if new.open else None
-
-    def _encoded(self, checkpoint: Tensors, encoding: CheckpointEncoding.ValueType) -> bytes:
-        """Stores a checkpoint in the encoding in which it is offered too; returns its hash, empty without encoding."""
-        if encoding == CHECKPOINT_ENCODING_UNSPECIFIED:
-            return b""
-        return self.served.put(encodings.encode(checkpoint, encoding)).sha256
 
     def change_state(self, task_id: str, state: TaskState.ValueType, at: float) -> TaskRow:
         """Moves a task to another state, unless it is over. If that ends it, its contributions are removed.
@@ -291,5 +264,5 @@ class Storage:
         """Removes the contributions of the round that was open when a task ended."""
         if self._recorder is not None:
             self._recorder.forget(old)
-        self._drop_round(old)
+        self.commits.drop_round(old)
         del self._sums[old.task_id]

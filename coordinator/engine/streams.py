@@ -16,7 +16,7 @@ from fedau2.v1.admin_pb2 import CreateTaskRequest, ReplaceTaskHeader, ReplaceTas
 from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader, UploadPartRequest
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire import blobs, encodings, manifest, plans
-from fedau2.wire.errors import BlobError, ContributionError, ManifestError, WireError
+from fedau2.wire.errors import BlobError, ContributionError, WireError
 
 Parts = tuple[TaskManifest, dict[bytes, bytes]]
 """A checked manifest, and the blobs that it names, by SHA-256."""
@@ -80,7 +80,7 @@ async def contribution(
         if not assembler.whole:
             return None
         data = assembler.finish()
-        return Contribution(data, assembler.expected.sha256, spec.decode(data), spec.bound)
+        return Contribution(data, assembler.expected.sha256, spec.decode(data))
     except (BlobError, ContributionError) as error:
         raise InvalidContributionError(f"the contribution was refused: {error}") from error
 
@@ -127,25 +127,11 @@ async def _parts(requests: AsyncIterator[_Requests], serialised: bytes) -> Parts
     """Reads the blobs that a manifest names, and checks that they fit each other."""
     try:
         task = manifest.parse(serialised)
-        _expect_readable(task)
         data = await _blobs(requests, {resource.sha256: resource for resource in manifest.blobs(task)})
         _check_content(task, data)
     except WireError as error:
         raise InvalidBundleError(f"the task was refused: {error}") from error
     return task, data
-
-
-def _expect_readable(task: TaskManifest) -> None:
-    """Returns if this coordinator can read the contributions to a task.
-
-    Raises:
-        ManifestError: they are only ever added up, which this version cannot serve.
-    """
-    if task.HasField("secure_sums"):
-        raise ManifestError(
-            "the task asks for secure sums, which this coordinator cannot open: build the bundle without --sums, or "
-            "update the coordinator"
-        )
 
 
 def population(name: str) -> None:

@@ -18,7 +18,7 @@ class Role(IntEnum):
     VIEWER = 1
     """Sees tasks and rounds."""
     OPERATOR = 2
-    """Also pauses, resumes, stops and puts back tasks, and exports models."""
+    """Also pauses, resumes, stops and puts back tasks, skips rounds, and exports models."""
     ADMIN = 3
     """Also brings new tasks, and with them new programs, to devices."""
 
@@ -33,6 +33,7 @@ NEEDED = {
     "ResumeTask": Role.OPERATOR,
     "StopTask": Role.OPERATOR,
     "RollBackTask": Role.OPERATOR,
+    "SkipRound": Role.OPERATOR,
     "CreateTask": Role.ADMIN,
     "ReplaceTask": Role.ADMIN,
 }

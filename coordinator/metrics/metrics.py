@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from coordinator.aggregation.norms import HIGHEST, LOWEST
 from coordinator.metrics.session_traces import SessionTraces
-from coordinator.model.effects import Abandoned, Effect, Expired, Failed, Reported
+from coordinator.model.effects import Abandoned, Effect, Expired, Failed, Refused, Reported
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600)
 
@@ -31,6 +31,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._traces = SessionTraces()
         self.rounds = self._counter("fedau2_rounds_committed", "Rounds committed.", "population")
+        self.skipped = self._counter("fedau2_rounds_skipped", "Rounds that were given up.", "population")
+        self._refused = self._counter("fedau2_refused_members", "Contributions that the unmasker did not count.")
         self._abandoned = self._counter("fedau2_attempts_abandoned", "Attempts at a round that were abandoned.")
         outcomes = self._counter("fedau2_assignments", "Assignments that ended, by outcome.", "outcome")
         self._outcomes = {
@@ -72,6 +74,8 @@ class Metrics:
         """Counts an effect of a round."""
         if isinstance(effect, Abandoned):
             self._abandoned.inc()
+        elif isinstance(effect, Refused):
+            self._refused.inc()
         elif (outcome := self._outcomes.get(type(effect))) is not None:
             outcome.inc()
         if trace := self._traces.follow(task_id, effect):

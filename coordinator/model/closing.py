@@ -17,6 +17,7 @@ class Rule:
         places: most contributions and live leases together.
         deadline: seconds from the start of an attempt.
         lease: seconds from the check-in to the end of the upload.
+        hidden: the round has secure sums: it needs a key before it begins, and an unmasker opens its sum.
     """
 
     goal: int
@@ -24,9 +25,10 @@ class Rule:
     places: int
     deadline: float
     lease: float
+    hidden: bool = False
 
     @classmethod
-    def of(cls, closing: ClosingRule) -> Self:
+    def of(cls, closing: ClosingRule, hidden: bool = False) -> Self:
         """Reads a checked message."""
         over_selection = round(closing.over_selection, 6)  # as float32, 0.7 is a little less
         return cls(
@@ -35,4 +37,5 @@ class Rule:
             places=math.floor(closing.goal * (1 + over_selection) + 1e-6),
             deadline=closing.deadline.ToNanoseconds() / 1e9,
             lease=closing.lease.ToNanoseconds() / 1e9,
+            hidden=hidden,
         )

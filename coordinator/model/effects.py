@@ -39,9 +39,15 @@ class Expired:
 
 @dataclass(frozen=True)
 class Abandoned:
-    """An attempt ended with too few contributions. The next attempt has begun; it keeps them and the live leases."""
+    """An attempt ended with too few contributions. The next attempt has begun; it keeps them and the live leases.
+
+    Attributes:
+        attempt: its number.
+        frozen: its contributions had been fixed, and too many of them were refused.
+    """
 
     attempt: int
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,4 +57,18 @@ class Closed:
     attempt: int
 
 
-Effect = Assigned | Reported | Failed | Expired | Abandoned | Closed
+@dataclass(frozen=True)
+class Frozen:
+    """The contributions of a round with secure sums are fixed: their sum can be opened."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The unmasker does not count a contribution, which therefore does not count at all."""
+
+    assignment_id: bytes
+
+
+Effect = Assigned | Reported | Failed | Expired | Abandoned | Closed | Frozen | Refused

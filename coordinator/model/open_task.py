@@ -19,6 +19,8 @@ class OpenTask:
     Attributes:
         pace: when the task's devices come back.
         held: the open round is the last one, because a successor waits; the next takes nobody. May be set.
+        round_key: a `SignedRoundKey`, serialised, to which the open round's contributions are sealed; empty: none yet.
+        opening_error: why the last call to the unmasker failed; empty: it succeeded. May be set.
     """
 
     def __init__(
@@ -30,6 +32,8 @@ class OpenTask:
         self.versions = versions
         self.round = round
         self.held = False
+        self.round_key = b""
+        self.opening_error = ""
         self.pace = Pace(spec.rule, max(1, spec.manifest.plan.minimum_separation))
 
     def next_round(self, at: float) -> None:
@@ -37,8 +41,14 @@ class OpenTask:
         self.pace.committed(self.round, at)
         self.round = RoundMachine(self.spec.rule, self.round.number + 1, at, paused=self.round.paused)
         self.round.held = self.held
+        self.round_key = b""
+
+    def unlock(self, key: bytes) -> None:
+        """Gives the open round its key, a `SignedRoundKey`, serialised."""
+        self.round_key, self.round.locked = key, False
 
     def begin_anew(self, attempt: int, at: float) -> None:
         """Begins the open round anew at `at`, in seconds, without its assignments, as its next attempt."""
         self.round = RoundMachine(self.spec.rule, self.round.number, at, attempt, paused=self.round.paused)
         self.round.held = self.held
+        self.round_key = b""

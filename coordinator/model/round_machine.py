@@ -7,20 +7,22 @@ round has no more effects.
 
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from coordinator.model.closing import Rule
-from coordinator.model.effects import Abandoned, Assigned, Closed, Effect, Expired, Failed, Reported
+from coordinator.model.effects import Abandoned, Assigned, Closed, Effect, Expired, Failed, Frozen, Refused, Reported
 from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,
     ASSIGNMENT_STATE_FAILED,
+    ASSIGNMENT_STATE_REFUSED,
     ASSIGNMENT_STATE_REPORTED,
     ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
     ROUND_STATE_COLLECTING,
+    ROUND_STATE_OPENING,
     AssignmentState,
     RoundState,
 )
@@ -29,7 +31,7 @@ from fedau2.v1.device_pb2 import FailureReason
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The state of an assignment. The hash is empty unless it is reported."""
+    """The state of an assignment. The hash is empty unless it is reported or refused."""
 
     state: AssignmentState.ValueType
     deadline: float
@@ -65,13 +67,15 @@ class RoundMachine:
         number: committed rounds before this one.
         opened: time at which the attempt began, in seconds.
         attempt: number of the attempt, from 0.
-        state: collecting or aggregating.
+        state: collecting, opening or aggregating.
         leases: the round's assignments so far, by id.
         paused: the round begins paused.
         now: the time, for a stored round. The clock may have gone back since it was stored. So that the round waits no
             longer than the rule allows, a lease ends at most its length from now, and the attempt has begun.
+        frozen: time at which the contributions of an opening round were fixed, in seconds.
 
     Attributes:
+        locked: the round takes nobody, because it has secure sums and no key yet. May be set.
         paused: the round takes no check-ins and is not abandoned. Its live leases still count, and it may close. May be
             set.
         held: the round takes nobody, because the task is about to be replaced. May be set.
@@ -88,6 +92,7 @@ class RoundMachine:
         leases: Mapping[bytes, Lease] | None = None,
         paused: bool = False,
         now: float = math.inf,
+        frozen: float = 0.0,
     ) -> None:
         self._rule = rule
         self.number = number
@@ -96,6 +101,8 @@ class RoundMachine:
         self.state = state
         self.paused = paused
         self.held = False
+        self.locked = rule.hidden
+        self.frozen = min(frozen, now)
         latest = now + rule.lease
         self._leases = {
             key: replace(lease, deadline=min(lease.deadline, latest)) for key, lease in (leases or {}).items()
@@ -106,6 +113,7 @@ class RoundMachine:
         self.live = self._count(ASSIGNMENT_STATE_ASSIGNED)
         self.failed = self._count(ASSIGNMENT_STATE_FAILED)
         self.expired = self._count(ASSIGNMENT_STATE_EXPIRED)
+        self.refused = self._count(ASSIGNMENT_STATE_REFUSED)
         self.covered = self.opened if self.reported + self.live >= rule.goal else None
 
     def live_ids(self) -> list[bytes]:
@@ -140,7 +148,7 @@ class RoundMachine:
         effects = self.tick(now)
         if self.paused:
             return Answer.PAUSED, effects
-        if self.held or self.state != ROUND_STATE_COLLECTING:
+        if self.held or self.locked or self.state != ROUND_STATE_COLLECTING:
             return Answer.CLOSED, effects
         if self.reported + self.live >= self._rule.places:
             return Answer.FULL, effects
@@ -157,7 +165,7 @@ class RoundMachine:
         lease = self._leases.get(assignment_id)
         if lease is None:
             return Answer.UNKNOWN
-        if lease.state == ASSIGNMENT_STATE_REPORTED:
+        if lease.state in (ASSIGNMENT_STATE_REPORTED, ASSIGNMENT_STATE_REFUSED):
             return Answer.REPEATED if lease.sha256 == sha256 else Answer.DIFFERENT
         if lease.state == ASSIGNMENT_STATE_FAILED:
             return Answer.GIVEN_BACK
@@ -198,8 +206,30 @@ class RoundMachine:
                 effects.append(Expired(key))
         return effects + self._settle(now)
 
+    def refuse(self, assignment_ids: Iterable[bytes], now: float) -> list[Effect]:
+        """Handles contributions of an opening round that the unmasker does not count.
+
+        If too few are left, the round collects again, as its next attempt.
+        """
+        effects: list[Effect] = []
+        for key in assignment_ids:
+            lease = self._leases[key]
+            if lease.state == ASSIGNMENT_STATE_REPORTED:
+                self._leases[key] = replace(lease, state=ASSIGNMENT_STATE_REFUSED)
+                effects.append(Refused(key))
+        self.reported -= len(effects)
+        self.refused += len(effects)
+        if self.reported < self._rule.minimum:
+            effects.append(Abandoned(self.attempt, frozen=True))
+            self.state, self.attempt, self.opened = ROUND_STATE_COLLECTING, self.attempt + 1, now
+        return effects
+
+    def open(self) -> None:
+        """The sum of an opening round has been opened. The caller makes that durable."""
+        self.state = ROUND_STATE_AGGREGATING
+
     def stop(self) -> None:
-        """Ends the round, because the task is over. The caller that ends the task ends the attempt and the leases."""
+        """Ends the round, because it or the task is given up. The caller ends the attempt and the leases."""
         self.state = ROUND_STATE_ABANDONED
 
     def _end(self, key: bytes, state: AssignmentState.ValueType, sha256: bytes = b"") -> None:
@@ -211,6 +241,9 @@ class RoundMachine:
     def _settle(self, now: float) -> list[Effect]:
         over = now >= self.opened + self._rule.deadline
         if self.reported >= self._rule.goal or (over and self.reported >= self._rule.minimum):
+            if self._rule.hidden:
+                self.state, self.frozen = ROUND_STATE_OPENING, now
+                return [Frozen(self.attempt)]
             self.state = ROUND_STATE_AGGREGATING
             return [Closed(self.attempt)]
         if not over or self.paused or self.held:

@@ -1,12 +1,20 @@
 """A task's values: the bundle that makes it, the rules that its uploads must follow, and one contribution."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from coordinator.model.closing import Rule
 from fedau2.v1.admin_pb2 import CreateTaskHeader
 from fedau2.v1.task_pb2 import ClosingRule, TaskManifest
 from fedau2.wire import contributions, fixed, manifest
 from fedau2.wire.contributions import Decoder, Update
+from fedau2.wire.secure import masked
+from fedau2.wire.secure.layout import Layout
+from fedau2.wire.secure.masked import Masked
+
+Content = dict[str, Update] | Masked
+"""What a contribution says: its updates by tensor or, with secure sums, a masked vector that nobody can check."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,14 +24,12 @@ class Contribution:
     Attributes:
         data: the bytes as the device sent them.
         sha256: their hash.
-        updates: the updates that the bytes encode, by tensor.
-        bound: no absolute value in them is larger.
+        content: what the bytes encode.
     """
 
     data: bytes
     sha256: bytes
-    updates: dict[str, Update]
-    bound: float
+    content: Content
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +50,21 @@ class TaskSpec:
     rule: Rule
     bound: float
     largest: int
-    decode: Decoder
+    decode: Callable[[bytes], Content]
+
+    @property
+    def hidden(self) -> bool:
+        """The task has secure sums."""
+        return self.rule.hidden
 
     @classmethod
     def of(cls, task: TaskManifest, closing: ClosingRule) -> "TaskSpec":
         """Derives the rules from a checked manifest and a checked closing rule."""
         shared, bound = manifest.shared(task), fixed.bound(closing.maximum)
+        if task.HasField("secure_sums"):
+            layout, bits = Layout.of(task), task.secure_sums.modulus_bits
+            read = partial(masked.read, layout=layout, bits=bits)
+            return cls(task, closing, Rule.of(closing, hidden=True), bound, masked.largest(layout, bits), read)
         largest = contributions.largest(shared.values())
         return cls(task, closing, Rule.of(closing), bound, largest, Decoder(shared, bound))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -20,6 +21,7 @@ from coordinator.store.witness import Witness
 from fedau2.v1.admin_pb2 import (
     ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
+    ROUND_STATE_COLLECTING,
     ROUND_STATE_COMMITTED,
 )
 
@@ -77,7 +79,7 @@ class Ledger:
         self.version, self.folder = migrations.VERSION, folder
 
     @contextmanager
-    def _transaction(self, lasting: bool = False) -> Iterator[Connection]:
+    def transaction(self, lasting: bool = False) -> Iterator[Connection]:
         """Opens a transaction, and shows its commit to the witness, which is synced if it must last."""
         with self._database.transaction() as connection:
             yield connection
@@ -88,6 +90,10 @@ class Ledger:
             self._witness.note(self.commits)
             if lasting:
                 self._witness.sync()
+
+    def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        """Returns all rows of a query."""
+        return self._database.rows(query)
 
     def checkpoint(self) -> None:
         """Moves what was committed from SQLite's write-ahead log into the database."""
@@ -154,7 +160,7 @@ class Ledger:
 
     def create_task(self, row: TaskRow) -> None:
         """Stores a task and opens its first round."""
-        with self._transaction(lasting=True) as connection:
+        with self.transaction(lasting=True) as connection:
             task_life.begin(connection, row)
 
     def begin_anew(self, tasks: Sequence[tuple[TaskRow, int]], at: float) -> None:
@@ -164,7 +170,7 @@ class Ledger:
             tasks: each with its new `TaskRow.skipped`.
             at: now, in seconds.
         """
-        with self._transaction(lasting=True) as connection:
+        with self.transaction(lasting=True) as connection:
             for row, skipped in tasks:
                 transitions.begin_anew(connection, row.task_id, row.round, at)
                 stored_tasks.replace(connection, row, replace(row, skipped=skipped), at)
@@ -172,7 +178,7 @@ class Ledger:
     def put_back(self, old: TaskRow, new: TaskRow, target: int, at: float) -> None:
         """Puts a task back to the model after `target` rounds, and begins its open round anew, in one transaction."""
         moved = {"task_id": old.task_id, "old": old.round, "new": target, "at": at}
-        with self._transaction(lasting=True) as connection:
+        with self.transaction(lasting=True) as connection:
             if old.open:
                 transitions.begin_anew(connection, old.task_id, old.round, at)
             stored_tasks.replace(connection, old, new, at)
@@ -187,11 +193,11 @@ class Ledger:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
         """
         newest = self.open_round(task_id, number)
-        with self._transaction(lasting=True) as connection:
+        with self.transaction(lasting=True) as connection:
             transitions.give_up(connection, keys, at)
-            if newest.state == ROUND_STATE_AGGREGATING:
+            if newest.state != ROUND_STATE_COLLECTING:
                 key = (task_id, number, newest.attempt)
-                transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_ABANDONED, at)
+                transitions.move_round(connection, key, newest.state, ROUND_STATE_ABANDONED, at)
                 transitions.open_attempt(connection, (task_id, number, newest.attempt + 1), at)
 
     def write(self, entries: Sequence[Entry]) -> None:
@@ -200,7 +206,7 @@ class Ledger:
         Raises:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             transitions.write(connection, entries)
 
     def commit(self, old: TaskRow, attempt: int, new: TaskRow, at: float) -> None:
@@ -216,7 +222,7 @@ class Ledger:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
         """
         outcome = {"checkpoint": new.checkpoint, "server_state": new.server_state, "norms": new.norms}
-        with self._transaction(lasting=True) as connection:
+        with self.transaction(lasting=True) as connection:
             key = (old.task_id, old.round, attempt)
             transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_COMMITTED, at, outcome)
             transitions.expire_leases(connection, old.task_id, old.round, at)
@@ -230,16 +236,16 @@ class Ledger:
         Raises:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
         """
-        attempt = self.open_round(old.task_id, old.round).attempt
-        with self._transaction(lasting=True) as connection:
+        newest = self.open_round(old.task_id, old.round)
+        with self.transaction(lasting=True) as connection:
             if new.open:
                 stored_tasks.replace(connection, old, new, at)
             else:
-                task_life.end(connection, old, new, attempt, at)
+                task_life.end(connection, old, new, newest, at)
 
     def succeed(self, old: TaskRow, ended: TaskRow, successor: TaskRow) -> None:
         """Ends a task and begins its successor, when that is created, in one transaction; see `change_state`."""
-        attempt = self.open_round(old.task_id, old.round).attempt
-        with self._transaction(lasting=True) as connection:
-            task_life.end(connection, old, ended, attempt, successor.created)
+        newest = self.open_round(old.task_id, old.round)
+        with self.transaction(lasting=True) as connection:
+            task_life.end(connection, old, ended, newest, successor.created)
             task_life.begin(connection, successor)

@@ -17,8 +17,10 @@ from coordinator.store.tables import (
     meta,
     metadata,
     one_open_task,
+    opening,
     rollback_history,
     round_attempt,
+    seen_log,
     task,
     task_history,
 )
@@ -93,6 +95,8 @@ MIGRATIONS: tuple[Migration, ...] = (
         add_column(task.c.encoding, 0),
         add_column(task.c.encoded, b""),
     ),
+    # 5: unmaskers open the sums of rounds.
+    together(add_table(opening), add_table(seen_log)),
 )
 """The migrations; the first leads from version 1 to 2, and so on."""
 
@@ -104,6 +108,9 @@ WITNESSED = 3
 
 KEPT = 4
 """The first version with a table of kept models."""
+
+OPENED = 5
+"""The first version with a table of opened sums."""
 
 NEW = 0
 """Version of a database that is not a ledger yet."""

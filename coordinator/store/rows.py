@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from coordinator.store.round_log import Location
 from coordinator.store.row_checks import expect, is_hash
 from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_REFUSED,
     ASSIGNMENT_STATE_REPORTED,
     AssignmentState,
     RoundState,
@@ -49,7 +50,7 @@ class RoundSummary:
 
 @dataclass(frozen=True)
 class AssignmentRow:
-    """An assignment as it is stored. A reported one has a hash and a location."""
+    """An assignment as it is stored. A reported one has a hash and a location, a refused one only a hash."""
 
     assignment_id: bytes
     task_id: str
@@ -77,11 +78,13 @@ def assignment_row(row: sa.Row[Any]) -> AssignmentRow:
     """
     location = None if row.segment is None else Location(row.segment, row.offset, row.length)
     reported = row.state == ASSIGNMENT_STATE_REPORTED
+    hashed = reported or row.state == ASSIGNMENT_STATE_REFUSED
     whole = (
         row.state in AssignmentState.values()
         and isinstance(row.deadline, float)
-        and reported == (location is not None) == (row.sha256 is not None)
-        and (location is None or (_is_location(location) and is_hash(row.sha256)))
+        and reported == (location is not None)
+        and (is_hash(row.sha256) if hashed else row.sha256 is None)
+        and (location is None or _is_location(location))
     )
     value = AssignmentRow(row.assignment_id, row.task_id, row.state, row.deadline, row.sha256 or b"", location)
     return expect(whole, value, "assignment")

@@ -8,8 +8,11 @@ from sqlalchemy.engine import Connection
 
 from coordinator.store import migrations, transitions
 from coordinator.store.tables import kept_model as kept_table
+from coordinator.store.tables import opening as opening_table
+from coordinator.store.tables import round_attempt
 from coordinator.store.tables import task as task_table
-from coordinator.store.task_rows import KeptModel, TaskRow, kept_model, task_row
+from coordinator.store.task_rows import KeptModel, Opening, TaskRow, kept_model, task_row
+from fedau2.v1.admin_pb2 import ROUND_STATE_AGGREGATING
 
 _OLD = ("previous_checkpoint", "previous_server_state")
 """Columns that no longer mean anything, see `tables`."""
@@ -32,8 +35,20 @@ def read(connection: Connection, version: int, task_id: str | None = None) -> li
     if task_id is not None:
         query = query.where(task_table.c.task_id == task_id)
     kept = _kept(connection, task_id) if version >= migrations.KEPT else {}
+    openings = _openings(connection) if version >= migrations.OPENED else {}
     rows = connection.execute(query).all()
-    return [task_row({**row._asdict(), "kept": tuple(kept.get(row.task_id, ()))}) for row in rows]
+    return [
+        task_row({**row._asdict(), "kept": tuple(kept.get(row.task_id, ())), "opening": openings.get(row.task_id)})
+        for row in rows
+    ]
+
+
+def _openings(connection: Connection) -> dict[str, Opening]:
+    """Reads the sums of the rounds that are being aggregated, by task."""
+    columns = opening_table.c
+    query = sa.select(columns.task_id, columns.members, columns.withheld, columns.masks).join(round_attempt)
+    rows = connection.execute(query.where(round_attempt.c.state == ROUND_STATE_AGGREGATING))
+    return {row.task_id: Opening(row.members, row.withheld, row.masks) for row in rows}
 
 
 def _kept(connection: Connection, task_id: str | None) -> dict[str, list[KeptModel]]:
@@ -62,7 +77,7 @@ def replace(connection: Connection, old: TaskRow, new: TaskRow, at: float) -> No
 
 
 def _columns(row: TaskRow) -> Mapping[str, Any]:
-    values = {name: value for name, value in vars(row).items() if name != "kept"}
+    values = {name: value for name, value in vars(row).items() if name not in ("kept", "opening")}
     return {**values, **dict(zip(_OLD, (row.checkpoint, row.server_state), strict=True))}
 
 

@@ -121,6 +121,28 @@ round_history = Table(
     ),
 )
 
+opening = Table(
+    "opening",
+    metadata,
+    Column("task_id", String(32), primary_key=True),
+    Column("round", BigInteger, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("members", _HASH, nullable=False),  # hash of the set of contributions whose sum was opened
+    Column("withheld", LargeBinary, nullable=False),  # rows that stayed closed, as in OpenedSum
+    Column("masks", _HASH, nullable=False),  # of the packed sum of the masks: a private blob until the round is over
+    ForeignKeyConstraint(
+        ["task_id", "round", "attempt"],
+        [round_attempt.c.task_id, round_attempt.c.round, round_attempt.c.attempt],
+    ),
+)
+
+seen_log = Table(
+    "seen_log",
+    metadata,
+    Column("identity", _HASH, primary_key=True),  # of an unmasker
+    Column("head", LargeBinary, nullable=False),  # the newest LogHead that it has shown, serialised
+)
+
 assignment = Table(
     "assignment",
     metadata,
@@ -130,8 +152,8 @@ assignment = Table(
     Column("attempt", Integer, nullable=False),
     Column("state", Integer, nullable=False),
     Column("deadline", Float, nullable=False),
-    Column("sha256", _HASH),  # this and the location of the contribution: REPORTED only
-    Column("segment", String(128)),
+    Column("sha256", _HASH),  # of the contribution: REPORTED and REFUSED only
+    Column("segment", String(128)),  # this and the next two: location of the contribution, REPORTED only
     Column("offset", BigInteger),
     Column("length", BigInteger),
     Column("reason", Integer),  # FailureReason, FAILED only

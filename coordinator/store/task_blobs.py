@@ -40,6 +40,7 @@ def kept_blobs(row: TaskRow, manifest: TaskManifest) -> list[KeptBlob]:
         *([KeptBlob("encoded checkpoint", row.encoded)] if row.encoded else []),
         KeptBlob("server state", row.server_state, served=False),
         KeptBlob("first checkpoint", manifest.checkpoint.sha256, vital=False),
+        *([KeptBlob("sum of masks", row.opening.masks, served=False)] if row.opening else []),
         *(blob for model in row.kept for blob in model_blobs(model)),
     ]
 

@@ -3,8 +3,14 @@
 from sqlalchemy.engine import Connection
 
 from coordinator.store import stored_tasks, transitions
+from coordinator.store.rows import RoundRow
 from coordinator.store.task_rows import TaskRow
-from fedau2.v1.admin_pb2 import ROUND_STATE_ABANDONED, ROUND_STATE_COLLECTING, TASK_STATE_UNSPECIFIED
+from fedau2.v1.admin_pb2 import (
+    ROUND_STATE_ABANDONED,
+    ROUND_STATE_COLLECTING,
+    ROUND_STATE_OPENING,
+    TASK_STATE_UNSPECIFIED,
+)
 
 
 def begin(connection: Connection, row: TaskRow) -> None:
@@ -14,20 +20,21 @@ def begin(connection: Connection, row: TaskRow) -> None:
     transitions.open_attempt(connection, (row.task_id, 0, 0), row.created)
 
 
-def end(connection: Connection, old: TaskRow, new: TaskRow, attempt: int, at: float) -> None:
+def end(connection: Connection, old: TaskRow, new: TaskRow, newest: RoundRow, at: float) -> None:
     """Ends an open task before all its rounds are committed, with its open round and the leases.
 
     Args:
         connection: of the transaction.
         old: the task as it is stored.
         new: the task in the state that ends it.
-        attempt: newest attempt of the open round.
+        newest: newest attempt of the open round.
         at: now, in seconds.
 
     Raises:
         LedgerError: a row was not in the state that it must be in.
     """
     stored_tasks.replace(connection, old, new, at)
-    key = (old.task_id, old.round, attempt)
-    transitions.move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, at)
+    key = (old.task_id, old.round, newest.attempt)
+    state = ROUND_STATE_OPENING if newest.state == ROUND_STATE_OPENING else ROUND_STATE_COLLECTING
+    transitions.move_round(connection, key, state, ROUND_STATE_ABANDONED, at)
     transitions.expire_leases(connection, old.task_id, old.round, at)

@@ -39,13 +39,29 @@ class KeptModel:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """A sum that an unmasker has opened.
+
+    Attributes:
+        members: hash of the set of contributions.
+        withheld: rows that stay closed, see `OpenedSum`.
+        masks: SHA-256 of the packed sum of the masks, which lies beside the server states.
+    """
+
+    members: bytes
+    withheld: bytes
+    masks: bytes
+
+
+@dataclass(frozen=True)
 class TaskRow:
     """A task as it is stored.
 
     Hashes address blobs. That of the encoded checkpoint is empty without an `encoding`. `closing` is a serialised
     `ClosingRule`, `versions` a serialised `ClientVersions`, and `norms` a serialised `ContributionNorms`. `kept` are
-    older models, oldest first. A device is given the number of a round plus `skipped`: the rounds of the task's
-    ancestors. It grows when a copy is restored or the task is put back, so that no number is given twice.
+    older models, oldest first, and `opening` is the sum of the open round once it has been opened. A device is
+    given the number of a round plus `skipped`: the rounds of the task's ancestors. It grows when a copy is restored or
+    the task is put back, so that no number is given twice.
     """
 
     task_id: str
@@ -64,6 +80,7 @@ class TaskRow:
     encoding: CheckpointEncoding.ValueType = CHECKPOINT_ENCODING_UNSPECIFIED
     encoded: bytes = b""
     kept: tuple[KeptModel, ...] = ()
+    opening: Opening | None = None
 
     @classmethod
     def begun(
@@ -145,7 +162,14 @@ class TaskRow:
             norms=norms,
             encoded=encoded,
             kept=kept[-keep:],
+            opening=None,
         )
+
+    def passed_over(self) -> "TaskRow":
+        """Returns the row as it is after its open round was skipped: with the same model."""
+        last = self.round + 1 == self.rounds
+        state = TASK_STATE_FINISHED if last else self.state
+        return replace(self, state=state, round=self.round + 1, opening=None)
 
     def put_back(self, model: KeptModel, separation: int) -> "TaskRow":
         """Returns the row as it is after the task was put back to one of its kept models. Newer ones are given up.
@@ -162,6 +186,7 @@ class TaskRow:
             encoded=model.encoded,
             skipped=self.skipped + max(1, separation),
             kept=tuple(older for older in self.kept if older.round <= model.round),
+            opening=None,
         )
 
 
@@ -189,6 +214,7 @@ def task_row(values: Mapping[str, Any]) -> TaskRow:
         and parses(ContributionNorms, row.norms)
         and row.encoding in CheckpointEncoding.values()
         and (is_hash(row.encoded) if row.encoding else row.encoded == b"")
+        and (row.opening is None or (is_hash(row.opening.members) and is_hash(row.opening.masks)))
     )
     return expect(whole, row, f"task {row.task_id!r}")
 

@@ -15,11 +15,13 @@ from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,
     ASSIGNMENT_STATE_FAILED,
+    ASSIGNMENT_STATE_REFUSED,
     ASSIGNMENT_STATE_REPORTED,
     ASSIGNMENT_STATE_UNSPECIFIED,
     ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
     ROUND_STATE_COLLECTING,
+    ROUND_STATE_OPENING,
     ROUND_STATE_UNSPECIFIED,
     AssignmentState,
     RoundState,
@@ -34,6 +36,9 @@ _ENDS: dict[type[effects.Effect], AssignmentState.ValueType] = {
     effects.Failed: ASSIGNMENT_STATE_FAILED,
     effects.Expired: ASSIGNMENT_STATE_EXPIRED,
 }
+
+_CONTRIBUTION = ("sha256", "segment", "offset", "length")
+"""The columns of a reported contribution."""
 
 _INSERT = sa.insert(assignment)
 _UPDATE = sa.update(assignment).where(
@@ -73,6 +78,9 @@ def write(connection: Connection, entries: Sequence[Entry]) -> None:
     for kind, state in _ENDS.items():
         if ended := [entry for entry in entries if isinstance(entry.effect, kind)]:
             _end(connection, ended, state)
+    if refused := [entry for entry in entries if isinstance(entry.effect, effects.Refused)]:
+        keys = [vars(entry.effect)["assignment_id"] for entry in refused]
+        _give_up(connection, keys, ASSIGNMENT_STATE_REFUSED, refused[0].at)
     for entry in entries:
         _move_attempt(connection, entry)
 
@@ -113,13 +121,17 @@ def _remember(
 
 def _move_attempt(connection: Connection, entry: Entry) -> None:
     match entry.effect:
-        case effects.Abandoned(attempt):
+        case effects.Abandoned(attempt, frozen):
             key = (entry.task_id, entry.round, attempt)
-            move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED, entry.at)
+            state = ROUND_STATE_OPENING if frozen else ROUND_STATE_COLLECTING
+            move_round(connection, key, state, ROUND_STATE_ABANDONED, entry.at)
             open_attempt(connection, (entry.task_id, entry.round, attempt + 1), entry.at)
         case effects.Closed(attempt):
             key = (entry.task_id, entry.round, attempt)
             move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_AGGREGATING, entry.at)
+        case effects.Frozen(attempt):
+            key = (entry.task_id, entry.round, attempt)
+            move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_OPENING, entry.at)
 
 
 def replace_task(connection: Connection, old: Mapping[str, Any], new: Mapping[str, Any], at: float) -> None:
@@ -143,7 +155,7 @@ def remember_task(
 
 def open_attempt(connection: Connection, key: Attempt, at: float) -> None:
     """Stores a new attempt of a round."""
-    columns = {**_columns(key), "state": ROUND_STATE_COLLECTING, "opened": at}
+    columns = {**key_columns(key), "state": ROUND_STATE_COLLECTING, "opened": at}
     connection.execute(sa.insert(round_attempt), columns)
     _remember_round(connection, key, ROUND_STATE_UNSPECIFIED, ROUND_STATE_COLLECTING, at)
 
@@ -161,7 +173,7 @@ def move_round(
     Raises:
         LedgerError: it was not in the old state.
     """
-    this_attempt = [round_attempt.c[name] == value for name, value in _columns(key).items()]
+    this_attempt = [round_attempt.c[name] == value for name, value in key_columns(key).items()]
     update = (
         sa.update(round_attempt).where(*this_attempt, round_attempt.c.state == old).values(state=new, **(outcome or {}))
     )
@@ -172,10 +184,11 @@ def move_round(
 def _remember_round(
     connection: Connection, key: Attempt, old: RoundState.ValueType, new: RoundState.ValueType, at: float
 ) -> None:
-    connection.execute(sa.insert(round_history), {**_columns(key), "old": old, "new": new, "at": at})
+    connection.execute(sa.insert(round_history), {**key_columns(key), "old": old, "new": new, "at": at})
 
 
-def _columns(key: Attempt) -> dict[str, str | int]:
+def key_columns(key: Attempt) -> dict[str, str | int]:
+    """Returns the columns of an attempt's key."""
     return dict(zip(("task_id", "round", "attempt"), key, strict=True))
 
 
@@ -215,11 +228,16 @@ def give_up(connection: Connection, keys: Sequence[bytes], at: float) -> None:
     Raises:
         LedgerError: an assignment was not reported.
     """
+    _give_up(connection, keys, ASSIGNMENT_STATE_EXPIRED, at)
+
+
+def _give_up(connection: Connection, keys: Sequence[bytes], new: AssignmentState.ValueType, at: float) -> None:
     reported = (assignment.c.assignment_id == sa.bindparam("key"), assignment.c.state == ASSIGNMENT_STATE_REPORTED)
-    nothing = dict.fromkeys(("sha256", "segment", "offset", "length"))
-    update = sa.update(assignment).where(*reported).values(state=ASSIGNMENT_STATE_EXPIRED, **nothing)
+    # A device that repeats a refused contribution is answered as before, so its hash stays.
+    lost = ("segment", "offset", "length") if new == ASSIGNMENT_STATE_REFUSED else _CONTRIBUTION
+    update = sa.update(assignment).where(*reported).values(state=new, **dict.fromkeys(lost))
     expect(connection.execute(update, [{"key": key} for key in keys]).rowcount, len(keys), "assignment")
-    moved = {"old": ASSIGNMENT_STATE_REPORTED, "new": ASSIGNMENT_STATE_EXPIRED, "at": at}
+    moved = {"old": ASSIGNMENT_STATE_REPORTED, "new": new, "at": at}
     connection.execute(sa.insert(assignment_history), [{"assignment_id": key, **moved} for key in keys])
 
 

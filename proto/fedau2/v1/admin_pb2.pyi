@@ -5,6 +5,7 @@ The service that operators call. It has an address of its own, so that devices c
 
 from collections import abc as _abc
 from fedau2.v1 import task_pb2 as _task_pb2
+from fedau2.v1 import unmasker_pb2 as _unmasker_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -66,6 +67,10 @@ class _RoundStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RoundState
     """Its checkpoint is durable."""
     ROUND_STATE_ABANDONED: _RoundState.ValueType  # 4
     """An attempt that ended with too few contributions; the next attempt keeps them."""
+    ROUND_STATE_OPENING: _RoundState.ValueType  # 5
+    """Its contributions are complete, and the unmasker is asked to open their sum."""
+    ROUND_STATE_SKIPPED: _RoundState.ValueType  # 6
+    """It was given up, by the operator or because its sum was not plausible. The model stayed as it was."""
 
 class RoundState(_RoundState, metaclass=_RoundStateEnumTypeWrapper):
     """Life of a round."""
@@ -79,6 +84,10 @@ ROUND_STATE_COMMITTED: RoundState.ValueType  # 3
 """Its checkpoint is durable."""
 ROUND_STATE_ABANDONED: RoundState.ValueType  # 4
 """An attempt that ended with too few contributions; the next attempt keeps them."""
+ROUND_STATE_OPENING: RoundState.ValueType  # 5
+"""Its contributions are complete, and the unmasker is asked to open their sum."""
+ROUND_STATE_SKIPPED: RoundState.ValueType  # 6
+"""It was given up, by the operator or because its sum was not plausible. The model stayed as it was."""
 Global___RoundState: _TypeAlias = RoundState  # noqa: Y015
 
 class _AssignmentState:
@@ -96,6 +105,8 @@ class _AssignmentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Assig
     """The device gave it back."""
     ASSIGNMENT_STATE_EXPIRED: _AssignmentState.ValueType  # 4
     """Its lease ran out."""
+    ASSIGNMENT_STATE_REFUSED: _AssignmentState.ValueType  # 5
+    """Its contribution was durable, and the unmasker did not count it."""
 
 class AssignmentState(_AssignmentState, metaclass=_AssignmentStateEnumTypeWrapper):
     """Life of an assignment."""
@@ -109,6 +120,8 @@ ASSIGNMENT_STATE_FAILED: AssignmentState.ValueType  # 3
 """The device gave it back."""
 ASSIGNMENT_STATE_EXPIRED: AssignmentState.ValueType  # 4
 """Its lease ran out."""
+ASSIGNMENT_STATE_REFUSED: AssignmentState.ValueType  # 5
+"""Its contribution was durable, and the unmasker did not count it."""
 Global___AssignmentState: _TypeAlias = AssignmentState  # noqa: Y015
 
 @_typing.final
@@ -122,6 +135,7 @@ class CreateTaskHeader(_message.Message):
     ROUNDS_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
+    TOUCHED_ROWS_FIELD_NUMBER: _builtins.int
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
     population: _builtins.str
     """Name of the population that trains the task, at most 128 bytes. A population has one running task."""
@@ -129,6 +143,10 @@ class CreateTaskHeader(_message.Message):
     """The TaskManifest, serialised."""
     rounds: _builtins.int
     """Rounds to commit, at least 1."""
+    touched_rows: _builtins.float
+    """Catalogue rows that a device touches on average, as measured; 0: not known. A task with secure sums whose rows are all
+    opened, without noise, needs it.
+    """
     checkpoints: _task_pb2.CheckpointEncoding.ValueType
     """The smaller encoding in which checkpoints are offered to devices beside float32; unspecified: none."""
     @_builtins.property
@@ -143,11 +161,12 @@ class CreateTaskHeader(_message.Message):
         rounds: _builtins.int = ...,
         closing: _task_pb2.ClosingRule | None = ...,
         versions: _task_pb2.ClientVersions | None = ...,
+        touched_rows: _builtins.float = ...,
         checkpoints: _task_pb2.CheckpointEncoding.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "closing", b"closing", "manifest", b"manifest", "population", b"population", "rounds", b"rounds", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "closing", b"closing", "manifest", b"manifest", "population", b"population", "rounds", b"rounds", "touched_rows", b"touched_rows", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -217,19 +236,23 @@ class ReplaceTaskHeader(_message.Message):
 
     TASK_ID_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
+    TOUCHED_ROWS_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The running task."""
     manifest: _builtins.bytes
     """The successor's TaskManifest, serialised. The hash of the running task's manifest is among its ancestors."""
+    touched_rows: _builtins.float
+    """As in CreateTaskHeader."""
     def __init__(
         self,
         *,
         task_id: _builtins.str = ...,
         manifest: _builtins.bytes = ...,
+        touched_rows: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "task_id", b"task_id", "touched_rows", b"touched_rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -414,6 +437,31 @@ class RollBackTaskRequest(_message.Message):
 Global___RollBackTaskRequest: _TypeAlias = RollBackTaskRequest  # noqa: Y015
 
 @_typing.final
+class SkipRoundRequest(_message.Message):
+    """Set by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    round: _builtins.int
+    """The open round."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        round: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["round", b"round", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipRoundRequest: _TypeAlias = SkipRoundRequest  # noqa: Y015
+
+@_typing.final
 class ListRoundsRequest(_message.Message):
     """Set by the operator."""
 
@@ -547,8 +595,29 @@ class ContributionNorms(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ClippedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SHARED_FIELD_NUMBER: _builtins.int
     ADVERSARY_FIELD_NUMBER: _builtins.int
+    CLIPPED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def shared(self) -> Global___NormStatistics:
         """Over the recommender's shared tensors."""
@@ -557,15 +626,20 @@ class ContributionNorms(_message.Message):
     def adversary(self) -> Global___NormStatistics:
         """Over the adversaries' tensors."""
 
+    @_builtins.property
+    def clipped(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Of secure sums without noise, which show no norm: contributions whose tensor was scaled down to its clip, by tensor."""
+
     def __init__(
         self,
         *,
         shared: Global___NormStatistics | None = ...,
         adversary: Global___NormStatistics | None = ...,
+        clipped: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "shared", b"shared"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "shared", b"shared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "clipped", b"clipped", "shared", b"shared"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -595,6 +669,7 @@ class Task(_message.Message):
     NORMS_FIELD_NUMBER: _builtins.int
     FIRST_ROUND_FIELD_NUMBER: _builtins.int
     ENCODED_FIELD_NUMBER: _builtins.int
+    SECURE_SUMS_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Drawn by the coordinator."""
     population: _builtins.str
@@ -602,7 +677,7 @@ class Task(_message.Message):
     rounds: _builtins.int
     """Rounds to commit."""
     round: _builtins.int
-    """Rounds committed."""
+    """Rounds committed or skipped."""
     round_state: Global___RoundState.ValueType
     """State of the open round; unspecified when the task is finished."""
     attempt: _builtins.int
@@ -639,6 +714,10 @@ class Task(_message.Message):
     def encoded(self) -> _task_pb2.EncodedCheckpoint:
         """The newest checkpoint as devices are offered it in a smaller encoding; absent: not offered."""
 
+    @_builtins.property
+    def secure_sums(self) -> Global___SecureSumsStatus:
+        """How secure sums go; absent for other tasks."""
+
     def __init__(
         self,
         *,
@@ -660,14 +739,67 @@ class Task(_message.Message):
         norms: Global___ContributionNorms | None = ...,
         first_round: _builtins.int = ...,
         encoded: _task_pb2.EncodedCheckpoint | None = ...,
+        secure_sums: Global___SecureSumsStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "encoded", b"encoded", "manifest", b"manifest", "norms", b"norms", "versions", b"versions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "encoded", b"encoded", "manifest", b"manifest", "norms", b"norms", "secure_sums", b"secure_sums", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "encoded", b"encoded", "first_round", b"first_round", "kept_rounds", b"kept_rounds", "live_leases", b"live_leases", "manifest", b"manifest", "norms", b"norms", "population", b"population", "reported", b"reported", "round", b"round", "round_state", b"round_state", "rounds", b"rounds", "state", b"state", "task_id", b"task_id", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "closing", b"closing", "created", b"created", "encoded", b"encoded", "first_round", b"first_round", "kept_rounds", b"kept_rounds", "live_leases", b"live_leases", "manifest", b"manifest", "norms", b"norms", "population", b"population", "reported", b"reported", "round", b"round", "round_state", b"round_state", "rounds", b"rounds", "secure_sums", b"secure_sums", "state", b"state", "task_id", b"task_id", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
+
+@_typing.final
+class SecureSumsStatus(_message.Message):
+    """How a task with secure sums stands. Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPENING_SINCE_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
+    KEYED_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
+    EPSILON_FIELD_NUMBER: _builtins.int
+    DELTA_FIELD_NUMBER: _builtins.int
+    refused: _builtins.int
+    """Contributions of the open round that the unmasker did not count."""
+    last_error: _builtins.str
+    """Why the last call to the unmasker failed; empty: it succeeded."""
+    keyed: _builtins.bool
+    """True if the open round has its key, without which nobody is given a place."""
+    epsilon: _builtins.float
+    """The most that the sums so far can tell of one device, as the epsilon of (epsilon, delta)-differential privacy; 0: the
+    task has no noise, or no sum was opened.
+    """
+    delta: _builtins.float
+    """Its delta."""
+    @_builtins.property
+    def opening_since(self) -> _timestamp_pb2.Timestamp:
+        """Since when the unmasker is asked to open the sum of the open round; absent: it is not asked."""
+
+    @_builtins.property
+    def seen(self) -> _unmasker_pb2.LogHead:
+        """The newest head of the unmasker's log that the coordinator has; absent before the first round."""
+
+    def __init__(
+        self,
+        *,
+        opening_since: _timestamp_pb2.Timestamp | None = ...,
+        refused: _builtins.int = ...,
+        last_error: _builtins.str = ...,
+        keyed: _builtins.bool = ...,
+        seen: _unmasker_pb2.LogHead | None = ...,
+        epsilon: _builtins.float = ...,
+        delta: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["opening_since", b"opening_since", "seen", b"seen"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "epsilon", b"epsilon", "keyed", b"keyed", "last_error", b"last_error", "opening_since", b"opening_since", "refused", b"refused", "seen", b"seen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SecureSumsStatus: _TypeAlias = SecureSumsStatus  # noqa: Y015
 
 @_typing.final
 class Round(_message.Message):
@@ -687,6 +819,7 @@ class Round(_message.Message):
     EXPIRED_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     NORMS_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     round: _builtins.int
     """From 0."""
@@ -700,6 +833,8 @@ class Round(_message.Message):
     expired: _builtins.int
     checkpoint: _builtins.bytes
     """SHA-256 of its committed checkpoint; empty before. Task.kept_rounds says which are kept."""
+    refused: _builtins.int
+    """Assignments whose contribution the unmasker did not count."""
     @_builtins.property
     def opened(self) -> _timestamp_pb2.Timestamp:
         """When the attempt began."""
@@ -727,10 +862,11 @@ class Round(_message.Message):
         expired: _builtins.int = ...,
         checkpoint: _builtins.bytes = ...,
         norms: Global___ContributionNorms | None = ...,
+        refused: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "norms", b"norms", "opened", b"opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "committed", b"committed", "expired", b"expired", "failed", b"failed", "live_leases", b"live_leases", "norms", b"norms", "opened", b"opened", "reported", b"reported", "round", b"round", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint", b"checkpoint", "committed", b"committed", "expired", b"expired", "failed", b"failed", "live_leases", b"live_leases", "norms", b"norms", "opened", b"opened", "refused", b"refused", "reported", b"reported", "round", b"round", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

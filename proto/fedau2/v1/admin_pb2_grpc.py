@@ -71,6 +71,11 @@ class AdminServiceStub(object):
                 request_serializer=fedau2_dot_v1_dot_admin__pb2.RollBackTaskRequest.SerializeToString,
                 response_deserializer=fedau2_dot_v1_dot_admin__pb2.Task.FromString,
                 _registered_method=True)
+        self.SkipRound = channel.unary_unary(
+                '/fedau2.v1.AdminService/SkipRound',
+                request_serializer=fedau2_dot_v1_dot_admin__pb2.SkipRoundRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+                _registered_method=True)
         self.ReplaceTask = channel.stream_unary(
                 '/fedau2.v1.AdminService/ReplaceTask',
                 request_serializer=fedau2_dot_v1_dot_admin__pb2.ReplaceTaskRequest.SerializeToString,
@@ -150,6 +155,15 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SkipRound(self, request, context):
+        """Gives the open round of a task with secure sums up: its contributions are dropped, the model stays as it is, and the
+        next round opens. For a round whose sum nobody opens. FAILED_PRECONDITION if the task has no such round, if its open
+        round is another one, or if its sum was opened already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReplaceTask(self, request_iterator, context):
         """Ends a running task and starts its successor in its place, in one transaction: at the end of the open round, or at
         once if nobody has a place in it. The answer is the successor. It has the rounds that are left of the task, and
@@ -217,6 +231,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
             'RollBackTask': grpc.unary_unary_rpc_method_handler(
                     servicer.RollBackTask,
                     request_deserializer=fedau2_dot_v1_dot_admin__pb2.RollBackTaskRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_admin__pb2.Task.SerializeToString,
+            ),
+            'SkipRound': grpc.unary_unary_rpc_method_handler(
+                    servicer.SkipRound,
+                    request_deserializer=fedau2_dot_v1_dot_admin__pb2.SkipRoundRequest.FromString,
                     response_serializer=fedau2_dot_v1_dot_admin__pb2.Task.SerializeToString,
             ),
             'ReplaceTask': grpc.stream_unary_rpc_method_handler(
@@ -429,6 +448,33 @@ class AdminService(object):
             target,
             '/fedau2.v1.AdminService/RollBackTask',
             fedau2_dot_v1_dot_admin__pb2.RollBackTaskRequest.SerializeToString,
+            fedau2_dot_v1_dot_admin__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SkipRound(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fedau2.v1.AdminService/SkipRound',
+            fedau2_dot_v1_dot_admin__pb2.SkipRoundRequest.SerializeToString,
             fedau2_dot_v1_dot_admin__pb2.Task.FromString,
             options,
             channel_credentials,

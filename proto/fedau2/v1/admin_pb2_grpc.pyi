@@ -55,6 +55,11 @@ class AdminServiceStub:
     given up. The open round is abandoned with its contributions and begins anew. Devices are given higher numbers of
     rounds than before. NOT_FOUND if that model is not kept, or is damaged.
     """
+    SkipRound: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SkipRoundRequest, _admin_pb2.Task]
+    """Gives the open round of a task with secure sums up: its contributions are dropped, the model stays as it is, and the
+    next round opens. For a round whose sum nobody opens. FAILED_PRECONDITION if the task has no such round, if its open
+    round is another one, or if its sum was opened already.
+    """
     ReplaceTask: _grpc.StreamUnaryMultiCallable[_admin_pb2.ReplaceTaskRequest, _admin_pb2.Task]
     """Ends a running task and starts its successor in its place, in one transaction: at the end of the open round, or at
     once if nobody has a place in it. The answer is the successor. It has the rounds that are left of the task, and
@@ -93,6 +98,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Puts a task, whatever its state, back to a model that is kept, with the server state beside it. Newer models are
     given up. The open round is abandoned with its contributions and begins anew. Devices are given higher numbers of
     rounds than before. NOT_FOUND if that model is not kept, or is damaged.
+    """
+    SkipRound: _aio.UnaryUnaryMultiCallable[_admin_pb2.SkipRoundRequest, _admin_pb2.Task]  # type: ignore[assignment]
+    """Gives the open round of a task with secure sums up: its contributions are dropped, the model stays as it is, and the
+    next round opens. For a round whose sum nobody opens. FAILED_PRECONDITION if the task has no such round, if its open
+    round is another one, or if its sum was opened already.
     """
     ReplaceTask: _aio.StreamUnaryMultiCallable[_admin_pb2.ReplaceTaskRequest, _admin_pb2.Task]  # type: ignore[assignment]
     """Ends a running task and starts its successor in its place, in one transaction: at the end of the open round, or at
@@ -171,6 +181,17 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Puts a task, whatever its state, back to a model that is kept, with the server state beside it. Newer models are
         given up. The open round is abandoned with its contributions and begins anew. Devices are given higher numbers of
         rounds than before. NOT_FOUND if that model is not kept, or is damaged.
+        """
+
+    @_abc_1.abstractmethod
+    def SkipRound(
+        self,
+        request: _admin_pb2.SkipRoundRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Task, _abc.Awaitable[_admin_pb2.Task]]:
+        """Gives the open round of a task with secure sums up: its contributions are dropped, the model stays as it is, and the
+        next round opens. For a round whose sum nobody opens. FAILED_PRECONDITION if the task has no such round, if its open
+        round is another one, or if its sum was opened already.
         """
 
     @_abc_1.abstractmethod

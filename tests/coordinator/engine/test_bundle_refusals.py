@@ -97,7 +97,7 @@ def unprintable(bundle):
 BUNDLES = {
     "another version": (another_version, "bundle format 1 is older than format 2"),
     "features twice": (features_twice, "requires a feature twice"),
-    "hidden contributions": (hidden_contributions, "secure sums, which this coordinator cannot open"),
+    "hidden contributions": (hidden_contributions, "secure sums and was refused: this coordinator has no unmasker"),
     "damaged blob": (damaged_blob, "damaged"),
     "missing blob": (missing_blob, "is missing"),
     "foreign blob": (foreign_blob, "names no blob"),

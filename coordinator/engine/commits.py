@@ -1,0 +1,122 @@
+"""The end of a round: the server's step and its commit, or the round is skipped. For the writing thread."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from coordinator.aggregation.optimizers import server_step
+from coordinator.engine.hidden_rounds import HiddenRounds
+from coordinator.engine.round_sum import RoundSum
+from coordinator.errors import ImplausibleSumError, LedgerError
+from coordinator.model.task import TaskSpec
+from coordinator.store.ledger import Ledger
+from coordinator.store.recording import Recorder
+from coordinator.store.round_log import RoundLog, owner
+from coordinator.store.task_blobs import TaskBlobs
+from coordinator.store.task_rows import TaskRow
+from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding
+from fedau2.wire import encodings
+from fedau2.wire.blobs import Tensors, pack, unpack
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A round that is over.
+
+    Attributes:
+        row: the task as it stands now.
+        skipped: why the round was skipped; empty: it was committed.
+    """
+
+    row: TaskRow
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class Commits:
+    """Ends rounds.
+
+    Attributes:
+        ledger: holds the tasks.
+        blobs: of all tasks.
+        log: holds the contributions of open rounds.
+        sums: the sum of each open round, by task id.
+        hidden: the rounds with secure sums.
+        recorder: keeps contributions for an audit, if there is one.
+        keep: most older models of a task that are kept, at least 1.
+    """
+
+    ledger: Ledger
+    blobs: TaskBlobs
+    log: RoundLog
+    sums: Mapping[str, RoundSum]
+    hidden: HiddenRounds
+    recorder: Recorder | None
+    keep: int
+
+    def commit(self, task_id: str, spec: TaskSpec, number: int, attempt: int, at: float) -> Ended:
+        """Takes the server's step on the sum of the open round, commits it, and removes what is too old.
+
+        A round whose sum cannot be that of honest devices is skipped.
+
+        Args:
+            task_id: the task.
+            spec: the task's fixed rules.
+            number: the round.
+            attempt: the attempt that is being aggregated.
+            at: now, in seconds.
+
+        Raises:
+            LedgerError: the ledger is not as this coordinator left it.
+        """
+        old, added = self._open_task(task_id, number), self.sums[task_id]
+        self.hidden.unmask(old)
+        try:
+            mean = added.mean()
+        except ImplausibleSumError as error:
+            return self._skip(old, str(error), at)
+        private = self.blobs.private
+        checkpoint, state = unpack(self.blobs.served.get(old.checkpoint)), unpack(private.get(old.server_state))
+        checkpoint, state = server_step(spec.manifest, checkpoint, state, mean)
+        outcome = self.blobs.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
+        norms = added.statistics().SerializeToString(deterministic=True)
+        new = old.committed(*outcome, norms, self.keep, self.encoded(checkpoint, old.encoding))
+        self.ledger.commit(old, attempt, new, at)
+        if self.recorder is not None:
+            self.recorder.end(old)
+        self._forget(old)
+        return Ended(new)
+
+    def skip(self, task_id: str, number: int, reason: str, at: float) -> Ended:
+        """Gives the open round of a task up, with its contributions, and opens the next.
+
+        Raises:
+            LedgerError: the ledger is not as this coordinator left it.
+        """
+        return self._skip(self._open_task(task_id, number), reason, at)
+
+    def _skip(self, old: TaskRow, reason: str, at: float) -> Ended:
+        new = old.passed_over()
+        self.hidden.openings.skip(old, new, at)
+        self._forget(old)
+        return Ended(new, reason)
+
+    def _open_task(self, task_id: str, number: int) -> TaskRow:
+        row = self.ledger.task(task_id)
+        if not row.open or row.round != number:
+            raise LedgerError(f"the ledger has no open round {number} of task {task_id}: someone else changed it")
+        return row
+
+    def _forget(self, old: TaskRow) -> None:
+        self.drop_round(old)
+        self.blobs.drop_unused(old, self.ledger.tasks())
+
+    def drop_round(self, row: TaskRow) -> None:
+        """Forgets the contributions of a task's round that is over."""
+        self.sums[row.task_id].reset()
+        self.log.drop(owner(row.task_id, row.round))
+
+    def encoded(self, checkpoint: Tensors, encoding: CheckpointEncoding.ValueType) -> bytes:
+        """Stores a checkpoint in the encoding in which it is offered too; returns its hash, empty without encoding."""
+        if encoding == CHECKPOINT_ENCODING_UNSPECIFIED:
+            return b""
+        return self.blobs.served.put(encodings.encode(checkpoint, encoding)).sha256

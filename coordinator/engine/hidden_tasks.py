@@ -1,0 +1,72 @@
+"""The check that a coordinator can run a task with secure sums, and that its sums would not show single devices."""
+
+from dataclasses import dataclass
+
+from coordinator.errors import InvalidBundleError
+from coordinator.model.task import TaskSpec
+from fedau2.v1.admin_pb2 import CreateTaskHeader
+from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED
+from fedau2.wire.errors import ManifestError
+from fedau2.wire.secure import crowd, policy
+
+
+@dataclass(frozen=True)
+class HiddenTasks:
+    """The tasks with secure sums that this coordinator can run.
+
+    Attributes:
+        unmasker: identity key of the unmasker; None: there is none.
+        recorded: contributions are recorded for an audit.
+    """
+
+    unmasker: bytes | None
+    recorded: bool
+
+    def check(self, header: CreateTaskHeader, spec: TaskSpec) -> None:
+        """Returns if a task can be run. A task without secure sums always can.
+
+        Raises:
+            InvalidBundleError: it cannot; the text says why.
+        """
+        if not spec.hidden:
+            return
+        self._check_unmasker(spec)
+        if self.recorded:
+            _refuse("this coordinator records contributions for an audit: start it without `audit`")
+        if header.checkpoints != CHECKPOINT_ENCODING_UNSPECIFIED:
+            _refuse("a mask is bound to one checkpoint, so there is no smaller encoding: give --checkpoints float32")
+        try:
+            policy.check_closing(spec.manifest.secure_sums, spec.closing)
+        except ManifestError as error:
+            raise InvalidBundleError(f"the task was refused: {error}") from error
+        _check_crowd(header.touched_rows, spec)
+
+    def _check_unmasker(self, spec: TaskSpec) -> None:
+        if self.unmasker is None:
+            _refuse("this coordinator has no unmasker: start it with --unmasker and --unmasker-key")
+        keys = list(spec.manifest.secure_sums.unmaskers)
+        if self.unmasker not in keys:
+            named = "names no unmasker" if not keys else "names another unmasker than this coordinator's"
+            _refuse(f"the policy {named}: build the bundle with the unmasker's identity key")
+
+
+def _check_crowd(touched: float, spec: TaskSpec) -> None:
+    sums, items = spec.manifest.secure_sums, spec.manifest.items
+    if sums.row_threshold > 1 or sums.noise_multiplier:
+        return
+    if not 0 < touched <= items:
+        _refuse(
+            "every row of its sums is opened, without noise: say how many rows a device touches, as `fedau2-sim "
+            "calibrate` measured it (--touched-rows), or build the bundle with row_threshold 10"
+        )
+    mean = crowd.crowd(sums.minimum, touched, items)
+    if mean < crowd.LEAST:
+        _refuse(
+            f"{sums.minimum} devices that touch {touched:g} of {items:,} rows make {mean:.1f} a row, and about "
+            f"{crowd.alone(mean, items):.0f} rows show one device alone: build the bundle with row_threshold 10, or "
+            f"with minimum {crowd.devices_for(touched, items):,}"
+        )
+
+
+def _refuse(text: str) -> None:
+    raise InvalidBundleError(f"the task asks for secure sums and was refused: {text}")

@@ -1,0 +1,168 @@
+"""Brings rounds with secure sums forward: fetches their keys, and has their sums opened. It never gives up."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from coordinator.engine.durability import Durability
+from coordinator.engine.hidden_rounds import Answer
+from coordinator.engine.task_table import TaskTable
+from coordinator.engine.unmasking import HiddenRound, Unmasker
+from coordinator.engine.watchers import Watchers
+from coordinator.errors import BlobLostError, StoppedError, UnmaskerError
+from coordinator.model.open_task import OpenTask
+from coordinator.model.round_machine import RoundMachine
+from coordinator.store.blob_folder import BlobFolder
+from fedau2.v1.admin_pb2 import ROUND_STATE_COLLECTING, ROUND_STATE_OPENING
+from fedau2.v1.unmasker_pb2 import LogHead, SignedRoundKey
+
+_log = logging.getLogger(__name__)
+
+FIRST, LONGEST = 0.5, 60.0
+"""Seconds from a call to the unmasker that failed to the next; they double from the first to the longest."""
+
+_QUIET = 60.0
+"""Fewest seconds between two lines of the log about a task."""
+
+
+class Opener:
+    """Looks after the open tasks with secure sums. Used on one event loop.
+
+    Args:
+        unmasker: opens sums; None: nobody does, and such tasks wait.
+        tasks: the tasks.
+        durability: makes what the unmasker answers durable.
+        watchers: wake it when a round changes.
+        served: holds the manifests.
+        clock: seconds since 1970.
+
+    Attributes:
+        seen: the newest head of the unmasker's log; None: none was seen.
+    """
+
+    def __init__(
+        self,
+        unmasker: Unmasker | None,
+        tasks: TaskTable,
+        durability: Durability,
+        watchers: Watchers,
+        served: BlobFolder,
+        clock: Callable[[], float],
+    ) -> None:
+        self._unmasker, self._tasks, self._durability = unmasker, tasks, durability
+        self._watchers, self._served, self._clock = watchers, served, clock
+        self._following: set[asyncio.Task[None]] = set()
+        self._keyed: dict[str, HiddenRound] = {}
+        self._logged: dict[str, float] = {}
+        self._seen_lock = asyncio.Lock()
+        self._seen_known = False
+        self.seen: LogHead | None = None
+
+    def follow(self, task: OpenTask) -> None:
+        """Looks after an open task until it is over. A task without secure sums needs nothing."""
+        if not task.spec.hidden:
+            return
+        if self._unmasker is None or self._unmasker.identity not in task.spec.manifest.secure_sums.unmaskers:
+            task.opening_error = "this coordinator does not work with the task's unmasker: see the setting `unmasker`"
+            _log.error("task %s waits: %s", task.task_id, task.opening_error)
+            return
+        following = asyncio.get_running_loop().create_task(self._follow(task, self._unmasker))
+        self._following.add(following)
+        following.add_done_callback(self._following.discard)
+
+    async def close(self) -> None:
+        """Ends all calls."""
+        for following in self._following:
+            following.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
+        if self._unmasker is not None:
+            await self._unmasker.close()
+
+    async def _follow(self, task: OpenTask, unmasker: Unmasker) -> None:
+        pause = FIRST
+        with suppress(StoppedError):
+            while (is_open := self._is_open(task)) or task.task_id in self._keyed:
+                change = self._watchers.next_change(task.task_id)
+                try:
+                    await self._close_last(task, unmasker)
+                    if is_open:
+                        await self._step(task, unmasker)
+                    task.opening_error, pause, wait = "", FIRST, None
+                except (UnmaskerError, BlobLostError) as error:
+                    self._failed(task, error)
+                    pause, wait = min(2 * pause, LONGEST), pause
+                if is_open or wait is not None:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(change.wait(), wait)
+
+    def _is_open(self, task: OpenTask) -> bool:
+        return self._tasks.open_task(task.task_id) is task
+
+    def _failed(self, task: OpenTask, error: Exception) -> None:
+        task.opening_error = str(error)
+        now = self._clock()
+        if now >= self._logged.get(task.task_id, now) + _QUIET or task.task_id not in self._logged:
+            self._logged[task.task_id] = now
+            _log.warning("task %s waits for the unmasker: %s", task.task_id, error)
+
+    async def _close_last(self, task: OpenTask, unmasker: Unmasker) -> None:
+        """Has the key of a round deleted that is over."""
+        last = self._keyed.get(task.task_id)
+        if last is not None and not (self._is_open(task) and self._number(task) == last.number):
+            await unmasker.close_round(last.task_id, last.number)
+            del self._keyed[task.task_id]
+
+    async def _step(self, task: OpenTask, unmasker: Unmasker) -> None:
+        round = task.round
+        if round.state == ROUND_STATE_COLLECTING and round.locked:
+            await self._key(task, round, unmasker)
+        # The key is asked for again before a sum is opened: an unmasker that was restored has another one.
+        elif round.state == ROUND_STATE_OPENING and (keyed := await self._key(task, round, unmasker)):
+            await self._open(task, round, unmasker, *keyed)
+
+    async def _key(
+        self, task: OpenTask, round: RoundMachine, unmasker: Unmasker
+    ) -> tuple[HiddenRound, SignedRoundKey] | None:
+        """Fetches the key of a task's open round; returns None if another round is open meanwhile."""
+        row = self._tasks.row(task.task_id)
+        manifest = await asyncio.to_thread(self._served.get, row.manifest)
+        hidden = HiddenRound(
+            bytes.fromhex(row.task_id), row.round + row.skipped, manifest, row.checkpoint, task.spec.manifest
+        )
+        self._keyed[task.task_id] = hidden
+        async with self._seen_lock:
+            key, head = await unmasker.open_round(hidden, await self._newest_head(unmasker))
+            await self._see(unmasker, head)
+        if task.round is not round:
+            return None
+        task.unlock(key.SerializeToString(deterministic=True))
+        return hidden, key
+
+    async def _open(
+        self, task: OpenTask, round: RoundMachine, unmasker: Unmasker, hidden: HiddenRound, key: SignedRoundKey
+    ) -> None:
+        while task.round is round and round.state == ROUND_STATE_OPENING:
+            answer = await unmasker.open_sum(hidden, key, await self._durability.frozen(task))
+            if task.round is not round or round.state != ROUND_STATE_OPENING:
+                return  # it was skipped, or the task is over
+            if isinstance(answer, Answer):
+                self._durability.opened(task, answer)
+                return
+            _log.warning("task %s: the unmasker does not count %d contributions", task.task_id, len(answer))
+            await self._durability.record(task, round.refuse(answer, self._clock()))
+
+    async def _newest_head(self, unmasker: Unmasker) -> LogHead | None:
+        if not self._seen_known:
+            data = await self._durability.seen(unmasker.identity)
+            self.seen, self._seen_known = LogHead.FromString(data) if data else None, True
+        return self.seen
+
+    async def _see(self, unmasker: Unmasker, head: LogHead) -> None:
+        if head != self.seen:
+            await self._durability.see(unmasker.identity, head.SerializeToString(deterministic=True))
+            self.seen = head
+
+    def _number(self, task: OpenTask) -> int:
+        row = self._tasks.row(task.task_id)
+        return row.round + row.skipped

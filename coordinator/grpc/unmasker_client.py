@@ -1,0 +1,160 @@
+"""Calls to an unmasker over gRPC."""
+
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+
+from coordinator.errors import SettingError, UnmaskerError
+from fedau2.v1.unmasker_pb2 import (
+    CloseRoundRequest,
+    OpenRoundRequest,
+    OpenRoundResponse,
+    OpenSumRequest,
+    OpenSumResponse,
+    StatusRequest,
+    StatusResponse,
+)
+from fedau2.v1.unmasker_pb2_grpc import UnmaskServiceStub
+from fedau2.wire import addresses, certificates
+from fedau2.wire.errors import CertificateError, IdentityError
+
+_SHORT = 30.0
+"""Most seconds of a call that opens no sum."""
+
+_LONG = 3600.0
+"""Most seconds in which a sum is opened. A connection that is dead is noticed before."""
+
+_ALIVE = [("grpc.keepalive_time_ms", 60_000), ("grpc.keepalive_timeout_ms", 20_000)]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ClientTls:
+    """PEM files for TLS to an unmasker.
+
+    Attributes:
+        authorities: the authorities of the unmasker's certificate; None: those of the system.
+        certificate: the coordinator's certificate, followed by those between it and the root; None: it shows none.
+        key: the certificate's private key.
+    """
+
+    authorities: Path | None
+    certificate: Path | None
+    key: Path | None
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Reads the files.
+
+        Raises:
+            SettingError: a file cannot be read, or they cannot be used together now.
+        """
+        authorities, chain, key = (
+            None if path is None else _read(setting, path)
+            for setting, path in (
+                ("unmasker_tls_ca", self.authorities),
+                ("unmasker_tls_certificate", self.certificate),
+                ("unmasker_tls_key", self.key),
+            )
+        )
+        try:
+            if authorities is not None:
+                certificates.check_authorities(authorities, f"unmasker_tls_ca {self.authorities}")
+            if chain is not None and key is not None:
+                names = (f"unmasker_tls_certificate {self.certificate}", f"unmasker_tls_key {self.key}")
+                certificates.identity(chain, key, names).expect_current()
+        except CertificateError as error:
+            raise SettingError(str(error)) from error
+        return grpc.ssl_channel_credentials(authorities, key, chain)
+
+
+def identity(path: Path) -> bytes:
+    """Reads the identity key of an unmasker, as `fedau2-unmasker init` prints it.
+
+    Raises:
+        SettingError: the file cannot be read, or is no such key.
+    """
+    from fedau2.wire.identity import signing  # here, because it needs `cryptography`
+
+    try:
+        return signing.read_public(_read("unmasker_key", path))
+    except IdentityError as error:
+        raise SettingError(f"unmasker_key {path}: {error}") from error
+
+
+class UnmaskerClient:
+    """A connection to an unmasker's address for coordinators. Used on one event loop.
+
+    Args:
+        address: a checked address.
+        tls: for the connection; None: plaintext.
+    """
+
+    def __init__(self, address: str, tls: ClientTls | None = None) -> None:
+        target, options = addresses.channel(address)
+        if tls is None:
+            self._channel = grpc.aio.insecure_channel(target, [*options, *_ALIVE])
+        else:
+            self._channel = grpc.aio.secure_channel(target, tls.credentials(), [*options, *_ALIVE])
+        self._stub = UnmaskServiceStub(self._channel)
+        self._address = address
+
+    async def open_round(self, request: OpenRoundRequest) -> OpenRoundResponse:
+        """UnmaskService.OpenRound.
+
+        Raises:
+            UnmaskerError: the call failed.
+        """
+        return await self._short(self._stub.OpenRound(request, timeout=_SHORT))
+
+    async def open_sum(self, requests: Iterator[OpenSumRequest]) -> AsyncIterator[OpenSumResponse]:
+        """UnmaskService.OpenSum.
+
+        Raises:
+            UnmaskerError: the call failed.
+        """
+        try:
+            async for response in self._stub.OpenSum(requests, timeout=_LONG):
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise self._failed(error) from error
+
+    async def close_round(self, request: CloseRoundRequest) -> None:
+        """UnmaskService.CloseRound.
+
+        Raises:
+            UnmaskerError: the call failed.
+        """
+        await self._short(self._stub.CloseRound(request, timeout=_SHORT))
+
+    async def status(self) -> StatusResponse:
+        """UnmaskService.Status.
+
+        Raises:
+            UnmaskerError: the call failed.
+        """
+        return await self._short(self._stub.Status(StatusRequest(), timeout=_SHORT))
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        await self._channel.close(None)
+
+    async def _short(self, call: Awaitable[_T]) -> _T:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: grpc.aio.AioRpcError) -> UnmaskerError:
+        code = error.code().name
+        return UnmaskerError(f"the unmasker on {self._address} answers {code}: {error.details() or 'no details'}", code)
+
+
+def _read(setting: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingError(f"{setting} {path} cannot be read: {error.strerror}") from error
