@@ -11,7 +11,6 @@ from google.protobuf.duration_pb2 import Duration
 from client_sdk import Result, Unmasker
 from client_sdk.identity import enrolling
 from client_sdk.kernel import fedncf
-from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol.drivers import drive_async
 from client_sdk.scheduling.timeout import Timeout
 from client_sdk.store.sqlite_store import SqliteStore
@@ -31,7 +30,7 @@ from fedau2.wire.secure.policy import FEATURE
 from fedau2.wire.secure.quantise import vector
 from simulator.engines.connections import InProcessConnection
 from tests import plans
-from tests.client_sdk.secure import begin
+from tests.client_sdk.secure import Watched, begin
 from tests.unmasker.served import served
 from unmasker import Books, Rules, StateFolder
 from unmasker import Unmasker as Served
@@ -61,21 +60,6 @@ def creation(bundle):
     yield admin_pb2.CreateTaskRequest(header=header)
     for data in bundle.blobs.values():
         yield admin_pb2.CreateTaskRequest(blob=admin_pb2.BlobPart(sha256=blobs.sha256(data), data=data))
-
-
-class Watched(TorchEngine):
-    """An engine that keeps the contributions that it made."""
-
-    def begin(self, job):
-        training = super().begin(job)
-        finish = training.finish
-
-        def watched():
-            self.result = finish()
-            return self.result
-
-        training.finish = watched
-        return training
 
 
 class Device:

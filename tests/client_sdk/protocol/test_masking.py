@@ -9,7 +9,6 @@ import pytest
 
 from client_sdk.errors import PlainTaskError, TransportError, UntrustedUnmaskerError, UsageError
 from client_sdk.events import Rejected, TaskRefused
-from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol import masking
 from client_sdk.protocol.drivers import drive
 from client_sdk.protocol.floors import SumFloors
@@ -24,24 +23,9 @@ from fedau2.wire.secure import masked, opening, policy, quantise
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.status import Status, StatusError
 from tests.client_sdk.protocol.test_trust import PUBLIC
-from tests.client_sdk.secure import NOW, Signing, begin, noisy, secure
+from tests.client_sdk.secure import NOW, Signing, Watched, begin, noisy, secure
 
 UNMASKER, OTHER = Signing(), Signing()
-
-
-class Watched(TorchEngine):
-    """An engine that keeps what it returned."""
-
-    def begin(self, job):
-        training = super().begin(job)
-        finish = training.finish
-
-        def watched():
-            self.result = finish()
-            return self.result
-
-        training.finish = watched
-        return training
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +148,7 @@ def refused(store, remote, events):
 @pytest.mark.parametrize("data", [b"", b"\xff" * 40])
 def test_nor_is_one_that_is_missing_or_damaged(member, bundle, serving, data):
     remote, events = serving(secure(bundle, UNMASKER)), []
-    remote.assignment.round_key = data
+    remote.assignment.round_key, remote.assignment.bound = data, 1e6
     with pytest.raises(UntrustedUnmaskerError, match="round's key"):
         drive(begin(member, UNMASKER, emit=events.append), remote)
     refused(member, remote, events)
