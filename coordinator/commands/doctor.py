@@ -15,8 +15,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from coordinator.commands import acceptance
-from coordinator.errors import BlobLostError, FolderError, LedgerError, LogError
+from coordinator.commands import acceptance, unmasker_check
+from coordinator.errors import BlobLostError, FolderError, LedgerError, LogError, UnmaskerError
 from coordinator.store import migrations, operations_log
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.database import sqlite
@@ -49,6 +49,8 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
         help="accept a restored ledger, or one that has lost transactions, as it is; open rounds begin anew",
     )
 
+    unmasker_check.add_flags(parser)
+
 
 def run(args: argparse.Namespace) -> int:
     """Examines a state folder and prints the findings.
@@ -74,6 +76,9 @@ def run(args: argparse.Namespace) -> int:
             _expect_this_version(ledger)
         examination = Examination(folder, ledger, args.drop_damaged)
         examination.examine()
+        with examination.finding("unmasker"):
+            if said := unmasker_check.examine(args, ledger):
+                examination.say("unmasker", said)
         if args.drop_damaged:
             ledger.checkpoint()
     print(f"{examination.findings} finding(s)" if examination.findings else "healthy")
@@ -154,7 +159,7 @@ class Examination:
         self._examine_folder()
         used: set[bytes] | None = set()
         tasks = self.ledger.tasks()
-        with self._finding("log"):
+        with self.finding("log"):
             if self.folder.log.is_dir():
                 expect_no_later_rounds(RoundLog(self.folder.log), tasks)
         for row in tasks:
@@ -163,23 +168,23 @@ class Examination:
         self._count_orphans(used, {owner(row.task_id, row.round) for row in tasks if row.open})
 
     def _examine_folder(self) -> None:
-        self._say("state folder", f"{self.folder.path} (id {self.folder.id}), used by nobody")
-        self._say("free disk space", f"{shutil.disk_usage(self.folder.path).free:,} bytes")
-        self._say("ledger", f"schema version {self.ledger.version}")
-        with self._finding("ledger"):
+        self.say("state folder", f"{self.folder.path} (id {self.folder.id}), used by nobody")
+        self.say("free disk space", f"{shutil.disk_usage(self.folder.path).free:,} bytes")
+        self.say("ledger", f"schema version {self.ledger.version}")
+        with self.finding("ledger"):
             self.folder.check(self.ledger)
         if text := self.folder.exposure():
             self._find("permissions", text)
         if self.folder.operations.exists():
-            with self._finding("operations log"):
-                self._say("operations log", f"whole, {len(list(operations_log.read(self.folder.operations)))} entries")
+            with self.finding("operations log"):
+                self.say("operations log", f"whole, {len(list(operations_log.read(self.folder.operations)))} entries")
         for line in self.ledger.damage():
             self._find("ledger", f"{line}; restore it and the state folder from a copy")
 
     def _examine_task(self, row: TaskRow) -> list[KeptBlob] | None:
         """Returns the blobs of a task; None if they are unknown, because its manifest cannot be read."""
         state = TaskState.Name(row.state).removeprefix("TASK_STATE_").lower()
-        self._say(f"task {row.task_id}", f"{row.population!r}, {state}, {row.round} of {row.rounds} rounds committed")
+        self.say(f"task {row.task_id}", f"{row.population!r}, {state}, {row.round} of {row.rounds} rounds committed")
         if row.open:
             self._examine_round(row)
         try:
@@ -199,7 +204,7 @@ class Examination:
         except BlobLostError as error:
             self._find(f"  {blob.use}", str(error))
         else:
-            self._say(f"  {blob.use}", f"{blob.sha256.hex()[:12]}, whole, {files.size(blob.sha256):,} bytes")
+            self.say(f"  {blob.use}", f"{blob.sha256.hex()[:12]}, whole, {files.size(blob.sha256):,} bytes")
 
     def _examine_round(self, row: TaskRow) -> None:
         newest = self.ledger.open_round(row.task_id, row.round)
@@ -208,10 +213,10 @@ class Examination:
         reported = [assignment for assignment in assignments if assignment.location is not None]
         damaged = {assignment.assignment_id: error for assignment in reported if (error := self._damage(assignment))}
         subject = f"  open round {row.round}"
-        self._say(subject, f"{state}, attempt {newest.attempt}, {len(reported)} contributions acknowledged")
+        self.say(subject, f"{state}, attempt {newest.attempt}, {len(reported)} contributions acknowledged")
         if damaged and self.drop:
             self.ledger.give_up(row.task_id, row.round, list(damaged), time.time())
-            self._say(subject, f"{len(damaged)} contributions given up; their assignments have expired")
+            self.say(subject, f"{len(damaged)} contributions given up; their assignments have expired")
         elif damaged:
             self._find(
                 subject, f"{len(damaged)} contributions cannot be read back, the first: {next(iter(damaged.values()))}"
@@ -227,22 +232,24 @@ class Examination:
 
     def _count_orphans(self, used: set[bytes] | None, rounds: set[str]) -> None:
         if used is None:
-            self._say("orphans", "unknown, because a manifest cannot be read")
+            self.say("orphans", "unknown, because a manifest cannot be read")
             return
         orphans = RoundLog(self.folder.log).orphans(rounds) if self.folder.log.is_dir() else []
         for path in (self.folder.blobs, self.folder.server_state):
             orphans += BlobFolder(path).orphans(used) if path.is_dir() else []
         size = sum(path.stat().st_size for path in orphans)
-        self._say("orphans", f"{len(orphans)} files, {size:,} bytes; harmless, the next start removes them")
+        self.say("orphans", f"{len(orphans)} files, {size:,} bytes; harmless, the next start removes them")
 
     @contextmanager
-    def _finding(self, subject: str) -> Iterator[None]:
+    def finding(self, subject: str) -> Iterator[None]:
+        """Runs a block, whose error is a finding."""
         try:
             yield
-        except LedgerError as error:
+        except (LedgerError, UnmaskerError) as error:
             self._find(subject, str(error))
 
-    def _say(self, subject: str, text: str) -> None:
+    def say(self, subject: str, text: str) -> None:
+        """Prints what is right."""
         print(f"   {subject:24} {text}")
 
     def _find(self, subject: str, text: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from coordinator.commands import bundles
+from coordinator.commands import bundles, secure_sums
 from coordinator.commands.admin import TIMEOUT, add_address, as_json, stub
 from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2
@@ -157,7 +157,9 @@ def _create_task(args: argparse.Namespace) -> int:
         requests = chain([CreateTaskRequest(header=header)], (CreateTaskRequest(blob=part) for part in parts))
         task = admin.CreateTask(requests)
     print(f"lease {lease:.0f} s, deadline {closing.deadline.seconds} s", file=sys.stderr)
-    if not task_manifest.plan.server.clip_norm:
+    if task_manifest.HasField("secure_sums"):
+        print(secure_sums.warning(task_manifest, args.touched_rows), file=sys.stderr)
+    elif not task_manifest.plan.server.clip_norm:
         print(
             "warning: the plan's server.clip_norm is 0, so that a single device can turn the model as far as it likes",
             file=sys.stderr,
@@ -184,6 +186,8 @@ def _status(args: argparse.Namespace) -> int:
             f"{task.task_id:16} {task.population:20} {state_of(task):8} {done:>13} {reported:>11} "
             f"{task.live_leases:>6} {_ranges(task.kept_rounds):>9} {task.checkpoint.sha256.hex()}"
         )
+        if task.HasField("secure_sums"):
+            print(secure_sums.describe(task))
     return 0
 
 

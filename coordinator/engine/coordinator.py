@@ -96,7 +96,7 @@ class Coordinator:
             audit: keep every contribution there in the clear; for audits only.
             upload_memory: MiB of contributions that may be on their way in at the same time.
             keep_checkpoints: older models of a task to which it can be put back, at least 1.
-            unmasker: opens the sums of tasks with secure sums, and is closed with the coordinator; None: there is none.
+            unmasker: opens the sums of tasks with secure sums, and is closed with the coordinator; None: nobody does.
 
         Raises:
             StoppedError: `stop` was set.

@@ -205,7 +205,7 @@ class Durability:
         return self._writer.run(partial(self._storage.hidden.openings.see, identity, head))
 
     def seen(self, identity: bytes) -> asyncio.Future[bytes]:
-        """Reads the newest head of an unmasker's log; empty: there is none."""
+        """Reads the newest head of an unmasker's log; empty: none was seen."""
         return self._writer.run(partial(self._storage.hidden.openings.seen, identity))
 
     def _commit(self, task: OpenTask) -> None:

@@ -33,7 +33,7 @@ class HiddenRounds:
     """The steps of rounds with secure sums that other rounds do not have. For the writing thread.
 
     Attributes:
-        openings: what the ledger knows of opened sums.
+        openings: the ledger's part of them.
         blobs: keep the sum of the masks until the commit.
         log: holds the contributions.
         sums: the sum of each open round, by task id.

@@ -15,7 +15,7 @@ class HiddenTasks:
     """The tasks with secure sums that this coordinator can run.
 
     Attributes:
-        unmasker: identity key of the unmasker; None: there is none.
+        unmasker: identity key of the unmasker; None: nobody opens sums.
         recorded: contributions are recorded for an audit.
     """
 

@@ -31,10 +31,10 @@ class Record:
 
 
 class RoundSum(Protocol):
-    """What the contributions of a round add up to."""
+    """The contributions of a round, added up."""
 
     population: str
-    """Of the task."""
+    """The task's."""
 
     def add(self, record: Record, content: Content) -> dict[str, float]:
         """Adds a stored contribution; returns its norms by "shared" and "adversary", as far as they are known."""
@@ -43,7 +43,7 @@ class RoundSum(Protocol):
         """Returns the mean, see `aggregators.Aggregator`.
 
         Raises:
-            ImplausibleSumError: it is no mean of honest contributions.
+            ImplausibleSumError: honest devices cannot have it.
         """
 
     def statistics(self) -> ContributionNorms:

@@ -27,7 +27,14 @@ _SHORT = 30.0
 _LONG = 3600.0
 """Most seconds in which a sum is opened. A connection that is dead is noticed before."""
 
-_ALIVE = [("grpc.keepalive_time_ms", 60_000), ("grpc.keepalive_timeout_ms", 20_000)]
+_OPTIONS = [
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # Whoever calls waits between two calls that fail, so the connection need not.
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+]
 
 _T = TypeVar("_T")
 
@@ -75,7 +82,7 @@ def identity(path: Path) -> bytes:
     """Reads the identity key of an unmasker, as `fedau2-unmasker init` prints it.
 
     Raises:
-        SettingError: the file cannot be read, or is no such key.
+        SettingError: the file cannot be read, or is not such a key.
     """
     from fedau2.wire.identity import signing  # here, because it needs `cryptography`
 
@@ -96,9 +103,9 @@ class UnmaskerClient:
     def __init__(self, address: str, tls: ClientTls | None = None) -> None:
         target, options = addresses.channel(address)
         if tls is None:
-            self._channel = grpc.aio.insecure_channel(target, [*options, *_ALIVE])
+            self._channel = grpc.aio.insecure_channel(target, [*options, *_OPTIONS])
         else:
-            self._channel = grpc.aio.secure_channel(target, tls.credentials(), [*options, *_ALIVE])
+            self._channel = grpc.aio.secure_channel(target, tls.credentials(), [*options, *_OPTIONS])
         self._stub = UnmaskServiceStub(self._channel)
         self._address = address
 

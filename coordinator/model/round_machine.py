@@ -241,11 +241,8 @@ class RoundMachine:
     def _settle(self, now: float) -> list[Effect]:
         over = now >= self.opened + self._rule.deadline
         if self.reported >= self._rule.goal or (over and self.reported >= self._rule.minimum):
-            if self._rule.hidden:
-                self.state, self.frozen = ROUND_STATE_OPENING, now
-                return [Frozen(self.attempt)]
-            self.state = ROUND_STATE_AGGREGATING
-            return [Closed(self.attempt)]
+            self.state, self.frozen = ROUND_STATE_OPENING if self._rule.hidden else ROUND_STATE_AGGREGATING, now
+            return [Frozen(self.attempt) if self._rule.hidden else Closed(self.attempt)]
         if not over or self.paused or self.held:
             return []
         self.attempt += 1

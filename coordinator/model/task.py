@@ -14,7 +14,7 @@ from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.masked import Masked
 
 Content = dict[str, Update] | Masked
-"""What a contribution says: its updates by tensor or, with secure sums, a masked vector that nobody can check."""
+"""The content of a contribution: its updates by tensor or, with secure sums, a masked vector."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Contribution:
     Attributes:
         data: the bytes as the device sent them.
         sha256: their hash.
-        content: what the bytes encode.
+        content: the same, read.
     """
 
     data: bytes

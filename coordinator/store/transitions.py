@@ -37,9 +37,6 @@ _ENDS: dict[type[effects.Effect], AssignmentState.ValueType] = {
     effects.Expired: ASSIGNMENT_STATE_EXPIRED,
 }
 
-_CONTRIBUTION = ("sha256", "segment", "offset", "length")
-"""The columns of a reported contribution."""
-
 _INSERT = sa.insert(assignment)
 _UPDATE = sa.update(assignment).where(
     assignment.c.assignment_id == sa.bindparam("key"), assignment.c.state == ASSIGNMENT_STATE_ASSIGNED
@@ -78,9 +75,8 @@ def write(connection: Connection, entries: Sequence[Entry]) -> None:
     for kind, state in _ENDS.items():
         if ended := [entry for entry in entries if isinstance(entry.effect, kind)]:
             _end(connection, ended, state)
-    if refused := [entry for entry in entries if isinstance(entry.effect, effects.Refused)]:
-        keys = [vars(entry.effect)["assignment_id"] for entry in refused]
-        _give_up(connection, keys, ASSIGNMENT_STATE_REFUSED, refused[0].at)
+    if refused := [entry.effect.assignment_id for entry in entries if isinstance(entry.effect, effects.Refused)]:
+        _give_up(connection, refused, ASSIGNMENT_STATE_REFUSED, entries[0].at)
     for entry in entries:
         _move_attempt(connection, entry)
 
@@ -122,16 +118,16 @@ def _remember(
 def _move_attempt(connection: Connection, entry: Entry) -> None:
     match entry.effect:
         case effects.Abandoned(attempt, frozen):
-            key = (entry.task_id, entry.round, attempt)
-            state = ROUND_STATE_OPENING if frozen else ROUND_STATE_COLLECTING
-            move_round(connection, key, state, ROUND_STATE_ABANDONED, entry.at)
-            open_attempt(connection, (entry.task_id, entry.round, attempt + 1), entry.at)
+            old, new = ROUND_STATE_OPENING if frozen else ROUND_STATE_COLLECTING, ROUND_STATE_ABANDONED
         case effects.Closed(attempt):
-            key = (entry.task_id, entry.round, attempt)
-            move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_AGGREGATING, entry.at)
+            old, new = ROUND_STATE_COLLECTING, ROUND_STATE_AGGREGATING
         case effects.Frozen(attempt):
-            key = (entry.task_id, entry.round, attempt)
-            move_round(connection, key, ROUND_STATE_COLLECTING, ROUND_STATE_OPENING, entry.at)
+            old, new = ROUND_STATE_COLLECTING, ROUND_STATE_OPENING
+        case _:
+            return
+    move_round(connection, (entry.task_id, entry.round, attempt), old, new, entry.at)
+    if new == ROUND_STATE_ABANDONED:
+        open_attempt(connection, (entry.task_id, entry.round, attempt + 1), entry.at)
 
 
 def replace_task(connection: Connection, old: Mapping[str, Any], new: Mapping[str, Any], at: float) -> None:
@@ -234,7 +230,7 @@ def give_up(connection: Connection, keys: Sequence[bytes], at: float) -> None:
 def _give_up(connection: Connection, keys: Sequence[bytes], new: AssignmentState.ValueType, at: float) -> None:
     reported = (assignment.c.assignment_id == sa.bindparam("key"), assignment.c.state == ASSIGNMENT_STATE_REPORTED)
     # A device that repeats a refused contribution is answered as before, so its hash stays.
-    lost = ("segment", "offset", "length") if new == ASSIGNMENT_STATE_REFUSED else _CONTRIBUTION
+    lost = ["segment", "offset", "length", *(["sha256"] if new == ASSIGNMENT_STATE_EXPIRED else [])]
     update = sa.update(assignment).where(*reported).values(state=new, **dict.fromkeys(lost))
     expect(connection.execute(update, [{"key": key} for key in keys]).rowcount, len(keys), "assignment")
     moved = {"old": ASSIGNMENT_STATE_REPORTED, "new": new, "at": at}
@@ -242,12 +238,7 @@ def _give_up(connection: Connection, keys: Sequence[bytes], new: AssignmentState
 
 
 def expect(changed: int, expected: int, rows: str) -> None:
-    """Returns if exactly the expected number of rows was changed.
-
-    Args:
-        changed: rows that a statement changed.
-        expected: rows that it should have changed.
-        rows: name of the rows, for the error.
+    """Returns if a statement changed as many rows of a kind as it should have.
 
     Raises:
         LedgerError: the numbers differ.

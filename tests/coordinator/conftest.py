@@ -55,6 +55,7 @@ class Bundle:
     closing: ClosingRule = field(default_factory=lambda: closing(3))
     versions: ClientVersions = field(default_factory=ClientVersions)
     checkpoints: int = 0
+    touched_rows: float = 0.0
 
     async def requests(self):
         header = admin_pb2.CreateTaskHeader(
@@ -64,6 +65,7 @@ class Bundle:
             closing=self.closing,
             versions=self.versions,
             checkpoints=self.checkpoints,
+            touched_rows=self.touched_rows,
         )
         yield admin_pb2.CreateTaskRequest(header=header)
         for sha256, data in self.blobs.items():

@@ -1,8 +1,11 @@
 """Tasks with secure sums: devices that mask by the wire functions, and a real unmasker."""
 
 import asyncio
+import copy
 import hashlib
 import os
+import shutil
+import socket
 from contextlib import asynccontextmanager, closing
 
 import numpy as np
@@ -25,12 +28,14 @@ from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.policy import FEATURE
 from fedau2.wire.secure.quantise import vector
 from tests.coordinator import conftest as tools
-from tests.unmasker.served import served
 from unmasker import Books, Rules, StateFolder
 from unmasker import Unmasker as RealUnmasker
+from unmasker.engine.turns import Turns
 from unmasker.evidence.anybody import Anybody
+from unmasker.grpc.server import Servers
 
 MINIMUM = 64
+RULES = Rules((Anybody(),))
 
 
 def bundle(identity=None, goal=MINIMUM, rounds=2, closing=None, **policy):
@@ -54,6 +59,7 @@ class Device:
         request = EnrolRequest(public_key=public_bytes(self.key), evidence_class=EVIDENCE_CLASS_OPEN)
         request.signature = self.key.sign(enrolment.message(request, identity))
         self.certificate = unmasker.enrol(request).certificate
+        self.lies = False
 
     def updates(self, round):
         return tools.make_updates(1000 * round + self.number, knows_attribute=bool(self.number % 3))
@@ -71,6 +77,8 @@ class Device:
         ).hash()
         seed = os.urandom(32) if seed is None else seed
         words = vector(self.updates(assignment.round), policy, Layout.of(task))
+        if self.lies:
+            words[Layout.of(task).tensors["tower"]] = 2 ** (policy.modulus_bits - 2)
         packed = masked.mask(words, seed, bound, policy.modulus_bits)
         name = opening.Bound(bound, assignment.assignment_id, hashlib.sha256(packed).digest())
         sealed = opening.seal(name, seed, self.certificate, self.key, key.public_key)
@@ -89,36 +97,42 @@ def expected(made, rounds):
     return blobs.sha256(blobs.pack(checkpoint))
 
 
-@asynccontextmanager
-async def _off(manager):
-    """Enters a context manager that blocks, and leaves it, in a thread."""
-    value = await asyncio.to_thread(manager.__enter__)
-    try:
-        yield value
-    finally:
-        await asyncio.to_thread(manager.__exit__, None, None, None)
-
-
 class Party:
-    """An unmasker on loopback that can go away and come back, and the devices that it has enrolled."""
+    """An unmasker on loopback that may go away and come back, and the devices that it has enrolled."""
 
-    def __init__(self, folder, clock=None, url=None):
-        self.folder, self._clock = StateFolder(folder), clock or tools.Clock()
-        self._clock.now = max(self._clock.now, 1_800_000_000.0)
-        with closing(RealUnmasker(Books.make(self.folder, url, self._clock), Rules((Anybody(),)))) as made:
-            self.identity = made.books.keys.public.identity
-            self.devices = [Device(number, made) for number in range(MINIMUM + 30)]
+    def __init__(self, folder, template=None, clock=lambda: 1_800_000_000.0):
+        self.folder, self._clock = StateFolder(folder), clock
+        if template is None:
+            with closing(RealUnmasker(Books.make(self.folder, None, self._clock), RULES)) as made:
+                self.identity = made.books.keys.public.identity
+                self.devices = [Device(number, made) for number in range(MINIMUM + 30)]
+        else:  # enrolling takes seconds
+            shutil.copytree(template.folder.path, folder)
+            self.identity, self.devices = template.identity, [copy.copy(device) for device in template.devices]
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            self.address = f"127.0.0.1:{found.getsockname()[1]}"
 
     @asynccontextmanager
     async def serving(self):
-        """Serves, and gives the address for coordinators."""
-        with closing(RealUnmasker.open(self.folder, Rules((Anybody(),)), clock=self._clock)) as real:
-            async with _off(served(real)) as servers:
-                yield servers.coordinators
+        """Serves on the address at which it always is."""
+        with closing(RealUnmasker.open(self.folder, RULES, clock=self._clock)) as real, closing(Turns(real)) as turns:
+            servers = await Servers.start(turns, "127.0.0.1:0", self.address)
+            try:
+                yield real
+            finally:
+                await servers.stop()
 
-    def known(self, address):
+    def known(self):
         """The unmasker as a coordinator knows it."""
-        return Unmasker(self.identity, UnmaskerClient(address))
+        return Unmasker(self.identity, UnmaskerClient(self.address))
+
+
+@asynccontextmanager
+async def running(folder, party, transport="inproc", **policy):
+    """A coordinator with one task, and devices for it."""
+    made = bundle(party.identity, **policy)
+    async with tools.open_lab(folder / "coordinator", transport, unmasker=party.known()) as lab:
+        yield Cohort(lab, made, await lab.create(made))
 
 
 class Cohort:
@@ -158,6 +172,17 @@ class Cohort:
         places = await self.places(devices)
         await self.upload(places)
         return places
+
+    async def task(self):
+        """The task as it stands."""
+        return await self.lab.task(self.task_id)
+
+    async def until(self, condition):
+        """Waits until the task is so, and returns it."""
+        async with asyncio.timeout(60):
+            while not condition(task := await self.task()):
+                await asyncio.sleep(0.005)
+        return task
 
     async def over(self, number):
         """Waits until so many rounds are over, and returns the task."""

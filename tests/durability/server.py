@@ -27,9 +27,10 @@ def free_port():
 
 
 class Coordinator:
-    """`fedau2-coordinator serve`, always on the same folder and ports."""
+    """`fedau2-coordinator serve`, always on the same folder and ports, with some flags more."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *options):
+        self._options = list(map(str, options))
         self.state = folder / "state"
         self.addresses = tuple(f"127.0.0.1:{free_port()}" for _ in range(2))
         self.log = folder / "coordinator.log"
@@ -39,6 +40,7 @@ class Coordinator:
         """Starts it, and does not wait for anything."""
         listen, admin = self.addresses
         command = [sys.executable, "-m", "coordinator", "serve", "--state", self.state, "--listen", listen]
+        command += self._options
         with self.log.open("ab") as log:
             self.child = subprocess.Popen([*command, "--admin", admin], stdout=subprocess.PIPE, stderr=log, text=True)
 

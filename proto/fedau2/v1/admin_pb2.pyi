@@ -628,7 +628,7 @@ class ContributionNorms(_message.Message):
 
     @_builtins.property
     def clipped(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Of secure sums without noise, which show no norm: contributions whose tensor was scaled down to its clip, by tensor."""
+        """Secure sums without noise have this in place of norms: contributions that were scaled down to a clip, by tensor."""
 
     def __init__(
         self,
@@ -716,7 +716,7 @@ class Task(_message.Message):
 
     @_builtins.property
     def secure_sums(self) -> Global___SecureSumsStatus:
-        """How secure sums go; absent for other tasks."""
+        """The state of the task's secure sums; absent for other tasks."""
 
     def __init__(
         self,
@@ -751,7 +751,7 @@ Global___Task: _TypeAlias = Task  # noqa: Y015
 
 @_typing.final
 class SecureSumsStatus(_message.Message):
-    """How a task with secure sums stands. Set by the coordinator."""
+    """The state of a task's secure sums. Set by the coordinator."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

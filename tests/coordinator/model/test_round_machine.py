@@ -8,16 +8,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from coordinator.model.closing import Rule
-from coordinator.model.effects import Abandoned, Assigned, Closed, Expired, Failed, Reported
+from coordinator.model.effects import Abandoned, Assigned, Closed, Expired, Failed, Frozen, Refused, Reported
 from coordinator.model.round_machine import Answer, Lease, RoundMachine
 from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,
     ASSIGNMENT_STATE_FAILED,
+    ASSIGNMENT_STATE_REFUSED,
     ASSIGNMENT_STATE_REPORTED,
     ROUND_STATE_ABANDONED,
     ROUND_STATE_AGGREGATING,
     ROUND_STATE_COLLECTING,
+    ROUND_STATE_OPENING,
 )
 from fedau2.v1.device_pb2 import FAILURE_REASON_TRAINING
 
@@ -37,16 +39,20 @@ class Machine(RuleBasedStateMachine):
         short=st.integers(0, 3),
         deadline=st.integers(1, 20),
         lease=st.integers(1, 20),
+        hidden=st.booleans(),
     )
-    def begin(self, goal, spare, short, deadline, lease):
-        self.rule = Rule(goal, max(1, goal - short), goal + spare, deadline, lease)
+    def begin(self, goal, spare, short, deadline, lease, hidden):
+        self.rule = Rule(goal, max(1, goal - short), goal + spare, deadline, lease, hidden)
         self.round = RoundMachine(self.rule, 5, 0.0)
+        self.frozen = self.locked = False
+        self.round.locked = False
         self.now, self.ids, self.closed = 0.0, 0, False
         self.leases, self.attempt, self.opened = {}, 0, 0.0
         self.paused = self.stopped = False
 
     def apply(self, effects):
         assert not ((self.closed or self.stopped) and effects), "a round that is over has no more effects"
+        assert not self.frozen or all(isinstance(effect, Refused | Abandoned) for effect in effects)
         for effect in effects:
             match effect:
                 case Assigned(key, attempt, deadline):
@@ -54,14 +60,23 @@ class Machine(RuleBasedStateMachine):
                     assert attempt == self.attempt
                     assert not self.paused
                     self.leases[key] = Lease(ASSIGNMENT_STATE_ASSIGNED, deadline)
-                case Abandoned(attempt):
+                case Abandoned(attempt, frozen):
                     assert attempt == self.attempt
-                    assert not self.paused
                     assert self.reported() < self.rule.minimum
-                    assert self.now >= self.opened + self.rule.deadline
-                    self.attempt, self.opened = attempt + 1, self.now
+                    assert frozen == self.frozen
+                    assert frozen or (not self.paused and self.now >= self.opened + self.rule.deadline)
+                    self.attempt, self.opened, self.frozen = attempt + 1, self.now, False
+                case Frozen(attempt):
+                    assert attempt == self.attempt
+                    assert self.rule.hidden
+                    assert self.reported() >= self.rule.minimum
+                    self.frozen = True
+                case Refused(key):
+                    assert self.leases[key].state == ASSIGNMENT_STATE_REPORTED
+                    self.leases[key] = replace(self.leases[key], state=ASSIGNMENT_STATE_REFUSED)
                 case Closed(attempt):
                     assert attempt == self.attempt
+                    assert not self.rule.hidden
                     assert self.reported() >= self.rule.minimum
                     self.closed = True
                 case _:
@@ -83,7 +98,8 @@ class Machine(RuleBasedStateMachine):
         self.apply(effects)
         assert (answer is Answer.ACCEPTED) == any(isinstance(effect, Assigned) for effect in effects)
         assert (answer is Answer.PAUSED) == self.paused
-        assert (answer is Answer.CLOSED) == ((self.closed or self.stopped) and not self.paused)
+        over = self.closed or self.stopped or self.frozen or self.locked
+        assert (answer is Answer.CLOSED) == (over and not self.paused)
 
     @rule(number=st.integers(0, 12), sha256=st.sampled_from([b"a", b"b"]))
     def report(self, number, sha256):
@@ -92,12 +108,12 @@ class Machine(RuleBasedStateMachine):
         expected = self.round.judge(key, sha256, self.now)
         answer, effects = self.round.report(key, sha256, self.now)
         self.apply(effects)
-        if not any(isinstance(effect, Closed) for effect in effects[:1]):
+        if not any(isinstance(effect, Closed | Frozen) for effect in effects[:1]):
             assert answer is expected, "judge says what report will say"
         assert (answer is Answer.ACCEPTED) == (Reported(key, sha256) in effects)
         assert (answer is Answer.UNKNOWN) == (before is None)
         assert (answer is Answer.STOPPED) <= self.stopped
-        if before is not None and before.state == ASSIGNMENT_STATE_REPORTED:
+        if before is not None and before.state in (ASSIGNMENT_STATE_REPORTED, ASSIGNMENT_STATE_REFUSED):
             assert answer is (Answer.REPEATED if before.sha256 == sha256 else Answer.DIFFERENT)
 
     @rule(number=st.integers(0, 12))
@@ -118,6 +134,24 @@ class Machine(RuleBasedStateMachine):
     def pause_or_resume(self, paused):
         self.round.paused = self.paused = paused
 
+    @rule(locked=st.booleans())
+    def lock_or_unlock(self, locked):
+        self.locked = self.round.locked = locked and self.rule.hidden
+
+    @precondition(lambda self: self.frozen and not self.stopped)
+    @rule(numbers=st.sets(st.integers(1, 12), max_size=3))
+    def refuse(self, numbers):
+        members = [key for key, lease in self.leases.items() if lease.state == ASSIGNMENT_STATE_REPORTED]
+        chosen = [key for key in members if int(key) in numbers]
+        self.apply(self.round.refuse(chosen, self.now))
+        assert self.frozen == (len(members) - len(chosen) >= self.rule.minimum)
+
+    @precondition(lambda self: self.frozen and not self.stopped)
+    @rule()
+    def open(self):
+        self.round.open()
+        self.frozen, self.closed = False, True
+
     @rule()
     def stop(self):
         assume(self.ids >= 3)  # not as the first thing
@@ -129,8 +163,10 @@ class Machine(RuleBasedStateMachine):
     def restart(self, jump):
         """The clock may have been set in between. What is stored is what the effects said."""
         self.now = max(0.0, self.now + jump)
-        state = ROUND_STATE_AGGREGATING if self.closed else ROUND_STATE_COLLECTING
+        state = ROUND_STATE_OPENING if self.frozen else ROUND_STATE_COLLECTING
+        state = ROUND_STATE_AGGREGATING if self.closed else state
         self.round = RoundMachine(self.rule, 5, self.opened, self.attempt, state, self.leases, self.paused, self.now)
+        self.locked = self.rule.hidden
         latest = self.now + self.rule.lease
         self.opened = min(self.opened, self.now)
         self.leases = {key: replace(each, deadline=min(each.deadline, latest)) for key, each in self.leases.items()}
@@ -143,13 +179,14 @@ class Machine(RuleBasedStateMachine):
             assert self.round.state == ROUND_STATE_ABANDONED
         else:
             assert (self.round.state == ROUND_STATE_AGGREGATING) == self.closed
+            assert (self.round.state == ROUND_STATE_OPENING) == self.frozen
         assert all(key in self.round for key in self.leases)
 
     @invariant()
     def never_more_places_than_there_are_nor_more_contributions_than_the_goal(self):
         assert self.reported() + self.live() <= self.rule.places
         assert self.reported() <= self.rule.goal
-        assert self.closed or self.reported() < self.rule.goal
+        assert self.closed or self.frozen or self.reported() < self.rule.goal
 
     @invariant()
     def covered_is_when_it_first_had_as_many_as_its_goal(self):
@@ -307,3 +344,32 @@ def test_a_forward_jump_ends_leases_early_and_keeps_contributions():
     assert machine.report(b"2", b"y", 1e6) == (Answer.LATE, [])
     assert machine.report(b"1", b"x", 1e6) == (Answer.REPEATED, [])
     assert machine.reported == 1
+
+
+def test_a_round_with_secure_sums_waits_for_its_key_and_freezes_its_set():
+    machine = RoundMachine(replace(RULE, hidden=True), 0, 0.0)
+    assert machine.check_in(b"1", 0) == (Answer.CLOSED, [])
+    machine.locked = False
+    for key in (b"1", b"2", b"3"):
+        machine.check_in(key, 1)
+    machine.report(b"1", b"x", 2)
+    assert machine.report(b"2", b"y", 2) == (Answer.ACCEPTED, [Reported(b"2", b"y"), Frozen(0)])
+    assert (machine.state, machine.frozen) == (ROUND_STATE_OPENING, 2)
+    assert machine.report(b"3", b"z", 2) == (Answer.CLOSED, [])
+    assert machine.tick(50) == []
+
+
+def test_refusals_leave_the_others_and_too_many_begin_the_next_attempt_with_them():
+    machine = RoundMachine(Rule(goal=3, minimum=2, places=3, deadline=10, lease=8, hidden=True), 0, 0.0)
+    machine.locked = False
+    for key in (b"1", b"2", b"3"):
+        machine.check_in(key, 1)
+        machine.report(key, b"x", 1)
+    assert machine.refuse([b"1"], 5) == [Refused(b"1")]
+    assert machine.state == ROUND_STATE_OPENING
+    assert machine.report(b"1", b"x", 5) == (Answer.REPEATED, [])
+    assert machine.report(b"1", b"y", 5) == (Answer.DIFFERENT, [])
+    assert machine.refuse([b"3"], 6) == [Refused(b"3"), Abandoned(0, frozen=True)]
+    assert (machine.state, machine.attempt, machine.opened) == (ROUND_STATE_COLLECTING, 1, 6)
+    assert (machine.reported, machine.refused) == (1, 2)
+    assert machine.check_in(b"4", 7)[0] is Answer.ACCEPTED
