@@ -29,9 +29,12 @@ class Membership:
     enrols: bool = False
 
     def enrolled(self) -> bool:
-        """Returns True if the device has a current certificate of every unmasker, and there is one."""
+        """Returns True if the device has a certificate of every unmasker that has not expired, and there is one.
+
+        Certificates from the future count: it is the device's clock that is behind then.
+        """
         now = time.time()
-        return bool(self.unmaskers) and all(held is not None and held.current(now) for held in self._certificates())
+        return bool(self.unmaskers) and all(held is not None and now < held.expires for held in self._certificates())
 
     def stale(self) -> bool:
         """Returns True if the device has a certificate with less than half of its life left."""
