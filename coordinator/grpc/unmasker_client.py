@@ -28,7 +28,7 @@ _LONG = 3600.0
 """Most seconds in which a sum is opened. A connection that is dead is noticed before."""
 
 _OPTIONS = [
-    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_time_ms", 300_000),  # servers take no more pings while nothing is sent
     ("grpc.keepalive_timeout_ms", 20_000),
     # Whoever calls waits between two calls that fail, so the connection need not.
     ("grpc.min_reconnect_backoff_ms", 100),

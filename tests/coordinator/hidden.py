@@ -5,7 +5,6 @@ import copy
 import hashlib
 import os
 import shutil
-import socket
 from contextlib import asynccontextmanager, closing
 
 import numpy as np
@@ -28,6 +27,7 @@ from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.policy import FEATURE
 from fedau2.wire.secure.quantise import vector
 from tests.coordinator import conftest as tools
+from tests.durability.server import free_port
 from unmasker import Books, Rules, StateFolder
 from unmasker import Unmasker as RealUnmasker
 from unmasker.engine.turns import Turns
@@ -109,8 +109,7 @@ class Party:
         else:  # enrolling takes seconds
             shutil.copytree(template.folder.path, folder)
             self.identity, self.devices = template.identity, [copy.copy(device) for device in template.devices]
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self.address = f"127.0.0.1:{found.getsockname()[1]}"
+        self.address = f"127.0.0.1:{free_port()}"
 
     @asynccontextmanager
     async def serving(self):

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
+from coordinator.engine.commits import Commits
 from coordinator.engine.coordinator import Coordinator
-from coordinator.engine.storage import Storage
 from coordinator.errors import LogError
 from coordinator.store.ledger import Ledger
 from fedau2.v1 import admin_pb2
@@ -98,7 +98,7 @@ def test_a_round_that_was_closed_and_not_committed_is_closed_again(tools, tmp_pa
 
     async def main():
         with monkeypatch.context() as patch:
-            patch.setattr(Storage, "commit", broken)
+            patch.setattr(Commits, "commit", broken)
             async with tools.open_lab(tmp_path / "broken") as lab:
                 task_id = await lab.create()
                 await lab.contribute([0, 1, 2])

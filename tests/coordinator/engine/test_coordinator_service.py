@@ -253,7 +253,7 @@ def test_a_caller_that_goes_away_leaves_no_task_half_made(tools, tmp_path):
     async def main():
         async with tools.open_lab(tmp_path) as lab:
             call = asyncio.ensure_future(lab.create())
-            while not call.done() and not lab.coordinator.admin._changing.locked():
+            while not call.done() and not lab.coordinator.admin._new.changing.locked():
                 await asyncio.sleep(0)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -18,6 +18,13 @@ from tests.coordinator.hidden import MINIMUM, running
 from tests.coordinator.refusals import refused
 
 
+def metric(cohort, name):
+    """A metric of the only population, or one without populations."""
+    registry = cohort.lab.coordinator.metrics.registry
+    values = (registry.get_sample_value(name, labels) for labels in ({}, {"population": "movies"}))
+    return next(value for value in values if value is not None)
+
+
 def test_two_rounds_with_drop_outs_end_in_the_sum_of_those_who_stayed(tmp_path, party, transport):
     """A third of the places are lost: some devices vanish, some give up, some upload a part."""
 
@@ -25,7 +32,7 @@ def test_two_rounds_with_drop_outs_end_in_the_sum_of_those_who_stayed(tmp_path, 
         async with party.serving(), running(tmp_path, party, transport) as cohort:
             rounds = []
             for number in range(2):
-                devices = party.devices[number : number + MINIMUM + 20]
+                devices = party.devices[number : number + MINIMUM + 28]
                 places = await cohort.places(devices)
                 for index, (_, assignment) in enumerate(places[MINIMUM:]):
                     if index % 3 == 0:
@@ -95,6 +102,8 @@ def test_while_the_unmasker_is_away_rounds_wait_and_then_go_on(tmp_path, party, 
             task = await cohort.until(lambda task: task.secure_sums.last_error)
             assert task.round_state == ROUND_STATE_OPENING
             assert task.secure_sums.opening_since.seconds == 1000
+            cohort.lab.coordinator._clock.now += 5
+            assert metric(cohort, "fedau2_opening_seconds") == 5
             async with party.serving():
                 task = await cohort.over(1)
                 assert task.checkpoint.sha256 == hidden.expected(cohort.made, [(0, party.devices[:MINIMUM])])
@@ -119,6 +128,7 @@ def test_members_that_are_refused_do_not_count_and_others_take_their_places(tmp_
             task = await cohort.until(lambda task: task.attempt == 1)
             assert task.round_state == ROUND_STATE_COLLECTING
             left = MINIMUM - task.secure_sums.refused
+            assert metric(cohort, "fedau2_refused_members_total") == 4
             assert (task.secure_sums.refused, task.reported) == (4, left)
             again = places[0][0].contribution(places[0][1], cohort.made.manifest)
             await refused(cohort.lab.upload(places[0][1], again), Status.ALREADY_EXISTS, "already")
@@ -154,6 +164,7 @@ def test_a_round_that_waits_can_be_skipped_and_the_next_is_exact(tmp_path, party
             assert task.checkpoint.sha256 == hidden.expected(cohort.made, [(1, party.devices[:MINIMUM])])
             rounds = await cohort.lab.rounds(cohort.task_id)
             assert [each.state for each in rounds] == [ROUND_STATE_SKIPPED, ROUND_STATE_COMMITTED]
+            assert metric(cohort, "fedau2_rounds_skipped_total") == 1
 
     asyncio.run(run())
 
