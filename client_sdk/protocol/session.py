@@ -105,8 +105,7 @@ def session(
         emit(TaskRefused(staged.task_id, staged.round, PlainTaskError.code))
     elif staged:
         return (yield from contributing.upload(store, staged, emit, NoLease(), again=True))
-    request = device_pb2.CheckInRequest(population=population, client_version=version, without_place=without_place)
-    response, failed = yield from membership.check_in(request, members)
+    response, failed = yield from membership.offer(population, version, without_place, members)
     visit = _Visit(store, engine, emit, Models(store, emit, trust, wanted), members)
     if response.WhichOneof("result") == "assignment":
         assignment = response.assignment
