@@ -221,6 +221,7 @@ class FedClient(Recording, Recommending, Enrolling):
             TaskError: the task cannot be run here, for example with `NoDataError` because nothing is recorded, or with
                 `UntrustedTaskError` because none of the publishers signed it.
             AttributeValueError: the task does not know the value that an attribute was set to: set it again.
+            UntrustedUnmaskerError: the key of a round of secure sums, or an unmasker's answer, is not believed.
             UsageError: called by an event's callback, or the timeout is not a number above 0.
         """
         limit = Timeout(timeout)

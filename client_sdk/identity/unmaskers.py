@@ -72,7 +72,7 @@ def by_itself(
     """Returns the kind and the evidence with which a client enrols by itself; None: it does not.
 
     Raises:
-        UsageError: they are no such pair, or there is no unmasker.
+        UsageError: they are not such a pair, or there are no unmaskers.
     """
     if enrolment is None:
         return None

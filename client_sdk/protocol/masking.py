@@ -62,8 +62,8 @@ class Mask:
         """Returns a contribution as it is uploaded: the masked vector, and the mask's seed sealed to the unmasker.
 
         Raises:
-            TrainingError: the engine returned what is no contribution to this task.
-            UntrustedUnmaskerError: the round's key is no key.
+            TrainingError: the engine returned something else than a contribution to this task.
+            UntrustedUnmaskerError: nothing can be sealed to the round's key.
         """
         policy = self.task.secure_sums
         try:

@@ -29,9 +29,12 @@ class Membership:
     enrols: bool = False
 
     def enrolled(self) -> bool:
-        """Returns True if the device has a current certificate of every unmasker, and there is one."""
+        """Returns True if the device has a certificate of every unmasker that has not expired, and there is one.
+
+        Certificates from the future count: it is the device's clock that is behind then.
+        """
         now = time.time()
-        return bool(self.unmaskers) and all(held is not None and held.current(now) for held in self._certificates())
+        return bool(self.unmaskers) and all(held is not None and now < held.expires for held in self._certificates())
 
     def stale(self) -> bool:
         """Returns True if the device has a certificate with less than half of its life left."""
@@ -53,34 +56,39 @@ def fresh(certificate: Certificate, now: float) -> bool:
     return 2 * now < certificate.issued + certificate.expires
 
 
-def check_in(
-    request: CheckInRequest, membership: Membership | None
+def offer(
+    population: str, version: str, without_place: bool, membership: Membership | None
 ) -> Generator[Wish, Any, tuple[CheckInResponse, FedError | None]]:
-    """Checks in. A device that can enrol by itself does so where a task needs it, once, and checks in again.
+    """Offers a device for a round. One that can enrol does so where a task needs it, once, and checks in again.
 
     Certificates are renewed before, at half of their life. A failure of that costs nothing while they are current.
 
     Args:
-        request: without `enrolled`.
+        population: name of the population that the device belongs to.
+        version: the SDK's version.
+        without_place: True if the device asks for no place.
         membership: of the device; None: it takes part in no secure sum.
 
     Returns:
         The answer to the last check-in, and the error for which the device could not enrol.
     """
+
+    def call(enrolled: bool) -> Generator[Wish, Any, CheckInResponse]:
+        request = CheckInRequest(
+            population=population, client_version=version, without_place=without_place, enrolled=enrolled
+        )
+        return (yield from ask(Call(request), CheckInResponse))
+
     if membership is not None and membership.enrols and membership.stale():
         with suppress(FedError):
             yield from ask(Enrol(), type(None))
-    request.enrolled = membership is not None and membership.enrolled()
-    response = yield from ask(Call(request), CheckInResponse)
+    enrolled = membership is not None and membership.enrolled()
+    response = yield from call(enrolled)
     needed = response.rejection.reason == REJECTION_REASON_ENROLMENT_NEEDED
-    if membership is None or not membership.enrols or not needed or request.enrolled:
+    if membership is None or not membership.enrols or not needed or enrolled:
         return response, None
     try:
         yield from ask(Enrol(), type(None))
     except FedError as error:
         return response, error
-    # The unmasker judges certificates by its own clock, so the device's is not asked again.
-    again = CheckInRequest()
-    again.CopyFrom(request)
-    again.enrolled = True
-    return (yield from ask(Call(again), CheckInResponse)), None
+    return (yield from call(enrolled=True)), None  # the unmasker judged the certificates, by its own clock

@@ -105,8 +105,7 @@ def session(
         emit(TaskRefused(staged.task_id, staged.round, PlainTaskError.code))
     elif staged:
         return (yield from contributing.upload(store, staged, emit, NoLease(), again=True))
-    request = device_pb2.CheckInRequest(population=population, client_version=version, without_place=without_place)
-    response, failed = yield from membership.check_in(request, members)
+    response, failed = yield from membership.offer(population, version, without_place, members)
     visit = _Visit(store, engine, emit, Models(store, emit, trust, wanted), members)
     if response.WhichOneof("result") == "assignment":
         assignment = response.assignment
@@ -152,12 +151,12 @@ class _Visit:
 
     def _train(self, assignment: Assignment, lease: Lease) -> Generator[Wish, Any, Staged]:
         model = _model(assignment)
+        _expect_bound(assignment, hidden=bool(assignment.round_key))
         fetcher = self.models.fetcher(model, lease)
         task = yield from fetcher.manifest()
         self.models.trust.expect_secure(task)
         mask = self._mask(assignment, model, task)
-        if mask is None and not assignment.bound > 0:
-            raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
+        _expect_bound(assignment, hidden=mask is not None)
         last = succession.last_contribution(self.store, model, task)
         # Twice in one round would count one user twice, and with the same noise.
         if last is not None and model.round - last < max(1, task.plan.minimum_separation):
@@ -193,6 +192,12 @@ class _Visit:
         if isinstance(error, FedError) and retry is not None:
             error.retry = retry
         raise error
+
+
+def _expect_bound(assignment: Assignment, hidden: bool) -> None:
+    """Returns if contributions have a bound, which hidden ones need not: the policy of their task clips them."""
+    if not hidden and not assignment.bound > 0:
+        raise UnsupportedTaskError("the coordinator states no bound for contributions: it speaks an older protocol")
 
 
 def _report(assignment: Assignment, reason: FailureReason.ValueType) -> Generator[Wish, Any, RetryWindow | None]:

@@ -107,7 +107,7 @@ class Trust:
                 (FEATURE,),
             )
         try:
-            from cryptography.hazmat.primitives import hpke  # noqa: F401 - is there since version 47
+            from cryptography.hazmat.primitives.hpke import Suite  # noqa: F401 - is there since version 47
         except ImportError as error:
             raise MissingFeatureError(
                 f"the task has secure sums, which need a package that cannot be imported ({error}): "

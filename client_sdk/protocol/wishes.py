@@ -104,7 +104,7 @@ class Declined(Exception):  # noqa: N818 - a signal, not an error
     """Raised within a session whose device does not use its place, although nothing is wrong with the task.
 
     Attributes:
-        failure: the reason that the coordinator is told.
+        failure: the reason that the coordinator gets.
         reason: as in `Outcome.reason`.
     """
 

@@ -15,7 +15,7 @@ from fedau2.v1.unmasker_pb2 import SignedRoundKey
 from fedau2.wire.identity import round_key
 from fedau2.wire.identity.certificate import Certificate
 from fedau2.wire.identity.signing import public_bytes
-from fedau2.wire.secure import masked, opening
+from fedau2.wire.secure import masked, opening, packing
 from fedau2.wire.secure.context import Context
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.policy import FEATURE
@@ -78,10 +78,23 @@ class Signing:
         return Context(bytes.fromhex(TASK), bundle.round, *hashes, bundle.manifest.secure_sums, public).hash()
 
 
+class Watched(TorchEngine):
+    """An engine that keeps what it returned."""
+
+    def begin(self, job):
+        training = super().begin(job)
+        finish = training.finish
+
+        def watched():
+            self.result = finish()
+            return self.result
+
+        training.finish = watched
+        return training
+
+
 def unpacked(packed, mask, layout, bits):
     """The signed integers of a packed vector less its mask."""
-    from fedau2.wire.secure import packing
-
     words = (packing.unpack(packed, layout.size, bits) - mask).astype("int64") % 2**bits
     return words - 2**bits * (words >= 2 ** (bits - 1))
 

@@ -23,7 +23,7 @@ from client_sdk import FedClient, Outcome, Recommendation, Result
 with FedClient.open(sys.argv[1], "fed.invalid:443", "films") as client:
     client.record("film-1")
     client.set_attribute("gender", "F")
-print([name for name in ("torch", "pandas", "onnxruntime", "grpc") if name in sys.modules])
+print([name for name in ("torch", "pandas", "onnxruntime", "grpc", "cryptography") if name in sys.modules])
 """
     result = python(code, str(tmp_path / "state"))
     assert result.stdout == "[]\n", result.stderr

@@ -7,41 +7,22 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from client_sdk.errors import PlainTaskError, TransportError, UntrustedUnmaskerError, UsageError
+from client_sdk.errors import TransportError, UntrustedUnmaskerError
 from client_sdk.events import Rejected, TaskRefused
-from client_sdk.kernel.torch_engine import TorchEngine
 from client_sdk.protocol import masking
 from client_sdk.protocol.drivers import drive
-from client_sdk.protocol.floors import SumFloors
-from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.wishes import Result
 from client_sdk.store.personal import PersonalData
 from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.v1.device_pb2 import FailureReason
 from fedau2.wire.identity.certificate import Certificate
 from fedau2.wire.identity.signing import verifies
-from fedau2.wire.secure import masked, opening, policy, quantise
+from fedau2.wire.secure import masked, opening, quantise
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.status import Status, StatusError
-from tests.client_sdk.protocol.test_trust import PUBLIC
-from tests.client_sdk.secure import NOW, Signing, begin, noisy, secure
+from tests.client_sdk.secure import NOW, Signing, Watched, begin, secure
 
 UNMASKER, OTHER = Signing(), Signing()
-
-
-class Watched(TorchEngine):
-    """An engine that keeps what it returned."""
-
-    def begin(self, job):
-        training = super().begin(job)
-        finish = training.finish
-
-        def watched():
-            self.result = finish()
-            return self.result
-
-        training.finish = watched
-        return training
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +145,7 @@ def refused(store, remote, events):
 @pytest.mark.parametrize("data", [b"", b"\xff" * 40])
 def test_nor_is_one_that_is_missing_or_damaged(member, bundle, serving, data):
     remote, events = serving(secure(bundle, UNMASKER)), []
-    remote.assignment.round_key = data
+    remote.assignment.round_key, remote.assignment.bound = data, 1e6
     with pytest.raises(UntrustedUnmaskerError, match="round's key"):
         drive(begin(member, UNMASKER, emit=events.append), remote)
     refused(member, remote, events)
@@ -249,31 +230,3 @@ def test_a_contribution_that_is_withdrawn_still_counts(member, bundle, serving):
     PersonalData(member).forget_item("film-1", None)
     assert member.staged() is None
     assert member.identities.participations(task_id(remote)) == 1
-
-
-@pytest.mark.parametrize(
-    ("floors", "fits"),
-    [
-        (True, True),
-        (SumFloors(), True),
-        (SumFloors(minimum=65), False),
-        (SumFloors(noise_multiplier=1.0), True),
-        (SumFloors(noise_multiplier=1.5), False),
-    ],
-)
-def test_an_app_states_floors_for_sums(bundle, floors, fits):
-    strict, task = Trust([PUBLIC], [UNMASKER.identity], floors), noisy(bundle, UNMASKER).manifest
-    policy.check(task)
-    if fits:
-        strict.expect_secure(task)
-    else:
-        with pytest.raises(PlainTaskError, match="the app requires"):
-            strict.expect_secure(task)
-    with pytest.raises(PlainTaskError):
-        strict.expect_secure(bundle.manifest)
-
-
-@pytest.mark.parametrize("wrong", [{"minimum": 63}, {"minimum": "x"}, {"minimum": True}, {"noise_multiplier": -1}])
-def test_floors_that_mean_nothing_are_refused(wrong):
-    with pytest.raises(UsageError, match=next(iter(wrong))):
-        SumFloors(**wrong)

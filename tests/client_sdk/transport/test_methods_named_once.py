@@ -9,7 +9,7 @@ from fedau2.wire.methods import DEVICE
 
 ROOT = Path(__file__).parents[3]
 CALLERS = {
-    "CheckIn": ["client_sdk/protocol/session.py"],
+    "CheckIn": ["client_sdk/protocol/membership.py"],
     "FetchResource": ["client_sdk/protocol/drivers.py"],
     "UploadContribution": ["client_sdk/protocol/drivers.py"],
     "UploadPart": [],  # for devices that cannot stream

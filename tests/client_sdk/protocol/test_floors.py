@@ -1,0 +1,40 @@
+"""The floors that an app states for secure sums."""
+
+import pytest
+
+from client_sdk.errors import PlainTaskError, UsageError
+from client_sdk.protocol.floors import SumFloors
+from client_sdk.protocol.trust import Trust
+from fedau2.wire.secure import policy
+from tests.client_sdk.protocol.test_trust import PUBLIC
+from tests.client_sdk.secure import Signing, noisy
+
+UNMASKER = Signing()
+
+
+@pytest.mark.parametrize(
+    ("floors", "fits"),
+    [
+        (True, True),
+        (SumFloors(), True),
+        (SumFloors(minimum=65), False),
+        (SumFloors(noise_multiplier=1.0), True),
+        (SumFloors(noise_multiplier=1.5), False),
+    ],
+)
+def test_an_app_states_floors_for_sums(bundle, floors, fits):
+    strict, task = Trust([PUBLIC], [UNMASKER.identity], floors), noisy(bundle, UNMASKER).manifest
+    policy.check(task)
+    if fits:
+        strict.expect_secure(task)
+    else:
+        with pytest.raises(PlainTaskError, match="the app requires"):
+            strict.expect_secure(task)
+    with pytest.raises(PlainTaskError):
+        strict.expect_secure(bundle.manifest)
+
+
+@pytest.mark.parametrize("wrong", [{"minimum": 63}, {"minimum": "x"}, {"minimum": True}, {"noise_multiplier": -1}])
+def test_floors_that_mean_nothing_are_refused(wrong):
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        SumFloors(**wrong)
