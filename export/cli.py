@@ -127,12 +127,12 @@ def _add_signing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _bundle(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
+    if arguments.unmasker and not arguments.sums:
+        arguments.refuse("--unmasker needs --sums: only sums are opened")
     built, lines = (_succeeding if arguments.ancestor else _new)(arguments)
     if arguments.sums:
         built, said = _hidden(built, arguments.sums, arguments.unmasker)
         lines += said
-    elif arguments.unmasker:
-        arguments.refuse("--unmasker needs --sums: only sums are opened")
     bundle.write(built, arguments.out)
     task, size = built.manifest, sum(map(len, built.blobs.values()))
     attributes = dict.fromkeys(adversary.attribute for adversary in task.plan.adversaries)
