@@ -86,6 +86,14 @@ def _parser() -> argparse.ArgumentParser:
         help="policy of secure sums, as `fedau2-sim calibrate` writes it (docs/secure-sums.md)",
     )
     build.add_argument(
+        "--unmasker",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="with --sums: public key (PEM) of an unmasker that may open sums; may be given again",
+    )
+    build.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the bundle; it must be new or empty"
     )
     build.set_defaults(run=_bundle, refuse=build.error)
@@ -119,10 +127,12 @@ def _add_signing(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _bundle(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
+    if arguments.unmasker and not arguments.sums:
+        arguments.refuse("--unmasker needs --sums: only sums are opened")
     built, lines = (_succeeding if arguments.ancestor else _new)(arguments)
     if arguments.sums:
-        built, line = _hidden(built, arguments.sums)
-        lines.append(line)
+        built, said = _hidden(built, arguments.sums, arguments.unmasker)
+        lines += said
     bundle.write(built, arguments.out)
     task, size = built.manifest, sum(map(len, built.blobs.values()))
     attributes = dict.fromkeys(adversary.attribute for adversary in task.plan.adversaries)
@@ -156,14 +166,15 @@ def _new(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]]:
     return bundle.from_plan(resolve.resolve(plan, {}), items, arguments.seed, arguments.precision), []
 
 
-def _hidden(built: bundle.Bundle, path: Path) -> tuple[bundle.Bundle, str]:
-    """Adds a policy of secure sums, and says how many devices share a row of a sum."""
+def _hidden(built: bundle.Bundle, path: Path, unmaskers: Sequence[Path]) -> tuple[bundle.Bundle, list[str]]:
+    """Adds a policy of secure sums, and says how many devices share a row of a sum, and what noise promises."""
     from export import sums
+    from export import unmaskers as keys
 
     policy = sums.read(path)
-    with_policy = sums.add(built, policy)
+    with_policy = sums.add(built, policy, keys.read(unmaskers))
     sums.expect_crowd(policy, built.manifest.items)
-    return with_policy, sums.crowd_line(policy, built.manifest.items)
+    return with_policy, [sums.crowd_line(policy, built.manifest.items), sums.noise_line(policy)]
 
 
 def _succeeding(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]]:

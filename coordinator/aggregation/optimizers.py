@@ -76,8 +76,8 @@ class _Adam:
     """One step of Kingma and Ba, arXiv 1412.6980, algorithm 1, on a tensor, part by part.
 
     The variance of known noise is taken off the second moment after its bias is corrected. Otherwise Adam takes noise
-    for gradient, and steps less where there is more. What is left is at least `FLOOR` of the variance, because the
-    moment is an estimate and may lie below it.
+    for gradient, and steps less where there is more. At least `FLOOR` of the variance is left, because the moment is an
+    estimate and may lie below it.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ not. The line is the device's vector, and the side of a row says whether the dev
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,11 +77,13 @@ class Sum:
         total: (items, width).
         touched: number of devices that touched each row, (items,).
         parts: the devices' own rows, which the server does not see.
+        members: the devices.
     """
 
     total: NDArray[np.float64]
     touched: NDArray[np.int64]
     parts: Sequence[Rows]
+    members: Sequence[int] = ()
 
     @classmethod
     def of(cls, task: Task, population: Population, members: Members, round_number: int, table: str) -> "Sum":
@@ -100,11 +102,15 @@ class Sum:
                 total[rows.indices] += rows.values
                 touched[rows.indices] += rows.values.any(axis=1)
             parts.append(rows)
-        return cls(total, touched, parts)
+        return cls(total, touched, parts, members.tolist())
+
+    def noisy(self, noise: NDArray[np.integer]) -> "Sum":
+        """Returns the sum with noise on it, in integers, of the table's size."""
+        return replace(self, total=self.total + noise.reshape(self.total.shape))
 
     def closed(self, threshold: int) -> "Sum":
         """Returns the sum without the rows that fewer devices touched."""
-        return Sum(np.where((self.touched < threshold)[:, None], 0, self.total), self.touched, self.parts)
+        return replace(self, total=np.where((self.touched < threshold)[:, None], 0, self.total))
 
 
 def groups(total: NDArray[np.floating], draws: bool = True) -> list[Group]:

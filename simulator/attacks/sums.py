@@ -15,7 +15,9 @@ from scipy import stats
 from sklearn.linear_model import RidgeCV
 
 from client_sdk.kernel.training import Task
-from fedau2.v1.task_pb2 import Adversary
+from fedau2.v1.task_pb2 import Adversary, TaskManifest
+from fedau2.wire import manifest
+from fedau2.wire.secure import policy as policies
 from simulator.attacks import labels
 from simulator.attacks.uploads import observe
 from simulator.population import public_randomness
@@ -51,6 +53,7 @@ def attack(
     cohort: int,
     rounds: Sequence[int],
     seed: int,
+    noise: float = 0.0,
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Guesses the label of every client that knows it, after some numbers of rounds.
 
@@ -62,6 +65,7 @@ def attack(
         cohort: clients of a round. Those who do not fill a group take no part.
         rounds: numbers of rounds after which to guess.
         seed: of the cohorts, which are public.
+        noise: standard deviation of the noise on each number that is regressed.
 
     Yields:
         Rounds, and class numbers of the clients in the order of `knowing`.
@@ -69,6 +73,7 @@ def attack(
     members = knowing(population, task, adversary)
     size = min(how.size, cohort, len(members))
     rng, took_part, totals = public_randomness.generator("secure sums", seed), [], []
+    on_sums = public_randomness.generator("noise on sums", seed)
     divided = _groups(rng.permutation(len(members)), size)
     for number in range(max(rounds)):
         if how.fixed:
@@ -79,7 +84,8 @@ def attack(
         rows = _rows(task, adversary, population, members[present], number)
         for group in groups:
             took_part.append(np.bincount(group, minlength=len(members)))
-            totals.append(rows[np.searchsorted(present, group)].sum(0))
+            total = rows[np.searchsorted(present, group)].sum(0)
+            totals.append(total + noise * on_sums.standard_normal(total.shape))
         if number + 1 in rounds:
             yield number + 1, _solve(np.array(took_part, np.float64), np.array(totals))
 
@@ -105,6 +111,17 @@ def law(rounds: int, size: int, clients: int, noise: float = 0.0, on_sums: float
     # The ratio r of signal to error solves r = signal / (left + others / (1 + r)).
     half = (left + others - signal) / (2 * left)
     return float(stats.norm.cdf(math.sqrt(math.sqrt(half**2 + signal / left) - half)))
+
+
+def noise_on(task: TaskManifest, adversary: Adversary) -> float:
+    """Returns the standard deviation of a policy's noise on the numbers that a regression reads; 0 without noise."""
+    grids, prefix = policies.grids(task.secure_sums), manifest.adversary_prefix(adversary.name)
+    name = next((n for n in (f"{prefix}head.bias", f"{prefix}head.weight") if n in grids), "")
+    if not name:
+        return 0.0
+    deviation = math.ldexp(policies.deviations(task.secure_sums)[name], -grids[name].exponent)
+    shape = next(spec.shape for spec in task.tensors if spec.name == name)
+    return deviation * math.sqrt(math.prod(shape[1:]))  # without a bias the numbers are sums of rows
 
 
 def knowing(population: Population, task: Task, adversary: Adversary) -> Members:

@@ -196,7 +196,10 @@ def _on_sums(request: Request, task: Task, population: Population) -> list[Findi
         truth = population.labels(task.manifest, members)[adversary.name]
         for how in request.sums:
             started = time.process_time()
-            for rounds, guess in sums.attack(task, adversary, population, how, cohort, request.sums_rounds, seed):
+            noise = sums.noise_on(task.manifest, adversary)
+            for rounds, guess in sums.attack(
+                task, adversary, population, how, cohort, request.sums_rounds, seed, noise
+            ):
                 score = scores.score(Learns.LABEL, guess, truth, len(adversary.classes), seed)
                 taken, spent = round(rounds * cohort / len(members)), time.process_time() - started
                 findings.append(Finding(how.name, Learns.LABEL.value, adversary.name, taken, score, spent))

@@ -158,10 +158,10 @@ def _of_sums(request: Request, task: TaskManifest, population: Population) -> It
 
 
 def _of_rows(request: Request, task: TaskManifest) -> Iterator[Planned]:
-    reason, threshold = row_sums.hindrance(task), request.config.engine.row_threshold
+    reason, threshold = row_sums.hindrance(task), row_sums.threshold(request.config.engine, task)
     steps = _STEPS if task.plan.local.steps > 1 else ""
     for sums in row_sums.drawn_anew(request.sums):
-        for name in row_sums.names(sums, threshold):
+        for name in row_sums.names(sums, threshold, task.HasField("secure_sums")):
             yield Planned(name, Learns.STATE.value, reason or steps, expected=not reason)
 
 

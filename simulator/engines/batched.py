@@ -121,7 +121,7 @@ class BatchedEngine:
                 total.add(*arguments)
                 reports.append(report)
         self._noise.disturb(self._population, members, self._round)
-        if self._layout and self._manifest.secure_sums.noise_multiplier:
+        if self._layout and isinstance(total, SecureSum) and self._manifest.secure_sums.noise_multiplier:
             on_sums.open_noisy(total, self._layout, self._manifest.secure_sums, self._noise.seed, self._round)
         return total, RoundReport.join(members, reports)
 

@@ -124,7 +124,7 @@ class Calibration:
 def noise_shares(numbers: Mapping[str, int]) -> dict[str, float]:
     """Returns each tensor's share of the noise: its square grows with the root of the tensor's size.
 
-    So noise is as large beside a contribution in a large tensor as in a small one, but for the fourth root of the size.
+    So the noise beside a contribution is nearly the same in large and in small tensors.
     """
     roots = {name: math.sqrt(count) for name, count in numbers.items()}
     total = math.fsum(roots.values())

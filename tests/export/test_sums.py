@@ -1,15 +1,18 @@
 """Policies of secure sums: files, bundles with them, and the crowd that they need."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from export import sums
+from export import sums, unmaskers
 from export.bundle import build
 from export.cli import main
-from export.errors import PlanError
+from export.errors import KeyFileError, PlanError
 from export.plan import run_folder
 from export.sums import Policy
 from fedau2.wire import bundles, manifest
-from fedau2.wire.secure import crowd
+from fedau2.wire.secure import crowd, privacy
 from tests import plans
 
 ITEMS = [f"item-{number}" for number in range(40)]
@@ -133,3 +136,59 @@ def test_a_run_that_added_up_integers_is_not_deployed_without_its_policy(tmp_pat
     run_folder.expect_deployable(tmp_path, hidden=True)
     (tmp_path / "config.yaml").write_text(str(settings).replace("grid", "plain"))
     run_folder.expect_deployable(tmp_path)
+
+
+def noisy(task, **changes):
+    names = sorted(manifest.shared(task))
+    grids = {name: {"exponent": 12, "clip": 900, "noise_share": len(names) ** -0.5} for name in names}
+    return document(task, grids=grids, row_threshold=0, noise_multiplier=2.0, **changes)
+
+
+def test_a_policy_of_noise_reaches_the_manifest_and_says_its_epsilon(bundle, tmp_path):
+    policy = sums.read(written(tmp_path, noisy(bundle.manifest)))
+    message = sums.add(bundle, policy).manifest.secure_sums
+    assert message.noise_multiplier == 2
+    assert sum(grid.noise_share**2 for grid in message.grids) == pytest.approx(1)
+    expected = privacy.epsilon(privacy.mu(6, 2.0), 1e-5)
+    assert f"at most 6 contributions of a device have epsilon {expected:.3g} at delta 1e-05" in sums.noise_line(policy)
+    assert "no differential privacy" in sums.noise_line(Policy.model_validate(document(bundle.manifest)))
+
+
+def test_noise_hides_thin_rows_so_that_any_crowd_will_do(bundle):
+    thin = {"touched_rows": 0.5, "row_threshold": 0}
+    sums.expect_crowd(Policy.model_validate(noisy(bundle.manifest) | thin), len(ITEMS))
+    with pytest.raises(PlanError, match="row_threshold"):
+        sums.expect_crowd(Policy.model_validate(document(bundle.manifest) | thin), len(ITEMS))
+
+
+def pem(key):
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_the_keys_of_unmaskers_are_read_and_written_into_the_policy(bundle, tmp_path):
+    keys = [Ed25519PrivateKey.generate().public_key() for _ in range(2)]
+    paths = [tmp_path / f"{number}.pem" for number in range(2)]
+    for path, key in zip(paths, keys, strict=True):
+        path.write_bytes(pem(key))
+    read = unmaskers.read(paths)
+    assert read == [key.public_bytes_raw() for key in keys]
+    policy = Policy.model_validate(document(bundle.manifest))
+    assert list(sums.add(bundle, policy, read).manifest.secure_sums.unmaskers) == read
+    with pytest.raises(PlanError, match="twice"):
+        sums.add(bundle, policy, read[:1] * 2)
+
+
+def test_a_file_that_is_no_key_of_an_unmasker_is_refused(tmp_path):
+    path = tmp_path / "wrong.pem"
+    with pytest.raises(KeyFileError, match="cannot be read"):
+        unmaskers.read([path])
+    for content in (b"text", pem(X25519PrivateKey.generate().public_key())):
+        path.write_bytes(content)
+        with pytest.raises(KeyFileError, match=r"wrong\.pem"):
+            unmaskers.read([path])
+
+
+def test_an_unmasker_needs_sums(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["bundle", "--plan", "plan.yaml", "--seed", "1", "--unmasker", "key.pem", "--out", str(tmp_path / "out")])
+    assert "--unmasker needs --sums" in capsys.readouterr().err

@@ -26,15 +26,20 @@ def run():
     return bundle, population
 
 
-@pytest.fixture(scope="module", params=["plain", "grid"])
-def task(run, request):
+def calibrated(run, config):
     bundle, population = run
     checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
+    fresh = Population.create(bundle.manifest, 0, population.interactions, population.attributes)
+    policy = calibrate(config.engine, bundle.manifest, checkpoint, fresh).policy(config.engine, bundle.manifest)
+    return Task.load(policies.add(bundle, policy).manifest, checkpoint)
+
+
+@pytest.fixture(scope="module", params=["plain", "grid"])
+def task(run, request):
+    bundle, _ = run
     if request.param == "grid":
-        fresh = Population.create(bundle.manifest, 0, population.interactions, population.attributes)
-        policy = calibrate(CONFIG.engine, bundle.manifest, checkpoint, fresh).policy(CONFIG.engine, bundle.manifest)
-        bundle = policies.add(bundle, policy)
-    return Task.load(bundle.manifest, checkpoint)
+        return calibrated(run, CONFIG)
+    return Task.load(bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)))
 
 
 def request_of(tmp_path, *groups):
@@ -45,7 +50,12 @@ def test_an_exact_sum_shows_all_devices_until_thin_rows_are_closed(run, task, tm
     request = request_of(tmp_path, ALL, Sums(8, fixed=True))
     attacked = row_sums.attack(request, task, run[1])
     audited = {finding.attack: (finding.score, sentence) for finding, sentence in attacked}
-    assert audited.keys() == {"lone-rows-70", "lone-rows-70-closed"}
+    hidden = task.manifest.HasField("secure_sums")
+    stronger = {"lone-rows-70-fakes", "lone-rows-70-unmasker"} if hidden else set()
+    assert audited.keys() == {"lone-rows-70", "lone-rows-70-closed"} | stronger
+    for name in stronger:
+        assert audited[name][0].success == 1
+        assert audited[name][0].clients == row_sums.VICTIMS
     score, sentence = audited["lone-rows-70"]
     assert score.success >= 0.97
     assert score.clients == USERS
@@ -53,6 +63,14 @@ def test_an_exact_sum_shows_all_devices_until_thin_rows_are_closed(run, task, tm
     closed, sentence = audited["lone-rows-70-closed"]
     assert closed.success == 0
     assert "0 of 70 devices" in sentence
+
+
+def test_noise_hides_every_device_but_from_who_has_the_unmasker_too(run, tmp_path):
+    config = CONFIG.changed({"engine": {"noise_multiplier": 1.0}})
+    request = Request(config, tmp_path, None, specs=[], sums=[ALL], sums_rounds=(10,))
+    attacked = row_sums.attack(request, calibrated(run, config), run[1])
+    read = {finding.attack: finding.score.success for finding, _ in attacked}
+    assert read == {"lone-rows-70": 0, "lone-rows-70-fakes": 0, "lone-rows-70-unmasker": 1}
 
 
 def test_several_local_steps_leave_no_line(run, task, tmp_path):
