@@ -37,7 +37,7 @@ def _serve(args: argparse.Namespace) -> int:
     for line in loaded.describe():
         _log.info("setting %s", line)
     with process.private_files():
-        process.raise_file_limit()
+        _log.info("at most %d open files, and so fewer connections", process.raise_file_limit())
         return asyncio.run(_serve_until_signal(loaded.settings))
 
 
