@@ -15,6 +15,7 @@ from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc.server import Servers
 from coordinator.metrics.scrape import Scrape
+from fedau2 import logs
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def _serve(args: argparse.Namespace) -> int:
         print("\n".join(loaded.describe()))
         return 0
     logging.getLogger().setLevel(loaded.settings.log_level)
+    logs.use(loaded.settings.log_format)
     for line in loaded.describe():
         _log.info("setting %s", line)
     with process.private_files():

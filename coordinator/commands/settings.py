@@ -100,6 +100,9 @@ class Settings:
         ),
     )
     log_level: str = field(default="INFO", metadata=_of(parsers.level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
+    log_format: str = field(
+        default="text", metadata=_of(parsers.log_format, "FORMAT", "text, or json: one object a line")
+    )
 
     def check(self) -> Self:
         """Returns the same settings, if they can be used together.
