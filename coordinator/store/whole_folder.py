@@ -23,9 +23,9 @@ def made_whole(place: Path) -> Iterator[Path]:
     Raises:
         BackupError: something else is there, or the disk is full or broken. Nothing was left.
     """
+    _expect_free(place)
     part = place.with_name(f".{place.name}.{secrets.token_hex(8)}")
     try:
-        _expect_free(place)
         REAL.make_folder(part)
         yield part
         for folder in (part, *(path for path in part.iterdir() if path.is_dir())):

@@ -73,7 +73,7 @@ def test_places_that_are_taken_or_wrong_are_refused(state, made, tmp_path, capsy
     (tmp_path / "file").write_bytes(b"kept")
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "empty")
-    for place in ("full", "file", "link"):
+    for place in ("full", "file", "link", "/"):
         for command, source in ((backup, state), (restore, made)):
             assert command(source, tmp_path / place) == 1
             assert "name a folder that is empty or not there yet" in capsys.readouterr().err
