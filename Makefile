@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROTO_BIN := $(VENV)-proto/bin
 # Files and folders whose prose is held to `python -m scripts.prose`.
-PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs examples scripts \
+PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md deploy docs examples scripts \
   proto client_sdk coordinator export simulator unmasker
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 

@@ -28,6 +28,8 @@ _COMMANDS = (
     ("export", "commands.export", "write a task's newest model as a bundle"),
     ("audit-log", "commands.operations", "check and show the log of the operators' calls"),
     ("certificates", "commands.certificates", "make certificates for a coordinator and its operators"),
+    ("backup", "commands.backup", "copy a state folder, also while a coordinator serves from it"),
+    ("restore", "commands.backup", "check a backup, and make a state folder of it"),
     ("doctor", "commands.doctor", "examine a state folder while no coordinator uses it"),
     ("bench", "bench.cli", "measure the load that a coordinator can carry on this machine"),
 )

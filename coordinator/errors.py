@@ -7,6 +7,7 @@
   + BlobLostError: a blob that a task needs is missing or damaged
   + LogError: an acknowledged contribution cannot be read back
   + OperationsError: the log of the operators' calls is damaged
+  + BackupError: a backup cannot be made, or cannot be restored
   + AggregationError: values that cannot be added exactly
     - ImplausibleSumError: a sum that honest devices cannot have
   + UnmaskerError: the unmasker does not answer, refuses a call, or answers what it must not
@@ -66,6 +67,10 @@ class LogError(CoordinatorError):
 
 class OperationsError(CoordinatorError):
     """The log of the operators' calls is damaged: a line is missing, was added or was changed."""
+
+
+class BackupError(CoordinatorError):
+    """A backup cannot be made, or is not whole, or cannot be put where it shall be. Nothing half is left."""
 
 
 class AggregationError(CoordinatorError, ValueError):

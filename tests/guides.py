@@ -10,7 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-GUIDES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+GUIDES = sorted(
+    [*ROOT.glob("*.md"), *(path for name in ("deploy", "docs", "examples") for path in ROOT.glob(f"{name}/**/*.md"))]
+)
 RUN = {"python", "sh"}
 OTHER = {"", "text", "ts", "yaml"}
 SERVE = "fedau2-coordinator serve"

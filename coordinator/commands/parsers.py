@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from fedau2 import logs
+
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._~\[\]:-]+")
 
 _USUAL = re.compile(r"^(https(?=.*:443$)[^,]*|http(?=:.*:80$)[^,]*):\d+$")
@@ -46,6 +48,13 @@ def level(text: str) -> str:
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError(text)
     return text.upper()
+
+
+def log_format(text: str) -> str:
+    """The name of a format of logs."""
+    if text not in logs.FORMATS:
+        raise ValueError(text)
+    return text
 
 
 def origins(text: str) -> tuple[str, ...]:

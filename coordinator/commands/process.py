@@ -1,11 +1,8 @@
 """The limits of the process that serves: files for its owner alone, and as many open ones as the system allows."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-_log = logging.getLogger(__name__)
 
 _OTHERS = 0o077
 """Permissions of everybody but the owner."""
@@ -21,8 +18,8 @@ def private_files() -> Iterator[None]:
         os.umask(before)
 
 
-def raise_file_limit() -> None:
-    """Allows as many open files as this process may allow itself, because each connection is one. It logs how many."""
+def raise_file_limit() -> int:
+    """Allows as many open files as this process may allow itself, and returns how many."""
     import resource  # here, because only Unix has it
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -30,4 +27,4 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError):
         hard = soft  # macOS allows fewer than it says
-    _log.info("at most %d open files, and so fewer connections", hard)
+    return hard

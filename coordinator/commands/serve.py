@@ -18,6 +18,7 @@ from coordinator.grpc import unmasker_client
 from coordinator.grpc.server import Servers
 from coordinator.grpc.unmasker_client import UnmaskerClient
 from coordinator.metrics.scrape import Scrape
+from fedau2 import logs
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +38,11 @@ def _serve(args: argparse.Namespace) -> int:
         print("\n".join(loaded.describe()))
         return 0
     logging.getLogger().setLevel(loaded.settings.log_level)
+    logs.use(loaded.settings.log_format)
     for line in loaded.describe():
         _log.info("setting %s", line)
     with process.private_files():
-        process.raise_file_limit()
+        _log.info("at most %d open files, and so fewer connections", process.raise_file_limit())
         return asyncio.run(_serve_until_signal(loaded.settings))
 
 

@@ -117,6 +117,9 @@ class Settings:
     )
     unmasker_tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of that certificate"))
     log_level: str = field(default="INFO", metadata=_of(parsers.level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
+    log_format: str = field(
+        default="text", metadata=_of(parsers.log_format, "FORMAT", "text, or json: one object a line")
+    )
 
     def check(self) -> Self:
         """Returns the same settings, if they can be used together.

@@ -1,6 +1,8 @@
 """`/metrics` and `/healthz` over HTTP."""
 
+import logging
 import socket
+import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -13,6 +15,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from coordinator import sockets
 from coordinator.errors import CoordinatorError
 from fedau2.wire import addresses
+
+_log = logging.getLogger(__name__)
 
 
 class Scrape:
@@ -77,6 +81,10 @@ class _Server(ThreadingTCPServer):
     def __init__(self, family: int, address: Any, handler: type[BaseHTTPRequestHandler]) -> None:  # noqa: ANN401
         self.address_family = family
         super().__init__(address, handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Logs one line, where `socketserver` would print a traceback. Mostly the caller has gone away."""
+        _log.info("a request for metrics broke off: %s", type(sys.exception()).__name__)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,6 +7,7 @@ import signal
 from contextlib import closing, suppress
 from pathlib import Path
 
+from fedau2 import logs
 from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_OPEN
 from fedau2.wire import addresses
 from fedau2.wire.errors import AddressError
@@ -48,9 +49,13 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="PEM authorities of the certificates that coordinators must show",
     )
+    parser.add_argument(
+        "--log-format", choices=logs.FORMATS, default="text", help="text, or json: one object a line (default: text)"
+    )
 
 
 def _serve(args: argparse.Namespace) -> int:
+    logs.use(args.log_format)
     tls, wanted, folder = _tls(args), rules(args), place.folder(args)
     with folder.held(), closing(Unmasker.open(folder, wanted, args.database)) as unmasker:
         _warn(wanted)

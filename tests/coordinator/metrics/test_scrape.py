@@ -1,7 +1,9 @@
 """The page of metrics on every kind of address."""
 
 import http.client
+import logging
 import socket
+import threading
 
 import pytest
 
@@ -49,3 +51,25 @@ def test_an_address_in_use_is_refused(tmp_path, address):
 def test_a_name_that_nobody_knows_is_one_line():
     with pytest.raises(CoordinatorError, match=r"cannot serve metrics on nobody\.invalid:1: "):
         Scrape("nobody.invalid:1", lambda: None, lambda: "starting")
+
+
+def test_a_caller_that_goes_away_is_one_line(tmp_path, capfd):
+    gone, told, lines = threading.Event(), threading.Event(), []
+    handler = logging.Handler()
+    handler.emit = lambda record: (lines.append(record.getMessage()), told.set())
+    logger = logging.getLogger("coordinator.metrics.scrape")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        with Scrape(f"unix:{tmp_path}/m.sock", lambda: None, lambda: str(gone.wait(60))):
+            with socket.socket(socket.AF_UNIX) as caller:
+                caller.connect(f"{tmp_path}/m.sock")
+                caller.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            gone.set()
+            assert told.wait(60)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert lines == ["a request for metrics broke off: BrokenPipeError"]
+    assert capfd.readouterr().err == ""
