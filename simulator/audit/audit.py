@@ -22,8 +22,7 @@ from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
 from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attackers import ATTACKERS, balanced
-from simulator.experiment import assembly
-from simulator.experiment.run import hide
+from simulator.experiment import after_training, assembly
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
 from simulator.population.population import Members, Population
@@ -88,10 +87,10 @@ def audit(request: Request, progress: Progress) -> Audit:
     on_sums, sums_seconds = _timed(lambda: _on_sums(request, task, chosen))
     of_rows = list(row_sums.attack(request, task, chosen))
     row_findings, sentences = [finding for finding, _ in of_rows], [sentence for _, sentence in of_rows]
-    hide(trained)
-    on_private, private_seconds = _timed(lambda: _on_private(request, trained))
+    measured, _ = after_training.changed(trained)
+    on_private, private_seconds = _timed(lambda: _on_private(request, measured))
     findings += on_sums + row_findings + on_private
-    ranks = trained.ranks()
+    ranks = measured.ranks()
     return Audit(
         request,
         trained.bundle.manifest.plan,

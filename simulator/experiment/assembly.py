@@ -20,7 +20,8 @@ from export.plan.schema import Plan
 from fedau2.v1.task_pb2 import Plan as Message
 from fedau2.wire import blobs, encodings, manifest
 from simulator.config.sections import DataSettings, EngineSettings
-from simulator.datasets import Attribute, Dataset, load
+from simulator.datasets import Attribute, Dataset, cuts, load
+from simulator.datasets.load import expect_unused
 from simulator.datasets.split import least
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.connections import GrpcConnection, InProcessConnection
@@ -31,7 +32,7 @@ from simulator.errors import ConfigError, DatasetError, OneClassError, TooFewUse
 from simulator.evaluation.attackers import expect_enough
 from simulator.experiment import resume
 from simulator.population import columns, public_randomness
-from simulator.population.columns import MappedState
+from simulator.population.columns import MappedState, State
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
 
@@ -39,26 +40,39 @@ Attributes = Mapping[str, Attribute]
 """Attributes by name; the first is the one whose metrics have no prefix."""
 
 
-def dataset_of(data: DataSettings, seed: int, data_dir: Path | None) -> Dataset:
+def dataset_of(data: DataSettings, seed: int, source: Path | Dataset | None) -> Dataset:
     """Loads the data set that a configuration names, cut as it says.
 
     Args:
         data: the settings.
         seed: of the run, from which the synthetic data set is drawn.
-        data_dir: as in `datasets.load`.
+        source: the folder of the data set, as in `datasets.load`, or the data set itself.
+
+    Raises:
+        ConfigError: the data set is not the one of the settings; otherwise as `datasets.load`.
+        DatasetError: see `datasets.load`.
     """
     first = data.attributes[0]
+    classes = (first if data.balance else None, (first, data.minority) if data.minority else None)
+    if isinstance(source, Dataset):
+        if source.name != data.dataset:
+            raise ConfigError(
+                f"data.dataset is {data.dataset}, and the data set is called {source.name}: name that one"
+            )
+        expect_unused(source.name, data)
+        return cuts.cut(source, data.user_core, data.item_core, *classes)
+    balance, minority = classes
     return load(
         data.dataset,
-        data_dir,
+        source,
         users=data.users,
         items=data.items,
         dependence=data.dependence,
         seed=seed,
         user_core=data.user_core,
         item_core=data.item_core,
-        balance=first if data.balance else None,
-        minority=(first, data.minority) if data.minority else None,
+        balance=balance,
+        minority=minority,
         settings=data,
     )
 
@@ -178,6 +192,7 @@ def population_of(
     attributes: Attributes,
     folder: Path | None = None,
     weights: Sequence[NDArray[np.float32]] | None = None,
+    state: State | None = None,
 ) -> Population:
     """Makes the clients, with what they train on and their attributes.
 
@@ -188,6 +203,7 @@ def population_of(
         attributes: by name, as far as they are known.
         folder: where large private state is mapped to files; None: it is kept in memory.
         weights: of the interactions, by the plan; None: the plan has no weights.
+        state: private state that is there already; None: it is drawn.
 
     Raises:
         DiskSpaceError: there is not enough disk for them.
@@ -198,6 +214,8 @@ def population_of(
     }
     create = partial(Population.create, bundle.manifest, seed, interactions, values, weights=weights)
     specs = manifest.private(bundle.manifest)
+    if state is not None:
+        return create(state=state)
     if folder is None or not columns.is_large(specs, len(interactions)):
         return create()
     if left := resume.mapped(folder, specs, len(interactions)):

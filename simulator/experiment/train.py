@@ -79,7 +79,7 @@ Wrap = Callable[[RoundEngine, Bundle, Population], RoundEngine]
 def train(
     config: Config,
     folder: Path,
-    data_dir: Path | None,
+    data: Path | Dataset | None,
     progress: Progress,
     trackers: Sequence[Tracker] = (),
     expect: Expect | None = None,
@@ -92,7 +92,7 @@ def train(
     Args:
         config: the configuration.
         folder: of the run; made if it is not there.
-        data_dir: where the data set is, see `datasets.load`.
+        data: where the data set is, see `datasets.load`, or the data set itself.
         progress: receives how far training is.
         trackers: open; they receive the rounds at every evaluation.
         expect: called before anything is trained or written.
@@ -104,7 +104,7 @@ def train(
         SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
     """
     engine_settings = config.engine
-    dataset = assembly.dataset_of(config.data, engine_settings.seed, data_dir)
+    dataset = assembly.dataset_of(config.data, engine_settings.seed, data)
     dataset = assembly.with_positives(dataset, config.plan, config.evaluation.split)
     checks.check(config, dataset)
     checks.expect_room(config.plan.model, dataset, folder)
