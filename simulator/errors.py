@@ -15,7 +15,7 @@
   + ErasureError: an attribute cannot be erased from private state
   + NotFiniteError: private state holds a NaN or an infinity
   + DiskSpaceError: private state needs more disk space than is free
-  + RunFolderError: what a finished run left cannot be used
+  + RunFolderError: the folder of a run cannot be used
     - NotARunError: the folder holds no run
     - UnfinishedRunError: its run was interrupted before it had results
     - DamagedRunError: a file of it is damaged
@@ -96,7 +96,7 @@ class DiskSpaceError(SimulatorError):
 
 
 class RunFolderError(SimulatorError):
-    """What a finished run left cannot be used."""
+    """The folder of a run cannot be used."""
 
 
 class NotARunError(RunFolderError):

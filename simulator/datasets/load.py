@@ -11,7 +11,7 @@ from simulator.datasets.places import SOURCES, expect_generated, find
 from simulator.errors import ConfigError
 
 
-def load(
+def load_dataset(
     name: str,
     data_dir: Path | None = None,
     *,

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,24 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import engines
-from client_sdk.weights import Weights
 from export.bundle import Bundle
 from export.errors import ExportError
-from export.plan.message import interaction_weights, to_message
+from export.plan.message import to_message
 from export.plan.resolve import Known, resolve
 from export.plan.schema import Plan
-from fedau2.v1.task_pb2 import Plan as Message
 from fedau2.wire import blobs, encodings, manifest
-from simulator.config.sections import DataSettings, EngineSettings
-from simulator.datasets import Attribute, Dataset, cuts, load
-from simulator.datasets.load import expect_unused
-from simulator.datasets.split import least
+from simulator.config.sections import EngineSettings
+from simulator.datasets import Attribute, Dataset
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.connections import GrpcConnection, InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.engine import RoundEngine, require_any_cohort
 from simulator.engines.fleet import FleetEngine
-from simulator.errors import ConfigError, DatasetError, OneClassError, TooFewUsersError
+from simulator.errors import ConfigError, OneClassError, TooFewUsersError
 from simulator.evaluation.attackers import expect_enough
 from simulator.experiment import resume
 from simulator.population import columns, public_randomness
@@ -38,70 +33,6 @@ from simulator.unlearning.baselines import Noise
 
 Attributes = Mapping[str, Attribute]
 """Attributes by name; the first is the one whose metrics have no prefix."""
-
-
-def dataset_of(data: DataSettings, seed: int, source: Path | Dataset | None) -> Dataset:
-    """Loads the data set that a configuration names, cut as it says.
-
-    Args:
-        data: the settings.
-        seed: of the run, from which the synthetic data set is drawn.
-        source: the folder of the data set, as in `datasets.load`, or the data set itself.
-
-    Raises:
-        ConfigError: the data set is not the one of the settings; otherwise as `datasets.load`.
-        DatasetError: see `datasets.load`.
-    """
-    first = data.attributes[0]
-    classes = (first if data.balance else None, (first, data.minority) if data.minority else None)
-    if isinstance(source, Dataset):
-        if source.name != data.dataset:
-            raise ConfigError(
-                f"data.dataset is {data.dataset}, and the data set is called {source.name}: name that one"
-            )
-        expect_unused(source.name, data)
-        return cuts.cut(source, data.user_core, data.item_core, *classes)
-    balance, minority = classes
-    return load(
-        data.dataset,
-        source,
-        users=data.users,
-        items=data.items,
-        dependence=data.dependence,
-        seed=seed,
-        user_core=data.user_core,
-        item_core=data.item_core,
-        balance=balance,
-        minority=minority,
-        settings=data,
-    )
-
-
-def with_positives(dataset: Dataset, plan: Plan, split: str) -> Dataset:
-    """Leaves out the users who have too few positives by the weights of a plan, and says so in a note.
-
-    Args:
-        dataset: the data set.
-        plan: it need not be resolved.
-        split: the kind of split.
-
-    Raises:
-        DatasetError: no user is left.
-    """
-    weights = Weights.of(Message(interactions=interaction_weights(plan)))
-    if weights is None:
-        return dataset
-    enough = np.array([len(user.positives) >= least(split) for user in dataset.weighted(weights)])
-    if not enough.any():
-        raise DatasetError(
-            f"{dataset.name}: by the plan's weights of interactions, no user has {least(split)} positives: lower "
-            "interactions.lowest_rating, or weigh more kinds"
-        )
-    if enough.all():
-        return dataset
-    note = f"{int((~enough).sum()):,} users with fewer than {least(split)} positives by the plan are left out"
-    kept = dataset.select(enough, np.ones(len(dataset.items), np.bool_))
-    return replace(kept, notes=(*kept.notes, note))
 
 
 def attribute_of(dataset: Dataset, name: str) -> Attribute:

@@ -1,6 +1,6 @@
 """The attacks of a run, one part after another, so that those that were run are kept if the others are not."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal, Self
@@ -27,7 +27,7 @@ class Asked:
     """The attacks that are asked for.
 
     Attributes:
-        kind: none; full, in all splits; or quick, in at most `QUICK` of them.
+        kind: full makes all attacks in all splits, quick in at most `QUICK` of them, and none makes no attack.
         splits: random splits of each attribute attack, and of each shuffle of its null.
         seed: of splits, attackers and the choice of clients.
         workers: processes of the attackers; the result does not depend on it.
@@ -58,34 +58,34 @@ class Part:
     run: Callable[[], dict[str, Any]]
 
 
-def parts(trained: Trained, measured: Trained, asked: Asked) -> list[Part]:
-    """Lists the attacks on a run.
+def parts(trained: Trained, asked: Asked) -> list[Part]:
+    """Lists the attacks on a run: on uploads of the state that was trained, and on the state that is measured.
 
     Args:
-        trained: the run with the state that was trained, from which uploads are computed.
-        measured: the run as `after_training.changed` returns it, whose state is attacked where it is kept.
+        trained: the run.
         asked: splits, seed and workers.
     """
-    best, attacks = measured.best, list[Part]()
-    states = cache(lambda: AttackedStates.of(measured.evaluation.scorer(best.checkpoint, best.private), best.private))
-    for prefix, name, attribute in assembly.prefixed(measured.attributes):
+    attacks: list[Part] = []
+    states = cache(partial(_states, trained))
+    for prefix, name, attribute in assembly.prefixed(trained.attributes):
         if _has_uploads(trained, name):
             attacks.append(Part(f"{prefix}{UPLOADS}", partial(_on_uploads, trained, name, prefix, asked.seed)))
         attacks += _on_states(states, attribute, prefix, asked)
     return attacks
 
 
-def run(attacks: Sequence[Part], asked: Asked, metrics: dict[str, Any], progress: Progress) -> None:
+def run(trained: Trained, asked: Asked, metrics: dict[str, Any], progress: Progress) -> None:
     """Runs attacks and adds their metrics, and the mark that says which of them are missing.
 
     Args:
-        attacks: from `parts`; with the kind none, none of them is run.
-        asked: how they are run.
+        trained: the run.
+        asked: the attacks.
         metrics: of the run; those of earlier attacks are removed. Where this is interrupted, they hold what was run.
         progress: receives how far the attacks are.
     """
     for key in [key for key in metrics if part_of(key)]:
         del metrics[key]
+    attacks = parts(trained, asked)
     names = [part.name for part in attacks]
     left = list(names)
     metrics[MARK] = {
@@ -102,6 +102,11 @@ def run(attacks: Sequence[Part], asked: Asked, metrics: dict[str, Any], progress
         metrics |= part.run()
         left.remove(part.name)
         progress.advance(part.name)
+
+
+def _states(trained: Trained) -> AttackedStates:
+    measured = trained.measured
+    return AttackedStates.of(trained.evaluation.scorer(measured.checkpoint, measured.private), measured.private)
 
 
 def _has_uploads(trained: Trained, attribute: str) -> bool:

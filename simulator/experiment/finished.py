@@ -18,7 +18,7 @@ from simulator.datasets import Dataset
 from simulator.errors import DamagedRunError, NoStateError, NotARunError, UnfinishedRunError
 from simulator.evaluation.held_out import Evaluation
 from simulator.evaluation.ranking import Ranks
-from simulator.experiment import assembly, hiding, kept_state, outcome, resume
+from simulator.experiment import after_training, assembly, hiding, kept_state, outcome, resume, run_data
 from simulator.experiment.kept_state import State
 from simulator.experiment.parts import Parts
 from simulator.experiment.resume import Best
@@ -86,8 +86,8 @@ class Finished:
             DatasetError: it cannot be found or read.
         """
         config = self.config
-        whole = assembly.dataset_of(config.data, config.engine.seed, data)
-        dataset = assembly.with_positives(whole, config.plan, config.evaluation.split)
+        whole = run_data.dataset_of(config.data, config.engine.seed, data)
+        dataset = run_data.with_positives(whole, config.plan, config.evaluation.split)
         resume.expect_same(self.folder, dataset)
         return dataset
 
@@ -125,7 +125,7 @@ class Finished:
             return kept_state.read(self.folder, specs, len(dataset.users), trained=trained)
         if specs:
             raise NoStateError(f"{self.folder} keeps no state of its users, which this needs: {again}")
-        if trained and kept_state.is_changed(self.config):
+        if trained and after_training.is_changed(self.config):
             raise NoStateError(f"{self.folder} keeps no state from before the erasure or noise: {again}")
         return self._model(dataset)
 
@@ -140,21 +140,18 @@ class Finished:
         return State(shared, {})
 
 
-def restore(run: Finished, data: Path | Dataset | None, progress: Progress) -> Trained:
+def restore(run: Finished, dataset: Dataset, progress: Progress) -> Trained:
     """Returns a finished run as training left it, with the state that was trained; Adam's moments are zeros.
 
     Args:
         run: the run.
-        data: where its data set is, or the data set itself.
+        dataset: as `Finished.dataset` returns it.
         progress: receives nothing where the run's policy of sums is in its folder.
 
     Raises:
         RunFolderError: see `Finished.state`.
-        ConfigError: the data set is not the one that the run was on.
-        DatasetError: it cannot be found or read.
     """
-    config, dataset = run.config, run.dataset(data)
-    parts = Parts.of(config, dataset)
+    config, parts = run.config, Parts.of(run.config, dataset)
     bundle = hiding.hidden(config.engine, parts, run.folder, progress)
     state = run.state(manifest.private(bundle.manifest), dataset, trained=True)
     best = Best(run.metrics["round"], checkpoint=state.shared, private=state.private, ranks=run.ranks())

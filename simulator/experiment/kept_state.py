@@ -24,6 +24,8 @@ from fedau2.wire.blobs import Tensors
 from fedau2.wire.errors import BlobError
 from simulator.config.config import Config
 from simulator.errors import DamagedRunError, DiskSpaceError, StateVersionError
+from simulator.experiment.after_training import Measured, is_changed
+from simulator.experiment.resume import Best
 from simulator.experiment.train import Trained
 from simulator.population.columns import Column
 from simulator.population.population import Population
@@ -80,31 +82,29 @@ def expect_room(folder: Path, config: Config, bundle: Bundle, population: Popula
         )
 
 
-def is_changed(config: Config) -> bool:
-    """Returns whether a configuration changes the state after training, so that two are kept."""
-    return config.after_training.erasure != "none" or config.after_training.noise > 0
-
-
-def write(folder: Path, trained: Trained, measured: Trained) -> None:
+def write(folder: Path, trained: Trained) -> None:
     """Keeps the state of a run.
 
     Args:
         folder: of the run; its earlier state has been removed.
-        trained: the run with the state that was trained.
-        measured: the run with the state that its metrics come from.
+        trained: the run.
 
     Raises:
         OSError: the disk is full or broken.
     """
     place = folder / FOLDER
-    for name, run in {_MEASURED: measured, _TRAINED: trained}.items():
-        if name == _MEASURED or is_changed(run.config):
-            (place / name).mkdir(parents=True)
-            files.write(place / name / _SHARED, blobs.pack(run.best.checkpoint))
-            for tensor, column in run.best.private.items():
-                _write(place / name / _file(tensor), column)
-    about = {"version": VERSION, "configuration": measured.config.document(), "round": measured.best.round}
+    _write_state(place / _MEASURED, trained.measured)
+    if is_changed(trained.config):
+        _write_state(place / _TRAINED, trained.best)
+    about = {"version": VERSION, "configuration": trained.config.document(), "round": trained.best.round}
     files.write(place / _ABOUT, json.dumps(about).encode())  # last: without it there is no state
+
+
+def _write_state(folder: Path, state: Measured | Best) -> None:
+    folder.mkdir(parents=True)
+    files.write(folder / _SHARED, blobs.pack(state.checkpoint))
+    for tensor, column in state.private.items():
+        _write(folder / _file(tensor), column)
 
 
 def _write(path: Path, column: Column) -> None:
@@ -150,7 +150,7 @@ def about(folder: Path) -> dict[str, Any] | None:
 
 
 def read(folder: Path, specs: Iterable[TensorSpec], clients: int, *, trained: bool = False) -> State:
-    """Opens the state that a run kept, of which `about` has read the notes.
+    """Opens the state that a run kept, after `about` has checked its version.
 
     Args:
         folder: of the run.

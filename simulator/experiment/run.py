@@ -20,14 +20,14 @@ from export.bundle import ITEMS
 from export.items import read_items
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
-from simulator.experiment import after_training, assembly, attacking, kept_state, lock, outcome, resources, resume
+from simulator.experiment import assembly, attacking, kept_state, lock, outcome, resume
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
 from simulator.reporting import frames
 from simulator.reporting.tracking import Tracker
 
 Keep = Literal["none", "model", "state"]
-"""What a run keeps of the chosen tensors: nothing, the shared ones, or also the private ones of every user."""
+"""The tensors that a run keeps: none, the shared ones of its model, or also the private ones of every user."""
 
 
 def run(
@@ -48,8 +48,8 @@ def run(
         data: where the data set is, see `datasets.load`, or the data set itself.
         progress: receives how far the run is.
         trackers: open; they receive the rounds at every evaluation, and the metrics.
-        keep: what is kept of the trained tensors.
-        attacks: which attacks are made.
+        keep: the tensors that are kept.
+        attacks: the attacks that are made.
 
     Returns:
         The content of `metrics.json`.
@@ -74,42 +74,34 @@ def _run(
     started = time.perf_counter()
     expect = partial(kept_state.expect_room, folder, config) if keep == "state" else None
     trained = train(config, folder, data, progress, trackers, expect)
-    measured, changes = after_training.changed(trained)
-    ranks = measured.ranks()
+    ranks = trained.ranks()
     metrics: dict[str, Any] = {
         **ranks.metrics(),
-        **changes,
-        "round": measured.best.round,
+        **trained.measured.metrics,
+        "round": trained.best.round,
         **trained.cost,
         "configuration": config.document(),
-        **_of_attributes(measured),
+        **_of_attributes(trained),
         "seconds": time.perf_counter() - started,
     }
     frames.write(ranks.frame(), folder / "ranks.parquet")
     frames.write(trained.rounds, folder / "rounds.parquet")
-    _keep(trained, measured, folder, keep)
-    asked = attacking.Asked.of(config, attacks)
-    try:
-        attacking.run(attacking.parts(trained, measured, asked), asked, metrics, progress)
-    except KeyboardInterrupt as error:
-        outcome.write(measured, folder, data, metrics)
-        raise KeyboardInterrupt(outcome.interrupted(folder, metrics)) from error
-    metrics |= {"seconds": time.perf_counter() - started, "peak_rss_mib": resources.peak_rss_mib()}
-    outcome.write(measured, folder, data, metrics)
+    _keep(trained, folder, keep)
+    metrics = outcome.attack(trained, folder, data, metrics, attacking.Asked.of(config, attacks), progress)
     resume.discard(folder)
     for tracker in trackers:
         tracker.end(metrics)
     return metrics
 
 
-def _keep(trained: Trained, measured: Trained, folder: Path, keep: Keep) -> None:
+def _keep(trained: Trained, folder: Path, keep: Keep) -> None:
     """Keeps what is asked for in place of what an earlier run of the folder kept."""
     kept_model.remove(folder)
     kept_state.remove(folder)
     if keep != "none":
-        kept_model.write(folder, measured.best.checkpoint, read_items(folder / ITEMS))
+        kept_model.write(folder, trained.measured.checkpoint, read_items(folder / ITEMS))
     if keep == "state":
-        kept_state.write(folder, trained, measured)
+        kept_state.write(folder, trained)
 
 
 def _of_attributes(trained: Trained) -> dict[str, Any]:

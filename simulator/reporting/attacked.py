@@ -1,4 +1,4 @@
-"""Tells what was attacked from what was not: a figure that nobody measured must not look like one that is good."""
+"""Marks what was not attacked: a figure that nobody measured must not look like one that is good."""
 
 import re
 from collections.abc import Mapping, Sequence
