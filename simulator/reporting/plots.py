@@ -69,6 +69,7 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance
         axes.hlines([], 0, 0, color="black", linewidth=1.2, label="95% of shuffled labels")
         axes.axhline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
         axes.set_xticks(range(len(groups)), [label for _, label in groups], fontsize=8)
+        axes.set_xlim(-0.5, len(groups) - 0.5)
         axes.set_ylabel("balanced accuracy, from 0 to 1")
         axes.set_ylim(0, min(1.0, 1.05 * max(chance, axes.dataLim.ymax)))
         legend_below(axes)

@@ -39,15 +39,16 @@ def test_a_kept_run_recommends_and_is_attacked(run, capsys):
 
 
 @pytest.mark.usefixtures("fewer")
-def test_a_kept_run_is_audited_without_training_as_if_it_were_trained_again(run, tmp_path, monkeypatch):
+def test_a_kept_run_is_audited_without_training_as_if_it_were_trained_again(run, tmp_path, monkeypatch, capsys):
     assert cli.main(["audit", str(run / "config.yaml"), "--out", str(tmp_path / "a"), *AUDIT]) == 0
 
     def never(engine, members):
         raise AssertionError("the run is trained again")
 
     monkeypatch.setattr(BatchedEngine, "train_round", never)
-    assert cli.main(["audit", str(run), "--out", str(tmp_path / "b"), *AUDIT]) == 0
-    trained, kept = (json.loads((tmp_path / name / "audit.json").read_text()) for name in "ab")
+    kept = printed(capsys, "audit", run, "--out", tmp_path / "b", *AUDIT, "--json")
+    trained, written = (json.loads((tmp_path / name / "audit.json").read_text()) for name in "ab")
+    assert kept == written
     for entry in (*trained["findings"], *kept["findings"]):
         del entry["seconds"]
     assert kept["findings"] == trained["findings"]
