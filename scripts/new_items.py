@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.1, help="share of new films")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    data = divide(simulator.load("ml-100k", args.data_dir), args.share, np.random.default_rng(args.seed))
+    data = divide(simulator.load_dataset("ml-100k", args.data_dir), args.share, np.random.default_rng(args.seed))
     described = genres(args.data_dir)
     print(f"| model | new films | {' | '.join(f'after {rounds} rounds' for rounds in args.further)} |")
     print("|---|---|" + "---|" * len(args.further))

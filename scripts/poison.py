@@ -24,7 +24,7 @@ from simulator.config.config import Config
 from simulator.datasets.split import leave_one_out
 from simulator.engines.batched import BatchedEngine
 from simulator.evaluation.held_out import Evaluation
-from simulator.experiment import assembly
+from simulator.experiment import assembly, run_data
 from simulator.population.population import Population
 from simulator.unlearning.baselines import Noise
 
@@ -52,7 +52,7 @@ class Observer(Noise):
 class _Observed:
     def __init__(self, total: Aggregator, observer: Observer) -> None:
         self._total, self._observer = total, observer
-        self.mean, self.reset = total.mean, total.reset
+        self.mean, self.variances, self.reset = total.mean, total.variances, total.reset
 
     def merge(self, other: "_Observed") -> None:
         self._total.merge(other._total)
@@ -121,7 +121,7 @@ class Trial:
     @classmethod
     def of(cls, config: Config, data_dir: Path | None) -> "Trial":
         """Loads the data set and makes the clients."""
-        dataset = assembly.dataset_of(config.data, config.engine.seed, data_dir)
+        dataset = run_data.dataset_of(config.data, config.engine.seed, data_dir)
         attributes = assembly.attackable(config.data.attributes, dataset)
         split = leave_one_out(dataset, config.evaluation.split)
         bundle = from_plan(assembly.plan_of(config.plan, attributes), dataset.items, config.engine.seed, training=False)

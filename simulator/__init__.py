@@ -12,15 +12,16 @@
 * `audit`: the leakage audit
 * `reproduce`: the experiments of the paper
 * `bench`: what a client costs
+* `api`: the simulator in Python
 * `commands`: `fedau2-sim`
 
 The public names are imported when they are first used.
 
->>> from simulator import Config, load
+>>> from simulator import Config, load_dataset
 >>> config = Config.of({"data.dataset": "synthetic", "data.users": 40, "engine.rounds": 2})
 >>> config.engine.rounds, config.plan.adversary.head
 (2, 'dsvae')
->>> len(load("synthetic", users=40, items=120).histories())
+>>> len(load_dataset("synthetic", users=40, items=120).histories())
 40
 """
 
@@ -29,22 +30,25 @@ from typing import TYPE_CHECKING
 from fedau2.lazy import exports
 
 if TYPE_CHECKING:
+    from simulator.api.result import Result
+    from simulator.api.running import load, run
     from simulator.config.config import Config
     from simulator.datasets.attributes import Attribute
     from simulator.datasets.dataset import Dataset
-    from simulator.datasets.load import load
+    from simulator.datasets.load import load_dataset
     from simulator.errors import SimulatorError
-    from simulator.experiment.run import run
 
-__all__ = ["Attribute", "Config", "Dataset", "SimulatorError", "load", "run"]
+__all__ = ["Attribute", "Config", "Dataset", "Result", "SimulatorError", "load", "load_dataset", "run"]
 
 _MODULES = {
     "Attribute": "datasets.attributes",
     "Config": "config.config",
     "Dataset": "datasets.dataset",
+    "Result": "api.result",
     "SimulatorError": "errors",
-    "load": "datasets.load",
-    "run": "experiment.run",
+    "load": "api.running",
+    "load_dataset": "datasets.load",
+    "run": "api.running",
 }
 
 __getattr__, __dir__ = exports(__name__, _MODULES, __all__)

@@ -15,6 +15,13 @@
   + ErasureError: an attribute cannot be erased from private state
   + NotFiniteError: private state holds a NaN or an infinity
   + DiskSpaceError: private state needs more disk space than is free
+  + RunFolderError: the folder of a run cannot be used
+    - NotARunError: the folder holds no run
+    - UnfinishedRunError: its run was interrupted before it had results
+    - DamagedRunError: a file of it is damaged
+    - NoStateError: its run did not keep the state of its users
+    - StateVersionError: it keeps state of another version
+  + UnknownUserError: the data set has no user of this id
   + FleetError: a fleet's coordinator or session failed
   + RunsFailedError: some of several runs failed
   + BoundPassedError: an attack of an audit exceeded its bound
@@ -86,6 +93,34 @@ class NotFiniteError(SimulatorError):
 
 class DiskSpaceError(SimulatorError):
     """Private state needs more disk space than is free."""
+
+
+class RunFolderError(SimulatorError):
+    """The folder of a run cannot be used."""
+
+
+class NotARunError(RunFolderError):
+    """The folder holds no run."""
+
+
+class UnfinishedRunError(RunFolderError):
+    """The run was interrupted before it had results."""
+
+
+class DamagedRunError(RunFolderError):
+    """A file of a run is damaged."""
+
+
+class NoStateError(RunFolderError):
+    """The run did not keep the state of its users."""
+
+
+class StateVersionError(RunFolderError):
+    """The run keeps state of another version."""
+
+
+class UnknownUserError(SimulatorError):
+    """The data set has no user of this id."""
 
 
 class FleetError(SimulatorError):

@@ -58,7 +58,7 @@ FACES = {
         *("succeed", "write"),
     },
     "unmasker": {"Books", "RefusalError", "Rules", "StateFolder", "Unmasker", "UnmaskerError"},
-    "simulator": {"Attribute", "Config", "Dataset", "SimulatorError", "load", "run"},
+    "simulator": {"Attribute", "Config", "Dataset", "Result", "SimulatorError", "load", "load_dataset", "run"},
 }
 
 HEAVY = {"torch", "pandas", "onnxruntime", "grpc", "sqlalchemy", "pydantic", "matplotlib", "sklearn"}

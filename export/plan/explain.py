@@ -6,6 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from export.plan import recommenders
+from fedau2.similar import did_you_mean
 
 _EXPECTED: Mapping[str, str] = {
     "int_type": "expected a whole number",
@@ -41,7 +42,7 @@ def explain(error: ValidationError, section: type[BaseModel], document: Mapping[
     if kind == "extra_forbidden":
         *parent, key = place
         keys = _keys(section, parent, document)
-        hint = _elsewhere(document, key, place)
+        hint = _elsewhere(document, key, place) or did_you_mean(str(key), keys)
         return f"{_prefix(parent)}there is no key {key!r}; the keys are {', '.join(keys)}{hint}"
     if kind in _MAPPING:
         keys = _keys(section, place, document)

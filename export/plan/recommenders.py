@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from client_sdk.kernel.models import RECOMMENDERS, RecommenderEntry
 from export.errors import UnknownModelError
 from export.plan.types import Whole, number
+from fedau2.similar import did_you_mean
 
 NAME = "name"
 
@@ -90,7 +91,8 @@ def declared(name: str) -> RecommenderEntry:
         UnknownModelError: no recommender has this name.
     """
     if name not in RECOMMENDERS:
-        raise UnknownModelError(f"no recommender is called {name!r}; there is {', '.join(RECOMMENDERS)}")
+        known = f"there is {', '.join(RECOMMENDERS)}"
+        raise UnknownModelError(f"no recommender is called {name!r}; {known}{did_you_mean(name, RECOMMENDERS)}")
     return RECOMMENDERS[name]
 
 

@@ -55,8 +55,8 @@ def run(
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _end(f"{name}: interrupted", INTERRUPTED)
+    except KeyboardInterrupt as error:
+        return _end(f"{name}: {str(error) or 'interrupted'}", INTERRUPTED)
     except BrokenPipeError:
         return _end("", FAILED)
     except Exception as error:

@@ -18,7 +18,7 @@ from simulator.engines.batched import BatchedEngine
 from simulator.engines.engine import RoundEngine
 from simulator.evaluation.ranking import Ranks, rank_all
 from simulator.evaluation.scoring import Scorer
-from simulator.experiment import assembly
+from simulator.experiment import assembly, run_data
 from simulator.population import personal, public_randomness
 from simulator.population.population import Members, Population
 
@@ -70,7 +70,7 @@ class Crowd:
 
     def __init__(self, setting: Setting) -> None:
         config = setting.config()
-        dataset = assembly.dataset_of(config.data, setting.seed, setting.data_dir)
+        dataset = run_data.dataset_of(config.data, setting.seed, setting.data_dir)
         self._attributes = assembly.attackable(config.data.attributes, dataset)
         (attribute,) = self._attributes.values()
         self.setting, self.labels, self.classes = setting, attribute.labels, len(attribute.classes)

@@ -65,7 +65,7 @@ def draw(data: Path, weeks: int, users: int, seed: int) -> History:
         seed: of all draws.
     """
     rng = np.random.default_rng(seed)
-    dataset = simulator.load("ml-100k", data)
+    dataset = simulator.load_dataset("ml-100k", data)
     catalogues, listed, retired = _catalogues([str(item) for item in rng.permutation(dataset.items)], weeks, rng)
     people = []
     for row in rng.choice(len(dataset.users), users, replace=False):

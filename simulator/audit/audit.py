@@ -22,9 +22,9 @@ from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
 from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attackers import ATTACKERS, balanced
-from simulator.experiment import assembly
-from simulator.experiment.run import hide
-from simulator.experiment.train import Trained, train
+from simulator.experiment import assembly, kept_state, resume
+from simulator.experiment.finished import Finished, restore
+from simulator.experiment.train import Trained, expect_own, train
 from simulator.experiment.trainer import Progress
 from simulator.population.population import Members, Population
 
@@ -79,8 +79,10 @@ def audit(request: Request, progress: Progress) -> Audit:
     watching = _Watching(request)
     recording = request.recording if request.view == "fleet" else None
     wrap = None if request.view == "chosen" else watching.wrap
-    where = (request.trained, request.folder, request.data_dir)
-    trained = train(*where, progress, expect=watching.expect, wrap=wrap, audit=recording, again=request.again)
+    trained = _kept(request, watching, progress)
+    if trained is None:
+        where = (request.trained, request.folder, request.data_dir)
+        trained = train(*where, progress, expect=watching.expect, wrap=wrap, audit=recording, again=request.again)
     task, chosen = trained.chosen()
     runner = watching.runner_on(task, chosen)
     progress.start("attacking", len(request.specs))
@@ -88,7 +90,6 @@ def audit(request: Request, progress: Progress) -> Audit:
     on_sums, sums_seconds = _timed(lambda: _on_sums(request, task, chosen))
     of_rows = list(row_sums.attack(request, task, chosen))
     row_findings, sentences = [finding for finding, _ in of_rows], [sentence for _, sentence in of_rows]
-    hide(trained)
     on_private, private_seconds = _timed(lambda: _on_private(request, trained))
     findings += on_sums + row_findings + on_private
     ranks = trained.ranks()
@@ -105,6 +106,25 @@ def audit(request: Request, progress: Progress) -> Audit:
         trained.remarks,
         [*sentences, *row_sums.law(request, len(chosen))],
     )
+
+
+def _kept(request: Request, watching: "_Watching", progress: Progress) -> Trained | None:
+    """Returns the run that is to be audited, if it kept the state that training it again would bring; else None.
+
+    Contributions of several local steps depend on Adam's moments, which are not kept.
+    """
+    folder, config = request.again, request.config
+    if folder is None or request.view != "chosen" or config.differences(request.trained.document()):
+        return None
+    if config.plan.local.steps > 1 or not kept_state.about(folder):
+        return None
+    run = Finished.open(folder)
+    dataset = run.dataset(request.data_dir)
+    expect_own(config, request.folder, dataset, goes_on=False)
+    trained = restore(run, dataset, progress)
+    watching.expect(trained.bundle, trained.population)
+    resume.note(request.folder, config, assembly.plan_of(config.plan, trained.known), dataset)
+    return trained
 
 
 def _timed(attack: Callable[[], list[Finding]]) -> tuple[list[Finding], float]:
@@ -207,11 +227,11 @@ def _on_sums(request: Request, task: Task, population: Population) -> list[Findi
 
 
 def _on_private(request: Request, trained: Trained) -> list[Finding]:
-    """Sets attribute attackers on the chosen private state, as a thief of it would."""
+    """Sets attribute attackers on the measured private state, as a thief of it would."""
     if not request.private:
         return []
-    evaluation, best, findings = trained.evaluation, trained.best, []
-    attacked = AttackedStates.of(evaluation.scorer(best.checkpoint, best.private), best.private)
+    evaluation, measured, findings = trained.evaluation, trained.measured, []
+    attacked = AttackedStates.of(evaluation.scorer(measured.checkpoint, measured.private), measured.private)
     states = {"embedding": attacked.embedding, "all": attacked.private}
     if attacked.private is attacked.embedding:
         del states["all"]

@@ -7,6 +7,7 @@ tensors stand in `simulator/attacks/recommenders`.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
+from fedau2.similar import did_you_mean
 from fedau2.v1.task_pb2 import OBJECTIVE_CONFUSION, TRIGGER_SUT, Adversary, TaskManifest
 from simulator.attacks import dlg, gates, items, labels, shared_state
 from simulator.attacks.aims import Learns
@@ -137,5 +138,6 @@ def chosen(names: Sequence[str] | None) -> list[Spec]:
         ConfigError: there is no such attack.
     """
     if unknown := [name for name in names or () if name not in ATTACKS]:
-        raise ConfigError(f"there is no attack {unknown[0]!r}; there is {', '.join(ATTACKS)}, {PRIVATE}")
+        known = f"there is {', '.join(ATTACKS)}, {PRIVATE}"
+        raise ConfigError(f"there is no attack {unknown[0]!r}; {known}{did_you_mean(unknown[0], ATTACKS)}")
     return [spec for name, spec in ATTACKS.items() if names is None or name in names]

@@ -20,7 +20,11 @@ _NONE = "none"
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument(
-        "of", nargs="?", type=Path, metavar="RUN|CONFIG", help="a run's folder or config.yaml; it is trained (again)"
+        "of",
+        nargs="?",
+        type=Path,
+        metavar="RUN|CONFIG",
+        help="a run's folder or config.yaml; it is trained (again), unless it kept its state",
     )
     parser.add_argument("--out", type=arguments.folder, required=True, help="folder of the results")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
@@ -50,6 +54,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=SUCCESS",
         help=f"exit with 3 if an attack of this name, of a group ({', '.join(bounds.GROUPS)}) or of all does better",
     )
+    parser.add_argument("--json", action="store_true", help="print audit.json")
     flags.add(parser)
     parser.set_defaults(command=_command)
 
@@ -67,25 +72,28 @@ def _command(options: argparse.Namespace, console: Console) -> None:
     request = _request(options)
     resources.prepare()
     with lock.hold(request.folder):
-        _audit(request, console)
+        _audit(request, console, options.json)
 
 
-def _audit(request: Request, console: Console) -> None:
+def _audit(request: Request, console: Console, as_json: bool) -> None:
     from simulator.audit import accounting, planning, report
     from simulator.audit.audit import audit
     from simulator.experiment import resume
 
-    with bars(console) as display:
+    with bars(Console(stderr=True) if as_json else console) as display:
         result = audit(request, Bar(display, request.folder.name))
     notes = [*result.facts.sentences(), *result.on_sums, *accounting.notes(result.plan, request.participations)]
     if missing := planning.reasons(result.not_run):
         notes = [missing, *notes]
     report.write(result, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
     resume.discard(request.folder)
-    console.print(report.table(result))
-    for text in (*report.summary(result), *notes):
-        console.print(text, markup=False)
-    console.print(f"Report, plot and figures: {request.folder}/audit.html, .png, .json", markup=False)
+    if as_json:
+        print((request.folder / "audit.json").read_text("utf-8"))
+    else:
+        console.print(report.table(result))
+        for text in (*report.summary(result), *notes):
+            console.print(text, markup=False)
+        console.print(f"Report, plot and figures: {request.folder}/audit.html, .png, .json", markup=False)
     if not result.findings:
         raise ConfigError("the audit found nothing: no watched client contributed often enough")
     bounds.check(request.bounds, result.findings, result.unmeasured)

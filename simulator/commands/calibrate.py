@@ -26,14 +26,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _calibrate(options: argparse.Namespace, console: Console) -> None:
     from export import sums  # here, because PyTorch takes seconds to load
     from fedau2 import files
-    from simulator.experiment import assembly, checks, hiding, resources
+    from simulator.experiment import checks, hiding, resources, run_data
     from simulator.experiment.parts import Parts
     from simulator.reporting.terminal import Bar, bars
 
     config = flags.configuration(options, options.config)
     resources.prepare()
-    dataset = assembly.dataset_of(config.data, config.engine.seed, options.data_dir)
-    dataset = assembly.with_positives(dataset, config.plan, config.evaluation.split)
+    dataset = run_data.dataset_of(config.data, config.engine.seed, options.data_dir)
+    dataset = run_data.with_positives(dataset, config.plan, config.evaluation.split)
     checks.check(config, dataset)
     parts = Parts.of(config, dataset)
     hiding.expect_cohort(config.engine, len(parts.split.train))

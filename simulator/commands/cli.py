@@ -12,13 +12,17 @@ from coordinator.errors import CoordinatorError
 from export.errors import ExportError
 from fedau2 import __version__, programs
 from fedau2.wire.errors import WireError
+from simulator.commands.parser import Parser
 from simulator.errors import BoundPassedError, SimulatorError, explain
 
 _COMMANDS = {
     "run": "train and evaluate one configuration into a run folder",
+    "recommend": "items for a user of a finished run",
+    "attack": "attack the state that a run kept, later or in another way",
     "audit": "measure what a configuration leaks, by attacking it",
     "calibrate": "measure contributions, and write the policy of secure sums that fits them",
     "reproduce": "repeat an experiment of the paper",
+    "list": "names of models, presets, attacks and data sets",
     "datasets": "list, fetch, check, describe and import data sets",
     "demo": "Original and FedAU2 side by side, in a few minutes",
     "bench": "what a client costs, against a naive loop in the same run",
@@ -52,7 +56,7 @@ def _explain(error: Exception) -> str | None:
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Makes the parser. It knows the options of the command that the arguments name, whose module alone is loaded."""
-    parser = argparse.ArgumentParser(prog="fedau2-sim", description="Simulates federated attribute unlearning.")
+    parser = Parser(prog="fedau2-sim", description="Simulates federated attribute unlearning.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     chosen = next((word for word in arguments if not word.startswith("-")), "")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from simulator.commands.printing import print_metrics
 from simulator.config import arguments, flags
 from simulator.reporting.tracking import Tracking
 
@@ -16,31 +17,42 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
     parser.add_argument(
         "--keep",
-        choices=["none", "model"],
+        choices=["none", "model", "state"],
         default="model",
-        help="what is kept of the trained tensors: the shared model, from which `fedau2-export bundle --from` goes on, "
-        "or none (%(default)s)",
+        help="model keeps the shared tensors, for `fedau2-export bundle --from`; state also those of every user, for "
+        "recommend, attack and audit (%(default)s)",
     )
+    parser.add_argument(
+        "--attacks",
+        choices=["none", "quick", "full"],
+        default="full",
+        help="full makes all attacks in all --attack-splits, and quick in at most 4 of them (%(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     Tracking.add(parser)
     flags.add(parser)
     parser.set_defaults(command=_run)
 
 
 def _run(options: argparse.Namespace, console: Console) -> None:
-    from simulator.experiment import promise, resources  # here, because PyTorch takes seconds to load
+    from simulator.experiment import (
+        kept_state,
+        outcome,
+        resources,
+        resume,
+    )  # here, because PyTorch takes seconds to load
     from simulator.experiment.run import run
-    from simulator.reporting import html
-    from simulator.reporting.terminal import Bar, bars, results
+    from simulator.reporting.terminal import Bar, bars
 
     config = flags.configuration(options, options.config)
-    if (options.out / "metrics.json").exists():
-        console.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
+    notes = Console(stderr=True) if options.json else console
+    if (options.out / outcome.METRICS).exists() and not resume.unfinished(options.out):
+        notes.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
     resources.prepare()
-    with Tracking.of(options).for_run() as trackers, bars(console) as display:
-        bar = Bar(display, options.out.name)
-        metrics = run(config, options.out, options.data_dir, bar, trackers, keep=options.keep == "model")
-    title = f"{html.title(config)}, {config.engine.rounds} rounds"
-    console.print(results({f"adversary {config.adversary}": metrics}, title))
-    for text in promise.sentences(metrics):
-        console.print(text, markup=False)
-    console.print(f"Report, plots and metrics: {options.out}/", markup=False)
+    with Tracking.of(options).for_run() as trackers, bars(notes) as display:
+        how = {"keep": options.keep, "attacks": options.attacks}
+        metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers, **how)
+    print_metrics(config, metrics, options.out, options.json, console)
+    if options.keep == "state":
+        size = kept_state.on_disk(options.out) / 1e6
+        notes.print(f"State of the users: {size:,.1f} MB in {options.out / kept_state.FOLDER}/", markup=False)

@@ -7,6 +7,7 @@ every setting of `METHOD` back to its default, and then says only what differs f
 from collections.abc import Mapping
 
 from export.plan.fragments import Fragment
+from fedau2.similar import did_you_mean
 from simulator.errors import ConfigError
 
 METHOD = (
@@ -84,7 +85,7 @@ def preset(name: str, model: str) -> Fragment:
         ConfigError: there is no such preset for this recommender.
     """
     if name not in PRESETS:
-        raise ConfigError(f"there is no preset {name!r}; there is {', '.join(PRESETS)}")
+        raise ConfigError(f"there is no preset {name!r}; there is {', '.join(PRESETS)}{did_you_mean(name, PRESETS)}")
     if model not in PRESETS[name]:
         raise ConfigError(f"preset {name!r} has no settings for model {model!r}; it has {', '.join(PRESETS[name])}")
     return PRESETS[name][model]

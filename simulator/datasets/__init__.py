@@ -15,7 +15,7 @@
 
 from simulator.datasets.attributes import Attribute
 from simulator.datasets.dataset import Dataset
-from simulator.datasets.load import load
+from simulator.datasets.load import load_dataset as load
 from simulator.datasets.places import NAMES, SOURCES, fetch_known, find
 
 __all__ = ["NAMES", "SOURCES", "Attribute", "Dataset", "fetch_known", "find", "load"]

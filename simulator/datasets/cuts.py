@@ -13,6 +13,33 @@ _BALANCE_KEY, _MINORITY_KEY = 0xFEDA0D, 0xFEDA0E
 Mask = NDArray[np.bool_]
 
 
+def cut(
+    dataset: Dataset,
+    user_core: int,
+    item_core: int,
+    equal: str | None = None,
+    minority: tuple[str, float] | None = None,
+) -> Dataset:
+    """Makes the cuts one after another: the k-core, equally large classes, and a rarer minority.
+
+    Args:
+        dataset: the data set.
+        user_core: different items that each user has at least; 0 or 1 for no cut.
+        item_core: different users that each item has at least; 0 or 1 for no cut.
+        equal: attribute whose classes are cut to equally many users.
+        minority: attribute, and the share of the users to which its rarest class is cut.
+
+    Raises:
+        ConfigError: there is no such attribute, or a cut cannot be made.
+        DatasetError: a cut leaves nothing.
+    """
+    if max(user_core, item_core) > 1:
+        dataset = cut_to_core(dataset, user_core, item_core)
+    if equal is not None:
+        dataset = balance(dataset, equal)
+    return dataset if minority is None else thin(dataset, *minority)
+
+
 def k_core(
     user: NDArray[np.int64], item: NDArray[np.int64], shape: tuple[int, int], cores: tuple[int, int]
 ) -> tuple[Mask, Mask]:

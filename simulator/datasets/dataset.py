@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk.weights import Weights
+from fedau2.similar import did_you_mean
 from simulator.config.own_files import OwnFiles
 from simulator.datasets import folders
 from simulator.datasets.attributes import Attribute
@@ -168,7 +169,8 @@ class Dataset:
         unfit = (column for column in self.unfit if name in (column, *map(str.strip, column.split(","))))
         reasons = "".join(f"; column {column!r} cannot be an attribute: {self.unfit[column]}" for column in unfit)
         raise ConfigError(
-            f"{self.name} has no attribute {name!r}; it has {', '.join(self.attributes) or 'no attributes'}{reasons}"
+            f"{self.name} has no attribute {name!r}; it has {', '.join(self.attributes) or 'no attributes'}"
+            f"{reasons or did_you_mean(name, self.attributes)}"
         )
 
     def histories(self) -> list[NDArray[np.int64]]:

@@ -11,7 +11,7 @@ from simulator.datasets.places import SOURCES, expect_generated, find
 from simulator.errors import ConfigError
 
 
-def load(
+def load_dataset(
     name: str,
     data_dir: Path | None = None,
     *,
@@ -50,23 +50,19 @@ def load(
     settings = settings or OwnFiles()
     if name == synthetic.NAME:
         expect_generated(data_dir)
-        _expect_unused(name, settings)
+        expect_unused(name, settings)
         dataset, defaults = synthetic.generate(users, items, dependence=dependence, seed=seed), (0, 0)
     else:
         dataset, defaults = _read(name, data_dir, settings)
     cores = (user_core or defaults[0], item_core or defaults[1])
-    if max(cores) > 1:
-        dataset = cuts.cut_to_core(dataset, *cores)
-    if balance is not None:
-        dataset = cuts.balance(dataset, balance)
-    return dataset if minority is None else cuts.thin(dataset, *minority)
+    return cuts.cut(dataset, *cores, balance, minority)
 
 
 def _read(name: str, data_dir: Path | None, settings: OwnFiles) -> tuple[Dataset, tuple[int, int]]:
     """Returns a data set, and its default k-core."""
     place = find(name, data_dir)
     if place.source is not None:
-        _expect_unused(name, settings, place.source.takes)
+        expect_unused(name, settings, place.source.takes)
         return place.source.read(place.folder, settings), place.source.cores
     dataset = recbole.load(place.folder, name, settings)
     if name in SOURCES:
@@ -75,6 +71,11 @@ def _read(name: str, data_dir: Path | None, settings: OwnFiles) -> tuple[Dataset
     return dataset, (0, 0)
 
 
-def _expect_unused(name: str, settings: OwnFiles, usable: Collection[str] = ()) -> None:
+def expect_unused(name: str, settings: OwnFiles, usable: Collection[str] = ()) -> None:
+    """Checks that no setting is given of those by which files of one's own are read, except some.
+
+    Raises:
+        ConfigError: one is, and would have no effect.
+    """
     if unused := [setting for setting in settings.changed() if setting not in usable]:
         raise ConfigError(f"{', '.join(unused)} has no effect on {name}, whose format is known: leave it out")

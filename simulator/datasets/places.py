@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedau2.similar import did_you_mean
 from simulator.config.own_files import OwnFiles
 from simulator.datasets import files, lastfm, movielens, movielens1m, synthetic
 from simulator.datasets.dataset import Dataset
@@ -126,7 +127,7 @@ def _nowhere(name: str, parent: Path | None) -> ConfigError | DatasetMissingErro
         return DatasetMissingError(f"neither {original} nor {marker} are in {where}{_seen(folders)}")
     return ConfigError(
         f"there is no data set {name!r}{f' in {where}' if where else ''}: choose one of {', '.join(NAMES)}, or give "
-        f"the folder that holds your {marker} with --data-dir{_seen(folders)}"
+        f"the folder that holds your {marker} with --data-dir{_seen(folders) or did_you_mean(name, NAMES)}"
     )
 
 

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,18 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import engines
-from client_sdk.weights import Weights
 from export import sums
 from export.bundle import Bundle
 from export.errors import ExportError
-from export.plan.message import interaction_weights, to_message
+from export.plan.message import to_message
 from export.plan.resolve import Known, resolve
 from export.plan.schema import Plan
-from fedau2.v1.task_pb2 import Plan as Message
 from fedau2.wire import blobs, encodings, manifest
-from simulator.config.sections import DataSettings, EngineSettings
-from simulator.datasets import Attribute, Dataset, load
-from simulator.datasets.split import least
+from simulator.config.sections import EngineSettings
+from simulator.datasets import Attribute, Dataset
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.connections import GrpcConnection, InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
@@ -30,67 +26,16 @@ from simulator.engines.engine import RoundEngine, require_any_cohort
 from simulator.engines.fleet import FleetEngine
 from simulator.engines.membership import Members as EnrolledMembers
 from simulator.engines.unmasker_process import UnmaskerProcess
-from simulator.errors import ConfigError, DatasetError, OneClassError, TooFewUsersError
+from simulator.errors import ConfigError, OneClassError, TooFewUsersError
 from simulator.evaluation.attackers import expect_enough
 from simulator.experiment import resume, turns
 from simulator.population import columns, public_randomness
-from simulator.population.columns import MappedState
+from simulator.population.columns import MappedState, State
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
 
 Attributes = Mapping[str, Attribute]
 """Attributes by name; the first is the one whose metrics have no prefix."""
-
-
-def dataset_of(data: DataSettings, seed: int, data_dir: Path | None) -> Dataset:
-    """Loads the data set that a configuration names, cut as it says.
-
-    Args:
-        data: the settings.
-        seed: of the run, from which the synthetic data set is drawn.
-        data_dir: as in `datasets.load`.
-    """
-    first = data.attributes[0]
-    return load(
-        data.dataset,
-        data_dir,
-        users=data.users,
-        items=data.items,
-        dependence=data.dependence,
-        seed=seed,
-        user_core=data.user_core,
-        item_core=data.item_core,
-        balance=first if data.balance else None,
-        minority=(first, data.minority) if data.minority else None,
-        settings=data,
-    )
-
-
-def with_positives(dataset: Dataset, plan: Plan, split: str) -> Dataset:
-    """Leaves out the users who have too few positives by the weights of a plan, and says so in a note.
-
-    Args:
-        dataset: the data set.
-        plan: it need not be resolved.
-        split: the kind of split.
-
-    Raises:
-        DatasetError: no user is left.
-    """
-    weights = Weights.of(Message(interactions=interaction_weights(plan)))
-    if weights is None:
-        return dataset
-    enough = np.array([len(user.positives) >= least(split) for user in dataset.weighted(weights)])
-    if not enough.any():
-        raise DatasetError(
-            f"{dataset.name}: by the plan's weights of interactions, no user has {least(split)} positives: lower "
-            "interactions.lowest_rating, or weigh more kinds"
-        )
-    if enough.all():
-        return dataset
-    note = f"{int((~enough).sum()):,} users with fewer than {least(split)} positives by the plan are left out"
-    kept = dataset.select(enough, np.ones(len(dataset.items), np.bool_))
-    return replace(kept, notes=(*kept.notes, note))
 
 
 def attribute_of(dataset: Dataset, name: str) -> Attribute:
@@ -181,6 +126,7 @@ def population_of(
     attributes: Attributes,
     folder: Path | None = None,
     weights: Sequence[NDArray[np.float32]] | None = None,
+    state: State | None = None,
 ) -> Population:
     """Makes the clients, with what they train on and their attributes.
 
@@ -191,6 +137,7 @@ def population_of(
         attributes: by name, as far as they are known.
         folder: where large private state is mapped to files; None: it is kept in memory.
         weights: of the interactions, by the plan; None: the plan has no weights.
+        state: private state that is there already; None: it is drawn.
 
     Raises:
         DiskSpaceError: there is not enough disk for them.
@@ -201,6 +148,8 @@ def population_of(
     }
     create = partial(Population.create, bundle.manifest, seed, interactions, values, weights=weights)
     specs = manifest.private(bundle.manifest)
+    if state is not None:
+        return create(state=state)
     if folder is None or not columns.is_large(specs, len(interactions)):
         return create()
     if left := resume.mapped(folder, specs, len(interactions)):

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from simulator.errors import ConfigError, SimulatorError
 from simulator.evaluation.held_out import Evaluation
 from simulator.evaluation.personal import PersonalDevices
 from simulator.evaluation.ranking import Ranks
-from simulator.experiment import assembly, checks, costs, hiding, resume
+from simulator.experiment import after_training, assembly, checks, costs, hiding, resume, run_data
+from simulator.experiment.after_training import Measured
 from simulator.experiment.parts import Parts
 from simulator.experiment.resume import Best
 from simulator.experiment.trainer import Progress, Trainer
@@ -39,7 +40,7 @@ class Trained:
         bundle: the task.
         population: the clients, with the state of the last round.
         evaluation: ranks held-out items.
-        best: the state that validation chose.
+        best: the state that validation chose, as training left it.
         rounds: a row per round.
         cost: costs of training, see `costs.measure`.
         remarks: sentences about how the data set was read.
@@ -56,10 +57,14 @@ class Trained:
     cost: Mapping[str, Any]
     remarks: Sequence[str]
 
+    @cached_property
+    def measured(self) -> Measured:
+        """The chosen state, changed as the configuration says."""
+        return after_training.changed(self.config, self.known, self.evaluation, self.best)
+
     def ranks(self) -> Ranks:
-        """Returns the ranks of the test items by the chosen state."""
-        best = self.best
-        return best.ranks or self.evaluation.test_ranks(best.checkpoint, best.private)
+        """Returns the ranks of the test items by the measured state."""
+        return self.best.ranks or self.evaluation.test_ranks(self.measured.checkpoint, self.measured.private)
 
     def chosen(self) -> tuple[Task, Population]:
         """Returns the chosen checkpoint, and the clients with the private state that was chosen with it, to be read."""
@@ -79,7 +84,7 @@ Wrap = Callable[[RoundEngine, Bundle, Population], RoundEngine]
 def train(
     config: Config,
     folder: Path,
-    data_dir: Path | None,
+    data: Path | Dataset | None,
     progress: Progress,
     trackers: Sequence[Tracker] = (),
     expect: Expect | None = None,
@@ -92,7 +97,7 @@ def train(
     Args:
         config: the configuration.
         folder: of the run; made if it is not there.
-        data_dir: where the data set is, see `datasets.load`.
+        data: where the data set is, see `datasets.load`, or the data set itself.
         progress: receives how far training is.
         trackers: open; they receive the rounds at every evaluation.
         expect: called before anything is trained or written.
@@ -104,11 +109,11 @@ def train(
         SimulatorError: the configuration or the data set cannot be used, or the disk is too small.
     """
     engine_settings = config.engine
-    dataset = assembly.dataset_of(config.data, engine_settings.seed, data_dir)
-    dataset = assembly.with_positives(dataset, config.plan, config.evaluation.split)
+    dataset = run_data.dataset_of(config.data, engine_settings.seed, data)
+    dataset = run_data.with_positives(dataset, config.plan, config.evaluation.split)
     checks.check(config, dataset)
     checks.expect_room(config.plan.model, dataset, folder)
-    _expect_own(config, folder, dataset, goes_on=wrap is None)
+    expect_own(config, folder, dataset, goes_on=wrap is None)
     if again is not None:
         resume.expect_same(again, dataset)
     parts = Parts.of(config, dataset)
@@ -138,7 +143,7 @@ def train(
     )
 
 
-def _expect_own(config: Config, folder: Path, dataset: Dataset, *, goes_on: bool) -> None:
+def expect_own(config: Config, folder: Path, dataset: Dataset, *, goes_on: bool) -> None:
     """Checks that a folder is empty or holds this run.
 
     Raises:

@@ -14,7 +14,9 @@ from export.plan.fragments import flat
 from fedau2 import files
 from simulator.config import flags
 from simulator.config.config import Config
+from simulator.datasets import Dataset
 from simulator.datasets.split import CHOSEN_ON
+from simulator.reporting import attacked
 from simulator.reporting.plots import leakage_files
 from simulator.reporting.terminal import rows_of
 
@@ -50,6 +52,10 @@ $body
 
 _PACKAGES = ("fedau2", "numpy", "torch", "scikit-learn", "scipy", "pandas", "onnx", "grpcio")
 
+
+_MADE = (
+    "The data set was made in Python, so no command repeats the run; simulator.run does, with the configuration below."
+)
 
 _ALWAYS = ("plan.model.name", "data.dataset", "data.attributes", "engine.seed")
 """Settings that a command names even where they are the default."""
@@ -121,7 +127,7 @@ def title(config: Config) -> str:
     return f"{config.plan.model.name} on {config.data.dataset}, {', '.join(config.data.attributes)}"
 
 
-def command(config: Config, folder: Path, data_dir: Path | None) -> str:
+def command(config: Config, folder: Path, data_dir: Path | None, attacks: str = "full") -> str:
     """Writes the command that repeats a run, with the settings that differ from the recommender's defaults.
 
     Args:
@@ -129,9 +135,11 @@ def command(config: Config, folder: Path, data_dir: Path | None) -> str:
         folder: the run's folder.
         data_dir: the data directory, if the user gave one. A report shows no path of the machine, so the command has
             a placeholder instead.
+        attacks: the kind of attacks that was asked for.
     """
     out = folder.name if folder.is_absolute() else str(folder)
     words = ["fedau2-sim", "run", "--out", out, *(["--data-dir", "DATA_DIR"] if data_dir else [])]
+    words += [] if attacks == "full" else ["--attacks", attacks]
     return shlex.join([*words, *flags.words(config, always=_ALWAYS)])
 
 
@@ -145,27 +153,36 @@ def data(remarks: Sequence[str]) -> list[str]:
     return [heading("How the data was read"), items(remarks)] if remarks else []
 
 
+def _kind(metrics: Mapping[str, Any]) -> str:
+    kind: str = metrics.get(attacked.MARK, {}).get("kind", "full")
+    return kind
+
+
 def write_run(
-    config: Config, folder: Path, data_dir: Path | None, metrics: Mapping[str, Any], remarks: Sequence[str] = ()
+    config: Config, folder: Path, source: Path | Dataset | None, metrics: Mapping[str, Any], remarks: Sequence[str] = ()
 ) -> None:
     """Writes `report.html` into a run folder that has the plots already.
 
     Args:
         config: the run's configuration.
         folder: the run's folder.
-        data_dir: see `command`.
+        source: the data directory, if the user gave one, see `command`; or the data set itself.
         metrics: the run's metrics.
         remarks: sentences about how the data set was read.
     """
     main = rows_of([metrics])
-    rows = [(label, f"{metrics[key]:.3f}", f"{metrics[null]:.3f}" if null else "") for label, key, null in main]
-    listed = {name for _, key, null in main for name in (key, null)} | {"configuration"}
+    rows = [
+        (label, attacked.cell(metrics, key), f"{metrics[null]:.3f}" if null in metrics else "")
+        for label, key, null in main
+    ]
+    listed = {name for _, key, null in main for name in (key, null)} | {"configuration", attacked.MARK}
     others = [(name, value) for name, value in metrics.items() if name not in listed]
     write(
         folder / "report.html",
         f"{title(config)}: adversary {config.adversary}",
         [
             table(("test items, and attribute attacks", "", "null p95"), rows),
+            paragraph(attacked.sentence(metrics), note=not attacked.missing(metrics)),
             paragraph(_chosen(config.evaluation.split, metrics["round"]), note=True),
             image(folder / "learning.png", "HR@10 and NDCG@10 on held-out items by round"),
             *(
@@ -175,7 +192,7 @@ def write_run(
             ),
             *data(remarks),
             heading("Command"),
-            code(command(config, folder, data_dir)),
+            paragraph(_MADE) if isinstance(source, Dataset) else code(command(config, folder, source, _kind(metrics))),
             heading("More"),
             details("All other metrics", table(("", "value"), others)),
             details("Configuration", table(("", "value"), flat(config.document()))),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.datasets.split import CHOSEN_ON
+from simulator.reporting.attacked import NOT_ATTACKED
 from simulator.reporting.drawing import COLOURS, GREY, from_zero, legend_below, picture, rounds_axis, style
 from simulator.reporting.file_names import file_name
 
@@ -68,8 +69,9 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance
         axes.hlines([], 0, 0, color="black", linewidth=1.2, label="95% of shuffled labels")
         axes.axhline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
         axes.set_xticks(range(len(groups)), [label for _, label in groups], fontsize=8)
+        axes.set_xlim(-0.5, len(groups) - 0.5)
         axes.set_ylabel("balanced accuracy, from 0 to 1")
-        axes.set_ylim(0, min(1.0, 1.05 * axes.dataLim.ymax))
+        axes.set_ylim(0, min(1.0, 1.05 * max(chance, axes.dataLim.ymax)))
         legend_below(axes)
 
 
@@ -77,14 +79,17 @@ def _bars(axes: "Axes", metrics: Mapping[str, float], keys: Sequence[str], place
     """Draws a run's bars, with the deviation over attack splits, and the null's marks; `place` is number and count."""
     number, count = place
     width = 0.8 / count
-    middles = {key: bar + (number - (count - 1) / 2) * width for bar, key in enumerate(keys) if key in metrics}
+    places = {key: bar + (number - (count - 1) / 2) * width for bar, key in enumerate(keys)}
+    middles = {key: middle for key, middle in places.items() if key in metrics}
     heights = [metrics[key] for key in middles]
     spread = [metrics.get(key.replace("bacc", "bacc_std"), 0.0) if key.startswith("bacc") else 0.0 for key in middles]
     colour = COLOURS[number % len(COLOURS)]
     bars = axes.bar([*middles.values()], heights, width * 0.95, yerr=spread, ecolor=GREY, color=colour, label=name)
     behind = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     axes.bar_label(bars, fmt="%.3f", fontsize=8, label_type="center", bbox=behind)
-    for key, middle in middles.items():
-        if key.startswith("bacc"):
+    for key, middle in places.items():
+        if key.startswith("bacc") and key not in metrics:
+            axes.text(middle, 0.02, NOT_ATTACKED, rotation=90, ha="center", fontsize=8, color=GREY)
+        elif key.startswith("bacc"):
             null = metrics[key.replace("bacc", "bacc_null_p95")]
             axes.hlines(null, middle - width / 2, middle + width / 2, color="black", linewidth=1.2)

@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from simulator.reporting import attacked
+
 
 class Bar:
     """A progress bar with the remaining time; implements `simulator.experiment.trainer.Progress`.
@@ -63,15 +65,19 @@ ROWS = (
 )
 """Rows of the table: label, metric, and the metric of its null if it has one. A run may lack some metrics."""
 
+_OF_EVERY = ("/bacc_strong", "/strong")
+"""Ends of the name of a metric that each attribute but the first has, or of the attack that is missing instead."""
+
 OF_ATTRIBUTE = ("bacc", "macro_f1", "leak")
 """Prefixes of the metrics that each attribute has."""
 
 
 def rows_of(runs: Collection[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """Selects the rows that a run has, and adds those of further attributes, whose metrics begin with their name."""
-    attributes = (key.removesuffix("/bacc_strong") for run in runs for key in run if key.endswith("/bacc_strong"))
+    names = [name for run in runs for name in (*run, *attacked.missing(run)) if name.endswith(_OF_EVERY)]
+    attributes = (name.rpartition("/")[0] for name in names)
     rows = [*ROWS, *(row for name in dict.fromkeys(attributes) for row in _further(name))]
-    return [row for row in rows if any(row[1] in run for run in runs)]
+    return [row for row in rows if any(row[1] in run or attacked.is_missing(run, row[1]) for run in runs)]
 
 
 def _further(attribute: str) -> list[tuple[str, str, str]]:
@@ -101,5 +107,5 @@ def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
 
 def _cells(runs: Iterable[Mapping[str, float]], key: str, null: str) -> Iterator[str]:
     for run in runs:
-        yield f"{run[key]:.3f}" if key in run else ""
+        yield attacked.cell(run, key)
         yield f"{run[null]:.3f}" if null in run else ""

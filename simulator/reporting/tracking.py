@@ -19,6 +19,7 @@ from fedau2 import imports
 from simulator.config import arguments
 from simulator.config.config import Config
 from simulator.errors import TrackingError
+from simulator.reporting.attacked import MARK
 
 EXPERIMENT = "fedau2"
 """Name of the experiment in MLflow."""
@@ -236,7 +237,7 @@ def _group(name: str) -> str:
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     """Yields the finite numbers with their names; a slash joins the names of nested values."""
     for name, value in values.items():
-        if name in ("configuration", "round"):
+        if name in ("configuration", "round", MARK):
             continue
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{name}/")

@@ -14,7 +14,7 @@ from simulator.config.presets import PRESETS, preset
 from simulator.datasets import Dataset, synthetic
 from simulator.datasets.split import leave_one_out
 from simulator.errors import ConfigError, SimulatorError
-from simulator.experiment import assembly, checks, resume
+from simulator.experiment import checks, resume, run_data
 from simulator.reporting.file_names import file_name
 from simulator.reproduce.experiments import ORIGINAL, Experiment, Method
 
@@ -181,7 +181,7 @@ def check(cells: Sequence[Cell], folder: Path, data_dir: Path | None) -> None:
     for cell in cells:
         config, key = cell.config, _data(cell.config)
         if key not in datasets:
-            datasets[key] = assembly.dataset_of(config.data, config.engine.seed, data_dir)
+            datasets[key] = run_data.dataset_of(config.data, config.engine.seed, data_dir)
             leave_one_out(datasets[key], config.evaluation.split)
         path = folder / cell.name
         try:

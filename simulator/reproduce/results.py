@@ -12,7 +12,7 @@ from simulator.config import flags
 from simulator.config.config import Config
 from simulator.errors import ConfigError
 from simulator.evaluation import ranking, statistics
-from simulator.reporting import frames
+from simulator.reporting import attacked, frames
 from simulator.reproduce.grid import Cell
 
 GROUP = ["model", "dataset", "attribute"]
@@ -34,11 +34,13 @@ def finished(cell: Cell, folder: Path) -> dict[str, Any] | None:
     try:
         metrics: dict[str, Any] = json.loads(path.read_text("utf-8"))
         same = not cell.config.differences(metrics["configuration"])
+        attacks = metrics.get(attacked.MARK, {})
+        whole = not attacked.missing(metrics) and attacks.get("kind", "full") == "full"
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged: remove the folder, and it is run again") from error
     if not same:
         raise ConfigError(f"{path} is of another configuration: choose another --out, or remove the folder")
-    return metrics
+    return metrics if whole else None  # a run that was not attacked in full is done again
 
 
 def collect(
@@ -67,7 +69,11 @@ def collect(
             **_settings(cell.config),
         }
         if cell.name in metrics:
-            figures = {name: value for name, value in metrics[cell.name].items() if name != "configuration"}
+            figures = {
+                name: value
+                for name, value in metrics[cell.name].items()
+                if name not in ("configuration", attacked.MARK)
+            }
             row |= dict(flat(figures)) | {"loss_std": _loss_std(folder / cell.name)}
         if cell.name in metrics and cell.original in metrics:
             row |= _over_users(folder / cell.name, folder / cell.original)

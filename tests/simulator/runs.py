@@ -2,7 +2,7 @@
 
 from export.bundle import from_plan
 from simulator.datasets.split import leave_one_out
-from simulator.experiment import assembly
+from simulator.experiment import assembly, run_data
 from tests.simulator.settings import change, make
 
 SMALL = make(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
@@ -14,7 +14,7 @@ def prepared(config, dataset=None, interactions=None):
     """Data set, bundle and population of a configuration. All of a data set that is given is trained on."""
     seed = config.engine.seed
     if dataset is None:
-        dataset = assembly.dataset_of(config.data, seed, None)
+        dataset = run_data.dataset_of(config.data, seed, None)
         interactions = leave_one_out(dataset, config.evaluation.split).train
     attributes = {name: assembly.attribute_of(dataset, name) for name in config.data.attributes}
     known = assembly.known(attributes, config.data.unknown, seed)

@@ -15,7 +15,7 @@ from simulator.datasets import Dataset
 from simulator.datasets.feedback import of_interactions, weigh
 from simulator.datasets.split import leave_one_out
 from simulator.errors import DatasetError, DatasetFormatError
-from simulator.experiment import assembly
+from simulator.experiment import run_data
 
 PLAN = Weights(view=1, like=1, purchase=1, rating=2, lowest_rating=3, full_rating=5, app_weights=False)
 
@@ -108,13 +108,13 @@ def test_weights_of_1_split_as_no_weights_do():
 def test_users_with_too_few_positives_are_left_out_of_a_run_with_a_note():
     dataset = rated([5, 1, 4, 1, 1])
     plan = complete({"interactions.lowest_rating": 3}, "fedncf")
-    kept = assembly.with_positives(dataset, plan, "validation")
+    kept = run_data.with_positives(dataset, plan, "validation")
     assert sorted(kept.users) == ["bob", "eve"]
     assert kept.notes[-1] == "1 users with fewer than 3 positives by the plan are left out"
-    assert assembly.with_positives(dataset, plan, "paper") is dataset
-    assert assembly.with_positives(dataset, complete({}, "fedncf"), "validation") is dataset
+    assert run_data.with_positives(dataset, plan, "paper") is dataset
+    assert run_data.with_positives(dataset, complete({}, "fedncf"), "validation") is dataset
     with pytest.raises(DatasetError, match="no user has 3 positives"):
-        assembly.with_positives(dataset, complete({"interactions.lowest_rating": 6}, "fedncf"), "validation")
+        run_data.with_positives(dataset, complete({"interactions.lowest_rating": 6}, "fedncf"), "validation")
 
 
 def test_a_user_with_too_few_positives_is_refused():

@@ -87,7 +87,7 @@ def test_a_run_keeps_the_model_that_it_evaluated_and_no_private_tensor(tmp_path)
     assert not kept.keys() & {spec.name for spec in manifest.private(bundle.manifest)}
     again, _ = succeed(tmp_path, None, 1)
     assert all(np.array_equal(kept[name], value) for name, value in tensors_of(again).items())
-    run.run(config, tmp_path, None, Quiet(), keep=False)
+    run.run(config, tmp_path, None, Quiet(), keep="none")
     assert kept_model.read(tmp_path, items) is None
 
 

@@ -11,7 +11,7 @@ from simulator.config.config import Config
 from simulator.config.presets import PRESETS
 from simulator.datasets import synthetic
 from simulator.errors import ConfigError, DiskSpaceError, ErasureError
-from simulator.experiment import assembly, resume
+from simulator.experiment import assembly, resume, run_data
 from simulator.reproduce import grid
 from simulator.reproduce.experiments import EXPERIMENTS, Method
 from simulator.reproduce.grid import Choice
@@ -161,5 +161,5 @@ def test_the_rare_class_of_the_imbalance_is_a_tenth():
     )
     assert {cell.config.plan.adversary.class_weights for cell in cells} == {"none", "balanced"}
     for cell in cells:
-        labels = assembly.dataset_of(cell.config.data, 0, None).attributes["gender"].labels
+        labels = run_data.dataset_of(cell.config.data, 0, None).attributes["gender"].labels
         assert np.bincount(labels).min() / len(labels) == pytest.approx(0.1, abs=0.003)

@@ -1,0 +1,51 @@
+"""Tables of commands: for people, or as JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from simulator.config.config import Config
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], title: str, as_json: bool, console: Console) -> None:
+    """Prints rows that have the same columns."""
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table(title=Text(title), title_justify="left")
+    for name, value in rows[0].items() if rows else ():
+        table.add_column(name, overflow="fold", justify="right" if isinstance(value, int | float) else "left")
+    for row in rows:
+        table.add_row(*(Text(_text(value)) for value in row.values()))  # Text: a name of the data may look like markup
+    console.print(table)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "\n".join(f"{key}: {_text(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def print_metrics(config: Config, metrics: Mapping[str, Any], folder: Path, as_json: bool, console: Console) -> None:
+    """Prints the metrics of a run, and what was not attacked."""
+    from simulator.experiment import promise
+    from simulator.reporting import attacked, html  # here, because they load what a run needs
+    from simulator.reporting.terminal import results
+
+    if as_json:
+        print(json.dumps(metrics, indent=2))
+        return
+    title = f"{html.title(config)}, {config.engine.rounds} rounds"
+    console.print(results({f"adversary {config.adversary}": metrics}, title))
+    if attacked.missing(metrics):
+        console.print(attacked.sentence(metrics), style="yellow")
+    for text in promise.sentences(metrics):
+        console.print(text, markup=False)
+    console.print(f"Report, plots and metrics: {folder}/", markup=False)

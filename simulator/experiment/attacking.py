@@ -1,0 +1,170 @@
+"""The attacks of a run, one part after another, so that those that were run are kept if the others are not."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, Literal, Self
+
+from simulator.attacks.leakage import leakage
+from simulator.config.config import Config
+from simulator.datasets import Attribute
+from simulator.evaluation.attacked_states import AttackedStates
+from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack
+from simulator.experiment import assembly
+from simulator.experiment.train import Trained
+from simulator.experiment.trainer import Progress
+from simulator.reporting.attacked import MARK, UPLOADS, part_of
+from simulator.unlearning import baselines
+
+Kind = Literal["none", "quick", "full"]
+
+QUICK = 4
+"""Most splits of quick attacks."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The attacks that are asked for.
+
+    Attributes:
+        kind: full makes all attacks in all splits, quick in at most `QUICK` of them, and none makes no attack.
+        splits: random splits of each attribute attack, and of each shuffle of its null.
+        seed: of splits, attackers and the choice of clients.
+        workers: processes of the attackers; the result does not depend on it.
+    """
+
+    kind: Kind
+    splits: int
+    seed: int
+    workers: int
+
+    @classmethod
+    def of(cls, config: Config, kind: Kind) -> Self:
+        """Takes splits, seed and workers of a configuration."""
+        splits = config.evaluation.attack_splits
+        return cls(kind, min(splits, QUICK) if kind == "quick" else splits, config.engine.seed, config.engine.workers)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the attacks.
+
+    Attributes:
+        name: its name in `reporting.attacked`.
+        run: runs it, and returns its metrics.
+    """
+
+    name: str
+    run: Callable[[], dict[str, Any]]
+
+
+def parts(trained: Trained, asked: Asked) -> list[Part]:
+    """Lists the attacks on a run: on uploads of the state that was trained, and on the state that is measured.
+
+    Args:
+        trained: the run.
+        asked: splits, seed and workers.
+    """
+    attacks: list[Part] = []
+    states = cache(partial(_states, trained))
+    for prefix, name, attribute in assembly.prefixed(trained.attributes):
+        if _has_uploads(trained, name):
+            attacks.append(Part(f"{prefix}{UPLOADS}", partial(_on_uploads, trained, name, prefix, asked.seed)))
+        attacks += _on_states(states, attribute, prefix, asked)
+    return attacks
+
+
+def run(trained: Trained, asked: Asked, metrics: dict[str, Any], progress: Progress) -> None:
+    """Runs attacks and adds their metrics, and the mark that says which of them are missing.
+
+    Args:
+        trained: the run.
+        asked: the attacks.
+        metrics: of the run; those of earlier attacks are removed. Where this is interrupted, they hold what was run.
+        progress: receives how far the attacks are.
+    """
+    for key in [key for key in metrics if part_of(key)]:
+        del metrics[key]
+    attacks = parts(trained, asked)
+    names = [part.name for part in attacks]
+    left = list(names)
+    metrics[MARK] = {
+        "kind": asked.kind,
+        "splits": asked.splits,
+        "seed": asked.seed,
+        "asked": names,
+        "missing": left,
+    }
+    if asked.kind == "none":
+        return
+    progress.start("attacking", len(attacks))
+    for part in attacks:
+        metrics |= part.run()
+        left.remove(part.name)
+        progress.advance(part.name)
+
+
+def _states(trained: Trained) -> AttackedStates:
+    measured = trained.measured
+    return AttackedStates.of(trained.evaluation.scorer(measured.checkpoint, measured.private), measured.private)
+
+
+def _has_uploads(trained: Trained, attribute: str) -> bool:
+    """Returns whether an upload is the gradient of one step, without noise that is drawn only for a round's sum."""
+    settings, task = trained.config.engine, trained.bundle.manifest
+    adversaries = [adversary for adversary in task.plan.adversaries if adversary.attribute == attribute]
+    return bool(adversaries) and task.plan.local.steps == 1 and not baselines.on_contributions(settings, task)
+
+
+def _on_uploads(trained: Trained, attribute: str, prefix: str, seed: int) -> dict[str, Any]:
+    """Measures what uploads of the trained state leak, before anything is erased from it."""
+    task, population = trained.chosen()
+    figures = leakage(task, population, attribute, trained.config.engine.rounds, seed)
+    return {f"{prefix}{name}": value for name, value in figures.items()}
+
+
+def _on_states(states: Callable[[], AttackedStates], attribute: Attribute, prefix: str, asked: Asked) -> Iterator[Part]:
+    """Yields a part for each attacker on the paper's embedding, and on all private state (suffix `_all`)."""
+    for attacker in ATTACKERS:
+        attacked = cache(partial(_attack, states, attribute, attacker, asked))
+        yield Part(f"{prefix}{attacker}", partial(_on_embedding, attacked, prefix, attacker))
+        yield Part(f"{prefix}{attacker}_all", partial(_on_all, states, attacked, prefix, attacker))
+
+
+def _on_embedding(attacked: Callable[[str], AttackResult], prefix: str, attacker: str) -> dict[str, Any]:
+    result = attacked("embedding")
+    first = {f"{prefix}bacc_null_p95": result.null_p95} if attacker == "strong" else {}
+    return _metrics(result, prefix, attacker, "") | first
+
+
+def _on_all(
+    states: Callable[[], AttackedStates], attacked: Callable[[str], AttackResult], prefix: str, attacker: str
+) -> dict[str, Any]:
+    same = states().private is states().embedding  # a model without private state, which is attacked once
+    return _metrics(attacked("embedding" if same else "private"), prefix, attacker, "_all")
+
+
+def _attack(
+    states: Callable[[], AttackedStates], attribute: Attribute, attacker: str, asked: Asked, state: str
+) -> AttackResult:
+    return attack(
+        getattr(states(), state),
+        attribute.labels,
+        attacker,
+        seed=asked.seed,
+        classes=len(attribute.classes),
+        splits=asked.splits,
+        workers=asked.workers,
+    )
+
+
+def _metrics(result: AttackResult, prefix: str, attacker: str, suffix: str) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        f"bacc_{attacker}": result.bacc,
+        f"bacc_std_{attacker}": result.std,
+        f"macro_f1_{attacker}": result.macro_f1,
+        f"bacc_null_mean_{attacker}": result.null_mean,
+        f"bacc_null_p95_{attacker}": result.null_p95,
+        **({f"{attacker}_families": dict(result.families)} if result.families else {}),
+    }
+    return {f"{prefix}{name}{suffix}": value for name, value in figures.items()}

@@ -1,0 +1,94 @@
+"""Attacks a run, and writes what it found into its folder: metrics, pictures and the report."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedau2 import files
+from simulator.datasets import Dataset
+from simulator.experiment import assembly, attacking, promise, resources
+from simulator.experiment.attacking import Asked
+from simulator.experiment.train import Trained
+from simulator.experiment.trainer import Progress
+from simulator.reporting import attacked, html, plots
+
+METRICS = "metrics.json"
+"""The file of the metrics; it is written last."""
+
+
+def attack(
+    trained: Trained,
+    folder: Path,
+    source: Path | Dataset | None,
+    metrics: Mapping[str, Any],
+    asked: Asked,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Attacks a run, and writes what was found.
+
+    Args:
+        trained: the run.
+        folder: of the run.
+        source: where the data set is, if the user said so, or the data set itself.
+        metrics: of the run so far.
+        asked: the attacks.
+        progress: receives how far they are.
+
+    Returns:
+        The metrics with the attacks.
+
+    Raises:
+        KeyboardInterrupt: interrupted. The results are written, unless an earlier call had more.
+        OSError: the disk is full or broken.
+    """
+    started, found = time.perf_counter(), dict(metrics)
+    try:
+        attacking.run(trained, asked, found, progress)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(_interrupted(trained, folder, source, metrics, found)) from error
+    found["seconds"] += time.perf_counter() - started
+    found["peak_rss_mib"] = resources.peak_rss_mib()
+    write(trained, folder, source, found)
+    return found
+
+
+def _interrupted(
+    trained: Trained,
+    folder: Path,
+    source: Path | Dataset | None,
+    before: Mapping[str, Any],
+    found: Mapping[str, Any],
+) -> str:
+    """Writes what was found, if it is more than before; says what is there."""
+    missing, asked = len(attacked.missing(found)), len(found[attacked.MARK]["asked"])
+    if attacked.MARK in before and len(attacked.missing(before)) <= missing:
+        return f"interrupted: {folder} keeps the attacks that it had"
+    write(trained, folder, source, found)
+    return (
+        f"interrupted: {folder} holds what was trained and {asked - missing} of {asked} attacks; the same command "
+        "makes the others"
+    )
+
+
+def write(trained: Trained, folder: Path, source: Path | Dataset | None, metrics: Mapping[str, Any]) -> None:
+    """Writes the pictures, the report and the metrics of a run, in place of those that are there.
+
+    Args:
+        trained: the run.
+        folder: of the run.
+        source: see `attack`.
+        metrics: with the mark of the attacks.
+
+    Raises:
+        OSError: the disk is full or broken.
+    """
+    config, attributes = trained.config, trained.attributes
+    plots.plot_learning(trained.rounds, metrics["round"], config.evaluation.split, folder / "learning.png")
+    pictures, label = plots.leakage_files(list(attributes)), f"adversary: {config.adversary}"
+    for prefix, name, attribute in assembly.prefixed(attributes):
+        figures = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
+        plots.plot_leakage({label: figures}, name, 1 / len(attribute.classes), folder / pictures[name])
+    html.write_run(config, folder, source, metrics, [*trained.remarks, *promise.sentences(metrics)])
+    files.write(folder / METRICS, f"{json.dumps(metrics, indent=2)}\n".encode())
