@@ -22,7 +22,7 @@ from simulator.audit.runner import Finding
 from simulator.errors import ConfigError
 from simulator.evaluation import attackers
 from simulator.evaluation.attackers import ATTACKERS
-from simulator.experiment import assembly
+from simulator.experiment import assembly, seen_sums
 from simulator.population.population import Members, Population
 from simulator.unlearning import baselines
 
@@ -158,7 +158,7 @@ def _of_sums(request: Request, task: TaskManifest, population: Population) -> It
 
 
 def _of_rows(request: Request, task: TaskManifest) -> Iterator[Planned]:
-    reason, threshold = row_sums.hindrance(task), row_sums.threshold(request.config.engine, task)
+    reason, threshold = row_sums.hindrance(task), seen_sums.threshold(request.config.engine, task)
     steps = _STEPS if task.plan.local.steps > 1 else ""
     for sums in row_sums.drawn_anew(request.sums):
         for name in row_sums.names(sums, threshold, task.HasField("secure_sums")):

@@ -8,14 +8,12 @@ other is the server together with the unmasker, who can take mask and noise off 
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
 
 from client_sdk.kernel.training import Task
-from fedau2.v1.task_pb2 import DRAW_WHOLE, TaskManifest
-from fedau2.wire.secure.layout import Layout
-from simulator.attacks import lone_rows, sums
+from fedau2.v1.task_pb2 import TaskManifest
+from simulator.attacks import sums
 from simulator.attacks.aims import Learns
-from simulator.attacks.lone_rows import Read, Sum
+from simulator.attacks.lone_rows import Read
 from simulator.attacks.recommenders.contract import Impossible
 from simulator.attacks.recommenders.registry import attacks_on
 from simulator.attacks.sums import Sums
@@ -23,10 +21,9 @@ from simulator.audit import scores
 from simulator.audit.request import Request
 from simulator.audit.runner import Finding
 from simulator.audit.scores import Score
-from simulator.config.sections import EngineSettings
-from simulator.engines import on_sums
-from simulator.experiment import assembly
-from simulator.population.population import Members, Population
+from simulator.experiment import assembly, seen_sums
+from simulator.experiment.seen_sums import SeenSums
+from simulator.population.population import Population
 
 Audited = tuple[Finding, str]
 """A row of the table, and a sentence that says more."""
@@ -41,11 +38,6 @@ def names(of: Sums, threshold: int, policy: bool = False) -> list[str]:
     name = f"lone-rows-{of.size}"
     further = [f"{name}-fakes", f"{name}-unmasker"] if policy else []
     return [name, *([f"{name}-closed"] if threshold > 1 else []), *further]
-
-
-def threshold(settings: EngineSettings, task: TaskManifest) -> int:
-    """Returns the threshold below which rows stay closed: the policy's, or without one that of the settings."""
-    return task.secure_sums.row_threshold if task.HasField("secure_sums") else settings.row_threshold
 
 
 def hindrance(task: TaskManifest) -> str:
@@ -68,45 +60,16 @@ def attack(request: Request, task: Task, population: Population) -> Iterator[Aud
     for of in drawn_anew(request.sums):
         started = time.process_time()
         members = assembly.cohort(settings, settings.rounds, len(population))[: of.size]
-        least, sums_of = threshold(settings, task.manifest), _Seen(task, population, settings, table)
+        least, sums_of = seen_sums.threshold(settings, task.manifest), SeenSums(task, population, settings, table)
         whole = sums_of(members)
         attacked = [[whole], *([[whole.closed(least)]] if least > 1 else [])]
         if hidden := task.manifest.HasField("secure_sums"):
             alone = members[:VICTIMS, None]
             attacked += [[sums_of(victim) for victim in alone], [sums_of(victim, exact=True) for victim in alone]]
         for name, parts in zip(names(of, least, hidden), attacked, strict=True):
-            read = _read(parts, population, task.manifest)
+            read = seen_sums.read(parts, population, task.manifest)
             spent = time.process_time() - started
             yield Finding(name, Learns.STATE.value, "", 1, _score(read), spent), _sentence(name, read)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Makes the sums of the audited table that an attacker has of the round after the last."""
-
-    task: Task
-    population: Population
-    settings: EngineSettings
-    table: str
-
-    def __call__(self, members: Members, exact: bool = False) -> Sum:
-        """Returns the sum over some devices, with the round's noise unless it is exact."""
-        number, task = self.settings.rounds, self.task.manifest
-        total = Sum.of(self.task, self.population, members, number, self.table)
-        if exact or not task.secure_sums.noise_multiplier:
-            return total
-        layout = Layout.of(task)
-        noise = on_sums.drawn(layout, task.secure_sums, self.settings.seed, number)
-        return total.noisy(noise[layout.tensors[self.table]])
-
-
-def _read(sums_of: Sequence[Sum], population: Population, task: TaskManifest) -> Read:
-    """Attacks each of some sums, and adds up what was read."""
-    reads = []
-    for part in sums_of:
-        found = lone_rows.groups(part.total, draws=task.draw != DRAW_WHOLE)
-        reads.append(lone_rows.judge(found, part.parts, [population.interactions[member] for member in part.members]))
-    return Read(*(sum(getattr(read, field.name) for read in reads) for field in fields(Read)))
 
 
 def drawn_anew(groups: Sequence[Sums]) -> list[Sums]:

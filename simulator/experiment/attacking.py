@@ -10,10 +10,10 @@ from simulator.config.config import Config
 from simulator.datasets import Attribute
 from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack
-from simulator.experiment import assembly
+from simulator.experiment import assembly, seen_sums
 from simulator.experiment.train import Trained
 from simulator.experiment.trainer import Progress
-from simulator.reporting.attacked import MARK, UPLOADS, part_of
+from simulator.reporting.attacked import MARK, SUM, UPLOADS, part_of
 from simulator.unlearning import baselines
 
 Kind = Literal["none", "quick", "full"]
@@ -59,7 +59,7 @@ class Part:
 
 
 def parts(trained: Trained, asked: Asked) -> list[Part]:
-    """Lists the attacks on a run: on uploads of the state that was trained, and on the state that is measured.
+    """Lists the attacks on a run: on what the server sees of the state that was trained, and on the measured state.
 
     Args:
         trained: the run.
@@ -67,8 +67,11 @@ def parts(trained: Trained, asked: Asked) -> list[Part]:
     """
     attacks: list[Part] = []
     states = cache(partial(_states, trained))
+    hidden = trained.config.engine.sums != "plain"  # nobody sees an upload, and the coordinator sees one sum a round
+    if hidden and seen_sums.table_of(trained.bundle.manifest):
+        attacks.append(Part(SUM, partial(seen_sums.read_round, *trained.chosen(), trained.config.engine)))
     for prefix, name, attribute in assembly.prefixed(trained.attributes):
-        if _has_uploads(trained, name):
+        if not hidden and _has_uploads(trained, name):
             attacks.append(Part(f"{prefix}{UPLOADS}", partial(_on_uploads, trained, name, prefix, asked.seed)))
         attacks += _on_states(states, attribute, prefix, asked)
     return attacks

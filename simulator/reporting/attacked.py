@@ -10,7 +10,10 @@ MARK = "attacks"
 NOT_ATTACKED = "not attacked"
 
 UPLOADS = "uploads"
-"""The part of all attacks on uploads. The other parts are those on state: `paper`, `paper_all`, `strong`, ..."""
+"""The part of all attacks on uploads. The parts on state are `paper`, `paper_all`, `strong`, ..."""
+
+SUM = "sum"
+"""The part of the attack on one round's sum, which is all that the server sees of uploads to secure sums."""
 
 _STATE = re.compile(r"(?:bacc_std|bacc_null_mean|bacc_null_p95|bacc|macro_f1)(?:_(?P<part>.+))?")
 _FAMILIES = "_families"
@@ -19,7 +22,9 @@ _FAMILIES = "_families"
 def part_of(key: str) -> str:
     """Returns the part of the attacks that a metric comes from, with the prefix of its attribute; empty for others."""
     attribute, slash, leaf = key.rpartition("/")
-    if leaf.startswith("leak_"):
+    if leaf.startswith("leak_sum_"):
+        part = SUM
+    elif leaf.startswith("leak_"):
         part = UPLOADS
     elif _FAMILIES in leaf:
         part = leaf.replace(_FAMILIES, "")
