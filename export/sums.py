@@ -1,5 +1,6 @@
 """Policies of secure sums as files (YAML): read, written, and added to a bundle. See docs/secure-sums.md."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,12 +10,12 @@ from export.bundle import Bundle
 from export.errors import PlanError
 from export.plan import planfile
 from export.plan.explain import explain
-from export.plan.types import Positive, Section, Text, Whole, setting
+from export.plan.types import Number, Positive, Scale, Section, Text, Whole, setting
 from fedau2.v1.secure_pb2 import Grid, SecureSums
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.errors import ManifestError
-from fedau2.wire.secure import crowd
+from fedau2.wire.secure import crowd, privacy
 from fedau2.wire.secure import policy as policies
 
 FILE = "sums.yaml"
@@ -30,10 +31,14 @@ class TensorGrid(Section):
         "A number x is carried as x * 2^exponent, rounded."
     )
     clip: Annotated[Whole, Field(ge=1, lt=2**64)] = setting("Largest L2 norm of a contribution, in those integers.")
+    noise_share: Annotated[Number, Field(ge=0, le=1)] = setting(
+        "Share of the noise; the squares of all shares add up to 1 with noise, and every share is 0 without.",
+        default=0.0,
+    )
 
 
 class Policy(Section):
-    """A policy of secure sums, as a file holds it. Nothing has a default, because everything is measured or chosen."""
+    """A policy of secure sums, as a file holds it. Only noise has a default, because the rest is measured or chosen."""
 
     modulus_bits: Literal[policies.MODULUS_BITS] = setting("Width of the integers that travel.", "bits")  # type: ignore[valid-type]
     value_bits: Literal[policies.VALUE_BITS] = setting("Width of the integers of one contribution.", "bits")  # type: ignore[valid-type]
@@ -42,14 +47,14 @@ class Policy(Section):
     )
     row_threshold: _Counted = setting("Fewest contributions that must have touched a row whose sum is opened.")
     max_participations: _Counted = setting("Most contributions of one device; 0: any number.")
+    noise_multiplier: Scale = setting("Deviation of a sum's noise; 0: none.", "clip over share", default=0.0)
     touched_rows: Positive = setting("Catalogue rows that a device touches, as measured.", "rows")
     grids: Annotated[dict[Text, TensorGrid], Field(min_length=1)] = setting("The integers of each tensor, by its name.")
 
     def message(self) -> SecureSums:
         """Returns the policy for a manifest."""
-        grids = [Grid(tensor=name, exponent=grid.exponent, clip=grid.clip) for name, grid in sorted(self.grids.items())]
-        numbers = self.model_dump(include={"modulus_bits", "value_bits", "minimum", "row_threshold"})
-        return SecureSums(version=policies.VERSION, max_participations=self.max_participations, grids=grids, **numbers)
+        grids = [Grid(tensor=name, **grid.model_dump()) for name, grid in sorted(self.grids.items())]
+        return SecureSums(version=policies.VERSION, grids=grids, **self.model_dump(exclude={"grids", "touched_rows"}))
 
     def dump(self) -> bytes:
         """Returns the content of the file."""
@@ -69,8 +74,13 @@ def read(path: Path) -> Policy:
         raise PlanError(f"{path}: {explain(error, Policy, content)}") from error
 
 
-def add(bundle: Bundle, policy: Policy) -> Bundle:
+def add(bundle: Bundle, policy: Policy, unmaskers: Sequence[bytes] = ()) -> Bundle:
     """Returns a bundle whose contributions are only ever added up, as a policy says.
+
+    Args:
+        bundle: without a policy.
+        policy: to add.
+        unmaskers: Ed25519 keys, 32 bytes each, of those who may open sums.
 
     Raises:
         PlanError: the policy does not fit the bundle.
@@ -83,6 +93,7 @@ def add(bundle: Bundle, policy: Policy) -> Bundle:
             "measure it with `fedau2-sim calibrate`"
         )
     task.secure_sums.CopyFrom(policy.message())
+    task.secure_sums.unmaskers.extend(unmaskers)
     if policies.FEATURE not in task.required_features:
         task.required_features.append(policies.FEATURE)
     try:
@@ -107,13 +118,26 @@ def crowd_line(policy: Policy, items: int) -> str:
     )
 
 
+def noise_line(policy: Policy, delta: float = privacy.DELTA) -> str:
+    """Says what the noise of a policy promises to each device, in one sentence."""
+    if not policy.noise_multiplier:
+        return "noise: none, so that sums promise no differential privacy"
+    epsilon = privacy.epsilon(privacy.mu(policy.max_participations, policy.noise_multiplier), delta)
+    return (
+        f"noise of multiplier {policy.noise_multiplier:g} on sums: at most {policy.max_participations} contributions "
+        f"of a device have epsilon {epsilon:.3g} at delta {delta:g}, without amplification by sampling"
+    )
+
+
 def expect_crowd(policy: Policy, items: int) -> None:
-    """Checks that exact sums of all rows do not show single devices.
+    """Checks that exact sums of all rows do not show single devices. Noise hides what is in thin rows.
 
     Raises:
         PlanError: they do.
     """
     mean = crowd.crowd(policy.minimum, policy.touched_rows, items)
+    if policy.noise_multiplier:
+        return
     if mean < crowd.LEAST and policy.row_threshold <= 1:
         raise PlanError(
             f"secure_sums: {policy.minimum} devices that touch {policy.touched_rows:g} of {items:,} rows make "

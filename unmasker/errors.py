@@ -16,6 +16,7 @@
     - RoundClosedError        FAILED_PRECONDITION  the round has no key any more
     - DifferentSumError       ALREADY_EXISTS       the one sum of the round was opened, and it was another
     - SmallSumError           FAILED_PRECONDITION  a sum has fewer members than its policy asks for
+    - BudgetError             FAILED_PRECONDITION  the policy does not fit the budget
     - ShortLogError           OUT_OF_RANGE         the log has no such entry
     - BusyError               UNAVAILABLE          too many calls are under way, or the unmasker stops
 """
@@ -110,6 +111,12 @@ class DifferentSumError(RefusalError):
 
 class SmallSumError(RefusalError):
     """A sum has fewer members than its policy asks for. It stays closed."""
+
+    code = Status.FAILED_PRECONDITION
+
+
+class BudgetError(RefusalError):
+    """Sums of this policy have no noise, or so little that one contribution is beyond the budget."""
 
     code = Status.FAILED_PRECONDITION
 

@@ -48,6 +48,9 @@ class Aggregator(Protocol):
     def mean(self) -> dict[str, NDArray[np.float64]]:
         """Returns, per tensor that a client sent, the mean over the clients that sent it; untouched rows are 0."""
 
+    def variances(self) -> dict[str, float]:
+        """Returns the variance of the noise on each number of the mean, by tensor, as far as there is a known one."""
+
     def reset(self) -> None:
         """Starts again with nothing added."""
 
@@ -123,6 +126,10 @@ class Mean:
             name: fixed.mean(total, self._weights[name]) for name, total in self._totals.items() if self._weights[name]
         }
 
+    def variances(self) -> dict[str, float]:
+        """Returns nothing, because no noise is known."""
+        return {}
+
     def reset(self) -> None:
         """Starts again with nothing added."""
         for name, total in self._totals.items():
@@ -158,6 +165,10 @@ class ClippedMean:
     def mean(self) -> dict[str, NDArray[np.float64]]:
         """Returns the mean."""
         return self._mean.mean()
+
+    def variances(self) -> dict[str, float]:
+        """Returns nothing, because no noise is known."""
+        return self._mean.variances()
 
     def reset(self) -> None:
         """Starts again with nothing added."""

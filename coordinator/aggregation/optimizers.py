@@ -17,12 +17,21 @@ from fedau2.wire.manifest import shared
 
 _Array = NDArray[np.float64]
 
+NO_NOISE: Mapping[str, float] = {}
+
+FLOOR = 0.25
+"""Share of the variance of known noise that corrected second moments have at least."""
+
 BLOCK = 2**16
 """Elements stepped at a time. A small block stays in the processor's cache."""
 
 
 def server_step(
-    manifest: TaskManifest, checkpoint: Tensors, state: Tensors, mean: Mapping[str, _Array]
+    manifest: TaskManifest,
+    checkpoint: Tensors,
+    state: Tensors,
+    mean: Mapping[str, _Array],
+    variances: Mapping[str, float] = NO_NOISE,
 ) -> tuple[Tensors, Tensors]:
     """Takes one step of the plan's server optimizers. The arguments are not changed.
 
@@ -32,6 +41,7 @@ def server_step(
         state: the state that the last step returned; empty before the first. Per tensor under Adam: `<name>.first`,
             `<name>.second` (moments, of its shape) and `<name>.steps` (number of its steps, shape (1,)).
         mean: the mean of each tensor that contributions carried; any other tensor keeps its value and state.
+        variances: of the known noise on each number of the mean, by tensor; none of a tensor without such noise.
 
     Returns:
         The new checkpoint and the new state.
@@ -42,15 +52,17 @@ def server_step(
             continue
         server = manifest.plan.server
         optimizer = server.adversary if spec.scope == TENSOR_SCOPE_ADVERSARY else server.shared
-        checkpoint[name] = _stepped(optimizer, name, checkpoint[name], state, mean[name])
+        corrected = optimizer.noise_corrected or not optimizer.HasField("noise_corrected")
+        variance = variances.get(name, 0.0) if corrected else 0.0
+        checkpoint[name] = _stepped(optimizer, name, checkpoint[name], state, mean[name], variance)
     return checkpoint, state
 
 
 def _stepped(
-    optimizer: Optimizer, name: str, values: NDArray[np.float32], state: Tensors, gradient: _Array
+    optimizer: Optimizer, name: str, values: NDArray[np.float32], state: Tensors, gradient: _Array, variance: float
 ) -> NDArray[np.float32]:
     """Returns a tensor after its step; puts its new state into `state`."""
-    adam = _Adam(optimizer, name, state, values.shape) if optimizer.kind == OPTIMIZER_KIND_ADAM else None
+    adam = _Adam(optimizer, name, state, values.shape, variance) if optimizer.kind == OPTIMIZER_KIND_ADAM else None
     old, flat = values.reshape(-1), gradient.reshape(-1)
     new = np.empty_like(old)
     for start in range(0, len(old), BLOCK):
@@ -61,10 +73,17 @@ def _stepped(
 
 
 class _Adam:
-    """One step of Kingma and Ba, arXiv 1412.6980, algorithm 1, on a tensor, part by part."""
+    """One step of Kingma and Ba, arXiv 1412.6980, algorithm 1, on a tensor, part by part.
 
-    def __init__(self, optimizer: Optimizer, name: str, state: Tensors, shape: tuple[int, ...]) -> None:
-        self._optimizer = optimizer
+    The variance of known noise is taken off the second moment after its bias is corrected. Otherwise Adam takes noise
+    for gradient, and steps less where there is more. What is left is at least `FLOOR` of the variance, because the
+    moment is an estimate and may lie below it.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, name: str, state: Tensors, shape: tuple[int, ...], variance: float
+    ) -> None:
+        self._optimizer, self._variance = optimizer, variance
         self._steps = 1 + int(state[f"{name}.steps"][0]) if f"{name}.steps" in state else 1
         keys = f"{name}.first", f"{name}.second"
         self._old = [state[key].reshape(-1) if key in state else None for key in keys]
@@ -80,6 +99,9 @@ class _Adam:
         square *= 1 - optimizer.beta2
         second = self._decayed(1, part, optimizer.beta2, square)
         second /= 1 - optimizer.beta2**steps
+        if self._variance:
+            second -= self._variance
+            np.maximum(second, FLOOR * self._variance, out=second)
         np.sqrt(second, out=second)
         second += optimizer.epsilon
         first *= optimizer.learning_rate / (1 - optimizer.beta1**steps)

@@ -88,6 +88,8 @@ class SecureSum:
     def mean(self) -> dict[str, NDArray[np.float64]]:
         """Returns, per tensor that a device carries, the mean over the devices that carry it.
 
+        With noise nobody knows who carries a tensor, so every tensor has a mean over all devices.
+
         Rows that fewer devices than the policy's threshold touched are 0, as are untouched ones.
 
         Raises:
@@ -97,13 +99,23 @@ class SecureSum:
         self._expect_plausible(total)
         if not self._opened:  # by an unmasker, who has closed them
             closing.close(total, self._layout, closing.withheld(total, self._layout, self._policy.row_threshold))
-        grids, carried = policies.grids(self._policy), total[self._layout.carried]
+        grids, counts = policies.grids(self._policy), self._counts(total)
         return {
-            name: np.ldexp(total[place].astype(np.float64) / count, -grids[name].exponent).reshape(
+            name: np.ldexp(total[place].astype(np.float64) / counts[name], -grids[name].exponent).reshape(
                 self._layout.shapes[name]
             )
-            for (name, place), count in zip(self._layout.tensors.items(), carried.tolist(), strict=True)
-            if count
+            for name, place in self._layout.tensors.items()
+            if counts[name]
+        }
+
+    def variances(self) -> dict[str, float]:
+        """Returns the variance of the noise on each number of the mean, by tensor; empty without noise."""
+        if not self._policy.noise_multiplier:
+            return {}
+        grids, members = policies.grids(self._policy), self._members
+        return {
+            name: math.ldexp(deviation / members, -grids[name].exponent) ** 2
+            for name, deviation in policies.deviations(self._policy).items()
         }
 
     def total(self) -> NDArray[np.int64]:
@@ -117,6 +129,12 @@ class SecureSum:
         """Starts again with nothing added."""
         self._total.fill(0)
         self._members, self._opened = 0, False
+
+    def _counts(self, total: NDArray[np.int64]) -> dict[str, int]:
+        """Returns the number of devices that the mean of each tensor is over."""
+        if self._policy.noise_multiplier:
+            return dict.fromkeys(self._layout.tensors, self._members)
+        return dict(zip(self._layout.tensors, total[self._layout.carried].tolist(), strict=True))
 
     def _expect_room(self, members: int) -> None:
         if members > self._most:
@@ -135,15 +153,17 @@ class SecureSum:
         if flags.size and (flags.min() < 0 or flags.max() > members):
             raise ImplausibleSumError(f"a count of the sum lies outside 0 to {members}")
         grids, largest = policies.grids(self._policy), policies.largest_value(self._policy)
-        for (name, place), count in zip(layout.tensors.items(), total[layout.carried].tolist(), strict=True):
-            integers = total[place]
-            if int(np.abs(integers).max()) > count * largest:
+        counts, deviations = self._counts(total), policies.deviations(self._policy)
+        for name, place in layout.tensors.items():
+            integers, count, noise = total[place], counts[name], deviations[name]
+            if int(np.abs(integers).max()) > count * largest + policies.NOISE_ROOM * noise:
                 raise ImplausibleSumError(
                     f"{name}: a number of the sum is larger than {count} contributions can make it"
                 )
-            if square_sum(integers) > (count * grids[name].clip) ** 2:
+            # The norm of noise is near the root of its numbers, and farther off by deviations as seldom as one number.
+            most = count * grids[name].clip + math.ceil(noise * (math.sqrt(integers.size) + policies.NOISE_ROOM))
+            if square_sum(integers) > most**2:
                 norm = math.sqrt(square_sum(integers))
                 raise ImplausibleSumError(
-                    f"{name}: the sum has a norm of {norm:.0f}, and {count} contributions can have at most "
-                    f"{count * grids[name].clip}"
+                    f"{name}: the sum has a norm of {norm:.0f}, and {count} contributions can have at most {most}"
                 )

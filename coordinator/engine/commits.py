@@ -71,12 +71,12 @@ class Commits:
         old, added = self._open_task(task_id, number), self.sums[task_id]
         self.hidden.unmask(old)
         try:
-            mean = added.mean()
+            mean, variances = added.mean(), added.variances()
         except ImplausibleSumError as error:
             return self._skip(old, str(error), at)
         private = self.blobs.private
         checkpoint, state = unpack(self.blobs.served.get(old.checkpoint)), unpack(private.get(old.server_state))
-        checkpoint, state = server_step(spec.manifest, checkpoint, state, mean)
+        checkpoint, state = server_step(spec.manifest, checkpoint, state, mean, variances)
         outcome = self.blobs.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
         norms = added.statistics().SerializeToString(deterministic=True)
         new = old.committed(*outcome, norms, self.keep, self.encoded(checkpoint, old.encoding))

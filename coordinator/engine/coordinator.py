@@ -71,6 +71,7 @@ class Coordinator:
         self._timer = asyncio.get_running_loop().create_task(self._keep_time())
         for task in tasks.open_tasks():
             self._opener.follow(task)
+        self._opener.tidy(tasks.rows())
 
     @classmethod
     async def open(

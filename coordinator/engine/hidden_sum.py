@@ -90,6 +90,10 @@ class HiddenSum:
             self._clipped = dict(zip(self._layout.shapes, counts, strict=True))
         return mean
 
+    def variances(self) -> dict[str, float]:
+        """As `RoundSum.variances`."""
+        return self._total.variances()
+
     def statistics(self) -> ContributionNorms:
         """As `RoundSum.statistics`: no norm is known, and after `mean` how many contributions were clipped."""
         return ContributionNorms(clipped=self._clipped)

@@ -1,5 +1,6 @@
 """The check that a coordinator can run a task with secure sums, and that its sums would not show single devices."""
 
+import secrets
 from dataclasses import dataclass
 
 from coordinator.errors import InvalidBundleError
@@ -8,6 +9,19 @@ from fedau2.v1.admin_pb2 import CreateTaskHeader
 from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED
 from fedau2.wire.errors import ManifestError
 from fedau2.wire.secure import crowd, policy
+
+_ID = 16
+"""Bytes of the id of a task with secure sums. Masks are bound to it, so nobody may meet it again."""
+
+
+def new_id(hidden: bool) -> str:
+    """Draws the id of a task, in hexadecimal digits."""
+    return secrets.token_hex(_ID if hidden else _ID // 2)
+
+
+def is_hidden(task_id: str) -> bool:
+    """Returns True for the id of a task with secure sums."""
+    return len(task_id) == 2 * _ID
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,9 @@ def _check_crowd(touched: float, spec: TaskSpec) -> None:
     sums, items = spec.manifest.secure_sums, spec.manifest.items
     if sums.row_threshold > 1 or sums.noise_multiplier:
         return
-    if not 0 < touched <= items:
+    if touched > items:
+        _refuse(f"a device cannot touch {touched:g} rows, since the catalogue has {items:,}")
+    if not touched > 0:
         _refuse(
             "every row of its sums is opened, without noise: say how many rows a device touches, as `fedau2-sim "
             "calibrate` measured it (--touched-rows), or build the bundle with row_threshold 10"

@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable
 
 from coordinator.engine import replacing, streams
 from coordinator.engine.durability import Durability
-from coordinator.engine.hidden_tasks import HiddenTasks
+from coordinator.engine.hidden_tasks import HiddenTasks, new_id
 from coordinator.engine.opening import Opener
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.watchers import Watchers
@@ -68,7 +67,7 @@ class NewTasks:
                 raise PopulationTakenError(
                     f"population {population!r} has a running task; let it finish or stop it first"
                 )
-            row, task = await self._durability.create_task(_new_id(bundle), bundle)
+            row, task = await self._durability.create_task(new_id(bundle.spec.hidden), bundle)
             self._tasks.add(row, task)
             self._opener.follow(task)
         return row
@@ -111,7 +110,7 @@ class NewTasks:
     async def _succeed(self, task: OpenTask, bundle: Bundle) -> TaskRow:
         async with self.changing:
             replacing.expect_open(task, self._tasks)
-            ended, row, successor = await self._durability.succeed(task.task_id, _new_id(bundle), bundle)
+            ended, row, successor = await self._durability.succeed(task.task_id, new_id(bundle.spec.hidden), bundle)
             task.round.stop()
             self._tasks.succeed(ended, row, successor)
             self._opener.follow(successor)
@@ -119,8 +118,3 @@ class NewTasks:
         self._metrics.round_over(task.task_id)
         _log.info("task %s: goes on as task %s, from round %d", task.task_id, row.task_id, row.skipped)
         return row
-
-
-def _new_id(bundle: Bundle) -> str:
-    """Draws the id of a task. With secure sums it is part of what masks are bound to, so nobody may meet it again."""
-    return secrets.token_hex(16 if bundle.spec.hidden else 8)

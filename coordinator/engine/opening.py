@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 
 from coordinator.engine.durability import Durability
 from coordinator.engine.hidden_rounds import Answer
+from coordinator.engine.hidden_tasks import is_hidden
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.unmasking import HiddenRound, Unmasker
 from coordinator.engine.watchers import Watchers
@@ -14,6 +16,7 @@ from coordinator.errors import BlobLostError, StoppedError, UnmaskerError
 from coordinator.model.open_task import OpenTask
 from coordinator.model.round_machine import RoundMachine
 from coordinator.store.blob_folder import BlobFolder
+from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import ROUND_STATE_COLLECTING, ROUND_STATE_OPENING
 from fedau2.v1.unmasker_pb2 import LogHead, SignedRoundKey
 
@@ -67,7 +70,16 @@ class Opener:
             task.opening_error = "this coordinator does not work with the task's unmasker: see the setting `unmasker`"
             _log.error("task %s waits: %s", task.task_id, task.opening_error)
             return
-        following = asyncio.get_running_loop().create_task(self._follow(task, self._unmasker))
+        self._begin(self._follow(task, self._unmasker))
+
+    def tidy(self, rows: Iterable[TaskRow]) -> None:
+        """Has the keys of tasks deleted that are over: the coordinator may have been killed just before it did so."""
+        over = [row for row in rows if not row.open and is_hidden(row.task_id)]
+        if self._unmasker is not None and over:
+            self._begin(self._tidy(over, self._unmasker))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        following = asyncio.get_running_loop().create_task(work)
         self._following.add(following)
         following.add_done_callback(self._following.discard)
 
@@ -94,7 +106,18 @@ class Opener:
                     pause, wait = min(2 * pause, LONGEST), pause
                 if is_open or wait is not None:
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(change.wait(), wait)
+                        async with asyncio.timeout(wait):  # unlike wait_for, it never swallows that it is cancelled
+                            await change.wait()
+
+    async def _tidy(self, rows: Sequence[TaskRow], unmasker: Unmasker) -> None:
+        left, pause = list(rows), FIRST
+        while left:
+            try:
+                await unmasker.close_round(bytes.fromhex(left[-1].task_id), left[-1].round + left[-1].skipped)
+                left.pop()
+            except UnmaskerError:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST)
 
     def _is_open(self, task: OpenTask) -> bool:
         return self._tasks.open_task(task.task_id) is task
@@ -102,7 +125,7 @@ class Opener:
     def _failed(self, task: OpenTask, error: Exception) -> None:
         task.opening_error = str(error)
         now = self._clock()
-        if now >= self._logged.get(task.task_id, now) + _QUIET or task.task_id not in self._logged:
+        if now >= self._logged.get(task.task_id, -math.inf) + _QUIET:
             self._logged[task.task_id] = now
             _log.warning("task %s waits for the unmasker: %s", task.task_id, error)
 

@@ -11,7 +11,12 @@ from coordinator.errors import (
 from coordinator.model.round_machine import Answer
 from coordinator.store.rows import AssignmentRow
 from coordinator.store.task_rows import TaskRow
-from fedau2.v1.admin_pb2 import ASSIGNMENT_STATE_FAILED, ASSIGNMENT_STATE_REPORTED, TASK_STATE_STOPPED
+from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_FAILED,
+    ASSIGNMENT_STATE_REFUSED,
+    ASSIGNMENT_STATE_REPORTED,
+    TASK_STATE_STOPPED,
+)
 from fedau2.v1.task_pb2 import RetryWindow
 
 
@@ -23,7 +28,7 @@ def answer_of(row: AssignmentRow, task: TaskRow, sha256: bytes) -> Answer:
         task: its task.
         sha256: hash of the contribution that is reported; empty for a failure.
     """
-    if row.state == ASSIGNMENT_STATE_REPORTED:
+    if row.state in (ASSIGNMENT_STATE_REPORTED, ASSIGNMENT_STATE_REFUSED):
         return Answer.REPEATED if row.sha256 == sha256 else Answer.DIFFERENT
     if row.state == ASSIGNMENT_STATE_FAILED:
         return Answer.GIVEN_BACK

@@ -46,6 +46,9 @@ class RoundSum(Protocol):
             ImplausibleSumError: honest devices cannot have it.
         """
 
+    def variances(self) -> dict[str, float]:
+        """Returns the variances of the mean's known noise, see `aggregators.Aggregator`."""
+
     def statistics(self) -> ContributionNorms:
         """Returns what an operator may know of the contributions' norms."""
 
@@ -75,6 +78,10 @@ class PlainSum:
     def mean(self) -> dict[str, NDArray[np.float64]]:
         """As `RoundSum.mean`."""
         return self._total.mean()
+
+    def variances(self) -> dict[str, float]:
+        """As `RoundSum.variances`."""
+        return self._total.variances()
 
     def statistics(self) -> ContributionNorms:
         """As `RoundSum.statistics`."""

@@ -84,8 +84,12 @@ def identity(path: Path) -> bytes:
     Raises:
         SettingError: the file cannot be read, or is not such a key.
     """
-    from fedau2.wire.identity import signing  # here, because it needs `cryptography`
-
+    try:
+        from fedau2.wire.identity import signing  # here, because it needs `cryptography`
+    except ImportError as error:
+        raise SettingError(
+            f"unmasker needs a missing package: {error}; pip install 'fedau2[secure]'"
+        ) from error
     try:
         return signing.read_public(_read("unmasker_key", path))
     except IdentityError as error:

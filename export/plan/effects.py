@@ -7,7 +7,7 @@ from export.errors import PlanError
 from export.plan import defaults
 from export.plan.schema import AdversarySettings, Plan
 
-_ADAM_ONLY = ("beta1", "beta2", "epsilon")
+_ADAM_ONLY = ("beta1", "beta2", "epsilon", "noise_corrected")
 _RATINGS_ONLY = ("lowest_rating", "full_rating")
 
 

@@ -102,7 +102,8 @@ def _numbers(value: str | tuple[float, ...]) -> tuple[float, ...]:
 
 def _optimizer(optimizer: Optimizer) -> task_pb2.Optimizer:
     kind = task_pb2.OptimizerKind.Value(f"OPTIMIZER_KIND_{optimizer.kind.upper()}")
-    return task_pb2.Optimizer(kind=kind, **optimizer.model_dump(exclude={"kind"}))
+    fields = optimizer.model_dump(exclude={"kind", "noise_corrected"} if optimizer.noise_corrected else {"kind"})
+    return task_pb2.Optimizer(kind=kind, **fields)
 
 
 def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
@@ -136,9 +137,11 @@ def _entry(adversary: task_pb2.Adversary) -> dict[str, Any]:
 
 
 def _fields(message: Message) -> dict[str, Any]:
-    """Returns all fields of a message: enums by their short names, float32 by their shortest decimals."""
+    """Returns the fields of a message but absent ones: enums by short names, float32 by their shortest decimals."""
     values: dict[str, Any] = {}
     for field in message.DESCRIPTOR.fields:
+        if field.has_presence and not message.HasField(field.name):
+            continue
         value = getattr(message, field.name)
         if field.enum_type is not None:
             prefix = field.enum_type.values_by_number[0].name.removesuffix("UNSPECIFIED")

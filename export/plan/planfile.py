@@ -18,7 +18,7 @@ from export.plan.explain import explain
 from export.plan.fragments import Fragment, merge, nest
 from export.plan.schema import NONE, Plan
 
-_LATER = ("interactions",)
+_LATER = ("interactions", "server.shared.noise_corrected", "server.adversary.noise_corrected")
 """Keys that plans of runs by earlier versions do not have."""
 
 
@@ -124,8 +124,9 @@ def read_whole(path: Path, model: str | None = None) -> Plan:
     if missing := [key for key in Plan.model_fields if key not in {*content, *_LATER}]:
         raise PlanError(f"{path}: {missing[0]} is missing, so the file is not whole; run the simulation again")
     try:
-        usual = defaults.fragment(_model(content, model))
-        return _validated({key: usual[key] for key in _LATER} | content)
+        usual = defaults.table(_model(content, model)).items()
+        later = {path: default.value for path, default in usual if path.startswith(_LATER)}
+        return _validated(merge(nest(later), content))
     except PlanError as error:
         raise PlanError(f"{path}: {error}") from error
 

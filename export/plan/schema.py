@@ -157,6 +157,9 @@ class Optimizer(Section):
     beta1: Annotated[Number, Field(ge=0, lt=1)] = setting("Adam: decay of the first moment.")
     beta2: Annotated[Number, Field(ge=0, lt=1)] = setting("Adam: decay of the second moment.")
     epsilon: Positive = setting("Adam: added to the root of the second moment.")
+    noise_corrected: Flag = setting(
+        "Adam: takes the noise on secure sums off the second moment; no effect without such noise."
+    )
 
 
 class Server(Section):

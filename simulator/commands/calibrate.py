@@ -45,6 +45,7 @@ def _calibrate(options: argparse.Namespace, console: Console) -> None:
     files.write(path, policy.dump())
     console.print(_table(measured, policy))
     console.print(sums.crowd_line(policy, parts.bundle.manifest.items), markup=False)
+    console.print(sums.noise_line(policy, config.evaluation.delta), markup=False)
     console.print(f"Policy: {path}", markup=False)
 
 

@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> None:
-    from simulator.experiment import resources  # here, because PyTorch takes seconds to load
+    from simulator.experiment import promise, resources  # here, because PyTorch takes seconds to load
     from simulator.experiment.run import run
     from simulator.reporting import html
     from simulator.reporting.terminal import Bar, bars, results
@@ -41,4 +41,6 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         metrics = run(config, options.out, options.data_dir, bar, trackers, keep=options.keep == "model")
     title = f"{html.title(config)}, {config.engine.rounds} rounds"
     console.print(results({f"adversary {config.adversary}": metrics}, title))
+    for text in promise.sentences(metrics):
+        console.print(text, markup=False)
     console.print(f"Report, plots and metrics: {options.out}/", markup=False)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from export.plan.types import Number, Scale, Section, Text, Whole, setting
+from fedau2.wire.secure import privacy
 from simulator.config.own_files import OwnFiles
 
 MOST_WORKERS = 1024
@@ -85,9 +86,15 @@ class EngineSettings(Section):
         default="plain",
     )
     row_threshold: _Seed = setting(
-        "Sums of grid: a row that fewer clients touched is left out of the step; 0 leaves out none.",
+        "Sums of grid without noise: a row that fewer clients touched is left out of the step; 0 leaves out none.",
         "clients",
         default=10,
+    )
+    noise_multiplier: Scale = setting(
+        "Sums of grid: deviation of the noise on each tensor's sum; 0 is none.", "clip over share", default=0.0
+    )
+    max_participations: _Seed = setting(
+        "Sums of grid: most rounds of one client; 0 is any number, or with noise as few as the rounds need.", default=0
     )
     local_noise: Scale = setting(
         "Baseline: standard deviation of Gaussian noise on each client's contribution.", "server.clip_norm", default=0.0
@@ -126,6 +133,9 @@ class EvaluationSettings(Section):
     evaluate_every: _Number = setting("Time between evaluations.", "rounds", default=25)
     personal_steps: Annotated[Whole, Field(ge=0, le=1000)] = setting(
         "Personal steps that each device takes before it ranks, as devices recommend; private state stays.", default=0
+    )
+    delta: Annotated[Number, Field(gt=0, lt=1)] = setting(
+        "Probability with which the epsilon of noise on sums may fail; well below 1 / clients.", default=privacy.DELTA
     )
     attack_splits: _Number = setting(
         "Random splits of each attribute attack, and of each shuffle of its null.", default=40

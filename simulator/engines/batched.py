@@ -24,6 +24,7 @@ from fedau2.wire.contributions import Rows, Update, encode
 from fedau2.wire.secure import packing
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.quantise import vector
+from simulator.engines import on_sums
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
@@ -50,7 +51,8 @@ _SAMPLED = 100
 class BatchedEngine:
     """Trains a whole cohort at once; a `RoundEngine`.
 
-    Where the manifest has a policy of secure sums, contributions are rounded and added up as that says, without masks.
+    Where the manifest has a policy of secure sums, contributions are rounded and added up as that says, without masks,
+    and the sum gets the noise that an unmasker would add.
 
     Args:
         task: checked manifest.
@@ -94,7 +96,8 @@ class BatchedEngine:
     def train_round(self, members: Members) -> RoundReport:
         """Trains a cohort and takes the server's step."""
         total, report = self.collect(members)
-        stepped, self._server_state = server_step(self._manifest, self._exact, self._server_state, total.mean())
+        given = self._manifest, self._exact, self._server_state
+        stepped, self._server_state = server_step(*given, total.mean(), total.variances())
         self._publish(stepped)
         self._round += 1
         return report
@@ -118,6 +121,8 @@ class BatchedEngine:
                 total.add(*arguments)
                 reports.append(report)
         self._noise.disturb(self._population, members, self._round)
+        if self._layout and self._manifest.secure_sums.noise_multiplier:
+            on_sums.open_noisy(total, self._layout, self._manifest.secure_sums, self._noise.seed, self._round)
         return total, RoundReport.join(members, reports)
 
     def _total(self) -> Aggregator | SecureSum:

@@ -29,7 +29,7 @@ from simulator.engines.engine import RoundEngine, require_any_cohort
 from simulator.engines.fleet import FleetEngine
 from simulator.errors import ConfigError, DatasetError, OneClassError, TooFewUsersError
 from simulator.evaluation.attackers import expect_enough
-from simulator.experiment import resume
+from simulator.experiment import resume, turns
 from simulator.population import columns, public_randomness
 from simulator.population.columns import MappedState
 from simulator.population.population import Members, Population
@@ -215,8 +215,10 @@ def cohort_size(fraction: float, clients: int) -> int:
 
 def cohort(settings: EngineSettings, round_number: int, clients: int) -> Members:
     """Draws a round's cohort without replacement from the public randomness of the run seed."""
-    rng = public_randomness.generator("cohorts", settings.seed, round_number)
-    return rng.choice(clients, cohort_size(settings.fraction, clients), replace=False)
+    size = cohort_size(settings.fraction, clients)
+    if turns.taken(settings):
+        return turns.cohort(settings.seed, round_number, clients, size)
+    return public_randomness.generator("cohorts", settings.seed, round_number).choice(clients, size, replace=False)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.secure import policy as policies
 from simulator.config.sections import EngineSettings
 from simulator.engines.batched import BatchedEngine
-from simulator.experiment import assembly
+from simulator.experiment import assembly, turns
 from simulator.population.population import Population
 
 ROUNDS = 20
@@ -53,21 +53,24 @@ class Sizes:
         """Returns the largest absolute value of all rounds."""
         return max(map(max, self.largest), default=0.0)
 
-    def grid(self, numbers: int, largest_value: int) -> TensorGrid:
+    def grid(self, numbers: int, largest_value: int, most: float, share: float) -> TensorGrid:
         """Returns the integers that carry the tensor.
 
         Args:
             numbers: of the tensor.
             largest_value: largest absolute value of an integer.
+            most: largest clip, in integers; a coarser grid keeps it.
+            share: of the noise.
         """
         clip = self.clip()
         pairs = (pair for both in zip(self.norms, self.largest, strict=True) for pair in zip(*both, strict=True))
         top = max((value * min(1.0, clip / norm) for norm, value in pairs if norm > 0), default=0.0)
         if not (top > 0 and clip > 0):  # nobody sent anything else than 0
-            return TensorGrid(exponent=0, clip=largest_value)
-        exponent = math.floor(math.log2(largest_value / top))
+            return TensorGrid(exponent=0, clip=max(1, int(min(largest_value, most))), noise_share=share)
+        exponent = math.floor(min(math.log2(largest_value / top), math.log2(most / clip)))
         exponent = max(-policies.MOST_EXPONENT, min(policies.MOST_EXPONENT, exponent))
-        return TensorGrid(exponent=exponent, clip=self._within(math.ldexp(clip, exponent), numbers, largest_value))
+        within = self._within(math.ldexp(clip, exponent), numbers, largest_value)
+        return TensorGrid(exponent=exponent, clip=within, noise_share=share)
 
     @staticmethod
     def _within(clip: float, numbers: int, largest_value: int) -> int:
@@ -89,22 +92,43 @@ class Calibration:
     touched: Sequence[int]
 
     def policy(self, settings: EngineSettings, task: TaskManifest) -> Policy:
-        """Chooses the policy for sums of whole cohorts, which secure sums must have room for."""
+        """Chooses the policy for sums of whole cohorts, which secure sums must have room for.
+
+        Raises:
+            ConfigError: a client would take part in more rounds than it may.
+        """
         cohort = assembly.cohort_size(settings.fraction, self.clients)
-        largest_value = 2 ** (VALUE_BITS - 1) - 1
-        grids = {
-            name: self.sizes[name].grid(math.prod(spec.shape), largest_value)
-            for name, spec in sorted(manifest.shared(task).items())
+        largest_value, noise = 2 ** (VALUE_BITS - 1) - 1, settings.noise_multiplier
+        modulus_bits = policies.modulus_for(VALUE_BITS, cohort)
+        numbers = {name: math.prod(spec.shape) for name, spec in sorted(manifest.shared(task).items())}
+        shares = noise_shares(numbers) if noise else dict.fromkeys(numbers, 0.0)
+        most = {
+            name: policies.largest_deviation(modulus_bits) * shares[name] / noise if noise else math.inf
+            for name in numbers
         }
         return Policy(
-            modulus_bits=policies.modulus_for(VALUE_BITS, cohort),
+            modulus_bits=modulus_bits,
             value_bits=VALUE_BITS,
             minimum=cohort,
-            row_threshold=settings.row_threshold,
-            max_participations=0,
+            row_threshold=0 if noise else settings.row_threshold,
+            max_participations=turns.participations(settings, self.clients, cohort),
+            noise_multiplier=noise,
             touched_rows=float(np.mean(self.touched)) if any(self.touched) else 1.0,
-            grids=grids,
+            grids={
+                name: self.sizes[name].grid(count, largest_value, most[name], shares[name])
+                for name, count in numbers.items()
+            },
         )
+
+
+def noise_shares(numbers: Mapping[str, int]) -> dict[str, float]:
+    """Returns each tensor's share of the noise: its square grows with the root of the tensor's size.
+
+    So noise is as large beside a contribution in a large tensor as in a small one, but for the fourth root of the size.
+    """
+    roots = {name: math.sqrt(count) for name, count in numbers.items()}
+    total = math.fsum(roots.values())
+    return {name: float(np.float32(math.sqrt(root / total))) for name, root in roots.items()}
 
 
 def calibrate(

@@ -12,7 +12,7 @@ from fedau2.wire import blobs
 from fedau2.wire.secure import policy as policies
 from simulator.config.sections import EngineSettings
 from simulator.errors import ConfigError
-from simulator.experiment import assembly
+from simulator.experiment import assembly, turns
 from simulator.experiment.calibration import VALUE_BITS, Calibration, calibrate
 from simulator.experiment.parts import Parts
 from simulator.experiment.trainer import Progress
@@ -31,6 +31,10 @@ def hidden(settings: EngineSettings, parts: Parts, folder: Path, progress: Progr
         ConfigError: cohorts are too small or too large for secure sums.
     """
     if settings.sums == "plain":
+        if turns.taken(settings):
+            raise ConfigError(
+                "noise_multiplier and max_participations are of sums of integers: set engine.sums to grid"
+            )
         return parts.bundle
     path = folder / sums.FILE
     try:

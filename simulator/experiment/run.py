@@ -27,7 +27,7 @@ from simulator.config.config import Config
 from simulator.datasets import Attribute
 from simulator.evaluation.attacked_states import AttackedStates, attribute_attacks
 from simulator.evaluation.held_out import Evaluation
-from simulator.experiment import assembly, lock, resources, resume
+from simulator.experiment import assembly, lock, promise, resources, resume
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
 from simulator.reporting import frames, html, plots
@@ -80,6 +80,7 @@ def _run(
         **changed,
         "round": best.round,
         **trained.cost,
+        **promise.of(trained.bundle.manifest, config.evaluation.delta),
         "configuration": config.document(),
     }
     attacked = AttackedStates.of(scorer, best.private)
@@ -98,7 +99,8 @@ def _run(
         kept_model.write(folder, best.checkpoint, read_items(folder / ITEMS))
     else:
         kept_model.remove(folder)
-    _write(config, folder, data_dir, metrics, rounds, attributes, trained.remarks)
+    remarks = [*trained.remarks, *promise.sentences(metrics)]
+    _write(config, folder, data_dir, metrics, rounds, attributes, remarks)
     for tracker in trackers:
         tracker.end(metrics)
     return metrics

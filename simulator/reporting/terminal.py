@@ -59,6 +59,7 @@ ROWS = (
     ("Label from an upload, analytic", "leak_analytic", ""),
     ("Label from 20 uploads, analytic", "leak_analytic_20", ""),
     ("Embedding from an upload, relative error", "leak_embedding_error", ""),
+    ("Epsilon of a client, by noise on sums", "epsilon", ""),
 )
 """Rows of the table: label, metric, and the metric of its null if it has one. A run may lack some metrics."""
 

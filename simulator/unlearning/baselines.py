@@ -161,6 +161,9 @@ class _NoisyMean:
             for stream, (name, value) in enumerate(sorted(self._total.mean().items()))
         }
 
+    def variances(self) -> dict[str, float]:
+        return self._total.variances()
+
     def _noisy(self, stream: int, name: str, value: NDArray[np.float64]) -> NDArray[np.float64]:
         if not (deviation := self._noise.shared.get(name)):
             return value

@@ -38,9 +38,10 @@ MINIMUM = 64
 RULES = Rules((Anybody(),))
 
 
-def bundle(identity=None, goal=MINIMUM, rounds=2, closing=None, **policy):
+def bundle(identity=None, goal=MINIMUM, rounds=2, optimizer=tools.ADAM, **policy):
     """A bundle whose contributions are only added up, by the unmasker with this identity key."""
-    made = tools.make_bundle(rounds=rounds, closing=closing or tools.closing(goal, MINIMUM, over_selection=0.5))
+    closing = tools.closing(goal, MINIMUM, over_selection=0.5)
+    made = tools.make_bundle(optimizer, rounds=rounds, closing=closing)
     task = made.manifest
     grids = [Grid(tensor=name, exponent=10, clip=2**13) for name in sorted(shared(task))]
     fields = {"version": 1, "modulus_bits": 24, "value_bits": 14, "minimum": MINIMUM, "row_threshold": 10}
@@ -87,14 +88,22 @@ class Device:
 
 def expected(made, rounds):
     """Hash of the checkpoint after rounds, given as numbers and devices, by plain addition of integers."""
+    return blobs.sha256(blobs.pack(stepped(made, rounds)))
+
+
+def stepped(made, rounds, everybody=False):
+    """The checkpoint itself; means may be over everybody, carrier or not, as they are with noise."""
     task = made.manifest
     checkpoint, state = blobs.unpack(made.blobs[task.checkpoint.sha256]), {}
     for number, devices in rounds:
         total = SecureSum(task)
         for device in devices:
-            total.add(vector(device.updates(number), task.secure_sums, Layout.of(task)))
+            words = vector(device.updates(number), task.secure_sums, Layout.of(task))
+            if everybody:
+                words[Layout.of(task).carried] = 1
+            total.add(words)
         checkpoint, state = server_step(task, checkpoint, state, total.mean())
-    return blobs.sha256(blobs.pack(checkpoint))
+    return checkpoint
 
 
 class Party:

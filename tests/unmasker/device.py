@@ -4,11 +4,12 @@ import hashlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_OPEN, EnrolRequest, OpenRoundRequest
 from fedau2.wire.identity import enrolment
 from fedau2.wire.identity.signing import public_bytes
 
-POLICY = b"a policy of secure sums"
+POLICY = SecureSums(version=1).SerializeToString()
 
 
 class Clock:

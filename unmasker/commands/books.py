@@ -78,6 +78,8 @@ def _status(args: argparse.Namespace) -> int:
     classes = ", ".join(f"{number} {name.removeprefix('EVIDENCE_CLASS_').lower()}" for name, number in live.items())
     print(f"devices with a valid certificate: {classes or 'none'}; revoked: {status.revoked}")
     print(f"open rounds: {status.open_rounds}; sums that were opened: {status.sums}")
+    if status.budget.epsilon:
+        print(f"budget: epsilon {status.budget.epsilon:g} at delta {status.budget.delta:g}")
     print(f"log: {status.head.size} entries, {status.head.hash.hex()}")
     return 0
 

@@ -129,6 +129,11 @@ def _summed(entry: LogEntry) -> str:
     return f"{text}; {opened.withheld} rows stay closed"
 
 
+def _limited(entry: LogEntry) -> str:
+    budget = entry.budget
+    return f"epsilon {budget.epsilon:g} at delta {budget.delta:g}" if budget.epsilon else "none"
+
+
 def _named(evidence_class: EvidenceClass.ValueType) -> str:
     return EvidenceClass.Name(evidence_class).removeprefix("EVIDENCE_CLASS_").lower()
 
@@ -141,5 +146,6 @@ _TEXTS: dict[str, Callable[[LogEntry], str]] = {
     "round": _opened,
     "day": _counted,
     "sum": _summed,
+    "budget": _limited,
 }
 """The text of a line, by the kind of its entry. An audit has refused all others."""

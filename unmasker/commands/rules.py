@@ -1,8 +1,10 @@
 """The options that say which devices are enrolled, and for how long."""
 
 import argparse
+import math
 from pathlib import Path
 
+from fedau2.v1.unmasker_pb2 import Budget
 from unmasker.engine.unmasker import MOST_DAYS, Rules
 from unmasker.errors import SettingError
 from unmasker.evidence.anybody import Anybody
@@ -33,6 +35,13 @@ def add_rules(parser: argparse.ArgumentParser) -> None:
         default=Rules.key_days,
         help="days after which the key of a round that nobody closed is deleted, 1 to 60 (default: %(default)s)",
     )
+    parser.add_argument(
+        "--budget-epsilon",
+        type=float,
+        metavar="NUMBER",
+        help="the most that all sums together may tell of one device, with --budget-delta (default: no budget)",
+    )
+    parser.add_argument("--budget-delta", type=float, metavar="NUMBER", help="delta of the budget, for example 1e-6")
 
 
 def rules(args: argparse.Namespace) -> Rules:
@@ -47,7 +56,17 @@ def rules(args: argparse.Namespace) -> Rules:
         raise SettingError("--accept token goes together with --jwks, --issuer and --audience: give all or none")
     if not 1 <= args.days <= MOST_DAYS or not 1 <= args.key_days <= 60:
         raise SettingError(f"--days is from 1 to {MOST_DAYS}, and --key-days from 1 to 60")
-    return Rules(tuple(_provider(name, args) for name in dict.fromkeys(args.accept)), args.days, args.key_days)
+    providers = tuple(_provider(name, args) for name in dict.fromkeys(args.accept))
+    return Rules(providers, args.days, args.key_days, _budget(args))
+
+
+def _budget(args: argparse.Namespace) -> Budget:
+    epsilon, delta = args.budget_epsilon, args.budget_delta
+    if epsilon is None and delta is None:
+        return Budget()
+    if epsilon is None or delta is None or not 0 < epsilon < math.inf or not 0 < delta < 1:
+        raise SettingError("--budget-epsilon is above 0 and --budget-delta between 0 and 1: give both or neither")
+    return Budget(epsilon=epsilon, delta=delta)
 
 
 def _provider(name: str, args: argparse.Namespace) -> Provider:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from fedau2 import __version__
 from fedau2.v1.unmasker_pb2 import EnrolmentRules, LogBegin, LogResponse, StatusResponse
 from unmasker.errors import ShortLogError
-from unmasker.store import holders, public_log, rounds, sums
+from unmasker.store import budgets, holders, public_log, rounds, sums
 from unmasker.store.books import Books
 from unmasker.store.tables import meta
 
@@ -27,6 +27,7 @@ def status(books: Books) -> StatusResponse:
             revoked=holders.revoked(connection),
             open_rounds=rounds.count(connection),
             version=__version__,
+            budget=budgets.current(connection),
             sums=sums.count(connection),
         )
 

@@ -1,5 +1,8 @@
 """Checks of requests that need no database."""
 
+from google.protobuf.message import DecodeError
+
+from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.v1.unmasker_pb2 import EnrolRequest, OpenRoundRequest
 from fedau2.wire.identity import enrolment, round_key
 from unmasker.errors import InvalidRequestError
@@ -29,6 +32,18 @@ def check_open_round(request: OpenRoundRequest) -> None:
         _expect(len(value) == round_key.HASH, f"the {name} is named by its SHA-256, of {round_key.HASH} bytes")
     most = round_key.MOST_POLICY
     _expect(0 < len(request.policy) <= most, f"a round needs a policy of secure sums, of at most {most} bytes")
+
+
+def policy(request: OpenRoundRequest) -> SecureSums:
+    """Returns the policy of a round. Nothing of it is checked before a sum is opened.
+
+    Raises:
+        InvalidRequestError: it cannot be read.
+    """
+    try:
+        return SecureSums.FromString(request.policy)
+    except DecodeError as error:
+        raise InvalidRequestError("the policy is not a policy of secure sums, serialised") from error
 
 
 def check_round(task_id: bytes, number: int) -> None:

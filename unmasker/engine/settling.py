@@ -5,7 +5,7 @@ from fedau2.wire.secure import closing, opening
 from unmasker.engine.sum_request import SumRequest
 from unmasker.engine.summing import Answer, Summed
 from unmasker.errors import InvalidRequestError, RoundClosedError
-from unmasker.store import holders, participations, rounds, sums
+from unmasker.store import budgets, holders, participations, rounds, sums
 from unmasker.store.books import Page
 from unmasker.store.sums import Sum
 
@@ -25,6 +25,7 @@ def settle(page: Page, request: SumRequest, summed: Summed) -> OpenSumResponse:
         InvalidRequestError: the head is not that of the members.
         DifferentSumError: another sum was opened for this round meanwhile.
         RoundClosedError: the round was closed meanwhile, or has another key.
+        BudgetError: the policy does not fit the budget, which is newer than the round.
     """
     key = summed.key
     if rounds.open_key(page, key.task_id, key.round).public != key:
@@ -34,6 +35,7 @@ def settle(page: Page, request: SumRequest, summed: Summed) -> OpenSumResponse:
         sums.expect(before, request.set(summed.context), request.head)
     refused = {member.lease for member in request.members} - summed.certificates.keys()
     if before is None:
+        budgets.check(page.connection, summed.task.policy)
         refused |= _barred(page, summed)
     if refused:
         return OpenSumResponse(refused=RefusedMembers(leases=sorted(refused)))
@@ -45,6 +47,7 @@ def settle(page: Page, request: SumRequest, summed: Summed) -> OpenSumResponse:
     else:
         sums.record(page, opened, int(summed.answer.rows.sum()))
         participations.count(page, key.task_id, key.round, _pseudonyms(summed))
+        budgets.spend(page, summed.task.policy, _pseudonyms(summed))
     return OpenSumResponse(opened=_signed(page, opened))
 
 
@@ -54,8 +57,9 @@ def _barred(page: Page, summed: Summed) -> set[bytes]:
     live = holders.verdicts(page.connection, list(summed.certificates.values()), page.now)
     most, names = task.policy.max_participations, _pseudonyms(summed)
     free = participations.verdicts(page, key.task_id, key.round, names, most, task.separation)
-    verdicts = zip(summed.certificates, live, free, strict=True)
-    return {lease for lease, alive, allowed in verdicts if not (alive and allowed)}
+    within = budgets.verdicts(page, task.policy, names)
+    verdicts = zip(summed.certificates, live, free, within, strict=True)
+    return {lease for lease, *good in verdicts if not all(good)}
 
 
 def _pseudonyms(summed: Summed) -> list[bytes]:

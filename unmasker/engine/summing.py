@@ -10,44 +10,30 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.v1.unmasker_pb2 import SignedRoundKey, SumMember
-from fedau2.wire import manifest
-from fedau2.wire.errors import ContributionError, IdentityError, ManifestError
-from fedau2.wire.identity import round_key
+from fedau2.wire.errors import IdentityError
 from fedau2.wire.identity.certificate import Certificate
 from fedau2.wire.identity.signing import verifies
-from fedau2.wire.secure import closing, masked, masks, opening, packing, policy
+from fedau2.wire.secure import closing, masked, masks, noise, opening, packing
 from fedau2.wire.secure.context import Context
-from fedau2.wire.secure.layout import CANARY, Layout
+from fedau2.wire.secure.layout import CANARY
 from fedau2.wire.secure.opening import Bound
+from unmasker.engine import sum_task
 from unmasker.engine.sum_request import SumRequest
-from unmasker.errors import InvalidRequestError, SmallSumError
+from unmasker.engine.sum_task import SumTask
 from unmasker.store.keys import Keys
 from unmasker.store.rounds import OpenKey
 
-_MOST_WORDS = 2**28
-"""Most words of a vector; one of so many takes a GiB."""
+_CANARY = np.array(CANARY, np.uint32)
+_NOISE = b"fedau2 noise key v1\0"
 
 _PIECE = 2**18
 """Words of a piece of the answer, at most 1 MiB."""
-
-
-@dataclass(frozen=True)
-class SumTask:
-    """The part of a manifest that says how sums are made.
-
-    Attributes:
-        policy: checked; the one of the round's key.
-        layout: of the vectors.
-        separation: fewest rounds between two contributions of a device.
-    """
-
-    policy: SecureSums
-    layout: Layout
-    separation: int
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -110,9 +96,9 @@ def add_up(request: SumRequest, key: OpenKey, keys: Keys, check: Callable[[], No
         InvalidRequestError: the manifest is not that of the round, or something has a wrong size.
         SmallSumError: there are too few members.
     """
-    task = _task(request.begin.manifest, key.public, keys.public.identity)
-    _check_number(len(request.members), task.policy)
-    head = _head(request.begin.head, task)
+    task = sum_task.read(request.begin.manifest, key.public, keys.public.identity)
+    task.check_number(len(request.members))
+    head = task.head(request.begin.head)
     context = _context(key.public, task.policy)
     opened = []
     for member in request.members:
@@ -121,40 +107,11 @@ def add_up(request: SumRequest, key: OpenKey, keys: Keys, check: Callable[[], No
     named = zip(request.members, opened, strict=True)
     certificates = {member.lease: found[0] for member, found in named if found is not None}
     seeds = [found[1] for found in opened if found is not None]
-    answer = _answer(seeds, context, head, task, check) if len(seeds) == len(opened) else None
+    answer = None
+    if len(seeds) == len(opened):
+        noise_key = _noise_key(key, request.set(context), seeds)
+        answer = _answer(seeds, context, head, task, noise_key, check)
     return Summed(key.public, context, task, certificates, answer)
-
-
-def _task(data: bytes, key: SignedRoundKey, identity: bytes) -> SumTask:
-    if hashlib.sha256(data).digest() != key.manifest:
-        raise InvalidRequestError("the manifest is not the one that the round was opened for")
-    try:
-        task = manifest.parse(data)
-    except ManifestError as error:
-        raise InvalidRequestError(f"the round's manifest cannot be used: {error}") from error
-    if round_key.policy_hash(task.secure_sums.SerializeToString(deterministic=True)) != key.policy:
-        raise InvalidRequestError("the manifest's policy is not the one that the round was opened for")
-    if identity not in task.secure_sums.unmaskers:
-        raise InvalidRequestError("the policy does not name this unmasker: build the task for its key")
-    layout = Layout.of(task)
-    if layout.size > _MOST_WORDS:
-        raise InvalidRequestError(f"vectors of {layout.size} words are too long: at most {_MOST_WORDS} are added up")
-    return SumTask(task.secure_sums, layout, task.plan.minimum_separation)
-
-
-def _check_number(members: int, sums: SecureSums) -> None:
-    if members < sums.minimum:
-        raise SmallSumError(f"{members} members are fewer than {sums.minimum}, the policy's minimum: wait for more")
-    most = policy.largest_cohort(sums.modulus_bits, sums.value_bits)
-    if members > most:
-        raise InvalidRequestError(f"{members} members are more than {most}, for which the modulus has room")
-
-
-def _head(data: bytes, task: SumTask) -> NDArray[np.uint32]:
-    try:
-        return packing.unpack(data, task.layout.head.stop, task.policy.modulus_bits)
-    except ContributionError as error:
-        raise InvalidRequestError(f"the masked head is not one of this task: {error}") from error
 
 
 def _context(key: SignedRoundKey, sums: SecureSums) -> bytes:
@@ -177,22 +134,48 @@ def _opened(member: SumMember, context: bytes, key: OpenKey, keys: Keys, bits: i
     return (certificate, found.seed) if good else None
 
 
-_CANARY = np.array(CANARY, np.uint32)
-
-
 def _answer(
-    seeds: Sequence[bytes], context: bytes, head: NDArray[np.uint32], task: SumTask, check: Callable[[], None]
+    seeds: Sequence[bytes],
+    context: bytes,
+    head: NDArray[np.uint32],
+    task: SumTask,
+    noise_key: bytes,
+    check: Callable[[], None],
 ) -> Answer | None:
     layout, bits = task.layout, task.policy.modulus_bits
     words = masked.sum_of_masks(_checked(seeds, check), context, layout.size)
     counts = ((head - words[layout.head]) & np.uint32(2**bits - 1)).astype(np.int64)
-    if not np.array_equal(counts[: len(CANARY)], np.multiply(CANARY, len(seeds))) or counts.max() > len(seeds):
+    rows = _closed_rows(counts, len(seeds), task)
+    if rows is None:
         return None
-    rows = closing.withheld(counts, layout, task.policy.row_threshold)
+    if task.policy.noise_multiplier:
+        words -= noise.vector(layout, task.policy, noise_key).astype(np.uint32)  # modulo 2^32, which 2^bits divides
     words[closing.closed_places(layout, task.policy, rows)] = 0
     answer = Answer(words, bits, rows)
     assert answer.sha256  # here, so that the books' thread need not
     return answer
+
+
+def _closed_rows(counts: NDArray[np.int64], members: int, task: SumTask) -> NDArray[np.bool_] | None:
+    """Returns True for the catalogue rows that stay closed, or None if the head is not that of the members.
+
+    With noise nothing depends on a count. Otherwise whoever tries one head after another could learn counts exactly.
+    """
+    if not np.array_equal(counts[: len(CANARY)], np.multiply(CANARY, members)):
+        return None
+    if task.policy.noise_multiplier:
+        return np.zeros(task.layout.items, np.bool_)
+    return closing.withheld(counts, task.layout, task.policy.row_threshold) if counts.max() <= members else None
+
+
+def _noise_key(key: OpenKey, members: bytes, seeds: Sequence[bytes]) -> bytes:
+    """Derives the key of the noise: the same for the same set and seeds, as long as the round has its key.
+
+    The seeds are part of it, because an unmasker that was restored as a whole may be shown other seeds for a set. Equal
+    noise would then cancel out of the difference of the two answers.
+    """
+    joined = hashlib.sha256(b"".join(seeds)).digest()
+    return HKDF(SHA256(), 32, members, _NOISE + joined).derive(key.private.private_bytes_raw())
 
 
 def _checked(seeds: Sequence[bytes], check: Callable[[], None]) -> Iterator[bytes]:

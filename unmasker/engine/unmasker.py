@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import sqlalchemy as sa
 
 from fedau2.v1.unmasker_pb2 import (
+    Budget,
     DayOfEnrolments,
     EnrolmentRules,
     EnrolRequest,
@@ -26,7 +27,7 @@ from unmasker.engine.sum_request import SumRequest
 from unmasker.engine.summing import Summed
 from unmasker.errors import EvidenceError, InvalidRequestError, ShortLogError
 from unmasker.evidence.provider import Provider
-from unmasker.store import holders, public_log, rounds, sums
+from unmasker.store import budgets, holders, public_log, rounds, sums
 from unmasker.store.books import Books, Page
 from unmasker.store.rounds import OpenKey
 from unmasker.store.state_folder import StateFolder
@@ -45,11 +46,13 @@ class Rules:
         providers: judge evidence, one for each class that is accepted.
         days: life of a certificate, 1 to 90.
         key_days: days after which the key of a round that nobody closed is deleted.
+        budget: the most that sums with noise may tell of one device; epsilon 0: any.
     """
 
     providers: tuple[Provider, ...] = ()
     days: int = MOST_DAYS
     key_days: int = 14
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def message(self) -> EnrolmentRules:
@@ -128,6 +131,7 @@ class Unmasker:
         with self.books.writing() as page:
             if request.HasField("seen") and self._lacks(page, request.seen):
                 page = self.books.begin_epoch(page, request.seen)
+            budgets.check(page.connection, requests.policy(request))
             opened = rounds.open_round(page, wanted, request.policy)
             head = public_log.head(page.connection, page.keys)
         return OpenRoundResponse(key=opened.key, entry=opened.entry, head=head)
@@ -179,6 +183,7 @@ class Unmasker:
         with self.books.writing() as page:
             row = page.connection.execute(sa.select(meta.c.rules, meta.c.day)).one()
             rules, yesterday = self._rules.message.SerializeToString(deterministic=True), page.now // DAY - 1
+            budgets.change(page, self._rules.budget)
             if row.rules != rules:
                 page.log(LogEntry(rules=self._rules.message))
             if row.day < yesterday:

@@ -1,9 +1,9 @@
 """The unmasker's tables. Times are seconds since 1970. Nothing here names a user, and no secret is here unsealed."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, MetaData, Table
+from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Integer, LargeBinary, MetaData, Table
 
 VERSION = 2
-"""Version of these tables. Books of version 1 lack `opened_sum` and `participation`."""
+"""Version of these tables. Books of version 1 lack the tables from `opened_sum` on."""
 
 metadata = MetaData()
 
@@ -96,4 +96,18 @@ participation = Table(
     Column("task_id", LargeBinary(16), primary_key=True),
     Column("number", Integer, nullable=False),  # of opened sums that a contribution of the holder is in
     Column("round", BigInteger, nullable=False),  # of the last of them
+)
+
+budget = Table(
+    "budget",  # one row, or none where there never was a budget
+    metadata,
+    Column("epsilon", Double, nullable=False),  # 0: no budget
+    Column("delta", Double, nullable=False),
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("pseudonym", LargeBinary(16), primary_key=True),
+    Column("squares", Double, nullable=False),  # sum of 1 / noise_multiplier^2 over contributions, of all tasks
 )

@@ -80,7 +80,9 @@ class SecureSums(_message.Message):
     minimum: _builtins.int
     """Fewest contributions of a sum that may be opened, at least 64."""
     row_threshold: _builtins.int
-    """Fewest contributions that must have touched a catalogue row for its sum to be opened; 0 and 1: every row is opened."""
+    """Fewest contributions that must have touched a catalogue row for its sum to be opened; 0 and 1: every row is opened,
+    which noise needs.
+    """
     max_participations: _builtins.int
     """Most contributions of one device to the task; 0: any number. With noise it is at least 1."""
     noise_multiplier: _builtins.float

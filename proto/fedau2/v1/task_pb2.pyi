@@ -413,6 +413,7 @@ class Optimizer(_message.Message):
     BETA1_FIELD_NUMBER: _builtins.int
     BETA2_FIELD_NUMBER: _builtins.int
     EPSILON_FIELD_NUMBER: _builtins.int
+    NOISE_CORRECTED_FIELD_NUMBER: _builtins.int
     kind: Global___OptimizerKind.ValueType
     learning_rate: _builtins.float
     """> 0."""
@@ -422,6 +423,10 @@ class Optimizer(_message.Message):
     """Adam only: decay of the second moment, in [0, 1)."""
     epsilon: _builtins.float
     """Adam only: added to the root of the second moment, > 0."""
+    noise_corrected: _builtins.bool
+    """Adam only: false leaves the noise on opened sums in the second moment. Absent and true: its known variance is taken
+    off. Without such noise it has no effect.
+    """
     def __init__(
         self,
         *,
@@ -430,12 +435,15 @@ class Optimizer(_message.Message):
         beta1: _builtins.float = ...,
         beta2: _builtins.float = ...,
         epsilon: _builtins.float = ...,
+        noise_corrected: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_noise_corrected", b"_noise_corrected", "noise_corrected", b"noise_corrected"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["beta1", b"beta1", "beta2", b"beta2", "epsilon", b"epsilon", "kind", b"kind", "learning_rate", b"learning_rate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_noise_corrected", b"_noise_corrected", "beta1", b"beta1", "beta2", b"beta2", "epsilon", b"epsilon", "kind", b"kind", "learning_rate", b"learning_rate", "noise_corrected", b"noise_corrected"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__noise_corrected: _TypeAlias = _typing.Literal["noise_corrected"]  # noqa: Y015
+    _WhichOneofArgType__noise_corrected: _TypeAlias = _typing.Literal["_noise_corrected", b"_noise_corrected"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__noise_corrected) -> _WhichOneofReturnType__noise_corrected | None: ...
 
 Global___Optimizer: _TypeAlias = Optimizer  # noqa: Y015
 

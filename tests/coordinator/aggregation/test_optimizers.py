@@ -39,6 +39,39 @@ def test_steps_are_those_of_torch(tools, name):
     np.testing.assert_allclose(checkpoint["items"], expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
+def reference(means, variance, start):
+    """Adam in float64, with the variance taken off as the docs say."""
+    first = second = np.zeros_like(start, np.float64)
+    values = start.astype(np.float64)
+    for number, mean in enumerate(means, 1):
+        first = (0.9 * first + 0.1 * mean).astype(np.float32).astype(np.float64)
+        second = (0.999 * second + 0.001 * mean**2).astype(np.float32).astype(np.float64)
+        corrected = np.maximum(second / (1 - 0.999**number) - variance, variance / 4)
+        values = (values - 0.01 * first / (1 - 0.9**number) / (np.sqrt(corrected) + 1e-8)).astype(np.float32)
+    return values
+
+
+@pytest.mark.parametrize("variance", [0.3, 1.0, 1e6])
+def test_known_noise_is_taken_off_the_second_moment(tools, variance):
+    manifest, start = task(tools, tools.ADAM)
+    checkpoint, state = start, {}
+    for mean in MEANS:
+        checkpoint, state = server_step(manifest, checkpoint, state, {"items": mean}, {"items": variance, "tower": 9.0})
+    expected = reference(MEANS, variance, start["items"])
+    np.testing.assert_allclose(checkpoint["items"], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_plan_may_leave_noise_in_the_second_moment(tools):
+    manifest, start = task(tools, tools.ADAM)
+    steps = []
+    for corrected in (None, True, False):
+        if corrected is not None:
+            manifest.plan.server.shared.noise_corrected = corrected
+        steps.append(server_step(manifest, start, {}, {"items": MEANS[0]}, {"items": 0.5})[0]["items"].tobytes())
+    plain = server_step(manifest, start, {}, {"items": MEANS[0]})[0]["items"].tobytes()
+    assert steps[0] == steps[1] != steps[2] == plain
+
+
 def test_adversaries_have_their_own_optimizer(tools):
     manifest, start = task(tools, tools.ADAM)
     mean = np.ones((2, 5))

@@ -10,7 +10,8 @@ from coordinator.aggregation.secure_sum import SecureSum
 from coordinator.errors import AggregationError, ImplausibleSumError
 from fedau2.wire.contributions import Rows
 from fedau2.wire.errors import ContributionError
-from fedau2.wire.secure import masks, packing
+from fedau2.wire.secure import masks, noise, packing
+from fedau2.wire.secure import policy as policies
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.quantise import vector
 from tests import secure_tasks as make
@@ -174,3 +175,50 @@ def test_a_vector_of_another_length_is_refused():
         total.add(np.zeros(3, np.uint32))
     with pytest.raises(ContributionError, match="bytes"):
         total.add_packed(bytes(3))
+
+
+def noisy_sum(task, vectors, key=bytes(32), factor=1):
+    """A sum as the unmasker opens it, without masks."""
+    layout = Layout.of(task)
+    total = sum_of(task, vectors)
+    drawn = factor * noise.vector(layout, task.secure_sums, key)
+    total.open((-drawn).astype(np.uint32), np.zeros(layout.items, np.bool_))
+    return total
+
+
+@given(COHORTS, st.binary(min_size=32, max_size=32))
+def test_a_noisy_mean_is_over_all_members_and_as_far_off_as_its_variance_says(cohort, key):
+    task = make.task(make.noisy())
+    vectors = vectors_of(cohort, task)
+    mean = noisy_sum(task, vectors, key).mean()
+    exact, variances = sum_of(task, vectors).mean(), noisy_sum(task, vectors, key).variances()
+    drawn = noise.vector(Layout.of(task), task.secure_sums, key)
+    assert mean.keys() == exact.keys() == variances.keys() == make.SHAPES.keys()
+    for name, place in Layout.of(task).tensors.items():
+        assert mean[name].ravel() - exact[name].ravel() == pytest.approx(drawn[place] / len(cohort) / 2**10)
+        deviation = policies.deviations(task.secure_sums)[name] / len(cohort) / 2**10
+        assert variances[name] == pytest.approx(deviation**2)
+
+
+def test_without_noise_there_is_no_variance():
+    assert sum_of(make.task(), honest(make.task())).variances() == {}
+
+
+def test_honest_sums_with_noise_are_plausible_and_ones_with_ten_times_the_noise_are_not():
+    task = make.task(make.noisy())
+    for number in range(200):
+        noisy_sum(task, honest(task), number.to_bytes(32, "little")).mean()
+    excessive = noisy_sum(task, honest(task), factor=10)
+    with pytest.raises(ImplausibleSumError, match="norm"):
+        excessive.mean()
+
+
+def test_garbage_is_not_plausible_with_noise():
+    task = make.task(make.noisy())
+    hidden, _ = masked(honest(task), 24)
+    total = SecureSum(task)
+    for payload in hidden:
+        total.add_packed(payload)
+    total.open(np.zeros(Layout.of(task).size, np.uint32), np.zeros(5, np.bool_))
+    with pytest.raises(ImplausibleSumError):
+        total.mean()

@@ -14,6 +14,7 @@ from fedau2.wire.status import StatusError
 from tests.coordinator import conftest as tools
 from tests.coordinator import hidden
 from tests.coordinator.hidden import MINIMUM, Cohort
+from unmasker.engine.reading import status
 
 
 class PowerCut(Exception):  # noqa: N818 - no error of the code under test
@@ -125,5 +126,22 @@ def test_without_its_unmasker_a_task_waits_and_says_so(tmp_path, party):
             status = (await lab.task(task_id)).secure_sums
             assert "see the setting `unmasker`" in status.last_error
             assert (await lab.check_in(enrolled=True)).WhichOneof("result") == "rejection"
+
+    asyncio.run(run())
+
+
+def test_the_last_key_is_deleted_even_if_nobody_was_there_to_do_it(tmp_path, party):
+    folder, made = tmp_path / "coordinator", hidden.bundle(party.identity, rounds=1)
+
+    async def run():
+        async with tools.open_lab(folder, unmasker=party.known()) as lab:
+            cohort = Cohort(lab, made, await lab.create(made))
+            async with party.serving():
+                await cohort.assignment()
+            await lab.stop(cohort.task_id)  # the unmasker is away
+        async with party.serving() as real, tools.open_lab(folder, unmasker=party.known()):
+            async with asyncio.timeout(30):
+                while status(real.books).open_rounds:
+                    await asyncio.sleep(0.01)
 
     asyncio.run(run())

@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 
+import numpy as np
+
 from fedau2.v1 import admin_pb2
 from fedau2.v1.admin_pb2 import ROUND_STATE_COLLECTING, ROUND_STATE_COMMITTED, ROUND_STATE_OPENING, ROUND_STATE_SKIPPED
 from fedau2.v1.device_pb2 import (
@@ -11,6 +13,7 @@ from fedau2.v1.device_pb2 import (
     REJECTION_REASON_ROUND_CLOSING,
 )
 from fedau2.v1.unmasker_pb2 import SignedRoundKey
+from fedau2.wire import blobs
 from fedau2.wire.status import Status
 from tests.coordinator import conftest as tools
 from tests.coordinator import hidden
@@ -228,5 +231,49 @@ def test_a_task_that_is_stopped_while_its_sum_is_awaited_is_over(tmp_path, party
                 await cohort.lab.create(cohort.made)  # the population is free
                 await cohort.assignment()
                 assert real.books.keys
+
+    asyncio.run(run())
+
+
+def test_a_task_that_is_put_back_while_its_sum_is_awaited_begins_anew_under_another_key(tmp_path, party):
+    async def run():
+        async with running(tmp_path, party) as cohort:
+            first = await cohort.task()
+            async with party.serving():
+                await cohort.contribute(party.devices[:MINIMUM])
+                await cohort.over(1)
+                places = await cohort.places(party.devices[:MINIMUM])
+            await cohort.upload(places)
+            await cohort.until(lambda task: task.round_state == ROUND_STATE_OPENING)
+            task = await cohort.lab.roll_back(cohort.task_id, 0)
+            assert (task.checkpoint, task.secure_sums.keyed) == (first.checkpoint, False)
+            async with party.serving():
+                fresh = await cohort.contribute(party.devices[:MINIMUM])
+                assert fresh[0][1].round > places[0][1].round
+                task = await cohort.over(2)
+            number = fresh[0][1].round
+            assert task.checkpoint.sha256 == hidden.expected(cohort.made, [(number, party.devices[:MINIMUM])])
+
+    asyncio.run(run())
+
+
+def test_with_noise_the_step_is_near_the_exact_one_and_not_the_same(tmp_path, party):
+    noise = {"noise_multiplier": 0.01, "max_participations": 5, "row_threshold": 0}
+
+    async def run():
+        made = hidden.bundle(party.identity, optimizer=tools.SGD, **noise)
+        for grid in made.manifest.secure_sums.grids:
+            grid.noise_share = 3**-0.5
+        async with party.serving(), tools.open_lab(tmp_path / "coordinator", unmasker=party.known()) as lab:
+            cohort = hidden.Cohort(lab, made, await lab.create(made))
+            await cohort.contribute(party.devices[:MINIMUM])
+            task = await cohort.over(1)
+            assert task.secure_sums.epsilon > 0
+            assert not task.norms.clipped
+            stepped = blobs.unpack(await lab.fetch(task.checkpoint.sha256))
+        plain = hidden.bundle(party.identity, optimizer=tools.SGD, row_threshold=0)
+        exact = hidden.stepped(plain, [(0, party.devices[:MINIMUM])], everybody=True)
+        for name, value in exact.items():
+            assert 0 < np.abs(stepped[name] - value).max() < 0.1, name
 
     asyncio.run(run())

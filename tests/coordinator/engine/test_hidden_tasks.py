@@ -60,7 +60,7 @@ REFUSALS = {
     set_maximum: "have room for 256",
     open_rows: "say how many rows a device touches",
     open_rows_of_few: "make 10.7 a row",
-    open_rows_of_too_many: "say how many rows a device touches",
+    open_rows_of_too_many: "cannot touch 7 rows",
     forget_unmaskers: "names no unmasker",
     name_another: "names another unmasker",
 }

@@ -67,7 +67,7 @@ def test_an_opening_opens_for_its_contribution_alone():
             opening.unseal(sealed, bound, ROUND)
     with pytest.raises(IdentityError, match="sealed for something else"):
         opening.unseal(sealed, BOUND, X25519PrivateKey.generate())
-    with pytest.raises(IdentityError, match="no X25519 public key"):
+    with pytest.raises(IdentityError, match="not an X25519 public key"):
         opening.seal(BOUND, SEED, b"", KEY, b"short")
 
 

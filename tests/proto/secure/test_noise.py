@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fedau2.wire.secure import noise
+from fedau2.wire.secure import policy as policies
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.noise import Gaussian
 from tests import secure_tasks as make
@@ -105,13 +106,13 @@ def test_a_tensor_has_the_deviation_of_its_clip_and_share():
     policy.noise_multiplier = 0.3
     for grid, (clip, share) in zip(policy.grids, [(4000, 0.8), (50, 0.36), (700, 0.48)], strict=True):
         grid.clip, grid.noise_share = clip, share
-    assert noise.deviations(policy) == {
+    assert policies.deviations(policy) == {
         grid.tensor: pytest.approx(0.3 * grid.clip / grid.noise_share) for grid in policy.grids
     }
     layout = Layout.of(make.task(policy))
     drawn = np.stack([noise.vector(layout, policy, number.to_bytes(32, "little")) for number in range(1500)])
     for name, place in layout.tensors.items():
-        assert drawn[:, place].std() == pytest.approx(noise.deviations(policy)[name], rel=0.05)
+        assert drawn[:, place].std() == pytest.approx(policies.deviations(policy)[name], rel=0.05)
 
 
 @pytest.mark.parametrize("deviation", [0, 0.99, -1, math.nan, math.inf, 2.0**31])

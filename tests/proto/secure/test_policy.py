@@ -72,6 +72,9 @@ def test_noise_needs_shares_of_one_and_a_bound_on_contributions():
         (lambda policy: setattr(policy.grids[0], "noise_share", math.nan), "noise_share"),
         (lambda policy: setattr(policy, "max_participations", 0), "max_participations"),
         (lambda policy: setattr(policy, "noise_multiplier", 0.0), "without noise"),
+        (lambda policy: setattr(policy, "row_threshold", 2), "row_threshold is 2"),
+        (lambda policy: setattr(policy, "noise_multiplier", 30.0), "room for 10 deviations of 209,715"),
+        (lambda policy: setattr(policy, "noise_multiplier", 1e-4), "below one step"),
     ]:
         policy = make.noisy()
         spoil(policy)
@@ -111,6 +114,20 @@ def test_honest_sums_of_the_largest_cohort_use_a_quarter_of_the_range(modulus_bi
     if most:
         assert modulus_bits >= value_bits + math.ceil(math.log2(most)) + policies.SLACK
     assert modulus_bits < value_bits + math.ceil(math.log2(most + 1)) + policies.SLACK
+
+
+@given(st.sampled_from(policies.MODULUS_BITS), st.sampled_from(policies.VALUE_BITS))
+def test_noise_fits_beside_honest_sums(modulus_bits, value_bits):
+    policy = make.policy(modulus_bits, value_bits)
+    honest = policies.largest_cohort(modulus_bits, value_bits) * policies.largest_value(policy)
+    assert honest + policies.NOISE_ROOM * policies.largest_deviation(modulus_bits) < 2 ** (modulus_bits - 1)
+
+
+def test_every_row_may_be_opened_with_noise():
+    for threshold in (0, 1):
+        policy = make.noisy()
+        policy.row_threshold = threshold
+        manifest.check(make.task(policy))
 
 
 def rule(minimum, maximum):

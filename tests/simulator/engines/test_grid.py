@@ -10,6 +10,7 @@ from export.bundle import build
 from fedau2.wire import blobs, manifest
 from fedau2.wire.secure import packing
 from fedau2.wire.secure.layout import Layout
+from simulator.engines import on_sums
 from simulator.engines.batched import BatchedEngine
 from simulator.experiment.calibration import calibrate
 from simulator.population.population import Population
@@ -50,9 +51,9 @@ def wide(policy, task):
     return sums.Policy.model_validate(policy.model_dump(mode="json") | changes)
 
 
-def calibrated(bundle, row_threshold):
+def calibrated(bundle, row_threshold, **more):
     checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-    settings = make(row_threshold=row_threshold, **SETTINGS).engine
+    settings = make(row_threshold=row_threshold, **SETTINGS, **more).engine
     return calibrate(settings, bundle.manifest, checkpoint, population_of(bundle)).policy(settings, bundle.manifest)
 
 
@@ -108,3 +109,50 @@ def test_a_calibrated_policy_fits_its_measurements(bundle):
     task = sums.add(bundle, policy).manifest
     assert list(task.required_features) == ["secure-sums"]
     assert sums.Policy.model_validate(policy.model_dump(mode="json")) == policy
+
+
+@pytest.mark.parametrize("noise_multiplier", [0.02, 1.0, 300.0])
+def test_noise_of_any_size_fits_a_calibrated_policy(bundle, noise_multiplier):
+    policy = calibrated(bundle, 10, noise_multiplier=noise_multiplier)
+    sums.add(bundle, policy)
+    assert policy.row_threshold == 0
+    assert policy.max_participations == 4
+    assert math.fsum(grid.noise_share**2 for grid in policy.grids.values()) == pytest.approx(1)
+    without = calibrated(bundle, 0, max_participations=4)  # so that the same clients are measured
+    for name, grid in policy.grids.items():
+        coarser = grid.exponent - without.grids[name].exponent
+        assert coarser <= 0
+        assert grid.clip == pytest.approx(without.grids[name].clip * 2.0**coarser, rel=0.05, abs=1)
+
+
+def test_a_noisy_round_is_the_exact_one_and_the_noise_of_its_seed_and_round(bundle):
+    policy = calibrated(bundle, 0, noise_multiplier=0.5)
+    noisy = sums.add(bundle, policy)
+    silent = sums.add(bundle, sums.Policy.model_validate(policy.model_dump(mode="json") | silence(policy)))
+    members = np.arange(CLIENTS)
+    (with_noise, _), (without, _) = engine_of(noisy).collect(members), engine_of(silent).collect(members)
+    layout = Layout.of(noisy.manifest)
+    drawn = on_sums.drawn(layout, noisy.manifest.secure_sums, 0, 0)
+    assert (with_noise.total()[layout.touched.stop :] == (without.total() + drawn)[layout.touched.stop :]).all()
+    assert with_noise.total()[0] == CLIENTS
+    assert not with_noise.total()[4 : layout.touched.stop].any()
+    assert with_noise.variances()
+    assert (drawn != on_sums.drawn(layout, noisy.manifest.secure_sums, 0, 1)).any()
+    assert (drawn != on_sums.drawn(layout, noisy.manifest.secure_sums, 1, 0)).any()
+
+
+def silence(policy):
+    """What is left of a policy without its noise."""
+    grids = {name: grid.model_dump() | {"noise_share": 0.0} for name, grid in policy.grids.items()}
+    return {"noise_multiplier": 0.0, "grids": grids}
+
+
+def test_noise_corrects_the_server_step(bundle):
+    noisy = sums.add(bundle, calibrated(bundle, 0, noise_multiplier=1.0))
+    members, checkpoints = np.arange(CLIENTS), []
+    for corrected in (True, False):
+        noisy.manifest.plan.server.shared.noise_corrected = corrected
+        engine = engine_of(noisy)
+        engine.train_round(members)
+        checkpoints.append(blobs.pack(engine.checkpoint))
+    assert checkpoints[0] != checkpoints[1]

@@ -6,11 +6,14 @@ from contextlib import closing
 
 import pytest
 
+from fedau2.v1.unmasker_pb2 import Budget
+from tests.secure_tasks import noisy
 from tests.unmasker.conftest import RULES
 from tests.unmasker.device import Device, opening
 from tests.unmasker.engine.test_enrolment import enrolled, pseudonym
+from tests.unmasker.scene import Scene
 from tests.unmasker.served import Child, command, served
-from unmasker import Books, StateFolder, Unmasker
+from unmasker import Books, Rules, StateFolder, Unmasker
 from unmasker.cli import main
 
 
@@ -80,6 +83,18 @@ def test_the_log_is_shown_verified_and_followed(state, tmp_path, capsys):
     assert run(capsys, "log", "--state", state, "--head", head)[0] == 0
 
 
+def test_sums_and_budgets_are_shown(state, capsys):
+    rules = Rules(RULES.providers, budget=Budget(epsilon=20, delta=1e-6))
+    with closing(Unmasker(Books(StateFolder(state)), rules)) as unmasker:
+        assert Scene(unmasker, sums=noisy()).ask()[0].opened.set
+    out = run(capsys, "log", "--state", state)[1]
+    assert "epsilon 20 at delta 1e-06" in out
+    assert "round 3, 64 members" in out
+    out = run(capsys, "status", "--state", state)[1]
+    assert "sums that were opened: 1" in out
+    assert "budget: epsilon 20 at delta 1e-06" in out
+
+
 def test_a_changed_database_does_not_verify(state, capsys):
     with closing(sqlite3.connect(state / "unmasker.sqlite")) as database:
         (data,) = database.execute("SELECT data FROM log_entry WHERE number = 0").fetchone()
@@ -121,6 +136,10 @@ def test_a_log_is_verified_over_the_network_with_the_key_that_one_has(unmasker, 
 
 
 WRONG = {
+    "a budget without its delta": ["--accept", "open", "--budget-epsilon", "4"],
+    "a budget of nothing": ["--accept", "open", "--budget-epsilon", "0", "--budget-delta", "1e-6"],
+    "a budget that is no number": ["--accept", "open", "--budget-epsilon", "nan", "--budget-delta", "1e-6"],
+    "a delta of 1": ["--accept", "open", "--budget-epsilon", "4", "--budget-delta", "1"],
     "tokens without their issuer": ["--accept", "token", "--jwks", "x"],
     "keys without tokens": ["--accept", "open", "--jwks", "x", "--issuer", "i", "--audience", "a"],
     "a JWKS file that is missing": ["--accept", "token", "--jwks", "nowhere", "--issuer", "i", "--audience", "a"],

@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.wire.identity import audit, checks, log
 from tests.unmasker.device import opening
 from unmasker.engine import reading
@@ -55,7 +56,7 @@ def test_a_round_is_for_one_checkpoint_manifest_and_policy(either):
         with pytest.raises(DifferentRoundError):
             either.open_round(other)
     other = opening(3)
-    other.policy = b"another"
+    other.policy = SecureSums(version=2).SerializeToString()
     with pytest.raises(DifferentRoundError):
         either.open_round(other)
     either.open_round(opening(3, task=b"another"))
@@ -129,6 +130,7 @@ def test_keys_of_closed_rounds_are_in_no_file(unmasker, folder, ended):
         ("checkpoint", b""),
         ("policy", b""),
         ("policy", b"x" * (64 * 1024 + 1)),
+        ("policy", b"no message"),
         ("round", 2**63),
         ("round", 2**64 - 1),
     ],

@@ -1,59 +1,28 @@
-"""Sums: exact, one a round for ever, the same bytes when asked again, and refused member by member."""
+"""Sums: exact, one a round for ever, and the same bytes when asked again."""
 
 import hashlib
 from contextlib import closing
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedau2.wire.identity.certificate import Certificate
 from fedau2.wire.identity.signing import verifies
 from fedau2.wire.secure import closing as closed
 from fedau2.wire.secure import masks, opening, packing
 from fedau2.wire.secure.layout import CANARY
 from tests.secure_tasks import policy
 from tests.unmasker.conftest import RULES
-from tests.unmasker.device import Device
-from tests.unmasker.engine.test_enrolment import enrolled, revoke
+from tests.unmasker.engine.test_enrolment import revoke
 from tests.unmasker.engine.test_rounds import audited, identity
-from tests.unmasker.sums import MEMBERS, Crowd, Task, ask
+from tests.unmasker.scene import Scene
+from tests.unmasker.sums import MEMBERS, ask
 from unmasker import Books, Unmasker
-from unmasker.engine import reading
-from unmasker.errors import DifferentSumError, InvalidRequestError, RoundClosedError, SmallSumError
+from unmasker.engine import reading, summing
+from unmasker.errors import BooksError, DifferentSumError, InvalidRequestError, RoundClosedError
 
 DAY = 86400
-
-
-class Scene:
-    """An unmasker, a task, devices, and their contributions to a round."""
-
-    def __init__(self, unmasker, number=3, count=MEMBERS, **options):
-        self.unmasker, self.number = unmasker, number
-        self.task, self.crowd = Task(identity(unmasker), **options), Crowd(unmasker, count)
-        self.open(number)
-
-    def open(self, number):
-        """Opens a round, to which all devices contribute."""
-        self.number = number
-        self.key = self.unmasker.open_round(self.task.opening(number)).key
-        self.sent = self.task.contributions(self.key, self.crowd)
-
-    def ask(self, sent=None, **changed):
-        """Asks for the sum of contributions."""
-        return ask(self.unmasker, self.task.asked(self.number, self.sent if sent is None else sent, **changed))
-
-    def refused(self, sent=None):
-        """Asks for a sum that is refused, and returns the contributions that are."""
-        sent = self.sent if sent is None else sent
-        response, masks = self.ask(sent)
-        assert masks == b""
-        leases = list(response.refused.leases)
-        assert leases == sorted(leases)
-        assert leases, "a sum was opened that must not be"
-        return [contribution for contribution in sent if contribution.lease in leases]
 
 
 @pytest.fixture
@@ -186,153 +155,6 @@ def test_a_round_that_is_closed_or_was_never_opened_has_no_sum(scene):
         scene.ask()
 
 
-def test_who_is_revoked_expired_twice_or_renewed_is_refused_and_the_rest_opens(unmasker, clock):
-    scene = Scene(unmasker, count=MEMBERS + 8)
-    devices, certificates = scene.crowd.devices, scene.crowd.certificates
-    revoke(unmasker, certificates[0])
-    again = scene.task.contribute(scene.key, devices[1], certificates[1], scene.sent[0].vector)
-    clock.now += 46 * DAY
-    enrolled(unmasker, devices[2])
-    bad = scene.refused([*scene.sent, again])
-    assert {one.lease for one in bad} == {one.lease for one in (scene.sent[0], scene.sent[1], again, scene.sent[2])}
-    good = [one for one in scene.sent if one not in bad]
-    response, masks_ = scene.ask(good)
-    assert np.array_equal(scene.task.decoded(good, response.opened, masks_), scene.task.expected(good))
-
-
-def test_who_has_expired_is_refused(scene, clock):
-    clock.now += 90 * DAY
-    assert len(scene.refused()) == MEMBERS
-    assert reading.status(scene.unmasker.books).sums == 0
-
-
-DAMAGES = {
-    "sealed": lambda member: setattr(member, "sealed", member.sealed[:-1] + bytes([member.sealed[-1] ^ 1])),
-    "short": lambda member: setattr(member, "sealed", member.sealed[:40]),
-    "digest": lambda member: setattr(member, "digest", bytes(32)),
-    "canary": lambda member: setattr(member, "canary", bytes(len(member.canary))),
-    "canary's length": lambda member: setattr(member, "canary", member.canary + b"x"),
-    "lease": lambda member: setattr(member, "lease", member.lease[:-1] + bytes([member.lease[-1] ^ 1])),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_is_refused_alone_and_nothing_is_written(scene, damage):
-    request, head = scene.task.asked(3, scene.sent), audited(scene.unmasker).head
-    DAMAGES[damage](request.members[7])
-    response, _ = ask(scene.unmasker, request)
-    assert list(response.refused.leases) == [request.members[7].lease]
-    assert audited(scene.unmasker).head == head
-    assert scene.ask()[0].opened.set, "and its contribution was none of the sum"
-
-
-def test_openings_for_another_round_task_checkpoint_or_by_another_key_are_refused(unmasker):
-    scene = Scene(unmasker, count=MEMBERS + 6)
-    device, certificate = scene.crowd.devices[0], scene.crowd.certificates[0]
-    vector, task = scene.sent[0].vector, scene.task
-
-    def sealed(key=scene.key, signer=device, shown=certificate, by=task, **changed):
-        other = type(key).FromString(key.SerializeToString())
-        for name, value in changed.items():
-            setattr(other, name, value)
-        return by.contribute(other, signer, shown, vector)
-
-    stranger = Device()
-    forged = Certificate.read(certificate)[0].body() + bytes(64)
-    wrong = [
-        sealed(round=4),
-        sealed(task_id=bytes(16)),
-        sealed(checkpoint=bytes(32)),
-        sealed(manifest=bytes(32)),
-        sealed(signer=stranger),
-        sealed(shown=forged),
-        sealed(shown=b""),
-        sealed(shown=bytes(130)),
-        sealed(shown=bytes(300)),
-        sealed(public_key=opening_key()),
-    ]
-    bad = scene.refused([*scene.sent[1:], *wrong])
-    assert {one.lease for one in bad} == {one.lease for one in wrong}
-
-
-def opening_key():
-    return X25519PrivateKey.generate().public_key().public_bytes_raw()
-
-
-def test_too_few_and_too_many_stay_closed(unmasker):
-    scene = Scene(unmasker)
-    with pytest.raises(SmallSumError, match="64"):
-        scene.ask(scene.sent[1:])
-    narrow = Scene(unmasker, count=65, name=b"narrow", sums=policy(modulus_bits=20, value_bits=12, clip=2**10))
-    with pytest.raises(InvalidRequestError, match="65 members"):
-        narrow.ask()
-    assert narrow.ask(narrow.sent[1:])[0].opened.set
-
-
-def test_a_manifest_a_policy_or_a_head_that_is_another_is_refused(scene):
-    asked = scene.task.asked(3, scene.sent)
-    total = scene.task.total(scene.sent)[scene.task.layout.head]
-    more = total.copy()
-    more[scene.task.layout.touched.start] += 1
-    wrong = {
-        "manifest": [b"", asked.begin.manifest[:-1], Task(bytes(32)).manifest],
-        "head": [
-            b"",
-            asked.begin.head[:-1],
-            asked.begin.head + b"x",
-            packing.pack(total + np.uint32(1), scene.task.bits),
-            packing.pack(more, scene.task.bits),
-            packing.pack(scene.task.expected(scene.sent)[scene.task.layout.head], scene.task.bits),
-        ],
-    }
-    for name, values in wrong.items():
-        for value in values:
-            with pytest.raises(InvalidRequestError):
-                scene.ask(**{name: value})
-    assert reading.status(scene.unmasker.books).sums == 0
-    assert scene.ask()[0].opened.set
-
-
-def test_a_task_for_another_unmasker_or_without_sums_is_refused(unmasker):
-    scene = Scene(unmasker)
-    other = Task(bytes(32), b"other")
-    key = unmasker.open_round(other.opening(1)).key
-    with pytest.raises(InvalidRequestError, match="name this unmasker"):
-        ask(unmasker, other.asked(1, other.contributions(key, scene.crowd)))
-    strange = scene.task.opening(1)
-    strange.task_id, strange.policy = bytes(16), b"another policy"
-    unmasker.open_round(strange)
-    with pytest.raises(InvalidRequestError, match="policy"):
-        scene.ask(task_id=bytes(16), round=1)
-
-
-def test_a_device_takes_part_as_often_and_as_seldom_as_the_task_says(unmasker):
-    scene = Scene(unmasker, number=1, sums=policy(max_participations=2), separation=3)
-    scene.ask()
-    for number in (2, 3):
-        scene.open(number)
-        assert len(scene.refused()) == MEMBERS
-    scene.open(4)
-    first, late = scene.sent, Crowd(unmasker, 1)
-    (other,) = scene.task.contributions(scene.key, late)
-    assert scene.ask([*first, other])[0].opened.set
-    scene.open(7)
-    (other,) = scene.task.contributions(scene.key, late)
-    assert [one.lease for one in scene.refused([*scene.sent, other])] == [one.lease for one in scene.sent]
-    elsewhere = Scene(unmasker, name=b"other", sums=policy(max_participations=2))
-    assert elsewhere.ask()[0].opened.set
-
-
-def test_asking_again_is_no_second_participation(unmasker):
-    scene = Scene(unmasker, number=1, sums=policy(max_participations=2))
-    for number in (1, 2):
-        scene.open(number)
-        for _ in range(3):
-            assert scene.ask()[0].opened.set
-    scene.open(3)
-    assert len(scene.refused()) == MEMBERS
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=5, deadline=None)
 @given(st.data())
 def test_the_answer_does_not_depend_on_values_in_closed_rows(unmasker, data):
@@ -364,3 +186,50 @@ def test_no_seed_is_in_any_file_or_log(scene, folder, caplog):
         assert one.seed.hex().encode() not in data
         assert one.sent.sealed not in data
         assert one.sent.sealed[:32] not in data
+
+
+def test_of_two_sets_that_are_asked_for_at_once_one_is_opened(either):
+    scene = Scene(either, count=MEMBERS + 1)
+    requests = [scene.task.asked(3, sent) for sent in (scene.sent[1:], scene.sent[:-1])]
+    keys = [either.begin_sum(request) for request in requests]
+    pairs = zip(requests, keys, strict=True)
+    first, second = [summing.add_up(request, key, either.books.keys, lambda: None) for request, key in pairs]
+    opened = either.settle_sum(requests[0], first).opened
+    with pytest.raises(DifferentSumError):
+        either.settle_sum(requests[1], second)
+    assert either.settle_sum(requests[0], first).opened == opened
+    assert reading.status(either.books).sums == 1
+
+
+@pytest.mark.parametrize("ended", ["closed", "another epoch", "the next"])
+def test_a_round_that_ends_while_its_masks_are_added_up_has_no_sum(scene, ended):
+    request = scene.task.asked(3, scene.sent)
+    summed = summing.add_up(request, scene.unmasker.begin_sum(request), scene.unmasker.books.keys, lambda: None)
+    if ended == "closed":
+        scene.unmasker.close_round(scene.task.id, 3)
+    elif ended == "the next":
+        scene.unmasker.open_round(scene.task.opening(4))
+    else:
+        with scene.unmasker.books.writing() as page:
+            scene.unmasker.books.begin_epoch(page)
+        scene.unmasker.open_round(scene.task.opening(3))
+    with pytest.raises(RoundClosedError):
+        scene.unmasker.settle_sum(request, summed)
+    assert reading.status(scene.unmasker.books).sums == 0
+
+
+def test_what_fails_half_way_is_not_written_at_all(either, monkeypatch):
+    scene = Scene(either, sums=policy(max_participations=1))
+    head = audited(either).head
+
+    def fails(*_):
+        raise BooksError("the disk is full")
+
+    for name in ("participations.count", "budgets.spend", "sums.record"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"unmasker.engine.settling.{name}", fails)
+            with pytest.raises(BooksError):
+                scene.ask()
+    assert audited(either).head == head
+    assert scene.ask()[0].opened.set, "and nobody has taken part before"
+    assert audited(either).head.size == head.size + 1

@@ -1,6 +1,7 @@
 """Sums over gRPC: in pieces, one at a time, refused with their statuses, and beside the work for devices."""
 
 import threading
+from contextlib import suppress
 
 import grpc
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from fedau2.v1.unmasker_pb2 import OpenSumBegin, OpenSumRequest, StatusRequest, SumMember, SumMembers
 from fedau2.v1.unmasker_pb2_grpc import EnrolmentServiceStub, UnmaskServiceStub
 from tests.unmasker.device import Device
-from tests.unmasker.engine.test_sums import Scene
+from tests.unmasker.scene import Scene
 from tests.unmasker.served import served
 from tests.unmasker.sums import messages
 from unmasker.engine import summing
@@ -63,6 +64,22 @@ def test_who_is_refused_is_the_whole_answer(scene, stubs):
     request.members[5].canary = bytes(12)
     response, pieces = opened(stubs[1], messages(request))
     assert (list(response.refused.leases), pieces) == ([request.members[5].lease], [])
+
+
+def test_no_seed_is_in_the_log_or_in_a_file_of_an_unmasker_that_serves(scene, stubs, folder, caplog):
+    caplog.set_level("DEBUG")
+    request = scene.task.asked(3, scene.sent)
+    for change in (lambda: None, lambda: setattr(request.begin, "head", b"x")):
+        change()
+        call = stubs[1].OpenSum(messages(request), timeout=60)
+        with suppress(grpc.RpcError):
+            list(call)
+    assert "DifferentSumError" in caplog.text, "the log is seen here"
+    seen = caplog.text.encode() + b"".join(path.read_bytes() for path in folder.path.iterdir())
+    for secret in [one.seed for one in scene.sent] + [one.sent.sealed for one in scene.sent]:
+        assert secret not in seen
+        assert secret.hex().encode() not in seen
+        assert repr(secret).encode() not in seen
 
 
 def test_refusals_have_their_statuses(scene, stubs):

@@ -6,11 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 from tests.unmasker.conftest import RULES
-from tests.unmasker.engine.test_sums import Scene
+from tests.unmasker.scene import Scene
 from unmasker import Books, Unmasker
-from unmasker.store.tables import meta, opened_sum, participation
+from unmasker.store.tables import budget, meta, opened_sum, participation, spending
 
-NEW = {1: (participation, opened_sum)}
+NEW = {1: (spending, budget, participation, opened_sum)}
 """Tables that each version lacks."""
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.wire.secure import masks
+from fedau2.wire.secure import policy as policies
 from fedau2.wire.secure.layout import Layout
 
 LEAST, MOST = 1.0, 2.0**31
@@ -28,11 +29,6 @@ _MARGIN = 2.0**-36
 _STAIRS, _CHANCE = 32, 53  # bits that choose a stair, and bits that decide whether a proposal is kept
 _TINY = 1e-300
 _ENDLESS = 2**62
-
-
-def deviations(policy: SecureSums) -> dict[str, float]:
-    """Returns the standard deviation of the noise on each number of a sum, in steps of the grid, by tensor."""
-    return {grid.tensor: policy.noise_multiplier * grid.clip / grid.noise_share for grid in policy.grids}
 
 
 def vector(layout: Layout, policy: SecureSums, key: bytes) -> NDArray[np.int64]:
@@ -47,7 +43,7 @@ def vector(layout: Layout, policy: SecureSums, key: bytes) -> NDArray[np.int64]:
         ImportError: `cryptography` is not installed.
     """
     gaussian, out = Gaussian(key), np.zeros(layout.size, np.int64)
-    for name, deviation in deviations(policy).items():
+    for name, deviation in policies.deviations(policy).items():
         place = layout.tensors[name]
         out[place] = gaussian.draw(deviation, place.stop - place.start)
     return out

@@ -1,4 +1,4 @@
-"""What opens a masked contribution: the mask's seed, sealed to the key of the round together with the device's word.
+"""The opening of a masked contribution: the mask's seed, sealed to the key of the round with the device's word.
 
 A contribution travels as the packed masked vector and then this sealed opening. The coordinator can read neither. The
 unmasker gets the opening and never the vector. Needs `cryptography`, which is imported when something is sealed.
@@ -88,7 +88,7 @@ def seal(bound: Bound, seed: bytes, certificate: bytes, key: "Ed25519PrivateKey"
         round_key: the unmasker's public key of the round, 32 bytes.
 
     Raises:
-        IdentityError: the round's key is no public key.
+        IdentityError: the round's key is not a public key.
         ImportError: `cryptography` is not installed, or older than 47.
     """
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
@@ -97,7 +97,7 @@ def seal(bound: Bound, seed: bytes, certificate: bytes, key: "Ed25519PrivateKey"
     try:
         return _suite().encrypt(body, X25519PublicKey.from_public_bytes(round_key), _INFO + bound.joined())
     except ValueError as error:
-        raise IdentityError("the round's key is no X25519 public key") from error
+        raise IdentityError("the round's key is not an X25519 public key") from error
 
 
 def unseal(sealed: bytes, bound: Bound, key: "X25519PrivateKey") -> Opening:

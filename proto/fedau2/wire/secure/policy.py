@@ -26,7 +26,10 @@ SLACK = 2
 
 MOST_EXPONENT = 64
 MOST_UNMASKERS = 8
-_SHARES = 1e-4  # rounding of the float32 shares
+NOISE_ROOM = 10
+"""Deviations of noise that sums leave room for. More than these never come."""
+
+_SHARES = 1e-6  # rounding of the float32 shares
 
 
 def check(task: TaskManifest) -> None:
@@ -97,9 +100,27 @@ def largest_value(policy: SecureSums) -> int:
     return int(2 ** (policy.value_bits - 1) - 1)
 
 
+def largest_deviation(modulus_bits: int) -> float:
+    """Returns the bound of a deviation of noise, in steps: it leaves the bits of `SLACK` and the sign as they are."""
+    return float(2 ** (modulus_bits - SLACK - 1) / NOISE_ROOM)
+
+
 def grids(policy: SecureSums) -> dict[str, Grid]:
     """Returns the grids by tensor."""
     return {grid.tensor: grid for grid in policy.grids}
+
+
+def deviations(policy: SecureSums) -> dict[str, float]:
+    """Returns the standard deviation of the noise on each number of a sum, in steps of the grid, by tensor.
+
+    Args:
+        policy: checked.
+
+    Returns:
+        All are 0 without noise.
+    """
+    noise = policy.noise_multiplier
+    return {grid.tensor: noise * grid.clip / grid.noise_share if noise else 0.0 for grid in policy.grids}
 
 
 def _check_numbers(policy: SecureSums) -> None:
@@ -129,6 +150,23 @@ def _check_noise(policy: SecureSums) -> None:
     total = math.fsum(share**2 for share in shares)
     _expect(abs(total - 1) <= _SHARES, f"the squares of the noise_shares add up to {total:g}, not to 1")
     _expect(policy.max_participations > 0, "noise protects a bounded number of contributions: max_participations is 0")
+    _expect(
+        policy.row_threshold <= 1,
+        f"row_threshold is {policy.row_threshold}, and with noise it must be 0: which rows stay closed would tell of "
+        "devices without noise, while noise hides the contents of thin rows",
+    )
+    most = largest_deviation(policy.modulus_bits)
+    for name, deviation in deviations(policy).items():
+        _expect(
+            deviation < most,
+            f"{name}: a deviation of its noise is {deviation:,.0f} steps, and integers of {policy.modulus_bits} bits "
+            f"have room for {NOISE_ROOM} deviations of {most:,.0f}: lower its exponent and clip, or widen modulus_bits",
+        )
+        _expect(
+            deviation >= 1,
+            f"{name}: a deviation of its noise is {deviation:.2g} steps, and below one step noise does not promise its "
+            "epsilon: raise its exponent and clip, or noise_multiplier",
+        )
 
 
 def _check_grids(policy: SecureSums, specs: Mapping[str, TensorSpec]) -> None:

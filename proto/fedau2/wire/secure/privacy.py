@@ -9,6 +9,9 @@ The noise is the discrete Gaussian, whose epsilon is this one to many digits for
 
 import math
 
+DELTA = 1e-5
+"""Usual probability with which the promise may fail; it is to be well below 1 / devices."""
+
 _FARTHEST = 40.0
 """Deviations beyond which no float64 is left of a normal tail."""
 

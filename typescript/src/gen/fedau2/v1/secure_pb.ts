@@ -93,7 +93,8 @@ export type SecureSums = Message<"fedau2.v1.SecureSums"> & {
   minimum: number;
 
   /**
-   * Fewest contributions that must have touched a catalogue row for its sum to be opened; 0 and 1: every row is opened.
+   * Fewest contributions that must have touched a catalogue row for its sum to be opened; 0 and 1: every row is opened,
+   * which noise needs.
    *
    * @generated from field: uint32 row_threshold = 5;
    */
