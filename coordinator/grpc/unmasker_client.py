@@ -87,9 +87,7 @@ def identity(path: Path) -> bytes:
     try:
         from fedau2.wire.identity import signing  # here, because it needs `cryptography`
     except ImportError as error:
-        raise SettingError(
-            f"unmasker needs a missing package: {error}; pip install 'fedau2[secure]'"
-        ) from error
+        raise SettingError(f"unmasker needs a missing package: {error}; pip install 'fedau2[secure]'") from error
     try:
         return signing.read_public(_read("unmasker_key", path))
     except IdentityError as error:
