@@ -53,7 +53,7 @@ class Sizes:
         """Returns the largest absolute value of all rounds."""
         return max(map(max, self.largest), default=0.0)
 
-    def grid(self, numbers: int, largest_value: int, most: float, share: float) -> TensorGrid:
+    def grid(self, numbers: int, largest_value: int, most: float = math.inf, share: float = 0.0) -> TensorGrid:
         """Returns the integers that carry the tensor.
 
         Args:
