@@ -1,6 +1,6 @@
 """The attacks of a run, one part after another, so that those that were run are kept if the others are not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal, Self
@@ -77,7 +77,9 @@ def parts(trained: Trained, asked: Asked) -> list[Part]:
     return attacks
 
 
-def run(trained: Trained, asked: Asked, metrics: dict[str, Any], progress: Progress) -> None:
+def run(
+    trained: Trained, asked: Asked, metrics: dict[str, Any], progress: Progress, earlier: Mapping[str, Any]
+) -> None:
     """Runs attacks and adds their metrics, and the mark that says which of them are missing.
 
     Args:
@@ -85,6 +87,7 @@ def run(trained: Trained, asked: Asked, metrics: dict[str, Any], progress: Progr
         asked: the attacks.
         metrics: of the run; those of earlier attacks are removed. Where this is interrupted, they hold what was run.
         progress: receives how far the attacks are.
+        earlier: metrics of the same state; the same attacks in them are not made again.
     """
     for key in [key for key in metrics if part_of(key)]:
         del metrics[key]
@@ -100,11 +103,23 @@ def run(trained: Trained, asked: Asked, metrics: dict[str, Any], progress: Progr
     }
     if asked.kind == "none":
         return
-    progress.start("attacking", len(attacks))
+    for name in _made(asked, earlier):
+        metrics |= {key: value for key, value in earlier.items() if part_of(key) == name}
+        left.remove(name)
+    progress.start("attacking", len(attacks), len(attacks) - len(left))
     for part in attacks:
-        metrics |= part.run()
-        left.remove(part.name)
-        progress.advance(part.name)
+        if part.name in left:
+            metrics |= part.run()
+            left.remove(part.name)
+            progress.advance(part.name)
+
+
+def _made(asked: Asked, earlier: Mapping[str, Any]) -> list[str]:
+    """Returns the parts that earlier attacks of the same kind, splits and seed consist of."""
+    mark = earlier.get(MARK, {})
+    if any(mark.get(name) != getattr(asked, name) for name in ("kind", "splits", "seed")):
+        return []
+    return [name for name in mark["asked"] if name not in mark["missing"]]
 
 
 def _states(trained: Trained) -> AttackedStates:

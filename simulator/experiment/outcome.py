@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fedau2 import files
+from simulator.config.config import Config
 from simulator.datasets import Dataset
-from simulator.experiment import assembly, attacking, promise, resources
+from simulator.experiment import assembly, attacking, promise, resources, resume
 from simulator.experiment.attacking import Asked
 from simulator.experiment.train import Trained
 from simulator.experiment.trainer import Progress
@@ -25,6 +26,7 @@ def attack(
     metrics: Mapping[str, Any],
     asked: Asked,
     progress: Progress,
+    earlier: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Attacks a run, and writes what was found.
 
@@ -35,6 +37,7 @@ def attack(
         metrics: of the run so far.
         asked: the attacks.
         progress: receives how far they are.
+        earlier: see `attacking.run`; None: none of the attacks was made.
 
     Returns:
         The metrics with the attacks.
@@ -45,7 +48,7 @@ def attack(
     """
     started, found = time.perf_counter(), dict(metrics)
     try:
-        attacking.run(trained, asked, found, progress)
+        attacking.run(trained, asked, found, progress, earlier or {})
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(_interrupted(trained, folder, source, metrics, found)) from error
     found["seconds"] += time.perf_counter() - started
@@ -92,3 +95,15 @@ def write(trained: Trained, folder: Path, source: Path | Dataset | None, metrics
         plots.plot_leakage({label: figures}, name, 1 / len(attribute.classes), folder / pictures[name])
     html.write_run(config, folder, source, metrics, [*trained.remarks, *promise.sentences(metrics)])
     files.write(folder / METRICS, f"{json.dumps(metrics, indent=2)}\n".encode())
+
+
+def left(folder: Path, config: Config) -> dict[str, Any]:
+    """Returns the metrics that interrupted attacks left in the folder of a run that goes on; without any, none."""
+    if not resume.unfinished(folder):
+        return {}
+    try:
+        metrics: dict[str, Any] = json.loads((folder / METRICS).read_text("utf-8"))
+        other = not attacked.missing(metrics) or config.differences(metrics["configuration"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # the attacks are made again
+    return {} if other else metrics

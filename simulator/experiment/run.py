@@ -71,7 +71,7 @@ def _run(
     keep: Keep,
     attacks: attacking.Kind,
 ) -> dict[str, Any]:
-    started = time.perf_counter()
+    started, left = time.perf_counter(), outcome.left(folder, config)
     expect = partial(kept_state.expect_room, folder, config) if keep == "state" else None
     trained = train(config, folder, data, progress, trackers, expect)
     ranks = trained.ranks()
@@ -88,7 +88,9 @@ def _run(
     frames.write(ranks.frame(), folder / "ranks.parquet")
     frames.write(trained.rounds, folder / "rounds.parquet")
     _keep(trained, folder, keep)
-    metrics = outcome.attack(trained, folder, data, metrics, attacking.Asked.of(config, attacks), progress)
+    asked = attacking.Asked.of(config, attacks)
+    earlier = left if left.get("round") == trained.best.round else {}
+    metrics = outcome.attack(trained, folder, data, metrics, asked, progress, earlier)
     resume.discard(folder)
     for tracker in trackers:
         tracker.end(metrics)

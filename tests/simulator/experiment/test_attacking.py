@@ -71,20 +71,21 @@ def test_interrupted_attacks_keep_what_was_trained_and_what_was_attacked(tmp_pat
     assert f"interrupted after {after} of 5" in (tmp_path / "report.html").read_text()
     resumed = Counted()
     assert figures(run.run(CONFIG, tmp_path, None, resumed)) == figures(whole)
-    assert resumed.trained == 0
+    assert (resumed.trained, resumed.attacked) == (0, 5 - after)
     assert not resume.unfinished(tmp_path)
 
 
 class Counted(Quiet):
-    """Counts the rounds that are trained."""
+    """Counts the rounds that are trained, and the attacks that are made."""
 
-    trained = 0
+    trained = attacked = 0
 
     def start(self, what, total, done=0):
         self.training = what == "training"
 
     def advance(self, text=""):
         self.trained += self.training
+        self.attacked += not self.training
 
 
 def test_quick_attacks_are_those_of_few_splits(tmp_path):
