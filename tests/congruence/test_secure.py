@@ -63,7 +63,12 @@ def checkpoints(engine):
 
 @pytest.mark.parametrize(
     ("model", "row_threshold", "transport"),
-    [("fedncf", 10, "grpc"), ("fedncf", 2, "inproc"), ("fedrap", 10, "inproc"), ("fedvae", 10, "inproc")],
+    [
+        ("fedncf", 10, "inproc"),
+        pytest.param("fedncf", 2, "grpc", marks=pytest.mark.slow),
+        pytest.param("fedrap", 10, "inproc", marks=pytest.mark.slow),
+        pytest.param("fedvae", 10, "inproc", marks=pytest.mark.slow),
+    ],
 )
 def test_secure_and_grid_give_the_same_bytes(model, row_threshold, transport, make_bundle, unmasker, tmp_path):
     bundle = make_bundle(model, row_threshold)
