@@ -9,17 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from client_sdk import draws
-from client_sdk.draws import Samples, Stream
+from client_sdk.draws import Samples
 from client_sdk.errors import UnsupportedTaskError
-from client_sdk.kernel import adam, adversary
+from client_sdk.kernel import adversary
 from client_sdk.kernel.adversary import AdversaryGradients
-from client_sdk.kernel.batch import layout
 from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
 from client_sdk.kernel.models import declared, plan_of
+from client_sdk.kernel.operations import TORCH, Operations
 from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import Columns, PrivateState, Report
-from client_sdk.weights import weighed
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY
 from fedau2.wire import contributions, manifest
@@ -98,6 +96,7 @@ class Cohort:
         labels: Mapping[str, NDArray[np.int64]],
         state: PrivateState,
         weights: Sequence[NDArray[np.float32] | None] | None = None,
+        operations: Operations = TORCH,
     ) -> "Cohort":
         """Draws each client's samples and noise from its own key; `weights` are those of each client's interactions.
 
@@ -106,18 +105,8 @@ class Cohort:
             UnsupportedTaskError: the model is not known here, or the plan's parameters are not the model's.
         """
         plan, recommender = plan_of(task), declared(task.model).model
-        samples = [
-            weighed(recommender.draw(plan, rows, key, round_number), plan.draw, rows, of_client)
-            for key, rows, of_client in zip(keys, interactions, weights or [None] * len(keys), strict=True)
-        ]
-        drawn = []
-        if plan.adversaries:
-            drawn = [
-                draws.noise(plan.adversaries, plan.local.steps, draws.generator(key, round_number, Stream.NOISE))
-                for key in keys
-            ]
-        names = [adversary.name for adversary in plan.adversaries]
-        noise = {name: np.stack([client[name] for client in drawn]) for name in names}
+        samples = operations.samples(plan, recommender, keys, round_number, interactions, weights)
+        noise = operations.noise(plan.adversaries, plan.local.steps, keys, round_number)
         return cls(samples, noise, labels, state)
 
 
@@ -129,14 +118,17 @@ class CohortTraining:
         round_number: for the triggers.
         cohort: the clients that train.
         summed: keep only the cohort's sum, which one local step computes in one batched pass.
+        operations: what computes it.
     """
 
-    def __init__(self, task: Task, round_number: int, cohort: Cohort, *, summed: bool) -> None:
-        self._task, self._round, self._cohort = task, round_number, cohort
+    def __init__(
+        self, task: Task, round_number: int, cohort: Cohort, *, summed: bool, operations: Operations = TORCH
+    ) -> None:
+        self._task, self._round, self._cohort, self._operations = task, round_number, cohort, operations
         self._local = task.plan.local
         # After the first of several steps the clients' shared tensors differ, so they need groups of their own.
         together = summed and self._local.steps == 1
-        self._rows, self._batches = layout(cohort.samples, task.manifest.items, summed=together)
+        self._rows, self._batches = operations.layout(cohort.samples, task.manifest.items, summed=together)
         self._shared = {name: self._start(name, value) for name, value in task.shared.items()}
         self._adversary = {name: value[None] for name, value in task.adversary.items()}
         self._labels = {name: torch.from_numpy(value) for name, value in cohort.labels.items()}
@@ -166,7 +158,7 @@ class CohortTraining:
 
         with torch.no_grad():
             step = Step(self._rows, self._batches[taken], self._task.plan.parameters, self._round)
-            gradients = self._task.recommender.gradients(self._shared, self._values, step, unlearn)
+            gradients = self._operations.gradients(self._task.recommender, self._shared, self._values, step, unlearn)
             self._advance_private(gradients, taken)
             for of_adversary in of_adversaries.values():
                 gradients.shared.update(of_adversary.shared)
@@ -191,7 +183,7 @@ class CohortTraining:
     def _advance_private(self, gradients: Gradients, taken: int) -> None:
         steps = torch.from_numpy(self._cohort.state.steps + taken)
         rate = self._local.private_learning_rate
-        adam.step(self._values, self._first, self._second, gradients.private, steps, rate)
+        self._operations.adam(self._values, self._first, self._second, gradients.private, steps, rate)
 
     def _advance_shared(self, gradients: Tensors) -> None:
         if self.steps == 1:

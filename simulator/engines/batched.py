@@ -24,6 +24,7 @@ from fedau2.wire.contributions import Rows, Update, encode
 from fedau2.wire.secure import packing
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.quantise import vector
+from simulator.engines.kernels import Kernel, operations
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
@@ -59,12 +60,13 @@ class BatchedEngine:
         workers: number of threads; each computes a chunk at a time.
         noise: noise that clients add to their training; none by default.
         encoding: the encoding in which clients get checkpoints. The server's step is on exact ones.
+        kernel: what trains, see `kernels.operations`.
 
     Attributes:
         checkpoint: the newest one, as clients get it.
 
     Raises:
-        ConfigError: the plan keeps a client's contributions several rounds apart.
+        ConfigError: the plan keeps a client's contributions several rounds apart, or the kernel cannot be used.
     """
 
     def __init__(
@@ -75,8 +77,10 @@ class BatchedEngine:
         workers: int = 1,
         noise: Noise | None = None,
         encoding: CheckpointEncoding.ValueType = CHECKPOINT_ENCODING_UNSPECIFIED,
+        kernel: Kernel = "auto",
     ) -> None:
         require_any_cohort(task.plan)
+        self._operations = operations(kernel, task)
         self._noise = noise or Noise(0)
         self._manifest, self._population, self._workers = task, population, workers
         self._layout = Layout.of(task) if task.HasField("secure_sums") else None
@@ -131,8 +135,8 @@ class BatchedEngine:
         Nothing else is returned, so that the memory of private state is freed after each chunk.
         """
         population = self._population
-        cohort = population.cohort(self._manifest, self._round, members)
-        training = CohortTraining(task, self._round, cohort, summed=summed).run()
+        cohort = population.cohort(self._manifest, self._round, members, self._operations)
+        training = CohortTraining(task, self._round, cohort, summed=summed, operations=self._operations).run()
         population.put(members, training.state())
         if summed:
             return training.summed(), training.report()

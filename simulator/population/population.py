@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import draws
+from client_sdk.kernel.operations import TORCH, Operations
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.protocol.defences import defend
 from client_sdk.protocol.values import PrivateState
@@ -101,13 +102,13 @@ class Population:
                 column[members] = part[name]
         self.state.steps[members] = state.steps
 
-    def cohort(self, task: TaskManifest, round_number: int, members: Members) -> Cohort:
+    def cohort(self, task: TaskManifest, round_number: int, members: Members, operations: Operations = TORCH) -> Cohort:
         """Collects the kernel's input for some clients, with their random draws for a round."""
         keys = [self.keys[m] for m in members]
         interactions = [self.interactions[m] for m in members]
         weights = None if self.weights is None else [self.weights[m] for m in members]
         labels = self.labels(task, members)
-        return Cohort.draw(task, round_number, keys, interactions, labels, self.take(members), weights)
+        return Cohort.draw(task, round_number, keys, interactions, labels, self.take(members), weights, operations)
 
     def contribution(self, task: Task, round_number: int, member: int) -> dict[str, Update]:
         """Computes the contribution that a client's device would upload in a round; its state does not change."""
