@@ -1,7 +1,7 @@
 """Finds the variant of the library for this processor, and declares its functions to ctypes."""
 
 import ctypes
-from ctypes import POINTER, c_double, c_float, c_int32, c_int64, c_uint64, c_void_p
+from ctypes import POINTER, c_double, c_float, c_int64, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any

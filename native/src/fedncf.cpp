@@ -134,11 +134,8 @@ class Group {
     for (Count i = 0; i < size; ++i) {
       const float factor = grad[i];
       bias_grad(layers)[0] += factor;
-      for (Count j = 0; j < last_; ++j) {
-        const float unit = last[i * last_ + j];
-        by_weight[gmf + j] += factor * unit;
-        back[i * last_ + j] = unit > 0 ? factor * output[gmf + j] : 0;
-      }
+      add_scaled(by_weight + gmf, last + i * last_, factor, last_);
+      for (Count j = 0; j < last_; ++j) back[i * last_ + j] = last[i * last_ + j] > 0 ? factor * output[gmf + j] : 0;
       if (gmf) {
         const Count row = step_.slot[start + i] * gmf, b = client(start + i);
         add_scaled(&gmf_grad_[b * gmf], step_.item_gmf + row, factor, gmf);
@@ -153,23 +150,17 @@ class Group {
       const float *const grad = grads_[layer].data(), *const input = hidden_[layer - 1].data();
       float* const back = grads_[layer - 1].data();
       multiply(width, before, size, {grad, 1, width}, input, before, weight_grad(layer), before, true);
-      for (Count i = 0; i < size; ++i)
-        for (Count j = 0; j < width; ++j) bias_grad(layer)[j] += grad[i * width + j];
+      for (Count i = 0; i < size; ++i) add(bias_grad(layer), grad + i * width, width);
       multiply(size, before, width, {grad, width}, weight(layer), before, back, before, false);
       for (Count i = 0; i < size * before; ++i) back[i] = input[i] > 0 ? back[i] : 0;
     }
     const float* const grad = grads_[0].data();
     for (Count i = 0; i < size; ++i) {
-      float *const user = &user_grad_[client(start + i) * first_], *const item = row_grad(start + i);
-      for (Count j = 0; j < first_; ++j) {
-        user[j] += grad[i * first_ + j];
-        if (item) item[j] += grad[i * first_ + j];
-      }
+      add(&user_grad_[client(start + i) * first_], grad + i * first_, first_);
+      if (by_row_) add(&item_grad_[step_.slot[start + i] * first_], grad + i * first_, first_);
     }
     if (!by_row_) rows_backward(start, size);
   }
-
-  float* row_grad(Count sample) { return by_row_ ? &item_grad_[step_.slot[sample] * first_] : nullptr; }
 
   // The gradients by the tile's rows of the table, and by the item half of the first layer.
   void rows_backward(Count start, Count size) {
@@ -192,7 +183,7 @@ class Group {
     multiply(count, mlp, first_, {user_grad_.data(), first_}, weight(0), 2 * mlp,
              step_.user_mlp_grad + group_ * mlp, mlp, true);
     for (Count b = 0; b < count; ++b) {
-      for (Count j = 0; j < first_; ++j) bias_grad(0)[j] += user_grad_[b * first_ + j];
+      add(bias_grad(0), &user_grad_[b * first_], first_);
       float* const user_grad = step_.user_gmf_grad + (group_ + b) * gmf;
       for (Count i = 0; i < gmf; ++i) {
         weight_grad(step_.layers)[i] += gmf_grad_[b * gmf + i] * gmf_user(b)[i];

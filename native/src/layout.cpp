@@ -4,6 +4,27 @@
 
 #include "abi.h"
 
+namespace {
+
+// Sorts samples by slot, so that what they share of an item stays in the processor's cache.
+void sort(std::int64_t size, std::int64_t slots, std::int64_t* slot, std::int64_t* client, float* labels,
+          float* weights) {
+  std::vector<std::int64_t> place(slots + 1, 0);
+  for (std::int64_t at = 0; at < size; ++at) ++place[slot[at] + 1];
+  for (std::int64_t row = 0; row < slots; ++row) place[row + 1] += place[row];
+  const std::vector<std::int64_t> slot_before(slot, slot + size), client_before(client, client + size);
+  const std::vector<float> labels_before(labels, labels + size), weights_before(weights, weights + size);
+  for (std::int64_t at = 0; at < size; ++at) {
+    const std::int64_t to = place[slot_before[at]]++;
+    slot[to] = slot_before[at];
+    client[to] = client_before[at];
+    labels[to] = labels_before[at];
+    weights[to] = weights_before[at];
+  }
+}
+
+}  // namespace
+
 void fedau2_touch(std::int64_t groups, std::int64_t clients, std::int64_t catalogue, const std::int64_t* starts,
                   const std::int64_t* items, std::int32_t* slot_of, std::int64_t* counts) {
   for (std::int64_t g = 0; g < groups; ++g) {
@@ -42,5 +63,6 @@ std::int64_t fedau2_join(std::int64_t groups, std::int64_t clients, std::int64_t
       if (joined_weights[at] != 0) joined_labels[at] /= joined_weights[at];
   }
   firsts[groups] = size;
+  if (groups == 1 && clients > 1) sort(size, slots, slot, client, joined_labels, joined_weights);
   return size;
 }

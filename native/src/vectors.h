@@ -20,10 +20,13 @@ inline Vec load(const float* from) {
 
 inline void store(float* to, Vec value) { std::memcpy(to, &value, sizeof value); }
 
+// The sum of the lanes, half by half.
 inline float sum(Vec value) {
-  float total = 0;
-  for (Count lane = 0; lane < LANES; ++lane) total += value[lane];
-  return total;
+  float lanes[LANES];
+  std::memcpy(lanes, &value, sizeof value);
+  for (Count half = LANES / 2; half > 0; half /= 2)
+    for (Count lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  return lanes[0];
 }
 
 // The dot product of two arrays.
@@ -36,7 +39,12 @@ inline float dot(const float* a, const float* b, Count size) {
   return result;
 }
 
+// to += from
+inline void add(float* __restrict to, const float* __restrict from, Count size) {
+  for (Count at = 0; at < size; ++at) to[at] += from[at];
+}
+
 // to += factor * from
-inline void add_scaled(float* to, const float* from, float factor, Count size) {
+inline void add_scaled(float* __restrict to, const float* __restrict from, float factor, Count size) {
   for (Count at = 0; at < size; ++at) to[at] += factor * from[at];
 }

@@ -24,8 +24,8 @@ from fedau2.wire.contributions import Rows, Update, encode
 from fedau2.wire.secure import packing
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.quantise import vector
-from simulator.engines.kernels import Kernel, operations
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
+from simulator.engines.kernels import Kernel, operations
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
 

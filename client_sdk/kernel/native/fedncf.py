@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from fedau2_native import Library
 from fedau2_native.structs import FedNCF, pointers
-from torch import Tensor
 
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
 from client_sdk.kernel.native.cohorts import Ragged
