@@ -6,12 +6,12 @@ from typing import overload
 
 import numpy as np
 import torch
-from fedau2_native import Library
 from numpy.typing import NDArray
 
 from client_sdk.draws import Samples
 from client_sdk.kernel.batch import Batch, RowSlots
 from client_sdk.kernel.operations import SampleLists
+from fedau2_native import Library
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def ends(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class Ragged(Batch):
-    """A batch whose groups need not have equal lengths, so that it has no padding. Each pair of client and item is once.
+    """A batch without padding, whose groups may differ in length. It has each pair of client and item once.
 
     Attributes:
         firsts: where the samples of each group begin, and the end of all: int64 (G + 1,).

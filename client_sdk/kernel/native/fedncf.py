@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
-from fedau2_native import Library
-from fedau2_native.structs import FedNCF, pointers
 
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
 from client_sdk.kernel.native.cohorts import Ragged
+from fedau2_native import Library
+from fedau2_native.structs import FedNCF, pointers
 
 
 def gradients(library: Library, shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from fedau2_native import Library
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from client_sdk.kernel.native import cohorts, fedncf
 from client_sdk.kernel.native.cohorts import Drawn, ends
 from client_sdk.kernel.operations import SampleLists
 from client_sdk.plan import AdversaryPlan, TrainingPlan
+from fedau2_native import Library
 
 RECOMMENDERS: dict[str, Callable[[Library, Tensors, Tensors, Step, Unlearn], Gradients]] = {
     "fedncf": fedncf.gradients,
@@ -67,6 +67,8 @@ class NativeOperations:
         self, adversaries: Sequence[AdversaryPlan], steps: int, keys: Sequence[bytes], round_number: int
     ) -> Mapping[str, NDArray[np.float32]]:
         """Draws the noise of the heads, number for number that of `client_sdk.draws.noise`."""
+        if not adversaries:
+            return {}
         classes = [adversary.classes for adversary in adversaries]
         normals = np.empty((len(keys), steps * 2 * sum(classes)), np.float32)
         self._library.normals(len(keys), b"".join(keys), round_number, Stream.NOISE, normals.shape[1], normals)
