@@ -1,6 +1,7 @@
 """The operations that a cohort's training consists of. PyTorch's are the reference; `native` has some in C++."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,8 +20,23 @@ SampleLists = Sequence[Sequence[Samples]]
 """Samples by client, then local step."""
 
 
+@dataclass(frozen=True, eq=False)
+class PrivateTensors:
+    """A `PrivateState` as tensors that share its memory: by name, (B, ...)."""
+
+    values: Tensors
+    first: Tensors
+    second: Tensors
+
+
 class Operations(Protocol):
-    """The operations of a local update. All that implement it agree up to rounding, and draw the same numbers."""
+    """The operations of a local update. All that implement it agree up to rounding, and draw the same numbers.
+
+    Attributes:
+        in_place: True if `gradients` and `adam` take columns of more clients than those that train.
+    """
+
+    in_place: bool
 
     def samples(
         self,
@@ -51,16 +67,16 @@ class Operations(Protocol):
         """Computes what `Recommender.gradients` does, on a step with a batch of `layout`."""
 
     def adam(
-        self, values: Tensors, first: Tensors, second: Tensors, gradients: Tensors, steps: Tensor, learning_rate: float
+        self, state: PrivateTensors, gradients: Gradients, steps: Tensor, learning_rate: float, members: Tensor | None
     ) -> None:
-        """Takes a step of private Adam in place, see `adam.step`."""
+        """Takes a step of private Adam in place, see `adam.step`; `members` are those of the step."""
 
 
 class _TorchOperations:
     """The operations by NumPy and PyTorch."""
 
+    in_place = False
     layout = staticmethod(batch.layout)
-    adam = staticmethod(adam.step)
 
     def samples(
         self,
@@ -89,6 +105,11 @@ class _TorchOperations:
         self, recommender: Recommender, shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn
     ) -> Gradients:
         return recommender.gradients(shared, private, step, unlearn)
+
+    def adam(
+        self, state: PrivateTensors, gradients: Gradients, steps: Tensor, learning_rate: float, members: Tensor | None
+    ) -> None:
+        adam.step(state.values, state.first, state.second, gradients.private, steps, learning_rate)
 
 
 TORCH: Operations = _TorchOperations()

@@ -15,7 +15,7 @@ from client_sdk.kernel import adversary
 from client_sdk.kernel.adversary import AdversaryGradients
 from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
 from client_sdk.kernel.models import declared, plan_of
-from client_sdk.kernel.operations import TORCH, Operations
+from client_sdk.kernel.operations import TORCH, Operations, PrivateTensors
 from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import Columns, PrivateState, Report
 from fedau2.v1.task_pb2 import TaskManifest
@@ -79,12 +79,15 @@ class Cohort:
         noise: per adversary, float32 (B, steps, 2, classes).
         labels: per adversary, class numbers int64 (B,), -1 where not known.
         state: private state of the B clients; training changes it in place.
+        members: the B rows of the state that are the clients', int64; None: all rows, in order. Only operations that
+            are `in_place` take others.
     """
 
     samples: Sequence[Sequence[Samples]]
     noise: Mapping[str, NDArray[np.float32]]
     labels: Mapping[str, NDArray[np.int64]]
     state: PrivateState
+    members: NDArray[np.int64] | None = None
 
     @classmethod
     def draw(
@@ -97,6 +100,7 @@ class Cohort:
         state: PrivateState,
         weights: Sequence[NDArray[np.float32] | None] | None = None,
         operations: Operations = TORCH,
+        members: NDArray[np.int64] | None = None,
     ) -> "Cohort":
         """Draws each client's samples and noise from its own key; `weights` are those of each client's interactions.
 
@@ -107,7 +111,7 @@ class Cohort:
         plan, recommender = plan_of(task), declared(task.model).model
         samples = operations.samples(plan, recommender, keys, round_number, interactions, weights)
         noise = operations.noise(plan.adversaries, plan.local.steps, keys, round_number)
-        return cls(samples, noise, labels, state)
+        return cls(samples, noise, labels, state, members)
 
 
 class CohortTraining:
@@ -133,8 +137,9 @@ class CohortTraining:
         self._adversary = {name: value[None] for name, value in task.adversary.items()}
         self._labels = {name: torch.from_numpy(value) for name, value in cohort.labels.items()}
         self._noise = {name: torch.from_numpy(value) for name, value in cohort.noise.items()}
-        state = cohort.state
-        self._values, self._first, self._second = _tensors(state.values), _tensors(state.first), _tensors(state.second)
+        self._private = PrivateTensors(*map(_tensors, (cohort.state.values, cohort.state.first, cohort.state.second)))
+        self._members = None if cohort.members is None else torch.from_numpy(cohort.members)
+        self._protected = frozenset(name for plan in task.plan.adversaries for name in plan.protects)
         self._sums: Tensors = {}
         self._of_adversaries: list[dict[str, AdversaryGradients]] = []
         self._loss = np.zeros(len(cohort.samples), np.float32)
@@ -143,6 +148,11 @@ class CohortTraining:
     def steps(self) -> int:
         """Local steps in all."""
         return self._local.steps
+
+    @property
+    def in_place(self) -> bool:
+        """True if the clients are rows of a larger state, whose step counts the caller advances."""
+        return self._members is not None
 
     def _start(self, name: str, value: Tensor) -> Tensor:
         return value.index_select(0, self._rows.table) if name in self._task.tables else value[None]
@@ -157,8 +167,9 @@ class CohortTraining:
             return adversary.total([gradients.push for gradients in of_adversaries.values()])
 
         with torch.no_grad():
-            step = Step(self._rows, self._batches[taken], self._task.plan.parameters, self._round)
-            gradients = self._operations.gradients(self._task.recommender, self._shared, self._values, step, unlearn)
+            given = self._task.plan.parameters, self._round, self._protected, self._members
+            step, private = Step(self._rows, self._batches[taken], *given), self._private.values
+            gradients = self._operations.gradients(self._task.recommender, self._shared, private, step, unlearn)
             self._advance_private(gradients, taken)
             for of_adversary in of_adversaries.values():
                 gradients.shared.update(of_adversary.shared)
@@ -181,9 +192,10 @@ class CohortTraining:
         }
 
     def _advance_private(self, gradients: Gradients, taken: int) -> None:
-        steps = torch.from_numpy(self._cohort.state.steps + taken)
-        rate = self._local.private_learning_rate
-        self._operations.adam(self._values, self._first, self._second, gradients.private, steps, rate)
+        steps, rate = torch.from_numpy(self._cohort.state.steps + taken), self._local.private_learning_rate
+        if self._members is not None:
+            steps = steps[self._members]
+        self._operations.adam(self._private, gradients, steps, rate, self._members)
 
     def _advance_shared(self, gradients: Tensors) -> None:
         if self.steps == 1:
@@ -204,9 +216,9 @@ class CohortTraining:
         return self
 
     def state(self) -> PrivateState:
-        """The clients' new private state."""
-        steps = self._cohort.state.steps + self.steps
-        return PrivateState(_arrays(self._values), _arrays(self._first), _arrays(self._second), steps)
+        """The clients' new private state, unless the training is in place."""
+        steps, private = self._cohort.state.steps + self.steps, self._private
+        return PrivateState(_arrays(private.values), _arrays(private.first), _arrays(private.second), steps)
 
     def report(self) -> Report:
         """Reports what only the device and the simulator may know."""

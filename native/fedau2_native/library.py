@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedau2_native.errors import NativeError
-from fedau2_native.structs import FedNCF
+from fedau2_native.structs import FedNCF, FedRAP
 
 ABI = 1
 """The version of the C interface that this package calls."""
@@ -52,6 +52,8 @@ class Library:
     touch: Any
     join: Any
     fedncf: Any
+    fedrap: Any
+    sums: Any
     adam: Any
     fold: Any
     largest: Any
@@ -82,7 +84,9 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "touch": (None, c_int64, c_int64, c_int64, _I, _I, _I32, _I),
     "join": (c_int64, c_int64, c_int64, c_int64, c_int64, _I, _I, _I, _F, _F, _I32, _I, _I, _F, _F, _I),
     "fedncf": (None, POINTER(FedNCF)),
-    "adam": (None, c_int64, c_int64, _I, _F, _F, _F, _F, _F, _F),
+    "fedrap": (None, POINTER(FedRAP)),
+    "sums": (None, c_int64, c_int64, c_int64, _I, _F, _F),
+    "adam": (None, c_int64, c_int64, c_int64, _I, c_int64, _F, _F, _F, _F, _F, _F, _F, _F, _F),
     "fold": (None, c_int64, c_int64, _I, _F, c_double, _I),
     "largest": (c_float, c_int64, _F),
 }  # fmt: skip

@@ -61,10 +61,32 @@ struct FedNCF {
 };
 FEDAU2_EXPORT void fedau2_fedncf(const FedNCF* step);
 
-// The step of private Adam on rows of columns: client b's is row `rows[b]`, and its gradient is row b, (B, width). `scale`
-// and `shift` (B) are those of client_sdk/kernel/adam.py.
-FEDAU2_EXPORT void fedau2_adam(std::int64_t clients, std::int64_t width, const std::int64_t* rows, const float* scale,
-                               const float* shift, const float* gradient, float* values, float* first, float* second);
+// The gradients of FedRAP, see client_sdk/kernel/fedrap.py. Client b's vectors are row `rows[b]` of `personal`.
+struct FedRAP {
+  std::int64_t groups, clients, slots, items, latent;
+  std::int64_t copies;                              // of the output: G, or 1 while all groups agree
+  float penalty;                                    // weight of a number's absolute value
+  const std::int64_t *firsts, *slot, *client;       // (G + 1), (samples), (samples)
+  const float *labels, *weights;                    // (samples)
+  const std::int64_t *table, *rows;                 // catalogue row of each slot, (G * slots); (B)
+  const float *common, *personal, *weight, *bias;   // (G * slots, latent), (columns, items, latent), (copies, latent), (copies)
+  float* loss;                                      // (B), set to 0 by the caller
+  float *common_grad, *weight_grad, *bias_grad;     // (G * slots, latent), (G, latent), (G), set to 0 by the caller
+  float* by_item;                                   // (B, items), set to 0: the gradients by `personal` are these times `weight`
+};
+FEDAU2_EXPORT void fedau2_fedrap(const FedRAP* step);
+
+// sums[b, i] = the sum of personal[rows[b], i]; `sums` is (B, items).
+FEDAU2_EXPORT void fedau2_sums(std::int64_t clients, std::int64_t items, std::int64_t latent, const std::int64_t* rows,
+                               const float* personal, float* sums);
+
+// A step of private Adam on rows of columns: client b's is row `rows[b]`, of `items` vectors of `latent` numbers. The gradient
+// of vector i is by_item[b, i] * direction + push[b, i] (+ whole[b, i]); `push` and `whole` may be null. `direction` is of the
+// client where `copies` is above 1. `scale` and `shift` (B) are those of client_sdk/kernel/adam.py.
+FEDAU2_EXPORT void fedau2_adam(std::int64_t clients, std::int64_t items, std::int64_t latent, const std::int64_t* rows,
+                               std::int64_t copies, const float* direction, const float* by_item, const float* push,
+                               const float* whole, const float* scale, const float* shift, float* values, float* first,
+                               float* second);
 
 // total[rows[i]] += rint(values[i] * scale), in double precision; `rows` is null for all rows in order. The product must lie
 // below 2^62.

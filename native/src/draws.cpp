@@ -33,7 +33,7 @@ class Contrasts {
       *items++ = own[order_[place]];
       for (std::int64_t i = 0; i < negatives_; ++i) {
         const std::uint32_t rank = stream.bounded(largest);
-        *items++ = rank + (std::upper_bound(outside_.begin(), outside_.end(), rank) - outside_.begin());
+        *items++ = rank + not_above(rank);
       }
     }
     const std::int64_t line = 1 + negatives_;
@@ -41,13 +41,22 @@ class Contrasts {
       const std::int64_t start = line * cut(count, steps_, step), size = line * cut(count, steps_, step + 1) - start;
       weigh(size, weights + start);
     }
-    for (std::int64_t at = 0; at < line * count; ++at) {
-      labels[at] = at % line == 0;
-      if (importance) weights[at] *= importance[order_[at / line]];
+    std::fill(labels, labels + line * count, 0.0f);
+    for (std::int64_t place = 0; place < count; ++place) {
+      labels[line * place] = 1;
+      if (!importance) continue;
+      for (std::int64_t i = 0; i < line; ++i) weights[line * place + i] *= importance[order_[place]];
     }
   }
 
  private:
+  // How many of the sorted numbers are at most `rank`: a search without a branch, which could not be foreseen.
+  std::int64_t not_above(std::uint32_t rank) const {
+    const std::uint32_t* from = outside_.data();
+    for (std::size_t size = outside_.size(); size > 1; size -= size / 2) from += from[size / 2 - 1] <= rank ? size / 2 : 0;
+    return from - outside_.data() + (*from <= rank);
+  }
+
   // One over the size of the sample's chunk.
   void weigh(std::int64_t size, float* weights) const {
     std::fill(weights, weights + size, static_cast<float>(1.0 / static_cast<double>(chunk_)));

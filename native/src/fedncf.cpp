@@ -152,14 +152,22 @@ class Group {
       multiply(width, before, size, {grad, 1, width}, input, before, weight_grad(layer), before, true);
       for (Count i = 0; i < size; ++i) add(bias_grad(layer), grad + i * width, width);
       multiply(size, before, width, {grad, width}, weight(layer), before, back, before, false);
-      for (Count i = 0; i < size * before; ++i) back[i] = input[i] > 0 ? back[i] : 0;
+      if (layer > 1) for (Count i = 0; i < size * before; ++i) back[i] = input[i] > 0 ? back[i] : 0;
     }
-    const float* const grad = grads_[0].data();
-    for (Count i = 0; i < size; ++i) {
-      add(&user_grad_[client(start + i) * first_], grad + i * first_, first_);
-      if (by_row_) add(&item_grad_[step_.slot[start + i] * first_], grad + i * first_, first_);
-    }
+    for (Count i = 0; i < size; ++i) first_backward(start + i, &hidden_[0][i * first_], &grads_[0][i * first_]);
     if (!by_row_) rows_backward(start, size);
+  }
+
+  // Takes a sample's gradient through the first ReLU, to its user and its row. With one layer it has been taken already.
+  void first_backward(Count sample, const float* __restrict hidden, float* __restrict grad) {
+    float* __restrict user = &user_grad_[client(sample) * first_];
+    float* __restrict item = by_row_ ? &item_grad_[step_.slot[sample] * first_] : nullptr;
+    for (Count j = 0; j < first_; ++j) {
+      const float passed = hidden[j] > 0 ? grad[j] : 0;
+      grad[j] = passed;
+      user[j] += passed;
+    }
+    if (item) add(item, grad, first_);
   }
 
   // The gradients by the tile's rows of the table, and by the item half of the first layer.

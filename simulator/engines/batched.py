@@ -89,7 +89,7 @@ class BatchedEngine:
         self._server_state: Tensors = {}
         self._round = 0
         numbers = sum(math.prod(spec.shape) for spec in manifest.private(task))
-        self._chunk = min(CHUNK, max(1, NUMBERS // max(1, numbers)))
+        self._chunk = CHUNK if self._operations.in_place else min(CHUNK, max(1, NUMBERS // max(1, numbers)))
         if task.plan.local.steps > 1:
             dense = [spec for spec in manifest.shared(task).values() if spec.kind == TENSOR_KIND_DENSE]
             copied = sum(math.prod(spec.shape) for spec in dense)
@@ -137,7 +137,7 @@ class BatchedEngine:
         population = self._population
         cohort = population.cohort(self._manifest, self._round, members, self._operations)
         training = CohortTraining(task, self._round, cohort, summed=summed, operations=self._operations).run()
-        population.put(members, training.state())
+        population.keep(members, training)
         if summed:
             return training.summed(), training.report()
         contributions = zip(members, training.contributions(), strict=True)

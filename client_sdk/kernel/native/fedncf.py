@@ -13,6 +13,8 @@ def gradients(library: Library, shared: Tensors, private: Tensors, step: Step, u
     """Computes what `client_sdk.kernel.fedncf.gradients` does, on a batch of `cohorts.layout`."""
     batch, groups = step.batch, step.rows.groups
     assert isinstance(batch, Ragged)
+    if step.members is not None:
+        private = {name: value.index_select(0, step.members) for name, value in private.items()}
     dense = {name: value for name, value in shared.items() if not name.startswith("item_")}
     out = Gradients(
         loss=torch.zeros(batch.clients),

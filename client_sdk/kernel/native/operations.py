@@ -10,17 +10,17 @@ from torch import Tensor
 from client_sdk import draws
 from client_sdk.draws import Stream
 from client_sdk.errors import NoDataError
-from client_sdk.kernel import adam
 from client_sdk.kernel.batch import Batch, RowSlots
 from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors, Unlearn
-from client_sdk.kernel.native import cohorts, fedncf
+from client_sdk.kernel.native import cohorts, fedncf, fedrap, private_adam
 from client_sdk.kernel.native.cohorts import Drawn, ends
-from client_sdk.kernel.operations import SampleLists
+from client_sdk.kernel.operations import PrivateTensors, SampleLists
 from client_sdk.plan import AdversaryPlan, TrainingPlan
 from fedau2_native import Library
 
 RECOMMENDERS: dict[str, Callable[[Library, Tensors, Tensors, Step, Unlearn], Gradients]] = {
     "fedncf": fedncf.gradients,
+    "fedrap": fedrap.gradients,
 }
 """The recommenders that the library knows, by name, with their gradients."""
 
@@ -32,6 +32,8 @@ class NativeOperations:
         library: the variant for this processor.
         model: name of the recommender, which must be one of `RECOMMENDERS`.
     """
+
+    in_place = True
 
     def __init__(self, library: Library, model: str) -> None:
         self._library, self._gradients = library, RECOMMENDERS[model]
@@ -89,10 +91,10 @@ class NativeOperations:
         return self._gradients(self._library, shared, private, step, unlearn)
 
     def adam(
-        self, values: Tensors, first: Tensors, second: Tensors, gradients: Tensors, steps: Tensor, learning_rate: float
+        self, state: PrivateTensors, gradients: Gradients, steps: Tensor, learning_rate: float, members: Tensor | None
     ) -> None:
         """Takes a step of private Adam in place, see `client_sdk.kernel.adam.step`."""
-        adam.step(values, first, second, gradients, steps, learning_rate)
+        private_adam.step(self._library, state, gradients, steps, learning_rate, members)
 
 
 def _joined(weights: Sequence[NDArray[np.float32] | None] | None) -> NDArray[np.float32] | None:
