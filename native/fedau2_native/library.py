@@ -1,7 +1,7 @@
 """Finds the variant of the library for this processor, and declares its functions to ctypes."""
 
 import ctypes
-from ctypes import POINTER, c_double, c_float, c_int64, c_uint64, c_void_p
+from ctypes import POINTER, c_bool, c_double, c_float, c_int64, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "normals": (None, c_int64, _KEYS, c_uint64, c_uint64, c_int64, _F),
     "uniforms": (None, c_int64, _KEYS, c_uint64, c_uint64, _I, _F),
     "touch": (None, c_int64, c_int64, c_int64, _I, _I, _I32, _I),
-    "join": (c_int64, c_int64, c_int64, c_int64, c_int64, _I, _I, _I, _F, _F, _I32, _I, _I, _F, _F, _I),
+    "join": (c_int64, c_int64, c_int64, c_int64, c_int64, c_bool, _I, _I, _I, _F, _F, _I32, _I, _I, _F, _F, _I),
     "fedncf": (None, POINTER(FedNCF)),
     "fedrap": (None, POINTER(FedRAP)),
     "sums": (None, c_int64, c_int64, c_int64, _I, _F, _F),

@@ -34,11 +34,11 @@ FEDAU2_EXPORT void fedau2_touch(std::int64_t groups, std::int64_t clients, std::
                                 std::int64_t* counts);
 
 // Lays out the samples of one step, of which client b has those from starts[b] to before ends[b]. Those of the same client
-// and item become one: the sum of their weights, and the weighted mean of their labels. One group of several clients has
-// them sorted by slot. `slots` is the most rows of a group.
+// and item become one: the sum of their weights, and the weighted mean of their labels. `slots` is the most rows of a group.
+// The samples come sorted by client, or by slot where `sorted` is true, which needs one group.
 // Returns how many there are, at most all; `firsts` (G + 1) gets where the samples of each group begin.
 FEDAU2_EXPORT std::int64_t fedau2_join(std::int64_t groups, std::int64_t clients, std::int64_t catalogue,
-                                       std::int64_t slots, const std::int64_t* starts, const std::int64_t* ends,
+                                       std::int64_t slots, bool sorted, const std::int64_t* starts, const std::int64_t* ends,
                                        const std::int64_t* items, const float* labels, const float* weights,
                                        const std::int32_t* slot_of, std::int64_t* slot, std::int64_t* client,
                                        float* joined_labels, float* joined_weights, std::int64_t* firsts);

@@ -9,47 +9,77 @@
 
 namespace {
 
-void group_gradients(const FedRAP& step, Count group) {
-  const Count latent = step.latent, start = step.firsts[group], size = step.firsts[group + 1] - start;
-  const Count copy = step.copies == 1 ? 0 : group, end = (group + 1) * step.slots;
-  const float* const weight = step.weight + copy * latent;
-  float* const weight_grad = step.weight_grad + group * latent;
-  std::vector<float> logits(size), grad(size), by_slot(step.slots, 0), penalty(step.slots, 0), vector(latent);
-  const auto personal = [&](Count at) {
-    return step.personal + (step.rows[step.client[at]] * step.items + step.table[step.slot[at]]) * latent;
-  };
-  for (Count i = 0; i < size; ++i) {
-    const Count at = start + i;
-    logits[i] = step.bias[copy] + dot(weight, step.common + step.slot[at] * latent, latent) +
-                dot(weight, personal(at), latent);
-  }
-  losses::binary_cross_entropy(size, logits.data(), step.labels + start, step.weights + start, step.client + start,
-                               step.loss, grad.data());
-  for (Count i = 0; i < size; ++i) {
-    const Count at = start + i, slot = step.slot[at];
-    step.bias_grad[group] += grad[i];
-    add_scaled(weight_grad, step.common + slot * latent, grad[i], latent);
-    add_scaled(weight_grad, personal(at), grad[i], latent);
-    by_slot[slot - group * step.slots] += grad[i];
-    step.by_item[step.client[at] * step.items + step.table[slot]] += grad[i];
-    const float scaled = step.weights[at] * step.penalty;
-    penalty[slot - group * step.slots] += scaled;
-    float length = 0;
-    for (Count j = 0; j < latent; ++j) length += std::fabs(step.common[slot * latent + j]);
-    step.loss[step.client[at]] += scaled * length;
-  }
-  for (Count slot = group * step.slots, i = 0; slot < end; ++slot, ++i)
-    for (Count j = 0; j < latent; ++j) {
-      const float common = step.common[slot * latent + j];
-      const auto sign = static_cast<float>((common > 0) - (common < 0));
-      step.common_grad[slot * latent + j] = sign * penalty[i] + by_slot[i] * weight[j];
+constexpr Count TILE = 256;  // samples, whose vectors stay in the processor's cache
+
+// One group of samples. What is common to all samples of a row is computed once.
+class Group {
+ public:
+  Group(const FedRAP& step, Count group)
+      : step_(step),
+        group_(group),
+        first_slot_(group * step.slots),
+        weight_(step.weight + (step.copies == 1 ? 0 : group) * step.latent),
+        weight_grad_(step.weight_grad + group * step.latent),
+        logit_(step.slots),
+        length_(step.slots),
+        grad_(step.slots, 0),
+        penalty_(step.slots, 0) {}
+
+  void run() {
+    for (Count slot = 0; slot < step_.slots; ++slot) {
+      logit_[slot] = step_.bias[step_.copies == 1 ? 0 : group_] + dot(weight_, common(slot), step_.latent);
+      for (Count j = 0; j < step_.latent; ++j) length_[slot] += std::fabs(common(slot)[j]);
     }
-}
+    const Count end = step_.firsts[group_ + 1];
+    for (Count start = step_.firsts[group_]; start < end; start += TILE) tile(start, std::min(TILE, end - start));
+    for (Count slot = 0; slot < step_.slots; ++slot) row_gradient(slot);
+  }
+
+ private:
+  const float* common(Count slot) const { return step_.common + (first_slot_ + slot) * step_.latent; }
+  Count item(Count sample) const { return step_.table[step_.slot[sample]]; }
+  const float* personal(Count sample) const {
+    return step_.personal + (step_.rows[step_.client[sample]] * step_.items + item(sample)) * step_.latent;
+  }
+
+  void tile(Count start, Count size) {
+    float logits[TILE], grad[TILE];
+    for (Count i = 0; i < size; ++i)
+      logits[i] = logit_[step_.slot[start + i] - first_slot_] + dot(weight_, personal(start + i), step_.latent);
+    losses::binary_cross_entropy(size, logits, step_.labels + start, step_.weights + start, step_.client + start,
+                                 step_.loss, grad);
+    for (Count i = 0; i < size; ++i) {
+      const Count at = start + i, slot = step_.slot[at] - first_slot_;
+      add_scaled(weight_grad_, personal(at), grad[i], step_.latent);
+      grad_[slot] += grad[i];
+      step_.by_item[step_.client[at] * step_.items + item(at)] += grad[i];
+      const float scaled = step_.weights[at] * step_.penalty;
+      penalty_[slot] += scaled;
+      step_.loss[step_.client[at]] += scaled * length_[slot];
+    }
+  }
+
+  void row_gradient(Count slot) {
+    step_.bias_grad[group_] += grad_[slot];
+    add_scaled(weight_grad_, common(slot), grad_[slot], step_.latent);
+    float* const out = step_.common_grad + (first_slot_ + slot) * step_.latent;
+    for (Count j = 0; j < step_.latent; ++j) {
+      const float number = common(slot)[j];
+      out[j] = static_cast<float>((number > 0) - (number < 0)) * penalty_[slot] + grad_[slot] * weight_[j];
+    }
+  }
+
+  const FedRAP& step_;
+  const Count group_, first_slot_;
+  const float* const weight_;
+  float* const weight_grad_;
+  std::vector<float> logit_, length_, grad_, penalty_;
+};
 
 }  // namespace
 
 void fedau2_fedrap(const FedRAP* step) {
-  for (Count group = 0; group < step->groups; ++group) group_gradients(*step, group);
+  for (Count group = 0; group < step->groups; ++group) Group(*step, group).run();
 }
 
 void fedau2_sums(Count clients, Count items, Count latent, const Count* rows, const float* personal, float* sums) {

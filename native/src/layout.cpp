@@ -39,7 +39,7 @@ void fedau2_touch(std::int64_t groups, std::int64_t clients, std::int64_t catalo
   }
 }
 
-std::int64_t fedau2_join(std::int64_t groups, std::int64_t clients, std::int64_t catalogue, std::int64_t slots,
+std::int64_t fedau2_join(std::int64_t groups, std::int64_t clients, std::int64_t catalogue, std::int64_t slots, bool sorted,
                          const std::int64_t* starts, const std::int64_t* ends, const std::int64_t* items,
                          const float* labels, const float* weights, const std::int32_t* slot_of, std::int64_t* slot,
                          std::int64_t* client, float* joined_labels, float* joined_weights, std::int64_t* firsts) {
@@ -63,6 +63,6 @@ std::int64_t fedau2_join(std::int64_t groups, std::int64_t clients, std::int64_t
       if (joined_weights[at] != 0) joined_labels[at] /= joined_weights[at];
   }
   firsts[groups] = size;
-  if (groups == 1 && clients > 1) sort(size, slots, slot, client, joined_labels, joined_weights);
+  if (sorted) sort(size, slots, slot, client, joined_labels, joined_weights);
   return size;
 }

@@ -88,8 +88,13 @@ class Ragged(Batch):
     firsts: NDArray[np.int64]
 
 
-def layout(library: Library, samples: SampleLists, items: int, *, summed: bool) -> tuple[RowSlots, list[Batch]]:
-    """Lays out samples as `client_sdk.kernel.batch.layout` does, in batches without padding."""
+def layout(
+    library: Library, samples: SampleLists, items: int, *, summed: bool, by_item: bool
+) -> tuple[RowSlots, list[Batch]]:
+    """Lays out samples as `client_sdk.kernel.batch.layout` does, in batches without padding.
+
+    In summed form `by_item` sorts them by item, and otherwise they are sorted by client.
+    """
     drawn = Drawn.of(samples)
     clients, groups = len(drawn), 1 if summed else len(drawn)
     slot_of, counts = np.empty(groups * items, np.int32), np.empty(groups, np.int64)
@@ -101,10 +106,13 @@ def layout(library: Library, samples: SampleLists, items: int, *, summed: bool) 
     table = np.zeros(groups * slots, np.int64)
     table[group * slots + slot_of[keys]] = keys - group * items
     rows = RowSlots(groups, slots, torch.from_numpy(table), counts)
-    return rows, [_batch(library, drawn, step, slot_of, rows, items) for step in range(drawn.steps)]
+    sort = by_item and groups < clients
+    return rows, [_batch(library, drawn, step, slot_of, rows, items, sort) for step in range(drawn.steps)]
 
 
-def _batch(library: Library, drawn: Drawn, step: int, slot_of: NDArray[np.int32], rows: RowSlots, items: int) -> Ragged:
+def _batch(
+    library: Library, drawn: Drawn, step: int, slot_of: NDArray[np.int32], rows: RowSlots, items: int, sort: bool
+) -> Ragged:
     starts = np.ascontiguousarray(drawn.starts[step : -1 : drawn.steps])
     stops = np.ascontiguousarray(drawn.starts[step + 1 :: drawn.steps])
     most = int((stops - starts).sum())
@@ -112,7 +120,7 @@ def _batch(library: Library, drawn: Drawn, step: int, slot_of: NDArray[np.int32]
     labels, weights = np.empty(most, np.float32), np.empty(most, np.float32)
     firsts = np.empty(rows.groups + 1, np.int64)
     size = library.join(
-        rows.groups, len(drawn), items, rows.slots, starts, stops, drawn.items, drawn.labels, drawn.weights, slot_of,
+        rows.groups, len(drawn), items, rows.slots, sort, starts, stops, drawn.items, drawn.labels, drawn.weights, slot_of,
         slot, client, labels, weights, firsts,
     )  # fmt: skip
     columns = (torch.from_numpy(column[:size]) for column in (slot, client, labels, weights))

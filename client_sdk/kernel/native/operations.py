@@ -37,6 +37,7 @@ class NativeOperations:
 
     def __init__(self, library: Library, model: str) -> None:
         self._library, self._gradients = library, RECOMMENDERS[model]
+        self._by_item = model == "fedncf"  # its work for a sample is on the item's row; FedRAP's is on the client's
 
     def samples(
         self,
@@ -82,7 +83,7 @@ class NativeOperations:
 
     def layout(self, samples: SampleLists, items: int, *, summed: bool) -> tuple[RowSlots, list[Batch]]:
         """Lays out samples, see `cohorts.layout`."""
-        return cohorts.layout(self._library, samples, items, summed=summed)
+        return cohorts.layout(self._library, samples, items, summed=summed, by_item=self._by_item)
 
     def gradients(
         self, recommender: Recommender, shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn
