@@ -1,7 +1,7 @@
 """Finds the variant of the library for this processor, and declares its functions to ctypes."""
 
 import ctypes
-from ctypes import POINTER, c_bool, c_double, c_float, c_int64, c_uint64, c_void_p
+from ctypes import POINTER, c_bool, c_double, c_int64, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,6 @@ class Library:
     sums: Any
     adam: Any
     fold: Any
-    largest: Any
 
 
 class _Array:
@@ -88,7 +87,6 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "sums": (None, c_int64, c_int64, c_int64, _I, _F, _F),
     "adam": (None, c_int64, c_int64, c_int64, _I, c_int64, _F, _F, _F, _F, _F, _F, _F, _F, _F),
     "fold": (None, c_int64, c_int64, _I, _F, c_double, _I),
-    "largest": (c_float, c_int64, _F),
 }  # fmt: skip
 
 

@@ -92,6 +92,3 @@ FEDAU2_EXPORT void fedau2_adam(std::int64_t clients, std::int64_t items, std::in
 // below 2^62.
 FEDAU2_EXPORT void fedau2_fold(std::int64_t rows, std::int64_t width, const std::int64_t* row, const float* values,
                                double scale, std::int64_t* total);
-
-// The largest absolute value; NaN if a value is NaN.
-FEDAU2_EXPORT float fedau2_largest(std::int64_t size, const float* values);

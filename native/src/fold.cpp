@@ -1,5 +1,4 @@
 // Sums on the fixed-point grid, see proto/fedau2/wire/fixed.py.
-#include <algorithm>
 #include <cmath>
 
 #include "abi.h"
@@ -11,13 +10,4 @@ void fedau2_fold(std::int64_t rows, std::int64_t width, const std::int64_t* row,
     const float* const line = values + i * width;
     for (std::int64_t j = 0; j < width; ++j) sums[j] += static_cast<std::int64_t>(std::rint(line[j] * scale));
   }
-}
-
-float fedau2_largest(std::int64_t size, const float* values) {
-  float largest = 0, sum = 0;
-  for (std::int64_t i = 0; i < size; ++i) {
-    largest = std::max(largest, std::fabs(values[i]));
-    sum += values[i] * 0;  // NaN where a value is not finite
-  }
-  return largest + sum;
 }

@@ -11,7 +11,7 @@ from tests.client_sdk.kernel.test_gradients import ITEMS, make_task
 CLIENTS = 12
 
 
-@pytest.fixture(params=["fedncf"])
+@pytest.fixture(params=["fedncf", "fedrap", "fedvae"])
 def make_engine(request, package):
     task = make_task(request.param)
     checkpoint = {name: tensor.numpy() for name, tensor in (task.shared | task.adversary).items()}

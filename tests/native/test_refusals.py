@@ -6,9 +6,8 @@ import sys
 
 import pytest
 
-from client_sdk.kernel.operations import TORCH
 from fedau2.v1.task_pb2 import TaskManifest
-from simulator.engines.kernels import operations
+from simulator.engines.kernels import PYTORCH, choose
 from simulator.errors import ConfigError
 
 KNOWN, UNKNOWN = TaskManifest(model="fedncf"), TaskManifest(model="another")
@@ -29,10 +28,10 @@ def refused(package, monkeypatch):
             package.load(folder)
         monkeypatch.setattr(package, "load", lambda load=package.load: load(folder))
         with pytest.raises(ConfigError, match=message):
-            operations("native", KNOWN)
+            choose("native", KNOWN)
         with pytest.warns(RuntimeWarning, match=message):
-            assert operations("auto", KNOWN) is TORCH
-        assert operations("torch", KNOWN) is TORCH
+            assert choose("auto", KNOWN) is PYTORCH
+        assert choose("torch", KNOWN) is PYTORCH
 
     return check
 
@@ -71,23 +70,23 @@ def test_a_library_for_better_processors_only(refused, folder):
 
 
 def test_a_model_that_the_library_does_not_know(package):
-    assert operations("auto", UNKNOWN) is TORCH
+    assert choose("auto", UNKNOWN) is PYTORCH
     with pytest.raises(ConfigError, match="does not know the model 'another'"):
-        operations("native", UNKNOWN)
+        choose("native", UNKNOWN)
 
 
 def test_the_package_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "fedau2_native", None)
-    assert operations("auto", KNOWN) is TORCH
+    assert choose("auto", KNOWN) is PYTORCH
     with pytest.raises(ConfigError, match="not installed"):
-        operations("native", KNOWN)
+        choose("native", KNOWN)
 
 
 def test_arrays_of_another_type_are_refused(library):
     import numpy as np
 
     with pytest.raises(Exception, match="takes contiguous arrays of float32"):
-        library.largest(3, np.zeros(3))
+        library.normals(1, bytes(16), 0, 0, 3, np.zeros(3))
 
 
 def test_every_variant_that_this_processor_runs_agrees(package, building, built):

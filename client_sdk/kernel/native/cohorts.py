@@ -120,8 +120,8 @@ def _batch(
     labels, weights = np.empty(most, np.float32), np.empty(most, np.float32)
     firsts = np.empty(rows.groups + 1, np.int64)
     size = library.join(
-        rows.groups, len(drawn), items, rows.slots, sort, starts, stops, drawn.items, drawn.labels, drawn.weights, slot_of,
-        slot, client, labels, weights, firsts,
+        rows.groups, len(drawn), items, rows.slots, sort, starts, stops, drawn.items, drawn.labels, drawn.weights,
+        slot_of, slot, client, labels, weights, firsts,
     )  # fmt: skip
     columns = (torch.from_numpy(column[:size]) for column in (slot, client, labels, weights))
     noise = torch.from_numpy(np.ascontiguousarray(drawn.noise[:, step]))
