@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from client_sdk import draws
 from client_sdk.errors import NoDataError
-from client_sdk.kernel import fedncf
+from client_sdk.kernel import fedncf, fedvae
 from client_sdk.kernel.operations import TORCH
 from client_sdk.plan import AdversaryPlan, LocalPlan, TrainingPlan
-from fedau2.v1.task_pb2 import DRAW_CONTRASTS, HEAD_DSVAE, HEAD_MLP, OBJECTIVE_REVERSAL, TRIGGER_SUT
+from fedau2.v1.task_pb2 import DRAW_CONTRASTS, DRAW_WHOLE, HEAD_DSVAE, HEAD_MLP, OBJECTIVE_REVERSAL, TRIGGER_SUT
 
 CLIENTS, ITEMS = 3, 40
 counts = st.lists(st.integers(1, ITEMS - 1), min_size=CLIENTS, max_size=CLIENTS)
@@ -89,3 +89,21 @@ def test_a_client_without_samples_is_refused_in_the_same_words(operations, inter
     for chosen in (operations("fedncf"), TORCH):
         with pytest.raises(NoDataError, match=message):
             drawn(chosen, plan_of(), [bytes(16)] * 2, rows)
+
+
+@given(counts=counts, seed=st.integers(0, 10**6), steps=st.integers(1, 3), weighted=st.booleans())
+@function_fixture
+def test_whole_users_are_the_same(operations, counts, seed, steps, weighted):
+    local = LocalPlan(steps, 0, 1)
+    shapes = {"decoder.weight": (8, 5)}
+    plan = TrainingPlan(ITEMS, shapes, local, (), fedvae.Parameters(dropout=0.4), DRAW_WHOLE, 5)
+    rng = np.random.default_rng(seed)
+    keys = [rng.bytes(16) for _ in counts]
+    interactions = [np.sort(rng.choice(ITEMS, count, replace=False)) for count in counts]
+    weights = [rng.uniform(0.1, 3, count).astype(np.float32) for count in counts] if weighted else None
+    both = operations("fedvae"), TORCH
+    ours, theirs = (chosen.samples(plan, fedvae, keys, 9, interactions, weights) for chosen in both)
+    for client, expected in zip(ours, theirs, strict=True):
+        for step, reference in zip(client, expected, strict=True):
+            for name in ("items", "labels", "weights", "noise"):
+                np.testing.assert_array_equal(getattr(step, name), getattr(reference, name))

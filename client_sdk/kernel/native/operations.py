@@ -13,7 +13,6 @@ from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors, Un
 from client_sdk.kernel.native import cohorts, draws, fedncf, fedrap, private_adam
 from client_sdk.kernel.operations import PrivateTensors, SampleLists
 from client_sdk.plan import AdversaryPlan, TrainingPlan
-from fedau2.v1.task_pb2 import DRAW_WHOLE
 from fedau2_native import Library
 
 _GRADIENTS: dict[str, Callable[[Library, Tensors, Tensors, Step, Unlearn], Gradients]] = {
@@ -21,8 +20,13 @@ _GRADIENTS: dict[str, Callable[[Library, Tensors, Tensors, Step, Unlearn], Gradi
     "fedrap": fedrap.gradients,
 }
 
-RECOMMENDERS = frozenset({*_GRADIENTS, "fedvae"})
-"""The recommenders that the library knows. FedVAE's gradients are products of large matrices: PyTorch computes them."""
+RECOMMENDERS: dict[str, Callable[..., SampleLists]] = {
+    "fedncf": draws.contrasts,
+    "fedrap": draws.contrasts,
+    "fedvae": draws.whole,
+}
+"""The recommenders that the library knows, with their draws. FedVAE's gradients are products of large matrices, which
+PyTorch computes."""
 
 
 class NativeOperations:
@@ -36,7 +40,7 @@ class NativeOperations:
     in_place = True
 
     def __init__(self, library: Library, model: str) -> None:
-        self.library, self._gradients = library, _GRADIENTS.get(model)
+        self.library, self._draw, self._gradients = library, RECOMMENDERS[model], _GRADIENTS.get(model)
         self._by_item = model == "fedncf"  # its work for a sample is on the item's row; FedRAP's is on the client's
 
     def samples(
@@ -49,8 +53,7 @@ class NativeOperations:
         weights: Sequence[NDArray[np.float32] | None] | None,
     ) -> SampleLists:
         """Draws the samples of clients."""
-        draw = draws.whole if plan.draw == DRAW_WHOLE else draws.contrasts
-        return draw(self.library, plan, keys, round_number, interactions, weights)
+        return self._draw(self.library, plan, keys, round_number, interactions, weights)
 
     def noise(
         self, adversaries: Sequence[AdversaryPlan], steps: int, keys: Sequence[bytes], round_number: int
