@@ -59,7 +59,7 @@ lint: install
 	$(BIN)/codespell
 	PYTHONPATH=.:proto $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m scripts.prose $(PROSE)
-	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator unmasker examples/edge_app scripts
+	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator unmasker examples/edge_app scripts native/fedau2_native
 
 bench: install
 	$(BIN)/fedau2-sim bench

@@ -87,8 +87,8 @@ def alternate(
 
 def _ratio(naive: NDArray[np.float64], ours: NDArray[np.float64]) -> Ratio:
     ratios = naive / ours
-    middle = (float(np.median(numbers)) for numbers in (naive, ours, ratios))
-    return Ratio(*middle, float(ratios.min()), float(ratios.max()))
+    cost, our_cost, ratio = (float(np.median(numbers)) for numbers in (naive, ours, ratios))
+    return Ratio(cost, our_cost, ratio, float(ratios.min()), float(ratios.max()))
 
 
 def _cpu(work: Callable[[], object]) -> float:

@@ -118,8 +118,10 @@ class Population:
         interactions = [self.interactions[m] for m in members]
         weights = None if self.weights is None else [self.weights[m] for m in members]
         labels = self.labels(task, members)
-        in_place = operations.in_place and isinstance(self.state, PrivateState)
-        state, rows = (self.state, members) if in_place else (self.take(members), None)
+        if operations.in_place and isinstance(self.state, PrivateState):
+            state, rows = self.state, members
+        else:
+            state, rows = self.take(members), None
         return Cohort.draw(task, round_number, keys, interactions, labels, state, weights, operations, rows)
 
     def contribution(self, task: Task, round_number: int, member: int) -> dict[str, Update]:

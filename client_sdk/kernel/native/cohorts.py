@@ -123,6 +123,13 @@ def _batch(
         rows.groups, len(drawn), items, rows.slots, sort, starts, stops, drawn.items, drawn.labels, drawn.weights,
         slot_of, slot, client, labels, weights, firsts,
     )  # fmt: skip
-    columns = (torch.from_numpy(column[:size]) for column in (slot, client, labels, weights))
-    noise = torch.from_numpy(np.ascontiguousarray(drawn.noise[:, step]))
-    return Ragged(rows.groups, len(drawn), *columns, noise, firsts)
+    return Ragged(
+        groups=rows.groups,
+        clients=len(drawn),
+        slot=torch.from_numpy(slot[:size]),
+        client=torch.from_numpy(client[:size]),
+        labels=torch.from_numpy(labels[:size]),
+        weights=torch.from_numpy(weights[:size]),
+        noise=torch.from_numpy(np.ascontiguousarray(drawn.noise[:, step])),
+        firsts=firsts,
+    )

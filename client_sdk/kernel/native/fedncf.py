@@ -53,7 +53,7 @@ def gradients(library: Library, shared: Tensors, private: Tensors, step: Step, u
     return out
 
 
-_FIELDS = {name for name, _ in FedNCF._fields_}
+_FIELDS = {field[0] for field in FedNCF._fields_}
 
 
 def _addresses(tensors: Tensors) -> dict[str, int]:

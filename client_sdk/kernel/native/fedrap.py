@@ -1,7 +1,7 @@
 """The gradients of FedRAP by the library."""
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
 from client_sdk.kernel.fedrap_parameters import SUM
@@ -18,6 +18,7 @@ def gradients(library: Library, shared: Tensors, private: Tensors, step: Step, u
     personal, common, weight = private["item_personal"], shared["item_common"], shared["output.weight"]
     clients, items, latent = batch.clients, *personal.shape[1:]
     members = torch.arange(clients) if step.members is None else step.members
+    push = unlearn(_states(library, personal, members, step))
     out = Factored(
         loss=torch.zeros(clients),
         shared={
@@ -28,7 +29,8 @@ def gradients(library: Library, shared: Tensors, private: Tensors, step: Step, u
         name="item_personal",
         by_vector=torch.zeros(clients, items),
         direction=weight,
-        **_pushes(library, personal, members, step, unlearn),
+        push=push.get(SUM),
+        whole=push.get("item_personal"),
     )
     library.fedrap(
         FedRAP(
@@ -57,15 +59,12 @@ def gradients(library: Library, shared: Tensors, private: Tensors, step: Step, u
     return out
 
 
-def _pushes(
-    library: Library, personal: torch.Tensor, members: torch.Tensor, step: Step, unlearn: Unlearn
-) -> dict[str, torch.Tensor | None]:
-    """What adversaries add to the gradients. Only the states that one of them sees are computed."""
+def _states(library: Library, personal: Tensor, members: Tensor, step: Step) -> Tensors:
+    """The states that adversaries see; the others are not computed."""
     states = {}
     if SUM in step.protected:
-        states[SUM] = torch.from_numpy(np.empty((len(members), personal.shape[1]), np.float32))
+        states[SUM] = torch.empty(len(members), personal.shape[1])
         library.sums(len(members), *personal.shape[1:], members.numpy(), personal.numpy(), states[SUM].numpy())
     if "item_personal" in step.protected:
         states["item_personal"] = personal.index_select(0, members)
-    push = unlearn(states)
-    return {"push": push.get(SUM), "whole": push.get("item_personal")}
+    return states

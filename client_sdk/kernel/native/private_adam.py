@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from client_sdk.kernel import adam
@@ -46,15 +47,16 @@ def step(
     rows = np.arange(len(steps)) if members is None else members.numpy()
     for gradient in [gradients] if isinstance(gradients, Factored) else map(_factored, gradients.private.items()):
         clients, vectors = gradient.by_vector.shape
-        direction, push, whole = (
-            None if part is None else part.contiguous().numpy()
-            for part in (gradient.direction, gradient.push, gradient.whole)
-        )
+        direction, push, whole = gradient.direction.numpy(), _array(gradient.push), _array(gradient.whole)
         columns = (part[gradient.name].numpy() for part in (state.values, state.first, state.second))
         library.adam(
             clients, vectors, direction.shape[1], rows, len(direction), direction, gradient.by_vector.numpy(), push,
             whole, scale, shift, *columns,
         )  # fmt: skip
+
+
+def _array(tensor: Tensor | None) -> NDArray[np.float32] | None:
+    return None if tensor is None else tensor.contiguous().numpy()
 
 
 def _factored(named: tuple[str, Tensor]) -> Factored:
