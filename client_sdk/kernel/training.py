@@ -11,7 +11,7 @@ from torch import Tensor
 
 from client_sdk.draws import Samples
 from client_sdk.errors import UnsupportedTaskError
-from client_sdk.kernel import adversary
+from client_sdk.kernel import adversary, updates
 from client_sdk.kernel.adversary import AdversaryGradients
 from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
 from client_sdk.kernel.models import declared, plan_of
@@ -20,7 +20,7 @@ from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import Columns, PrivateState, Report
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY
-from fedau2.wire import contributions, manifest
+from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors as Arrays
 from fedau2.wire.contributions import Update
 
@@ -122,7 +122,7 @@ class CohortTraining:
         round_number: for the triggers.
         cohort: the clients that train.
         summed: keep only the cohort's sum, which one local step computes in one batched pass.
-        operations: what computes it.
+        operations: PyTorch's by default.
     """
 
     def __init__(
@@ -229,22 +229,7 @@ class CohortTraining:
 
     def contributions(self) -> list[dict[str, Update]]:
         """Each client's contribution; separate form."""
-        sums, table = _arrays(self._sums), self._rows.table.numpy()
-        return [self._contribution(client, sums, table) for client in range(len(self._cohort.samples))]
-
-    def _contribution(self, client: int, sums: Columns, table: NDArray[np.int64]) -> dict[str, Update]:
-        start, count = client * self._rows.slots, int(self._rows.counts[client])
-        used = slice(start, start + count)
-        silent = tuple(
-            manifest.adversary_prefix(name) for name, labels in self._cohort.labels.items() if labels[client] < 0
-        )
-        out: dict[str, Update] = {}
-        for name, value in sums.items():
-            if name in self._task.tables:
-                out[name] = contributions.Rows(table[used], value[used])
-            elif not name.startswith(silent):
-                out[name] = value[client]
-        return out
+        return updates.separate(self._sums, self._rows, self._task.tables, self._cohort.labels)
 
     def summed(self) -> tuple[dict[str, Update], dict[str, int]]:
         """The sum of all contributions, and per tensor how many clients carry it."""
@@ -252,17 +237,7 @@ class CohortTraining:
         for adversary_name, labels in self._cohort.labels.items():
             known, prefix = int((labels >= 0).sum()), manifest.adversary_prefix(adversary_name)
             weights |= {name: known for name in weights if name.startswith(prefix)}
-        return {name: self._summed(name, value) for name, value in self._sums.items()}, weights
-
-    def _summed(self, name: str, value: Tensor) -> Update:
-        if name not in self._task.tables:
-            return (value[0] if len(value) == 1 else value.sum(0)).numpy()
-        table = self._rows.table
-        if self._rows.groups == 1:
-            return contributions.Rows(table.numpy(), value.numpy())
-        rows, slot = torch.unique(table, return_inverse=True)
-        total = torch.zeros(len(rows), *value.shape[1:]).index_add_(0, slot, value)
-        return contributions.Rows(rows.numpy(), total.numpy())
+        return updates.total(self._sums, self._rows, self._task.tables), weights
 
 
 def _tensors(columns: Columns) -> Tensors:

@@ -175,9 +175,8 @@ class Group {
     const Count mlp = step_.mlp;
     const float* const grad = grads_[0].data();
     multiply(first_, mlp, size, {grad, 1, first_}, rows_.data(), mlp, weight_grad(0) + mlp, 2 * mlp, true);
-    for (Count i = 0; i < size; ++i)  // a row at a time, straight to its place
-      multiply(1, mlp, first_, {grad + i * first_, first_}, weight(0) + mlp, 2 * mlp,
-               step_.item_mlp_grad + step_.slot[start + i] * mlp, mlp, true);
+    multiply(size, mlp, first_, {grad, first_}, weight(0) + mlp, 2 * mlp, rows_.data(), mlp, false);
+    for (Count i = 0; i < size; ++i) add(step_.item_mlp_grad + step_.slot[start + i] * mlp, &rows_[i * mlp], mlp);
   }
 
   void finish() {

@@ -60,7 +60,7 @@ class BatchedEngine:
         workers: number of threads; each computes a chunk at a time.
         noise: noise that clients add to their training; none by default.
         encoding: the encoding in which clients get checkpoints. The server's step is on exact ones.
-        kernel: what trains, see `kernels.choose`.
+        kernel: name of the kernel that trains, see `kernels.choose`.
 
     Attributes:
         checkpoint: the newest one, as clients get it.

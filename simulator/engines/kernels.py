@@ -15,7 +15,7 @@ KernelName = Literal["auto", "torch", "native"]
 
 @dataclass(frozen=True)
 class Kernel:
-    """What the batched engine computes with.
+    """A kernel, as the batched engine uses it.
 
     Attributes:
         operations: those of local updates.
