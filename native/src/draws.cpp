@@ -53,7 +53,7 @@ class Contrasts {
   // How many of the sorted numbers are at most `rank`: a search without a branch, which could not be foreseen.
   std::int64_t not_above(std::uint32_t rank) const {
     const std::uint32_t* from = outside_.data();
-    for (std::size_t size = outside_.size(); size > 1; size -= size / 2) from += from[size / 2 - 1] <= rank ? size / 2 : 0;
+    for (std::size_t size = outside_.size(); size > 1; size -= size / 2) from += (from[size / 2 - 1] <= rank) * (size / 2);
     return from - outside_.data() + (*from <= rank);
   }
 

@@ -9,6 +9,7 @@
 
 namespace {
 
+constexpr Count LINE = 16;   // numbers in a line of the cache
 constexpr Count TILE = 256;  // samples, whose vectors stay in the processor's cache
 
 // One group of samples. What is common to all samples of a row is computed once.
@@ -44,6 +45,9 @@ class Group {
 
   void tile(Count start, Count size) {
     float logits[TILE], grad[TILE];
+    // The vectors lie far apart, and are fetched all at once instead of one after another.
+    for (Count i = 0; i < size; ++i)
+      for (Count j = 0; j < step_.latent; j += LINE) __builtin_prefetch(personal(start + i) + j);
     for (Count i = 0; i < size; ++i)
       logits[i] = logit_[step_.slot[start + i] - first_slot_] + dot(weight_, personal(start + i), step_.latent);
     losses::binary_cross_entropy(size, logits, step_.labels + start, step_.weights + start, step_.client + start,
