@@ -22,8 +22,9 @@ constexpr int ROWS = 6, VECTORS = 2;
 #endif
 constexpr Count DEPTH = 256;  // of a product, so that the rows of the second factor stay in the cache
 
+// Not inlined: among other code the compiler would run out of registers and keep sums in memory.
 template <int rows, int vectors>
-inline void tile(Count depth, Matrix a, const float* b, Count b_row, float* c, Count c_row, bool add) {
+__attribute__((noinline)) void tile(Count depth, Matrix a, const float* b, Count b_row, float* c, Count c_row, bool add) {
   Vec total[rows][vectors];
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < vectors; ++j) total[i][j] = add ? load(c + i * c_row + j * LANES) : Vec{};
