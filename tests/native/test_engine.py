@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from fedau2.wire import blobs
+from fedau2.wire import blobs, manifest
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.kernels import PYTORCH
+from simulator.population.columns import MappedState
 from simulator.population.population import Population
 from tests.client_sdk.kernel.test_gradients import ITEMS, make_task
 
@@ -17,11 +18,15 @@ def make_engine(request, package):
     task = make_task(request.param)
     checkpoint = {name: tensor.numpy() for name, tensor in (task.shared | task.adversary).items()}
 
-    def make(kernel, **options):
+    def make(kernel, mapped=None, **options):
         rng = np.random.default_rng(0)
         interactions = [np.sort(rng.choice(ITEMS, rng.integers(3, 15), replace=False)) for _ in range(CLIENTS)]
         genders = [("M", "F", None)[i] for i in rng.choice(3, CLIENTS)]
-        population = Population.create(task.manifest, 0, interactions, {"gender": genders})
+        specs = manifest.private(task.manifest)
+        state = MappedState.create(mapped, specs, CLIENTS) if mapped else None
+        population = Population.create(task.manifest, 0, interactions, {"gender": genders}, state)
+        if mapped:
+            population.draw_initial(task.manifest)
         return BatchedEngine(task.manifest, checkpoint, population, kernel=kernel, **options), population
 
     return make
@@ -62,4 +67,14 @@ def test_the_native_kernel_is_chosen_by_itself(make_engine):
         engine.train_round(np.arange(CLIENTS))
         results.append((blobs.pack(engine.checkpoint), population.state.pack()))
         assert (engine._kernel is PYTORCH) == (kernel == "torch")
+    assert results[0] == results[1]
+
+
+def test_mapped_private_state_gives_the_same_bytes(make_engine, tmp_path):
+    results = []
+    for mapped in (None, tmp_path):
+        engine, population = make_engine("native", mapped)
+        for _ in range(2):
+            engine.train_round(np.arange(0, CLIENTS, 2))
+        results.append((blobs.pack(engine.checkpoint), population.take(np.arange(CLIENTS)).pack()))
     assert results[0] == results[1]
