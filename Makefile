@@ -9,13 +9,17 @@ PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md deploy docs examples
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
 .PHONY: install demo test test-slow kill-test fuzz test-typescript demo-browser conformance lint bench bench-graphs footprint compatibility \
-  site house proto proto-typescript clean
+  site house proto proto-typescript native clean
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml proto/fedau2/__init__.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
+
+# The native kernel, which fedau2-sim uses by itself where it is installed (docs/native.md).
+native: install
+	$(BIN)/pip install --quiet --force-reinstall --no-deps ./native
 
 demo: install
 	$(BIN)/fedau2-sim demo
@@ -55,7 +59,7 @@ lint: install
 	$(BIN)/codespell
 	PYTHONPATH=.:proto $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m scripts.prose $(PROSE)
-	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator unmasker examples/edge_app scripts
+	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator unmasker examples/edge_app scripts native/fedau2_native
 
 bench: install
 	$(BIN)/fedau2-sim bench

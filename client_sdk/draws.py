@@ -228,6 +228,10 @@ def head_variance(adversary: AdversaryPlan) -> float:
 
 
 def _noise(adversary: AdversaryPlan, steps: int, rng: Generator) -> NDArray[np.float32]:
-    drawn = rng.standard_normal((steps, 2, adversary.classes), np.float32)
-    drawn[:, 0] = 1 + np.float32(np.sqrt(head_variance(adversary))) * drawn[:, 0]
-    return drawn
+    return head_noise(adversary, rng.standard_normal((steps, 2, adversary.classes), np.float32))
+
+
+def head_noise(adversary: AdversaryPlan, normals: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turns standard normal numbers, (..., 2, classes), into a head's noise (n1, n2), in place."""
+    normals[..., 0, :] = 1 + np.float32(np.sqrt(head_variance(adversary))) * normals[..., 0, :]
+    return normals

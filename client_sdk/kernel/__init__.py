@@ -8,5 +8,6 @@ Importing the modules loads PyTorch, except for `models` and the modules of para
 * `adversary`: the attribute classifier, its heads and triggers
 * `contract`: the functions that a recommender must have; `models`: the recommenders by name
 * `training`: local steps over a cohort, in separate and summed form
+* `operations`: what training consists of; `native`: the same by a library in C++
 * `batch`, `grouped`: how a cohort lies in memory, and linear algebra over it
 """

@@ -22,10 +22,7 @@ def step(
         steps: steps taken before this one, int64 (B,).
         learning_rate: > 0.
     """
-    taken = (steps + 1).double()
-    rate = learning_rate / (1 - BETA1**taken)
-    root = (1 - BETA2**taken).sqrt()
-    scale, shift = (1 / (rate * root)).float()[:, None], (EPSILON / rate).float()[:, None]
+    scale, shift = (number[:, None] for number in corrections(steps, learning_rate))
     for name, gradient in gradients.items():
         state = [part[name].view(len(steps), -1) for part in (values, first, second)]
         columns = (*state, gradient.flatten(1), scale, shift)
@@ -36,3 +33,11 @@ def step(
             square.mul_(BETA2).addcmul_(grad, grad, value=1 - BETA2)
             # rate * first / (sqrt(second) / root + EPSILON), in as few passes over memory as possible.
             value.addcdiv_(mean, square.sqrt().mul_(factor).add_(summand), value=-1)
+
+
+def corrections(steps: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
+    """Two numbers for each client, (B,): a step subtracts `first / (sqrt(second) * scale + shift)`."""
+    taken = (steps + 1).double()
+    rate = learning_rate / (1 - BETA1**taken)
+    root = (1 - BETA2**taken).sqrt()
+    return (1 / (rate * root)).float(), (EPSILON / rate).float()

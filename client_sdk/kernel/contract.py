@@ -34,12 +34,17 @@ class Step:
         batch: the samples.
         parameters: the recommender's own `Parameters`.
         round: the assignment's round; a tensor stands for it while a graph is made of the step.
+        protected: names of the states that some adversary sees.
+        members: rows of the private tensors that are the clients', int64 (B,); None: all rows, in order. A recommender
+            itself always gets None.
     """
 
     rows: RowSlots
     batch: Batch
     parameters: Any
     round: int | Tensor
+    protected: frozenset[str] = frozenset()
+    members: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

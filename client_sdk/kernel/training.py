@@ -9,20 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from client_sdk import draws
-from client_sdk.draws import Samples, Stream
+from client_sdk.draws import Samples
 from client_sdk.errors import UnsupportedTaskError
-from client_sdk.kernel import adam, adversary
+from client_sdk.kernel import adversary, updates
 from client_sdk.kernel.adversary import AdversaryGradients
-from client_sdk.kernel.batch import layout
 from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
 from client_sdk.kernel.models import declared, plan_of
+from client_sdk.kernel.operations import TORCH, Operations, PrivateTensors
 from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import Columns, PrivateState, Report
-from client_sdk.weights import weighed
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY
-from fedau2.wire import contributions, manifest
+from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors as Arrays
 from fedau2.wire.contributions import Update
 
@@ -81,12 +79,15 @@ class Cohort:
         noise: per adversary, float32 (B, steps, 2, classes).
         labels: per adversary, class numbers int64 (B,), -1 where not known.
         state: private state of the B clients; training changes it in place.
+        members: the B rows of the state that are the clients', int64; None: all rows, in order. Only operations that
+            are `in_place` take others.
     """
 
     samples: Sequence[Sequence[Samples]]
     noise: Mapping[str, NDArray[np.float32]]
     labels: Mapping[str, NDArray[np.int64]]
     state: PrivateState
+    members: NDArray[np.int64] | None = None
 
     @classmethod
     def draw(
@@ -98,6 +99,8 @@ class Cohort:
         labels: Mapping[str, NDArray[np.int64]],
         state: PrivateState,
         weights: Sequence[NDArray[np.float32] | None] | None = None,
+        operations: Operations = TORCH,
+        members: NDArray[np.int64] | None = None,
     ) -> "Cohort":
         """Draws each client's samples and noise from its own key; `weights` are those of each client's interactions.
 
@@ -106,19 +109,9 @@ class Cohort:
             UnsupportedTaskError: the model is not known here, or the plan's parameters are not the model's.
         """
         plan, recommender = plan_of(task), declared(task.model).model
-        samples = [
-            weighed(recommender.draw(plan, rows, key, round_number), plan.draw, rows, of_client)
-            for key, rows, of_client in zip(keys, interactions, weights or [None] * len(keys), strict=True)
-        ]
-        drawn = []
-        if plan.adversaries:
-            drawn = [
-                draws.noise(plan.adversaries, plan.local.steps, draws.generator(key, round_number, Stream.NOISE))
-                for key in keys
-            ]
-        names = [adversary.name for adversary in plan.adversaries]
-        noise = {name: np.stack([client[name] for client in drawn]) for name in names}
-        return cls(samples, noise, labels, state)
+        samples = operations.samples(plan, recommender, keys, round_number, interactions, weights)
+        noise = operations.noise(plan.adversaries, plan.local.steps, keys, round_number)
+        return cls(samples, noise, labels, state, members)
 
 
 class CohortTraining:
@@ -129,20 +122,24 @@ class CohortTraining:
         round_number: for the triggers.
         cohort: the clients that train.
         summed: keep only the cohort's sum, which one local step computes in one batched pass.
+        operations: PyTorch's by default.
     """
 
-    def __init__(self, task: Task, round_number: int, cohort: Cohort, *, summed: bool) -> None:
-        self._task, self._round, self._cohort = task, round_number, cohort
+    def __init__(
+        self, task: Task, round_number: int, cohort: Cohort, *, summed: bool, operations: Operations = TORCH
+    ) -> None:
+        self._task, self._round, self._cohort, self._operations = task, round_number, cohort, operations
         self._local = task.plan.local
         # After the first of several steps the clients' shared tensors differ, so they need groups of their own.
         together = summed and self._local.steps == 1
-        self._rows, self._batches = layout(cohort.samples, task.manifest.items, summed=together)
+        self._rows, self._batches = operations.layout(cohort.samples, task.manifest.items, summed=together)
         self._shared = {name: self._start(name, value) for name, value in task.shared.items()}
         self._adversary = {name: value[None] for name, value in task.adversary.items()}
         self._labels = {name: torch.from_numpy(value) for name, value in cohort.labels.items()}
         self._noise = {name: torch.from_numpy(value) for name, value in cohort.noise.items()}
-        state = cohort.state
-        self._values, self._first, self._second = _tensors(state.values), _tensors(state.first), _tensors(state.second)
+        self._private = PrivateTensors(*map(_tensors, (cohort.state.values, cohort.state.first, cohort.state.second)))
+        self._members = None if cohort.members is None else torch.from_numpy(cohort.members)
+        self._protected = frozenset(name for plan in task.plan.adversaries for name in plan.protects)
         self._sums: Tensors = {}
         self._of_adversaries: list[dict[str, AdversaryGradients]] = []
         self._loss = np.zeros(len(cohort.samples), np.float32)
@@ -151,6 +148,11 @@ class CohortTraining:
     def steps(self) -> int:
         """Local steps in all."""
         return self._local.steps
+
+    @property
+    def in_place(self) -> bool:
+        """True if the clients are rows of a larger state, whose step counts the caller advances."""
+        return self._members is not None
 
     def _start(self, name: str, value: Tensor) -> Tensor:
         return value.index_select(0, self._rows.table) if name in self._task.tables else value[None]
@@ -165,8 +167,9 @@ class CohortTraining:
             return adversary.total([gradients.push for gradients in of_adversaries.values()])
 
         with torch.no_grad():
-            step = Step(self._rows, self._batches[taken], self._task.plan.parameters, self._round)
-            gradients = self._task.recommender.gradients(self._shared, self._values, step, unlearn)
+            given = self._task.plan.parameters, self._round, self._protected, self._members
+            step, private = Step(self._rows, self._batches[taken], *given), self._private.values
+            gradients = self._operations.gradients(self._task.recommender, self._shared, private, step, unlearn)
             self._advance_private(gradients, taken)
             for of_adversary in of_adversaries.values():
                 gradients.shared.update(of_adversary.shared)
@@ -189,9 +192,10 @@ class CohortTraining:
         }
 
     def _advance_private(self, gradients: Gradients, taken: int) -> None:
-        steps = torch.from_numpy(self._cohort.state.steps + taken)
-        rate = self._local.private_learning_rate
-        adam.step(self._values, self._first, self._second, gradients.private, steps, rate)
+        steps, rate = torch.from_numpy(self._cohort.state.steps + taken), self._local.private_learning_rate
+        if self._members is not None:
+            steps = steps[self._members]
+        self._operations.adam(self._private, gradients, steps, rate, self._members)
 
     def _advance_shared(self, gradients: Tensors) -> None:
         if self.steps == 1:
@@ -212,9 +216,9 @@ class CohortTraining:
         return self
 
     def state(self) -> PrivateState:
-        """The clients' new private state."""
-        steps = self._cohort.state.steps + self.steps
-        return PrivateState(_arrays(self._values), _arrays(self._first), _arrays(self._second), steps)
+        """The clients' new private state, unless the training is in place."""
+        steps, private = self._cohort.state.steps + self.steps, self._private
+        return PrivateState(_arrays(private.values), _arrays(private.first), _arrays(private.second), steps)
 
     def report(self) -> Report:
         """Reports what only the device and the simulator may know."""
@@ -225,22 +229,7 @@ class CohortTraining:
 
     def contributions(self) -> list[dict[str, Update]]:
         """Each client's contribution; separate form."""
-        sums, table = _arrays(self._sums), self._rows.table.numpy()
-        return [self._contribution(client, sums, table) for client in range(len(self._cohort.samples))]
-
-    def _contribution(self, client: int, sums: Columns, table: NDArray[np.int64]) -> dict[str, Update]:
-        start, count = client * self._rows.slots, int(self._rows.counts[client])
-        used = slice(start, start + count)
-        silent = tuple(
-            manifest.adversary_prefix(name) for name, labels in self._cohort.labels.items() if labels[client] < 0
-        )
-        out: dict[str, Update] = {}
-        for name, value in sums.items():
-            if name in self._task.tables:
-                out[name] = contributions.Rows(table[used], value[used])
-            elif not name.startswith(silent):
-                out[name] = value[client]
-        return out
+        return updates.separate(self._sums, self._rows, self._task.tables, self._cohort.labels)
 
     def summed(self) -> tuple[dict[str, Update], dict[str, int]]:
         """The sum of all contributions, and per tensor how many clients carry it."""
@@ -248,17 +237,7 @@ class CohortTraining:
         for adversary_name, labels in self._cohort.labels.items():
             known, prefix = int((labels >= 0).sum()), manifest.adversary_prefix(adversary_name)
             weights |= {name: known for name in weights if name.startswith(prefix)}
-        return {name: self._summed(name, value) for name, value in self._sums.items()}, weights
-
-    def _summed(self, name: str, value: Tensor) -> Update:
-        if name not in self._task.tables:
-            return (value[0] if len(value) == 1 else value.sum(0)).numpy()
-        table = self._rows.table
-        if self._rows.groups == 1:
-            return contributions.Rows(table.numpy(), value.numpy())
-        rows, slot = torch.unique(table, return_inverse=True)
-        total = torch.zeros(len(rows), *value.shape[1:]).index_add_(0, slot, value)
-        return contributions.Rows(rows.numpy(), total.numpy())
+        return updates.total(self._sums, self._rows, self._task.tables), weights
 
 
 def _tensors(columns: Columns) -> Tensors:

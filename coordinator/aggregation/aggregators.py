@@ -55,10 +55,10 @@ class Aggregator(Protocol):
         """Starts again with nothing added."""
 
 
-def of(task: TaskManifest) -> Aggregator:
-    """Makes the aggregator that a checked manifest asks for."""
+def of(task: TaskManifest, fold: Fold | None = None) -> Aggregator:
+    """Makes the aggregator that a checked manifest asks for; `fold` is that of `Mean`."""
     tensors, clip_norm = manifest.shared(task), task.plan.server.clip_norm
-    return ClippedMean(tensors, clip_norm) if clip_norm else Mean(tensors)
+    return ClippedMean(tensors, clip_norm) if clip_norm else Mean(tensors, fold)
 
 
 class Mean:
@@ -66,14 +66,15 @@ class Mean:
 
     Args:
         specs: the tensors that are aggregated, by name (`fedau2.wire.manifest.shared`).
+        fold: adds values to the sums; by default a `Fold` of its own.
     """
 
-    def __init__(self, specs: Mapping[str, TensorSpec]) -> None:
+    def __init__(self, specs: Mapping[str, TensorSpec], fold: Fold | None = None) -> None:
         self._totals = {name: np.zeros(tuple(spec.shape), np.int64) for name, spec in specs.items()}
         self._weights = dict.fromkeys(specs, 0)
         # Upper bound of any element's absolute value, kept so that an overflow is refused and never happens silently.
         self._reached = dict.fromkeys(specs, 0.0)
-        self._fold = Fold()
+        self._fold = fold or Fold()
 
     def add(
         self,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scripts.conformance import (
     comparing,
+    cpp,
     drawing,
     personalising,
     sessions,
@@ -30,6 +31,8 @@ PARTS = {
     "successors": succeeding.vectors,
     "sessions": sessions.vectors,
 }
+TABLES = (typescript, cpp)
+"""Modules that write tables for code in other languages."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,7 +56,8 @@ def write() -> None:
     """Writes all files."""
     for name, vectors in PARTS.items():
         path(name).write_text(json.dumps(vectors(), indent=1, ensure_ascii=False) + "\n", "utf-8")
-    typescript.PATH.write_text(typescript.module(), "utf-8")
+    for tables in TABLES:
+        tables.PATH.write_text(tables.module(), "utf-8")
 
 
 def stale() -> Iterator[str]:
@@ -61,8 +65,9 @@ def stale() -> Iterator[str]:
     for name, vectors in PARTS.items():
         if not comparing.alike(read(name), through_json(vectors())):
             yield str(path(name))
-    if typescript.PATH.read_text("utf-8") != typescript.module():
-        yield str(typescript.PATH)
+    for tables in TABLES:
+        if tables.PATH.read_text("utf-8") != tables.module():
+            yield str(tables.PATH)
 
 
 def through_json(value: Json) -> Json:

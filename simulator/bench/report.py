@@ -15,7 +15,7 @@ from simulator.bench.workloads import (
     FleetCost,
     Interactions,
     PaperWorkload,
-    Ratio,
+    Ratios,
     fleet,
     scaling,
     small_workload,
@@ -52,10 +52,10 @@ def report(data_dir: Path | None, out: Path | None, quick: bool, console: Consol
     fleets = [fleet(interactions, labels, items, at_once, 2 if quick else 10) for at_once in (94, clients)]
     console.print(_fleets(fleets))
     figures = {
-        "training": {model: asdict(ratio) for model, ratio in training.items()},
-        "rounds": {model: asdict(ratio) for model, ratio in rounds.items()},
-        "copies": asdict(copies),
-        "small": asdict(small),
+        "training": {model: _figures(ratios) for model, ratios in training.items()},
+        "rounds": {model: _figures(ratios) for model, ratios in rounds.items()},
+        "copies": _figures(copies),
+        "small": _figures(small),
         "scaling_cpu_ms": costs,
         "fleet": list(map(asdict, fleets)),
     }
@@ -72,13 +72,18 @@ def _data(data_dir: Path | None) -> tuple[Interactions, NDArray[np.int64], int, 
     return train, dataset.attributes["gender"].labels, len(dataset.items), dataset.name
 
 
-def _ratios(rows: dict[str, Ratio]) -> Table:
+def _figures(ratios: Ratios) -> dict[str, dict[str, float]]:
+    return {kernel: asdict(ratio) for kernel, ratio in ratios.items()}
+
+
+def _ratios(rows: dict[str, Ratios]) -> Table:
     table = Table(title="CPU-ms per client, one thread, alternated with a naive PyTorch loop", title_justify="left")
-    for column in ("workload", "naive", "batched", "times faster", "lowest to highest"):
+    for column in ("workload", "kernel", "naive", "batched", "times faster", "lowest to highest"):
         table.add_column(column)
-    for name, row in rows.items():
-        spread = f"{row.low:.1f} to {row.high:.1f}"
-        table.add_row(name, f"{row.naive:.2f}", f"{row.ours:.3f}", f"{row.ratio:.1f}", spread)
+    for name, ratios in rows.items():
+        for kernel, row in ratios.items():
+            spread = f"{row.low:.1f} to {row.high:.1f}"
+            table.add_row(name, kernel, f"{row.naive:.2f}", f"{row.ours:.3f}", f"{row.ratio:.1f}", spread)
     return table
 
 

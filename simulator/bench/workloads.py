@@ -2,8 +2,10 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from client_sdk import draws
 from client_sdk.draws import Samples
 from client_sdk.kernel import fedncf_parameters
+from client_sdk.kernel.operations import Operations
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.plan import LocalPlan
 from client_sdk.protocol.values import PrivateState
@@ -25,6 +28,7 @@ from simulator.bench.naive import Sample
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
+from simulator.engines.kernels import KernelName, choose
 from simulator.population.population import Population
 
 SMALL = fedncf_parameters.Widths(gmf=0, mlp=32, hidden=(32, 16))
@@ -63,12 +67,28 @@ class Ratio:
     high: float
 
 
-def alternate(naive: Callable[[], object], ours: Callable[[], object], clients: int, repeats: int) -> Ratio:
-    """Measures two ways to run a round in alternation, `repeats` times after a warm-up."""
-    pairs = np.array([(_cpu(naive), _cpu(ours)) for _ in range(repeats + 1)][1:]) / clients * 1e3
-    ratios = pairs[:, 0] / pairs[:, 1]
-    medians = np.median(pairs, axis=0)
-    return Ratio(medians[0], medians[1], float(np.median(ratios)), ratios.min(), ratios.max())
+Ratios = dict[KernelName, Ratio]
+"""The comparison with each kernel of this machine."""
+
+
+def kernels() -> list[KernelName]:
+    """The kernels to measure: the native one where it is installed."""
+    return ["torch", "native"] if find_spec("fedau2_native") else ["torch"]
+
+
+def alternate(
+    naive: Callable[[], object], ours: Mapping[KernelName, Callable[[], object]], clients: int, repeats: int
+) -> Ratios:
+    """Measures several ways to run a round in alternation, `repeats` times after a warm-up."""
+    ways = [naive, *ours.values()]
+    costs = np.array([[_cpu(way) for way in ways] for _ in range(repeats + 1)][1:]).T / clients * 1e3
+    return {kernel: _ratio(costs[0], cost) for kernel, cost in zip(ours, costs[1:], strict=True)}
+
+
+def _ratio(naive: NDArray[np.float64], ours: NDArray[np.float64]) -> Ratio:
+    ratios = naive / ours
+    cost, our_cost, ratio = (float(np.median(numbers)) for numbers in (naive, ours, ratios))
+    return Ratio(cost, our_cost, ratio, float(ratios.min()), float(ratios.max()))
 
 
 def _cpu(work: Callable[[], object]) -> float:
@@ -93,21 +113,30 @@ class PaperWorkload:
     def __init__(
         self, model: str, interactions: Interactions, labels: NDArray[np.int64], items: int, *, copies: bool = False
     ) -> None:
-        self._engine = _engine(interactions, [_CLASSES[label] for label in labels], items, model)
+        attribute = [_CLASSES[label] for label in labels]
+        bundle, first = _population(interactions, attribute, items, model)
+        populations = [first, *(replace(first, state=first.take(np.arange(len(first)))) for _ in kernels()[1:])]
+        self._engines = {
+            kernel: _engine(bundle, population, kernel)
+            for kernel, population in zip(kernels(), populations, strict=True)
+        }
         self._loop = naive.NaiveRound(NAIVE[model](items), items, labels, copies=copies)
         self._members, self._interactions = _cohort(len(interactions), 94, 1), interactions
 
-    def training(self, repeats: int) -> Ratio:
+    def training(self, repeats: int) -> Ratios:
         """Measures training and the sum of contributions, without the server's step."""
-        return self._alternate(self._loop.collect, self._engine.collect, repeats)
+        return self._alternate(self._loop.collect, BatchedEngine.collect, repeats)
 
-    def rounds(self, repeats: int) -> Ratio:
+    def rounds(self, repeats: int) -> Ratios:
         """Measures whole rounds with the server's step."""
-        return self._alternate(self._loop.run, self._engine.train_round, repeats)
+        return self._alternate(self._loop.run, BatchedEngine.train_round, repeats)
 
-    def _alternate(self, loop: Callable[..., object], ours: Callable[..., object], repeats: int) -> Ratio:
+    def _alternate(
+        self, loop: Callable[..., object], ours: Callable[[BatchedEngine, NDArray[np.int64]], object], repeats: int
+    ) -> Ratios:
         members = self._members
-        return alternate(lambda: loop(members, self._interactions), lambda: ours(members), len(members), repeats)
+        ways = {kernel: partial(ours, engine, members) for kernel, engine in self._engines.items()}
+        return alternate(lambda: loop(members, self._interactions), ways, len(members), repeats)
 
 
 def _population(
@@ -117,13 +146,12 @@ def _population(
     return bundle, Population.create(bundle.manifest, 0, interactions, {"gender": attribute})
 
 
-def _engine(interactions: Interactions, attribute: Sequence[str], items: int, model: str = "fedncf") -> BatchedEngine:
-    bundle, population = _population(interactions, attribute, items, model)
+def _engine(bundle: Bundle, population: Population, kernel: KernelName = "auto") -> BatchedEngine:
     checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-    return BatchedEngine(bundle.manifest, checkpoint, population)
+    return BatchedEngine(bundle.manifest, checkpoint, population, kernel=kernel)
 
 
-def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratio:
+def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratios:
     """Measures two local steps of 250 given samples, without a sum of contributions.
 
     The naive loop sums each client's start minus its end.
@@ -135,9 +163,8 @@ def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratio
     loop = naive.NaiveRound(naive.FedNCF(items, 0, 32, (32, 16), 250), items)
     tensors = [[_tensors(step) for step in client] for client in samples]
     task = _small_task(items, plan)
-    return alternate(
-        lambda: loop.run_steps(range(clients), tensors, 0.01), lambda: _separate(task, samples), clients, repeats
-    )
+    ways = {kernel: partial(_separate, task, samples, choose(kernel, task.manifest).operations) for kernel in kernels()}
+    return alternate(lambda: loop.run_steps(range(clients), tensors, 0.01), ways, clients, repeats)
 
 
 def _tensors(step: Samples) -> Sample:
@@ -153,13 +180,13 @@ def _small_task(items: int, plan: Plan) -> Task:
     return Task.load(bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)))
 
 
-def _separate(task: Task, samples: Sequence[Sequence[Samples]]) -> None:
+def _separate(task: Task, samples: Sequence[Sequence[Samples]], operations: Operations) -> None:
     drawn = draws.initial(manifest.private(task.manifest), bytes(16))
     for start in range(0, len(samples), SMALL_CHUNK):
         chunk = samples[start : start + SMALL_CHUNK]
         values = {name: np.repeat(value[None], len(chunk), 0) for name, value in drawn.items()}
         cohort = Cohort(chunk, {}, {}, PrivateState.start(values, len(chunk)))
-        training = CohortTraining(task, 0, cohort, summed=False).run()
+        training = CohortTraining(task, 0, cohort, summed=False, operations=operations).run()
         training.contributions()
         training.state()
 
@@ -169,7 +196,7 @@ def scaling(sizes: Sequence[int], items: int = 1682) -> dict[int, float]:
     rng = np.random.default_rng(0)
     lengths = np.minimum(rng.geometric(1 / 100, max(sizes)) + 5, items // 4)
     interactions = [np.sort(rng.choice(items, n, replace=False)) for n in lengths]
-    engine = _engine(interactions, rng.choice(["M", "F"], len(lengths)).tolist(), items)
+    engine = _engine(*_population(interactions, rng.choice(["M", "F"], len(lengths)).tolist(), items))
     costs = {}
     for size in sizes:
         members = np.arange(size)

@@ -72,6 +72,11 @@ class EngineSettings(Section):
     workers: Annotated[_Number, Field(le=MOST_WORKERS)] = setting(
         "Threads of the batched engine, processes of the attackers; the result does not depend on it.", default=2
     )
+    kernel: Literal["auto", "torch", "native"] = setting(
+        "What computes local updates in the batched engine: auto is native where fedau2-native is installed and knows "
+        "the model, and torch otherwise.",
+        default="auto",
+    )
     rounds: _Number = setting("Rounds to train.")
     fraction: Annotated[Number, Field(gt=0, le=1)] = setting(
         "Share of the clients in each round's cohort.", default=0.1

@@ -26,6 +26,7 @@ from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.quantise import vector
 from simulator.engines import on_sums
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
+from simulator.engines.kernels import KernelName, choose
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
 
@@ -61,12 +62,13 @@ class BatchedEngine:
         workers: number of threads; each computes a chunk at a time.
         noise: noise that clients add to their training; none by default.
         encoding: the encoding in which clients get checkpoints. The server's step is on exact ones.
+        kernel: name of the kernel that trains, see `kernels.choose`.
 
     Attributes:
         checkpoint: the newest one, as clients get it.
 
     Raises:
-        ConfigError: the plan keeps a client's contributions several rounds apart.
+        ConfigError: the plan keeps a client's contributions several rounds apart, or the kernel cannot be used.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class BatchedEngine:
         workers: int = 1,
         noise: Noise | None = None,
         encoding: CheckpointEncoding.ValueType = CHECKPOINT_ENCODING_UNSPECIFIED,
+        kernel: KernelName = "auto",
     ) -> None:
         require_any_cohort(task.plan)
+        self._kernel = choose(kernel, task)
         self._noise = noise or Noise(0)
         self._manifest, self._population, self._workers = task, population, workers
         self._layout = Layout.of(task) if task.HasField("secure_sums") else None
@@ -87,7 +91,7 @@ class BatchedEngine:
         self._server_state: Tensors = {}
         self._round = 0
         numbers = sum(math.prod(spec.shape) for spec in manifest.private(task))
-        self._chunk = min(CHUNK, max(1, NUMBERS // max(1, numbers)))
+        self._chunk = CHUNK if self._kernel.operations.in_place else min(CHUNK, max(1, NUMBERS // max(1, numbers)))
         if task.plan.local.steps > 1:
             dense = [spec for spec in manifest.shared(task).values() if spec.kind == TENSOR_KIND_DENSE]
             copied = sum(math.prod(spec.shape) for spec in dense)
@@ -128,7 +132,7 @@ class BatchedEngine:
     def _total(self) -> Aggregator | SecureSum:
         if self._layout:
             return SecureSum(self._manifest)
-        return self._noise.noisy(aggregators.of(self._manifest), self._round)
+        return self._noise.noisy(aggregators.of(self._manifest, self._kernel.fold()), self._round)
 
     def _train(self, task: Task, members: Members, summed: bool) -> tuple[tuple[Any, ...], Report]:
         """Trains some clients; returns the arguments of the aggregator's `add`, and the report.
@@ -136,9 +140,10 @@ class BatchedEngine:
         Nothing else is returned, so that the memory of private state is freed after each chunk.
         """
         population = self._population
-        cohort = population.cohort(self._manifest, self._round, members)
-        training = CohortTraining(task, self._round, cohort, summed=summed).run()
-        population.put(members, training.state())
+        operations = self._kernel.operations
+        cohort = population.cohort(self._manifest, self._round, members, operations)
+        training = CohortTraining(task, self._round, cohort, summed=summed, operations=operations).run()
+        population.keep(members, training)
         if summed:
             return training.summed(), training.report()
         contributions = zip(members, training.contributions(), strict=True)

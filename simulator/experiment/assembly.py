@@ -189,7 +189,7 @@ def engine_of(
     if settings.name == "batched":
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
         encoding = encodings.NAMES[settings.checkpoints]
-        yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise, encoding)
+        yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise, encoding, settings.kernel)
         return
     with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name, ExitStack() as stack:
         state, members, unmasker = Path(name), None, None

@@ -141,7 +141,7 @@ def calibrate(
     """Trains a plain run, and measures some of its contributions.
 
     Args:
-        settings: rounds, cohorts and workers.
+        settings: rounds, cohorts, workers and kernel.
         task: the manifest, without a policy.
         checkpoint: initial shared tensors.
         population: the clients, before their first round; training changes their state.
@@ -149,7 +149,7 @@ def calibrate(
     """
     sizes = {name: Sizes() for name in manifest.shared(task)}
     touched: list[int] = []
-    engine = BatchedEngine(task, checkpoint, population, settings.workers)
+    engine = BatchedEngine(task, checkpoint, population, settings.workers, kernel=settings.kernel)
     measured = set(np.linspace(0, settings.rounds - 1, min(ROUNDS, settings.rounds)).astype(int).tolist())
     for number in range(settings.rounds):
         members = assembly.cohort(settings, number, len(population))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import draws
+from client_sdk.kernel.operations import TORCH, Operations
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.protocol.defences import defend
 from client_sdk.protocol.values import PrivateState
@@ -94,6 +95,13 @@ class Population:
         parts = ({name: column[members] for name, column in part.items()} for part in _parts(state))
         return PrivateState(next(parts), next(parts), next(parts), state.steps[members])
 
+    def keep(self, members: Members, training: CohortTraining) -> None:
+        """Keeps what the training of some clients has made of their private state."""
+        if training.in_place:
+            self.state.steps[members] += training.steps
+        else:
+            self.put(members, training.state())
+
     def put(self, members: Members, state: PrivateState) -> None:
         """Replaces the private state of some clients."""
         for columns, part in zip(_parts(self.state), _parts(state), strict=True):
@@ -101,13 +109,20 @@ class Population:
                 column[members] = part[name]
         self.state.steps[members] = state.steps
 
-    def cohort(self, task: TaskManifest, round_number: int, members: Members) -> Cohort:
-        """Collects the kernel's input for some clients, with their random draws for a round."""
+    def cohort(self, task: TaskManifest, round_number: int, members: Members, operations: Operations = TORCH) -> Cohort:
+        """Collects the kernel's input for some clients, with their random draws for a round.
+
+        Operations that are in place get the population's own state, which training then changes; others get a copy.
+        """
         keys = [self.keys[m] for m in members]
         interactions = [self.interactions[m] for m in members]
         weights = None if self.weights is None else [self.weights[m] for m in members]
         labels = self.labels(task, members)
-        return Cohort.draw(task, round_number, keys, interactions, labels, self.take(members), weights)
+        if operations.in_place and isinstance(self.state, PrivateState):
+            state, rows = self.state, members
+        else:
+            state, rows = self.take(members), None
+        return Cohort.draw(task, round_number, keys, interactions, labels, state, weights, operations, rows)
 
     def contribution(self, task: Task, round_number: int, member: int) -> dict[str, Update]:
         """Computes the contribution that a client's device would upload in a round; its state does not change."""

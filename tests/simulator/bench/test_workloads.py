@@ -17,7 +17,7 @@ def workload(request):
 
 def shared(workload):
     """The tensors of both servers."""
-    ours = [value.copy() for value in workload._engine.checkpoint.values()]
+    ours = [value.copy() for value in workload._engines["torch"].checkpoint.values()]
     return ours, [tensor.detach().clone().numpy() for tensor in workload._loop._shared]
 
 

@@ -1,0 +1,56 @@
+"""Contributions, from the sums of a cohort's training."""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from client_sdk.kernel.batch import RowSlots
+from client_sdk.kernel.contract import Tensors
+from fedau2.wire import contributions, manifest
+from fedau2.wire.contributions import Update
+
+Labels = Mapping[str, NDArray[np.int64]]
+"""Per adversary, class numbers (B,), -1 where not known."""
+
+
+def separate(sums: Tensors, rows: RowSlots, tables: Collection[str], labels: Labels) -> list[dict[str, Update]]:
+    """Each client's contribution, from sums by group, where each client is a group of its own.
+
+    Args:
+        sums: tables by slot, (G * m, ...); dense tensors by group, (G, ...).
+        rows: the table rows that the groups touch.
+        tables: names of the shared tables.
+        labels: a client without a label contributes nothing to that adversary.
+    """
+    arrays, table = {name: value.numpy() for name, value in sums.items()}, rows.table.numpy()
+    out: list[dict[str, Update]] = []
+    for client in range(rows.groups):
+        used = slice(client * rows.slots, client * rows.slots + int(rows.counts[client]))
+        silent = tuple(manifest.adversary_prefix(name) for name, known in labels.items() if known[client] < 0)
+        out.append(
+            {
+                name: contributions.Rows(table[used], value[used]) if name in tables else value[client]
+                for name, value in arrays.items()
+                if not name.startswith(silent)
+            }
+        )
+    return out
+
+
+def total(sums: Tensors, rows: RowSlots, tables: Collection[str]) -> dict[str, Update]:
+    """The sum of all contributions; the arguments are those of `separate`."""
+    return {
+        name: _rows(value, rows) if name in tables else (value[0] if len(value) == 1 else value.sum(0)).numpy()
+        for name, value in sums.items()
+    }
+
+
+def _rows(value: Tensor, rows: RowSlots) -> contributions.Rows:
+    if rows.groups == 1:
+        return contributions.Rows(rows.table.numpy(), value.numpy())
+    table, slot = torch.unique(rows.table, return_inverse=True)
+    summed = torch.zeros(len(table), *value.shape[1:]).index_add_(0, slot, value)
+    return contributions.Rows(table.numpy(), summed.numpy())

@@ -1,0 +1,3 @@
+#include "abi.h"
+
+std::int32_t fedau2_abi() { return 1; }

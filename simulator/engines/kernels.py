@@ -1,0 +1,78 @@
+"""The choice between the kernel in PyTorch and the native one."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from client_sdk.kernel.operations import TORCH, Operations
+from coordinator.aggregation.fold import Fold
+from fedau2.v1.task_pb2 import TaskManifest
+from simulator.errors import ConfigError
+
+KernelName = Literal["auto", "torch", "native"]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel, as the batched engine uses it.
+
+    Attributes:
+        operations: those of local updates.
+        fold: makes what adds contributions to fixed-point sums.
+    """
+
+    operations: Operations
+    fold: Callable[[], Fold]
+
+
+PYTORCH = Kernel(TORCH, Fold)
+"""The reference, which knows every recommender."""
+
+
+def choose(kernel: KernelName, task: TaskManifest) -> Kernel:
+    """Chooses what trains a task's cohorts: by `auto`, the native kernel where it is installed and knows the model.
+
+    Warns:
+        RuntimeWarning: by `auto`, the native kernel is installed but cannot be used here.
+
+    Raises:
+        ConfigError: `native` was asked for, and it is not installed, cannot be used here, or does not know the model.
+    """
+    if kernel == "torch":
+        return PYTORCH
+    try:
+        native = _native(task.model)
+    except ConfigError as error:
+        if kernel == "native":
+            raise
+        warnings.warn(f"PyTorch trains instead of the native kernel: {error}", RuntimeWarning, stacklevel=2)
+        return PYTORCH
+    if native is None and kernel == "native":
+        raise ConfigError(
+            f"the native kernel is not installed, or does not know the model {task.model!r}: install it by "
+            "`make native`, or set engine.kernel to torch"
+        )
+    return native or PYTORCH
+
+
+def _native(model: str) -> Kernel | None:
+    """The native kernel; None where it is not installed or does not know the model.
+
+    Raises:
+        ConfigError: it is installed, but cannot be used here.
+    """
+    try:
+        from fedau2_native import NativeError, load
+    except ModuleNotFoundError:
+        return None
+    from client_sdk.kernel.native.operations import RECOMMENDERS, NativeOperations
+    from simulator.engines.native_fold import NativeFold
+
+    if model not in RECOMMENDERS:
+        return None
+    try:
+        library = load()
+    except NativeError as error:
+        raise ConfigError(str(error)) from error
+    return Kernel(NativeOperations(library, model), lambda: NativeFold(library))

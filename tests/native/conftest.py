@@ -1,0 +1,57 @@
+"""The native kernel as it is installed; otherwise it is built from source for these tests alone."""
+
+import importlib
+import os
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "native"
+
+
+@pytest.fixture(scope="session")
+def building():
+    """The module that compiles the library; skips where there is no compiler."""
+    if not shutil.which(os.environ.get("CXX", "c++").split()[0]):
+        pytest.skip("there is no C++ compiler")
+    sys.path.insert(0, str(SOURCE))
+    try:
+        return importlib.import_module("building")
+    finally:
+        sys.path.remove(str(SOURCE))
+
+
+@pytest.fixture(scope="session")
+def built(building, tmp_path_factory):
+    """A folder with the package and all its variants, compiled without a warning."""
+    folder = tmp_path_factory.mktemp("native")
+    package = shutil.copytree(SOURCE / "fedau2_native", folder / "fedau2_native")
+    building.build(package, options=["-Werror"])
+    return folder
+
+
+@pytest.fixture
+def package(request, monkeypatch):
+    """The package `fedau2_native`, which later tests do not see unless it is installed."""
+    if find_spec("fedau2_native") is None:
+        monkeypatch.syspath_prepend(str(request.getfixturevalue("built")))
+    yield importlib.import_module("fedau2_native")
+    for name in [*sys.modules]:
+        if name.startswith(("fedau2_native", "client_sdk.kernel.native")):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def library(package):
+    return package.load()
+
+
+@pytest.fixture
+def operations(library):
+    """Makes the native operations of a model."""
+    from client_sdk.kernel.native.operations import NativeOperations
+
+    return lambda model: NativeOperations(library, model)

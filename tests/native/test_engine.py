@@ -1,0 +1,80 @@
+"""The batched engine with the native kernel."""
+
+import numpy as np
+import pytest
+
+from fedau2.wire import blobs, manifest
+from simulator.engines.batched import BatchedEngine
+from simulator.engines.kernels import PYTORCH
+from simulator.population.columns import MappedState
+from simulator.population.population import Population
+from tests.client_sdk.kernel.test_gradients import ITEMS, make_task
+
+CLIENTS = 12
+
+
+@pytest.fixture(params=["fedncf", "fedrap", "fedvae"])
+def make_engine(request, package):
+    task = make_task(request.param)
+    checkpoint = {name: tensor.numpy() for name, tensor in (task.shared | task.adversary).items()}
+
+    def make(kernel, mapped=None, **options):
+        rng = np.random.default_rng(0)
+        interactions = [np.sort(rng.choice(ITEMS, rng.integers(3, 15), replace=False)) for _ in range(CLIENTS)]
+        genders = [("M", "F", None)[i] for i in rng.choice(3, CLIENTS)]
+        specs = manifest.private(task.manifest)
+        state = MappedState.create(mapped, specs, CLIENTS) if mapped else None
+        population = Population.create(task.manifest, 0, interactions, {"gender": genders}, state)
+        if mapped:
+            population.draw_initial(task.manifest)
+        return BatchedEngine(task.manifest, checkpoint, population, kernel=kernel, **options), population
+
+    return make
+
+
+def test_a_round_agrees_with_pytorch(make_engine):
+    (ours, our_clients), (theirs, their_clients) = make_engine("native"), make_engine("torch")
+    members = np.arange(1, CLIENTS)[::-1]
+    totals = []
+    for engine in (ours, theirs):
+        total, report = engine.collect(members)
+        totals.append(total.mean())
+        np.testing.assert_array_equal(report.members, members[::-1])
+    assert totals[0].keys() == totals[1].keys()
+    for name, expected in totals[1].items():
+        assert np.abs(totals[0][name] - expected).max() <= 1e-5 * np.abs(expected).max()
+    for part in ("values", "first", "second"):
+        for name, expected in getattr(their_clients.state, part).items():
+            actual = getattr(our_clients.state, part)[name]
+            assert np.abs(actual - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_the_number_of_workers_does_not_change_a_byte(make_engine, monkeypatch):
+    monkeypatch.setattr("simulator.engines.batched.CHUNK", 3)
+    results = []
+    for workers in (1, 2, 5):
+        engine, population = make_engine("native", workers=workers)
+        for _ in range(4):
+            engine.train_round(np.arange(CLIENTS)[::-1])
+        results.append((blobs.pack(engine.checkpoint), population.state.pack()))
+    assert results[0] == results[1] == results[2]
+
+
+def test_the_native_kernel_is_chosen_by_itself(make_engine):
+    results = []
+    for kernel in ("auto", "native", "torch"):
+        engine, population = make_engine(kernel)
+        engine.train_round(np.arange(CLIENTS))
+        results.append((blobs.pack(engine.checkpoint), population.state.pack()))
+        assert (engine._kernel is PYTORCH) == (kernel == "torch")
+    assert results[0] == results[1]
+
+
+def test_mapped_private_state_gives_the_same_bytes(make_engine, tmp_path):
+    results = []
+    for mapped in (None, tmp_path):
+        engine, population = make_engine("native", mapped)
+        for _ in range(2):
+            engine.train_round(np.arange(0, CLIENTS, 2))
+        results.append((blobs.pack(engine.checkpoint), population.take(np.arange(CLIENTS)).pack()))
+    assert results[0] == results[1]
