@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh, qr_multiply
 
 from simulator.datasets import Attribute
-from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack, expect_finite
+from simulator.evaluation.attacked_users import expect_finite
+from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack
 from simulator.evaluation.scoring import Scorer
 from simulator.population.columns import Column, blocks
 
@@ -56,7 +57,7 @@ def attribute_attacks(
         if states.private is not states.embedding:
             result = attack(states.private, attribute.labels, name, **options)
         metrics |= _metrics(name, "_all", result)
-    return metrics
+    return metrics | {"attacked_users": result.users}
 
 
 def _metrics(name: str, suffix: str, result: AttackResult) -> dict[str, Any]:

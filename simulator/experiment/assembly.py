@@ -28,7 +28,7 @@ from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.engine import RoundEngine, require_any_cohort
 from simulator.engines.fleet import FleetEngine
 from simulator.errors import ConfigError, DatasetError, OneClassError, TooFewUsersError
-from simulator.evaluation.attackers import expect_enough
+from simulator.evaluation.attacked_users import expect_enough
 from simulator.experiment import resume
 from simulator.population import columns, public_randomness
 from simulator.population.columns import MappedState
