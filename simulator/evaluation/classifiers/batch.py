@@ -39,7 +39,8 @@ class Batch:
     def targets(self) -> Features:
         """Returns the outputs that would be right, 0 or 1: (B, n, columns)."""
         right = np.array([1]) if self.classes == 2 else np.arange(self.classes)
-        return np.equal(self.labels[..., None], right).astype(np.float64)
+        targets: Features = np.equal(self.labels[..., None], right).astype(np.float64)
+        return targets
 
     def guesses(self, outputs: Features) -> Labels:
         """Returns the class numbers that outputs mean, (..., columns) to (...): one output is the logit of class 1."""

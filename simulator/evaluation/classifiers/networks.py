@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 
 from simulator.evaluation.classifiers.batch import Batch, Features, sigmoid
 
-_USERS = 200
-"""Users of a step."""
-
 _GAIN, _PATIENCE = 1e-4, 10
 """A network ends after more epochs than this in which its loss did not fall by the gain."""
 
@@ -24,15 +21,17 @@ class Network:
 
     Attributes:
         hidden: number of hidden units.
-        decay: half of it times the mean of squared weights over users is added to the loss.
+        decay: times the sum of squared weights, over twice the users of a step, it is added to the loss.
         rate: learning rate.
         epochs: most passes over the users.
+        users: of a step; None: all of them.
     """
 
     hidden: int
     decay: float
     rate: float
     epochs: int
+    users: int | None = None
 
     def predict(self, batch: Batch) -> NDArray[np.int64]:
         """Trains a network for each fit, and predicts: (B, m)."""
@@ -53,7 +52,7 @@ class Network:
         train, targets = batch.train, batch.targets()
         for _ in range(self.epochs):
             loss = np.zeros(len(fits))
-            for part in _parts(train, targets, [generators[fit] for fit in fits]):
+            for part in self._parts(train, targets, [generators[fit] for fit in fits]):
                 lost, gradient = self._backward(learner.weights, *part)
                 loss += lost * (part[0].shape[1] / train.shape[1])
                 learner.step(gradient)
@@ -67,6 +66,21 @@ class Network:
             if not len(fits):
                 return
         weights[fits] = learner.weights
+
+    def _parts(
+        self, train: Features, targets: Features, generators: list[np.random.RandomState]
+    ) -> Iterator[tuple[Features, Features]]:
+        """Divides the users of every fit at random: features and targets of each step of an epoch."""
+        users = train.shape[1]
+        size = self.users or users
+        if users <= size:
+            yield train, targets
+            return
+        order = np.stack([rng.permutation(users) for rng in generators])
+        fits = np.arange(len(train))[:, None]
+        for start in range(0, users, size):
+            rows = order[:, start : start + size]
+            yield train[fits, rows], targets[fits, rows]
 
     def _layers(self, weights: Features, width: int) -> tuple[Features, Features, Features, Features]:
         """Views of flat weights: those of the hidden layer, its biases, and the same of the outputs."""
@@ -134,21 +148,6 @@ def _drawn(rng: np.random.RandomState, bounds: NDArray[np.float64], sizes: tuple
     return np.concatenate([rng.uniform(-bound, bound, size) for bound, size in zip(bounds, sizes, strict=True)])
 
 
-def _parts(
-    train: Features, targets: Features, generators: list[np.random.RandomState]
-) -> Iterator[tuple[Features, Features]]:
-    """Divides the users of every fit at random: features and targets of each step of an epoch."""
-    users = train.shape[1]
-    if users <= _USERS:
-        yield train, targets
-        return
-    order = np.stack([rng.permutation(users) for rng in generators])
-    fits = np.arange(len(train))[:, None]
-    for start in range(0, users, _USERS):
-        rows = order[:, start : start + _USERS]
-        yield train[fits, rows], targets[fits, rows]
-
-
 def _cross_entropy(outputs: Features, targets: Features) -> tuple[Features, Features]:
     """Computes the mean loss over users, (B,), and the errors of the outputs, (B, n, columns)."""
     if outputs.shape[2] == 1:
@@ -161,8 +160,8 @@ def _cross_entropy(outputs: Features, targets: Features) -> tuple[Features, Feat
     return loss.mean(1), powers / total - targets
 
 
-PAPER = Network(hidden=100, decay=1.0, rate=0.1, epochs=500)
+PAPER = Network(hidden=100, decay=1.0, rate=0.1, epochs=500, users=200)
 """The paper's attacker."""
 
-SMALL = Network(hidden=32, decay=10.0, rate=0.01, epochs=20)
+SMALL = Network(hidden=32, decay=10.0, rate=0.05, epochs=25)
 """A family of the strong attacker."""

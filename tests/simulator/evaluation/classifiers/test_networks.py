@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from simulator.evaluation.classifiers import networks
 from simulator.evaluation.classifiers.networks import PAPER, SMALL
 from tests.simulator.evaluation.classifiers.batches import accuracy, batch_of, exclusive, linear
 
@@ -18,7 +17,7 @@ def test_the_papers_network_predicts_what_scikit_learns_does(classes):
 
 
 def test_networks_take_steps_of_few_users():
-    batch, expected = batch_of(exclusive, users=networks._USERS * 2 + 50)
+    batch, expected = batch_of(exclusive, users=450)
     assert accuracy(PAPER.predict(batch), expected) > 0.85
 
 
