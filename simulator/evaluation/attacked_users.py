@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from simulator.errors import NotFiniteError, TooFewUsersError
 
@@ -79,6 +78,8 @@ def divided(labels: NDArray[np.int64], seed: int, share: float) -> tuple[NDArray
     Returns:
         The numbers of the users to learn from, and of those to be tested on.
     """
+    from sklearn.model_selection import train_test_split  # here, because it takes a while to load
+
     users = balanced(labels, np.random.default_rng(seed))
     train, test = train_test_split(users, train_size=share, stratify=labels[users], random_state=seed)
     return train, test

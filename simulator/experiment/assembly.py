@@ -1,6 +1,5 @@
 """Makes what a run needs of the sections of its configuration: data, plan, population, engine."""
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk import engines
 from client_sdk.weights import Weights
 from export.bundle import Bundle
 from export.errors import ExportError
@@ -23,10 +21,7 @@ from simulator.config.sections import DataSettings, EngineSettings
 from simulator.datasets import Attribute, Dataset, load
 from simulator.datasets.split import least
 from simulator.engines.batched import BatchedEngine
-from simulator.engines.connections import GrpcConnection, InProcessConnection
-from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.engine import RoundEngine, require_any_cohort
-from simulator.engines.fleet import FleetEngine
 from simulator.errors import ConfigError, DatasetError, OneClassError, TooFewUsersError
 from simulator.evaluation.attacked_users import expect_enough
 from simulator.experiment import resume
@@ -237,17 +232,8 @@ def engine_of(
         encoding = encodings.NAMES[settings.checkpoints]
         yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise, encoding)
         return
+    from simulator.experiment import fleets  # here, because a coordinator takes a while to load
+
     size = cohort_size(settings.fraction, len(population))
-    with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name:
-        state = Path(name)
-        connect = partial(InProcessConnection.open if settings.transport == "inproc" else _start, state, audit)
-        trainer = engines.make(settings.trainer)
-        engine = FleetEngine.start(connect, bundle, population, size, settings.rounds, trainer)
-        try:
-            yield engine
-        finally:
-            engine.close()
-
-
-async def _start(state: Path, audit: Path | None) -> GrpcConnection:
-    return await CoordinatorProcess(state, audit=audit).connect()
+    with fleets.opened(settings, bundle, population, size, folder, audit) as fleet:
+        yield fleet

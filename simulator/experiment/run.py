@@ -25,7 +25,6 @@ from fedau2 import files
 from simulator.attacks.leakage import leakage
 from simulator.config.config import Config
 from simulator.datasets import Attribute
-from simulator.evaluation.attacked_states import AttackedStates, attribute_attacks
 from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, lock, resources, resume
 from simulator.experiment.train import Trained, train
@@ -82,6 +81,8 @@ def _run(
         **trained.cost,
         "configuration": config.document(),
     }
+    from simulator.evaluation.attacked_states import AttackedStates, attribute_attacks  # here: it takes a while to load
+
     attacked = AttackedStates.of(scorer, best.private)
     engine = config.engine
     how = {"seed": engine.seed, "splits": config.evaluation.attack_splits, "workers": engine.workers}
