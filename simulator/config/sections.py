@@ -128,7 +128,7 @@ class EvaluationSettings(Section):
         "Personal steps that each device takes before it ranks, as devices recommend; private state stays.", default=0
     )
     attack_splits: _Number = setting(
-        "Random splits of each attribute attack, and of each shuffle of its null.", default=40
+        "Random splits of each attribute attack; a shuffle of its null has 10 of them at most.", default=40
     )
 
 

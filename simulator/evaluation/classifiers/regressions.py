@@ -45,7 +45,7 @@ class Regressions:
 def predict(batch: Batch) -> NDArray[np.int64]:
     """Fits all regressions to standardised features, and predicts: (regressions, B, m).
 
-    With more than two classes, each class is told from all others.
+    With more than two classes, there is a regression of each class against all others.
     """
     fitted = fit(batch)
     logits = batch.test @ fitted.coefficients + fitted.intercepts
