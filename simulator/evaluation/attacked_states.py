@@ -61,13 +61,22 @@ def attribute_attacks(
 
 
 def _metrics(name: str, suffix: str, result: AttackResult) -> dict[str, Any]:
-    return {
+    metrics = {
         f"bacc_{name}{suffix}": result.bacc,
         f"bacc_std_{name}{suffix}": result.std,
         f"macro_f1_{name}{suffix}": result.macro_f1,
         f"bacc_null_mean_{name}{suffix}": result.null_mean,
         f"bacc_null_p95_{name}{suffix}": result.null_p95,
         **({f"{name}_families{suffix}": dict(result.families)} if result.families else {}),
+    }
+    largest = result.largest
+    if largest is None:
+        return metrics
+    return metrics | {
+        f"bacc_largest{suffix}": largest.bacc,
+        f"bacc_null_mean_largest{suffix}": largest.null_mean,
+        f"bacc_null_p95_largest{suffix}": largest.null_p95,
+        f"largest_family{suffix}": largest.name,
     }
 
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from fedau2 import programs
 from simulator.evaluation import attacked_users, nulls
 from simulator.evaluation.classifiers import networks, strong
-from simulator.evaluation.classifiers.batch import Batch
+from simulator.evaluation.classifiers.batch import Batch, Guesses
 
 SHUFFLES = 20
 """Permutations of the labels for the null."""
@@ -24,29 +24,46 @@ NULL_SPLITS = 10
 _NUMBERS = 2**19
 """About as many features are computed with at once."""
 
-Predict = Callable[[Batch], tuple[NDArray[np.int64], Sequence[str]]]
-"""Predicts the classes of a batch's test users, (B, m); also returns the family that each fit chose, or nothing."""
-
 
 @dataclass(frozen=True)
 class Attacker:
     """An attack on an attribute.
 
     Attributes:
-        predict: learns and predicts.
+        predict: learns and guesses.
         train: share of the users in the training part.
     """
 
-    predict: Predict
+    predict: Callable[[Batch], Guesses]
     train: float
 
 
-def _paper(batch: Batch) -> tuple[NDArray[np.int64], Sequence[str]]:
-    return networks.PAPER.predict(batch), ()
+def _paper(batch: Batch) -> Guesses:
+    guesses = networks.PAPER.predict(batch)
+    return Guesses(guesses, (), guesses[None][:0])
 
 
 ATTACKERS = {"paper": Attacker(_paper, train=0.2), "strong": Attacker(strong.predict, train=0.8)}
 """`paper` is the paper's network on raw features; `strong` is the best of several families (`classifiers.strong`)."""
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The classifier that reads most, of those that an attacker chooses from.
+
+    Cross-validation never chooses a classifier that is reliably wrong, and this does: each is folded by itself.
+
+    Attributes:
+        name: of its family.
+        bacc: its balanced accuracy, the folded mean over splits.
+        null_mean: mean of the same on permuted labels, where the classifier that reads most is another each time.
+        null_p95: 95th percentile of the same.
+    """
+
+    name: str
+    bacc: float
+    null_mean: float
+    null_p95: float
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class AttackResult:
         null_p95: 95th percentile of the balanced accuracy on permuted labels.
         users: number of users whose state was attacked.
         families: number of the attack's splits in which the attacker chose each family; empty if it does not choose.
+        largest: the classifier that reads most; None if the attacker does not choose.
     """
 
     bacc: float
@@ -71,6 +89,7 @@ class AttackResult:
     null_p95: float
     users: int
     families: Mapping[str, int] = field(default_factory=dict)
+    largest: Largest | None = None
 
 
 def attack(
@@ -121,7 +140,19 @@ def attack(
         null_p95=float(np.percentile(chance, 95)),
         users=len(users),
         families=Counter(score.family for score in scores[:splits] if score.family),
+        largest=_largest(np.array([score.of_all for score in scores]), splits, classes),
     )
+
+
+def _largest(baccs: NDArray[np.float64], splits: int, classes: int) -> Largest | None:
+    """Finds the classifier that reads most by the scores of all, (splits, classifiers), first those of the attack."""
+    if not baccs.shape[1]:
+        return None
+    attacked = [nulls.folded(column, classes) for column in baccs[:splits].T]
+    chance = [nulls.chance(column[splits:].reshape(SHUFFLES, -1), splits, classes) for column in baccs.T]
+    most = np.max(chance, axis=0)
+    name = strong.NAMES[int(np.argmax(attacked))]
+    return Largest(name, max(attacked), float(most.mean()), float(np.percentile(most, 95)))
 
 
 def _seeds(rng: np.random.Generator, splits: int) -> list[int]:
@@ -136,6 +167,7 @@ class _Score:
     bacc: float
     macro_f1: float
     family: str
+    of_all: tuple[float, ...]
 
 
 _Division = tuple[NDArray[np.int64], int]
@@ -166,12 +198,13 @@ def _scores(features: NDArray[np.float64], splits: Sequence[_Division], attacker
     seeds = np.array([seed for _, seed in splits])
     with threadpool_limits(1):
         batch = Batch(features[np.stack(train)], learned, features[np.stack(test)], seeds, classes)
-        predicted, families = method.predict(batch)
+        guesses = method.predict(batch)
     return [
         _Score(
-            bacc=float(balanced_accuracy_score(right, guessed)),
-            macro_f1=float(f1_score(right, guessed, average="macro")),
-            family=family,
+            bacc=float(balanced_accuracy_score(right, guesses.chosen[fit])),
+            macro_f1=float(f1_score(right, guesses.chosen[fit], average="macro")),
+            family=guesses.names[fit] if guesses.names else "",
+            of_all=tuple(float(balanced_accuracy_score(right, guessed)) for guessed in guesses.of_all[:, fit]),
         )
-        for right, guessed, family in zip(truth, predicted, families or [""] * len(splits), strict=True)
+        for fit, right in enumerate(truth)
     ]

@@ -1,5 +1,6 @@
 """Many fits of one kind at once: the users that they learn from, and those whose classes they predict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -59,7 +60,24 @@ class Batch:
         return type(self)(train, self.labels, test, self.seeds, self.classes)
 
 
-def sigmoid(logits: Features) -> Features:
-    """Computes the logistic function without overflow."""
-    halved: Features = 0.5 + 0.5 * np.tanh(0.5 * logits)
-    return halved
+@dataclass(frozen=True, eq=False)
+class Guesses:
+    """The classes that an attacker guesses for the test users of a batch.
+
+    Attributes:
+        chosen: the attacker's guesses, (B, m).
+        names: of the family that each fit chose; empty if the attacker does not choose.
+        of_all: the guesses of every classifier that it chose from, (classifiers, B, m).
+    """
+
+    chosen: Labels
+    names: Sequence[str]
+    of_all: Labels
+
+
+def likely(outputs: Features) -> Features:
+    """Computes the probabilities that outputs mean, (..., columns): of class 1, or of each class."""
+    if outputs.shape[-1] == 1:
+        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * outputs))
+    powers = np.exp(outputs - outputs.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.evaluation.classifiers.batch import Batch, Features, sigmoid
+from simulator.evaluation.classifiers.batch import Batch, Features, likely
 
 ROUNDS, LEVELS, RATE = 20, 3, 0.15
 
@@ -29,12 +29,12 @@ def predict(batch: Batch) -> Numbers:
     targets = batch.targets()
     scores, outputs = np.zeros_like(targets), np.zeros((*test.shape[:2], batch.columns))
     for _ in range(ROUNDS):
-        likely = _likely(scores)
+        shares = likely(scores)
         for column in range(batch.columns):
             features = _drawn(generators, batch.train.shape[2])
-            errors, curvature = targets[..., column] - likely[..., column], likely * (1 - likely)
-            grown, fallen = _grow(train, test, errors, features)
-            values = _leaf_values(grown, errors, curvature[..., column])
+            errors, curvature = targets - shares, shares * (1 - shares)
+            grown, fallen = _grow(train, test, errors[..., column], features)
+            values = _leaf_values(grown, errors[..., column], curvature[..., column])
             scores[..., column] += np.take_along_axis(values, grown, 1)
             outputs[..., column] += np.take_along_axis(values, fallen, 1)
     return batch.guesses(outputs)
@@ -57,14 +57,6 @@ def _drawn(generators: Sequence[np.random.Generator], width: int) -> Numbers:
     """Draws the features by which the levels of a tree may be split, (levels, B, f)."""
     size = max(1, round(FEATURES * width))
     return np.stack([rng.random((LEVELS, width)).argsort(1)[:, :size] for rng in generators], axis=1)
-
-
-def _likely(scores: Features) -> Features:
-    if scores.shape[2] == 1:
-        return sigmoid(scores)
-    powers = np.exp(scores - scores.max(2, keepdims=True))
-    likely: Features = powers / powers.sum(2, keepdims=True)
-    return likely
 
 
 def _grow(train: Codes, test: Codes, errors: Features, features: Numbers) -> tuple[Numbers, Numbers]:

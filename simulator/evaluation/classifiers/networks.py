@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.evaluation.classifiers.batch import Batch, Features, sigmoid
+from simulator.evaluation.classifiers.batch import Batch, Features, likely
 
 _GAIN, _PATIENCE = 1e-4, 10
 """A network ends after more epochs than this in which its loss did not fall by the gain."""
@@ -150,14 +150,12 @@ def _drawn(rng: np.random.RandomState, bounds: NDArray[np.float64], sizes: tuple
 
 def _cross_entropy(outputs: Features, targets: Features) -> tuple[Features, Features]:
     """Computes the mean loss over users, (B,), and the errors of the outputs, (B, n, columns)."""
+    errors = likely(outputs) - targets
     if outputs.shape[2] == 1:
-        loss = np.logaddexp(0, outputs) - targets * outputs
-        return loss.mean((1, 2)), sigmoid(outputs) - targets
-    shifted = outputs - outputs.max(2, keepdims=True)
-    powers = np.exp(shifted)
-    total = powers.sum(2, keepdims=True)
-    loss = np.log(total[..., 0]) - (targets * shifted).sum(2)
-    return loss.mean(1), powers / total - targets
+        return (np.logaddexp(0, outputs) - targets * outputs).mean((1, 2)), errors
+    highest = outputs.max(2)
+    total = highest + np.log(np.exp(outputs - highest[..., None]).sum(2))
+    return (total - (targets * outputs).sum(2)).mean(1), errors
 
 
 PAPER = Network(hidden=100, decay=1.0, rate=0.1, epochs=500, users=200)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.evaluation.classifiers.batch import Batch, Features, sigmoid
+from simulator.evaluation.classifiers.batch import Batch, Features, likely
 
 STRENGTHS = (0.003, 0.03, 0.3)
 """C of the regressions on standardised features."""
@@ -43,10 +43,7 @@ class Regressions:
 
 
 def predict(batch: Batch) -> NDArray[np.int64]:
-    """Fits all regressions to standardised features, and predicts: (regressions, B, m).
-
-    With more than two classes, there is a regression of each class against all others.
-    """
+    """Fits all regressions to standardised features, and predicts: (regressions, B, m)."""
     fitted = fit(batch)
     logits = batch.test @ fitted.coefficients + fitted.intercepts
     outputs = logits.reshape(*logits.shape[:2], len(STRENGTHS) + 1, batch.columns)
@@ -63,13 +60,12 @@ def fit(batch: Batch) -> Regressions:
     penalties = [np.full_like(sizes, 1 / strength) for strength in STRENGTHS]
     # An axis that the whitened family may not use costs it everything.
     penalties.append(np.where(empty, np.inf, sizes / users / WHITENED))
-    penalty = np.repeat(np.concatenate(penalties, axis=2), batch.columns, axis=2)
-    targets = np.tile(batch.targets(), len(penalties))
+    penalty = np.concatenate(penalties, axis=2)
     # The intercept is a coefficient without a penalty, of a feature that is orthogonal to all others.
     design = np.concatenate([moved, np.ones_like(moved[..., :1])], axis=2)
     penalty = np.concatenate([penalty, np.zeros_like(penalty[:, :1])], axis=1)
     sizes = np.concatenate([sizes, np.full_like(sizes[:, :1], users)], axis=1)
-    solution = _solve(design, targets, sizes, penalty)
+    solution = _solve(design, batch.targets(), sizes, penalty)
     return Regressions(axes @ solution[:, :-1], solution[:, -1:])
 
 
@@ -80,24 +76,32 @@ def _solve(design: Features, targets: Features, sizes: Features, penalty: Featur
         design: features that are orthogonal to each other, (B, n, width).
         targets: (B, n, columns), 0 or 1.
         sizes: squared norms of the features, (B, width, 1).
-        penalty: (B, width, columns); infinite where a coefficient must be 0.
+        penalty: of each regression, (B, width, regressions); infinite where a coefficient must be 0.
+
+    Returns:
+        The coefficients, (B, width, regressions * columns).
     """
+    fits, users, width = design.shape
+    regressions, columns = penalty.shape[2], targets.shape[2]
     used = np.isfinite(penalty)
     penalty = np.where(used, penalty, 0)
-    inverse = used / np.maximum(sizes / 4 + penalty, np.finfo(np.float64).tiny)
-    spreads = np.sqrt(sizes / design.shape[1])
-    solution = ahead = np.zeros_like(penalty)
-    momentum = np.ones((len(design), 1, penalty.shape[2]))
-    transposed = design.mT
+    curvature = 1 / 4 if columns == 1 else 1 / 2
+    inverse = used / np.maximum(curvature * sizes + penalty, np.finfo(np.float64).tiny)
+    penalty, inverse = (np.repeat(part, columns, axis=2) for part in (penalty, inverse))
+    spreads = np.sqrt(sizes / users)
+    solution = ahead = np.zeros((fits, width, regressions * columns))
+    momentum = np.ones((fits, 1, regressions * columns))
     for _ in range(_STEPS):
-        errors = sigmoid(design @ ahead) - targets
-        step = inverse * (transposed @ errors + penalty * ahead)
+        outputs = (design @ ahead).reshape(fits, users, regressions, columns)
+        errors = (likely(outputs) - targets[:, :, None]).reshape(fits, users, -1)
+        step = inverse * (design.mT @ errors + penalty * ahead)
         change = ahead - step - solution
         if float(np.abs(spreads * step).max()) <= _PRECISION:
             return solution + change
         solution = solution + change
         # Where the step points against the last change, momentum has carried too far.
-        too_far = (sizes * step * change).sum(1, keepdims=True) > 0
+        along = (sizes * step * change).sum(1).reshape(fits, regressions, columns).sum(2)
+        too_far = np.repeat(along > 0, columns, axis=1)[:, None]
         grown = np.where(too_far, 1, (1 + np.sqrt(1 + 4 * momentum**2)) / 2)
         ahead = solution + np.where(too_far, 0, (momentum - 1) / grown) * change
         momentum = grown

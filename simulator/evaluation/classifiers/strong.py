@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from simulator.evaluation.classifiers import boosting, networks, regressions, support_vectors
-from simulator.evaluation.classifiers.batch import Batch
+from simulator.evaluation.classifiers.batch import Batch, Guesses
 
 FOLDS = 3
 """Folds of the cross-validation."""
@@ -44,24 +44,17 @@ NAMES = tuple(name for family in FAMILIES for name in family.names)
 """Names of all classifiers, in order."""
 
 
-def predict(batch: Batch) -> tuple[Numbers, list[str]]:
-    """Predicts by the classifier that is right most often in cross-validation on `train`, fitted again on all of it.
-
-    Returns:
-        Predicted classes, (B, m), and the name of each fit's classifier.
-    """
+def predict(batch: Batch) -> Guesses:
+    """Guesses by the classifier that is right most often in cross-validation on `train`, fitted again on all of it."""
     chosen = _right(batch).argmax(0)
-    predicted = np.empty(batch.test.shape[:2], np.int64)
+    of_all = _guesses(batch)
+    return Guesses(of_all[chosen, np.arange(len(chosen))], [NAMES[number] for number in chosen], of_all)
+
+
+def _guesses(batch: Batch) -> Numbers:
+    """Fits all classifiers, and guesses: (classifiers, B, m)."""
     standardised = batch.standardised()
-    first = 0
-    for family in FAMILIES:
-        last = first + len(family.names)
-        fits = np.flatnonzero((first <= chosen) & (chosen < last))
-        if len(fits):
-            of_all = family.predict(standardised.only(fits))
-            predicted[fits] = of_all[chosen[fits] - first, np.arange(len(fits))]
-        first = last
-    return predicted, [NAMES[number] for number in chosen]
+    return np.concatenate([family.predict(standardised) for family in FAMILIES])
 
 
 def _right(batch: Batch) -> NDArray[np.float64]:
@@ -69,9 +62,7 @@ def _right(batch: Batch) -> NDArray[np.float64]:
     accuracy = np.zeros((len(NAMES), len(batch.seeds)))
     for fold in range(FOLDS):
         part, expected = _held_out(batch, fold)
-        standardised = part.standardised()
-        guesses = np.concatenate([family.predict(standardised) for family in FAMILIES])
-        accuracy += (guesses == expected).mean(2) / FOLDS
+        accuracy += (_guesses(part) == expected).mean(2) / FOLDS
     return accuracy
 
 

@@ -64,9 +64,31 @@ def test_only_what_is_not_linear_needs_more_than_regression():
     assert set.union(*chosen) <= set(strong.NAMES)
 
 
+def test_the_largest_family_is_one_that_reads_most(monkeypatch):
+    monkeypatch.setattr(attackers, "SHUFFLES", 6)
+    signal, noise = (attack(features(strength), LABELS, "strong", splits=4) for strength in (2.0, 0.0))
+    assert signal.largest.bacc >= signal.bacc - 0.02
+    assert signal.largest.bacc > 0.9 > signal.largest.null_p95
+    assert noise.largest.null_p95 >= noise.largest.null_mean >= noise.null_mean
+    assert {signal.largest.name, noise.largest.name} <= set(strong.NAMES)
+    assert attack(features(2.0), LABELS, "paper").largest is None
+
+
+def test_a_family_that_is_reliably_wrong_is_the_largest():
+    """On permuted labels all families are at chance; on the attack's own the second is wrong."""
+    rng = np.random.default_rng(0)
+    baccs = 0.5 + 0.02 * rng.normal(size=(4 + 2 * 4, 7))
+    baccs[:4, 1] = 0.3
+    largest = attackers._largest(baccs, 4, 2)
+    assert largest.name == strong.NAMES[1]
+    assert largest.bacc == pytest.approx(0.7)
+    assert largest.null_p95 < 0.6
+    assert attackers._largest(baccs, 4, 3).bacc < 0.55  # not folded
+
+
 def test_three_classes_are_distinguished_and_not_folded():
     labels = np.repeat([0, 1, 2], 60)
-    x = RNG.normal(size=(180, 6)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(180, 6)).astype(np.float32)
     noise = attack(x, labels, "strong", classes=3)
     x[:, 0] += 4 * labels
     signal = attack(x, labels, "strong", classes=3)
@@ -100,7 +122,7 @@ def test_a_permutation_has_fewer_splits_than_the_attack(monkeypatch):
 
     def of_nothing(features, splits, *how):
         scored.extend(splits)
-        return [attackers._Score(0.5, 0.5, "") for _ in splits]
+        return [attackers._Score(0.5, 0.5, "", ()) for _ in splits]
 
     monkeypatch.setattr(attackers, "_scores", of_nothing)
     attackers.attack(features(0), LABELS, "paper", splits=30)

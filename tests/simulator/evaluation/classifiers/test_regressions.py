@@ -13,7 +13,7 @@ from tests.simulator.evaluation.classifiers.batches import batch_of
 
 def reference(x, y, strength):
     fitted = LogisticRegression(C=strength, max_iter=10_000, tol=1e-10, solver="newton-cholesky").fit(x, y)
-    return np.append(fitted.coef_, fitted.intercept_)
+    return np.vstack([fitted.coef_.T, fitted.intercept_]).squeeze()
 
 
 def whitening(x):
@@ -42,13 +42,14 @@ def test_all_regressions_of_a_batch_are_those_of_scikit_learn(seed, users, width
         assert fitted.intercepts[fit, 0, -1] == pytest.approx(intercept, abs=1e-6)
 
 
-def test_with_more_classes_each_is_told_from_all_others():
+def test_regressions_of_more_classes_are_those_of_scikit_learn():
     batch, _ = batch_of(users=150, classes=3, noise=0.2)
     fitted = regressions.fit(batch)
     for fit, (x, y) in enumerate(zip(batch.train, batch.labels, strict=True)):
-        for number in range(3):
-            ours = np.append(fitted.coefficients[fit, :, 3 + number], fitted.intercepts[fit, 0, 3 + number])
-            assert np.abs(ours - reference(x, y == number, STRENGTHS[1])).max() < 1e-6
+        for number, strength in enumerate(STRENGTHS):
+            columns = slice(3 * number, 3 * number + 3)
+            ours = np.vstack([fitted.coefficients[fit, :, columns], fitted.intercepts[fit, :, columns]])
+            assert np.abs(ours - reference(x, y, strength)).max() < 1e-6
 
 
 def mapped(x, rng):

@@ -17,9 +17,11 @@ from tests.simulator.evaluation.classifiers.batches import accuracy, batch_of, e
 @pytest.mark.parametrize("signal", [linear, radial, exclusive])
 def test_the_best_family_is_about_as_good_as_any(signal):
     batch, expected = batch_of(signal, users=400, width=4)
-    guesses, names = strong.predict(batch)
+    guesses = strong.predict(batch)
+    names = guesses.names
     alone = np.concatenate([family.predict(batch) for family in strong.FAMILIES])
-    assert accuracy(guesses, expected) > max(accuracy(family, expected) for family in alone) - 0.05
+    assert accuracy(guesses.chosen, expected) > max(accuracy(family, expected) for family in alone) - 0.05
+    assert np.array_equal(guesses.of_all, alone)
     assert set(names) <= set(strong.NAMES)
     assert ("logistic_regression" in names) == (signal is linear)
 
@@ -50,7 +52,7 @@ def searched(x, y, seed):
 @pytest.mark.parametrize("signal", [linear, radial, exclusive])
 def test_the_chosen_families_are_those_of_scikit_learns_search(signal):
     batch, _ = batch_of(signal, fits=4, users=300, width=4)
-    _, names = strong.predict(batch)
+    names = strong.predict(batch).names
     fits = zip(batch.train, batch.labels, batch.seeds, strict=True)
     theirs = [searched(x, y, int(seed)) for x, y, seed in fits]
     assert Counter(names).most_common(1)[0][0] == Counter(theirs).most_common(1)[0][0]
@@ -68,6 +70,6 @@ def test_a_familys_accuracy_is_that_of_scikit_learns_cross_validation():
 
 def test_the_test_users_have_no_influence_on_the_choice():
     batch, _ = batch_of(exclusive, fits=5, noise=0.6)
-    _, names = strong.predict(batch)
+    names = strong.predict(batch).names
     other = type(batch)(batch.train, batch.labels, -batch.test, batch.seeds, batch.classes)
-    assert strong.predict(other)[1] == names
+    assert strong.predict(other).names == names
