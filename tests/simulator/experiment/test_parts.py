@@ -9,7 +9,7 @@ from simulator.experiment.parts import Parts
 from tests.simulator.runs import SMALL
 from tests.simulator.settings import change
 
-SERVING = {GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND}
+ALL = {GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND, GRAPH_KIND_STEP}
 LATER = ("sklearn", "scipy", "sqlalchemy", "coordinator.engine.coordinator", "matplotlib", "onnx", "export.graphs")
 
 
@@ -17,8 +17,7 @@ LATER = ("sklearn", "scipy", "sqlalchemy", "coordinator.engine.coordinator", "ma
     ("settings", "kinds"),
     [
         ({"engine": "batched"}, set()),
-        ({"engine": "fleet"}, SERVING),
-        ({"engine": "fleet", "trainer": "onnx"}, SERVING | {GRAPH_KIND_STEP}),
+        ({"engine": "fleet", "trainer": "onnx"}, ALL),
     ],
 )
 def test_only_a_fleets_task_has_graphs(settings, kinds):
