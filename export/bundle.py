@@ -71,6 +71,7 @@ def build(
     precision: "Precision" = "fp32",
     training: bool = True,
     required_features: Sequence[str] = (),
+    serving: bool = True,
 ) -> Bundle:
     """Builds a bundle. The same arguments give the same bytes, on one machine and with the same versions.
 
@@ -84,6 +85,7 @@ def build(
         training: True to add the training graph, by which devices without PyTorch train. A recommender that does not
             say how it draws has no such graph.
         required_features: names of what a device must understand to take part in the task.
+        serving: True to add the graphs by which devices recommend. Exporting them takes seconds.
 
     Raises:
         UnknownModelError: there is no such recommender.
@@ -92,11 +94,16 @@ def build(
     """
     task = declaring.draft(model, len(items), plan, widths)
     task.required_features.extend(required_features)
-    return assemble(task, catalogue(items), seed, precision, training)
+    return assemble(task, catalogue(items), seed, precision, training, serving)
 
 
 def assemble(
-    task: TaskManifest, ids: bytes, seed: int | str, precision: "Precision" = "fp32", training: bool = True
+    task: TaskManifest,
+    ids: bytes,
+    seed: int | str,
+    precision: "Precision" = "fp32",
+    training: bool = True,
+    serving: bool = True,
 ) -> Bundle:
     """Completes a manifest that has its plan and the recommender's own tensors, and makes its blobs.
 
@@ -106,6 +113,7 @@ def assemble(
         seed: of the initial checkpoint.
         precision: see `build`.
         training: see `build`.
+        serving: see `build`.
 
     Raises:
         PlanError: the plan cannot be run with this recommender.
@@ -115,7 +123,7 @@ def assemble(
         task.required_features.append(weights.FEATURE)
     try:
         declaring.complete(task)
-        contents = _blobs(task, declared, ids, seed, precision, training)
+        contents = _blobs(task, declared, ids, seed, precision, training, serving)
         manifest.check(task)
     except (ManifestError, UnsupportedTaskError) as error:
         raise PlanError(str(error)) from error
@@ -123,7 +131,12 @@ def assemble(
 
 
 def from_plan(
-    plan: "FilePlan", items: Sequence[str], seed: int, precision: "Precision" = "fp32", training: bool = True
+    plan: "FilePlan",
+    items: Sequence[str],
+    seed: int,
+    precision: "Precision" = "fp32",
+    training: bool = True,
+    serving: bool = True,
 ) -> Bundle:
     """Builds the bundle of a resolved plan, see `build`.
 
@@ -132,7 +145,8 @@ def from_plan(
     """
     from export.plan.message import to_message
 
-    return build(plan.model.name, items, to_message(plan), seed, plan.model.widths(), precision, training)
+    widths = plan.model.widths()
+    return build(plan.model.name, items, to_message(plan), seed, widths, precision, training, serving=serving)
 
 
 def _blobs(
@@ -142,21 +156,33 @@ def _blobs(
     seed: int | str,
     precision: "Precision",
     training: bool,
+    serving: bool,
 ) -> list[bytes]:
     """Makes the blobs and enters their addresses in the manifest."""
-    from export import exporter, graphs, step
-
     checkpoint = blobs.pack(draws.initial(manifest.shared(task).values(), _key(seed)))
     task.catalogue.CopyFrom(blobs.resource(ids))
     task.checkpoint.CopyFrom(blobs.resource(checkpoint))
-    exported = graphs.export(declared.model, task.tensors, precision)
-    made = {GRAPH_KIND_PREPARE: exported.prepare, GRAPH_KIND_RECOMMEND: exported.recommend}
-    if training and task.draw != DRAW_UNSPECIFIED:
-        made[GRAPH_KIND_STEP] = step.export(declared, task)
-    stamped = {kind: exporter.stamp(data, metadata(task, kind)) for kind, data in made.items()}
+    stamped = _graphs(task, declared, precision, training and task.draw != DRAW_UNSPECIFIED, serving)
     for kind, data in stamped.items():
         task.graphs.add(kind=kind, resource=blobs.resource(data))
     return [ids, checkpoint, *stamped.values()]
+
+
+def _graphs(
+    task: TaskManifest, declared: "RecommenderEntry", precision: "Precision", training: bool, serving: bool
+) -> dict[GraphKind.ValueType, bytes]:
+    """Exports the graphs that devices need for what they do; loads no exporter if they need none."""
+    if not (training or serving):
+        return {}
+    from export import exporter, graphs, step
+
+    made: dict[GraphKind.ValueType, bytes] = {}
+    if serving:
+        exported = graphs.export(declared.model, task.tensors, precision)
+        made |= {GRAPH_KIND_PREPARE: exported.prepare, GRAPH_KIND_RECOMMEND: exported.recommend}
+    if training:
+        made[GRAPH_KIND_STEP] = step.export(declared, task)
+    return {kind: exporter.stamp(data, metadata(task, kind)) for kind, data in made.items()}
 
 
 def _key(seed: int | str) -> bytes:

@@ -18,7 +18,7 @@ from simulator.audit.runner import Finding, Runner
 from simulator.audit.scores import Score
 from simulator.audit.view import Watch, Watching, known
 from simulator.evaluation.attacked_states import narrow
-from simulator.evaluation.attackers import balanced
+from simulator.evaluation.attacked_users import balanced
 from simulator.population.population import Members, Population
 
 UPLOADS = ("idlg", "sign", "magnitude", "matched", "embedding", "embedding-strong", "gate", "pulls", "membership")

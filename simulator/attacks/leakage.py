@@ -13,7 +13,7 @@ from fedau2.v1.task_pb2 import Adversary
 from simulator.attacks import dlg
 from simulator.attacks.labels import magnitudes
 from simulator.attacks.uploads import Observed, adversary_tensors, all_off, observe, width
-from simulator.evaluation.attackers import balanced
+from simulator.evaluation.attacked_users import balanced
 from simulator.population.population import Population
 
 PER_CLASS = 200

@@ -21,7 +21,8 @@ from simulator.audit.view import Watch, Watching, known, still
 from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
 from simulator.evaluation.attacked_states import AttackedStates
-from simulator.evaluation.attackers import ATTACKERS, balanced
+from simulator.evaluation.attacked_users import balanced
+from simulator.evaluation.attackers import ATTACKERS
 from simulator.experiment import assembly, kept_state, resume
 from simulator.experiment.finished import Finished, restore
 from simulator.experiment.train import Trained, expect_own, train

@@ -20,7 +20,7 @@ from simulator.audit.registry import NO_ADVERSARY
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding
 from simulator.errors import ConfigError
-from simulator.evaluation import attackers
+from simulator.evaluation import attacked_users
 from simulator.evaluation.attackers import ATTACKERS
 from simulator.experiment import assembly, seen_sums
 from simulator.population.population import Members, Population
@@ -87,7 +87,7 @@ def plan(
     watched = population.labels(task, members)
     if any(spec.learns is Learns.FEATURES and Planned(spec.name, spec.learns.value) in runs for spec in request.specs):
         for adversary in adversaries:
-            attackers.expect_enough(watched[adversary.name], adversary.classes)
+            attacked_users.expect_enough(watched[adversary.name], adversary.classes)
     for name in request.bounds:
         bounds.expect_on(name, runs)
         if lost := bounds.held(name, [attack for attack in planned if attack.hindrance and attack.expected]):

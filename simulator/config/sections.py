@@ -145,7 +145,7 @@ class EvaluationSettings(Section):
         "Probability with which the epsilon of noise on sums may fail; well below 1 / clients.", default=privacy.DELTA
     )
     attack_splits: _Number = setting(
-        "Random splits of each attribute attack, and of each shuffle of its null.", default=40
+        "Random splits of each attribute attack; a shuffle of its null has 10 of them at most.", default=40
     )
 
 

@@ -4,7 +4,9 @@
 * `ranking`: ranks, HR@k and NDCG@k
 * `scoring`: the scores of all items and the embedding, for any client of a population
 * `attacked_states`: the client states that are attacked, and the attacks of all attackers on them
+* `attacked_users`: who is attacked, and who of them an attacker learns from
 * `attackers`: an attribute attack with its protocol and its null
+* `nulls`: what attackers reach on permuted labels
 * `classifiers`: the classifiers that attackers train
 * `statistics`: comparisons over users and over seeds
 """

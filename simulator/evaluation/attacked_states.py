@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh, qr_multiply
 
-from simulator.datasets import Attribute
-from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack, expect_finite
+from simulator.evaluation.attacked_users import expect_finite
+from simulator.evaluation.attackers import AttackResult
 from simulator.evaluation.scoring import Scorer
 from simulator.population.columns import Column, blocks
 
@@ -41,32 +41,30 @@ class AttackedStates:
         return cls(attacked, narrow([private[name] for name in sorted(private)]) if private else attacked)
 
 
-def attribute_attacks(
-    states: AttackedStates, attribute: Attribute, *, seed: int, splits: int, workers: int = 1
-) -> dict[str, Any]:
-    """Runs every attacker, with its null, on the paper's embedding and on all private state (suffix `_all`).
+def metrics(result: AttackResult, name: str, suffix: str) -> dict[str, Any]:
+    """Names the figures of an attack.
 
-    Seed, splits and workers are passed to `attackers.attack`.
+    Args:
+        result: of the attack.
+        name: of the attacker.
+        suffix: "_all" for all private state, empty for the paper's embedding.
     """
-    options = {"seed": seed, "classes": len(attribute.classes), "splits": splits, "workers": workers}
-    metrics: dict[str, Any] = {}
-    for name in ATTACKERS:
-        result = attack(states.embedding, attribute.labels, name, **options)
-        metrics |= _metrics(name, "", result)
-        if states.private is not states.embedding:
-            result = attack(states.private, attribute.labels, name, **options)
-        metrics |= _metrics(name, "_all", result)
-    return metrics
-
-
-def _metrics(name: str, suffix: str, result: AttackResult) -> dict[str, Any]:
-    return {
+    figures = {
         f"bacc_{name}{suffix}": result.bacc,
         f"bacc_std_{name}{suffix}": result.std,
         f"macro_f1_{name}{suffix}": result.macro_f1,
         f"bacc_null_mean_{name}{suffix}": result.null_mean,
         f"bacc_null_p95_{name}{suffix}": result.null_p95,
         **({f"{name}_families{suffix}": dict(result.families)} if result.families else {}),
+    }
+    largest = result.largest
+    if largest is None:
+        return figures
+    return figures | {
+        f"bacc_largest{suffix}": largest.bacc,
+        f"bacc_null_mean_largest{suffix}": largest.null_mean,
+        f"bacc_null_p95_largest{suffix}": largest.null_p95,
+        f"largest_family{suffix}": largest.name,
     }
 
 

@@ -1,28 +1,28 @@
 """Attribute inference from client state: the attackers, their protocol and the null (design section 10)."""
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import balanced_accuracy_score, f1_score
-from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
 from fedau2 import programs
-from simulator.errors import NotFiniteError, TooFewUsersError
-from simulator.evaluation import classifiers
+from simulator.evaluation import attacked_users, nulls
+from simulator.evaluation.classifiers import networks, strong
+from simulator.evaluation.classifiers.batch import Batch, Guesses
 
 SHUFFLES = 20
-"""Permutations of the labels for the null; each has as many splits as the attack."""
+"""Permutations of the labels for the null."""
 
-MINIMUM = 10
-"""Least number of users of each class."""
+NULL_SPLITS = 10
+"""Most splits of a permutation. If the attack has more, the null is corrected for it, see `nulls.chance`."""
+
+_NUMBERS = 2**19
+"""About as many features are computed with at once."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,40 @@ class Attacker:
     """An attack on an attribute.
 
     Attributes:
-        make: makes a new scikit-learn classifier from a seed.
+        predict: learns and guesses.
         train: share of the users in the training part.
     """
 
-    make: Callable[[int], Any]
+    predict: Callable[[Batch], Guesses]
     train: float
 
 
-ATTACKERS = {"paper": Attacker(classifiers.paper, train=0.2), "strong": Attacker(classifiers.strong, train=0.8)}
-"""`paper` is the paper's MLP on raw features; `strong` is the best of several families, see `classifiers.strong`."""
+def _paper(batch: Batch) -> Guesses:
+    guesses = networks.PAPER.predict(batch)
+    return Guesses(guesses, (), guesses[None][:0])
+
+
+ATTACKERS = {"paper": Attacker(_paper, train=0.2), "strong": Attacker(strong.predict, train=0.8)}
+"""`paper` is the paper's network on raw features; `strong` is the best of several families (`classifiers.strong`)."""
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The classifier that reads most, of those that an attacker chooses from.
+
+    Cross-validation never chooses a classifier that is reliably wrong, and this does: each is folded by itself.
+
+    Attributes:
+        name: of its family.
+        bacc: its balanced accuracy, the folded mean over splits.
+        null_mean: mean of the same on permuted labels, where the classifier that reads most is another each time.
+        null_p95: 95th percentile of the same.
+    """
+
+    name: str
+    bacc: float
+    null_mean: float
+    null_p95: float
 
 
 @dataclass(frozen=True)
@@ -53,7 +77,9 @@ class AttackResult:
         macro_f1: F1, the mean over classes and then over splits.
         null_mean: mean of the balanced accuracy on permuted labels, by the same pipeline.
         null_p95: 95th percentile of the balanced accuracy on permuted labels.
+        users: number of users whose state was attacked.
         families: number of the attack's splits in which the attacker chose each family; empty if it does not choose.
+        largest: the classifier that reads most; None if the attacker does not choose.
     """
 
     bacc: float
@@ -61,16 +87,9 @@ class AttackResult:
     macro_f1: float
     null_mean: float
     null_p95: float
+    users: int
     families: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Split:
-    """The scores of a split."""
-
-    bacc: float
-    macro_f1: float
-    family: str | None
+    largest: Largest | None = None
 
 
 def attack(
@@ -91,76 +110,49 @@ def attack(
         attacker: a key of `ATTACKERS`.
         seed: seed of balancing, splits and the attacker.
         classes: number of classes.
-        splits: number of random splits of the attack, and of each permutation of the null.
+        splits: number of random splits of the attack; each permutation of the null has at most `NULL_SPLITS` of them.
         workers: number of processes; the result does not depend on it.
 
     Raises:
-        TooFewUsersError: a class has fewer than `MINIMUM` users.
+        TooFewUsersError: a class has fewer than `attacked_users.MINIMUM` users.
         NotFiniteError: a feature is NaN or infinite.
     """
-    known = labels >= 0
-    inputs, labels = features[known].astype(np.float64), labels[known]
-    expect_enough(labels, [str(number) for number in range(classes)])
-    expect_finite(inputs, np.flatnonzero(known))
+    attacked_users.expect_enough(labels, [str(number) for number in range(classes)])
+    users = attacked_users.sample(labels, classes, seed)
+    inputs, labels = features[users].astype(np.float64), labels[users]
+    attacked_users.expect_finite(inputs, users)
     # All random numbers are drawn before the work is distributed, those of the null last.
     rng = np.random.default_rng(seed)
     labellings, seeds = [labels], [_seeds(rng, splits)]
     for _ in range(SHUFFLES):
         labellings.append(rng.permutation(labels))
-        seeds.append(_seeds(rng, splits))
-    jobs = [
-        delayed(_split)(inputs, labelling, attacker, split_seed)
-        for labelling, split_seeds in zip(labellings, seeds, strict=True)
-        for split_seed in split_seeds
-    ]
-    with programs.deaf_children():
-        started = Parallel(n_jobs=workers, return_as="generator")(jobs)
-    scores = list(started)
-    attacked, *null = (scores[start : start + splits] for start in range(0, len(scores), splits))
-    chance = [_folded(np.array([split.bacc for split in permuted]), classes) for permuted in null]
-    baccs = np.array([split.bacc for split in attacked])
+        seeds.append(_seeds(rng, min(splits, NULL_SPLITS)))
+    divisions = [(labels, seed) for labels, drawn in zip(labellings, seeds, strict=True) for seed in drawn]
+    scores = _scored(inputs, divisions, attacker, classes, workers)
+    baccs = np.array([score.bacc for score in scores])
+    attacked, permuted = baccs[:splits], baccs[splits:].reshape(SHUFFLES, -1)
+    chance = nulls.chance(permuted, splits, classes)
     return AttackResult(
-        bacc=_folded(baccs, classes),
-        std=float(baccs.std()),
-        macro_f1=float(np.mean([split.macro_f1 for split in attacked])),
+        bacc=nulls.folded(attacked, classes),
+        std=float(attacked.std()),
+        macro_f1=float(np.mean([score.macro_f1 for score in scores[:splits]])),
         null_mean=float(np.mean(chance)),
         null_p95=float(np.percentile(chance, 95)),
-        families=Counter(split.family for split in attacked if split.family is not None),
+        users=len(users),
+        families=Counter(score.family for score in scores[:splits] if score.family),
+        largest=_largest(np.array([score.of_all for score in scores]), splits, classes),
     )
 
 
-def expect_enough(labels: NDArray[np.int64], classes: Sequence[str]) -> None:
-    """Checks that there are enough users of each class for an attack.
-
-    Args:
-        labels: class numbers, (users,); a user with -1 is left out.
-        classes: names of the classes.
-
-    Raises:
-        TooFewUsersError: a class has fewer than `MINIMUM` users.
-    """
-    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
-    if few := [f"{n} of {name!r}" for n, name in zip(counts, classes, strict=True) if n < MINIMUM]:
-        counts_of_classes = ", ".join(few[:5]) + (f" and {len(few) - 5} more such classes" if len(few) > 5 else "")
-        raise TooFewUsersError(f"an attack needs {MINIMUM} users of each class; there are {counts_of_classes}")
-
-
-def expect_finite(features: NDArray[np.floating[Any]], users: NDArray[np.int64]) -> None:
-    """Checks that the attacked state is finite.
-
-    Args:
-        features: the attacked state, (n, width).
-        users: the users' rows in the population, (n,).
-
-    Raises:
-        NotFiniteError: a feature is NaN or infinite.
-    """
-    diverged = users[~np.isfinite(features).all(axis=1)]
-    if len(diverged):
-        raise NotFiniteError(
-            f"private state of {len(diverged)} users, first of row {diverged[0]}, is not finite: training diverged; "
-            "lower the learning rates"
-        )
+def _largest(baccs: NDArray[np.float64], splits: int, classes: int) -> Largest | None:
+    """Finds the classifier that reads most by the scores of all, (splits, classifiers), first those of the attack."""
+    if not baccs.shape[1]:
+        return None
+    attacked = [nulls.folded(column, classes) for column in baccs[:splits].T]
+    chance = [nulls.chance(column[splits:].reshape(SHUFFLES, -1), splits, classes) for column in baccs.T]
+    most = np.max(chance, axis=0)
+    name = strong.NAMES[int(np.argmax(attacked))]
+    return Largest(name, max(attacked), float(most.mean()), float(np.percentile(most, 95)))
 
 
 def _seeds(rng: np.random.Generator, splits: int) -> list[int]:
@@ -168,36 +160,51 @@ def _seeds(rng: np.random.Generator, splits: int) -> list[int]:
     return drawn
 
 
-def _split(features: NDArray[np.float64], labels: NDArray[np.int64], attacker: str, seed: int) -> _Split:
-    """Trains and tests the attacker once, on newly drawn balanced users."""
-    method, users = ATTACKERS[attacker], balanced(labels, np.random.default_rng(seed))
-    train, test = train_test_split(users, train_size=method.train, stratify=labels[users], random_state=seed)
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = method.make(seed).fit(features[train], labels[train])
-        predicted = model.predict(features[test])
-    return _Split(
-        bacc=float(balanced_accuracy_score(labels[test], predicted)),
-        macro_f1=float(f1_score(labels[test], predicted, average="macro")),
-        family=classifiers.family(model),
+@dataclass(frozen=True)
+class _Score:
+    """The scores of a split."""
+
+    bacc: float
+    macro_f1: float
+    family: str
+    of_all: tuple[float, ...]
+
+
+_Division = tuple[NDArray[np.int64], int]
+"""A split to come: the labels of all users, and the seed of its users and of the attacker."""
+
+
+def _scored(
+    features: NDArray[np.float64], splits: Sequence[_Division], attacker: str, classes: int, workers: int
+) -> list[_Score]:
+    """Computes the scores of all splits, in batches whose size does not depend on the number of workers."""
+    users = classes * int(np.bincount(splits[0][0]).min())
+    size = max(1, _NUMBERS // (users * features.shape[1]))
+    batches = [splits[start : start + size] for start in range(0, len(splits), size)]
+    with programs.deaf_children():
+        started = Parallel(n_jobs=workers, return_as="generator")(
+            delayed(_scores)(features, batch, attacker, classes) for batch in batches
+        )
+    return [score for done in started for score in done]
+
+
+def _scores(features: NDArray[np.float64], splits: Sequence[_Division], attacker: str, classes: int) -> list[_Score]:
+    """Trains and tests the attacker in several splits at once."""
+    method = ATTACKERS[attacker]
+    train, test = zip(*(attacked_users.divided(labels, seed, method.train) for labels, seed in splits), strict=True)
+    learned, truth = (
+        np.stack([labels[rows] for (labels, _), rows in zip(splits, part, strict=True)]) for part in (train, test)
     )
-
-
-def balanced(labels: NDArray[np.int64], rng: np.random.Generator, most: int | None = None) -> NDArray[np.int64]:
-    """Draws equally many users of each class: as many as the rarest class has, at most `most`, and at least one.
-
-    Args:
-        labels: class numbers, (users,); a user with -1 is left out.
-        rng: generator of the draw.
-        most: most users of each class; no limit by default.
-    """
-    size = int(np.bincount(labels[labels >= 0]).min())
-    if most is not None:
-        size = min(max(1, most), size)
-    chosen = [rng.choice(np.flatnonzero(labels == c), size, replace=False) for c in range(labels.max() + 1)]
-    return np.concatenate(chosen)
-
-
-def _folded(scores: NDArray[np.float64], classes: int) -> float:
-    mean = float(scores.mean())
-    return max(mean, 1 - mean) if classes == 2 else mean
+    seeds = np.array([seed for _, seed in splits])
+    with threadpool_limits(1):
+        batch = Batch(features[np.stack(train)], learned, features[np.stack(test)], seeds, classes)
+        guesses = method.predict(batch)
+    return [
+        _Score(
+            bacc=float(balanced_accuracy_score(right, guesses.chosen[fit])),
+            macro_f1=float(f1_score(right, guesses.chosen[fit], average="macro")),
+            family=guesses.names[fit] if guesses.names else "",
+            of_all=tuple(float(balanced_accuracy_score(right, guessed)) for guessed in guesses.of_all[:, fit]),
+        )
+        for fit, right in enumerate(truth)
+    ]

@@ -1,16 +1,13 @@
 """Makes what a run needs of the sections of its configuration: data, plan, population, engine."""
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk import engines
-from export import sums
 from export.bundle import Bundle
 from export.errors import ExportError
 from export.plan.message import to_message
@@ -20,14 +17,9 @@ from fedau2.wire import blobs, encodings, manifest
 from simulator.config.sections import EngineSettings
 from simulator.datasets import Attribute, Dataset
 from simulator.engines.batched import BatchedEngine
-from simulator.engines.connections import GrpcConnection, InProcessConnection
-from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.engine import RoundEngine, require_any_cohort
-from simulator.engines.fleet import FleetEngine
-from simulator.engines.membership import Members as EnrolledMembers
-from simulator.engines.unmasker_process import UnmaskerProcess
 from simulator.errors import ConfigError, OneClassError, TooFewUsersError
-from simulator.evaluation.attackers import expect_enough
+from simulator.evaluation.attacked_users import expect_enough
 from simulator.experiment import resume, turns
 from simulator.population import columns, public_randomness
 from simulator.population.columns import MappedState, State
@@ -191,21 +183,8 @@ def engine_of(
         encoding = encodings.NAMES[settings.checkpoints]
         yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise, encoding, settings.kernel)
         return
-    with tempfile.TemporaryDirectory(prefix="coordinator-", dir=folder) as name, ExitStack() as stack:
-        state, members, unmasker = Path(name), None, None
-        if settings.sums == "secure":
-            unmasker = UnmaskerProcess(state / "unmasker")
-            stack.callback(unmasker.stop)
-            bundle, members = sums.opened_by(bundle, [unmasker.identity]), EnrolledMembers(unmasker)
-        connect = partial(_IN_PROCESS if settings.transport == "inproc" else _start, state / "state", audit, unmasker)
-        size, trainer = cohort_size(settings.fraction, len(population)), engines.make(settings.trainer)
-        engine = FleetEngine.start(connect, bundle, population, size, settings.rounds, trainer, members)
-        stack.callback(engine.close)
-        yield engine
+    from simulator.experiment import fleets  # here, because a coordinator takes a while to load
 
-
-_IN_PROCESS = InProcessConnection.open
-
-
-async def _start(state: Path, audit: Path | None, unmasker: UnmaskerProcess | None) -> GrpcConnection:
-    return await CoordinatorProcess(state, audit=audit, unmasker=unmasker).connect()
+    size = cohort_size(settings.fraction, len(population))
+    with fleets.opened(settings, bundle, population, size, folder, audit) as fleet:
+        yield fleet

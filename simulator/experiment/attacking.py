@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from simulator.attacks.leakage import leakage
 from simulator.config.config import Config
 from simulator.datasets import Attribute
+from simulator.evaluation import attacked_states
 from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack
 from simulator.experiment import assembly, seen_sums
@@ -138,7 +139,7 @@ def _on_uploads(trained: Trained, attribute: str, prefix: str, seed: int) -> dic
     """Measures what uploads of the trained state leak, before anything is erased from it."""
     task, population = trained.chosen()
     figures = leakage(task, population, attribute, trained.config.engine.rounds, seed)
-    return {f"{prefix}{name}": value for name, value in figures.items()}
+    return _prefixed(prefix, figures)
 
 
 def _on_states(states: Callable[[], AttackedStates], attribute: Attribute, prefix: str, asked: Asked) -> Iterator[Part]:
@@ -151,15 +152,21 @@ def _on_states(states: Callable[[], AttackedStates], attribute: Attribute, prefi
 
 def _on_embedding(attacked: Callable[[str], AttackResult], prefix: str, attacker: str) -> dict[str, Any]:
     result = attacked("embedding")
-    first = {f"{prefix}bacc_null_p95": result.null_p95} if attacker == "strong" else {}
-    return _metrics(result, prefix, attacker, "") | first
+    strong = attacker == "strong"
+    first = {f"{prefix}bacc_null_p95": result.null_p95, f"{prefix}attacked_users": result.users} if strong else {}
+    return _prefixed(prefix, attacked_states.metrics(result, attacker, "")) | first
 
 
 def _on_all(
     states: Callable[[], AttackedStates], attacked: Callable[[str], AttackResult], prefix: str, attacker: str
 ) -> dict[str, Any]:
     same = states().private is states().embedding  # a model without private state, which is attacked once
-    return _metrics(attacked("embedding" if same else "private"), prefix, attacker, "_all")
+    result = attacked("embedding" if same else "private")
+    return _prefixed(prefix, attacked_states.metrics(result, attacker, "_all"))
+
+
+def _prefixed(prefix: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}{name}": value for name, value in metrics.items()}
 
 
 def _attack(
@@ -174,15 +181,3 @@ def _attack(
         splits=asked.splits,
         workers=asked.workers,
     )
-
-
-def _metrics(result: AttackResult, prefix: str, attacker: str, suffix: str) -> dict[str, Any]:
-    figures: dict[str, Any] = {
-        f"bacc_{attacker}": result.bacc,
-        f"bacc_std_{attacker}": result.std,
-        f"macro_f1_{attacker}": result.macro_f1,
-        f"bacc_null_mean_{attacker}": result.null_mean,
-        f"bacc_null_p95_{attacker}": result.null_p95,
-        **({f"{attacker}_families": dict(result.families)} if result.families else {}),
-    }
-    return {f"{prefix}{name}{suffix}": value for name, value in figures.items()}

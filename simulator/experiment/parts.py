@@ -42,6 +42,7 @@ class Parts:
         attributes = assembly.attackable(config.data.attributes, dataset)
         known = assembly.known(attributes, config.data.unknown, engine.seed)
         plan = assembly.plan_of(config.plan, known)
-        bundle = from_plan(plan, dataset.items, engine.seed, training=engine.trainer == "onnx")
+        fleet = engine.name == "fleet"  # whose devices get what devices need
+        bundle = from_plan(plan, dataset.items, engine.seed, training=engine.trainer == "onnx", serving=fleet)
         split = leave_one_out(dataset, config.evaluation.split, Weights.of(bundle.manifest.plan))
         return cls(attributes, known, plan, bundle, split)

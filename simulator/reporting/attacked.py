@@ -17,6 +17,8 @@ SUM = "sum"
 
 _STATE = re.compile(r"(?:bacc_std|bacc_null_mean|bacc_null_p95|bacc|macro_f1)(?:_(?P<part>.+))?")
 _FAMILIES = "_families"
+_LARGEST = ("bacc_largest", "bacc_null_mean_largest", "bacc_null_p95_largest", "largest_family")
+_USERS = "attacked_users"
 
 
 def part_of(key: str) -> str:
@@ -26,6 +28,8 @@ def part_of(key: str) -> str:
         part = SUM
     elif leaf.startswith("leak_"):
         part = UPLOADS
+    elif leaf.startswith(_LARGEST) or leaf == _USERS:
+        part = "strong_all" if leaf.endswith("_all") else "strong"
     elif _FAMILIES in leaf:
         part = leaf.replace(_FAMILIES, "")
     else:

@@ -184,6 +184,7 @@ def write_run(
             table(("test items, and attribute attacks", "", "null p95"), rows),
             paragraph(attacked.sentence(metrics), note=not attacked.missing(metrics)),
             paragraph(_chosen(config.evaluation.split, metrics["round"]), note=True),
+            *_attacked(config.data.attributes, metrics),
             image(folder / "learning.png", "HR@10 and NDCG@10 on held-out items by round"),
             *(
                 part
@@ -207,3 +208,12 @@ def _chosen(split: str, number: int) -> str:
     if split == "validation":
         return text
     return f"{text} The split {split} has no validation items: the state was chosen on the items it is measured by."
+
+
+def _attacked(attributes: Sequence[str], metrics: Mapping[str, Any]) -> list[str]:
+    """Says how many users the attribute attacks are on."""
+    prefixes = ("", *(f"{name}/" for name in attributes[1:]))
+    counts = {name: metrics.get(f"{prefix}attacked_users") for name, prefix in zip(attributes, prefixes, strict=True)}
+    texts = [f"{count:,} users for {name}" for name, count in counts.items() if count is not None]
+    sentence = f"The attribute attacks are on {', '.join(texts)}: a random sample, where a class has too many."
+    return [paragraph(sentence, note=True)] if texts else []

@@ -55,6 +55,8 @@ ROWS = (
     ("BAcc, strong attacker, embedding", "bacc_strong", "bacc_null_p95_strong"),
     ("BAcc, paper attacker, all private state", "bacc_paper_all", "bacc_null_p95_paper_all"),
     ("BAcc, strong attacker, all private state", "bacc_strong_all", "bacc_null_p95_strong_all"),
+    ("BAcc, largest family, embedding", "bacc_largest", "bacc_null_p95_largest"),
+    ("BAcc, largest family, all private state", "bacc_largest_all", "bacc_null_p95_largest_all"),
     ("Macro-F1, strong attacker, embedding", "macro_f1_strong", ""),
     ("Macro-F1, strong attacker, all private state", "macro_f1_strong_all", ""),
     ("Label from an upload, DLG", "leak_dlg", ""),

@@ -12,10 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from client_sdk.kernel import contract
@@ -257,6 +253,11 @@ def vulnerability(features: NDArray[np.float32], attribute: Attribute) -> float:
         features: (users, width).
         attribute: the attribute of the same users.
     """
+    from sklearn.linear_model import LogisticRegression  # here, because scikit-learn takes a while to load
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     known = attribute.labels >= 0
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.03, class_weight="balanced", max_iter=1000))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)

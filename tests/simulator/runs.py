@@ -18,9 +18,8 @@ def prepared(config, dataset=None, interactions=None):
         interactions = leave_one_out(dataset, config.evaluation.split).train
     attributes = {name: assembly.attribute_of(dataset, name) for name in config.data.attributes}
     known = assembly.known(attributes, config.data.unknown, seed)
-    bundle = from_plan(
-        assembly.plan_of(config.plan, known), dataset.items, seed, training=config.engine.trainer == "onnx"
-    )
+    training, serving = config.engine.trainer == "onnx", config.engine.name == "fleet"
+    bundle = from_plan(assembly.plan_of(config.plan, known), dataset.items, seed, training=training, serving=serving)
     interactions = dataset.histories() if interactions is None else interactions
     return dataset, bundle, assembly.population_of(bundle, seed, interactions, known)
 

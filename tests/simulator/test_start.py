@@ -50,7 +50,17 @@ def ended(code, **environment):
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["datasets"], ["datasets", "list", "--json"], ["run", "--help"], ["nonsense"]]
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        ["datasets"],
+        ["datasets", "list", "--json"],
+        ["run", "--help"],
+        ["run", "--rounds", "0.5"],
+        ["audit", "--nonsense"],
+        ["nonsense"],
+    ],
 )
 def test_a_command_that_trains_nothing_loads_nothing_for_it(words):
     done = ended(LOADED.format(words=words, heavy=HEAVY))

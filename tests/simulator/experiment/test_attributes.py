@@ -83,7 +83,8 @@ def test_a_run_measures_every_attribute(tmp_path, engine):
     config = change(SMALL, engine=engine, unknown=0.25, fraction=0.5)
     metrics = run.run(config, tmp_path / "run", folder, Quiet())
     assert json.loads((tmp_path / "run/metrics.json").read_text()) == metrics
-    begin = (*terminal.OF_ATTRIBUTE, "strong_families", "trigger_rate", "unknown_clients")
+    others = ("attacked_users", "largest_family", "strong_families", "trigger_rate", "unknown_clients")
+    begin = (*terminal.OF_ATTRIBUTE, *others)
     of_first = {key for key in metrics if key.startswith(begin)}
     assert {key for key in metrics if "/" in key} == {f"age/{key}" for key in of_first}
     assert (set(metrics["trigger_rate"]), set(metrics["age/trigger_rate"])) == ({"M", "F"}, set(AGES))

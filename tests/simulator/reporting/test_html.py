@@ -24,12 +24,12 @@ def test_the_command_repeats_the_run_and_shows_no_path_of_the_machine(folder, ou
     assert "--data-dir" not in html.command(SMALL, Path(folder), None)
 
 
-def write(folder, remarks=(), **settings):
-    """Writes the report of a run without metrics, each of whose images differs."""
+def write(folder, remarks=(), metrics=None, **settings):
+    """Writes the report of a run with few metrics, each of whose images differs."""
     config = make(**settings)
     for number, name in enumerate(("learning.png", "leakage.png", *(f"leakage-{name}.png" for name in "cab"))):
         (folder / name).write_bytes(bytes([number] * 3))
-    html.write_run(config, folder, None, {"configuration": config.document(), "round": 7}, remarks)
+    html.write_run(config, folder, None, {"configuration": config.document(), "round": 7, **(metrics or {})}, remarks)
     return (folder / "report.html").read_text()
 
 
@@ -46,6 +46,12 @@ def test_the_report_says_that_a_round_was_chosen_on_the_test_items(tmp_path):
     text = write(tmp_path, split="paper")
     assert "the best test NDCG@10, after round 7. The split paper has no validation items" in text
     assert "best validation" not in text
+
+
+def test_the_report_says_how_many_users_are_attacked(tmp_path):
+    text = write(tmp_path, attributes=["z", "c"], metrics={"attacked_users": 20000, "c/attacked_users": 900})
+    assert "The attribute attacks are on 20,000 users for z, 900 users for c: a random sample, where" in text
+    assert "attacks are on" not in write(tmp_path)
 
 
 def test_the_report_says_how_the_data_was_read(tmp_path):
