@@ -79,7 +79,7 @@ def _seen(plain: Mapping[str, Any], hidden: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right" if name else "left")
     table.add_row("Contributions that it sees one by one", "all", "none")
     for label, key, _ in ROWS:
-        if key.startswith("leak_"):
+        if key.startswith(("leak_", "sum_")):
             table.add_row(label, attacked.cell(plain, key), attacked.cell(hidden, key))
     return table
 

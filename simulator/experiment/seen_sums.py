@@ -67,11 +67,11 @@ def read_round(task: Task, population: Population, settings: EngineSettings) -> 
     """Attacks one sum of a whole cohort, as it is opened by the task's policy.
 
     Returns:
-        The shares of the devices and of their recorded items that are read: `leak_sum_devices` and `leak_sum_items`.
+        The shares of the devices and of their recorded items that are read: `sum_devices` and `sum_items`.
     """
     members = assembly.cohort(settings, settings.rounds, len(population))
     total = SeenSums(task, population, settings, table_of(task.manifest))(members)
     if (least := threshold(settings, task.manifest)) > 1:
         total = total.closed(least)
     found = read([total], population, task.manifest)
-    return {"leak_sum_devices": found.read / found.devices, "leak_sum_items": found.items / max(1, found.recorded)}
+    return {"sum_devices": found.read / found.devices, "sum_items": found.items / max(1, found.recorded)}

@@ -24,7 +24,7 @@ _USERS = "attacked_users"
 def part_of(key: str) -> str:
     """Returns the part of the attacks that a metric comes from, with the prefix of its attribute; empty for others."""
     attribute, slash, leaf = key.rpartition("/")
-    if leaf.startswith("leak_sum_"):
+    if leaf.startswith("sum_"):
         part = SUM
     elif leaf.startswith("leak_"):
         part = UPLOADS

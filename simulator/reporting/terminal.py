@@ -63,8 +63,8 @@ ROWS = (
     ("Label from an upload, analytic", "leak_analytic", ""),
     ("Label from 20 uploads, analytic", "leak_analytic_20", ""),
     ("Embedding from an upload, relative error", "leak_embedding_error", ""),
-    ("Devices read from a round's sum", "leak_sum_devices", ""),
-    ("Recorded items read from a round's sum", "leak_sum_items", ""),
+    ("Devices read from a round's sum", "sum_devices", ""),
+    ("Recorded items read from a round's sum", "sum_items", ""),
     ("Epsilon of a client, by noise on sums", "epsilon", ""),
 )
 """Rows of the table: label, metric, and the metric of its null if it has one. A run may lack some metrics."""

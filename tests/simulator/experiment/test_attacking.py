@@ -122,7 +122,7 @@ def test_the_command_shows_what_was_not_attacked(tmp_path, capsys):
         ("bacc_null_p95_largest", "strong"),
         ("a/largest_family_all", "a/strong_all"),
         ("attacked_users", "strong"),
-        ("leak_sum_devices", "sum"),
+        ("sum_devices", "sum"),
         ("leak_dlg", "uploads"),
         ("hr@10", ""),
         ("clients_trained", ""),
