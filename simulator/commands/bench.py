@@ -5,24 +5,43 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fedau2.wire.secure import policy
+from simulator.errors import ConfigError
+
+MOST = 100_000
+"""Most devices, and most items, of a fleet that is measured."""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--out", type=Path, help="write the figures as JSON to this file")
     parser.add_argument("--quick", action="store_true", help="fewer repeats and smaller fleets")
-    parser.add_argument("--fleet", type=int, metavar="N", help="only this: N devices at once in one round over gRPC")
-    parser.add_argument("--sums", choices=("plain", "secure"), default="plain", help="sums of --fleet (%(default)s)")
-    parser.add_argument("--items", type=int, default=1682, metavar="N", help="items of --fleet (%(default)s)")
+    parser.add_argument(
+        "--fleet", type=_number, metavar="N", help="only this: N devices at once in one round over gRPC"
+    )
+    parser.add_argument("--sums", choices=("plain", "secure"), help="sums of --fleet (plain)")
+    parser.add_argument("--items", type=_number, metavar="N", help="items of --fleet (1682)")
     parser.set_defaults(command=_bench)
 
 
+def _number(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST:,}")
+    return int(text)
+
+
 def _bench(options: argparse.Namespace, console: Console) -> None:
+    alone = options.fleet is None
+    if alone and (options.sums or options.items):
+        raise ConfigError("--sums and --items are of a fleet: say how many devices it has")
+    if options.sums == "secure" and options.fleet < policy.LEAST_MINIMUM:
+        raise ConfigError(f"secure sums are of at least {policy.LEAST_MINIMUM} devices")
     from simulator.bench import crowd, report  # here, because PyTorch takes seconds to load
     from simulator.experiment import resources
 
     resources.prepare()
-    if options.fleet is not None:
-        crowd.report(options.fleet, options.sums == "secure", options.items, console)
-    else:
+    if alone:
         report.report(options.data_dir, options.out, options.quick, console)
+    else:
+        crowd.report(options.fleet, options.sums == "secure", options.items or crowd.ITEMS, console)
