@@ -21,7 +21,7 @@ def participate(connection: Connection, task_id: str) -> None:
 
 
 def take_back(connection: Connection) -> None:
-    """Takes the count of the staged contribution back, of which no byte was sent, within a transaction."""
+    """Takes the count of the staged contribution back, which was never sent, within a transaction."""
     staged = "SELECT task_id FROM staged WHERE masked"
     connection.execute(f"UPDATE participations SET count = count - 1 WHERE task_id IN ({staged})")
 

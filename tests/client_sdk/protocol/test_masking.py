@@ -235,9 +235,7 @@ def copied(store):
 
 @pytest.mark.parametrize("happens", [nothing, restarted, copied])
 @pytest.mark.parametrize("refused", [True, False])
-def test_no_round_gets_two_contributions_whatever_key_and_unmasker_it_names(
-    member, bundle, serving, happens, refused
-):
+def test_no_round_gets_two_contributions_whatever_key_and_unmasker_it_names(member, bundle, serving, happens, refused):
     """A round whose sum two unmaskers opened over nearly the same devices would show the difference."""
     task = secure(bundle, UNMASKER, OTHER)
     remote = serving(task)
