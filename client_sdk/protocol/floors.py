@@ -18,6 +18,7 @@ class SumFloors:
     Attributes:
         noise_multiplier: smallest noise on a sum, in units of the clip; 0: none is required.
         minimum: fewest contributions of a sum that may be opened.
+        participations: largest cap on one device's contributions to a task; 0: none is required.
 
     Raises:
         UsageError: a floor has a wrong type or value.
@@ -25,13 +26,14 @@ class SumFloors:
 
     noise_multiplier: float = 0.0
     minimum: int = LEAST_MINIMUM
+    participations: int = 0
 
     def __post_init__(self) -> None:
-        noise, minimum = self.noise_multiplier, self.minimum
+        noise = self.noise_multiplier
         if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < math.inf:
             raise UsageError(f"noise_multiplier must be a number from 0 up, not {noise!r}")
-        if isinstance(minimum, bool) or not isinstance(minimum, int) or minimum < LEAST_MINIMUM:
-            raise UsageError(f"minimum must be a whole number from {LEAST_MINIMUM} up, not {minimum!r}")
+        _expect_whole("minimum", self.minimum, LEAST_MINIMUM)
+        _expect_whole("participations", self.participations, 0)
 
     def expect(self, policy: SecureSums) -> None:
         """Returns if a policy reaches the floors.
@@ -48,3 +50,14 @@ class SumFloors:
                 f"the noise on the task's sums has the multiplier {policy.noise_multiplier:g}, and the app requires "
                 f"{self.noise_multiplier:g}"
             )
+        if self.participations and not 0 < policy.max_participations <= self.participations:
+            most = policy.max_participations or "any number of"
+            raise PlainTaskError(
+                f"a device may make {most} contributions to the task, and the app requires a cap of at most "
+                f"{self.participations}"
+            )
+
+
+def _expect_whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"{name} must be a whole number from {least} up, not {value!r}")

@@ -67,7 +67,10 @@ class Store(Protocol):
         """Promoted private state for a task; None before the first acknowledged contribution."""
 
     def contributed(self, task_id: str) -> int | None:
-        """The last round of a task with an acknowledged contribution; None before the first."""
+        """The last round of a task with a contribution that was acknowledged, or may be in a sum; None: none yet.
+
+        A masked contribution that was sent may be in a sum even if it was refused.
+        """
 
     def blob(self, resource: Resource) -> bytes | None:
         """A cached blob; None if it is missing or damaged."""
@@ -120,7 +123,10 @@ class Store(Protocol):
         """Makes the staged private state the task's private state: the contribution was acknowledged."""
 
     def discard(self, assignment_id: bytes, *, sent: bool = True) -> None:
-        """Drops the staged contribution and private state: it was refused or, unless `sent`, no byte of it has left."""
+        """Drops the staged contribution and private state: it was refused or, unless `sent`, no byte of it has left.
+
+        The round of a masked one that was sent counts as contributed to: who refuses it may have it.
+        """
 
 
 class Identities(Protocol):
@@ -133,7 +139,7 @@ class Identities(Protocol):
         """The certificate that an unmasker has made; None: it has made none yet."""
 
     def participations(self, task_id: str) -> int:
-        """Number of masked contributions to a task that were staged, without those that were refused or never sent."""
+        """Number of masked contributions to a task that may be in sums: all that were staged but those never sent."""
 
 
 class Training(Protocol):

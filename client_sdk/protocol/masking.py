@@ -133,6 +133,8 @@ def _seen(model: Model, task: TaskManifest) -> SignedRoundKey:
         task_id = bytes.fromhex(model.task_id)
     except ValueError:
         task_id = b""
+    if task_id.hex() != model.task_id:  # another spelling would have counts of its own
+        task_id = b""
     return SignedRoundKey(
         task_id=task_id,
         round=model.round,

@@ -17,7 +17,7 @@ from fedau2.wire.succession import Succession
 
 
 def last_contribution(store: Store, model: Model, task: TaskManifest) -> int | None:
-    """Returns the last round of a task, or of an ancestor's, with an acknowledged contribution; None before the first.
+    """Returns the last round of a task, or of an ancestor's, with a contribution that counts; None before the first.
 
     Args:
         store: the client's state.

@@ -21,7 +21,7 @@ def participate(connection: Connection, task_id: str) -> None:
 
 
 def take_back(connection: Connection) -> None:
-    """Takes the count of a contribution back that is staged, and cannot be in a sum, within a transaction."""
+    """Takes the count of the staged contribution back, which was never sent, within a transaction."""
     staged = "SELECT task_id FROM staged WHERE masked"
     connection.execute(f"UPDATE participations SET count = count - 1 WHERE task_id IN ({staged})")
 
@@ -55,7 +55,7 @@ class Identities:
         self._database.write("UPDATE identities SET certificate = ? WHERE unmasker = ?", (certificate, unmasker))
 
     def participations(self, task_id: str) -> int:
-        """Returns the number of masked contributions to a task, without those that were refused or never sent."""
+        """Returns the number of masked contributions to a task that may be in sums: all but those never sent."""
         row = self._database.one("SELECT count FROM participations WHERE task_id = ?", (task_id,))
         return 0 if row is None else int(row[0])
 

@@ -55,7 +55,7 @@ _STEPS = (
         # masked: 1 if the contribution is for a secure sum
         "ALTER TABLE staged ADD COLUMN masked INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE departures ADD COLUMN masked INTEGER NOT NULL DEFAULT 0",
-        # count: of masked contributions that were staged, without those that were refused or never sent
+        # count: of masked contributions that were staged, without those that were never sent
         "CREATE TABLE participations (task_id TEXT PRIMARY KEY, count INTEGER NOT NULL)",
     ),
 )

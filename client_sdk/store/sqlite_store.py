@@ -167,7 +167,7 @@ class SqliteStore:
         return None if row is None else self._unpack(row[0])
 
     def contributed(self, task_id: str) -> int | None:
-        """The last round of a task with an acknowledged contribution; None before the first."""
+        """The last round of a task with a contribution that counts; see `interfaces.Store.contributed`."""
         row = self.database.one("SELECT round FROM contributed WHERE task_id = ?", (task_id,))
         return None if row is None else row[0]
 
@@ -281,9 +281,15 @@ class SqliteStore:
             self._unstage(connection, assignment_id, "counted")
 
     def discard(self, assignment_id: bytes, *, sent: bool = True) -> None:
-        """Drops the staged contribution and private state. Raises StoreError if the assignment is not staged."""
+        """Drops the staged contribution and private state. Raises StoreError if the assignment is not staged.
+
+        A masked one that was sent may be in a sum, whatever the answer was: it stays counted, and its round is kept.
+        """
         with self.database.transaction() as connection:
-            identities.take_back(connection)
+            if sent:
+                connection.execute(f"{_COUNT} WHERE masked")
+            else:
+                identities.take_back(connection)
             self._unstage(connection, assignment_id, "refused" if sent else departures.UNSENT)
 
     def withdraw(self, connection: Connection) -> None:

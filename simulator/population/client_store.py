@@ -79,7 +79,7 @@ class ClientStore:
         return self._population.take(self._members)
 
     def contributed(self, task_id: str) -> int | None:
-        """Returns the last round with an acknowledged contribution; None before the first."""
+        """Returns the last round with a contribution that counts; None before the first."""
         return self._contributed
 
     def blob(self, resource: Resource) -> bytes | None:
@@ -132,8 +132,10 @@ class ClientStore:
         self._staged, self._contributed = None, staged.round
 
     def discard(self, assignment_id: bytes, *, sent: bool = True) -> None:
-        """Drops the staged contribution and its private state."""
-        self._expect(assignment_id)
+        """Drops the staged contribution and its private state; a masked one that was sent keeps its round."""
+        staged = self._expect(assignment_id)
+        if staged.masked and sent:
+            self._contributed = staged.round
         self._staged = None
 
     def _expect(self, assignment_id: bytes) -> Staged:

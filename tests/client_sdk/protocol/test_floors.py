@@ -7,7 +7,7 @@ from client_sdk.protocol.floors import SumFloors
 from client_sdk.protocol.trust import Trust
 from fedau2.wire.secure import policy
 from tests.client_sdk.protocol.test_trust import PUBLIC
-from tests.client_sdk.secure import Signing, noisy
+from tests.client_sdk.secure import Signing, noisy, secure
 
 UNMASKER = Signing()
 
@@ -20,6 +20,8 @@ UNMASKER = Signing()
         (SumFloors(minimum=65), False),
         (SumFloors(noise_multiplier=1.0), True),
         (SumFloors(noise_multiplier=1.5), False),
+        (SumFloors(participations=4), True),
+        (SumFloors(participations=3), False),
     ],
 )
 def test_an_app_states_floors_for_sums(bundle, floors, fits):
@@ -34,7 +36,21 @@ def test_an_app_states_floors_for_sums(bundle, floors, fits):
         strict.expect_secure(bundle.manifest)
 
 
-@pytest.mark.parametrize("wrong", [{"minimum": 63}, {"minimum": "x"}, {"minimum": True}, {"noise_multiplier": -1}])
+def test_a_policy_without_a_cap_is_above_every_cap(bundle):
+    task = secure(bundle, UNMASKER).manifest
+    Trust([PUBLIC], [UNMASKER.identity], SumFloors()).expect_secure(task)
+    with pytest.raises(PlainTaskError, match="any number of contributions"):
+        Trust([PUBLIC], [UNMASKER.identity], SumFloors(participations=2**31)).expect_secure(task)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"minimum": value} for value in (63, "x", True)),
+        {"noise_multiplier": -1},
+        *({"participations": value} for value in (-1, 1.5, None, True)),
+    ],
+)
 def test_floors_that_mean_nothing_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         SumFloors(**wrong)

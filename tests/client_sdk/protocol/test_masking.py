@@ -2,12 +2,14 @@
 
 import logging
 import os
+import shutil
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from client_sdk.errors import TransportError, UntrustedUnmaskerError
+from client_sdk.errors import TransportError, UnknownWishError, UntrustedUnmaskerError
 from client_sdk.events import Rejected, TaskRefused
 from client_sdk.protocol import masking
 from client_sdk.protocol.drivers import drive
@@ -199,14 +201,90 @@ def test_a_device_contributes_as_often_as_the_policy_allows_and_no_more(member, 
     assert len(uploads(remote)) == 2
 
 
-def test_a_contribution_that_was_refused_does_not_count(member, bundle, serving):
-    remote = serving(secure(bundle, UNMASKER, max_participations=1))
+def test_a_contribution_that_was_refused_after_it_was_sent_uses_up_a_participation(member, bundle, serving):
+    """The coordinator has its bytes, and may lie about what it does with them."""
+    task = secure(bundle, UNMASKER, max_participations=2)
+    remote = serving(task)
+    refuse(remote)
+    results = []
+    for number in range(3):
+        next_round(remote, task, number)
+        outcome = drive(begin(member, UNMASKER), remote)
+        results.append(outcome.reason if outcome.result is Result.REJECTED else outcome.result)
+    assert results == [Result.REFUSED, Result.REFUSED, "PARTICIPATIONS_SPENT"]
+    assert member.identities.participations(task_id(remote)) == 2
+
+
+def refuse(remote):
     remote.refusals["upload"] = StatusError(Status.ABORTED, "closed")
-    assert drive(begin(member, UNMASKER), remote).result is Result.REFUSED
+
+
+def nothing(store):
+    return store
+
+
+def restarted(store):
+    store.close()
+    return SqliteStore(store.folder)
+
+
+def copied(store):
+    shutil.copytree(store.folder, store.folder.with_name("copy"))
+    return SqliteStore(store.folder.with_name("copy"))
+
+
+@pytest.mark.parametrize("happens", [nothing, restarted, copied])
+@pytest.mark.parametrize("refused", [True, False])
+def test_no_round_gets_two_contributions_whatever_key_and_unmasker_it_names(member, bundle, serving, happens, refused):
+    """A round whose sum two unmaskers opened over nearly the same devices would show the difference."""
+    task = secure(bundle, UNMASKER, OTHER)
+    remote = serving(task)
+    if refused:
+        refuse(remote)
+    drive(begin(member, UNMASKER, OTHER), remote)
+    remote.refusals.clear()
+    with closing(happens(member)) as store:
+        for unmasker in (UNMASKER, OTHER, replace(UNMASKER, round=Signing().round)):
+            unmasker.certify(store)
+            remote.assignment = unmasker.assignment(task)
+            outcome = drive(begin(store, UNMASKER, OTHER), remote)
+            assert outcome.reason == "FAILURE_REASON_TOO_SOON"
+        assert store.identities.participations(task_id(remote)) == 1
+        next_round(remote, task, 1)
+        assert drive(begin(store, UNMASKER, OTHER), remote).result is Result.UPLOADED
+    assert len(uploads(remote)) == 2
+
+
+def test_a_copy_of_a_folder_sends_what_waits_as_the_same_bytes(member, bundle, serving):
+    remote = serving(secure(bundle, UNMASKER))
+    remote.refusals["upload"] = TransportError("gone")
+    with pytest.raises(TransportError):
+        drive(begin(member, UNMASKER), remote)
+    remote.refusals.clear()
+    with closing(copied(member)) as copy:
+        for store in (member, copy):
+            assert drive(begin(store, UNMASKER), remote).result is Result.UPLOADED
+    assert len(uploads(remote)) == 3
+    assert len({data for _, data in uploads(remote)}) == 1
+
+
+@pytest.mark.parametrize("spelled", [str.upper, lambda text: f"{text[:2]} {text[2:]}"])
+def test_a_task_has_one_spelling_and_so_one_count(member, bundle, serving, spelled):
+    remote, events = serving(secure(bundle, UNMASKER)), []
+    remote.assignment.task_id = spelled(remote.assignment.task_id)
+    with pytest.raises(UntrustedUnmaskerError, match="task_id"):
+        drive(begin(member, UNMASKER, emit=events.append), remote)
+    refused(member, remote, events)
+
+
+def test_a_contribution_of_which_nothing_was_sent_does_not_count(member, bundle, serving):
+    remote = serving(secure(bundle, UNMASKER, max_participations=1))
+    remote.refusals["upload"] = UnknownWishError("an older driver")
+    with pytest.raises(UnknownWishError):
+        drive(begin(member, UNMASKER), remote)
     assert member.identities.participations(task_id(remote)) == 0
     remote.refusals.clear()
     assert drive(begin(member, UNMASKER), remote).result is Result.UPLOADED
-    assert member.identities.participations(task_id(remote)) == 1
 
 
 def test_deleted_data_take_certificates_and_counts_along(member, bundle, serving):

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class StoreLaws(RuleBasedStateMachine):
         self.catalogue = "\n".join(CATALOGUE).encode()
         self.store.keep_blob(blobs.resource(self.catalogue), self.catalogue)
         self.recorded, self.attributes, self.private, self.staged = set(), {}, {}, None
+        self.rounds, self.sums = {}, Counter()
 
     def teardown(self):
         self.store.close()
@@ -51,26 +53,32 @@ class StoreLaws(RuleBasedStateMachine):
         self.store.set_attribute(name, value)
         self.attributes[name] = value
 
-    @rule(number=st.integers(0, 9), task_id=st.sampled_from(TASKS))
-    def stage(self, number, task_id):
+    @rule(number=st.integers(0, 9), task_id=st.sampled_from(TASKS), masked=st.booleans())
+    def stage(self, number, task_id, masked):
         if self.staged:
             with pytest.raises(StoreError, match="staged already"):
                 self.store.stage(make_staged(number, task_id))
         else:
-            self.staged = make_staged(number, task_id)
+            self.staged = replace(make_staged(number, task_id), masked=masked)
             self.store.stage(self.staged)
+            self.sums[task_id] += masked
 
     @precondition(lambda self: self.staged)
     @rule()
     def promote(self):
         self.store.promote(self.staged.assignment_id)
         self.private[self.staged.task_id] = self.staged.state
+        self.rounds[self.staged.task_id] = self.staged.round
         self.staged = None
 
     @precondition(lambda self: self.staged)
-    @rule()
-    def discard(self):
-        self.store.discard(self.staged.assignment_id)
+    @rule(sent=st.booleans())
+    def discard(self, sent):
+        self.store.discard(self.staged.assignment_id, sent=sent)
+        if self.staged.masked and sent:
+            self.rounds[self.staged.task_id] = self.staged.round
+        elif self.staged.masked:
+            self.sums[self.staged.task_id] -= 1
         self.staged = None
 
     @rule(number=st.integers(0, 9), act=st.sampled_from(["promote", "discard"]))
@@ -90,6 +98,12 @@ class StoreLaws(RuleBasedStateMachine):
         for task_id in TASKS:
             expected, actual = self.private.get(task_id), self.store.private(task_id)
             assert (actual is None) if expected is None else same(actual, expected)
+
+    @invariant()
+    def counts_what_may_have_arrived(self):
+        for task_id in TASKS:
+            assert self.store.contributed(task_id) == self.rounds.get(task_id)
+            assert self.store.identities.participations(task_id) == self.sums[task_id]
 
     @invariant()
     def holds_what_is_staged(self):
