@@ -107,7 +107,7 @@ def opened_by(bundle: Bundle, unmaskers: Sequence[bytes]) -> Bundle:
         unmaskers: their public keys, 32 bytes each; one at most.
 
     Raises:
-        PlanError: these are no keys, or too many.
+        PlanError: a key has a wrong size, or they are too many.
     """
     task = TaskManifest()
     task.CopyFrom(bundle.manifest)

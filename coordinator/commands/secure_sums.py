@@ -9,7 +9,7 @@ from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.secure import crowd
 
 MANY = ", more than a tenth: ask the unmasker's operator why"
-"""What is said of so many refusals."""
+"""Added to a number of refusals that is a reason to ask."""
 
 
 def describe(task: admin_pb2.Task) -> str:

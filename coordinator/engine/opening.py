@@ -30,7 +30,7 @@ _QUIET = 60.0
 """Fewest seconds between two lines of the log about a task."""
 
 ASKED = "the unmasker was asked to open the sum, and has not answered yet"
-"""What the status says meanwhile, if no call failed before."""
+"""The text of the status meanwhile, if no call failed before."""
 
 
 class Opener:

@@ -23,7 +23,7 @@ class Room:
         """Gives a call a place until it ends.
 
         Raises:
-            BusyError: there is none.
+            BusyError: every place is taken.
         """
         if not self._calls:
             raise BusyError("too many calls wait to open a sum: call again later")

@@ -1,4 +1,4 @@
-"""What a restored unmasker cannot know: how often devices took part in the tasks of before.
+"""Refuses rounds of tasks of which a restored unmasker cannot know how often devices took part.
 
 Caps of participations, and with them the epsilon of noise, would begin anew without a word. So such tasks end.
 """

@@ -58,7 +58,5 @@ def entries(connection: Connection, first: int, end: int) -> Sequence[bytes]:
 
 def has_epoch(connection: Connection) -> bool:
     """Returns True if the log says that a new epoch has begun."""
-    return any(
-        LogEntry.FromString(data).HasField("epoch")
-        for data in connection.execute(sa.select(log_entry.c.data)).scalars()
-    )
+    every = connection.execute(sa.select(log_entry.c.data)).scalars()
+    return any(LogEntry.FromString(data).HasField("epoch") for data in every)

@@ -3,7 +3,8 @@
 from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Integer, LargeBinary, MetaData, Table
 
 VERSION = 3
-"""Version of these tables. Books of version 1 lack the tables from `opened_sum` on, those of version 2 `later_epoch`."""
+"""Version of these tables. Books of version 1 lack the tables from `opened_sum` on, and those of version 2 lack
+`later_epoch`."""
 
 metadata = MetaData()
 
