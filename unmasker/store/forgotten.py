@@ -1,4 +1,4 @@
-"""Refuses rounds of tasks of which a restored unmasker cannot know how often devices took part.
+"""Refuses rounds of tasks if a restored unmasker cannot know how often devices took part.
 
 Caps of participations, and with them the epsilon of noise, would begin anew without a word. So such tasks end.
 """
