@@ -88,10 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--unmasker",
         type=Path,
-        action="append",
-        default=[],
         metavar="FILE",
-        help="with --sums: public key (PEM) of an unmasker that may open sums; may be given again",
+        help="with --sums: public key (PEM) of the unmasker that may open sums",
     )
     build.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the bundle; it must be new or empty"
@@ -166,13 +164,12 @@ def _new(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]]:
     return bundle.from_plan(resolve.resolve(plan, {}), items, arguments.seed, arguments.precision), []
 
 
-def _hidden(built: bundle.Bundle, path: Path, unmaskers: Sequence[Path]) -> tuple[bundle.Bundle, list[str]]:
+def _hidden(built: bundle.Bundle, path: Path, unmasker: Path | None) -> tuple[bundle.Bundle, list[str]]:
     """Adds a policy of secure sums, and says how many devices share a row of a sum, and what noise promises."""
-    from export import sums
-    from export import unmaskers as keys
+    from export import sums, unmaskers
 
     policy = sums.read(path)
-    with_policy = sums.add(built, policy, keys.read(unmaskers))
+    with_policy = sums.add(built, policy, [] if unmasker is None else [unmaskers.read(unmasker)])
     sums.expect_crowd(policy, built.manifest.items)
     return with_policy, [sums.crowd_line(policy, built.manifest.items), sums.noise_line(policy)]
 

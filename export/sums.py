@@ -80,7 +80,7 @@ def add(bundle: Bundle, policy: Policy, unmaskers: Sequence[bytes] = ()) -> Bund
     Args:
         bundle: without a policy.
         policy: to add.
-        unmaskers: Ed25519 keys, 32 bytes each, of those who may open sums.
+        unmaskers: Ed25519 keys, 32 bytes each, of those who may open sums; one at most.
 
     Raises:
         PlanError: the policy does not fit the bundle.
@@ -104,10 +104,10 @@ def opened_by(bundle: Bundle, unmaskers: Sequence[bytes]) -> Bundle:
 
     Args:
         bundle: with a policy.
-        unmaskers: their public keys, 32 bytes each.
+        unmaskers: their public keys, 32 bytes each; one at most.
 
     Raises:
-        PlanError: these are no different keys, or too many.
+        PlanError: a key has a wrong size, or they are too many.
     """
     task = TaskManifest()
     task.CopyFrom(bundle.manifest)

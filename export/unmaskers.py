@@ -1,6 +1,5 @@
-"""Reads the public keys of unmaskers, as `fedau2-unmasker init` writes them."""
+"""Reads the public key of an unmasker, as `fedau2-unmasker init` writes it."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from export.errors import KeyFileError
@@ -8,19 +7,15 @@ from fedau2.wire.errors import IdentityError
 from fedau2.wire.identity import signing
 
 
-def read(paths: Iterable[Path]) -> list[bytes]:
-    """Returns the keys, 32 bytes each.
+def read(path: Path) -> bytes:
+    """Returns the key, 32 bytes.
 
     Args:
-        paths: files with a public Ed25519 key in PEM.
+        path: a file with a public Ed25519 key in PEM.
 
     Raises:
-        KeyFileError: a file cannot be read, or holds something else.
+        KeyFileError: the file cannot be read, or holds something else.
     """
-    return [_read(path) for path in paths]
-
-
-def _read(path: Path) -> bytes:
     try:
         return signing.read_public(path.read_bytes())
     except OSError as error:

@@ -16,6 +16,7 @@
     - RoundClosedError        FAILED_PRECONDITION  the round has no key any more
     - DifferentSumError       ALREADY_EXISTS       the one sum of the round was opened, and it was another
     - SmallSumError           FAILED_PRECONDITION  a sum has fewer members than its policy asks for
+    - ForgottenError          FAILED_PRECONDITION  a restored unmasker does not know who took part in the task
     - BudgetError             FAILED_PRECONDITION  the policy does not fit the budget
     - ShortLogError           OUT_OF_RANGE         the log has no such entry
     - BusyError               UNAVAILABLE          too many calls are under way, or the unmasker stops
@@ -111,6 +112,12 @@ class DifferentSumError(RefusalError):
 
 class SmallSumError(RefusalError):
     """A sum has fewer members than its policy asks for. It stays closed."""
+
+    code = Status.FAILED_PRECONDITION
+
+
+class ForgottenError(RefusalError):
+    """The unmasker was restored, and cannot know how often devices took part in the task."""
 
     code = Status.FAILED_PRECONDITION
 

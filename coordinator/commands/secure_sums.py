@@ -3,9 +3,13 @@
 import time
 from collections.abc import Iterator
 
+from coordinator.model import uncounted
 from fedau2.v1 import admin_pb2
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.secure import crowd
+
+MANY = ", more than a tenth: ask the unmasker's operator why"
+"""Added to a number of refusals that is a reason to ask."""
 
 
 def describe(task: admin_pb2.Task) -> str:
@@ -22,13 +26,14 @@ def _parts(task: admin_pb2.Task) -> Iterator[str]:
     else:
         yield "collecting"
     if status.refused:
-        yield f"{status.refused} refused"
+        many = uncounted.are_many(status.refused, task.reported + status.refused)
+        yield f"{status.refused} refused{MANY if many else ''}"
     if status.epsilon:
         yield f"epsilon at most {status.epsilon:.3g} at delta {status.delta:g}"
     if status.seen.size:
         yield f"log of the unmasker seen up to entry {status.seen.size}"
     if status.last_error:
-        yield f"last error: {status.last_error}"
+        yield status.last_error
 
 
 def _age(seconds: float) -> str:

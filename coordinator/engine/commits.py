@@ -16,6 +16,7 @@ from coordinator.store.task_rows import TaskRow
 from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding
 from fedau2.wire import encodings
 from fedau2.wire.blobs import Tensors, pack, unpack
+from fedau2.wire.errors import ContributionError
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Commits:
     def commit(self, task_id: str, spec: TaskSpec, number: int, attempt: int, at: float) -> Ended:
         """Takes the server's step on the sum of the open round, commits it, and removes what is too old.
 
-        A round whose sum cannot be that of honest devices is skipped.
+        A round whose sum cannot be that of honest devices, or cannot be opened by the stored answer, is skipped.
 
         Args:
             task_id: the task.
@@ -69,11 +70,13 @@ class Commits:
             LedgerError: the ledger is not as this coordinator left it.
         """
         old, added = self._open_task(task_id, number), self.sums[task_id]
-        self.hidden.unmask(old)
         try:
+            self.hidden.unmask(old)
             mean, variances = added.mean(), added.variances()
         except ImplausibleSumError as error:
             return self._skip(old, str(error), at)
+        except ContributionError as error:  # stored by a version that checked less
+            return self._skip(old, f"the answer of the unmasker, which is stored, cannot be used: {error}", at)
         private = self.blobs.private
         checkpoint, state = unpack(self.blobs.served.get(old.checkpoint)), unpack(private.get(old.server_state))
         checkpoint, state = server_step(spec.manifest, checkpoint, state, mean, variances)

@@ -10,9 +10,10 @@ from coordinator.engine.durability import Durability
 from coordinator.engine.hidden_rounds import Answer
 from coordinator.engine.hidden_tasks import is_hidden
 from coordinator.engine.task_table import TaskTable
-from coordinator.engine.unmasking import HiddenRound, Unmasker
+from coordinator.engine.unmasking import HiddenRound, Refused, Unmasker
 from coordinator.engine.watchers import Watchers
 from coordinator.errors import BlobLostError, StoppedError, UnmaskerError
+from coordinator.model import uncounted
 from coordinator.model.open_task import OpenTask
 from coordinator.model.round_machine import RoundMachine
 from coordinator.store.blob_folder import BlobFolder
@@ -27,6 +28,9 @@ FIRST, LONGEST = 0.5, 60.0
 
 _QUIET = 60.0
 """Fewest seconds between two lines of the log about a task."""
+
+ASKED = "the unmasker was asked to open the sum, and has not answered yet"
+"""The text of the status meanwhile, if no call failed before."""
 
 
 class Opener:
@@ -165,15 +169,33 @@ class Opener:
     async def _open(
         self, task: OpenTask, round: RoundMachine, unmasker: Unmasker, hidden: HiddenRound, key: SignedRoundKey
     ) -> None:
-        while task.round is round and round.state == ROUND_STATE_OPENING:
-            answer = await unmasker.open_sum(hidden, key, await self._durability.frozen(task))
-            if task.round is not round or round.state != ROUND_STATE_OPENING:
-                return  # it was skipped, or the task is over
+        while _waits(task, round):
+            frozen = await self._durability.frozen(task)
+            answer = await self._answer(task, round, unmasker.open_sum(hidden, key, frozen))
+            if answer is None or not _waits(task, round):
+                return
             if isinstance(answer, Answer):
                 self._durability.opened(task, answer)
                 return
-            _log.warning("task %s: the unmasker does not count %d contributions", task.task_id, len(answer))
+            _log_refusals(task.task_id, len(answer), len(frozen.members))
             await self._durability.record(task, round.refuse(answer, self._clock()))
+
+    async def _answer(
+        self, task: OpenTask, round: RoundMachine, call: Coroutine[None, None, Answer | Refused]
+    ) -> Answer | Refused | None:
+        """Waits for an answer; returns None, and ends the call, when the round waits no more: a call may stall."""
+        task.opening_error = task.opening_error or ASKED
+        answer = asyncio.ensure_future(call)
+        try:
+            while _waits(task, round) and not answer.done():
+                change = asyncio.ensure_future(self._watchers.next_change(task.task_id).wait())
+                try:
+                    await asyncio.wait([answer, change], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    change.cancel()
+            return answer.result() if answer.done() else None
+        finally:
+            answer.cancel()
 
     async def _newest_head(self, unmasker: Unmasker) -> LogHead | None:
         if not self._seen_known:
@@ -189,3 +211,21 @@ class Opener:
     def _number(self, task: OpenTask) -> int:
         row = self._tasks.row(task.task_id)
         return row.round + row.skipped
+
+
+def _waits(task: OpenTask, round: RoundMachine) -> bool:
+    """Returns True if a round waits for its sum: it was not skipped or put back, and its task is not over."""
+    return task.round is round and round.state == ROUND_STATE_OPENING
+
+
+def _log_refusals(task_id: str, refused: int, members: int) -> None:
+    if uncounted.are_many(refused, members):
+        _log.error(
+            "task %s: the unmasker refuses %d of %d contributions, more than a tenth: ask its operator why, since an "
+            "unmasker that lies chooses in this way who counts",
+            task_id,
+            refused,
+            members,
+        )
+    else:
+        _log.warning("task %s: the unmasker does not count %d of %d contributions", task_id, refused, members)

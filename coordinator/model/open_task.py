@@ -20,7 +20,8 @@ class OpenTask:
         pace: when the task's devices come back.
         held: the open round is the last one, because a successor waits; the next takes nobody. May be set.
         round_key: a `SignedRoundKey`, serialised, to which the open round's contributions are sealed; empty: none yet.
-        opening_error: why the last call to the unmasker failed; empty: it succeeded. May be set.
+        opening_error: why the last call to the unmasker failed, or that it is not answered yet; empty: neither. May be
+            set.
     """
 
     def __init__(

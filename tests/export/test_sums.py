@@ -165,27 +165,27 @@ def pem(key):
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def test_the_keys_of_unmaskers_are_read_and_written_into_the_policy(bundle, tmp_path):
-    keys = [Ed25519PrivateKey.generate().public_key() for _ in range(2)]
-    paths = [tmp_path / f"{number}.pem" for number in range(2)]
-    for path, key in zip(paths, keys, strict=True):
-        path.write_bytes(pem(key))
-    read = unmaskers.read(paths)
-    assert read == [key.public_bytes_raw() for key in keys]
+def test_the_key_of_one_unmasker_is_read_and_written_into_the_policy(bundle, tmp_path):
+    key, path = Ed25519PrivateKey.generate().public_key(), tmp_path / "identity.pub"
+    path.write_bytes(pem(key))
+    read = unmaskers.read(path)
+    assert read == key.public_bytes_raw()
     policy = Policy.model_validate(document(bundle.manifest))
-    assert list(sums.add(bundle, policy, read).manifest.secure_sums.unmaskers) == read
-    with pytest.raises(PlanError, match="twice"):
-        sums.add(bundle, policy, read[:1] * 2)
+    named = sums.add(bundle, policy, [read])
+    assert list(named.manifest.secure_sums.unmaskers) == [read]
+    for two in (lambda keys: sums.add(bundle, policy, keys), lambda keys: sums.opened_by(named, keys)):
+        with pytest.raises(PlanError, match="at most 1"):
+            two([read, bytes(32)])
 
 
 def test_a_file_that_is_no_key_of_an_unmasker_is_refused(tmp_path):
     path = tmp_path / "wrong.pem"
     with pytest.raises(KeyFileError, match="cannot be read"):
-        unmaskers.read([path])
+        unmaskers.read(path)
     for content in (b"text", pem(X25519PrivateKey.generate().public_key())):
         path.write_bytes(content)
         with pytest.raises(KeyFileError, match=r"wrong\.pem"):
-            unmaskers.read([path])
+            unmaskers.read(path)
 
 
 def test_an_unmasker_needs_sums(tmp_path, capsys):

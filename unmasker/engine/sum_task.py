@@ -16,8 +16,8 @@ from fedau2.wire.secure import policy as policies
 from fedau2.wire.secure.layout import Layout
 from unmasker.errors import InvalidRequestError, SmallSumError
 
-_MOST_WORDS = 2**28
-"""Most words of a vector; one of so many takes a GiB."""
+_MOST_WORDS = 2**27
+"""Most words of a vector; one of so many takes half a GiB, and noise four more."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from fedau2.v1.unmasker_pb2 import (
     Budget,
@@ -27,7 +28,7 @@ from unmasker.engine.sum_request import SumRequest
 from unmasker.engine.summing import Summed
 from unmasker.errors import EvidenceError, InvalidRequestError, ShortLogError
 from unmasker.evidence.provider import Provider
-from unmasker.store import budgets, holders, public_log, rounds, sums
+from unmasker.store import budgets, forgotten, holders, public_log, rounds, sums
 from unmasker.store.books import Books, Page
 from unmasker.store.rounds import OpenKey
 from unmasker.store.state_folder import StateFolder
@@ -128,10 +129,12 @@ class Unmasker:
             checkpoint=request.checkpoint,
             policy=round_key.policy_hash(request.policy),
         )
+        if request.HasField("seen"):
+            self._meet(request.seen)
+        policy = requests.policy(request)
         with self.books.writing() as page:
-            if request.HasField("seen") and self._lacks(page, request.seen):
-                page = self.books.begin_epoch(page, request.seen)
-            budgets.check(page.connection, requests.policy(request))
+            budgets.check(page.connection, policy)
+            forgotten.check(page, request, policy)
             opened = rounds.open_round(page, wanted, request.policy)
             head = public_log.head(page.connection, page.keys)
         return OpenRoundResponse(key=opened.key, entry=opened.entry, head=head)
@@ -191,19 +194,32 @@ class Unmasker:
             page.connection.execute(sa.update(meta).values(rules=rules, day=max(row.day, yesterday)))
             rounds.close_older(page, page.now - self._rules.key_days * DAY)
 
-    def _lacks(self, page: Page, seen: LogHead) -> bool:
+    def _meet(self, seen: LogHead) -> None:
+        """Begins a new epoch if a head shows that the log was cut. It is durable, whatever the call is answered.
+
+        Raises:
+            InvalidRequestError: this unmasker never signed the head.
+        """
+        with self.books.reading() as connection:
+            lacks = self._lacks(connection, seen)
+        if lacks:
+            with self.books.writing() as page:
+                self.books.begin_epoch(page, seen)
+
+    def _lacks(self, connection: Connection, seen: LogHead) -> bool:
         """Returns True if the unmasker signed a head that its log does not have, and that it has not been shown before.
 
         Raises:
             InvalidRequestError: it never signed this.
         """
-        if not log.signed(seen, page.keys.public.identity):
+        keys = self.books.keys
+        if not log.signed(seen, keys.public.identity):
             raise InvalidRequestError("the head that was seen is not signed by this unmasker")
         shown = sa.select(lost_head.c.hash).where(lost_head.c.hash == seen.hash)
-        if page.connection.execute(shown).first() is not None:
+        if connection.execute(shown).first() is not None:
             return False
         try:
-            return public_log.hash_at(page.connection, page.keys, seen.size) != seen.hash
+            return public_log.hash_at(connection, keys, seen.size) != seen.hash
         except ShortLogError:
             return True
 

@@ -17,7 +17,7 @@ from unmasker.store.database import MOST, Database
 from unmasker.store.epoch import Epoch
 from unmasker.store.keys import Keys
 from unmasker.store.state_folder import StateFolder
-from unmasker.store.tables import VERSION, lost_head, meta, metadata, task_round
+from unmasker.store.tables import VERSION, later_epoch, lost_head, meta, metadata, task_round
 from unmasker.store.witness import Witness
 
 _log = logging.getLogger(__name__)
@@ -192,8 +192,12 @@ class Books:
 
     def _upgrade(self) -> None:
         """Makes the tables that an older version does not have."""
+        with self._database.writing() as connection:  # before a new epoch may begin, which needs them
+            metadata.create_all(connection)
+            if public_log.has_epoch(connection):
+                current = connection.execute(sa.select(meta.c.epoch)).scalar_one()
+                connection.execute(sa.insert(later_epoch).values(epoch=current))
         with self.writing() as page:
-            metadata.create_all(page.connection)
             page.connection.execute(sa.update(meta).values(version=VERSION))
 
 
@@ -211,6 +215,7 @@ def _noted(connection: Connection, keys: Keys, commits: int) -> Witness:
 def _begin(page: Page, lost: LogHead | None = None) -> None:
     page.connection.execute(sa.update(task_round).values(secret=None))
     page.connection.execute(sa.update(meta).values(epoch=page.epoch.id))
+    page.connection.execute(sa.insert(later_epoch).values(epoch=page.epoch.id))
     page.log(LogEntry(epoch=EpochBegun(epoch=page.epoch.id, lost=lost)))
     if lost is not None:
         page.connection.execute(sa.insert(lost_head).values(hash=lost.hash))

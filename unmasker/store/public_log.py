@@ -54,3 +54,9 @@ def entries(connection: Connection, first: int, end: int) -> Sequence[bytes]:
     """Returns the entries from number `first` to before `end`, at most `AT_ONCE` of them."""
     chosen = sa.and_(log_entry.c.number >= first, log_entry.c.number < min(end, first + AT_ONCE))
     return list(connection.execute(sa.select(log_entry.c.data).where(chosen).order_by(log_entry.c.number)).scalars())
+
+
+def has_epoch(connection: Connection) -> bool:
+    """Returns True if the log says that a new epoch has begun."""
+    every = connection.execute(sa.select(log_entry.c.data)).scalars()
+    return any(LogEntry.FromString(data).HasField("epoch") for data in every)

@@ -2,8 +2,9 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Integer, LargeBinary, MetaData, Table
 
-VERSION = 2
-"""Version of these tables. Books of version 1 lack the tables from `opened_sum` on."""
+VERSION = 3
+"""Version of these tables. Books of version 1 lack the tables from `opened_sum` on, and those of version 2 lack
+`later_epoch`."""
 
 metadata = MetaData()
 
@@ -110,4 +111,10 @@ spending = Table(
     metadata,
     Column("pseudonym", LargeBinary(16), primary_key=True),
     Column("squares", Double, nullable=False),  # sum of 1 / noise_multiplier^2 over contributions, of all tasks
+)
+
+later_epoch = Table(
+    "later_epoch",
+    metadata,
+    Column("epoch", LargeBinary(16), nullable=False),  # that began after a restoration: all but the first
 )

@@ -765,7 +765,7 @@ class SecureSumsStatus(_message.Message):
     refused: _builtins.int
     """Contributions of the open round that the unmasker did not count."""
     last_error: _builtins.str
-    """Why the last call to the unmasker failed; empty: it succeeded."""
+    """Why the last call to the unmasker failed, or that a sum was asked for and is not answered yet; empty: neither."""
     keyed: _builtins.bool
     """True if the open round has its key, without which nobody is given a place."""
     epsilon: _builtins.float

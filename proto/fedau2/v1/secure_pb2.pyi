@@ -93,7 +93,9 @@ class SecureSums(_message.Message):
 
     @_builtins.property
     def unmaskers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Ed25519 keys, 32 bytes each and all different, of those who may open sums; at most 8. Empty: nobody yet."""
+        """Ed25519 keys, 32 bytes each, of those who may open sums; at most 1 in this version, because two that do not know of
+        each other would each open a set of the same round. Empty: nobody yet.
+        """
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from client_sdk.errors import TransportError, UnknownWishError, UntrustedUnmaskerError
+from client_sdk.errors import TransportError, UnknownWishError, UnsupportedTaskError, UntrustedUnmaskerError
 from client_sdk.events import Rejected, TaskRefused
 from client_sdk.protocol import masking
 from client_sdk.protocol.drivers import drive
@@ -153,7 +153,7 @@ def test_nor_is_one_that_is_missing_or_damaged(member, bundle, serving, data):
     refused(member, remote, events)
 
 
-@pytest.mark.parametrize("policy_names", [(OTHER,), (OTHER, UNMASKER), ()])
+@pytest.mark.parametrize("policy_names", [(OTHER,), ()])
 def test_nor_one_by_an_unmasker_that_policy_and_app_do_not_both_name(member, bundle, remote, policy_names):
     """The key is the other unmasker's, which the app does not name."""
     task, events = secure(bundle, *policy_names), []
@@ -161,6 +161,15 @@ def test_nor_one_by_an_unmasker_that_policy_and_app_do_not_both_name(member, bun
     with pytest.raises(UntrustedUnmaskerError):
         drive(begin(member, UNMASKER, emit=events.append), remote)
     refused(member, remote, events)
+
+
+def test_a_policy_of_two_unmaskers_is_refused_though_the_app_names_both(member, bundle, remote):
+    """Each would open another set of the round."""
+    task = secure(bundle, OTHER, UNMASKER)
+    remote.bundle, remote.assignment = task, UNMASKER.assignment(task)
+    with pytest.raises(UnsupportedTaskError, match="each open a set of the same round"):
+        drive(begin(member, OTHER, UNMASKER), remote)
+    assert not uploads(remote)
 
 
 def test_a_signature_of_nobody_is_refused(member, bundle, serving):

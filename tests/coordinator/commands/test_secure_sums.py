@@ -57,6 +57,8 @@ def test_the_line_says_what_a_round_waits_for():
     line = describe(Task(round=3, secure_sums=status))
     for part in ("sum of round 3 since", " d;", "2 refused", "epsilon at most 1.25 at delta 1e-06", "entry 7", "away"):
         assert part in line
+    assert "2 refused, more than a tenth" in line
+    assert "2 refused;" in describe(Task(reported=18, secure_sums=status))
     assert "waits for the key of round 0" in describe(Task(secure_sums=SecureSumsStatus()))
     assert describe(Task(secure_sums=SecureSumsStatus(keyed=True))).endswith(": collecting")
 

@@ -172,7 +172,9 @@ def test_a_round_that_waits_can_be_skipped_and_the_next_is_exact(tmp_path, party
     asyncio.run(run())
 
 
-def test_an_unmasker_that_was_restored_refuses_what_was_sealed_before_and_the_round_collects_again(tmp_path, party):
+def test_an_unmasker_that_was_restored_refuses_what_was_sealed_before_and_the_round_collects_again(
+    tmp_path, party, caplog
+):
     database = party.folder.path / "unmasker.sqlite"
     shutil.copy(database, tmp_path / "copy")
 
@@ -193,6 +195,7 @@ def test_an_unmasker_that_was_restored_refuses_what_was_sealed_before_and_the_ro
             assert task.checkpoint.sha256 == hidden.expected(cohort.made, [(0, party.devices[:MINIMUM])])
 
     asyncio.run(run())
+    assert "refuses 64 of 64 contributions, more than a tenth" in caplog.text
 
 
 def test_a_sum_that_is_not_plausible_is_not_stepped(tmp_path, party, caplog):

@@ -104,3 +104,11 @@ def test_closed_rows_have_one_way_to_be_written(rows):
     np.testing.assert_array_equal(closing.rows(data, rows.size), rows)
     with pytest.raises(ContributionError, match="not a bit for each"):
         closing.rows(data + b"\0", rows.size)
+
+
+@given(arrays(np.bool_, st.integers(9, 40)).filter(lambda rows: rows[0]))
+def test_a_bit_is_missing_for_no_row(rows):
+    data = closing.bits(rows)
+    for short in range(1, len(data)):
+        with pytest.raises(ContributionError, match="not a bit for each"):
+            closing.rows(data[:short], rows.size)

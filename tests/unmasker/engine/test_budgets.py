@@ -53,13 +53,22 @@ def test_a_device_is_refused_when_its_budget_is_spent_over_tasks_restarts_and_ep
         assert scene.ask()[0].opened.set
         with scene.unmasker.books.writing() as page:
             scene.unmasker.books.begin_epoch(page)
-        scene.open(3)
+        crowd = scene.crowd
+        scene = Scene(scene.unmasker, number=0, count=0, name=b"after", sums=sums())
+        scene.crowd = crowd
+        scene.open(1)
         assert len(scene.refused()) == MEMBERS
-        other.unmasker = scene.unmasker
-        other.open(3)
-        assert len(other.refused()) == MEMBERS
         late = scene.task.contributions(scene.key, Crowd(scene.unmasker, 2))
         assert [one.lease for one in scene.refused([*scene.sent, *late])] == [one.lease for one in scene.sent]
+
+
+@pytest.mark.parametrize("noise", [5e-324, 1e-200, 1e-160, 1e-20, 1e-3])
+def test_noise_that_is_next_to_none_is_beyond_every_budget(made, folder, clock, noise):
+    with limited(folder, clock, for_contributions(3)) as unmasker:
+        request = opening(1)
+        request.policy = sums(noise).SerializeToString()
+        with pytest.raises(BudgetError, match="raise noise_multiplier"):
+            unmasker.open_round(request)
 
 
 def test_what_was_spent_before_a_budget_was_set_counts(unmasker, folder, clock):

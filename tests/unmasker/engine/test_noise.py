@@ -75,7 +75,7 @@ def test_each_round_has_its_own_also_in_another_epoch(scene):
     scene.open(5)
     with scene.unmasker.books.writing() as page:
         scene.unmasker.books.begin_epoch(page)
-    scene.open(5)
+    scene = Scene(scene.unmasker, number=0, name=b"after", sums=noisy())
     third, _ = added(scene)
     places = slice(scene.task.layout.head.stop, None)
     for one, other in ((first, second), (second, third), (first, third)):

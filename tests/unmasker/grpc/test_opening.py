@@ -13,7 +13,7 @@ from tests.unmasker.device import Device
 from tests.unmasker.scene import Scene
 from tests.unmasker.served import served
 from tests.unmasker.sums import messages
-from unmasker.engine import summing
+from unmasker.engine import openings, summing
 from unmasker.grpc import handlers
 
 CODE = grpc.StatusCode
@@ -172,3 +172,58 @@ def test_a_cancelled_call_leaves_nothing_and_is_asked_again(scene, stubs, monkey
     call.cancel()
     go_on.set()
     assert opened(stubs[1], messages(scene.task.asked(3, scene.sent)))[0].opened.set
+
+
+def stalled(scene, stub, going):
+    """Calls for a sum whose members do not come before `going` is set."""
+    reached = threading.Event()
+
+    def sent():
+        begin, *members = messages(scene.task.asked(3, scene.sent))
+        yield begin
+        yield members[0]
+        reached.set()
+        going.wait(60)
+        yield from members[1:]
+
+    call = stub.OpenSum(sent(), timeout=60)
+    assert reached.wait(60)
+    return call
+
+
+def test_a_caller_that_stalls_keeps_no_other_from_its_turn(scene, stubs):
+    going, whole = threading.Event(), list(messages(scene.task.asked(3, scene.sent)))
+    call = stalled(scene, stubs[1], going)
+    try:
+        answer = opened(stubs[1], whole)
+    finally:
+        going.set()
+    assert answer[0].opened.set
+    first, *rest = call
+    assert (first, [response.masks for response in rest]) == answer
+
+
+def test_there_is_room_for_so_many_bytes_and_the_end_of_a_call_gives_them_back(scene, unmasker, monkeypatch):
+    whole = list(messages(scene.task.asked(3, scene.sent)))
+    size = sum(message.ByteSize() for message in whole)
+    for room, code in ((size, None), (size - 1, CODE.UNAVAILABLE)):
+        monkeypatch.setattr(openings, "_MOST_BYTES", room)
+        with served(unmasker) as servers, grpc.insecure_channel(servers.coordinators) as channel:
+            for _ in range(3):
+                if code is None:
+                    assert opened(UnmaskServiceStub(channel), whole)[0].opened.set
+                else:
+                    assert status(UnmaskServiceStub(channel), whole) == code
+
+
+def test_there_is_room_for_so_many_calls(scene, unmasker, monkeypatch):
+    monkeypatch.setattr(openings, "_MOST_CALLS", 1)
+    going, whole = threading.Event(), list(messages(scene.task.asked(3, scene.sent)))
+    with served(unmasker) as servers, grpc.insecure_channel(servers.coordinators) as channel:
+        stub = UnmaskServiceStub(channel)
+        call = stalled(scene, stub, going)
+        try:
+            assert status(stub, whole) == CODE.UNAVAILABLE
+        finally:
+            going.set()
+        assert next(iter(call)).opened.set

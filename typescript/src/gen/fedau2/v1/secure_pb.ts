@@ -122,7 +122,8 @@ export type SecureSums = Message<"fedau2.v1.SecureSums"> & {
   noiseMultiplier: number;
 
   /**
-   * Ed25519 keys, 32 bytes each and all different, of those who may open sums; at most 8. Empty: nobody yet.
+   * Ed25519 keys, 32 bytes each, of those who may open sums; at most 1 in this version, because two that do not know of
+   * each other would each open a set of the same round. Empty: nobody yet.
    *
    * @generated from field: repeated bytes unmaskers = 9;
    */
