@@ -67,7 +67,7 @@ def read(path: Path) -> Policy:
     Raises:
         PlanError: the file cannot be read, or is not a policy.
     """
-    content = planfile.document(path)
+    content = planfile.document(path, "policy", tuple(Policy.model_fields))
     try:
         return Policy.model_validate(content)
     except ValidationError as error:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from coordinator.commands import acceptance, unmasker_check
 from coordinator.errors import BlobLostError, FolderError, LedgerError, LogError, UnmaskerError
-from coordinator.store import migrations, operations_log
+from coordinator.store import inventory, migrations, operations_log
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.database import sqlite
 from coordinator.store.disk import REAL
@@ -88,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
 def _lock(folder: StateFolder) -> AbstractContextManager[None]:
     if not folder.path.is_dir():
         raise FolderError(f"{folder.path} is not a folder; name the state folder of a coordinator")
+    if (folder.path / inventory.NAME).exists():
+        raise FolderError(f"{folder.path} is a backup: `fedau2-coordinator restore` makes a state folder of it")
     return hold(folder.lock.open()) if folder.lock.exists() else nullcontext()
 
 

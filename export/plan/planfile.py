@@ -4,7 +4,8 @@ Every key may be left out, and then has its recommender's default (`export.plan.
 keys.
 """
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,13 @@ _LATER = ("interactions", "server.shared.noise_corrected", "server.adversary.noi
 """Keys that plans of runs by earlier versions do not have."""
 
 
-def document(path: Path) -> dict[str, Any]:
+def document(path: Path, kind: str = "plan", fields: Collection[str] = tuple(Plan.model_fields)) -> dict[str, Any]:
     """Reads a plan file as a mapping, without the defaults.
+
+    Args:
+        path: of the file.
+        kind: of the file, for errors.
+        fields: the keys that it may have, for errors.
 
     Raises:
         PlanError: the file cannot be read, is not YAML, or is not a mapping.
@@ -31,14 +37,14 @@ def document(path: Path) -> dict[str, Any]:
     try:
         content = strict_yaml.load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: the plan file cannot be read: {error}") from error
+        raise PlanError(f"{path}: the {kind} file cannot be read: {error}") from error
     except PlanError as error:
         raise PlanError(f"{path}: {error}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        keys = ", ".join(Plan.model_fields)
-        raise PlanError(f"{path}: expected a mapping with the keys {keys}, not {content!r}")
+        found = textwrap.shorten(repr(content), 60)
+        raise PlanError(f"{path}: expected a mapping with the keys {', '.join(fields)}, not {found}")
     return content
 
 

@@ -1,7 +1,7 @@
 """Runs a configuration, and loads a finished run."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from export.plan.fragments import Fragment, nest
@@ -60,7 +60,7 @@ def run(
         >>> item in result.dataset.items
         True
     """
-    source, place = _source(data), Path(folder)
+    source, place = _source(data), _place(folder)
     configuration = _configuration(config, preset, source)
     with shown(progress, place.name) as display:
         metrics = running.run(configuration, place, source, display, trackers, keep=keep, attacks=attacks)
@@ -79,11 +79,17 @@ def load(folder: Place, data: Place | Dataset | None = None) -> Result:
         UnfinishedRunError: the run was interrupted before it had results.
         DamagedRunError: its files are damaged, or do not belong together.
     """
-    return Result(Finished.open(Path(folder)), _source(data))
+    return Result(Finished.open(_place(folder)), _source(data))
 
 
 def _source(data: Place | Dataset | None) -> Path | Dataset | None:
-    return data if data is None or isinstance(data, Dataset) else Path(data)
+    return data if data is None or isinstance(data, Dataset) else _place(data)
+
+
+def _place(folder: object) -> Path:
+    if not isinstance(folder, (str, os.PathLike)):
+        raise ConfigError(f"a folder must be a path, not {type(folder).__name__}")
+    return Path(folder)
 
 
 def _configuration(config: Config | Fragment, preset: str | None, source: Path | Dataset | None) -> Config:
@@ -91,6 +97,8 @@ def _configuration(config: Config | Fragment, preset: str | None, source: Path |
         if preset:
             raise ConfigError("a preset is laid below settings by path, and this is a whole configuration: choose one")
         return config
+    if not isinstance(config, Mapping):
+        raise ConfigError(f"the configuration must be a Config or a mapping of settings, not {type(config).__name__}")
     settings = nest(config)
     method = settings_of(preset, model_of(settings)) if preset else {}
     named = {"data.dataset": source.name} if isinstance(source, Dataset) else {}

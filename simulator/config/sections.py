@@ -91,15 +91,19 @@ class EngineSettings(Section):
         default="plain",
     )
     row_threshold: _Seed = setting(
-        "Sums of grid without noise: a row that fewer clients touched is left out of the step; 0 leaves out none.",
+        "Sums other than plain, without noise: a row that fewer clients touched is left out of the step; 0 leaves out "
+        "none.",
         "clients",
         default=10,
     )
     noise_multiplier: Scale = setting(
-        "Sums of grid: deviation of the noise on each tensor's sum; 0 is none.", "clip over share", default=0.0
+        "Sums other than plain: deviation of the noise on each tensor's sum; 0 is none.",
+        "clip over share",
+        default=0.0,
     )
     max_participations: _Seed = setting(
-        "Sums of grid: most rounds of one client; 0 is any number, or with noise as few as the rounds need.", default=0
+        "Sums other than plain: most rounds of one client; 0 is any number, or with noise as few as the rounds need.",
+        default=0,
     )
     local_noise: Scale = setting(
         "Baseline: standard deviation of Gaussian noise on each client's contribution.", "server.clip_norm", default=0.0

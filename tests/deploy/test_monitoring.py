@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from coordinator.metrics.scrape import _scraped
 from fedau2.wire.status import StatusError
 from tests.coordinator import conftest as tools
+from tests.coordinator import hidden
 from tests.deploy.files import DEPLOY, ROOT, parsed, read
 
 RULES = [rule for group in parsed("monitoring/alerts.yaml")["groups"] for rule in group["rules"]]
@@ -48,7 +49,13 @@ def samples(tmp_path_factory):
             await lab.fail(lease)
             return _scraped(lab.coordinator.metrics.registry).decode()
 
-    families = list(text_string_to_metric_families(asyncio.run(work())))
+    async def with_secure_sums():
+        party = hidden.Party(tmp_path_factory.mktemp("unmasker") / "state")
+        async with hidden.running(tmp_path_factory.mktemp("secure"), party) as cohort:  # the unmasker is away
+            return _scraped(cohort.lab.coordinator.metrics.registry).decode()
+
+    texts = [asyncio.run(work()), asyncio.run(with_secure_sums())]
+    families = [family for text in texts for family in text_string_to_metric_families(text)]
     labels = {}
     for sample in (sample for family in families for sample in family.samples):
         labels.setdefault(sample.name, []).append({**sample.labels, "job": "fedau2-coordinator"})

@@ -182,3 +182,11 @@ def test_a_blob_that_no_round_needs_is_left_out_and_named(state, tmp_path, capsy
     assert f"blobs/{digest.hex()}" in capsys.readouterr().err
     assert restore(tmp_path / "backup", tmp_path / "restored") == 0
     assert not (tmp_path / "restored" / "blobs" / digest.hex()).exists()
+
+
+def test_the_doctor_does_not_take_a_backup_for_a_state_folder(made, capsys):
+    before = contents(made)
+    for arguments in ([], ["--accept-ledger"], ["--drop-damaged"]):
+        assert main(["doctor", "--state", str(made), *arguments]) == 1
+        assert "is a backup: `fedau2-coordinator restore`" in capsys.readouterr().err
+    assert contents(made) == before

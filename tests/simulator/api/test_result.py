@@ -201,3 +201,11 @@ def test_a_run_that_ranked_after_personal_steps_recommends_nothing_else(tmp_path
     result = simulator.run(change(SMALL, rounds=1, personal_steps=1), tmp_path, attacks="none", keep="state")
     with pytest.raises(errors.ConfigError, match="personal_steps"):
         result.recommend("user-0")
+
+
+@pytest.mark.parametrize(("config", "folder"), [({}, None), ({}, 3), ([1], "run"), ("ml-100k", "run")])
+def test_arguments_of_a_wrong_type_are_refused(config, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.ConfigError, match=r"must be a path, not|must be a Config or a mapping"):
+        simulator.run(config, folder)
+    assert not list(tmp_path.iterdir())
