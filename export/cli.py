@@ -171,7 +171,10 @@ def _hidden(built: bundle.Bundle, path: Path, unmasker: Path | None) -> tuple[bu
     policy = sums.read(path)
     with_policy = sums.add(built, policy, [] if unmasker is None else [unmaskers.read(unmasker)])
     sums.expect_crowd(policy, built.manifest.items)
-    return with_policy, [sums.crowd_line(policy, built.manifest.items), sums.noise_line(policy)]
+    said = [sums.crowd_line(policy, built.manifest.items), sums.noise_line(policy)]
+    if unmasker is None:
+        said.append("nobody may open these sums, so a coordinator refuses the bundle: give --unmasker its key")
+    return with_policy, said
 
 
 def _succeeding(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]]:
