@@ -15,8 +15,8 @@ from simulator.config.config import Config
 from simulator.datasets import Dataset
 from simulator.errors import ConfigError, DamagedRunError, UnknownUserError
 from simulator.evaluation.held_out import Evaluation
-from simulator.experiment import attacking, lock, outcome
-from simulator.experiment.attacking import Asked
+from simulator.experiment import lock, outcome
+from simulator.experiment.asked import Asked, Kind
 from simulator.experiment.finished import Finished, restore
 from simulator.experiment.kept_state import State
 from simulator.experiment.parts import Parts
@@ -139,7 +139,7 @@ class Result:
 
     def attack(
         self,
-        attacks: attacking.Kind = "full",
+        attacks: Kind = "full",
         *,
         splits: int | None = None,
         seed: int | None = None,

@@ -12,7 +12,7 @@ from simulator.config.presets import preset as settings_of
 from simulator.datasets import Dataset
 from simulator.errors import ConfigError
 from simulator.experiment import run as running
-from simulator.experiment.attacking import Kind
+from simulator.experiment.asked import Kind
 from simulator.experiment.finished import Finished
 from simulator.experiment.run import Keep
 from simulator.reporting.tracking import Tracker

@@ -3,47 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Literal, Self
+from typing import Any
 
 from simulator.attacks.leakage import leakage
-from simulator.config.config import Config
 from simulator.datasets import Attribute
 from simulator.evaluation import attacked_states
 from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack
 from simulator.experiment import assembly, seen_sums
+from simulator.experiment.asked import Asked
 from simulator.experiment.train import Trained
 from simulator.experiment.trainer import Progress
 from simulator.reporting.attacked import MARK, SUM, UPLOADS, part_of
 from simulator.unlearning import baselines
-
-Kind = Literal["none", "quick", "full"]
-
-QUICK = 4
-"""Most splits of quick attacks."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The attacks that are asked for.
-
-    Attributes:
-        kind: full makes all attacks in all splits, quick in at most `QUICK` of them, and none makes no attack.
-        splits: random splits of each attribute attack, and of each shuffle of its null.
-        seed: of splits, attackers and the choice of clients.
-        workers: processes of the attackers; the result does not depend on it.
-    """
-
-    kind: Kind
-    splits: int
-    seed: int
-    workers: int
-
-    @classmethod
-    def of(cls, config: Config, kind: Kind) -> Self:
-        """Takes splits, seed and workers of a configuration."""
-        splits = config.evaluation.attack_splits
-        return cls(kind, min(splits, QUICK) if kind == "quick" else splits, config.engine.seed, config.engine.workers)
 
 
 @dataclass(frozen=True)

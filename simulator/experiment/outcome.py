@@ -9,8 +9,8 @@ from typing import Any
 from fedau2 import files
 from simulator.config.config import Config
 from simulator.datasets import Dataset
-from simulator.experiment import assembly, attacking, promise, resources, resume
-from simulator.experiment.attacking import Asked
+from simulator.experiment import assembly, promise, resources, resume
+from simulator.experiment.asked import Asked
 from simulator.experiment.train import Trained
 from simulator.experiment.trainer import Progress
 from simulator.reporting import attacked, html, plots
@@ -48,6 +48,8 @@ def attack(
     """
     started, found = time.perf_counter(), dict(metrics)
     try:
+        from simulator.experiment import attacking  # here, because its libraries take a while to load
+
         attacking.run(trained, asked, found, progress, earlier or {})
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(_interrupted(trained, folder, source, metrics, found)) from error

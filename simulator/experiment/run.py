@@ -20,7 +20,8 @@ from export.bundle import ITEMS
 from export.items import read_items
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
-from simulator.experiment import assembly, attacking, kept_state, lock, outcome, promise, resume
+from simulator.experiment import assembly, kept_state, lock, outcome, promise, resume
+from simulator.experiment.asked import Asked, Kind
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
 from simulator.reporting import frames
@@ -38,7 +39,7 @@ def run(
     trackers: Sequence[Tracker] = (),
     *,
     keep: Keep = "model",
-    attacks: attacking.Kind = "full",
+    attacks: Kind = "full",
 ) -> dict[str, Any]:
     """Trains, evaluates, attacks, and writes the run folder.
 
@@ -69,7 +70,7 @@ def _run(
     progress: Progress,
     trackers: Sequence[Tracker],
     keep: Keep,
-    attacks: attacking.Kind,
+    attacks: Kind,
 ) -> dict[str, Any]:
     started, left = time.perf_counter(), outcome.left(folder, config)
     expect = partial(kept_state.expect_room, folder, config) if keep == "state" else None
@@ -88,7 +89,7 @@ def _run(
     frames.write(ranks.frame(), folder / "ranks.parquet")
     frames.write(trained.rounds, folder / "rounds.parquet")
     _keep(trained, folder, keep)
-    asked = attacking.Asked.of(config, attacks)
+    asked = Asked.of(config, attacks)
     earlier = left if left.get("round") == trained.best.round else {}
     metrics = outcome.attack(trained, folder, data, metrics, asked, progress, earlier)
     resume.discard(folder)

@@ -7,7 +7,7 @@ from client_sdk import draws, engines
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.kernel.training import Cohort
 from client_sdk.onnx.onnx_engine import OnnxEngine
-from coordinator.engine import storage
+from coordinator.engine import commits
 from fedau2.wire import blobs, manifest
 from simulator.engines import batched as batched_module
 from tests import plans
@@ -33,14 +33,14 @@ def means(monkeypatch):
     def record(module):
         taken, step = [], module.server_step
 
-        def recording(task, checkpoint, state, mean):
+        def recording(task, checkpoint, state, mean, variances):
             taken.append(mean)
-            return step(task, checkpoint, state, mean)
+            return step(task, checkpoint, state, mean, variances)
 
         monkeypatch.setattr(module, "server_step", recording)
         return taken
 
-    return record(storage), record(batched_module)
+    return record(commits), record(batched_module)
 
 
 @pytest.fixture

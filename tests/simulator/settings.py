@@ -20,6 +20,7 @@ _PATHS = {
     "model": "plan.model.name",
     "engine": "engine.name",
     "clip_norm": "plan.server.clip_norm",
+    "noise_multiplier": "plan.adversary.noise_multiplier",
     "adversary_clip_norm": "plan.adversary.clip_norm",
     "server_learning_rate": "plan.server.shared.learning_rate",
     "adversary_learning_rate": "plan.server.adversary.learning_rate",
