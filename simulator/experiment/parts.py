@@ -4,13 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from client_sdk.protocol import defences
 from client_sdk.weights import Weights
 from export.bundle import Bundle, from_plan
+from export.plan.message import to_message
 from export.plan.schema import Plan
 from simulator.config.config import Config
+from simulator.config.sections import EngineSettings
 from simulator.datasets import Attribute, Dataset
 from simulator.datasets.split import Split, leave_one_out
 from simulator.experiment import assembly
+
+
+def needs_graphs(engine: EngineSettings, plan: Plan) -> bool:
+    """Returns True if a run's task is to have the graphs by which devices recommend.
+
+    A fleet's devices need them. Noise on contributions is keyed by the whole manifest, so with it the task of a batched
+    run has them too, and its noise is that of the same fleet.
+    """
+    return engine.name == "fleet" or defences.active(to_message(plan))
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +54,8 @@ class Parts:
         attributes = assembly.attackable(config.data.attributes, dataset)
         known = assembly.known(attributes, config.data.unknown, engine.seed)
         plan = assembly.plan_of(config.plan, known)
-        fleet = engine.name == "fleet"  # whose devices get what devices need
-        bundle = from_plan(plan, dataset.items, engine.seed, training=engine.trainer == "onnx", serving=fleet)
+        bundle = from_plan(
+            plan, dataset.items, engine.seed, training=engine.trainer == "onnx", serving=needs_graphs(engine, plan)
+        )
         split = leave_one_out(dataset, config.evaluation.split, Weights.of(bundle.manifest.plan))
         return cls(attributes, known, plan, bundle, split)

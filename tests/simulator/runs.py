@@ -2,7 +2,7 @@
 
 from export.bundle import from_plan
 from simulator.datasets.split import leave_one_out
-from simulator.experiment import assembly, run_data
+from simulator.experiment import assembly, parts, run_data
 from tests.simulator.settings import change, make
 
 SMALL = make(dataset="synthetic", rounds=4, evaluate_every=2, users=60, items=200, workers=1, attack_splits=1)
@@ -18,8 +18,8 @@ def prepared(config, dataset=None, interactions=None):
         interactions = leave_one_out(dataset, config.evaluation.split).train
     attributes = {name: assembly.attribute_of(dataset, name) for name in config.data.attributes}
     known = assembly.known(attributes, config.data.unknown, seed)
-    training, serving = config.engine.trainer == "onnx", config.engine.name == "fleet"
-    bundle = from_plan(assembly.plan_of(config.plan, known), dataset.items, seed, training=training, serving=serving)
+    plan, training = assembly.plan_of(config.plan, known), config.engine.trainer == "onnx"
+    bundle = from_plan(plan, dataset.items, seed, training=training, serving=parts.needs_graphs(config.engine, plan))
     interactions = dataset.histories() if interactions is None else interactions
     return dataset, bundle, assembly.population_of(bundle, seed, interactions, known)
 

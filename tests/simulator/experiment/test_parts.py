@@ -17,10 +17,11 @@ LATER = ("sklearn", "scipy", "sqlalchemy", "coordinator.engine.coordinator", "ma
     ("settings", "kinds"),
     [
         ({"engine": "batched"}, set()),
+        ({"engine": "batched", "adversary_clip_norm": 1.0}, ALL - {GRAPH_KIND_STEP}),
         ({"engine": "fleet", "trainer": "onnx"}, ALL),
     ],
 )
-def test_only_a_fleets_task_has_graphs(settings, kinds):
+def test_a_batched_task_has_graphs_only_where_its_noise_is_keyed_by_them(settings, kinds):
     bundle = Parts.of(change(SMALL, **settings), synthetic.generate(60, 200)).bundle
     assert {graph.kind for graph in bundle.manifest.graphs} == kinds
     assert len(bundle.blobs) == 2 + len(kinds)
