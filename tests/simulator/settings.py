@@ -21,6 +21,7 @@ _PATHS = {
     "engine": "engine.name",
     "clip_norm": "plan.server.clip_norm",
     "noise_multiplier": "plan.adversary.noise_multiplier",
+    "noise_on_sums": "engine.noise_multiplier",
     "adversary_clip_norm": "plan.adversary.clip_norm",
     "server_learning_rate": "plan.server.shared.learning_rate",
     "adversary_learning_rate": "plan.server.adversary.learning_rate",

@@ -113,7 +113,7 @@ def test_a_calibrated_policy_fits_its_measurements(bundle):
 
 @pytest.mark.parametrize("noise_multiplier", [0.02, 1.0, 300.0])
 def test_noise_of_any_size_fits_a_calibrated_policy(bundle, noise_multiplier):
-    policy = calibrated(bundle, 10, noise_multiplier=noise_multiplier)
+    policy = calibrated(bundle, 10, noise_on_sums=noise_multiplier)
     sums.add(bundle, policy)
     assert policy.row_threshold == 0
     assert policy.max_participations == 4
@@ -126,7 +126,7 @@ def test_noise_of_any_size_fits_a_calibrated_policy(bundle, noise_multiplier):
 
 
 def test_a_noisy_round_is_the_exact_one_and_the_noise_of_its_seed_and_round(bundle):
-    policy = calibrated(bundle, 0, noise_multiplier=0.5)
+    policy = calibrated(bundle, 0, noise_on_sums=0.5)
     noisy = sums.add(bundle, policy)
     silent = sums.add(bundle, sums.Policy.model_validate(policy.model_dump(mode="json") | silence(policy)))
     members = np.arange(CLIENTS)
@@ -148,7 +148,7 @@ def silence(policy):
 
 
 def test_noise_corrects_the_server_step(bundle):
-    noisy = sums.add(bundle, calibrated(bundle, 0, noise_multiplier=1.0))
+    noisy = sums.add(bundle, calibrated(bundle, 0, noise_on_sums=1.0))
     members, checkpoints = np.arange(CLIENTS), []
     for corrected in (True, False):
         noisy.manifest.plan.server.shared.noise_corrected = corrected

@@ -20,7 +20,7 @@ def test_cohorts_are_whole_and_no_client_takes_part_more_often_than_needed(clien
     assert max(counts.values()) <= turns.most(rounds, clients, size)
 
 
-@pytest.mark.parametrize("fields", [{"noise_multiplier": 1.0}, {"max_participations": 3}])
+@pytest.mark.parametrize("fields", [{"noise_on_sums": 1.0}, {"max_participations": 3}])
 def test_noise_and_caps_make_clients_take_turns(fields):
     settings = make(rounds=6, fraction=0.5, **fields).engine
     cohorts = [assembly.cohort(settings, number, 10).tolist() for number in range(2)]
