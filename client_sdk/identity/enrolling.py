@@ -63,9 +63,30 @@ def enrol(
     for unmasker in unmaskers:
         held = store.identities.certificate(unmasker.identity)
         if held is None or not fresh(Certificate.read(held)[0], time.time()):
-            request = _request(store, unmasker, evidence_class, evidences.read(evidence))
+            secret = store.identities.key(unmasker.identity)
+            request = signed_request(secret, unmasker.identity, evidence_class, evidences.read(evidence))
             _keep(store, unmasker, request, _answer(unmasker, request, limit))
     return tuple(_enrolment(store, unmasker) for unmasker in unmaskers)
+
+
+def signed_request(
+    secret: bytes, identity: bytes, evidence_class: EvidenceClass.ValueType, evidence: bytes
+) -> EnrolRequest:
+    """Makes the request of a device, signed by its key.
+
+    Args:
+        secret: the 32 secret bytes of the device's Ed25519 key for the unmasker.
+        identity: the unmasker's identity key.
+        evidence_class: of the evidence.
+        evidence: shows that the device is one of the app's.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.from_private_bytes(secret)
+    public = key.public_key().public_bytes_raw()
+    request = EnrolRequest(public_key=public, evidence_class=evidence_class, evidence=evidence)
+    request.signature = key.sign(enrolment.message(request, identity))
+    return request
 
 
 def accept(response: EnrolResponse, request: EnrolRequest, identity: bytes) -> bytes:
@@ -92,18 +113,6 @@ def accept(response: EnrolResponse, request: EnrolRequest, identity: bytes) -> b
     if (certificate.public_key, certificate.evidence_class) != (request.public_key, request.evidence_class):
         raise UntrustedUnmaskerError("the unmasker's answer is not believed: the certificate is for something else")
     return response.certificate
-
-
-def _request(
-    store: SqliteStore, unmasker: Unmasker, evidence_class: EvidenceClass.ValueType, evidence: bytes
-) -> EnrolRequest:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    key = Ed25519PrivateKey.from_private_bytes(store.identities.key(unmasker.identity))
-    public = key.public_key().public_bytes_raw()
-    request = EnrolRequest(public_key=public, evidence_class=evidence_class, evidence=evidence)
-    request.signature = key.sign(enrolment.message(request, unmasker.identity))
-    return request
 
 
 def _answer(unmasker: Unmasker, request: EnrolRequest, limit: Timeout) -> EnrolResponse:

@@ -6,9 +6,6 @@ from client_sdk.reporting.statements import Statement, statement
 from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.wire.secure import privacy
 
-DELTA = 1e-6
-"""The delta for which an epsilon is stated."""
-
 
 def statements(policy: SecureSums, contributions: int) -> list[Statement]:
     """Returns what the secure sums of a task mean for this device.
@@ -26,10 +23,10 @@ def statements(policy: SecureSums, contributions: int) -> list[Statement]:
     if not policy.noise_multiplier:
         return [*made, statement("sums_without_noise")]
     spent, bound = (_epsilon(count, policy) for count in (contributions, max(most, contributions)))
-    return [*made, statement("sums_epsilon", spent=spent, most=bound, delta=f"{DELTA:.6f}")]
+    return [*made, statement("sums_epsilon", spent=spent, most=bound, delta=f"{privacy.SERVED_DELTA:.6f}")]
 
 
 def _epsilon(contributions: int, policy: SecureSums) -> str:
     """Returns the epsilon of so many contributions with two decimals, rounded up."""
-    epsilon = privacy.epsilon(privacy.mu(contributions, policy.noise_multiplier), DELTA)
+    epsilon = privacy.epsilon(privacy.mu(contributions, policy.noise_multiplier), privacy.SERVED_DELTA)
     return f"{math.ceil(epsilon * 100) / 100:.2f}"

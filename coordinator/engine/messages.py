@@ -23,9 +23,6 @@ from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, EncodedCheckpoint, R
 from fedau2.v1.unmasker_pb2 import LogHead
 from fedau2.wire.secure import privacy
 
-DELTA = 1e-6
-"""Delta of the epsilon that operators are shown."""
-
 Size = Callable[[bytes], int]
 """Length of the blob with this hash."""
 
@@ -128,7 +125,7 @@ def _secure_sums(row: TaskRow, task: OpenTask, seen: LogHead | None) -> SecureSu
     sums = row.round + row.skipped - task.spec.manifest.first_round
     if policy.noise_multiplier and sums:
         distance = privacy.mu(min(sums, policy.max_participations), policy.noise_multiplier)
-        message.epsilon, message.delta = privacy.epsilon(distance, DELTA), DELTA
+        message.epsilon, message.delta = privacy.epsilon(distance, privacy.SERVED_DELTA), privacy.SERVED_DELTA
     return message
 
 

@@ -54,8 +54,8 @@ def attack(request: Request, task: Task, population: Population) -> Iterator[Aud
         task: manifest and checkpoint.
         population: the clients.
     """
-    table, settings = attacks_on(task.manifest.model).lone_rows, request.config.engine
-    if isinstance(table, Impossible) or task.manifest.plan.local.steps > 1:
+    table, settings = seen_sums.table_of(task.manifest), request.config.engine
+    if not table:
         return
     for of in drawn_anew(request.sums):
         started = time.process_time()

@@ -3,14 +3,11 @@
 import os
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from client_sdk.identity.enrolling import accept
+from client_sdk.identity.enrolling import accept, signed_request
 from client_sdk.protocol.membership import Membership
 from client_sdk.protocol.trust import Trust
 from client_sdk.transport.grpc_transport import AioGrpcTransport
-from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_OPEN, EnrolRequest, EnrolResponse
-from fedau2.wire.identity import enrolment
+from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_OPEN, EnrolResponse
 from fedau2.wire.identity.services import ENROLMENT
 from simulator.engines.unmasker_process import UnmaskerProcess
 from simulator.population.client_store import ClientStore
@@ -76,11 +73,7 @@ class Members:
         await self._transport.close()
 
     async def _certificate(self, identity: Identity) -> bytes:
-        key = Ed25519PrivateKey.from_private_bytes(identity.secret)
-        request = EnrolRequest(
-            public_key=key.public_key().public_bytes_raw(), evidence_class=EVIDENCE_CLASS_OPEN, evidence=b""
-        )
-        request.signature = key.sign(enrolment.message(request, self._unmasker))
+        request = signed_request(identity.secret, self._unmasker, EVIDENCE_CLASS_OPEN, b"")
         response = await self._transport.call(request)
         assert isinstance(response, EnrolResponse)  # the transport takes the class from the service's descriptor
         return accept(response, request, self._unmasker)

@@ -54,7 +54,7 @@ def test_the_report_says_who_must_be_honest_and_how_much_the_sums_tell(member, r
     measures = said(report, StatementKind.MEASURE)
     assert measures["sums_masked"] == {"minimum": 64}
     assert measures["sums_participations"] == {"count": 1, "most": 4}
-    spent, most = (privacy.epsilon(privacy.mu(count, 1.0), sums.DELTA) for count in (1, 4))
+    spent, most = (privacy.epsilon(privacy.mu(count, 1.0), privacy.SERVED_DELTA) for count in (1, 4))
     told = measures["sums_epsilon"]
     assert spent <= float(told["spent"]) < spent + 0.011
     assert most <= float(told["most"]) < most + 0.011

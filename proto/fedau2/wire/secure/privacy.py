@@ -12,6 +12,9 @@ import math
 DELTA = 1e-5
 """Usual probability with which the promise may fail; it is to be well below 1 / devices."""
 
+SERVED_DELTA = 1e-6
+"""The same for the epsilon that coordinators show to operators, and devices to their users."""
+
 _FARTHEST = 40.0
 """Deviations beyond which no float64 is left of a normal tail."""
 
