@@ -24,7 +24,8 @@ def withheld(total: NDArray[np.signedinteger], layout: Layout, threshold: int) -
 def closed_places(layout: Layout, policy: SecureSums, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Returns True for the words of a sum whose masks the unmasker keeps to itself, of shape (layout.size,).
 
-    Counts of rows are never opened. With noise no flag is, because flags carry none.
+    A row is closed in every tensor that has rows. The gradient of a dense one, such as FedVAE's last layer, is below 0
+    at the items that a device recorded, so its sum tells how many devices recorded an item that few touched. Counts of rows are never opened. With noise no flag is, because flags carry none.
 
     Args:
         layout: of the task.
@@ -35,7 +36,7 @@ def closed_places(layout: Layout, policy: SecureSums, rows: NDArray[np.bool_]) -
     places[layout.touched] = True
     if policy.noise_multiplier:
         places[layout.carried] = places[layout.clipped] = True
-    for name in layout.tables:
+    for name in layout.by_item:
         places[layout.tensors[name]].reshape(layout.items, -1)[rows] = True
     return places
 
@@ -60,12 +61,12 @@ def rows(data: bytes, items: int) -> NDArray[np.bool_]:
 
 
 def close(total: NDArray[np.signedinteger], layout: Layout, rows: NDArray[np.bool_]) -> None:
-    """Overwrites rows of every table of a sum with 0.
+    """Overwrites rows of a sum with 0, in every tensor that has rows.
 
     Args:
         total: of shape (layout.size,); changed in place.
         layout: of the task.
         rows: True for the rows to close, of shape (items,).
     """
-    for name in layout.tables:
+    for name in layout.by_item:
         total[layout.tensors[name]].reshape(layout.items, -1)[rows] = 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE, TensorSpec
 
 CANARY = (1, 0, 0, 0)
 """The first words of every vector."""
@@ -25,11 +25,13 @@ class Layout:
         items: rows of the catalogue.
         shapes: of the shared and adversary tensors, by name, in name order.
         tables: names of those that are tables, in name order.
+        by_item: names of those whose first axis is the catalogue, in name order; tables are among them.
     """
 
     items: int
     shapes: dict[str, tuple[int, ...]]
     tables: tuple[str, ...]
+    by_item: tuple[str, ...]
 
     @classmethod
     def of(cls, task: TaskManifest) -> "Layout":
@@ -38,7 +40,8 @@ class Layout:
             (spec for spec in task.tensors if spec.scope != TENSOR_SCOPE_PRIVATE), key=lambda spec: spec.name
         )
         tables = tuple(spec.name for spec in specs if spec.kind == TENSOR_KIND_TABLE)
-        return cls(task.items, {spec.name: tuple(spec.shape) for spec in specs}, tables)
+        by_item = tuple(spec.name for spec in specs if spec.name in tables or _has_rows(spec))
+        return cls(task.items, {spec.name: tuple(spec.shape) for spec in specs}, tables, by_item)
 
     @property
     def carried(self) -> slice:
@@ -77,3 +80,8 @@ class Layout:
     def size(self) -> int:
         """Words of a vector."""
         return int(self.touched.stop) + sum(map(math.prod, self.shapes.values()))
+
+
+def _has_rows(spec: TensorSpec) -> bool:
+    """Returns True for a dense tensor that has one number or one row of numbers for each item."""
+    return spec.item_axis == 1 and not spec.item_spans
