@@ -11,7 +11,7 @@ from export.bundle import Bundle
 from fedau2.v1.task_pb2 import Plan, TaskManifest
 from simulator.attacks import sums
 from simulator.attacks.aims import Learns
-from simulator.audit import planning, row_sums, scores
+from simulator.audit import planning, regressed_sums, row_sums, scores
 from simulator.audit.census import Facts
 from simulator.audit.planning import Planned
 from simulator.audit.recording import Recorded
@@ -88,7 +88,7 @@ def audit(request: Request, progress: Progress) -> Audit:
     runner = watching.runner_on(task, chosen)
     progress.start("attacking", len(request.specs))
     findings = runner.findings(progress.advance)
-    on_sums, sums_seconds = _timed(lambda: _on_sums(request, task, chosen))
+    on_sums, sums_seconds = _timed(lambda: [*_on_sums(request, task, chosen), *_regressed(request, task, chosen)])
     of_rows = list(row_sums.attack(request, task, chosen))
     row_findings, sentences = [finding for finding, _ in of_rows], [sentence for _, sentence in of_rows]
     on_private, private_seconds = _timed(lambda: _on_private(request, trained))
@@ -225,6 +225,11 @@ def _on_sums(request: Request, task: Task, population: Population) -> list[Findi
                 taken, spent = round(rounds * cohort / len(members)), time.process_time() - started
                 findings.append(Finding(how.name, Learns.LABEL.value, adversary.name, taken, score, spent))
     return findings
+
+
+def _regressed(request: Request, task: Task, population: Population) -> list[Finding]:
+    clients, _ = drawn(request, task.manifest, population)
+    return list(regressed_sums.attack(request, task, population, clients))
 
 
 def _on_private(request: Request, trained: Trained) -> list[Finding]:

@@ -15,7 +15,7 @@ from simulator.attacks.aims import Learns
 from simulator.attacks.contract import Spec
 from simulator.attacks.recommenders.contract import Impossible
 from simulator.attacks.recommenders.registry import attacks_on, expect_states
-from simulator.audit import bounds, row_sums
+from simulator.audit import bounds, regressed_sums, row_sums
 from simulator.audit.registry import NO_ADVERSARY
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding
@@ -77,6 +77,7 @@ def plan(
     planned = [_of(spec, request, task, public) for spec in request.specs]
     planned += _of_sums(request, task, population)
     planned += _of_rows(request, task)
+    planned += _of_regressed(request, task)
     planned += _of_cover(task)
     if request.private:
         names = [f"{PRIVATE}-{state}-{attacker}" for state in ("embedding", "all") for attacker in ATTACKERS]
@@ -163,6 +164,13 @@ def _of_rows(request: Request, task: TaskManifest) -> Iterator[Planned]:
     for sums in row_sums.drawn_anew(request.sums):
         for name in row_sums.names(sums, threshold, task.HasField("secure_sums")):
             yield Planned(name, Learns.STATE.value, reason or steps, expected=not reason)
+
+
+def _of_regressed(request: Request, task: TaskManifest) -> Iterator[Planned]:
+    reason = regressed_sums.hindrance(request, task) if request.sums else ""
+    for sums in row_sums.drawn_anew(request.sums):
+        for name, learns in regressed_sums.names(sums, task).items():
+            yield Planned(name, learns.value, reason, expected=False)
 
 
 def not_run(planned: Iterable[Planned], findings: Sequence[Finding]) -> list[Planned]:

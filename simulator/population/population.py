@@ -1,7 +1,7 @@
 """A population of simulated clients: their data, and their private state with one column per tensor."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ from simulator.population.columns import State
 
 Members = NDArray[np.int64]
 """Row numbers of clients."""
+
+_AT_ONCE = 16
+"""Most clients whose single contributions are held at a time."""
 
 
 def client_key(seed: int, client: int) -> bytes:
@@ -126,9 +129,15 @@ class Population:
 
     def contribution(self, task: Task, round_number: int, member: int) -> dict[str, Update]:
         """Computes the contribution that a client's device would upload in a round; its state does not change."""
-        cohort = self.cohort(task.manifest, round_number, np.array([member]))
-        trained = CohortTraining(task, round_number, cohort, summed=False).run().contributions()[0]
-        return defend(task.manifest, trained, self.keys[member], round_number)
+        return next(self.contributions(task, round_number, np.array([member])))
+
+    def contributions(self, task: Task, round_number: int, members: Members) -> Iterator[dict[str, Update]]:
+        """Computes the same for some clients, a few at a time."""
+        for part in np.split(members, range(_AT_ONCE, len(members), _AT_ONCE)):
+            cohort = self.cohort(task.manifest, round_number, part)
+            trained = CohortTraining(task, round_number, cohort, summed=False).run().contributions()
+            for member, contribution in zip(part, trained, strict=True):
+                yield defend(task.manifest, contribution, self.keys[member], round_number)
 
     def labels(self, task: TaskManifest, members: Members) -> dict[str, NDArray[np.int64]]:
         """Gives class numbers for each adversary of the plan; -1 if a client's attribute is unknown."""

@@ -25,7 +25,9 @@ def closed_places(layout: Layout, policy: SecureSums, rows: NDArray[np.bool_]) -
     """Returns True for the words of a sum whose masks the unmasker keeps to itself, of shape (layout.size,).
 
     A row is closed in every tensor that has rows. The gradient of a dense one, such as FedVAE's last layer, is below 0
-    at the items that a device recorded, so its sum tells how many devices recorded an item that few touched. Counts of rows are never opened. With noise no flag is, because flags carry none.
+    at the items that a device recorded, so its sum would show how many devices recorded an item that few touched.
+
+    Counts of rows are never opened. With noise no flag is, because flags carry none.
 
     Args:
         layout: of the task.
