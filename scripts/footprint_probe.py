@@ -3,6 +3,7 @@
 `footprint.py` runs it with the Python of an environment that holds the SDK alone:
 
     python footprint_probe.py import
+    python footprint_probe.py secure
     python footprint_probe.py recommend STATE_FOLDER START
     python footprint_probe.py train STATE_FOLDER START ENGINE
 
@@ -19,7 +20,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Literal
 
-HEAVY = ("torch", "pandas", "onnxruntime", "grpc")
+HEAVY = ("torch", "pandas", "onnxruntime", "grpc", "cryptography")
 REPEATS = 300
 SECONDS = 2.0
 
@@ -49,6 +50,16 @@ def importing() -> dict[str, Any]:
         "rss": resident(),
         "heavy": [name for name in HEAVY if name in sys.modules],
     }
+
+
+def masking() -> dict[str, Any]:
+    """Measures what a contribution to a secure sum imports beside `FedClient`. Needs the extra `secure`."""
+    figures = importing()
+    start, before = time.perf_counter(), resident()
+    import client_sdk.identity.enrolling
+    import client_sdk.protocol.masking  # noqa: F401
+
+    return figures | {"secure_ms": 1e3 * (time.perf_counter() - start), "secure_rss": resident() - before}
 
 
 def recommending(folder: str, start: float) -> dict[str, Any]:
@@ -173,6 +184,8 @@ if __name__ == "__main__":
     measurement, *rest = sys.argv[1:]
     if measurement == "import":
         figures = importing()
+    elif measurement == "secure":
+        figures = masking()
     elif measurement == "recommend":
         figures = recommending(rest[0], float(rest[1]))
     else:

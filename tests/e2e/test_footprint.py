@@ -16,10 +16,11 @@ def test_the_base_package_recommends_without_pytorch_and_within_its_memory(tmp_p
     done = subprocess.run([sys.executable, SCRIPT, "--json", figures], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(figures.read_text())
-    assert found["signed"].keys() == found["download"].keys()
-    assert found["signed"].keys() - found["installed"].keys() >= {"cryptography"}
+    assert found["secure"].keys() == found["download"].keys()
+    assert found["secure"].keys() - found["installed"].keys() >= {"cryptography"}
     assert not found["installed"].keys() & {"torch", "onnx", "sqlalchemy", "pandas"}
     assert found["import"]["heavy"] == []
+    assert found["masking"]["secure_ms"] > 0
     for run in found["recommend"].values():
         assert run["heavy"] == ["onnxruntime"]
     assert found["recommend"]["3706 items, fp32"]["rss"] < 90
