@@ -6,6 +6,8 @@
   + ContributionError: an upload does not fit its manifest
   + AddressError: an address can be neither called nor served on
   + CertificateError: a certificate or its key cannot be used
+  + KeySetError: the file of an identity provider's keys cannot be used
+  + TokenError: a token is not accepted
   + UnknownMethodError: no method of the service takes a message
   + IdentityError: a certificate, a key or a log is not what it must be
 """
@@ -33,6 +35,14 @@ class AddressError(WireError):
 
 class CertificateError(WireError):
     """A certificate, its private key or a list of authorities cannot be used; the text never quotes them."""
+
+
+class KeySetError(WireError):
+    """The file of an identity provider's keys (JWKS) cannot be read, or has no key that can be used."""
+
+
+class TokenError(WireError):
+    """A token is not accepted; the text never quotes it."""
 
 
 class UnknownMethodError(WireError):
