@@ -18,8 +18,8 @@ from coordinator.errors import CutOffError, RefusalError, StoppedError
 from coordinator.metrics.metrics import Metrics, timed
 from coordinator.model import pace
 from coordinator.model.effects import Effect
+from coordinator.model.leases import Answer
 from coordinator.model.open_task import OpenTask
-from coordinator.model.round_machine import Answer
 from coordinator.model.task import Contribution
 from fedau2.v1 import device_pb2
 from fedau2.v1.task_pb2 import RetryWindow

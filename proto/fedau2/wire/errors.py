@@ -5,6 +5,7 @@
   + ManifestError: this version cannot run a manifest
   + ContributionError: an upload does not fit its manifest
   + AddressError: an address can be neither called nor served on
+  + BlindSignatureError: a key, a blinded message or a blind signature is not what it must be
   + CertificateError: a certificate or its key cannot be used
   + KeySetError: the file of an identity provider's keys cannot be used
   + TokenError: a token is not accepted
@@ -31,6 +32,10 @@ class ContributionError(WireError):
 
 class AddressError(WireError):
     """An address cannot be called, or cannot be served on."""
+
+
+class BlindSignatureError(WireError):
+    """A key, a blinded message or a blind signature is not what it must be."""
 
 
 class CertificateError(WireError):
