@@ -63,3 +63,14 @@ def origins(text: str) -> tuple[str, ...]:
     if names != ("*",) and not all(_ORIGIN.fullmatch(name) for name in names):
         raise ValueError(text)
     return names
+
+
+def admissions(text: str) -> str:
+    """Reads a kind of evidence for admissions.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    if text not in ("open", "token", "certificate"):
+        raise ValueError(text)
+    return text

@@ -102,6 +102,7 @@ async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinato
             upload_memory=settings.upload_memory,
             keep_checkpoints=settings.keep_checkpoints,
             unmasker=_unmasker(settings),
+            evidence=settings.evidence(),
         )
     )
     ended = asyncio.ensure_future(signals.get())

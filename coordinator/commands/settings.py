@@ -8,6 +8,9 @@ from typing import Any
 from coordinator.commands import parsers
 from coordinator.engine import kept_models
 from coordinator.engine.uploads import MEMORY
+from coordinator.evidence.anybody import Anybody
+from coordinator.evidence.certificates import Certificates
+from coordinator.evidence.provider import Provider
 from coordinator.grpc.bearers import TokenRules
 from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls
@@ -38,6 +41,22 @@ class Settings:
         default=None, metadata=_of(Path, "FILE", "PEM certificate chain of the device address")
     )
     tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of the certificate"))
+    admissions: str | None = field(
+        default=None,
+        metadata=_of(
+            parsers.admissions,
+            "KIND",
+            "evidence with which each identity is admitted once to a round: token, certificate, or open, which stops "
+            "nobody; default: none is asked for",
+        ),
+    )
+    admission_token_keys: Path | None = field(
+        default=None, metadata=_of(Path, "FILE", "JWKS file of the app's identity service, for admissions by token")
+    )
+    admission_token_issuer: str | None = field(default=None, metadata=_of(str, "TEXT", "issuer (iss) of users' tokens"))
+    admission_token_audience: str | None = field(
+        default=None, metadata=_of(str, "TEXT", "audience (aud) of users' tokens for this coordinator alone")
+    )
     tls_client_ca: Path | None = field(
         default=None,
         metadata=_of(
@@ -137,6 +156,21 @@ class Settings:
         files = (self.unmasker_tls_ca, self.unmasker_tls_certificate, self.unmasker_tls_key)
         plain = self.unmasker is None or addresses.is_loopback(self.unmasker)
         return None if plain and files == (None, None, None) else ClientTls(*files)
+
+    def evidence(self) -> Provider | None:
+        """Makes what judges devices' evidence; None: everybody may take part.
+
+        Raises:
+            SettingError: the file of keys cannot be used.
+        """
+        keys, issuer, audience = self.admission_token_keys, self.admission_token_issuer, self.admission_token_audience
+        if keys is not None and issuer is not None and audience is not None:
+            from coordinator.evidence.tokens import tokens  # here, because it alone needs PyJWT
+
+            return tokens(keys, issuer, audience)
+        if self.admissions is None:
+            return None
+        return Certificates() if self.admissions == "certificate" else Anybody()
 
     @property
     def tls(self) -> Tls | None:

@@ -24,6 +24,7 @@ def check(settings: Settings) -> Settings:
     if settings.web_origin and settings.web is None:
         raise SettingError("web_origin says whose pages may use the web address: it needs web")
     _check_tokens(settings)
+    _check_admissions(settings)
     _check_addresses(settings)
     _check_unmasker(settings)
     for tls in (settings.tls, settings.admin_tls):
@@ -56,6 +57,18 @@ def _check_tokens(settings: Settings) -> None:
             "and admin_tls_key"
         )
     settings.admin_tokens.bearers()
+
+
+def _check_admissions(settings: Settings) -> None:
+    named = (settings.admission_token_keys, settings.admission_token_issuer, settings.admission_token_audience)
+    if any(named) != (settings.admissions == "token") or any(named) != all(named):
+        raise SettingError(
+            "admissions by token go together with admission_token_keys, admission_token_issuer and "
+            "admission_token_audience: set all or none"
+        )
+    if settings.admissions == "certificate" and settings.tls_client_ca is None:
+        raise SettingError("admissions by certificate need tls_client_ca, which signs the devices' certificates")
+    settings.evidence()
 
 
 def _check_unmasker(settings: Settings) -> None:

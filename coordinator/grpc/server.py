@@ -14,6 +14,7 @@ from coordinator.engine.admin_service import AdminService
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.device_service import DeviceService
 from coordinator.errors import CoordinatorError, StoppedError
+from coordinator.grpc import callers
 from coordinator.grpc.gate import Gate
 from coordinator.grpc.handlers import Answers, handlers
 from coordinator.grpc.operators import ByToken, Operators
@@ -119,7 +120,7 @@ class Servers:
             CoordinatorError: an address cannot be served on, or the certificate cannot be used.
         """
         door = _Door()
-        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices)
+        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, callers.noting)
         devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, tls)
         certified = admin_tls is not None and admin_tls.client_authorities is not None
         gate = Gate(Operators(certified=certified, roles=admin_roles, by_token=by_token), door.operations)

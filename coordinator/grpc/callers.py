@@ -1,0 +1,33 @@
+"""The gate before DeviceService: it notes who calls."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import unquote
+
+from coordinator.grpc.status import Context
+from coordinator.model.caller import CALLER, Caller
+
+
+@asynccontextmanager
+async def noting(
+    call: str,
+    request: Any,  # noqa: ANN401
+    context: Context,
+) -> AsyncIterator[Callable[[object], None]]:
+    """Runs a block, which answers a device's call, with its caller noted; a `handlers.Gate`."""
+    CALLER.set(Caller(_address(context.peer() or ""), _subject(context.auth_context() or {})))
+    yield lambda answer: None
+
+
+def _address(peer: str) -> str:
+    """Returns the network address of a peer as gRPC names it, such as "ipv6:%5B::1%5D:4711"; empty: it has none."""
+    kind, _, rest = peer.partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return ""
+    return unquote(rest).rpartition(":")[0].strip("[]")
+
+
+def _subject(shown: Mapping[str, Any]) -> str:
+    subjects = [value.decode("utf-8", "replace") for value in shown.get("x509_subject", [])]
+    return subjects[0] if len(subjects) == 1 else ""
