@@ -103,6 +103,7 @@ async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinato
             keep_checkpoints=settings.keep_checkpoints,
             unmasker=_unmasker(settings),
             evidence=settings.evidence(),
+            limits=settings.limits,
         )
     )
     ended = asyncio.ensure_future(signals.get())

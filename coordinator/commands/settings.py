@@ -14,6 +14,7 @@ from coordinator.evidence.provider import Provider
 from coordinator.grpc.bearers import TokenRules
 from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls
+from coordinator.model.limits import AddressLimits
 from fedau2.wire import addresses
 from fedau2.wire.addresses import check_served
 
@@ -103,6 +104,22 @@ class Settings:
             parsers.mebibytes, "MIB", "MiB of contributions that may be on their way in at a time; others wait"
         ),
     )
+    address_rate: float = field(
+        default=100.0,
+        metadata=_of(
+            parsers.limit, "NUMBER", "calls a second of one network address, averaged over 10 seconds; 0: any number"
+        ),
+    )
+    address_calls: int = field(
+        default=500,
+        metadata=_of(parsers.whole_limit, "N", "calls that one network address may have under way; 0: any number"),
+    )
+    address_upload_memory: int = field(
+        default=256,
+        metadata=_of(
+            parsers.whole_limit, "MIB", "MiB of uploads that one network address may have under way; 0: any number"
+        ),
+    )
     keep_checkpoints: int = field(
         default=kept_models.DEFAULT,
         metadata=_of(parsers.kept, "N", "older models of each task that `rollback` can go back to, 1 to 1000"),
@@ -156,6 +173,11 @@ class Settings:
         files = (self.unmasker_tls_ca, self.unmasker_tls_certificate, self.unmasker_tls_key)
         plain = self.unmasker is None or addresses.is_loopback(self.unmasker)
         return None if plain and files == (None, None, None) else ClientTls(*files)
+
+    @property
+    def limits(self) -> AddressLimits:
+        """The limits of network addresses."""
+        return AddressLimits(self.address_rate, self.address_calls, self.address_upload_memory * 2**20)
 
     def evidence(self) -> Provider | None:
         """Makes what judges devices' evidence; None: everybody may take part.

@@ -26,6 +26,7 @@ from coordinator.engine.watchers import Watchers
 from coordinator.errors import StoppedError
 from coordinator.evidence.provider import Provider
 from coordinator.metrics.metrics import Gauges, Metrics
+from coordinator.model.limits import AddressLimits
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import ROUND_STATE_OPENING, ContributionNorms
@@ -58,6 +59,7 @@ class Coordinator:
         clock: Callable[[], float],
         unmasker: Unmasker | None = None,
         evidence: Provider | None = None,
+        limits: AddressLimits | None = None,
     ) -> None:
         self._tasks = tasks
         self._clock = clock
@@ -67,7 +69,7 @@ class Coordinator:
         admissions = None
         if evidence is not None:
             admissions = Admissions(evidence, tasks, storage.admissions, self._durability.run, metrics, clock)
-        self.devices = DeviceService(tasks, self._durability, blobs, uploads, metrics, clock, admissions)
+        self.devices = DeviceService(tasks, self._durability, blobs, uploads, metrics, clock, admissions, limits)
         self._opener = Opener(unmasker, tasks, self._durability, self._watchers, storage.served, clock)
         hidden = HiddenTasks(None if unmasker is None else unmasker.identity, storage.recorded)
         self.admin = AdminService(tasks, self._durability, self._watchers, blobs, metrics, hidden, self._opener)
@@ -92,6 +94,7 @@ class Coordinator:
         keep_checkpoints: int = kept_models.DEFAULT,
         unmasker: Unmasker | None = None,
         evidence: Provider | None = None,
+        limits: AddressLimits | None = None,
     ) -> Self:
         """Opens a state folder and goes on where it was left.
 
@@ -106,6 +109,7 @@ class Coordinator:
             keep_checkpoints: older models of a task to which it can be put back, at least 1.
             unmasker: opens the sums of tasks with secure sums, and is closed with the coordinator; None: nobody does.
             evidence: judges who is admitted to rounds; None: everybody may take part.
+            limits: of network addresses; None: there are no limits.
 
         Raises:
             StoppedError: `stop` was set.
@@ -120,7 +124,7 @@ class Coordinator:
         storage = await asyncio.to_thread(Storage, folder, metrics, database, disk, audit, keep_checkpoints)
         try:
             tasks = await asyncio.to_thread(storage.recover, clock(), stop or threading.Event())
-            return cls(storage, tasks, Uploads(upload_memory * 2**20), metrics, clock, unmasker, evidence)
+            return cls(storage, tasks, Uploads(upload_memory * 2**20), metrics, clock, unmasker, evidence, limits)
         except BaseException:
             storage.close()
             raise

@@ -10,6 +10,7 @@ from coordinator.engine.admissions import Admissions
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.check_ins import CheckIns
 from coordinator.engine.durability import Durability
+from coordinator.engine.limited import Limited
 from coordinator.engine.recall import Recall
 from coordinator.engine.receiving import Receiver
 from coordinator.engine.refusals import answer_of, refusal
@@ -20,6 +21,7 @@ from coordinator.metrics.metrics import Metrics, timed
 from coordinator.model import pace
 from coordinator.model.effects import Effect
 from coordinator.model.leases import Answer
+from coordinator.model.limits import AddressLimits
 from coordinator.model.open_task import OpenTask
 from coordinator.model.task import Contribution
 from fedau2.v1 import device_pb2
@@ -39,8 +41,10 @@ class DeviceService:
         metrics: count and time the calls.
         clock: seconds since 1970.
         admissions: asked for at check-ins; None: everybody may take part.
+        limits: of network addresses; None: there are no limits.
 
     Attributes:
+        limited: is asked by transports whether a caller may call.
         refusals: refused uploads so far, by name of the error.
     """
 
@@ -53,6 +57,7 @@ class DeviceService:
         metrics: Metrics,
         clock: Callable[[], float],
         admissions: Admissions | None = None,
+        limits: AddressLimits | None = None,
     ) -> None:
         self._tasks = tasks
         self._durability = durability
@@ -61,7 +66,8 @@ class DeviceService:
         self._clock = clock
         self._idle = pace.Calendar()  # one for all names of populations, which callers choose
         self._uploads = uploads
-        self._receiver = Receiver(uploads, metrics, clock)
+        self.limited = Limited(AddressLimits() if limits is None else limits, metrics, clock)
+        self._receiver = Receiver(uploads, metrics, clock, self.limited)
         self._admissions = admissions
         self._check_ins = CheckIns(tasks, durability, blobs, self._retry, clock, admissions)
         self._past = Recall(durability.recall)

@@ -1,23 +1,41 @@
-"""The gate before DeviceService: it notes who calls."""
+"""The gate before DeviceService: it notes who calls, and turns away the address that calls too much."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
+from coordinator.engine.limited import Limited
 from coordinator.grpc.status import Context
 from coordinator.model.caller import CALLER, Caller
 
 
-@asynccontextmanager
-async def noting(
-    call: str,
-    request: Any,  # noqa: ANN401
-    context: Context,
-) -> AsyncIterator[Callable[[object], None]]:
-    """Runs a block, which answers a device's call, with its caller noted; a `handlers.Gate`."""
-    CALLER.set(Caller(_address(context.peer() or ""), _subject(context.auth_context() or {})))
-    yield lambda answer: None
+class Callers:
+    """Lets devices' calls through, within the limits of their network addresses.
+
+    Args:
+        limited: gives the limits, or raises `StoppedError` while the coordinator starts.
+    """
+
+    def __init__(self, limited: Callable[[], Limited]) -> None:
+        self._limited = limited
+
+    @asynccontextmanager
+    async def passing(
+        self,
+        call: str,
+        request: Any,  # noqa: ANN401
+        context: Context,
+    ) -> AsyncIterator[Callable[[object], None]]:
+        """Runs a block, which answers a device's call, with its caller noted; a `handlers.Gate`.
+
+        Raises:
+            BusyError: the caller's address is beyond its limits.
+            StoppedError: the coordinator starts.
+        """
+        CALLER.set(Caller(_address(context.peer() or ""), _subject(context.auth_context() or {})))
+        with self._limited().call():
+            yield lambda answer: None
 
 
 def _address(peer: str) -> str:

@@ -13,8 +13,9 @@ from coordinator import sockets
 from coordinator.engine.admin_service import AdminService
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.device_service import DeviceService
+from coordinator.engine.limited import Limited
 from coordinator.errors import CoordinatorError, StoppedError
-from coordinator.grpc import callers
+from coordinator.grpc.callers import Callers
 from coordinator.grpc.gate import Gate
 from coordinator.grpc.handlers import Answers, handlers
 from coordinator.grpc.operators import ByToken, Operators
@@ -63,6 +64,9 @@ class _Door:
 
     def devices(self) -> DeviceService:
         return self._opened().devices
+
+    def limited(self) -> Limited:
+        return self._opened().devices.limited
 
     def admin(self) -> AdminService:
         return self._opened().admin
@@ -120,7 +124,7 @@ class Servers:
             CoordinatorError: an address cannot be served on, or the certificate cannot be used.
         """
         door = _Door()
-        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, callers.noting)
+        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, Callers(door.limited).passing)
         devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, tls)
         certified = admin_tls is not None and admin_tls.client_authorities is not None
         gate = Gate(Operators(certified=certified, roles=admin_roles, by_token=by_token), door.operations)
