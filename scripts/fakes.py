@@ -22,6 +22,7 @@ from fedau2.wire import blind
 from fedau2.wire.status import StatusError
 
 _ACCOUNTS = 10
+_CALLERS = 64
 _ISSUER, _AUDIENCE = "https://login.example.com", "fedau2-devices"
 _MODEL = Model("fakes", {"items": 4}, {}, 2)
 
@@ -50,22 +51,28 @@ class _Accounts:
 
 async def _places(folder: Path, provider: Provider | None, evidence: list[bytes], count: int) -> int:
     """Returns the number of places that fakes get."""
-    places = 0
+    numbers = iter(range(count))
+
+    async def fakes(coordinator: Coordinator) -> int:
+        return sum([await _fake(coordinator, number, evidence[number % len(evidence)]) for number in numbers])
+
     async with await Coordinator.open(folder, evidence=provider) as coordinator:
         await coordinator.admin.create_task(_requests())
-        for number in range(count):
-            CALLER.set(Caller("192.0.2.1", f"CN=phone-{number % _ACCOUNTS}"))
-            request = CheckInRequest(population=_MODEL.name)
-            response = await coordinator.devices.check_in(request)
-            if response.rejection.HasField("admission"):
-                key, shown = response.rejection.admission, evidence[number % len(evidence)]
-                admission = await _admitted(coordinator, key, shown)
-                if admission is None:
-                    continue
-                request.admission.CopyFrom(admission)
-                response = await coordinator.devices.check_in(request)
-            places += response.HasField("assignment")
-    return places
+        return sum(await asyncio.gather(*(fakes(coordinator) for _ in range(_CALLERS))))
+
+
+async def _fake(coordinator: Coordinator, number: int, evidence: bytes) -> bool:
+    """Makes one check-in, with an admission if one is asked for and given; returns whether it got a place."""
+    CALLER.set(Caller("192.0.2.1", f"CN=phone-{number % _ACCOUNTS}"))
+    request = CheckInRequest(population=_MODEL.name)
+    response = await coordinator.devices.check_in(request)
+    if response.rejection.HasField("admission"):
+        admission = await _admitted(coordinator, response.rejection.admission, evidence)
+        if admission is None:
+            return False
+        request.admission.CopyFrom(admission)
+        response = await coordinator.devices.check_in(request)
+    return response.HasField("assignment")
 
 
 async def _requests():  # type: ignore[no-untyped-def]  # noqa: ANN202
