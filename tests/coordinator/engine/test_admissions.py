@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from coordinator.evidence.anybody import Anybody
 from coordinator.evidence.certificates import Certificates
@@ -16,12 +17,13 @@ from fedau2.v1.device_pb2 import (
     AdmissionKey,
     AdmitRequest,
 )
+from fedau2.wire.blind import EXPONENT
 from fedau2.wire.status import Status
 from tests.coordinator import conftest as tools
 from tests.coordinator.admitted import Holder, provider, token
 from tests.coordinator.refusals import refused
 
-ANY = AdmissionKey(modulus=b"\xff" * 256)
+ANY = AdmissionKey(modulus=rsa.generate_private_key(EXPONENT, 2048).public_key().public_numbers().n.to_bytes(256))
 """A key of no round."""
 
 
