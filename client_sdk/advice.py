@@ -41,6 +41,8 @@ ADVICE = {
 REASONS = {
     "enrolment_needed": "Call enrol(), or open the client with `enrolment`, so that a sync does.",
     "not_enrolled": "Call enrol(), or open the client with `enrolment`, so that a sync does.",
+    "admission_needed": "Open the client with `admission`, which shows the coordinator who the user is.",
+    "admission_spent": "Nothing need be done. The user has had a place in this round, and takes part in another.",
     "participations_spent": "Nothing need be done. The device takes part again in another task.",
 }
 """The next step of an app after a rejection, by the code of its reason. After all others it is to sync again later."""

@@ -61,6 +61,7 @@ class Options(TypedDict, total=False):
     require_secure_sums: bool | SumFloors
     max_model_age: timedelta | None
     personal_steps: int | None
+    admission: "Evidence"
 
 
 class ListOptions(TypedDict, total=False):
@@ -106,6 +107,8 @@ class AsyncFedClient:
         opened: list[FedClient] = []
         if isinstance(credentials := options.get("credentials"), Credentials):
             options["credentials"] = credentials.awaited_on(asyncio.get_running_loop())
+        if callable(admission := options.get("admission", b"")):
+            options["admission"] = awaited_on(admission, asyncio.get_running_loop())
         options["enrolment"] = awaited(options.get("enrolment"), asyncio.get_running_loop())
         try:
             await _off(lambda: opened.append(FedClient.open(state_dir, coordinator, population, **options)))
@@ -237,7 +240,7 @@ class AsyncFedClient:
         with refusals(self._core.address.coordinator):
             async with make(self._core.address) as transport:
                 self._transport = transport
-                return await drive_async(session, transport, _off, check, self._core.enrol_by_itself)
+                return await drive_async(session, transport, _off, check, self._core.enrol_by_itself, self._core.prove)
 
 
 def _aio_grpc_transport() -> "type[AioGrpcTransport]":

@@ -95,6 +95,7 @@ class FedClient(Recording, Recommending, Enrolling):
         require_secure_sums: bool | SumFloors = False,
         max_model_age: timedelta | None = MODEL_AGE,
         personal_steps: int | None = STEPS,
+        admission: "Evidence" = b"",
     ) -> Self:
         """Opens a client's state folder, without using the network.
 
@@ -122,6 +123,9 @@ class FedClient(Recording, Recommending, Enrolling):
                 as most rounds have none. It costs a checkpoint each time. None: only a device without a model does.
             personal_steps: steps that the client takes by itself after a new model or a tenth more records, at the end
                 of a sync and in the background, as `personalise` does. None: it takes none.
+            admission: evidence of who the user is, for a coordinator that admits each user once to a round: a token, or
+                a function that returns one. The coordinator sees it, and does not learn whose
+                contribution is whose.
 
         Raises:
             UsageError: an argument has a wrong type or value.
@@ -155,7 +159,7 @@ class FedClient(Recording, Recommending, Enrolling):
         except BaseException:
             store.close()
             raise
-        return cls(ClientCore(store, address, population, engine, trust, oldest, personal, known, itself))
+        return cls(ClientCore(store, address, population, engine, trust, oldest, personal, known, itself, admission))
 
     def __enter__(self) -> Self:
         return self
@@ -266,7 +270,7 @@ class FedClient(Recording, Recommending, Enrolling):
 
             with refusals(address.coordinator), GrpcTransport(address) as transport:
                 self._transport = transport
-                outcome = drive(self._core.session(), transport, checked, self._core.enrol_by_itself)
+                outcome = drive(self._core.session(), transport, checked, self._core.enrol_by_itself, self._core.prove)
         except BaseException as error:
             syncs.failed(error)
             raise

@@ -22,6 +22,7 @@ from client_sdk.onnx.serving import Serving
 from client_sdk.personalisation.outcome import Ended, Personalisation
 from client_sdk.personalisation.personaliser import Personaliser
 from client_sdk.protocol import manifests
+from client_sdk.protocol.admittance import Admittance
 from client_sdk.protocol.interfaces import Engine
 from client_sdk.protocol.membership import Membership
 from client_sdk.protocol.preparation import labels
@@ -63,6 +64,7 @@ class ClientCore:
         personal_steps: personal steps after a new model or new records; None: none.
         unmaskers: the unmaskers that the app trusts.
         enrolment: kind and evidence with which the client enrols by itself; None: it does not.
+        admission: evidence of who the user is, for a coordinator that asks for it.
 
     Attributes:
         store: as above.
@@ -87,6 +89,7 @@ class ClientCore:
         personal_steps: int | None,
         unmaskers: Sequence[Unmasker] = (),
         enrolment: "tuple[str, Evidence] | None" = None,
+        admission: "Evidence" = b"",
     ) -> None:
         self.store, self.address, self.engine, self.unmaskers = store, address, engine, unmaskers
         self.events = Events(store.ensure_open)
@@ -94,7 +97,8 @@ class ClientCore:
         self.serving = Serving(store, trust)
         self.personal = Personaliser(store, trust, self._made, personal_steps)
         self.members = Membership(store.identities, trust.unmaskers, enrolment is not None)
-        self._trust, self._enrolment = trust, enrolment
+        self._trust, self._enrolment, self._admission = trust, enrolment, admission
+        self._admittance = Admittance()
         self._closing = Event()
         if trust.everybody and not addresses.is_loopback(address.coordinator):
             _log.warning(
@@ -129,7 +133,7 @@ class ClientCore:
         """
         engine, staged = self._made(), self.store.staged()
         unfit = None if staged and self._trust.sends(staged) else self._unfit()
-        session = self.syncs.session(engine, self._trust, unfit is not None, self.members)
+        session = self.syncs.session(engine, self._trust, unfit is not None, self.members, self._admittance)
         return session if unfit is None else _explained(session, unfit)
 
     def personalise(self, steps: int, limit: Timeout) -> Personalisation:
@@ -148,6 +152,12 @@ class ClientCore:
         """Enrols with the app's evidence within so many seconds; a `drivers.Enrolling`."""
         assert self._enrolment is not None  # else no session wishes for it
         self.enrol(*self._enrolment, Timeout(min(seconds, _ENROLLED_WITHIN)))
+
+    def prove(self) -> bytes:
+        """Returns the app's evidence of who the user is; a `drivers.Proving`."""
+        from client_sdk.identity import evidence  # here, because most coordinators ask for none
+
+        return evidence.read(self._admission)
 
     def _made(self) -> Engine:
         self.engine = engine = engines.make(self.engine)

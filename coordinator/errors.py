@@ -25,6 +25,9 @@
     - PopulationTakenError                ALREADY_EXISTS       the population has a running task
     - TooLargeError                       RESOURCE_EXHAUSTED   more bytes than the task can need
     - ForbiddenError                      PERMISSION_DENIED    the operator's role does not allow the call
+    - EvidenceError                       PERMISSION_DENIED    a device has not shown that it is one of the app's
+    - AdmittedError                       ALREADY_EXISTS       the identity has had its admission to the round
+    - NoAdmissionError                    FAILED_PRECONDITION  there is no such round to be admitted to
     - GivenBackError                      FAILED_PRECONDITION  the device has given the assignment back
     - TaskOverError                       FAILED_PRECONDITION  the task is finished or stopped
     - RoundClosedError                    ABORTED              the round takes no contribution any more
@@ -170,6 +173,24 @@ class ForbiddenError(RefusalError):
     """The operator's role does not allow the call, or the operator has no role. Nothing was changed."""
 
     code = Status.PERMISSION_DENIED
+
+
+class EvidenceError(RefusalError):
+    """A device has not shown that it is one of the app's. The text never quotes its evidence."""
+
+    code = Status.PERMISSION_DENIED
+
+
+class AdmittedError(RefusalError):
+    """The identity has had its admission to the round. Another one would be another place."""
+
+    code = Status.ALREADY_EXISTS
+
+
+class NoAdmissionError(RefusalError):
+    """The coordinator asks for no admissions, or the key is not that of an open round."""
+
+    code = Status.FAILED_PRECONDITION
 
 
 class GivenBackError(RefusalError):

@@ -1,21 +1,31 @@
 """Drivers carry out a session's wishes: one blocks, for a device; one is for asyncio, for fleets and apps."""
 
 from asyncio import CancelledError, sleep
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing, closing
 from functools import partial
 from math import inf
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from google.protobuf.message import Message
-
 from client_sdk.errors import FedError, TransportError, UnknownWishError
-from client_sdk.protocol import contributing
+from client_sdk.protocol import transfers
 from client_sdk.protocol.contributing import engine_failures
 from client_sdk.protocol.interfaces import SOON, AsyncTransport, Training, Transport
 from client_sdk.protocol.session import Session
-from client_sdk.protocol.wishes import Call, Enrol, Fetch, Interrupted, Outcome, Result, TooSlow, Train, Upload, Wish
-from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse, UploadContributionRequest, UploadHeader
+from client_sdk.protocol.wishes import (
+    Call,
+    Enrol,
+    Fetch,
+    Interrupted,
+    Outcome,
+    Prove,
+    Result,
+    TooSlow,
+    Train,
+    Upload,
+    Wish,
+)
+from fedau2.v1.device_pb2 import UploadContributionRequest
 from fedau2.wire.errors import BlobError, UnknownMethodError
 from fedau2.wire.status import StatusError
 
@@ -31,12 +41,27 @@ Enrolling = Callable[[float], None]
 """Gets certificates of the unmaskers that the app names, within so many seconds."""
 
 
+Proving = Callable[[], bytes]
+"""Returns evidence of who the user is, for the coordinator."""
+
+
+def nothing() -> bytes:
+    """The `Proving` of a device that has nothing to show."""
+    return b""
+
+
 def unlimited() -> float:
     """The `Check` of work that may take any time."""
     return inf
 
 
-def drive(session: Session, transport: Transport, check: Check = unlimited, enrol: Enrolling | None = None) -> Outcome:
+def drive(
+    session: Session,
+    transport: Transport,
+    check: Check = unlimited,
+    enrol: Enrolling | None = None,
+    prove: Proving = nothing,
+) -> Outcome:
     """Runs a session to its end, blocking. If Ctrl-C or the process's end stops it, it gives the place back first.
 
     Args:
@@ -44,6 +69,7 @@ def drive(session: Session, transport: Transport, check: Check = unlimited, enro
         transport: the way to the coordinator.
         check: called before each call, transfer and local step, and with each chunk of a blob.
         enrol: enrols the device; None: a session's wish for it is not known.
+        prove: gives evidence of who the user is.
 
     Raises:
         FedError, StatusError: as the session does.
@@ -53,7 +79,7 @@ def drive(session: Session, transport: Transport, check: Check = unlimited, enro
     while not isinstance(wish, Outcome):
         answer: Any
         try:
-            answer = _carry_out(wish, transport, check, enrol)
+            answer = _carry_out(wish, transport, check, enrol, prove)
         except _THROWN as error:
             answer = _thrown(error, check)
         except (KeyboardInterrupt, SystemExit) as error:
@@ -77,25 +103,28 @@ def _advance(session: Session, answer: Any) -> Wish | Outcome:  # noqa: ANN401
         return Outcome(Result.INTERRUPTED)
 
 
-def _carry_out(wish: Wish, transport: Transport, check: Check, enrol: Enrolling | None) -> Any:  # noqa: ANN401
+def _carry_out(wish: Wish, transport: Transport, check: Check, enrol: Enrolling | None, prove: Proving) -> Any:  # noqa: ANN401
     match wish:
         case Call(request, parting):
             return transport.call(request, max(_left(check), SOON) if parting else check())
         case Fetch(_, into, within):
             left = check()
-            if missing := _missing(wish):
+            if missing := transfers.missing(wish):
                 with closing(transport.receive(missing, min(within, left))) as responses:
                     for response in responses:
                         check()
-                        into.add(_part(response))
+                        into.add(transfers.part(response))
             return into.finish()
         case Train(training):
             check()
             return _step(training)
         case Upload(header, data, within):
-            return transport.send(UploadContributionRequest, _requests(header, data), min(within, check()))
+            return transport.send(UploadContributionRequest, transfers.requests(header, data), min(within, check()))
         case Enrol() if enrol is not None:
             return enrol(check())
+        case Prove():
+            check()
+            return prove()
         case _:
             raise _unknown(wish)
 
@@ -145,6 +174,7 @@ async def drive_async(
     offload: Offload = _on_loop,
     check: Check = unlimited,
     enrol: Enrolling | None = None,
+    prove: Proving = nothing,
 ) -> Outcome:
     """Runs a session to its end within asyncio. If it is cancelled, it gives the place in the round back first.
 
@@ -154,6 +184,7 @@ async def drive_async(
         offload: runs the session and its local steps, keeps what is fetched, and enrols; on the loop by default.
         check: as for `drive`.
         enrol: as for `drive`.
+        prove: as for `drive`.
 
     Raises:
         FedError, StatusError: as the session does.
@@ -163,7 +194,7 @@ async def drive_async(
     while not isinstance(wish, Outcome):
         answer: Any
         try:
-            answer = await _carry_out_async(wish, transport, offload, check, enrol)
+            answer = await _carry_out_async(wish, transport, offload, check, enrol, prove)
         except _THROWN as error:
             answer = _thrown(error, check)
         except CancelledError as error:
@@ -177,7 +208,7 @@ async def drive_async(
 
 
 async def _carry_out_async(
-    wish: Wish, transport: AsyncTransport, offload: Offload, check: Check, enrol: Enrolling | None
+    wish: Wish, transport: AsyncTransport, offload: Offload, check: Check, enrol: Enrolling | None, prove: Proving
 ) -> Any:  # noqa: ANN401
     match wish:
         case Call(request, parting):
@@ -189,9 +220,14 @@ async def _carry_out_async(
             check()
             return await offload(partial(_step, training))
         case Upload(header, data, within):
-            return await transport.send(UploadContributionRequest, _requests(header, data), min(within, check()))
+            return await transport.send(
+                UploadContributionRequest, transfers.requests(header, data), min(within, check())
+            )
         case Enrol() if enrol is not None:
             return await offload(partial(enrol, check()))
+        case Prove():
+            check()
+            return await offload(prove)
         case _:
             raise _unknown(wish)
 
@@ -212,29 +248,9 @@ async def fetch_async(
         BlobError: the bytes that came are not the blob.
     """
     left = check()
-    if missing := _missing(wish):
+    if missing := transfers.missing(wish):
         async with aclosing(transport.receive(missing, min(wish.within, left))) as responses:
             async for response in responses:
                 check()
-                await offload(partial(wish.into.add, _part(response)))
+                await offload(partial(wish.into.add, transfers.part(response)))
     return await offload(wish.into.finish)
-
-
-def _missing(wish: Fetch) -> FetchResourceRequest | None:
-    if wish.into.size == wish.resource.size:
-        return None
-    return FetchResourceRequest(sha256=wish.resource.sha256, offset=wish.into.size)
-
-
-def _part(response: Message) -> bytes:
-    assert isinstance(response, FetchResourceResponse)  # transports take the class from the service's descriptor
-    if not response.data:
-        raise BlobError("a piece of a blob has no bytes")  # so that no stream goes on without end
-    return response.data
-
-
-def _requests(header: UploadHeader, data: bytes) -> Iterator[UploadContributionRequest]:
-    yield UploadContributionRequest(header=header)
-    piece = contributing.PIECE
-    for start in range(header.offset, len(data), piece):
-        yield UploadContributionRequest(data=data[start : start + piece])

@@ -7,11 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from client_sdk.errors import FedError
+from client_sdk.protocol.admittance import Admittance
 from client_sdk.protocol.interfaces import Identities
 from client_sdk.protocol.wishes import Call, Enrol, Wish, ask
-from fedau2.v1.device_pb2 import REJECTION_REASON_ENROLMENT_NEEDED, CheckInRequest, CheckInResponse
+from fedau2.v1.device_pb2 import (
+    REJECTION_REASON_ADMISSION_NEEDED,
+    REJECTION_REASON_ADMISSION_SPENT,
+    REJECTION_REASON_ENROLMENT_NEEDED,
+    CheckInRequest,
+    CheckInResponse,
+)
 from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.wire.identity.certificate import Certificate
+from fedau2.wire.status import Status, StatusError
+
+_ADMITTED = 2
+"""Times that a device asks for an admission in one session. The round may end between its key and the check-in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +68,11 @@ def fresh(certificate: Certificate, now: float) -> bool:
 
 
 def offer(
-    population: str, version: str, without_place: bool, membership: Membership | None
+    population: str, version: str, without_place: bool, membership: Membership | None, admittance: Admittance
 ) -> Generator[Wish, Any, tuple[CheckInResponse, FedError | None]]:
     """Offers a device for a round. One that can enrol does so where a task needs it, once, and checks in again.
+
+    Where the coordinator asks for an admission to the round, the device gets one and checks in with it.
 
     Certificates are renewed before, at half of their life. A failure of that costs nothing while they are current.
 
@@ -68,15 +81,18 @@ def offer(
         version: the SDK's version.
         without_place: True if the device asks for no place.
         membership: of the device; None: it takes part in no secure sum.
+        admittance: its admissions.
 
     Returns:
-        The answer to the last check-in, and the error for which the device could not enrol.
+        The answer to the last check-in, and the error for which the device could not enrol or was not admitted.
     """
 
     def call(enrolled: bool) -> Generator[Wish, Any, CheckInResponse]:
         request = CheckInRequest(
             population=population, client_version=version, without_place=without_place, enrolled=enrolled
         )
+        if admittance.held is not None:
+            request.admission.CopyFrom(admittance.held)
         return (yield from ask(Call(request), CheckInResponse))
 
     if membership is not None and membership.enrols and membership.stale():
@@ -85,10 +101,25 @@ def offer(
     enrolled = membership is not None and membership.enrolled()
     response = yield from call(enrolled)
     needed = response.rejection.reason == REJECTION_REASON_ENROLMENT_NEEDED
-    if membership is None or not membership.enrols or not needed or enrolled:
-        return response, None
-    try:
-        yield from ask(Enrol(), type(None))
-    except FedError as error:
-        return response, error
-    return (yield from call(enrolled=True)), None  # the unmasker judged the certificates, by its own clock
+    if membership is not None and membership.enrols and needed and not enrolled:
+        try:
+            yield from ask(Enrol(), type(None))
+        except FedError as error:
+            return response, error
+        enrolled = True  # the unmasker judged the certificates, by its own clock
+        response = yield from call(enrolled)
+    for _ in range(_ADMITTED):
+        if response.rejection.reason != REJECTION_REASON_ADMISSION_NEEDED:
+            break
+        try:
+            yield from admittance.admit(population, response.rejection.admission)
+        except FedError as error:
+            return response, error
+        except StatusError as error:
+            if error.status is Status.ALREADY_EXISTS:
+                response.rejection.reason = REJECTION_REASON_ADMISSION_SPENT
+                return response, None
+            if error.status is not Status.FAILED_PRECONDITION:  # which a key of a round that is over has
+                raise
+        response = yield from call(enrolled)
+    return response, None

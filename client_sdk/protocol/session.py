@@ -26,6 +26,7 @@ from client_sdk.errors import (
 )
 from client_sdk.events import ContributionDropped, Joined, Rejected, TaskRefused, Trained
 from client_sdk.protocol import contributing, membership, preparation, succession
+from client_sdk.protocol.admittance import Admittance
 from client_sdk.protocol.contributing import Emit
 from client_sdk.protocol.interfaces import Engine, Store
 from client_sdk.protocol.lease import Lease, NoLease
@@ -73,6 +74,7 @@ def session(
     wanted: Callable[[Model], bool] = lambda model: False,
     clock: Callable[[], float] | None = None,
     members: Membership | None = None,
+    admittance: Admittance | None = None,
 ) -> Session:
     """Makes one check-in and, if assigned, one contribution. An upload that was never answered is made again instead.
 
@@ -90,12 +92,13 @@ def session(
         clock: seconds since some moment, by which a lease ends; None: it does not end here, as in simulations, whose
             coordinators' clocks stand still.
         members: the device's certificates for secure sums; None: it takes part in plain tasks alone.
+        admittance: the device's admissions to rounds; None: it has none yet.
 
     Raises:
         TaskError, StoreError: the task cannot be run here, or the disk fails; the assignment has been given back.
         DriverError: the driver does not know a wish, or answered it wrongly; the assignment has been given back, unless
             the wish was the upload and may have been carried out.
-        FedError: the device could not enrol, where a task needs it. It had no place.
+        FedError: the device could not enrol, or was not admitted, where that is needed. It had no place.
         TransportError, StatusError: as thrown in; a staged contribution stays staged, and without one the assignment
             has been given back.
     """
@@ -105,7 +108,9 @@ def session(
         emit(TaskRefused(staged.task_id, staged.round, PlainTaskError.code))
     elif staged:
         return (yield from contributing.upload(store, staged, emit, NoLease(), again=True))
-    response, failed = yield from membership.offer(population, version, without_place, members)
+    response, failed = yield from membership.offer(
+        population, version, without_place, members, admittance or Admittance()
+    )
     visit = _Visit(store, engine, emit, Models(store, emit, trust, wanted), members)
     if response.WhichOneof("result") == "assignment":
         assignment = response.assignment

@@ -73,7 +73,12 @@ class Enrol:
     """Wish for current certificates of the unmaskers that the app names. The driver answers with None."""
 
 
-Wish = Call | Fetch | Train | Upload | Enrol
+@dataclass(frozen=True)
+class Prove:
+    """Wish for evidence of who the user is, as the app gives it to the coordinator. The driver answers with bytes."""
+
+
+Wish = Call | Fetch | Train | Upload | Enrol | Prove
 
 _Answer = TypeVar("_Answer")
 

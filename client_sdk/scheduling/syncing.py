@@ -23,6 +23,7 @@ from client_sdk.errors import (
     UntrustedUnmaskerError,
 )
 from client_sdk.events import BlobRemoved, CarriedOver, Event, NewModel, SyncFailed, SyncInterrupted
+from client_sdk.protocol.admittance import Admittance
 from client_sdk.protocol.interfaces import Engine
 from client_sdk.protocol.membership import Membership
 from client_sdk.protocol.session import Session, session
@@ -99,7 +100,12 @@ class Syncs:
             self._lock.release()
 
     def session(
-        self, engine: Engine, trust: Trust, without_place: bool = False, members: Membership | None = None
+        self,
+        engine: Engine,
+        trust: Trust,
+        without_place: bool = False,
+        members: Membership | None = None,
+        admittance: Admittance | None = None,
     ) -> Session:
         """Begins a session that publishes its events, except for a model version that the store has already."""
         if not without_place:
@@ -126,6 +132,7 @@ class Syncs:
             partial(self._wanted, unfit=without_place),
             time.monotonic,
             members,
+            admittance,
         )
 
     def _wanted(self, newest: Model, unfit: bool) -> bool:

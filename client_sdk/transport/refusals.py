@@ -15,7 +15,7 @@ from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 _UNANSWERED = {Status.CANCELLED, Status.UNKNOWN, Status.INTERNAL, Status.UNAVAILABLE}
 
 _TURNED_AWAY = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
-"""Codes of a proxy that does not let a device pass. A coordinator has no such answer."""
+"""Codes of a proxy that does not let a device pass, and of a coordinator that does not accept a device's evidence."""
 
 
 def translated(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError | TransportError:
@@ -38,7 +38,7 @@ def translated(error: grpc.RpcError, name: str, plaintext: bool) -> StatusError 
         return TransportError(f"{name} did not answer in time; try again later ({details})")
     if code in _TURNED_AWAY:
         text = f"{name}, or a proxy before it, turned this device away ({code.name}): {details}"
-        return CredentialsError(f"{text}; the metadata and the certificate in credentials say who it is")
+        return CredentialsError(f"{text}; credentials and admission say who it is")
     if number in _UNANSWERED or number not in set(Status):
         kind = UnknownCallError if code is grpc.StatusCode.UNIMPLEMENTED else TransportError
         text = f"{name} answered {code.name}: is it a FedAU2 server? ({details})"

@@ -96,7 +96,7 @@ class Mean:
             AggregationError: a value is not finite, or sums could overflow.
         """
         reached = {name: self._reached_with(name, values, largest, factor) for name, values in sums.items()}
-        _expect_room(reached)
+        expect_room(reached)
         self._reached |= reached
         for name in sums:
             self._weights[name] += weights if isinstance(weights, int) else weights[name]
@@ -110,12 +110,12 @@ class Mean:
         total = self._totals[name]
         if shape != (total.shape[1:] if isinstance(values, Rows) else total.shape):
             raise AggregationError(f"{name}: values of shape {shape} for a tensor of shape {total.shape}")
-        return self._reached[name] + factor * (_largest(name, values) if largest is None else largest)
+        return self._reached[name] + factor * (largest_value(name, values) if largest is None else largest)
 
     def merge(self, other: "Mean") -> None:
         """Adds a shard."""
         reached = {name: self._reached[name] + other._reached[name] for name in self._totals}
-        _expect_room(reached)
+        expect_room(reached)
         self._reached = reached
         for name, total in self._totals.items():
             total += other._totals[name]
@@ -197,7 +197,12 @@ def _squares(update: Update) -> Iterator[list[float]]:
         yield np.einsum("ij,ij->i", block, block).tolist()
 
 
-def _largest(name: str, values: NDArray[np.floating[Any]] | Rows) -> float:
+def largest_value(name: str, values: NDArray[np.floating[Any]] | Rows) -> float:
+    """Returns the largest absolute value of a tensor.
+
+    Raises:
+        AggregationError: a value is not finite.
+    """
     array = values.values if isinstance(values, Rows) else values
     if not array.size:
         return 0.0
@@ -207,7 +212,12 @@ def _largest(name: str, values: NDArray[np.floating[Any]] | Rows) -> float:
     return largest
 
 
-def _expect_room(reached: Mapping[str, float]) -> None:
+def expect_room(reached: Mapping[str, float]) -> None:
+    """Returns if sums of such absolute values, by tensor, cannot overflow.
+
+    Raises:
+        AggregationError: one could.
+    """
     # int64 holds twice what `bound` promises, so rounding in this float sum cannot refuse a promised contribution.
     limit = 1.5 * fixed.bound(1)
     if name := next((name for name, largest in reached.items() if largest > limit), None):

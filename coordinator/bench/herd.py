@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from coordinator.model.closing import Rule
 from coordinator.model.effects import Abandoned, Closed, Effect
+from coordinator.model.leases import Answer
 from coordinator.model.pace import Pace, Window, unheard
-from coordinator.model.round_machine import Answer, RoundMachine
+from coordinator.model.round_machine import RoundMachine
 from fedau2.v1.device_pb2 import FAILURE_REASON_INTERRUPTED, FAILURE_REASON_TOO_SOON, FailureReason
 
 HOUR = 3600.0

@@ -1,4 +1,4 @@
-"""The folder by which an operator shows who he is: an authority's certificate, and the operator's own with its key."""
+"""The folder by which an operator shows who he is: an authority's certificate, and a certificate, a token or both."""
 
 from pathlib import Path
 
@@ -8,8 +8,9 @@ from coordinator.errors import SettingError
 from fedau2.wire import certificates
 from fedau2.wire.errors import CertificateError
 
-AUTHORITY, CERTIFICATE, KEY = "authority.pem", "certificate.pem", "key.pem"
-"""The files of the folder: the authority of the coordinator's certificate, the operator's certificate, and its key."""
+AUTHORITY, CERTIFICATE, KEY, TOKEN = "authority.pem", "certificate.pem", "key.pem", "token"
+"""The files of the folder: the authority of the coordinator's certificate, the operator's certificate with its key, and
+the operator's token. A folder with a token needs no certificate."""
 
 
 def read(folder: Path) -> grpc.ChannelCredentials:
@@ -18,14 +19,36 @@ def read(folder: Path) -> grpc.ChannelCredentials:
     Raises:
         SettingError: a file is missing, or they cannot be used.
     """
-    authority, certificate, key = (_read(folder / name) for name in (AUTHORITY, CERTIFICATE, KEY))
+    authority = _read(folder / AUTHORITY)
+    token = _token(folder / TOKEN) if (folder / TOKEN).exists() else None
+    pair = (None, None) if token and not (folder / CERTIFICATE).exists() else _pair(folder)
     try:
         certificates.check_authorities(authority, str(folder / AUTHORITY))
-        names = (str(folder / CERTIFICATE), str(folder / KEY))
-        certificates.identity(certificate, key, names).expect_current()
     except CertificateError as error:
         raise SettingError(f"the credentials cannot be used: {error}") from error
-    return grpc.ssl_channel_credentials(authority, key, certificate)
+    secured = grpc.ssl_channel_credentials(authority, *pair)
+    if token is None:
+        return secured
+    return grpc.composite_channel_credentials(secured, grpc.access_token_call_credentials(token))
+
+
+def _pair(folder: Path) -> tuple[bytes, bytes]:
+    certificate, key = _read(folder / CERTIFICATE), _read(folder / KEY)
+    try:
+        certificates.identity(certificate, key, (str(folder / CERTIFICATE), str(folder / KEY))).expect_current()
+    except CertificateError as error:
+        raise SettingError(f"the credentials cannot be used: {error}") from error
+    return key, certificate
+
+
+def _token(path: Path) -> str:
+    try:
+        token = _read(path).decode("ascii").strip()
+    except UnicodeDecodeError:
+        token = ""
+    if not token.isprintable() or not token:
+        raise SettingError(f"the credentials cannot be used: {path} holds no token")
+    return token
 
 
 def _read(path: Path) -> bytes:

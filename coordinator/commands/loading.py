@@ -12,6 +12,7 @@ from typing import Any
 from coordinator.commands import parsers
 from coordinator.commands.environment import PREFIX, variables
 from coordinator.commands.settings import Settings
+from coordinator.commands.settings_check import check
 from coordinator.errors import SettingError
 from fedau2.wire.errors import AddressError
 
@@ -78,7 +79,7 @@ def load(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) 
         if name not in known:
             raise SettingError(f"{source}: there is no setting {name!r}; there are {', '.join(known)}")
         values[name], sources[name] = _parsed(name, known[name].metadata, value, source), source
-    return Loaded(Settings(**values).check(), sources)
+    return Loaded(check(Settings(**values)), sources)
 
 
 def _file(path: Path) -> dict[str, Any]:

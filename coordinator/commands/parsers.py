@@ -1,5 +1,6 @@
 """Parsers of the values of settings. Each raises a `ValueError` for any other text."""
 
+import math
 import re
 from pathlib import Path
 
@@ -63,3 +64,38 @@ def origins(text: str) -> tuple[str, ...]:
     if names != ("*",) and not all(_ORIGIN.fullmatch(name) for name in names):
         raise ValueError(text)
     return names
+
+
+def admissions(text: str) -> str:
+    """Reads a kind of evidence for admissions.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    if text not in ("open", "token", "certificate"):
+        raise ValueError(text)
+    return text
+
+
+def limit(text: str) -> float:
+    """Reads a number from 0 up.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError(text)
+    return value
+
+
+def whole_limit(text: str) -> int:
+    """Reads a whole number from 0 to a million.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    value = int(text)
+    if not 0 <= value <= 1_000_000:
+        raise ValueError(text)
+    return value

@@ -48,7 +48,8 @@ def _serve(args: argparse.Namespace) -> int:
 
 async def _serve_until_signal(settings: Settings) -> int:
     signals, opened = _signals(), list[Coordinator]()
-    secured = (settings.tls, settings.admin_tls, settings.admin_roles)
+    by_token = None if settings.admin_tokens is None else settings.admin_tokens.bearers()
+    secured = (settings.tls, settings.admin_tls, settings.admin_roles, by_token)
     servers = await Servers.start(settings.listen, settings.admin, *secured)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(servers.stop)
@@ -101,6 +102,8 @@ async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinato
             upload_memory=settings.upload_memory,
             keep_checkpoints=settings.keep_checkpoints,
             unmasker=_unmasker(settings),
+            evidence=settings.evidence(),
+            limits=settings.limits,
         )
     )
     ended = asyncio.ensure_future(signals.get())

@@ -1,19 +1,20 @@
-"""The settings of `fedau2-coordinator serve`, and the check that they can be used together."""
+"""The settings of `fedau2-coordinator serve`. `combinations` checks that they can be used together."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from coordinator import sockets
 from coordinator.commands import parsers
 from coordinator.engine import kept_models
 from coordinator.engine.uploads import MEMORY
-from coordinator.errors import SettingError
-from coordinator.grpc import operators, unmasker_client
+from coordinator.evidence.anybody import Anybody
+from coordinator.evidence.certificates import Certificates
+from coordinator.evidence.provider import Provider
+from coordinator.grpc.bearers import TokenRules
 from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls
+from coordinator.model.limits import AddressLimits
 from fedau2.wire import addresses
 from fedau2.wire.addresses import check_served
 
@@ -41,6 +42,22 @@ class Settings:
         default=None, metadata=_of(Path, "FILE", "PEM certificate chain of the device address")
     )
     tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of the certificate"))
+    admissions: str | None = field(
+        default=None,
+        metadata=_of(
+            parsers.admissions,
+            "KIND",
+            "evidence with which each identity is admitted once to a round: token, certificate, or open, which stops "
+            "nobody; default: none is asked for",
+        ),
+    )
+    admission_token_keys: Path | None = field(
+        default=None, metadata=_of(Path, "FILE", "JWKS file of the app's identity service, for admissions by token")
+    )
+    admission_token_issuer: str | None = field(default=None, metadata=_of(str, "TEXT", "issuer (iss) of users' tokens"))
+    admission_token_audience: str | None = field(
+        default=None, metadata=_of(str, "TEXT", "audience (aud) of users' tokens for this coordinator alone")
+    )
     tls_client_ca: Path | None = field(
         default=None,
         metadata=_of(
@@ -61,6 +78,19 @@ class Settings:
             Path, "FILE", "TOML file of operators' roles by their certificates' names; default: all are administrators"
         ),
     )
+    admin_token_keys: Path | None = field(
+        default=None,
+        metadata=_of(
+            Path, "FILE", "JWKS file of the identity provider whose tokens operators may show; default: no tokens"
+        ),
+    )
+    admin_token_issuer: str | None = field(default=None, metadata=_of(str, "TEXT", "issuer (iss) of operators' tokens"))
+    admin_token_audience: str | None = field(
+        default=None, metadata=_of(str, "TEXT", "audience (aud) of operators' tokens for this coordinator alone")
+    )
+    admin_token_claim: str = field(
+        default="fedau2_role", metadata=_of(str, "NAME", "claim of operators' tokens that names the role")
+    )
     metrics: str | None = field(
         default=None,
         metadata=_of(check_served, "HOST:PORT", "address of /metrics and /healthz; default: not served"),
@@ -72,6 +102,22 @@ class Settings:
         default=MEMORY,
         metadata=_of(
             parsers.mebibytes, "MIB", "MiB of contributions that may be on their way in at a time; others wait"
+        ),
+    )
+    address_rate: float = field(
+        default=100.0,
+        metadata=_of(
+            parsers.limit, "NUMBER", "calls a second of one network address, averaged over 10 seconds; 0: any number"
+        ),
+    )
+    address_calls: int = field(
+        default=500,
+        metadata=_of(parsers.whole_limit, "N", "calls that one network address may have under way; 0: any number"),
+    )
+    address_upload_memory: int = field(
+        default=256,
+        metadata=_of(
+            parsers.whole_limit, "MIB", "MiB of uploads that one network address may have under way; 0: any number"
         ),
     )
     keep_checkpoints: int = field(
@@ -121,53 +167,6 @@ class Settings:
         default="text", metadata=_of(parsers.log_format, "FORMAT", "text, or json: one object a line")
     )
 
-    def check(self) -> Self:
-        """Returns the same settings, if they can be used together.
-
-        Raises:
-            SettingError: one is missing, or two contradict each other.
-        """
-        if self.state is None:
-            raise SettingError("state is not set: name the state folder, for example with --state DIR")
-        for prefix in ("tls", "admin_tls"):
-            self._check_files(prefix)
-        if self.admin_roles is not None and self.admin_tls_client_ca is None:
-            raise SettingError("admin_roles names operators by their certificates: it needs admin_tls_client_ca")
-        if self.web_origin and self.web is None:
-            raise SettingError("web_origin says whose pages may use the web address: it needs web")
-        self._check_addresses()
-        self._check_unmasker()
-        for tls in (self.tls, self.admin_tls):
-            if tls is not None:
-                tls.check()
-        if self.admin_roles is not None:
-            operators.read(self.admin_roles)
-        return self
-
-    def _check_files(self, prefix: str) -> None:
-        certificate, key, authorities = self._files(prefix)
-        if (certificate is None) != (key is None):
-            raise SettingError(f"{prefix}_certificate and {prefix}_key go together: set both or neither")
-        if authorities is not None and certificate is None:
-            raise SettingError(
-                f"{prefix}_client_ca asks for callers' certificates: it needs {prefix}_certificate and {prefix}_key"
-            )
-
-    def _check_unmasker(self) -> None:
-        if (self.unmasker is None) != (self.unmasker_key is None):
-            raise SettingError("unmasker and unmasker_key go together: set both or neither")
-        if (self.unmasker_tls_certificate is None) != (self.unmasker_tls_key is None):
-            raise SettingError("unmasker_tls_certificate and unmasker_tls_key go together: set both or neither")
-        if self.unmasker is None or self.unmasker_key is None:
-            if self.unmasker_tls_ca is not None or self.unmasker_tls_certificate is not None:
-                raise SettingError("the settings unmasker_tls_* need unmasker and unmasker_key")
-            return
-        if self.audit is not None:
-            raise SettingError("audit records contributions, and unmasker is for those that nobody may read: unset one")
-        unmasker_client.identity(self.unmasker_key)
-        if (tls := self.unmasker_tls) is not None:
-            tls.credentials()
-
     @property
     def unmasker_tls(self) -> ClientTls | None:
         """The files for TLS to the unmasker; None: plaintext, which stays within this machine."""
@@ -176,41 +175,47 @@ class Settings:
         return None if plain and files == (None, None, None) else ClientTls(*files)
 
     @property
+    def limits(self) -> AddressLimits:
+        """The limits of network addresses."""
+        return AddressLimits(self.address_rate, self.address_calls, self.address_upload_memory * 2**20)
+
+    def evidence(self) -> Provider | None:
+        """Makes what judges devices' evidence; None: everybody may take part.
+
+        Raises:
+            SettingError: the file of keys cannot be used.
+        """
+        keys, issuer, audience = self.admission_token_keys, self.admission_token_issuer, self.admission_token_audience
+        if keys is not None and issuer is not None and audience is not None:
+            from coordinator.evidence.tokens import tokens  # here, because it alone needs PyJWT
+
+            return tokens(keys, issuer, audience)
+        if self.admissions is None:
+            return None
+        return Certificates() if self.admissions == "certificate" else Anybody()
+
+    @property
     def tls(self) -> Tls | None:
         """The files for TLS on the device address; None: plaintext."""
         return self._tls("tls")
+
+    @property
+    def admin_tokens(self) -> TokenRules | None:
+        """The tokens that operators may show; None: no token counts."""
+        keys, issuer, audience = self.admin_token_keys, self.admin_token_issuer, self.admin_token_audience
+        if keys is None or issuer is None or audience is None:
+            return None
+        return TokenRules(keys, issuer, audience, self.admin_token_claim)
 
     @property
     def admin_tls(self) -> Tls | None:
         """The files for TLS on the operators' address; None: plaintext."""
         return self._tls("admin_tls")
 
-    def _files(self, prefix: str) -> list[Path | None]:
+    def files(self, prefix: str) -> list[Path | None]:
+        """Returns certificate, key and authorities of an address, by the beginning of the settings' names."""
         return [getattr(self, f"{prefix}_{part}") for part in ("certificate", "key", "client_ca")]
 
     def _tls(self, prefix: str) -> Tls | None:
-        certificate, key, authorities = self._files(prefix)
+        certificate, key, authorities = self.files(prefix)
         return None if certificate is None or key is None else Tls(certificate, key, authorities, prefix)
-
-    def _check_addresses(self) -> None:
-        names = ("listen", "admin", "metrics", "web")
-        served = {name: address for name in names if (address := getattr(self, name))}
-        for (name, address), (other, second) in combinations(served.items(), 2):
-            if address == second and not address.endswith(":0"):
-                raise SettingError(f"{name} and {other} are both {address}: give each an address of its own")
-        for name, address in served.items():
-            if (path := addresses.unix_path(address)) is not None:
-                sockets.check(path)
-            if addresses.is_loopback(address):
-                continue
-            if name == "metrics":
-                raise SettingError(f"{name} is {address}: it is served on loopback only, in plaintext; use a tunnel")
-            if name == "admin" and self.admin_tls_client_ca is None:
-                raise SettingError(
-                    f"admin is {address}, which is not a loopback address: operators must show certificates there, so "
-                    "it needs admin_tls_certificate, admin_tls_key and admin_tls_client_ca; `fedau2-coordinator "
-                    "certificates` makes them"
-                )
-            if name in ("listen", "web") and self.tls is None:
-                text = f"{name} is {address}, which is not a loopback address: it needs tls_certificate and tls_key"
-                raise SettingError(text)

@@ -9,10 +9,16 @@ from pathlib import Path
 from coordinator.commands import bundles, secure_sums
 from coordinator.commands.admin import TIMEOUT, add_address, as_json, stub
 from coordinator.model.pace import duration
-from fedau2.v1 import admin_pb2
+from fedau2.v1 import admin_pb2, task_pb2
 from fedau2.v1.admin_pb2 import CreateTaskRequest
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
 from fedau2.wire import encodings, leases, manifest
+
+_AGGREGATIONS = {
+    "mean": task_pb2.AGGREGATION_UNSPECIFIED,
+    "median": task_pb2.AGGREGATION_MEDIAN,
+    "trimmed-mean": task_pb2.AGGREGATION_TRIMMED_MEAN,
+}
 
 
 def add_create_task(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +53,19 @@ def add_create_task(parser: argparse.ArgumentParser) -> None:
         default=0.3,
         metavar="X",
         help="devices assigned beyond the goal, as a share of it (default: %(default)s)",
+    )
+    add(
+        "--aggregation",
+        choices=tuple(_AGGREGATIONS),
+        default="mean",
+        help="how contributions are combined; the others keep a round's contributions in memory (default: %(default)s)",
+    )
+    add(
+        "--trim",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="share of the values left out at either end of a trimmed mean, above 0 and below 0.5",
     )
     add(
         "--deadline",
@@ -143,6 +162,8 @@ def _create_task(args: argparse.Namespace) -> int:
         over_selection=args.over_selection,
         deadline=duration(leases.deadline(lease) if args.deadline is None else args.deadline),
         lease=duration(lease),
+        aggregation=_AGGREGATIONS[args.aggregation],
+        trim=args.trim,
     )
     header = admin_pb2.CreateTaskHeader(
         population=args.population,

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 
 from coordinator.commands.settings import Settings
+from coordinator.commands.settings_check import check
 from coordinator.errors import UnmaskerError
 from coordinator.grpc import unmasker_client
 from coordinator.grpc.unmasker_client import ClientTls, UnmaskerClient
@@ -33,7 +34,7 @@ def examine(args: argparse.Namespace, ledger: Ledger) -> str:
         SettingError: the flags cannot be used together.
         UnmaskerError: it does not answer, or is not the one that it should be.
     """
-    settings = Settings(state=args.state, **{name: getattr(args, name) for name in _SETTINGS}).check()
+    settings = check(Settings(state=args.state, **{name: getattr(args, name) for name in _SETTINGS}))
     if settings.unmasker is None or settings.unmasker_key is None:
         return ""
     identity = unmasker_client.identity(settings.unmasker_key)

@@ -11,6 +11,7 @@ from typing import Self
 
 from coordinator.engine import kept_models
 from coordinator.engine.admin_service import AdminService
+from coordinator.engine.admissions import Admissions
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.clock import MonotonicClock
 from coordinator.engine.device_service import DeviceService
@@ -23,7 +24,9 @@ from coordinator.engine.unmasking import Unmasker
 from coordinator.engine.uploads import MEMORY, Uploads
 from coordinator.engine.watchers import Watchers
 from coordinator.errors import StoppedError
+from coordinator.evidence.provider import Provider
 from coordinator.metrics.metrics import Gauges, Metrics
+from coordinator.model.limits import AddressLimits
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import ROUND_STATE_OPENING, ContributionNorms
@@ -55,13 +58,18 @@ class Coordinator:
         metrics: Metrics,
         clock: Callable[[], float],
         unmasker: Unmasker | None = None,
+        evidence: Provider | None = None,
+        limits: AddressLimits | None = None,
     ) -> None:
         self._tasks = tasks
         self._clock = clock
         self._watchers = Watchers()
         self._durability = Durability(storage, tasks, self._watchers, metrics, clock)
         blobs = BlobReader(storage.served, self._durability, metrics)
-        self.devices = DeviceService(tasks, self._durability, blobs, uploads, metrics, clock)
+        admissions = None
+        if evidence is not None:
+            admissions = Admissions(evidence, tasks, storage.admissions, self._durability.run, metrics, clock)
+        self.devices = DeviceService(tasks, self._durability, blobs, uploads, metrics, clock, admissions, limits)
         self._opener = Opener(unmasker, tasks, self._durability, self._watchers, storage.served, clock)
         hidden = HiddenTasks(None if unmasker is None else unmasker.identity, storage.recorded)
         self.admin = AdminService(tasks, self._durability, self._watchers, blobs, metrics, hidden, self._opener)
@@ -85,6 +93,8 @@ class Coordinator:
         upload_memory: int = MEMORY,
         keep_checkpoints: int = kept_models.DEFAULT,
         unmasker: Unmasker | None = None,
+        evidence: Provider | None = None,
+        limits: AddressLimits | None = None,
     ) -> Self:
         """Opens a state folder and goes on where it was left.
 
@@ -98,6 +108,8 @@ class Coordinator:
             upload_memory: MiB of contributions that may be on their way in at the same time.
             keep_checkpoints: older models of a task to which it can be put back, at least 1.
             unmasker: opens the sums of tasks with secure sums, and is closed with the coordinator; None: nobody does.
+            evidence: judges who is admitted to rounds; None: everybody may take part.
+            limits: of network addresses; None: there are no limits.
 
         Raises:
             StoppedError: `stop` was set.
@@ -112,7 +124,7 @@ class Coordinator:
         storage = await asyncio.to_thread(Storage, folder, metrics, database, disk, audit, keep_checkpoints)
         try:
             tasks = await asyncio.to_thread(storage.recover, clock(), stop or threading.Event())
-            return cls(storage, tasks, Uploads(upload_memory * 2**20), metrics, clock, unmasker)
+            return cls(storage, tasks, Uploads(upload_memory * 2**20), metrics, clock, unmasker, evidence, limits)
         except BaseException:
             storage.close()
             raise

@@ -1,36 +1,33 @@
 """DeviceService: the methods that devices call."""
 
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from coordinator.engine import messages, streams
+from coordinator.engine import streams
+from coordinator.engine.admissions import Admissions
 from coordinator.engine.blob_reader import BlobReader
+from coordinator.engine.check_ins import CheckIns
 from coordinator.engine.durability import Durability
+from coordinator.engine.limited import Limited
 from coordinator.engine.recall import Recall
 from coordinator.engine.receiving import Receiver
 from coordinator.engine.refusals import answer_of, refusal
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.uploads import Uploads
-from coordinator.errors import CutOffError, RefusalError, StoppedError
+from coordinator.errors import CutOffError, NoAdmissionError, RefusalError, StoppedError
 from coordinator.metrics.metrics import Metrics, timed
 from coordinator.model import pace
 from coordinator.model.effects import Effect
+from coordinator.model.leases import Answer
+from coordinator.model.limits import AddressLimits
 from coordinator.model.open_task import OpenTask
-from coordinator.model.round_machine import Answer
 from coordinator.model.task import Contribution
 from fedau2.v1 import device_pb2
 from fedau2.v1.task_pb2 import RetryWindow
 
 _Receive = Callable[[OpenTask], Awaitable[Contribution | None]]
-
-_REASONS = {
-    Answer.FULL: device_pb2.REJECTION_REASON_ROUND_FULL,
-    Answer.CLOSED: device_pb2.REJECTION_REASON_ROUND_CLOSING,
-    Answer.PAUSED: device_pb2.REJECTION_REASON_PAUSED,
-}
 
 
 class DeviceService:
@@ -43,8 +40,11 @@ class DeviceService:
         uploads: the limits of uploads under way.
         metrics: count and time the calls.
         clock: seconds since 1970.
+        admissions: asked for at check-ins; None: everybody may take part.
+        limits: of network addresses; None: there are no limits.
 
     Attributes:
+        limited: is asked by transports whether a caller may call.
         refusals: refused uploads so far, by name of the error.
     """
 
@@ -56,6 +56,8 @@ class DeviceService:
         uploads: Uploads,
         metrics: Metrics,
         clock: Callable[[], float],
+        admissions: Admissions | None = None,
+        limits: AddressLimits | None = None,
     ) -> None:
         self._tasks = tasks
         self._durability = durability
@@ -64,7 +66,10 @@ class DeviceService:
         self._clock = clock
         self._idle = pace.Calendar()  # one for all names of populations, which callers choose
         self._uploads = uploads
-        self._receiver = Receiver(uploads, metrics, clock)
+        self.limited = Limited(AddressLimits() if limits is None else limits, metrics, clock)
+        self._receiver = Receiver(uploads, metrics, clock, self.limited)
+        self._admissions = admissions
+        self._check_ins = CheckIns(tasks, durability, blobs, self._retry, clock, admissions)
         self._past = Recall(durability.recall)
         self._draining = False
         self.refusals: Counter[str] = Counter()
@@ -96,43 +101,26 @@ class DeviceService:
             StoppedError: the coordinator is shutting down.
         """
         with timed(self._metrics.check_in):
-            response = await self._check_in(request)
+            self._durability.check()
+            streams.population(request.population)
+            if self._draining:
+                raise StoppedError("the coordinator is shutting down; try again later", pace.STARTING.message())
+            response = await self._check_ins.answer(request)
         if response.WhichOneof("result") == "rejection":
             name = device_pb2.RejectionReason.Name(response.rejection.reason)
             self._metrics.rejections.labels(name.removeprefix("REJECTION_REASON_").lower()).inc()
         return response
 
-    async def _check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
-        self._durability.check()
-        streams.population(request.population)
-        if self._draining:
-            raise StoppedError("the coordinator is shutting down; try again later", pace.STARTING.message())
-        task = self._tasks.open_task_of(request.population)
-        if task is None:
-            retry = self._retry(None, Answer.UNKNOWN)
-            return messages.rejected(device_pb2.REJECTION_REASON_NO_TASK, retry, self._newest(request.population))
-        if not task.versions.admits(request.client_version):
-            return messages.rejected(device_pb2.REJECTION_REASON_CLIENT_VERSION, pace.LATER.message())
-        if request.without_place:
-            newest = self._newest(request.population)
-            return messages.rejected(device_pb2.REJECTION_REASON_NO_PLACE_WANTED, pace.LATER.message(), newest)
-        if task.spec.hidden and not request.enrolled:
-            newest, retry = self._newest(request.population), self._retry(task, Answer.FULL)
-            return messages.rejected(device_pb2.REJECTION_REASON_ENROLMENT_NEEDED, retry, newest)
-        assignment_id = secrets.token_bytes(16)
-        # The message is of this round, whatever comes next.
-        assignment = messages.assignment(self._tasks.row(task.task_id), task, assignment_id, self._blobs.size)
-        answer, effects = task.round.check_in(assignment_id, self._clock())
-        if answer is Answer.ACCEPTED:
-            await self._durability.record(task, effects)
-            return device_pb2.CheckInResponse(assignment=assignment)
-        retry = self._retry(task, answer)
-        await self._durability.record(task, effects)
-        return messages.rejected(_REASONS[answer], retry, self._newest(request.population))
+    async def admit(self, request: device_pb2.AdmitRequest) -> device_pb2.AdmitResponse:
+        """DeviceService.Admit, see `Admissions.admit`.
 
-    def _newest(self, population: str) -> device_pb2.ModelVersion | None:
-        row = self._tasks.newest_of(population)
-        return None if row is None else messages.newest_model(row, self._blobs.size)
+        Raises:
+            RefusalError: see `errors`; nothing was changed.
+        """
+        self._durability.check()
+        if self._admissions is None:
+            raise NoAdmissionError("this coordinator asks for no admissions; check in without one")
+        return await self._admissions.admit(request)
 
     def fetch_resource(
         self, request: device_pb2.FetchResourceRequest

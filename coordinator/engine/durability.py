@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from typing import TypeVar
 
 from coordinator.engine.commits import Ended
 from coordinator.engine.hidden_rounds import Answer
@@ -26,6 +27,8 @@ from coordinator.store.transitions import Entry
 from fedau2.v1.admin_pb2 import ROUND_STATE_AGGREGATING, TaskState
 
 _log = logging.getLogger(__name__)
+
+R = TypeVar("R")
 
 
 class Durability:
@@ -122,6 +125,10 @@ class Durability:
             await self.record(task, effects, contribution)
         else:
             await self.written()
+
+    def run(self, work: Callable[[], R]) -> asyncio.Future[R]:
+        """Runs work on the writing thread, after everything that is queued."""
+        return self._writer.run(work)
 
     def written(self) -> asyncio.Future[None]:
         """Waits until everything that is queued is durable."""

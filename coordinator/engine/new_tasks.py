@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 
+from coordinator.aggregation import choice
 from coordinator.engine import replacing, streams
 from coordinator.engine.durability import Durability
 from coordinator.engine.hidden_tasks import HiddenTasks, new_id
@@ -103,6 +104,8 @@ class NewTasks:
             checkpoints=row.encoding,
         )
         bundle = Bundle(created, TaskSpec.of(manifest, task.spec.closing), data)
+        if why := choice.why_not(manifest, task.spec.closing, bundle.spec.largest):
+            raise InvalidBundleError(f"the successor was refused: {why}")
         self._hidden.check(created, bundle.spec)
         await replacing.hold_untouched(task, self._tasks, self._durability, self._watchers, draining)
         return await asyncio.shield(self._succeed(task, bundle))

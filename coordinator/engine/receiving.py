@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from coordinator.engine import streams
+from coordinator.engine.limited import Limited
 from coordinator.engine.uploads import Uploads
 from coordinator.errors import BusyError, CutOffError, RefusalError, WrongOffsetError
 from coordinator.metrics.metrics import Metrics
@@ -22,12 +23,14 @@ class Receiver:
         uploads: the limits of uploads under way.
         metrics: count bytes, and note the steps of sessions.
         clock: seconds since 1970.
+        limited: the limits of network addresses.
     """
 
-    def __init__(self, uploads: Uploads, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(self, uploads: Uploads, metrics: Metrics, clock: Callable[[], float], limited: Limited) -> None:
         self._uploads = uploads
         self._metrics = metrics
         self._clock = clock
+        self._limited = limited
 
     async def header(self, requests: Requests) -> UploadHeader:
         """Reads the header of an upload.
@@ -91,8 +94,10 @@ class Receiver:
         # A device that trickles or stalls must not hold memory for longer than its lease, whatever became of the round.
         room, deadline = min(size, task.spec.largest), task.round.deadline(header.assignment_id)
         try:
-            async with self._uploads.body(header, room, self._clock(), deadline) as assembler:
-                contribution = await streams.contribution(requests, assembler, task.spec)
+            with self._limited.upload(room):
+                async with self._uploads.body(header, room, self._clock(), deadline) as assembler:
+                    moving = self._uploads.moving(requests, self._clock)
+                    contribution = await streams.contribution(moving, assembler, task.spec)
         except (RefusalError, asyncio.CancelledError):
             self._metrics.step(task.task_id, header.assignment_id, "!")
             raise

@@ -8,8 +8,9 @@ from coordinator.engine import sums
 from coordinator.engine.round_sum import Record, RoundSum
 from coordinator.errors import SettingError, StoppedError
 from coordinator.model.admission import VersionRange
+from coordinator.model.leases import Lease
 from coordinator.model.open_task import OpenTask
-from coordinator.model.round_machine import Lease, RoundMachine
+from coordinator.model.round_machine import RoundMachine
 from coordinator.model.task import TaskSpec
 from coordinator.store.ledger import Ledger
 from coordinator.store.left_overs import LeftOvers, expect_no_later_rounds
@@ -102,7 +103,8 @@ class Recovery:
             if stop.is_set():
                 raise StoppedError("the coordinator was stopped while it recovered; everything acknowledged is on disk")
             self._add(row, spec, assignment, total)
-            leases[assignment.assignment_id] = Lease(assignment.state, assignment.deadline, assignment.sha256)
+            held = (assignment.state, assignment.deadline, assignment.sha256, assignment.admission)
+            leases[assignment.assignment_id] = Lease(*held)
         return leases
 
     def _add(self, row: TaskRow, spec: TaskSpec, assignment: AssignmentRow, total: RoundSum) -> None:

@@ -8,7 +8,7 @@ from coordinator.errors import (
     RoundClosedError,
     UnknownError,
 )
-from coordinator.model.round_machine import Answer
+from coordinator.model.leases import Answer
 from coordinator.store.rows import AssignmentRow
 from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import (

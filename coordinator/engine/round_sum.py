@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.aggregation import aggregators
+from coordinator.aggregation import choice
 from coordinator.aggregation.norms import Norms
 from coordinator.model.task import Content, TaskSpec
 from coordinator.store.round_log import Location
@@ -66,7 +66,7 @@ class PlainSum:
 
     def __init__(self, population: str, spec: TaskSpec) -> None:
         self.population, self._bound = population, spec.bound
-        self._total = aggregators.of(spec.manifest)
+        self._total = choice.of(spec.manifest, spec.closing)
         self._norms = Norms(manifest.shared(spec.manifest))
 
     def add(self, record: Record, content: Content) -> dict[str, float]:

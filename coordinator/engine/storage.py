@@ -20,6 +20,7 @@ from coordinator.model.effects import Reported
 from coordinator.model.open_task import OpenTask
 from coordinator.model.round_machine import RoundMachine
 from coordinator.model.task import Bundle, Contribution, TaskSpec
+from coordinator.store.admissions import AdmissionBook
 from coordinator.store.blob_folder import BlobFolder
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.ledger import Ledger
@@ -64,6 +65,7 @@ class Storage:
 
     Attributes:
         served: blobs that devices may fetch; its reading methods may be called from any thread.
+        admissions: keys of admissions, and who had one; for the writing thread.
         kept: the older models of tasks.
         hidden: the rounds with secure sums.
         commits: ends rounds.
@@ -89,6 +91,7 @@ class Storage:
             self._ledger = stack.enter_context(closing(Ledger(folder.database(database), disk)))
             self.served = BlobFolder(folder.blobs, disk)
             self._blobs = TaskBlobs(self.served, BlobFolder(folder.server_state, disk))
+            self.admissions = AdmissionBook(self._ledger)
             self.kept = KeptModels(self._ledger, self._blobs)
             self._log = stack.enter_context(closing(RoundLog(folder.log, disk)))
             self.operations = stack.enter_context(closing(OperationsLog.open(folder.operations, disk)))

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import numpy as np
 
+from coordinator.aggregation import choice
 from coordinator.errors import (
     InvalidBundleError,
     InvalidContributionError,
@@ -120,7 +121,10 @@ async def bundle(requests: AsyncIterator[CreateTaskRequest]) -> Bundle:
     except WireError as error:
         raise InvalidBundleError(f"the task was refused: {error}") from error
     task, data = await _parts(requests, header.manifest)
-    return Bundle(header, TaskSpec.of(task, header.closing), data)
+    spec = TaskSpec.of(task, header.closing)
+    if why := choice.why_not(task, header.closing, spec.largest):
+        raise InvalidBundleError(f"the task was refused: {why}")
+    return Bundle(header, spec, data)
 
 
 async def _parts(requests: AsyncIterator[_Requests], serialised: bytes) -> Parts:

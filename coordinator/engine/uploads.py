@@ -9,11 +9,14 @@ from coordinator.engine.deadlines import Deadlines
 from coordinator.engine.upload_memory import UploadMemory
 from coordinator.errors import BusyError, CutOffError
 from coordinator.model import pace
-from fedau2.v1.device_pb2 import UploadHeader
+from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader
 from fedau2.wire.blobs import Assembler
 
 HEADER = 30.0
 """Most seconds from the beginning of an upload to its header."""
+
+STALL = 120.0
+"""Most seconds from one piece of an upload to the next. Devices send 64 KiB at a time, so 550 bytes/s are enough."""
 
 PATIENCE = 30.0
 """Most seconds that an upload waits for room. Devices take a minute without any movement for a link that is dead."""
@@ -35,6 +38,7 @@ class Uploads:
         self._headers = Deadlines()
         self._bodies = Deadlines()
         self._waiting = Deadlines()
+        self._pieces = Deadlines()
         self._newest: dict[bytes, asyncio.Timeout] = {}
         self._turns = WeakValueDictionary[bytes, asyncio.Lock]()  # an older upload of an assignment ends before a newer
 
@@ -48,7 +52,7 @@ class Uploads:
 
     def tick(self, now: float) -> None:
         """Cuts off the uploads whose time is over at `now`, in seconds."""
-        for deadlines in (self._headers, self._bodies, self._waiting):
+        for deadlines in (self._headers, self._bodies, self._waiting, self._pieces):
             deadlines.tick(now)
 
     @asynccontextmanager
@@ -96,6 +100,25 @@ class Uploads:
         finally:
             if self._newest.get(key) is newest:
                 del self._newest[key]
+
+    async def moving(
+        self, requests: AsyncIterator[UploadContributionRequest], clock: Callable[[], float]
+    ) -> AsyncIterator[UploadContributionRequest]:
+        """Yields the requests of an upload, as long as they come.
+
+        Raises:
+            CutOffError: none came for `STALL` seconds.
+        """
+        while True:
+            try:
+                async with self._pieces.until(clock() + STALL):
+                    request = await anext(requests, None)
+            except TimeoutError:
+                text = f"nothing of the upload came for {STALL:.0f} seconds; send the rest again"
+                raise CutOffError(text, pace.STARTING.message()) from None
+            if request is None:
+                return
+            yield request
 
     @asynccontextmanager
     async def _room(self, header: UploadHeader, size: int, now: float) -> AsyncIterator[Assembler]:

@@ -2,6 +2,7 @@
 
 import logging
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -45,12 +46,14 @@ class Operator:
     """The caller of a method.
 
     Attributes:
-        name: common name of the certificate; "local" without certificates.
+        name: common name of the certificate, or "token:" and the account that a token names; "local" without either.
         role: the role of the operator; None: none, so that no call is allowed.
+        why: the reason why there is no role.
     """
 
     name: str
     role: Role | None
+    why: str = "an administrator enters it in admin_roles"
 
     def expect(self, call: str) -> None:
         """Returns if the operator may make a call.
@@ -60,11 +63,15 @@ class Operator:
         """
         needed = NEEDED[call]
         if self.role is None:
-            raise ForbiddenError(f"{self.name} has no role here: an administrator enters it in admin_roles")
+            raise ForbiddenError(f"{self.name} has no role here: {self.why}")
         if self.role < needed:
             raise ForbiddenError(
                 f"{self.name} is {self.role.name.lower()}, and {call} needs the role {needed.name.lower()}"
             )
+
+
+ByToken = Callable[[Context], Operator | None]
+"""Names the caller of a method by the token that it shows; None: it shows none."""
 
 
 class Operators:
@@ -73,15 +80,19 @@ class Operators:
     Args:
         certified: every caller has shown a certificate.
         roles: TOML file of roles by name; None: every caller is an administrator.
+        by_token: names the caller by the token that it shows, or returns None if it shows none; None: no token counts.
     """
 
-    def __init__(self, *, certified: bool, roles: Path | None) -> None:
-        self._certified, self._roles = certified, roles
+    def __init__(self, *, certified: bool, roles: Path | None, by_token: "ByToken | None" = None) -> None:
+        self._certified, self._roles, self._by_token = certified, roles, by_token
 
     def caller(self, context: Context) -> Operator:
         """Returns the caller of a method. The file of roles is read anew, so a change holds from the next call on."""
+        if self._by_token is not None and (bearer := self._by_token(context)) is not None:
+            return bearer
         if not self._certified:
-            return Operator("local", Role.ADMIN)
+            local = Operator("local", Role.ADMIN)
+            return local if self._by_token is None else Operator("a caller without a token", None, "show one")
         shown = context.auth_context() or {}
         names = [value.decode("utf-8", "replace") for value in shown.get("x509_common_name", [])]
         # gRPC gives a name up to its first NUL only. In the subject a NUL is escaped.

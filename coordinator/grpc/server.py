@@ -13,10 +13,12 @@ from coordinator import sockets
 from coordinator.engine.admin_service import AdminService
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.device_service import DeviceService
+from coordinator.engine.limited import Limited
 from coordinator.errors import CoordinatorError, StoppedError
+from coordinator.grpc.callers import Callers
 from coordinator.grpc.gate import Gate
 from coordinator.grpc.handlers import Answers, handlers
-from coordinator.grpc.operators import Operators
+from coordinator.grpc.operators import ByToken, Operators
 from coordinator.grpc.parsing import Guarded
 from coordinator.grpc.tls import Tls
 from coordinator.model import pace
@@ -63,6 +65,9 @@ class _Door:
     def devices(self) -> DeviceService:
         return self._opened().devices
 
+    def limited(self) -> Limited:
+        return self._opened().devices.limited
+
     def admin(self) -> AdminService:
         return self._opened().admin
 
@@ -103,6 +108,7 @@ class Servers:
         tls: Tls | None = None,
         admin_tls: Tls | None = None,
         admin_roles: Path | None = None,
+        by_token: ByToken | None = None,
     ) -> Self:
         """Begins to answer. Until `serve`, every call but those for health is refused as starting.
 
@@ -112,15 +118,16 @@ class Servers:
             tls: for the device address; None: plaintext.
             admin_tls: for the operators' address; None: plaintext.
             admin_roles: file of the operators' roles; None: every operator is an administrator.
+            by_token: names operators by the tokens that they show; None: no token counts.
 
         Raises:
             CoordinatorError: an address cannot be served on, or the certificate cannot be used.
         """
         door = _Door()
-        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices)
+        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, Callers(door.limited).passing)
         devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, tls)
         certified = admin_tls is not None and admin_tls.client_authorities is not None
-        gate = Gate(Operators(certified=certified, roles=admin_roles), door.operations)
+        gate = Gate(Operators(certified=certified, roles=admin_roles, by_token=by_token), door.operations)
         admin_handlers = handlers(ADMIN, AdminService, door.admin, gate.passing)
         operators = _Server(ADMIN, admin_handlers, admin, _OPTIONS, admin_tls)
         servers = cls(door, devices, operators)

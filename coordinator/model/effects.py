@@ -7,11 +7,12 @@ from fedau2.v1.device_pb2 import FailureReason
 
 @dataclass(frozen=True)
 class Assigned:
-    """A place has been leased."""
+    """A place has been leased. `admission` is the hash of the admission that was spent on it; empty: none."""
 
     assignment_id: bytes
     attempt: int
     deadline: float
+    admission: bytes = b""
 
 
 @dataclass(frozen=True)

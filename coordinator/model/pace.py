@@ -11,7 +11,8 @@ from typing import NamedTuple
 from google.protobuf.duration_pb2 import Duration
 
 from coordinator.model.closing import Rule
-from coordinator.model.round_machine import Answer, RoundMachine
+from coordinator.model.leases import Answer
+from coordinator.model.round_machine import RoundMachine
 from fedau2.v1.admin_pb2 import ROUND_STATE_COLLECTING
 from fedau2.v1.task_pb2 import RetryWindow
 

@@ -8,11 +8,11 @@ round has no more effects.
 import heapq
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum, auto
+from dataclasses import replace
 
 from coordinator.model.closing import Rule
 from coordinator.model.effects import Abandoned, Assigned, Closed, Effect, Expired, Failed, Frozen, Refused, Reported
+from coordinator.model.leases import Admitted, Answer, Lease, judged
 from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,
@@ -27,32 +27,6 @@ from fedau2.v1.admin_pb2 import (
     RoundState,
 )
 from fedau2.v1.device_pb2 import FailureReason
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The state of an assignment. The hash is empty unless it is reported or refused."""
-
-    state: AssignmentState.ValueType
-    deadline: float
-    sha256: bytes = b""
-
-
-class Answer(Enum):
-    """The answer to a device's call."""
-
-    ACCEPTED = auto()
-    REPEATED = auto()
-    """The call came before. It gets the same answer again, once the first is durable."""
-    FULL = auto()
-    PAUSED = auto()
-    CLOSED = auto()
-    STOPPED = auto()
-    UNKNOWN = auto()
-    DIFFERENT = auto()
-    """Reported before, with another hash."""
-    GIVEN_BACK = auto()
-    LATE = auto()
 
 
 class RoundMachine:
@@ -107,6 +81,7 @@ class RoundMachine:
         self._leases = {
             key: replace(lease, deadline=min(lease.deadline, latest)) for key, lease in (leases or {}).items()
         }
+        self._admitted = Admitted(self._leases)
         self._due = [(lease.deadline, key) for key, lease in self._leases.items()]
         heapq.heapify(self._due)
         self.reported = self._count(ASSIGNMENT_STATE_REPORTED)
@@ -135,30 +110,45 @@ class RoundMachine:
         """Returns when the lease of one of the round's assignments ends, in seconds."""
         return self._leases[assignment_id].deadline
 
-    def check_in(self, assignment_id: bytes, now: float) -> tuple[Answer, list[Effect]]:
-        """Handles a device that offers itself.
-
-        Args:
-            assignment_id: a fresh id, which the device gets if it is accepted.
-            now: in seconds.
-
-        Returns:
-            ACCEPTED, PAUSED, CLOSED or FULL; and the effects.
-        """
+    def offer(self, now: float, admission: bytes = b"") -> tuple[Answer, list[Effect]]:
+        """Returns the answer that `check_in` would give; its effects are those of the time that has passed."""
         effects = self.tick(now)
         if self.paused:
             return Answer.PAUSED, effects
         if self.held or self.locked or self.state != ROUND_STATE_COLLECTING:
             return Answer.CLOSED, effects
-        if self.reported + self.live >= self._rule.places:
-            return Answer.FULL, effects
-        lease = Lease(ASSIGNMENT_STATE_ASSIGNED, now + self._rule.lease)
+        if (answer := judged(self._leases.get(self._admitted.place(admission) or b""))) is not None:
+            return answer, effects
+        return Answer.FULL if self.reported + self.live >= self._rule.places else Answer.ACCEPTED, effects
+
+    def place(self, admission: bytes) -> bytes:
+        """Returns the id of the newest place that an admission has brought, which has brought one."""
+        place = self._admitted.place(admission)
+        assert place is not None
+        return place
+
+    def check_in(self, assignment_id: bytes, now: float, admission: bytes = b"") -> tuple[Answer, list[Effect]]:
+        """Handles a device that offers itself.
+
+        Args:
+            assignment_id: a fresh id, which the device gets if it is accepted.
+            now: in seconds.
+            admission: hash of the valid admission that is spent; empty: none is asked for.
+
+        Returns:
+            ACCEPTED, PAUSED, CLOSED, FULL, HELD or SPENT; and the effects.
+        """
+        answer, effects = self.offer(now, admission)
+        if answer is not Answer.ACCEPTED:
+            return answer, effects
+        lease = Lease(ASSIGNMENT_STATE_ASSIGNED, now + self._rule.lease, admission=admission)
         self._leases[assignment_id] = lease
+        self._admitted.note(admission, assignment_id)
         heapq.heappush(self._due, (lease.deadline, assignment_id))
         self.live += 1
         if self.covered is None and self.reported + self.live >= self._rule.goal:
             self.covered = now
-        return Answer.ACCEPTED, [*effects, Assigned(assignment_id, self.attempt, lease.deadline)]
+        return Answer.ACCEPTED, [*effects, Assigned(assignment_id, self.attempt, lease.deadline, admission)]
 
     def judge(self, assignment_id: bytes, sha256: bytes, now: float) -> Answer:
         """Returns the answer that `report` would give; changes nothing."""
@@ -233,7 +223,7 @@ class RoundMachine:
         self.state = ROUND_STATE_ABANDONED
 
     def _end(self, key: bytes, state: AssignmentState.ValueType, sha256: bytes = b"") -> None:
-        self._leases[key] = Lease(state, self._leases[key].deadline, sha256)
+        self._leases[key] = replace(self._leases[key], state=state, sha256=sha256)
         self.live -= 1
         self.failed += state == ASSIGNMENT_STATE_FAILED
         self.expired += state == ASSIGNMENT_STATE_EXPIRED

@@ -148,7 +148,9 @@ class Ledger:
 
     def assignments(self, task_id: str, number: int) -> Iterator[AssignmentRow]:
         """Reads the assignments of a round, a few in memory at a time. The ledger does nothing else meanwhile."""
-        query = sa.select(assignment).where(assignment.c.task_id == task_id, assignment.c.round == number)
+        new = [] if self.version >= migrations.ADMITTED else [assignment.c.admission]
+        columns = [column for column in assignment.c if column not in new]
+        query = sa.select(*columns).where(assignment.c.task_id == task_id, assignment.c.round == number)
         with self._database.reading() as connection:
             yield from map(assignment_row, connection.execution_options(yield_per=1000).execute(query))
 

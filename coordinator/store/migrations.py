@@ -12,6 +12,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateColumn
 
 from coordinator.store.tables import (
+    admission_issue,
+    admission_key,
+    assignment,
     commits,
     kept_model,
     meta,
@@ -97,6 +100,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     # 5: unmaskers open the sums of rounds.
     together(add_table(opening), add_table(seen_log)),
+    # 6: admissions to rounds are issued once for each identity, and spent.
+    together(add_table(admission_key), add_table(admission_issue), add_column(assignment.c.admission, b"")),
 )
 """The migrations; the first leads from version 1 to 2, and so on."""
 
@@ -111,6 +116,9 @@ KEPT = 4
 
 OPENED = 5
 """The first version with a table of opened sums."""
+
+ADMITTED = 6
+"""The first version that knows admissions to rounds."""
 
 NEW = 0
 """Version of a database that is not a ledger yet."""

@@ -50,7 +50,10 @@ class RoundSummary:
 
 @dataclass(frozen=True)
 class AssignmentRow:
-    """An assignment as it is stored. A reported one has a hash and a location, a refused one only a hash."""
+    """An assignment as it is stored. A reported one has a hash and a location, a refused one only a hash.
+
+    The admission is the hash of the one that was spent on it; empty: none was asked for.
+    """
 
     assignment_id: bytes
     task_id: str
@@ -58,6 +61,7 @@ class AssignmentRow:
     deadline: float
     sha256: bytes
     location: Location | None
+    admission: bytes
 
 
 def round_row(attempt: int, state: RoundState.ValueType, opened: float) -> RoundRow:
@@ -86,7 +90,10 @@ def assignment_row(row: sa.Row[Any]) -> AssignmentRow:
         and (is_hash(row.sha256) if hashed else row.sha256 is None)
         and (location is None or _is_location(location))
     )
-    value = AssignmentRow(row.assignment_id, row.task_id, row.state, row.deadline, row.sha256 or b"", location)
+    spent = getattr(row, "admission", b"")  # older ledgers have no such column
+    whole = whole and (spent == b"" or is_hash(spent))
+    named = (row.assignment_id, row.task_id, row.state, row.deadline, row.sha256 or b"")
+    value = AssignmentRow(*named, location, spent)
     return expect(whole, value, "assignment")
 
 

@@ -157,7 +157,25 @@ assignment = Table(
     Column("offset", BigInteger),
     Column("length", BigInteger),
     Column("reason", Integer),  # FailureReason, FAILED only
+    Column("admission", LargeBinary),  # hash of the admission that was spent on it; empty: none was asked for
     Index("assignments_of_a_round", "task_id", "round"),
+)
+
+admission_key = Table(
+    "admission_key",
+    metadata,
+    Column("task_id", String(32), primary_key=True),
+    Column("round", BigInteger, primary_key=True),
+    Column("key", LargeBinary, nullable=False),  # private, PKCS8; gone when the task has the key of a later round
+)
+
+admission_issue = Table(
+    "admission_issue",
+    metadata,
+    Column("task_id", String(32), primary_key=True),
+    Column("round", BigInteger, primary_key=True),
+    Column("holder", _HASH, primary_key=True),  # keyed hash of an identity; nobody can read it without the round's key
+    Column("blinded", _HASH, nullable=False),  # hash of the blinded message that was signed
 )
 
 assignment_history = Table(

@@ -72,7 +72,9 @@ def _endpoint(service: str, method: Method, answers: Answers) -> Any:  # noqa: A
 def _returning(name: str, answers: Answers) -> Callable[[Any, Context], Any]:
     async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401
         try:
-            return await getattr(answers(), name)(request)
+            service = answers()
+            with service.limited.call():
+                return await getattr(service, name)(request)
         except Exception as error:
             raise _refused(error, context) from error
 
@@ -82,9 +84,11 @@ def _returning(name: str, answers: Answers) -> Callable[[Any, Context], Any]:
 def _streaming(name: str, answers: Answers) -> Callable[[Any, Context], AsyncIterator[Any]]:
     async def answer(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
         try:
-            async with aclosing(getattr(answers(), name)(request)) as responses:
-                async for response in responses:
-                    yield response
+            service = answers()
+            with service.limited.call():
+                async with aclosing(getattr(service, name)(request)) as responses:
+                    async for response in responses:
+                        yield response
         except Exception as error:
             raise _refused(error, context) from error
 

@@ -4,6 +4,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from coordinator.model.caller import CALLER, Caller
 from fedau2.wire.status import RETRY_METADATA
 
 _CONTENT = ("application/proto", "application/connect+proto")
@@ -22,6 +23,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
+        CALLER.set(Caller(scope["client"][0] if scope.get("client") else ""))
         if not all(name.isascii() and value.isascii() for name, value in scope["headers"]):
             await PlainTextResponse("headers are ASCII\n", 400)(scope, receive, send)
         elif scope["method"] == "POST" and dict(scope["headers"]).get(b"content-type", b"").decode() not in _CONTENT:

@@ -361,7 +361,7 @@ async def open_lab(folder, transport="inproc", clock=None, **options):
         await servers.serve(coordinator)
         try:
             async with connect(servers.devices, servers.admin) as lab:
-                lab.coordinator = coordinator
+                lab.coordinator, lab.link.devices_address = coordinator, servers.devices
                 yield lab
         finally:
             await servers.stop()

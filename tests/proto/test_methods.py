@@ -56,6 +56,7 @@ def test_a_service_lists_its_methods_in_the_order_of_the_proto_file():
     assert methods.DEVICE.name == "fedau2.v1.DeviceService"
     assert [method.handler for method in methods.DEVICE] == [
         "check_in",
+        "admit",
         "fetch_resource",
         "upload_contribution",
         "upload_part",

@@ -26,49 +26,57 @@ from fedau2.v1 import task_pb2 as fedau2_dot_v1_dot_task__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x66\x65\x64\x61u2/v1/device.proto\x12\tfedau2.v1\x1a\x14\x66\x65\x64\x61u2/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\"e\n\x0e\x43heckInRequest\x12\x12\n\npopulation\x18\x01 \x01(\t\x12\x16\n\x0e\x63lient_version\x18\x02 \x01(\t\x12\x15\n\rwithout_place\x18\x03 \x01(\x08\x12\x10\n\x08\x65nrolled\x18\x04 \x01(\x08\"\xbd\x02\n\nAssignment\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\x04\x12%\n\x08manifest\x18\x04 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x05 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\rnext_check_in\x18\x07 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\x12\r\n\x05\x62ound\x18\x08 \x01(\x01\x12-\n\x07\x65ncoded\x18\t \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\x12\x11\n\tround_key\x18\n \x01(\x0c\"\xad\x01\n\x0cModelVersion\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\x12%\n\x08manifest\x18\x03 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12-\n\x07\x65ncoded\x18\x05 \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\"\x86\x01\n\tRejection\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.fedau2.v1.RejectionReason\x12%\n\x05retry\x18\x02 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\x12&\n\x05model\x18\x03 \x01(\x0b\x32\x17.fedau2.v1.ModelVersion\"s\n\x0f\x43heckInResponse\x12+\n\nassignment\x18\x01 \x01(\x0b\x32\x15.fedau2.v1.AssignmentH\x00\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.RejectionH\x00\x42\x08\n\x06result\"6\n\x14\x46\x65tchResourceRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"%\n\x15\x46\x65tchResourceResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"S\n\x0cUploadHeader\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"^\n\x19UploadContributionRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.UploadHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"K\n\x1aUploadContributionResponse\x12-\n\rnext_check_in\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\"J\n\x11UploadPartRequest\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.UploadHeader\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"Y\n\x12UploadPartResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x33\n\x04\x64one\x18\x02 \x01(\x0b\x32%.fedau2.v1.UploadContributionResponse\"<\n\x13UploadOffsetRequest\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"&\n\x14UploadOffsetResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\"W\n\x14ReportFailureRequest\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12(\n\x06reason\x18\x02 \x01(\x0e\x32\x18.fedau2.v1.FailureReason\"F\n\x15ReportFailureResponse\x12-\n\rnext_check_in\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow*\xa5\x02\n\x0fRejectionReason\x12 \n\x1cREJECTION_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREJECTION_REASON_ROUND_FULL\x10\x01\x12\"\n\x1eREJECTION_REASON_ROUND_CLOSING\x10\x02\x12\x1c\n\x18REJECTION_REASON_NO_TASK\x10\x03\x12#\n\x1fREJECTION_REASON_CLIENT_VERSION\x10\x04\x12\x1b\n\x17REJECTION_REASON_PAUSED\x10\x05\x12$\n REJECTION_REASON_NO_PLACE_WANTED\x10\x06\x12%\n!REJECTION_REASON_ENROLMENT_NEEDED\x10\x07*\x83\x02\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x46\x41ILURE_REASON_INTERRUPTED\x10\x01\x12\x1a\n\x16\x46\x41ILURE_REASON_NO_DATA\x10\x02\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSUPPORTED\x10\x03\x12\x1b\n\x17\x46\x41ILURE_REASON_TRAINING\x10\x04\x12\x1b\n\x17\x46\x41ILURE_REASON_TOO_SOON\x10\x05\x12\x1b\n\x17\x46\x41ILURE_REASON_TOO_SLOW\x10\x06\x12\x1f\n\x1b\x46\x41ILURE_REASON_NOT_ENROLLED\x10\x07\x32\xfc\x03\n\rDeviceService\x12@\n\x07\x43heckIn\x12\x19.fedau2.v1.CheckInRequest\x1a\x1a.fedau2.v1.CheckInResponse\x12T\n\rFetchResource\x12\x1f.fedau2.v1.FetchResourceRequest\x1a .fedau2.v1.FetchResourceResponse0\x01\x12\x63\n\x12UploadContribution\x12$.fedau2.v1.UploadContributionRequest\x1a%.fedau2.v1.UploadContributionResponse(\x01\x12I\n\nUploadPart\x12\x1c.fedau2.v1.UploadPartRequest\x1a\x1d.fedau2.v1.UploadPartResponse\x12O\n\x0cUploadOffset\x12\x1e.fedau2.v1.UploadOffsetRequest\x1a\x1f.fedau2.v1.UploadOffsetResponse\x12R\n\rReportFailure\x12\x1f.fedau2.v1.ReportFailureRequest\x1a .fedau2.v1.ReportFailureResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x66\x65\x64\x61u2/v1/device.proto\x12\tfedau2.v1\x1a\x14\x66\x65\x64\x61u2/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8e\x01\n\x0e\x43heckInRequest\x12\x12\n\npopulation\x18\x01 \x01(\t\x12\x16\n\x0e\x63lient_version\x18\x02 \x01(\t\x12\x15\n\rwithout_place\x18\x03 \x01(\x08\x12\x10\n\x08\x65nrolled\x18\x04 \x01(\x08\x12\'\n\tadmission\x18\x05 \x01(\x0b\x32\x14.fedau2.v1.Admission\"\x1f\n\x0c\x41\x64missionKey\x12\x0f\n\x07modulus\x18\x01 \x01(\x0c\"/\n\tAdmission\x12\x0f\n\x07message\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"k\n\x0c\x41\x64mitRequest\x12\x12\n\npopulation\x18\x01 \x01(\t\x12$\n\x03key\x18\x02 \x01(\x0b\x32\x17.fedau2.v1.AdmissionKey\x12\x10\n\x08\x65vidence\x18\x03 \x01(\x0c\x12\x0f\n\x07\x62linded\x18\x04 \x01(\x0c\"\"\n\rAdmitResponse\x12\x11\n\tsignature\x18\x01 \x01(\x0c\"\xbd\x02\n\nAssignment\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\x04\x12%\n\x08manifest\x18\x04 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x05 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\rnext_check_in\x18\x07 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\x12\r\n\x05\x62ound\x18\x08 \x01(\x01\x12-\n\x07\x65ncoded\x18\t \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\x12\x11\n\tround_key\x18\n \x01(\x0c\"\xad\x01\n\x0cModelVersion\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\x12%\n\x08manifest\x18\x03 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12-\n\x07\x65ncoded\x18\x05 \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\"\xb2\x01\n\tRejection\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.fedau2.v1.RejectionReason\x12%\n\x05retry\x18\x02 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\x12&\n\x05model\x18\x03 \x01(\x0b\x32\x17.fedau2.v1.ModelVersion\x12*\n\tadmission\x18\x04 \x01(\x0b\x32\x17.fedau2.v1.AdmissionKey\"s\n\x0f\x43heckInResponse\x12+\n\nassignment\x18\x01 \x01(\x0b\x32\x15.fedau2.v1.AssignmentH\x00\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.RejectionH\x00\x42\x08\n\x06result\"6\n\x14\x46\x65tchResourceRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"%\n\x15\x46\x65tchResourceResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"S\n\x0cUploadHeader\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"^\n\x19UploadContributionRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.UploadHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"K\n\x1aUploadContributionResponse\x12-\n\rnext_check_in\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow\"J\n\x11UploadPartRequest\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.UploadHeader\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"Y\n\x12UploadPartResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x33\n\x04\x64one\x18\x02 \x01(\x0b\x32%.fedau2.v1.UploadContributionResponse\"<\n\x13UploadOffsetRequest\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"&\n\x14UploadOffsetResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\"W\n\x14ReportFailureRequest\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12(\n\x06reason\x18\x02 \x01(\x0e\x32\x18.fedau2.v1.FailureReason\"F\n\x15ReportFailureResponse\x12-\n\rnext_check_in\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.RetryWindow*\xf2\x02\n\x0fRejectionReason\x12 \n\x1cREJECTION_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREJECTION_REASON_ROUND_FULL\x10\x01\x12\"\n\x1eREJECTION_REASON_ROUND_CLOSING\x10\x02\x12\x1c\n\x18REJECTION_REASON_NO_TASK\x10\x03\x12#\n\x1fREJECTION_REASON_CLIENT_VERSION\x10\x04\x12\x1b\n\x17REJECTION_REASON_PAUSED\x10\x05\x12$\n REJECTION_REASON_NO_PLACE_WANTED\x10\x06\x12%\n!REJECTION_REASON_ENROLMENT_NEEDED\x10\x07\x12%\n!REJECTION_REASON_ADMISSION_NEEDED\x10\x08\x12$\n REJECTION_REASON_ADMISSION_SPENT\x10\t*\x83\x02\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x46\x41ILURE_REASON_INTERRUPTED\x10\x01\x12\x1a\n\x16\x46\x41ILURE_REASON_NO_DATA\x10\x02\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSUPPORTED\x10\x03\x12\x1b\n\x17\x46\x41ILURE_REASON_TRAINING\x10\x04\x12\x1b\n\x17\x46\x41ILURE_REASON_TOO_SOON\x10\x05\x12\x1b\n\x17\x46\x41ILURE_REASON_TOO_SLOW\x10\x06\x12\x1f\n\x1b\x46\x41ILURE_REASON_NOT_ENROLLED\x10\x07\x32\xb8\x04\n\rDeviceService\x12@\n\x07\x43heckIn\x12\x19.fedau2.v1.CheckInRequest\x1a\x1a.fedau2.v1.CheckInResponse\x12:\n\x05\x41\x64mit\x12\x17.fedau2.v1.AdmitRequest\x1a\x18.fedau2.v1.AdmitResponse\x12T\n\rFetchResource\x12\x1f.fedau2.v1.FetchResourceRequest\x1a .fedau2.v1.FetchResourceResponse0\x01\x12\x63\n\x12UploadContribution\x12$.fedau2.v1.UploadContributionRequest\x1a%.fedau2.v1.UploadContributionResponse(\x01\x12I\n\nUploadPart\x12\x1c.fedau2.v1.UploadPartRequest\x1a\x1d.fedau2.v1.UploadPartResponse\x12O\n\x0cUploadOffset\x12\x1e.fedau2.v1.UploadOffsetRequest\x1a\x1f.fedau2.v1.UploadOffsetResponse\x12R\n\rReportFailure\x12\x1f.fedau2.v1.ReportFailureRequest\x1a .fedau2.v1.ReportFailureResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fedau2.v1.device_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REJECTIONREASON']._serialized_start=1728
-  _globals['_REJECTIONREASON']._serialized_end=2021
-  _globals['_FAILUREREASON']._serialized_start=2024
-  _globals['_FAILUREREASON']._serialized_end=2283
-  _globals['_CHECKINREQUEST']._serialized_start=91
-  _globals['_CHECKINREQUEST']._serialized_end=192
-  _globals['_ASSIGNMENT']._serialized_start=195
-  _globals['_ASSIGNMENT']._serialized_end=512
-  _globals['_MODELVERSION']._serialized_start=515
-  _globals['_MODELVERSION']._serialized_end=688
-  _globals['_REJECTION']._serialized_start=691
-  _globals['_REJECTION']._serialized_end=825
-  _globals['_CHECKINRESPONSE']._serialized_start=827
-  _globals['_CHECKINRESPONSE']._serialized_end=942
-  _globals['_FETCHRESOURCEREQUEST']._serialized_start=944
-  _globals['_FETCHRESOURCEREQUEST']._serialized_end=998
-  _globals['_FETCHRESOURCERESPONSE']._serialized_start=1000
-  _globals['_FETCHRESOURCERESPONSE']._serialized_end=1037
-  _globals['_UPLOADHEADER']._serialized_start=1039
-  _globals['_UPLOADHEADER']._serialized_end=1122
-  _globals['_UPLOADCONTRIBUTIONREQUEST']._serialized_start=1124
-  _globals['_UPLOADCONTRIBUTIONREQUEST']._serialized_end=1218
-  _globals['_UPLOADCONTRIBUTIONRESPONSE']._serialized_start=1220
-  _globals['_UPLOADCONTRIBUTIONRESPONSE']._serialized_end=1295
-  _globals['_UPLOADPARTREQUEST']._serialized_start=1297
-  _globals['_UPLOADPARTREQUEST']._serialized_end=1371
-  _globals['_UPLOADPARTRESPONSE']._serialized_start=1373
-  _globals['_UPLOADPARTRESPONSE']._serialized_end=1462
-  _globals['_UPLOADOFFSETREQUEST']._serialized_start=1464
-  _globals['_UPLOADOFFSETREQUEST']._serialized_end=1524
-  _globals['_UPLOADOFFSETRESPONSE']._serialized_start=1526
-  _globals['_UPLOADOFFSETRESPONSE']._serialized_end=1564
-  _globals['_REPORTFAILUREREQUEST']._serialized_start=1566
-  _globals['_REPORTFAILUREREQUEST']._serialized_end=1653
-  _globals['_REPORTFAILURERESPONSE']._serialized_start=1655
-  _globals['_REPORTFAILURERESPONSE']._serialized_end=1725
-  _globals['_DEVICESERVICE']._serialized_start=2286
-  _globals['_DEVICESERVICE']._serialized_end=2794
+  _globals['_REJECTIONREASON']._serialized_start=2041
+  _globals['_REJECTIONREASON']._serialized_end=2411
+  _globals['_FAILUREREASON']._serialized_start=2414
+  _globals['_FAILUREREASON']._serialized_end=2673
+  _globals['_CHECKINREQUEST']._serialized_start=92
+  _globals['_CHECKINREQUEST']._serialized_end=234
+  _globals['_ADMISSIONKEY']._serialized_start=236
+  _globals['_ADMISSIONKEY']._serialized_end=267
+  _globals['_ADMISSION']._serialized_start=269
+  _globals['_ADMISSION']._serialized_end=316
+  _globals['_ADMITREQUEST']._serialized_start=318
+  _globals['_ADMITREQUEST']._serialized_end=425
+  _globals['_ADMITRESPONSE']._serialized_start=427
+  _globals['_ADMITRESPONSE']._serialized_end=461
+  _globals['_ASSIGNMENT']._serialized_start=464
+  _globals['_ASSIGNMENT']._serialized_end=781
+  _globals['_MODELVERSION']._serialized_start=784
+  _globals['_MODELVERSION']._serialized_end=957
+  _globals['_REJECTION']._serialized_start=960
+  _globals['_REJECTION']._serialized_end=1138
+  _globals['_CHECKINRESPONSE']._serialized_start=1140
+  _globals['_CHECKINRESPONSE']._serialized_end=1255
+  _globals['_FETCHRESOURCEREQUEST']._serialized_start=1257
+  _globals['_FETCHRESOURCEREQUEST']._serialized_end=1311
+  _globals['_FETCHRESOURCERESPONSE']._serialized_start=1313
+  _globals['_FETCHRESOURCERESPONSE']._serialized_end=1350
+  _globals['_UPLOADHEADER']._serialized_start=1352
+  _globals['_UPLOADHEADER']._serialized_end=1435
+  _globals['_UPLOADCONTRIBUTIONREQUEST']._serialized_start=1437
+  _globals['_UPLOADCONTRIBUTIONREQUEST']._serialized_end=1531
+  _globals['_UPLOADCONTRIBUTIONRESPONSE']._serialized_start=1533
+  _globals['_UPLOADCONTRIBUTIONRESPONSE']._serialized_end=1608
+  _globals['_UPLOADPARTREQUEST']._serialized_start=1610
+  _globals['_UPLOADPARTREQUEST']._serialized_end=1684
+  _globals['_UPLOADPARTRESPONSE']._serialized_start=1686
+  _globals['_UPLOADPARTRESPONSE']._serialized_end=1775
+  _globals['_UPLOADOFFSETREQUEST']._serialized_start=1777
+  _globals['_UPLOADOFFSETREQUEST']._serialized_end=1837
+  _globals['_UPLOADOFFSETRESPONSE']._serialized_start=1839
+  _globals['_UPLOADOFFSETRESPONSE']._serialized_end=1877
+  _globals['_REPORTFAILUREREQUEST']._serialized_start=1879
+  _globals['_REPORTFAILUREREQUEST']._serialized_end=1966
+  _globals['_REPORTFAILURERESPONSE']._serialized_start=1968
+  _globals['_REPORTFAILURERESPONSE']._serialized_end=2038
+  _globals['_DEVICESERVICE']._serialized_start=2676
+  _globals['_DEVICESERVICE']._serialized_end=3244
 # @@protoc_insertion_point(module_scope)

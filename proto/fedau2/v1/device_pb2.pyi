@@ -40,6 +40,12 @@ class _RejectionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rejec
     """The device asked for no place."""
     REJECTION_REASON_ENROLMENT_NEEDED: _RejectionReason.ValueType  # 7
     """The task has secure sums, and the device is not enrolled at the unmaskers. It may enrol and check in again."""
+    REJECTION_REASON_ADMISSION_NEEDED: _RejectionReason.ValueType  # 8
+    """The coordinator asks for an admission to this round, and the device showed none, or one that is not valid. It may get
+    one (Admit) and check in again.
+    """
+    REJECTION_REASON_ADMISSION_SPENT: _RejectionReason.ValueType  # 9
+    """The admission has brought a contribution to this round already."""
 
 class RejectionReason(_RejectionReason, metaclass=_RejectionReasonEnumTypeWrapper):
     """The reason of a rejection."""
@@ -59,6 +65,12 @@ REJECTION_REASON_NO_PLACE_WANTED: RejectionReason.ValueType  # 6
 """The device asked for no place."""
 REJECTION_REASON_ENROLMENT_NEEDED: RejectionReason.ValueType  # 7
 """The task has secure sums, and the device is not enrolled at the unmaskers. It may enrol and check in again."""
+REJECTION_REASON_ADMISSION_NEEDED: RejectionReason.ValueType  # 8
+"""The coordinator asks for an admission to this round, and the device showed none, or one that is not valid. It may get
+one (Admit) and check in again.
+"""
+REJECTION_REASON_ADMISSION_SPENT: RejectionReason.ValueType  # 9
+"""The admission has brought a contribution to this round already."""
 Global___RejectionReason: _TypeAlias = RejectionReason  # noqa: Y015
 
 class _FailureReason:
@@ -117,6 +129,7 @@ class CheckInRequest(_message.Message):
     CLIENT_VERSION_FIELD_NUMBER: _builtins.int
     WITHOUT_PLACE_FIELD_NUMBER: _builtins.int
     ENROLLED_FIELD_NUMBER: _builtins.int
+    ADMISSION_FIELD_NUMBER: _builtins.int
     population: _builtins.str
     """Name of the population that the device belongs to, at most 128 bytes."""
     client_version: _builtins.str
@@ -129,6 +142,10 @@ class CheckInRequest(_message.Message):
     """True if the device holds a certificate of every unmasker that its app names, so that it can take part in secure
     sums. A device that cannot is turned away from such a task (REJECTION_REASON_ENROLMENT_NEEDED).
     """
+    @_builtins.property
+    def admission(self) -> Global___Admission:
+        """Shows that the device may take part once in the round. Absent: it has none, or the coordinator has asked for none."""
+
     def __init__(
         self,
         *,
@@ -136,14 +153,123 @@ class CheckInRequest(_message.Message):
         client_version: _builtins.str = ...,
         without_place: _builtins.bool = ...,
         enrolled: _builtins.bool = ...,
+        admission: Global___Admission | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["admission", b"admission"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_version", b"client_version", "enrolled", b"enrolled", "population", b"population", "without_place", b"without_place"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission", b"admission", "client_version", b"client_version", "enrolled", b"enrolled", "population", b"population", "without_place", b"without_place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckInRequest: _TypeAlias = CheckInRequest  # noqa: Y015
+
+@_typing.final
+class AdmissionKey(_message.Message):
+    """The key with which the coordinator signs the admissions to one round. Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODULUS_FIELD_NUMBER: _builtins.int
+    modulus: _builtins.bytes
+    """Modulus of an RSA key of 2048 bits, big-endian, 256 bytes. The public exponent is 65537."""
+    def __init__(
+        self,
+        *,
+        modulus: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["modulus", b"modulus"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdmissionKey: _TypeAlias = AdmissionKey  # noqa: Y015
+
+@_typing.final
+class Admission(_message.Message):
+    """A one-time admission to one round: a blind signature as RSABSSA-SHA384-PSS-Randomized of RFC 9474. It is spent by the
+    place that it brings. If that place brings no contribution, it can be spent again in the same round. Set by the device.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    message: _builtins.bytes
+    """64 bytes: 32 random ones of the device's preparation, and 32 random ones that are the message."""
+    signature: _builtins.bytes
+    """By the round's AdmissionKey, 256 bytes."""
+    def __init__(
+        self,
+        *,
+        message: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Admission: _TypeAlias = Admission  # noqa: Y015
+
+@_typing.final
+class AdmitRequest(_message.Message):
+    """Set by the device."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POPULATION_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    BLINDED_FIELD_NUMBER: _builtins.int
+    population: _builtins.str
+    """As in CheckInRequest."""
+    evidence: _builtins.bytes
+    """Shows who the user is, as the coordinator's operator wants it: a token, or nothing. At most 8 KiB."""
+    blinded: _builtins.bytes
+    """The blinded message, 256 bytes."""
+    @_builtins.property
+    def key(self) -> Global___AdmissionKey:
+        """From the Rejection."""
+
+    def __init__(
+        self,
+        *,
+        population: _builtins.str = ...,
+        key: Global___AdmissionKey | None = ...,
+        evidence: _builtins.bytes = ...,
+        blinded: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blinded", b"blinded", "evidence", b"evidence", "key", b"key", "population", b"population"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdmitRequest: _TypeAlias = AdmitRequest  # noqa: Y015
+
+@_typing.final
+class AdmitResponse(_message.Message):
+    """Set by the coordinator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    signature: _builtins.bytes
+    """The blind signature, 256 bytes."""
+    def __init__(
+        self,
+        *,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdmitResponse: _TypeAlias = AdmitResponse  # noqa: Y015
 
 @_typing.final
 class Assignment(_message.Message):
@@ -274,6 +400,7 @@ class Rejection(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     RETRY_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    ADMISSION_FIELD_NUMBER: _builtins.int
     reason: Global___RejectionReason.ValueType
     @_builtins.property
     def retry(self) -> _task_pb2.RetryWindow: ...
@@ -283,16 +410,21 @@ class Rejection(_message.Message):
         Absent where the population never had a task, with REJECTION_REASON_CLIENT_VERSION, and from older coordinators.
         """
 
+    @_builtins.property
+    def admission(self) -> Global___AdmissionKey:
+        """The key of the round's admissions. Present with REJECTION_REASON_ADMISSION_NEEDED alone."""
+
     def __init__(
         self,
         *,
         reason: Global___RejectionReason.ValueType = ...,
         retry: _task_pb2.RetryWindow | None = ...,
         model: Global___ModelVersion | None = ...,
+        admission: Global___AdmissionKey | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "retry", b"retry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["admission", b"admission", "model", b"model", "retry", b"retry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "reason", b"reason", "retry", b"retry"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission", b"admission", "model", b"model", "reason", b"reason", "retry", b"retry"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

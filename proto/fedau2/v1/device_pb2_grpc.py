@@ -40,6 +40,11 @@ class DeviceServiceStub(object):
                 request_serializer=fedau2_dot_v1_dot_device__pb2.CheckInRequest.SerializeToString,
                 response_deserializer=fedau2_dot_v1_dot_device__pb2.CheckInResponse.FromString,
                 _registered_method=True)
+        self.Admit = channel.unary_unary(
+                '/fedau2.v1.DeviceService/Admit',
+                request_serializer=fedau2_dot_v1_dot_device__pb2.AdmitRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_device__pb2.AdmitResponse.FromString,
+                _registered_method=True)
         self.FetchResource = channel.unary_stream(
                 '/fedau2.v1.DeviceService/FetchResource',
                 request_serializer=fedau2_dot_v1_dot_device__pb2.FetchResourceRequest.SerializeToString,
@@ -73,6 +78,19 @@ class DeviceServiceServicer(object):
 
     def CheckIn(self, request, context):
         """Offers this device for a round. The answer comes at once: an assignment or a rejection.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Admit(self, request, context):
+        """Signs a blinded admission to the open round of a population, for a caller whose evidence is accepted, and once for
+        each identity and round. The coordinator does not learn the admission, so it cannot tell later who spent it. The same
+        blinded bytes again are answered again. A refusal has one of these codes:
+        * PERMISSION_DENIED: the evidence is not accepted.
+        * ALREADY_EXISTS: the identity has had its admission to this round.
+        * FAILED_PRECONDITION: the key is not that of the open round, or the coordinator asks for no admissions.
+        Older coordinators do not know this method, and ask for no admissions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,6 +153,11 @@ def add_DeviceServiceServicer_to_server(servicer, server):
                     request_deserializer=fedau2_dot_v1_dot_device__pb2.CheckInRequest.FromString,
                     response_serializer=fedau2_dot_v1_dot_device__pb2.CheckInResponse.SerializeToString,
             ),
+            'Admit': grpc.unary_unary_rpc_method_handler(
+                    servicer.Admit,
+                    request_deserializer=fedau2_dot_v1_dot_device__pb2.AdmitRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_device__pb2.AdmitResponse.SerializeToString,
+            ),
             'FetchResource': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchResource,
                     request_deserializer=fedau2_dot_v1_dot_device__pb2.FetchResourceRequest.FromString,
@@ -189,6 +212,33 @@ class DeviceService(object):
             '/fedau2.v1.DeviceService/CheckIn',
             fedau2_dot_v1_dot_device__pb2.CheckInRequest.SerializeToString,
             fedau2_dot_v1_dot_device__pb2.CheckInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Admit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fedau2.v1.DeviceService/Admit',
+            fedau2_dot_v1_dot_device__pb2.AdmitRequest.SerializeToString,
+            fedau2_dot_v1_dot_device__pb2.AdmitResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,15 @@ class DeviceServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DeviceServiceAsyncStub: ...
     CheckIn: _grpc.UnaryUnaryMultiCallable[_device_pb2.CheckInRequest, _device_pb2.CheckInResponse]
     """Offers this device for a round. The answer comes at once: an assignment or a rejection."""
+    Admit: _grpc.UnaryUnaryMultiCallable[_device_pb2.AdmitRequest, _device_pb2.AdmitResponse]
+    """Signs a blinded admission to the open round of a population, for a caller whose evidence is accepted, and once for
+    each identity and round. The coordinator does not learn the admission, so it cannot tell later who spent it. The same
+    blinded bytes again are answered again. A refusal has one of these codes:
+    * PERMISSION_DENIED: the evidence is not accepted.
+    * ALREADY_EXISTS: the identity has had its admission to this round.
+    * FAILED_PRECONDITION: the key is not that of the open round, or the coordinator asks for no admissions.
+    Older coordinators do not know this method, and ask for no admissions.
+    """
     FetchResource: _grpc.UnaryStreamMultiCallable[_device_pb2.FetchResourceRequest, _device_pb2.FetchResourceResponse]
     """Streams a blob of a task from an offset on, so that a fetch that broke off can go on. NOT_FOUND if the coordinator
     does not serve the hash, or no longer.
@@ -71,6 +80,15 @@ class DeviceServiceAsyncStub(DeviceServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckIn: _aio.UnaryUnaryMultiCallable[_device_pb2.CheckInRequest, _device_pb2.CheckInResponse]  # type: ignore[assignment]
     """Offers this device for a round. The answer comes at once: an assignment or a rejection."""
+    Admit: _aio.UnaryUnaryMultiCallable[_device_pb2.AdmitRequest, _device_pb2.AdmitResponse]  # type: ignore[assignment]
+    """Signs a blinded admission to the open round of a population, for a caller whose evidence is accepted, and once for
+    each identity and round. The coordinator does not learn the admission, so it cannot tell later who spent it. The same
+    blinded bytes again are answered again. A refusal has one of these codes:
+    * PERMISSION_DENIED: the evidence is not accepted.
+    * ALREADY_EXISTS: the identity has had its admission to this round.
+    * FAILED_PRECONDITION: the key is not that of the open round, or the coordinator asks for no admissions.
+    Older coordinators do not know this method, and ask for no admissions.
+    """
     FetchResource: _aio.UnaryStreamMultiCallable[_device_pb2.FetchResourceRequest, _device_pb2.FetchResourceResponse]  # type: ignore[assignment]
     """Streams a blob of a task from an offset on, so that a fetch that broke off can go on. NOT_FOUND if the coordinator
     does not serve the hash, or no longer.
@@ -110,6 +128,21 @@ class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_device_pb2.CheckInResponse, _abc.Awaitable[_device_pb2.CheckInResponse]]:
         """Offers this device for a round. The answer comes at once: an assignment or a rejection."""
+
+    @_abc_1.abstractmethod
+    def Admit(
+        self,
+        request: _device_pb2.AdmitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_device_pb2.AdmitResponse, _abc.Awaitable[_device_pb2.AdmitResponse]]:
+        """Signs a blinded admission to the open round of a population, for a caller whose evidence is accepted, and once for
+        each identity and round. The coordinator does not learn the admission, so it cannot tell later who spent it. The same
+        blinded bytes again are answered again. A refusal has one of these codes:
+        * PERMISSION_DENIED: the evidence is not accepted.
+        * ALREADY_EXISTS: the identity has had its admission to this round.
+        * FAILED_PRECONDITION: the key is not that of the open round, or the coordinator asks for no admissions.
+        Older coordinators do not know this method, and ask for no admissions.
+        """
 
     @_abc_1.abstractmethod
     def FetchResource(

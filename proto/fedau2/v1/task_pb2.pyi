@@ -198,6 +198,30 @@ OPTIMIZER_KIND_SGD: OptimizerKind.ValueType  # 1
 OPTIMIZER_KIND_ADAM: OptimizerKind.ValueType  # 2
 Global___OptimizerKind: _TypeAlias = OptimizerKind  # noqa: Y015
 
+class _Aggregation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AggregationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Aggregation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AGGREGATION_UNSPECIFIED: _Aggregation.ValueType  # 0
+    """The mean."""
+    AGGREGATION_MEDIAN: _Aggregation.ValueType  # 1
+    """The median of each number."""
+    AGGREGATION_TRIMMED_MEAN: _Aggregation.ValueType  # 2
+    """The mean of each number without its smallest and largest values."""
+
+class Aggregation(_Aggregation, metaclass=_AggregationEnumTypeWrapper):
+    """The way in which the contributions of a round that closes become the update of the server's step."""
+
+AGGREGATION_UNSPECIFIED: Aggregation.ValueType  # 0
+"""The mean."""
+AGGREGATION_MEDIAN: Aggregation.ValueType  # 1
+"""The median of each number."""
+AGGREGATION_TRIMMED_MEAN: Aggregation.ValueType  # 2
+"""The mean of each number without its smallest and largest values."""
+Global___Aggregation: _TypeAlias = Aggregation  # noqa: Y015
+
 @_typing.final
 class Resource(_message.Message):
     """A blob, addressed by the hash of its content."""
@@ -709,7 +733,7 @@ Global___TaskManifest: _TypeAlias = TaskManifest  # noqa: Y015
 
 @_typing.final
 class ClosingRule(_message.Message):
-    """The conditions on which a round closes. Set by the operator at CreateTask; 1 <= minimum <= goal <= maximum."""
+    """The conditions on which a round closes, and what becomes of its contributions then. Set by the operator at CreateTask; 1 <= minimum <= goal <= maximum."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -719,6 +743,8 @@ class ClosingRule(_message.Message):
     OVER_SELECTION_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
     LEASE_FIELD_NUMBER: _builtins.int
+    AGGREGATION_FIELD_NUMBER: _builtins.int
+    TRIM_FIELD_NUMBER: _builtins.int
     goal: _builtins.int
     """Contributions at which the round closes at once."""
     minimum: _builtins.int
@@ -731,6 +757,10 @@ class ClosingRule(_message.Message):
     """A check-in gets a lease while live leases and reported contributions together are fewer than goal * (1 +
     over_selection); >= 0.
     """
+    aggregation: Global___Aggregation.ValueType
+    """Not the mean: the coordinator must read each contribution, so the task has no secure sums."""
+    trim: _builtins.float
+    """AGGREGATION_TRIMMED_MEAN only: the share of the values that is left out at either end, above 0 and below 0.5."""
     @_builtins.property
     def deadline(self) -> _duration_pb2.Duration:
         """From the start of an attempt, > 0."""
@@ -748,10 +778,12 @@ class ClosingRule(_message.Message):
         over_selection: _builtins.float = ...,
         deadline: _duration_pb2.Duration | None = ...,
         lease: _duration_pb2.Duration | None = ...,
+        aggregation: Global___Aggregation.ValueType = ...,
+        trim: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "goal", b"goal", "lease", b"lease", "maximum", b"maximum", "minimum", b"minimum", "over_selection", b"over_selection"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregation", b"aggregation", "deadline", b"deadline", "goal", b"goal", "lease", b"lease", "maximum", b"maximum", "minimum", b"minimum", "over_selection", b"over_selection", "trim", b"trim"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,6 +59,12 @@ def check_closing(rule: ClosingRule) -> None:
         0 <= rule.over_selection <= MAX_OVER_SELECTION,
         f"closing rule: over_selection lies between 0 and {MAX_OVER_SELECTION}, not at {rule.over_selection:g}",
     )
+    require(rule.aggregation in task_pb2.Aggregation.values(), f"closing rule: unknown aggregation {rule.aggregation}")
+    trimmed = rule.aggregation == task_pb2.AGGREGATION_TRIMMED_MEAN
+    require(
+        0 < rule.trim < 0.5 if trimmed else not rule.trim,
+        f"closing rule: a trimmed mean has a trim above 0 and below 0.5, and others have none, not {rule.trim:g}",
+    )
     require(rule.deadline.ToTimedelta().total_seconds() > 0, "closing rule: the deadline is not positive")
     require(rule.lease.ToTimedelta().total_seconds() > 0, "closing rule: the lease is not positive")
 

@@ -100,6 +100,9 @@ NO_ORIGINS = (
 )
 
 
+TOKENS = ["--admin-token-keys", "k", "--admin-token-issuer", "i", "--admin-token-audience", "a"]
+
+
 @pytest.mark.parametrize("origin", NO_ORIGINS)
 def test_what_is_no_origin_is_refused(origin):
     with pytest.raises(SettingError, match="web_origin must be ORIGIN"):
@@ -135,6 +138,8 @@ def test_what_is_no_origin_is_refused(origin):
         (["--state", "x", "--admin-tls-key", "k"], {}, "admin_tls_certificate and admin_tls_key go together"),
         (["--state", "x", "--admin-tls-client-ca", "c"], {}, "admin_tls_client_ca asks for callers' certificates"),
         (["--state", "x", "--admin-roles", "r"], {}, "it needs admin_tls_client_ca"),
+        (["--state", "x", "--admin-token-issuer", "i"], {}, "admin_token_audience go together"),
+        (["--state", "x", *TOKENS], {}, "over TLS alone: it needs admin_tls_certificate"),
         (["--state", "x", "--web", "0.0.0.0:1"], {}, "web is 0.0.0.0:1, .* needs tls_certificate and tls_key"),
         (["--state", "x", "--web", "127.0.0.1:8643"], {}, "listen and web are both 127.0.0.1:8643"),
         (["--state", "x", "--web-origin", "*"], {}, "web_origin says .* it needs web"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.engine.uploads import HEADER, PATIENCE, Uploads
+from coordinator.engine.uploads import HEADER, PATIENCE, STALL, Uploads
 from coordinator.errors import BusyError, CutOffError
 from fedau2.v1.device_pb2 import UploadHeader
 from fedau2.wire.status import Status, StatusError
@@ -172,5 +172,33 @@ def test_a_declared_size_that_no_task_needs_keeps_nobody_waiting(tools, tmp_path
             assert (await lab.upload(third, data)).HasField("next_check_in")
             hold.set()
             assert (await upload).HasField("next_check_in")
+
+    asyncio.run(main())
+
+
+def test_an_upload_that_stalls_is_cut_off_and_one_that_moves_is_not():
+    async def main():
+        uploads, pieces, now = Uploads(100), asyncio.Queue(), [0.0]
+
+        async def requests():
+            while True:
+                yield await pieces.get()
+
+        async def read():
+            async for _ in uploads.moving(requests(), lambda: now[0]):
+                pass
+
+        reading = asyncio.create_task(read())
+        for _ in range(5):
+            await turns()
+            now[0] += STALL - 1
+            uploads.tick(now[0])
+            await turns()
+            assert not reading.done()
+            pieces.put_nowait(b"piece")
+        await turns()
+        uploads.tick(now[0] + STALL)
+        with pytest.raises(CutOffError, match="nothing of the upload came"):
+            await reading
 
     asyncio.run(main())

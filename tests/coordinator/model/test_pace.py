@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.model.closing import Rule
+from coordinator.model.leases import Answer
 from coordinator.model.pace import (
     CROWDED,
     HORIZON,
@@ -21,7 +22,7 @@ from coordinator.model.pace import (
     duration,
     unheard,
 )
-from coordinator.model.round_machine import Answer, RoundMachine
+from coordinator.model.round_machine import RoundMachine
 from fedau2.v1.admin_pb2 import ROUND_STATE_AGGREGATING
 
 RULE = Rule(goal=10, minimum=5, places=13, deadline=600, lease=300)

@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from coordinator.model.closing import Rule
 from coordinator.model.effects import Abandoned, Assigned, Closed, Expired, Failed, Frozen, Refused, Reported
-from coordinator.model.round_machine import Answer, Lease, RoundMachine
+from coordinator.model.leases import Answer, Lease
+from coordinator.model.round_machine import RoundMachine
 from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,

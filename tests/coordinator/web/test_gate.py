@@ -112,8 +112,8 @@ def test_a_request_has_a_limit_and_is_not_compressed(tmp_path):
     assert codes == ["resource_exhausted", "resource_exhausted", "unimplemented"]
 
 
-FAULTS = {"invalid_argument", "not_found", "unimplemented", "resource_exhausted", "unavailable"}
-"""Codes of what a caller did wrong; the last is of an upload without its bytes."""
+FAULTS = {"invalid_argument", "not_found", "unimplemented", "resource_exhausted", "unavailable", "failed_precondition"}
+"""Codes of what a caller did wrong. Unavailable is an upload without its bytes; the last one, an admission."""
 
 hostile = st.tuples(st.sampled_from(list(DEVICE)), st.binary(max_size=80), st.booleans())
 

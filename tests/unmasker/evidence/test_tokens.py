@@ -9,42 +9,26 @@ from contextlib import closing
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_TOKEN
+from tests import identity_provider
+from tests.identity_provider import ISSUER, KEYS, jwk, write
 from tests.unmasker.device import Clock, Device
 from tests.unmasker.engine.test_enrolment import pseudonym, revoke, verdicts
 from unmasker import Books, Rules, StateFolder, Unmasker
 from unmasker.errors import EvidenceError, KeySetError, RevokedError
-from unmasker.evidence.tokens import Tokens, read_keys
+from unmasker.evidence.tokens import Tokens
 
-ISSUER, AUDIENCE = "https://login.example.com", "fedau2-unmasker"
-MAKERS = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}
-KEYS = {
-    "RS256": generate_rsa(65537, 2048),
-    "ES256": generate_private_key(SECP256R1()),
-    "EdDSA": Ed25519PrivateKey.generate(),
-}
-
-
-def jwk(algorithm, key, **fields):
-    return json.loads(MAKERS[algorithm].to_jwk(key.public_key())) | {"kid": algorithm, "use": "sig"} | fields
-
-
-def write(path, *entries):
-    path.write_text(json.dumps({"keys": entries}))
-    return path
+AUDIENCE = "fedau2-unmasker"
 
 
 @pytest.fixture
 def jwks(tmp_path):
-    return write(tmp_path / "jwks.json", *(jwk(name, key) for name, key in KEYS.items()))
+    return write(tmp_path / "jwks.json")
 
 
 @pytest.fixture
@@ -55,11 +39,7 @@ def opened(tmp_path, jwks):
 
 
 def token(unmasker, algorithm="ES256", key=None, kid=None, **fields):
-    now = unmasker.books.clock.now
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "exp": now + 300, "iat": now} | fields
-    claims = {name: value for name, value in claims.items() if value is not None}
-    headers = {} if kid == "" else {"kid": kid or algorithm}
-    return jwt.encode(claims, key or KEYS[algorithm], algorithm, headers=headers).encode()
+    return identity_provider.token(unmasker.books.clock.now, AUDIENCE, algorithm, key, kid, **fields)
 
 
 def encoded(data):
@@ -215,29 +195,6 @@ def test_a_changed_file_is_read_again_and_a_damaged_one_changes_nothing(opened, 
     assert enrol(opened, token(opened, key=rotated, kid="new", sub="user-4"))
 
 
-def test_files_without_a_key_that_can_be_used_are_refused(tmp_path):
-    path = tmp_path / "jwks.json"
+def test_a_file_that_cannot_be_used_is_refused(tmp_path):
     with pytest.raises(KeySetError, match="cannot be read"):
-        read_keys(path)
-    for text in ("", "[]", "{}", '{"keys": 3}', "[" * 100_000, '{"keys": "abc"}'):
-        path.write_text(text)
-        with pytest.raises(KeySetError):
-            read_keys(path)
-    short, wide = generate_rsa(65537, 1024), generate_private_key(SECP384R1())
-    unusable = [
-        {"kty": "oct", "k": "c2VjcmV0", "kid": "a"},
-        json.loads(RSAAlgorithm.to_jwk(short.public_key())),
-        json.loads(ECAlgorithm.to_jwk(wide.public_key())),
-        json.loads(ECAlgorithm.to_jwk(wide.public_key())) | {"alg": "ES256"},
-        jwk("RS256", KEYS["RS256"], alg="RS512"),
-        jwk("ES256", KEYS["ES256"], use="enc"),
-        jwk("ES256", KEYS["ES256"], alg="none"),
-        {"kty": "RSA"},
-        {},
-        None,
-        5,
-    ]
-    for entry in unusable:
-        with pytest.raises(KeySetError, match="no key"):
-            read_keys(write(path, entry))
-    assert len(read_keys(write(path, *unusable, jwk("EdDSA", KEYS["EdDSA"])))) == 1
+        Tokens(tmp_path / "jwks.json", ISSUER, AUDIENCE)

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fedau2/v1/device.proto.
  */
 export const file_fedau2_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChZmZWRhdTIvdjEvZGV2aWNlLnByb3RvEglmZWRhdTIudjEiZQoOQ2hlY2tJblJlcXVlc3QSEgoKcG9wdWxhdGlvbhgBIAEoCRIWCg5jbGllbnRfdmVyc2lvbhgCIAEoCRIVCg13aXRob3V0X3BsYWNlGAMgASgIEhAKCGVucm9sbGVkGAQgASgIIr0CCgpBc3NpZ25tZW50EhUKDWFzc2lnbm1lbnRfaWQYASABKAwSDwoHdGFza19pZBgCIAEoCRINCgVyb3VuZBgDIAEoBBIlCghtYW5pZmVzdBgEIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZRInCgpjaGVja3BvaW50GAUgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEigKBWxlYXNlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KDW5leHRfY2hlY2tfaW4YByABKAsyFi5mZWRhdTIudjEuUmV0cnlXaW5kb3cSDQoFYm91bmQYCCABKAESLQoHZW5jb2RlZBgJIAEoCzIcLmZlZGF1Mi52MS5FbmNvZGVkQ2hlY2twb2ludBIRCglyb3VuZF9rZXkYCiABKAwirQEKDE1vZGVsVmVyc2lvbhIPCgd0YXNrX2lkGAEgASgJEg0KBXJvdW5kGAIgASgEEiUKCG1hbmlmZXN0GAMgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEicKCmNoZWNrcG9pbnQYBCABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USLQoHZW5jb2RlZBgFIAEoCzIcLmZlZGF1Mi52MS5FbmNvZGVkQ2hlY2twb2ludCKGAQoJUmVqZWN0aW9uEioKBnJlYXNvbhgBIAEoDjIaLmZlZGF1Mi52MS5SZWplY3Rpb25SZWFzb24SJQoFcmV0cnkYAiABKAsyFi5mZWRhdTIudjEuUmV0cnlXaW5kb3cSJgoFbW9kZWwYAyABKAsyFy5mZWRhdTIudjEuTW9kZWxWZXJzaW9uInMKD0NoZWNrSW5SZXNwb25zZRIrCgphc3NpZ25tZW50GAEgASgLMhUuZmVkYXUyLnYxLkFzc2lnbm1lbnRIABIpCglyZWplY3Rpb24YAiABKAsyFC5mZWRhdTIudjEuUmVqZWN0aW9uSABCCAoGcmVzdWx0IjYKFEZldGNoUmVzb3VyY2VSZXF1ZXN0Eg4KBnNoYTI1NhgBIAEoDBIOCgZvZmZzZXQYAiABKAQiJQoVRmV0Y2hSZXNvdXJjZVJlc3BvbnNlEgwKBGRhdGEYASABKAwiUwoMVXBsb2FkSGVhZGVyEhUKDWFzc2lnbm1lbnRfaWQYASABKAwSDAoEc2l6ZRgCIAEoBBIOCgZzaGEyNTYYAyABKAwSDgoGb2Zmc2V0GAQgASgEIl4KGVVwbG9hZENvbnRyaWJ1dGlvblJlcXVlc3QSKQoGaGVhZGVyGAEgASgLMhcuZmVkYXUyLnYxLlVwbG9hZEhlYWRlckgAEg4KBGRhdGEYAiABKAxIAEIGCgRwYXJ0IksKGlVwbG9hZENvbnRyaWJ1dGlvblJlc3BvbnNlEi0KDW5leHRfY2hlY2tfaW4YASABKAsyFi5mZWRhdTIudjEuUmV0cnlXaW5kb3ciSgoRVXBsb2FkUGFydFJlcXVlc3QSJwoGaGVhZGVyGAEgASgLMhcuZmVkYXUyLnYxLlVwbG9hZEhlYWRlchIMCgRkYXRhGAIgASgMIlkKElVwbG9hZFBhcnRSZXNwb25zZRIOCgZvZmZzZXQYASABKAQSMwoEZG9uZRgCIAEoCzIlLmZlZGF1Mi52MS5VcGxvYWRDb250cmlidXRpb25SZXNwb25zZSI8ChNVcGxvYWRPZmZzZXRSZXF1ZXN0EhUKDWFzc2lnbm1lbnRfaWQYASABKAwSDgoGc2hhMjU2GAIgASgMIiYKFFVwbG9hZE9mZnNldFJlc3BvbnNlEg4KBm9mZnNldBgBIAEoBCJXChRSZXBvcnRGYWlsdXJlUmVxdWVzdBIVCg1hc3NpZ25tZW50X2lkGAEgASgMEigKBnJlYXNvbhgCIAEoDjIYLmZlZGF1Mi52MS5GYWlsdXJlUmVhc29uIkYKFVJlcG9ydEZhaWx1cmVSZXNwb25zZRItCg1uZXh0X2NoZWNrX2luGAEgASgLMhYuZmVkYXUyLnYxLlJldHJ5V2luZG93KqUCCg9SZWplY3Rpb25SZWFzb24SIAocUkVKRUNUSU9OX1JFQVNPTl9VTlNQRUNJRklFRBAAEh8KG1JFSkVDVElPTl9SRUFTT05fUk9VTkRfRlVMTBABEiIKHlJFSkVDVElPTl9SRUFTT05fUk9VTkRfQ0xPU0lORxACEhwKGFJFSkVDVElPTl9SRUFTT05fTk9fVEFTSxADEiMKH1JFSkVDVElPTl9SRUFTT05fQ0xJRU5UX1ZFUlNJT04QBBIbChdSRUpFQ1RJT05fUkVBU09OX1BBVVNFRBAFEiQKIFJFSkVDVElPTl9SRUFTT05fTk9fUExBQ0VfV0FOVEVEEAYSJQohUkVKRUNUSU9OX1JFQVNPTl9FTlJPTE1FTlRfTkVFREVEEAcqgwIKDUZhaWx1cmVSZWFzb24SHgoaRkFJTFVSRV9SRUFTT05fVU5TUEVDSUZJRUQQABIeChpGQUlMVVJFX1JFQVNPTl9JTlRFUlJVUFRFRBABEhoKFkZBSUxVUkVfUkVBU09OX05PX0RBVEEQAhIeChpGQUlMVVJFX1JFQVNPTl9VTlNVUFBPUlRFRBADEhsKF0ZBSUxVUkVfUkVBU09OX1RSQUlOSU5HEAQSGwoXRkFJTFVSRV9SRUFTT05fVE9PX1NPT04QBRIbChdGQUlMVVJFX1JFQVNPTl9UT09fU0xPVxAGEh8KG0ZBSUxVUkVfUkVBU09OX05PVF9FTlJPTExFRBAHMvwDCg1EZXZpY2VTZXJ2aWNlEkAKB0NoZWNrSW4SGS5mZWRhdTIudjEuQ2hlY2tJblJlcXVlc3QaGi5mZWRhdTIudjEuQ2hlY2tJblJlc3BvbnNlElQKDUZldGNoUmVzb3VyY2USHy5mZWRhdTIudjEuRmV0Y2hSZXNvdXJjZVJlcXVlc3QaIC5mZWRhdTIudjEuRmV0Y2hSZXNvdXJjZVJlc3BvbnNlMAESYwoSVXBsb2FkQ29udHJpYnV0aW9uEiQuZmVkYXUyLnYxLlVwbG9hZENvbnRyaWJ1dGlvblJlcXVlc3QaJS5mZWRhdTIudjEuVXBsb2FkQ29udHJpYnV0aW9uUmVzcG9uc2UoARJJCgpVcGxvYWRQYXJ0EhwuZmVkYXUyLnYxLlVwbG9hZFBhcnRSZXF1ZXN0Gh0uZmVkYXUyLnYxLlVwbG9hZFBhcnRSZXNwb25zZRJPCgxVcGxvYWRPZmZzZXQSHi5mZWRhdTIudjEuVXBsb2FkT2Zmc2V0UmVxdWVzdBofLmZlZGF1Mi52MS5VcGxvYWRPZmZzZXRSZXNwb25zZRJSCg1SZXBvcnRGYWlsdXJlEh8uZmVkYXUyLnYxLlJlcG9ydEZhaWx1cmVSZXF1ZXN0GiAuZmVkYXUyLnYxLlJlcG9ydEZhaWx1cmVSZXNwb25zZWIGcHJvdG8z", [file_fedau2_v1_task, file_google_protobuf_duration]);
+  fileDesc("ChZmZWRhdTIvdjEvZGV2aWNlLnByb3RvEglmZWRhdTIudjEijgEKDkNoZWNrSW5SZXF1ZXN0EhIKCnBvcHVsYXRpb24YASABKAkSFgoOY2xpZW50X3ZlcnNpb24YAiABKAkSFQoNd2l0aG91dF9wbGFjZRgDIAEoCBIQCghlbnJvbGxlZBgEIAEoCBInCglhZG1pc3Npb24YBSABKAsyFC5mZWRhdTIudjEuQWRtaXNzaW9uIh8KDEFkbWlzc2lvbktleRIPCgdtb2R1bHVzGAEgASgMIi8KCUFkbWlzc2lvbhIPCgdtZXNzYWdlGAEgASgMEhEKCXNpZ25hdHVyZRgCIAEoDCJrCgxBZG1pdFJlcXVlc3QSEgoKcG9wdWxhdGlvbhgBIAEoCRIkCgNrZXkYAiABKAsyFy5mZWRhdTIudjEuQWRtaXNzaW9uS2V5EhAKCGV2aWRlbmNlGAMgASgMEg8KB2JsaW5kZWQYBCABKAwiIgoNQWRtaXRSZXNwb25zZRIRCglzaWduYXR1cmUYASABKAwivQIKCkFzc2lnbm1lbnQSFQoNYXNzaWdubWVudF9pZBgBIAEoDBIPCgd0YXNrX2lkGAIgASgJEg0KBXJvdW5kGAMgASgEEiUKCG1hbmlmZXN0GAQgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEicKCmNoZWNrcG9pbnQYBSABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USKAoFbGVhc2UYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoNbmV4dF9jaGVja19pbhgHIAEoCzIWLmZlZGF1Mi52MS5SZXRyeVdpbmRvdxINCgVib3VuZBgIIAEoARItCgdlbmNvZGVkGAkgASgLMhwuZmVkYXUyLnYxLkVuY29kZWRDaGVja3BvaW50EhEKCXJvdW5kX2tleRgKIAEoDCKtAQoMTW9kZWxWZXJzaW9uEg8KB3Rhc2tfaWQYASABKAkSDQoFcm91bmQYAiABKAQSJQoIbWFuaWZlc3QYAyABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USJwoKY2hlY2twb2ludBgEIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZRItCgdlbmNvZGVkGAUgASgLMhwuZmVkYXUyLnYxLkVuY29kZWRDaGVja3BvaW50IrIBCglSZWplY3Rpb24SKgoGcmVhc29uGAEgASgOMhouZmVkYXUyLnYxLlJlamVjdGlvblJlYXNvbhIlCgVyZXRyeRgCIAEoCzIWLmZlZGF1Mi52MS5SZXRyeVdpbmRvdxImCgVtb2RlbBgDIAEoCzIXLmZlZGF1Mi52MS5Nb2RlbFZlcnNpb24SKgoJYWRtaXNzaW9uGAQgASgLMhcuZmVkYXUyLnYxLkFkbWlzc2lvbktleSJzCg9DaGVja0luUmVzcG9uc2USKwoKYXNzaWdubWVudBgBIAEoCzIVLmZlZGF1Mi52MS5Bc3NpZ25tZW50SAASKQoJcmVqZWN0aW9uGAIgASgLMhQuZmVkYXUyLnYxLlJlamVjdGlvbkgAQggKBnJlc3VsdCI2ChRGZXRjaFJlc291cmNlUmVxdWVzdBIOCgZzaGEyNTYYASABKAwSDgoGb2Zmc2V0GAIgASgEIiUKFUZldGNoUmVzb3VyY2VSZXNwb25zZRIMCgRkYXRhGAEgASgMIlMKDFVwbG9hZEhlYWRlchIVCg1hc3NpZ25tZW50X2lkGAEgASgMEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgMEg4KBm9mZnNldBgEIAEoBCJeChlVcGxvYWRDb250cmlidXRpb25SZXF1ZXN0EikKBmhlYWRlchgBIAEoCzIXLmZlZGF1Mi52MS5VcGxvYWRIZWFkZXJIABIOCgRkYXRhGAIgASgMSABCBgoEcGFydCJLChpVcGxvYWRDb250cmlidXRpb25SZXNwb25zZRItCg1uZXh0X2NoZWNrX2luGAEgASgLMhYuZmVkYXUyLnYxLlJldHJ5V2luZG93IkoKEVVwbG9hZFBhcnRSZXF1ZXN0EicKBmhlYWRlchgBIAEoCzIXLmZlZGF1Mi52MS5VcGxvYWRIZWFkZXISDAoEZGF0YRgCIAEoDCJZChJVcGxvYWRQYXJ0UmVzcG9uc2USDgoGb2Zmc2V0GAEgASgEEjMKBGRvbmUYAiABKAsyJS5mZWRhdTIudjEuVXBsb2FkQ29udHJpYnV0aW9uUmVzcG9uc2UiPAoTVXBsb2FkT2Zmc2V0UmVxdWVzdBIVCg1hc3NpZ25tZW50X2lkGAEgASgMEg4KBnNoYTI1NhgCIAEoDCImChRVcGxvYWRPZmZzZXRSZXNwb25zZRIOCgZvZmZzZXQYASABKAQiVwoUUmVwb3J0RmFpbHVyZVJlcXVlc3QSFQoNYXNzaWdubWVudF9pZBgBIAEoDBIoCgZyZWFzb24YAiABKA4yGC5mZWRhdTIudjEuRmFpbHVyZVJlYXNvbiJGChVSZXBvcnRGYWlsdXJlUmVzcG9uc2USLQoNbmV4dF9jaGVja19pbhgBIAEoCzIWLmZlZGF1Mi52MS5SZXRyeVdpbmRvdyryAgoPUmVqZWN0aW9uUmVhc29uEiAKHFJFSkVDVElPTl9SRUFTT05fVU5TUEVDSUZJRUQQABIfChtSRUpFQ1RJT05fUkVBU09OX1JPVU5EX0ZVTEwQARIiCh5SRUpFQ1RJT05fUkVBU09OX1JPVU5EX0NMT1NJTkcQAhIcChhSRUpFQ1RJT05fUkVBU09OX05PX1RBU0sQAxIjCh9SRUpFQ1RJT05fUkVBU09OX0NMSUVOVF9WRVJTSU9OEAQSGwoXUkVKRUNUSU9OX1JFQVNPTl9QQVVTRUQQBRIkCiBSRUpFQ1RJT05fUkVBU09OX05PX1BMQUNFX1dBTlRFRBAGEiUKIVJFSkVDVElPTl9SRUFTT05fRU5ST0xNRU5UX05FRURFRBAHEiUKIVJFSkVDVElPTl9SRUFTT05fQURNSVNTSU9OX05FRURFRBAIEiQKIFJFSkVDVElPTl9SRUFTT05fQURNSVNTSU9OX1NQRU5UEAkqgwIKDUZhaWx1cmVSZWFzb24SHgoaRkFJTFVSRV9SRUFTT05fVU5TUEVDSUZJRUQQABIeChpGQUlMVVJFX1JFQVNPTl9JTlRFUlJVUFRFRBABEhoKFkZBSUxVUkVfUkVBU09OX05PX0RBVEEQAhIeChpGQUlMVVJFX1JFQVNPTl9VTlNVUFBPUlRFRBADEhsKF0ZBSUxVUkVfUkVBU09OX1RSQUlOSU5HEAQSGwoXRkFJTFVSRV9SRUFTT05fVE9PX1NPT04QBRIbChdGQUlMVVJFX1JFQVNPTl9UT09fU0xPVxAGEh8KG0ZBSUxVUkVfUkVBU09OX05PVF9FTlJPTExFRBAHMrgECg1EZXZpY2VTZXJ2aWNlEkAKB0NoZWNrSW4SGS5mZWRhdTIudjEuQ2hlY2tJblJlcXVlc3QaGi5mZWRhdTIudjEuQ2hlY2tJblJlc3BvbnNlEjoKBUFkbWl0EhcuZmVkYXUyLnYxLkFkbWl0UmVxdWVzdBoYLmZlZGF1Mi52MS5BZG1pdFJlc3BvbnNlElQKDUZldGNoUmVzb3VyY2USHy5mZWRhdTIudjEuRmV0Y2hSZXNvdXJjZVJlcXVlc3QaIC5mZWRhdTIudjEuRmV0Y2hSZXNvdXJjZVJlc3BvbnNlMAESYwoSVXBsb2FkQ29udHJpYnV0aW9uEiQuZmVkYXUyLnYxLlVwbG9hZENvbnRyaWJ1dGlvblJlcXVlc3QaJS5mZWRhdTIudjEuVXBsb2FkQ29udHJpYnV0aW9uUmVzcG9uc2UoARJJCgpVcGxvYWRQYXJ0EhwuZmVkYXUyLnYxLlVwbG9hZFBhcnRSZXF1ZXN0Gh0uZmVkYXUyLnYxLlVwbG9hZFBhcnRSZXNwb25zZRJPCgxVcGxvYWRPZmZzZXQSHi5mZWRhdTIudjEuVXBsb2FkT2Zmc2V0UmVxdWVzdBofLmZlZGF1Mi52MS5VcGxvYWRPZmZzZXRSZXNwb25zZRJSCg1SZXBvcnRGYWlsdXJlEh8uZmVkYXUyLnYxLlJlcG9ydEZhaWx1cmVSZXF1ZXN0GiAuZmVkYXUyLnYxLlJlcG9ydEZhaWx1cmVSZXNwb25zZWIGcHJvdG8z", [file_fedau2_v1_task, file_google_protobuf_duration]);
 
 /**
  * Set by the device.
@@ -53,6 +53,13 @@ export type CheckInRequest = Message<"fedau2.v1.CheckInRequest"> & {
    * @generated from field: bool enrolled = 4;
    */
   enrolled: boolean;
+
+  /**
+   * Shows that the device may take part once in the round. Absent: it has none, or the coordinator has asked for none.
+   *
+   * @generated from field: fedau2.v1.Admission admission = 5;
+   */
+  admission?: Admission | undefined;
 };
 
 /**
@@ -61,6 +68,119 @@ export type CheckInRequest = Message<"fedau2.v1.CheckInRequest"> & {
  */
 export const CheckInRequestSchema: GenMessage<CheckInRequest> = /*@__PURE__*/
   messageDesc(file_fedau2_v1_device, 0);
+
+/**
+ * The key with which the coordinator signs the admissions to one round. Set by the coordinator.
+ *
+ * @generated from message fedau2.v1.AdmissionKey
+ */
+export type AdmissionKey = Message<"fedau2.v1.AdmissionKey"> & {
+  /**
+   * Modulus of an RSA key of 2048 bits, big-endian, 256 bytes. The public exponent is 65537.
+   *
+   * @generated from field: bytes modulus = 1;
+   */
+  modulus: Uint8Array;
+};
+
+/**
+ * Describes the message fedau2.v1.AdmissionKey.
+ * Use `create(AdmissionKeySchema)` to create a new message.
+ */
+export const AdmissionKeySchema: GenMessage<AdmissionKey> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_device, 1);
+
+/**
+ * A one-time admission to one round: a blind signature as RSABSSA-SHA384-PSS-Randomized of RFC 9474. It is spent by the
+ * place that it brings. If that place brings no contribution, it can be spent again in the same round. Set by the device.
+ *
+ * @generated from message fedau2.v1.Admission
+ */
+export type Admission = Message<"fedau2.v1.Admission"> & {
+  /**
+   * 64 bytes: 32 random ones of the device's preparation, and 32 random ones that are the message.
+   *
+   * @generated from field: bytes message = 1;
+   */
+  message: Uint8Array;
+
+  /**
+   * By the round's AdmissionKey, 256 bytes.
+   *
+   * @generated from field: bytes signature = 2;
+   */
+  signature: Uint8Array;
+};
+
+/**
+ * Describes the message fedau2.v1.Admission.
+ * Use `create(AdmissionSchema)` to create a new message.
+ */
+export const AdmissionSchema: GenMessage<Admission> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_device, 2);
+
+/**
+ * Set by the device.
+ *
+ * @generated from message fedau2.v1.AdmitRequest
+ */
+export type AdmitRequest = Message<"fedau2.v1.AdmitRequest"> & {
+  /**
+   * As in CheckInRequest.
+   *
+   * @generated from field: string population = 1;
+   */
+  population: string;
+
+  /**
+   * From the Rejection.
+   *
+   * @generated from field: fedau2.v1.AdmissionKey key = 2;
+   */
+  key?: AdmissionKey | undefined;
+
+  /**
+   * Shows who the user is, as the coordinator's operator wants it: a token, or nothing. At most 8 KiB.
+   *
+   * @generated from field: bytes evidence = 3;
+   */
+  evidence: Uint8Array;
+
+  /**
+   * The blinded message, 256 bytes.
+   *
+   * @generated from field: bytes blinded = 4;
+   */
+  blinded: Uint8Array;
+};
+
+/**
+ * Describes the message fedau2.v1.AdmitRequest.
+ * Use `create(AdmitRequestSchema)` to create a new message.
+ */
+export const AdmitRequestSchema: GenMessage<AdmitRequest> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_device, 3);
+
+/**
+ * Set by the coordinator.
+ *
+ * @generated from message fedau2.v1.AdmitResponse
+ */
+export type AdmitResponse = Message<"fedau2.v1.AdmitResponse"> & {
+  /**
+   * The blind signature, 256 bytes.
+   *
+   * @generated from field: bytes signature = 1;
+   */
+  signature: Uint8Array;
+};
+
+/**
+ * Describes the message fedau2.v1.AdmitResponse.
+ * Use `create(AdmitResponseSchema)` to create a new message.
+ */
+export const AdmitResponseSchema: GenMessage<AdmitResponse> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_device, 4);
 
 /**
  * A lease on one place in one round. Set by the coordinator.
@@ -147,7 +267,7 @@ export type Assignment = Message<"fedau2.v1.Assignment"> & {
  * Use `create(AssignmentSchema)` to create a new message.
  */
 export const AssignmentSchema: GenMessage<Assignment> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 1);
+  messageDesc(file_fedau2_v1_device, 5);
 
 /**
  * A task's newest model. Set by the coordinator.
@@ -197,7 +317,7 @@ export type ModelVersion = Message<"fedau2.v1.ModelVersion"> & {
  * Use `create(ModelVersionSchema)` to create a new message.
  */
 export const ModelVersionSchema: GenMessage<ModelVersion> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 2);
+  messageDesc(file_fedau2_v1_device, 6);
 
 /**
  * Set by the coordinator.
@@ -222,6 +342,13 @@ export type Rejection = Message<"fedau2.v1.Rejection"> & {
    * @generated from field: fedau2.v1.ModelVersion model = 3;
    */
   model?: ModelVersion | undefined;
+
+  /**
+   * The key of the round's admissions. Present with REJECTION_REASON_ADMISSION_NEEDED alone.
+   *
+   * @generated from field: fedau2.v1.AdmissionKey admission = 4;
+   */
+  admission?: AdmissionKey | undefined;
 };
 
 /**
@@ -229,7 +356,7 @@ export type Rejection = Message<"fedau2.v1.Rejection"> & {
  * Use `create(RejectionSchema)` to create a new message.
  */
 export const RejectionSchema: GenMessage<Rejection> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 3);
+  messageDesc(file_fedau2_v1_device, 7);
 
 /**
  * Set by the coordinator.
@@ -260,7 +387,7 @@ export type CheckInResponse = Message<"fedau2.v1.CheckInResponse"> & {
  * Use `create(CheckInResponseSchema)` to create a new message.
  */
 export const CheckInResponseSchema: GenMessage<CheckInResponse> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 4);
+  messageDesc(file_fedau2_v1_device, 8);
 
 /**
  * Set by the device.
@@ -288,7 +415,7 @@ export type FetchResourceRequest = Message<"fedau2.v1.FetchResourceRequest"> & {
  * Use `create(FetchResourceRequestSchema)` to create a new message.
  */
 export const FetchResourceRequestSchema: GenMessage<FetchResourceRequest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 5);
+  messageDesc(file_fedau2_v1_device, 9);
 
 /**
  * Set by the coordinator.
@@ -309,7 +436,7 @@ export type FetchResourceResponse = Message<"fedau2.v1.FetchResourceResponse"> &
  * Use `create(FetchResourceResponseSchema)` to create a new message.
  */
 export const FetchResourceResponseSchema: GenMessage<FetchResourceResponse> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 6);
+  messageDesc(file_fedau2_v1_device, 10);
 
 /**
  * First message of an upload, and part of every UploadPartRequest. The bytes that follow are a serialised Contribution.
@@ -353,7 +480,7 @@ export type UploadHeader = Message<"fedau2.v1.UploadHeader"> & {
  * Use `create(UploadHeaderSchema)` to create a new message.
  */
 export const UploadHeaderSchema: GenMessage<UploadHeader> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 7);
+  messageDesc(file_fedau2_v1_device, 11);
 
 /**
  * Set by the device.
@@ -388,7 +515,7 @@ export type UploadContributionRequest = Message<"fedau2.v1.UploadContributionReq
  * Use `create(UploadContributionRequestSchema)` to create a new message.
  */
 export const UploadContributionRequestSchema: GenMessage<UploadContributionRequest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 8);
+  messageDesc(file_fedau2_v1_device, 12);
 
 /**
  * The acknowledgement. Set by the coordinator.
@@ -407,7 +534,7 @@ export type UploadContributionResponse = Message<"fedau2.v1.UploadContributionRe
  * Use `create(UploadContributionResponseSchema)` to create a new message.
  */
 export const UploadContributionResponseSchema: GenMessage<UploadContributionResponse> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 9);
+  messageDesc(file_fedau2_v1_device, 13);
 
 /**
  * Set by the device.
@@ -436,7 +563,7 @@ export type UploadPartRequest = Message<"fedau2.v1.UploadPartRequest"> & {
  * Use `create(UploadPartRequestSchema)` to create a new message.
  */
 export const UploadPartRequestSchema: GenMessage<UploadPartRequest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 10);
+  messageDesc(file_fedau2_v1_device, 14);
 
 /**
  * Set by the coordinator.
@@ -465,7 +592,7 @@ export type UploadPartResponse = Message<"fedau2.v1.UploadPartResponse"> & {
  * Use `create(UploadPartResponseSchema)` to create a new message.
  */
 export const UploadPartResponseSchema: GenMessage<UploadPartResponse> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 11);
+  messageDesc(file_fedau2_v1_device, 15);
 
 /**
  * Set by the device.
@@ -493,7 +620,7 @@ export type UploadOffsetRequest = Message<"fedau2.v1.UploadOffsetRequest"> & {
  * Use `create(UploadOffsetRequestSchema)` to create a new message.
  */
 export const UploadOffsetRequestSchema: GenMessage<UploadOffsetRequest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 12);
+  messageDesc(file_fedau2_v1_device, 16);
 
 /**
  * Set by the coordinator.
@@ -514,7 +641,7 @@ export type UploadOffsetResponse = Message<"fedau2.v1.UploadOffsetResponse"> & {
  * Use `create(UploadOffsetResponseSchema)` to create a new message.
  */
 export const UploadOffsetResponseSchema: GenMessage<UploadOffsetResponse> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 13);
+  messageDesc(file_fedau2_v1_device, 17);
 
 /**
  * Set by the device.
@@ -540,7 +667,7 @@ export type ReportFailureRequest = Message<"fedau2.v1.ReportFailureRequest"> & {
  * Use `create(ReportFailureRequestSchema)` to create a new message.
  */
 export const ReportFailureRequestSchema: GenMessage<ReportFailureRequest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 14);
+  messageDesc(file_fedau2_v1_device, 18);
 
 /**
  * Set by the coordinator.
@@ -559,7 +686,7 @@ export type ReportFailureResponse = Message<"fedau2.v1.ReportFailureResponse"> &
  * Use `create(ReportFailureResponseSchema)` to create a new message.
  */
 export const ReportFailureResponseSchema: GenMessage<ReportFailureResponse> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_device, 15);
+  messageDesc(file_fedau2_v1_device, 19);
 
 /**
  * The reason of a rejection.
@@ -620,6 +747,21 @@ export enum RejectionReason {
    * @generated from enum value: REJECTION_REASON_ENROLMENT_NEEDED = 7;
    */
   ENROLMENT_NEEDED = 7,
+
+  /**
+   * The coordinator asks for an admission to this round, and the device showed none, or one that is not valid. It may get
+   * one (Admit) and check in again.
+   *
+   * @generated from enum value: REJECTION_REASON_ADMISSION_NEEDED = 8;
+   */
+  ADMISSION_NEEDED = 8,
+
+  /**
+   * The admission has brought a contribution to this round already.
+   *
+   * @generated from enum value: REJECTION_REASON_ADMISSION_SPENT = 9;
+   */
+  ADMISSION_SPENT = 9,
 }
 
 /**
@@ -711,6 +853,22 @@ export const DeviceService: GenService<{
     methodKind: "unary";
     input: typeof CheckInRequestSchema;
     output: typeof CheckInResponseSchema;
+  },
+  /**
+   * Signs a blinded admission to the open round of a population, for a caller whose evidence is accepted, and once for
+   * each identity and round. The coordinator does not learn the admission, so it cannot tell later who spent it. The same
+   * blinded bytes again are answered again. A refusal has one of these codes:
+   * * PERMISSION_DENIED: the evidence is not accepted.
+   * * ALREADY_EXISTS: the identity has had its admission to this round.
+   * * FAILED_PRECONDITION: the key is not that of the open round, or the coordinator asks for no admissions.
+   * Older coordinators do not know this method, and ask for no admissions.
+   *
+   * @generated from rpc fedau2.v1.DeviceService.Admit
+   */
+  admit: {
+    methodKind: "unary";
+    input: typeof AdmitRequestSchema;
+    output: typeof AdmitResponseSchema;
   },
   /**
    * Streams a blob of a task from an offset on, so that a fetch that broke off can go on. NOT_FOUND if the coordinator

@@ -1,0 +1,51 @@
+"""The gate before DeviceService: it notes who calls, and turns away the address that calls too much."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import unquote
+
+from coordinator.engine.limited import Limited
+from coordinator.grpc.status import Context
+from coordinator.model.caller import CALLER, Caller
+
+
+class Callers:
+    """Lets devices' calls through, within the limits of their network addresses.
+
+    Args:
+        limited: gives the limits, or raises `StoppedError` while the coordinator starts.
+    """
+
+    def __init__(self, limited: Callable[[], Limited]) -> None:
+        self._limited = limited
+
+    @asynccontextmanager
+    async def passing(
+        self,
+        call: str,
+        request: Any,  # noqa: ANN401
+        context: Context,
+    ) -> AsyncIterator[Callable[[object], None]]:
+        """Runs a block, which answers a device's call, with its caller noted; a `handlers.Gate`.
+
+        Raises:
+            BusyError: the caller's address is beyond its limits.
+            StoppedError: the coordinator starts.
+        """
+        CALLER.set(Caller(_address(context.peer() or ""), _subject(context.auth_context() or {})))
+        with self._limited().call():
+            yield lambda answer: None
+
+
+def _address(peer: str) -> str:
+    """Returns the network address of a peer as gRPC names it, such as "ipv6:%5B::1%5D:4711"; empty: it has none."""
+    kind, _, rest = peer.partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return ""
+    return unquote(rest).rpartition(":")[0].strip("[]")
+
+
+def _subject(shown: Mapping[str, Any]) -> str:
+    subjects = [value.decode("utf-8", "replace") for value in shown.get("x509_subject", [])]
+    return subjects[0] if len(subjects) == 1 else ""

@@ -1,0 +1,130 @@
+"""A minority cannot move a robust aggregate beyond honest values, and its bytes depend on no order."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.aggregation import choice
+from coordinator.aggregation.aggregators import Mean
+from coordinator.aggregation.robust import MEDIAN, Robust
+from coordinator.errors import AggregationError
+from fedau2.v1.task_pb2 import AGGREGATION_MEDIAN, AGGREGATION_TRIMMED_MEAN, ClosingRule, TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_KIND_TABLE, TensorSpec
+from fedau2.wire import fixed
+from fedau2.wire.contributions import Rows
+
+SPECS = {
+    "table": TensorSpec(name="table", shape=[5, 2], kind=TENSOR_KIND_TABLE),
+    "dense": TensorSpec(name="dense", shape=[3], kind=TENSOR_KIND_DENSE),
+}
+TRIMS = st.sampled_from([0.1, 0.25, 0.4, MEDIAN])
+
+
+def contribution(seed, scale=1.0, whole=False):
+    generator = np.random.default_rng(seed)
+    rows = np.arange(5) if whole else np.sort(generator.choice(5, generator.integers(1, 6), replace=False))
+    table = Rows(rows, (scale * generator.normal(size=(len(rows), 2))).astype(np.float32))
+    return {"table": table, "dense": (scale * generator.normal(size=3)).astype(np.float32)}
+
+
+def combined(contributions, trim, clip_norm=0.0):
+    robust = Robust(SPECS, trim, clip_norm)
+    for each in contributions:
+        robust.add(each)
+    return robust.mean()
+
+
+def same(left, right):
+    return left.keys() == right.keys() and all((left[name] == right[name]).all() for name in left)
+
+
+@given(st.integers(1, 12), TRIMS, st.randoms(use_true_random=False))
+def test_any_order_and_any_shards_give_the_same_bytes(count, trim, chance):
+    sent = [contribution(seed, whole=seed % 3 == 0) for seed in range(count)]
+    expected = combined(sent, trim)
+    shuffled = chance.sample(sent, count)
+    cut = chance.randint(0, count)
+    first, second = Robust(SPECS, trim), Robust(SPECS, trim)
+    for shard, part in ((first, shuffled[:cut]), (second, shuffled[cut:])):
+        for each in part:
+            shard.add(each)
+    second.merge(first)
+    assert same(second.mean(), expected)
+    second.reset()
+    assert second.mean() == {}
+    second.add(sent[0])
+    assert same(second.mean(), combined(sent[:1], trim))
+
+
+@given(st.integers(1, 12), TRIMS)
+def test_it_is_numpys_median_or_the_mean_of_what_is_left(count, trim):
+    values = np.stack([contribution(seed)["dense"] for seed in range(count)]).astype(np.float64)
+    cut = int(trim * count)
+    plain = np.median(values, 0) if trim == MEDIAN else np.sort(values, 0)[cut : count - cut].mean(0)
+    found = combined([contribution(seed) for seed in range(count)], trim)["dense"]
+    np.testing.assert_allclose(found, plain, atol=1e-9)
+
+
+@given(st.integers(0, 1000), st.integers(3, 10))
+def test_liars_below_the_trim_stay_within_the_honest_values(seed, honest):
+    sent = [contribution(seed + number, whole=True) for number in range(honest)]
+    liars = [contribution(9000 + seed + number, scale=1e5, whole=True) for number in range((honest - 1) // 2)]
+    found = combined(random.Random(seed).sample(sent + liars, honest + len(liars)), MEDIAN)
+    tables = np.stack([each["table"].values for each in sent])
+    dense = np.stack([each["dense"] for each in sent])
+    for values, of in ((tables, found["table"]), (dense, found["dense"])):
+        assert (values.min(0) - 1e-9 <= of).all()
+        assert (of <= values.max(0) + 1e-9).all()
+
+
+@given(st.integers(0, 1000), st.integers(1, 9))
+def test_equal_contributions_come_out_as_in_a_mean(seed, count):
+    sent, mean = [contribution(seed)] * count, Mean(SPECS)
+    for each in sent:
+        mean.add(each)
+    for name, value in combined(sent, MEDIAN).items():
+        np.testing.assert_allclose(value, mean.mean()[name], atol=1e-9)
+
+
+def test_a_row_counts_by_the_share_of_those_who_sent_it_and_others_are_zero():
+    alone = {"table": Rows(np.array([1]), np.full((1, 2), 6, np.float32))}
+    others = [{"table": Rows(np.array([3]), np.full((1, 2), number, np.float32))} for number in (1, 2, 90)]
+    found = combined([alone, *others], MEDIAN)
+    np.testing.assert_array_equal(found["table"], [[0, 0], [1.5, 1.5], [0, 0], [1.5, 1.5], [0, 0]])
+    assert "dense" not in found, "nobody sent it"
+
+
+def test_a_longer_contribution_is_clipped_first():
+    found = combined([{"dense": np.array([3, 4, 0], np.float32)}], MEDIAN, clip_norm=1.0)
+    np.testing.assert_allclose(found["dense"], [0.6, 0.8, 0])
+
+
+def test_what_cannot_be_added_is_refused_and_changes_nothing():
+    robust = Robust(SPECS, MEDIAN)
+    robust.add(contribution(1))
+    before = robust.mean()
+    wrong = [
+        {"dense": np.array([1, np.nan, 0], np.float32)},
+        {"dense": np.zeros(4, np.float32)},
+        {"table": Rows(np.array([0]), np.zeros((1, 3), np.float32))},
+        {"dense": np.full(3, 2 * fixed.bound(1))},
+    ]
+    for each in wrong:
+        with pytest.raises(AggregationError):
+            robust.add({**contribution(2), **each})
+    assert same(robust.mean(), before)
+
+
+def test_secure_sums_and_more_memory_than_there_may_be_are_refused():
+    median = ClosingRule(maximum=10, aggregation=AGGREGATION_MEDIAN)
+    hidden = TaskManifest()
+    hidden.secure_sums.SetInParent()
+    assert "secure sums" in choice.why_not(hidden, median, 100)
+    assert "lower `maximum`" in choice.why_not(TaskManifest(), median, 2**30)
+    assert not choice.why_not(TaskManifest(), median, 2**20)
+    assert not choice.why_not(hidden, ClosingRule(maximum=10), 2**30)
+    trimmed = choice.of(TaskManifest(), ClosingRule(aggregation=AGGREGATION_TRIMMED_MEAN, trim=0.25))
+    assert isinstance(trimmed, Robust)

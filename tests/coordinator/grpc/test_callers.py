@@ -1,0 +1,88 @@
+"""An address that calls too much is turned away over gRPC, and others are not."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+
+from coordinator.grpc.callers import _address
+from coordinator.model.limits import AddressLimits
+from fedau2.v1.device_pb2 import CheckInRequest
+from fedau2.v1.device_pb2_grpc import DeviceServiceStub
+from fedau2.wire import addresses
+from fedau2.wire.status import RETRY_METADATA
+from tests.coordinator import conftest as tools
+
+
+@asynccontextmanager
+async def relay(target, source):
+    """Passes connections on to a target, which sees them come from another address of this machine."""
+    host, port = addresses.served(target)
+
+    async def pump(reader, writer):
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    async def connected(reader, writer):
+        there, back = await asyncio.open_connection(host, port, local_addr=(source, 0))
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+async def check_ins(channel, count):
+    stub, answers = DeviceServiceStub(channel), []
+    for _ in range(count):
+        try:
+            await stub.CheckIn(CheckInRequest(population="movies"), timeout=20)
+            answers.append("OK")
+        except grpc.aio.AioRpcError as error:
+            assert RETRY_METADATA in dict(iter(error.trailing_metadata())), error  # noqa: PT017
+            answers.append(error.details())
+    return answers
+
+
+def test_one_address_is_turned_away_and_the_log_names_it_once(tmp_path, caplog):
+    async def run():
+        options = {"limits": AddressLimits(rate=1.0), "clock": tools.Clock()}
+        async with tools.open_lab(tmp_path / "state", "grpc", **options) as lab:
+            await lab.create()
+            target = lab.link.devices_address
+            async with relay(target, "127.0.0.2") as address, grpc.aio.insecure_channel(address) as one:
+                answers = await check_ins(one, 14)
+                assert answers[:10] == ["OK"] * 10
+                assert answers[10:] == ["too many calls come from this network address; try again later"] * 4
+            async with relay(target, "127.0.0.3") as address, grpc.aio.insecure_channel(address) as other:
+                assert await check_ins(other, 3) == ["OK"] * 3
+            assert (await lab.check_in()).WhichOneof("result")
+            counted = lab.coordinator.metrics.registry.get_sample_value("fedau2_limited_calls_total", {"limit": "rate"})
+            assert counted == 4
+
+    asyncio.run(run())
+    assert caplog.text.count("calls of 127.0.0.2 are turned away: limit rate") == 1
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:192.0.2.1:4711", "192.0.2.1"),
+        ("ipv6:%5B2001:db8::1%5D:4711", "2001:db8::1"),
+        ("ipv6:[::1]:4711", "::1"),
+        ("unix:", ""),
+        ("unix:/run/x.sock", ""),
+        ("", ""),
+    ],
+)
+def test_peers_are_read_as_grpc_names_them(peer, address):
+    assert _address(peer) == address
