@@ -70,7 +70,16 @@ class EngineSettings(Section):
         default="torch",
     )
     workers: Annotated[_Number, Field(le=MOST_WORKERS)] = setting(
-        "Threads of the batched engine, processes of the attackers; the result does not depend on it.", default=2
+        "Workers of the batched engine, processes of the attackers; the result does not depend on it.", default=2
+    )
+    executor: Literal["threads", "processes", "ray"] = setting(
+        "The batched engine's workers: threads, processes, or actors of a Ray cluster; the result does not depend on "
+        "it.",
+        default="threads",
+    )
+    address: Text = setting(
+        "Address of the Ray cluster, HOST:PORT, or auto for the one of this machine; local begins one on this machine.",
+        default="local",
     )
     kernel: Literal["auto", "torch", "native"] = setting(
         "What computes local updates in the batched engine: auto is native where fedau2-native is installed and knows "
@@ -127,6 +136,10 @@ class EngineSettings(Section):
             raise ValueError("sums of secure are made by real sessions: set engine.name to fleet")
         if self.checkpoints != "float32" and self.name != "batched":
             raise ValueError("encodings of checkpoints are simulated by the batched engine only: set engine.name so")
+        if self.executor != "threads" and self.name != "batched":
+            raise ValueError(f"executor {self.executor} is for cohorts in batches: set engine.name to batched")
+        if self.address != "local" and self.executor != "ray":
+            raise ValueError("address is of a Ray cluster: set engine.executor to ray")
         if self.transport != "inproc" and self.name != "fleet":
             raise ValueError(f"transport {self.transport} is for a fleet: set engine.name to fleet")
         if self.trainer != "torch" and self.name != "fleet":

@@ -1,7 +1,7 @@
 """Makes what a run needs of the sections of its configuration: data, plan, population, engine."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +18,12 @@ from simulator.config.sections import EngineSettings
 from simulator.datasets import Attribute, Dataset
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.engine import RoundEngine, require_any_cohort
+from simulator.engines.executors import processes, ray_actors
+from simulator.engines.executors.contract import Start
+from simulator.engines.executors.threads import Threads
 from simulator.errors import ConfigError, OneClassError, TooFewUsersError
 from simulator.evaluation.attacked_users import expect_enough
-from simulator.experiment import resume, turns
+from simulator.experiment import resources, resume, turns
 from simulator.population import columns, public_randomness
 from simulator.population.columns import MappedState, State
 from simulator.population.population import Members, Population
@@ -181,10 +184,20 @@ def engine_of(
     if settings.name == "batched":
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
         encoding = encodings.NAMES[settings.checkpoints]
-        yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise, encoding, settings.kernel)
+        given = bundle.manifest, checkpoint, population, settings.workers, noise, encoding, settings.kernel
+        with closing(BatchedEngine(*given, start=_executor_of(settings))) as engine:
+            yield engine
         return
     from simulator.experiment import fleets  # here, because a coordinator takes a while to load
 
     size = cohort_size(settings.fraction, len(population))
     with fleets.opened(settings, bundle, population, size, folder, audit) as fleet:
         yield fleet
+
+
+def _executor_of(settings: EngineSettings) -> Start:
+    if settings.executor == "processes":
+        return partial(processes.start, prepare=resources.prepare)
+    if settings.executor == "ray":
+        return partial(ray_actors.start, address="" if settings.address == "local" else settings.address)
+    return Threads
