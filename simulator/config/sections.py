@@ -90,6 +90,7 @@ class EngineSettings(Section):
     fraction: Annotated[Number, Field(gt=0, le=1)] = setting(
         "Share of the clients in each round's cohort.", default=0.1
     )
+    cohort: _Seed = setting("Clients in each round's cohort; 0 is the share that fraction says.", "clients", default=0)
     seed: _Seed = setting("Seed of everything that is drawn.", default=0)
     checkpoints: Literal["float32", "float16", "int8"] = setting(
         "Encoding in which clients get checkpoints; the server's step is on exact ones.", default="float32"
@@ -155,6 +156,11 @@ class EvaluationSettings(Section):
         default="validation",
     )
     evaluate_every: _Number = setting("Time between evaluations.", "rounds", default=25)
+    evaluate_users: _Seed = setting(
+        "Most users that are ranked: a random sample of so many, which is the same in every run; 0 ranks all.",
+        "users",
+        default=0,
+    )
     personal_steps: Annotated[Whole, Field(ge=0, le=1000)] = setting(
         "Personal steps that each device takes before it ranks, as devices recommend; private state stays.", default=0
     )

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,33 @@ Members = NDArray[np.int64]
 def client_key(seed: int, client: int) -> bytes:
     """Derives a simulated device's secret key, 16 bytes, from the run's seed and the client's number."""
     return hashlib.sha256(f"fedau2 client {seed} {client}".encode()).digest()[:16]
+
+
+class ClientKeys(Sequence[bytes]):
+    """The keys of a run's clients, each derived where it is asked for.
+
+    Args:
+        seed: the run's.
+        clients: number of clients.
+    """
+
+    def __init__(self, seed: int, clients: int) -> None:
+        self._seed, self._clients = seed, clients
+
+    def __len__(self) -> int:
+        return self._clients
+
+    @overload
+    def __getitem__(self, client: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, client: slice) -> Sequence[bytes]: ...
+
+    def __getitem__(self, client: int | slice) -> bytes | Sequence[bytes]:
+        """Returns the key of a client, or of several."""
+        if isinstance(client, slice):
+            return [self[number] for number in range(self._clients)[client]]
+        return client_key(self._seed, range(self._clients)[client])
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +98,7 @@ class Population:
         """
         for adversary in task.plan.adversaries:
             _expect_classes(adversary.attribute, attributes, adversary.classes)
-        keys = [client_key(seed, client) for client in range(len(interactions))]
+        keys = ClientKeys(seed, len(interactions))
         if state is not None:
             return cls(keys, interactions, attributes, state, weights)
         zeros = {spec.name: np.zeros((len(keys), *spec.shape), np.float32) for spec in manifest.private(task)}

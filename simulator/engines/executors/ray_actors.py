@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import socket
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -67,6 +68,7 @@ class Actors:
         except ModuleNotFoundError as error:
             raise ConfigError("engine.executor ray needs Ray: pip install 'fedau2[ray]'") from error
         self._ray, self._rounds = ray, _Rounds(ray)
+        _expect_listening(address)
         place: dict[str, Any] = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}
         try:
             ray.init(**place, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
@@ -90,6 +92,21 @@ class Actors:
     def close(self) -> None:
         """Leaves the cluster."""
         self._ray.shutdown()
+
+
+def _expect_listening(address: str) -> None:
+    """Checks at once what Ray would try for minutes.
+
+    Raises:
+        ExecutorError: nobody listens at HOST:PORT.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host:
+        return  # auto, or a cluster of this machine
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise ExecutorError(f"no Ray cluster answers at {address}: {explain(error)}") from error
 
 
 class _Rounds:
