@@ -160,7 +160,7 @@ class Trial:
 
     def _poison(self) -> dict[str, Update]:
         rng = np.random.default_rng(0)
-        bound = fixed.bound(assembly.cohort_size(self.config.engine.fraction, len(self.population)))
+        bound = fixed.bound(assembly.cohort_size(self.config.engine, len(self.population)))
         shapes = {name: tuple(spec.shape) for name, spec in manifest.shared(self.bundle.manifest).items()}
         return {
             name: np.where(rng.random(shape) < 0.5, np.float32(-bound), np.float32(bound))

@@ -56,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "trained": Scorer(task, engine.checkpoint, population.state.values, split.train),
     }
     masked = [np.append(train, item) for train, item in zip(split.train, split.validation, strict=True)]
+    _, candidates = split.candidates(np.arange(clients))
     for name, scores in ways.items():
-        print(options.model, options.rounds, name, _metrics(scores, split.test, split.test_candidates, masked))
+        print(options.model, options.rounds, name, _metrics(scores, split.test, candidates, masked))
 
 
 def _metrics(scores: Scores, *ranked: Any) -> dict[str, float]:  # noqa: ANN401 - those of `rank_all`

@@ -22,6 +22,7 @@
     - NoStateError: its run did not keep the state of its users
     - StateVersionError: it keeps state of another version
   + UnknownUserError: the data set has no user of this id
+  + ExecutorError: the workers of an executor cannot be had, or are lost
   + FleetError: a fleet's coordinator or session failed
   + RunsFailedError: some of several runs failed
   + BoundPassedError: an attack of an audit exceeded its bound
@@ -121,6 +122,10 @@ class StateVersionError(RunFolderError):
 
 class UnknownUserError(SimulatorError):
     """The data set has no user of this id."""
+
+
+class ExecutorError(SimulatorError):
+    """The workers of an executor cannot be had, or are lost."""
 
 
 class FleetError(SimulatorError):

@@ -52,6 +52,10 @@ class Fold:
         self._scaled = np.empty(BLOCK)
         self._grid = np.empty(BLOCK, np.int64)
 
+    def __reduce__(self) -> tuple[type["Fold"], tuple[()]]:
+        # Sums that travel to another process bring no scratch space, and no library that may not be there.
+        return Fold, ()
+
     def add(self, parts: Iterable[Piece], factor: float = 1.0) -> None:
         """Adds the pieces times a factor from 0 to 1; |values| must be at most `fixed.bound(1)`."""
         block: list[Piece] = []

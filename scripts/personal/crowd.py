@@ -104,7 +104,7 @@ class Crowd:
         """
         for number in range(self.setting.rounds):
             rng = public_randomness.generator("cohorts", self.setting.seed, number)
-            size = assembly.cohort_size(self._engine_settings.fraction, len(members))
+            size = assembly.cohort_size(self._engine_settings, len(members))
             cohort = np.sort(rng.choice(members, size, replace=False))
             before(number, cohort)
             engine.train_round(cohort)
@@ -115,7 +115,7 @@ class Crowd:
         values = {name: column[members] for name, column in population.state.values.items()}
         histories = [self.split.train[member] for member in members]
         scorer = Scorer(self.bundle.manifest, checkpoint, values, histories)
-        return rank_all(scorer, self.split.test[members], self.split.test_candidates[members], self.seen(members))
+        return rank_all(scorer, self.split.test[members], self.split.candidates(members)[1], self.seen(members))
 
     def seen(self, members: Members) -> list[np.ndarray]:
         """The items that the full ranking leaves out, by client."""

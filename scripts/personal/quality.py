@@ -92,7 +92,7 @@ def _popularity(crowd: Crowd, counted: Members, members: Members) -> Ranks:
     return rank_all(
         lambda users: np.tile(scores, (len(users), 1)),
         split.test[members],
-        split.test_candidates[members],
+        split.candidates(members)[1],
         crowd.seen(members),
     )
 

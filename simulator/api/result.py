@@ -14,6 +14,7 @@ from simulator.api.progress import Shown, shown
 from simulator.config.config import Config
 from simulator.datasets import Dataset
 from simulator.errors import ConfigError, DamagedRunError, UnknownUserError
+from simulator.evaluation import sampling
 from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import lock, outcome
 from simulator.experiment.asked import Asked, Kind
@@ -76,9 +77,11 @@ class Result:
     def users(self) -> pd.DataFrame:
         """A row for each user: `id`, attributes, and `rank` and `rank_full` of the test item, counted from 0.
 
-        `rank` is among the candidates, and `rank_full` among all items. Raises what `dataset` raises.
+        `rank` is among the candidates, and `rank_full` among all items. A user who was not ranked has none, see
+        `evaluation.evaluate_users`. Raises what `dataset` raises.
         """
-        return tables.users(self.dataset, self._finished.ranks())
+        ranked = sampling.users(len(self.dataset.users), self.config.evaluation.evaluate_users)
+        return tables.users(self.dataset, self._finished.ranks(), ranked)
 
     @cached_property
     def attacks(self) -> pd.DataFrame:

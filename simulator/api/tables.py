@@ -21,15 +21,16 @@ _LABEL = re.compile(r"leak_(dlg|analytic)(?:_(\d+))?")
 _DONE = "done"
 
 
-def users(dataset: Dataset, ranks: Ranks) -> pd.DataFrame:
+def users(dataset: Dataset, ranks: Ranks, ranked: NDArray[np.int64]) -> pd.DataFrame:
     """Makes a row for each user: id, attributes, and the ranks of the test item, from 0.
 
-    A user whose attribute is not known has none.
+    A user whose attribute is not known has none. A user who is not among those that were ranked has no ranks.
     """
     table = pd.DataFrame({"id": list(dataset.users)})
     for name, attribute in dataset.attributes.items():
         table[name] = _values(attribute)
-    return table.assign(rank=ranks.sampled, rank_full=ranks.full)
+    ranks_of = {"rank": ranks.sampled, "rank_full": ranks.full}
+    return table.assign(**{name: pd.Series(values, ranked).reindex(table.index) for name, values in ranks_of.items()})
 
 
 def _values(attribute: Attribute) -> list[str | None]:
@@ -83,7 +84,7 @@ def recommended(dataset: Dataset, split: Split, user: int, scores: NDArray[np.fl
         top: most rows.
     """
     ranked = scores.copy()
-    ranked[split.seen()[user]] = -np.inf
+    ranked[split.seen(user)] = -np.inf
     best = np.argsort(-ranked, kind="stable")[:top]
     rows = best[np.isfinite(ranked[best])]
     names = {int(split.validation[user]): "validation", int(split.test[user]): "test"}

@@ -211,7 +211,7 @@ def _watch(request: Request, task: Task, population: Population) -> tuple[Watch,
 def _on_sums(request: Request, task: Task, population: Population) -> list[Finding]:
     """Attacks on secure aggregation, on every adversary."""
     findings, seed = [], request.config.engine.seed
-    cohort = assembly.cohort_size(request.config.engine.fraction, len(population))
+    cohort = assembly.cohort_size(request.config.engine, len(population))
     for adversary in task.manifest.plan.adversaries if task.manifest.plan.local.steps == 1 else ():
         members = sums.knowing(population, task, adversary)
         truth = population.labels(task.manifest, members)[adversary.name]

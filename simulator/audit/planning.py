@@ -148,7 +148,7 @@ def _of_sums(request: Request, task: TaskManifest, population: Population) -> It
     labels = population.labels(task, np.arange(len(population)))
     most = min(
         [
-            assembly.cohort_size(request.config.engine.fraction, len(population)),
+            assembly.cohort_size(request.config.engine, len(population)),
             *(int((column >= 0).sum()) for column in labels.values()),
         ]
     )

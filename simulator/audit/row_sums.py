@@ -80,7 +80,7 @@ def drawn_anew(groups: Sequence[Sums]) -> list[Sums]:
 def law(request: Request, clients: int) -> Iterator[str]:
     """Says what a regression over rounds finds by the law of sums, for the numbers of rounds of the request."""
     for of in drawn_anew(request.sums):
-        sums_a_round = max(1, assembly.cohort_size(request.config.engine.fraction, clients) // of.size)
+        sums_a_round = max(1, assembly.cohort_size(request.config.engine, clients) // of.size)
         reached = (
             f"{sums.law(rounds * sums_a_round, of.size, clients):.2f} after {rounds}" for rounds in request.sums_rounds
         )

@@ -27,7 +27,7 @@ ROUNDS: Mapping[str, int] = {"fedrap": 100}
 
 USUAL_ROUNDS = 600
 
-_FREE = ("engine.workers",)
+_FREE = ("engine.workers", "engine.executor", "engine.address")
 """Settings on which no result depends."""
 
 

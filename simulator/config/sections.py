@@ -70,7 +70,16 @@ class EngineSettings(Section):
         default="torch",
     )
     workers: Annotated[_Number, Field(le=MOST_WORKERS)] = setting(
-        "Threads of the batched engine, processes of the attackers; the result does not depend on it.", default=2
+        "Workers of the batched engine, processes of the attackers; the result does not depend on it.", default=2
+    )
+    executor: Literal["threads", "processes", "ray"] = setting(
+        "The batched engine's workers: threads, processes, or actors of a Ray cluster; the result does not depend on "
+        "it.",
+        default="threads",
+    )
+    address: Text = setting(
+        "Address of the Ray cluster, HOST:PORT, or auto for the one of this machine; local begins one on this machine.",
+        default="local",
     )
     kernel: Literal["auto", "torch", "native"] = setting(
         "What computes local updates in the batched engine: auto is native where fedau2-native is installed and knows "
@@ -81,6 +90,7 @@ class EngineSettings(Section):
     fraction: Annotated[Number, Field(gt=0, le=1)] = setting(
         "Share of the clients in each round's cohort.", default=0.1
     )
+    cohort: _Seed = setting("Clients in each round's cohort; 0 is the share that fraction says.", "clients", default=0)
     seed: _Seed = setting("Seed of everything that is drawn.", default=0)
     checkpoints: Literal["float32", "float16", "int8"] = setting(
         "Encoding in which clients get checkpoints; the server's step is on exact ones.", default="float32"
@@ -127,6 +137,10 @@ class EngineSettings(Section):
             raise ValueError("sums of secure are made by real sessions: set engine.name to fleet")
         if self.checkpoints != "float32" and self.name != "batched":
             raise ValueError("encodings of checkpoints are simulated by the batched engine only: set engine.name so")
+        if self.executor != "threads" and self.name != "batched":
+            raise ValueError(f"executor {self.executor} is for cohorts in batches: set engine.name to batched")
+        if self.address != "local" and self.executor != "ray":
+            raise ValueError("address is of a Ray cluster: set engine.executor to ray")
         if self.transport != "inproc" and self.name != "fleet":
             raise ValueError(f"transport {self.transport} is for a fleet: set engine.name to fleet")
         if self.trainer != "torch" and self.name != "fleet":
@@ -142,6 +156,11 @@ class EvaluationSettings(Section):
         default="validation",
     )
     evaluate_every: _Number = setting("Time between evaluations.", "rounds", default=25)
+    evaluate_users: _Seed = setting(
+        "Most users that are ranked: a random sample of so many, which is the same in every run; 0 ranks all.",
+        "users",
+        default=0,
+    )
     personal_steps: Annotated[Whole, Field(ge=0, le=1000)] = setting(
         "Personal steps that each device takes before it ranks, as devices recommend; private state stays.", default=0
     )

@@ -17,6 +17,7 @@ from simulator.config.own_files import OwnFiles
 from simulator.datasets import folders
 from simulator.datasets.attributes import Attribute
 from simulator.datasets.feedback import Weighted, of_interactions, weigh
+from simulator.datasets.histories import Histories
 from simulator.errors import ConfigError, DatasetFormatError
 
 if TYPE_CHECKING:
@@ -173,9 +174,9 @@ class Dataset:
             f"{reasons or did_you_mean(name, self.attributes)}"
         )
 
-    def histories(self) -> list[NDArray[np.int64]]:
-        """Lists each user's item rows in order of time."""
-        return np.split(self.item, np.searchsorted(self.user, np.arange(1, len(self.users))))
+    def histories(self) -> Histories:
+        """Returns each user's item rows in order of time."""
+        return Histories(self.item, np.bincount(self.user, minlength=len(self.users)))
 
     def select(self, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> "Dataset":
         """Restricts the data set to some users and items, which keep their order.

@@ -1,5 +1,6 @@
 """Holds out each user's last item for test and the item before it for validation (design section 10)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from client_sdk.weights import Weights
 from simulator.datasets import Dataset
+from simulator.datasets.histories import Histories
 from simulator.errors import DatasetError
 
 NEGATIVES = 99
@@ -28,23 +30,32 @@ class Split:
         train: each user's sorted unique item rows.
         validation: one item row per user, int64 (users,); -1 in the split `paper`, which has no validation items.
         test: one item row per user, int64 (users,).
-        validation_candidates: items without an interaction of the user, int64 (users, 99).
-        test_candidates: the same for test, drawn independently.
+        visited: each user's different items, among which there are no candidates.
+        items: number of items.
         weights: weight of each user's training items by the plan, float32; None: the plan has no weights.
         others: each user's items that are recorded and not positives by the plan; None: the plan has no weights.
     """
 
-    train: list[NDArray[np.int64]]
+    train: Sequence[NDArray[np.int64]]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
-    validation_candidates: NDArray[np.int64]
-    test_candidates: NDArray[np.int64]
+    visited: Histories
+    items: int
     weights: list[NDArray[np.float32]] | None = None
     others: list[NDArray[np.int64]] | None = None
 
-    def seen(self) -> list[NDArray[np.int64]]:
-        """Each user's items that a full ranking of validation items leaves out."""
-        return self.train if self.others is None else [*map(np.union1d, self.train, self.others)]
+    def seen(self, user: int) -> NDArray[np.int64]:
+        """Returns a user's items that a full ranking of validation items leaves out."""
+        return self.train[user] if self.others is None else np.union1d(self.train[user], self.others[user])
+
+    def candidates(self, users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Draws the candidates of some users, among which no item has an interaction of the user.
+
+        Returns:
+            Those of the validation items, int64 (n, 99), and of the test items, drawn independently.
+        """
+        drawn = [_candidates(self.visited[user], user, self.items) for user in users.tolist()]
+        return np.stack([pair[0] for pair in drawn]), np.stack([pair[1] for pair in drawn])
 
 
 def least(kind: str) -> int:
@@ -66,29 +77,50 @@ def leave_one_out(dataset: Dataset, kind: str = "validation", weights: Weights |
     Raises:
         DatasetError: a user has too few interactions, or too few other items to draw candidates from.
     """
-    held_out = least(kind) - 1
-    visited = [_first_visits(history) for history in dataset.histories()]
-    weighted = None if weights is None else dataset.weighted(weights)
-    histories = visited if weighted is None else [np.array([*user.positives], np.int64) for user in weighted]
-    for user, history, rows in zip(dataset.users, histories, visited, strict=True):
-        _check(user, len(history), held_out, len(dataset.items) - len(rows))
-    candidates = [_candidates(history, row, len(dataset.items)) for row, history in enumerate(visited)]
-    train = [np.sort(history[:-held_out]) for history in histories]
-    last_but_one = [-1 if kind == "paper" else history[-2] for history in histories]
+    held_out, items = least(kind) - 1, len(dataset.items)
+    visited = _first_visits(dataset)
+    if weights is None:
+        _expect_enough(dataset, visited.counts(), held_out, visited)
+        train, last, test = _divided(visited, held_out, items)
+        return Split(train, last, test, visited, items)
+    weighted = dataset.weighted(weights)
+    histories = [np.array([*user.positives], np.int64) for user in weighted]
+    _expect_enough(dataset, np.array([*map(len, histories)]), held_out, visited)
+    sorted_rows = [np.sort(history[:-held_out]) for history in histories]
     return Split(
-        train=train,
-        validation=np.array(last_but_one),
+        train=sorted_rows,
+        validation=np.array([-1 if held_out == 1 else history[-2] for history in histories]),
         test=np.array([history[-1] for history in histories]),
-        validation_candidates=np.stack([drawn[0] for drawn in candidates]),
-        test_candidates=np.stack([drawn[1] for drawn in candidates]),
-        weights=None if weighted is None else [user.of(rows) for user, rows in zip(weighted, train, strict=True)],
-        others=None if weighted is None else [user.others for user in weighted],
+        visited=visited,
+        items=items,
+        weights=[user.of(rows) for user, rows in zip(weighted, sorted_rows, strict=True)],
+        others=[user.others for user in weighted],
     )
 
 
-def _first_visits(history: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Removes repeats of an item from a history, so that no held-out item is trained on."""
-    return history[np.sort(np.unique(history, return_index=True)[1])]
+def _first_visits(dataset: Dataset) -> Histories:
+    """Removes repeats of an item from histories, so that no held-out item is trained on."""
+    pairs = dataset.user * len(dataset.items) + dataset.item
+    first = np.sort(np.unique(pairs, return_index=True)[1])
+    return Histories(dataset.item[first], np.bincount(dataset.user[first], minlength=len(dataset.users)))
+
+
+def _divided(visited: Histories, held_out: int, items: int) -> tuple[Histories, NDArray[np.int64], NDArray[np.int64]]:
+    """Divides histories into sorted training items, validation items (-1 where there are none) and test items."""
+    counts, ends = visited.counts(), visited.starts[1:]
+    trained = np.ones(len(visited.rows), np.bool_)
+    for place in range(1, held_out + 1):
+        trained[ends - place] = False
+    users = np.repeat(np.arange(len(counts)), counts)[trained]
+    rows = np.sort(users * items + visited.rows[trained]) % items
+    last_but_one = np.full(len(counts), -1) if held_out == 1 else visited.rows[ends - 2]
+    return Histories(rows, counts - held_out), last_but_one, visited.rows[ends - 1]
+
+
+def _expect_enough(dataset: Dataset, lengths: NDArray[np.int64], held_out: int, visited: Histories) -> None:
+    untouched = len(dataset.items) - visited.counts()
+    for user in np.flatnonzero((lengths <= held_out) | (untouched < NEGATIVES))[:1].tolist():
+        _check(dataset.users[user], int(lengths[user]), held_out, int(untouched[user]))
 
 
 def _check(user: str, length: int, held_out: int, untouched: int) -> None:

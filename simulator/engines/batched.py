@@ -1,19 +1,12 @@
 """The batched engine: the kernel trains many clients at once, and the coordinator's aggregation adds them up."""
 
 import math
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
-import torch
 
-from client_sdk.kernel.training import CohortTraining, Task
-from client_sdk.protocol import defences
-from client_sdk.protocol.values import Report
-from coordinator.aggregation import aggregators
-from coordinator.aggregation.aggregators import Aggregator, Mean
+from client_sdk.kernel.training import Task
 from coordinator.aggregation.optimizers import server_step
 from coordinator.aggregation.secure_sum import SecureSum
 from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding, TaskManifest
@@ -22,16 +15,20 @@ from fedau2.wire import encodings, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update, encode
 from fedau2.wire.secure import packing
-from fedau2.wire.secure.layout import Layout
-from fedau2.wire.secure.quantise import vector
 from simulator.engines import on_sums
+from simulator.engines.chunks import Job, Round, Sums
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
-from simulator.engines.kernels import KernelName, choose
+from simulator.engines.executors.contract import Start
+from simulator.engines.executors.threads import Threads
+from simulator.engines.kernels import KernelName
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
 
 CHUNK = 96
 """Most clients in a call of the kernel."""
+
+LEAST = 48
+"""Clients from which on a cohort is cut into two chunks at least, so that two workers share it."""
 
 NUMBERS = 5 * 2**17
 """Most private numbers in a call with several clients, so that a step's data fits the processor's cache."""
@@ -59,10 +56,11 @@ class BatchedEngine:
         task: checked manifest.
         checkpoint: initial shared tensors.
         population: the clients; training changes their state.
-        workers: number of threads; each computes a chunk at a time.
+        workers: number of the executor's workers; each computes a chunk at a time.
         noise: noise that clients add to their training; none by default.
         encoding: the encoding in which clients get checkpoints. The server's step is on exact ones.
         kernel: name of the kernel that trains, see `kernels.choose`.
+        start: starts the executor; threads by default.
 
     Attributes:
         checkpoint: the newest one, as clients get it.
@@ -80,18 +78,19 @@ class BatchedEngine:
         noise: Noise | None = None,
         encoding: CheckpointEncoding.ValueType = CHECKPOINT_ENCODING_UNSPECIFIED,
         kernel: KernelName = "auto",
+        start: Start = Threads,
     ) -> None:
         require_any_cohort(task.plan)
-        self._kernel = choose(kernel, task)
+        self._job = Job(task, kernel)
+        self._executor = start(self._job, population, workers)
         self._noise = noise or Noise(0)
-        self._manifest, self._population, self._workers = task, population, workers
-        self._layout = Layout.of(task) if task.HasField("secure_sums") else None
+        self._manifest, self._population, self._layout = task, population, self._job.layout
         self._encoding = encoding
         self._publish(checkpoint)
         self._server_state: Tensors = {}
         self._round = 0
         numbers = sum(math.prod(spec.shape) for spec in manifest.private(task))
-        self._chunk = CHUNK if self._kernel.operations.in_place else min(CHUNK, max(1, NUMBERS // max(1, numbers)))
+        self._chunk = CHUNK if self._job.kernel.operations.in_place else min(CHUNK, max(1, NUMBERS // max(1, numbers)))
         if task.plan.local.steps > 1:
             dense = [spec for spec in manifest.shared(task).values() if spec.kind == TENSOR_KIND_DENSE]
             copied = sum(math.prod(spec.shape) for spec in dense)
@@ -111,47 +110,27 @@ class BatchedEngine:
         if self._encoding != CHECKPOINT_ENCODING_UNSPECIFIED:
             self.checkpoint = encodings.decode(encodings.encode(checkpoint, self._encoding))
 
-    def collect(self, members: Members) -> tuple[Aggregator | SecureSum, RoundReport]:
+    def collect(self, members: Members) -> tuple[Sums, RoundReport]:
         """Trains a cohort and adds up its contributions, without the server's step."""
-        task = Task.load(self._manifest, self.checkpoint)
         members = members[members.argsort()]
-        total = self._total()
-        summed = isinstance(total, Mean) and not defences.active(self._manifest.plan)
-        size = self._chunk if summed else 1
-        chunks = [members[start : start + size] for start in range(0, len(members), size)]
-        reports = []
-        with _single_threaded(), ThreadPoolExecutor(self._workers) as pool:
-            for arguments, report in pool.map(lambda chunk: self._train(task, chunk, summed), chunks):
-                total.add(*arguments)
-                reports.append(report)
+        now = Round(self._round, self.checkpoint, self._noise)
+        total, reports = self._executor.train(now, self._chunks(members))
         self._noise.disturb(self._population, members, self._round)
+        if self._noise.private:
+            self._executor.changed(members)
         if self._layout and isinstance(total, SecureSum) and self._manifest.secure_sums.noise_multiplier:
             on_sums.open_noisy(total, self._layout, self._manifest.secure_sums, self._noise.seed, self._round)
         return total, RoundReport.join(members, reports)
 
-    def _total(self) -> Aggregator | SecureSum:
-        if self._layout:
-            return SecureSum(self._manifest)
-        return self._noise.noisy(aggregators.of(self._manifest, self._kernel.fold()), self._round)
+    def _chunks(self, members: Members) -> list[Members]:
+        size = 1
+        if self._job.summed(self._job.sums(self._noise, self._round)):
+            size = min(self._chunk, max(LEAST, math.ceil(len(members) / 2)))
+        return [members[start : start + size] for start in range(0, len(members), size)]
 
-    def _train(self, task: Task, members: Members, summed: bool) -> tuple[tuple[Any, ...], Report]:
-        """Trains some clients; returns the arguments of the aggregator's `add`, and the report.
-
-        Nothing else is returned, so that the memory of private state is freed after each chunk.
-        """
-        population = self._population
-        operations = self._kernel.operations
-        cohort = population.cohort(self._manifest, self._round, members, operations)
-        training = CohortTraining(task, self._round, cohort, summed=summed, operations=operations).run()
-        population.keep(members, training)
-        if summed:
-            return training.summed(), training.report()
-        contributions = zip(members, training.contributions(), strict=True)
-        defended = (defences.defend(self._manifest, sent, population.keys[m], self._round) for m, sent in contributions)
-        if self._layout:
-            policy, layout = self._manifest.secure_sums, self._layout
-            return tuple(vector(sent, policy, layout) for sent in defended), training.report()
-        return tuple(defended), training.report()
+    def close(self) -> None:
+        """Ends the executor's workers."""
+        self._executor.close()
 
     @property
     def resumable(self) -> Self:
@@ -190,15 +169,3 @@ class BatchedEngine:
             else update
             for name, update in self._population.contribution(task, 0, client).items()
         }
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    # Threads work on different clients and not inside an operator: this is faster for small matrices, and the bytes are
-    # the same for any number of workers.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -18,15 +18,17 @@ class Kernel:
     """A kernel, as the batched engine uses it.
 
     Attributes:
+        name: by which `choose` chooses it.
         operations: those of local updates.
         fold: makes what adds contributions to fixed-point sums.
     """
 
+    name: KernelName
     operations: Operations
     fold: Callable[[], Fold]
 
 
-PYTORCH = Kernel(TORCH, Fold)
+PYTORCH = Kernel("torch", TORCH, Fold)
 """The reference, which knows every recommender."""
 
 
@@ -75,4 +77,4 @@ def _native(model: str) -> Kernel | None:
         library = load()
     except NativeError as error:
         raise ConfigError(str(error)) from error
-    return Kernel(NativeOperations(library, model), lambda: NativeFold(library))
+    return Kernel("native", NativeOperations(library, model), lambda: NativeFold(library))

@@ -23,7 +23,7 @@ AXES = 128
 
 @dataclass(frozen=True, eq=False)
 class AttackedStates:
-    """The states of all clients that are attacked, (clients, width).
+    """The states of the clients that are attacked, (clients, width).
 
     Attributes:
         embedding: the state that the paper attacks.
@@ -34,10 +34,12 @@ class AttackedStates:
     private: NDArray[np.float32]
 
     @classmethod
-    def of(cls, scorer: Scorer, private: Mapping[str, Column]) -> Self:
-        """Collects the states of a model version with all clients."""
-        (embedding,) = scorer.embedding().values()
+    def of(cls, scorer: Scorer, private: Mapping[str, Column], users: NDArray[np.int64] | None = None) -> Self:
+        """Collects the states of a model version with some clients, or with all."""
+        (embedding,) = scorer.embedding(users).values()
         attacked = narrow([embedding])
+        if users is not None:
+            private = {name: column[users] for name, column in private.items()}
         return cls(attacked, narrow([private[name] for name in sorted(private)]) if private else attacked)
 
 

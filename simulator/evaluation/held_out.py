@@ -1,14 +1,17 @@
-"""Evaluates the ranking of held-out items by a model version with all clients."""
+"""Evaluates the ranking of held-out items by a model version with all clients, or with a sample of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
 from simulator.datasets.split import Split
+from simulator.evaluation import sampling
 from simulator.evaluation.personal import PersonalDevices, PersonalScorer
 from simulator.evaluation.ranking import Ranks, Scores, rank_all
 from simulator.evaluation.scoring import Scorer
@@ -17,17 +20,24 @@ from simulator.population.columns import Column
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Ranks the held-out items of all users.
+    """Ranks the held-out items of users.
 
     Attributes:
         task: the manifest.
         split: the held-out items and their candidates.
         personal: devices that take personal steps before they rank; None: they rank with the private state as it is.
+        most: most users that are ranked, see `sampling.users`; 0: all.
     """
 
     task: TaskManifest
     split: Split
     personal: PersonalDevices | None = None
+    most: int = 0
+
+    @cached_property
+    def users(self) -> NDArray[np.int64]:
+        """The users that are ranked, in order."""
+        return sampling.users(len(self.split.train), self.most)
 
     def validation(self, checkpoint: Tensors, private: Mapping[str, Column], rounds: int = 0) -> dict[str, float]:
         """Computes the metrics that choose the best round: on validation items, in the split `paper` on test items.
@@ -40,27 +50,37 @@ class Evaluation:
         split = self.split
         if split.validation[0] < 0:
             return self.test(checkpoint, private, rounds)
+        seen = [split.seen(user) for user in self.users.tolist()]
         scores = self._scores(checkpoint, private, rounds)
-        return rank_all(scores, split.validation, split.validation_candidates, split.seen()).metrics()
+        return rank_all(scores, split.validation[self.users], self._candidates[0], seen).metrics()
 
     def test(self, checkpoint: Tensors, private: Mapping[str, Column], rounds: int = 0) -> dict[str, float]:
         """Computes the metrics on test items. The arguments are those of `validation`."""
         return self.test_ranks(checkpoint, private, rounds).metrics()
 
     def test_ranks(self, checkpoint: Tensors, private: Mapping[str, Column], rounds: int = 0) -> Ranks:
-        """Ranks the test items; the full ranking leaves out the user's training and validation items.
+        """Ranks the test items of `users`; the full ranking leaves out the user's training and validation items.
 
         The arguments are those of `validation`.
         """
-        split = self.split
-        held_out = split.validation[:, None]
-        seen = [np.append(train, item[item >= 0]) for train, item in zip(split.seen(), held_out, strict=True)]
-        return rank_all(self._scores(checkpoint, private, rounds), split.test, split.test_candidates, seen)
+        split, seen = self.split, []
+        for user in self.users.tolist():
+            held_out = split.validation[user : user + 1]
+            seen.append(np.append(split.seen(user), held_out[held_out >= 0]))
+        scores = self._scores(checkpoint, private, rounds)
+        return rank_all(scores, split.test[self.users], self._candidates[1], seen)
+
+    @cached_property
+    def _candidates(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return self.split.candidates(self.users)
 
     def _scores(self, checkpoint: Tensors, private: Mapping[str, Column], rounds: int) -> Scores:
-        if self.personal is None:
-            return self.scorer(checkpoint, private)
-        return PersonalScorer(self.personal, Task.load(self.task, checkpoint), checkpoint, rounds, self.split.train)
+        """Returns what scores for the users at places of `users`."""
+        scores: Scores = self.scorer(checkpoint, private)
+        if self.personal is not None:
+            task = Task.load(self.task, checkpoint)
+            scores = PersonalScorer(self.personal, task, checkpoint, rounds, self.split.train)
+        return lambda places: scores(self.users[places])
 
     def scorer(self, checkpoint: Tensors, private: Mapping[str, Column]) -> Scorer:
         """Makes a scorer whose model has seen the training items."""

@@ -47,19 +47,20 @@ class Scorer:
                 scores[row] = contract.logits(self._recommender, self._serving, *self._inputs(int(user))).numpy()
         return scores
 
-    def states(self, name: str) -> NDArray[np.float32]:
-        """Computes a state that adversaries may protect, for every client, (clients, width)."""
+    def states(self, name: str, users: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Computes a state that adversaries may protect, for some clients or for all, (clients, width)."""
         states = []
+        clients = range(len(self._histories)) if users is None else users
         with torch.no_grad():
-            for client in range(len(self._histories)):
-                user = self._recommender.user(self._serving, *self._inputs(client))
+            for client in clients:
+                user = self._recommender.user(self._serving, *self._inputs(int(client)))
                 states.append(user[name].flatten().numpy())
         return np.stack(states)
 
-    def embedding(self) -> dict[str, NDArray[np.float32]]:
-        """Computes the paper's embedding of every client, (clients, width), under its name."""
+    def embedding(self, users: NDArray[np.int64] | None = None) -> dict[str, NDArray[np.float32]]:
+        """Computes the paper's embedding of some clients, or of all, (clients, width), under its name."""
         name = contract.embedding(self._recommender, self._tensors)
-        return {name: self.states(name)}
+        return {name: self.states(name, users)}
 
     def _inputs(self, user: int) -> tuple[Tensors, torch.Tensor]:
         private = {name: torch.from_numpy(column[user]) for name, column in self._private.items()}

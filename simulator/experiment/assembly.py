@@ -1,7 +1,7 @@
 """Makes what a run needs of the sections of its configuration: data, plan, population, engine."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,15 @@ from simulator.config.sections import EngineSettings
 from simulator.datasets import Attribute, Dataset
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.engine import RoundEngine, require_any_cohort
+from simulator.engines.executors import processes, ray_actors
+from simulator.engines.executors.contract import Start
+from simulator.engines.executors.threads import Threads
 from simulator.errors import ConfigError, OneClassError, TooFewUsersError
 from simulator.evaluation.attacked_users import expect_enough
-from simulator.experiment import resume, turns
+from simulator.experiment import resources, resume, turns
 from simulator.population import columns, public_randomness
 from simulator.population.columns import MappedState, State
-from simulator.population.population import Members, Population
+from simulator.population.population import ClientKeys, Members, Population
 from simulator.unlearning.baselines import Noise
 
 Attributes = Mapping[str, Attribute]
@@ -119,6 +122,8 @@ def population_of(
     folder: Path | None = None,
     weights: Sequence[NDArray[np.float32]] | None = None,
     state: State | None = None,
+    *,
+    lazily: bool = False,
 ) -> Population:
     """Makes the clients, with what they train on and their attributes.
 
@@ -130,6 +135,7 @@ def population_of(
         folder: where large private state is mapped to files; None: it is kept in memory.
         weights: of the interactions, by the plan; None: the plan has no weights.
         state: private state that is there already; None: it is drawn.
+        lazily: True to draw what is mapped to files where it is needed, as not all of it will be read.
 
     Raises:
         DiskSpaceError: there is not enough disk for them.
@@ -144,22 +150,33 @@ def population_of(
         return create(state=state)
     if folder is None or not columns.is_large(specs, len(interactions)):
         return create()
-    if left := resume.mapped(folder, specs, len(interactions)):
+    keys = ClientKeys(seed, len(interactions))
+    if left := resume.mapped(folder, specs, keys):
         return create(state=left)
     resume.discard(folder)
-    population = create(state=MappedState.create(folder, specs, len(interactions)))
-    population.draw_initial(bundle.manifest)
-    return population
+    mapped = MappedState.create(folder, specs, keys, reserve=not lazily)
+    if not lazily:
+        mapped.write_all()
+    return create(state=mapped)
 
 
-def cohort_size(fraction: float, clients: int) -> int:
-    """Returns the clients of a round: the fraction, rounded down, at least one."""
-    return max(1, int(fraction * clients))
+def cohort_size(settings: EngineSettings, clients: int) -> int:
+    """Returns the clients of a round: as many as `cohort` says, or the fraction, rounded down, at least one.
+
+    Raises:
+        ConfigError: there are fewer clients.
+    """
+    if settings.cohort > clients:
+        raise ConfigError(
+            f"engine.cohort is {settings.cohort:,}, and there are {clients:,} users: a round has each of them at most "
+            "once"
+        )
+    return settings.cohort or max(1, int(settings.fraction * clients))
 
 
 def cohort(settings: EngineSettings, round_number: int, clients: int) -> Members:
     """Draws a round's cohort without replacement from the public randomness of the run seed."""
-    size = cohort_size(settings.fraction, clients)
+    size = cohort_size(settings, clients)
     if turns.taken(settings):
         return turns.cohort(settings.seed, round_number, clients, size)
     return public_randomness.generator("cohorts", settings.seed, round_number).choice(clients, size, replace=False)
@@ -181,10 +198,20 @@ def engine_of(
     if settings.name == "batched":
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
         encoding = encodings.NAMES[settings.checkpoints]
-        yield BatchedEngine(bundle.manifest, checkpoint, population, settings.workers, noise, encoding, settings.kernel)
+        given = bundle.manifest, checkpoint, population, settings.workers, noise, encoding, settings.kernel
+        with closing(BatchedEngine(*given, start=_executor_of(settings))) as engine:
+            yield engine
         return
     from simulator.experiment import fleets  # here, because a coordinator takes a while to load
 
-    size = cohort_size(settings.fraction, len(population))
+    size = cohort_size(settings, len(population))
     with fleets.opened(settings, bundle, population, size, folder, audit) as fleet:
         yield fleet
+
+
+def _executor_of(settings: EngineSettings) -> Start:
+    if settings.executor == "processes":
+        return partial(processes.start, prepare=resources.prepare)
+    if settings.executor == "ray":
+        return partial(ray_actors.start, address="" if settings.address == "local" else settings.address)
+    return Threads

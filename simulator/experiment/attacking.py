@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simulator.attacks.leakage import leakage
 from simulator.datasets import Attribute
 from simulator.evaluation import attacked_states
 from simulator.evaluation.attacked_states import AttackedStates
+from simulator.evaluation.attacked_users import MOST_USERS, sample
 from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack
 from simulator.experiment import assembly, seen_sums
 from simulator.experiment.asked import Asked
@@ -39,13 +43,18 @@ def parts(trained: Trained, asked: Asked) -> list[Part]:
         asked: splits, seed and workers.
     """
     attacks: list[Part] = []
-    states = cache(partial(_states, trained))
+    of_all = cache(partial(_states, trained, None))
     hidden = trained.config.engine.sums != "plain"  # nobody sees an upload, and the coordinator sees one sum a round
     if hidden and seen_sums.table_of(trained.bundle.manifest):
         attacks.append(Part(SUM, partial(seen_sums.read_round, *trained.chosen(), trained.config.engine)))
     for prefix, name, attribute in assembly.prefixed(trained.attributes):
         if not hidden and _has_uploads(trained, name):
             attacks.append(Part(f"{prefix}{UPLOADS}", partial(_on_uploads, trained, name, prefix, asked.seed)))
+        states: Callable[[], AttackedStates] = of_all
+        if len(attribute.labels) > MOST_USERS:  # the attack's own sample, drawn before the states are computed
+            users = sample(attribute.labels, len(attribute.classes), asked.seed)
+            states = cache(partial(_states, trained, users))
+            attribute = Attribute(attribute.classes, attribute.labels[users])
         attacks += _on_states(states, attribute, prefix, asked)
     return attacks
 
@@ -95,9 +104,10 @@ def _made(asked: Asked, earlier: Mapping[str, Any]) -> list[str]:
     return [name for name in mark["asked"] if name not in mark["missing"]]
 
 
-def _states(trained: Trained) -> AttackedStates:
+def _states(trained: Trained, users: NDArray[np.int64] | None) -> AttackedStates:
     measured = trained.measured
-    return AttackedStates.of(trained.evaluation.scorer(measured.checkpoint, measured.private), measured.private)
+    scorer = trained.evaluation.scorer(measured.checkpoint, measured.private)
+    return AttackedStates.of(scorer, measured.private, users)
 
 
 def _has_uploads(trained: Trained, attribute: str) -> bool:

@@ -97,7 +97,7 @@ class Calibration:
         Raises:
             ConfigError: a client would take part in more rounds than it may.
         """
-        cohort = assembly.cohort_size(settings.fraction, self.clients)
+        cohort = assembly.cohort_size(settings, self.clients)
         largest_value, noise = 2 ** (VALUE_BITS - 1) - 1, settings.noise_multiplier
         modulus_bits = policies.modulus_for(VALUE_BITS, cohort)
         numbers = {name: math.prod(spec.shape) for name, spec in sorted(manifest.shared(task).items())}

@@ -30,6 +30,7 @@ def check(config: Config, dataset: Dataset) -> None:
     attributes = assembly.attackable(config.data.attributes, dataset)
     known = assembly.known(attributes, config.data.unknown, config.engine.seed)
     assembly.plan_of(config.plan, known)
+    assembly.cohort_size(config.engine, len(dataset.users))
     task, after = _task(config.plan.model, dataset), config.after_training
     if after.erasure != "none":
         erasure.expect_erasable(task, moments.joint(known.values()), after.erasure)

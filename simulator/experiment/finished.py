@@ -161,7 +161,7 @@ def restore(run: Finished, dataset: Dataset, progress: Progress) -> Trained:
         parts.known,
         bundle,
         _population(bundle, config, parts, state),
-        Evaluation(bundle.manifest, parts.split),
+        Evaluation(bundle.manifest, parts.split, most=config.evaluation.evaluate_users),
         best,
         frames.read(run.folder / "rounds.parquet"),
         {name: run.metrics[name] for name in ("clients_trained", "bytes_up", "bytes_down", "cpu_ms", "parameters")},

@@ -57,7 +57,7 @@ def expect_cohort(settings: EngineSettings, clients: int) -> None:
     Raises:
         ConfigError: secure sums are not of so few or so many.
     """
-    cohort = assembly.cohort_size(settings.fraction, clients)
+    cohort = assembly.cohort_size(settings, clients)
     most = policies.largest_cohort(max(policies.MODULUS_BITS), VALUE_BITS)
     if not policies.LEAST_MINIMUM <= cohort <= most:
         raise ConfigError(

@@ -9,6 +9,7 @@ from typing import Any
 from fedau2 import files
 from simulator.config.config import Config
 from simulator.datasets import Dataset
+from simulator.evaluation import sampling
 from simulator.experiment import assembly, promise, resources, resume
 from simulator.experiment.asked import Asked
 from simulator.experiment.train import Trained
@@ -95,7 +96,8 @@ def write(trained: Trained, folder: Path, source: Path | Dataset | None, metrics
     for prefix, name, attribute in assembly.prefixed(attributes):
         figures = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
         plots.plot_leakage({label: figures}, name, 1 / len(attribute.classes), folder / pictures[name])
-    html.write_run(config, folder, source, metrics, [*trained.remarks, *promise.sentences(metrics)])
+    ranked = sampling.sentences(metrics, len(trained.population))
+    html.write_run(config, folder, source, metrics, [*trained.remarks, *ranked, *promise.sentences(metrics)])
     files.write(folder / METRICS, f"{json.dumps(metrics, indent=2)}\n".encode())
 
 

@@ -1,20 +1,16 @@
 """Does several runs at once, each in a process of its own, and forwards their reports."""
 
 import errno
-import multiprocessing
 import os
-import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-from fedau2 import programs
+from simulator.children import Child
 from simulator.config.config import Config
 from simulator.errors import explain
 from simulator.experiment import resources
@@ -27,9 +23,6 @@ Event = tuple[str, tuple[Any, ...]]
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of the disk that no other run would survive either."""
-
-_PATIENCE = 5.0
-"""Seconds that a process has to end by itself before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +67,8 @@ def work(jobs: Sequence[Job], processes: int, progress: Callable[[Job], Progress
         OSError: the disk is full, or a folder cannot be written. No other run would survive that either.
     """
     waiting = deque(jobs)
-    workers = [_Worker() for _ in range(min(processes, len(jobs)))]
-    busy: dict[Any, tuple[_Worker, Job, Progress]] = {}
+    workers = [Child(_serve) for _ in range(min(processes, len(jobs)))]
+    busy: dict[Any, tuple[Child, Job, Progress]] = {}
     try:
         while waiting or busy:
             while waiting and workers:
@@ -88,7 +81,7 @@ def work(jobs: Sequence[Job], processes: int, progress: Callable[[Job], Progress
                 done = _received(worker, job, display)
                 if done is not None:
                     del busy[connection]
-                    workers.append(worker if worker.process.is_alive() else _Worker())
+                    workers.append(worker if worker.process.is_alive() else Child(_serve))
                     yield done
     finally:
         remaining = [*workers, *(worker for worker, _, _ in busy.values())]
@@ -98,7 +91,7 @@ def work(jobs: Sequence[Job], processes: int, progress: Callable[[Job], Progress
             worker.end()
 
 
-def _received(worker: "_Worker", job: Job, display: Progress) -> Done | None:
+def _received(worker: Child, job: Job, display: Progress) -> Done | None:
     """Receives a report; returns the end of the run, if it is that."""
     try:
         kind, arguments = worker.connection.recv()
@@ -117,26 +110,6 @@ def _received(worker: "_Worker", job: Job, display: Progress) -> Done | None:
     return None
 
 
-class _Worker:
-    """A process that does one run after another; the process and this end of the pipe to it."""
-
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,))
-        with programs.deaf_children():
-            self.process.start()
-        theirs.close()
-
-    def end(self) -> None:
-        """Waits for the process, which was terminated, and kills it if it does not end."""
-        self.process.join(_PATIENCE)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.connection.close()
-
-
 class _Remote:
     """A `Progress` that sends its calls to the parent process."""
 
@@ -151,27 +124,9 @@ class _Remote:
 
 
 def _serve(connection: "Connection[Event, Job]") -> None:
-    # The parent alone hears Ctrl-C and then ends its processes, in a way that lets a run close what it has opened.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    Thread(target=_end_with_parent, daemon=True).start()
     resources.prepare()
-    try:
-        with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
-            while True:
-                connection.send(_done(connection.recv(), _Remote(connection)))
-    except SystemExit:
-        # Everything is closed: taking the interpreter down as well, with PyTorch in it, takes seconds.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)
-
-
-def _end_with_parent() -> None:
-    """Ends the process when its parent is gone: a parent that was killed cannot, and an attacked run sends nothing."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    while True:
+        connection.send(_done(connection.recv(), _Remote(connection)))
 
 
 def _done(job: Job, progress: _Remote) -> Event:

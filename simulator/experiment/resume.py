@@ -23,7 +23,8 @@ from simulator.engines.engine import RoundEngine
 from simulator.errors import ConfigError, explain
 from simulator.evaluation.ranking import Ranks
 from simulator.population import columns
-from simulator.population.columns import BEST, SAVED, Column, MappedState, Version, snapshot
+from simulator.population.columns import BEST, SAVED, Column, MappedState, snapshot
+from simulator.population.mapped_column import Version
 from simulator.population.population import Population
 
 _ROWS = "progress.json"
@@ -153,10 +154,10 @@ def restore(folder: Path, engine: RoundEngine, population: Population) -> Standi
     return standing
 
 
-def mapped(folder: Path, specs: Sequence[TensorSpec], clients: int) -> MappedState | None:
+def mapped(folder: Path, specs: Sequence[TensorSpec], keys: Sequence[bytes]) -> MappedState | None:
     """Opens the maps of an interrupted run, before `restore`; None if there is no state to go on with."""
     left = _read(folder)
-    return MappedState.open(folder, specs, clients) if left is not None and left.mapped else None
+    return MappedState.open(folder, specs, keys) if left is not None and left.mapped else None
 
 
 @dataclass(frozen=True)

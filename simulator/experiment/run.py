@@ -20,6 +20,7 @@ from export.bundle import ITEMS
 from export.items import read_items
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
+from simulator.evaluation import sampling
 from simulator.experiment import assembly, kept_state, lock, outcome, promise, resume
 from simulator.experiment.asked import Asked, Kind
 from simulator.experiment.train import Trained, train
@@ -78,6 +79,7 @@ def _run(
     ranks = trained.ranks()
     metrics: dict[str, Any] = {
         **ranks.metrics(),
+        **sampling.metrics(ranks, len(trained.population)),
         **trained.measured.metrics,
         "round": trained.best.round,
         **trained.cost,
@@ -86,7 +88,7 @@ def _run(
         **_of_attributes(trained),
         "seconds": time.perf_counter() - started,
     }
-    frames.write(ranks.frame(), folder / "ranks.parquet")
+    frames.write(ranks.frame().assign(user=trained.evaluation.users), folder / "ranks.parquet")
     frames.write(trained.rounds, folder / "rounds.parquet")
     _keep(trained, folder, keep)
     asked = Asked.of(config, attacks)

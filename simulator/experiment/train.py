@@ -120,11 +120,19 @@ def train(
     known, plan, split = parts.known, parts.plan, parts.split
     folder.mkdir(parents=True, exist_ok=True)
     bundle = hiding.hidden(engine_settings, parts, folder, progress)
-    population = assembly.population_of(bundle, engine_settings.seed, split.train, known, folder, split.weights)
+    population = assembly.population_of(
+        bundle,
+        engine_settings.seed,
+        split.train,
+        known,
+        folder,
+        split.weights,
+        lazily=config.evaluation.evaluate_users > 0,
+    )
     if expect:
         _expected(expect, bundle, population, folder)
-    steps = config.evaluation.personal_steps
-    evaluation = Evaluation(bundle.manifest, split, PersonalDevices(population, steps) if steps else None)
+    steps, most = config.evaluation.personal_steps, config.evaluation.evaluate_users
+    evaluation = Evaluation(bundle.manifest, split, PersonalDevices(population, steps) if steps else None, most)
     noise = Noise.of(engine_settings, plan, bundle.manifest)
     apm = Apm(engine_settings, plan, bundle.manifest, known, noise) if engine_settings.apm else None
     for tracker in trackers:

@@ -1,15 +1,11 @@
-"""Private state of many clients as columns: arrays in memory, or memory-mapped files where the state is large.
-
-A mapped column has room for several versions of each client's row. One version of a row is current: reads return it,
-and writes replace it. A version that is held is never written to; the next write to such a row goes to a free version.
-So a state is kept without a copy, and it stays intact if the process that trains on ends at any point.
-"""
+"""Private state of many clients as columns: arrays in memory, or memory-mapped files where the state is large."""
 
 import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -18,6 +14,7 @@ from numpy.typing import NDArray
 
 from fedau2.v1.tensors_pb2 import TensorSpec
 from simulator.errors import DiskSpaceError
+from simulator.population.mapped_column import Initial, MappedColumn, Version
 
 LIMIT = 2**30
 """Size of the private state, Adam's moments included, above which it is mapped to files: in bytes."""
@@ -30,6 +27,9 @@ _VERSIONS = {"values": 3, "first": 2, "second": 2}
 
 _FOLDER = "private"
 
+_AT_ONCE = 64
+"""Clients that are written at a time."""
+
 
 class Column(Protocol):
     """A tensor of all clients, (clients, ...): an array, or an object that can be read like one."""
@@ -40,58 +40,6 @@ class Column(Protocol):
 
     def __getitem__(self, clients: Any, /) -> Any:  # noqa: ANN401 - NumPy's signature
         """Returns the row of a client (...), or the rows of several clients (n, ...)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Version:
-    """A version of a mapped column, for reading.
-
-    Attributes:
-        rows: the mapped file, (versions, clients, ...).
-        where: the version number of each client's row, int64 (clients,).
-    """
-
-    rows: NDArray[np.float32]
-    where: NDArray[np.int64]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape, (clients, ...)."""
-        return self.rows.shape[1:]
-
-    def __getitem__(self, clients: int | NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns the row of a client (...), or the rows of several clients (n, ...)."""
-        rows: NDArray[np.float32] = self.rows[self.where[clients], clients]
-        return rows
-
-
-@dataclass(frozen=True, eq=False)
-class MappedColumn(Version):
-    """A column in a file, with its held versions.
-
-    Attributes:
-        held: for each held version, by name, the version number of each client's row, int64 (clients,).
-    """
-
-    held: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-
-    def __setitem__(self, clients: int | NDArray[np.int64], values: NDArray[np.float32]) -> None:
-        """Writes rows, (...) or (n, ...). Threads may write to different clients at the same time."""
-        taken = np.zeros((len(self.rows), *np.shape(clients)), np.bool_)
-        for where in self.held.values():
-            taken |= np.arange(len(self.rows)).reshape(-1, *[1] * np.ndim(clients)) == where[clients]
-        free = taken.argmin(0)
-        self.rows[free, clients] = values
-        self.where[clients] = free
-
-    def hold(self, name: str) -> Version:
-        """Holds the current version under a name; the version that had the name before is released."""
-        return self.hold_at(name, self.where)
-
-    def hold_at(self, name: str, where: NDArray[np.integer]) -> Version:
-        """Holds the version with these version numbers, such as `where` of an earlier process."""
-        self.held[name] = where.astype(np.int64)
-        return Version(self.rows, self.held[name])
 
 
 class State(Protocol):
@@ -126,63 +74,74 @@ class ReadOnlyState:
 
 @dataclass(frozen=True, eq=False)
 class MappedState:
-    """A population's private state in a folder of files.
+    """A population's private state in a folder of files. Nobody has written to it yet.
 
     Attributes:
         values, first, second, steps: the same as in `State`.
-        maps: the mapped files of the columns.
     """
 
     values: dict[str, MappedColumn]
     first: dict[str, MappedColumn]
     second: dict[str, MappedColumn]
     steps: NDArray[np.int64]
-    maps: Sequence["np.memmap[Any, np.dtype[np.float32]]"]
 
     @classmethod
-    def create(cls, folder: Path, specs: Iterable[TensorSpec], clients: int) -> Self:
-        """Creates a state of zeros in a run folder; an existing one is removed.
+    def create(cls, folder: Path, specs: Sequence[TensorSpec], keys: Sequence[bytes], *, reserve: bool = False) -> Self:
+        """Creates a state in a run folder, in which nothing is written; an existing one is removed.
+
+        Args:
+            folder: of the run.
+            specs: of the private tensors.
+            keys: of the clients.
+            reserve: True to take the space of all clients now, as every one will be written.
 
         Raises:
             DiskSpaceError: the disk has too little free space.
         """
         discard(folder)
-        expect_room(folder, specs, clients)
-        files = _files(folder, specs, clients)
+        expect_room(folder, specs, len(keys))
+        files = _files(folder, specs, len(keys))
         (folder / _FOLDER).mkdir()
         for path, shape in files.items():
             with path.open("xb") as file:
                 file.truncate(_bytes(shape))
-                if hasattr(os, "posix_fallocate"):
-                    # Reserve the space now: a write to a mapped file on a full disk would kill the process.
+                if reserve and hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, _bytes(shape))
-        return cls._open(folder, specs, clients)
+        return cls._open(folder, specs, keys)
 
     @classmethod
-    def open(cls, folder: Path, specs: Iterable[TensorSpec], clients: int) -> Self | None:
+    def open(cls, folder: Path, specs: Sequence[TensorSpec], keys: Sequence[bytes]) -> Self | None:
         """Opens the files that an interrupted run left in a run folder; None if they are incomplete.
 
         The caller sets which version of each row is current.
         """
-        for path, shape in _files(folder, specs, clients).items():
+        for path, shape in _files(folder, specs, len(keys)).items():
             if not path.is_file() or path.stat().st_size != _bytes(shape):
                 return None
-        return cls._open(folder, specs, clients)
+        return cls._open(folder, specs, keys)
 
     @classmethod
-    def _open(cls, folder: Path, specs: Iterable[TensorSpec], clients: int) -> Self:
-        files = _files(folder, specs, clients)
-        maps = [np.memmap(path, np.float32, "r+", shape=shape) for path, shape in files.items()]
+    def _open(cls, folder: Path, specs: Sequence[TensorSpec], keys: Sequence[bytes]) -> Self:
+        initial = Initial(specs, keys)
         parts: dict[str, dict[str, MappedColumn]] = {part: {} for part in _VERSIONS}
-        for path, rows in zip(files, maps, strict=True):
+        for path, shape in _files(folder, specs, len(keys)).items():
             part, _, name = path.name.partition(".")
-            parts[part][name] = MappedColumn(np.asarray(rows), np.zeros(clients, np.int64))
-        return cls(**parts, steps=np.zeros(clients, np.int64), maps=maps)
+            parts[part][name] = MappedColumn.open(
+                path, shape, partial(initial.rows, name) if part == "values" else None
+            )
+        return cls(**parts, steps=np.zeros(len(keys), np.int64))
+
+    def write_all(self) -> None:
+        """Writes what all clients start with, so that it need not be drawn again where all are read."""
+        for clients in np.array_split(np.arange(len(self.steps)), 1 + len(self.steps) // _AT_ONCE):
+            for column in self.values.values():
+                column[clients] = column[clients]
 
     def flush(self) -> None:
         """Writes all changes to disk, so that they survive a crash of the machine."""
-        for mapped in self.maps:
-            mapped.flush()
+        for part in _VERSIONS:
+            for column in getattr(self, part).values():
+                column.file.flush()
 
     def hold(self, name: str) -> None:
         """Holds the current version of every column under a name."""
@@ -223,8 +182,7 @@ def block(column: Column, start: int, stop: int) -> NDArray[np.float32]:
     """Reads the numbers from `start` to `stop` of each client's flattened row, (clients, stop - start)."""
     clients, width = column.shape[0], math.prod(column.shape[1:])
     if isinstance(column, Version):
-        flat = column.rows.reshape(-1, clients, width)
-        return flat[column.where, np.arange(clients), start:stop]
+        return column.block(start, stop)
     return np.asarray(column[:].reshape(clients, width)[:, start:stop])
 
 

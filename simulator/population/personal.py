@@ -11,6 +11,7 @@ from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.protocol.values import PrivateState
 from client_sdk.weights import weighed
 from fedau2.v1.task_pb2 import OBJECTIVE_CONFUSION, Objective
+from simulator.population.clients import joined
 from simulator.population.population import Members, Population
 
 _CHUNK = 12
@@ -47,7 +48,7 @@ def stepped(
             cohort = _cohort(population, one, chunk, number, followed, state)
             state = CohortTraining(one, round_number, cohort, summed=True).run().state()
         parts.append(state)
-    return _joined(parts)
+    return joined(parts)
 
 
 def _cohort(
@@ -75,11 +76,3 @@ def _samples(population: Population, task: Task, member: int, number: int) -> Se
     rows, key = population.interactions[member], population.keys[member]
     drawn = draws.drawn(task.plan, rows, key, number, family=Stream.PERSONAL)
     return weighed(drawn, task.plan.draw, rows, population.weights[member] if population.weights else None)
-
-
-def _joined(parts: Sequence[PrivateState]) -> PrivateState:
-    values, first, second = (
-        {name: np.concatenate([getattr(part, kind)[name] for part in parts]) for name in parts[0].values}
-        for kind in ("values", "first", "second")
-    )
-    return PrivateState(values, first, second, np.concatenate([part.steps for part in parts]))

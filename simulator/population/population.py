@@ -3,13 +3,12 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import draws
-from client_sdk.kernel.operations import TORCH, Operations
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.protocol.defences import defend
 from client_sdk.protocol.values import PrivateState
@@ -17,6 +16,7 @@ from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.contributions import Update
 from simulator.errors import ConfigError
+from simulator.population.clients import Clients
 from simulator.population.columns import State
 
 Members = NDArray[np.int64]
@@ -29,6 +29,33 @@ _AT_ONCE = 16
 def client_key(seed: int, client: int) -> bytes:
     """Derives a simulated device's secret key, 16 bytes, from the run's seed and the client's number."""
     return hashlib.sha256(f"fedau2 client {seed} {client}".encode()).digest()[:16]
+
+
+class ClientKeys(Sequence[bytes]):
+    """The keys of a run's clients, each derived where it is asked for.
+
+    Args:
+        seed: the run's.
+        clients: number of clients.
+    """
+
+    def __init__(self, seed: int, clients: int) -> None:
+        self._seed, self._clients = seed, clients
+
+    def __len__(self) -> int:
+        return self._clients
+
+    @overload
+    def __getitem__(self, client: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, client: slice) -> Sequence[bytes]: ...
+
+    def __getitem__(self, client: int | slice) -> bytes | Sequence[bytes]:
+        """Returns the key of a client, or of several."""
+        if isinstance(client, slice):
+            return [self[number] for number in range(self._clients)[client]]
+        return client_key(self._seed, range(self._clients)[client])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +101,7 @@ class Population:
         """
         for adversary in task.plan.adversaries:
             _expect_classes(adversary.attribute, attributes, adversary.classes)
-        keys = [client_key(seed, client) for client in range(len(interactions))]
+        keys = ClientKeys(seed, len(interactions))
         if state is not None:
             return cls(keys, interactions, attributes, state, weights)
         zeros = {spec.name: np.zeros((len(keys), *spec.shape), np.float32) for spec in manifest.private(task)}
@@ -98,12 +125,18 @@ class Population:
         parts = ({name: column[members] for name, column in part.items()} for part in _parts(state))
         return PrivateState(next(parts), next(parts), next(parts), state.steps[members])
 
-    def keep(self, members: Members, training: CohortTraining) -> None:
-        """Keeps what the training of some clients has made of their private state."""
-        if training.in_place:
-            self.state.steps[members] += training.steps
+    def keep(self, members: Members, state: PrivateState | None, steps: int) -> None:
+        """Keeps what the training of some clients has made of their private state.
+
+        Args:
+            members: the clients.
+            state: their new state; None: it was changed in place.
+            steps: local steps that were taken in place.
+        """
+        if state is None:
+            self.state.steps[members] += steps
         else:
-            self.put(members, training.state())
+            self.put(members, state)
 
     def put(self, members: Members, state: PrivateState) -> None:
         """Replaces the private state of some clients."""
@@ -112,20 +145,27 @@ class Population:
                 column[members] = part[name]
         self.state.steps[members] = state.steps
 
-    def cohort(self, task: TaskManifest, round_number: int, members: Members, operations: Operations = TORCH) -> Cohort:
-        """Collects the kernel's input for some clients, with their random draws for a round.
+    def clients(self, task: TaskManifest, members: Members, *, in_place: bool = False) -> Clients:
+        """Collects some clients with a copy of their private state.
 
-        Operations that are in place get the population's own state, which training then changes; others get a copy.
+        Args:
+            task: the manifest.
+            members: the clients.
+            in_place: True to have the population's own state in place of a copy, where it is in memory.
         """
-        keys = [self.keys[m] for m in members]
-        interactions = [self.interactions[m] for m in members]
-        weights = None if self.weights is None else [self.weights[m] for m in members]
-        labels = self.labels(task, members)
-        if operations.in_place and isinstance(self.state, PrivateState):
-            state, rows = self.state, members
-        else:
-            state, rows = self.take(members), None
-        return Cohort.draw(task, round_number, keys, interactions, labels, state, weights, operations, rows)
+        shared = in_place and isinstance(self.state, PrivateState)
+        return Clients(
+            [self.keys[member] for member in members],
+            [self.interactions[member] for member in members],
+            self.labels(task, members),
+            self.state if shared and isinstance(self.state, PrivateState) else self.take(members),
+            None if self.weights is None else [self.weights[member] for member in members],
+            members if shared else None,
+        )
+
+    def cohort(self, task: TaskManifest, round_number: int, members: Members) -> Cohort:
+        """Collects the kernel's input for some clients, with a copy of their state and their draws for a round."""
+        return self.clients(task, members).cohort(task, round_number)
 
     def contribution(self, task: Task, round_number: int, member: int) -> dict[str, Update]:
         """Computes the contribution that a client's device would upload in a round; its state does not change."""

@@ -88,9 +88,9 @@ def test_only_positives_are_trained_on_and_held_out_and_the_rest_is_seen():
     weights = dict(zip(items(dataset, split.train[ada]), split.weights[ada].tolist(), strict=True))
     assert weights == pytest.approx({"item-0": 2.0, "item-2": 1.6})
     assert sorted(items(dataset, split.others[ada])) == ["item-1", "item-3", "item-6"]
-    assert sorted(items(dataset, split.seen()[ada])) == ["item-0", "item-1", "item-2", "item-3", "item-6"]
+    assert sorted(items(dataset, split.seen(ada))) == ["item-0", "item-1", "item-2", "item-3", "item-6"]
     touched = {f"item-{n}" for n in range(7)}
-    assert not touched & set(items(dataset, [*split.test_candidates[ada], *split.validation_candidates[ada]]))
+    assert not touched & set(items(dataset, np.concatenate(split.candidates(np.array([ada]))).ravel()))
 
 
 def test_weights_of_1_split_as_no_weights_do():
@@ -98,8 +98,10 @@ def test_weights_of_1_split_as_no_weights_do():
     plain = leave_one_out(dataset)
     ones = leave_one_out(dataset, weights=Weights(1, 1, 1, 1, 0, 0, False))
     assert plain.weights is None
-    for name in ("validation", "test", "validation_candidates", "test_candidates"):
+    everyone = np.arange(len(dataset.users))
+    for name in ("validation", "test"):
         np.testing.assert_array_equal(getattr(plain, name), getattr(ones, name))
+    np.testing.assert_array_equal(plain.candidates(everyone), ones.candidates(everyone))
     for before, after, weights in zip(plain.train, ones.train, ones.weights, strict=True):
         np.testing.assert_array_equal(before, after)
         assert (weights == 1).all()

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.datasets import Dataset, synthetic
 from simulator.datasets.split import leave_one_out
@@ -22,13 +24,20 @@ def test_the_last_items_in_time_are_held_out(dataset, kind):
 
 
 def test_candidates_are_untouched_different_and_drawn_apart(dataset):
-    split = leave_one_out(dataset)
+    split, everyone = leave_one_out(dataset), np.arange(80)
+    for_validation, for_test = split.candidates(everyone)
     for user, history in enumerate(dataset.histories()):
-        for candidates in (split.validation_candidates[user], split.test_candidates[user]):
+        for candidates in (for_validation[user], for_test[user]):
             assert len(set(candidates.tolist())) == 99
             assert not np.isin(candidates, history).any()
-    assert (split.validation_candidates != split.test_candidates).any()
-    np.testing.assert_array_equal(split.test_candidates, leave_one_out(dataset, "paper").test_candidates)
+    assert (for_validation != for_test).any()
+    np.testing.assert_array_equal(for_test, leave_one_out(dataset, "paper").candidates(everyone)[1])
+
+
+def test_candidates_of_some_users_are_those_that_they_have_among_all(dataset):
+    split, some = leave_one_out(dataset), np.array([3, 17, 60])
+    for drawn, of_all in zip(split.candidates(some), split.candidates(np.arange(80)), strict=True):
+        np.testing.assert_array_equal(drawn, of_all[some])
 
 
 def make(history, items=200):
@@ -49,3 +58,16 @@ def test_a_repeated_item_counts_at_its_first_visit():
 def test_too_little_is_refused_by_name(history, items, remedy):
     with pytest.raises(DatasetError, match=f"'ann'.*{remedy}"):
         leave_one_out(make(history, items))
+
+
+@given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(lambda h: len(set(h)) > 2), min_size=1))
+def test_any_histories_are_divided_as_one_user_at_a_time_would_be(histories):
+    user = np.repeat(np.arange(len(histories)), [*map(len, histories)])
+    names = [str(number) for number in range(len(histories))]
+    dataset = Dataset("toy", names, [str(item) for item in range(200)], user, np.concatenate(histories), {})
+    split = leave_one_out(dataset)
+    assert [rows.tolist() for rows in dataset.histories()] == histories
+    for number, history in enumerate(histories):
+        different = list(dict.fromkeys(history))
+        assert split.train[number].tolist() == sorted(different[:-2])
+        assert [split.validation[number], split.test[number]] == different[-2:]

@@ -49,8 +49,8 @@ def test_runs_report_and_a_failed_one_leaves_the_others_alone(tmp_path):
 @pytest.mark.slow
 def test_a_process_that_dies_fails_its_run_only(tmp_path, monkeypatch):
     workers = []
-    start = pool._Worker.__init__
-    monkeypatch.setattr(pool._Worker, "__init__", lambda self: (start(self), workers.append(self))[0])
+    start = pool.Child.__init__
+    monkeypatch.setattr(pool.Child, "__init__", lambda self, serve: (start(self, serve), workers.append(self))[0])
     first = Heard(lambda: os.kill(workers[0].process.pid, signal.SIGKILL))
     seen = iter([first, Heard()])
     done = list(pool.work(jobs(tmp_path, killed={"rounds": 500}, works={}), 1, lambda _: next(seen)))
@@ -66,8 +66,8 @@ def test_interrupting_ends_every_process_and_the_run_goes_on_later(tmp_path, mon
         raise KeyboardInterrupt
 
     workers = []
-    start = pool._Worker.__init__
-    monkeypatch.setattr(pool._Worker, "__init__", lambda self: (start(self), workers.append(self))[0])
+    start = pool.Child.__init__
+    monkeypatch.setattr(pool.Child, "__init__", lambda self, serve: (start(self, serve), workers.append(self))[0])
     with pytest.raises(KeyboardInterrupt):
         list(pool.work(jobs(tmp_path, one={"rounds": 500}), 2, lambda _: Heard(interrupt)))
     assert workers

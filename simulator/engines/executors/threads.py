@@ -1,0 +1,79 @@
+"""Threads of this process, which change the population's state where it lies."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+
+import torch
+
+from client_sdk.kernel.training import Task
+from client_sdk.protocol.values import Report
+from simulator.engines.chunks import Job, Round, Sums, merge, train_chunk
+from simulator.population.population import Members, Population
+
+
+class Threads:
+    """Threads that take chunks from a queue; an `Executor`. Each adds up what its chunks contribute.
+
+    Args:
+        job: the task.
+        population: the clients.
+        workers: number of threads.
+    """
+
+    def __init__(self, job: Job, population: Population, workers: int) -> None:
+        self._job, self._population, self._workers = job, population, workers
+
+    def train(self, now: Round, chunks: Sequence[Members]) -> tuple[Sums, Sequence[Report]]:
+        """Trains the chunks of a round."""
+        task = Task.load(self._job.manifest, now.checkpoint)
+        waiting: SimpleQueue[int] = SimpleQueue()
+        for number in range(len(chunks)):
+            waiting.put(number)
+        reports: dict[int, Report] = {}
+        threads = min(self._workers, len(chunks))
+        with _single_threaded(), ThreadPoolExecutor(threads) as pool:
+            work = [pool.submit(self._work, now, task, chunks, waiting, reports) for _ in range(threads)]
+            sums, *others = (done.result() for done in work)
+        for other in others:
+            merge(sums, other)
+        return sums, [reports[number] for number in range(len(chunks))]
+
+    def _work(
+        self, now: Round, task: Task, chunks: Sequence[Members], waiting: SimpleQueue[int], reports: dict[int, Report]
+    ) -> Sums:
+        """Trains chunks until none waits. Nothing of a chunk but its report stays in memory."""
+        job, population = self._job, self._population
+        sums = job.sums(now.noise, now.number)
+        in_place = job.kernel.operations.in_place
+        while True:
+            try:
+                number = waiting.get_nowait()
+            except Empty:
+                return sums
+            members = chunks[number]
+            clients = population.clients(job.manifest, members, in_place=in_place)
+            trained = train_chunk(job, task, now.number, clients, summed=job.summed(sums))
+            population.keep(members, trained.state, task.plan.local.steps)
+            for arguments in trained.contributions:
+                sums.add(*arguments)
+            reports[number] = trained.report
+
+    def changed(self, members: Members) -> None:
+        """Does nothing, because the state of the population is the only one."""
+
+    def close(self) -> None:
+        """Does nothing, because threads live for a round."""
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    # Threads work on different clients and not inside an operator: this is faster for small matrices, and the bytes are
+    # the same for any number of workers.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
