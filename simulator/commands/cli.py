@@ -10,7 +10,8 @@ from rich.console import Console
 from client_sdk.errors import FedError
 from coordinator.errors import CoordinatorError
 from export.errors import ExportError
-from fedau2 import __version__, programs
+from fedau2 import __version__, plugins, programs
+from fedau2.plugins import PluginError
 from fedau2.wire.errors import WireError
 from simulator.commands.parser import Parser
 from simulator.errors import BoundPassedError, SimulatorError, explain
@@ -40,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    options = _parser(arguments).parse_args(arguments)
+    words = plugins.taken(arguments)
+    options = _parser(words).parse_args(words)
     try:
-        options.command(options, Console())
+        options.command(options, Console(quiet=options.quiet))
     except BoundPassedError as error:
         print(f"fedau2-sim: {error}", file=sys.stderr)
         return 3
@@ -50,7 +52,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception) -> str | None:
-    ours = (SimulatorError, ExportError, CoordinatorError, WireError, FedError, OSError)
+    ours = (SimulatorError, ExportError, CoordinatorError, WireError, FedError, PluginError, OSError)
     return explain(error) if isinstance(error, ours) else None
 
 
@@ -64,4 +66,6 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         if name == chosen:
             import_module(f"simulator.commands.{name}").add(command)
+            command.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and --json")
+            command.add_argument(plugins.OPTION, metavar="MODULE", help=plugins.HELP)
     return parser

@@ -20,7 +20,7 @@ from export.bundle import ITEMS
 from export.items import read_items
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
-from simulator.experiment import assembly, kept_state, lock, outcome, promise, resume
+from simulator.experiment import assembly, kept_state, lock, outcome, own_metrics, promise, resume
 from simulator.experiment.asked import Asked, Kind
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
@@ -89,6 +89,7 @@ def _run(
     frames.write(ranks.frame(), folder / "ranks.parquet")
     frames.write(trained.rounds, folder / "rounds.parquet")
     _keep(trained, folder, keep)
+    metrics |= own_metrics.measure(trained, ranks)
     asked = Asked.of(config, attacks)
     earlier = left if left.get("round") == trained.best.round else {}
     metrics = outcome.attack(trained, folder, data, metrics, asked, progress, earlier)
