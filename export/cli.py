@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="with --sums: public key (PEM) of the unmasker that may open sums",
     )
+    build.add_argument("--key", type=Path, metavar="FILE", help="sign the bundle with this private key of a publisher")
     build.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the bundle; it must be new or empty"
     )
@@ -130,11 +131,18 @@ def _bundle(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
     if arguments.unmasker and not arguments.sums:
         arguments.refuse("--unmasker needs --sums: only sums are opened")
+    from export import signing
+
+    if arguments.key:
+        signing.private_key(arguments.key)  # its errors come before a bundle is built
     built, lines = (_succeeding if arguments.ancestor else _new)(arguments)
     if arguments.sums:
         built, said = _hidden(built, arguments.sums, arguments.unmasker)
         lines += said
     bundle.write(built, arguments.out)
+    if arguments.key:
+        signing.sign(arguments.out, arguments.key)
+        lines.append(f"signed with {arguments.key}")
     task, size = built.manifest, sum(map(len, built.blobs.values()))
     attributes = dict.fromkeys(adversary.attribute for adversary in task.plan.adversaries)
     print(

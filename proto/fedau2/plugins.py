@@ -165,8 +165,8 @@ class Registry(MutableMapping[str, Entry], Generic[Entry]):
                 if name in self._ours or name in added:
                     other = f"the plug-in {added[name][0].name!r}" if name in added else "FedAU2 itself"
                     raise PluginError(
-                        f"the plug-in {plugin.name!r} adds {self._kind} {name!r}, which {other} has already: rename one "
-                        "of them, or do without one plug-in"
+                        f"the plug-in {plugin.name!r} adds {self._kind} {name!r}, which {other} has already: rename "
+                        "one of them, or do without one plug-in"
                     )
                 added[name] = plugin, thing
         return added
@@ -198,7 +198,9 @@ def _installed() -> tuple[Plugin, ...]:
     from importlib import metadata  # takes as long to load as a small command runs
 
     points = metadata.entry_points(group=GROUP)
-    return tuple(_plugin(point.value, f"the plug-in {point.name!r} of the package {_package(point)}") for point in points)
+    return tuple(
+        _plugin(point.value, f"the plug-in {point.name!r} of the package {_package(point)}") for point in points
+    )
 
 
 def _package(point: object) -> str:
@@ -231,6 +233,6 @@ def _imported(reference: str, place: str) -> object:
         raise
     except Exception as error:
         raise PluginError(
-            f"{place} cannot be loaded: {reference}: {type(error).__name__}: {' '.join(str(error).split())}; repair it, "
-            "or do without it"
+            f"{place} cannot be loaded: {reference}: {type(error).__name__}: {' '.join(str(error).split())}; repair "
+            "it, or do without it"
         ) from error

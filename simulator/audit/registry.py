@@ -1,7 +1,7 @@
 """The attacks on single clients' uploads, by name.
 
-To add one, write an `Attack` in `simulator/attacks` and a `Spec` here, or both in a plug-in. Attacks that depend on a recommender's own
-tensors stand in `simulator/attacks/recommenders`.
+To add one, write an `Attack` in `simulator/attacks` and a `Spec` here, or both in a plug-in. Attacks that
+depend on a recommender's own tensors stand in `simulator/attacks/recommenders`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

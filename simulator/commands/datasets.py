@@ -32,7 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_named(parser: argparse.ArgumentParser, action: str) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names())}, or that of your own NAME.inter")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"{', '.join(names())}, or that of your own NAME.inter"
+    )
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--user-core", type=int, default=0, help="k-core, items per user; 0: the data set's own")
     parser.add_argument("--item-core", type=int, default=0, help="k-core, users per item; 0: the data set's own")

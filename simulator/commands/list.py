@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 
 from simulator.commands.printing import print_table
-from simulator.config.config import ROUNDS, USUAL_ROUNDS
 from simulator.config import presets
+from simulator.config.config import ROUNDS, USUAL_ROUNDS
 
 
 def add(parser: argparse.ArgumentParser) -> None:

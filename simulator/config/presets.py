@@ -114,7 +114,7 @@ def preset(name: str, model: str) -> Fragment:
     fragments = of_model(model)
     if name not in fragments:
         raise ConfigError(
-            f"preset {name!r} has no settings for model {model!r}, since its strength is measured for each recommender: "
+            f"preset {name!r} has no settings for model {model!r}, since its strength is measured for each: "
             f"it has {', '.join(PRESETS[name])}; choose preset original and set the strength"
         )
     return fragments[name]

@@ -66,7 +66,6 @@ def names() -> list[str]:
     return [*SOURCES, synthetic.NAME]
 
 
-
 @dataclass(frozen=True)
 class Place:
     """A folder that holds a data set.

@@ -25,7 +25,7 @@ from simulator.experiment.asked import Asked, Kind
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
 from simulator.reporting import frames
-from simulator.reporting.tracking import Tracker
+from simulator.reporting.trackers.contract import Tracker
 
 Keep = Literal["none", "model", "state"]
 """The tensors that a run keeps: none, the shared ones of its model, or also the private ones of every user."""
@@ -95,7 +95,7 @@ def _run(
     metrics = outcome.attack(trained, folder, data, metrics, asked, progress, earlier)
     resume.discard(folder)
     for tracker in trackers:
-        tracker.end(metrics)
+        tracker.end(metrics, folder)
     return metrics
 
 

@@ -9,7 +9,8 @@ import pytest
 from simulator.commands import cli
 from simulator.errors import TrackingError
 from simulator.experiment import run
-from simulator.reporting.tracking import MLflow, TensorBoard
+from simulator.reporting.trackers.mlflow import MLflow
+from simulator.reporting.trackers.tensorboard import TensorBoard
 from tests.simulator.quiet import Quiet
 from tests.simulator.settings import make
 
@@ -134,7 +135,7 @@ def test_every_run_of_an_experiment_is_a_run_in_mlflow(tmp_path, mlflow_store):
 
 def test_mlflow_sends_nothing_to_its_authors(mlflow_store):
     code = f"""
-from simulator.reporting.tracking import MLflow
+from simulator.reporting.trackers.mlflow import MLflow
 MLflow({mlflow_store!r})
 from mlflow.telemetry import get_telemetry_client
 print(get_telemetry_client())
