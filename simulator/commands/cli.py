@@ -23,6 +23,7 @@ _COMMANDS = {
     "audit": "measure what a configuration leaks, by attacking it",
     "calibrate": "measure contributions, and write the policy of secure sums that fits them",
     "reproduce": "repeat an experiment of the paper",
+    "sweep": "try all combinations of some settings, which a file lists",
     "list": "names of models, presets, attacks and data sets",
     "datasets": "list, fetch, check, describe and import data sets",
     "demo": "Original and FedAU2 side by side, in a few minutes",

@@ -34,13 +34,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--out", type=arguments.folder, help="folder of the results (runs/EXPERIMENT, with --quick …-quick)"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
-    parser.add_argument("--jobs", type=_positive, default=2, help="runs at once, a process each (%(default)s)")
+    parser.add_argument("--jobs", type=positive, default=2, help="runs at once, a process each (%(default)s)")
     Tracking.add(parser)
     flags.add_own_files(parser)
     parser.set_defaults(command=_command)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Reads a number from 1 on.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a number from 1 on, not {text!r}")
     return int(text)
