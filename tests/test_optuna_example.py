@@ -8,6 +8,7 @@ import pytest
 PATH = Path(__file__).parents[1] / "examples" / "optuna" / "frontier.py"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_few")
 def test_the_search_goes_on_and_draws_its_frontier(tmp_path, capsys):
     pytest.importorskip("optuna", reason="Optuna is not installed")

@@ -32,7 +32,7 @@ KINDS = (
     *("recommenders", "recommender_attacks", "presets", "attacks", "attackers", "datasets", "metrics"),
     "trackers",
 )
-"""What a plug-in may add."""
+"""Kinds of things that a plug-in may add."""
 
 OPTION = "--plugin"
 HELP = "a module whose PLUGIN adds recommenders, attacks, data sets and more (docs/plug-ins.md); may be repeated"
@@ -46,7 +46,7 @@ class PluginError(Exception):
 
 
 class Plugin:
-    """What a package or a module adds.
+    """The things that a package or a module adds.
 
     Args:
         name: of the plug-in.

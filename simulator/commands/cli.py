@@ -16,7 +16,7 @@ from fedau2.wire.errors import WireError
 from simulator.commands.parser import Parser
 from simulator.errors import BoundPassedError, SimulatorError, explain
 
-_COMMANDS = {
+COMMANDS = {
     "run": "train and evaluate one configuration into a run folder",
     "recommend": "items for a user of a finished run",
     "attack": "attack the state that a run kept, later or in another way",
@@ -27,6 +27,7 @@ _COMMANDS = {
     "list": "names of models, presets, attacks and data sets",
     "datasets": "list, fetch, check, describe and import data sets",
     "demo": "Original and FedAU2 side by side, in a few minutes",
+    "completion": "what a shell needs to complete commands and options",
     "bench": "what a client costs, against a naive loop in the same run",
 }
 """The commands and what they do. Each has a module of its name in this package."""
@@ -63,10 +64,21 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     chosen = next((word for word in arguments if not word.startswith("-")), "")
-    for name, text in _COMMANDS.items():
+    for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text)
         if name == chosen:
-            import_module(f"simulator.commands.{name}").add(command)
-            command.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and --json")
-            command.add_argument(plugins.OPTION, metavar="MODULE", help=plugins.HELP)
+            _fill(command, name)
     return parser
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Makes the parser of one of `COMMANDS`."""
+    parser = Parser(prog=f"fedau2-sim {name}")
+    _fill(parser, name)
+    return parser
+
+
+def _fill(parser: argparse.ArgumentParser, name: str) -> None:
+    import_module(f"simulator.commands.{name}").add(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and --json")
+    parser.add_argument(plugins.OPTION, metavar="MODULE", help=plugins.HELP)

@@ -12,10 +12,10 @@ from simulator.experiment.train import Trained
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What a metric is computed from.
+    """The measured state, from which metrics are computed.
 
     Attributes:
-        split: what users trained on, and what was held out.
+        split: the items that users trained on, and those that were held out.
         ranks: of each user's test item.
         scores: maps rows of users to the scores of all items, (users, items).
         attributes: those of the run, by name.
@@ -57,6 +57,6 @@ def measure(trained: Trained, ranks: Ranks) -> Iterator[tuple[str, float]]:
             yield name, float(metric.compute(measurement))
         except Exception as error:
             raise PluginError(
-                f"the metric {name!r} of a plug-in failed: {type(error).__name__}: {error}; what was trained is kept: "
-                "repair it, or do without the plug-in, and repeat the command"
+                f"the metric {name!r} of a plug-in failed: {type(error).__name__}: {error}: repair it, or do "
+                "without the plug-in, and repeat the command, which goes on after training"
             ) from error

@@ -10,7 +10,7 @@ from simulator.datasets import Dataset
 def facts(dataset: Dataset) -> dict[str, str]:
     """Returns the version of FedAU2, a checksum of the data, and the git commit of the current folder.
 
-    A commit ends in `-dirty` where files differ from it. There is none outside of a git repository.
+    A commit ends in `-dirty` where files differ from it. A folder outside of a git repository has no commit.
     """
     known = {"fedau2": __version__, "data": dataset.fingerprint()}
     if commit := _git("rev-parse", "HEAD"):

@@ -45,7 +45,7 @@ def read(path: Path) -> Sweep:
     """Reads a sweep's file.
 
     Raises:
-        ConfigError: it cannot be read, or is no sweep.
+        ConfigError: it cannot be read, or is not a sweep.
     """
     document: Any = {}
     try:

@@ -1,4 +1,4 @@
-"""What a contribution to `biased` gives away: all of it. An audit runs these, or says why there is nothing to run."""
+"""Attacks on the tensors of `biased`: a contribution gives everything away. An audit makes them."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""The contract of a tracker: it is told of a run's beginning, of its rounds, and of its end."""
+"""The contract of a tracker: it receives a run's beginning, its rounds, and its end."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from simulator.reporting.attacked import MARK
 
 FILES = ("config.yaml", "plan.yaml", "dataset.json", "metrics.json", "rounds.parquet", "report.html")
 PICTURES = "*.png"
-"""What trackers keep of a run folder. Models, state and ranks, which tell of users, are not among it."""
+"""The files that trackers keep of a run folder. Models, state and ranks, which disclose users, are not among them."""
 
 _VALIDATION = ("hr@", "ndcg@")
 
