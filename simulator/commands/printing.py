@@ -39,6 +39,13 @@ def _text(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def print_summary(folder: Path) -> None:
+    """Prints the summary of a grid as JSON: a row for each method of each model, data set and attribute."""
+    from simulator.reporting import frames
+
+    print(frames.read(folder / "summary.parquet").to_json(orient="records", indent=2))
+
+
 def print_metrics(config: Config, metrics: Mapping[str, Any], folder: Path, as_json: bool, console: Console) -> None:
     """Prints the metrics of a run, and what was not attacked."""
     from simulator.experiment import promise

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from simulator.commands.printing import notes, print_summary
 from simulator.commands.reproduce import positive
 from simulator.config import arguments
 from simulator.reporting.tracking import Tracking
@@ -25,6 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="I/N",
         help="run only part I of N; when all parts are done, the command without it writes the tables",
     )
+    parser.add_argument("--json", action="store_true", help="print summary.parquet as JSON")
     Tracking.add(parser)
     parser.set_defaults(command=_sweep)
 
@@ -46,4 +48,7 @@ def _sweep(options: argparse.Namespace, console: Console) -> None:
     typed = shlex.join(["fedau2-sim", *sys.argv[1:]])
     tracking = Tracking.of(options).for_grid(folder.name)
     shard = Shard(*options.shard) if options.shard else None
-    reproduce(Request(experiment, choice, folder, options.data_dir, options.jobs, typed, tracking, shard), console)
+    request = Request(experiment, choice, folder, options.data_dir, options.jobs, typed, tracking, shard)
+    reproduce(request, notes(options, console))
+    if options.json and not shard:
+        print_summary(folder)
