@@ -4,6 +4,7 @@ The exit code is 0 if the command succeeded, 1 if it failed, 2 for wrong usage, 
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 from export import bundle
 from export.errors import ExportError, ItemsError, TargetError
 from export.items import read_items
-from fedau2 import __version__, programs
+from fedau2 import __version__, plugins, programs
+from fedau2.plugins import PluginError
 
 # PyTorch, ONNX and YAML are imported by the commands that need them.
 
@@ -26,18 +28,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_args(plugins.taken(sys.argv[1:] if argv is None else argv))
     arguments.run(arguments)
     return 0
 
 
 def _explain(error: Exception) -> str | None:
-    return str(error) if isinstance(error, ExportError) else None
+    return str(error) if isinstance(error, ExportError | PluginError) else None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fedau2-export", description="Builds, shows, signs and checks task bundles.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(plugins.OPTION, metavar="MODULE", help=plugins.HELP)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     build = commands.add_parser("bundle", help="build a bundle")
     build.add_argument("--model", help="the recommender, for example fedncf, where the plan names none")
@@ -91,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="with --sums: public key (PEM) of the unmasker that may open sums",
     )
+    build.add_argument("--key", type=Path, metavar="FILE", help="sign the bundle with this private key of a publisher")
     build.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the bundle; it must be new or empty"
     )
@@ -127,11 +131,18 @@ def _bundle(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
     if arguments.unmasker and not arguments.sums:
         arguments.refuse("--unmasker needs --sums: only sums are opened")
+    from export import signing
+
+    if arguments.key:
+        signing.private_key(arguments.key)  # its errors come before a bundle is built
     built, lines = (_succeeding if arguments.ancestor else _new)(arguments)
     if arguments.sums:
         built, said = _hidden(built, arguments.sums, arguments.unmasker)
         lines += said
     bundle.write(built, arguments.out)
+    if arguments.key:
+        signing.sign(arguments.out, arguments.key)
+        lines.append(f"signed with {arguments.key}")
     task, size = built.manifest, sum(map(len, built.blobs.values()))
     attributes = dict.fromkeys(adversary.attribute for adversary in task.plan.adversaries)
     print(

@@ -55,7 +55,7 @@ def sign(folder: Path, private: Path) -> None:
         BundleError: the bundle cannot be read or written, or is not complete.
         KeyFileError: the file holds no private Ed25519 key.
     """
-    key = _private_key(private)
+    key = private_key(private)
     task = TaskManifest()
     task.CopyFrom(bundles.read(folder).manifest)
     task.ClearField("signature")
@@ -68,7 +68,12 @@ def sign(folder: Path, private: Path) -> None:
         raise TargetError(f"{target} cannot be written: {error}") from error
 
 
-def _private_key(path: Path) -> Ed25519PrivateKey:
+def private_key(path: Path) -> Ed25519PrivateKey:
+    """Reads a publisher's private key.
+
+    Raises:
+        KeyFileError: the file holds no private Ed25519 key.
+    """
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:

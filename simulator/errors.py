@@ -26,7 +26,7 @@
   + FleetError: a fleet's coordinator or session failed
   + RunsFailedError: some of several runs failed
   + BoundPassedError: an attack of an audit exceeded its bound
-  + TrackingError: TensorBoard or MLflow cannot be used
+  + TrackingError: TensorBoard, MLflow, W&B or another tracker cannot be used
 
 `explain` puts any of them, and the errors of other rooms, into one line.
 """
@@ -141,7 +141,7 @@ class BoundPassedError(SimulatorError):
 
 
 class TrackingError(SimulatorError):
-    """A run's metrics cannot be written to TensorBoard or MLflow."""
+    """A run's metrics cannot be written to a tracker."""
 
 
 def explain(error: BaseException) -> str:

@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.kernel import fedncf_parameters, fedrap_parameters, fedvae_parameters
 from client_sdk.plan import TrainingPlan
+from fedau2.plugins import PluginError, Registry
 from fedau2.v1.task_pb2 import TaskManifest
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class RecommenderEntry:
         Widths: a frozen dataclass of the sizes of its tensors, whole numbers or tuples of them, with defaults.
         Parameters: a frozen dataclass of its own hyper-parameters, each an `int` or a `float` with a default.
         ignores: settings of a plan's `local` that the recommender has no use for.
+        usual: values of a plan's settings that differ from the common defaults, by dotted path; for plug-ins.
 
     Both dataclasses raise ValueError, in `__post_init__`, for values that cannot be used.
     """
@@ -40,6 +42,7 @@ class RecommenderEntry:
     Widths: type[Any]
     Parameters: type[Any] = NoParameters
     ignores: tuple[str, ...] = ()
+    usual: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     @property
     def model(self) -> "Recommender":
@@ -102,16 +105,20 @@ def _fedvae() -> "Recommender":
     return fedvae
 
 
-RECOMMENDERS: dict[str, RecommenderEntry] = {
-    "fedncf": RecommenderEntry(_fedncf, fedncf_parameters.Widths),
-    "fedrap": RecommenderEntry(_fedrap, fedrap_parameters.Widths, fedrap_parameters.Parameters),
-    "fedvae": RecommenderEntry(
-        _fedvae,
-        fedvae_parameters.Widths,
-        fedvae_parameters.Parameters,
-        ignores=("negatives", "chunk", "private_learning_rate"),
-    ),
-}
+RECOMMENDERS: Registry[RecommenderEntry] = Registry(
+    "recommenders",
+    RecommenderEntry,
+    {
+        "fedncf": RecommenderEntry(_fedncf, fedncf_parameters.Widths),
+        "fedrap": RecommenderEntry(_fedrap, fedrap_parameters.Widths, fedrap_parameters.Parameters),
+        "fedvae": RecommenderEntry(
+            _fedvae,
+            fedvae_parameters.Widths,
+            fedvae_parameters.Parameters,
+            ignores=("negatives", "chunk", "private_learning_rate"),
+        ),
+    },
+)
 
 
 def declared(name: str) -> RecommenderEntry:
@@ -120,9 +127,13 @@ def declared(name: str) -> RecommenderEntry:
     Raises:
         UnsupportedTaskError: this SDK has no such recommender.
     """
-    if name not in RECOMMENDERS:
-        raise UnsupportedTaskError(f"model {name!r} is not known; this SDK has {', '.join(RECOMMENDERS)}")
-    return RECOMMENDERS[name]
+    try:
+        if name in RECOMMENDERS:
+            return RECOMMENDERS[name]
+        known = ", ".join(RECOMMENDERS)
+    except PluginError as error:
+        raise UnsupportedTaskError(f"model {name!r} is not known, and {error}") from error
+    raise UnsupportedTaskError(f"model {name!r} is not known; this SDK has {known}")
 
 
 def plan_of(task: TaskManifest) -> TrainingPlan[Any]:

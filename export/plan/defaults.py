@@ -102,7 +102,9 @@ def table(model: str) -> dict[str, Default]:
         UnknownModelError: no recommender has this name.
     """
     keys = {f"model.{key.name}": Default(key.default, "the recommender's paper") for key in recommenders.keys(model)}
-    return {**keys, **COMMON, **OWN.get(model, {})}
+    usual = recommenders.declared(model).usual
+    declared = {path: Default(value, "the recommender's plug-in") for path, value in usual.items()}
+    return {**keys, **COMMON, **OWN.get(model, {}), **declared}
 
 
 def fragment(model: str) -> dict[str, Any]:

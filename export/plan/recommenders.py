@@ -106,7 +106,9 @@ def keys(name: str) -> Iterator[Key]:
     for kind in (declared(name).Widths, declared(name).Parameters):
         types = get_type_hints(kind)
         for field in dataclasses.fields(kind):
-            yield Key(field.name, types[field.name], field.default, texts.get(field.name, ""))
+            yield Key(
+                field.name, types[field.name], field.default, texts.get(field.name, field.metadata.get("text", ""))
+            )
 
 
 def parse(value: object) -> Model:

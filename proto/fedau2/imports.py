@@ -14,6 +14,7 @@ _BESIDE: Mapping[str, str] = {
     "starlette": "web",
     "tensorboard": "tensorboard",
     "uvicorn": "web",
+    "wandb": "wandb",
 }
 """The extra that brings a package, for the packages that no command always needs."""
 

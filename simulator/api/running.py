@@ -15,7 +15,7 @@ from simulator.experiment import run as running
 from simulator.experiment.asked import Kind
 from simulator.experiment.finished import Finished
 from simulator.experiment.run import Keep
-from simulator.reporting.tracking import Tracker
+from simulator.reporting.trackers.contract import Tracker
 
 Place = str | os.PathLike[str]
 

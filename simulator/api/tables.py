@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fedau2 import plugins
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
 from simulator.datasets.split import Split
@@ -17,6 +18,8 @@ from simulator.reporting.attacked import NOT_ATTACKED, UPLOADS, missing
 
 _ON = {"": "embedding", "_all": "all private state"}
 _ATTACKERS = ("paper", "strong")
+"""Those of this project; plug-ins add others."""
+
 _LABEL = re.compile(r"leak_(dlg|analytic)(?:_(\d+))?")
 _DONE = "done"
 
@@ -54,7 +57,7 @@ def attacks(config: Config, metrics: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _of_attribute(metrics: Mapping[str, Any], prefix: str) -> Iterator[dict[str, Any]]:
-    for attacker in _ATTACKERS:
+    for attacker in (*_ATTACKERS, *plugins.names("attackers")):
         for suffix, on in _ON.items():
             names = {"success": "bacc", "std": "bacc_std", "macro_f1": "macro_f1"}
             names |= {"null_mean": "bacc_null_mean", "null_p95": "bacc_null_p95"}

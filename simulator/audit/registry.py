@@ -1,12 +1,13 @@
 """The attacks on single clients' uploads, by name.
 
-To add one, write an `Attack` in `simulator/attacks` and a `Spec` here. Attacks that depend on a recommender's own
-tensors stand in `simulator/attacks/recommenders`.
+To add one, write an `Attack` in `simulator/attacks` and a `Spec` here, or both in a plug-in. Attacks that
+depend on a recommender's own tensors stand in `simulator/attacks/recommenders`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from fedau2.plugins import Registry
 from fedau2.similar import did_you_mean
 from fedau2.v1.task_pb2 import OBJECTIVE_CONFUSION, TRIGGER_SUT, Adversary, TaskManifest
 from simulator.attacks import dlg, gates, items, labels, shared_state
@@ -83,7 +84,7 @@ def _readings(name: str, about: str, read: labels.Read, hindrance: Hindrance) ->
         yield Spec(f"{name}-{attacker}", Learns.FEATURES, about, mean, 20, hindrance, attacker=attacker)
 
 
-ATTACKS: Mapping[str, Spec] = {
+_OURS = {
     spec.name: spec
     for spec in (
         _dlg("dlg", "DLG as the paper runs it: Adam, 300 steps; over rounds the class found most often", 5),
@@ -128,6 +129,8 @@ ATTACKS: Mapping[str, Spec] = {
         Spec("membership", Learns.MEMBERSHIP, "sign of the pull on one item", items.Pulled, 20, _without_pulls),
     )
 }
+
+ATTACKS: Registry[Spec] = Registry("attacks", Spec, _OURS)
 """In the order of the report."""
 
 

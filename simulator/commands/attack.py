@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from simulator.commands.printing import print_metrics
+from simulator.commands.printing import notes, print_metrics
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def _attack(options: argparse.Namespace, console: Console) -> None:
 
     run = load(options.run, options.data_dir)
     resources.prepare()
-    with bars(Console(stderr=True) if options.json else console) as display:
+    with bars(notes(options, console)) as display:
         attacked = run.attack(
             options.attacks,
             splits=options.attack_splits,

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fedau2 import plugins
 from simulator.audit import bounds
 from simulator.audit.request import ATTACKS, PRIVATE, VIEWS, Request
+from simulator.commands.printing import notes
 from simulator.config import arguments, flags
 from simulator.errors import ConfigError
 from simulator.experiment import lock
@@ -28,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=arguments.folder, required=True, help="folder of the results")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
-    names = f"{', '.join(ATTACKS)}, {PRIVATE}, {_NONE}"
+    names = f"{', '.join((*ATTACKS, *plugins.names('attacks')))}, {PRIVATE}, {_NONE}"
     parser.add_argument("--attacks", type=arguments.names, help=f"which, with commas: {names} (all)")
     parser.add_argument(
         "--participations",
@@ -72,26 +74,26 @@ def _command(options: argparse.Namespace, console: Console) -> None:
     request = _request(options)
     resources.prepare()
     with lock.hold(request.folder):
-        _audit(request, console, options.json)
+        _audit(request, options, console)
 
 
-def _audit(request: Request, console: Console, as_json: bool) -> None:
+def _audit(request: Request, options: argparse.Namespace, console: Console) -> None:
     from simulator.audit import accounting, planning, report
     from simulator.audit.audit import audit
     from simulator.experiment import resume
 
-    with bars(Console(stderr=True) if as_json else console) as display:
+    with bars(notes(options, console)) as display:
         result = audit(request, Bar(display, request.folder.name))
-    notes = [*result.facts.sentences(), *result.on_sums, *accounting.notes(result.plan, request.participations)]
+    sentences = [*result.facts.sentences(), *result.on_sums, *accounting.notes(result.plan, request.participations)]
     if missing := planning.reasons(result.not_run):
-        notes = [missing, *notes]
-    report.write(result, shlex.join(["fedau2-sim", *sys.argv[1:]]), notes)
+        sentences = [missing, *sentences]
+    report.write(result, shlex.join(["fedau2-sim", *sys.argv[1:]]), sentences)
     resume.discard(request.folder)
-    if as_json:
+    if options.json:
         print((request.folder / "audit.json").read_text("utf-8"))
     else:
         console.print(report.table(result))
-        for text in (*report.summary(result), *notes):
+        for text in (*report.summary(result), *sentences):
             console.print(text, markup=False)
         console.print(f"Report, plot and figures: {request.folder}/audit.html, .png, .json", markup=False)
     if not result.findings:

@@ -10,21 +10,24 @@ from rich.console import Console
 from client_sdk.errors import FedError
 from coordinator.errors import CoordinatorError
 from export.errors import ExportError
-from fedau2 import __version__, programs
+from fedau2 import __version__, plugins, programs
+from fedau2.plugins import PluginError
 from fedau2.wire.errors import WireError
 from simulator.commands.parser import Parser
 from simulator.errors import BoundPassedError, SimulatorError, explain
 
-_COMMANDS = {
+COMMANDS = {
     "run": "train and evaluate one configuration into a run folder",
     "recommend": "items for a user of a finished run",
     "attack": "attack the state that a run kept, later or in another way",
     "audit": "measure what a configuration leaks, by attacking it",
     "calibrate": "measure contributions, and write the policy of secure sums that fits them",
     "reproduce": "repeat an experiment of the paper",
+    "sweep": "try all combinations of some settings, which a file lists",
     "list": "names of models, presets, attacks and data sets",
     "datasets": "list, fetch, check, describe and import data sets",
     "demo": "Original and FedAU2 side by side, in a few minutes",
+    "completion": "what a shell needs to complete commands and options",
     "bench": "what a client costs, against a naive loop in the same run",
 }
 """The commands and what they do. Each has a module of its name in this package."""
@@ -40,9 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    options = _parser(arguments).parse_args(arguments)
+    words = plugins.taken(arguments)
+    options = _parser(words).parse_args(words)
     try:
-        options.command(options, Console())
+        options.command(options, Console(quiet=options.quiet))
     except BoundPassedError as error:
         print(f"fedau2-sim: {error}", file=sys.stderr)
         return 3
@@ -50,7 +54,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception) -> str | None:
-    ours = (SimulatorError, ExportError, CoordinatorError, WireError, FedError, OSError)
+    ours = (SimulatorError, ExportError, CoordinatorError, WireError, FedError, PluginError, OSError)
     return explain(error) if isinstance(error, ours) else None
 
 
@@ -60,8 +64,21 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     chosen = next((word for word in arguments if not word.startswith("-")), "")
-    for name, text in _COMMANDS.items():
+    for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text)
         if name == chosen:
-            import_module(f"simulator.commands.{name}").add(command)
+            _fill(command, name)
     return parser
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Makes the parser of one of `COMMANDS`."""
+    parser = Parser(prog=f"fedau2-sim {name}")
+    _fill(parser, name)
+    return parser
+
+
+def _fill(parser: argparse.ArgumentParser, name: str) -> None:
+    import_module(f"simulator.commands.{name}").add(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and --json")
+    parser.add_argument(plugins.OPTION, metavar="MODULE", help=plugins.HELP)

@@ -9,7 +9,7 @@ from rich.console import Console
 from simulator.commands import datasets_import
 from simulator.commands.dataset_table import show
 from simulator.config import flags
-from simulator.datasets import NAMES, SOURCES, fetch_known, files, find, load
+from simulator.datasets import SOURCES, fetch_known, files, find, load, names, synthetic
 from simulator.datasets.download import cache
 from simulator.errors import ConfigError
 
@@ -32,7 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_named(parser: argparse.ArgumentParser, action: str) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}, or that of your own NAME.inter")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"{', '.join(names())}, or that of your own NAME.inter"
+    )
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--user-core", type=int, default=0, help="k-core, items per user; 0: the data set's own")
     parser.add_argument("--item-core", type=int, default=0, help="k-core, users per item; 0: the data set's own")
@@ -46,7 +48,7 @@ def _datasets(options: argparse.Namespace, console: Console) -> None:
     if options.action == "list" and options.names:
         raise ConfigError("datasets list takes no names: it lists all that is known; describe takes them")
     if options.action == "list":
-        rows = [_known(name) for name in NAMES]
+        rows = [_known(name) for name in names()]
     elif not options.names:
         raise ConfigError(f"datasets {options.action} needs the name of a data set")
     elif options.action == "fetch" and options.data_dir:
@@ -77,7 +79,7 @@ def _check(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Reads a data set without a cut, and compares its files with the official ones."""
     settings = flags.own_files(options)
     row: dict[str, Any] = load(name, options.data_dir, user_core=1, item_core=1, settings=settings).figures()
-    place = None if name == NAMES[-1] else find(name, options.data_dir)
+    place = None if name == synthetic.NAME else find(name, options.data_dir)
     if place and place.source and place.source.checksums:
         row["official"] = {
             file: files.is_official(files.chunks(place.folder, file), expected)

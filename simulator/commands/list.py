@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 
 from simulator.commands.printing import print_table
+from simulator.config import presets
 from simulator.config.config import ROUNDS, USUAL_ROUNDS
-from simulator.config.presets import PRESETS
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -28,17 +28,20 @@ def _models() -> list[dict[str, Any]]:
         {
             "model": name,
             "rounds": ROUNDS.get(name, USUAL_ROUNDS),
-            "presets": [preset for preset, of_model in PRESETS.items() if name in of_model],
+            "presets": list(presets.of_model(name)),
         }
         for name in RECOMMENDERS
     ]
 
 
 def _presets() -> list[dict[str, Any]]:
+    from client_sdk.kernel.models import RECOMMENDERS
+
     return [
         {"preset": name, "model": model, "sets": dict(settings)}
-        for name, of_model in PRESETS.items()
-        for model, settings in of_model.items()
+        for name in presets.PRESETS
+        for model in RECOMMENDERS
+        if (settings := presets.of_model(model).get(name)) is not None
     ]
 
 
@@ -55,10 +58,10 @@ def _attacks() -> list[dict[str, Any]]:
 
 
 def _datasets() -> list[dict[str, Any]]:
-    from simulator.datasets import NAMES, SOURCES
+    from simulator.datasets import SOURCES, names
 
     homes = {name: source.home for name, source in SOURCES.items()}
-    return [{"data set": name, "home": homes.get(name, "generated")} for name in NAMES]
+    return [{"data set": name, "home": homes.get(name, "generated")} for name in names()]
 
 
 _LISTS = {"models": _models, "presets": _presets, "attacks": _attacks, "datasets": _datasets}

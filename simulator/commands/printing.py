@@ -1,5 +1,6 @@
 """Tables of commands: for people, or as JSON."""
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.config.config import Config
+
+
+def notes(options: argparse.Namespace, console: Console) -> Console:
+    """Returns where progress and remarks are printed: on standard error, if the table is printed as JSON."""
+    return Console(stderr=True, quiet=options.quiet) if options.json else console
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str, as_json: bool, console: Console) -> None:
@@ -31,6 +37,13 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def print_summary(folder: Path) -> None:
+    """Prints the summary of a grid as JSON: a row for each method of each model, data set and attribute."""
+    from simulator.reporting import frames
+
+    print(frames.read(folder / "summary.parquet").to_json(orient="records", indent=2))
 
 
 def print_metrics(config: Config, metrics: Mapping[str, Any], folder: Path, as_json: bool, console: Console) -> None:

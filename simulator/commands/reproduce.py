@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from client_sdk.kernel.models import RECOMMENDERS
+from simulator.commands.printing import notes, print_summary
 from simulator.config import arguments, flags
 from simulator.config.sections import SPLITS
 from simulator.reporting.tracking import Tracking
@@ -34,13 +35,19 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--out", type=arguments.folder, help="folder of the results (runs/EXPERIMENT, with --quick …-quick)"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
-    parser.add_argument("--jobs", type=_positive, default=2, help="runs at once, a process each (%(default)s)")
+    parser.add_argument("--jobs", type=positive, default=2, help="runs at once, a process each (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print summary.parquet as JSON")
     Tracking.add(parser)
     flags.add_own_files(parser)
     parser.set_defaults(command=_command)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Reads a number from 1 on.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not such a number.
+    """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a number from 1 on, not {text!r}")
     return int(text)
@@ -69,4 +76,7 @@ def _command(options: argparse.Namespace, console: Console) -> None:
     folder = options.out or Path("runs") / f"{experiment.name}{'-quick' if options.quick else ''}"
     typed = shlex.join(["fedau2-sim", *sys.argv[1:]])
     tracking = Tracking.of(options).for_grid(folder.name)
-    reproduce(Request(experiment, choice, folder, options.data_dir, options.jobs, typed, tracking), console)
+    request = Request(experiment, choice, folder, options.data_dir, options.jobs, typed, tracking)
+    reproduce(request, notes(options, console))
+    if options.json:
+        print_summary(folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from simulator.commands.printing import print_metrics
+from simulator.commands.printing import notes, print_metrics
 from simulator.config import arguments, flags
 from simulator.reporting.tracking import Tracking
 
@@ -45,14 +45,14 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     from simulator.reporting.terminal import Bar, bars
 
     config = flags.configuration(options, options.config)
-    notes = Console(stderr=True) if options.json else console
+    remarks = notes(options, console)
     if (options.out / outcome.METRICS).exists() and not resume.unfinished(options.out):
-        notes.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
+        remarks.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
     resources.prepare()
-    with Tracking.of(options).for_run() as trackers, bars(notes) as display:
+    with Tracking.of(options).for_run() as trackers, bars(remarks) as display:
         how = {"keep": options.keep, "attacks": options.attacks}
         metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers, **how)
     print_metrics(config, metrics, options.out, options.json, console)
     if options.keep == "state":
         size = kept_state.on_disk(options.out) / 1e6
-        notes.print(f"State of the users: {size:,.1f} MB in {options.out / kept_state.FOLDER}/", markup=False)
+        remarks.print(f"State of the users: {size:,.1f} MB in {options.out / kept_state.FOLDER}/", markup=False)

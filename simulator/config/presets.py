@@ -7,6 +7,7 @@ every setting of `METHOD` back to its default, and then says only what differs f
 from collections.abc import Mapping
 
 from export.plan.fragments import Fragment
+from fedau2.plugins import Registry
 from fedau2.similar import did_you_mean
 from simulator.errors import ConfigError
 
@@ -25,8 +26,21 @@ METHOD = (
 _NO_ADVERSARY = {"plan.adversaries": "none"}
 
 
-def _every(fragment: Fragment) -> Mapping[str, Fragment]:
-    return dict.fromkeys(("fedncf", "fedrap", "fedvae"), fragment)
+_FOR_ALL: Mapping[str, Fragment] = {
+    "paper": {},
+    # The paper compares its trigger and its head with these, each changed alone.
+    "global": {"plan.adversary.trigger": "global"},
+    "pretrain": {"plan.adversary.trigger": "pretrain"},
+    "mlp": {"plan.adversary.head": "mlp"},
+    "vae": {"plan.adversary.head": "vae"},
+    # No adversary, and for some recommenders noise instead: docs/baselines.md.
+    "original": _NO_ADVERSARY,
+}
+"""Presets that are the same for all recommenders."""
+
+
+def _every(name: str) -> Mapping[str, Fragment]:
+    return dict.fromkeys(("fedncf", "fedrap", "fedvae"), _FOR_ALL[name])
 
 
 def _baseline(**by_model: Fragment) -> Mapping[str, Fragment]:
@@ -34,7 +48,7 @@ def _baseline(**by_model: Fragment) -> Mapping[str, Fragment]:
 
 
 PRESETS: Mapping[str, Mapping[str, Fragment]] = {
-    "paper": _every({}),
+    "paper": _every("paper"),
     "recommended": {
         # Better than adversaries in every respect that is measured, and no upload depends on an attribute.
         "fedncf": {
@@ -52,13 +66,7 @@ PRESETS: Mapping[str, Mapping[str, Fragment]] = {
         # This erasure leaves it too, for attackers who whiten: docs/results/ml-100k.md.
         "fedvae": {**_NO_ADVERSARY, "after_training.erasure": "auto"},
     },
-    # The paper compares its trigger and its head with these, each changed alone.
-    "global": _every({"plan.adversary.trigger": "global"}),
-    "pretrain": _every({"plan.adversary.trigger": "pretrain"}),
-    "mlp": _every({"plan.adversary.head": "mlp"}),
-    "vae": _every({"plan.adversary.head": "vae"}),
-    # No adversary, and noise instead: docs/baselines.md.
-    "original": _every(_NO_ADVERSARY),
+    **{name: _every(name) for name in ("global", "pretrain", "mlp", "vae", "original")},
     "noise": _baseline(
         fedncf={"after_training.noise": 3.0},
         fedrap={"after_training.noise": 0.1},
@@ -77,6 +85,23 @@ PRESETS: Mapping[str, Mapping[str, Fragment]] = {
 }
 """By name and recommender: what differs from the recommender's defaults, by dotted path."""
 
+_OTHERWISE: Mapping[str, Fragment] = {
+    **_FOR_ALL,
+    # Nobody has measured what is best here: this changes no upload, and erases from all that the users keep.
+    "recommended": {**_NO_ADVERSARY, "after_training.erasure": "transport"},
+}
+"""The presets of a recommender that `PRESETS` does not name. The strength of noise has to be measured for each."""
+
+OF_PLUGINS: Registry[Mapping[str, Fragment]] = Registry("presets", dict, {})
+"""By recommender and name: the presets that plug-ins add for a recommender."""
+
+
+def of_model(model: str) -> Mapping[str, Fragment]:
+    """Returns the presets of a recommender by name."""
+    measured = {name: models[model] for name, models in PRESETS.items() if model in models}
+    known = {**_OTHERWISE, **measured, **OF_PLUGINS.get(model, {})}
+    return {name: known[name] for name in PRESETS if name in known}
+
 
 def preset(name: str, model: str) -> Fragment:
     """Returns what a preset changes of a recommender's defaults.
@@ -86,6 +111,10 @@ def preset(name: str, model: str) -> Fragment:
     """
     if name not in PRESETS:
         raise ConfigError(f"there is no preset {name!r}; there is {', '.join(PRESETS)}{did_you_mean(name, PRESETS)}")
-    if model not in PRESETS[name]:
-        raise ConfigError(f"preset {name!r} has no settings for model {model!r}; it has {', '.join(PRESETS[name])}")
-    return PRESETS[name][model]
+    fragments = of_model(model)
+    if name not in fragments:
+        raise ConfigError(
+            f"preset {name!r} has no settings for model {model!r}, since its strength is measured for each: "
+            f"it has {', '.join(PRESETS[name])}; choose preset original and set the strength"
+        )
+    return fragments[name]

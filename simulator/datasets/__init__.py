@@ -16,6 +16,6 @@
 from simulator.datasets.attributes import Attribute
 from simulator.datasets.dataset import Dataset
 from simulator.datasets.load import load_dataset as load
-from simulator.datasets.places import NAMES, SOURCES, fetch_known, find
+from simulator.datasets.places import SOURCES, fetch_known, find, names
 
-__all__ = ["NAMES", "SOURCES", "Attribute", "Dataset", "fetch_known", "find", "load"]
+__all__ = ["SOURCES", "Attribute", "Dataset", "fetch_known", "find", "load", "names"]

@@ -28,7 +28,7 @@ def load_dataset(
     """Loads a data set by name and cuts it.
 
     Args:
-        name: one of `NAMES`, or NAME for RecBole's atomic file NAME.inter. Where a folder holds NAME.inter of the
+        name: one of `names()`, or NAME for RecBole's atomic file NAME.inter. Where a folder holds NAME.inter of the
             name of a known data set, that is read.
         data_dir: the folder that holds the files, or the folder called `name` that holds them. By default the folder
             that the environment variable FEDAU2_DATA names, and otherwise the user's cache, into which a data set is

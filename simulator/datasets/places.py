@@ -1,6 +1,6 @@
 """The places of data sets: a given folder, the cache, or a home page.
 
-To add a data set, write a reader in a module of its own and a line in `SOURCES`.
+To add a data set, write a reader in a module of its own and a line in `SOURCES`, or both in a plug-in.
 """
 
 import os
@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedau2.plugins import Registry
 from fedau2.similar import did_you_mean
 from simulator.config.own_files import OwnFiles
 from simulator.datasets import files, lastfm, movielens, movielens1m, synthetic
@@ -22,7 +23,8 @@ class Source:
 
     Attributes:
         read: reads its folder by the settings of own files.
-        files: the names of its files; the folder that holds the first file is taken as its folder.
+        files: the names of its files; the folder that holds the first file is taken as its folder. A data set without
+            files is made by `read`, which gets the current folder.
         home: the address of its archive, or of its home page.
         checksums: the checksum of each file of the archive; empty if it must be downloaded by hand.
         cores: its default k-core, items per user and users per item; (0, 0) for none.
@@ -37,7 +39,7 @@ class Source:
     takes: tuple[str, ...] = ()
 
 
-SOURCES = {
+_OURS = {
     movielens.NAME: Source(
         lambda folder, _: movielens.load(folder), tuple(movielens.CHECKSUMS), movielens.URL, movielens.CHECKSUMS
     ),
@@ -56,7 +58,12 @@ SOURCES = {
         takes=("encoding",),
     ),
 }
-NAMES = (*SOURCES, synthetic.NAME)
+SOURCES: Registry[Source] = Registry("datasets", Source, _OURS)
+
+
+def names() -> list[str]:
+    """Lists the data sets that have a name."""
+    return [*SOURCES, synthetic.NAME]
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,8 @@ def find(name: str, data_dir: Path | None) -> Place:
         DatasetError: the files are missing, or cannot be downloaded.
     """
     parent, source = _parent(data_dir), SOURCES.get(name)
+    if source and not source.files:
+        return Place(Path(), source)
     folders = (parent / name, parent) if parent else (cache() / name,)
     original = [folder for folder in folders if source and files.exists(folder, source.files[0])]
     atomic = [folder for folder in folders if files.exists(folder, f"{name}.inter")]
@@ -126,8 +135,8 @@ def _nowhere(name: str, parent: Path | None) -> ConfigError | DatasetMissingErro
         original = f"the original files of {name} ({', '.join(source.files)})"
         return DatasetMissingError(f"neither {original} nor {marker} are in {where}{_seen(folders)}")
     return ConfigError(
-        f"there is no data set {name!r}{f' in {where}' if where else ''}: choose one of {', '.join(NAMES)}, or give "
-        f"the folder that holds your {marker} with --data-dir{_seen(folders) or did_you_mean(name, NAMES)}"
+        f"there is no data set {name!r}{f' in {where}' if where else ''}: choose one of {', '.join(names())}, or give "
+        f"the folder that holds your {marker} with --data-dir{_seen(folders) or did_you_mean(name, names())}"
     )
 
 
@@ -151,6 +160,8 @@ def fetch_known(name: str) -> Path:
     if name not in SOURCES:
         raise ConfigError(f"{name} cannot be downloaded; {', '.join(SOURCES)} can")
     source, cached = SOURCES[name], cache() / name
+    if not source.files:
+        raise ConfigError(f"{name} has no files to download: it is made when it is used")
     if cached.is_dir():
         return cached
     if not source.checksums:

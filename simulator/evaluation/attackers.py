@@ -11,6 +11,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from threadpoolctl import threadpool_limits
 
 from fedau2 import programs
+from fedau2.plugins import Registry
 from simulator.evaluation import attacked_users, nulls
 from simulator.evaluation.classifiers import networks, strong
 from simulator.evaluation.classifiers.batch import Batch, Guesses
@@ -43,7 +44,9 @@ def _paper(batch: Batch) -> Guesses:
     return Guesses(guesses, (), guesses[None][:0])
 
 
-ATTACKERS = {"paper": Attacker(_paper, train=0.2), "strong": Attacker(strong.predict, train=0.8)}
+ATTACKERS: Registry[Attacker] = Registry(
+    "attackers", Attacker, {"paper": Attacker(_paper, train=0.2), "strong": Attacker(strong.predict, train=0.8)}
+)
 """`paper` is the paper's network on raw features; `strong` is the best of several families (`classifiers.strong`)."""
 
 
@@ -128,7 +131,7 @@ def attack(
         labellings.append(rng.permutation(labels))
         seeds.append(_seeds(rng, min(splits, NULL_SPLITS)))
     divisions = [(labels, seed) for labels, drawn in zip(labellings, seeds, strict=True) for seed in drawn]
-    scores = _scored(inputs, divisions, attacker, classes, workers)
+    scores = _scored(inputs, divisions, ATTACKERS[attacker], classes, workers)
     baccs = np.array([score.bacc for score in scores])
     attacked, permuted = baccs[:splits], baccs[splits:].reshape(SHUFFLES, -1)
     chance = nulls.chance(permuted, splits, classes)
@@ -175,7 +178,7 @@ _Division = tuple[NDArray[np.int64], int]
 
 
 def _scored(
-    features: NDArray[np.float64], splits: Sequence[_Division], attacker: str, classes: int, workers: int
+    features: NDArray[np.float64], splits: Sequence[_Division], attacker: Attacker, classes: int, workers: int
 ) -> list[_Score]:
     """Computes the scores of all splits, in batches whose size does not depend on the number of workers."""
     users = classes * int(np.bincount(splits[0][0]).min())
@@ -188,17 +191,18 @@ def _scored(
     return [score for done in started for score in done]
 
 
-def _scores(features: NDArray[np.float64], splits: Sequence[_Division], attacker: str, classes: int) -> list[_Score]:
+def _scores(
+    features: NDArray[np.float64], splits: Sequence[_Division], attacker: Attacker, classes: int
+) -> list[_Score]:
     """Trains and tests the attacker in several splits at once."""
-    method = ATTACKERS[attacker]
-    train, test = zip(*(attacked_users.divided(labels, seed, method.train) for labels, seed in splits), strict=True)
+    train, test = zip(*(attacked_users.divided(labels, seed, attacker.train) for labels, seed in splits), strict=True)
     learned, truth = (
         np.stack([labels[rows] for (labels, _), rows in zip(splits, part, strict=True)]) for part in (train, test)
     )
     seeds = np.array([seed for _, seed in splits])
     with threadpool_limits(1):
         batch = Batch(features[np.stack(train)], learned, features[np.stack(test)], seeds, classes)
-        guesses = method.predict(batch)
+        guesses = attacker.predict(batch)
     return [
         _Score(
             bacc=float(balanced_accuracy_score(right, guesses.chosen[fit])),

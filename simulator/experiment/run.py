@@ -21,12 +21,12 @@ from export.items import read_items
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
 from simulator.evaluation import sampling
-from simulator.experiment import assembly, kept_state, lock, outcome, promise, resume
+from simulator.experiment import assembly, kept_state, lock, outcome, own_metrics, promise, resume
 from simulator.experiment.asked import Asked, Kind
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
 from simulator.reporting import frames
-from simulator.reporting.tracking import Tracker
+from simulator.reporting.trackers.contract import Tracker
 
 Keep = Literal["none", "model", "state"]
 """The tensors that a run keeps: none, the shared ones of its model, or also the private ones of every user."""
@@ -91,12 +91,13 @@ def _run(
     frames.write(ranks.frame().assign(user=trained.evaluation.users), folder / "ranks.parquet")
     frames.write(trained.rounds, folder / "rounds.parquet")
     _keep(trained, folder, keep)
+    metrics |= own_metrics.measure(trained, ranks)
     asked = Asked.of(config, attacks)
     earlier = left if left.get("round") == trained.best.round else {}
     metrics = outcome.attack(trained, folder, data, metrics, asked, progress, earlier)
     resume.discard(folder)
     for tracker in trackers:
-        tracker.end(metrics)
+        tracker.end(metrics, folder)
     return metrics
 
 

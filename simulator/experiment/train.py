@@ -18,14 +18,14 @@ from simulator.errors import ConfigError, SimulatorError
 from simulator.evaluation.held_out import Evaluation
 from simulator.evaluation.personal import PersonalDevices
 from simulator.evaluation.ranking import Ranks
-from simulator.experiment import after_training, assembly, checks, costs, hiding, resume, run_data
+from simulator.experiment import after_training, assembly, checks, costs, hiding, provenance, resume, run_data
 from simulator.experiment.after_training import Measured
 from simulator.experiment.parts import Parts
 from simulator.experiment.resume import Best
 from simulator.experiment.trainer import Progress, Trainer
 from simulator.population.columns import ReadOnlyState
 from simulator.population.population import Population
-from simulator.reporting.tracking import Tracker
+from simulator.reporting.trackers.contract import Tracker
 from simulator.unlearning.baselines import Apm, Noise
 
 
@@ -135,8 +135,7 @@ def train(
     evaluation = Evaluation(bundle.manifest, split, PersonalDevices(population, steps) if steps else None, most)
     noise = Noise.of(engine_settings, plan, bundle.manifest)
     apm = Apm(engine_settings, plan, bundle.manifest, known, noise) if engine_settings.apm else None
-    for tracker in trackers:
-        tracker.begin(folder.name, config)
+    _begin(trackers, folder.name, config, dataset)
     resume.note(folder, config, plan, dataset)
     every = config.evaluation.evaluate_every
     with assembly.engine_of(engine_settings, bundle, population, folder, noise, audit) as engine:
@@ -165,6 +164,12 @@ def expect_own(config: Config, folder: Path, dataset: Dataset, *, goes_on: bool)
     resume.expect_same(folder, dataset)
     if not goes_on and resume.unfinished(folder):
         raise ConfigError(f"{folder} holds an interrupted run, with which this cannot go on: choose another folder")
+
+
+def _begin(trackers: Sequence[Tracker], name: str, config: Config, dataset: Dataset) -> None:
+    facts = provenance.facts(dataset) if trackers else {}
+    for tracker in trackers:
+        tracker.begin(name, config, facts)
 
 
 def _expected(expect: Expect, bundle: Bundle, population: Population, folder: Path) -> None:

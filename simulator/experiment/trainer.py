@@ -14,7 +14,7 @@ from simulator.evaluation.held_out import Evaluation
 from simulator.experiment import assembly, resume
 from simulator.experiment.resume import Standing
 from simulator.population.population import Population
-from simulator.reporting.tracking import Tracker
+from simulator.reporting.trackers.contract import Tracker
 from simulator.unlearning.baselines import Apm
 
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fedau2 import plugins
 from simulator.reporting import attacked
 
 
@@ -80,15 +81,27 @@ def rows_of(runs: Collection[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """Selects the rows that a run has, and adds those of further attributes, whose metrics begin with their name."""
     names = [name for run in runs for name in (*run, *attacked.missing(run)) if name.endswith(_OF_EVERY)]
     attributes = (name.rpartition("/")[0] for name in names)
-    rows = [*ROWS, *(row for name in dict.fromkeys(attributes) for row in _further(name))]
+    rows = [*ROWS, *_of_plugins(), *(row for name in dict.fromkeys(attributes) for row in _further(name))]
     return [row for row in rows if any(row[1] in run or attacked.is_missing(run, row[1]) for run in runs)]
+
+
+def _of_plugins() -> list[tuple[str, str, str]]:
+    """Makes the rows of the attackers and metrics that plug-ins add."""
+    return [
+        *(
+            (f"BAcc, {name} attacker, {on}", f"bacc_{name}{suffix}", f"bacc_null_p95_{name}{suffix}")
+            for suffix, on in (("", "embedding"), ("_all", "all private state"))
+            for name in plugins.names("attackers")
+        ),
+        *((name, name, "") for name in plugins.names("metrics")),
+    ]
 
 
 def _further(attribute: str) -> list[tuple[str, str, str]]:
     """Makes the rows of an attribute other than the first."""
     return [
         (f"{attribute}: {label}", f"{attribute}/{key}", f"{attribute}/{null}" if null else "")
-        for label, key, null in ROWS
+        for label, key, null in [*ROWS, *_of_plugins()]
         if key.startswith(OF_ATTRIBUTE)
     ]
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from client_sdk.kernel.models import RECOMMENDERS
 from export.plan.fragments import Fragment, flat
+from simulator.config import presets
 from simulator.config.config import Config
 from simulator.config.own_files import OwnFiles
-from simulator.config.presets import PRESETS, preset
+from simulator.config.presets import preset
 from simulator.datasets import Dataset, synthetic
 from simulator.datasets.split import leave_one_out
 from simulator.errors import ConfigError, SimulatorError
@@ -125,7 +126,7 @@ def _group(base: Fragment, methods: Sequence[Method], choice: Choice) -> Iterabl
 
 def _hindrance(base: Fragment, method: Method, choice: Choice) -> str:
     """Returns why a method cannot be run: no preset for the recommender, or no round to unlearn in. Else nothing."""
-    if base[_MODEL] not in PRESETS[method.preset]:
+    if method.preset not in presets.of_model(base[_MODEL]):
         return f"{method.name} has no preset for {base[_MODEL]}"
     config = _config(base, method, choice, 0)
     adversary, rounds = config.plan.adversary, config.engine.rounds

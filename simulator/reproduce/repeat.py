@@ -16,6 +16,7 @@ from simulator.reproduce import grid, report, results, table
 from simulator.reproduce.experiments import ORIGINAL, Experiment
 from simulator.reproduce.grid import Cell, Choice
 from simulator.reproduce.progress import Overall
+from simulator.reproduce.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Request:
         jobs: number of runs at once.
         command: command line, for the report.
         tracking: further places of the metrics of runs that are done now.
+        shard: the part of the runs that is done; None: all are, and tables and pictures are written.
     """
 
     experiment: Experiment
@@ -39,6 +41,7 @@ class Request:
     jobs: int
     command: str
     tracking: Tracking = NOWHERE
+    shard: Shard | None = None
 
 
 def reproduce(request: Request, console: Console) -> None:
@@ -54,10 +57,12 @@ def reproduce(request: Request, console: Console) -> None:
     """
     cells, folder = grid.build(request.experiment, request.choice), request.folder
     grid.check(cells, folder / "runs", request.data_dir)
+    left_out = grid.left_out(request.experiment, request.choice, cells)
+    cells = request.shard.part(cells) if request.shard else cells
     finished = {cell.name: metrics for cell in cells if (metrics := results.finished(cell, folder / "runs"))}
     console.print(f"{len(cells)} runs, of which {len(finished)} are finished: {folder}/runs/", markup=False)
-    if missing := grid.left_out(request.experiment, request.choice, cells):
-        console.print(f"Left out, since there is no preset or no round is left to unlearn in: {', '.join(missing)}")
+    if left_out:
+        console.print(f"Left out, since there is no preset or no round is left to unlearn in: {', '.join(left_out)}")
     if request.choice.methods is not None and ORIGINAL not in request.choice.methods:
         console.print("Nothing is compared without original in --method: no change, p and users.")
     if len(finished) < len(cells):
@@ -67,7 +72,8 @@ def reproduce(request: Request, console: Console) -> None:
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {explain(error)}") from error
     metrics, errors = _run([cell for cell in cells if cell.name not in finished], request, console)
-    _write(request, cells, finished | metrics, errors, console)
+    if request.shard is None:
+        _write(request, cells, finished | metrics, errors, console)
     if errors:
         reasons = "; ".join(f"{name}: {error}" for name, error in errors.items())
         raise RunsFailedError(f"{len(errors)} of {len(cells)} runs failed: {reasons}")

@@ -69,7 +69,8 @@ def write(
 ) -> None:
     """Writes `report.html`; for `data_dir` see `report.command`."""
     metrics = shown_in(summary)
-    parts = [html.paragraph(f"The paper: {experiment.claim}"), html.code(command), _extent(cells)]
+    claim = [html.paragraph(f"The paper: {experiment.claim}")] if experiment.claim else []
+    parts = [*claim, html.code(command), _extent(cells)]
     for title, part in table.groups(summary):
         columns = table.columns(metrics)
         rows = [table.cells(row, columns) for _, row in part.iterrows()]

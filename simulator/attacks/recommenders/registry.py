@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable
 
+from fedau2.plugins import Registry
 from simulator.attacks.recommenders import fedncf, fedrap, fedvae
 from simulator.attacks.recommenders.contract import RecommenderAttacks
 from simulator.errors import MissingAttackError
 
-ATTACKS: dict[str, RecommenderAttacks] = {"fedncf": fedncf.ATTACKS, "fedrap": fedrap.ATTACKS, "fedvae": fedvae.ATTACKS}
+ATTACKS: Registry[RecommenderAttacks] = Registry(
+    "recommender_attacks",
+    RecommenderAttacks,
+    {"fedncf": fedncf.ATTACKS, "fedrap": fedrap.ATTACKS, "fedvae": fedvae.ATTACKS},
+)
 
 
 def attacks_on(model: str) -> RecommenderAttacks:
@@ -18,7 +23,7 @@ def attacks_on(model: str) -> RecommenderAttacks:
     if model not in ATTACKS:
         raise MissingAttackError(
             f"nobody has written the attacks on the recommender {model!r}, so an audit would make it look safe: "
-            "declare them in simulator/attacks/recommenders and enter them in its registry"
+            "declare them, in simulator/attacks/recommenders or as recommender_attacks of a plug-in"
         )
     return ATTACKS[model]
 
@@ -33,5 +38,5 @@ def expect_states(model: str, states: Iterable[str]) -> None:
     if unknown := [state for state in states if state not in known]:
         raise MissingAttackError(
             f"the attacks on the recommender {model!r} say nothing of its protected state {unknown[0]!r}: add how it "
-            "is read, or why it cannot be, to `states` in simulator/attacks/recommenders"
+            "is read, or why it cannot be, to `states` of these attacks"
         )

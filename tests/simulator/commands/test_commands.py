@@ -57,6 +57,31 @@ def test_a_kept_run_is_audited_without_training_as_if_it_were_trained_again(run,
         cli.main(["audit", str(run), "--out", str(tmp_path / "c"), *AUDIT, "--seed", "1"])
 
 
+def test_a_quiet_command_prints_what_json_asks_for_and_nothing_else(tmp_path, capfd):
+    line = ["run", *SMALL, "--attacks", "none"]
+    assert cli.main([*line, "-q", "--out", str(tmp_path / "a")]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert cli.main([*line, "--quiet", "--json", "--out", str(tmp_path / "b")]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["round"] >= 0
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ([], {"run", "sweep", "audit"}),
+        (["run"], {"--out", "--preset", "--quiet", "--plugin"}),
+        (["run", "--out", "x", "--preset"], {"paper", "recommended"}),
+        (["list"], {"models", "--json"}),
+        (["nothing"], set()),
+    ],
+)
+def test_a_shell_completes_what_may_come_next(capsys, line, words):
+    assert cli.main(["completion", "words", "--", *line]) == 0
+    assert words <= set(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("what", ["models", "presets", "attacks", "datasets"])
 def test_names_are_listed(capsys, what):
     rows = printed(capsys, "list", what, "--json")

@@ -26,7 +26,7 @@ def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
     assert "adversary" not in metrics["parameters"]
 
     assert cli.main(["run", "--preset", "recommended", "--model", "none", "--out", str(tmp_path / "b"), *options]) == 1
-    assert "'recommended' has no settings for model 'none'; it has fedncf" in capsys.readouterr().err
+    assert "no recommender is called 'none'; there is fedncf" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("model", RECOMMENDERS)

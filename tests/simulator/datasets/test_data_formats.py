@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.commands import cli
-from simulator.datasets import NAMES, download, files, lastfm, load, movielens1m, recbole, table, times
+from simulator.datasets import download, files, lastfm, load, movielens1m, names, recbole, table, times
 from simulator.errors import ConfigError, DatasetDamagedError, DatasetFormatError, DatasetMissingError
 from tests.simulator.datasets.own import CALM
 
@@ -285,7 +285,7 @@ def test_the_command_describes_and_checks(tmp_path, miniature, capsys):
     assert cli.main(["datasets", "check", "ml-1m", "--data-dir", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["official"] == {"ratings.dat": False, "users.dat": False}
     assert cli.main(["datasets", "--json"]) == 0
-    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == list(NAMES)
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == names()
 
 
 def test_names_are_shown_as_they_are(tmp_path, capsys):

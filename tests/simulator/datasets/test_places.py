@@ -4,7 +4,7 @@ import pytest
 
 from simulator.commands import cli
 from simulator.datasets import find, load
-from simulator.datasets.places import NAMES, SOURCES
+from simulator.datasets.places import SOURCES, names
 from simulator.errors import ConfigError, DatasetMissingError
 from tests.simulator.datasets.own import own
 
@@ -81,7 +81,7 @@ def test_a_check_compares_original_files_only(tmp_path, capsys):
         assert cli.main(["datasets", "check", name, "--data-dir", str(tmp_path), "--json"]) == 0
         (row,) = json.loads(capsys.readouterr().out)
         assert (row["name"], "official" in row) == (name, False)
-    assert {*SOURCES} < {*NAMES}
+    assert {*SOURCES} < {*names()}
 
 
 def test_the_options_of_own_files_reach_the_reader(tmp_path, capsys):

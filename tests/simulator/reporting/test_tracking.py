@@ -6,10 +6,13 @@ import sys
 import pandas as pd
 import pytest
 
+from fedau2 import __version__
 from simulator.commands import cli
 from simulator.errors import TrackingError
 from simulator.experiment import run
-from simulator.reporting.tracking import MLflow, TensorBoard
+from simulator.reporting.trackers.mlflow import MLflow
+from simulator.reporting.trackers.tensorboard import TensorBoard
+from simulator.reporting.trackers.wandb import WandB
 from tests.simulator.quiet import Quiet
 from tests.simulator.settings import make
 
@@ -47,6 +50,19 @@ def test_tensorboard_reads_back_what_the_run_wrote(tmp_path):
     metrics = json.loads((tmp_path / "one/metrics.json").read_text())
     assert scalars["test/bacc_strong"] == [(metrics["round"], pytest.approx(metrics["bacc_strong"]))]
     assert scalars["test/parameters/shared"][0][1] == metrics["parameters"]["shared"]
+    settings = hyper_parameters(tmp_path / "board/one")
+    assert settings["plan.adversary.epsilon"] == 400
+    assert settings["data"] == json.loads((tmp_path / "one/dataset.json").read_text())["sha256"]
+
+
+def hyper_parameters(folder):
+    """The hyper-parameters of an event folder."""
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    plugin_data = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2")
+    events = accumulators.EventAccumulator(str(folder)).Reload()
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    values = plugin_data.HParamsPluginData.FromString(content).session_start_info.hparams
+    return {name: getattr(value, value.WhichOneof("kind")) for name, value in values.items()}
 
 
 def test_a_resumed_run_has_every_round_once(tmp_path):
@@ -82,7 +98,9 @@ def test_a_folder_that_cannot_be_created_is_refused_before_training(tmp_path, ca
 
 
 @pytest.mark.parametrize("command", [["run", *OPTIONS], REPRODUCE], ids=["run", "reproduce"])
-@pytest.mark.parametrize(("option", "module"), [("--tensorboard", "tensorboard"), ("--mlflow", "mlflow")])
+@pytest.mark.parametrize(
+    ("option", "module"), [("--tensorboard", "tensorboard"), ("--mlflow", "mlflow"), ("--wandb", "wandb")]
+)
 def test_a_missing_package_is_named_before_training(tmp_path, monkeypatch, capsys, command, option, module):
     monkeypatch.setitem(sys.modules, module, None)
     assert cli.main([*command, "--out", str(tmp_path / "one"), option, str(tmp_path / "store")]) == 1
@@ -101,7 +119,7 @@ def mlflow_runs(uri):
 def mlflow_store(tmp_path, monkeypatch):
     """A store that needs neither a server nor a database."""
     pytest.importorskip("mlflow", reason="MLflow is not installed")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
     return (tmp_path / "store").as_uri()
 
 
@@ -113,6 +131,11 @@ def test_mlflow_reads_back_what_the_run_wrote(tmp_path, mlflow_store):
     assert written.info.status == "FINISHED"
     assert written.data.params["plan.adversary.epsilon"] == "400.0"
     assert written.data.metrics["test/ndcg_at_10"] == pytest.approx(metrics["ndcg@10"])
+    data = json.loads((tmp_path / "one/dataset.json").read_text())["sha256"]
+    assert (written.data.tags["data_checksum"], written.data.tags["fedau2_version"]) == (data, __version__)
+    kept = {entry.path for entry in client.list_artifacts(written.info.run_id)}
+    assert {"config.yaml", "metrics.json", "report.html", "leakage.png"} <= kept
+    assert not [name for name in kept if name.startswith(("model", "state", "ranks"))]
     losses = pd.read_parquet(tmp_path / "one/rounds.parquet")["loss"].tolist()
     history = client.get_metric_history(written.info.run_id, "training/loss")
     assert [point.value for point in history] == pytest.approx(losses)
@@ -134,7 +157,7 @@ def test_every_run_of_an_experiment_is_a_run_in_mlflow(tmp_path, mlflow_store):
 
 def test_mlflow_sends_nothing_to_its_authors(mlflow_store):
     code = f"""
-from simulator.reporting.tracking import MLflow
+from simulator.reporting.trackers.mlflow import MLflow
 MLflow({mlflow_store!r})
 from mlflow.telemetry import get_telemetry_client
 print(get_telemetry_client())
@@ -144,3 +167,24 @@ print(get_telemetry_client())
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "None\n"
+
+
+def test_wandb_keeps_what_the_run_wrote(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="W&B is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    ended, finish = [], wandb.sdk.wandb_run.Run.finish
+
+    def ends(written, exit_code):
+        ended.append((dict(written.config), dict(written.summary), exit_code))
+        finish(written, exit_code=exit_code)
+
+    monkeypatch.setattr(wandb.sdk.wandb_run.Run, "finish", ends)
+    with WandB("fedau2") as tracker:
+        metrics = run.run(SMALL, tmp_path / "one", None, Quiet(), [tracker], attacks="none")
+    ((config, summary, code),) = ended
+    assert code == 0
+    assert config["plan.adversary.epsilon"] == 400
+    assert len(config["facts.data"]) == 64
+    assert summary["test/ndcg@10"] == pytest.approx(metrics["ndcg@10"])
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
