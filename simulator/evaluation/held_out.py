@@ -23,11 +23,13 @@ class Evaluation:
         task: the manifest.
         split: the held-out items and their candidates.
         personal: devices that take personal steps before they rank; None: they rank with the private state as it is.
+        depth: most items of the lists that are recommended, with the ranks of test items; 0: no lists.
     """
 
     task: TaskManifest
     split: Split
     personal: PersonalDevices | None = None
+    depth: int = 0
 
     def validation(self, checkpoint: Tensors, private: Mapping[str, Column], rounds: int = 0) -> dict[str, float]:
         """Computes the metrics that choose the best round: on validation items, in the split `paper` on test items.
@@ -55,7 +57,8 @@ class Evaluation:
         split = self.split
         held_out = split.validation[:, None]
         seen = [np.append(train, item[item >= 0]) for train, item in zip(split.seen(), held_out, strict=True)]
-        return rank_all(self._scores(checkpoint, private, rounds), split.test, split.test_candidates, seen)
+        scores = self._scores(checkpoint, private, rounds)
+        return rank_all(scores, split.test, split.test_candidates, seen, self.depth)
 
     def _scores(self, checkpoint: Tensors, private: Mapping[str, Column], rounds: int) -> Scores:
         if self.personal is None:

@@ -20,11 +20,15 @@ from export.bundle import ITEMS
 from export.items import read_items
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
+from simulator.evaluation.by_group import compare, intervals
+from simulator.evaluation.quality import Quality
+from simulator.evaluation.ranking import Ranks
 from simulator.experiment import assembly, kept_state, lock, outcome, promise, resume
 from simulator.experiment.asked import Asked, Kind
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
 from simulator.reporting import frames
+from simulator.reporting.groups import GROUPS
 from simulator.reporting.tracking import Tracker
 
 Keep = Literal["none", "model", "state"]
@@ -77,7 +81,7 @@ def _run(
     trained = train(config, folder, data, progress, trackers, expect)
     ranks = trained.ranks()
     metrics: dict[str, Any] = {
-        **ranks.metrics(),
+        **_quality(trained, ranks),
         **trained.measured.metrics,
         "round": trained.best.round,
         **trained.cost,
@@ -96,6 +100,19 @@ def _run(
     for tracker in trackers:
         tracker.end(metrics)
     return metrics
+
+
+def _quality(trained: Trained, ranks: Ranks) -> dict[str, Any]:
+    """Measures recommendation over all users, and by group of each attribute as far as it is told."""
+    split, items = trained.evaluation.split, trained.bundle.manifest.items
+    quality = Quality.of(ranks, trained.config.evaluation.k, split.train, items)
+    return {
+        "users": len(split.train),
+        "items": items,
+        **quality.metrics(),
+        "intervals": intervals(quality),
+        GROUPS: compare(quality, trained.known),
+    }
 
 
 def _keep(trained: Trained, folder: Path, keep: Keep) -> None:

@@ -124,7 +124,8 @@ def train(
     if expect:
         _expected(expect, bundle, population, folder)
     steps = config.evaluation.personal_steps
-    evaluation = Evaluation(bundle.manifest, split, PersonalDevices(population, steps) if steps else None)
+    devices = PersonalDevices(population, steps) if steps else None
+    evaluation = Evaluation(bundle.manifest, split, devices, max(config.evaluation.k))
     noise = Noise.of(engine_settings, plan, bundle.manifest)
     apm = Apm(engine_settings, plan, bundle.manifest, known, noise) if engine_settings.apm else None
     for tracker in trackers:

@@ -20,6 +20,7 @@ from simulator.config import arguments
 from simulator.config.config import Config
 from simulator.errors import TrackingError
 from simulator.reporting.attacked import MARK
+from simulator.reporting.groups import GROUPS
 
 EXPERIMENT = "fedau2"
 """Name of the experiment in MLflow."""
@@ -237,7 +238,7 @@ def _group(name: str) -> str:
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     """Yields the finite numbers with their names; a slash joins the names of nested values."""
     for name, value in values.items():
-        if name in ("configuration", "round", MARK):
+        if name in ("configuration", "round", MARK, GROUPS, "intervals"):
             continue
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{name}/")
