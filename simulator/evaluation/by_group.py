@@ -5,8 +5,6 @@ their own. A group of fewer than `SMALLEST` users has means and no interval, sin
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,10 +12,10 @@ from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
 from simulator.datasets import Attribute
-from simulator.evaluation.quality import Quality
+from simulator.evaluation.quality import Quality, Values
 from simulator.evaluation.statistics import holm, welch
 
-NOT_TOLD = "(not told)"
+NOT_TOLD = "not told"
 """The group of the users who do not tell their attribute."""
 
 SMALLEST = 10
@@ -38,6 +36,9 @@ _TAILS = (2.5, 97.5)
 Groups = dict[str, NDArray[np.int64]]
 """The rows of the users of each group, by its name; the largest group is the first."""
 
+Cells = dict[str, dict[str, float]]
+"""A metric of each group, by its name."""
+
 
 def compare(quality: Quality, attributes: Mapping[str, Attribute]) -> dict[str, Any]:
     """Compares the groups of each attribute by each metric.
@@ -47,35 +48,97 @@ def compare(quality: Quality, attributes: Mapping[str, Attribute]) -> dict[str, 
         attributes: by name, as far as they are told.
 
     Returns:
-        For each attribute `users`, the number of each group, `reference`, the largest group, and `metrics`. A metric
-        has for each group the `mean`, and where there are enough users `low` and `high`, its 95% interval by the
-        bootstrap. A group that is compared with the reference has also the `gap` to it, which is negative where the
-        group's value is smaller, its interval `gap_low` and `gap_high`, and for means over users Welch's `p` and
-        `p_holm`, which Holm's method corrects for the groups of all attributes. Means of coverage and Gini index are
-        over resamples of equally many users of each group.
+        For each attribute `users`, the number of each group, `reference`, the largest group, and `metrics`: the cells
+        of `means` and `of_lists` by metric. A cell with `p` also has `p_holm`, which Holm's method corrects for the
+        groups of all attributes.
     """
-    reports = {name: _Attribute(quality, groups_of(attribute)).report() for name, attribute in attributes.items()}
+    reports: dict[str, dict[str, Any]] = {}
+    for name, attribute in attributes.items():
+        groups = groups_of(names_of(attribute))
+        reports[name] = {
+            "users": {group: len(users) for group, users in groups.items()},
+            "reference": next(iter(groups)),
+            "metrics": means(quality.of_users, groups) | of_lists(quality, groups),
+        }
     for metric in quality.of_users:
-        cells = [cell for report in reports.values() for cell in report["metrics"][metric].values() if "p" in cell]
-        for cell, p in zip(cells, holm([cell["p"] for cell in cells]), strict=True):
-            cell["p_holm"] = p
+        correct([report["metrics"][metric] for report in reports.values()])
     return reports
 
 
-def intervals(quality: Quality) -> dict[str, tuple[float, float]]:
+def correct(metrics: Sequence[Cells]) -> None:
+    """Adds `p_holm` to each cell with `p`, corrected for all that are given."""
+    cells = [cell for groups in metrics for cell in groups.values() if "p" in cell]
+    for cell, p in zip(cells, holm([cell["p"] for cell in cells]), strict=True):
+        cell["p_holm"] = p
+
+
+def intervals(quality: Quality) -> dict[str, list[float]]:
     """Returns the 95% intervals of the means over all users, by the bootstrap."""
-    table = np.stack(list(quality.of_users.values()), axis=1)
-    low, high = np.percentile(resampled(table, 0), _TAILS, axis=0)
-    return {name: (float(low[n]), float(high[n])) for n, name in enumerate(quality.of_users)}
+    low, high = np.percentile(resampled(_table(quality.of_users), 0), _TAILS, axis=0)
+    return {name: [float(low[number]), float(high[number])] for number, name in enumerate(quality.of_users)}
 
 
-def groups_of(attribute: Attribute) -> Groups:
-    """Returns the groups of an attribute that have users."""
-    names = [*attribute.classes, NOT_TOLD]
-    groups = {name: np.flatnonzero(attribute.labels == number) for number, name in enumerate(attribute.classes)}
-    groups[NOT_TOLD] = np.flatnonzero(attribute.labels < 0)
-    names.sort(key=lambda name: -len(groups[name]))  # stable: of equal groups the first class
-    return {name: groups[name] for name in names if len(groups[name])}
+def names_of(attribute: Attribute) -> list[str]:
+    """Returns the name of each user's group."""
+    rest = NOT_TOLD + "*" * (NOT_TOLD in attribute.classes)
+    names = [*attribute.classes, rest]
+    return [names[label] for label in attribute.labels.tolist()]  # -1 is the last one
+
+
+def groups_of(names: Sequence[str]) -> Groups:
+    """Returns the users of each group, given the name of each user's group."""
+    groups: dict[str, list[int]] = {}
+    for user, name in enumerate(names):
+        groups.setdefault(name, []).append(user)
+    return {
+        name: np.array(users) for name, users in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    }
+
+
+def means(values: Values, groups: Groups) -> dict[str, Cells]:
+    """Compares the means of each metric over the users of each group.
+
+    Args:
+        values: of each user, by metric.
+        groups: of the users.
+
+    Returns:
+        For each metric the cell of each group: the `mean`, and where there are enough users `low` and `high`, its 95%
+        interval by the bootstrap. A group that is compared with the largest one has also the `gap` to it, which is
+        negative where the group's mean is smaller, its interval `gap_low` and `gap_high`, and Welch's `p`.
+    """
+    table = _table(values)
+    draws = {name: resampled(table[groups[name]], number) for number, name in enumerate(_large(groups))}
+    report = {}
+    for column, metric in enumerate(values):
+        of_group = {name: table[users, column] for name, users in groups.items()}
+        middles = {name: float(numbers.mean()) for name, numbers in of_group.items()}
+        cells = _cells(middles, {name: drawn[:, column] for name, drawn in draws.items()})
+        first = next(iter(groups))
+        for name, cell in cells.items():
+            if "gap" in cell:
+                cell["p"] = welch(of_group[name], of_group[first])
+        report[metric] = cells
+    return report
+
+
+def of_lists(quality: Quality, groups: Groups) -> dict[str, Cells]:
+    """Compares coverage and Gini index of the lists of equally many users of each group.
+
+    More users cover more items. So all figures are of resamples of as many users as the smallest group has that is
+    large enough: their mean, their interval, and the gap to the largest group, as in `means` but without a p-value.
+    """
+    large = _large(groups)
+    draws: dict[str, list[dict[str, float]]] = {}
+    for number, name in enumerate(large):
+        rng = Generator(Philox(key=[_KEY + 1, number]))
+        size = len(groups[large[-1]])
+        draws[name] = [quality.of_lists(rng.choice(groups[name], size)) for _ in range(LIST_RESAMPLES)]
+    report = {}
+    for metric in quality.of_lists() if large else ():
+        of_group = {name: np.array([metrics[metric] for metrics in drawn]) for name, drawn in draws.items()}
+        report[metric] = _cells({name: float(drawn.mean()) for name, drawn in of_group.items()}, of_group)
+    return report
 
 
 def resampled(values: NDArray[np.float64], group: int) -> NDArray[np.float64]:
@@ -91,77 +154,34 @@ def resampled(values: NDArray[np.float64], group: int) -> NDArray[np.float64]:
     users = len(values)
     rng = Generator(Philox(key=[_KEY, group]))
     block = max(1, _NUMBERS // users)
-    means = []
+    drawn_means = []
     for start in range(0, RESAMPLES, block):
         drawn = rng.integers(users, size=(min(block, RESAMPLES - start), users))
         weights = np.stack([np.bincount(row, minlength=users) for row in drawn])
-        means.append(weights @ values / users)
-    return np.concatenate(means)
+        drawn_means.append(weights @ values / users)
+    return np.concatenate(drawn_means)
 
 
-@dataclass(frozen=True, eq=False)
-class _Attribute:
-    """The groups of one attribute."""
+def _table(values: Values) -> NDArray[np.float64]:
+    return np.stack(list(values.values()), axis=1)
 
-    quality: Quality
-    groups: Groups
 
-    def report(self) -> dict[str, Any]:
-        return {
-            "users": {name: len(users) for name, users in self.groups.items()},
-            "reference": next(iter(self.groups)),
-            "metrics": self._means() | self._of_lists(),
-        }
+def _large(groups: Groups) -> list[str]:
+    """Returns the groups with enough users for intervals, the largest first."""
+    return [name for name, users in groups.items() if len(users) >= SMALLEST]
 
-    @cached_property
-    def _large(self) -> Sequence[str]:
-        return [name for name, users in self.groups.items() if len(users) >= SMALLEST]
 
-    def _means(self) -> dict[str, dict[str, dict[str, float]]]:
-        names = list(self.quality.of_users)
-        table = np.stack([self.quality.of_users[name] for name in names], axis=1)
-        values = {group: table[users] for group, users in self.groups.items()}
-        draws = {group: resampled(values[group], number) for number, group in enumerate(self._large)}
-        report = {}
-        for column, name in enumerate(names):
-            of_group = {group: numbers[:, column] for group, numbers in values.items()}
-            means = {group: float(numbers.mean()) for group, numbers in of_group.items()}
-            report[name] = self._cells(means, {group: drawn[:, column] for group, drawn in draws.items()})
-            first, *others = of_group
-            for group in others:
-                if "gap_low" in report[name][group]:
-                    report[name][group]["p"] = welch(of_group[group], of_group[first])
-        return report
-
-    def _of_lists(self) -> dict[str, dict[str, dict[str, float]]]:
-        if not self._large:
-            return {}
-        size = min(len(self.groups[group]) for group in self._large)
-        draws: dict[str, list[dict[str, float]]] = {}
-        for number, group in enumerate(self._large):
-            rng = Generator(Philox(key=[_KEY + 1, number]))
-            drawn = (rng.choice(self.groups[group], size) for _ in range(LIST_RESAMPLES))
-            draws[group] = [self.quality.of_lists(users) for users in drawn]
-        report = {}
-        for name in next(iter(draws.values()))[0]:
-            of_group = {group: np.array([metrics[name] for metrics in drawn]) for group, drawn in draws.items()}
-            report[name] = self._cells({group: float(drawn.mean()) for group, drawn in of_group.items()}, of_group)
-        return report
-
-    def _cells(
-        self, means: Mapping[str, float], draws: Mapping[str, NDArray[np.float64]]
-    ) -> dict[str, dict[str, float]]:
-        """Makes a cell for each group: its mean, its interval, and its gap to the reference."""
-        reference = next(iter(self.groups))
-        cells: dict[str, dict[str, float]] = {}
-        for group, mean in means.items():
-            cells[group] = {"mean": mean}
-            if group in draws:
-                cells[group] |= _interval(draws[group], "")
-            if group != reference and group in draws:  # the largest group has draws too
-                gaps = draws[group] - draws[reference]
-                cells[group] |= {"gap": mean - means[reference]} | _interval(gaps, "gap_")
-        return cells
+def _cells(middles: Mapping[str, float], draws: Mapping[str, NDArray[np.float64]]) -> Cells:
+    """Makes the cell of each group: its mean, its interval, and its gap to the first group."""
+    first, cells = next(iter(middles)), {}
+    for name, middle in middles.items():
+        cells[name] = {"mean": middle}
+        if name in draws:
+            cells[name] |= _interval(draws[name], "")
+        if name in draws and name != first:
+            gap = {"gap": middle - middles[first]}
+            cells[name] |= gap | _interval(draws[name] - draws[first], "gap_")
+    return cells
 
 
 def _interval(draws: NDArray[np.float64], prefix: str) -> dict[str, float]:

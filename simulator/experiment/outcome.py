@@ -98,7 +98,8 @@ def write(trained: Trained, folder: Path, source: Path | Dataset | None, metrics
     metrics = {**metrics, "p_holm": significance.corrected(metrics, chances)}
     plots.plot_learning(trained.rounds, metrics["round"], config.evaluation.split, folder / "learning.png", metrics)
     for name, file in plots.group_files(list(attributes)).items():
-        plots.plot_groups(metrics[GROUPS][name], name, folder / file)
+        if name in metrics.get(GROUPS, {}):  # a run of an earlier version has none
+            plots.plot_groups(metrics[GROUPS][name], name, folder / file)
     pictures, label = plots.leakage_files(list(attributes)), f"adversary: {config.adversary}"
     for prefix, name, _ in assembly.prefixed(attributes):
         figures = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}

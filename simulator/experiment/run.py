@@ -1,9 +1,9 @@
 """`fedau2-sim run`: trains and evaluates one configuration into a run folder (design section 10).
 
 A run folder holds `config.yaml`, `plan.yaml` (resolved), `items.txt` (the catalogue's ids), `dataset.json`,
-`metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item), two plots, `report.html` and what the run
-keeps of the trained tensors, see `Keep`. `fedau2-export bundle --from` makes a bundle of a run. A batched run that was
-interrupted goes on when it is started again with the same configuration.
+`metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item, with the user's groups), plots as PNG, SVG
+and PDF, `report.html` and what the run keeps of the trained tensors, see `Keep`. `fedau2-export bundle --from` makes a
+bundle of a run. A batched run that was interrupted goes on when it is started again with the same configuration.
 """
 
 import time
@@ -20,15 +20,14 @@ from export.bundle import ITEMS
 from export.items import read_items
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
-from simulator.evaluation.by_group import compare, intervals
+from simulator.evaluation.by_group import compare, intervals, names_of
 from simulator.evaluation.quality import Quality
 from simulator.evaluation.ranking import Ranks
 from simulator.experiment import assembly, kept_state, lock, outcome, promise, resume
 from simulator.experiment.asked import Asked, Kind
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
-from simulator.reporting import frames
-from simulator.reporting.groups import GROUPS
+from simulator.reporting import frames, groups
 from simulator.reporting.tracking import Tracker
 
 Keep = Literal["none", "model", "state"]
@@ -90,7 +89,8 @@ def _run(
         **_of_attributes(trained),
         "seconds": time.perf_counter() - started,
     }
-    frames.write(ranks.frame(), folder / "ranks.parquet")
+    grouped = {f"{groups.COLUMN}{name}": names_of(attribute) for name, attribute in trained.known.items()}
+    frames.write(ranks.frame().assign(**grouped), folder / "ranks.parquet")
     frames.write(trained.rounds, folder / "rounds.parquet")
     _keep(trained, folder, keep)
     asked = Asked.of(config, attacks)
@@ -111,7 +111,7 @@ def _quality(trained: Trained, ranks: Ranks) -> dict[str, Any]:
         "items": items,
         **quality.metrics(),
         "intervals": intervals(quality),
-        GROUPS: compare(quality, trained.known),
+        groups.GROUPS: compare(quality, trained.known),
     }
 
 

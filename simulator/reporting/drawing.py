@@ -70,9 +70,10 @@ def from_zero(axes: "Axes") -> None:
     axes.set_ylim(1.05 * low, 1.05 * high or 1.0)
 
 
-def legend_below(axes: "Axes") -> None:
-    """Puts the legend below the panel, where it hides nothing."""
-    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
+def legend_below(axes: "Axes", columns: int = 4) -> None:
+    """Puts the legend below the panel and the label of its axis, where it hides nothing."""
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 5}
+    axes.legend(frameon=False, fontsize=8, ncols=columns, **place)
 
 
 def _load(folder: Path) -> None:

@@ -3,8 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from simulator.reporting import attacked
+
 GROUPS = "groups"
 """The metric that holds all others by group of each attribute, see `evaluation.by_group.compare`."""
+
+COLUMN = "group of "
+"""Beginning of the name of a column of `ranks.parquet` that names each user's group of an attribute."""
 
 HEADER = ("group", "users", "NDCG@10", "gap to the first", "p, Holm")
 TOO_FEW = "too few users"
@@ -38,7 +43,7 @@ def _cells(group: str, report: Mapping[str, Any]) -> tuple[str, ...]:
         return (group, users, mean, TOO_FEW, "")
     if "gap" in cell:
         gap = f"{cell['gap']:+.3f} ({cell['gap_low']:+.3f} to {cell['gap_high']:+.3f})"
-    p = f"{cell['p_holm']:.3f}" if "p_holm" in cell else ""
+    p = attacked.p_value(cell["p_holm"]) if "p_holm" in cell else ""
     return (group, users, f"{mean} ({cell['low']:.3f} to {cell['high']:.3f})", gap, p)
 
 

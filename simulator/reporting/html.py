@@ -6,7 +6,7 @@ A report is a single file without scripts that loads nothing else and can be rea
 import base64
 import platform
 import shlex
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -106,6 +106,11 @@ def image(path: Path, text: str) -> Part:
 def bar(text: str, done: int, total: int) -> Part:
     """Makes a bar of progress with a line of text."""
     return _part("bar", text, done, total)
+
+
+def links(targets: Mapping[str, str]) -> Part:
+    """Makes a list of links to files beside the page, by their texts."""
+    return _part("links", targets)
 
 
 def items(texts: Iterable[str]) -> Part:

@@ -45,25 +45,27 @@ def plot_learning(
         for number, (column, label) in enumerate(labels.items()):
             look = style(number)
             axes.plot(evaluated["round"], evaluated[column], **look, markersize=4, label=label)
-            chance = of_random_order()[number]
-            axes.axhline(chance, color=look["color"], linestyle=":", linewidth=1, label=f"{label} of a random order")
+            axes.axhline(of_random_order()[number], color=look["color"], linestyle=":", linewidth=1)
             if measured and column in measured.get("intervals", {}):
-                _measured(axes, chosen, measured, column, f"{label}, test items, 95% interval", look)
-        axes.axvline(chosen, color=GREY, linestyle=":", linewidth=1.5, zorder=0, label=f"chosen: round {chosen}")
+                _measured(axes, chosen, measured, column, look["color"])
+        axes.axvline(chosen, color=GREY, linestyle="-", linewidth=1, zorder=0, label=f"chosen: round {chosen}")
+        axes.plot([], [], color=GREY, linestyle=":", linewidth=1, label="the same of a random order")
+        if measured:
+            axes.errorbar([], [], yerr=[], **_TEST, color=GREY, label="on test items, with 95% interval")
         rounds_axis(axes)
         axes.set_ylabel("from 0 to 1, higher is better")
         from_zero(axes)
-        legend_below(axes)
+        legend_below(axes, 3)
 
 
-def _measured(
-    axes: "Axes", chosen: int, measured: Mapping[str, Any], column: str, label: str, look: Mapping[str, Any]
-) -> None:
+_TEST: Mapping[str, Any] = {"marker": "d", "markerfacecolor": "white", "markersize": 7, "linestyle": "none"}
+
+
+def _measured(axes: "Axes", chosen: int, measured: Mapping[str, Any], column: str, colour: str) -> None:
     """Draws a metric of the chosen state on test items, with its interval over users."""
     value, (low, high) = measured[column], measured["intervals"][column]
     errors = [[max(0.0, value - low)], [max(0.0, high - value)]]
-    shown = {"color": look["color"], "marker": look["marker"], "markerfacecolor": "white", "markersize": 7}
-    axes.errorbar([chosen], [value], yerr=errors, **shown, linestyle="none", capsize=4, label=label)
+    axes.errorbar([chosen], [value], yerr=errors, **_TEST, color=colour, capsize=4)
 
 
 def leakage_files(attributes: Sequence[str]) -> dict[str, str]:
@@ -98,7 +100,7 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance
     with picture(path, f"What attackers read of {attribute}", height=height) as (axes,):
         for number, (name, metrics) in enumerate(runs.items()):
             _attacks(axes, metrics, [key for key, _ in attacks], (number, len(runs)), name, chance)
-        axes.barh([0], [0], color=GREY, alpha=0.3, label=_NULL)
+        axes.barh([0], [0], left=chance, color=GREY, alpha=0.3, label=_NULL)
         axes.errorbar([], [], xerr=[], color=GREY, linestyle="none", label="standard deviation over splits")
         axes.axvline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
         axes.set_yticks(range(len(attacks)), [label for _, label in attacks], fontsize=9)
@@ -107,7 +109,7 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance
         axes.grid(visible=False, axis="y")
         axes.set_xlim(min(chance, axes.dataLim.xmin) - 0.04, 1.06)
         axes.set_xlabel("balanced accuracy: further left leaks less; filled markers are beyond shuffled labels")
-        legend_below(axes)
+        legend_below(axes, 2)
 
 
 def _attacks(
@@ -122,16 +124,38 @@ def _attacks(
             if key.startswith("bacc"):
                 axes.text(chance + 0.01, middle, NOT_ATTACKED, va="center", fontsize=8, color=GREY)
             continue
-        value, null = metrics[key], metrics.get(key.replace("bacc", "bacc_null_p95"), chance)
+        value, null, spread = metrics[key], chance, 0.0
         if key.startswith("bacc"):
+            null = metrics[key.replace("bacc", "bacc_null_p95")]
+            spread = metrics.get(key.replace("bacc", "bacc_std"), 0.0)
             axes.barh(middle, null - chance, height * 0.8, left=chance, color=GREY, alpha=0.3, linewidth=0)
-        spread = metrics.get(key.replace("bacc", "bacc_std"), 0.0) if key.startswith("bacc") else 0.0
         shown = {"color": look["color"], "marker": look["marker"], "markersize": 7, "linestyle": "none"}
         face = look["color"] if value > null else "white"
         axes.errorbar([value], [middle], xerr=[spread], **shown, markerfacecolor=face, elinewidth=1.2, label=label)
-        above = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "fontsize": 7.5}
+        above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "fontsize": 7.5}
         axes.annotate(f"{value:.3f}", (value, middle), **above)
         label = "_"  # a run has one entry in the legend
+
+
+def plot_quality(runs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Plots NDCG@10 of several runs with its 95% interval over users.
+
+    Args:
+        runs: metrics by name of the run.
+        path: the PNG file to write.
+    """
+    with picture(path, "NDCG@10 on test items, with 95% intervals", height=1.3 + 0.4 * len(runs)) as (axes,):
+        for row, metrics in enumerate(runs.values()):
+            low, high = metrics["intervals"]["ndcg@10"]
+            _interval(axes, row, metrics["ndcg@10"], low, high)
+        axes.axvline(of_random_order()[1], color=GREY, linestyle=":", linewidth=1)
+        axes.annotate("random order", (of_random_order()[1], len(runs) - 0.55), fontsize=8, color=GREY)
+        axes.set_yticks(range(len(runs)), list(runs), fontsize=9)
+        axes.set_ylim(len(runs) - 0.5, -0.5)
+        axes.set_xlim(0, 1.08 * axes.dataLim.xmax)
+        axes.set_xlabel("further right recommends better")
+        axes.grid(visible=True, axis="x", alpha=0.25)
+        axes.grid(visible=False, axis="y")
 
 
 def plot_groups(report: Mapping[str, Any], attribute: str, path: Path) -> None:
@@ -146,9 +170,9 @@ def plot_groups(report: Mapping[str, Any], attribute: str, path: Path) -> None:
     with picture(path, f"Recommendation by {attribute}", 2, height=1.7 + 0.42 * len(names)) as (means, gaps):
         for row, name in enumerate(names):
             cell = cells[name]
-            _interval(means, row, cell["mean"], cell.get("low"), cell.get("high"), row)
+            _interval(means, row, cell["mean"], cell.get("low"), cell.get("high"))
             if "gap" in cell:
-                _interval(gaps, row, cell["gap"], cell["gap_low"], cell["gap_high"], row)
+                _interval(gaps, row, cell["gap"], cell["gap_low"], cell["gap_high"])
         means.set_yticks(range(len(names)), [f"{name} ({report['users'][name]:,})" for name in names], fontsize=9)
         means.set_xlabel("NDCG@10, mean and 95% interval")
         means.set_xlim(0, 1.08 * means.dataLim.xmax or 1)
@@ -163,9 +187,9 @@ def plot_groups(report: Mapping[str, Any], attribute: str, path: Path) -> None:
             axes.grid(visible=False, axis="y")
 
 
-def _interval(axes: "Axes", row: int, value: float, low: float | None, high: float | None, number: int) -> None:
+def _interval(axes: "Axes", row: int, value: float, low: float | None, high: float | None) -> None:
     """Draws a value with its interval; hollow where there are too few users for one."""
-    look = style(number)
+    look = style(row)
     shown = {"color": look["color"], "marker": look["marker"], "markersize": 7, "linestyle": "none", "capsize": 3}
     if low is None or high is None:
         axes.plot([value], [row], color=look["color"], marker=look["marker"], markersize=7, markerfacecolor="white")

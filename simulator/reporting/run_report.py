@@ -99,7 +99,7 @@ def _attacks(config: Config, folder: Path, metrics: Mapping[str, Any]) -> Iterat
             label,
             attacked.cell(metrics, key),
             f"{metrics[null]:.3f}" if null in metrics else "",
-            f"{corrected[key]:.3f}" if key in corrected else "",
+            attacked.p_value(corrected[key]) if key in corrected else "",
         )
         for label, key, null in attack_rows([metrics])
     ]

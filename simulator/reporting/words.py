@@ -78,6 +78,11 @@ def summary(config: Config, metrics: Mapping[str, Any], original: Mapping[str, A
     return " ".join(sentences)
 
 
+def model_name(config: Config) -> str:
+    """Returns the name of a configuration's recommender as its paper writes it."""
+    return _NAMES.get(config.plan.model.name, config.plan.model.name)
+
+
 def is_original(config: Config) -> bool:
     """Returns whether nothing in a configuration unlearns."""
     after, engine = config.after_training, config.engine
@@ -86,7 +91,7 @@ def is_original(config: Config) -> bool:
 
 
 def _trained(config: Config, metrics: Mapping[str, Any]) -> str:
-    model = _NAMES.get(config.plan.model.name, config.plan.model.name)
+    model = model_name(config)
     size = f" ({metrics['users']:,} users, {metrics['items']:,} items)" if "users" in metrics else ""
     rounds = config.engine.rounds
     text = f"{model} was trained on {config.data.dataset}{size} for {rounds:,} {'round' if rounds == 1 else 'rounds'}"
