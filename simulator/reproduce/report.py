@@ -10,9 +10,10 @@ import pandas as pd
 from export.plan.fragments import flat
 from simulator.datasets.split import CHOSEN_ON
 from simulator.reporting import frames, html
-from simulator.reproduce import figures, table
+from simulator.reproduce import costs, figures, table
 from simulator.reproduce.experiments import TRIGGERS, Experiment
 from simulator.reproduce.grid import Cell
+from simulator.reproduce.lead import sentences as lead_of
 from simulator.reproduce.results import GROUP, shown_in
 
 
@@ -62,19 +63,25 @@ def write(
     cells: Sequence[Cell],
     frame: pd.DataFrame,
     summary: pd.DataFrame,
+    cost: pd.DataFrame,
     drawn: dict[str, list[Path]],
     command: str,
     folder: Path,
     data_dir: Path | None,
 ) -> None:
-    """Writes `report.html`; for `data_dir` see `report.command`."""
+    """Writes `report.html`; for `cost` see `costs.collect`, and for `data_dir` `html.command`."""
     metrics = shown_in(summary)
-    parts = [html.paragraph(f"The paper: {experiment.claim}"), html.code(command), _extent(cells)]
+    lead = " ".join(sentence for _, part in table.groups(summary) for sentence in lead_of(part))
+    parts = [html.paragraph(lead, lead=True), html.paragraph(f"The paper: {experiment.claim}")]
+    parts += [html.code(command), _extent(cells)]
     for title, part in table.groups(summary):
         columns = table.columns(metrics)
         rows = [table.cells(row, columns) for _, row in part.iterrows()]
         parts += [html.heading(title), html.table([name for name, _ in columns], rows)]
         parts += [html.image(path, f"{experiment.title}: {title}") for path in drawn[title]]
+        if not cost.empty and not (by_group := cost[(cost[GROUP] == part[GROUP].iloc[0]).all(axis=1)]).empty:
+            parts += [html.heading(f"{title}: cost by group of users"), html.table(costs.HEADER, costs.rows(by_group))]
+            parts.append(html.paragraph(costs.NOTE, note=True))
     parts += [html.paragraph(text, note=True) for text in table.notes(frame)]
     if (frame["status"] == "failed").any():
         failed = frame[frame["status"] == "failed"]
