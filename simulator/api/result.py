@@ -93,7 +93,7 @@ class Result:
         """A row for each attribute, metric and group of users, with the gap to the largest group.
 
         Columns: `attribute`, `metric`, `group`, `users`, `mean`, its 95% interval `low` and `high`, `gap`, `gap_low`,
-        `gap_high`, `p` (Welch's t-test) and `p_holm`. What is not known is NaN, such as intervals of a few users.
+        `gap_high`, `p` (Welch's t-test) and `p_holm`. Unknown numbers are NaN, such as intervals of a few users.
         """
         return tables.groups(self.metrics)
 

@@ -45,7 +45,7 @@ def compare(quality: Quality, attributes: Mapping[str, Attribute]) -> dict[str, 
 
     Args:
         quality: of all users.
-        attributes: by name, as far as they are told.
+        attributes: by name, as far as they are known.
 
     Returns:
         For each attribute `users`, the number of each group, `reference`, the largest group, and `metrics`: the cells

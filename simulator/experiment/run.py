@@ -103,7 +103,7 @@ def _run(
 
 
 def _quality(trained: Trained, ranks: Ranks) -> dict[str, Any]:
-    """Measures recommendation over all users, and by group of each attribute as far as it is told."""
+    """Measures recommendation over all users, and by group of each attribute as far as it is known."""
     split, items = trained.evaluation.split, trained.bundle.manifest.items
     quality = Quality.of(ranks, trained.config.evaluation.k, split.train, items)
     return {

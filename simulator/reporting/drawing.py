@@ -33,7 +33,7 @@ def picture(
     """Makes a picture with empty panels side by side; it is written as PNG, SVG and PDF when the block ends.
 
     Args:
-        path: the PNG file to write; the others have the same name but for the ending.
+        path: the PNG file to write; the others differ from it in the ending.
         title: the title.
         panels: number of panels.
         width: width in inches.

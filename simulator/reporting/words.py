@@ -32,7 +32,7 @@ class Leak:
 
     @property
     def leaks(self) -> bool:
-        """Whether it reads more than the same attack on shuffled labels does in 19 of 20 cases."""
+        """True if it reads more than the same attack on shuffled labels does in 19 of 20 cases."""
         return self.success > self.null
 
 
@@ -60,7 +60,7 @@ def summary(config: Config, metrics: Mapping[str, Any], original: Mapping[str, A
     Args:
         config: of the run.
         metrics: of the run.
-        original: metrics of the Original with the same data and attributes; None: there is none beside the run.
+        original: metrics of the Original with the same data and attributes; None: no Original is beside the run.
     """
     sentences = [_trained(config, metrics), *_quality(metrics), *groups.sentences(metrics)]
     if (mark := metrics.get(attacked.MARK)) and len(mark["missing"]) == len(mark["asked"]):

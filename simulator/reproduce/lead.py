@@ -20,7 +20,7 @@ def sentences(summary: pd.DataFrame) -> Iterator[str]:
         yield f"{model} on {dataset}: no run has finished."
         return
     runs = int((known["runs"] - known["failed"]).sum())
-    best = known.loc[known["ndcg@10"].idxmax()]
+    best = known.sort_values("ndcg@10", kind="stable", ascending=False).iloc[0]
     yield (
         f"{model} was trained on {dataset} by {len(known)} methods in {runs} runs. Of them {best['method']} recommends "
         f"best, with NDCG@10 {best['ndcg@10']:.3f}."
@@ -41,7 +41,7 @@ def _leaks(known: pd.DataFrame, attribute: str) -> Iterator[str]:
     if others.empty:
         return
     excess = others["bacc_strong"] - others["bacc_strong_null"]
-    least = others.loc[excess.idxmin()]
+    least = others.iloc[int(excess.to_numpy().argmin())]
     within = int((excess <= 0).sum())
     yield (
         f"Of {len(others)} other methods {within} leak no more than chance to it; least leaks {least['method']}: "

@@ -95,7 +95,7 @@ def write(
     html.write(folder / "report.html", f"{experiment.name}: {experiment.title}", parts)
 
 
-def _extent(cells: Sequence[Cell]) -> str:
+def _extent(cells: Sequence[Cell]) -> html.Part:
     """Returns rounds, seeds, attack splits and split: they show a look and a measurement apart."""
     values = _values(cells)
     paths = ("engine.rounds", "engine.seed", "evaluation.attack_splits", "evaluation.split")
@@ -112,7 +112,7 @@ def _values(cells: Sequence[Cell]) -> dict[str, list[str]]:
     return {path: list(texts) for path, texts in values.items()}
 
 
-def _runs(frame: pd.DataFrame, metrics: Sequence[str]) -> str:
+def _runs(frame: pd.DataFrame, metrics: Sequence[str]) -> html.Part:
     users = [name for name in map(str, frame.columns) if name.startswith("ndcg@10_users_")]
     others = [name for name in ("round", "seconds") if name in frame and name not in metrics]
     columns = ["run", "status", *metrics, *users, *others]
@@ -125,6 +125,6 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _settings(cells: Sequence[Cell]) -> str:
+def _settings(cells: Sequence[Cell]) -> html.Part:
     """Returns a table of every setting and the values that it has in the runs."""
     return html.table(("", "values"), [(path, ", ".join(texts)) for path, texts in _values(cells).items()])
