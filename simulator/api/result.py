@@ -92,6 +92,15 @@ class Result:
         return tables.attacks(self.config, self.metrics)
 
     @cached_property
+    def groups(self) -> pd.DataFrame:
+        """A row for each attribute, metric and group of users, with the gap to the largest group.
+
+        Columns: `attribute`, `metric`, `group`, `users`, `mean`, its 95% interval `low` and `high`, `gap`, `gap_low`,
+        `gap_high`, `p` (Welch's t-test) and `p_holm`. Unknown numbers are NaN, such as intervals of a few users.
+        """
+        return tables.groups(self.metrics)
+
+    @cached_property
     def state(self) -> State:
         """The tensors that all metrics come from: `shared`, and `private` of every user, (users, ...).
 

@@ -15,6 +15,7 @@ from simulator.datasets import Attribute, Dataset
 from simulator.datasets.split import Split
 from simulator.evaluation.ranking import Ranks
 from simulator.reporting.attacked import NOT_ATTACKED, UPLOADS, missing
+from simulator.reporting.groups import rows as rows_of_groups
 
 _ON = {"": "embedding", "_all": "all private state"}
 _ATTACKERS = ("paper", "strong")
@@ -45,14 +46,15 @@ def attacks(config: Config, metrics: Mapping[str, Any]) -> pd.DataFrame:
     """Makes a row for each attack on an attribute.
 
     Columns: `attribute`, `attacker`, `on` (what it reads), `success` (balanced accuracy), `std` over splits,
-    `macro_f1`, `null_mean` and `null_p95` of the same attack on shuffled labels, and `status`. An attack that was not
+    `macro_f1`, `null_mean` and `null_p95` of the same attack on shuffled labels, `p_holm` (corrected for the number of
+    attacks), and `status`. An attack that was not
     made has the status `not attacked` and no numbers.
     """
     rows = []
     for number, attribute in enumerate(config.data.attributes):
         prefix = f"{attribute}/" if number else ""
         rows += [{"attribute": attribute, **row} for row in _of_attribute(metrics, prefix)]
-    columns = ["attribute", "attacker", "on", "success", "std", "macro_f1", "null_mean", "null_p95", "status"]
+    columns = ["attribute", "attacker", "on", "success", "std", "macro_f1", "null_mean", "null_p95", "p_holm", "status"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -64,6 +66,7 @@ def _of_attribute(metrics: Mapping[str, Any], prefix: str) -> Iterator[dict[str,
             keys = {column: f"{prefix}{name}_{attacker}{suffix}" for column, name in names.items()}
             status = _DONE if keys["success"] in metrics else NOT_ATTACKED
             figures = {column: metrics.get(key, math.nan) for column, key in keys.items()}
+            figures["p_holm"] = metrics.get("p_holm", {}).get(keys["success"], math.nan)
             yield {"attacker": attacker, "on": on, **figures, "status": status}
     if f"{prefix}{UPLOADS}" in missing(metrics):
         yield {"attacker": "any", "on": UPLOADS, "status": NOT_ATTACKED}
@@ -72,6 +75,12 @@ def _of_attribute(metrics: Mapping[str, Any], prefix: str) -> Iterator[dict[str,
             taken = int(label[2] or 1)
             on = "one upload" if taken == 1 else f"{taken} uploads"
             yield {"attacker": label[1], "on": on, "success": value, "status": _DONE}
+
+
+def groups(metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """Makes a row for each attribute, metric and group of users, see `Result.groups`."""
+    columns = ["attribute", "metric", "group", "users", "mean", "low", "high", "gap", "gap_low", "gap_high"]
+    return pd.DataFrame(rows_of_groups(metrics), columns=[*columns, "p", "p_holm"])
 
 
 def recommended(dataset: Dataset, split: Split, user: int, scores: NDArray[np.float32], top: int) -> pd.DataFrame:

@@ -1,8 +1,8 @@
-"""`fedau2-sim demo`: the Original beside FedAU2, on MovieLens 100K where it can be had; then secure sums of a fleet."""
+"""`fedau2-sim demo`: the Original beside FedAU2, what is recommended, and secure sums of a fleet, on MovieLens 100K."""
 
 import argparse
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,20 @@ from simulator.config.config import Config
 from simulator.config.presets import preset
 from simulator.datasets import load
 from simulator.errors import DatasetError, RunsFailedError
-from simulator.reporting import attacked, plots
-from simulator.reporting.terminal import ROWS, Bar, bars, results
+from simulator.reporting import attacked, comparison
+from simulator.reporting.comparison import Beside
+from simulator.reporting.terminal import ROWS, Bar, bars
 
-NAMES = ("Original", "FedAU2")
+PRESETS = {"Original": "original", "FedAU2, as in the paper": "paper", "recommended": "recommended"}
+"""The runs of the batched engine, and the preset of each."""
+
+ORIGINAL = "Original"
 ROUNDS = 400
 
 SECURE, SECURE_ROUNDS = "FedAU2 with secure sums", 20
 """The run of real sessions, and its rounds, which take longer than those of the others."""
+
+PROCESSES = 2
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dict[str, Any]]:
-    """Trains both at once in two processes, then a fleet, prints two tables, and leaves run folders and a plot.
+    """Trains two at once in a process each, prints two tables, and leaves run folders and a report of all.
 
     Args:
         folder: for the run folders; earlier results of the demo in it are replaced.
@@ -43,23 +49,29 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
         console: to print on.
     """
     dataset = _dataset(data_dir, console)
-    short = {"data.dataset": dataset, "engine.rounds": ROUNDS, "engine.workers": 1, "evaluation.attack_splits": 8}
-    configs = [Config.of(preset(name, defaults.MODEL), short) for name in ("original", "paper")]
-    for name in NAMES:
+    short = {"data.dataset": dataset, "engine.workers": 1, "evaluation.attack_splits": 8}
+    secure = {"engine.name": "fleet", "engine.sums": "secure", "engine.rounds": SECURE_ROUNDS}
+    configs = {SECURE: Config.of(preset("paper", defaults.MODEL), short, secure)}  # first, since it takes the longest
+    for name, method in PRESETS.items():
+        configs[name] = Config.of(preset(method, defaults.MODEL), short, {"engine.rounds": ROUNDS})
+    for name in configs:
         shutil.rmtree(_folder(folder, name), ignore_errors=True)
-    runs = dict(zip(NAMES, _run(NAMES, configs, folder, data_dir, console), strict=True))
-    console.print(results(runs, f"FedNCF on {dataset}, gender, {ROUNDS} rounds"))
-    plots.plot_leakage(runs, "gender", 0.5, folder / "leakage.png")
-    secure = short | {"engine.name": "fleet", "engine.sums": "secure", "engine.rounds": SECURE_ROUNDS}
-    shutil.rmtree(_folder(folder, SECURE), ignore_errors=True)
-    hidden = _run([SECURE], [Config.of(preset("paper", defaults.MODEL), secure)], folder, data_dir, console)[0]
-    console.print(_seen(runs["FedAU2"], hidden))
-    console.print(f"Plots and metrics: {folder}/", markup=False)
-    return {**runs, SECURE: hidden}
+    metrics = _run(configs, folder, data_dir, console)
+    runs = {
+        name: Beside(configs[name], metrics[name], f"{_folder(folder, name).name}/report.html")
+        for name in (*PRESETS, SECURE)
+    }
+    comparison.write(folder, f"The demo: FedNCF on {dataset}, gender", runs, ORIGINAL, chance=0.5)
+    console.print(comparison.table(f"FedNCF on {dataset}, gender", runs))
+    console.print(comparison.NOTE, style="dim")
+    console.print(_seen(*(runs[name].metrics for name in (list(PRESETS)[1], SECURE))))
+    console.print(comparison.summary(runs, ORIGINAL), markup=False)
+    console.print(f"Report, plots and metrics: {folder}/report.html", markup=False)
+    return metrics
 
 
 def _folder(folder: Path, name: str) -> Path:
-    return folder / f"demo-{name.lower().rpartition(' with ')[2].replace(' ', '-')}"
+    return folder / f"demo-{name.lower().partition(',')[0].rpartition(' with ')[2].replace(' ', '-')}"
 
 
 def _dataset(data_dir: Path | None, console: Console) -> str:
@@ -85,13 +97,13 @@ def _seen(plain: Mapping[str, Any], hidden: Mapping[str, Any]) -> Table:
 
 
 def _run(
-    names: Sequence[str], configs: Sequence[Config], folder: Path, data_dir: Path | None, console: Console
-) -> list[dict[str, Any]]:
+    configs: Mapping[str, Config], folder: Path, data_dir: Path | None, console: Console
+) -> dict[str, dict[str, Any]]:
     from simulator.experiment.pool import Job, work  # here, because PyTorch takes seconds to load
 
-    jobs = [Job(name, config, _folder(folder, name), data_dir) for name, config in zip(names, configs, strict=True)]
+    jobs = [Job(name, config, _folder(folder, name), data_dir) for name, config in configs.items()]
     with bars(console) as display:
-        ends = {done.job.name: done for done in work(jobs, len(jobs), lambda job: Bar(display, job.name))}
+        ends = {done.job.name: done for done in work(jobs, PROCESSES, lambda job: Bar(display, job.name))}
     if failed := [f"{name}: {done.error}" for name, done in ends.items() if done.metrics is None]:
         raise RunsFailedError("; ".join(failed))
-    return [ends[name].metrics or {} for name in names]
+    return {name: ends[name].metrics or {} for name in configs}

@@ -50,13 +50,16 @@ def print_metrics(config: Config, metrics: Mapping[str, Any], folder: Path, as_j
     """Prints the metrics of a run, and what was not attacked."""
     from simulator.experiment import promise
     from simulator.reporting import attacked, html  # here, because they load what a run needs
-    from simulator.reporting.terminal import results
+    from simulator.reporting.groups import GROUPS
+    from simulator.reporting.terminal import by_group, results
 
     if as_json:
         print(json.dumps(metrics, indent=2))
         return
     title = f"{html.title(config)}, {config.engine.rounds} rounds"
     console.print(results({f"adversary {config.adversary}": metrics}, title))
+    for attribute in metrics.get(GROUPS, {}):
+        console.print(by_group(metrics, attribute))
     if attacked.missing(metrics):
         console.print(attacked.sentence(metrics), style="yellow")
     for text in promise.sentences(metrics):

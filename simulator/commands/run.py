@@ -1,6 +1,7 @@
 """`fedau2-sim run`: trains and evaluates one configuration into a run folder."""
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -29,6 +30,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="full makes all attacks in all --attack-splits, and quick in at most 4 of them (%(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    parser.add_argument(
+        "--live", action="store_true", help="also write live.html, a page in the run folder that follows the run"
+    )
     Tracking.add(parser)
     flags.add(parser)
     parser.set_defaults(command=_run)
@@ -42,6 +46,8 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         resume,
     )  # here, because PyTorch takes seconds to load
     from simulator.experiment.run import run
+    from simulator.experiment.trainer import Progress
+    from simulator.reporting.live import PAGE, Live
     from simulator.reporting.terminal import Bar, bars
 
     config = flags.configuration(options, options.config)
@@ -49,9 +55,14 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     if (options.out / outcome.METRICS).exists() and not resume.unfinished(options.out):
         remarks.print(f"{options.out} holds a finished run, which is done again and replaced", markup=False)
     resources.prepare()
-    with Tracking.of(options).for_run() as trackers, bars(remarks) as display:
+    with Tracking.of(options).for_run() as trackers, bars(remarks) as display, ExitStack() as pages:
         how = {"keep": options.keep, "attacks": options.attacks}
-        metrics = run(config, options.out, options.data_dir, Bar(display, options.out.name), trackers, **how)
+        progress: Progress = Bar(display, options.out.name)
+        if options.live:
+            progress = live = pages.enter_context(Live(options.out, progress))
+            trackers.append(live)
+            remarks.print(f"Follow the run: {options.out / PAGE}", markup=False)
+        metrics = run(config, options.out, options.data_dir, progress, trackers, **how)
     print_metrics(config, metrics, options.out, options.json, console)
     if options.keep == "state":
         size = kept_state.on_disk(options.out) / 1e6

@@ -121,7 +121,7 @@ def _value(path: str, value: object) -> object:
         return value
     if path in _LISTS:
         return value if value in _WORDS else [part.strip() for part in value.split(",")]
-    if path == "plan.adversaries" or (path.startswith("plan.model.") and path != "plan.model.name"):
+    if path in ("plan.adversaries", "evaluation.k") or (path.startswith("plan.model.") and path != "plan.model.name"):
         try:
             return strict_yaml.load(f"[{value}]" if "," in value and value[0] not in "[{" else value)
         except PlanError as error:

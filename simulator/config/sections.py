@@ -18,6 +18,14 @@ _Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
 _Number = Annotated[Whole, Field(ge=1, lt=2**31)]
 
 
+def _cutoffs(value: object) -> object:
+    """Sorts cut-offs and adds 10; a single one may stand without a list."""
+    whole = [value] if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(whole, (list, tuple)) or not all(isinstance(k, int) for k in whole):
+        return whole
+    return tuple(sorted({10, *whole}))
+
+
 def _erasure(value: object) -> object:
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
@@ -154,6 +162,11 @@ class EvaluationSettings(Section):
     split: Literal["validation", "paper"] = setting(
         "validation (the last item but one is for validation) or paper (no validation; the round is chosen on test).",
         default="validation",
+    )
+    k: Annotated[tuple[Annotated[_Number, Field(le=1000)], ...], BeforeValidator(_cutoffs)] = setting(
+        "Cut-offs K of the metrics on test items. 10 is always one of them, since NDCG@10 chooses the round.",
+        "items",
+        default=(10,),
     )
     evaluate_every: _Number = setting("Time between evaluations.", "rounds", default=25)
     evaluate_users: _Seed = setting(

@@ -59,7 +59,7 @@ def dashed(path: str) -> str:
 def _usual(path: str, field: FieldInfo) -> str:
     if path == "engine.rounds":
         return "; ".join([str(USUAL_ROUNDS), *(f"{model}: {rounds}" for model, rounds in ROUNDS.items())])
-    return ",".join(field.default) or "none" if isinstance(field.default, tuple) else str(field.default)
+    return ",".join(map(str, field.default)) or "none" if isinstance(field.default, tuple) else str(field.default)
 
 
 def _by_model(path: str) -> str:

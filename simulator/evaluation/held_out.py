@@ -27,12 +27,14 @@ class Evaluation:
         split: the held-out items and their candidates.
         personal: devices that take personal steps before they rank; None: they rank with the private state as it is.
         most: most users that are ranked, see `sampling.users`; 0: all.
+        depth: most items of the lists that are recommended, with the ranks of test items; 0: no lists.
     """
 
     task: TaskManifest
     split: Split
     personal: PersonalDevices | None = None
     most: int = 0
+    depth: int = 0
 
     @cached_property
     def users(self) -> NDArray[np.int64]:
@@ -68,7 +70,7 @@ class Evaluation:
             held_out = split.validation[user : user + 1]
             seen.append(np.append(split.seen(user), held_out[held_out >= 0]))
         scores = self._scores(checkpoint, private, rounds)
-        return rank_all(scores, split.test[self.users], self._candidates[1], seen)
+        return rank_all(scores, split.test[self.users], self._candidates[1], seen, self.depth)
 
     @cached_property
     def _candidates(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

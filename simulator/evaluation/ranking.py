@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simulator.evaluation.lists import best
+
 Scores = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Maps user rows to the scores of all items, float32 (users, items)."""
 
@@ -49,10 +51,12 @@ class Ranks:
     Attributes:
         sampled: rivals are the candidates.
         full: rivals are all items that are not masked.
+        lists: each user's best items that are not masked, see `lists.best`, (users, depth); None: not asked for.
     """
 
     sampled: NDArray[np.int64]
     full: NDArray[np.int64]
+    lists: NDArray[np.int64] | None = None
 
     def metrics(self) -> dict[str, float]:
         """Computes `hr@10` and `ndcg@10` among the candidates, and `hr@10_full` and `ndcg@10_full` among all items."""
@@ -73,6 +77,7 @@ def rank_all(
     positives: NDArray[np.int64],
     candidates: NDArray[np.int64],
     masked: Sequence[NDArray[np.int64]],
+    depth: int = 0,
 ) -> Ranks:
     """Ranks every user's held-out item.
 
@@ -81,8 +86,9 @@ def rank_all(
         positives: held-out item of each user, (users,).
         candidates: candidates of each user, (users, n).
         masked: for each user, the items that the full ranking leaves out.
+        depth: most items of the lists; 0: no lists.
     """
-    sampled, full = [], []
+    sampled, full, lists = [], [], []
     for start in range(0, len(positives), _BLOCK):
         users = np.arange(start, min(start + _BLOCK, len(positives)))
         rows, block = np.arange(len(users)), scores(users).copy()
@@ -90,6 +96,8 @@ def rank_all(
         sampled.append(rank(positive, block[rows[:, None], candidates[users]]))
         for row, user in enumerate(users.tolist()):
             block[row, masked[user]] = -np.inf
+        if depth:
+            lists.append(best(block, min(depth, block.shape[1])))
         block[rows, positives[users]] = -np.inf
         full.append(rank(positive, block))
-    return Ranks(np.concatenate(sampled), np.concatenate(full))
+    return Ranks(np.concatenate(sampled), np.concatenate(full), np.concatenate(lists) if depth else None)

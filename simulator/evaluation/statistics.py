@@ -4,6 +4,7 @@ A comparison over users asks if a trained model ranks better than another one, f
 seeds asks if a method gives better models than another method. Only the second is about the method.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +80,41 @@ def over_users(values: ArrayLike, reference: ArrayLike, resamples: int = 2000) -
     # The signed ranks leave out users without a difference, such as those whose rank is beyond the cut in both models.
     p = float(stats.wilcoxon(differences, method="approx").pvalue) if differences.any() else 1.0
     return Comparison(float(differences.mean()), float(low), float(high), p)
+
+
+def welch(values: ArrayLike, reference: ArrayLike) -> float:
+    """Computes the two-sided p-value of Welch's t-test of the means of two groups.
+
+    Args:
+        values: of the users of a group, at least 2.
+        reference: of those of another group, at least 2.
+
+    Returns:
+        The p-value; without any variance 1 if the means are equal, and else 0.
+    """
+    groups = [np.asarray(group, np.float64) for group in (values, reference)]
+    difference = groups[0].mean() - groups[1].mean()
+    errors = np.array([group.var(ddof=1) / len(group) for group in groups])
+    if not errors.any():
+        return float(difference == 0)
+    freedom = errors.sum() ** 2 / sum(error**2 / (len(group) - 1) for error, group in zip(errors, groups, strict=True))
+    return float(2 * stats.t.sf(abs(difference) / np.sqrt(errors.sum()), freedom))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Corrects p-values of several comparisons by Holm's method (Scandinavian Journal of Statistics 6, 1979).
+
+    Where any of them is below 0.05 after it, the chance that one is so by accident is below 0.05.
+
+    Returns:
+        The corrected p-values, in the order of those that are given.
+    """
+    values = np.asarray(p, np.float64)
+    order = np.argsort(values, kind="stable")
+    larger = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(larger, 1)
+    return [float(value) for value in corrected]
 
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:

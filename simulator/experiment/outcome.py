@@ -9,12 +9,13 @@ from typing import Any
 from fedau2 import files
 from simulator.config.config import Config
 from simulator.datasets import Dataset
-from simulator.evaluation import sampling
+from simulator.evaluation import sampling, significance
 from simulator.experiment import assembly, promise, resources, resume
 from simulator.experiment.asked import Asked
 from simulator.experiment.train import Trained
 from simulator.experiment.trainer import Progress
-from simulator.reporting import attacked, html, plots
+from simulator.reporting import attacked, plots, run_report
+from simulator.reporting.groups import GROUPS
 
 METRICS = "metrics.json"
 """The file of the metrics; it is written last."""
@@ -56,8 +57,7 @@ def attack(
         raise KeyboardInterrupt(_interrupted(trained, folder, source, metrics, found)) from error
     found["seconds"] += time.perf_counter() - started
     found["peak_rss_mib"] = resources.peak_rss_mib()
-    write(trained, folder, source, found)
-    return found
+    return write(trained, folder, source, found)
 
 
 def _interrupted(
@@ -78,8 +78,8 @@ def _interrupted(
     )
 
 
-def write(trained: Trained, folder: Path, source: Path | Dataset | None, metrics: Mapping[str, Any]) -> None:
-    """Writes the pictures, the report and the metrics of a run, in place of those that are there.
+def write(trained: Trained, folder: Path, source: Path | Dataset | None, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds the p-values of the attacks; writes pictures, report and metrics of a run in place of those that are there.
 
     Args:
         trained: the run.
@@ -87,18 +87,27 @@ def write(trained: Trained, folder: Path, source: Path | Dataset | None, metrics
         source: see `attack`.
         metrics: with the mark of the attacks.
 
+    Returns:
+        All metrics.
+
     Raises:
         OSError: the disk is full or broken.
     """
     config, attributes = trained.config, trained.attributes
-    plots.plot_learning(trained.rounds, metrics["round"], config.evaluation.split, folder / "learning.png")
+    chances = {prefix: 1 / len(attribute.classes) for prefix, _, attribute in assembly.prefixed(attributes)}
+    metrics = {**metrics, "p_holm": significance.corrected(metrics, chances)}
+    plots.plot_learning(trained.rounds, metrics["round"], config.evaluation.split, folder / "learning.png", metrics)
+    for name, file in plots.group_files(list(attributes)).items():
+        if name in metrics.get(GROUPS, {}):  # a run of an earlier version has none
+            plots.plot_groups(metrics[GROUPS][name], name, folder / file)
     pictures, label = plots.leakage_files(list(attributes)), f"adversary: {config.adversary}"
-    for prefix, name, attribute in assembly.prefixed(attributes):
+    for prefix, name, _ in assembly.prefixed(attributes):
         figures = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
-        plots.plot_leakage({label: figures}, name, 1 / len(attribute.classes), folder / pictures[name])
+        plots.plot_leakage({label: figures}, name, chances[prefix], folder / pictures[name])
     ranked = sampling.sentences(metrics, len(trained.population))
-    html.write_run(config, folder, source, metrics, [*trained.remarks, *ranked, *promise.sentences(metrics)])
+    run_report.write(config, folder, source, metrics, [*trained.remarks, *ranked, *promise.sentences(metrics)])
     files.write(folder / METRICS, f"{json.dumps(metrics, indent=2)}\n".encode())
+    return metrics
 
 
 def left(folder: Path, config: Config) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def save(
         return
     shared, state, best = engine.resumable.snapshot(), population.state, standing.best
     private = {part: getattr(state, part) for part in _PARTS}
-    ranks = {} if best.ranks is None else vars(best.ranks)
+    ranks = {} if best.ranks is None else {name: value for name, value in vars(best.ranks).items() if value is not None}
     groups = {**shared, "best": best.checkpoint, **private, "best_private": best.private, "best_ranks": ranks}
     arrays = {f"{group}/{name}": _noted(value) for group, values in groups.items() for name, value in values.items()}
     arrays["steps"] = state.steps.astype(np.float32)

@@ -1,13 +1,14 @@
 """`fedau2-sim run`: trains and evaluates one configuration into a run folder (design section 10).
 
 A run folder holds `config.yaml`, `plan.yaml` (resolved), `items.txt` (the catalogue's ids), `dataset.json`,
-`metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item), two plots, `report.html` and what the run
-keeps of the trained tensors, see `Keep`. `fedau2-export bundle --from` makes a bundle of a run. A batched run that was
-interrupted goes on when it is started again with the same configuration.
+`metrics.json`, `rounds.parquet`, `ranks.parquet` (of each user's test item, with the user's groups), plots as PNG, SVG
+and PDF, `report.html` and what the run keeps of the trained tensors, see `Keep`. `fedau2-export bundle --from` makes a
+bundle of a run. A batched run that was interrupted goes on when it is started again with the same configuration.
 """
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -21,11 +22,14 @@ from export.items import read_items
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
 from simulator.evaluation import sampling
+from simulator.evaluation.by_group import compare, intervals, names_of
+from simulator.evaluation.quality import Quality
+from simulator.evaluation.ranking import Ranks
 from simulator.experiment import assembly, kept_state, lock, outcome, own_metrics, promise, resume
 from simulator.experiment.asked import Asked, Kind
 from simulator.experiment.train import Trained, train
 from simulator.experiment.trainer import Progress
-from simulator.reporting import frames
+from simulator.reporting import frames, groups
 from simulator.reporting.trackers.contract import Tracker
 
 Keep = Literal["none", "model", "state"]
@@ -78,8 +82,8 @@ def _run(
     trained = train(config, folder, data, progress, trackers, expect)
     ranks = trained.ranks()
     metrics: dict[str, Any] = {
-        **ranks.metrics(),
-        **sampling.metrics(ranks, len(trained.population)),
+        **_quality(trained, ranks),
+        **sampling.metrics(len(ranks.full), len(trained.population)),
         **trained.measured.metrics,
         "round": trained.best.round,
         **trained.cost,
@@ -88,7 +92,8 @@ def _run(
         **_of_attributes(trained),
         "seconds": time.perf_counter() - started,
     }
-    frames.write(ranks.frame().assign(user=trained.evaluation.users), folder / "ranks.parquet")
+    grouped = {f"{groups.COLUMN}{name}": names_of(attribute) for name, attribute in _ranked(trained).items()}
+    frames.write(ranks.frame().assign(user=trained.evaluation.users, **grouped), folder / "ranks.parquet")
     frames.write(trained.rounds, folder / "rounds.parquet")
     _keep(trained, folder, keep)
     metrics |= own_metrics.measure(trained, ranks)
@@ -99,6 +104,25 @@ def _run(
     for tracker in trackers:
         tracker.end(metrics, folder)
     return metrics
+
+
+def _quality(trained: Trained, ranks: Ranks) -> dict[str, Any]:
+    """Measures recommendation over all users, and by group of each attribute as far as it is known."""
+    split, items = trained.evaluation.split, trained.bundle.manifest.items
+    quality = Quality.of(ranks, trained.config.evaluation.k, split.train, items)
+    return {
+        "users": len(split.train),
+        "items": items,
+        **quality.metrics(),
+        "intervals": intervals(quality),
+        groups.GROUPS: compare(quality, _ranked(trained)),
+    }
+
+
+def _ranked(trained: Trained) -> dict[str, Attribute]:
+    """Returns what is known of the attributes of the users who are ranked."""
+    users = trained.evaluation.users
+    return {name: replace(attribute, labels=attribute.labels[users]) for name, attribute in trained.known.items()}
 
 
 def _keep(trained: Trained, folder: Path, keep: Keep) -> None:

@@ -132,7 +132,8 @@ def train(
     if expect:
         _expected(expect, bundle, population, folder)
     steps, most = config.evaluation.personal_steps, config.evaluation.evaluate_users
-    evaluation = Evaluation(bundle.manifest, split, PersonalDevices(population, steps) if steps else None, most)
+    devices = PersonalDevices(population, steps) if steps else None
+    evaluation = Evaluation(bundle.manifest, split, devices, most, max(config.evaluation.k))
     noise = Noise.of(engine_settings, plan, bundle.manifest)
     apm = Apm(engine_settings, plan, bundle.manifest, known, noise) if engine_settings.apm else None
     _begin(trackers, folder.name, config, dataset)

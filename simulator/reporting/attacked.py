@@ -56,6 +56,11 @@ def cell(metrics: Mapping[str, Any], key: str) -> str:
     return NOT_ATTACKED if is_missing(metrics, key) else ""
 
 
+def p_value(p: float) -> str:
+    """Returns a p-value as a table shows it."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
 def sentence(metrics: Mapping[str, Any]) -> str:
     """Says in words how a run was attacked."""
     mark = metrics.get(MARK)

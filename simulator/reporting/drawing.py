@@ -16,6 +16,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#718096"
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 """Okabe and Ito's colours, which people with colour blindness can tell apart."""
 
+_FORMATS: Mapping[str, dict[str, Any]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 _MARKERS, _LINES = "osD^vPX", ("-", "--", "-.", ":")
 
 
@@ -29,28 +30,31 @@ def style(number: int) -> dict[str, Any]:
 def picture(
     path: Path, title: str, panels: int = 1, *, width: float = 8, height: float = 4.5
 ) -> Iterator[list["Axes"]]:
-    """Makes a picture with empty panels side by side; it is written when the block ends.
+    """Makes a picture with empty panels side by side; it is written as PNG, SVG and PDF when the block ends.
 
     Args:
-        path: the PNG file to write.
+        path: the PNG file to write; the others differ from it in the ending.
         title: the title.
         panels: number of panels.
         width: width in inches.
         height: height in inches.
     """
     _load(path.parent)
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     all_axes = [figure.add_subplot(1, panels, number + 1) for number in range(panels)]
     for axes in all_axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25)
     yield all_axes
-    figure.savefig(path)
+    with rc_context({"svg.hashsalt": "fedau2", "pdf.fonttype": 42}):
+        for ending, undated in _FORMATS.items():  # the same picture is the same file
+            figure.savefig(path.with_suffix(ending), metadata=undated)
 
 
 def rounds_axis(axes: "Axes") -> None:
@@ -66,9 +70,10 @@ def from_zero(axes: "Axes") -> None:
     axes.set_ylim(1.05 * low, 1.05 * high or 1.0)
 
 
-def legend_below(axes: "Axes") -> None:
-    """Puts the legend below the panel, where it hides nothing."""
-    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
+def legend_below(axes: "Axes", columns: int = 4) -> None:
+    """Puts the legend below the panel and the label of its axis, where it hides nothing."""
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 5}
+    axes.legend(frameon=False, fontsize=8, ncols=columns, **place)
 
 
 def _load(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Progress bars and tables of metrics in the terminal."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from fedau2 import plugins
-from simulator.reporting import attacked
+from simulator.reporting import attacked, groups
 
 
 class Bar:
@@ -48,10 +49,6 @@ def bars(console: Console) -> Iterator[Progress]:
 
 
 ROWS = (
-    ("HR@10", "hr@10", ""),
-    ("NDCG@10", "ndcg@10", ""),
-    ("HR@10, all items", "hr@10_full", ""),
-    ("NDCG@10, all items", "ndcg@10_full", ""),
     ("BAcc, paper attacker, embedding", "bacc_paper", "bacc_null_p95_paper"),
     ("BAcc, strong attacker, embedding", "bacc_strong", "bacc_null_p95_strong"),
     ("BAcc, paper attacker, all private state", "bacc_paper_all", "bacc_null_p95_paper_all"),
@@ -68,7 +65,17 @@ ROWS = (
     ("Recorded items read from a round's sum", "sum_items", ""),
     ("Epsilon of a client, by noise on sums", "epsilon", ""),
 )
-"""Rows of the table: label, metric, and the metric of its null if it has one. A run may lack some metrics."""
+"""Rows of attacks: label, metric, and the metric of its null if it has one. A run may lack some metrics."""
+
+_QUALITY = {
+    "hr": "HR@{k}",
+    "ndcg": "NDCG@{k}",
+    "mrr": "MRR",
+    "coverage": "Coverage@{k}, share of the items",
+    "gini": "Gini@{k}, 0 is even",
+    "novelty": "Novelty@{k}, bits",
+}
+_NAME = re.compile(rf"(?P<metric>{'|'.join(_QUALITY)})(?:@(?P<k>\d+))?(?P<full>_full)?")
 
 _OF_EVERY = ("/bacc_strong", "/strong")
 """Ends of the name of a metric that each attribute but the first has, or of the attack that is missing instead."""
@@ -78,7 +85,23 @@ OF_ATTRIBUTE = ("bacc", "macro_f1", "leak")
 
 
 def rows_of(runs: Collection[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """Selects the rows that a run has, and adds those of further attributes, whose metrics begin with their name."""
+    """Selects the rows that a run has: of recommendation, and then of attacks."""
+    return [*quality_rows(runs), *attack_rows(runs)]
+
+
+def quality_rows(runs: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Makes the rows of the metrics of recommendation that a run has, first those among candidates."""
+    keys = dict.fromkeys(key for run in runs for key in run)
+    named = [(key, match) for key in keys if (match := _NAME.fullmatch(key))]
+    named.sort(key=lambda pair: (bool(pair[1]["full"]), list(_QUALITY).index(pair[1]["metric"])))
+    return [
+        (f"{_QUALITY[match['metric']]}{', all items' if match['full'] else ''}".format(**match.groupdict()), key, "")
+        for key, match in named
+    ]
+
+
+def attack_rows(runs: Collection[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Selects the attacks that a run has, and adds those of further attributes, whose metrics begin with their name."""
     names = [name for run in runs for name in (*run, *attacked.missing(run)) if name.endswith(_OF_EVERY)]
     attributes = (name.rpartition("/")[0] for name in names)
     rows = [*ROWS, *_of_plugins(), *(row for name in dict.fromkeys(attributes) for row in _further(name))]
@@ -119,6 +142,16 @@ def results(runs: Mapping[str, Mapping[str, float]], title: str) -> Table:
     for label, key, null in rows_of(runs.values()):
         table.add_row(escape(label), *_cells(runs.values(), key, null))
     table.add_row("chosen round", *(cell for run in runs.values() for cell in (str(run["round"]), "")))
+    return table
+
+
+def by_group(metrics: Mapping[str, Any], attribute: str) -> Table:
+    """Makes a table of NDCG@10 by group of an attribute, see `reporting.groups`."""
+    table = Table(title=escape(f"Recommendation by {attribute}"), title_justify="left")
+    for number, name in enumerate(groups.HEADER):
+        table.add_column(name, justify="right" if number else "left")
+    for cells in groups.table(metrics, attribute):
+        table.add_row(*map(escape, cells))
     return table
 
 

@@ -12,7 +12,7 @@ from simulator.experiment.pool import Job, work
 from simulator.reporting import frames
 from simulator.reporting.terminal import bars
 from simulator.reporting.tracking import NOWHERE, Tracking
-from simulator.reproduce import grid, report, results, table
+from simulator.reproduce import costs, grid, report, results, table
 from simulator.reproduce.experiments import ORIGINAL, Experiment
 from simulator.reproduce.grid import Cell, Choice
 from simulator.reproduce.progress import Overall
@@ -47,8 +47,8 @@ class Request:
 def reproduce(request: Request, console: Console) -> None:
     """Checks the grid, runs what is not finished, and writes everything; a later call goes on where this one ended.
 
-    The folder then holds `runs/`, `results.parquet` (a row per run), `summary.parquet` (a row per method), plots and
-    `report.html`.
+    The folder then holds `runs/`, `results.parquet` (a row per run), `summary.parquet` (a row per method),
+    `costs.parquet` (a row per method and group of users), plots and `report.html`.
 
     Raises:
         SimulatorError: the grid cannot be run; nothing was trained.
@@ -119,6 +119,8 @@ def _write(
         console.print(*table.terminal(title, part, metric_names, console.width), sep="\n")
     for text in table.notes(frame):
         console.print(text, style="dim", markup=False)
+    cost = costs.collect(frame, folder / "runs")
+    frames.write(cost, folder / "costs.parquet")
     drawn = report.draw(experiment, frame, summary, folder)
-    report.write(experiment, cells, frame, summary, drawn, request.command, folder, request.data_dir)
+    report.write(experiment, cells, frame, summary, cost, drawn, request.command, folder, request.data_dir)
     console.print(f"Report, tables and plots: {folder}/report.html", markup=False)

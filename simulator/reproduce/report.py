@@ -10,9 +10,10 @@ import pandas as pd
 from export.plan.fragments import flat
 from simulator.datasets.split import CHOSEN_ON
 from simulator.reporting import frames, html
-from simulator.reproduce import figures, table
+from simulator.reproduce import costs, figures, table
 from simulator.reproduce.experiments import TRIGGERS, Experiment
 from simulator.reproduce.grid import Cell
+from simulator.reproduce.lead import sentences as lead_of
 from simulator.reproduce.results import GROUP, shown_in
 
 
@@ -62,20 +63,25 @@ def write(
     cells: Sequence[Cell],
     frame: pd.DataFrame,
     summary: pd.DataFrame,
+    cost: pd.DataFrame,
     drawn: dict[str, list[Path]],
     command: str,
     folder: Path,
     data_dir: Path | None,
 ) -> None:
-    """Writes `report.html`; for `data_dir` see `report.command`."""
+    """Writes `report.html`; for `cost` see `costs.collect`, and for `data_dir` `html.command`."""
     metrics = shown_in(summary)
+    lead = " ".join(sentence for _, part in table.groups(summary) for sentence in lead_of(part))
     claim = [html.paragraph(f"The paper: {experiment.claim}")] if experiment.claim else []
-    parts = [*claim, html.code(command), _extent(cells)]
+    parts = [html.paragraph(lead, lead=True), *claim, html.code(command), _extent(cells)]
     for title, part in table.groups(summary):
         columns = table.columns(metrics)
         rows = [table.cells(row, columns) for _, row in part.iterrows()]
         parts += [html.heading(title), html.table([name for name, _ in columns], rows)]
         parts += [html.image(path, f"{experiment.title}: {title}") for path in drawn[title]]
+        if not cost.empty and not (by_group := cost[(cost[GROUP] == part[GROUP].iloc[0]).all(axis=1)]).empty:
+            parts += [html.heading(f"{title}: cost by group of users"), html.table(costs.HEADER, costs.rows(by_group))]
+            parts.append(html.paragraph(costs.NOTE, note=True))
     parts += [html.paragraph(text, note=True) for text in table.notes(frame)]
     if (frame["status"] == "failed").any():
         failed = frame[frame["status"] == "failed"]
@@ -89,7 +95,7 @@ def write(
     html.write(folder / "report.html", f"{experiment.name}: {experiment.title}", parts)
 
 
-def _extent(cells: Sequence[Cell]) -> str:
+def _extent(cells: Sequence[Cell]) -> html.Part:
     """Returns rounds, seeds, attack splits and split: they show a look and a measurement apart."""
     values = _values(cells)
     paths = ("engine.rounds", "engine.seed", "evaluation.attack_splits", "evaluation.split")
@@ -106,7 +112,7 @@ def _values(cells: Sequence[Cell]) -> dict[str, list[str]]:
     return {path: list(texts) for path, texts in values.items()}
 
 
-def _runs(frame: pd.DataFrame, metrics: Sequence[str]) -> str:
+def _runs(frame: pd.DataFrame, metrics: Sequence[str]) -> html.Part:
     users = [name for name in map(str, frame.columns) if name.startswith("ndcg@10_users_")]
     others = [name for name in ("round", "seconds") if name in frame and name not in metrics]
     columns = ["run", "status", *metrics, *users, *others]
@@ -119,6 +125,6 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _settings(cells: Sequence[Cell]) -> str:
+def _settings(cells: Sequence[Cell]) -> html.Part:
     """Returns a table of every setting and the values that it has in the runs."""
     return html.table(("", "values"), [(path, ", ".join(texts)) for path, texts in _values(cells).items()])

@@ -13,6 +13,7 @@ from simulator.config.config import Config
 from simulator.errors import ConfigError
 from simulator.evaluation import ranking, statistics
 from simulator.reporting import attacked, frames
+from simulator.reporting.groups import GROUPS
 from simulator.reproduce.grid import Cell
 
 GROUP = ["model", "dataset", "attribute"]
@@ -72,7 +73,7 @@ def collect(
             figures = {
                 name: value
                 for name, value in metrics[cell.name].items()
-                if name not in ("configuration", attacked.MARK)
+                if name not in ("configuration", attacked.MARK, GROUPS, "intervals")
             }
             row |= dict(flat(figures)) | {"loss_std": _loss_std(folder / cell.name)}
         if cell.name in metrics and cell.original in metrics:

@@ -40,7 +40,12 @@ def miniature(tmp_path):
 def drawn(monkeypatch):
     """Figures in the order in which they would have been saved."""
     figures = []
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, path: figures.append(figure))
+
+    def save(figure, path, metadata):
+        if path.suffix == ".png":
+            figures.append(figure)
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
     return figures
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from simulator.config.config import Config
 from simulator.reporting.attacked import MARK
+from simulator.reporting.groups import GROUPS
 
 FILES = ("config.yaml", "plan.yaml", "dataset.json", "metrics.json", "rounds.parquet", "report.html")
 PICTURES = "*.png"
@@ -83,7 +84,7 @@ def _group(name: str) -> str:
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     """Yields the finite numbers with their names; a slash joins the names of nested values."""
     for name, value in values.items():
-        if name in ("configuration", "round", MARK):
+        if name in ("configuration", "round", MARK, GROUPS, "intervals"):
             continue
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{name}/")

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -82,3 +83,24 @@ def test_the_tests_keep_their_level_where_nothing_differs():
     p_seeds = [statistics.over_seeds(*rng.normal(size=(2, 3))) for _ in range(300)]
     for p in (p_users, p_seeds):
         assert 0.01 < np.mean(np.array(p) < 0.05) < 0.1
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_holm_is_the_closed_test_of_bonferroni(p):
+    def closed(number):
+        sets = (s for size in range(1, len(p) + 1) for s in itertools.combinations(range(len(p)), size) if number in s)
+        return max(min(1, len(s) * min(p[i] for i in s)) for s in sets)
+
+    assert statistics.holm(p) == pytest.approx([closed(number) for number in range(len(p))])
+
+
+@given(st.lists(st.integers(-5, 5), min_size=2, max_size=9), st.lists(st.integers(-5, 5), min_size=2, max_size=9))
+def test_welch_is_scipys(ours, theirs):
+    if len(set(ours)) == len(set(theirs)) == 1:
+        assert statistics.welch(ours, theirs) == (ours[0] == theirs[0])
+    else:
+        described = [
+            figure for group in (ours, theirs) for figure in (np.mean(group), np.std(group, ddof=1), len(group))
+        ]
+        expected = stats.ttest_ind_from_stats(*described, equal_var=False).pvalue
+        assert statistics.welch(ours, theirs) == pytest.approx(expected)

@@ -51,7 +51,8 @@ def test_a_run_that_is_not_attacked_is_the_same_but_for_the_attacks_and_says_so(
     assert of_attacks(metrics) == {}
     assert metrics["attacks"]["missing"] == metrics["attacks"]["asked"] == PARTS
     without = {name: value for name, value in figures(whole).items() if name not in of_attacks(whole)}
-    assert figures(metrics) | {"attacks": 0} == without | {"attacks": 0}
+    assert metrics["p_holm"] == {}
+    assert figures(metrics) | {"attacks": 0, "p_holm": {}} == without | {"attacks": 0, "p_holm": {}}
     page = (tmp_path / "report.html").read_text()
     assert page.count("<td>not attacked</td>") >= 8
     assert "<p>The run was not attacked, so nothing here says what it reveals.</p>" in page
@@ -66,7 +67,7 @@ def test_interrupted_attacks_keep_what_was_trained_and_what_was_attacked(tmp_pat
     assert left["attacks"]["missing"] == PARTS[after:]
     assert of_attacks(left) == {k: v for k, v in of_attacks(whole).items() if attacked.part_of(k) in PARTS[:after]}
     assert left["ndcg@10"] == whole["ndcg@10"]
-    assert pd.read_parquet(tmp_path / "ranks.parquet").shape == (60, 3)
+    assert pd.read_parquet(tmp_path / "ranks.parquet").shape == (60, 4)
     assert kept_model.read(tmp_path, (tmp_path / "items.txt").read_text().splitlines())
     assert f"interrupted after {after} of 5" in (tmp_path / "report.html").read_text()
     resumed = Counted()

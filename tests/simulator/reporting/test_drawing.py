@@ -39,7 +39,7 @@ def test_a_picture_is_drawn_whatever_the_environment_says(tmp_path, environment)
     done = draw(tmp_path, **environment)
     assert (done.stdout, done.stderr) == ("[]\n", "")
     assert (tmp_path / "it.png").stat().st_size > 1000
-    assert [path.name for path in tmp_path.iterdir()] == ["it.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["it.pdf", "it.png", "it.svg"]
 
 
 def test_the_environment_is_left_as_it_was(tmp_path, monkeypatch):
@@ -55,20 +55,49 @@ def lab(linear):
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-PROTAN = np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]])
-DEUTAN = np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]])
+SEEN = {
+    "all cones": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
 """Machado, Oliveira and Fernandes, 2009, severity 1, on linear RGB."""
 
 
-@pytest.mark.parametrize("seen", [np.eye(3), PROTAN, DEUTAN])
-def test_colours_stay_apart_under_colour_blindness(seen):
-    def shown(colour):
-        rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        return lab(np.clip(seen @ linear, 0, 1))
+def shown(colour, seen):
+    """L*a*b* of a colour like `#2b6cb0`, as it is seen."""
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return lab(np.clip(np.asarray(seen) @ linear, 0, 1))
 
-    for one, other in itertools.combinations(map(shown, drawing.COLOURS), 2):
-        assert np.linalg.norm(one - other) > 12
+
+@pytest.mark.parametrize("sight", SEEN)
+def test_colours_stay_apart_under_colour_blindness(sight):
+    labs = [shown(colour, SEEN[sight]) for colour in drawing.COLOURS]
+    distances = [np.linalg.norm(one - other) for one, other in itertools.combinations(labs, 2)]
+    assert min(distances) > 12
+    white = shown("#ffffff", SEEN[sight])
+    assert min(np.linalg.norm(white - one) for one in labs) > 30
+
+
+def test_the_simulations_are_right_about_grey_and_about_red_and_green():
+    for sight, matrix in SEEN.items():
+        assert np.sum(matrix, axis=1) == pytest.approx(1, abs=1e-5), sight  # grey stays grey
+    red, green = "#c00000", "#208000"  # which no palette should have
+
+    def apart(sight):
+        return np.linalg.norm(shown(red, SEEN[sight])[1:] - shown(green, SEEN[sight])[1:])
+
+    assert max(apart("protanopia"), apart("deuteranopia")) < apart("all cones") / 3
+
+
+def test_the_same_picture_is_the_same_file_in_every_format(tmp_path):
+    for name in "ab":
+        with drawing.picture(tmp_path / f"{name}.png", "it") as (axes,):
+            axes.plot([1, 2], label="it")
+            drawing.legend_below(axes)
+    for ending in ("png", "svg", "pdf"):
+        assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
 
 
 def test_series_are_not_told_apart_by_colour_alone():
@@ -80,14 +109,14 @@ def test_series_are_not_told_apart_by_colour_alone():
 
 @pytest.mark.parametrize(("values", "limits"), [([0.3], (0, 0.315)), ([-2.0, 1.0], (-2.1, 1.05)), ([0.0, 0.0], (0, 1))])
 def test_a_vertical_axis_is_not_cut(drawn, values, limits):
-    with drawing.picture(Path(), "it") as (axes,):
+    with drawing.picture(Path("it.png"), "it") as (axes,):
         axes.plot(values, "o")
         drawing.from_zero(axes)
     assert drawn[0].axes[0].get_ylim() == pytest.approx(limits)
 
 
 def test_rounds_are_whole_numbers_from_0_even_after_a_single_evaluation(drawn):
-    with drawing.picture(Path(), "it") as (axes,):
+    with drawing.picture(Path("it.png"), "it") as (axes,):
         axes.plot([12], [0.3], **drawing.style(0))
         drawing.rounds_axis(axes)
     low, high = drawn[0].axes[0].get_xlim()

@@ -149,15 +149,15 @@ class Page(HTMLParser):
 
 def test_the_report_is_whole_and_on_its_own(done):
     folder, _, report = done
-    for source in (report, next((folder / "runs").glob("*_paper_*/report.html")).read_text()):
+    for source, images in ((report, 2), (next((folder / "runs").glob("*_paper_*/report.html")).read_text(), 3)):
         page = Page(source)
         assert not page.open
         assert "script" not in page.tags
         assert "link" not in page.tags
-        assert page.tags.count("img") == 2
+        assert page.tags.count("img") == images
         assert any("--data-dir DATA_DIR" in each for each in page.text)
         assert str(folder.parent) not in source
-        assert all(link.startswith("data:image/png;base64,iVBOR") for link in page.links)
+        assert all(link.startswith("data:image/svg+xml;base64,PD94") for link in page.links)
     text = Page(report).text
     assert "fedau2-sim reproduce <ablation>" in text
     assert any("lower the learning rates" in each for each in text)
