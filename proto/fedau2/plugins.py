@@ -6,9 +6,7 @@ are started later inherit. Nothing is imported before a name that this project d
 are listed.
 """
 
-import argparse
 import os
-import pkgutil
 import re
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
@@ -105,6 +103,8 @@ def taken(arguments: Sequence[str]) -> list[str]:
     Raises:
         PluginError: one cannot be used.
     """
+    import argparse  # here, because devices do without it
+
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(OPTION, action="append", default=[])
     options, left = parser.parse_known_args(arguments)
@@ -227,8 +227,8 @@ def _imported(reference: str, place: str) -> object:
     """Imports `module:attribute`. Whatever is raised by the module of somebody else, the plug-in is what is wrong."""
     module, _, attribute = reference.partition(":")
     try:
-        import_module(module)
-        return pkgutil.resolve_name(f"{module}:{attribute}")
+        thing: object = getattr(import_module(module), attribute)
+        return thing
     except PluginError:
         raise
     except Exception as error:
