@@ -19,7 +19,7 @@ from simulator.reporting import attacked, comparison
 from simulator.reporting.comparison import Beside
 from simulator.reporting.terminal import ROWS, Bar, bars
 
-PRESETS = {"Original": "original", "FedAU2, as in the paper": "paper", "recommended": "recommended"}
+PRESETS = {"Original": "original", "FedAU2 of the paper": "paper", "Recommended": "recommended"}
 """The runs of the batched engine, and the preset of each."""
 
 ORIGINAL = "Original"
@@ -71,7 +71,7 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
 
 
 def _folder(folder: Path, name: str) -> Path:
-    return folder / f"demo-{name.lower().partition(',')[0].rpartition(' with ')[2].replace(' ', '-')}"
+    return folder / f"demo-{name.lower().rpartition(' with ')[2].replace(' ', '-')}"
 
 
 def _dataset(data_dir: Path | None, console: Console) -> str:

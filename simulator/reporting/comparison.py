@@ -133,14 +133,14 @@ def summary(runs: Mapping[str, Beside], original: str) -> str:
         f"The {original} has an NDCG@10 of {base:.3f} (a random order: {words.of_random_order()[1]:.3f})"
     ]
     leak = words.strongest(first.metrics)
-    sentences[0] += f", and {_leak(leak)} of {attribute}." if leak is not None else "."
+    sentences[0] += f", and {_leak(leak, attribute)}." if leak is not None else "."
     sentences += [_compared(name, run.metrics, first.metrics) for name, run in runs.items() if name != original]
     return " ".join(sentences)
 
 
-def _leak(leak: words.Leak) -> str:
-    reads = f"{leak.attack} reads {leak.success:.3f} from its state beside a null of {leak.null:.3f}"
-    return reads if leak.leaks else f"{reads}, which is no more than chance gives,"
+def _leak(leak: words.Leak, attribute: str) -> str:
+    reads = f"{leak.attack} reads {attribute} with {leak.success:.3f} beside a null of {leak.null:.3f}"
+    return reads if leak.leaks else f"{reads}, which is no more than chance gives"
 
 
 def _compared(name: str, metrics: Mapping[str, Any], original: Mapping[str, Any]) -> str:

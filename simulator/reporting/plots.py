@@ -25,6 +25,9 @@ _UPLOADS = (
     ("leak_analytic", "one upload, analytic"),
     ("leak_analytic_20", "20 uploads, analytic"),
 )
+NO_FIGURE = "no figure"
+"""Stands in the place of an attack that another run has and this one has not."""
+
 _NULL = "95% of shuffled labels"
 
 
@@ -117,24 +120,24 @@ def _attacks(
 ) -> None:
     """Draws a run's attacks with their nulls; `place` is its number and the count of runs."""
     number, count = place
-    look, height, label = style(number), 0.8 / count, name
+    look, height = style(number), 0.8 / count
+    shown = {"color": look["color"], "marker": look["marker"], "markersize": 7, "linestyle": "none"}
+    axes.errorbar([], [], xerr=[], **shown, label=name)
     for row, key in enumerate(keys):
         middle = row + (number - (count - 1) / 2) * height
         if key not in metrics:
-            if key.startswith("bacc"):
-                axes.text(chance + 0.01, middle, NOT_ATTACKED, va="center", fontsize=8, color=GREY)
+            text = NOT_ATTACKED if key.startswith("bacc") else NO_FIGURE
+            axes.text(chance + 0.01, middle, text, va="center", fontsize=8, color=GREY)
             continue
         value, null, spread = metrics[key], chance, 0.0
         if key.startswith("bacc"):
             null = metrics[key.replace("bacc", "bacc_null_p95")]
             spread = metrics.get(key.replace("bacc", "bacc_std"), 0.0)
             axes.barh(middle, null - chance, height * 0.8, left=chance, color=GREY, alpha=0.3, linewidth=0)
-        shown = {"color": look["color"], "marker": look["marker"], "markersize": 7, "linestyle": "none"}
         face = look["color"] if value > null else "white"
-        axes.errorbar([value], [middle], xerr=[spread], **shown, markerfacecolor=face, elinewidth=1.2, label=label)
+        axes.errorbar([value], [middle], xerr=[spread], **shown, markerfacecolor=face, elinewidth=1.2)
         above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "fontsize": 7.5}
         axes.annotate(f"{value:.3f}", (value, middle), **above)
-        label = "_"  # a run has one entry in the legend
 
 
 def plot_quality(runs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -149,7 +152,7 @@ def plot_quality(runs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
             low, high = metrics["intervals"]["ndcg@10"]
             _interval(axes, row, metrics["ndcg@10"], low, high)
         axes.axvline(of_random_order()[1], color=GREY, linestyle=":", linewidth=1)
-        axes.annotate("random order", (of_random_order()[1], len(runs) - 0.55), fontsize=8, color=GREY)
+        axes.text(of_random_order()[1], -0.45, " random order", va="top", fontsize=8, color=GREY)
         axes.set_yticks(range(len(runs)), list(runs), fontsize=9)
         axes.set_ylim(len(runs) - 0.5, -0.5)
         axes.set_xlim(0, 1.08 * axes.dataLim.xmax)

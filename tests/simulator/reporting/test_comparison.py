@@ -52,7 +52,7 @@ def test_all_runs_are_in_one_table_of_the_terminal_and_in_the_report(tmp_path):
 def test_the_paragraph_says_what_the_original_leaks_and_whether_the_others_leak_less():
     text = comparison.summary(RUNS, "Original")
     assert "FedNCF was trained on ml-100k (300 users, 200 items) in 4 ways" in text
-    assert "reads 0.700 from its state beside a null of 0.550 of gender." in text
+    assert "reads gender with 0.700 beside a null of 0.550." in text
     assert "FedAU2 has 7% less NDCG@10 and leaks less: 0.600 beside 0.550." in text
     assert "quiet has 3% less NDCG@10 and leaks less, no more than chance: 0.540 beside 0.550." in text
     worse = comparison.summary({"Original": RUNS["quiet"], "it": RUNS["FedAU2"]}, "Original")
