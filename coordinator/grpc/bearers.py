@@ -73,6 +73,6 @@ class Bearers:
 
 
 def _role(claimed: object) -> Role | None:
-    """Returns the highest role among the texts of a claim; None: there is none."""
+    """Returns the highest role among the texts of a claim; None: it has no role."""
     texts = claimed if isinstance(claimed, list) else [claimed]
     return max((role for role in Role if role.name.lower() in texts), default=None)
