@@ -124,8 +124,8 @@ class FedClient(Recording, Recommending, Enrolling):
             personal_steps: steps that the client takes by itself after a new model or a tenth more records, at the end
                 of a sync and in the background, as `personalise` does. None: it takes none.
             admission: evidence of who the user is, for a coordinator that admits each user once to a round: a token, or
-                a function that returns one. The coordinator sees it, and does not learn whose
-                contribution is whose.
+                a function that returns one. The coordinator sees it, and does not learn which
+                contribution is the user's.
 
         Raises:
             UsageError: an argument has a wrong type or value.

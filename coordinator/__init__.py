@@ -16,6 +16,7 @@ The packages, in this order; each may import only from those that are listed bef
 * `model`: rules without I/O: the state machine of a round, pace steering, admission by version, a task's values
 * `aggregation`: integer sums of contributions, and the server's step on their mean
 * `store`: files and the ledger: blobs, the round's log, SQLite or PostgreSQL, the audit's recording
+* `evidence`: ways in which a device shows that it is one of the app's, for admissions to rounds
 * `metrics`: counts and times for Prometheus, and the HTTP page that shows them
 * `engine`: the coordinator on an event loop: tasks, durability, the service for devices, the service for operators
 * `grpc`: the two services over gRPC

@@ -7,6 +7,7 @@ tries each of them again and again. The round has room for all of them.
 import argparse
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +18,7 @@ from coordinator.evidence.certificates import Certificates
 from coordinator.evidence.provider import Provider
 from coordinator.evidence.tokens import tokens
 from coordinator.model.caller import CALLER, Caller
+from fedau2.v1.admin_pb2 import CreateTaskRequest
 from fedau2.v1.device_pb2 import Admission, AdmissionKey, AdmitRequest, CheckInRequest
 from fedau2.wire import blind
 from fedau2.wire.status import StatusError
@@ -75,7 +77,7 @@ async def _fake(coordinator: Coordinator, number: int, evidence: bytes) -> bool:
     return response.HasField("assignment")
 
 
-async def _requests():  # type: ignore[no-untyped-def]  # noqa: ANN202
+async def _requests() -> AsyncIterator[CreateTaskRequest]:
     for request in _MODEL.task():
         yield request
 

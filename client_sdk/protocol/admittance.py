@@ -1,4 +1,4 @@
-"""Admissions to rounds, for a coordinator that asks for them: who gets one cannot be told from who spends it."""
+"""Admissions to rounds, for a coordinator that asks for them. Nobody can link who gets one to who spends it."""
 
 import secrets
 from collections.abc import Generator
@@ -21,7 +21,7 @@ class Admittance:
     A device that is started anew within a round has lost it, and takes part in the next round.
 
     Attributes:
-        held: what the device shows at check-ins; None: it has nothing to show.
+        held: the admission that the device shows at check-ins; None: it has nothing to show.
     """
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ def part(response: Message) -> bytes:
     """Returns the bytes of an answer to `FetchResourceRequest`.
 
     Raises:
-        BlobError: there are none.
+        BlobError: it has no bytes.
     """
     assert isinstance(response, FetchResourceResponse)  # transports take the class from the service's descriptor
     if not response.data:

@@ -102,7 +102,7 @@ class Robust:
 
 
 class _Part(NamedTuple):
-    """What a client sent of a tensor, on the grid. The rows are those of the values; None: all."""
+    """A client's part of a tensor, on the grid. The rows are those of the values; None: all."""
 
     rows: NDArray[np.int64] | None
     values: NDArray[np.int64]

@@ -103,8 +103,8 @@ def _check_addresses(settings: Settings) -> None:
         if name == "admin" and settings.admin_tls_client_ca is None and settings.admin_tokens is None:
             raise SettingError(
                 f"admin is {address}, which is not a loopback address: operators must show certificates there, so "
-                "it needs admin_tls_certificate, admin_tls_key and admin_tls_client_ca; `fedau2-coordinator "
-                "certificates` makes them; or tokens, so that it needs admin_token_keys"
+                "it needs admin_tls_certificate, admin_tls_key and admin_tls_client_ca, which `fedau2-coordinator "
+                "certificates` makes; or admin_token_keys, for tokens"
             )
         if name in ("listen", "web") and settings.tls is None:
             text = f"{name} is {address}, which is not a loopback address: it needs tls_certificate and tls_key"

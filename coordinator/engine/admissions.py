@@ -34,8 +34,8 @@ Run = Callable[[Callable[[], Any]], "asyncio.Future[Any]"]
 class Admissions:
     """Issues and checks the admissions to open rounds.
 
-    Each round has a key of its own, so an admission is for one round. Who was given one is in the ledger, by a hash
-    that is keyed with the round's private key, until the next round of the task has a key.
+    Each round has a key of its own, so an admission is for one round. The ledger has the
+    identities that were given one, by hashes with the round's private key, until the next round of the task has a key.
 
     Args:
         provider: judges evidence.

@@ -1,4 +1,4 @@
-"""Check-ins: whether a device gets a place in the open round, and what it is told otherwise."""
+"""Answers check-ins: with a place in the open round, or with the reason why there is no place."""
 
 import secrets
 from collections.abc import Callable
@@ -84,7 +84,7 @@ class CheckIns:
         return needed
 
     async def _place(self, task: OpenTask, admission: bytes, before: list[Effect]) -> device_pb2.CheckInResponse:
-        """Gives a device a place in the open round, or says why there is none.
+        """Gives a device a place in the open round, or says why it gets no place.
 
         Args:
             task: the round's.

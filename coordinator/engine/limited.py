@@ -30,7 +30,7 @@ class Limited:
     """The limits of addresses, as calls meet them. Used on one event loop.
 
     Args:
-        limits: what each address does.
+        limits: of the addresses, with the calls of each.
         metrics: count calls that were turned away.
         clock: seconds since 1970.
     """

@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coordinator.errors import SettingError
 from coordinator.grpc.operators import Operator, Role
 from coordinator.grpc.status import Context
-from fedau2 import tokens
 from fedau2.wire.errors import KeySetError, TokenError
+
+if TYPE_CHECKING:
+    from fedau2.tokens import Issuer
 
 _SCHEME = "bearer "
 
@@ -37,8 +39,10 @@ class TokenRules:
         Raises:
             SettingError: the file of keys cannot be used.
         """
+        from fedau2.tokens import Issuer  # here, because it alone needs PyJWT
+
         try:
-            return Bearers(tokens.Issuer(self.keys, self.issuer, self.audience), self.claim, clock)
+            return Bearers(Issuer(self.keys, self.issuer, self.audience), self.claim, clock)
         except KeySetError as error:
             raise SettingError(f"admin_token_keys cannot be used: {error}") from error
 
@@ -52,7 +56,7 @@ class Bearers:
         clock: seconds since 1970.
     """
 
-    def __init__(self, issuer: tokens.Issuer, claim: str, clock: Callable[[], float]) -> None:
+    def __init__(self, issuer: "Issuer", claim: str, clock: Callable[[], float]) -> None:
         self._issuer, self._claim, self._clock = issuer, claim, clock
 
     def __call__(self, context: Context) -> Operator | None:
@@ -73,6 +77,6 @@ class Bearers:
 
 
 def _role(claimed: object) -> Role | None:
-    """Returns the highest role among the texts of a claim; None: there is none."""
+    """Returns the highest role among the texts of a claim; None: it has no role."""
     texts = claimed if isinstance(claimed, list) else [claimed]
     return max((role for role in Role if role.name.lower() in texts), default=None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Caller:
-    """What a transport knows of a caller.
+    """A caller, as far as a transport knows it.
 
     Attributes:
         address: of the network; empty: the caller is in this process, or on a unix socket.

@@ -16,7 +16,7 @@ _NETWORK = 64
 
 @dataclass
 class _Use:
-    """What an address does now: calls that it may still make, as of a time, calls under way, and bytes of uploads."""
+    """The use that an address makes: calls that are left to it as of a time, calls under way, and bytes of uploads."""
 
     left: float
     since: float
@@ -25,7 +25,7 @@ class _Use:
 
 
 class AddressLimits:
-    """What each address does, and whether it may do more.
+    """The use that each address makes, and the limits of it.
 
     Callers without an address, and those of this machine's own address, such as a proxy, are not limited.
 

@@ -32,7 +32,7 @@ class Blinded:
     Attributes:
         modulus: of the key that shall sign it.
         message: the prepared message: random bytes, then the message.
-        blinded: what is sent to the signer.
+        blinded: the bytes for the signer.
         inverse: unblinds the signature.
     """
 
@@ -134,7 +134,7 @@ class PrivateKey:
         number = int.from_bytes(blinded)
         if len(blinded) != len(self.modulus) or number >= n:
             raise BlindSignatureError(f"a blinded message of {len(blinded)} bytes is not for this key")
-        factor = secrets.randbelow(n - 2) + 2  # so that the time tells nothing of the key
+        factor = secrets.randbelow(n - 2) + 2  # so that the time reveals nothing of the key
         hidden = number * pow(factor, EXPONENT, n) % n
         by_p, by_q = pow(hidden, self.d % (self.p - 1), self.p), pow(hidden, self.d % (self.q - 1), self.q)
         signed = by_q + self.q * ((by_p - by_q) * pow(self.q, -1, self.p) % self.p)
