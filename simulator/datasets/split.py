@@ -106,7 +106,7 @@ def _first_visits(dataset: Dataset) -> Histories:
 
 
 def _divided(visited: Histories, held_out: int, items: int) -> tuple[Histories, NDArray[np.int64], NDArray[np.int64]]:
-    """Divides histories into sorted training items, validation items (-1 where there are none) and test items."""
+    """Divides histories into sorted training items, validation items, or -1 in their place, and test items."""
     counts, ends = visited.counts(), visited.starts[1:]
     trained = np.ones(len(visited.rows), np.bool_)
     for place in range(1, held_out + 1):

@@ -62,11 +62,11 @@ def generate(
     tastes = rng.standard_normal((users, _TASTES)) + np.where(labels[:, None] == 1, shift, -shift)
     features = rng.standard_normal((items, _TASTES))
     popularity = -np.log(1 + np.arange(items))[rng.permutation(items)]
-    if users * items > _PRECISE:
-        tastes, features, popularity = (array.astype(np.float32) for array in (tastes, features, popularity))
+    precision = np.float64 if users * items <= _PRECISE else np.float32
+    kinds, drawn = features.astype(precision), popularity.astype(precision)
     ranked = np.empty((users, interactions * 3 // 2), np.int32)
     for block in np.array_split(np.arange(users), -(-users * items // _BLOCK)):
-        tasted = tastes[block] @ features.T / np.sqrt(tastes.dtype.type(2)) + popularity
+        tasted = tastes[block].astype(precision) @ kinds.T / np.sqrt(precision(2)) + drawn
         ranked[block] = _first(tasted, ranked.shape[1], rng)
     counts = rng.integers(interactions // 2, interactions * 3 // 2 + 1, users)
     chosen = [rng.permutation(row[:count]) for row, count in zip(ranked, counts, strict=True)]

@@ -36,7 +36,8 @@ NUMBERS = 5 * 2**17
 COPIES = 2**25
 """Most numbers of copied dense tensors in a call. With several local steps each client has copies of them.
 
-The size of a chunk depends on the task alone and not on the number of workers: the same chunks give the same bytes.
+The size of a chunk depends on the task and the cohort alone and not on the number of workers: the same chunks give the
+same bytes.
 
 Sometimes each contribution is needed by itself, for the aggregator or for a defence. Then a call has one client, as on
 a device: several clients in a call would be padded to the longest history, which costs more than more calls.

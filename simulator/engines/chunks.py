@@ -59,7 +59,7 @@ def merge(sums: Sums, other: Sums) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """What all chunks of a round have in common.
+    """A round, as all of its chunks need it.
 
     Attributes:
         number: of the round.
@@ -91,7 +91,7 @@ def train_chunk(job: Job, task: Task, round_number: int, clients: Clients, *, su
     """Trains the clients of a chunk. The result depends on nothing but the arguments.
 
     Args:
-        job: what trains.
+        job: the task with its kernel.
         task: the manifest with the round's checkpoint.
         round_number: of the round.
         clients: those of the chunk; their state is changed in place where they are rows of a larger one.

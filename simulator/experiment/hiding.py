@@ -62,7 +62,7 @@ def expect_cohort(settings: EngineSettings, clients: int) -> None:
     if not policies.LEAST_MINIMUM <= cohort <= most:
         raise ConfigError(
             f"secure sums are of {policies.LEAST_MINIMUM} to {most:,} contributions, and a cohort has {cohort}: change "
-            "engine.fraction"
+            "engine.fraction or engine.cohort"
         )
 
 

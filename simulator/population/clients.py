@@ -53,7 +53,7 @@ class Clients:
 
     @classmethod
     def join(cls, parts: Sequence["Clients"]) -> Self:
-        """Joins clients in the order of the parts, each of which has the rows of its clients only."""
+        """Joins clients in the order of the parts. The state of a part has the rows of its clients only."""
         weights = [part.weights for part in parts if part.weights is not None]
         return cls(
             [key for part in parts for key in part.keys],

@@ -62,7 +62,7 @@ class RowFile:
 
 
 class Initial:
-    """What clients start with, drawn from their keys where it is asked for.
+    """The rows that clients start with, drawn from their keys where they are asked for.
 
     Args:
         specs: of the private tensors.
@@ -145,7 +145,7 @@ class MappedColumn(Version):
         """Writes rows, (...) or (n, ...). Threads may write to different clients at the same time.
 
         Raises:
-            DiskSpaceError: the disk is full. What is held stays as it was.
+            DiskSpaceError: the disk is full. A held version stays as it was.
         """
         several = np.atleast_1d(np.asarray(clients))
         taken = np.zeros((len(self.rows), len(several)), np.bool_)

@@ -26,7 +26,7 @@ class Executor(Protocol):
         """
 
     def changed(self, members: Members) -> None:
-        """Is told that something else has changed the private state of clients."""
+        """Notes that something else has changed the private state of clients."""
 
     def close(self) -> None:
         """Ends the workers."""

@@ -42,7 +42,7 @@ class Worker(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether it takes orders; False while it starts."""
+        """True if it takes orders; False while it starts."""
 
     def send(self, now: Round, order: Order) -> None:
         """Gives it an order.
@@ -177,7 +177,7 @@ class Dispatcher:
 
 
 class _Work:
-    """What is left of a round.
+    """The orders of a round that are left.
 
     Args:
         chunks: of the round, by user row, so that a worker mostly gets the clients that it keeps.
@@ -201,11 +201,11 @@ class _Work:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left."""
+        """True if nothing is left."""
         return not self.busy and not any(self._waiting)
 
     def next(self, worker: int, ready: Sequence[int]) -> Sequence[int] | None:
-        """Takes the next order of a worker, or else one of a worker that is not ready; None: there is none."""
+        """Takes the next order of a worker, or else one of a worker that is not ready; None: nothing waits."""
         unattended = [queue for number, queue in enumerate(self._waiting) if number not in ready]
         return next((queue.popleft() for queue in (self._waiting[worker], *unattended) if queue), None)
 

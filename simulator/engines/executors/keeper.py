@@ -18,7 +18,7 @@ class Order:
     Attributes:
         chunks: the clients of each chunk.
         brought: those of the clients that the worker does not keep as they are now, int64 (n,).
-        clients: their data and private state, in this order; None: there are none.
+        clients: their data and private state, in this order; None: nobody is brought.
     """
 
     chunks: Sequence[Members]

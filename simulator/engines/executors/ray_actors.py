@@ -26,7 +26,7 @@ class ActorWorker:
 
     @property
     def ready(self) -> bool:
-        """Whether the cluster has found room for it, and it has started, or has failed to."""
+        """True once the cluster has found room for it, and it has started or failed to."""
         self._is_ready = self._is_ready or bool(self._ray.wait([self._begun], timeout=0)[0])
         return self._is_ready
 
@@ -123,7 +123,7 @@ class _Rounds:
 
 
 class _Actor:
-    """What runs in a worker of the cluster."""
+    """The actor itself, in a worker of the cluster."""
 
     def __init__(self, job: Job) -> None:
         self._keeper = Keeper(job)

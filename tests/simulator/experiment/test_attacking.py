@@ -7,7 +7,7 @@ import pytest
 
 from export import kept_model
 from simulator.commands import cli
-from simulator.experiment import resume, run
+from simulator.experiment import attacking, resume, run
 from simulator.reporting import attacked
 from simulator.reproduce import results
 from simulator.reproduce.grid import Cell
@@ -131,3 +131,18 @@ def test_the_command_shows_what_was_not_attacked(tmp_path, capsys):
 )
 def test_a_metric_knows_its_attack(key, part):
     assert attacked.part_of(key) == part
+
+
+def test_of_many_users_only_the_state_of_those_who_are_attacked_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setattr("simulator.evaluation.attacked_users.MOST_USERS", 40)
+    sampled = run.run(CONFIG, tmp_path / "sampled", None, Quiet())
+    monkeypatch.setattr("simulator.experiment.attacking.MOST_USERS", 40)
+    states, computed = attacking.AttackedStates.of, []
+    monkeypatch.setattr(
+        attacking.AttackedStates, "of", lambda *given: (computed.append(len(given[2])), states(*given))[1]
+    )
+    before = run.run(CONFIG, tmp_path / "before", None, Quiet())
+    on_embedding = [name for name in of_attacks(sampled) if not name.endswith("_all")]
+    assert {name: before[name] for name in on_embedding} == {name: sampled[name] for name in on_embedding}
+    assert computed == [before["attacked_users"]]
+    assert before["attacked_users"] < 60

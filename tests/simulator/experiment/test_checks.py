@@ -32,6 +32,9 @@ def test_an_erasure_that_would_write_the_attribute_is_refused_before_training(tm
         (["--erasure", "auto"], "160 dimensions"),
         (["--preset", "recommended"], "128 dimensions"),
         (["--model", "fedvae", "--apm", "1"], "clip_norm"),
+        (["--cohort", "61"], "engine.cohort is 61, and there are 60 users"),
+        (["--engine", "fleet", "--executor", "ray"], "set engine.name to batched"),
+        (["--address", "127.0.0.1:6379"], "set engine.executor to ray"),
         (["--model", "fedvae", "--erasure", "transport"], "set erasure to auto"),
     ],
 )

@@ -12,7 +12,7 @@ ROWS = [{"round": 1, "loss": 0.5}, {"round": 2, "loss": 0.4, "hr@10": 0.2, "ndcg
 @pytest.fixture
 def live(tmp_path):
     page = Live(tmp_path, Quiet())
-    page.begin("it", make())
+    page.begin("it", make(), {})
     return page
 
 
@@ -42,7 +42,7 @@ def test_the_page_is_not_written_for_every_part(live, tmp_path):
 
 def test_the_page_leads_to_the_report_when_the_run_ends_and_stands_still_when_it_is_interrupted(live, tmp_path):
     with live:
-        live.end({})
+        live.end({}, live._folder)
     assert 'content="0; url=report.html"' in text(tmp_path)
     stopped = Live(tmp_path, Quiet())
     stopped.begin("it", make())

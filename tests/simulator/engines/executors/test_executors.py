@@ -117,13 +117,13 @@ def test_columns_travel_once_unless_something_else_changes_them():
     assert crew.brought == 30
     trial.engine.train_round(everyone)
     assert crew.brought == 30
-    trial.engine._noise = Noise(0, private={"user_mf": 0.1})
+    trial.engine._noise = Noise(0, private={"user_gmf": 0.1})
     trial.engine.train_round(everyone)
     trial.engine.train_round(everyone)
     assert crew.brought == 60
 
 
-@pytest.mark.parametrize("private", [{}, {"user_mf": 0.5}])
+@pytest.mark.parametrize("private", [{}, {"user_gmf": 0.5}])
 def test_noise_on_private_state_reaches_the_workers(private):
     digests = []
     for start in (Threads, in_process(InProcess())):
