@@ -8,8 +8,9 @@ from typing import Any
 from simulator.attacks.leakage import leakage
 from simulator.datasets import Attribute
 from simulator.evaluation import attacked_states
+from simulator.evaluation.attack_results import AttackResult
 from simulator.evaluation.attacked_states import AttackedStates
-from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack
+from simulator.evaluation.attackers import ATTACKERS, attack
 from simulator.experiment import assembly, seen_sums
 from simulator.experiment.asked import Asked
 from simulator.experiment.train import Trained
@@ -125,7 +126,7 @@ def _on_states(states: Callable[[], AttackedStates], attribute: Attribute, prefi
 def _on_embedding(attacked: Callable[[str], AttackResult], prefix: str, attacker: str) -> dict[str, Any]:
     result = attacked("embedding")
     strong = attacker == "strong"
-    first = {f"{prefix}bacc_null_p95": result.null_p95, f"{prefix}attacked_users": result.users} if strong else {}
+    first = {f"{prefix}bacc_null_p95": result.bacc.null_p95, f"{prefix}attacked_users": result.users} if strong else {}
     return _prefixed(prefix, attacked_states.metrics(result, attacker, "")) | first
 
 
