@@ -9,9 +9,10 @@ from simulator.attacks.leakage import leakage
 from simulator.datasets import Attribute
 from simulator.evaluation import attacked_states
 from simulator.evaluation.attack_results import AttackResult
+from simulator.evaluation.attacked_outputs import OUTPUTS
 from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attackers import ATTACKERS, attack
-from simulator.experiment import assembly, seen_sums
+from simulator.experiment import assembly, attacking_public, seen_sums
 from simulator.experiment.asked import Asked
 from simulator.experiment.train import Trained
 from simulator.experiment.trainer import Progress
@@ -48,6 +49,7 @@ def parts(trained: Trained, asked: Asked) -> list[Part]:
         if not hidden and _has_uploads(trained, name):
             attacks.append(Part(f"{prefix}{UPLOADS}", partial(_on_uploads, trained, name, prefix, asked.seed)))
         attacks += _on_states(states, attribute, prefix, asked)
+        attacks += _on_public(trained, attribute, prefix, asked)
     return attacks
 
 
@@ -121,6 +123,27 @@ def _on_states(states: Callable[[], AttackedStates], attribute: Attribute, prefi
         attacked = cache(partial(_attack, states, attribute, attacker, asked))
         yield Part(f"{prefix}{attacker}", partial(_on_embedding, attacked, prefix, attacker))
         yield Part(f"{prefix}{attacker}_all", partial(_on_all, states, attacked, prefix, attacker))
+
+
+def _on_public(trained: Trained, attribute: Attribute, prefix: str, asked: Asked) -> Iterator[Part]:
+    """Yields a part for each output, and for each attack on what unlearning publishes."""
+    for names, made in (
+        (OUTPUTS, attacking_public.on_outputs),
+        (attacking_public.maps(trained), attacking_public.on_map),
+    ):
+        for name in names:
+            yield Part(f"{prefix}{name}", partial(_public, made, trained, attribute, name, asked, prefix))
+
+
+def _public(
+    made: Callable[[Trained, Attribute, str, Asked], dict[str, Any]],
+    trained: Trained,
+    attribute: Attribute,
+    name: str,
+    asked: Asked,
+    prefix: str,
+) -> dict[str, Any]:
+    return _prefixed(prefix, made(trained, attribute, name, asked))
 
 
 def _on_embedding(attacked: Callable[[str], AttackResult], prefix: str, attacker: str) -> dict[str, Any]:

@@ -27,6 +27,8 @@ def part_of(key: str) -> str:
     attribute, slash, leaf = key.rpartition("/")
     if leaf.startswith("sum_"):
         part = SUM
+    elif leaf.startswith("shown_"):
+        part = "top10_seen"
     elif leaf.startswith("leak_"):
         part = UPLOADS
     elif _OF_STRONG.fullmatch(leaf):
