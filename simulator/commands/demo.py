@@ -15,7 +15,7 @@ from simulator.config.config import Config
 from simulator.config.presets import preset
 from simulator.datasets import load
 from simulator.errors import DatasetError, RunsFailedError
-from simulator.reporting import attacked, plots
+from simulator.reporting import attacked, plots, written
 from simulator.reporting.terminal import ROWS, Bar, bars, results
 
 NAMES = ("Original", "FedAU2")
@@ -49,6 +49,8 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
         shutil.rmtree(_folder(folder, name), ignore_errors=True)
     runs = dict(zip(NAMES, _run(NAMES, configs, folder, data_dir, console), strict=True))
     console.print(results(runs, f"FedNCF on {dataset}, gender, {ROUNDS} rounds"))
+    for text in written.more_readable(runs["FedAU2"], runs["Original"], "gender"):
+        console.print(text)
     plots.plot_leakage(runs, "gender", 0.5, folder / "leakage.png")
     secure = short | {"engine.name": "fleet", "engine.sums": "secure", "engine.rounds": SECURE_ROUNDS}
     shutil.rmtree(_folder(folder, SECURE), ignore_errors=True)

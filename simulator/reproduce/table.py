@@ -10,6 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from simulator.reporting import written
 from simulator.reproduce.results import GROUP, chosen_early
 
 _HEADINGS = {
@@ -48,7 +49,20 @@ def heading(metric: str) -> str:
 def notes(frame: pd.DataFrame) -> list[str]:
     """Returns the notes below the tables of all runs."""
     early = chosen_early(frame)
-    return [NOTE, *([f"{_EARLY} {'; '.join(early)}."] if early else [])]
+    return [NOTE, *([f"{_EARLY} {'; '.join(early)}."] if early else []), *_more_readable(frame)]
+
+
+def _more_readable(frame: pd.DataFrame) -> list[str]:
+    """Says which methods make an attribute more readable than their Originals do, in the mean over seeds."""
+    runs, found = frame.set_index("run"), []
+    for names, part in frame.groupby([*GROUP, "method"], sort=False):
+        *_, attribute, method = map(str, names)
+        figures = part.filter(like="largest").select_dtypes("number").dropna(axis=1)
+        originals = runs.reindex(part["original"])[figures.columns].dropna(axis=1)
+        first = attribute.split(",")[0]
+        texts = written.more_readable(figures.mean().to_dict(), originals.mean().to_dict(), first)
+        found += [f"{names[0]}, {method}: {text}" for text in texts]
+    return found
 
 
 def groups(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
