@@ -1,4 +1,4 @@
-"""What a server or a bystander sees of a user's recommendations: lists and scores, as features that are attacked."""
+"""The recommendations of a user as a bystander sees them: lists and scores, as features that are attacked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ _SHOWN = {f"top{top}{suffix}": (top, suffix == "") for top in (10, 50) for suffi
 _POPULAR = {f"popular{top}": top for top in (10, 50)}
 
 OUTPUTS = (*_SHOWN, "scores", *_POPULAR)
-"""The outputs by name: lists with seen items left out, and with them (`_seen`); scores; and, without any state, the
-popular items with seen ones left out."""
+"""The outputs by name: lists with seen items left out, lists with them (`_seen`), scores, and the popular items with
+seen ones left out, which no state takes part in."""
 
 
 @dataclass(frozen=True, eq=False)

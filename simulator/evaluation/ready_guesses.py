@@ -1,4 +1,4 @@
-"""Attackers who learn nothing from labels, since something public tells them what to guess."""
+"""Attackers who learn nothing from labels, since something public gives them their guesses."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""How well outputs tell classes apart: balanced accuracy and the area under the ROC curve."""
+"""Measures of outputs that should separate classes: balanced accuracy and the area under the ROC curve."""
 
 import numpy as np
 from numpy.typing import NDArray

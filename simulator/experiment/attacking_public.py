@@ -19,8 +19,8 @@ from simulator.population.columns import block
 from simulator.unlearning import erasure, gaps, moments, optimal_transport
 
 INVERSE, STATISTICS, GAPS = "map_inverse", "map_statistics", "map_gaps"
-"""The state before a published linear map, attacked as state is; what the statistics that the map was made of say of
-each user; and which of a transport's class maps leaves gaps."""
+"""Attacks on the state before a published linear map, by the statistics that the map was made of, and by the gaps of a
+transport's class maps."""
 
 
 def maps(trained: Trained) -> tuple[str, ...]:

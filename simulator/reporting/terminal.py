@@ -58,7 +58,7 @@ _PUBLIC = {
     "map_statistics": "the map's published statistics",
     "map_gaps": "which class map leaves gaps",
 }
-"""What everybody sees, and its name in the table."""
+"""Attacks by what everybody sees, and their names in the table."""
 
 ROWS = (
     ("HR@10", "hr@10", ""),

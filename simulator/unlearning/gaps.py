@@ -1,4 +1,4 @@
-"""What the class maps of a transport tell about the users that they were fitted on.
+"""The likelihood of each class of a user, given the class maps of a transport that were fitted on the user too.
 
 Whoever holds the maps asks, for each class: had this user's state been moved by the map of the class, where was it
 before? The map of a wrong class has gaps there, which none of the users fell into that it was fitted on.
@@ -48,7 +48,7 @@ class _Quantiles:
         return np.asarray(features + np.stack(shifts, axis=1) * self.scale)
 
     def before(self, features: Matrix, number: int, strength: float) -> Matrix:
-        """Inverts the map of a class, of which so much was made."""
+        """Inverts the map of a class; `strength` is the share of the move that was made."""
         z = (features - self.centre) / self.scale
         inverted = [
             np.where(

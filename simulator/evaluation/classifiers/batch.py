@@ -71,7 +71,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Guesses:
-    """What an attacker says of the test users of a batch.
+    """The statements of an attacker on the test users of a batch.
 
     Attributes:
         outputs: of each of its families, (families, B, m, columns).

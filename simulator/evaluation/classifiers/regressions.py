@@ -70,7 +70,7 @@ def _solve(design: Features, targets: Features, sizes: Features, penalty: Featur
     fits, users, width = design.shape
     regressions, columns = penalty.shape[2], targets.shape[2]
     curvature = 1 / 4 if columns == 1 else 1 / 2
-    inverse = 1 / np.maximum(curvature * sizes + penalty, np.finfo(np.float64).tiny)
+    inverse: Features = 1 / np.maximum(curvature * sizes + penalty, np.finfo(np.float64).tiny)
     penalty, inverse = (np.repeat(part, columns, axis=2) for part in (penalty, inverse))
     spreads = np.sqrt(sizes / users)
     solution: Features = np.zeros((fits, width, regressions * columns))

@@ -33,7 +33,7 @@ class Family:
 
     Attributes:
         name: of the family.
-        whitened: whether the features are whitened, and else standardised.
+        whitened: True for whitened features, and False for standardised ones.
         predict: fits all settings to a batch; returns the outputs of its test users, (settings, B, m, columns).
     """
 

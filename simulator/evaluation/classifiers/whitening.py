@@ -9,7 +9,7 @@ import numpy as np
 from simulator.evaluation.classifiers.batch import Features
 
 EMPTY = 1e-6
-"""Smallest spread along a principal axis of the standardised features that is no rounding: states are float32."""
+"""Smallest spread along a principal axis of the standardised features that counts: states are float32."""
 
 _ROUNDING = 1e-9
 """Smallest spread of a feature, relative to its mean, that is not rounding."""
