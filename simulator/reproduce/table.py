@@ -60,7 +60,8 @@ def _more_readable(frame: pd.DataFrame) -> list[str]:
         figures = part.filter(like="largest").select_dtypes("number").dropna(axis=1)
         originals = runs.reindex(part["original"])[figures.columns].dropna(axis=1)
         first = attribute.split(",")[0]
-        texts = written.more_readable(figures.mean().to_dict(), originals.mean().to_dict(), first)
+        ours, theirs = ({str(name): value for name, value in part.mean().items()} for part in (figures, originals))
+        texts = written.more_readable(ours, theirs, first)
         found += [f"{names[0]}, {method}: {text}" for text in texts]
     return found
 

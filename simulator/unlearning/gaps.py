@@ -97,7 +97,7 @@ def likelihoods(
     second = _Quantiles.of(halfway, groups)
     found = []
     for number in range(len(groups)):
-        moved, known = np.zeros_like(y), 0.0
+        moved, known = np.zeros_like(y), np.zeros(len(y))
         for _ in range(_TURNS if first is not None else 1):
             between = second.before(y + (1 - strength) * moved, number, strength)
             if first is None:
