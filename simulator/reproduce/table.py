@@ -60,7 +60,7 @@ def _more_readable(frame: pd.DataFrame) -> list[str]:
         figures = part.filter(like="largest").select_dtypes("number").dropna(axis=1)
         originals = runs.reindex(part["original"])[figures.columns].dropna(axis=1)
         first = attribute.split(",")[0]
-        ours, theirs = ({str(name): value for name, value in part.mean().items()} for part in (figures, originals))
+        ours, theirs = ({str(name): mean for name, mean in known.mean().items()} for known in (figures, originals))
         texts = written.more_readable(ours, theirs, first)
         found += [f"{names[0]}, {method}: {text}" for text in texts]
     return found
