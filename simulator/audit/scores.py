@@ -77,11 +77,11 @@ def learned(
     With few splits only some of the users are tested, and not equally often, and testing a user again adds nothing. The
     interval is that of the number of users which, tested once each, give a mean of the same variance.
     """
-    result = attackers.attack(narrow([features]), truth, attacker, seed=seed, classes=classes, splits=splits)
+    bacc = attackers.attack(narrow([features]), truth, attacker, seed=seed, classes=classes, splits=splits).bacc
     users = classes * int(np.bincount(truth[truth >= 0]).min())
     share = 1 - attackers.ATTACKERS[attacker].train
-    low, high = interval(result.bacc, users * splits * share / (1 + (splits - 1) * share))
-    return Score(result.bacc, low, high, 1 / classes, result.null_mean, result.null_p95, users)
+    low, high = interval(bacc.value, users * splits * share / (1 + (splits - 1) * share))
+    return Score(bacc.value, low, high, 1 / classes, bacc.null_mean, bacc.null_p95, users)
 
 
 def interval(success: float, clients: float) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from simulator.config.config import Config
 from simulator.config.presets import preset
 from simulator.datasets import load
 from simulator.errors import DatasetError, RunsFailedError
-from simulator.reporting import attacked, comparison
+from simulator.reporting import attacked, comparison, written
 from simulator.reporting.comparison import Beside
 from simulator.reporting.terminal import ROWS, Bar, bars
 
@@ -66,6 +66,9 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
     console.print(comparison.NOTE, style="dim")
     console.print(_seen(*(runs[name].metrics for name in (list(PRESETS)[1], SECURE))))
     console.print(comparison.summary(runs, ORIGINAL), markup=False)
+    for name, beside in runs.items():
+        for text in written.more_readable(beside.metrics, metrics[ORIGINAL], "gender"):
+            console.print(f"{name}: {text}", markup=False)
     console.print(f"Report, plots and metrics: {folder}/report.html", markup=False)
     return metrics
 

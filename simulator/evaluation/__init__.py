@@ -9,6 +9,10 @@
 * `attacked_states`: the client states that are attacked, and the attacks of all attackers on them
 * `attacked_users`: who is attacked, and who of them an attacker learns from
 * `attackers`: an attribute attack with its protocol and its null
+* `attack_results`: the figures of an attack, each beside its null
+* `separation`: balanced accuracy and AUC
+* `attacked_outputs`: lists and scores as features that are attacked
+* `ready_guesses`: attackers who learn nothing from labels
 * `nulls`: what attackers reach on permuted labels
 * `classifiers`: the classifiers that attackers train
 * `statistics`: comparisons over users and over seeds

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh, qr_multiply
 
+from simulator.evaluation.attack_results import AttackResult, Figure
 from simulator.evaluation.attacked_users import expect_finite
-from simulator.evaluation.attackers import AttackResult
 from simulator.evaluation.scoring import Scorer
 from simulator.population.columns import Column, blocks
 
@@ -52,21 +52,30 @@ def metrics(result: AttackResult, name: str, suffix: str) -> dict[str, Any]:
         suffix: "_all" for all private state, empty for the paper's embedding.
     """
     figures = {
-        f"bacc_{name}{suffix}": result.bacc,
+        **named("bacc", result.bacc, f"{name}{suffix}"),
         f"bacc_std_{name}{suffix}": result.std,
+        **named("auc", result.auc, f"{name}{suffix}"),
         f"macro_f1_{name}{suffix}": result.macro_f1,
-        f"bacc_null_mean_{name}{suffix}": result.null_mean,
-        f"bacc_null_p95_{name}{suffix}": result.null_p95,
         **({f"{name}_families{suffix}": dict(result.families)} if result.families else {}),
     }
     largest = result.largest
     if largest is None:
         return figures
     return figures | {
-        f"bacc_largest{suffix}": largest.bacc,
-        f"bacc_null_mean_largest{suffix}": largest.null_mean,
-        f"bacc_null_p95_largest{suffix}": largest.null_p95,
+        **named("bacc", largest.bacc, f"largest{suffix}"),
+        **named("auc", largest.auc, f"largest{suffix}"),
         f"largest_family{suffix}": largest.name,
+        f"bacc_by_family{suffix}": dict(largest.bacc_of),
+        f"auc_by_family{suffix}": dict(largest.auc_of),
+    }
+
+
+def named(measure: str, figure: Figure, attack: str) -> dict[str, float]:
+    """Names a figure and its null: `bacc_X`, `bacc_null_mean_X` and `bacc_null_p95_X` of the attack X."""
+    return {
+        f"{measure}_{attack}": figure.value,
+        f"{measure}_null_mean_{attack}": figure.null_mean,
+        f"{measure}_null_p95_{attack}": figure.null_p95,
     }
 
 

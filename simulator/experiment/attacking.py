@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from simulator.attacks.leakage import leakage
 from simulator.datasets import Attribute
 from simulator.evaluation import attacked_states
+from simulator.evaluation.attack_results import AttackResult
+from simulator.evaluation.attacked_outputs import OUTPUTS
 from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attacked_users import MOST_USERS, sample
-from simulator.evaluation.attackers import ATTACKERS, AttackResult, attack
-from simulator.experiment import assembly, seen_sums
+from simulator.evaluation.attackers import ATTACKERS, attack
+from simulator.experiment import assembly, attacking_public, seen_sums
 from simulator.experiment.asked import Asked
 from simulator.experiment.train import Trained
 from simulator.experiment.trainer import Progress
@@ -50,12 +52,13 @@ def parts(trained: Trained, asked: Asked) -> list[Part]:
     for prefix, name, attribute in assembly.prefixed(trained.attributes):
         if not hidden and _has_uploads(trained, name):
             attacks.append(Part(f"{prefix}{UPLOADS}", partial(_on_uploads, trained, name, prefix, asked.seed)))
-        states: Callable[[], AttackedStates] = of_all
+        states, everybody = of_all, attribute
         if len(attribute.labels) > MOST_USERS:  # the attack's own sample, drawn before the states are computed
             users = sample(attribute.labels, len(attribute.classes), asked.seed)
             states = cache(partial(_states, trained, users))
             attribute = Attribute(attribute.classes, attribute.labels[users])
         attacks += _on_states(states, attribute, prefix, asked)
+        attacks += _on_public(trained, everybody, prefix, asked)
     return attacks
 
 
@@ -132,10 +135,31 @@ def _on_states(states: Callable[[], AttackedStates], attribute: Attribute, prefi
         yield Part(f"{prefix}{attacker}_all", partial(_on_all, states, attacked, prefix, attacker))
 
 
+def _on_public(trained: Trained, attribute: Attribute, prefix: str, asked: Asked) -> Iterator[Part]:
+    """Yields a part for each output, and for each attack on what unlearning publishes."""
+    for names, made in (
+        (OUTPUTS, attacking_public.on_outputs),
+        (attacking_public.maps(trained), attacking_public.on_map),
+    ):
+        for name in names:
+            yield Part(f"{prefix}{name}", partial(_public, made, trained, attribute, name, asked, prefix))
+
+
+def _public(
+    made: Callable[[Trained, Attribute, str, Asked], dict[str, Any]],
+    trained: Trained,
+    attribute: Attribute,
+    name: str,
+    asked: Asked,
+    prefix: str,
+) -> dict[str, Any]:
+    return _prefixed(prefix, made(trained, attribute, name, asked))
+
+
 def _on_embedding(attacked: Callable[[str], AttackResult], prefix: str, attacker: str) -> dict[str, Any]:
     result = attacked("embedding")
     strong = attacker == "strong"
-    first = {f"{prefix}bacc_null_p95": result.null_p95, f"{prefix}attacked_users": result.users} if strong else {}
+    first = {f"{prefix}bacc_null_p95": result.bacc.null_p95, f"{prefix}attacked_users": result.users} if strong else {}
     return _prefixed(prefix, attacked_states.metrics(result, attacker, "")) | first
 
 

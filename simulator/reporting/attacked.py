@@ -15,10 +15,11 @@ UPLOADS = "uploads"
 SUM = "sum"
 """The part of the attack on one round's sum, which is all that the server sees of uploads to secure sums."""
 
-_STATE = re.compile(r"(?:bacc_std|bacc_null_mean|bacc_null_p95|bacc|macro_f1)(?:_(?P<part>.+))?")
+_STATE = re.compile(r"(?:bacc_std|(?:bacc|auc)(?:_null_mean|_null_p95)?|macro_f1)(?:_(?P<part>.+))?")
 _FAMILIES = "_families"
-_LARGEST = ("bacc_largest", "bacc_null_mean_largest", "bacc_null_p95_largest", "largest_family")
-_USERS = "attacked_users"
+_OF_STRONG = re.compile(
+    r"largest_family.*|(?:bacc|auc)_(?:null_mean_|null_p95_)?(?:largest|by_family).*|attacked_users"
+)
 
 
 def part_of(key: str) -> str:
@@ -26,9 +27,11 @@ def part_of(key: str) -> str:
     attribute, slash, leaf = key.rpartition("/")
     if leaf.startswith("sum_"):
         part = SUM
+    elif leaf.startswith("shown_"):
+        part = "top10_seen"
     elif leaf.startswith("leak_"):
         part = UPLOADS
-    elif leaf.startswith(_LARGEST) or leaf == _USERS:
+    elif _OF_STRONG.fullmatch(leaf):
         part = "strong_all" if leaf.endswith("_all") else "strong"
     elif _FAMILIES in leaf:
         part = leaf.replace(_FAMILIES, "")

@@ -48,15 +48,41 @@ def bars(console: Console) -> Iterator[Progress]:
         yield progress
 
 
+_PUBLIC = {
+    "top10": "top 10, seen items left out",
+    "top50": "top 50, seen items left out",
+    "top10_seen": "top 10 with seen items",
+    "top50_seen": "top 50 with seen items",
+    "scores": "scores",
+    "popular10": "popular 10, seen items left out, no state",
+    "popular50": "popular 50, seen items left out, no state",
+    "map_inverse": "state before the published map",
+    "map_statistics": "the map's published statistics",
+    "map_gaps": "which class map leaves gaps",
+}
+"""Attacks by what everybody sees, and their names in the table."""
+
 ROWS = (
-    ("BAcc, paper attacker, embedding", "bacc_paper", "bacc_null_p95_paper"),
-    ("BAcc, strong attacker, embedding", "bacc_strong", "bacc_null_p95_strong"),
-    ("BAcc, paper attacker, all private state", "bacc_paper_all", "bacc_null_p95_paper_all"),
-    ("BAcc, strong attacker, all private state", "bacc_strong_all", "bacc_null_p95_strong_all"),
     ("BAcc, largest family, embedding", "bacc_largest", "bacc_null_p95_largest"),
+    ("AUC, largest family, embedding", "auc_largest", "auc_null_p95_largest"),
     ("BAcc, largest family, all private state", "bacc_largest_all", "bacc_null_p95_largest_all"),
+    ("AUC, largest family, all private state", "auc_largest_all", "auc_null_p95_largest_all"),
+    ("BAcc, paper attacker, embedding", "bacc_paper", "bacc_null_p95_paper"),
+    ("AUC, paper attacker, embedding", "auc_paper", "auc_null_p95_paper"),
+    ("BAcc, paper attacker, all private state", "bacc_paper_all", "bacc_null_p95_paper_all"),
+    ("AUC, paper attacker, all private state", "auc_paper_all", "auc_null_p95_paper_all"),
+    ("BAcc, strong attacker, embedding", "bacc_strong", "bacc_null_p95_strong"),
+    ("AUC, strong attacker, embedding", "auc_strong", "auc_null_p95_strong"),
+    ("BAcc, strong attacker, all private state", "bacc_strong_all", "bacc_null_p95_strong_all"),
+    ("AUC, strong attacker, all private state", "auc_strong_all", "auc_null_p95_strong_all"),
     ("Macro-F1, strong attacker, embedding", "macro_f1_strong", ""),
     ("Macro-F1, strong attacker, all private state", "macro_f1_strong_all", ""),
+    *(
+        (f"{title}, {text}", f"{measure}_{name}", f"{measure}_null_p95_{name}")
+        for name, text in _PUBLIC.items()
+        for measure, title in (("bacc", "BAcc"), ("auc", "AUC"))
+    ),
+    ("NDCG@10, all items, seen ones not left out", "shown_ndcg@10_seen", ""),
     ("Label from an upload, DLG", "leak_dlg", ""),
     ("Label from an upload, analytic", "leak_analytic", ""),
     ("Label from 20 uploads, analytic", "leak_analytic_20", ""),
@@ -80,7 +106,7 @@ _NAME = re.compile(rf"(?P<metric>{'|'.join(_QUALITY)})(?:@(?P<k>\d+))?(?P<full>_
 _OF_EVERY = ("/bacc_strong", "/strong")
 """Ends of the name of a metric that each attribute but the first has, or of the attack that is missing instead."""
 
-OF_ATTRIBUTE = ("bacc", "macro_f1", "leak")
+OF_ATTRIBUTE = ("bacc", "auc", "macro_f1", "leak", "shown")
 """Prefixes of the metrics that each attribute has."""
 
 

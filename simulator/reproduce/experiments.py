@@ -51,7 +51,10 @@ class Experiment:
 
 
 QUALITY = ("ndcg@10", "hr@10", "ndcg@10_full")
-ATTACKS = ("bacc_paper", "bacc_strong", "bacc_paper_all", "bacc_strong_all")
+ATTACKS = (
+    *("bacc_largest", "auc_largest", "bacc_largest_all", "auc_largest_all"),
+    *("bacc_paper", "bacc_strong", "bacc_paper_all", "bacc_strong_all"),
+)
 LEAKS, TRIGGERS = "leak_", "trigger_rate_"
 """Prefixes of metrics: what is read from contributions, and how often the trigger fired for each class."""
 

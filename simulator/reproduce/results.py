@@ -133,7 +133,8 @@ def shown_in(summary: pd.DataFrame) -> list[str]:
 
 def null_of(metric: str) -> str:
     """Returns the column with the 95th percentile of an attack's own null; other metrics have no such column."""
-    return f"bacc_null_p95_{metric.removeprefix('bacc_')}"
+    measure, _, attack = metric.partition("_")
+    return f"{measure}_null_p95_{attack}"
 
 
 def summarise(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:

@@ -10,12 +10,17 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from simulator.reporting import written
 from simulator.reproduce.results import GROUP, chosen_early
 
 _HEADINGS = {
     "ndcg@10": "NDCG@10",
     "hr@10": "HR@10",
     "ndcg@10_full": "NDCG@10, all items",
+    "bacc_largest": "BAcc largest family, embedding",
+    "auc_largest": "AUC largest family, embedding",
+    "bacc_largest_all": "BAcc largest family, all private",
+    "auc_largest_all": "AUC largest family, all private",
     "bacc_paper": "BAcc paper, embedding",
     "bacc_strong": "BAcc strong, embedding",
     "bacc_paper_all": "BAcc paper, all private",
@@ -44,7 +49,21 @@ def heading(metric: str) -> str:
 def notes(frame: pd.DataFrame) -> list[str]:
     """Returns the notes below the tables of all runs."""
     early = chosen_early(frame)
-    return [NOTE, *([f"{_EARLY} {'; '.join(early)}."] if early else [])]
+    return [NOTE, *([f"{_EARLY} {'; '.join(early)}."] if early else []), *_more_readable(frame)]
+
+
+def _more_readable(frame: pd.DataFrame) -> list[str]:
+    """Says which methods make an attribute more readable than their Originals do, in the mean over seeds."""
+    runs, found = frame.set_index("run"), []
+    for names, part in frame.groupby([*GROUP, "method"], sort=False):
+        *_, attribute, method = map(str, names)
+        figures = part.filter(like="largest").select_dtypes("number").dropna(axis=1)
+        originals = runs.reindex(part["original"])[figures.columns].dropna(axis=1)
+        first = attribute.split(",")[0]
+        ours, theirs = ({str(name): mean for name, mean in known.mean().items()} for known in (figures, originals))
+        texts = written.more_readable(ours, theirs, first)
+        found += [f"{names[0]}, {method}: {text}" for text in texts]
+    return found
 
 
 def groups(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

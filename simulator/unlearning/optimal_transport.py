@@ -56,7 +56,7 @@ def transport(features: NDArray[np.float32], targets: Targets, seed: int) -> tup
     moments.expect_enough(int(targets.any(1).sum()), features.shape[1])
     groups = expect_enough(targets)
     x = features.astype(np.float64)
-    white, coloured = _directions([Moments.of(x[group], targets[group]) for group in groups])
+    white, coloured = directions([Moments.of(x[group], targets[group]) for group in groups])
     known = np.concatenate(groups)
     moved = x.copy()
     if white.size:
@@ -86,7 +86,7 @@ def expect_enough(targets: Targets) -> Groups:
     return [np.flatnonzero(member.ravel() == number) for number in np.flatnonzero(known)]
 
 
-def _directions(classes: Sequence[Moments]) -> tuple[Matrix, Matrix]:
+def directions(classes: Sequence[Moments]) -> tuple[Matrix, Matrix]:
     """Finds directions along which variances differ by more than chance.
 
     Returns:

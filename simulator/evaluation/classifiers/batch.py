@@ -1,13 +1,12 @@
 """Many fits of one kind at once: the users that they learn from, and those whose classes they predict."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-Features = NDArray[np.float64]
+Features = NDArray[np.floating]
 Labels = NDArray[np.int64]
 
 _ROUNDING = 1e-9
@@ -40,7 +39,7 @@ class Batch:
     def targets(self) -> Features:
         """Returns the outputs that would be right, 0 or 1: (B, n, columns)."""
         right = np.array([1]) if self.classes == 2 else np.arange(self.classes)
-        targets: Features = np.equal(self.labels[..., None], right).astype(np.float64)
+        targets: Features = np.equal(self.labels[..., None], right).astype(self.train.dtype)
         return targets
 
     def guesses(self, outputs: Features) -> Labels:
@@ -52,6 +51,16 @@ class Batch:
         """Returns some of the fits."""
         return type(self)(self.train[fits], self.labels[fits], self.test[fits], self.seeds[fits], self.classes)
 
+    def centred(self) -> Self:
+        """Returns the batch with features of mean 0 over each fit's `train`."""
+        mean = self.train.mean(1, keepdims=True)
+        return type(self)(self.train - mean, self.labels, self.test - mean, self.seeds, self.classes)
+
+    def single(self) -> Self:
+        """Returns the batch with features of single precision."""
+        train, test = self.train.astype(np.float32), self.test.astype(np.float32)
+        return type(self)(train, self.labels, test, self.seeds, self.classes)
+
     def standardised(self) -> Self:
         """Returns the batch with features of mean 0 and deviation 1 over each fit's `train`."""
         mean, spread = self.train.mean(1, keepdims=True), self.train.std(1, keepdims=True)
@@ -62,17 +71,15 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Guesses:
-    """The classes that an attacker guesses for the test users of a batch.
+    """The statements of an attacker on the test users of a batch.
 
     Attributes:
-        chosen: the attacker's guesses, (B, m).
-        names: of the family that each fit chose; empty if the attacker does not choose.
-        of_all: the guesses of every classifier that it chose from, (classifiers, B, m).
+        outputs: of each of its families, (families, B, m, columns).
+        chosen: the family that each fit goes by, (B,).
     """
 
+    outputs: Features
     chosen: Labels
-    names: Sequence[str]
-    of_all: Labels
 
 
 def likely(outputs: Features) -> Features:

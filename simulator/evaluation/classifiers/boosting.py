@@ -22,8 +22,8 @@ Codes = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
 
 
-def predict(batch: Batch) -> Numbers:
-    """Boosts trees for each fit, and predicts: (B, m)."""
+def predict(batch: Batch) -> Features:
+    """Boosts trees for each fit; returns the outputs of the test users, (1, B, m, columns)."""
     train, test = _codes(batch)
     generators = [np.random.default_rng(seed) for seed in batch.seeds]
     targets = batch.targets()
@@ -37,7 +37,7 @@ def predict(batch: Batch) -> Numbers:
             values = _leaf_values(grown, errors[..., column], curvature[..., column])
             scores[..., column] += np.take_along_axis(values, grown, 1)
             outputs[..., column] += np.take_along_axis(values, fallen, 1)
-    return batch.guesses(outputs)
+    return outputs[None]
 
 
 def _codes(batch: Batch) -> tuple[Codes, Codes]:

@@ -1,27 +1,18 @@
-"""Logistic regressions of several strengths, on standardised features and on whitened ones, in one computation.
+"""Logistic regressions of several strengths in one computation.
 
-All of them work in the principal axes of the features. There, whitening is nothing but another penalty: that of a
-coefficient is then in proportion to the variance along its axis. The curvature of the loss is at most that of a
-quadratic function, which the axes make diagonal, so that accelerated gradient steps in its scale converge fast
-(Böhning, 1992; Nesterov's momentum with the restart of O'Donoghue and Candès, 2015).
+All of them work in the principal axes of the features. The curvature of the loss is at most that of a quadratic
+function, which the axes make diagonal, so that accelerated gradient steps in its scale converge fast (Böhning, 1992;
+Nesterov's momentum with the restart of O'Donoghue and Candès, 2015).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.evaluation.classifiers.batch import Batch, Features, likely
 
 STRENGTHS = (0.003, 0.03, 0.3)
-"""C of the regressions on standardised features."""
-
-WHITENED = 0.01
-"""C of the regression on whitened features, which comes last."""
-
-EMPTY = 1e-6
-"""Smallest spread of standardised features along an axis that the whitened family uses. States are float32, so a
-smaller spread may be rounding."""
+"""C of the regressions."""
 
 _PRECISION = 1e-8
 """The steps end when none changes a coefficient, times the spread along its axis, by more."""
@@ -42,25 +33,20 @@ class Regressions:
     intercepts: Features
 
 
-def predict(batch: Batch) -> NDArray[np.int64]:
-    """Fits all regressions to standardised features, and predicts: (regressions, B, m)."""
+def predict(batch: Batch) -> Features:
+    """Fits all regressions; returns the outputs of the test users, (regressions, B, m, columns)."""
     fitted = fit(batch)
     logits = batch.test @ fitted.coefficients + fitted.intercepts
-    outputs = logits.reshape(*logits.shape[:2], len(STRENGTHS) + 1, batch.columns)
-    return batch.guesses(np.moveaxis(outputs, 2, 0))
+    return np.moveaxis(logits.reshape(*logits.shape[:2], len(STRENGTHS), batch.columns), 2, 0)
 
 
 def fit(batch: Batch) -> Regressions:
-    """Fits the regressions of all strengths, and last the whitened one, to standardised features."""
+    """Fits the regressions of all strengths to features of mean 0."""
     users = batch.train.shape[1]
     _, axes = np.linalg.eigh(batch.train.mT @ batch.train)
     moved = batch.train @ axes
     sizes = np.square(moved).sum(1)[..., None]
-    empty = np.sqrt(sizes / users) <= EMPTY
-    penalties = [np.full_like(sizes, 1 / strength) for strength in STRENGTHS]
-    # An axis that the whitened family may not use costs it everything.
-    penalties.append(np.where(empty, np.inf, sizes / users / WHITENED))
-    penalty = np.concatenate(penalties, axis=2)
+    penalty = np.concatenate([np.full_like(sizes, 1 / strength) for strength in STRENGTHS], axis=2)
     # The intercept is a coefficient without a penalty, of a feature that is orthogonal to all others.
     design = np.concatenate([moved, np.ones_like(moved[..., :1])], axis=2)
     penalty = np.concatenate([penalty, np.zeros_like(penalty[:, :1])], axis=1)
@@ -76,20 +62,19 @@ def _solve(design: Features, targets: Features, sizes: Features, penalty: Featur
         design: features that are orthogonal to each other, (B, n, width).
         targets: (B, n, columns), 0 or 1.
         sizes: squared norms of the features, (B, width, 1).
-        penalty: of each regression, (B, width, regressions); infinite where a coefficient must be 0.
+        penalty: of each regression, (B, width, regressions).
 
     Returns:
         The coefficients, (B, width, regressions * columns).
     """
     fits, users, width = design.shape
     regressions, columns = penalty.shape[2], targets.shape[2]
-    used = np.isfinite(penalty)
-    penalty = np.where(used, penalty, 0)
     curvature = 1 / 4 if columns == 1 else 1 / 2
-    inverse = used / np.maximum(curvature * sizes + penalty, np.finfo(np.float64).tiny)
+    inverse: Features = 1 / np.maximum(curvature * sizes + penalty, np.finfo(np.float64).tiny)
     penalty, inverse = (np.repeat(part, columns, axis=2) for part in (penalty, inverse))
     spreads = np.sqrt(sizes / users)
-    solution = ahead = np.zeros((fits, width, regressions * columns))
+    solution: Features = np.zeros((fits, width, regressions * columns))
+    ahead = solution
     momentum = np.ones((fits, 1, regressions * columns))
     for _ in range(_STEPS):
         outputs = (design @ ahead).reshape(fits, users, regressions, columns)

@@ -1,4 +1,8 @@
-"""The strong attacker: the best of several families, chosen in each fit by cross-validation."""
+"""The strong attacker: many families of classifiers, each on standardised features, on whitened ones or on both.
+
+The setting of a family, and the family that the attacker goes by, are chosen in each fit by cross-validation among the
+users to learn from.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,8 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from simulator.evaluation.classifiers import boosting, networks, regressions, support_vectors
-from simulator.evaluation.classifiers.batch import Batch, Guesses
+from simulator.evaluation.classifiers import (
+    boosting,
+    discriminants,
+    neighbours,
+    networks,
+    regressions,
+    support_vectors,
+)
+from simulator.evaluation.classifiers.batch import Batch, Features, Guesses
 
 FOLDS = 3
 """Folds of the cross-validation."""
@@ -18,52 +29,85 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Family:
-    """Classifiers that are computed together.
+    """Classifiers of one kind with several settings.
 
     Attributes:
-        names: of the classifiers; several settings of one kind have one name.
-        predict: predicts the classes of a standardised batch, (classifiers, B, m).
+        name: of the family.
+        whitened: True for whitened features, and False for standardised ones.
+        predict: fits all settings to a batch; returns the outputs of its test users, (settings, B, m, columns).
     """
 
-    names: tuple[str, ...]
-    predict: Callable[[Batch], Numbers]
+    name: str
+    whitened: bool
+    predict: Callable[[Batch], Features]
 
 
-def _one(predict: Callable[[Batch], Numbers]) -> Callable[[Batch], Numbers]:
-    return lambda batch: predict(batch)[None]
-
+LINEAR = (
+    Family("logistic_regression", False, regressions.predict),
+    Family("whitened_logistic_regression", True, regressions.predict),
+    Family("linear_discriminant", False, discriminants.linear),
+    Family("whitened_linear_discriminant", True, discriminants.linear),
+)
+"""The families that cost least."""
 
 FAMILIES = (
-    Family(("logistic_regression",) * len(regressions.STRENGTHS) + ("whitened_regression",), regressions.predict),
-    Family(("mlp",), _one(networks.SMALL.predict)),
-    Family(("rbf_svm",), _one(support_vectors.predict)),
-    Family(("gradient_boosting",), _one(boosting.predict)),
+    *LINEAR,
+    Family("whitened_quadratic_discriminant", True, discriminants.quadratic),
+    Family("whitened_neighbours", True, neighbours.predict),
+    Family("mlp", False, networks.tuned),
+    Family("whitened_mlp", True, networks.tuned),
+    Family("rbf_svm", False, support_vectors.predict),
+    Family("whitened_rbf_svm", True, support_vectors.predict),
+    Family("gradient_boosting", False, boosting.predict),
+    Family("whitened_gradient_boosting", True, boosting.predict),
 )
-
-NAMES = tuple(name for family in FAMILIES for name in family.names)
-"""Names of all classifiers, in order."""
+"""All families."""
 
 
-def predict(batch: Batch) -> Guesses:
-    """Guesses by the classifier that is right most often in cross-validation on `train`, fitted again on all of it."""
-    chosen = _right(batch).argmax(0)
-    of_all = _guesses(batch)
-    return Guesses(of_all[chosen, np.arange(len(chosen))], [NAMES[number] for number in chosen], of_all)
+@dataclass(frozen=True)
+class Strong:
+    """An attacker who has several families to choose from.
 
+    Attributes:
+        families: the families.
+    """
 
-def _guesses(batch: Batch) -> Numbers:
-    """Fits all classifiers, and guesses: (classifiers, B, m)."""
-    standardised = batch.standardised()
-    return np.concatenate([family.predict(standardised) for family in FAMILIES])
+    families: tuple[Family, ...] = FAMILIES
 
+    def predict(self, features: Batch, whitened: Batch) -> Guesses:
+        """Fits all families to `train`, each in the setting that says most in cross-validation.
 
-def _right(batch: Batch) -> NDArray[np.float64]:
-    """Computes the accuracy of each classifier in cross-validation: (classifiers, B), the mean over folds."""
-    accuracy = np.zeros((len(NAMES), len(batch.seeds)))
-    for fold in range(FOLDS):
-        part, expected = _held_out(batch, fold)
-        accuracy += (_guesses(part) == expected).mean(2) / FOLDS
-    return accuracy
+        Args:
+            features: the features, standardised or not.
+            whitened: the whitened features of the same users.
+
+        Returns:
+            The outputs of all families, and for each fit the family that is right most often in cross-validation.
+        """
+        right = self._right(features, whitened)
+        # A setting that is reliably wrong says as much as one that is right.
+        said = [np.abs(part - 0.5) if features.classes == 2 else part for part in right]
+        settings = [part.argmax(0) for part in said]
+        fits = np.arange(len(features.seeds))
+        outputs = [
+            part[setting, fits] for part, setting in zip(self._outputs(features, whitened), settings, strict=True)
+        ]
+        reached = np.stack([part[setting, fits] for part, setting in zip(right, settings, strict=True)])
+        return Guesses(np.stack(outputs), reached.argmax(0))
+
+    def _outputs(self, features: Batch, whitened: Batch) -> list[Features]:
+        """Fits all settings of all families: outputs of the test users, (settings, B, m, columns) of each family."""
+        standardised = features.standardised()
+        centred = whitened.centred()
+        return [family.predict(centred if family.whitened else standardised) for family in self.families]
+
+    def _right(self, features: Batch, whitened: Batch) -> list[NDArray[np.float64]]:
+        """Computes the accuracy in cross-validation: (settings, B) of each family, the mean over folds."""
+        folds = []
+        for fold in range(FOLDS):
+            parts, expected = zip(*(_held_out(batch, fold) for batch in (features, whitened)), strict=True)
+            folds.append([(features.guesses(part) == expected[0]).mean(2) for part in self._outputs(*parts)])
+        return [np.mean(parts, axis=0) for parts in zip(*folds, strict=True)]
 
 
 def _held_out(batch: Batch, fold: int) -> tuple[Batch, Numbers]:

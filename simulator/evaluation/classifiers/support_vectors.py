@@ -10,18 +10,28 @@ USERS = 2000
 """Most users that a machine learns from. Its time grows with the square of their number, above all on permuted labels,
 which make every user a support vector. The other families learn from all users."""
 
-
-def predict(batch: Batch) -> NDArray[np.int64]:
-    """Fits a machine to the first users of each fit, who come in random order, and predicts: (B, m)."""
-    return np.stack([_predict(*fit) for fit in zip(batch.train, batch.labels, batch.test, strict=True)])
+PENALTIES = (0.3, 1.0, 3.0)
+"""C of the machines."""
 
 
-def _predict(train: Features, labels: NDArray[np.int64], test: Features) -> NDArray[np.int64]:
+def predict(batch: Batch) -> Features:
+    """Fits machines to the first users of each fit, who come in random order.
+
+    Returns:
+        The outputs of the test users, (machines, B, m, columns).
+    """
+    fits = [_outputs(*fit) for fit in zip(batch.train, batch.labels, batch.test, strict=True)]
+    outputs = np.stack(fits, axis=1)
+    return outputs[..., None] if outputs.ndim == 3 else outputs
+
+
+def _outputs(train: Features, labels: NDArray[np.int64], test: Features) -> Features:
+    """Fits the machines of one fit; returns the distances from their boundaries, (machines, m) or with classes last."""
     train, labels = train[:USERS], labels[:USERS]
     scale = 1 / (train.shape[1] * (train.var() or 1))
-    machine = SVC(kernel="precomputed").fit(_kernel(train, train, scale), labels)
-    predicted: NDArray[np.int64] = machine.predict(_kernel(test, train, scale))
-    return predicted
+    kernel, between = _kernel(train, train, scale), _kernel(test, train, scale)
+    machines = [SVC(C=penalty, kernel="precomputed").fit(kernel, labels) for penalty in PENALTIES]
+    return np.stack([machine.decision_function(between) for machine in machines])
 
 
 def _kernel(left: Features, right: Features, scale: float) -> Features:

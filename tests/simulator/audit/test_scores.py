@@ -8,7 +8,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from simulator.attacks.aims import Learns
 from simulator.audit import scores
-from simulator.evaluation import attackers
+from simulator.evaluation.attack_results import AttackResult, Figure
 
 
 @settings(deadline=None)
@@ -114,7 +114,8 @@ def test_an_interval_of_attackers_that_learn_covers(monkeypatch, draw, splits):
     for _ in range(400):
         right = draw.random(200) < 0.65
         bacc = np.mean([right[draw.permutation(200)[:40]].mean() for _ in range(splits)])
-        found = attackers.AttackResult(float(bacc), 0.0, 0.0, 0.5, 0.5, 100)
+        figure = Figure(float(bacc), 0.5, 0.5)
+        found = AttackResult(figure, figure, 0.0, 0.0, 100)
         monkeypatch.setattr("simulator.evaluation.attackers.attack", lambda *each, found=found, **how: found)
         score = scores.learned(np.zeros((200, 1), np.float32), np.arange(200) % 2, "strong", 2, splits, 0)
         covered.append(score.low <= 0.65 <= score.high)

@@ -7,6 +7,7 @@ import pytest
 
 from export import kept_model
 from simulator.commands import cli
+from simulator.evaluation.attacked_outputs import OUTPUTS
 from simulator.experiment import attacking, resume, run
 from simulator.reporting import attacked
 from simulator.reproduce import results
@@ -17,7 +18,7 @@ from tests.simulator.settings import change
 
 pytestmark = pytest.mark.usefixtures("fewer")
 CONFIG = change(SMALL, head="dsvae", rounds=2)
-PARTS = ["uploads", "paper", "paper_all", "strong", "strong_all"]
+PARTS = ["uploads", "paper", "paper_all", "strong", "strong_all", *OUTPUTS]
 LINE = ["run", "--dataset", "synthetic", "--users", "60", "--items", "200", "--rounds", "1", "--workers", "1"]
 
 
@@ -61,7 +62,9 @@ def test_a_run_that_is_not_attacked_is_the_same_but_for_the_attacks_and_says_so(
 
 @pytest.mark.parametrize("after", [1, 3])
 def test_interrupted_attacks_keep_what_was_trained_and_what_was_attacked(tmp_path, whole, after):
-    with pytest.raises(KeyboardInterrupt, match=rf"holds what was trained and {after} of 5 attacks; the same"):
+    with pytest.raises(
+        KeyboardInterrupt, match=rf"holds what was trained and {after} of {len(PARTS)} attacks; the same"
+    ):
         run.run(CONFIG, tmp_path, None, Stopped(after))
     left = json.loads((tmp_path / "metrics.json").read_text())
     assert left["attacks"]["missing"] == PARTS[after:]
@@ -69,10 +72,10 @@ def test_interrupted_attacks_keep_what_was_trained_and_what_was_attacked(tmp_pat
     assert left["ndcg@10"] == whole["ndcg@10"]
     assert pd.read_parquet(tmp_path / "ranks.parquet").shape == (60, 4)
     assert kept_model.read(tmp_path, (tmp_path / "items.txt").read_text().splitlines())
-    assert f"interrupted after {after} of 5" in (tmp_path / "report.html").read_text()
+    assert f"interrupted after {after} of {len(PARTS)}" in (tmp_path / "report.html").read_text()
     resumed = Counted()
     assert figures(run.run(CONFIG, tmp_path, None, resumed)) == figures(whole)
-    assert (resumed.trained, resumed.attacked) == (0, 5 - after)
+    assert (resumed.trained, resumed.attacked) == (0, len(PARTS) - after)
     assert not resume.unfinished(tmp_path)
 
 
@@ -123,6 +126,12 @@ def test_the_command_shows_what_was_not_attacked(tmp_path, capsys):
         ("bacc_null_p95_largest", "strong"),
         ("a/largest_family_all", "a/strong_all"),
         ("attacked_users", "strong"),
+        ("auc_null_p95_strong_all", "strong_all"),
+        ("auc_null_p95_largest", "strong"),
+        ("auc_by_family_all", "strong_all"),
+        ("age/bacc_null_p95_top10_seen", "age/top10_seen"),
+        ("shown_ndcg@10_seen", "top10_seen"),
+        ("auc_map_gaps", "map_gaps"),
         ("sum_devices", "sum"),
         ("leak_dlg", "uploads"),
         ("hr@10", ""),

@@ -30,3 +30,8 @@ def batch_of(signal=linear, *, fits=3, users=120, width=6, classes=2, seed=0, no
 
 def accuracy(guesses, expected):
     return float((guesses == expected).mean())
+
+
+def guesses_of(predict, batch):
+    """The guesses of the first of a kind's settings, (B, m)."""
+    return batch.guesses(predict(batch))[0]

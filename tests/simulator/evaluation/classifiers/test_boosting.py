@@ -6,18 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.evaluation.classifiers import boosting
-from tests.simulator.evaluation.classifiers.batches import accuracy, batch_of, exclusive, linear, radial
+from tests.simulator.evaluation.classifiers.batches import accuracy, batch_of, exclusive, guesses_of, linear, radial
 
 
 @pytest.mark.parametrize(("signal", "least"), [(linear, 0.85), (radial, 0.8), (exclusive, 0.8)])
 def test_every_kind_of_signal_is_read(signal, least):
     batch, expected = batch_of(signal, users=500, width=4)
-    assert accuracy(boosting.predict(batch), expected) > least
+    assert accuracy(guesses_of(boosting.predict, batch), expected) > least
 
 
 def test_three_classes_are_told_apart():
     batch, expected = batch_of(users=600, width=4, classes=3)
-    assert accuracy(boosting.predict(batch), expected) > 0.85
+    assert accuracy(guesses_of(boosting.predict, batch), expected) > 0.85
 
 
 @given(seed=st.integers(0, 2**31 - 1))
@@ -53,5 +53,5 @@ def test_too_few_users_are_not_split():
 
 def test_fits_do_not_depend_on_the_others_of_their_batch():
     batch, _ = batch_of(fits=4, noise=0.3)
-    alone = [boosting.predict(batch.only(np.array([fit])))[0] for fit in range(4)]
-    assert np.array_equal(boosting.predict(batch), np.stack(alone))
+    alone = [boosting.predict(batch.only(np.array([fit])))[:, 0] for fit in range(4)]
+    assert np.array_equal(boosting.predict(batch), np.stack(alone, axis=1))
