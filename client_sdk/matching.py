@@ -2,9 +2,16 @@
 
 Features of a state x are `z / sqrt(width)` and `cos(p) / sqrt(D)`, `sin(p) / sqrt(D)`. z is x, whitened by the published
 moments; p are D random frequencies times x, standardised. The kernel that they make (Rahimi and Recht, 2007) sees a
-difference of means in every direction, however small, and other differences of the distributions besides. The loss is
-the sum over classes, weighted by their shares, of the squared distance of the class's mean from everybody's. A device
-adds the gradient of its own state.
+difference of means in every direction, however small, and other differences of the distributions besides.
+
+The difference w of a class's mean features from everybody's is the direction in which the class can be told, its
+witness. A device moves its state x so that no witness tells anything of it. The loss is
+
+    sum over classes of share * (w . (features(x) - everybody's mean))^2 / |w|
+
+Neither the loss nor its gradient depends on the user's own class. So training cannot write the class into the state, and
+a user who tells nothing is moved like everybody else. Users of class c, on average, are where w tells most of class c;
+so the classes' means come together, and with them the distance of the distributions (the squared MMD) goes to 0.
 """
 
 import math
@@ -33,14 +40,16 @@ class Published:
     Attributes:
         centre: mean of everybody's states, (width,).
         map: from a state less the centre to its linear features and its phases, (width, width + frequencies).
-        witness: by class, and then of users whose class is not known: the gradient of the loss by a user's features,
-            (classes + 1, width + 2 * frequencies). A class without users has 0.
+        witness: by class, and then of users whose class is not known: w, of such length that the loss is half the sum of
+            squared products with it, (classes + 1, width + 2 * frequencies). A class without users has 0.
+        offset: products of the witnesses with everybody's mean features, (classes + 1,).
         live: 1 if there are moments, so that features can be computed, else 0.
     """
 
     centre: Array
     map: Array
     witness: Array
+    offset: Array
     live: np.float32
 
     @classmethod
@@ -50,14 +59,15 @@ class Published:
         means = tensors[matchings.means(plan.name)].astype(np.float64)
         width = len(moments) - 1
         features = np.zeros((width, width + plan.frequencies), np.float32)
+        witness, offset = (part.astype(np.float32) for part in _witness(means))
         if not moments[0, 0] > 0:
-            return cls(np.zeros(width, np.float32), features, np.zeros(means[:, 1:].shape, np.float32), np.float32(0))
+            return cls(np.zeros(width, np.float32), features, witness, offset, np.float32(0))
         mean = moments[0, 1:] / moments[0, 0]
         covariance = moments[1:, 1:] / moments[0, 0] - np.outer(mean, mean)
         features[:, :width] = whitening(covariance, plan.ridge) / math.sqrt(width)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0) + plan.ridge * _mean_variance(covariance))
         features[:, width:] = (frequencies(plan, width) / spread).T
-        return cls(mean.astype(np.float32), features, _witness(means).astype(np.float32), np.float32(1))
+        return cls(mean.astype(np.float32), features, witness, offset, np.float32(1))
 
 
 def whitening(covariance: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
@@ -80,12 +90,15 @@ def frequencies(plan: MatchingPlan, width: int) -> NDArray[np.float64]:
     return drawn
 
 
-def _witness(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Twice each class's mean features less everybody's; 0 for a class whose share is not above 0."""
-    shares = means[:, :1]
-    present = shares[:, 0] > 0
-    if not present.any():
-        return np.zeros(means[:, 1:].shape)
-    everybody = means[present, 1:].sum(0) / shares[present].sum()
-    own = means[:, 1:] / np.where(present, shares[:, 0], 1)[:, None]
-    return np.where(present[:, None], 2 * (own - everybody), 0.0)
+def _witness(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns witnesses and offsets; 0 for a class whose share is not above 0."""
+    shares = np.maximum(means[:, :1], 0)
+    total = float(shares.sum())
+    if not total > 0:
+        return np.zeros(means[:, 1:].shape), np.zeros(len(means))
+    present = shares > 0
+    everybody = np.where(present, means[:, 1:], 0).sum(0) / total
+    apart = np.where(present, means[:, 1:] / np.where(present, shares, 1) - everybody, 0.0)
+    length = np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-12)
+    witness = apart * np.sqrt(2 * shares / total / length)
+    return witness, witness @ everybody

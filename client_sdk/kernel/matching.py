@@ -43,13 +43,14 @@ class Matcher:
     centre: Tensor
     map: Tensor
     witness: Tensor
+    offset: Tensor
     live: Tensor
     weight: float | Tensor
 
     @classmethod
     def of(cls, plan: MatchingPlan, published: Published) -> "Matcher":
         """Takes over what a checkpoint publishes."""
-        parts = (published.centre, published.map, published.witness, published.live)
+        parts = (published.centre, published.map, published.witness, published.offset, published.live)
         return cls(plan, *(torch.as_tensor(part) for part in parts), plan.weight)
 
 
@@ -69,7 +70,7 @@ class Matched:
 def match_one(matcher: Matcher, states: Tensors, rows: Tensor, groups: int) -> Matched:
     """Computes the statistics of clients, and the gradients of the loss by their states.
 
-    The published statistics are constants in this gradient, except the class's own mean, which the state is part of.
+    The published statistics are constants in this gradient.
 
     Args:
         matcher: the matching.
@@ -92,7 +93,8 @@ def match_one(matcher: Matcher, states: Tensors, rows: Tensor, groups: int) -> M
         matchings.means(plan.name): grouped.weight_gradient(member, features, groups),
         matchings.moments(plan.name): grouped.weight_gradient(moments, moments, groups),
     }
-    by_linear, by_cosine, by_sine = (member @ matcher.witness).split(
+    told = (torch.cat([linear, cosine, sine], 1) @ matcher.witness.T - matcher.offset) * one
+    by_linear, by_cosine, by_sine = (told @ matcher.witness).split(
         [linear.shape[1], plan.frequencies, plan.frequencies], 1
     )
     by_map = torch.cat([by_linear, cosine * by_sine - sine * by_cosine], 1)

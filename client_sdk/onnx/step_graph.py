@@ -14,7 +14,8 @@
   `plan.<name>.class_weights` float32 (classes,) and `plan.<name>.prior` float32 (classes,)
 * for each matching `row.<name>` int64 (1,): the class number, or the number of classes where it is not known, or -1
   where the client takes no part in this run; `matching.<name>.weight` float32 (), and what the checkpoint publishes of
-  it, see `client_sdk.matching.Published`: `matching.<name>.centre`, `.map`, `.witness` and `.live`
+  it, see `client_sdk.matching.Published`: `matching.<name>.centre`, `.map`, `.witness`, `.offset` and
+  `.live`
 
 The outputs are:
 
