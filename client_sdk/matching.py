@@ -1,17 +1,18 @@
 """Distribution matching: what a device computes from the statistics of a checkpoint, before it trains.
 
-Features of a state x are `z / sqrt(width)` and `cos(p) / sqrt(D)`, `sin(p) / sqrt(D)`. z is x, whitened by the published
-moments; p are D random frequencies times x, standardised. The kernel that they make (Rahimi and Recht, 2007) sees a
-difference of means in every direction, however small, and other differences of the distributions besides.
+Features of a state x are `z / sqrt(width)` and `cos(p) / sqrt(D)`, `sin(p) / sqrt(D)`. z is x, whitened by the
+published moments; p are D random frequencies times x, standardised. The kernel that they make (Rahimi and Recht, 2007)
+sees a difference of means in every direction, however small, and other differences of the distributions besides.
 
 The difference w of a class's mean features from everybody's is the direction in which the class can be told, its
 witness. A device moves its state x so that no witness tells anything of it. The loss is
 
-    sum over classes of share * (w . (features(x) - everybody's mean))^2 / |w|
+    v * sum over classes of share * (w . (features(x) - everybody's mean))^2 / |w|
 
-Neither the loss nor its gradient depends on the user's own class. So training cannot write the class into the state, and
-a user who tells nothing is moved like everybody else. Users of class c, on average, are where w tells most of class c;
-so the classes' means come together, and with them the distance of the distributions (the squared MMD) goes to 0.
+v is the mean variance of the states, so that a weight means the same for small and for large states. Neither the loss
+nor its gradient depends on the user's own class. So training cannot write the class into the state, and a user who
+tells nothing is moved like everybody else. The users of a class are, on average, where its witness tells most, so the
+classes' means come together, and the distance of the distributions (the squared MMD) shrinks.
 """
 
 import math
@@ -40,8 +41,8 @@ class Published:
     Attributes:
         centre: mean of everybody's states, (width,).
         map: from a state less the centre to its linear features and its phases, (width, width + frequencies).
-        witness: by class, and then of users whose class is not known: w, of such length that the loss is half the sum of
-            squared products with it, (classes + 1, width + 2 * frequencies). A class without users has 0.
+        witness: by class, and then of users whose class is not known: w, of such length that the loss is half the sum
+            of squared products with it, (classes + 1, width + 2 * frequencies). A class without users has 0.
         offset: products of the witnesses with everybody's mean features, (classes + 1,).
         live: 1 if there are moments, so that features can be computed, else 0.
     """
@@ -59,14 +60,16 @@ class Published:
         means = tensors[matchings.means(plan.name)].astype(np.float64)
         width = len(moments) - 1
         features = np.zeros((width, width + plan.frequencies), np.float32)
-        witness, offset = (part.astype(np.float32) for part in _witness(means))
         if not moments[0, 0] > 0:
-            return cls(np.zeros(width, np.float32), features, witness, offset, np.float32(0))
+            empty = np.zeros(width, np.float32), features, np.zeros_like(means[:, 1:], np.float32)
+            return cls(*empty, np.zeros(len(means), np.float32), np.float32(0))
         mean = moments[0, 1:] / moments[0, 0]
         covariance = moments[1:, 1:] / moments[0, 0] - np.outer(mean, mean)
         features[:, :width] = whitening(covariance, plan.ridge) / math.sqrt(width)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0) + plan.ridge * _mean_variance(covariance))
         features[:, width:] = (frequencies(plan, width) / spread).T
+        root = math.sqrt(_mean_variance(covariance))
+        witness, offset = ((root * part).astype(np.float32) for part in _witness(means))
         return cls(mean.astype(np.float32), features, witness, offset, np.float32(1))
 
 

@@ -27,7 +27,20 @@ OPERATORS: dict[str, dict[str, int]] = {
     **{
         name: {}
         for name in (
-            *("Abs", "Add", "And", "Clip", "Cos", "Div", "Equal", "Exp", "Greater", "GreaterOrEqual", "Identity", "IsNaN"),
+            *(
+                "Abs",
+                "Add",
+                "And",
+                "Clip",
+                "Cos",
+                "Div",
+                "Equal",
+                "Exp",
+                "Greater",
+                "GreaterOrEqual",
+                "Identity",
+                "IsNaN",
+            ),
             *("Log", "Max", "Min", "Mul", "Neg", "Not", "Relu", "Sign", "Sin", "Sqrt", "Sub", "Tanh", "Where"),
         )
     },

@@ -51,7 +51,7 @@ COMMON: Mapping[str, Default] = {
     "matching.weight": Default(10_000.0, _PROJECT),
     "matching.frequencies": Default(256, _PROJECT),
     "matching.bandwidth": Default(1.0, _PROJECT),
-    "matching.ridge": Default(0.001, _PROJECT),
+    "matching.ridge": Default(0.02, _PROJECT),
     "matching.rate": Default(0.05, _PROJECT),
     "matching.minimum": Default(10, _PROJECT),
     "matching.protects": Default("all", _PROJECT),

@@ -121,7 +121,9 @@ def _resolved(plan: Plan, entry: Entry, known: Mapping[str, Known], of_model: St
         yield entry.model_copy(update={**update, "name": part, "protects": protects})
 
 
-def _classes(entry: Entry | MatchingEntry, data: Known | None, known: Mapping[str, Known], where: str) -> tuple[str, ...]:
+def _classes(
+    entry: Entry | MatchingEntry, data: Known | None, known: Mapping[str, Known], where: str
+) -> tuple[str, ...]:
     if data is not None:
         if entry.classes not in (None, data.classes):
             classes = ", ".join(data.classes)

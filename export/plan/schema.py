@@ -36,6 +36,7 @@ from export.plan.types import (
 )
 from fedau2.wire.plans import MAX_STEPS
 
+
 class Local(Section):
     """The computation of a device in a round."""
 

@@ -91,7 +91,7 @@ class EngineSettings(Section):
         default="plain",
     )
     plain_statistics: _Flag = setting(
-        "Allow matchings with plain sums, in which a real coordinator would read each client's class. Devices refuse it.",
+        "Allow matchings in plain sums, in which a real coordinator would read each client's class.",
         default=False,
     )
     row_threshold: _Seed = setting(
