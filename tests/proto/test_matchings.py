@@ -26,7 +26,8 @@ def test_a_good_matching_passes():
     [
         {"name": ""}, {"name": "a.b"},
         {"attribute": ""}, {"classes": ["M"]}, {"classes": ["M", "M"]}, {"protects": []}, {"protects": ["other"]},
-        {"frequencies": 0}, {"frequencies": 4097}, {"bandwidth": 0}, {"bandwidth": float("nan")}, {"ridge": 0}, {"weight": -1}, {"weight": float("inf")},
+        {"frequencies": 0}, {"frequencies": 4097}, {"bandwidth": 0}, {"bandwidth": float("nan")},
+        {"ridge": 0}, {"weight": -1}, {"weight": float("inf")},
         {"rate": 0}, {"rate": 1.5}, {"minimum": 0}, {"steps": 2},
     ],
 )  # fmt: skip
