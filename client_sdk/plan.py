@@ -107,8 +107,8 @@ class MatchingPlan:
     classes: int
     protects: tuple[str, ...]
     frequencies: int
-    bandwidth: float = 1.0
-    ridge: float = 0.01
+    bandwidth: float = 0.0
+    ridge: float = 0.0
     weight: float = 0.0
     seed: int = 0
 

@@ -14,7 +14,7 @@ from client_sdk.matching import NOBODY, Published, frequencies, whitening
 from client_sdk.plan import MatchingPlan
 from fedau2.wire import matchings
 
-PLAN = MatchingPlan("m", 3, ("a", "b"), frequencies=8, weight=2.5, ridge=0.05, seed=3)
+PLAN = MatchingPlan("m", 3, ("a", "b"), frequencies=8, bandwidth=1.0, weight=2.5, ridge=0.05, seed=3)
 WIDTHS = {"a": 2, "b": 3}
 USERS = 30
 
@@ -159,7 +159,7 @@ def test_whitening_gives_every_direction_the_same_spread():
 
 def test_frequencies_depend_on_the_seed_alone():
     np.testing.assert_array_equal(frequencies(PLAN, 5), frequencies(PLAN, 5))
-    other = MatchingPlan("m", 3, ("a", "b"), 8, seed=4)
+    other = MatchingPlan("m", 3, ("a", "b"), 8, bandwidth=1.0, seed=4)
     assert (frequencies(PLAN, 5) != frequencies(other, 5)).all()
 
 
