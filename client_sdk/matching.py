@@ -4,15 +4,15 @@ Features of a state x are `z / sqrt(width)` and `cos(p) / sqrt(D)`, `sin(p) / sq
 published moments; p are D random frequencies times x, standardised. The kernel that they make (Rahimi and Recht, 2007)
 sees a difference of means in every direction, however small, and other differences of the distributions besides.
 
-The difference w of a class's mean features from everybody's is the direction in which the class can be told, its
-witness. A device moves its state x so that no witness tells anything of it. The loss is
+The difference w of a class's mean features from everybody's is the direction that shows the class, its witness. A
+device moves its state x so that no witness shows anything of it. The loss is
 
     v * sum over classes of share * (w . (features(x) - everybody's mean))^2 / |w|
 
 v is the mean variance of the states, so that a weight means the same for small and for large states. Neither the loss
-nor its gradient depends on the user's own class. So training cannot write the class into the state, and a user who
-tells nothing is moved like everybody else. The users of a class are, on average, where its witness tells most, so the
-classes' means come together, and the distance of the distributions (the squared MMD) shrinks.
+nor its gradient depends on the user's own class. So training cannot write the class into the state, and a user
+without a known class is moved like everybody else. The users of a class are, on average, where its witness shows most,
+so the classes' means come together, and the distance of the distributions (the squared MMD) shrinks.
 """
 
 import math
@@ -36,7 +36,7 @@ NOBODY = -1
 
 @dataclass(frozen=True, eq=False)
 class Published:
-    """What a checkpoint says of one matching.
+    """The part of a checkpoint that one matching publishes.
 
     Attributes:
         centre: mean of everybody's states, (width,).

@@ -18,8 +18,7 @@ def stepped(
     """Yields the statistics of each matching after a round, by tensor.
 
     A class that too few users of the round have counts as if nobody had it. So what the next checkpoint publishes of it
-    is older, and its share shrinks. What everybody publishes of the other classes does not show it, because no tensor
-    has a sum over all classes.
+    is older, and its share shrinks. The other classes do not show it, because no tensor has a sum over all classes.
 
     Args:
         manifest: the checked manifest.

@@ -9,7 +9,7 @@ from fedau2.wire.matchings import MAX_FREQUENCIES
 
 
 class MatchingSettings(Section):
-    """What every matching has: how the distributions of an attribute's classes are compared and moved."""
+    """The settings that all matchings of a plan share."""
 
     weight: Scale = setting("Scale of the gradient that moves the protected states.")
     frequencies: Annotated[Whole, Field(ge=1, le=MAX_FREQUENCIES)] = setting(
