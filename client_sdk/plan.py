@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from fedau2.v1.task_pb2 import Adversary, Draw, Head, LocalUpdate, Objective, TaskManifest, Trigger
+from fedau2.v1.task_pb2 import Adversary, Draw, Head, LocalUpdate, Matching, Objective, TaskManifest, Trigger
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,6 +88,42 @@ class AdversaryPlan:
         return AdversaryPlan(self.name, self.classes, self.protects, self.head, self.trigger, self.objective)
 
 
+@dataclass(frozen=True)
+class MatchingPlan:
+    """One matching, as far as a device needs it; the fields are those of the message `Matching`.
+
+    Attributes:
+        name: names its tensors.
+        classes: number of classes.
+        protects: names of the states that are matched.
+        frequencies: number of random frequencies.
+        bandwidth: width of the kernel.
+        ridge: added to variances, in mean variances.
+        weight: scale of the push.
+        seed: of the frequencies.
+    """
+
+    name: str
+    classes: int
+    protects: tuple[str, ...]
+    frequencies: int
+    bandwidth: float = 0.0
+    ridge: float = 0.0
+    weight: float = 0.0
+    seed: int = 0
+
+    @classmethod
+    def of(cls, matching: Matching) -> "MatchingPlan":
+        """Reads the message."""
+        numbers = matching.bandwidth, matching.ridge, matching.weight, matching.seed
+        return cls(matching.name, len(matching.classes), tuple(matching.protects), matching.frequencies, *numbers)
+
+    @property
+    def structure(self) -> "MatchingPlan":
+        """The same without its numbers: two matchings of one structure have the same training graph."""
+        return MatchingPlan(self.name, self.classes, self.protects, self.frequencies)
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingPlan(Generic[P]):
     """All that a local update needs to know of a task, except the values of its tensors.
@@ -100,6 +136,7 @@ class TrainingPlan(Generic[P]):
         parameters: the recommender's own: numbers by name, or its `Parameters`.
         draw: the way in which samples are drawn.
         noise: numbers of noise that the recommender itself adds in each local step.
+        matchings: the matchings in the plan's order.
     """
 
     items: int
@@ -109,6 +146,7 @@ class TrainingPlan(Generic[P]):
     parameters: P
     draw: Draw.ValueType
     noise: int
+    matchings: tuple[MatchingPlan, ...] = ()
 
     @staticmethod
     def of(task: TaskManifest) -> "TrainingPlan[Mapping[str, float]]":
@@ -118,6 +156,7 @@ class TrainingPlan(Generic[P]):
             shapes={spec.name: tuple(spec.shape) for spec in task.tensors},
             local=LocalPlan.of(task.plan.local),
             adversaries=tuple(map(AdversaryPlan.of, task.plan.adversaries)),
+            matchings=tuple(map(MatchingPlan.of, task.plan.matchings)),
             parameters=dict(task.plan.parameters),
             draw=task.draw,
             noise=task.noise,

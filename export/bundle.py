@@ -28,7 +28,7 @@ from fedau2.v1.task_pb2 import (
     Resource,
     TaskManifest,
 )
-from fedau2.wire import blobs, bundles, manifest, weights
+from fedau2.wire import blobs, bundles, manifest, matchings, weights
 from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
@@ -121,6 +121,8 @@ def assemble(
     declared = declaring.recommender(task.model)
     if task.plan.HasField("interactions") and weights.FEATURE not in task.required_features:
         task.required_features.append(weights.FEATURE)
+    if task.plan.matchings and matchings.FEATURE not in task.required_features:
+        task.required_features.append(matchings.FEATURE)
     try:
         declaring.complete(task)
         contents = _blobs(task, declared, ids, seed, precision, training, serving)

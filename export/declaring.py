@@ -1,15 +1,18 @@
 """Declares a task in its manifest: the tensors of its recommender and of its adversaries."""
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from client_sdk.kernel.models import RECOMMENDERS
+from client_sdk.plan import MatchingPlan
 from export.errors import PlanError, UnknownModelError
 from fedau2.v1.task_pb2 import DRAW_UNSPECIFIED, DRAW_WHOLE, Plan, TaskManifest
-from fedau2.wire import manifest, plans
+from fedau2.wire import manifest, matchings, plans
 
 if TYPE_CHECKING:
+    from client_sdk.kernel.contract import Recommender
     from client_sdk.kernel.models import RecommenderEntry
 
 
@@ -42,13 +45,13 @@ def draft(model: str, items: int, plan: Plan, widths: Any) -> TaskManifest:  # n
 
 
 def complete(task: TaskManifest) -> None:
-    """Enters the adversaries' tensors, and what they may protect besides private ones, in a draft.
+    """Enters the tensors of adversaries and matchings, and what they may protect besides private ones, in a draft.
 
     Raises:
         PlanError: the plan cannot be run with this recommender.
         ManifestError, UnsupportedTaskError: the same.
     """
-    from client_sdk.kernel import adversary, contract, models
+    from client_sdk.kernel import adversary, contract, matching, models
 
     declared = recommender(task.model)
     states = contract.states(declared.model, task.tensors)
@@ -63,3 +66,19 @@ def complete(task: TaskManifest) -> None:
     plans.check_plan(task.plan, set(states))
     for adversary_plan in plan.adversaries:
         task.tensors.extend(adversary.tensors(adversary_plan, states, task.items))
+    for matching_plan in plan.matchings:
+        _expect_matched(matching_plan, declared.model, states, private)
+        task.tensors.extend(matching.tensors(matching_plan, states))
+
+
+def _expect_matched(
+    plan: MatchingPlan, model: "Recommender", states: Mapping[str, int], private: Collection[str]
+) -> None:
+    width = sum(states[name] for name in plan.protects)
+    if width > matchings.MAX_WIDTH:
+        raise PlanError(
+            f"matching {plan.name!r}: its states have {width:,} numbers, and matchings take at most "
+            f"{matchings.MAX_WIDTH:,}, since they need all products of two: match fewer or narrower states"
+        )
+    if set(plan.protects) - set(private) and not hasattr(model, "pull"):
+        raise PlanError(f"matching {plan.name!r}: the recommender does not say how its computed states are moved")

@@ -19,7 +19,7 @@ from client_sdk.protocol.values import PrivateState, Report
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GRAPH_KIND_STEP, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
-from fedau2.wire import manifest
+from fedau2.wire import manifest, matchings
 from fedau2.wire.contributions import Rows, Update
 
 TOLERANCE = 1e-5
@@ -105,7 +105,7 @@ class _Case:
         steps = task.plan.local.steps
         samples = [_samples(task, size, rng) for _ in range(steps)]
         drawn = Drawn(samples, draws.noise(TrainingPlan.of(task).adversaries, steps, rng))
-        labels = {a.name: int(rng.integers(-1, len(a.classes))) for a in task.plan.adversaries}
+        labels = {part.name: int(rng.integers(-1, len(part.classes))) for part in matchings.labelled(task.plan)}
         return cls(task, int(rng.integers(0, 10)), _values(task, rng), drawn, labels, _state(task, rng))
 
     def nudged(self, rng: Generator) -> "_Case":
@@ -121,8 +121,9 @@ class _Case:
         )
 
     def by_graph(self, graph: Graph) -> Result:
+        known = {name: label for name, label in self.labels.items() if label >= 0}
         training = OnnxTraining(
-            GraphTask.of(self.task, graph, self.checkpoint), self.round, self.drawn, self.labels, self.state
+            GraphTask.of(self.task, graph, self.checkpoint), self.round, self.drawn, known, self.state
         )
         for _ in range(training.steps):
             training.step()
@@ -158,7 +159,16 @@ def _values(task: TaskManifest, rng: Generator) -> dict[str, Array]:
     specs = manifest.shared(task)
     values = draws.initial(specs.values(), rng.bytes(16))
     spread = {name: np.float32(0.1 if spec.kind == TENSOR_KIND_TABLE else 0.01) for name, spec in specs.items()}
-    return {n: value + spread[n] * rng.standard_normal(value.shape, np.float32) for n, value in values.items()}
+    moved = {n: value + spread[n] * rng.standard_normal(value.shape, np.float32) for n, value in values.items()}
+    return moved | {n: v for each in task.plan.matchings for n, v in _statistics(each.name, moved, rng).items()}
+
+
+def _statistics(name: str, values: Mapping[str, Array], rng: Generator) -> dict[str, Array]:
+    """Statistics of a matching as rounds may leave them: moments are those of some states."""
+    means, width = values[matchings.means(name)], len(values[matchings.moments(name)]) - 1
+    states = 0.1 * rng.standard_normal((2 * width, 1 + width), np.float32)
+    states[:, 0] = 1
+    return {matchings.moments(name): states.T @ states / len(states), matchings.means(name): means + np.float32(0.2)}
 
 
 def _state(task: TaskManifest, rng: Generator) -> PrivateState:

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from client_sdk.kernel import adversary
+from client_sdk.kernel import adversary, matching
 from client_sdk.kernel.adversary import AdversaryGradients
 from client_sdk.kernel.batch import Batch, RowSlots
 from client_sdk.kernel.contract import Step, Tensors
+from client_sdk.kernel.matching import Matcher
 from client_sdk.kernel.models import RecommenderEntry
 from client_sdk.onnx import step_graph
-from client_sdk.plan import AdversaryPlan
+from client_sdk.plan import AdversaryPlan, MatchingPlan
 from export import exporter
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import (
@@ -26,6 +27,7 @@ from fedau2.v1.tensors_pb2 import (
     TENSOR_SCOPE_ADVERSARY,
     TENSOR_SCOPE_PRIVATE,
     TENSOR_SCOPE_SHARED,
+    TENSOR_SCOPE_STATISTIC,
     TensorSpec,
 )
 
@@ -37,7 +39,8 @@ def export(declared: RecommenderEntry, task: TaskManifest) -> bytes:
     """The graph of a task that declares its tensors and its plan."""
     specs = tuple(_structure(spec).SerializeToString(deterministic=True) for spec in task.tensors)
     adversaries = tuple(AdversaryPlan.of(adversary).structure for adversary in task.plan.adversaries)
-    return _exported(declared, specs, adversaries, task.noise)
+    matchings = tuple(MatchingPlan.of(matching).structure for matching in task.plan.matchings)
+    return _exported(declared, specs, adversaries, matchings, task.noise)
 
 
 def _structure(spec: TensorSpec) -> TensorSpec:
@@ -46,9 +49,13 @@ def _structure(spec: TensorSpec) -> TensorSpec:
 
 @lru_cache(maxsize=32)  # an export takes seconds, and processes often build many bundles of one structure
 def _exported(
-    declared: RecommenderEntry, specs: Sequence[bytes], adversaries: Sequence[AdversaryPlan], noise: int
+    declared: RecommenderEntry,
+    specs: Sequence[bytes],
+    adversaries: Sequence[AdversaryPlan],
+    matchings: Sequence[MatchingPlan],
+    noise: int,
 ) -> bytes:
-    step = _LocalStep(declared, [TensorSpec.FromString(data) for data in specs], adversaries)
+    step = _LocalStep(declared, [TensorSpec.FromString(data) for data in specs], adversaries, matchings)
     samples = dict.fromkeys((step_graph.SLOT, step_graph.LABEL, step_graph.WEIGHT), "samples")
     rows = dict.fromkeys((step_graph.ROW, step_graph.FIRST, *step.tables), "rows")
     growing = {**samples, **rows, step_graph.AGAIN: "repeated"}
@@ -91,12 +98,21 @@ class _LocalStep:
     """A local step of one client as a function of named tensors: the kernel's step for a cohort of one client."""
 
     def __init__(
-        self, declared: RecommenderEntry, specs: Sequence[TensorSpec], adversaries: Sequence[AdversaryPlan]
+        self,
+        declared: RecommenderEntry,
+        specs: Sequence[TensorSpec],
+        adversaries: Sequence[AdversaryPlan],
+        matchings: Sequence[MatchingPlan],
     ) -> None:
-        self._declared, self._specs, self._adversaries = declared, specs, adversaries
-        self._shared, self._private, self._adversarial = (
+        self._declared, self._specs, self._adversaries, self._matchings = declared, specs, adversaries, matchings
+        self._shared, self._private, self._adversarial, self._statistics = (
             [spec.name for spec in specs if spec.scope == scope]
-            for scope in (TENSOR_SCOPE_SHARED, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_ADVERSARY)
+            for scope in (
+                TENSOR_SCOPE_SHARED,
+                TENSOR_SCOPE_PRIVATE,
+                TENSOR_SCOPE_ADVERSARY,
+                TENSOR_SCOPE_STATISTIC,
+            )
         )
         self.tables = [spec.name for spec in specs if spec.kind == TENSOR_KIND_TABLE]
 
@@ -118,7 +134,9 @@ class _LocalStep:
         for plan in self._adversaries:
             inputs[step_graph.label_of(plan.name)] = torch.zeros(1, dtype=torch.int64)
             inputs[step_graph.noise_of(plan.name)] = torch.zeros(1, 2, plan.classes)
-        return inputs
+        published = step_graph.matched(self._matchings, {name: inputs[name].numpy() for name in self._statistics})
+        inputs |= {name: torch.from_numpy(value) for name, value in published.items()}
+        return inputs | {step_graph.row_of(plan.name): torch.zeros(1, dtype=torch.int64) for plan in self._matchings}
 
     def _shape(self, spec: TensorSpec) -> tuple[int, ...]:
         if spec.name in self.tables:
@@ -136,7 +154,12 @@ class _LocalStep:
                 of_adversaries[plan.name] = self._adversary_gradients(plan, states, inputs)
             return adversary.total([gradients.push for gradients in of_adversaries.values()])
 
-        result = self._declared.model.gradients(shared, private, self._step(inputs), unlearn)
+        step = self._step(inputs)
+        result = self._declared.model.gradients(shared, private, step, unlearn)
+        if self._matchings:
+            rows = {plan.name: inputs[step_graph.row_of(plan.name)] for plan in self._matchings}
+            matchers = [self._matcher(plan, inputs) for plan in self._matchings]
+            matching.apply(self._declared.model, matchers, shared, private, step, rows, result)
         for of_adversary in of_adversaries.values():
             result.shared.update(of_adversary.shared)
         gradients = {name: value if name in self.tables else value[0] for name, value in result.shared.items()}
@@ -146,6 +169,10 @@ class _LocalStep:
             outputs[step_graph.triggered_of(name)] = of_adversary.triggered
             outputs[step_graph.margin_of(name)] = of_adversary.margin
         return {**outputs, step_graph.LOSS: result.loss}
+
+    def _matcher(self, plan: MatchingPlan, inputs: Tensors) -> Matcher:
+        fields = ("centre", "map", "witness", "offset", "live", "weight")
+        return Matcher(plan, *(inputs[step_graph.part_of(plan.name, field)] for field in fields))
 
     def _grouped(self, name: str, inputs: Tensors) -> Tensor:
         return inputs[name] if name in self.tables else inputs[name][None]

@@ -11,7 +11,7 @@ from export.bundle import Bundle
 from export.errors import PlanError
 from export.items import catalogue
 from fedau2.v1.task_pb2 import Plan, TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_STATISTIC, TensorSpec
 from fedau2.wire import blobs, item_axes, manifest, succession
 from fedau2.wire.catalogues import Difference
 from fedau2.wire.succession import Succession
@@ -139,7 +139,7 @@ def _tensors(old: TaskManifest, items: int) -> Iterator[TensorSpec]:
     """Yields the recommender's own tensors in the ancestor's widths. Older bundles lack some of the item axes."""
     declared = {spec.name: spec for spec in _declared(old.model, old.items, None)}
     for spec in old.tensors:
-        if spec.scope == TENSOR_SCOPE_ADVERSARY:
+        if spec.scope in (TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_STATISTIC):
             continue
         copy = TensorSpec.FromString(spec.SerializeToString())
         if not copy.item_axis and spec.name in declared:

@@ -13,6 +13,8 @@ _WORDS = {
     "adversary.class_weights": "`none`, `balanced`, or numbers",
     "adversary.prior": "`shares`, `uniform`, or numbers",
     "adversaries": "`all`, `none`, or entries",
+    "matching.protects": "`embedding`, `all`, `each`, or names",
+    "matchings": "`all`, `none`, or entries",
 }
 _KINDS = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
 

@@ -25,6 +25,10 @@ Unlearn = Callable[[Tensors], Tensors]
 gradients."""
 
 
+Match = Callable[[Tensors], Tensors]
+"""From matched states by name, (clients, ...), to the gradients by them that matchings add."""
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """The input of a local step besides tensors.
@@ -124,7 +128,7 @@ class Recommender(Protocol):
 class Encoder(Protocol):
     """A recommender that computes its embedding from interactions, by shared tensors.
 
-    Erasure and noise change these tensors where there is no private tensor to change.
+    Erasure, noise and matchings change these tensors where there is no private tensor to change.
 
     Attributes:
         ENCODER_WEIGHTS, ENCODER_BIASES: names of the tensors that compute the embedding.
@@ -132,6 +136,17 @@ class Encoder(Protocol):
 
     ENCODER_WEIGHTS: tuple[str, ...]
     ENCODER_BIASES: tuple[str, ...]
+
+    def pull(self, shared: Tensors, step: Step, match: Match) -> Tensors:
+        """Returns the gradients of what `match` asks of the embedding, by shared tensors, as in `Gradients`.
+
+        The embedding is the one that `user` computes from all interactions, without dropout and noise.
+
+        Args:
+            shared: as for `gradients`.
+            step: rows, samples and parameters.
+            match: must be called once with the embedding under the name of `user`.
+        """
 
     def move_latent(self, shared: Arrays, matrix: NDArray[np.floating], offset: NDArray[np.floating]) -> Arrays:
         """Returns the model whose embedding is `x @ matrix + offset` where it was x.

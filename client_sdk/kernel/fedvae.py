@@ -18,7 +18,7 @@ from torch import Tensor
 from client_sdk import draws
 from client_sdk.draws import Samples
 from client_sdk.kernel import grouped, specs
-from client_sdk.kernel.contract import Gradients, Step, Tensors, Unlearn
+from client_sdk.kernel.contract import Gradients, Match, Step, Tensors, Unlearn
 from client_sdk.kernel.fedvae_parameters import LATENT, Parameters, Widths
 from client_sdk.plan import TrainingPlan
 from fedau2.v1.task_pb2 import DRAW_WHOLE
@@ -101,10 +101,30 @@ def score(serving: Tensors, user: Tensors) -> Tensor:
     return hidden @ serving["item_decoder"] + serving["item_bias"]
 
 
+def pull(shared: Tensors, step: Step, match: Match) -> Tensors:
+    """Gradients of what matchings ask of mu, by the encoder's tensors. See `contract.Encoder`."""
+    batch, groups = step.batch, step.rows.groups
+    seen = (batch.labels > 0).float()
+    length = torch.zeros(batch.clients).index_add_(0, batch.client, seen).clamp(min=1).sqrt()
+    inputs = _inputs(step, seen / length.index_select(0, batch.client))
+    encoded = _encode(shared, inputs)
+    latent = shared["decoder.weight"].shape[2]
+    weight, bias = shared["latent.weight"][:, :latent], shared["latent.bias"][:, :latent]
+    grad = match({LATENT: grouped.linear(encoded, weight, bias)})[LATENT]
+    spread = torch.cat([grad, torch.zeros_like(grad)], 1)  # the log variances are not attacked
+    hidden = _tanh_gradient(grouped.input_gradient(grad, weight), encoded)
+    return {
+        "latent.weight": grouped.weight_gradient(spread, encoded, groups),
+        "latent.bias": grouped.bias_gradient(spread, groups),
+        "encoder.bias": grouped.bias_gradient(hidden, groups),
+        "item_encoder": _inputs_gradient(inputs, hidden),
+    }
+
+
 def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:
     """Gradients of log-likelihood and divergence. See `contract.Recommender.gradients`."""
     groups, noise, beta = step.rows.groups, step.batch.noise, kl_weight(step.parameters, step.round)
-    inputs = _inputs(step)
+    inputs = _inputs(step, step.batch.weights)
     encoded = _encode(shared, inputs)
     mu, log_variance = grouped.linear(encoded, shared["latent.weight"], shared["latent.bias"]).chunk(2, 1)
     sigma = torch.exp(log_variance / 2)
@@ -128,7 +148,7 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     grad = layer("latent.weight", "latent.bias", torch.cat([grad + beta * mu, spread], 1), encoded)
     grad = _tanh_gradient(grad, encoded)
     out.shared["encoder.bias"] = grouped.bias_gradient(grad, groups)
-    out.shared["item_encoder"] = torch.bmm(inputs.transpose(1, 2), grad.view(groups, -1, grad.shape[1])).flatten(0, 1)
+    out.shared["item_encoder"] = _inputs_gradient(inputs, grad)
     return out
 
 
@@ -140,12 +160,17 @@ def kl_weight(parameters: Parameters, round_number: int | Tensor) -> Tensor:
     return torch.where(rounds > 0, torch.minimum(cap, at / rounds.clamp(min=1)), cap).float()
 
 
-def _inputs(step: Step) -> Tensor:
-    """The clients' inputs over their group's slots, (G, clients of a group, slots)."""
+def _inputs_gradient(inputs: Tensor, grad: Tensor) -> Tensor:
+    """Gradient of `_encode` by its table, from that by the sum of its rows, (B, hidden)."""
+    return torch.bmm(inputs.transpose(1, 2), grad.view(inputs.shape[0], -1, grad.shape[1])).flatten(0, 1)
+
+
+def _inputs(step: Step, weights: Tensor) -> Tensor:
+    """The clients' inputs over their group's slots, (G, clients of a group, slots); `weights` are by sample."""
     rows, batch = step.rows, step.batch
     # With several groups every group has one client, and the client's slots are the group's.
     place = batch.slot if rows.groups > 1 else batch.client * rows.slots + batch.slot
-    flat = torch.zeros(batch.clients * rows.slots).index_add_(0, place, batch.weights)
+    flat = torch.zeros(batch.clients * rows.slots).index_add_(0, place, weights)
     return flat.view(rows.groups, -1, rows.slots)
 
 

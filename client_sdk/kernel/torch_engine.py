@@ -58,7 +58,7 @@ def _unpacked(job: Job) -> blobs.Tensors:
 
 
 def _cohort(task: Task, round_number: int, client: ClientData) -> Cohort:
-    names = [adversary.name for adversary in task.plan.adversaries]
+    names = [part.name for part in (*task.plan.adversaries, *task.plan.matchings)]
     labels = {name: np.array([client.labels.get(name, -1)]) for name in names}
     state = client.state.copy()  # training changes it, and a store may give a read-only view
     return Cohort.draw(

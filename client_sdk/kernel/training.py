@@ -11,15 +11,17 @@ from torch import Tensor
 
 from client_sdk.draws import Samples
 from client_sdk.errors import UnsupportedTaskError
-from client_sdk.kernel import adversary, updates
+from client_sdk.kernel import adversary, matching, updates
 from client_sdk.kernel.adversary import AdversaryGradients
 from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
+from client_sdk.kernel.matching import Matcher
 from client_sdk.kernel.models import declared, plan_of
 from client_sdk.kernel.operations import TORCH, Operations, PrivateTensors
+from client_sdk.matching import Published
 from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import Columns, PrivateState, Report
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_SHARED
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors as Arrays
 from fedau2.wire.contributions import Update
@@ -36,6 +38,7 @@ class Task:
         shared: the recommender's tensors.
         adversary: the adversaries' tensors.
         tables: names of the shared tables.
+        matchers: the plan's matchings, with what the checkpoint publishes of them.
     """
 
     manifest: TaskManifest
@@ -44,6 +47,7 @@ class Task:
     shared: Tensors
     adversary: Tensors
     tables: frozenset[str]
+    matchers: tuple[Matcher, ...] = ()
 
     @classmethod
     def load(cls, task: TaskManifest, checkpoint: Arrays) -> "Task":
@@ -59,14 +63,15 @@ class Task:
         if {name: value.shape for name, value in checkpoint.items()} != shapes:
             raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
         tensors = {name: torch.tensor(value) for name, value in checkpoint.items()}
-        adversarial = {name for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_ADVERSARY}
+        scopes = {name: spec.scope for name, spec in specs.items()}
         return cls(
             manifest=task,
             plan=plan,
             recommender=declared(task.model).model,
-            shared={name: value for name, value in tensors.items() if name not in adversarial},
-            adversary={name: value for name, value in tensors.items() if name in adversarial},
+            shared={name: value for name, value in tensors.items() if scopes[name] == TENSOR_SCOPE_SHARED},
+            adversary={name: value for name, value in tensors.items() if scopes[name] == TENSOR_SCOPE_ADVERSARY},
             tables=frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE),
+            matchers=tuple(Matcher.of(each, Published.of(each, checkpoint)) for each in plan.matchings),
         )
 
 
@@ -77,7 +82,7 @@ class Cohort:
     Attributes:
         samples: per client, per local step.
         noise: per adversary, float32 (B, steps, 2, classes).
-        labels: per adversary, class numbers int64 (B,), -1 where not known.
+        labels: per adversary and matching, class numbers int64 (B,), -1 where not known.
         state: private state of the B clients; training changes it in place.
         members: the B rows of the state that are the clients', int64; None: all rows, in order. Only operations that
             are `in_place` take others.
@@ -170,12 +175,24 @@ class CohortTraining:
             given = self._task.plan.parameters, self._round, self._protected, self._members
             step, private = Step(self._rows, self._batches[taken], *given), self._private.values
             gradients = self._operations.gradients(self._task.recommender, self._shared, private, step, unlearn)
+            self._match(gradients, step)
             self._advance_private(gradients, taken)
             for of_adversary in of_adversaries.values():
                 gradients.shared.update(of_adversary.shared)
             self._advance_shared(gradients.shared)
         self._of_adversaries.append(of_adversaries)
         self._loss = gradients.loss.numpy()
+
+    def _match(self, gradients: Gradients, step: Step) -> None:
+        """Adds what the matchings ask of the protected states, and their statistics."""
+        if not self._task.matchers:
+            return
+        private = self._private.values
+        if self._members is not None:
+            private = {name: value[self._members] for name, value in private.items()}
+        matchers, labels = self._task.matchers, self._labels
+        rows = {each.plan.name: matching.rows(each.plan, labels[each.plan.name]) for each in matchers}
+        matching.apply(self._task.recommender, matchers, self._shared, private, step, rows, gradients)
 
     def _adversary_gradients(self, states: Tensors, step: int) -> dict[str, AdversaryGradients]:
         return {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from client_sdk import draws
 from client_sdk.draws import Samples, Stream
 from client_sdk.errors import DamagedTaskError, UnsupportedTaskError
+from client_sdk.matching import NOBODY
 from client_sdk.onnx import private_adam, step_graph
 from client_sdk.onnx.graph import Graph
 from client_sdk.plan import TrainingPlan
@@ -42,7 +43,7 @@ class GraphTask:
         graph: the training graph.
         tensors: the checkpoint's.
         tables: names of the shared tables.
-        numbers: the plan's, as the graph takes them.
+        numbers: the plan's, and what the checkpoint publishes of matchings, as the graph takes them.
     """
 
     manifest: TaskManifest
@@ -78,7 +79,8 @@ class GraphTask:
             raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
         tables = frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE)
         plan = TrainingPlan.of(task)
-        return cls(task, plan, graph, tensors, tables, step_graph.numbers(plan.parameters, plan.adversaries))
+        numbers = step_graph.numbers(plan.parameters, plan.adversaries) | step_graph.matched(plan.matchings, tensors)
+        return cls(task, plan, graph, tensors, tables, numbers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,12 +163,12 @@ class OnnxTraining:
         size = TILE if self._task.manifest.draw == DRAW_CONTRASTS else len(samples.items)
         outputs = self._run(samples.part(0, size), step, self._labels)
         for start in range(size, len(samples.items), size):
-            for name, value in self._run(samples.part(start, start + size), step, {}).items():
+            for name, value in self._run(samples.part(start, start + size), step, None).items():
                 if name == step_graph.LOSS or name.startswith(step_graph.GRADIENT):
                     outputs[name] = outputs[name] + value
         return outputs
 
-    def _run(self, samples: Samples, step: int, labels: Mapping[str, int]) -> Outputs:
+    def _run(self, samples: Samples, step: int, labels: Mapping[str, int] | None) -> Outputs:
         rows, first, slot = _places(samples.items, self._task.manifest.items)
         again = np.ones(len(slot), np.bool_)
         again[first] = False
@@ -185,9 +187,13 @@ class OnnxTraining:
                 outputs[name] = _spread(outputs[name], place, len(self._rows))
         return outputs
 
-    def _of_client(self, step: int, labels: Mapping[str, int]) -> Outputs:
-        """Label and noise for every adversary."""
-        known = {step_graph.label_of(n): np.array([labels.get(n, -1)], np.int64) for n in self._drawn.noise}
+    def _of_client(self, step: int, labels: Mapping[str, int] | None) -> Outputs:
+        """Label and noise for every adversary, row for every matching; without labels the client takes no part."""
+        given = labels or {}
+        known = {step_graph.label_of(n): np.array([given.get(n, -1)], np.int64) for n in self._drawn.noise}
+        for each in self._plan.matchings:
+            row = NOBODY if labels is None else given.get(each.name, each.classes)
+            known[step_graph.row_of(each.name)] = np.array([row], np.int64)
         return known | {step_graph.noise_of(name): drawn[step][None] for name, drawn in self._drawn.noise.items()}
 
     def _advance(self, gradients: Tensors) -> None:

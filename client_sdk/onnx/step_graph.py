@@ -12,10 +12,15 @@
 * for each adversary `label.<name>` int64 (1,), -1 where it is not known, and `noise.<name>` float32 (1, 2, classes)
 * for each adversary `plan.<name>.epsilon` float32 (), `plan.<name>.pretrain_rounds` int64 (),
   `plan.<name>.class_weights` float32 (classes,) and `plan.<name>.prior` float32 (classes,)
+* for each matching `row.<name>` int64 (1,): the class number, or the number of classes where it is not known, or -1
+  where the client takes no part in this run; `matching.<name>.weight` float32 (), and what the checkpoint publishes of
+  it, see `client_sdk.matching.Published`: `matching.<name>.centre`, `.map`, `.witness`, `.offset` and
+  `.live`
 
 The outputs are:
 
-* `gradient.<tensor>` for every shared, adversary and private tensor, shaped as the input
+* `gradient.<tensor>` for every shared, adversary and private tensor, shaped as the input, and for every statistic the
+  client's contribution to it, shaped as the tensor
 * `loss` float32 (1,)
 * for each adversary `triggered.<name>` bool (1,) and `margin.<name>` float32 (1,)
 
@@ -25,12 +30,13 @@ Recommender, heads, triggers and objectives decide which nodes a graph has. Numb
 every plan of the same structure.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk.plan import AdversaryPlan
+from client_sdk.matching import Published
+from client_sdk.plan import AdversaryPlan, MatchingPlan
 from fedau2.v1.task_pb2 import TaskManifest
 
 SLOT, LABEL, WEIGHT = "sample.slot", "sample.label", "sample.weight"
@@ -74,6 +80,16 @@ def number_of(adversary: str, field: str) -> str:
     return f"plan.{adversary}.{field}"
 
 
+def row_of(matching: str) -> str:
+    """The input for a client's row of a matching's statistics."""
+    return f"row.{matching}"
+
+
+def part_of(matching: str, field: str) -> str:
+    """The input for what is known of a matching: its `weight`, or a field of `Published`."""
+    return f"matching.{matching}.{field}"
+
+
 def outputs(task: TaskManifest) -> tuple[str, ...]:
     """Names of all outputs of a task's graph."""
     gradients = (GRADIENT + spec.name for spec in task.tensors)
@@ -86,6 +102,15 @@ def numbers(parameters: Mapping[str, float], adversaries: Iterable[AdversaryPlan
     inputs: dict[str, Number] = {parameter(name): np.array(value, np.float32) for name, value in parameters.items()}
     for adversary in adversaries:
         inputs |= {number_of(adversary.name, field): value for field, value in _numbers(adversary).items()}
+    return inputs
+
+
+def matched(plans: Sequence[MatchingPlan], tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, Number]:
+    """What a checkpoint publishes of matchings, as inputs."""
+    inputs: dict[str, Number] = {}
+    for plan in plans:
+        fields = vars(Published.of(plan, tensors)) | {"weight": plan.weight}
+        inputs |= {part_of(plan.name, field): np.array(value, np.float32) for field, value in fields.items()}
     return inputs
 
 

@@ -21,7 +21,7 @@ from fedau2.v1.device_pb2 import (
     UploadOffsetRequest,
     UploadOffsetResponse,
 )
-from fedau2.wire import blobs, contributions
+from fedau2.wire import blobs, contributions, matchings
 from fedau2.wire.contributions import Rows
 from fedau2.wire.status import Status, StatusError
 
@@ -85,8 +85,8 @@ def train(
         data = contributions.encode(contributions.clip(defended, assignment.bound))
     else:
         data = mask.masked(defended)
-    adversaries = [adversary for adversary in job.manifest.plan.adversaries if adversary.name in job.client.labels]
-    attributes = {adversary.attribute for adversary in adversaries}
+    parts = matchings.labelled(job.manifest.plan)
+    attributes = {part.attribute for part in parts if part.name in job.client.labels}
     place = (assignment.assignment_id, assignment.task_id, assignment.round)
     return Staged(*place, data, result.state, tuple(sorted(attributes)), masked=mask is not None)
 

@@ -27,8 +27,21 @@ OPERATORS: dict[str, dict[str, int]] = {
     **{
         name: {}
         for name in (
-            *("Abs", "Add", "And", "Clip", "Div", "Equal", "Exp", "Greater", "GreaterOrEqual", "Identity", "IsNaN"),
-            *("Log", "Max", "Min", "Mul", "Neg", "Not", "Relu", "Sign", "Sqrt", "Sub", "Tanh", "Where"),
+            *(
+                "Abs",
+                "Add",
+                "And",
+                "Clip",
+                "Cos",
+                "Div",
+                "Equal",
+                "Exp",
+                "Greater",
+                "GreaterOrEqual",
+                "Identity",
+                "IsNaN",
+            ),
+            *("Log", "Max", "Min", "Mul", "Neg", "Not", "Relu", "Sign", "Sin", "Sqrt", "Sub", "Tanh", "Where"),
         )
     },
     "Cast": {"to": _INT},

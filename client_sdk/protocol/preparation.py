@@ -6,7 +6,7 @@ from client_sdk.protocol.interfaces import Store
 from client_sdk.protocol.values import ClientData, Fetched, Job, Model, PrivateState
 from client_sdk.weights import Weights
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import manifest
+from fedau2.wire import manifest, matchings
 
 
 def job(store: Store, model: Model, task: TaskManifest, fetched: Fetched) -> Job:
@@ -49,16 +49,16 @@ def initial_state(task: TaskManifest, key: bytes) -> PrivateState:
 
 
 def labels(store: Store, task: TaskManifest) -> dict[str, int]:
-    """Returns the class numbers of a client's attributes by adversary, without attributes that are not known.
+    """Returns the class numbers of a client's known attributes, by adversary or matching.
 
     Raises:
         AttributeValueError: the task does not know an attribute's value.
     """
     numbers = {}
-    for adversary in task.plan.adversaries:
-        value = store.attribute(adversary.attribute)
+    for part in matchings.labelled(task.plan):
+        value = store.attribute(part.attribute)
         if value is not None:
-            numbers[adversary.name] = label(value, adversary.attribute, list(adversary.classes))
+            numbers[part.name] = label(value, part.attribute, list(part.classes))
     return numbers
 
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.aggregation import statistics
 from fedau2.v1.task_pb2 import OPTIMIZER_KIND_ADAM, Optimizer, TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_STATISTIC
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.manifest import shared
 
@@ -32,6 +33,7 @@ def server_step(
     state: Tensors,
     mean: Mapping[str, _Array],
     variances: Mapping[str, float] = NO_NOISE,
+    members: int = 0,
 ) -> tuple[Tensors, Tensors]:
     """Takes one step of the plan's server optimizers. The arguments are not changed.
 
@@ -42,19 +44,21 @@ def server_step(
             `<name>.second` (moments, of its shape) and `<name>.steps` (number of its steps, shape (1,)).
         mean: the mean of each tensor that contributions carried; any other tensor keeps its value and state.
         variances: of the known noise on each number of the mean, by tensor; none of a tensor without such noise.
+        members: users of the round, see `statistics.stepped`; only plans with matchings need them.
 
     Returns:
         The new checkpoint and the new state.
     """
     checkpoint, state = dict(checkpoint), dict(state)
     for name, spec in shared(manifest).items():
-        if name not in mean:
+        if name not in mean or spec.scope == TENSOR_SCOPE_STATISTIC:
             continue
         server = manifest.plan.server
         optimizer = server.adversary if spec.scope == TENSOR_SCOPE_ADVERSARY else server.shared
         corrected = optimizer.noise_corrected or not optimizer.HasField("noise_corrected")
         variance = variances.get(name, 0.0) if corrected else 0.0
         checkpoint[name] = _stepped(optimizer, name, checkpoint[name], state, mean[name], variance)
+    checkpoint |= dict(statistics.stepped(manifest, checkpoint, mean, members))
     return checkpoint, state
 
 

@@ -48,6 +48,15 @@ COMMON: Mapping[str, Default] = {
     "adversary.clip_norm": Default(0.0, _PAPER),
     "adversary.noise_multiplier": Default(0.0, _PAPER),
     "adversaries": Default("all", _PAPER),
+    "matching.weight": Default(10_000.0, _PROJECT),
+    "matching.frequencies": Default(256, _PROJECT),
+    "matching.bandwidth": Default(1.0, _PROJECT),
+    "matching.ridge": Default(0.02, _PROJECT),
+    "matching.rate": Default(0.05, _PROJECT),
+    "matching.minimum": Default(10, _PROJECT),
+    "matching.protects": Default("all", _PROJECT),
+    "matching.seed": Default(0, _PROJECT),
+    "matchings": Default("none", _PAPER),
     "server.shared.kind": Default("adam", _CODE),
     # The authors' code has 0.001, which needs twice the rounds here (docs/baselines.md); every published figure of
     # FedNCF was measured with 0.003.

@@ -33,6 +33,9 @@ def without_effect(plan: Plan) -> Iterator[tuple[str, str]]:
         yield from _changed(f"server.{name}", optimizer.model_dump(), unused, usual)
     unused = {} if plan.interactions.rating else dict.fromkeys(_RATINGS_ONLY, "ratings are no positives")
     yield from _changed("interactions", plan.interactions.model_dump(), unused, usual)
+    if plan.matchings == ():
+        settings = plan.matching.model_dump()
+        yield from _changed("matching", settings, dict.fromkeys(settings, "there are no matchings"), usual)
     entries = plan.adversaries
     if entries is None:
         yield from _changed("adversary", plan.adversary.model_dump(), _of_adversary(plan.adversary), usual)

@@ -10,8 +10,10 @@ from export.errors import PlanError
 from export.plan import defaults, planfile
 from export.plan import resolve as resolution
 from export.plan.fragments import Fragment
+from export.plan.matching import MatchingEntry, matching_name
 from export.plan.recommenders import NAME
-from export.plan.schema import NONE, Entry, Optimizer, Plan
+from export.plan.schema import Entry, Optimizer, Plan
+from export.plan.types import NONE
 from fedau2.v1 import task_pb2
 from fedau2.wire import plans
 from fedau2.wire.errors import ManifestError
@@ -51,7 +53,9 @@ def to_message(plan: Plan) -> task_pb2.Plan:
     )
     for entry in _entries(plan):
         message.adversaries.append(_adversary(plan, entry))
-    names = set(resolution.states(plan.model).names) if message.adversaries else set()
+    for matching in _matchings(plan):
+        message.matchings.append(_matching(plan, matching))
+    names = set(resolution.states(plan.model).names) if message.adversaries or message.matchings else set()
     try:
         plans.check_plan(message, names)
     except ManifestError as error:
@@ -95,6 +99,24 @@ def _adversary(plan: Plan, entry: Entry) -> task_pb2.Adversary:
     )
 
 
+def _matchings(plan: Plan) -> Sequence[MatchingEntry]:
+    if plan.matchings is None:
+        raise PlanError("matchings: all is not resolved: it needs data")
+    return plan.matchings
+
+
+def _matching(plan: Plan, entry: MatchingEntry) -> task_pb2.Matching:
+    if entry.classes is None or entry.protects is None or isinstance(entry.protects, str):
+        raise PlanError(f"the matching of {entry.attribute} is not resolved: it needs data")
+    return task_pb2.Matching(
+        name=entry.name or matching_name(entry.attribute),
+        attribute=entry.attribute,
+        classes=entry.classes,
+        protects=entry.protects,
+        **plan.matching.model_dump(exclude={"protects"}),
+    )
+
+
 def _numbers(value: str | tuple[float, ...]) -> tuple[float, ...]:
     """Returns the message's form: none, uniform, and the shares that no objective uses are an empty list."""
     return () if isinstance(value, str) else value
@@ -118,6 +140,7 @@ def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
         "model": {NAME: model, **parameters},
         "local": _fields(message.local),
         "adversaries": [_entry(adversary) for adversary in message.adversaries] or NONE,
+        **_matching_sections(message.matchings),
         "server": {
             name: _fields(optimizer)
             for name, optimizer in (("shared", message.server.shared), ("adversary", message.server.adversary))
@@ -134,6 +157,16 @@ def _entry(adversary: task_pb2.Adversary) -> dict[str, Any]:
     fields = _fields(adversary)
     unused = "uniform" if fields["objective"] == "confusion" else "shares"
     return fields | {"class_weights": fields["class_weights"] or "none", "prior": fields["prior"] or unused}
+
+
+def _matching_sections(matchings: Sequence[task_pb2.Matching]) -> dict[str, Any]:
+    """Returns the sections `matching` and `matchings`; a plan gives all of its matchings the same numbers."""
+    if not matchings:
+        return {"matchings": NONE}
+    entries = [_fields(matching) for matching in matchings]
+    names = ("name", "attribute", "classes", "protects")
+    common = {name: value for name, value in entries[0].items() if name not in names}
+    return {"matching": common, "matchings": [{name: entry[name] for name in names} for entry in entries]}
 
 
 def _fields(message: Message) -> dict[str, Any]:

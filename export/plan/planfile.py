@@ -17,9 +17,10 @@ from export.plan import defaults, strict_yaml
 from export.plan.effects import expect_effect
 from export.plan.explain import explain
 from export.plan.fragments import Fragment, merge, nest
-from export.plan.schema import NONE, Plan
+from export.plan.schema import Plan
+from export.plan.types import NONE
 
-_LATER = ("interactions", "server.shared.noise_corrected", "server.adversary.noise_corrected")
+_LATER = ("interactions", "matching", "matchings", "server.shared.noise_corrected", "server.adversary.noise_corrected")
 """Keys that plans of runs by earlier versions do not have."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.errors import PlanError
+from export.plan.matching import MatchingEntry, matching_name
 from export.plan.recommenders import Model, declared
 from export.plan.schema import Adversary, AdversarySettings, Entry, Plan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
@@ -53,7 +54,7 @@ def states(model: Model) -> States:
 
 
 def resolve(plan: Plan, known: Mapping[str, Known]) -> Plan:
-    """Returns the same plan with explicit adversaries: names, classes, states, weights and priors.
+    """Returns the same plan with explicit adversaries and matchings: names, classes, states, weights and priors.
 
     Args:
         plan: complete.
@@ -70,13 +71,44 @@ def resolve(plan: Plan, known: Mapping[str, Known]) -> Plan:
     entries = plan.adversaries
     if entries is None:
         entries = tuple(Adversary(attribute=name) for name in known)
-    of_model = states(plan.model) if entries else States((), ())
+    matched = _matched(plan, known)
+    of_model = states(plan.model) if entries or matched else States((), ())
     resolved = [
         adversary
         for number, entry in enumerate(entries)
         for adversary in _resolved(plan, entry, known, of_model, f"adversaries[{number}]")
     ]
-    return plan.model_copy(update={"adversaries": tuple(resolved)})
+    matchings = [
+        matching
+        for number, entry in enumerate(matched)
+        for matching in _resolved_matching(plan, entry, known, of_model, f"matchings[{number}]")
+    ]
+    return plan.model_copy(update={"adversaries": tuple(resolved), "matchings": tuple(matchings)})
+
+
+def _matched(plan: Plan, known: Mapping[str, Known]) -> tuple[MatchingEntry, ...]:
+    if plan.matchings is not None:
+        return plan.matchings
+    if not known:
+        raise PlanError(
+            "matchings: all needs data, and no data is known here: list them with attribute and classes, or write none"
+        )
+    return tuple(MatchingEntry(attribute=name) for name in known)
+
+
+def _resolved_matching(
+    plan: Plan, entry: MatchingEntry, known: Mapping[str, Known], of_model: States, where: str
+) -> Iterator[MatchingEntry]:
+    classes = _classes(entry, known.get(entry.attribute), known, where)
+    name, protects = entry.name or matching_name(entry.attribute), entry.protects or plan.matching.protects
+    for part, states_of in _parts(name, protects, of_model).items():
+        yield entry.model_copy(update={"classes": classes, "name": part, "protects": states_of})
+
+
+def _parts(name: str, protects: str | tuple[str, ...], of_model: States) -> dict[str, tuple[str, ...]]:
+    """Returns the states of each adversary or matching that an entry stands for, by its name."""
+    protected = of_model.named(protects)
+    return {f"{name}-{state}": (state,) for state in protected} if protects == "each" else {name: protected}
 
 
 def _resolved(plan: Plan, entry: Entry, known: Mapping[str, Known], of_model: States, where: str) -> Iterator[Entry]:
@@ -85,13 +117,13 @@ def _resolved(plan: Plan, entry: Entry, known: Mapping[str, Known], of_model: St
     update: dict[str, Any] = {"classes": classes, "class_weights": _weights(full, data, where)}
     if full.objective == "confusion":
         update["prior"] = _prior(full, data, where)
-    protected = of_model.named(full.protects)
-    parts = {f"{name}-{state}": (state,) for state in protected} if full.protects == "each" else {name: protected}
-    for part, protects in parts.items():
+    for part, protects in _parts(name, full.protects, of_model).items():
         yield entry.model_copy(update={**update, "name": part, "protects": protects})
 
 
-def _classes(entry: Entry, data: Known | None, known: Mapping[str, Known], where: str) -> tuple[str, ...]:
+def _classes(
+    entry: Entry | MatchingEntry, data: Known | None, known: Mapping[str, Known], where: str
+) -> tuple[str, ...]:
     if data is not None:
         if entry.classes not in (None, data.classes):
             classes = ", ".join(data.classes)

@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, cr
 from pydantic.fields import FieldInfo
 
 from export.plan import recommenders
+from export.plan.matching import Matchings, MatchingSettings
 from export.plan.types import (
+    ALL,
     ClassWeights,
     Count,
     Flag,
@@ -28,13 +30,11 @@ from export.plan.types import (
     Text,
     Trigger,
     Whole,
+    entries,
     setting,
     unit_of,
 )
 from fedau2.wire.plans import MAX_STEPS
-
-ALL, NONE = "all", "none"
-"""The words that `adversaries` may say instead of a list."""
 
 
 class Local(Section):
@@ -134,18 +134,10 @@ else:
     )
 
 
-def _entries(value: object) -> object:
-    if value is None:
-        raise ValueError(f"it is empty: write {ALL}, {NONE} or a list of entries")
-    return None if value == ALL else () if value == NONE else value
-
-
 Adversaries = Annotated[
     tuple[Adversary, ...] | None,
-    BeforeValidator(_entries),
-    PlainSerializer(
-        lambda entries: ALL if entries is None else [entry.model_dump(exclude_none=True) for entry in entries]
-    ),
+    BeforeValidator(entries),
+    PlainSerializer(lambda value: ALL if value is None else [entry.model_dump(exclude_none=True) for entry in value]),
 ]
 
 
@@ -182,6 +174,10 @@ class Plan(Section):
     adversary: AdversarySettings = setting("What every adversary has unless its own entry says otherwise.")
     adversaries: Adversaries = setting(
         "The adversaries: all, one for each attribute of a run's data; none, the Original; or a list of entries."
+    )
+    matching: MatchingSettings = setting("What every matching has.")
+    matchings: Matchings = setting(
+        "The matchings: all, one for each attribute of a run's data; none; or a list of entries."
     )
     server: Server = setting("The server's step on the averaged contributions.")
     interactions: Interactions = setting("The weights of recorded interactions in training, by kind.")

@@ -9,6 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from fedau2.wire.weights import MOST, MOST_RATING
 
+ALL, NONE = "all", "none"
+"""The words that `adversaries` and `matchings` may say instead of a list."""
+
 LARGEST = 1e38
 """Numbers stay below it, so that they are numbers in float32 too."""
 
@@ -95,6 +98,13 @@ _LIST = PlainSerializer(lambda value: list(value) if isinstance(value, tuple) el
 Protects = Annotated[str | tuple[str, ...], _listed(("embedding", "all", "each"), str), _LIST]
 ClassWeights = Annotated[str | tuple[float, ...], _listed(("none", "balanced"), float), _LIST]
 Prior = Annotated[str | tuple[float, ...], _listed(("shares", "uniform"), float), _LIST]
+
+
+def entries(value: object) -> object:
+    """Returns a list of entries for the words that may stand for it; None stands for all."""
+    if value is None:
+        raise ValueError(f"it is empty: write {ALL}, {NONE} or a list of entries")
+    return None if value == ALL else () if value == NONE else value
 
 
 def walk(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

@@ -49,6 +49,18 @@ class Config(Section):
                 "evaluation.personal_steps are taken from the state that was trained, and after_training changes it: "
                 "choose one"
             )
+        matched = self.plan.matchings != ()
+        if matched and self.engine.sums == "plain" and not self.engine.plain_statistics:
+            raise ValueError(
+                "matchings sum statistics by class, which only sums other than plain hide: set engine.sums to grid or "
+                "secure, or engine.plain_statistics to simulate them in plain sums"
+            )
+        if self.engine.plain_statistics and (
+            not matched or self.engine.sums != "plain" or self.engine.name != "batched"
+        ):
+            raise ValueError(
+                "engine.plain_statistics is for matchings in plain sums of the batched engine: leave it out"
+            )
         if self.engine.sums != "plain" and self.plan.server.clip_norm:
             raise ValueError(
                 "only with engine.sums plain the server sees contributions: set plan.server.clip_norm to 0"

@@ -14,6 +14,9 @@ from simulator.errors import ConfigError
 METHOD = (
     "plan.adversaries",
     "plan.adversary",
+    "plan.matchings",
+    "plan.matching",
+    "engine.plain_statistics",
     "plan.server",
     "plan.local.private_learning_rate",
     "engine.rounds",

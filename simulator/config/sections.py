@@ -108,6 +108,10 @@ class EngineSettings(Section):
         "plain run that measures the norms; secure masks them too, in a fleet with an unmasker of its own.",
         default="plain",
     )
+    plain_statistics: _Flag = setting(
+        "Allow matchings in plain sums, in which a real coordinator would read each client's class.",
+        default=False,
+    )
     row_threshold: _Seed = setting(
         "Sums other than plain, without noise: a row that fewer clients touched is left out of the step; 0 leaves out "
         "none.",

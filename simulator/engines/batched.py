@@ -101,7 +101,7 @@ class BatchedEngine:
         """Trains a cohort and takes the server's step."""
         total, report = self.collect(members)
         given = self._manifest, self._exact, self._server_state
-        stepped, self._server_state = server_step(*given, total.mean(), total.variances())
+        stepped, self._server_state = server_step(*given, total.mean(), total.variances(), len(members))
         self._publish(stepped)
         self._round += 1
         return report

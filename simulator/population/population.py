@@ -13,7 +13,7 @@ from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.protocol.defences import defend
 from client_sdk.protocol.values import PrivateState
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import manifest
+from fedau2.wire import manifest, matchings
 from fedau2.wire.contributions import Update
 from simulator.errors import ConfigError
 from simulator.population.clients import Clients
@@ -99,8 +99,8 @@ class Population:
         Raises:
             ConfigError: `attributes` lacks an attribute of the plan, or a client's value is not one of its classes.
         """
-        for adversary in task.plan.adversaries:
-            _expect_classes(adversary.attribute, attributes, adversary.classes)
+        for part in matchings.labelled(task.plan):
+            _expect_classes(part.attribute, attributes, part.classes)
         keys = ClientKeys(seed, len(interactions))
         if state is not None:
             return cls(keys, interactions, attributes, state, weights)
@@ -180,10 +180,10 @@ class Population:
                 yield defend(task.manifest, contribution, self.keys[member], round_number)
 
     def labels(self, task: TaskManifest, members: Members) -> dict[str, NDArray[np.int64]]:
-        """Gives class numbers for each adversary of the plan; -1 if a client's attribute is unknown."""
+        """Gives class numbers for each adversary and matching of the plan; -1 if a client's attribute is unknown."""
         return {
-            adversary.name: _labels(self.attributes[adversary.attribute], list(adversary.classes), members)
-            for adversary in task.plan.adversaries
+            part.name: _labels(self.attributes[part.attribute], list(part.classes), members)
+            for part in matchings.labelled(task.plan)
         }
 
 

@@ -10,7 +10,7 @@ from client_sdk.kernel import fedrap, fedvae
 from export import sums
 from export.bundle import build
 from export.sums import Policy, TensorGrid
-from fedau2.wire import blobs, manifest
+from fedau2.wire import blobs, manifest, matchings
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.connections import InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
@@ -33,8 +33,8 @@ def unmasker(tmp_path_factory):
 
 @pytest.fixture
 def make_bundle():
-    def make(model, row_threshold):
-        plan = plans.make(model, {**plans.GENDER, "head": "dsvae"}, server__clip_norm=0)
+    def make(model, row_threshold, **settings):
+        plan = plans.make(model, {**plans.GENDER, "head": "dsvae"}, server__clip_norm=0, **settings)
         bundle = build(model, [f"item-{i}" for i in range(ITEMS)], plan, 0, WIDTHS.get(model))
         shapes = {name: math.prod(spec.shape) for name, spec in manifest.shared(bundle.manifest).items()}
         grids = {name: TensorGrid(exponent=12, clip=min(2**13, math.isqrt(n * 4095**2))) for name, n in shapes.items()}
@@ -71,7 +71,17 @@ def checkpoints(engine):
     ],
 )
 def test_secure_and_grid_give_the_same_bytes(model, row_threshold, transport, make_bundle, unmasker, tmp_path):
-    bundle = make_bundle(model, row_threshold)
+    expect_the_same_bytes(make_bundle(model, row_threshold), transport, unmasker, tmp_path)
+
+
+@pytest.mark.parametrize("model", ["fedncf", pytest.param("fedvae", marks=pytest.mark.slow)])
+def test_with_matchings_too(model, make_bundle, unmasker, tmp_path):
+    bundle = make_bundle(model, 10, matchings=[plans.GENDER], matching__frequencies=16, matching__minimum=5)
+    engine = expect_the_same_bytes(bundle, "inproc", unmasker, tmp_path)
+    assert engine.checkpoint[matchings.means("matching-gender")][:2, 0].all()
+
+
+def expect_the_same_bytes(bundle, transport, unmasker, tmp_path):
     grid = BatchedEngine(
         bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)), population(bundle), workers=2
     )
@@ -84,3 +94,4 @@ def test_secure_and_grid_give_the_same_bytes(model, row_threshold, transport, ma
         assert list(checkpoints(fleet)) == list(checkpoints(grid))
     finally:
         fleet.close()
+    return grid

@@ -32,6 +32,8 @@ def make(model, head, precision="fp32", **options):
 def bundles():
     made = [make(model, **plan) for model in RECOMMENDERS for plan in PLANS]
     made += [make(model, "none", "fp16") for model in RECOMMENDERS]
+    matched = plans.make("fedncf", matchings=[plans.GENDER], matching__frequencies=8)
+    made.append(build("fedncf", [f"item-{row}" for row in range(60)], matched, 0, WIDTHS["fedncf"]))
     return [*made, make("fedncf", "dsvae", protects=["user_gmf", "user_mlp"])]
 
 

@@ -39,6 +39,14 @@ def assert_agree(bundle, steps=40, **options):
     return found
 
 
+@pytest.mark.parametrize("model", ["fedncf", "fedvae"])
+def test_a_step_with_matchings_agrees(model):
+    entries = [{"attribute": "gender", "classes": ["M", "F"]}, {**plans.AGE, "name": "second"}]
+    plan = plans.make(model, {**plans.GENDER, "head": "dsvae"}, matchings=entries, matching__frequencies=16)
+    bundle = build(model, [f"item-{row}" for row in range(60)], plan, 0, WIDTHS[model])
+    assert_agree(bundle)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("trigger", ["sut", "global", "pretrain", "off"])
 @pytest.mark.parametrize("head", HEADS)

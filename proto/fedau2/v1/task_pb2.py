@@ -27,7 +27,7 @@ from fedau2.v1 import tensors_pb2 as fedau2_dot_v1_dot_tensors__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x66\x65\x64\x61u2/v1/task.proto\x12\tfedau2.v1\x1a\x16\x66\x65\x64\x61u2/v1/secure.proto\x1a\x17\x66\x65\x64\x61u2/v1/tensors.proto\x1a\x1egoogle/protobuf/duration.proto\"(\n\x08Resource\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\"k\n\x11\x45ncodedCheckpoint\x12/\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x1d.fedau2.v1.CheckpointEncoding\x12%\n\x08resource\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.Resource\"R\n\x05Graph\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.fedau2.v1.GraphKind\x12%\n\x08resource\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.Resource\"\xcb\x02\n\tAdversary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tattribute\x18\x02 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\x12\x10\n\x08protects\x18\x04 \x03(\t\x12\x1d\n\x04head\x18\x05 \x01(\x0e\x32\x0f.fedau2.v1.Head\x12#\n\x07trigger\x18\x06 \x01(\x0e\x32\x12.fedau2.v1.Trigger\x12\x10\n\x08variance\x18\x07 \x01(\x02\x12\x0f\n\x07\x65psilon\x18\x08 \x01(\x02\x12\x17\n\x0fpretrain_rounds\x18\t \x01(\x04\x12\x15\n\rclass_weights\x18\n \x03(\x02\x12\'\n\tobjective\x18\x0b \x01(\x0e\x32\x14.fedau2.v1.Objective\x12\r\n\x05prior\x18\x0c \x03(\x02\x12\x11\n\tclip_norm\x18\r \x01(\x02\x12\x18\n\x10noise_multiplier\x18\x0e \x01(\x02\"\xc3\x01\n\x0bLocalUpdate\x12\r\n\x05steps\x18\x01 \x01(\r\x12\x11\n\tnegatives\x18\x02 \x01(\r\x12\r\n\x05\x63hunk\x18\x03 \x01(\r\x12\x1d\n\x15private_learning_rate\x18\x04 \x01(\x02\x12\x1c\n\x14shared_learning_rate\x18\x05 \x01(\x02\x12\x12\n\ncover_rows\x18\n \x01(\x02J\x04\x08\x06\x10\nR\tl1_weightR\x06kl_capR\x10kl_anneal_roundsR\x07\x64ropout\"\xab\x01\n\tOptimizer\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.fedau2.v1.OptimizerKind\x12\x15\n\rlearning_rate\x18\x02 \x01(\x02\x12\r\n\x05\x62\x65ta1\x18\x03 \x01(\x02\x12\r\n\x05\x62\x65ta2\x18\x04 \x01(\x02\x12\x0f\n\x07\x65psilon\x18\x05 \x01(\x02\x12\x1c\n\x0fnoise_corrected\x18\x06 \x01(\x08H\x00\x88\x01\x01\x42\x12\n\x10_noise_corrected\"n\n\nServerStep\x12$\n\x06shared\x18\x01 \x01(\x0b\x32\x14.fedau2.v1.Optimizer\x12\'\n\tadversary\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.Optimizer\x12\x11\n\tclip_norm\x18\x03 \x01(\x02\"\x93\x01\n\x12InteractionWeights\x12\x0c\n\x04view\x18\x01 \x01(\x02\x12\x0c\n\x04like\x18\x02 \x01(\x02\x12\x10\n\x08purchase\x18\x03 \x01(\x02\x12\x0e\n\x06rating\x18\x04 \x01(\x02\x12\x15\n\rlowest_rating\x18\x05 \x01(\x02\x12\x13\n\x0b\x66ull_rating\x18\x06 \x01(\x02\x12\x13\n\x0b\x61pp_weights\x18\x07 \x01(\x08\"\xb8\x02\n\x04Plan\x12%\n\x05local\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.LocalUpdate\x12)\n\x0b\x61\x64versaries\x18\x02 \x03(\x0b\x32\x14.fedau2.v1.Adversary\x12%\n\x06server\x18\x03 \x01(\x0b\x32\x15.fedau2.v1.ServerStep\x12\x1a\n\x12minimum_separation\x18\x04 \x01(\r\x12\x33\n\nparameters\x18\x05 \x03(\x0b\x32\x1f.fedau2.v1.Plan.ParametersEntry\x12\x33\n\x0cinteractions\x18\x06 \x01(\x0b\x32\x1d.fedau2.v1.InteractionWeights\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xbf\x03\n\x0cTaskManifest\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x07tensors\x18\x03 \x03(\x0b\x32\x15.fedau2.v1.TensorSpec\x12\x1d\n\x04plan\x18\x04 \x01(\x0b\x32\x0f.fedau2.v1.Plan\x12\r\n\x05items\x18\x05 \x01(\r\x12&\n\tcatalogue\x18\x06 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x07 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12 \n\x06graphs\x18\x08 \x03(\x0b\x32\x10.fedau2.v1.Graph\x12\x16\n\x0e\x64\x65rived_states\x18\t \x03(\t\x12\x1d\n\x04\x64raw\x18\n \x01(\x0e\x32\x0f.fedau2.v1.Draw\x12\r\n\x05noise\x18\x0b \x01(\r\x12\x19\n\x11required_features\x18\x0c \x03(\t\x12\x11\n\tancestors\x18\r \x03(\x0c\x12\x13\n\x0b\x66irst_round\x18\x0e \x01(\x04\x12*\n\x0bsecure_sums\x18\x0f \x01(\x0b\x32\x15.fedau2.v1.SecureSums\x12\x12\n\tsignature\x18\xe8\x07 \x01(\x0c\"\xe7\x01\n\x0b\x43losingRule\x12\x0c\n\x04goal\x18\x01 \x01(\r\x12\x0f\n\x07minimum\x18\x02 \x01(\r\x12\x0f\n\x07maximum\x18\x03 \x01(\r\x12\x16\n\x0eover_selection\x18\x04 \x01(\x02\x12+\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x0b\x61ggregation\x18\x07 \x01(\x0e\x32\x16.fedau2.v1.Aggregation\x12\x0c\n\x04trim\x18\x08 \x01(\x02\"0\n\x0e\x43lientVersions\x12\x0f\n\x07minimum\x18\x01 \x01(\t\x12\r\n\x05\x62\x65low\x18\x02 \x01(\t\"i\n\x0bRetryWindow\x12,\n\tdelay_min\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tdelay_max\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration*x\n\x12\x43heckpointEncoding\x12#\n\x1f\x43HECKPOINT_ENCODING_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43HECKPOINT_ENCODING_FLOAT16\x10\x01\x12\x1c\n\x18\x43HECKPOINT_ENCODING_INT8\x10\x02*n\n\tGraphKind\x12\x1a\n\x16GRAPH_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12GRAPH_KIND_PREPARE\x10\x01\x12\x18\n\x14GRAPH_KIND_RECOMMEND\x10\x02\x12\x13\n\x0fGRAPH_KIND_STEP\x10\x03*@\n\x04\x44raw\x12\x14\n\x10\x44RAW_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44RAW_CONTRASTS\x10\x01\x12\x0e\n\nDRAW_WHOLE\x10\x02*Y\n\x04Head\x12\x14\n\x10HEAD_UNSPECIFIED\x10\x00\x12\x0c\n\x08HEAD_MLP\x10\x01\x12\x0c\n\x08HEAD_VAE\x10\x02\x12\x0e\n\nHEAD_DSVAE\x10\x03\x12\x0f\n\x0bHEAD_SCALAR\x10\x04*W\n\tObjective\x12\x19\n\x15OBJECTIVE_UNSPECIFIED\x10\x00\x12\x16\n\x12OBJECTIVE_REVERSAL\x10\x01\x12\x17\n\x13OBJECTIVE_CONFUSION\x10\x02*n\n\x07Trigger\x12\x17\n\x13TRIGGER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTRIGGER_OFF\x10\x01\x12\x12\n\x0eTRIGGER_GLOBAL\x10\x02\x12\x14\n\x10TRIGGER_PRETRAIN\x10\x03\x12\x0f\n\x0bTRIGGER_SUT\x10\x04*`\n\rOptimizerKind\x12\x1e\n\x1aOPTIMIZER_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12OPTIMIZER_KIND_SGD\x10\x01\x12\x17\n\x13OPTIMIZER_KIND_ADAM\x10\x02*`\n\x0b\x41ggregation\x12\x1b\n\x17\x41GGREGATION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41GGREGATION_MEDIAN\x10\x01\x12\x1c\n\x18\x41GGREGATION_TRIMMED_MEAN\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x66\x65\x64\x61u2/v1/task.proto\x12\tfedau2.v1\x1a\x16\x66\x65\x64\x61u2/v1/secure.proto\x1a\x17\x66\x65\x64\x61u2/v1/tensors.proto\x1a\x1egoogle/protobuf/duration.proto\"(\n\x08Resource\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\"k\n\x11\x45ncodedCheckpoint\x12/\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x1d.fedau2.v1.CheckpointEncoding\x12%\n\x08resource\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.Resource\"R\n\x05Graph\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.fedau2.v1.GraphKind\x12%\n\x08resource\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.Resource\"\xcb\x02\n\tAdversary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tattribute\x18\x02 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\x12\x10\n\x08protects\x18\x04 \x03(\t\x12\x1d\n\x04head\x18\x05 \x01(\x0e\x32\x0f.fedau2.v1.Head\x12#\n\x07trigger\x18\x06 \x01(\x0e\x32\x12.fedau2.v1.Trigger\x12\x10\n\x08variance\x18\x07 \x01(\x02\x12\x0f\n\x07\x65psilon\x18\x08 \x01(\x02\x12\x17\n\x0fpretrain_rounds\x18\t \x01(\x04\x12\x15\n\rclass_weights\x18\n \x03(\x02\x12\'\n\tobjective\x18\x0b \x01(\x0e\x32\x14.fedau2.v1.Objective\x12\r\n\x05prior\x18\x0c \x03(\x02\x12\x11\n\tclip_norm\x18\r \x01(\x02\x12\x18\n\x10noise_multiplier\x18\x0e \x01(\x02\"\xc2\x01\n\x08Matching\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tattribute\x18\x02 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\x12\x10\n\x08protects\x18\x04 \x03(\t\x12\x13\n\x0b\x66requencies\x18\x05 \x01(\r\x12\x11\n\tbandwidth\x18\x06 \x01(\x02\x12\x0e\n\x06weight\x18\x07 \x01(\x02\x12\x0c\n\x04rate\x18\x08 \x01(\x02\x12\x0f\n\x07minimum\x18\t \x01(\r\x12\x0c\n\x04seed\x18\n \x01(\r\x12\r\n\x05ridge\x18\x0b \x01(\x02\"\xc3\x01\n\x0bLocalUpdate\x12\r\n\x05steps\x18\x01 \x01(\r\x12\x11\n\tnegatives\x18\x02 \x01(\r\x12\r\n\x05\x63hunk\x18\x03 \x01(\r\x12\x1d\n\x15private_learning_rate\x18\x04 \x01(\x02\x12\x1c\n\x14shared_learning_rate\x18\x05 \x01(\x02\x12\x12\n\ncover_rows\x18\n \x01(\x02J\x04\x08\x06\x10\nR\tl1_weightR\x06kl_capR\x10kl_anneal_roundsR\x07\x64ropout\"\xab\x01\n\tOptimizer\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.fedau2.v1.OptimizerKind\x12\x15\n\rlearning_rate\x18\x02 \x01(\x02\x12\r\n\x05\x62\x65ta1\x18\x03 \x01(\x02\x12\r\n\x05\x62\x65ta2\x18\x04 \x01(\x02\x12\x0f\n\x07\x65psilon\x18\x05 \x01(\x02\x12\x1c\n\x0fnoise_corrected\x18\x06 \x01(\x08H\x00\x88\x01\x01\x42\x12\n\x10_noise_corrected\"n\n\nServerStep\x12$\n\x06shared\x18\x01 \x01(\x0b\x32\x14.fedau2.v1.Optimizer\x12\'\n\tadversary\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.Optimizer\x12\x11\n\tclip_norm\x18\x03 \x01(\x02\"\x93\x01\n\x12InteractionWeights\x12\x0c\n\x04view\x18\x01 \x01(\x02\x12\x0c\n\x04like\x18\x02 \x01(\x02\x12\x10\n\x08purchase\x18\x03 \x01(\x02\x12\x0e\n\x06rating\x18\x04 \x01(\x02\x12\x15\n\rlowest_rating\x18\x05 \x01(\x02\x12\x13\n\x0b\x66ull_rating\x18\x06 \x01(\x02\x12\x13\n\x0b\x61pp_weights\x18\x07 \x01(\x08\"\xe0\x02\n\x04Plan\x12%\n\x05local\x18\x01 \x01(\x0b\x32\x16.fedau2.v1.LocalUpdate\x12)\n\x0b\x61\x64versaries\x18\x02 \x03(\x0b\x32\x14.fedau2.v1.Adversary\x12%\n\x06server\x18\x03 \x01(\x0b\x32\x15.fedau2.v1.ServerStep\x12\x1a\n\x12minimum_separation\x18\x04 \x01(\r\x12\x33\n\nparameters\x18\x05 \x03(\x0b\x32\x1f.fedau2.v1.Plan.ParametersEntry\x12\x33\n\x0cinteractions\x18\x06 \x01(\x0b\x32\x1d.fedau2.v1.InteractionWeights\x12&\n\tmatchings\x18\x07 \x03(\x0b\x32\x13.fedau2.v1.Matching\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xbf\x03\n\x0cTaskManifest\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x07tensors\x18\x03 \x03(\x0b\x32\x15.fedau2.v1.TensorSpec\x12\x1d\n\x04plan\x18\x04 \x01(\x0b\x32\x0f.fedau2.v1.Plan\x12\r\n\x05items\x18\x05 \x01(\r\x12&\n\tcatalogue\x18\x06 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12\'\n\ncheckpoint\x18\x07 \x01(\x0b\x32\x13.fedau2.v1.Resource\x12 \n\x06graphs\x18\x08 \x03(\x0b\x32\x10.fedau2.v1.Graph\x12\x16\n\x0e\x64\x65rived_states\x18\t \x03(\t\x12\x1d\n\x04\x64raw\x18\n \x01(\x0e\x32\x0f.fedau2.v1.Draw\x12\r\n\x05noise\x18\x0b \x01(\r\x12\x19\n\x11required_features\x18\x0c \x03(\t\x12\x11\n\tancestors\x18\r \x03(\x0c\x12\x13\n\x0b\x66irst_round\x18\x0e \x01(\x04\x12*\n\x0bsecure_sums\x18\x0f \x01(\x0b\x32\x15.fedau2.v1.SecureSums\x12\x12\n\tsignature\x18\xe8\x07 \x01(\x0c\"\xe7\x01\n\x0b\x43losingRule\x12\x0c\n\x04goal\x18\x01 \x01(\r\x12\x0f\n\x07minimum\x18\x02 \x01(\r\x12\x0f\n\x07maximum\x18\x03 \x01(\r\x12\x16\n\x0eover_selection\x18\x04 \x01(\x02\x12+\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x0b\x61ggregation\x18\x07 \x01(\x0e\x32\x16.fedau2.v1.Aggregation\x12\x0c\n\x04trim\x18\x08 \x01(\x02\"0\n\x0e\x43lientVersions\x12\x0f\n\x07minimum\x18\x01 \x01(\t\x12\r\n\x05\x62\x65low\x18\x02 \x01(\t\"i\n\x0bRetryWindow\x12,\n\tdelay_min\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tdelay_max\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration*x\n\x12\x43heckpointEncoding\x12#\n\x1f\x43HECKPOINT_ENCODING_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43HECKPOINT_ENCODING_FLOAT16\x10\x01\x12\x1c\n\x18\x43HECKPOINT_ENCODING_INT8\x10\x02*n\n\tGraphKind\x12\x1a\n\x16GRAPH_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12GRAPH_KIND_PREPARE\x10\x01\x12\x18\n\x14GRAPH_KIND_RECOMMEND\x10\x02\x12\x13\n\x0fGRAPH_KIND_STEP\x10\x03*@\n\x04\x44raw\x12\x14\n\x10\x44RAW_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44RAW_CONTRASTS\x10\x01\x12\x0e\n\nDRAW_WHOLE\x10\x02*Y\n\x04Head\x12\x14\n\x10HEAD_UNSPECIFIED\x10\x00\x12\x0c\n\x08HEAD_MLP\x10\x01\x12\x0c\n\x08HEAD_VAE\x10\x02\x12\x0e\n\nHEAD_DSVAE\x10\x03\x12\x0f\n\x0bHEAD_SCALAR\x10\x04*W\n\tObjective\x12\x19\n\x15OBJECTIVE_UNSPECIFIED\x10\x00\x12\x16\n\x12OBJECTIVE_REVERSAL\x10\x01\x12\x17\n\x13OBJECTIVE_CONFUSION\x10\x02*n\n\x07Trigger\x12\x17\n\x13TRIGGER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTRIGGER_OFF\x10\x01\x12\x12\n\x0eTRIGGER_GLOBAL\x10\x02\x12\x14\n\x10TRIGGER_PRETRAIN\x10\x03\x12\x0f\n\x0bTRIGGER_SUT\x10\x04*`\n\rOptimizerKind\x12\x1e\n\x1aOPTIMIZER_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12OPTIMIZER_KIND_SGD\x10\x01\x12\x17\n\x13OPTIMIZER_KIND_ADAM\x10\x02*`\n\x0b\x41ggregation\x12\x1b\n\x17\x41GGREGATION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41GGREGATION_MEDIAN\x10\x01\x12\x1c\n\x18\x41GGREGATION_TRIMMED_MEAN\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,22 +36,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PLAN_PARAMETERSENTRY']._loaded_options = None
   _globals['_PLAN_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_CHECKPOINTENCODING']._serialized_start=2475
-  _globals['_CHECKPOINTENCODING']._serialized_end=2595
-  _globals['_GRAPHKIND']._serialized_start=2597
-  _globals['_GRAPHKIND']._serialized_end=2707
-  _globals['_DRAW']._serialized_start=2709
-  _globals['_DRAW']._serialized_end=2773
-  _globals['_HEAD']._serialized_start=2775
-  _globals['_HEAD']._serialized_end=2864
-  _globals['_OBJECTIVE']._serialized_start=2866
-  _globals['_OBJECTIVE']._serialized_end=2953
-  _globals['_TRIGGER']._serialized_start=2955
-  _globals['_TRIGGER']._serialized_end=3065
-  _globals['_OPTIMIZERKIND']._serialized_start=3067
-  _globals['_OPTIMIZERKIND']._serialized_end=3163
-  _globals['_AGGREGATION']._serialized_start=3165
-  _globals['_AGGREGATION']._serialized_end=3261
+  _globals['_CHECKPOINTENCODING']._serialized_start=2712
+  _globals['_CHECKPOINTENCODING']._serialized_end=2832
+  _globals['_GRAPHKIND']._serialized_start=2834
+  _globals['_GRAPHKIND']._serialized_end=2944
+  _globals['_DRAW']._serialized_start=2946
+  _globals['_DRAW']._serialized_end=3010
+  _globals['_HEAD']._serialized_start=3012
+  _globals['_HEAD']._serialized_end=3101
+  _globals['_OBJECTIVE']._serialized_start=3103
+  _globals['_OBJECTIVE']._serialized_end=3190
+  _globals['_TRIGGER']._serialized_start=3192
+  _globals['_TRIGGER']._serialized_end=3302
+  _globals['_OPTIMIZERKIND']._serialized_start=3304
+  _globals['_OPTIMIZERKIND']._serialized_end=3400
+  _globals['_AGGREGATION']._serialized_start=3402
+  _globals['_AGGREGATION']._serialized_end=3498
   _globals['_RESOURCE']._serialized_start=116
   _globals['_RESOURCE']._serialized_end=156
   _globals['_ENCODEDCHECKPOINT']._serialized_start=158
@@ -60,24 +60,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GRAPH']._serialized_end=349
   _globals['_ADVERSARY']._serialized_start=352
   _globals['_ADVERSARY']._serialized_end=683
-  _globals['_LOCALUPDATE']._serialized_start=686
-  _globals['_LOCALUPDATE']._serialized_end=881
-  _globals['_OPTIMIZER']._serialized_start=884
-  _globals['_OPTIMIZER']._serialized_end=1055
-  _globals['_SERVERSTEP']._serialized_start=1057
-  _globals['_SERVERSTEP']._serialized_end=1167
-  _globals['_INTERACTIONWEIGHTS']._serialized_start=1170
-  _globals['_INTERACTIONWEIGHTS']._serialized_end=1317
-  _globals['_PLAN']._serialized_start=1320
-  _globals['_PLAN']._serialized_end=1632
-  _globals['_PLAN_PARAMETERSENTRY']._serialized_start=1583
-  _globals['_PLAN_PARAMETERSENTRY']._serialized_end=1632
-  _globals['_TASKMANIFEST']._serialized_start=1635
-  _globals['_TASKMANIFEST']._serialized_end=2082
-  _globals['_CLOSINGRULE']._serialized_start=2085
-  _globals['_CLOSINGRULE']._serialized_end=2316
-  _globals['_CLIENTVERSIONS']._serialized_start=2318
-  _globals['_CLIENTVERSIONS']._serialized_end=2366
-  _globals['_RETRYWINDOW']._serialized_start=2368
-  _globals['_RETRYWINDOW']._serialized_end=2473
+  _globals['_MATCHING']._serialized_start=686
+  _globals['_MATCHING']._serialized_end=880
+  _globals['_LOCALUPDATE']._serialized_start=883
+  _globals['_LOCALUPDATE']._serialized_end=1078
+  _globals['_OPTIMIZER']._serialized_start=1081
+  _globals['_OPTIMIZER']._serialized_end=1252
+  _globals['_SERVERSTEP']._serialized_start=1254
+  _globals['_SERVERSTEP']._serialized_end=1364
+  _globals['_INTERACTIONWEIGHTS']._serialized_start=1367
+  _globals['_INTERACTIONWEIGHTS']._serialized_end=1514
+  _globals['_PLAN']._serialized_start=1517
+  _globals['_PLAN']._serialized_end=1869
+  _globals['_PLAN_PARAMETERSENTRY']._serialized_start=1820
+  _globals['_PLAN_PARAMETERSENTRY']._serialized_end=1869
+  _globals['_TASKMANIFEST']._serialized_start=1872
+  _globals['_TASKMANIFEST']._serialized_end=2319
+  _globals['_CLOSINGRULE']._serialized_start=2322
+  _globals['_CLOSINGRULE']._serialized_end=2553
+  _globals['_CLIENTVERSIONS']._serialized_start=2555
+  _globals['_CLIENTVERSIONS']._serialized_end=2603
+  _globals['_RETRYWINDOW']._serialized_start=2605
+  _globals['_RETRYWINDOW']._serialized_end=2710
 # @@protoc_insertion_point(module_scope)

@@ -385,6 +385,76 @@ class Adversary(_message.Message):
 Global___Adversary: _TypeAlias = Adversary  # noqa: Y015
 
 @_typing.final
+class Matching(_message.Message):
+    """Distribution matching: training moves the states of an attribute's classes towards one distribution. Its tensor
+    "matching.<name>.means" has a row for each class and one for users whose class is not known: the moving average of
+    their share and of features of their states. "matching.<name>.moments" is that of the states' first and second moments,
+    by which states are whitened. With a matching the manifest requires the feature "matching". Set by the bundle's builder.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    PROTECTS_FIELD_NUMBER: _builtins.int
+    FREQUENCIES_FIELD_NUMBER: _builtins.int
+    BANDWIDTH_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    RIDGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Unique among the plan's adversaries and matchings."""
+    attribute: _builtins.str
+    """The attribute whose classes are matched."""
+    frequencies: _builtins.int
+    """Number of random frequencies, from 1 to 4,096; each gives two features."""
+    bandwidth: _builtins.float
+    """Width of the kernel, in root mean square distances of whitened states; > 0."""
+    weight: _builtins.float
+    """Scale of the gradient that is added to the states' gradients; >= 0."""
+    rate: _builtins.float
+    """Share of the moving average that one round makes, in (0, 1]."""
+    minimum: _builtins.int
+    """Fewest users of a class in a round whose means move the average; at least 1."""
+    seed: _builtins.int
+    """Seed of the frequencies, which are public."""
+    ridge: _builtins.float
+    """What is added to each variance before states are whitened, in mean variances; > 0."""
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The attribute's values in label order; at least two, all different."""
+
+    @_builtins.property
+    def protects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the private tensors and derived states that are matched, concatenated in this order."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        attribute: _builtins.str = ...,
+        classes: _abc.Iterable[_builtins.str] | None = ...,
+        protects: _abc.Iterable[_builtins.str] | None = ...,
+        frequencies: _builtins.int = ...,
+        bandwidth: _builtins.float = ...,
+        weight: _builtins.float = ...,
+        rate: _builtins.float = ...,
+        minimum: _builtins.int = ...,
+        seed: _builtins.int = ...,
+        ridge: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "bandwidth", b"bandwidth", "classes", b"classes", "frequencies", b"frequencies", "minimum", b"minimum", "name", b"name", "protects", b"protects", "rate", b"rate", "ridge", b"ridge", "seed", b"seed", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Matching: _TypeAlias = Matching  # noqa: Y015
+
+@_typing.final
 class LocalUpdate(_message.Message):
     """The update that a device computes. Set by the bundle's builder."""
 
@@ -582,6 +652,7 @@ class Plan(_message.Message):
     MINIMUM_SEPARATION_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     INTERACTIONS_FIELD_NUMBER: _builtins.int
+    MATCHINGS_FIELD_NUMBER: _builtins.int
     minimum_separation: _builtins.int
     """Least number of rounds from one contribution of a device to its next, which the device keeps. 0 and 1: once a
     round.
@@ -604,6 +675,10 @@ class Plan(_message.Message):
     def interactions(self) -> Global___InteractionWeights:
         """Absent: every interaction but a dislike counts 1. With it the manifest requires the feature "interaction-weights"."""
 
+    @_builtins.property
+    def matchings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Matching]:
+        """At most 16."""
+
     def __init__(
         self,
         *,
@@ -613,10 +688,11 @@ class Plan(_message.Message):
         minimum_separation: _builtins.int = ...,
         parameters: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         interactions: Global___InteractionWeights | None = ...,
+        matchings: _abc.Iterable[Global___Matching] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interactions", b"interactions", "local", b"local", "server", b"server"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversaries", b"adversaries", "interactions", b"interactions", "local", b"local", "minimum_separation", b"minimum_separation", "parameters", b"parameters", "server", b"server"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversaries", b"adversaries", "interactions", b"interactions", "local", b"local", "matchings", b"matchings", "minimum_separation", b"minimum_separation", "parameters", b"parameters", "server", b"server"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -72,6 +72,8 @@ class _TensorScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TensorSco
     """An adversary: aggregated, stepped by ServerStep.adversary."""
     TENSOR_SCOPE_PRIVATE: _TensorScope.ValueType  # 3
     """One per device: initialised there, stepped there, never uploaded."""
+    TENSOR_SCOPE_STATISTIC: _TensorScope.ValueType  # 4
+    """A matching: aggregated, and moved towards the mean by Matching.rate."""
 
 class TensorScope(_TensorScope, metaclass=_TensorScopeEnumTypeWrapper):
     """The owner of a tensor, which decides which optimizer steps it."""
@@ -83,6 +85,8 @@ TENSOR_SCOPE_ADVERSARY: TensorScope.ValueType  # 2
 """An adversary: aggregated, stepped by ServerStep.adversary."""
 TENSOR_SCOPE_PRIVATE: TensorScope.ValueType  # 3
 """One per device: initialised there, stepped there, never uploaded."""
+TENSOR_SCOPE_STATISTIC: TensorScope.ValueType  # 4
+"""A matching: aggregated, and moved towards the mean by Matching.rate."""
 Global___TensorScope: _TypeAlias = TensorScope  # noqa: Y015
 
 class _Distribution:

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from fedau2.v1 import task_pb2, tensors_pb2
 from fedau2.v1.task_pb2 import Graph, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
-from fedau2.wire import item_axes, plans, signatures, sizes, weights
+from fedau2.wire import item_axes, matchings, plans, signatures, sizes, weights
 from fedau2.wire.checks import positive, require
 from fedau2.wire.errors import ManifestError
 from fedau2.wire.secure import policy
@@ -83,6 +83,7 @@ def check(manifest: TaskManifest) -> None:
     require(manifest.draw in task_pb2.Draw.values(), f"unknown way to draw samples {manifest.draw}")
     require(len(manifest.signature) in (0, signatures.SIZE), "the manifest's signature is not one of 64 bytes")
     weights.check_required(manifest)
+    matchings.check_required(manifest)
     _check_ancestors(manifest)
     plans.check_plan(manifest.plan, {*derived, *(spec.name for spec in private(manifest))})
     policy.check(manifest)

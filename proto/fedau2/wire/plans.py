@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan
-from fedau2.wire import weights
+from fedau2.wire import matchings, weights
 from fedau2.wire.checks import positive, require
 
 MAX_STEPS = 1_000
@@ -39,6 +39,7 @@ def check_plan(plan: Plan, states: set[str]) -> None:
         _check_adversary(adversary, states)
     if plan.adversaries:
         _check_optimizer("server.adversary", plan.server.adversary)
+    matchings.check(plan, states)
     clip_norm = plan.server.clip_norm
     require(
         math.isfinite(clip_norm) and clip_norm >= 0, f"server.clip_norm must be 0 or a positive number, not {clip_norm}"

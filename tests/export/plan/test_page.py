@@ -29,8 +29,9 @@ def test_the_tables_are_those_of_the_schema(tables, name):
 
 
 def test_the_examples_can_be_read():
-    plan, config = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+    plan, matched, config = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
     assert complete(plan).settings(complete(plan).adversaries[1]).epsilon == 100.0
+    assert [entry.attribute for entry in complete(matched).matchings] == ["gender", "age"]
     assert Config.of(config).plan.local.negatives == 2
 
 

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fedau2/v1/task.proto.
  */
 export const file_fedau2_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChRmZWRhdTIvdjEvdGFzay5wcm90bxIJZmVkYXUyLnYxIigKCFJlc291cmNlEg4KBnNoYTI1NhgBIAEoDBIMCgRzaXplGAIgASgEImsKEUVuY29kZWRDaGVja3BvaW50Ei8KCGVuY29kaW5nGAEgASgOMh0uZmVkYXUyLnYxLkNoZWNrcG9pbnRFbmNvZGluZxIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSJSCgVHcmFwaBIiCgRraW5kGAEgASgOMhQuZmVkYXUyLnYxLkdyYXBoS2luZBIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSLLAgoJQWR2ZXJzYXJ5EgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSHQoEaGVhZBgFIAEoDjIPLmZlZGF1Mi52MS5IZWFkEiMKB3RyaWdnZXIYBiABKA4yEi5mZWRhdTIudjEuVHJpZ2dlchIQCgh2YXJpYW5jZRgHIAEoAhIPCgdlcHNpbG9uGAggASgCEhcKD3ByZXRyYWluX3JvdW5kcxgJIAEoBBIVCg1jbGFzc193ZWlnaHRzGAogAygCEicKCW9iamVjdGl2ZRgLIAEoDjIULmZlZGF1Mi52MS5PYmplY3RpdmUSDQoFcHJpb3IYDCADKAISEQoJY2xpcF9ub3JtGA0gASgCEhgKEG5vaXNlX211bHRpcGxpZXIYDiABKAIiwwEKC0xvY2FsVXBkYXRlEg0KBXN0ZXBzGAEgASgNEhEKCW5lZ2F0aXZlcxgCIAEoDRINCgVjaHVuaxgDIAEoDRIdChVwcml2YXRlX2xlYXJuaW5nX3JhdGUYBCABKAISHAoUc2hhcmVkX2xlYXJuaW5nX3JhdGUYBSABKAISEgoKY292ZXJfcm93cxgKIAEoAkoECAYQClIJbDFfd2VpZ2h0UgZrbF9jYXBSEGtsX2FubmVhbF9yb3VuZHNSB2Ryb3BvdXQiqwEKCU9wdGltaXplchImCgRraW5kGAEgASgOMhguZmVkYXUyLnYxLk9wdGltaXplcktpbmQSFQoNbGVhcm5pbmdfcmF0ZRgCIAEoAhINCgViZXRhMRgDIAEoAhINCgViZXRhMhgEIAEoAhIPCgdlcHNpbG9uGAUgASgCEhwKD25vaXNlX2NvcnJlY3RlZBgGIAEoCEgAiAEBQhIKEF9ub2lzZV9jb3JyZWN0ZWQibgoKU2VydmVyU3RlcBIkCgZzaGFyZWQYASABKAsyFC5mZWRhdTIudjEuT3B0aW1pemVyEicKCWFkdmVyc2FyeRgCIAEoCzIULmZlZGF1Mi52MS5PcHRpbWl6ZXISEQoJY2xpcF9ub3JtGAMgASgCIpMBChJJbnRlcmFjdGlvbldlaWdodHMSDAoEdmlldxgBIAEoAhIMCgRsaWtlGAIgASgCEhAKCHB1cmNoYXNlGAMgASgCEg4KBnJhdGluZxgEIAEoAhIVCg1sb3dlc3RfcmF0aW5nGAUgASgCEhMKC2Z1bGxfcmF0aW5nGAYgASgCEhMKC2FwcF93ZWlnaHRzGAcgASgIIrgCCgRQbGFuEiUKBWxvY2FsGAEgASgLMhYuZmVkYXUyLnYxLkxvY2FsVXBkYXRlEikKC2FkdmVyc2FyaWVzGAIgAygLMhQuZmVkYXUyLnYxLkFkdmVyc2FyeRIlCgZzZXJ2ZXIYAyABKAsyFS5mZWRhdTIudjEuU2VydmVyU3RlcBIaChJtaW5pbXVtX3NlcGFyYXRpb24YBCABKA0SMwoKcGFyYW1ldGVycxgFIAMoCzIfLmZlZGF1Mi52MS5QbGFuLlBhcmFtZXRlcnNFbnRyeRIzCgxpbnRlcmFjdGlvbnMYBiABKAsyHS5mZWRhdTIudjEuSW50ZXJhY3Rpb25XZWlnaHRzGjEKD1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIr8DCgxUYXNrTWFuaWZlc3QSDgoGZm9ybWF0GAEgASgNEg0KBW1vZGVsGAIgASgJEiYKB3RlbnNvcnMYAyADKAsyFS5mZWRhdTIudjEuVGVuc29yU3BlYxIdCgRwbGFuGAQgASgLMg8uZmVkYXUyLnYxLlBsYW4SDQoFaXRlbXMYBSABKA0SJgoJY2F0YWxvZ3VlGAYgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEicKCmNoZWNrcG9pbnQYByABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USIAoGZ3JhcGhzGAggAygLMhAuZmVkYXUyLnYxLkdyYXBoEhYKDmRlcml2ZWRfc3RhdGVzGAkgAygJEh0KBGRyYXcYCiABKA4yDy5mZWRhdTIudjEuRHJhdxINCgVub2lzZRgLIAEoDRIZChFyZXF1aXJlZF9mZWF0dXJlcxgMIAMoCRIRCglhbmNlc3RvcnMYDSADKAwSEwoLZmlyc3Rfcm91bmQYDiABKAQSKgoLc2VjdXJlX3N1bXMYDyABKAsyFS5mZWRhdTIudjEuU2VjdXJlU3VtcxISCglzaWduYXR1cmUY6AcgASgMIucBCgtDbG9zaW5nUnVsZRIMCgRnb2FsGAEgASgNEg8KB21pbmltdW0YAiABKA0SDwoHbWF4aW11bRgDIAEoDRIWCg5vdmVyX3NlbGVjdGlvbhgEIAEoAhIrCghkZWFkbGluZRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVsZWFzZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgthZ2dyZWdhdGlvbhgHIAEoDjIWLmZlZGF1Mi52MS5BZ2dyZWdhdGlvbhIMCgR0cmltGAggASgCIjAKDkNsaWVudFZlcnNpb25zEg8KB21pbmltdW0YASABKAkSDQoFYmVsb3cYAiABKAkiaQoLUmV0cnlXaW5kb3cSLAoJZGVsYXlfbWluGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWRlbGF5X21heBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbip4ChJDaGVja3BvaW50RW5jb2RpbmcSIwofQ0hFQ0tQT0lOVF9FTkNPRElOR19VTlNQRUNJRklFRBAAEh8KG0NIRUNLUE9JTlRfRU5DT0RJTkdfRkxPQVQxNhABEhwKGENIRUNLUE9JTlRfRU5DT0RJTkdfSU5UOBACKm4KCUdyYXBoS2luZBIaChZHUkFQSF9LSU5EX1VOU1BFQ0lGSUVEEAASFgoSR1JBUEhfS0lORF9QUkVQQVJFEAESGAoUR1JBUEhfS0lORF9SRUNPTU1FTkQQAhITCg9HUkFQSF9LSU5EX1NURVAQAypACgREcmF3EhQKEERSQVdfVU5TUEVDSUZJRUQQABISCg5EUkFXX0NPTlRSQVNUUxABEg4KCkRSQVdfV0hPTEUQAipZCgRIZWFkEhQKEEhFQURfVU5TUEVDSUZJRUQQABIMCghIRUFEX01MUBABEgwKCEhFQURfVkFFEAISDgoKSEVBRF9EU1ZBRRADEg8KC0hFQURfU0NBTEFSEAQqVwoJT2JqZWN0aXZlEhkKFU9CSkVDVElWRV9VTlNQRUNJRklFRBAAEhYKEk9CSkVDVElWRV9SRVZFUlNBTBABEhcKE09CSkVDVElWRV9DT05GVVNJT04QAipuCgdUcmlnZ2VyEhcKE1RSSUdHRVJfVU5TUEVDSUZJRUQQABIPCgtUUklHR0VSX09GRhABEhIKDlRSSUdHRVJfR0xPQkFMEAISFAoQVFJJR0dFUl9QUkVUUkFJThADEg8KC1RSSUdHRVJfU1VUEAQqYAoNT3B0aW1pemVyS2luZBIeChpPUFRJTUlaRVJfS0lORF9VTlNQRUNJRklFRBAAEhYKEk9QVElNSVpFUl9LSU5EX1NHRBABEhcKE09QVElNSVpFUl9LSU5EX0FEQU0QAipgCgtBZ2dyZWdhdGlvbhIbChdBR0dSRUdBVElPTl9VTlNQRUNJRklFRBAAEhYKEkFHR1JFR0FUSU9OX01FRElBThABEhwKGEFHR1JFR0FUSU9OX1RSSU1NRURfTUVBThACYgZwcm90bzM", [file_fedau2_v1_secure, file_fedau2_v1_tensors, file_google_protobuf_duration]);
+  fileDesc("ChRmZWRhdTIvdjEvdGFzay5wcm90bxIJZmVkYXUyLnYxIigKCFJlc291cmNlEg4KBnNoYTI1NhgBIAEoDBIMCgRzaXplGAIgASgEImsKEUVuY29kZWRDaGVja3BvaW50Ei8KCGVuY29kaW5nGAEgASgOMh0uZmVkYXUyLnYxLkNoZWNrcG9pbnRFbmNvZGluZxIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSJSCgVHcmFwaBIiCgRraW5kGAEgASgOMhQuZmVkYXUyLnYxLkdyYXBoS2luZBIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSLLAgoJQWR2ZXJzYXJ5EgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSHQoEaGVhZBgFIAEoDjIPLmZlZGF1Mi52MS5IZWFkEiMKB3RyaWdnZXIYBiABKA4yEi5mZWRhdTIudjEuVHJpZ2dlchIQCgh2YXJpYW5jZRgHIAEoAhIPCgdlcHNpbG9uGAggASgCEhcKD3ByZXRyYWluX3JvdW5kcxgJIAEoBBIVCg1jbGFzc193ZWlnaHRzGAogAygCEicKCW9iamVjdGl2ZRgLIAEoDjIULmZlZGF1Mi52MS5PYmplY3RpdmUSDQoFcHJpb3IYDCADKAISEQoJY2xpcF9ub3JtGA0gASgCEhgKEG5vaXNlX211bHRpcGxpZXIYDiABKAIiwgEKCE1hdGNoaW5nEgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSEwoLZnJlcXVlbmNpZXMYBSABKA0SEQoJYmFuZHdpZHRoGAYgASgCEg4KBndlaWdodBgHIAEoAhIMCgRyYXRlGAggASgCEg8KB21pbmltdW0YCSABKA0SDAoEc2VlZBgKIAEoDRINCgVyaWRnZRgLIAEoAiLDAQoLTG9jYWxVcGRhdGUSDQoFc3RlcHMYASABKA0SEQoJbmVnYXRpdmVzGAIgASgNEg0KBWNodW5rGAMgASgNEh0KFXByaXZhdGVfbGVhcm5pbmdfcmF0ZRgEIAEoAhIcChRzaGFyZWRfbGVhcm5pbmdfcmF0ZRgFIAEoAhISCgpjb3Zlcl9yb3dzGAogASgCSgQIBhAKUglsMV93ZWlnaHRSBmtsX2NhcFIQa2xfYW5uZWFsX3JvdW5kc1IHZHJvcG91dCKrAQoJT3B0aW1pemVyEiYKBGtpbmQYASABKA4yGC5mZWRhdTIudjEuT3B0aW1pemVyS2luZBIVCg1sZWFybmluZ19yYXRlGAIgASgCEg0KBWJldGExGAMgASgCEg0KBWJldGEyGAQgASgCEg8KB2Vwc2lsb24YBSABKAISHAoPbm9pc2VfY29ycmVjdGVkGAYgASgISACIAQFCEgoQX25vaXNlX2NvcnJlY3RlZCJuCgpTZXJ2ZXJTdGVwEiQKBnNoYXJlZBgBIAEoCzIULmZlZGF1Mi52MS5PcHRpbWl6ZXISJwoJYWR2ZXJzYXJ5GAIgASgLMhQuZmVkYXUyLnYxLk9wdGltaXplchIRCgljbGlwX25vcm0YAyABKAIikwEKEkludGVyYWN0aW9uV2VpZ2h0cxIMCgR2aWV3GAEgASgCEgwKBGxpa2UYAiABKAISEAoIcHVyY2hhc2UYAyABKAISDgoGcmF0aW5nGAQgASgCEhUKDWxvd2VzdF9yYXRpbmcYBSABKAISEwoLZnVsbF9yYXRpbmcYBiABKAISEwoLYXBwX3dlaWdodHMYByABKAgi4AIKBFBsYW4SJQoFbG9jYWwYASABKAsyFi5mZWRhdTIudjEuTG9jYWxVcGRhdGUSKQoLYWR2ZXJzYXJpZXMYAiADKAsyFC5mZWRhdTIudjEuQWR2ZXJzYXJ5EiUKBnNlcnZlchgDIAEoCzIVLmZlZGF1Mi52MS5TZXJ2ZXJTdGVwEhoKEm1pbmltdW1fc2VwYXJhdGlvbhgEIAEoDRIzCgpwYXJhbWV0ZXJzGAUgAygLMh8uZmVkYXUyLnYxLlBsYW4uUGFyYW1ldGVyc0VudHJ5EjMKDGludGVyYWN0aW9ucxgGIAEoCzIdLmZlZGF1Mi52MS5JbnRlcmFjdGlvbldlaWdodHMSJgoJbWF0Y2hpbmdzGAcgAygLMhMuZmVkYXUyLnYxLk1hdGNoaW5nGjEKD1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIr8DCgxUYXNrTWFuaWZlc3QSDgoGZm9ybWF0GAEgASgNEg0KBW1vZGVsGAIgASgJEiYKB3RlbnNvcnMYAyADKAsyFS5mZWRhdTIudjEuVGVuc29yU3BlYxIdCgRwbGFuGAQgASgLMg8uZmVkYXUyLnYxLlBsYW4SDQoFaXRlbXMYBSABKA0SJgoJY2F0YWxvZ3VlGAYgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEicKCmNoZWNrcG9pbnQYByABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USIAoGZ3JhcGhzGAggAygLMhAuZmVkYXUyLnYxLkdyYXBoEhYKDmRlcml2ZWRfc3RhdGVzGAkgAygJEh0KBGRyYXcYCiABKA4yDy5mZWRhdTIudjEuRHJhdxINCgVub2lzZRgLIAEoDRIZChFyZXF1aXJlZF9mZWF0dXJlcxgMIAMoCRIRCglhbmNlc3RvcnMYDSADKAwSEwoLZmlyc3Rfcm91bmQYDiABKAQSKgoLc2VjdXJlX3N1bXMYDyABKAsyFS5mZWRhdTIudjEuU2VjdXJlU3VtcxISCglzaWduYXR1cmUY6AcgASgMIucBCgtDbG9zaW5nUnVsZRIMCgRnb2FsGAEgASgNEg8KB21pbmltdW0YAiABKA0SDwoHbWF4aW11bRgDIAEoDRIWCg5vdmVyX3NlbGVjdGlvbhgEIAEoAhIrCghkZWFkbGluZRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVsZWFzZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgthZ2dyZWdhdGlvbhgHIAEoDjIWLmZlZGF1Mi52MS5BZ2dyZWdhdGlvbhIMCgR0cmltGAggASgCIjAKDkNsaWVudFZlcnNpb25zEg8KB21pbmltdW0YASABKAkSDQoFYmVsb3cYAiABKAkiaQoLUmV0cnlXaW5kb3cSLAoJZGVsYXlfbWluGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWRlbGF5X21heBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbip4ChJDaGVja3BvaW50RW5jb2RpbmcSIwofQ0hFQ0tQT0lOVF9FTkNPRElOR19VTlNQRUNJRklFRBAAEh8KG0NIRUNLUE9JTlRfRU5DT0RJTkdfRkxPQVQxNhABEhwKGENIRUNLUE9JTlRfRU5DT0RJTkdfSU5UOBACKm4KCUdyYXBoS2luZBIaChZHUkFQSF9LSU5EX1VOU1BFQ0lGSUVEEAASFgoSR1JBUEhfS0lORF9QUkVQQVJFEAESGAoUR1JBUEhfS0lORF9SRUNPTU1FTkQQAhITCg9HUkFQSF9LSU5EX1NURVAQAypACgREcmF3EhQKEERSQVdfVU5TUEVDSUZJRUQQABISCg5EUkFXX0NPTlRSQVNUUxABEg4KCkRSQVdfV0hPTEUQAipZCgRIZWFkEhQKEEhFQURfVU5TUEVDSUZJRUQQABIMCghIRUFEX01MUBABEgwKCEhFQURfVkFFEAISDgoKSEVBRF9EU1ZBRRADEg8KC0hFQURfU0NBTEFSEAQqVwoJT2JqZWN0aXZlEhkKFU9CSkVDVElWRV9VTlNQRUNJRklFRBAAEhYKEk9CSkVDVElWRV9SRVZFUlNBTBABEhcKE09CSkVDVElWRV9DT05GVVNJT04QAipuCgdUcmlnZ2VyEhcKE1RSSUdHRVJfVU5TUEVDSUZJRUQQABIPCgtUUklHR0VSX09GRhABEhIKDlRSSUdHRVJfR0xPQkFMEAISFAoQVFJJR0dFUl9QUkVUUkFJThADEg8KC1RSSUdHRVJfU1VUEAQqYAoNT3B0aW1pemVyS2luZBIeChpPUFRJTUlaRVJfS0lORF9VTlNQRUNJRklFRBAAEhYKEk9QVElNSVpFUl9LSU5EX1NHRBABEhcKE09QVElNSVpFUl9LSU5EX0FEQU0QAipgCgtBZ2dyZWdhdGlvbhIbChdBR0dSRUdBVElPTl9VTlNQRUNJRklFRBAAEhYKEkFHR1JFR0FUSU9OX01FRElBThABEhwKGEFHR1JFR0FUSU9OX1RSSU1NRURfTUVBThACYgZwcm90bzM", [file_fedau2_v1_secure, file_fedau2_v1_tensors, file_google_protobuf_duration]);
 
 /**
  * A blob, addressed by the hash of its content.
@@ -207,6 +207,100 @@ export const AdversarySchema: GenMessage<Adversary> = /*@__PURE__*/
   messageDesc(file_fedau2_v1_task, 3);
 
 /**
+ * Distribution matching: training moves the states of an attribute's classes towards one distribution. Its tensor
+ * "matching.<name>.means" has a row for each class and one for users whose class is not known: the moving average of
+ * their share and of features of their states. "matching.<name>.moments" is that of the states' first and second moments,
+ * by which states are whitened. With a matching the manifest requires the feature "matching". Set by the bundle's builder.
+ *
+ * @generated from message fedau2.v1.Matching
+ */
+export type Matching = Message<"fedau2.v1.Matching"> & {
+  /**
+   * Unique among the plan's adversaries and matchings.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The attribute whose classes are matched.
+   *
+   * @generated from field: string attribute = 2;
+   */
+  attribute: string;
+
+  /**
+   * The attribute's values in label order; at least two, all different.
+   *
+   * @generated from field: repeated string classes = 3;
+   */
+  classes: string[];
+
+  /**
+   * Names of the private tensors and derived states that are matched, concatenated in this order.
+   *
+   * @generated from field: repeated string protects = 4;
+   */
+  protects: string[];
+
+  /**
+   * Number of random frequencies, from 1 to 4,096; each gives two features.
+   *
+   * @generated from field: uint32 frequencies = 5;
+   */
+  frequencies: number;
+
+  /**
+   * Width of the kernel, in root mean square distances of whitened states; > 0.
+   *
+   * @generated from field: float bandwidth = 6;
+   */
+  bandwidth: number;
+
+  /**
+   * Scale of the gradient that is added to the states' gradients; >= 0.
+   *
+   * @generated from field: float weight = 7;
+   */
+  weight: number;
+
+  /**
+   * Share of the moving average that one round makes, in (0, 1].
+   *
+   * @generated from field: float rate = 8;
+   */
+  rate: number;
+
+  /**
+   * Fewest users of a class in a round whose means move the average; at least 1.
+   *
+   * @generated from field: uint32 minimum = 9;
+   */
+  minimum: number;
+
+  /**
+   * Seed of the frequencies, which are public.
+   *
+   * @generated from field: uint32 seed = 10;
+   */
+  seed: number;
+
+  /**
+   * What is added to each variance before states are whitened, in mean variances; > 0.
+   *
+   * @generated from field: float ridge = 11;
+   */
+  ridge: number;
+};
+
+/**
+ * Describes the message fedau2.v1.Matching.
+ * Use `create(MatchingSchema)` to create a new message.
+ */
+export const MatchingSchema: GenMessage<Matching> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_task, 4);
+
+/**
  * The update that a device computes. Set by the bundle's builder.
  *
  * @generated from message fedau2.v1.LocalUpdate
@@ -260,7 +354,7 @@ export type LocalUpdate = Message<"fedau2.v1.LocalUpdate"> & {
  * Use `create(LocalUpdateSchema)` to create a new message.
  */
 export const LocalUpdateSchema: GenMessage<LocalUpdate> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 4);
+  messageDesc(file_fedau2_v1_task, 5);
 
 /**
  * A server optimizer (FedOpt). Set by the bundle's builder.
@@ -315,7 +409,7 @@ export type Optimizer = Message<"fedau2.v1.Optimizer"> & {
  * Use `create(OptimizerSchema)` to create a new message.
  */
 export const OptimizerSchema: GenMessage<Optimizer> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 5);
+  messageDesc(file_fedau2_v1_task, 6);
 
 /**
  * The server's step on the averaged contributions. Set by the bundle's builder.
@@ -348,7 +442,7 @@ export type ServerStep = Message<"fedau2.v1.ServerStep"> & {
  * Use `create(ServerStepSchema)` to create a new message.
  */
 export const ServerStepSchema: GenMessage<ServerStep> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 6);
+  messageDesc(file_fedau2_v1_task, 7);
 
 /**
  * Weights of recorded interactions in training. The weight of an item is the largest weight of its interactions, except
@@ -409,7 +503,7 @@ export type InteractionWeights = Message<"fedau2.v1.InteractionWeights"> & {
  * Use `create(InteractionWeightsSchema)` to create a new message.
  */
 export const InteractionWeightsSchema: GenMessage<InteractionWeights> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 7);
+  messageDesc(file_fedau2_v1_task, 8);
 
 /**
  * Hyper-parameters of the local update and of the server step.
@@ -456,6 +550,13 @@ export type Plan = Message<"fedau2.v1.Plan"> & {
    * @generated from field: fedau2.v1.InteractionWeights interactions = 6;
    */
   interactions?: InteractionWeights | undefined;
+
+  /**
+   * At most 16.
+   *
+   * @generated from field: repeated fedau2.v1.Matching matchings = 7;
+   */
+  matchings: Matching[];
 };
 
 /**
@@ -463,7 +564,7 @@ export type Plan = Message<"fedau2.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 8);
+  messageDesc(file_fedau2_v1_task, 9);
 
 /**
  * The root of a bundle. Set by its builder. Devices and coordinator refuse a manifest that they cannot check.
@@ -590,7 +691,7 @@ export type TaskManifest = Message<"fedau2.v1.TaskManifest"> & {
  * Use `create(TaskManifestSchema)` to create a new message.
  */
 export const TaskManifestSchema: GenMessage<TaskManifest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 9);
+  messageDesc(file_fedau2_v1_task, 10);
 
 /**
  * The conditions on which a round closes, and what becomes of its contributions then. Set by the operator at CreateTask; 1 <= minimum <= goal <= maximum.
@@ -662,7 +763,7 @@ export type ClosingRule = Message<"fedau2.v1.ClosingRule"> & {
  * Use `create(ClosingRuleSchema)` to create a new message.
  */
 export const ClosingRuleSchema: GenMessage<ClosingRule> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 10);
+  messageDesc(file_fedau2_v1_task, 11);
 
 /**
  * Versions of the SDK that may take part: minimum <= version < below, compared number by number ("0.10" > "0.9"). Set
@@ -691,7 +792,7 @@ export type ClientVersions = Message<"fedau2.v1.ClientVersions"> & {
  * Use `create(ClientVersionsSchema)` to create a new message.
  */
 export const ClientVersionsSchema: GenMessage<ClientVersions> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 11);
+  messageDesc(file_fedau2_v1_task, 12);
 
 /**
  * The time at which a device should come back: it picks a moment uniformly between the two.
@@ -715,7 +816,7 @@ export type RetryWindow = Message<"fedau2.v1.RetryWindow"> & {
  * Use `create(RetryWindowSchema)` to create a new message.
  */
 export const RetryWindowSchema: GenMessage<RetryWindow> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 12);
+  messageDesc(file_fedau2_v1_task, 13);
 
 /**
  * A smaller way to write a checkpoint, as docs/design.md describes. Unspecified: float32, exact.

@@ -1,0 +1,94 @@
+"""Checks the matchings of a plan, for devices and for the coordinator alike, and names their tensors."""
+
+import math
+from collections.abc import Collection
+
+from fedau2.v1.task_pb2 import Adversary, Matching, Plan, TaskManifest
+from fedau2.wire.checks import positive, require
+
+FEATURE = "matching"
+"""The feature that a task with matchings requires: a device that does not know it would train without them."""
+
+MAX_MATCHINGS = 16
+"""Most matchings of a plan."""
+
+MAX_FREQUENCIES = 4_096
+"""Most random frequencies of a matching."""
+
+MAX_WIDTH = 1_024
+"""Most numbers of the states of a matching, since their second moments are summed."""
+
+
+def means(name: str) -> str:
+    """Returns the name of a matching's tensor of features by class, (classes + 1, 1 + width + 2 * frequencies)."""
+    return f"matching.{name}.means"
+
+
+def moments(name: str) -> str:
+    """Returns the name of a matching's tensor of moments of everybody's states, (1 + width, 1 + width)."""
+    return f"matching.{name}.moments"
+
+
+def labelled(plan: Plan) -> list[Adversary | Matching]:
+    """Returns all parts of a plan that take a class of the client: its adversaries and matchings, by unique names."""
+    return [*plan.adversaries, *plan.matchings]
+
+
+def check(plan: Plan, states: Collection[str]) -> None:
+    """Checks the matchings of a plan against the names of the states that it may protect.
+
+    Raises:
+        ManifestError: the text says what is wrong.
+    """
+    if not plan.matchings:
+        return
+    require(len(plan.matchings) <= MAX_MATCHINGS, f"more than {MAX_MATCHINGS} matchings")
+    names = [part.name for part in labelled(plan)]
+    require(len(set(names)) == len(names), "two adversaries or matchings have the same name")
+    require(plan.local.steps == 1, "matchings need local.steps 1: their statistics are of the state before the step")
+    for matching in plan.matchings:
+        _check(matching, states)
+
+
+def check_required(manifest: TaskManifest) -> None:
+    """Checks that a task with matchings keeps devices away that do not know them.
+
+    Raises:
+        ManifestError: it does not.
+    """
+    require(
+        not manifest.plan.matchings or FEATURE in manifest.required_features,
+        f"the plan has matchings, and the manifest does not require {FEATURE!r}",
+    )
+
+
+def check_hidden(manifest: TaskManifest) -> None:
+    """Checks that statistics by class leave a device in secure sums alone.
+
+    Raises:
+        ManifestError: the coordinator would read them of each device.
+    """
+    require(
+        not manifest.plan.matchings or manifest.HasField("secure_sums"),
+        "the plan has matchings, whose statistics tell a device's attribute, and the sums are not secure: add a policy "
+        "of secure sums",
+    )
+
+
+def _check(matching: Matching, states: Collection[str]) -> None:
+    where = f"matching {matching.name!r}"
+    require(bool(matching.name) and bool(matching.attribute), f"{where}: name and attribute must be given")
+    require("." not in matching.name, f"{where}: a name must not contain a dot")
+    require(len(matching.classes) >= 2, f"{where}: fewer than two classes")
+    require(len(set(matching.classes)) == len(matching.classes), f"{where}: a class is listed twice")
+    known, unknown = ", ".join(sorted(states)), sorted(set(matching.protects) - set(states))
+    require(bool(matching.protects), f"{where}: protects is empty; the recommender has {known}")
+    require(not unknown, f"{where}: protects unknown states {unknown}; the recommender has {known}")
+    require(
+        1 <= matching.frequencies <= MAX_FREQUENCIES, f"{where}: frequencies must lie between 1 and {MAX_FREQUENCIES}"
+    )
+    require(positive(matching.bandwidth), f"{where}: bandwidth must be positive")
+    require(positive(matching.ridge), f"{where}: ridge must be positive")
+    require(math.isfinite(matching.weight) and matching.weight >= 0, f"{where}: weight must not be negative")
+    require(positive(matching.rate) and matching.rate <= 1, f"{where}: rate must lie above 0 and at most at 1")
+    require(matching.minimum >= 1, f"{where}: minimum must be at least 1")

@@ -1,0 +1,82 @@
+"""The server's step on the statistics of matchings."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.aggregation.optimizers import server_step
+from fedau2.v1.secure_pb2 import SecureSums
+from fedau2.v1.task_pb2 import Matching, Plan, TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_STATISTIC, TensorSpec
+
+MEANS, MOMENTS = "matching.m.means", "matching.m.moments"
+
+
+def manifest(minimum=10, rate=0.25, secure=0):
+    task = TaskManifest(
+        plan=Plan(matchings=[Matching(name="m", classes=["a", "b"], rate=rate, minimum=minimum)]),
+        tensors=[
+            TensorSpec(name=MEANS, shape=[3, 4], scope=TENSOR_SCOPE_STATISTIC),
+            TensorSpec(name=MOMENTS, shape=[2, 2], scope=TENSOR_SCOPE_STATISTIC),
+        ],
+    )
+    if secure:
+        task.secure_sums.CopyFrom(SecureSums(minimum=secure))
+    return task
+
+
+def checkpoint(seed=0):
+    rng = np.random.default_rng(seed)
+    return {MEANS: rng.random((3, 4), np.float32), MOMENTS: rng.random((2, 2), np.float32)}
+
+
+def mean_of(counts, members):
+    """The mean of a round with so many users of each class, who all have the features 1, 2, 3."""
+    shares = np.array(counts)[:, None] / members
+    return {MEANS: np.concatenate([shares, shares * [[1.0, 2.0, 3.0]]], 1), MOMENTS: np.ones((2, 2))}
+
+
+def test_statistics_are_moving_averages_and_need_no_state():
+    before, mean = checkpoint(), mean_of([50, 30, 20], 100)
+    after, state = server_step(manifest(), before, {}, mean, members=100)
+    assert state == {}
+    for name, value in after.items():
+        np.testing.assert_allclose(value, 0.75 * before[name] + 0.25 * mean[name], rtol=1e-6)
+        assert value.dtype == np.float32
+
+
+@given(st.lists(st.integers(0, 40), min_size=3, max_size=3).filter(any), st.integers(1, 20))
+def test_a_class_of_too_few_users_changes_nothing_but_its_share(counts, minimum):
+    members = sum(counts)
+    before = checkpoint()
+    after, _ = server_step(manifest(minimum), before, {}, mean_of(counts, members), members=members)
+    others = [100 if count < minimum else count for count in counts]
+    for row, count in enumerate(counts):
+        held = np.float32(0.75) * before[MEANS][row]
+        assert np.allclose(after[MEANS][row], held, rtol=1e-6) == (count < minimum or not count), others
+
+
+def test_without_the_number_of_members_the_policy_bounds_it():
+    before, mean = checkpoint(), mean_of([70, 25, 5], 100)
+    after, _ = server_step(manifest(10, secure=64), before, {}, mean)
+    held = 0.75 * before[MEANS]
+    assert not np.allclose(after[MEANS][1], held[1])
+    np.testing.assert_allclose(after[MEANS][2], held[2], rtol=1e-6)
+
+
+def test_a_class_that_dies_out_loses_its_share_and_keeps_its_mean():
+    now = checkpoint()
+    first = now[MEANS][0].copy()
+    for _ in range(40):
+        now, _ = server_step(manifest(), now, {}, mean_of([0, 60, 40], 100), members=100)
+    assert now[MEANS][0, 0] < 1e-4
+    np.testing.assert_allclose(now[MEANS][0, 1:] / now[MEANS][0, 0], first[1:] / first[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("missing", [MEANS, MOMENTS])
+def test_what_no_contribution_carried_stays(missing):
+    before, mean = checkpoint(), mean_of([50, 30, 20], 100)
+    del mean[missing]
+    after, _ = server_step(manifest(), before, {}, mean, members=100)
+    np.testing.assert_array_equal(after[missing], before[missing])
