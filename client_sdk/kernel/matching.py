@@ -50,8 +50,15 @@ class Matcher:
     @classmethod
     def of(cls, plan: MatchingPlan, published: Published) -> "Matcher":
         """Takes over what a checkpoint publishes."""
-        parts = (published.centre, published.map, published.witness, published.offset, published.live)
-        return cls(plan, *(torch.as_tensor(part) for part in parts), plan.weight)
+        return cls(
+            plan,
+            torch.as_tensor(published.centre),
+            torch.as_tensor(published.map),
+            torch.as_tensor(published.witness),
+            torch.as_tensor(published.offset),
+            torch.as_tensor(published.live),
+            plan.weight,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +101,11 @@ def match_one(matcher: Matcher, states: Tensors, rows: Tensor, groups: int) -> M
         matchings.moments(plan.name): grouped.weight_gradient(moments, moments, groups),
     }
     told = (torch.cat([linear, cosine, sine], 1) @ matcher.witness.T - matcher.offset) * one
-    by_linear, by_cosine, by_sine = (told @ matcher.witness).split(
-        [linear.shape[1], plan.frequencies, plan.frequencies], 1
-    )
+    sizes = [linear.shape[1], plan.frequencies, plan.frequencies]
+    by_linear, by_cosine, by_sine = torch.split(told @ matcher.witness, sizes, 1)
     by_map = torch.cat([by_linear, cosine * by_sine - sine * by_cosine], 1)
     push = by_map @ matcher.map.T * matcher.weight
-    parts = push.split([states[name].flatten(1).shape[1] for name in plan.protects], 1)
+    parts = torch.split(push, [states[name].flatten(1).shape[1] for name in plan.protects], 1)
     pairs = zip(plan.protects, parts, strict=True)
     return Matched(statistics, {name: part.reshape(states[name].shape) for name, part in pairs})
 

@@ -58,7 +58,8 @@ def _unpacked(job: Job) -> blobs.Tensors:
 
 
 def _cohort(task: Task, round_number: int, client: ClientData) -> Cohort:
-    names = [part.name for part in (*task.plan.adversaries, *task.plan.matchings)]
+    names = [adversary.name for adversary in task.plan.adversaries]
+    names += [matching.name for matching in task.plan.matchings]
     labels = {name: np.array([client.labels.get(name, -1)]) for name in names}
     state = client.state.copy()  # training changes it, and a store may give a read-only view
     return Cohort.draw(

@@ -13,9 +13,9 @@
 * for each adversary `plan.<name>.epsilon` float32 (), `plan.<name>.pretrain_rounds` int64 (),
   `plan.<name>.class_weights` float32 (classes,) and `plan.<name>.prior` float32 (classes,)
 * for each matching `row.<name>` int64 (1,): the class number, or the number of classes where it is not known, or -1
-  where the client takes no part in this run; `matching.<name>.weight` float32 (), and what the checkpoint publishes of
-  it, see `client_sdk.matching.Published`: `matching.<name>.centre`, `.map`, `.witness`, `.offset` and
-  `.live`
+  where the client takes no part in this run
+* for each matching `matching.<name>.weight` float32 (), and the parts of `client_sdk.matching.Published`:
+  `matching.<name>.centre`, `.map`, `.witness`, `.offset` and `.live`
 
 The outputs are:
 
@@ -106,7 +106,7 @@ def numbers(parameters: Mapping[str, float], adversaries: Iterable[AdversaryPlan
 
 
 def matched(plans: Sequence[MatchingPlan], tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, Number]:
-    """What a checkpoint publishes of matchings, as inputs."""
+    """Returns the published parts of matchings as inputs."""
     inputs: dict[str, Number] = {}
     for plan in plans:
         fields = vars(Published.of(plan, tensors)) | {"weight": plan.weight}

@@ -13,7 +13,7 @@ class MatchingSettings(Section):
 
     weight: Scale = setting("Scale of the gradient that moves the protected states.")
     frequencies: Annotated[Whole, Field(ge=1, le=MAX_FREQUENCIES)] = setting(
-        "Random frequencies, each of which gives two features of the whitened states."
+        "Random frequencies. Each gives two features of the whitened states."
     )
     bandwidth: Positive = setting("Width of the kernel.", "root mean square distance of whitened states")
     ridge: Positive = setting("What is added to each variance before states are whitened.", "mean variance")

@@ -387,9 +387,10 @@ Global___Adversary: _TypeAlias = Adversary  # noqa: Y015
 @_typing.final
 class Matching(_message.Message):
     """Distribution matching: training moves the states of an attribute's classes towards one distribution. Its tensor
-    "matching.<name>.means" has a row for each class and one for users whose class is not known: the moving average of
-    their share and of features of their states. "matching.<name>.moments" is that of the states' first and second moments,
-    by which states are whitened. With a matching the manifest requires the feature "matching". Set by the bundle's builder.
+    "matching.<name>.means" has a row for each class and one for users whose class is not known. The row is the moving
+    average of their share and of features of their states. "matching.<name>.moments" is the moving average of the states'
+    first and second moments, by which states are whitened. With a matching the manifest requires the feature "matching".
+    Set by the bundle's builder.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -422,7 +423,7 @@ class Matching(_message.Message):
     seed: _builtins.int
     """Seed of the frequencies, which are public."""
     ridge: _builtins.float
-    """What is added to each variance before states are whitened, in mean variances; > 0."""
+    """Added to each variance before states are whitened, in mean variances; > 0."""
     @_builtins.property
     def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The attribute's values in label order; at least two, all different."""

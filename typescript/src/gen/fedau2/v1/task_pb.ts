@@ -208,9 +208,10 @@ export const AdversarySchema: GenMessage<Adversary> = /*@__PURE__*/
 
 /**
  * Distribution matching: training moves the states of an attribute's classes towards one distribution. Its tensor
- * "matching.<name>.means" has a row for each class and one for users whose class is not known: the moving average of
- * their share and of features of their states. "matching.<name>.moments" is that of the states' first and second moments,
- * by which states are whitened. With a matching the manifest requires the feature "matching". Set by the bundle's builder.
+ * "matching.<name>.means" has a row for each class and one for users whose class is not known. The row is the moving
+ * average of their share and of features of their states. "matching.<name>.moments" is the moving average of the states'
+ * first and second moments, by which states are whitened. With a matching the manifest requires the feature "matching".
+ * Set by the bundle's builder.
  *
  * @generated from message fedau2.v1.Matching
  */
@@ -286,7 +287,7 @@ export type Matching = Message<"fedau2.v1.Matching"> & {
   seed: number;
 
   /**
-   * What is added to each variance before states are whitened, in mean variances; > 0.
+   * Added to each variance before states are whitened, in mean variances; > 0.
    *
    * @generated from field: float ridge = 11;
    */
