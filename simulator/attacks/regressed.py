@@ -32,15 +32,15 @@ _COLUMNS = 256
 """Numbers of a tensor by which the strength of its ridge is chosen: those that vary most."""
 
 
-def pulls(task: Task) -> Reader | None:
+def pulls(model: str) -> Reader | None:
     """Returns the reader of pulls on items, or None for a recommender whose contributions hide them."""
-    reader = attacks_on(task.manifest.model).pulls
+    reader = attacks_on(model).pulls
     return None if isinstance(reader, Impossible) else reader
 
 
-def states(task: Task) -> dict[str, Reader]:
-    """Returns the readers of protected states, by the state's name."""
-    found = attacks_on(task.manifest.model).states.items()
+def states(model: str) -> dict[str, Reader]:
+    """Returns the readers of a recommender's protected states, by the state's name."""
+    found = attacks_on(model).states.items()
     return {name: reader for name, reader in found if not isinstance(reader, Impossible)}
 
 

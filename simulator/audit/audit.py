@@ -191,15 +191,12 @@ def _watch(request: Request, task: Task, population: Population) -> tuple[Watch,
     """Draws the watched clients and sets attacks up."""
     manifest = task.manifest
     members, others = drawn(request, manifest, population)
-    recorded = np.zeros((len(members), manifest.items), np.bool_)
-    for row, member in zip(recorded, members, strict=True):
-        row[population.interactions[member]] = True
     public = known(task, population, others, 0) if any(spec.public for spec in request.specs) else {}
     watch = Watch(population, members, others, public)
     runner = Runner(
         request.specs,
         manifest,
-        recorded,
+        population.recorded(manifest, members),
         request.participations,
         watch.public,
         request.config.engine.seed,

@@ -16,7 +16,7 @@ from simulator.attacks.contract import Spec
 from simulator.attacks.recommenders.contract import Impossible
 from simulator.attacks.recommenders.registry import attacks_on, expect_states
 from simulator.audit import bounds, regressed_sums, row_sums
-from simulator.audit.registry import NO_ADVERSARY
+from simulator.audit.registry import NO_ADVERSARY, STEPS
 from simulator.audit.request import PRIVATE, Request
 from simulator.audit.runner import Finding
 from simulator.errors import ConfigError
@@ -28,8 +28,6 @@ from simulator.unlearning import baselines
 
 MOST_NUMBERS = 2**29
 """Most numbers of uploads with noise; with the copies that attacks make, some 10 GB."""
-
-_STEPS = "contributions of several local steps are not gradients"
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def _of(spec: Spec, request: Request, task: TaskManifest, public: set[str]) -> P
         reason = hindrances[0][1] if hindrances else NO_ADVERSARY
         return Planned(spec.name, spec.learns.value, reason, expected=request.named)
     if not any(spec.runs(task, target) for target in targets):
-        hindrance = _STEPS
+        hindrance = STEPS
     elif not spec.asked(request.participations):
         hindrance = f"it adds up {spec.participations} contributions at most"
     elif spec.public and not any(target is not None and target.name in public for target in targets):
@@ -144,7 +142,7 @@ def _of_cover(task: TaskManifest) -> Iterator[Planned]:
 
 def _of_sums(request: Request, task: TaskManifest, population: Population) -> Iterator[Planned]:
     adversaries = task.plan.adversaries
-    hindrance = "" if adversaries and task.plan.local.steps == 1 else _STEPS if adversaries else NO_ADVERSARY
+    hindrance = "" if adversaries and task.plan.local.steps == 1 else STEPS if adversaries else NO_ADVERSARY
     labels = population.labels(task, np.arange(len(population)))
     most = min(
         [
@@ -160,7 +158,7 @@ def _of_sums(request: Request, task: TaskManifest, population: Population) -> It
 
 def _of_rows(request: Request, task: TaskManifest) -> Iterator[Planned]:
     reason, threshold = row_sums.hindrance(task), seen_sums.threshold(request.config.engine, task)
-    steps = _STEPS if task.plan.local.steps > 1 else ""
+    steps = STEPS if task.plan.local.steps > 1 else ""
     for sums in row_sums.drawn_anew(request.sums):
         for name in row_sums.names(sums, threshold, task.HasField("secure_sums")):
             yield Planned(name, Learns.STATE.value, reason or steps, expected=not reason)

@@ -25,6 +25,7 @@ UNLIMITED = 10**9
 
 
 NO_ADVERSARY = "the task has no adversary"
+STEPS = "contributions of several local steps are not gradients"
 
 
 def _no_hindrance(task: TaskManifest, adversary: Adversary | None) -> str:

@@ -1,7 +1,8 @@
 """Audits the opened sums of many rounds by `simulator.attacks.regressed`: recorded items and protected states."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,10 @@ from client_sdk.kernel.training import Task
 from fedau2.v1.task_pb2 import TaskManifest
 from simulator.attacks import regressed
 from simulator.attacks.aims import Learns
-from simulator.attacks.recommenders.contract import Impossible
-from simulator.attacks.recommenders.registry import attacks_on
-from simulator.attacks.regressed import OpenedRounds
+from simulator.attacks.regressed import Estimates, OpenedRounds, Reader
 from simulator.attacks.sums import Sums
 from simulator.audit import scores
+from simulator.audit.registry import STEPS
 from simulator.audit.request import Request
 from simulator.audit.row_sums import drawn_anew
 from simulator.audit.runner import Finding
@@ -28,12 +28,20 @@ LEAST_ROUNDS = 2
 """Fewest sums that a regression needs."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Aim:
+    """Something that is read of every client: the reading of one client's estimate, and what is right for all."""
+
+    name: str
+    learns: Learns
+    read: Callable[[Estimates, int], NDArray[Any]]
+    truth: NDArray[Any]
+
+
 def names(of: Sums, task: TaskManifest) -> dict[str, Learns]:
     """Names the attacks on the sums of many rounds, with their aims."""
-    attacks = attacks_on(task.model)
-    found = {} if isinstance(attacks.pulls, Impossible) else {f"{of.name}-items": Learns.RECORDED}
-    readable = [state for state, reader in attacks.states.items() if not isinstance(reader, Impossible)]
-    return found | {f"{of.name}-{state}": Learns.STATE for state in readable}
+    items = {f"{of.name}-items": Learns.RECORDED} if regressed.pulls(task.model) else {}
+    return items | {f"{of.name}-{state}": Learns.STATE for state in regressed.states(task.model)}
 
 
 def hindrance(request: Request, task: TaskManifest) -> str:
@@ -41,7 +49,7 @@ def hindrance(request: Request, task: TaskManifest) -> str:
     if not task.HasField("secure_sums"):
         return _PLAIN
     if task.plan.local.steps > 1:
-        return "contributions of several local steps are not gradients"
+        return STEPS
     return "" if max(request.sums_rounds) >= LEAST_ROUNDS else f"it needs {LEAST_ROUNDS} rounds"
 
 
@@ -61,35 +69,34 @@ def attack(request: Request, task: Task, population: Population, clients: Member
 
 
 def _attack(request: Request, task: Task, population: Population, clients: Members, of: Sums) -> Iterator[Finding]:
-    settings, started = request.config.engine, time.process_time()
-    pulls, states = regressed.pulls(task), regressed.states(task)
+    settings, started, model = request.config.engine, time.process_time(), task.manifest.model
+    pulls, states = regressed.pulls(model), regressed.states(model)
     opened = OpenedRounds(task, population, settings.seed, [*([pulls] if pulls else []), *states.values()])
-    everyone = clients.tolist()
-    truth = {
-        name: np.array([reader(task, contribution) for contribution in population.contributions(task, 0, clients)])
-        for name, reader in states.items()
-    }
+    aims = [_of_state(task, population, clients, name, reader) for name, reader in states.items()]
+    if pulls:
+        aims.insert(0, _of_items(task, population, clients, pulls))
     for number in range(1, max(request.sums_rounds) + 1):
         members = assembly.cohort(settings, settings.rounds + number, len(population))[: of.size]
         opened.add(settings.rounds + number, members)
         if number not in request.sums_rounds or number < LEAST_ROUNDS:
             continue
         estimates, taken = opened.estimates(), round(number * of.size / len(population))
-
-        def finding(name: str, learns: Learns, read: NDArray[Any], right: NDArray[Any], taken: int = taken) -> Finding:
-            score = scores.score(learns, read, right, 2, settings.seed)
-            return Finding(f"{of.name}-{name}", learns.value, "", taken, score, time.process_time() - started)
-
-        if pulls:
-            read = np.array([pulls(task, estimates.against_others(client)) < 0 for client in everyone])
-            yield finding("items", Learns.RECORDED, read, _recorded(task, population, clients))
-        for name, reader in states.items():
-            read = np.array([reader(task, estimates.of(client)) for client in everyone])
-            yield finding(name, Learns.STATE, read, truth[name])
+        for aim in aims:
+            read = np.array([aim.read(estimates, client) for client in clients.tolist()])
+            score, spent = scores.score(aim.learns, read, aim.truth, 2, settings.seed), time.process_time() - started
+            yield Finding(f"{of.name}-{aim.name}", aim.learns.value, "", taken, score, spent)
 
 
-def _recorded(task: Task, population: Population, clients: Members) -> NDArray[np.bool_]:
-    recorded = np.zeros((len(clients), task.manifest.items), np.bool_)
-    for row, client in zip(recorded, clients, strict=True):
-        row[population.interactions[client]] = True
-    return recorded
+def _of_items(task: Task, population: Population, clients: Members, pulls: Reader) -> _Aim:
+    def read(estimates: Estimates, client: int) -> NDArray[Any]:
+        return np.asarray(pulls(task, estimates.against_others(client)) < 0)
+
+    return _Aim("items", Learns.RECORDED, read, population.recorded(task.manifest, clients))
+
+
+def _of_state(task: Task, population: Population, clients: Members, name: str, reader: Reader) -> _Aim:
+    def read(estimates: Estimates, client: int) -> NDArray[Any]:
+        return reader(task, estimates.of(client))
+
+    truth = [reader(task, contribution) for contribution in population.contributions(task, 0, clients)]
+    return _Aim(name, Learns.STATE, read, np.array(truth))

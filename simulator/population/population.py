@@ -172,12 +172,19 @@ class Population:
         return next(self.contributions(task, round_number, np.array([member])))
 
     def contributions(self, task: Task, round_number: int, members: Members) -> Iterator[dict[str, Update]]:
-        """Computes the same for some clients, a few at a time."""
+        """Computes the same for some clients, a few at a time: equal to `contribution` up to rounding."""
         for part in np.split(members, range(_AT_ONCE, len(members), _AT_ONCE)):
             cohort = self.cohort(task.manifest, round_number, part)
             trained = CohortTraining(task, round_number, cohort, summed=False).run().contributions()
             for member, contribution in zip(part, trained, strict=True):
                 yield defend(task.manifest, contribution, self.keys[member], round_number)
+
+    def recorded(self, task: TaskManifest, members: Members) -> NDArray[np.bool_]:
+        """Returns True for the items among the interactions of some clients, (n, items)."""
+        recorded = np.zeros((len(members), task.items), np.bool_)
+        for row, member in zip(recorded, members, strict=True):
+            row[self.interactions[member]] = True
+        return recorded
 
     def labels(self, task: TaskManifest, members: Members) -> dict[str, NDArray[np.int64]]:
         """Gives class numbers for each adversary and matching of the plan; -1 if a client's attribute is unknown."""

@@ -1,5 +1,7 @@
 """The parts of a sum that stay closed: rows that too few devices touched, and with them the counts of rows."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,8 +40,7 @@ def closed_places(layout: Layout, policy: SecureSums, rows: NDArray[np.bool_]) -
     places[layout.touched] = True
     if policy.noise_multiplier:
         places[layout.carried] = places[layout.clipped] = True
-    for name in layout.by_item:
-        places[layout.tensors[name]].reshape(layout.items, -1)[rows] = True
+    _fill(places, layout, rows, value=1)
     return places
 
 
@@ -70,5 +71,9 @@ def close(total: NDArray[np.signedinteger], layout: Layout, rows: NDArray[np.boo
         layout: of the task.
         rows: True for the rows to close, of shape (items,).
     """
+    _fill(total, layout, rows, value=0)
+
+
+def _fill(words: NDArray[Any], layout: Layout, rows: NDArray[np.bool_], *, value: int) -> None:
     for name in layout.by_item:
-        total[layout.tensors[name]].reshape(layout.items, -1)[rows] = 0
+        words[layout.tensors[name]].reshape(layout.items, -1)[rows] = value
