@@ -156,7 +156,9 @@ def plot_triggers(summary: pd.DataFrame, classes: Sequence[str], title: str, pat
         _bars(axes, known, columns, classes)
         axes.set_xticks(range(len(known)), known["method"], fontsize=8)
         axes.set_ylim(0, 1.08)
-        axes.legend(frameon=False, fontsize=8, title="class", title_fontsize=8)
+        axes.legend(
+            frameon=False, fontsize=8, title="class", title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5)
+        )
 
 
 def _bars(axes: "Axes", known: pd.DataFrame, columns: Sequence[str], classes: Sequence[str]) -> None:
