@@ -1,9 +1,9 @@
 """P-values of the attribute attacks on a run, corrected for their number."""
 
+import math
 from collections.abc import Mapping
+from statistics import NormalDist
 from typing import Any
-
-from scipy import stats
 
 from simulator.evaluation.statistics import holm
 
@@ -36,4 +36,4 @@ def _p(above: float, null: float) -> float:
     """Returns the p-value of a success above chance, given its null's 95th percentile above chance."""
     if above <= 0:
         return 1.0
-    return float(2 * stats.norm.sf(stats.norm.ppf(0.975) * above / null)) if null > 0 else 0.0
+    return math.erfc(NormalDist().inv_cdf(0.975) * above / null / math.sqrt(2)) if null > 0 else 0.0

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator, Philox
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 _BOOTSTRAP_KEY = 0xFEDA0F
 """Public key: all comparisons of equally many users draw the same resamples."""
@@ -62,7 +61,7 @@ def over_seeds(values: ArrayLike, reference: ArrayLike) -> float:
     if len(differences) < 2 or np.ptp(differences) == 0:
         return float("nan")
     error = differences.std(ddof=1) / np.sqrt(len(differences))
-    return float(2 * stats.t.sf(abs(differences.mean() / error), len(differences) - 1))
+    return _two_sided(differences.mean() / error, len(differences) - 1)
 
 
 def over_users(values: ArrayLike, reference: ArrayLike, resamples: int = 2000) -> Comparison:
@@ -77,6 +76,8 @@ def over_users(values: ArrayLike, reference: ArrayLike, resamples: int = 2000) -
     rng = Generator(Philox(key=[_BOOTSTRAP_KEY, len(differences)]))
     means = [float(rng.choice(differences, len(differences)).mean()) for _ in range(resamples)]
     low, high = np.percentile(means, (2.5, 97.5))
+    from scipy import stats  # here, because it takes a while to load
+
     # The signed ranks leave out users without a difference, such as those whose rank is beyond the cut in both models.
     p = float(stats.wilcoxon(differences, method="approx").pvalue) if differences.any() else 1.0
     return Comparison(float(differences.mean()), float(low), float(high), p)
@@ -98,7 +99,14 @@ def welch(values: ArrayLike, reference: ArrayLike) -> float:
     if not errors.any():
         return float(difference == 0)
     freedom = errors.sum() ** 2 / sum(error**2 / (len(group) - 1) for error, group in zip(errors, groups, strict=True))
-    return float(2 * stats.t.sf(abs(difference) / np.sqrt(errors.sum()), freedom))
+    return _two_sided(difference / np.sqrt(errors.sum()), freedom)
+
+
+def _two_sided(t: float, freedom: float) -> float:
+    """Computes the two-sided p-value of a value of Student's distribution."""
+    from scipy.special import stdtr  # here, because it takes a while to load
+
+    return float(2 * stdtr(freedom, -abs(t)))
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -33,9 +33,9 @@ def means(monkeypatch):
     def record(module):
         taken, step = [], module.server_step
 
-        def recording(task, checkpoint, state, mean, variances):
+        def recording(task, checkpoint, state, mean, variances, members=0):
             taken.append(mean)
-            return step(task, checkpoint, state, mean, variances)
+            return step(task, checkpoint, state, mean, variances, members)
 
         monkeypatch.setattr(module, "server_step", recording)
         return taken

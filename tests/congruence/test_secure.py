@@ -37,7 +37,11 @@ def make_bundle():
         plan = plans.make(model, {**plans.GENDER, "head": "dsvae"}, server__clip_norm=0, **settings)
         bundle = build(model, [f"item-{i}" for i in range(ITEMS)], plan, 0, WIDTHS.get(model))
         shapes = {name: math.prod(spec.shape) for name, spec in manifest.shared(bundle.manifest).items()}
-        grids = {name: TensorGrid(exponent=12, clip=min(2**13, math.isqrt(n * 4095**2))) for name, n in shapes.items()}
+        exponents = {name: 8 if name.endswith(".means") else 12 for name in shapes}  # features are larger
+        grids = {
+            name: TensorGrid(exponent=exponents[name], clip=min(2**13, math.isqrt(n * 4095**2)))
+            for name, n in shapes.items()
+        }
         policy = Policy(
             modulus_bits=24, value_bits=14, minimum=64, row_threshold=row_threshold, max_participations=0,
             touched_rows=10.0, grids=grids,

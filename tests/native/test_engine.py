@@ -23,10 +23,9 @@ def make_engine(request, package):
         interactions = [np.sort(rng.choice(ITEMS, rng.integers(3, 15), replace=False)) for _ in range(CLIENTS)]
         genders = [("M", "F", None)[i] for i in rng.choice(3, CLIENTS)]
         specs = manifest.private(task.manifest)
-        state = MappedState.create(mapped, specs, CLIENTS) if mapped else None
+        keys = Population.create(task.manifest, 0, interactions, {"gender": genders}).keys
+        state = MappedState.create(mapped, specs, keys) if mapped else None
         population = Population.create(task.manifest, 0, interactions, {"gender": genders}, state)
-        if mapped:
-            population.draw_initial(task.manifest)
         return BatchedEngine(task.manifest, checkpoint, population, kernel=kernel, **options), population
 
     return make
@@ -66,7 +65,7 @@ def test_the_native_kernel_is_chosen_by_itself(make_engine):
         engine, population = make_engine(kernel)
         engine.train_round(np.arange(CLIENTS))
         results.append((blobs.pack(engine.checkpoint), population.state.pack()))
-        assert (engine._kernel is PYTORCH) == (kernel == "torch")
+        assert (engine._job.kernel is PYTORCH) == (kernel == "torch")
     assert results[0] == results[1]
 
 

@@ -205,17 +205,17 @@ class _Aggregation:
 class _AggregationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Aggregation.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     AGGREGATION_UNSPECIFIED: _Aggregation.ValueType  # 0
-    """The mean."""
     AGGREGATION_MEDIAN: _Aggregation.ValueType  # 1
     """The median of each number."""
     AGGREGATION_TRIMMED_MEAN: _Aggregation.ValueType  # 2
     """The mean of each number without its smallest and largest values."""
 
 class Aggregation(_Aggregation, metaclass=_AggregationEnumTypeWrapper):
-    """The way in which the contributions of a round that closes become the update of the server's step."""
+    """The way in which the contributions of a round that closes become the update of the server's step. Unspecified: by the
+    mean of each number.
+    """
 
 AGGREGATION_UNSPECIFIED: Aggregation.ValueType  # 0
-"""The mean."""
 AGGREGATION_MEDIAN: Aggregation.ValueType  # 1
 """The median of each number."""
 AGGREGATION_TRIMMED_MEAN: Aggregation.ValueType  # 2

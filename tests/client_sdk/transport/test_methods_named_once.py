@@ -10,15 +10,16 @@ from fedau2.wire.methods import DEVICE
 ROOT = Path(__file__).parents[3]
 CALLERS = {
     "CheckIn": ["client_sdk/protocol/membership.py"],
-    "FetchResource": ["client_sdk/protocol/drivers.py"],
-    "UploadContribution": ["client_sdk/protocol/drivers.py"],
+    "Admit": ["client_sdk/protocol/admittance.py", "client_sdk/protocol/membership.py"],
+    "FetchResource": ["client_sdk/protocol/transfers.py"],
+    "UploadContribution": ["client_sdk/protocol/drivers.py", "client_sdk/protocol/transfers.py"],
     "UploadPart": [],  # for devices that cannot stream
     "UploadOffset": ["client_sdk/protocol/contributing.py"],
     "ReportFailure": ["client_sdk/protocol/session.py"],
 }
 
-SHARED = {"FetchResource": ("admin_service.py", "blob_reader.py")}
-"""Methods that both services have, with the other modules that handle them."""
+SHARED = {"FetchResource": ("admin_service.py", "blob_reader.py"), "Admit": ("admissions.py",)}
+"""Methods with the other modules that handle them: both services have the first, the second has rules of its own."""
 
 
 def modules():

@@ -105,13 +105,19 @@ def test_a_backup_of_an_older_version_is_upgraded(made, tmp_path):
 
 
 def make_version_3(database):
-    """Takes back what the migrations to versions 4 and 5 added, of which nothing was used."""
+    """Takes back what the migrations to versions 4 to 6 added, of which nothing was used."""
     database.execute("UPDATE meta SET version = 3")
     database.execute(
         "UPDATE task SET previous_checkpoint = (SELECT checkpoint FROM kept_model),"
         " previous_server_state = (SELECT server_state FROM kept_model)"
     )
-    for table in ("kept_model", "rollback_history", "opening", "seen_log"):
+    for table in ("kept_model", "rollback_history", "opening", "seen_log", "admission_key", "admission_issue"):
         database.execute(f"DROP TABLE {table}")
-    for table, column in (("task", "norms"), ("round", "norms"), ("task", "encoding"), ("task", "encoded")):
+    for table, column in (
+        ("task", "norms"),
+        ("round", "norms"),
+        ("task", "encoding"),
+        ("task", "encoded"),
+        ("assignment", "admission"),
+    ):
         database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")

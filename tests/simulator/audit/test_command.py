@@ -47,7 +47,7 @@ def test_every_attack_is_in_one_table_from_every_view(tmp_path, capsys, view):
     assert "Audit: fedncf on synthetic, gender: adversary dsvae, lambda 4" in text
     assert "reads the protected state of 100% of the clients" in " ".join(text.split())
     page = (tmp_path / "audit" / "audit.html").read_text()
-    assert "data:image/png;base64" in page
+    assert "data:image/svg+xml;base64" in page
     assert "fedau2-sim" in page
     assert not list((tmp_path / "audit").glob("recording/*/*/*"))
     assert (tmp_path / "audit" / "recording").exists() is (view == "fleet")
@@ -110,7 +110,9 @@ def test_an_audit_leaves_no_private_state_and_an_interrupted_one_goes_on(tmp_pat
     assert audit(tmp_path, "--attacks", "sign") == 0
     assert len(rounds) == 4 + 2  # two of four were saved
     left = {path.name for path in folder.iterdir()}
-    assert left == {"config.yaml", "plan.yaml", "items.txt", "dataset.json", "audit.json", "audit.html", "audit.png"}
+    assert left == {"config.yaml", "plan.yaml", "items.txt", "dataset.json", "audit.json", "audit.html"} | {
+        f"audit.{ending}" for ending in ("png", "svg", "pdf")
+    }
 
 
 @pytest.mark.parametrize("view", ["chosen", "fleet"])

@@ -87,10 +87,10 @@ def test_a_plot_is_drawn_of_whatever_there_is(tmp_path):
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_no_panel_is_empty(drawn):
+def test_no_panel_is_empty(drawn, tmp_path):
     label, rows = finding("dlg", "label", 1, 1.0, 0.9), finding("rows", "items touched", 1, 1.0, 0.9, adversary="")
     for findings in ([label], [rows], [label, rows]):
-        report.draw(findings, Path())
+        report.draw(findings, tmp_path / "audit.png")
     titles = [[axes.get_title() for axes in figure.axes] for figure in drawn]
     assert titles == [["attribute"], ["state, gate and items"], ["attribute", "state, gate and items"]]
 

@@ -48,7 +48,7 @@ def test_a_gap_that_is_there_is_seen_and_one_that_is_not_is_not():
     assert cell["p_holm"] == 1
 
 
-@given(st.integers(10, 80), st.integers(10, 80), st.integers(0, 99))
+@given(st.integers(80, 200), st.integers(80, 200), st.integers(0, 99))
 @settings(max_examples=10)
 def test_intervals_are_about_those_of_the_normal_distribution(ours, theirs, seed):
     ranks = np.random.default_rng(seed).integers(0, 30, size=ours + theirs)

@@ -98,7 +98,7 @@ def test_a_run_measures_every_attribute(tmp_path, engine):
     assert f"{metrics['age/bacc_strong_all']:.3f}" in shown.file.getvalue()
     with_one = {key: value for key, value in metrics.items() if "/" not in key}
     rows = [terminal.results(runs, "").row_count for runs in ({"it": with_one}, {"it": metrics, "other": with_one})]
-    assert rows[1] - rows[0] == sum(key.startswith(terminal.OF_ATTRIBUTE) for _, key, _ in terminal.ROWS)
+    assert rows[1] - rows[0] == sum(f"age/{key}" in metrics for _, key, _ in terminal.ROWS)
 
 
 def test_attributes_are_erased_together(tmp_path):

@@ -45,7 +45,7 @@ def test_the_page_leads_to_the_report_when_the_run_ends_and_stands_still_when_it
         live.end({}, live._folder)
     assert 'content="0; url=report.html"' in text(tmp_path)
     stopped = Live(tmp_path, Quiet())
-    stopped.begin("it", make())
+    stopped.begin("it", make(), {})
     with pytest.raises(KeyboardInterrupt), stopped:
         raise KeyboardInterrupt
     assert "interrupted" in text(tmp_path)

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,10 +50,10 @@ def test_each_kind_of_metric_has_a_panel(tmp_path, kinds):
     assert ink(tmp_path / "dots.png", ORANGE) > 0 if "leak_analytic" in kinds else ink(tmp_path / "dots.png", BLUE) > 0
 
 
-def test_a_small_difference_does_not_fill_the_picture(drawn):
+def test_a_small_difference_does_not_fill_the_picture(drawn, tmp_path):
     ndcg = [0.2, 0.3, 0.22738, 0.22722]
     for rows in (summary(), summary().assign(**{"ndcg@10": ndcg}).tail(2)):
-        figures.plot_dots(rows, ["ndcg@10", "bacc_strong"], "it", Path())
+        figures.plot_dots(rows, ["ndcg@10", "bacc_strong"], "it", tmp_path / "dots.png")
     (low, high), (least, most) = (figure.axes[0].get_xlim() for figure in drawn)
     assert (low, high) == pytest.approx((0.328, 0.372))
     assert (least, most) == pytest.approx((0.2273 * 0.975, 0.2273 * 1.025))

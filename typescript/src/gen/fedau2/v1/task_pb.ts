@@ -1077,14 +1077,13 @@ export const OptimizerKindSchema: GenEnum<OptimizerKind> = /*@__PURE__*/
   enumDesc(file_fedau2_v1_task, 6);
 
 /**
- * The way in which the contributions of a round that closes become the update of the server's step.
+ * The way in which the contributions of a round that closes become the update of the server's step. Unspecified: by the
+ * mean of each number.
  *
  * @generated from enum fedau2.v1.Aggregation
  */
 export enum Aggregation {
   /**
-   * The mean.
-   *
    * @generated from enum value: AGGREGATION_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
