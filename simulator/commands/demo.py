@@ -30,6 +30,9 @@ SECURE, SECURE_ROUNDS = "FedAU2 with secure sums", 20
 
 PROCESSES = 2
 
+_OTHER, _USERS = "synthetic", 960
+"""The data set where MovieLens cannot be had, and its users: a tenth of them is enough for a secure sum."""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
@@ -49,11 +52,7 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
         console: to print on.
     """
     dataset = _dataset(data_dir, console)
-    short = {"data.dataset": dataset, "engine.workers": 1, "evaluation.attack_splits": 8}
-    secure = {"engine.name": "fleet", "engine.sums": "secure", "engine.rounds": SECURE_ROUNDS}
-    configs = {SECURE: Config.of(preset("paper", defaults.MODEL), short, secure)}  # first, since it takes the longest
-    for name, method in PRESETS.items():
-        configs[name] = Config.of(preset(method, defaults.MODEL), short, {"engine.rounds": ROUNDS})
+    configs = _configs(dataset)
     for name in configs:
         shutil.rmtree(_folder(folder, name), ignore_errors=True)
     metrics = _run(configs, folder, data_dir, console)
@@ -73,6 +72,18 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
     return metrics
 
 
+def _configs(dataset: str) -> dict[str, Config]:
+    """Returns the configurations of the runs by name, first that of the fleet, since it takes the longest."""
+    short: dict[str, object] = {"data.dataset": dataset, "engine.workers": 1, "evaluation.attack_splits": 8}
+    if dataset == _OTHER:
+        short["data.users"] = _USERS
+    secure = {"engine.name": "fleet", "engine.sums": "secure", "engine.rounds": SECURE_ROUNDS}
+    configs = {SECURE: Config.of(preset("paper", defaults.MODEL), short, secure)}
+    for name, method in PRESETS.items():
+        configs[name] = Config.of(preset(method, defaults.MODEL), short, {"engine.rounds": ROUNDS})
+    return configs
+
+
 def _folder(folder: Path, name: str) -> Path:
     return folder / f"demo-{name.lower().rpartition(' with ')[2].replace(' ', '-')}"
 
@@ -83,7 +94,7 @@ def _dataset(data_dir: Path | None, console: Console) -> str:
     except DatasetError as error:
         console.print(f"MovieLens 100K cannot be had: {error}", style="yellow")
         console.print("The demo goes on with the synthetic data set.", style="yellow")
-        return "synthetic"
+        return _OTHER
     return "ml-100k"
 
 
