@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("connectrpc", reason="the extra web is not installed")
 
-from coordinator.grpc.handlers import SILENCE
+from coordinator.grpc.writing import SILENCE
 from coordinator.web import server
 from coordinator.web.connections import LONGEST
 from fedau2.v1 import device_pb2
