@@ -58,7 +58,7 @@ class Visitor:
         response = await self._timed(self._stub.CheckIn, request)
         if not response.HasField("assignment"):
             raise BenchError("a check-in was turned away: the round has no place left")
-        return response.assignment.assignment_id
+        return bytes(response.assignment.assignment_id)
 
     async def contribute(self, payload: Payload) -> None:
         """Takes part: gets a place and uploads."""

@@ -46,7 +46,7 @@ class Reading:
             raise CutOffError("the request did not come in time; send it again", pace.STARTING.message()) from None
         finally:
             self._under_way.pop(timeout, None)
-        if request is grpc.aio.EOF:
+        if request is grpc.aio.EOF:  # type: ignore[attr-defined]
             raise InvalidRequestError("the call ended before it had a request")
         return request
 
