@@ -3,21 +3,23 @@
     python scripts/poison.py fedncf --data-dir data
 
 A run of the batched engine is trained. Then it goes on for some rounds in several ways: undisturbed, and with one
-contribution of the next round replaced by values of random signs at the largest allowed values, each without a bound,
-with the clip norm, and with some multiple of the running median of the honest norms. The first table has percentiles of
+contribution of the next round replaced by values of random signs, as large as they may be. Contributions have no bound
+there, or the clip norm, or some multiple of the running median of the honest norms. The first table has percentiles of
 honest contributions' L2 norms, the second the ranking on the validation items.
 """
 
 import argparse
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from coordinator.aggregation.aggregators import Aggregator, norm
+from coordinator.errors import AggregationError
 from export.bundle import Bundle, from_plan
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs, fixed, manifest
@@ -167,15 +169,21 @@ class Trial:
         engine = BatchedEngine(task, self.engine.checkpoint, population, 1, observer)
         engine.restore(self.engine.snapshot(), self.done)
         branch = Trial(self.config, self.bundle, population, self.evaluation, observer, engine, self.done)
-        cells, before = [branch._metrics()["ndcg@10"]], 0
         observer.poison = self._poison() if poisoned else None
-        for after in POINTS[1:]:
-            branch.train(after - before)
-            cells, before = [*cells, branch._metrics()["ndcg@10"]], after
-        cells.append(branch._metrics()["hr@10"])
-        text = " | ".join(f"{cell:.3f}" for cell in cells)
+        text = " | ".join(branch._cells())
         bound = f"{medians:g} medians" if medians else f"{clip_norm:.3g}"
         return f"| {bound} | {'yes' if poisoned else 'no'} | {text} |"
+
+    def _cells(self) -> Iterator[str]:
+        yield f"{self._metrics()['ndcg@10']:.3f}"
+        for before, after in pairwise(POINTS):
+            try:
+                self.train(after - before)
+            except AggregationError:  # honest contributions to such a model are too large to be added
+                yield from ["destroyed"] * (len(POINTS) - POINTS.index(after) + 1)
+                return
+            yield f"{self._metrics()['ndcg@10']:.3f}"
+        yield f"{self._metrics()['hr@10']:.3f}"
 
     def _metrics(self) -> dict[str, float]:
         return self.evaluation.validation(self.engine.checkpoint, self.population.state.values)
