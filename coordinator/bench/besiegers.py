@@ -55,7 +55,8 @@ async def _stalled(channels: list[grpc.aio.Channel], assignments: list[str]) -> 
         await asyncio.Event().wait()
 
     pairs = zip(assignments, itertools.cycle(channels), strict=False)
-    calls = [asyncio.ensure_future(channel.stream_unary(_UPLOAD, None, None)(stalling(each))) for each, channel in pairs]
+    made = [channel.stream_unary(_UPLOAD, None, None)(stalling(each)) for each, channel in pairs]
+    calls = [asyncio.ensure_future(call) for call in made]
     while sum(call.done() for call in calls) + len(begun) < len(calls):  # some are refused
         await asyncio.sleep(0.1)
     return calls
