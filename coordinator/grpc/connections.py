@@ -74,7 +74,7 @@ class Connections:
         return known, fresh
 
     def _address(self, connection: socket.socket) -> str:
-        """Returns what the caller's address counts as; empty: it is not limited, or the connection is not a device's."""
+        """Returns what the caller's address counts as; empty: it is not limited, or is not a device's."""
         if connection.family not in (socket.AF_INET, socket.AF_INET6):
             return ""
         if connection.getsockname()[1] not in self._ports:
