@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from coordinator.bench.accounts import AUDIENCE, ISSUER, Accounts
 from coordinator.bench.workload import Model
 from coordinator.engine.coordinator import Coordinator
 from coordinator.evidence.anybody import Anybody
@@ -25,30 +26,7 @@ from fedau2.wire.status import StatusError
 
 _ACCOUNTS = 10
 _CALLERS = 64
-_ISSUER, _AUDIENCE = "https://login.example.com", "fedau2-devices"
 _MODEL = Model("fakes", {"items": 4}, {}, 2)
-
-
-class _Accounts:
-    """An identity service of its own, with its tokens."""
-
-    def __init__(self, folder: Path) -> None:
-        import json
-
-        from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-        from jwt.algorithms import ECAlgorithm
-
-        self._key, self._path = generate_private_key(SECP256R1()), folder / "jwks.json"
-        self._path.write_text(json.dumps({"keys": [json.loads(ECAlgorithm.to_jwk(self._key.public_key()))]}))
-
-    def provider(self) -> Provider:
-        return tokens(self._path, _ISSUER, _AUDIENCE)
-
-    def token(self, number: int) -> bytes:
-        import jwt
-
-        claims = {"iss": _ISSUER, "aud": _AUDIENCE, "sub": f"account-{number}", "exp": time.time() + 86_400}
-        return jwt.encode(claims, self._key, "ES256").encode()
 
 
 async def _places(folder: Path, provider: Provider | None, evidence: list[bytes], count: int) -> int:
@@ -99,12 +77,13 @@ def main() -> None:
     count = parser.parse_args().check_ins
     with TemporaryDirectory() as name:
         folder = Path(name)
-        accounts = _Accounts(folder)
-        known = [accounts.token(number) for number in range(_ACCOUNTS)]
+        accounts = Accounts(folder / "jwks.json")
+        by_token = tokens(accounts.path, ISSUER, AUDIENCE)
+        known = [accounts.token(f"account-{number}") for number in range(_ACCOUNTS)]
         ways: dict[str, tuple[Provider | None, list[bytes]]] = {
             "no admissions": (None, [b""]),
-            "token, made up": (accounts.provider(), [b"made up"]),
-            "token, ten accounts": (accounts.provider(), known),
+            "token, made up": (by_token, [b"made up"]),
+            "token, ten accounts": (by_token, known),
             "certificate, ten": (Certificates(), [b""]),
             "open": (Anybody(), [b""]),
         }

@@ -1,21 +1,25 @@
-"""Measures what one contribution at the largest allowed values does to a model, with and without a clip norm.
+"""Measures what one contribution at the largest allowed values does to a model, by the bound of contributions' norms.
 
     python scripts/poison.py fedncf --data-dir data
 
 A run of the batched engine is trained. Then it goes on for some rounds in several ways: undisturbed, and with one
-contribution of the next round replaced by values of random signs at the bound, each with and without the clip norm. The
-first table has percentiles of honest contributions' L2 norms, the second the ranking on the validation items.
+contribution of the next round replaced by values of random signs, as large as they may be. Contributions have no bound
+there, or the clip norm, or some multiple of the running median of the honest norms. The first table has percentiles of
+honest contributions' L2 norms, the second the ranking on the validation items.
 """
 
 import argparse
 import copy
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from coordinator.aggregation.aggregators import Aggregator, norm
+from coordinator.errors import AggregationError
 from export.bundle import Bundle, from_plan
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs, fixed, manifest
@@ -31,6 +35,9 @@ from simulator.unlearning.baselines import Noise
 POINTS = (0, 1, 5, 10, 20)
 """Rounds from the poisoned one on at which the model is evaluated."""
 
+RECENT = 470
+"""Contributions whose median norm is the running median: those of about five rounds."""
+
 
 @dataclass(eq=False)
 class Observer(Noise):
@@ -39,13 +46,19 @@ class Observer(Noise):
     Attributes:
         norms: L2 norms of the honest contributions so far.
         poison: is added instead of the next contribution; None: nothing is replaced.
+        medians: a longer contribution is scaled down to so many running medians; 0: never.
+        bound: the norm to which it is scaled down in this round.
     """
 
     norms: list[float] = field(default_factory=list)
     poison: Mapping[str, Update] | None = None
+    medians: float = 0.0
+    bound: float = math.inf
 
     def noisy(self, total: Aggregator, round_number: int) -> Aggregator:
         """Wraps an aggregator. The engine trains one client at a time then, because the wrapper is not a `Mean`."""
+        if self.medians:
+            self.bound = self.medians * float(np.median(self.norms[-RECENT:]))
         return _Observed(total, self)
 
 
@@ -61,7 +74,11 @@ class _Observed:
         poison, self._observer.poison = self._observer.poison, None
         if poison is None:
             self._observer.norms.append(norm(contribution))
-        self._total.add(contribution if poison is None else poison, largest=largest)
+        added = contribution if poison is None else poison
+        if math.isinf(self._observer.bound):
+            self._total.add(added, largest=largest)
+        else:  # without a clip norm it is a `Mean`
+            self._total.add(added, largest=largest, factor=min(1.0, self._observer.bound / norm(added)))  # type: ignore[call-arg]
 
 
 def main() -> None:
@@ -73,11 +90,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200, help="rounds before the poisoned one (%(default)s)")
     parser.add_argument("--adversaries", default="all", help="all, as in the paper, or none (%(default)s)")
     parser.add_argument("--clip-norm", type=float, help="default: 4 x the 99th percentile of the honest norms")
+    parser.add_argument("--medians", type=float, default=10.0, help="running medians of the last bound (%(default)s)")
+    parser.add_argument("--server", choices=("adam", "sgd"), default="adam", help="optimizer (%(default)s)")
+    parser.add_argument("--learning-rate", type=float, help="of the server; default: the plan's")
     options = parser.parse_args()
     config = Config.of(
         {
             "plan.model.name": options.model,
             "plan.adversaries": options.adversaries,
+            "plan.server.shared.kind": options.server,
+            **({} if options.learning_rate is None else {"plan.server.shared.learning_rate": options.learning_rate}),
             "data.dataset": options.dataset,
             "engine.rounds": options.rounds + POINTS[-1],
         }
@@ -89,11 +111,11 @@ def main() -> None:
     for text, norms in (("first tenth", trial.observer.norms[:tenth]), ("all", trial.observer.norms)):
         print(f"| {text} | {' | '.join(f'{value:.3g}' for value in np.percentile(norms, (50, 99, 99.9, 100)))} |")
     clip_norm = options.clip_norm or 4 * float(np.percentile(trial.observer.norms, 99))
-    print(f"\n| clip norm | poisoned | {' | '.join(f'NDCG@10 after {after}' for after in POINTS)} | HR@10 |")
+    print(f"\n| bound | poisoned | {' | '.join(f'NDCG@10 after {after}' for after in POINTS)} | HR@10 |")
     print("|---" * 8 + "|")
-    for clipped in (0.0, clip_norm):
+    for clipped, medians in ((0.0, 0.0), (clip_norm, 0.0), (0.0, options.medians)):
         for poisoned in (False, True):
-            print(trial.branch(clipped, poisoned), flush=True)
+            print(trial.branch(clipped, medians, poisoned), flush=True)
 
 
 @dataclass(eq=False)
@@ -138,22 +160,30 @@ class Trial:
             self.engine.train_round(assembly.cohort(self.config.engine, self.done, len(self.population)))
             self.done += 1
 
-    def branch(self, clip_norm: float, poisoned: bool) -> str:
+    def branch(self, clip_norm: float, medians: float, poisoned: bool) -> str:
         """Goes on from here in a copy; returns a row of the table."""
         task = TaskManifest.FromString(self.bundle.manifest.SerializeToString())
         task.plan.server.clip_norm = clip_norm
         population = copy.deepcopy(self.population)
-        engine = BatchedEngine(task, self.engine.checkpoint, population, 1, observer := Observer(0))
+        observer = Observer(0, norms=self.observer.norms[-RECENT:], medians=medians)
+        engine = BatchedEngine(task, self.engine.checkpoint, population, 1, observer)
         engine.restore(self.engine.snapshot(), self.done)
         branch = Trial(self.config, self.bundle, population, self.evaluation, observer, engine, self.done)
-        cells, before = [branch._metrics()["ndcg@10"]], 0
         observer.poison = self._poison() if poisoned else None
-        for after in POINTS[1:]:
-            branch.train(after - before)
-            cells, before = [*cells, branch._metrics()["ndcg@10"]], after
-        cells.append(branch._metrics()["hr@10"])
-        text = " | ".join(f"{cell:.3f}" for cell in cells)
-        return f"| {clip_norm:.3g} | {'yes' if poisoned else 'no'} | {text} |"
+        text = " | ".join(branch._cells())
+        bound = f"{medians:g} medians" if medians else f"{clip_norm:.3g}"
+        return f"| {bound} | {'yes' if poisoned else 'no'} | {text} |"
+
+    def _cells(self) -> Iterator[str]:
+        yield f"{self._metrics()['ndcg@10']:.3f}"
+        for before, after in pairwise(POINTS):
+            try:
+                self.train(after - before)
+            except AggregationError:  # honest contributions to such a model are too large to be added
+                yield from ["destroyed"] * (len(POINTS) - POINTS.index(after) + 1)
+                return
+            yield f"{self._metrics()['ndcg@10']:.3f}"
+        yield f"{self._metrics()['hr@10']:.3f}"
 
     def _metrics(self) -> dict[str, float]:
         return self.evaluation.validation(self.engine.checkpoint, self.population.state.values)

@@ -1,4 +1,4 @@
-"""The commands `fedau2-coordinator bench uploads`, `bench slow-phones` and `bench herd`."""
+"""The commands `fedau2-coordinator bench uploads`, `bench slow-phones`, `bench siege` and `bench herd`."""
 
 import argparse
 import asyncio
@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from coordinator.bench import herd, slow_phones, uploads
+from coordinator.bench import herd, siege, slow_phones, uploads
 
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
         uploads,
     )
     _add(commands.add_parser("slow-phones", help="measure check-ins beside a thousand slow uploads"), slow_phones)
+    _add(commands.add_parser("siege", help="measure honest devices beside idle, stalled and wrong callers"), siege)
     _add(commands.add_parser("herd", help="simulate a day: how evenly devices come, and whether a round starves"), herd)
 
 

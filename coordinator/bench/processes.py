@@ -72,6 +72,10 @@ class Child:
         """Returns the resident memory in MiB."""
         return int(self._proc.joinpath("statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def files(self) -> int:
+        """Returns the number of open files, connections among them."""
+        return len(os.listdir(self._proc / "fd"))  # noqa: PTH208 - a path for each takes long
+
 
 class Server(Child):
     """A child that serves devices.
@@ -89,12 +93,16 @@ class Server(Child):
 
 
 class CoordinatorServer(Server):
-    """`fedau2-coordinator serve`, with a state folder that is removed afterwards."""
+    """`fedau2-coordinator serve`, with a state folder that is removed afterwards.
 
-    def __init__(self) -> None:
+    Args:
+        settings: more flags of the command.
+    """
+
+    def __init__(self, *settings: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="fedau2-bench-", dir=_DISK)
         loopback = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-        super().__init__("coordinator", "serve", "--state", self._folder.name, *loopback)
+        super().__init__("coordinator", "serve", "--state", self._folder.name, *loopback, *settings)
         self._admin = grpc.insecure_channel(*addresses.channel(self._address("admin")))
         self._stub = AdminServiceStub(self._admin)
 

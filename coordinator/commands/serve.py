@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from importlib import import_module
 
 from coordinator.commands import process
@@ -15,10 +16,12 @@ from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.unmasking import Unmasker
 from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc import unmasker_client
+from coordinator.grpc.connections import Connections
 from coordinator.grpc.server import Servers
 from coordinator.grpc.unmasker_client import UnmaskerClient
 from coordinator.metrics.scrape import Scrape
 from fedau2 import logs
+from fedau2.wire import addresses
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +71,8 @@ async def _serve_until_signal(settings: Settings) -> int:
             print(f"serving admin on {servers.admin}", flush=True)
             if web is not None:
                 print(f"serving web on {web}", flush=True)
+            connections = _connections(settings, servers.devices, web, coordinator)
+            stack.callback(asyncio.create_task(connections.watch()).cancel)
             await _first(signals.get(), coordinator.failed())
             if coordinator.failure is None:
                 _log.info("draining; a second signal ends at once")
@@ -87,6 +92,13 @@ async def _web(settings: Settings, servers: Servers, stack: AsyncExitStack) -> s
     server = await WebServer.start(settings.web, servers.answers, settings.web_origin, settings.tls)
     stack.push_async_callback(server.stop)
     return server.address
+
+
+def _connections(settings: Settings, devices: str, web: str | None, coordinator: Coordinator) -> Connections:
+    served = [address for address in (devices, web) if address and addresses.unix_path(address) is None]
+    ports = {addresses.served(address)[1] for address in served}
+    turned_away = partial(coordinator.devices.limited.turned_away, "connections")
+    return Connections(ports, settings.address_connections, turned_away)
 
 
 async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinator | None:

@@ -110,6 +110,12 @@ class Settings:
             parsers.limit, "NUMBER", "calls a second of one network address, averaged over 10 seconds; 0: any number"
         ),
     )
+    address_connections: int = field(
+        default=500,
+        metadata=_of(
+            parsers.whole_limit, "N", "connections of devices that one network address may hold; 0: any number"
+        ),
+    )
     address_calls: int = field(
         default=500,
         metadata=_of(parsers.whole_limit, "N", "calls that one network address may have under way; 0: any number"),

@@ -70,7 +70,12 @@ class Limited:
             self._limits.give(address, size)
 
     def _refusal(self, address: str, limit: str) -> BusyError:
-        self._metrics.limited.labels(limit).inc()
+        self.turned_away(limit, address)
+        return BusyError(_TEXTS[limit], pace.STARTING.message())
+
+    def turned_away(self, limit: str, address: str, count: int = 1) -> None:
+        """Notes that an address went beyond a limit, so many times."""
+        self._metrics.limited.labels(limit).inc(count)
         now = self._clock()
         if now - self._said.get(address, -_SAID) >= _SAID:
             self._said[address] = now
@@ -78,4 +83,3 @@ class Limited:
             if len(self._said) > _NAMED:
                 self._said.popitem(last=False)
             _log.warning("calls of %s are turned away: limit %s", address, limit)
-        return BusyError(_TEXTS[limit], pace.STARTING.message())

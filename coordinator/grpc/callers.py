@@ -1,11 +1,12 @@
-"""The gate before DeviceService: it notes who calls, and turns away the address that calls too much."""
+"""The entry of the device address: it notes who calls, and turns away the address that calls too much."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from urllib.parse import unquote
 
 from coordinator.engine.limited import Limited
+from coordinator.errors import StoppedError
 from coordinator.grpc.status import Context
 from coordinator.model.caller import CALLER, Caller
 
@@ -20,22 +21,22 @@ class Callers:
     def __init__(self, limited: Callable[[], Limited]) -> None:
         self._limited = limited
 
-    @asynccontextmanager
-    async def passing(
-        self,
-        call: str,
-        request: Any,  # noqa: ANN401
-        context: Context,
-    ) -> AsyncIterator[Callable[[object], None]]:
-        """Runs a block, which answers a device's call, with its caller noted; a `handlers.Gate`.
+    @contextmanager
+    def passing(self, context: Context) -> Iterator[None]:
+        """Runs a block, which reads and answers a call, with its caller noted; a `parsing.Entry`.
 
         Raises:
             BusyError: the caller's address is beyond its limits.
-            StoppedError: the coordinator starts.
         """
         CALLER.set(Caller(_address(context.peer() or ""), _subject(context.auth_context() or {})))
-        with self._limited().call():
-            yield lambda answer: None
+        with self._limits():
+            yield
+
+    def _limits(self) -> AbstractContextManager[None]:
+        try:
+            return self._limited().call()
+        except StoppedError:  # then no call but those for health is answered
+            return nullcontext()
 
 
 def _address(peer: str) -> str:

@@ -3,17 +3,15 @@
 The object that answers has one method for each RPC, called `Method.handler`: `check_in` for `CheckIn`.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
 
-from coordinator.errors import BusyError
-from coordinator.grpc.parsing import Handler, guarded
+from coordinator.grpc.parsing import Guard, Handler
 from coordinator.grpc.status import Context, refuse
-from coordinator.model import pace
+from coordinator.grpc.writing import write
 from fedau2.wire.methods import Method, Service
 
 _KINDS: dict[tuple[bool, bool], Callable[..., Handler]] = {
@@ -24,9 +22,6 @@ _KINDS: dict[tuple[bool, bool], Callable[..., Handler]] = {
 }
 """Makers of handlers, by whether requests and responses come as streams."""
 
-
-SILENCE = 60.0
-"""Most seconds in which a caller reads nothing of a stream. Then the call is over, and what it holds is free."""
 
 Answers = Callable[[], Any]
 """Gives the object that answers calls, or raises `StoppedError` while the coordinator starts."""
@@ -45,7 +40,7 @@ async def _open(call: str, request: Any, context: Context) -> AsyncIterator[Call
 
 
 def handlers(
-    service: Service, answering: type, answers: Answers, gate: Gate = _open
+    service: Service, answering: type, answers: Answers, guard: Guard, gate: Gate = _open
 ) -> "grpc.GenericRpcHandler[Any, Any]":
     """Makes the handlers of all methods of a service.
 
@@ -53,6 +48,7 @@ def handlers(
         service: the methods.
         answering: class of the object that answers.
         answers: gives that object.
+        guard: of the address where the service is served.
         gate: of the service; by default all calls pass.
 
     Raises:
@@ -60,7 +56,7 @@ def handlers(
     """
     if missing := [method.handler for method in service if not callable(getattr(answering, method.handler, None))]:
         raise TypeError(f"{answering.__name__} lacks methods of {service.name}: {', '.join(missing)}")
-    made = {method.name: guarded(_handler(method, answers, gate)) for method in service}
+    made = {method.name: guard.guarded(_handler(method, answers, gate)) for method in service}
     return grpc.method_handlers_generic_handler(service.name, made)
 
 
@@ -91,22 +87,8 @@ def _streaming(method: Method, answers: Answers, gate: Gate) -> Callable[[Any, C
                 aclosing(getattr(answers(), method.handler)(request)) as responses,
             ):
                 async for response in responses:
-                    await _write(response, context)
+                    await write(response, context)
         except Exception as error:
             await refuse(error, context)
 
     return answer
-
-
-async def _write(response: object, context: Context) -> None:
-    """Writes a response.
-
-    Raises:
-        BusyError: the caller read nothing for too long.
-    """
-    try:
-        async with asyncio.timeout(SILENCE):
-            await context.write(response)
-    except TimeoutError:
-        text = f"nothing was read for {SILENCE:.0f} seconds, so the call has ended; call again for the rest"
-        raise BusyError(text, pace.STARTING.message()) from None

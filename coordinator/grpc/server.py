@@ -18,8 +18,9 @@ from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc.callers import Callers
 from coordinator.grpc.gate import Gate
 from coordinator.grpc.handlers import Answers, handlers
+from coordinator.grpc.health import Health
 from coordinator.grpc.operators import ByToken, Operators
-from coordinator.grpc.parsing import Guarded
+from coordinator.grpc.parsing import Guard, Guarded
 from coordinator.grpc.tls import Tls
 from coordinator.model import pace
 from coordinator.store.operations_log import OperationsLog
@@ -124,36 +125,37 @@ class Servers:
             CoordinatorError: an address cannot be served on, or the certificate cannot be used.
         """
         door = _Door()
-        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, Callers(door.limited).passing)
-        devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, tls)
+        limited, unlimited = Guard(Callers(door.limited).passing), Guard()
+        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, limited)
+        devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, limited, tls)
         certified = admin_tls is not None and admin_tls.client_authorities is not None
         gate = Gate(Operators(certified=certified, roles=admin_roles, by_token=by_token), door.operations)
-        admin_handlers = handlers(ADMIN, AdminService, door.admin, gate.passing)
-        operators = _Server(ADMIN, admin_handlers, admin, _OPTIONS, admin_tls)
+        admin_handlers = handlers(ADMIN, AdminService, door.admin, unlimited, gate.passing)
+        operators = _Server(ADMIN, admin_handlers, admin, _OPTIONS, unlimited, admin_tls)
         servers = cls(door, devices, operators)
-        await servers._report(_STARTING)
+        servers._report(_STARTING)
         await asyncio.gather(devices.server.start(), operators.server.start())
         return servers
 
     async def serve(self, coordinator: Coordinator) -> None:
         """Lets calls reach a coordinator."""
         self._door.coordinator = coordinator
-        await self._report(_SERVING)
+        self._report(_SERVING)
 
     async def drain(self, coordinator: Coordinator, seconds: float) -> None:
         """Turns check-ins away, and waits for uploads that are under way, for at most so many seconds."""
-        await self._report(_DRAINING)
+        self._report(_DRAINING)
         await asyncio.wait([asyncio.ensure_future(coordinator.drain())], timeout=seconds)
 
     async def stop(self) -> None:
         """Stops the servers and ends the calls that are under way."""
-        await self._report(_DRAINING)
+        self._report(_DRAINING)
         await asyncio.gather(*(server.server.stop(GRACE) for server in self._servers))
 
-    async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+    def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         self.health = _HEALTH[status]
         for server in self._servers:
-            await server.report(status)
+            server.health.report(status)
 
 
 class _Server:
@@ -163,14 +165,14 @@ class _Server:
         handlers: "grpc.GenericRpcHandler[Any, Any]",
         address: str,
         options: Sequence[tuple[str, int]],
+        guard: Guard,
         tls: Tls | None = None,
     ) -> None:
         self.server = grpc.aio.server(options=options)
         self.server.add_generic_rpc_handlers([handlers])  # first, because a method is looked for in order
-        self._service = service.name
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        guarded: Any = Guarded(self.server)  # for generated code, which wants a server
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, guarded)
+        self.health = Health(service.name)
+        guarded: Any = Guarded(self.server, guard)  # for generated code, which wants a server
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, guarded)
         names = (service.name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
             reflection.aio.ReflectionServicer(names),  # type: ignore[attr-defined]
@@ -190,7 +192,3 @@ class _Server:
         else:
             port = self.server.add_secure_port(target, tls.credentials())
         return address if path is not None else f"{address.rpartition(':')[0]}:{port}"
-
-    async def report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
-        for service in ("", self._service):
-            await self._health.set(service, status)

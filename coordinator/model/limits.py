@@ -47,7 +47,7 @@ class AddressLimits:
 
         A call that may be made ends by `end`.
         """
-        if (key := _key(address)) is None:
+        if (key := network(address)) is None:
             return ""
         use = self._uses.pop(key, None) or _Use(self._rate * BURST, now)
         self._uses[key] = use  # the newest
@@ -86,7 +86,7 @@ class AddressLimits:
             use.bytes -= size
 
     def _known(self, address: str) -> _Use | None:
-        key = _key(address)
+        key = network(address)
         return None if key is None else self._uses.get(key)
 
     def _forget(self) -> None:
@@ -99,8 +99,8 @@ class AddressLimits:
                 del self._uses[key]
 
 
-def _key(address: str) -> str | None:
-    """Returns what stands for an address and those that come with it; None: it is not limited."""
+def network(address: str) -> str | None:
+    """Returns what an address counts as, together with those that come with it; None: it is not limited."""
     if not address or address in ("127.0.0.1", "::1"):
         return None
     try:
@@ -110,5 +110,5 @@ def _key(address: str) -> str | None:
     if not isinstance(parsed, IPv6Address):
         return address
     if parsed.ipv4_mapped is not None:
-        return _key(str(parsed.ipv4_mapped))
+        return network(str(parsed.ipv4_mapped))
     return str(IPv6Address(int(parsed) >> (128 - _NETWORK) << (128 - _NETWORK)))

@@ -4,7 +4,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from coordinator.grpc.handlers import SILENCE
+from coordinator.grpc.writing import SILENCE
 
 LONGEST = 7200.0
 """Most seconds from the beginning of a connection to its end."""

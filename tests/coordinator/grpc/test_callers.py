@@ -1,44 +1,17 @@
 """An address that calls too much is turned away over gRPC, and others are not."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import grpc
 import pytest
 
+from coordinator.bench.relay import relay
 from coordinator.grpc.callers import _address
 from coordinator.model.limits import AddressLimits
 from fedau2.v1.device_pb2 import CheckInRequest
 from fedau2.v1.device_pb2_grpc import DeviceServiceStub
-from fedau2.wire import addresses
 from fedau2.wire.status import RETRY_METADATA
 from tests.coordinator import conftest as tools
-
-
-@asynccontextmanager
-async def relay(target, source):
-    """Passes connections on to a target, which sees them come from another address of this machine."""
-    host, port = addresses.served(target)
-
-    async def pump(reader, writer):
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-
-    async def connected(reader, writer):
-        there, back = await asyncio.open_connection(host, port, local_addr=(source, 0))
-        await asyncio.gather(pump(reader, back), pump(there, writer))
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    try:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
 
 
 async def check_ins(channel, count):

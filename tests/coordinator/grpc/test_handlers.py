@@ -12,7 +12,7 @@ from coordinator.engine.admin_service import AdminService
 from coordinator.engine.device_service import DeviceService
 from coordinator.errors import UnknownError
 from coordinator.grpc.handlers import handlers
-from coordinator.grpc.parsing import Guarded
+from coordinator.grpc.parsing import Guard, Guarded
 from coordinator.grpc.server import ADMIN
 from fedau2.wire import methods
 
@@ -92,7 +92,7 @@ async def say(channel, method, *texts, raw=None):
 
 
 def speaking(server):
-    server.add_generic_rpc_handlers([handlers(service(), Speaker, Speaker)])
+    server.add_generic_rpc_handlers([handlers(service(), Speaker, Speaker, Guard())])
 
 
 @pytest.mark.parametrize("number", range(len(KINDS)))
@@ -138,17 +138,17 @@ def test_a_class_that_lacks_a_method_of_its_service_is_refused_at_once():
         say1 = None
 
     with pytest.raises(TypeError, match=r"Mute lacks methods of new\.NewService: say1$"):
-        handlers(service(), Mute, Mute)
+        handlers(service(), Mute, Mute, Guard())
 
 
 @pytest.mark.parametrize(("served_methods", "answering"), [(methods.DEVICE, DeviceService), (ADMIN, AdminService)])
 def test_the_coordinators_services_answer_every_method_of_their_proto_files(served_methods, answering):
-    assert handlers(served_methods, answering, lambda: None).service_name() == served_methods.name
+    assert handlers(served_methods, answering, lambda: None, Guard()).service_name() == served_methods.name
 
 
 def registered(server):
     """Adds the health service as generated code does."""
-    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), Guarded(server))
+    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), Guarded(server, Guard()))
 
 
 def generic(server):
@@ -156,7 +156,7 @@ def generic(server):
 
     class Found:
         def add_generic_rpc_handlers(self, found):
-            Guarded(server).add_generic_rpc_handlers(found)
+            Guarded(server, Guard()).add_generic_rpc_handlers(found)
 
         def add_registered_method_handlers(self, service_name, method_handlers):
             pass

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.engine import blob_reader
-from coordinator.grpc import handlers
+from coordinator.grpc import writing
 from fedau2.v1 import device_pb2
 from fedau2.wire import addresses, blobs
 from fedau2.wire.status import Status, StatusError
@@ -97,7 +97,7 @@ def test_more_calls_than_a_connection_may_have_at_a_time_are_all_answered(tools,
 
 
 def test_a_fetch_that_nobody_reads_ends_and_frees_its_place(tools, tmp_path, monkeypatch):
-    monkeypatch.setattr(handlers, "SILENCE", 0.01)
+    monkeypatch.setattr(writing, "SILENCE", 0.01)
 
     async def run():
         async with tools.open_lab(tmp_path, "grpc") as lab:

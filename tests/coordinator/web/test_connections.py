@@ -1,12 +1,14 @@
 """Callers who keep the coordinator waiting: their connections end, and nobody else's."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("connectrpc", reason="the extra web is not installed")
 
-from coordinator.grpc.handlers import SILENCE
+from coordinator.grpc.connections import Connections
+from coordinator.grpc.writing import SILENCE
 from coordinator.web import server
 from coordinator.web.connections import LONGEST
 from fedau2.v1 import device_pb2
@@ -184,5 +186,28 @@ def test_more_connections_than_there_may_be_are_asked_to_come_back(tmp_path, mon
             while len(lab.web._connections()) > 0:
                 await asyncio.sleep(0)
             assert (await lab.check_in()).HasField("assignment")
+
+    asyncio.run(run())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="Linux lists a process's sockets")
+def test_the_newest_connections_of_one_address_end(tmp_path):
+    async def run():
+        async with open_web(tmp_path) as lab:
+            host, port = addresses.served(lab.web.address)
+            connections = Connections([port], 2, lambda address, count: None)
+            first = [await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0)) for _ in range(2)]
+            while len(lab.web._connections()) < 2:
+                await asyncio.sleep(0)
+            assert not connections.look()
+            newer, writer = await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0))
+            while len(lab.web._connections()) < 3:
+                await asyncio.sleep(0)
+            assert connections.look() == {"127.0.0.2": 1}
+            assert await gone(newer)
+            while len(lab.web._connections()) > 2:
+                await asyncio.sleep(0)
+            for each in (writer, *(writer for _, writer in first)):
+                each.close()
 
     asyncio.run(run())
