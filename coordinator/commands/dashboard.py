@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -40,29 +42,39 @@ def add_dashboard(parser: argparse.ArgumentParser) -> None:
 
 
 def _dashboard(args: argparse.Namespace) -> int:
-    tls = _tls(args)
-    target = addresses.channel(args.admin)
-    from coordinator.dashboard import counters, server  # here, because they need the extra `web`
-    from coordinator.dashboard.admin import Admin
-    from coordinator.dashboard.app import Dashboard
-    from coordinator.dashboard.visitors import Visitors
-
-    read = None if args.metrics is None else partial(counters.read, _metrics(args.metrics))
+    tls, metrics = _tls(args), None if args.metrics is None else _metrics(args.metrics)
+    target, options = addresses.channel(args.admin)
     if args.credentials is not None:
         credentials.read(args.credentials)  # so that the command fails, and not the page
 
     def connect() -> grpc.aio.Channel:
         if args.credentials is None:
-            return grpc.aio.insecure_channel(*target)
-        return grpc.aio.secure_channel(target[0], credentials.read(args.credentials), target[1])
+            return grpc.aio.insecure_channel(target, options)
+        return grpc.aio.secure_channel(target, credentials.read(args.credentials), options)
 
-    async def serve() -> None:
-        calls = Admin(connect, partial(admin.explained, address=args.admin))
-        dashboard = Dashboard(calls, Visitors(args.roles), read, asyncio.Event())
-        await server.serve(dashboard, args.listen, tls)
-
-    asyncio.run(serve())
+    asyncio.run(_serve(args, tls, metrics, connect))
     return 0
+
+
+async def _serve(
+    args: argparse.Namespace, tls: Tls | None, metrics: str | None, connect: Callable[[], grpc.aio.Channel]
+) -> None:
+    from coordinator.dashboard import counters  # here, because they need the extra `web`
+    from coordinator.dashboard.admin import Admin
+    from coordinator.dashboard.app import Dashboard
+    from coordinator.dashboard.server import DashboardServer
+    from coordinator.dashboard.visitors import Visitors
+
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    calls = Admin(connect, partial(admin.explained, address=args.admin))
+    read = None if metrics is None else partial(counters.read, metrics)
+    server = await DashboardServer.open(Dashboard(calls, Visitors(args.roles), read, stopping), args.listen, tls)
+    print(f"serving the dashboard on {'http' if tls is None else 'https'}://{server.address}/", flush=True)
+    await stopping.wait()
+    await server.stop()
+    await calls.close()
 
 
 def _tls(args: argparse.Namespace) -> Tls | None:

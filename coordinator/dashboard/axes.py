@@ -4,6 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+LARGEST = 1e100
+"""Largest absolute value that an axis has room for."""
+
 _MOST = 5
 """Most steps between the ticks of an axis, about."""
 
@@ -30,7 +33,7 @@ class Axis:
         """Makes an axis that has room for all values.
 
         Args:
-            values: finite; none: as if there were 0 alone.
+            values: at most `LARGEST`; none: as if there were 0 alone.
             start: see the class.
             end: see the class.
             whole: the values are whole numbers, and so are the ticks.
@@ -57,6 +60,6 @@ class Axis:
 
 def _step(span: float) -> float:
     """Returns the smallest of 1, 2 and 5 times a power of ten of which about `_MOST` make the span."""
-    least = span / _MOST
+    least = max(span, 1 / LARGEST) / _MOST
     unit = 10.0 ** math.floor(math.log10(least))
     return next((factor * unit for factor in (1, 2, 5) if factor * unit >= least), 10 * unit)

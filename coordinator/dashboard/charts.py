@@ -1,10 +1,9 @@
 """Charts as geometry: `templates/chart.svg` draws them. Every chart has a title and a summary in words."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coordinator.dashboard.axes import Axis
+from coordinator.dashboard.axes import LARGEST, Axis
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 624, 14, 210
@@ -84,15 +83,15 @@ def lines(
 
     Args:
         text: its words.
-        series: points by name, ascending in x. Points that are not finite are left out.
+        series: points by name, ascending in x. Points that no axis has room for are left out.
         whole_across: x is a whole number.
         whole_up: y is a whole number.
     """
-    finite = {name: [point for point in points if all(map(math.isfinite, point))] for name, points in series.items()}
-    every = [point for points in finite.values() for point in points]
+    known = {name: [point for point in points if abs(point[1]) <= LARGEST] for name, points in series.items()}
+    every = [point for points in known.values() for point in points]
     across = Axis.over((x for x, _ in every), LEFT, RIGHT, whole=whole_across)
     up = Axis.over((0.0, *(y for _, y in every)), BOTTOM, TOP, whole=whole_up)
-    drawn = tuple(tuple((across.at(x), up.at(y)) for x, y in points) for points in finite.values())
+    drawn = tuple(tuple((across.at(x), up.at(y)) for x, y in points) for points in known.values())
     return Chart(text, tuple(series), across, up, lines=drawn)
 
 

@@ -16,6 +16,9 @@ from coordinator.errors import CallError, ForbiddenError
 HEARTBEAT = ":\n\n"
 """A comment, by which the server notices that the browser has gone."""
 
+_PATIENCE = 15
+"""Periods between two looks while the coordinator refuses them, because it records each call that it refuses."""
+
 STATUS = {
     "FAILED_PRECONDITION": 409,
     "NOT_FOUND": 404,
@@ -52,12 +55,13 @@ class LivePage:
         Args:
             request: for the page.
             notice: a text that stands above the parts.
-            status: of the answer, if nothing fails now.
+            status: of the answer with a notice.
         """
         try:
             parts = await self.parts(request)
         except CallError as error:
-            parts, status = pages.problem(str(error)), STATUS.get(error.code, 502)
+            parts = pages.problem(str(error))
+            status = status if notice else STATUS.get(error.code, 502)
         named = {name: quote(value, safe="") for name, value in request.path_params.items()}
         live = f"{self.path.format(**named).rstrip('/')}/live"
         return HTMLResponse(pages.page(self.title.format(**request.path_params), parts, live, notice), status)
@@ -70,16 +74,18 @@ class LivePage:
         """Yields the parts now and whenever they have changed, and a heartbeat when they have not."""
         last = ""
         while not self.stopping.is_set():
+            wait = self.period
             try:
                 now = await self.parts(request)
             except CallError as error:
                 now = pages.problem(str(error))
+                wait *= _PATIENCE if STATUS.get(error.code) == 403 else 1
             except ForbiddenError:
                 return  # the browser asks again, and is answered why
             yield HEARTBEAT if now == last else _event(now)
             last = now
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.stopping.wait(), self.period)
+                await asyncio.wait_for(self.stopping.wait(), wait)
 
 
 def _event(text: str) -> str:
