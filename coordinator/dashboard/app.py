@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -67,11 +66,11 @@ class Dashboard:
     def _page(self) -> LivePage:
         return LivePage("/tasks/{task_id}", "Task {task_id}", self._task, self.stopping, self.period)
 
-    async def _tasks(self, request: Request) -> Markup:
+    async def _tasks(self, request: Request) -> pages.Part:
         self.visitors.visitor(request.scope)
         return pages.tasks(await self.admin.tasks())
 
-    async def _task(self, request: Request) -> Markup:
+    async def _task(self, request: Request) -> pages.Part:
         visitor = self.visitors.visitor(request.scope)
         shown = await view.of_task(self.admin, request.path_params["task_id"])
         token = self.forms.token(visitor) if self._may_change(visitor) else ""

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
@@ -45,7 +44,7 @@ class LivePage:
 
     path: str
     title: str
-    parts: Callable[[Request], Awaitable[Markup]]
+    parts: Callable[[Request], Awaitable[pages.Part]]
     stopping: asyncio.Event
     period: float
 

@@ -12,6 +12,9 @@ from coordinator.dashboard.counters import Counters
 from coordinator.dashboard.view import TaskView
 from fedau2.v1.admin_pb2 import Task
 
+Part = Markup
+"""A part of a page. Text that is not one is escaped wherever it stands."""
+
 NEWEST = 20
 """Most rounds of a table."""
 
@@ -32,12 +35,12 @@ _TEMPLATES.filters |= {
 _TEMPLATES.globals |= {"frame": charts, "newest": NEWEST}
 
 
-def tasks(shown: Sequence[Task]) -> Markup:
+def tasks(shown: Sequence[Task]) -> Part:
     """Returns the parts of the page of all tasks."""
     return _rendered("tasks.html", tasks=shown)
 
 
-def task(shown: TaskView, counters: Counters | None, token: str) -> Markup:
+def task(shown: TaskView, counters: Counters | None, token: str) -> Part:
     """Returns the parts of a task's page.
 
     Args:
@@ -48,12 +51,12 @@ def task(shown: TaskView, counters: Counters | None, token: str) -> Markup:
     return _rendered("task.html", view=shown, counters=counters, token=token)
 
 
-def problem(text: str) -> Markup:
+def problem(text: str) -> Part:
     """Returns the part that says why the others are not up to date."""
     return _rendered("problem.html", text=text)
 
 
-def page(title: str, parts: Markup, live: str = "", notice: str = "") -> str:
+def page(title: str, parts: Part, live: str = "", notice: str = "") -> str:
     """Returns a whole page.
 
     Args:
@@ -65,11 +68,11 @@ def page(title: str, parts: Markup, live: str = "", notice: str = "") -> str:
     return _rendered("page.html", title=title, parts=parts, live=live, notice=notice)
 
 
-def stop(task_id: str, token: str) -> Markup:
+def stop(task_id: str, token: str) -> Part:
     """Returns the question whether a task shall be stopped."""
     return _rendered("stop.html", task_id=task_id, token=token)
 
 
-def _rendered(name: str, **values: Any) -> Markup:  # noqa: ANN401
+def _rendered(name: str, **values: Any) -> Part:  # noqa: ANN401
     context: Mapping[str, Any] = values
-    return Markup(_TEMPLATES.get_template(name).render(context))
+    return Part(_TEMPLATES.get_template(name).render(context))

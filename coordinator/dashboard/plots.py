@@ -31,7 +31,7 @@ def _outcomes(rounds: Sequence[Round]) -> Chart:
     summary = "There is no round yet."
     if columns:
         number, (completed, dropped, refused) = max(columns.items())
-        summary = f"In round {number}, {completed} devices completed, {dropped} dropped out and {refused} were refused."
+        summary = f"Devices of round {number}: {completed} completed, {dropped} dropped, {refused} refused."
     words = Text("outcomes", "Devices by outcome", summary, "round", "devices")
     return stacks(words, ("completed", "dropped", "refused"), columns)
 

@@ -30,12 +30,12 @@ def settings(task: Task, manifest: TaskManifest) -> list[Setting]:
     return [
         *_unlearning(manifest),
         *(_sums(manifest, task.secure_sums) if hidden else _plain(task, manifest)),
-        Setting("Cover rows", f"{manifest.plan.local.cover_rows:g} for each row of a device's own", _cover(manifest)),
+        _cover_rows(manifest.plan.local.cover_rows),
     ]
 
 
-def _cover(manifest: TaskManifest) -> bool:
-    return manifest.plan.local.cover_rows > 0
+def _cover_rows(number: float) -> Setting:
+    return Setting("Cover rows", f"{number:g} for each row of a device's own" if number else "none", number > 0)
 
 
 def _unlearning(manifest: TaskManifest) -> Iterator[Setting]:

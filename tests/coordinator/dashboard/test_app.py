@@ -48,7 +48,7 @@ def test_tasks_are_listed_and_a_task_shows_its_rounds(tmp_path):
                 "running 1 of 3 rounds are over. Round 1 is collecting: 1 of 3 contributions, 0 devices at work.",
                 f"After round 0 the norm of the model is {first.norms.model:.3g}.",
                 f"median norm is {first.norms.shared.median:.3g}",
-                "In round 1, 1 devices completed, 1 dropped out and 0 were refused.",
+                "Devices of round 1: 1 completed, 1 dropped, 0 refused.",
                 "completed 4 dropped: given back, or the lease ran out 1",
                 "Secure sums off: the coordinator reads each contribution ✗ no",
                 f"Model of {task.checkpoint.size} bytes",
