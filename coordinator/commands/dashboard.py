@@ -109,7 +109,7 @@ def _metrics(address: str) -> str:
         SettingError: it is not one of this machine, where alone a coordinator serves them.
     """
     try:
-        addresses.served(address)
+        address = addresses.check_served(address)
     except AddressError as error:
         raise SettingError(f"--metrics: {error}") from error
     if not addresses.is_loopback(address):

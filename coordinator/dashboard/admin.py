@@ -49,7 +49,7 @@ class Admin:
         """Returns all tasks, oldest first.
 
         Raises:
-            CallError: the coordinator does not answer, or refuses the call. So do the other methods.
+            CallError: the coordinator does not answer, or refuses the call. The other methods raise it too.
         """
         return list((await self._call("ListTasks", admin_pb2.ListTasksRequest())).tasks)
 

@@ -59,7 +59,7 @@ class Axis:
 
 
 def _step(span: float) -> float:
-    """Returns the smallest of 1, 2 and 5 times a power of ten of which about `_MOST` make the span."""
+    """Returns the smallest of 1, 2 and 5 times a power of ten with which about `_MOST` steps make the span."""
     least = max(span, 1 / LARGEST) / _MOST
     unit = 10.0 ** math.floor(math.log10(least))
     return next((factor * unit for factor in (1, 2, 5) if factor * unit >= least), 10 * unit)

@@ -19,11 +19,11 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Text:
-    """What a chart says in words.
+    """The words of a chart.
 
     Attributes:
         key: of its own on the page, for ids.
-        title: what it shows.
+        title: of the chart.
         summary: the same as a sentence with the newest figures, for those who do not see it.
         across, up: labels of the axes.
     """

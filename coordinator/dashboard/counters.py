@@ -2,12 +2,14 @@
 
 import asyncio
 import http.client
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from coordinator.errors import CallError
+from fedau2.wire import addresses
 
 _TIMEOUT = 3.0
 _LARGEST = 4 * 2**20
@@ -31,7 +33,7 @@ class Counters:
 
 
 async def read(address: str) -> Counters:
-    """Reads the counters from the metrics address of a coordinator, `host:port`.
+    """Reads the counters from the metrics address of a coordinator, `host:port` or `unix:PATH`.
 
     Raises:
         CallError: nobody answers there, or the answer is not that of a coordinator.
@@ -67,8 +69,13 @@ def parsed(text: str) -> Counters:
 
 
 def _fetched(address: str) -> str:
-    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT)
+    path = addresses.unix_path(address)
+    connection = http.client.HTTPConnection("localhost" if path else address, timeout=_TIMEOUT)
     try:
+        if path is not None:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(_TIMEOUT)
+            connection.sock.connect(path)
         connection.request("GET", "/metrics")
         return connection.getresponse().read(_LARGEST).decode()
     finally:

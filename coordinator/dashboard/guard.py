@@ -1,4 +1,4 @@
-"""What keeps other sites out: headers for browsers, and proof that a form is one of the dashboard's own."""
+"""Defences against other sites: headers for browsers, and proof that a form is one of the dashboard's own."""
 
 import hmac
 import secrets

@@ -62,7 +62,7 @@ def page(title: str, parts: Part, live: str = "", notice: str = "") -> str:
     Args:
         title: as text.
         parts: the page's own.
-        live: path of the events that keep them up to date; empty: there are none.
+        live: path of the events that keep them up to date; empty: nothing does.
         notice: a text that stands above the parts.
     """
     return _rendered("page.html", title=title, parts=parts, live=live, notice=notice)

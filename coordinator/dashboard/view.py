@@ -1,4 +1,4 @@
-"""What the page of a task shows, from the coordinator's answers."""
+"""The content of a task's page, from the coordinator's answers."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Who looks at the dashboard: everybody of this machine on loopback, and operators with certificates elsewhere."""
+"""The visitors of the dashboard: everybody of this machine on loopback, and operators with certificates elsewhere."""
 
 import ssl
 from collections.abc import Mapping

@@ -73,7 +73,7 @@ def test_off_loopback_it_needs_certificates_and_roles_of_its_visitors(pki, capsy
         (["--listen", "8646"], "--listen: "),
         (["--roles", "roles.toml"], "must show a certificate and have a role"),
         (["--metrics", "192.0.2.1:9090"], "on loopback only; use a tunnel"),
-        (["--metrics", "unix:/tmp/x"], "--metrics: "),
+        (["--metrics", "9090"], "--metrics: "),
         (["--admin", "http://127.0.0.1:1"], "is not an address"),
         (["--credentials", "/nowhere"], "the credentials cannot be used"),
         (["--listen", "192.0.2.1:1"], "must show a certificate"),

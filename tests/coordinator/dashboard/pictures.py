@@ -19,7 +19,7 @@ from tests.coordinator.dashboard import chromium
 from tests.coordinator.dashboard.labs import coordinator, dashboard
 
 WIDE, NARROW = 1280, 400
-COLOURS = 64
+COLOURS = 256
 """Colours of a picture, so that it takes a third of the bytes."""
 
 
@@ -38,6 +38,7 @@ class Devices:
             elif self._draws.random() < 1 / 6:
                 await self._lab.fail(answer.assignment)
             else:
+                await self._lab.fetch(answer.assignment.checkpoint.sha256)
                 await self._lab.upload(answer.assignment, tools.make_contribution(self._draws.randrange(10**6)))
                 contributions -= 1
                 await asyncio.sleep(self._draws.random() / 50)
@@ -87,7 +88,9 @@ def take(folder, origin, made):
                 if scheme == "light" or name == "running":
                     page.open(f"{origin}{path}")
                     picture = Image.open(io.BytesIO(page.picture(width, scheme))).convert("RGB")
-                    picture.quantize(COLOURS).save(folder / f"dashboard-{name}{suffix}.png", optimize=True)
+                    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+                        folder / f"dashboard-{name}{suffix}.png", optimize=True
+                    )
 
 
 if __name__ == "__main__":

@@ -32,10 +32,11 @@ def test_what_a_coordinator_counts_is_read(received, sent, rejections, refusals)
     assert read == Counters(received, sent, rejections, refusals)
 
 
-def test_counters_are_read_from_the_address_of_the_metrics():
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0", "unix:{}/m ?%41.sock"])
+def test_counters_are_read_from_the_address_of_the_metrics(tmp_path, address):
     metrics = Metrics()
     metrics.sent.inc(7)
-    with Scrape("127.0.0.1:0", lambda: metrics.registry, lambda: "serving") as scrape:
+    with Scrape(address.format(tmp_path), lambda: metrics.registry, lambda: "serving") as scrape:
         assert asyncio.run(counters.read(scrape.address)) == Counters(0, 7, {}, {})
 
 
