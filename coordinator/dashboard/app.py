@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from coordinator.dashboard import pages, view
 from coordinator.dashboard.admin import CHANGES, Admin
 from coordinator.dashboard.counters import Counters
-from coordinator.dashboard.guard import Forms, Guard
+from coordinator.dashboard.guard import Forms, Guard, refused
 from coordinator.dashboard.live import STATUS, LivePage
 from coordinator.dashboard.visitors import Visitor, Visitors
 from coordinator.errors import CallError, ForbiddenError
@@ -60,7 +60,7 @@ class Dashboard:
             Route("/tasks/{task_id}/{change}", self._change, methods=["POST"]),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ]
-        return Guard(Starlette(routes=routes), self.visitors)
+        return Guard(Starlette(routes=routes, exception_handlers={ForbiddenError: refused}), self.visitors)
 
     @property
     def _page(self) -> LivePage:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coordinator.dashboard.visitors import Visitor, Visitors
@@ -49,9 +49,14 @@ class Guard:
         try:
             self._visitors.visitor(scope)
         except ForbiddenError as error:
-            await PlainTextResponse(f"{error}\n", 403)(scope, receive, guarded)
+            await refused(Request(scope), error)(scope, receive, guarded)
             return
         await self._app(scope, receive, guarded)
+
+
+def refused(request: Request, error: Exception) -> Response:
+    """Answers a visitor who is not let in, or no longer: a role may be taken away behind the guard too."""
+    return PlainTextResponse(f"{error}\n", 403)
 
 
 class Forms:
@@ -70,8 +75,8 @@ class Forms:
         Raises:
             ForbiddenError: it does not.
         """
-        own = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        if request.headers.get("origin") != own:
+        expected = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        if request.headers.get("origin") != expected:
             raise ForbiddenError("the form is not one of this page: nothing was changed")
         sent = parse_qs((await _body(request)).decode("ascii", "replace")).get("token", [""])[0]
         if not hmac.compare_digest(sent.encode(), self.token(visitor).encode()):

@@ -98,5 +98,5 @@ def _sums(manifest: TaskManifest, status: SecureSumsStatus) -> Iterator[Setting]
     noise = policy.noise_multiplier
     yield Setting("Noise on sums", f"{noise:g} times the clip" if noise else "none", noise > 0)
     if status.epsilon:
-        told = f"at most {status.epsilon:.3g} at delta {status.delta:g}, of all sums so far"
-        yield Setting("Epsilon of differential privacy", told, True)
+        spent = f"at most {status.epsilon:.3g} at delta {status.delta:g}, of all sums so far"
+        yield Setting("Epsilon of differential privacy", spent, True)

@@ -39,13 +39,13 @@ async def coordinator(folder, address="127.0.0.1:0", **secured):
 
 
 @asynccontextmanager
-async def dashboard(address, connect=None, counters=None, roles=None, tls=None, context=None):
+async def dashboard(address, connect=None, counters=None, visitors=None, tls=None, context=None):
     """A dashboard of the coordinator at an address; yields a visitor."""
     target, options = addresses.channel(address)
     connect = connect or (lambda: grpc.aio.insecure_channel(target, options))
     stopping = asyncio.Event()
     calls = Admin(connect, partial(admin.explained, address=address))
-    pages = Dashboard(calls, Visitors(roles), counters, stopping, PERIOD)
+    pages = Dashboard(calls, visitors or Visitors(None), counters, stopping, PERIOD)
     server = await DashboardServer.open(pages, "localhost:0", tls)
     try:
         yield Visitor(server.address, context, calls)

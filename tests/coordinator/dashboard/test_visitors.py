@@ -8,10 +8,12 @@ import pytest
 
 pytest.importorskip("jinja2", reason="the extra web is not installed")
 
+from coordinator.dashboard.visitors import Visitors
+from coordinator.errors import ForbiddenError
 from coordinator.grpc.tls import Tls
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED, TASK_STATE_RUNNING
 from tests import certificates
-from tests.coordinator.dashboard.labs import both, client_context
+from tests.coordinator.dashboard.labs import both, client_context, coordinator, dashboard
 
 AUTHORITY = certificates.make(names=(), signs=True)
 OTHER = certificates.make(names=(), signs=True)
@@ -34,7 +36,7 @@ async def serving(folder, pair):
     roles.write_text(ROLES)
     tls = Tls(folder / "certificate.pem", folder / "key.pem", folder / "authority.pem")
     context = client_context(AUTHORITY[1], pair, folder)
-    async with both(folder / "state", roles=roles, tls=tls, context=context) as (lab, visitor):
+    async with both(folder / "state", visitors=Visitors(roles), tls=tls, context=context) as (lab, visitor):
         yield lab, visitor, roles
 
 
@@ -119,5 +121,27 @@ def test_older_tls_is_not_spoken(tmp_path):
             visitor._context.maximum_version = ssl.TLSVersion.TLSv1_2
             with pytest.raises(ssl.SSLError):
                 await visitor.get("/")
+
+    asyncio.run(main())
+
+
+class Fickle(Visitors):
+    """Lets a visitor through the guard, and no further."""
+
+    def visitor(self, scope):
+        if scope.setdefault("asked", 0):
+            raise ForbiddenError("your role has been taken away")
+        scope["asked"] += 1
+        return super().visitor(scope)
+
+
+def test_a_role_that_is_taken_away_behind_the_guard_is_refused_too(tmp_path):
+    async def main():
+        async with coordinator(tmp_path) as lab:
+            task_id = await lab.create()
+            async with dashboard(lab.admin, visitors=Fickle(None)) as visitor:
+                for answer in (await visitor.get("/"), await visitor.post(f"/tasks/{task_id}/pause")):
+                    assert (answer.status, answer.text) == (403, "your role has been taken away\n")
+                    assert "content-security-policy" in answer.headers
 
     asyncio.run(main())
