@@ -31,6 +31,7 @@ _COMMANDS = (
     ("backup", "commands.backup", "copy a state folder, also while a coordinator serves from it"),
     ("restore", "commands.backup", "check a backup, and make a state folder of it"),
     ("doctor", "commands.doctor", "examine a state folder while no coordinator uses it"),
+    ("dashboard", "commands.dashboard", "serve a web page on which operators look at tasks, pause and stop them"),
     ("bench", "bench.cli", "measure the load that a coordinator can carry on this machine"),
 )
 """Name, module and meaning of each command. Its module's function `add_<name>` adds its flags."""

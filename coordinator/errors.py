@@ -13,7 +13,7 @@
   + UnmaskerError: the unmasker does not answer, refuses a call, or answers what it must not
   + BundleFolderError: a folder is not a whole bundle, or cannot become one (the command line)
   + BenchError: a benchmark cannot be run here
-  + CallError: a call to a coordinator failed (the command line)
+  + CallError: a call to a coordinator failed (the command line, the dashboard)
   + SettingError: a setting of `serve` cannot be used
   + RefusalError, also a `StatusError`: the answer to a call
     - InvalidRequestError                 INVALID_ARGUMENT     a request that makes no sense
@@ -105,7 +105,15 @@ class BenchError(CoordinatorError):
 
 
 class CallError(CoordinatorError):
-    """A coordinator does not answer a call, or refuses it."""
+    """A coordinator does not answer a call, or refuses it.
+
+    Attributes:
+        code: gRPC's name of the status; empty: the call was not one of gRPC.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SettingError(CoordinatorError):

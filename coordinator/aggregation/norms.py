@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedau2.v1.admin_pb2 import ContributionNorms, NormStatistics
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TensorSpec
@@ -44,6 +45,17 @@ class Norms:
         """Starts again with nothing added."""
         for values in self._values.values():
             del values[:]
+
+
+def length(checkpoint: Mapping[str, NDArray[np.float32]], specs: Mapping[str, TensorSpec]) -> float:
+    """Returns the L2 norm of a checkpoint, over the recommender's shared tensors.
+
+    Args:
+        checkpoint: the tensors by name.
+        specs: the tensors that are aggregated, as for `Norms`.
+    """
+    shared = (checkpoint[name] for name, spec in specs.items() if spec.scope != TENSOR_SCOPE_ADVERSARY)
+    return math.sqrt(sum(map(_square, shared)))
 
 
 def bucket(norm: float) -> int:

@@ -16,6 +16,7 @@ from coordinator.metrics.metrics import Metrics
 from coordinator.store.task_rows import TaskRow
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import FetchResourceRequest, FetchResourceResponse
+from fedau2.v1.task_pb2 import TaskManifest
 
 _SKIPPABLE = (admin_pb2.ROUND_STATE_COLLECTING, admin_pb2.ROUND_STATE_OPENING)
 
@@ -188,6 +189,15 @@ class AdminService:
         """AdminService.ListTasks."""
         self._durability.check()
         return admin_pb2.ListTasksResponse(tasks=[self._message(row) for row in self._tasks.rows()])
+
+    async def get_manifest(self, request: admin_pb2.GetManifestRequest) -> TaskManifest:
+        """AdminService.GetManifest.
+
+        Raises:
+            UnknownError: there is no task of that id.
+        """
+        self._durability.check()
+        return TaskManifest.FromString(await self._blobs.read(self._tasks.row(request.task_id).manifest))
 
     async def list_rounds(self, request: admin_pb2.ListRoundsRequest) -> admin_pb2.ListRoundsResponse:
         """AdminService.ListRounds.

@@ -1,5 +1,6 @@
 """Streams the blobs that devices and operators may fetch."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 
@@ -34,6 +35,17 @@ class BlobReader:
         """Length of a served blob in bytes."""
         return self._served.size(sha256)
 
+    async def read(self, sha256: bytes) -> bytes:
+        """Reads a whole blob, which is small.
+
+        Raises:
+            UnknownError: no such blob is served.
+        """
+        try:
+            return await asyncio.to_thread(self._served.get, sha256)
+        except FileNotFoundError as error:
+            raise _unserved(sha256) from error
+
     async def fetch_resource(self, request: FetchResourceRequest) -> AsyncIterator[FetchResourceResponse]:
         """Streams a blob from an offset on.
 
@@ -48,8 +60,7 @@ class BlobReader:
         try:
             size = self._served.size(request.sha256)
         except FileNotFoundError as error:
-            name = request.sha256.hex()[:12]
-            raise UnknownError(f"no blob {name} is served (any more); check in again") from error
+            raise _unserved(request.sha256) from error
         if request.offset > size:
             raise InvalidRequestError(f"offset {request.offset} lies beyond the blob's {size} bytes")
         with self._place(), closing(self._served.stream(request.sha256, request.offset)) as pieces:
@@ -70,3 +81,7 @@ class BlobReader:
             raise BusyError("too many connections are open; try again later", pace.STARTING.message()) from error
         finally:
             self._under_way -= 1
+
+
+def _unserved(sha256: bytes) -> UnknownError:
+    return UnknownError(f"no blob {sha256.hex()[:12]} is served (any more); check in again")

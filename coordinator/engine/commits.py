@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from coordinator.aggregation.norms import length
 from coordinator.aggregation.optimizers import server_step
 from coordinator.engine.hidden_rounds import HiddenRounds
 from coordinator.engine.round_sum import RoundSum
@@ -14,7 +15,7 @@ from coordinator.store.round_log import RoundLog, owner
 from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.task_rows import TaskRow
 from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding
-from fedau2.wire import encodings
+from fedau2.wire import encodings, manifest
 from fedau2.wire.blobs import Tensors, pack, unpack
 from fedau2.wire.errors import ContributionError
 
@@ -81,8 +82,10 @@ class Commits:
         checkpoint, state = unpack(self.blobs.served.get(old.checkpoint)), unpack(private.get(old.server_state))
         checkpoint, state = server_step(spec.manifest, checkpoint, state, mean, variances)
         outcome = self.blobs.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
-        norms = added.statistics().SerializeToString(deterministic=True)
-        new = old.committed(*outcome, norms, self.keep, self.encoded(checkpoint, old.encoding))
+        norms = added.statistics()
+        norms.model = length(checkpoint, manifest.shared(spec.manifest))
+        stored = norms.SerializeToString(deterministic=True)
+        new = old.committed(*outcome, stored, self.keep, self.encoded(checkpoint, old.encoding))
         self.ledger.commit(old, attempt, new, at)
         if self.recorder is not None:
             self.recorder.end(old)

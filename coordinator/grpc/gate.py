@@ -18,6 +18,9 @@ from fedau2.wire.status import Status, StatusError
 
 _log = logging.getLogger(__name__)
 
+ROLE_METADATA = "fedau2-role"
+"""Trailing metadata of each answer: the role of the caller."""
+
 _LONGEST = 1000
 """Bytes of the longest request that is recorded whole. Whoever may not make a call must not fill the disk with it."""
 
@@ -58,6 +61,8 @@ class Gate:
         """
         log = self._log()
         operator = self._operators.caller(context)
+        if operator.role is not None:
+            context.set_trailing_metadata(((ROLE_METADATA, operator.role.name.lower()),))
         try:
             operator.expect(call)
         except ForbiddenError:

@@ -27,6 +27,7 @@ class Role(IntEnum):
 NEEDED = {
     "GetTask": Role.VIEWER,
     "ListTasks": Role.VIEWER,
+    "GetManifest": Role.VIEWER,
     "ListRounds": Role.VIEWER,
     "WatchRounds": Role.VIEWER,
     "FetchResource": Role.OPERATOR,

@@ -8,6 +8,7 @@ from importlib import util
 _BESIDE: Mapping[str, str] = {
     "connectrpc": "web",
     "dp_accounting": "privacy",
+    "jinja2": "web",
     "mlflow": "mlflow",
     "psutil": "background",
     "psycopg": "postgres",
@@ -17,6 +18,9 @@ _BESIDE: Mapping[str, str] = {
     "wandb": "wandb",
 }
 """The extra that brings a package, for the packages that no command always needs."""
+
+_ALWAYS = {("jinja2", "simulator")}
+"""Packages of `_BESIDE` that one command always needs, with that command's extra, which brings them."""
 
 _OURS = ("fedau2", "client_sdk", "coordinator", "export", "simulator", "unmasker", "__main__")
 _LONGEST = 200
@@ -30,7 +34,7 @@ def extra_of(package: str, extra: str) -> str:
         package: the package's name in Python, for example `sklearn`.
         extra: the extra that brings all that the command always needs.
     """
-    return _BESIDE.get(package, extra)
+    return extra if (package, extra) in _ALWAYS else _BESIDE.get(package, extra)
 
 
 def explain(error: BaseException, extra: str) -> str | None:

@@ -51,6 +51,7 @@ def test_the_wheel_holds_the_packages_their_types_and_the_licence(wheel):
     assert {name.split("/")[0] for name in names} == {*PACKAGES, f"fedau2-{fedau2.__version__}.dist-info"}
     assert {f"{package}/py.typed" for package in PACKAGES} <= {*names}
     assert f"fedau2-{fedau2.__version__}.dist-info/licenses/LICENSE" in names
+    assert {f"coordinator/dashboard/{name}" for name in ("templates/page.html", "static/live.js")} <= {*names}
     assert {f"client_sdk/testing/template/{kind}/step.onnx" for kind in ("plain", "unlearning")} <= {*names}
 
 

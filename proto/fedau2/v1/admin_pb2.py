@@ -28,7 +28,7 @@ from fedau2.v1 import unmasker_pb2 as fedau2_dot_v1_dot_unmasker__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x66\x65\x64\x61u2/v1/admin.proto\x12\tfedau2.v1\x1a\x16\x66\x65\x64\x61u2/v1/device.proto\x1a\x14\x66\x65\x64\x61u2/v1/task.proto\x1a\x18\x66\x65\x64\x61u2/v1/unmasker.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x01\n\x10\x43reateTaskHeader\x12\x12\n\npopulation\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x0e\n\x06rounds\x18\x03 \x01(\x04\x12\'\n\x07\x63losing\x18\x04 \x01(\x0b\x32\x16.fedau2.v1.ClosingRule\x12+\n\x08versions\x18\x05 \x01(\x0b\x32\x19.fedau2.v1.ClientVersions\x12\x14\n\x0ctouched_rows\x18\x06 \x01(\x01\x12\x32\n\x0b\x63heckpoints\x18\x14 \x01(\x0e\x32\x1d.fedau2.v1.CheckpointEncoding\"(\n\x08\x42lobPart\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"o\n\x11\x43reateTaskRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.fedau2.v1.CreateTaskHeaderH\x00\x12#\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.BlobPartH\x00\x42\x06\n\x04part\"L\n\x11ReplaceTaskHeader\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x14\n\x0ctouched_rows\x18\x03 \x01(\x01\"q\n\x12ReplaceTaskRequest\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1c.fedau2.v1.ReplaceTaskHeaderH\x00\x12#\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.BlobPartH\x00\x42\x06\n\x04part\"!\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\x12\n\x10ListTasksRequest\"3\n\x11ListTasksResponse\x12\x1e\n\x05tasks\x18\x01 \x03(\x0b\x32\x0f.fedau2.v1.Task\"#\n\x10PauseTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"$\n\x11ResumeTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\"\n\x0fStopTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"5\n\x13RollBackTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\"2\n\x10SkipRoundRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\"B\n\x11ListRoundsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\r\"6\n\x12ListRoundsResponse\x12 \n\x06rounds\x18\x01 \x03(\x0b\x32\x10.fedau2.v1.Round\"%\n\x12WatchRoundsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\xb1\x01\n\x0eNormStatistics\x12\x15\n\rcontributions\x18\x01 \x01(\r\x12\x0e\n\x06median\x18\x02 \x01(\x01\x12\x0f\n\x07largest\x18\x03 \x01(\x01\x12\x37\n\x07\x62uckets\x18\x04 \x03(\x0b\x32&.fedau2.v1.NormStatistics.BucketsEntry\x1a.\n\x0c\x42ucketsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x11\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\xd8\x01\n\x11\x43ontributionNorms\x12)\n\x06shared\x18\x01 \x01(\x0b\x32\x19.fedau2.v1.NormStatistics\x12,\n\tadversary\x18\x02 \x01(\x0b\x32\x19.fedau2.v1.NormStatistics\x12:\n\x07\x63lipped\x18\x03 \x03(\x0b\x32).fedau2.v1.ContributionNorms.ClippedEntry\x1a.\n\x0c\x43lippedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\xde\x04\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x12\n\npopulation\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.fedau2.v1.TaskState\x12\x0e\n\x06rounds\x18\x04 \x01(\x04\x12\r\n\x05round\x18\x05 \x01(\x04\x12*\n\x0bround_state\x18\x06 \x01(\x0e\x32\x15.fedau2.v1.RoundState\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x10\n\x08reported\x18\x08 \x01(\r\x12\x13\n\x0blive_leases\x18\t \x01(\r\x12\'\n\ncheckpoint\x18\n \x01(\x0b\x32\x13.fedau2.v1.Resource\x12+\n\x07\x63reated\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x07\x63losing\x18\x0c \x01(\x0b\x32\x16.fedau2.v1.ClosingRule\x12%\n\x08manifest\x18\r \x01(\x0b\x32\x13.fedau2.v1.Resource\x12+\n\x08versions\x18\x0e \x01(\x0b\x32\x19.fedau2.v1.ClientVersions\x12\x13\n\x0bkept_rounds\x18\x0f \x03(\x04\x12+\n\x05norms\x18\x10 \x01(\x0b\x32\x1c.fedau2.v1.ContributionNorms\x12\x13\n\x0b\x66irst_round\x18\x14 \x01(\x04\x12-\n\x07\x65ncoded\x18\x15 \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\x12\x30\n\x0bsecure_sums\x18\x16 \x01(\x0b\x32\x1b.fedau2.v1.SecureSumsStatus\"\xbb\x01\n\x10SecureSumsStatus\x12\x31\n\ropening_since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07refused\x18\x02 \x01(\r\x12\x12\n\nlast_error\x18\x03 \x01(\t\x12\r\n\x05keyed\x18\x04 \x01(\x08\x12 \n\x04seen\x18\x05 \x01(\x0b\x32\x12.fedau2.v1.LogHead\x12\x0f\n\x07\x65psilon\x18\x06 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x07 \x01(\x01\"\xd3\x02\n\x05Round\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.fedau2.v1.RoundState\x12*\n\x06opened\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tcommitted\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blive_leases\x18\x07 \x01(\r\x12\x10\n\x08reported\x18\x08 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\r\x12\x0f\n\x07\x65xpired\x18\n \x01(\r\x12\x12\n\ncheckpoint\x18\x0b \x01(\x0c\x12+\n\x05norms\x18\x0c \x01(\x0b\x32\x1c.fedau2.v1.ContributionNorms\x12\x0f\n\x07refused\x18\r \x01(\r*\x87\x01\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_RUNNING\x10\x01\x12\x17\n\x13TASK_STATE_FINISHED\x10\x02\x12\x15\n\x11TASK_STATE_PAUSED\x10\x03\x12\x16\n\x12TASK_STATE_STOPPED\x10\x04*\xca\x01\n\nRoundState\x12\x1b\n\x17ROUND_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ROUND_STATE_COLLECTING\x10\x01\x12\x1b\n\x17ROUND_STATE_AGGREGATING\x10\x02\x12\x19\n\x15ROUND_STATE_COMMITTED\x10\x03\x12\x19\n\x15ROUND_STATE_ABANDONED\x10\x04\x12\x17\n\x13ROUND_STATE_OPENING\x10\x05\x12\x17\n\x13ROUND_STATE_SKIPPED\x10\x06*\xca\x01\n\x0f\x41ssignmentState\x12 \n\x1c\x41SSIGNMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41SSIGNMENT_STATE_ASSIGNED\x10\x01\x12\x1d\n\x19\x41SSIGNMENT_STATE_REPORTED\x10\x02\x12\x1b\n\x17\x41SSIGNMENT_STATE_FAILED\x10\x03\x12\x1c\n\x18\x41SSIGNMENT_STATE_EXPIRED\x10\x04\x12\x1c\n\x18\x41SSIGNMENT_STATE_REFUSED\x10\x05\x32\x9d\x06\n\x0c\x41\x64minService\x12=\n\nCreateTask\x12\x1c.fedau2.v1.CreateTaskRequest\x1a\x0f.fedau2.v1.Task(\x01\x12\x35\n\x07GetTask\x12\x19.fedau2.v1.GetTaskRequest\x1a\x0f.fedau2.v1.Task\x12\x46\n\tListTasks\x12\x1b.fedau2.v1.ListTasksRequest\x1a\x1c.fedau2.v1.ListTasksResponse\x12\x39\n\tPauseTask\x12\x1b.fedau2.v1.PauseTaskRequest\x1a\x0f.fedau2.v1.Task\x12;\n\nResumeTask\x12\x1c.fedau2.v1.ResumeTaskRequest\x1a\x0f.fedau2.v1.Task\x12\x37\n\x08StopTask\x12\x1a.fedau2.v1.StopTaskRequest\x1a\x0f.fedau2.v1.Task\x12?\n\x0cRollBackTask\x12\x1e.fedau2.v1.RollBackTaskRequest\x1a\x0f.fedau2.v1.Task\x12\x39\n\tSkipRound\x12\x1b.fedau2.v1.SkipRoundRequest\x1a\x0f.fedau2.v1.Task\x12?\n\x0bReplaceTask\x12\x1d.fedau2.v1.ReplaceTaskRequest\x1a\x0f.fedau2.v1.Task(\x01\x12I\n\nListRounds\x12\x1c.fedau2.v1.ListRoundsRequest\x1a\x1d.fedau2.v1.ListRoundsResponse\x12@\n\x0bWatchRounds\x12\x1d.fedau2.v1.WatchRoundsRequest\x1a\x10.fedau2.v1.Round0\x01\x12T\n\rFetchResource\x12\x1f.fedau2.v1.FetchResourceRequest\x1a .fedau2.v1.FetchResourceResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x66\x65\x64\x61u2/v1/admin.proto\x12\tfedau2.v1\x1a\x16\x66\x65\x64\x61u2/v1/device.proto\x1a\x14\x66\x65\x64\x61u2/v1/task.proto\x1a\x18\x66\x65\x64\x61u2/v1/unmasker.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x01\n\x10\x43reateTaskHeader\x12\x12\n\npopulation\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x0e\n\x06rounds\x18\x03 \x01(\x04\x12\'\n\x07\x63losing\x18\x04 \x01(\x0b\x32\x16.fedau2.v1.ClosingRule\x12+\n\x08versions\x18\x05 \x01(\x0b\x32\x19.fedau2.v1.ClientVersions\x12\x14\n\x0ctouched_rows\x18\x06 \x01(\x01\x12\x32\n\x0b\x63heckpoints\x18\x14 \x01(\x0e\x32\x1d.fedau2.v1.CheckpointEncoding\"(\n\x08\x42lobPart\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"o\n\x11\x43reateTaskRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.fedau2.v1.CreateTaskHeaderH\x00\x12#\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.BlobPartH\x00\x42\x06\n\x04part\"L\n\x11ReplaceTaskHeader\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x14\n\x0ctouched_rows\x18\x03 \x01(\x01\"q\n\x12ReplaceTaskRequest\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1c.fedau2.v1.ReplaceTaskHeaderH\x00\x12#\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x13.fedau2.v1.BlobPartH\x00\x42\x06\n\x04part\"!\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"%\n\x12GetManifestRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\x12\n\x10ListTasksRequest\"3\n\x11ListTasksResponse\x12\x1e\n\x05tasks\x18\x01 \x03(\x0b\x32\x0f.fedau2.v1.Task\"#\n\x10PauseTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"$\n\x11ResumeTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\"\n\x0fStopTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"5\n\x13RollBackTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\"2\n\x10SkipRoundRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\"B\n\x11ListRoundsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\r\"6\n\x12ListRoundsResponse\x12 \n\x06rounds\x18\x01 \x03(\x0b\x32\x10.fedau2.v1.Round\"%\n\x12WatchRoundsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\xb1\x01\n\x0eNormStatistics\x12\x15\n\rcontributions\x18\x01 \x01(\r\x12\x0e\n\x06median\x18\x02 \x01(\x01\x12\x0f\n\x07largest\x18\x03 \x01(\x01\x12\x37\n\x07\x62uckets\x18\x04 \x03(\x0b\x32&.fedau2.v1.NormStatistics.BucketsEntry\x1a.\n\x0c\x42ucketsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x11\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\xe7\x01\n\x11\x43ontributionNorms\x12)\n\x06shared\x18\x01 \x01(\x0b\x32\x19.fedau2.v1.NormStatistics\x12,\n\tadversary\x18\x02 \x01(\x0b\x32\x19.fedau2.v1.NormStatistics\x12:\n\x07\x63lipped\x18\x03 \x03(\x0b\x32).fedau2.v1.ContributionNorms.ClippedEntry\x12\r\n\x05model\x18\x04 \x01(\x01\x1a.\n\x0c\x43lippedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\xde\x04\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x12\n\npopulation\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.fedau2.v1.TaskState\x12\x0e\n\x06rounds\x18\x04 \x01(\x04\x12\r\n\x05round\x18\x05 \x01(\x04\x12*\n\x0bround_state\x18\x06 \x01(\x0e\x32\x15.fedau2.v1.RoundState\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x10\n\x08reported\x18\x08 \x01(\r\x12\x13\n\x0blive_leases\x18\t \x01(\r\x12\'\n\ncheckpoint\x18\n \x01(\x0b\x32\x13.fedau2.v1.Resource\x12+\n\x07\x63reated\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x07\x63losing\x18\x0c \x01(\x0b\x32\x16.fedau2.v1.ClosingRule\x12%\n\x08manifest\x18\r \x01(\x0b\x32\x13.fedau2.v1.Resource\x12+\n\x08versions\x18\x0e \x01(\x0b\x32\x19.fedau2.v1.ClientVersions\x12\x13\n\x0bkept_rounds\x18\x0f \x03(\x04\x12+\n\x05norms\x18\x10 \x01(\x0b\x32\x1c.fedau2.v1.ContributionNorms\x12\x13\n\x0b\x66irst_round\x18\x14 \x01(\x04\x12-\n\x07\x65ncoded\x18\x15 \x01(\x0b\x32\x1c.fedau2.v1.EncodedCheckpoint\x12\x30\n\x0bsecure_sums\x18\x16 \x01(\x0b\x32\x1b.fedau2.v1.SecureSumsStatus\"\xbb\x01\n\x10SecureSumsStatus\x12\x31\n\ropening_since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07refused\x18\x02 \x01(\r\x12\x12\n\nlast_error\x18\x03 \x01(\t\x12\r\n\x05keyed\x18\x04 \x01(\x08\x12 \n\x04seen\x18\x05 \x01(\x0b\x32\x12.fedau2.v1.LogHead\x12\x0f\n\x07\x65psilon\x18\x06 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x07 \x01(\x01\"\xd3\x02\n\x05Round\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.fedau2.v1.RoundState\x12*\n\x06opened\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tcommitted\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blive_leases\x18\x07 \x01(\r\x12\x10\n\x08reported\x18\x08 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\r\x12\x0f\n\x07\x65xpired\x18\n \x01(\r\x12\x12\n\ncheckpoint\x18\x0b \x01(\x0c\x12+\n\x05norms\x18\x0c \x01(\x0b\x32\x1c.fedau2.v1.ContributionNorms\x12\x0f\n\x07refused\x18\r \x01(\r*\x87\x01\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_RUNNING\x10\x01\x12\x17\n\x13TASK_STATE_FINISHED\x10\x02\x12\x15\n\x11TASK_STATE_PAUSED\x10\x03\x12\x16\n\x12TASK_STATE_STOPPED\x10\x04*\xca\x01\n\nRoundState\x12\x1b\n\x17ROUND_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ROUND_STATE_COLLECTING\x10\x01\x12\x1b\n\x17ROUND_STATE_AGGREGATING\x10\x02\x12\x19\n\x15ROUND_STATE_COMMITTED\x10\x03\x12\x19\n\x15ROUND_STATE_ABANDONED\x10\x04\x12\x17\n\x13ROUND_STATE_OPENING\x10\x05\x12\x17\n\x13ROUND_STATE_SKIPPED\x10\x06*\xca\x01\n\x0f\x41ssignmentState\x12 \n\x1c\x41SSIGNMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41SSIGNMENT_STATE_ASSIGNED\x10\x01\x12\x1d\n\x19\x41SSIGNMENT_STATE_REPORTED\x10\x02\x12\x1b\n\x17\x41SSIGNMENT_STATE_FAILED\x10\x03\x12\x1c\n\x18\x41SSIGNMENT_STATE_EXPIRED\x10\x04\x12\x1c\n\x18\x41SSIGNMENT_STATE_REFUSED\x10\x05\x32\xe4\x06\n\x0c\x41\x64minService\x12=\n\nCreateTask\x12\x1c.fedau2.v1.CreateTaskRequest\x1a\x0f.fedau2.v1.Task(\x01\x12\x35\n\x07GetTask\x12\x19.fedau2.v1.GetTaskRequest\x1a\x0f.fedau2.v1.Task\x12\x46\n\tListTasks\x12\x1b.fedau2.v1.ListTasksRequest\x1a\x1c.fedau2.v1.ListTasksResponse\x12\x45\n\x0bGetManifest\x12\x1d.fedau2.v1.GetManifestRequest\x1a\x17.fedau2.v1.TaskManifest\x12\x39\n\tPauseTask\x12\x1b.fedau2.v1.PauseTaskRequest\x1a\x0f.fedau2.v1.Task\x12;\n\nResumeTask\x12\x1c.fedau2.v1.ResumeTaskRequest\x1a\x0f.fedau2.v1.Task\x12\x37\n\x08StopTask\x12\x1a.fedau2.v1.StopTaskRequest\x1a\x0f.fedau2.v1.Task\x12?\n\x0cRollBackTask\x12\x1e.fedau2.v1.RollBackTaskRequest\x1a\x0f.fedau2.v1.Task\x12\x39\n\tSkipRound\x12\x1b.fedau2.v1.SkipRoundRequest\x1a\x0f.fedau2.v1.Task\x12?\n\x0bReplaceTask\x12\x1d.fedau2.v1.ReplaceTaskRequest\x1a\x0f.fedau2.v1.Task(\x01\x12I\n\nListRounds\x12\x1c.fedau2.v1.ListRoundsRequest\x1a\x1d.fedau2.v1.ListRoundsResponse\x12@\n\x0bWatchRounds\x12\x1d.fedau2.v1.WatchRoundsRequest\x1a\x10.fedau2.v1.Round0\x01\x12T\n\rFetchResource\x12\x1f.fedau2.v1.FetchResourceRequest\x1a .fedau2.v1.FetchResourceResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,12 +39,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NORMSTATISTICS_BUCKETSENTRY']._serialized_options = b'8\001'
   _globals['_CONTRIBUTIONNORMS_CLIPPEDENTRY']._loaded_options = None
   _globals['_CONTRIBUTIONNORMS_CLIPPEDENTRY']._serialized_options = b'8\001'
-  _globals['_TASKSTATE']._serialized_start=2754
-  _globals['_TASKSTATE']._serialized_end=2889
-  _globals['_ROUNDSTATE']._serialized_start=2892
-  _globals['_ROUNDSTATE']._serialized_end=3094
-  _globals['_ASSIGNMENTSTATE']._serialized_start=3097
-  _globals['_ASSIGNMENTSTATE']._serialized_end=3299
+  _globals['_TASKSTATE']._serialized_start=2808
+  _globals['_TASKSTATE']._serialized_end=2943
+  _globals['_ROUNDSTATE']._serialized_start=2946
+  _globals['_ROUNDSTATE']._serialized_end=3148
+  _globals['_ASSIGNMENTSTATE']._serialized_start=3151
+  _globals['_ASSIGNMENTSTATE']._serialized_end=3353
   _globals['_CREATETASKHEADER']._serialized_start=142
   _globals['_CREATETASKHEADER']._serialized_end=374
   _globals['_BLOBPART']._serialized_start=376
@@ -57,40 +57,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPLACETASKREQUEST']._serialized_end=722
   _globals['_GETTASKREQUEST']._serialized_start=724
   _globals['_GETTASKREQUEST']._serialized_end=757
-  _globals['_LISTTASKSREQUEST']._serialized_start=759
-  _globals['_LISTTASKSREQUEST']._serialized_end=777
-  _globals['_LISTTASKSRESPONSE']._serialized_start=779
-  _globals['_LISTTASKSRESPONSE']._serialized_end=830
-  _globals['_PAUSETASKREQUEST']._serialized_start=832
-  _globals['_PAUSETASKREQUEST']._serialized_end=867
-  _globals['_RESUMETASKREQUEST']._serialized_start=869
-  _globals['_RESUMETASKREQUEST']._serialized_end=905
-  _globals['_STOPTASKREQUEST']._serialized_start=907
-  _globals['_STOPTASKREQUEST']._serialized_end=941
-  _globals['_ROLLBACKTASKREQUEST']._serialized_start=943
-  _globals['_ROLLBACKTASKREQUEST']._serialized_end=996
-  _globals['_SKIPROUNDREQUEST']._serialized_start=998
-  _globals['_SKIPROUNDREQUEST']._serialized_end=1048
-  _globals['_LISTROUNDSREQUEST']._serialized_start=1050
-  _globals['_LISTROUNDSREQUEST']._serialized_end=1116
-  _globals['_LISTROUNDSRESPONSE']._serialized_start=1118
-  _globals['_LISTROUNDSRESPONSE']._serialized_end=1172
-  _globals['_WATCHROUNDSREQUEST']._serialized_start=1174
-  _globals['_WATCHROUNDSREQUEST']._serialized_end=1211
-  _globals['_NORMSTATISTICS']._serialized_start=1214
-  _globals['_NORMSTATISTICS']._serialized_end=1391
-  _globals['_NORMSTATISTICS_BUCKETSENTRY']._serialized_start=1345
-  _globals['_NORMSTATISTICS_BUCKETSENTRY']._serialized_end=1391
-  _globals['_CONTRIBUTIONNORMS']._serialized_start=1394
-  _globals['_CONTRIBUTIONNORMS']._serialized_end=1610
-  _globals['_CONTRIBUTIONNORMS_CLIPPEDENTRY']._serialized_start=1564
-  _globals['_CONTRIBUTIONNORMS_CLIPPEDENTRY']._serialized_end=1610
-  _globals['_TASK']._serialized_start=1613
-  _globals['_TASK']._serialized_end=2219
-  _globals['_SECURESUMSSTATUS']._serialized_start=2222
-  _globals['_SECURESUMSSTATUS']._serialized_end=2409
-  _globals['_ROUND']._serialized_start=2412
-  _globals['_ROUND']._serialized_end=2751
-  _globals['_ADMINSERVICE']._serialized_start=3302
-  _globals['_ADMINSERVICE']._serialized_end=4099
+  _globals['_GETMANIFESTREQUEST']._serialized_start=759
+  _globals['_GETMANIFESTREQUEST']._serialized_end=796
+  _globals['_LISTTASKSREQUEST']._serialized_start=798
+  _globals['_LISTTASKSREQUEST']._serialized_end=816
+  _globals['_LISTTASKSRESPONSE']._serialized_start=818
+  _globals['_LISTTASKSRESPONSE']._serialized_end=869
+  _globals['_PAUSETASKREQUEST']._serialized_start=871
+  _globals['_PAUSETASKREQUEST']._serialized_end=906
+  _globals['_RESUMETASKREQUEST']._serialized_start=908
+  _globals['_RESUMETASKREQUEST']._serialized_end=944
+  _globals['_STOPTASKREQUEST']._serialized_start=946
+  _globals['_STOPTASKREQUEST']._serialized_end=980
+  _globals['_ROLLBACKTASKREQUEST']._serialized_start=982
+  _globals['_ROLLBACKTASKREQUEST']._serialized_end=1035
+  _globals['_SKIPROUNDREQUEST']._serialized_start=1037
+  _globals['_SKIPROUNDREQUEST']._serialized_end=1087
+  _globals['_LISTROUNDSREQUEST']._serialized_start=1089
+  _globals['_LISTROUNDSREQUEST']._serialized_end=1155
+  _globals['_LISTROUNDSRESPONSE']._serialized_start=1157
+  _globals['_LISTROUNDSRESPONSE']._serialized_end=1211
+  _globals['_WATCHROUNDSREQUEST']._serialized_start=1213
+  _globals['_WATCHROUNDSREQUEST']._serialized_end=1250
+  _globals['_NORMSTATISTICS']._serialized_start=1253
+  _globals['_NORMSTATISTICS']._serialized_end=1430
+  _globals['_NORMSTATISTICS_BUCKETSENTRY']._serialized_start=1384
+  _globals['_NORMSTATISTICS_BUCKETSENTRY']._serialized_end=1430
+  _globals['_CONTRIBUTIONNORMS']._serialized_start=1433
+  _globals['_CONTRIBUTIONNORMS']._serialized_end=1664
+  _globals['_CONTRIBUTIONNORMS_CLIPPEDENTRY']._serialized_start=1618
+  _globals['_CONTRIBUTIONNORMS_CLIPPEDENTRY']._serialized_end=1664
+  _globals['_TASK']._serialized_start=1667
+  _globals['_TASK']._serialized_end=2273
+  _globals['_SECURESUMSSTATUS']._serialized_start=2276
+  _globals['_SECURESUMSSTATUS']._serialized_end=2463
+  _globals['_ROUND']._serialized_start=2466
+  _globals['_ROUND']._serialized_end=2805
+  _globals['_ADMINSERVICE']._serialized_start=3356
+  _globals['_ADMINSERVICE']._serialized_end=4224
 # @@protoc_insertion_point(module_scope)

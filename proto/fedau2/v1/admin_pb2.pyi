@@ -310,6 +310,27 @@ class GetTaskRequest(_message.Message):
 Global___GetTaskRequest: _TypeAlias = GetTaskRequest  # noqa: Y015
 
 @_typing.final
+class GetManifestRequest(_message.Message):
+    """Set by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetManifestRequest: _TypeAlias = GetManifestRequest  # noqa: Y015
+
+@_typing.final
 class ListTasksRequest(_message.Message):
     """Set by the operator."""
 
@@ -591,7 +612,7 @@ Global___NormStatistics: _TypeAlias = NormStatistics  # noqa: Y015
 
 @_typing.final
 class ContributionNorms(_message.Message):
-    """The norms of a round's contributions. Set by the coordinator."""
+    """The norms of a round's contributions, and of the model that it made. Set by the coordinator."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -618,6 +639,9 @@ class ContributionNorms(_message.Message):
     SHARED_FIELD_NUMBER: _builtins.int
     ADVERSARY_FIELD_NUMBER: _builtins.int
     CLIPPED_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.float
+    """L2 norm of the committed model, over the recommender's shared tensors; 0: not known, as for older rounds."""
     @_builtins.property
     def shared(self) -> Global___NormStatistics:
         """Over the recommender's shared tensors."""
@@ -636,10 +660,11 @@ class ContributionNorms(_message.Message):
         shared: Global___NormStatistics | None = ...,
         adversary: Global___NormStatistics | None = ...,
         clipped: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        model: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "shared", b"shared"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "clipped", b"clipped", "shared", b"shared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "clipped", b"clipped", "model", b"model", "shared", b"shared"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

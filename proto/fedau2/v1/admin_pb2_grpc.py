@@ -5,6 +5,7 @@ import warnings
 
 from fedau2.v1 import admin_pb2 as fedau2_dot_v1_dot_admin__pb2
 from fedau2.v1 import device_pb2 as fedau2_dot_v1_dot_device__pb2
+from fedau2.v1 import task_pb2 as fedau2_dot_v1_dot_task__pb2
 
 GRPC_GENERATED_VERSION = '1.73.1'
 GRPC_VERSION = grpc.__version__
@@ -27,7 +28,8 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """The coordinator as an operator sees it.
+    """The coordinator as an operator sees it. The trailing metadata `fedau2-role` of an answer names the caller's role: viewer,
+    operator or admin.
     """
 
     def __init__(self, channel):
@@ -50,6 +52,11 @@ class AdminServiceStub(object):
                 '/fedau2.v1.AdminService/ListTasks',
                 request_serializer=fedau2_dot_v1_dot_admin__pb2.ListTasksRequest.SerializeToString,
                 response_deserializer=fedau2_dot_v1_dot_admin__pb2.ListTasksResponse.FromString,
+                _registered_method=True)
+        self.GetManifest = channel.unary_unary(
+                '/fedau2.v1.AdminService/GetManifest',
+                request_serializer=fedau2_dot_v1_dot_admin__pb2.GetManifestRequest.SerializeToString,
+                response_deserializer=fedau2_dot_v1_dot_task__pb2.TaskManifest.FromString,
                 _registered_method=True)
         self.PauseTask = channel.unary_unary(
                 '/fedau2.v1.AdminService/PauseTask',
@@ -99,7 +106,8 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """The coordinator as an operator sees it.
+    """The coordinator as an operator sees it. The trailing metadata `fedau2-role` of an answer names the caller's role: viewer,
+    operator or admin.
     """
 
     def CreateTask(self, request_iterator, context):
@@ -118,6 +126,13 @@ class AdminServiceServicer(object):
 
     def ListTasks(self, request, context):
         """Returns all tasks, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetManifest(self, request, context):
+        """Returns the manifest of a task: its plan, and what protects its devices. NOT_FOUND if no task has this id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -213,6 +228,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=fedau2_dot_v1_dot_admin__pb2.ListTasksRequest.FromString,
                     response_serializer=fedau2_dot_v1_dot_admin__pb2.ListTasksResponse.SerializeToString,
             ),
+            'GetManifest': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetManifest,
+                    request_deserializer=fedau2_dot_v1_dot_admin__pb2.GetManifestRequest.FromString,
+                    response_serializer=fedau2_dot_v1_dot_task__pb2.TaskManifest.SerializeToString,
+            ),
             'PauseTask': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseTask,
                     request_deserializer=fedau2_dot_v1_dot_admin__pb2.PauseTaskRequest.FromString,
@@ -267,7 +287,8 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """The coordinator as an operator sees it.
+    """The coordinator as an operator sees it. The trailing metadata `fedau2-role` of an answer names the caller's role: viewer,
+    operator or admin.
     """
 
     @staticmethod
@@ -341,6 +362,33 @@ class AdminService(object):
             '/fedau2.v1.AdminService/ListTasks',
             fedau2_dot_v1_dot_admin__pb2.ListTasksRequest.SerializeToString,
             fedau2_dot_v1_dot_admin__pb2.ListTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetManifest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fedau2.v1.AdminService/GetManifest',
+            fedau2_dot_v1_dot_admin__pb2.GetManifestRequest.SerializeToString,
+            fedau2_dot_v1_dot_task__pb2.TaskManifest.FromString,
             options,
             channel_credentials,
             insecure,

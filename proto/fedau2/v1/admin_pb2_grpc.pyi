@@ -6,6 +6,7 @@ The service that operators call. It has an address of its own, so that devices c
 from collections import abc as _abc
 from fedau2.v1 import admin_pb2 as _admin_pb2
 from fedau2.v1 import device_pb2 as _device_pb2
+from fedau2.v1 import task_pb2 as _task_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -28,7 +29,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """The coordinator as an operator sees it."""
+    """The coordinator as an operator sees it. The trailing metadata `fedau2-role` of an answer names the caller's role: viewer,
+    operator or admin.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -40,6 +43,8 @@ class AdminServiceStub:
     """Returns one task. NOT_FOUND if no task has this id."""
     ListTasks: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListTasksRequest, _admin_pb2.ListTasksResponse]
     """Returns all tasks, oldest first."""
+    GetManifest: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetManifestRequest, _task_pb2.TaskManifest]
+    """Returns the manifest of a task: its plan, and what protects its devices. NOT_FOUND if no task has this id."""
     PauseTask: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PauseTaskRequest, _admin_pb2.Task]
     """Takes no more check-ins until ResumeTask. Contributions under way still count, and the round may close with them. A
     paused task gives the same answer again. FAILED_PRECONDITION if the task is over.
@@ -75,7 +80,9 @@ class AdminServiceStub:
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """The coordinator as an operator sees it."""
+    """The coordinator as an operator sees it. The trailing metadata `fedau2-role` of an answer names the caller's role: viewer,
+    operator or admin.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTask: _aio.StreamUnaryMultiCallable[_admin_pb2.CreateTaskRequest, _admin_pb2.Task]  # type: ignore[assignment]
@@ -84,6 +91,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Returns one task. NOT_FOUND if no task has this id."""
     ListTasks: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListTasksRequest, _admin_pb2.ListTasksResponse]  # type: ignore[assignment]
     """Returns all tasks, oldest first."""
+    GetManifest: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetManifestRequest, _task_pb2.TaskManifest]  # type: ignore[assignment]
+    """Returns the manifest of a task: its plan, and what protects its devices. NOT_FOUND if no task has this id."""
     PauseTask: _aio.UnaryUnaryMultiCallable[_admin_pb2.PauseTaskRequest, _admin_pb2.Task]  # type: ignore[assignment]
     """Takes no more check-ins until ResumeTask. Contributions under way still count, and the round may close with them. A
     paused task gives the same answer again. FAILED_PRECONDITION if the task is over.
@@ -118,7 +127,9 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Streams a blob of a task, as DeviceService.FetchResource does."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The coordinator as an operator sees it."""
+    """The coordinator as an operator sees it. The trailing metadata `fedau2-role` of an answer names the caller's role: viewer,
+    operator or admin.
+    """
 
     @_abc_1.abstractmethod
     def CreateTask(
@@ -143,6 +154,14 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ListTasksResponse, _abc.Awaitable[_admin_pb2.ListTasksResponse]]:
         """Returns all tasks, oldest first."""
+
+    @_abc_1.abstractmethod
+    def GetManifest(
+        self,
+        request: _admin_pb2.GetManifestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_pb2.TaskManifest, _abc.Awaitable[_task_pb2.TaskManifest]]:
+        """Returns the manifest of a task: its plan, and what protects its devices. NOT_FOUND if no task has this id."""
 
     @_abc_1.abstractmethod
     def PauseTask(

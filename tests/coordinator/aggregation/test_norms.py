@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.aggregation.norms import HIGHEST, LOWEST, Norms, bucket
+from coordinator.aggregation.norms import HIGHEST, LOWEST, Norms, bucket, length
 from fedau2.wire import manifest
 from fedau2.wire.contributions import Rows
 
@@ -41,6 +41,15 @@ def test_the_statistics_are_those_of_the_contributions(tools, knowing, others):
             assert shown.buckets.keys() == {bucket(value) for value in values}
     norms.reset()
     assert not norms.statistics().ListFields()
+
+
+@settings(deadline=None)
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_the_length_of_a_model_leaves_the_adversaries_out(tools, first, second, hidden):
+    specs = manifest.shared(tools.make_bundle().manifest)
+    model = {name: np.zeros(spec.shape, np.float32) for name, spec in specs.items()}
+    model["items"][2, 3], model["tower"][1, 1], model[tools.ADVERSARY][0, 0] = first, second, hidden
+    assert length(model, specs) == pytest.approx(math.hypot(first, second), rel=1e-5, abs=1e-15)
 
 
 @settings(deadline=None)

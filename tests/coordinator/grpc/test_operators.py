@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from coordinator.engine.coordinator import Coordinator
+from coordinator.grpc.gate import ROLE_METADATA
 from coordinator.grpc.operators import NEEDED, Role
 from coordinator.grpc.server import ADMIN, Servers
 from coordinator.grpc.tls import Tls
@@ -98,6 +99,20 @@ def test_every_call_is_refused_to_every_role_below_the_one_that_it_needs(files):
     assert ended == {
         key: answer for key, answer in answers.items() if answer != "PERMISSION_DENIED" and NEEDED[key[0]] > Role.VIEWER
     }
+
+
+def test_an_answer_names_the_role_of_its_caller_and_a_refusal_of_somebody_without_one_names_none(files):
+    async def run():
+        roles = {}
+        async with serving(files) as address:
+            for person in PEOPLE:
+                async with channel(address, person) as opened:
+                    call = AdminServiceStub(opened).ListTasks(ListTasksRequest(), timeout=10)
+                    await call.code()
+                    roles[person] = dict(await call.trailing_metadata()).get(ROLE_METADATA)
+        return roles
+
+    assert asyncio.run(run()) == {"vera": "viewer", "otto": "operator", "anna": "admin", "eve": None}
 
 
 def test_a_call_is_recorded_with_who_what_when_and_result(files):
