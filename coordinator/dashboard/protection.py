@@ -42,7 +42,7 @@ def _unlearning(manifest: TaskManifest) -> Iterator[Setting]:
     plan = manifest.plan
     for adversary in plan.adversaries:
         yield Setting(f"Protection of {adversary.attribute}", _adversary(adversary), _unlearns(adversary))
-        yield Setting(f"Epsilon of {adversary.name}", f"{adversary.epsilon:g}", adversary.epsilon > 0)
+        yield Setting(f"Weight against {adversary.name} (epsilon)", f"{adversary.epsilon:g}", adversary.epsilon > 0)
         yield Setting(f"Clip of {adversary.name}", _norm(adversary.clip_norm), adversary.clip_norm > 0)
         if adversary.clip_norm:
             noise = adversary.noise_multiplier

@@ -21,7 +21,7 @@ def test_a_plain_task(tools):
     lines = shown(tools.make_bundle(clip_norm=10).manifest)
     assert lines["Protection of gender"].value == "adversary with the head mlp, reversal with the trigger sut, of user"
     assert lines["Protection of gender"].on
-    assert (lines["Epsilon of gender"].value, lines["Epsilon of gender"].on) == ("1", True)
+    assert (lines["Weight against gender (epsilon)"].value, lines["Weight against gender (epsilon)"].on) == ("1", True)
     assert (lines["Clip of a contribution"].value, lines["Clip of a contribution"].on) == ("L2 norm 10", True)
     for name in ("Secure sums", "Row threshold", "Aggregation", "Cover rows", "Clip of gender"):
         assert not lines[name].on
@@ -36,7 +36,7 @@ def test_a_plain_task(tools):
             "off",
             False,
         ),
-        (lambda plan: setattr(plan.adversaries[0], "epsilon", 0), "Epsilon of gender", "0", False),
+        (lambda plan: setattr(plan.adversaries[0], "epsilon", 0), "Weight against gender (epsilon)", "0", False),
         (lambda plan: setattr(plan.adversaries[0], "objective", 2), "Protection of gender", "confusion", True),
         (lambda plan: setattr(plan.adversaries[0], "clip_norm", 2), "Clip of gender", "L2 norm 2", True),
         (lambda plan: setattr(plan.local, "cover_rows", 1.5), "Cover rows", "1.5 for each row", True),
