@@ -5,7 +5,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan, Resource, ServerStep, TaskManifest
-from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_STATISTIC, Initializer, TensorSpec
 from fedau2.wire import manifest, plans
 from fedau2.wire.errors import ManifestError
 
@@ -121,6 +121,15 @@ def test_a_derived_state_has_a_name_of_its_own(names):
     spoiled = copy.deepcopy(GOOD)
     spoiled.derived_states.extend(names)
     with pytest.raises(ManifestError, match="derived state"):
+        manifest.check(spoiled)
+
+
+def test_a_statistic_that_belongs_to_no_matching_is_refused():
+    spoiled = copy.deepcopy(GOOD)
+    spoiled.tensors.add(
+        name="mean", shape=[3], dtype=1, kind=1, scope=TENSOR_SCOPE_STATISTIC, initializer=Initializer(distribution=1)
+    )
+    with pytest.raises(ManifestError, match="belong to no matching"):
         manifest.check(spoiled)
 
 
