@@ -66,11 +66,11 @@ class Bearers:
         if not shown:
             return None
         if len(shown) > 1 or not isinstance(shown[0], str) or not shown[0].lower().startswith(_SCHEME):
-            return Operator("a caller without one bearer token", None, "show one token")
+            return Operator("a caller without one bearer token", None, "show one token", proven=False)
         try:
             claims = self._issuer.claims(shown[0][len(_SCHEME) :].encode(), self._clock())
         except TokenError as error:
-            return Operator("a caller", None, str(error))
+            return Operator("a caller", None, str(error), proven=False)
         if not claims["sub"].isprintable():
             return Operator("a token whose account is not printable", None, "show another")
         return Operator(f"token:{claims['sub']}", _role(claims.get(self._claim)), f"its claim {self._claim} names none")

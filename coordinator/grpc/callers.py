@@ -1,4 +1,4 @@
-"""The gate before DeviceService: it notes who calls, and turns away the address that calls too much."""
+"""The first gate of a service: it notes who calls, and turns away the address that calls too much."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ from coordinator.model.caller import CALLER, Caller
 
 
 class Callers:
-    """Lets devices' calls through, within the limits of their network addresses.
+    """Lets calls through, within the limits of their network addresses.
 
     Args:
         limited: gives the limits, or raises `StoppedError` while the coordinator starts.
@@ -27,7 +27,7 @@ class Callers:
         request: Any,  # noqa: ANN401
         context: Context,
     ) -> AsyncIterator[Callable[[object], None]]:
-        """Runs a block, which answers a device's call, with its caller noted; a `handlers.Gate`.
+        """Runs a block, which answers a call, with its caller noted; a `handlers.Gate`.
 
         Raises:
             BusyError: the caller's address is beyond its limits.

@@ -1,7 +1,12 @@
-"""The gate before AdminService: it checks the operator's role, and records the call in the operations log."""
+"""The gate before AdminService: it checks the operator's role, and records the call in the operations log.
+
+Whoever reaches the operators' address can make calls that are refused. Those of callers who have proved nothing are
+counted and not recorded, because a record of each would fill the disk.
+"""
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +14,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from coordinator.errors import ForbiddenError, UnrecordedError
+from coordinator.errors import ForbiddenError, UnprovenError, UnrecordedError
+from coordinator.grpc.callers import Callers
 from coordinator.grpc.operators import NEEDED, Operator, Operators, Role
 from coordinator.grpc.status import Context
 from coordinator.store.operations_log import OperationsLog
@@ -21,6 +27,9 @@ _log = logging.getLogger(__name__)
 _LONGEST = 1000
 """Bytes of the longest request that is recorded whole. Whoever may not make a call must not fill the disk with it."""
 
+_SAID = 60.0
+"""Seconds in which the log counts the calls of callers who have proved nothing at most once."""
+
 
 class Gate:
     """Lets operators' calls through.
@@ -31,10 +40,19 @@ class Gate:
     Args:
         operators: names the caller of each method.
         log: gives the open log, or raises `StoppedError` while the coordinator starts.
+        callers: the gate before this one.
+        clock: in seconds, never going back.
     """
 
-    def __init__(self, operators: Operators, log: Callable[[], OperationsLog]) -> None:
-        self._operators, self._log = operators, log
+    def __init__(
+        self,
+        operators: Operators,
+        log: Callable[[], OperationsLog],
+        callers: Callers,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._operators, self._log, self._callers, self._clock = operators, log, callers, clock
+        self._unproven, self._said = 0, -math.inf
 
     @asynccontextmanager
     async def passing(
@@ -52,14 +70,28 @@ class Gate:
             context: of the call.
 
         Raises:
+            BusyError: the caller's address is beyond its limits.
             ForbiddenError: the operator may not make the call.
             UnrecordedError: it cannot be recorded, so it is not made.
             StoppedError: the coordinator starts.
         """
+        async with self._callers.passing(call, request, context), self._recorded(call, request, context) as answered:
+            yield answered
+
+    @asynccontextmanager
+    async def _recorded(
+        self,
+        call: str,
+        request: Any,  # noqa: ANN401
+        context: Context,
+    ) -> AsyncIterator[Callable[[object], None]]:
         log = self._log()
         operator = self._operators.caller(context)
         try:
             operator.expect(call)
+        except UnprovenError:
+            self._count_unproven()
+            raise
         except ForbiddenError:
             refused = {"event": "refused", "result": Status.PERMISSION_DENIED.name}
             await _append(log, _about(operator, call, request) | refused)
@@ -81,6 +113,16 @@ class Gate:
             raise
         finally:
             await _end(log, about | {"event": "ends", "result": result} | made)
+
+    def _count_unproven(self) -> None:
+        self._unproven += 1
+        if (now := self._clock()) - self._said >= _SAID:
+            _log.warning(
+                "calls on the operators' address without an accepted token or certificate: %d more were refused; only "
+                "operators should be able to reach this address",
+                self._unproven,
+            )
+            self._unproven, self._said = 0, now
 
 
 async def _end(log: OperationsLog, entry: dict[str, Any]) -> None:

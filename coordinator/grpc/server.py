@@ -68,6 +68,9 @@ class _Door:
     def limited(self) -> Limited:
         return self._opened().devices.limited
 
+    def admin_limited(self) -> Limited:
+        return self._opened().admin_limited
+
     def admin(self) -> AdminService:
         return self._opened().admin
 
@@ -127,12 +130,13 @@ class Servers:
         device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, Callers(door.limited).passing)
         devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, tls)
         certified = admin_tls is not None and admin_tls.client_authorities is not None
-        gate = Gate(Operators(certified=certified, roles=admin_roles, by_token=by_token), door.operations)
+        operators = Operators(certified=certified, roles=admin_roles, by_token=by_token)
+        gate = Gate(operators, door.operations, Callers(door.admin_limited))
         admin_handlers = handlers(ADMIN, AdminService, door.admin, gate.passing)
-        operators = _Server(ADMIN, admin_handlers, admin, _OPTIONS, admin_tls)
-        servers = cls(door, devices, operators)
+        admins = _Server(ADMIN, admin_handlers, admin, _OPTIONS, admin_tls)
+        servers = cls(door, devices, admins)
         await servers._report(_STARTING)
-        await asyncio.gather(devices.server.start(), operators.server.start())
+        await asyncio.gather(devices.server.start(), admins.server.start())
         return servers
 
     async def serve(self, coordinator: Coordinator) -> None:

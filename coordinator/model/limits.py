@@ -39,6 +39,10 @@ class AddressLimits:
         self._rate, self._calls, self._bytes = rate, calls, bytes
         self._uses = OrderedDict[str, _Use]()
 
+    def fresh(self) -> "AddressLimits":
+        """Returns the same limits for another service, which counts the calls that it gets itself."""
+        return AddressLimits(self._rate, self._calls, self._bytes)
+
     def __len__(self) -> int:
         return len(self._uses)
 
