@@ -4,7 +4,17 @@ import math
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan, Resource, ServerStep, TaskManifest
+from fedau2.v1.task_pb2 import (
+    AGGREGATION_TRIMMED_MEAN,
+    Adversary,
+    ClosingRule,
+    LocalUpdate,
+    Optimizer,
+    Plan,
+    Resource,
+    ServerStep,
+    TaskManifest,
+)
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_STATISTIC, Initializer, TensorSpec
 from fedau2.wire import manifest, plans
 from fedau2.wire.errors import ManifestError
@@ -258,3 +268,23 @@ def test_a_closing_rule_that_contradicts_itself_is_refused(change):
             setattr(rule, field, change[field])
     with pytest.raises(ManifestError):
         plans.check_closing(rule)
+
+
+def test_a_trimmed_mean_leaves_out_something_at_the_minimum():
+    rule = copy.deepcopy(CLOSING)
+    rule.aggregation, rule.trim = AGGREGATION_TRIMMED_MEAN, 0.1
+    rule.minimum, rule.goal, rule.maximum = 9, 20, 30
+    with pytest.raises(ManifestError, match=r"no value of 9 contributions.* raise the minimum to 10"):
+        plans.check_closing(rule)
+    rule.minimum = 10
+    plans.check_closing(rule)
+    rule.trim, rule.minimum = 0.49, 2
+    with pytest.raises(ManifestError, match="raise the minimum to 3"):
+        plans.check_closing(rule)
+
+
+@pytest.mark.parametrize("percent", range(1, 50))
+def test_a_trim_leaves_out_the_share_that_was_meant(percent):
+    trim = ClosingRule(trim=percent / 100).trim
+    for count in (1, 2, 3, 20, 99, 100, 1_000_000):
+        assert plans.trimmed_values(trim, count) == min(percent * count // 100, (count - 1) // 2)
