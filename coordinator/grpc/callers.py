@@ -1,7 +1,7 @@
 """The first gate of a service: it notes who calls, and turns away the address that calls too much."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,10 +14,10 @@ class Callers:
     """Lets calls through, within the limits of their network addresses.
 
     Args:
-        limited: gives the limits, or raises `StoppedError` while the coordinator starts.
+        limited: gives the limits, or raises `StoppedError` while the coordinator starts; None: no call is limited yet.
     """
 
-    def __init__(self, limited: Callable[[], Limited]) -> None:
+    def __init__(self, limited: Callable[[], Limited | None]) -> None:
         self._limited = limited
 
     @asynccontextmanager
@@ -34,7 +34,8 @@ class Callers:
             StoppedError: the coordinator starts.
         """
         CALLER.set(Caller(_address(context.peer() or ""), _subject(context.auth_context() or {})))
-        with self._limited().call():
+        limited = self._limited()
+        with nullcontext() if limited is None else limited.call():
             yield lambda answer: None
 
 

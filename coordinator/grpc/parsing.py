@@ -14,6 +14,9 @@ from coordinator.grpc.status import Context, refuse
 
 Handler = Any  # a grpc.RpcMethodHandler, whose type hides that it is a named tuple
 
+Change = Callable[[str, Handler], Handler]
+"""Changes the handler of a method, given the method's name."""
+
 
 @dataclass(frozen=True)
 class _Unreadable:
@@ -34,29 +37,30 @@ class Guarded:
 
     Args:
         server: the server to add to.
+        change: changes the handler of a method, by its name, before that is guarded; by default nothing is changed.
     """
 
-    def __init__(self, server: grpc.aio.Server) -> None:
-        self._server = server
+    def __init__(self, server: grpc.aio.Server, change: Change = lambda name, handler: handler) -> None:
+        self._server, self._change = server, change
 
     def add_generic_rpc_handlers(self, handlers: "Sequence[grpc.GenericRpcHandler[Any, Any]]") -> None:
         """Adds handlers that find a method by its name, each guarded."""
-        self._server.add_generic_rpc_handlers([_GuardedHandler(handler) for handler in handlers])
+        self._server.add_generic_rpc_handlers([_GuardedHandler(handler, self._change) for handler in handlers])
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
         """Adds a service's methods, each guarded."""
-        methods = {name: guarded(handler) for name, handler in handlers.items()}
+        methods = {name: guarded(self._change(name, handler)) for name, handler in handlers.items()}
         self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
 
 
 class _GuardedHandler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # at run time it has no arguments
-    def __init__(self, handler: "grpc.GenericRpcHandler[Any, Any]") -> None:
-        self._handler = handler
+    def __init__(self, handler: "grpc.GenericRpcHandler[Any, Any]", change: Change) -> None:
+        self._handler, self._change = handler, change
 
     def service(self, details: grpc.HandlerCallDetails) -> Handler:
         """The guarded handler of a method, or None."""
         handler = self._handler.service(details)
-        return None if handler is None else guarded(handler)
+        return None if handler is None else guarded(self._change(details.method.rpartition("/")[2], handler))
 
 
 def guarded(handler: Handler) -> Handler:

@@ -18,6 +18,7 @@ from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc.callers import Callers
 from coordinator.grpc.gate import Gate
 from coordinator.grpc.handlers import Answers, handlers
+from coordinator.grpc.held import gated
 from coordinator.grpc.operators import ByToken, Operators
 from coordinator.grpc.parsing import Guarded
 from coordinator.grpc.tls import Tls
@@ -70,6 +71,13 @@ class _Door:
 
     def admin_limited(self) -> Limited:
         return self._opened().admin_limited
+
+    def held(self) -> Limited | None:
+        """The limits of devices' addresses for calls that are answered during the start too."""
+        return None if self.coordinator is None else self.coordinator.devices.limited
+
+    def admin_held(self) -> Limited | None:
+        return None if self.coordinator is None else self.coordinator.admin_limited
 
     def admin(self) -> AdminService:
         return self._opened().admin
@@ -128,12 +136,12 @@ class Servers:
         """
         door = _Door()
         device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, Callers(door.limited).passing)
-        devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, tls)
+        devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, Callers(door.held), tls)
         certified = admin_tls is not None and admin_tls.client_authorities is not None
         operators = Operators(certified=certified, roles=admin_roles, by_token=by_token)
         gate = Gate(operators, door.operations, Callers(door.admin_limited))
         admin_handlers = handlers(ADMIN, AdminService, door.admin, gate.passing)
-        admins = _Server(ADMIN, admin_handlers, admin, _OPTIONS, admin_tls)
+        admins = _Server(ADMIN, admin_handlers, admin, _OPTIONS, Callers(door.admin_held), admin_tls)
         servers = cls(door, devices, admins)
         await servers._report(_STARTING)
         await asyncio.gather(devices.server.start(), admins.server.start())
@@ -167,13 +175,15 @@ class _Server:
         handlers: "grpc.GenericRpcHandler[Any, Any]",
         address: str,
         options: Sequence[tuple[str, int]],
+        callers: Callers,
         tls: Tls | None = None,
     ) -> None:
         self.server = grpc.aio.server(options=options)
         self.server.add_generic_rpc_handlers([handlers])  # first, because a method is looked for in order
         self._service = service.name
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        guarded: Any = Guarded(self.server)  # for generated code, which wants a server
+        # For generated code, which wants a server.
+        guarded: Any = Guarded(self.server, lambda name, handler: gated(name, handler, callers.passing))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, guarded)
         names = (service.name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
