@@ -5,13 +5,13 @@ from typing import Any, NoReturn
 
 import grpc
 
-from coordinator.errors import UnprovenError
+from coordinator.errors import BusyError, UnprovenError
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
 _log = logging.getLogger(__name__)
 
-_QUIET = (UnprovenError,)
-"""Refusals that anybody can have in any number. The log counts them, and has no line for each."""
+_QUIET = (BusyError, UnprovenError)
+"""Refusals that anybody can have in any number. They are counted, and the log has no line for each."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 

@@ -37,6 +37,7 @@ class AddressLimits:
 
     def __init__(self, rate: float = 0, calls: int = 0, bytes: int = 0) -> None:
         self._rate, self._calls, self._bytes = rate, calls, bytes
+        self._burst = max(1.0, rate * BURST)  # a call needs one, however low the rate is
         self._uses = OrderedDict[str, _Use]()
 
     def fresh(self) -> "AddressLimits":
@@ -51,12 +52,12 @@ class AddressLimits:
 
         A call that may be made ends by `end`.
         """
-        if (key := _key(address)) is None:
+        if (key := network(address)) is None:
             return ""
-        use = self._uses.pop(key, None) or _Use(self._rate * BURST, now)
+        use = self._uses.pop(key, None) or _Use(self._burst, now)
         self._uses[key] = use  # the newest
         self._forget()
-        use.left = min(self._rate * BURST, use.left + (now - use.since) * self._rate)
+        use.left = min(self._burst, use.left + (now - use.since) * self._rate)
         use.since = now
         if self._rate and use.left < 1:
             return "rate"
@@ -90,7 +91,7 @@ class AddressLimits:
             use.bytes -= size
 
     def _known(self, address: str) -> _Use | None:
-        key = _key(address)
+        key = network(address)
         return None if key is None else self._uses.get(key)
 
     def _forget(self) -> None:
@@ -103,7 +104,7 @@ class AddressLimits:
                 del self._uses[key]
 
 
-def _key(address: str) -> str | None:
+def network(address: str) -> str | None:
     """Returns what stands for an address and those that come with it; None: it is not limited."""
     if not address or address in ("127.0.0.1", "::1"):
         return None
@@ -114,5 +115,5 @@ def _key(address: str) -> str | None:
     if not isinstance(parsed, IPv6Address):
         return address
     if parsed.ipv4_mapped is not None:
-        return _key(str(parsed.ipv4_mapped))
+        return network(str(parsed.ipv4_mapped))
     return str(IPv6Address(int(parsed) >> (128 - _NETWORK) << (128 - _NETWORK)))
