@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator.errors import SettingError
-from coordinator.grpc.operators import Operator, Role
+from coordinator.grpc.operators import ACCOUNT, Operator, Role
 from coordinator.grpc.status import Context
 from fedau2.wire.errors import KeySetError, TokenError
 
@@ -73,7 +73,7 @@ class Bearers:
             return Operator("a caller", None, str(error), proven=False)
         if not claims["sub"].isprintable():
             return Operator("a token whose account is not printable", None, "show another")
-        return Operator(f"token:{claims['sub']}", _role(claims.get(self._claim)), f"its claim {self._claim} names none")
+        return Operator(ACCOUNT + claims["sub"], _role(claims.get(self._claim)), f"its claim {self._claim} names none")
 
 
 def _role(claimed: object) -> Role | None:

@@ -24,6 +24,12 @@ class Role(IntEnum):
     """Also brings new tasks, and with them new programs, to devices."""
 
 
+LOCAL = "local"
+"""The name of callers within this machine, who show nothing."""
+
+ACCOUNT = "token:"
+"""The beginning of the names of callers by token; the account follows."""
+
 NEEDED = {
     "GetTask": Role.VIEWER,
     "ListTasks": Role.VIEWER,
@@ -96,7 +102,7 @@ class Operators:
         if self._by_token is not None and (bearer := self._by_token(context)) is not None:
             return replace(bearer, proven=bearer.proven or self._certified)
         if not self._certified:
-            local = Operator("local", Role.ADMIN)
+            local = Operator(LOCAL, Role.ADMIN)
             stranger = Operator("a caller without a token", None, "show one", proven=False)
             return local if self._by_token is None else stranger
         shown = context.auth_context() or {}
@@ -106,6 +112,8 @@ class Operators:
         if len(names) != 1 or not names[0].isprintable() or cut:
             return Operator("a certificate without one printable common name", None)
         name = names[0]
+        if name == LOCAL or name.startswith(ACCOUNT):
+            return Operator("a certificate whose common name is kept for callers without one", None)
         return Operator(name, Role.ADMIN if self._roles is None else _roles(self._roles).get(name))
 
 
