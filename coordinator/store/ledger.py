@@ -166,11 +166,9 @@ class Ledger:
             task_life.begin(connection, row)
 
     def begin_anew(self, tasks: Sequence[tuple[TaskRow, int]], at: float) -> None:
-        """Begins the open rounds of tasks anew: assignments expire, and contributions and admissions do not count.
+        """Begins the open rounds of tasks anew at a time, each with its new `TaskRow.skipped`.
 
-        Args:
-            tasks: each with its new `TaskRow.skipped`.
-            at: now, in seconds.
+        Their assignments expire, and their contributions and admissions do not count.
         """
         with self.transaction(lasting=True) as connection:
             for row, skipped in tasks:
