@@ -25,6 +25,7 @@
     - PopulationTakenError                ALREADY_EXISTS       the population has a running task
     - TooLargeError                       RESOURCE_EXHAUSTED   more bytes than the task can need
     - ForbiddenError                      PERMISSION_DENIED    the operator's role does not allow the call
+      . UnprovenError                     PERMISSION_DENIED    the caller has shown no accepted token or certificate
     - EvidenceError                       PERMISSION_DENIED    a device has not shown that it is one of the app's
     - AdmittedError                       ALREADY_EXISTS       the identity has had its admission to the round
     - NoAdmissionError                    FAILED_PRECONDITION  there is no such round to be admitted to
@@ -181,6 +182,10 @@ class ForbiddenError(RefusalError):
     """The operator's role does not allow the call, or the operator has no role. Nothing was changed."""
 
     code = Status.PERMISSION_DENIED
+
+
+class UnprovenError(ForbiddenError):
+    """The caller on the operators' address has shown no token and no certificate that is accepted."""
 
 
 class EvidenceError(RefusalError):

@@ -58,7 +58,7 @@ def server_step(
         corrected = optimizer.noise_corrected or not optimizer.HasField("noise_corrected")
         variance = variances.get(name, 0.0) if corrected else 0.0
         checkpoint[name] = _stepped(optimizer, name, checkpoint[name], state, mean[name], variance)
-    checkpoint |= dict(statistics.stepped(manifest, checkpoint, mean, members))
+    checkpoint |= dict(statistics.stepped(manifest, checkpoint, mean, variances, members))
     return checkpoint, state
 
 

@@ -1,10 +1,13 @@
 """Robust aggregation: the median or the trimmed mean of each number, for contributions that the coordinator reads.
 
-A minority of contributions that lie cannot move a number beyond the values of honest ones. Each contribution is kept
-until the round is over, on the fixed-point grid, so that any order and any shards give the same bytes.
+A minority of those who sent a number cannot move it beyond the values of the honest ones. For a dense tensor these are
+all contributions. For a row of a table they are those that sent the row, and liars choose rows that few others send.
+Each contribution is kept until the round is over, on the fixed-point grid, so that any order and any shards give the
+same bytes. Numbers are combined in blocks, which need little memory besides.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +16,14 @@ from numpy.typing import NDArray
 from coordinator.aggregation.aggregators import expect_room, largest_value, norm
 from coordinator.errors import AggregationError
 from fedau2.v1.tensors_pb2 import TensorSpec
-from fedau2.wire import fixed
+from fedau2.wire import fixed, plans
 from fedau2.wire.contributions import Rows, Update
 
 MEDIAN = 0.5
 """The trim of the median, which leaves out all values but the one or the two in the middle."""
+
+BLOCK = 2**20
+"""About as many values are combined at a time."""
 
 
 class Robust:
@@ -70,25 +76,33 @@ class Robust:
         return {name: self._combined(self._shapes[name], sent) for name, sent in self._sent.items() if sent}
 
     def _combined(self, shape: tuple[int, ...], sent: Sequence["_Part"]) -> NDArray[np.float64]:
-        if all(part.rows is None for part in sent):
-            return self._middle(np.stack([part.values for part in sent]))
         combined = np.zeros(shape)
-        whole = np.arange(shape[0])
-        rows = np.concatenate([whole if part.rows is None else part.rows for part in sent])
-        values = np.concatenate([part.values for part in sent])
-        order = np.argsort(rows, kind="stable")
-        starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
-        for positions in np.split(order, starts[1:]) if len(order) else ():
-            share = len(positions) / len(sent)
-            combined[rows[positions[0]]] = self._middle(values[positions]) * share
+        if all(part.rows is None for part in sent):
+            flat = combined.reshape(-1)
+            for block in _blocks(len(flat), len(sent)):
+                flat[block] = self._middle(np.stack([part.values.reshape(-1)[block] for part in sent], axis=1))
+            return combined
+        width = math.prod(shape[1:])
+        for block in _blocks(shape[0], len(sent) * width):
+            self._combine_rows(combined, block, sent)
         return combined
 
+    def _combine_rows(self, combined: NDArray[np.float64], block: slice, sent: Sequence["_Part"]) -> None:
+        """Combines some rows of a table, those with equally many senders at once."""
+        rows, values = map(np.concatenate, zip(*(part.within(block) for part in sent), strict=True))
+        order = np.argsort(rows, kind="stable")
+        which, starts, senders = np.unique(rows[order], return_index=True, return_counts=True)
+        for count in np.unique(senders):
+            chosen = senders == count
+            places = order[starts[chosen][:, None] + np.arange(count)]
+            combined[which[chosen]] = self._middle(values[places]) * (count / len(sent))
+
     def _middle(self, values: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Combines values along the first axis, which has those of the clients."""
-        count = len(values)
-        cut = (count - 1) // 2 if self._trim == MEDIAN else int(self._trim * count)
-        kept = np.sort(values, axis=0)[cut : count - cut]
-        return fixed.mean(kept.sum(axis=0), len(kept))
+        """Combines values along the second axis, which has those of the clients. Their order there is changed."""
+        count = values.shape[1]
+        cut = plans.trimmed_values(self._trim, count)
+        values.partition((cut, count - cut - 1), axis=1)
+        return fixed.mean(values[:, cut : count - cut].sum(axis=1), count - 2 * cut)
 
     def variances(self) -> dict[str, float]:
         """Returns nothing, because no noise is known."""
@@ -106,3 +120,18 @@ class _Part(NamedTuple):
 
     rows: NDArray[np.int64] | None
     values: NDArray[np.int64]
+
+    def within(self, block: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Returns the numbers and the values of those of its rows that lie in a block."""
+        if self.rows is None:
+            values = self.values[block]
+            return np.arange(block.start, block.start + len(values)), values
+        chosen = np.flatnonzero((block.start <= self.rows) & (self.rows < block.stop))
+        return self.rows[chosen], self.values[chosen]
+
+
+def _blocks(length: int, values: int) -> Iterator[slice]:
+    """Divides positions along an axis into blocks, where each position has so many values."""
+    size = max(1, BLOCK // values)
+    for start in range(0, length, size):
+        yield slice(start, start + size)

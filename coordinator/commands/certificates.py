@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from coordinator.commands.credentials import AUTHORITY, CERTIFICATE, KEY
 from coordinator.errors import SettingError
-from coordinator.grpc.operators import Role
+from coordinator.grpc.operators import LOCAL, Role
 from fedau2 import files
 
 if TYPE_CHECKING:
@@ -53,10 +53,11 @@ def add_certificates(parser: argparse.ArgumentParser) -> None:
 
 def _operator(text: str) -> tuple[str, str]:
     name, _, role = text.partition("=")
-    if not _NAME.fullmatch(name) or role.upper() not in Role.__members__:
+    if not _NAME.fullmatch(name) or name == LOCAL or role.upper() not in Role.__members__:
         roles = ", ".join(member.name.lower() for member in Role)
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not NAME=ROLE: a name has letters, digits, - and _, and the roles are {roles}"
+            f"{text!r} is not NAME=ROLE: a name has letters, digits, - and _ and is not {LOCAL!r}, and the roles are "
+            f"{roles}"
         )
     return name, role.lower()
 

@@ -1,4 +1,4 @@
-"""Admissions to rounds: one for each identity and round, by a blind signature, so that nobody sees who spends which."""
+"""Admissions to rounds: one for each identity and round, by a blind signature, which does not say whose it is."""
 
 import asyncio
 import hashlib
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from coordinator.engine.blind_signer import BlindSigner
 from coordinator.engine.task_table import TaskTable
 from coordinator.errors import AdmittedError, EvidenceError, InvalidRequestError, NoAdmissionError
 from coordinator.evidence.provider import Provider
@@ -17,7 +18,6 @@ from coordinator.store.admissions import AdmissionBook, Round
 from fedau2.v1.device_pb2 import Admission, AdmissionKey, AdmitRequest, AdmitResponse
 from fedau2.wire import blind
 from fedau2.wire.blind import PrivateKey
-from fedau2.wire.errors import BlindSignatureError
 
 MOST_EVIDENCE = 8 * 1024
 """Most bytes of evidence."""
@@ -34,8 +34,8 @@ Run = Callable[[Callable[[], Any]], "asyncio.Future[Any]"]
 class Admissions:
     """Issues and checks the admissions to open rounds.
 
-    Each round has a key of its own, so an admission is for one round. The ledger has the
-    identities that were given one, by hashes with the round's private key, until the next round of the task has a key.
+    Each round has a key of its own, so an admission is for one round. Until the round is over, the ledger has the
+    identities that were given one, by hashes with the round's private key.
 
     Args:
         provider: judges evidence.
@@ -59,6 +59,7 @@ class Admissions:
         self._metrics, self._clock = metrics, clock
         self._keys: dict[str, tuple[Round, PrivateKey]] = {}
         self._making = asyncio.Lock()
+        self._signer = BlindSigner()
 
     async def key(self, task: OpenTask) -> PrivateKey:
         """Returns the key of the open round of a task, as it is when this returns."""
@@ -117,10 +118,7 @@ class Admissions:
         hidden = hmac.digest(key.d.to_bytes(blind.SIZE), holder, "sha256")
         if not await self._run(partial(self._book.issue, of, hidden, hashlib.sha256(request.blinded).digest())):
             raise AdmittedError("this identity has had its admission to this round; come back for the next")
-        try:
-            return await asyncio.to_thread(key.sign, request.blinded)
-        except BlindSignatureError as error:
-            raise InvalidRequestError(str(error)) from error
+        return await self._signer.sign(key, request.blinded)
 
 
 def message(key: PrivateKey) -> AdmissionKey:

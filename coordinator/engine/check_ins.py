@@ -77,8 +77,9 @@ class CheckIns:
         if admission or answer is not Answer.ACCEPTED:
             return await self._place(task, admission, effects)
         await self._durability.record(task, effects)
+        retry = self._retry(task, Answer.UNADMITTED)
         needed = messages.rejected(
-            device_pb2.REJECTION_REASON_ADMISSION_NEEDED, pace.STRANGER.message(), self._newest(request.population)
+            device_pb2.REJECTION_REASON_ADMISSION_NEEDED, retry, self._newest(request.population)
         )
         needed.rejection.admission.CopyFrom(issuing.message(key))
         return needed

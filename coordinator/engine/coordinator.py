@@ -17,6 +17,7 @@ from coordinator.engine.clock import MonotonicClock
 from coordinator.engine.device_service import DeviceService
 from coordinator.engine.durability import Durability
 from coordinator.engine.hidden_tasks import HiddenTasks
+from coordinator.engine.limited import Limited
 from coordinator.engine.opening import Opener
 from coordinator.engine.storage import Storage
 from coordinator.engine.task_table import TaskTable
@@ -48,6 +49,7 @@ class Coordinator:
         admin: AdminService.
         metrics: the metrics for Prometheus.
         operations: the log of the operators' calls.
+        admin_limited: the limits of network addresses on the operators' address.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Coordinator:
         admissions = None
         if evidence is not None:
             admissions = Admissions(evidence, tasks, storage.admissions, self._durability.run, metrics, clock)
+        limits = AddressLimits() if limits is None else limits
+        self.admin_limited = Limited(limits.fresh(), metrics, clock)
         self.devices = DeviceService(tasks, self._durability, blobs, uploads, metrics, clock, admissions, limits)
         self._opener = Opener(unmasker, tasks, self._durability, self._watchers, storage.served, clock)
         hidden = HiddenTasks(None if unmasker is None else unmasker.identity, storage.recorded)

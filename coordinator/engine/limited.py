@@ -9,15 +9,15 @@ from coordinator.errors import BusyError
 from coordinator.metrics.metrics import Metrics
 from coordinator.model import pace
 from coordinator.model.caller import CALLER
-from coordinator.model.limits import AddressLimits
+from coordinator.model.limits import AddressLimits, network
 
 _log = logging.getLogger(__name__)
 
 _SAID = 60.0
-"""Seconds in which the log names an address at most once."""
+"""Seconds in which the log names a network at most once."""
 
-_NAMED = 1000
-"""Most addresses whose last line is remembered."""
+_LINES = 20
+"""Most networks that the log names in this time."""
 
 _TEXTS = {
     "rate": "too many calls come from this network address; try again later",
@@ -76,10 +76,15 @@ class Limited:
     def turned_away(self, limit: str, address: str, count: int = 1) -> None:
         """Notes that an address went beyond a limit, so many times."""
         self._metrics.limited.labels(limit).inc(count)
-        now = self._clock()
-        if now - self._said.get(address, -_SAID) >= _SAID:
-            self._said[address] = now
-            self._said.move_to_end(address)
-            if len(self._said) > _NAMED:
-                self._said.popitem(last=False)
-            _log.warning("calls of %s are turned away: limit %s", address, limit)
+        self._say(address, limit)
+
+    def _say(self, address: str, limit: str) -> None:
+        now, key = self._clock(), network(address) or address
+        while self._said and now - next(iter(self._said.values())) >= _SAID:
+            self._said.popitem(last=False)
+        if key in self._said or len(self._said) == _LINES:
+            return
+        self._said[key] = now
+        _log.warning("calls of %s are turned away: limit %s", address, limit)
+        if len(self._said) == _LINES:
+            _log.warning("no further address is named within a minute; fedau2_limited_calls counts all calls")

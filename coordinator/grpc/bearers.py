@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator.errors import SettingError
-from coordinator.grpc.operators import Operator, Role
+from coordinator.grpc.operators import ACCOUNT, Operator, Role
 from coordinator.grpc.status import Context
 from fedau2.wire.errors import KeySetError, TokenError
 
@@ -66,14 +66,14 @@ class Bearers:
         if not shown:
             return None
         if len(shown) > 1 or not isinstance(shown[0], str) or not shown[0].lower().startswith(_SCHEME):
-            return Operator("a caller without one bearer token", None, "show one token")
+            return Operator("a caller without one bearer token", None, "show one token", proven=False)
         try:
             claims = self._issuer.claims(shown[0][len(_SCHEME) :].encode(), self._clock())
         except TokenError as error:
-            return Operator("a caller", None, str(error))
+            return Operator("a caller", None, str(error), proven=False)
         if not claims["sub"].isprintable():
             return Operator("a token whose account is not printable", None, "show another")
-        return Operator(f"token:{claims['sub']}", _role(claims.get(self._claim)), f"its claim {self._claim} names none")
+        return Operator(ACCOUNT + claims["sub"], _role(claims.get(self._claim)), f"its claim {self._claim} names none")
 
 
 def _role(claimed: object) -> Role | None:

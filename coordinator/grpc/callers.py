@@ -1,24 +1,23 @@
-"""The entry of the device address: it notes who calls, and turns away the address that calls too much."""
+"""The entry of an address: it notes who calls, and turns away the network address that calls too much."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from urllib.parse import unquote
 
 from coordinator.engine.limited import Limited
-from coordinator.errors import StoppedError
 from coordinator.grpc.status import Context
 from coordinator.model.caller import CALLER, Caller
 
 
 class Callers:
-    """Lets devices' calls through, within the limits of their network addresses.
+    """Lets calls through, within the limits of their network addresses.
 
     Args:
-        limited: gives the limits, or raises `StoppedError` while the coordinator starts.
+        limited: gives the limits, or raises `StoppedError` while the coordinator starts; None: no call is limited yet.
     """
 
-    def __init__(self, limited: Callable[[], Limited]) -> None:
+    def __init__(self, limited: Callable[[], Limited | None]) -> None:
         self._limited = limited
 
     @contextmanager
@@ -29,14 +28,9 @@ class Callers:
             BusyError: the caller's address is beyond its limits.
         """
         CALLER.set(Caller(_address(context.peer() or ""), _subject(context.auth_context() or {})))
-        with self._limits():
+        limited = self._limited()
+        with nullcontext() if limited is None else limited.call():
             yield
-
-    def _limits(self) -> AbstractContextManager[None]:
-        try:
-            return self._limited().call()
-        except StoppedError:  # then no call but those for health is answered
-            return nullcontext()
 
 
 def _address(peer: str) -> str:

@@ -1,7 +1,12 @@
-"""The gate before AdminService: it checks the operator's role, and records the call in the operations log."""
+"""The gate before AdminService: it checks the operator's role, and records the call in the operations log.
+
+Whoever reaches the operators' address can make calls that are refused. Those of callers who have proved nothing are
+counted and not recorded, because a record of each would fill the disk.
+"""
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +14,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from coordinator.errors import ForbiddenError, UnrecordedError
+from coordinator.errors import ForbiddenError, UnprovenError, UnrecordedError
 from coordinator.grpc.operators import NEEDED, Operator, Operators, Role
 from coordinator.grpc.status import Context
 from coordinator.store.operations_log import OperationsLog
@@ -24,6 +29,9 @@ ROLE_METADATA = "fedau2-role"
 _LONGEST = 1000
 """Bytes of the longest request that is recorded whole. Whoever may not make a call must not fill the disk with it."""
 
+_SAID = 60.0
+"""Seconds in which the log counts the calls of callers who have proved nothing at most once."""
+
 
 class Gate:
     """Lets operators' calls through.
@@ -34,10 +42,17 @@ class Gate:
     Args:
         operators: names the caller of each method.
         log: gives the open log, or raises `StoppedError` while the coordinator starts.
+        clock: in seconds, never going back.
     """
 
-    def __init__(self, operators: Operators, log: Callable[[], OperationsLog]) -> None:
-        self._operators, self._log = operators, log
+    def __init__(
+        self,
+        operators: Operators,
+        log: Callable[[], OperationsLog],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._operators, self._log, self._clock = operators, log, clock
+        self._unproven, self._said = 0, -math.inf
 
     @asynccontextmanager
     async def passing(
@@ -65,6 +80,9 @@ class Gate:
             context.set_trailing_metadata(((ROLE_METADATA, operator.role.name.lower()),))
         try:
             operator.expect(call)
+        except UnprovenError:
+            self._count_unproven()
+            raise
         except ForbiddenError:
             refused = {"event": "refused", "result": Status.PERMISSION_DENIED.name}
             await _append(log, _about(operator, call, request) | refused)
@@ -86,6 +104,16 @@ class Gate:
             raise
         finally:
             await _end(log, about | {"event": "ends", "result": result} | made)
+
+    def _count_unproven(self) -> None:
+        self._unproven += 1
+        if (now := self._clock()) - self._said >= _SAID:
+            _log.warning(
+                "calls on the operators' address without an accepted token or certificate: %d more were refused; only "
+                "operators should be able to reach this address",
+                self._unproven,
+            )
+            self._unproven, self._said = 0, now
 
 
 async def _end(log: OperationsLog, entry: dict[str, Any]) -> None:

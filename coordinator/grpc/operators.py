@@ -3,11 +3,11 @@
 import logging
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 
-from coordinator.errors import ForbiddenError, SettingError
+from coordinator.errors import ForbiddenError, SettingError, UnprovenError
 from coordinator.grpc.status import Context
 
 _log = logging.getLogger(__name__)
@@ -23,6 +23,12 @@ class Role(IntEnum):
     ADMIN = 3
     """Also brings new tasks, and with them new programs, to devices."""
 
+
+LOCAL = "local"
+"""The name of callers within this machine, who show nothing."""
+
+ACCOUNT = "token:"
+"""The beginning of the names of callers by token; the account follows."""
 
 NEEDED = {
     "GetTask": Role.VIEWER,
@@ -50,19 +56,24 @@ class Operator:
         name: common name of the certificate, or "token:" and the account that a token names; "local" without either.
         role: the role of the operator; None: none, so that no call is allowed.
         why: the reason why there is no role.
+        proven: the caller has shown a token or a certificate that is accepted, or calls within this machine.
     """
 
     name: str
     role: Role | None
     why: str = "an administrator enters it in admin_roles"
+    proven: bool = True
 
     def expect(self, call: str) -> None:
         """Returns if the operator may make a call.
 
         Raises:
+            UnprovenError: nobody knows who calls.
             ForbiddenError: the operator may not.
         """
         needed = NEEDED[call]
+        if not self.proven:
+            raise UnprovenError(f"{self.name} has no role here: {self.why}")
         if self.role is None:
             raise ForbiddenError(f"{self.name} has no role here: {self.why}")
         if self.role < needed:
@@ -90,10 +101,11 @@ class Operators:
     def caller(self, context: Context) -> Operator:
         """Returns the caller of a method. The file of roles is read anew, so a change holds from the next call on."""
         if self._by_token is not None and (bearer := self._by_token(context)) is not None:
-            return bearer
+            return replace(bearer, proven=bearer.proven or self._certified)
         if not self._certified:
-            local = Operator("local", Role.ADMIN)
-            return local if self._by_token is None else Operator("a caller without a token", None, "show one")
+            local = Operator(LOCAL, Role.ADMIN)
+            stranger = Operator("a caller without a token", None, "show one", proven=False)
+            return local if self._by_token is None else stranger
         shown = context.auth_context() or {}
         names = [value.decode("utf-8", "replace") for value in shown.get("x509_common_name", [])]
         # gRPC gives a name up to its first NUL only. In the subject a NUL is escaped.
@@ -101,6 +113,8 @@ class Operators:
         if len(names) != 1 or not names[0].isprintable() or cut:
             return Operator("a certificate without one printable common name", None)
         name = names[0]
+        if name == LOCAL or name.startswith(ACCOUNT):
+            return Operator("a certificate whose common name is kept for callers without one", None)
         return Operator(name, Role.ADMIN if self._roles is None else _roles(self._roles).get(name))
 
 

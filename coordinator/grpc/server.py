@@ -66,8 +66,11 @@ class _Door:
     def devices(self) -> DeviceService:
         return self._opened().devices
 
-    def limited(self) -> Limited:
-        return self._opened().devices.limited
+    def limited(self) -> Limited | None:
+        return None if self.coordinator is None else self.coordinator.devices.limited
+
+    def admin_limited(self) -> Limited | None:
+        return None if self.coordinator is None else self.coordinator.admin_limited
 
     def admin(self) -> AdminService:
         return self._opened().admin
@@ -125,13 +128,13 @@ class Servers:
             CoordinatorError: an address cannot be served on, or the certificate cannot be used.
         """
         door = _Door()
-        limited, unlimited = Guard(Callers(door.limited).passing), Guard()
-        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, limited)
-        devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, limited, tls)
         certified = admin_tls is not None and admin_tls.client_authorities is not None
         gate = Gate(Operators(certified=certified, roles=admin_roles, by_token=by_token), door.operations)
-        admin_handlers = handlers(ADMIN, AdminService, door.admin, unlimited, gate.passing)
-        operators = _Server(ADMIN, admin_handlers, admin, _OPTIONS, unlimited, admin_tls)
+        guard, admin_guard = Guard(Callers(door.limited).passing), Guard(Callers(door.admin_limited).passing)
+        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, guard)
+        devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, guard, tls)
+        admin_handlers = handlers(ADMIN, AdminService, door.admin, admin_guard, gate.passing)
+        operators = _Server(ADMIN, admin_handlers, admin, _OPTIONS, admin_guard, admin_tls)
         servers = cls(door, devices, operators)
         servers._report(_STARTING)
         await asyncio.gather(devices.server.start(), operators.server.start())

@@ -45,6 +45,8 @@ class Answer(Enum):
     UNKNOWN = auto()
     HELD = auto()
     """The admission has brought a place already, which its device still has."""
+    UNADMITTED = auto()
+    """The device has shown no admission to the round. It asks for one at once, or comes back later."""
     SPENT = auto()
     """The admission has brought a contribution already."""
     DIFFERENT = auto()

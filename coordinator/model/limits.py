@@ -37,7 +37,12 @@ class AddressLimits:
 
     def __init__(self, rate: float = 0, calls: int = 0, bytes: int = 0) -> None:
         self._rate, self._calls, self._bytes = rate, calls, bytes
+        self._burst = max(1.0, rate * BURST)  # a call needs one, however low the rate is
         self._uses = OrderedDict[str, _Use]()
+
+    def fresh(self) -> "AddressLimits":
+        """Returns the same limits for another service, which counts the calls that it gets itself."""
+        return AddressLimits(self._rate, self._calls, self._bytes)
 
     def __len__(self) -> int:
         return len(self._uses)
@@ -49,10 +54,10 @@ class AddressLimits:
         """
         if (key := network(address)) is None:
             return ""
-        use = self._uses.pop(key, None) or _Use(self._rate * BURST, now)
+        use = self._uses.pop(key, None) or _Use(self._burst, now)
         self._uses[key] = use  # the newest
         self._forget()
-        use.left = min(self._rate * BURST, use.left + (now - use.since) * self._rate)
+        use.left = min(self._burst, use.left + (now - use.since) * self._rate)
         use.since = now
         if self._rate and use.left < 1:
             return "rate"
@@ -100,7 +105,7 @@ class AddressLimits:
 
 
 def network(address: str) -> str | None:
-    """Returns what an address counts as, together with those that come with it; None: it is not limited."""
+    """Returns what stands for an address and those that come with it; None: it is not limited."""
     if not address or address in ("127.0.0.1", "::1"):
         return None
     try:

@@ -115,7 +115,8 @@ class Pace:
     its goal. The wait for devices is left out: otherwise a lack of devices would lower the rate and so prolong itself.
 
     Devices that have contributed have a calendar of their own. They are no more than the places of rounds, so callers
-    that only check in cannot fill it.
+    that only check in cannot fill it. Devices without an admission have another one, because most of them get an
+    admission at once and leave their slots empty.
 
     Args:
         rule: the task's closing rule.
@@ -126,6 +127,7 @@ class Pace:
         self._rule = rule
         self._separation = separation
         self._contributors = Calendar()
+        self._unadmitted = Calendar()
         self._others = Calendar()
         self._work: float | None = None  # seconds from the goal's lease to the commit, smoothed
         self._period: float | None = None  # seconds from the opening to the commit, smoothed
@@ -145,7 +147,8 @@ class Pace:
             now: seconds.
         """
         contributed = answer in (Answer.ACCEPTED, Answer.REPEATED)
-        useless = contributed or answer in (Answer.FULL, Answer.GIVEN_BACK)  # until the next round
+        # Until the next round.
+        useless = contributed or answer in (Answer.FULL, Answer.GIVEN_BACK, Answer.UNADMITTED)
         delay = SOONEST
         if round.paused:
             delay = IDLE
@@ -156,7 +159,8 @@ class Pace:
         elif answer is Answer.REPEATED:  # any number of times
             window = self._contributors.first_free(now, delay, self.rate)
         else:
-            window = self._others.book(now, delay, self.rate, CROWDED)
+            calendar = self._unadmitted if answer is Answer.UNADMITTED else self._others
+            window = calendar.book(now, delay, self.rate, CROWDED)
         # Added after the booking: a far slot in the calendar would leave all nearer slots empty.
         further = (self._separation - 1) * (self._period or 0.0) if contributed else 0.0
         return Window(window.least + further, window.most + further)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from coordinator.errors import NoAdmissionError
+from coordinator.store import task_life
 from coordinator.store.ledger import Ledger
 from coordinator.store.tables import admission_issue, admission_key
 
@@ -13,7 +15,7 @@ Round = tuple[str, int]
 
 @dataclass(frozen=True)
 class AdmissionBook:
-    """Keys and identities, as long as their round is the newest of its task that has a key.
+    """Keys and identities, as long as their round is open.
 
     Attributes:
         ledger: holds them.
@@ -27,13 +29,15 @@ class AdmissionBook:
         return next((bytes(row.key) for row in self.ledger.rows(query)), None)
 
     def keep(self, of: Round, key: bytes) -> bytes:
-        """Gives a round its private key, unless it has one, and forgets those of earlier rounds; returns the key."""
-        held = self.key(of)
-        if held is not None:
-            return held
+        """Gives an open round its private key, unless it has one; returns its key.
+
+        The key of a round that has ended meanwhile is returned and not kept.
+        """
+        held, row = self.key(of), self.ledger.task(of[0])
+        if held is not None or not row.open or row.round != of[1]:
+            return held or key
         with self.ledger.transaction(lasting=True) as connection:
-            for table in (admission_issue, admission_key):
-                connection.execute(sa.delete(table).where(table.c.task_id == of[0]))
+            task_life.forget_admissions(connection, of[0])
             connection.execute(sa.insert(admission_key), {"task_id": of[0], "round": of[1], "key": key})
         return key
 
@@ -47,7 +51,12 @@ class AdmissionBook:
 
         Returns:
             False if it has been given another one before.
+
+        Raises:
+            NoAdmissionError: the round is over.
         """
+        if self.key(of) is None:
+            raise NoAdmissionError("the round is over; check in for the next")
         query = sa.select(admission_issue.c.blinded).where(
             *_this(admission_issue, of), admission_issue.c.holder == holder
         )

@@ -197,6 +197,7 @@ def _set_up_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a
         "foreign_keys = ON",
         "temp_store = MEMORY",
         "wal_autocheckpoint = 0",
+        "secure_delete = ON",
     )
     for setting in settings:
         connection.execute(f"PRAGMA {setting}")

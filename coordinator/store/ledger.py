@@ -166,15 +166,14 @@ class Ledger:
             task_life.begin(connection, row)
 
     def begin_anew(self, tasks: Sequence[tuple[TaskRow, int]], at: float) -> None:
-        """Begins the open rounds of tasks anew: their assignments expire, and their contributions do not count.
+        """Begins the open rounds of tasks anew at a time, each with its new `TaskRow.skipped`.
 
-        Args:
-            tasks: each with its new `TaskRow.skipped`.
-            at: now, in seconds.
+        Their assignments expire, and their contributions and admissions do not count.
         """
         with self.transaction(lasting=True) as connection:
             for row, skipped in tasks:
                 transitions.begin_anew(connection, row.task_id, row.round, at)
+                task_life.forget_admissions(connection, row.task_id)
                 stored_tasks.replace(connection, row, replace(row, skipped=skipped), at)
 
     def put_back(self, old: TaskRow, new: TaskRow, target: int, at: float) -> None:
@@ -227,7 +226,7 @@ class Ledger:
         with self.transaction(lasting=True) as connection:
             key = (old.task_id, old.round, attempt)
             transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_COMMITTED, at, outcome)
-            transitions.expire_leases(connection, old.task_id, old.round, at)
+            task_life.end_round(connection, old, at)
             stored_tasks.replace(connection, old, new, at)
             if new.open:
                 transitions.open_attempt(connection, (new.task_id, new.round, 0), at)

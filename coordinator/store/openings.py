@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from coordinator.store import stored_tasks, transitions
+from coordinator.store import stored_tasks, task_life, transitions
 from coordinator.store.ledger import Ledger
 from coordinator.store.tables import opening, round_history, seen_log
 from coordinator.store.task_rows import Opening, TaskRow
@@ -56,7 +56,7 @@ class Openings:
         key = (old.task_id, old.round, newest.attempt)
         with self.ledger.transaction(lasting=True) as connection:
             transitions.move_round(connection, key, newest.state, ROUND_STATE_SKIPPED, at)
-            transitions.expire_leases(connection, old.task_id, old.round, at)
+            task_life.end_round(connection, old, at)
             stored_tasks.replace(connection, old, new, at)
             if new.open:
                 transitions.open_attempt(connection, (new.task_id, new.round, 0), at)

@@ -166,7 +166,7 @@ admission_key = Table(
     metadata,
     Column("task_id", String(32), primary_key=True),
     Column("round", BigInteger, primary_key=True),
-    Column("key", LargeBinary, nullable=False),  # private, PKCS8; gone when the task has the key of a later round
+    Column("key", LargeBinary, nullable=False),  # private, PKCS8; gone when the round is over
 )
 
 admission_issue = Table(
@@ -176,6 +176,7 @@ admission_issue = Table(
     Column("round", BigInteger, primary_key=True),
     Column("holder", _HASH, primary_key=True),  # keyed hash of an identity; nobody can read it without the round's key
     Column("blinded", _HASH, nullable=False),  # hash of the blinded message that was signed
+    sqlite_with_rowid=False,  # numbers of rows would tell the order in which identities came
 )
 
 assignment_history = Table(

@@ -1,9 +1,11 @@
-"""The beginning and the end of a task in the ledger, each within the caller's transaction."""
+"""The beginning and the end of a task and of its rounds in the ledger, each within the caller's transaction."""
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coordinator.store import stored_tasks, transitions
 from coordinator.store.rows import RoundRow
+from coordinator.store.tables import admission_issue, admission_key
 from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import (
     ROUND_STATE_ABANDONED,
@@ -37,4 +39,22 @@ def end(connection: Connection, old: TaskRow, new: TaskRow, newest: RoundRow, at
     key = (old.task_id, old.round, newest.attempt)
     state = ROUND_STATE_OPENING if newest.state == ROUND_STATE_OPENING else ROUND_STATE_COLLECTING
     transitions.move_round(connection, key, state, ROUND_STATE_ABANDONED, at)
-    transitions.expire_leases(connection, old.task_id, old.round, at)
+    end_round(connection, old, at)
+
+
+def end_round(connection: Connection, row: TaskRow, at: float) -> None:
+    """Ends the leases of a task's open round, which is over, and forgets who was admitted to it.
+
+    Args:
+        connection: of the transaction.
+        row: the task as it was while the round was open.
+        at: now, in seconds.
+    """
+    transitions.expire_leases(connection, row.task_id, row.round, at)
+    forget_admissions(connection, row.task_id)
+
+
+def forget_admissions(connection: Connection, task_id: str) -> None:
+    """Removes the key with which admissions to a task's open round are signed, and the identities that had one."""
+    for table in (admission_issue, admission_key):
+        connection.execute(sa.delete(table).where(table.c.task_id == task_id))

@@ -1,9 +1,11 @@
 """Tokens (JWT) of an identity provider, checked against its public keys (JWKS) in a file. Needs PyJWT.
 
-The file is read again when it changes, because providers change their keys.
+The file is read again when it changes, because providers change their keys. While it cannot be read, or has no key that
+can be used, no token is accepted: whoever takes the keys away means it.
 """
 
 import json
+import logging
 import math
 import warnings
 from pathlib import Path
@@ -16,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from fedau2.wire.errors import KeySetError, TokenError
+
+_log = logging.getLogger(__name__)
 
 _SHORTEST_RSA = 2048
 _OPTIONS: jwt.types.Options = {
@@ -43,7 +47,9 @@ class Issuer:
 
     def __init__(self, path: Path, name: str, audience: str) -> None:
         self._path, self._name, self._audience = path, name, audience
-        self._keys, self._version = read_keys(path), _version(path)
+        self._version = _version(path)  # before the keys, so that a change in between is seen
+        self._keys = read_keys(path)
+        self._failure = ""
 
     def claims(self, token: bytes, now: float) -> dict[str, Any]:
         """Returns the claims of a token; its `sub` is a text that is not empty.
@@ -71,7 +77,7 @@ class Issuer:
             _expect_current(claims, now)
             subject = str(claims["sub"])
             subject.encode()
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
             raise TokenError(f"the token is not accepted ({type(error).__name__}): show a new one") from error
         if not subject:
             raise TokenError("the token names no account")
@@ -88,17 +94,27 @@ class Issuer:
         return chosen[0]
 
     def _refresh(self) -> None:
-        """Reads the file again if it has changed. If that cannot be read, the keys of before go on being used."""
-        try:
-            if (version := _version(self._path)) != self._version:
-                self._keys, self._version = read_keys(self._path), version
-        except (KeySetError, OSError):
+        """Reads the file again if it has changed, or could not be used. The log has one line for each new failure."""
+        version = _version(self._path)
+        if version == self._version and self._keys:
             return
+        self._version, self._keys, failure = version, [], ""
+        try:
+            self._keys = read_keys(self._path)
+        except KeySetError as error:
+            failure = str(error)
+        if failure and failure != self._failure:
+            _log.error("no token is accepted: %s", failure)
+        self._failure = failure
 
 
-def _version(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def _version(path: Path) -> tuple[int, int, int, int] | None:
+    """Returns what changes when the file does; None: it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
 def _expect_current(claims: dict[str, Any], now: float) -> None:

@@ -2,10 +2,17 @@ import copy
 import math
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
 
-from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan, Resource, ServerStep, TaskManifest
-from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
+from fedau2.v1.task_pb2 import (
+    Adversary,
+    LocalUpdate,
+    Optimizer,
+    Plan,
+    Resource,
+    ServerStep,
+    TaskManifest,
+)
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_STATISTIC, Initializer, TensorSpec
 from fedau2.wire import manifest, plans
 from fedau2.wire.errors import ManifestError
 
@@ -31,16 +38,12 @@ GOOD = TaskManifest(
     catalogue=Resource(sha256=bytes(32), size=1),
     checkpoint=Resource(sha256=bytes(32), size=1),
 )
-CLOSING = ClosingRule(
-    goal=3, minimum=2, maximum=4, over_selection=0.5, deadline=Duration(seconds=9), lease=Duration(seconds=9)
-)
 
 
 def test_a_good_manifest_is_accepted_and_read_back():
     assert manifest.parse(GOOD.SerializeToString()) == GOOD
     assert list(manifest.shared(GOOD)) == ["table"]
     assert [spec.name for spec in manifest.private(GOOD)] == ["user"]
-    plans.check_closing(CLOSING)
 
 
 def test_a_graph_of_a_later_kind_is_not_among_those_that_are_known():
@@ -121,6 +124,15 @@ def test_a_derived_state_has_a_name_of_its_own(names):
     spoiled = copy.deepcopy(GOOD)
     spoiled.derived_states.extend(names)
     with pytest.raises(ManifestError, match="derived state"):
+        manifest.check(spoiled)
+
+
+def test_a_statistic_that_belongs_to_no_matching_is_refused():
+    spoiled = copy.deepcopy(GOOD)
+    spoiled.tensors.add(
+        name="mean", shape=[3], dtype=1, kind=1, scope=TENSOR_SCOPE_STATISTIC, initializer=Initializer(distribution=1)
+    )
+    with pytest.raises(ManifestError, match="belong to no matching"):
         manifest.check(spoiled)
 
 
@@ -223,29 +235,3 @@ def test_the_signature_is_the_last_field():
 def test_noise_is_no_manifest():
     with pytest.raises(ManifestError):
         manifest.parse(b"\xff\xff\xff")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"goal": 1},
-        {"minimum": 0},
-        {"maximum": 2},
-        {"maximum": 2_000_000},
-        {"over_selection": -0.1},
-        {"over_selection": 1e30},
-        {"over_selection": math.nan},
-        {"deadline": Duration()},
-        {"lease": Duration(seconds=-1)},
-    ],
-)
-def test_a_closing_rule_that_contradicts_itself_is_refused(change):
-    rule = copy.deepcopy(CLOSING)
-    rule.MergeFrom(ClosingRule(**change))
-    for field in change:
-        if isinstance(change[field], Duration):
-            getattr(rule, field).CopyFrom(change[field])
-        else:
-            setattr(rule, field, change[field])
-    with pytest.raises(ManifestError):
-        plans.check_closing(rule)

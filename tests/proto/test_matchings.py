@@ -4,6 +4,17 @@ import pytest
 
 from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.v1.task_pb2 import Adversary, LocalUpdate, Matching, Plan, TaskManifest
+from fedau2.v1.tensors_pb2 import (
+    DISTRIBUTION_ZEROS,
+    DTYPE_FLOAT32,
+    TENSOR_KIND_DENSE,
+    TENSOR_KIND_TABLE,
+    TENSOR_SCOPE_PRIVATE,
+    TENSOR_SCOPE_SHARED,
+    TENSOR_SCOPE_STATISTIC,
+    Initializer,
+    TensorSpec,
+)
 from fedau2.wire import matchings
 from fedau2.wire.errors import ManifestError
 
@@ -26,6 +37,7 @@ def test_a_good_matching_passes():
     [
         {"name": ""}, {"name": "a.b"},
         {"attribute": ""}, {"classes": ["M"]}, {"classes": ["M", "M"]}, {"protects": []}, {"protects": ["other"]},
+        {"protects": ["latent", "latent"]},
         {"frequencies": 0}, {"frequencies": 4097}, {"bandwidth": 0}, {"bandwidth": float("nan")},
         {"ridge": 0}, {"weight": -1}, {"weight": float("inf")},
         {"rate": 0}, {"rate": 1.5}, {"minimum": 0}, {"steps": 2},
@@ -55,3 +67,59 @@ def test_a_device_contributes_statistics_to_secure_sums_alone():
         matchings.check_hidden(TaskManifest(plan=plan()))
     matchings.check_hidden(TaskManifest(plan=plan(), secure_sums=SecureSums()))
     matchings.check_hidden(TaskManifest())
+
+
+def tensor(name, *shape, scope=TENSOR_SCOPE_STATISTIC, kind=TENSOR_KIND_DENSE, **fields):
+    zeros = Initializer(distribution=DISTRIBUTION_ZEROS)
+    return TensorSpec(name=name, shape=shape, dtype=DTYPE_FLOAT32, kind=kind, scope=scope, initializer=zeros, **fields)
+
+
+MEANS, MOMENTS = tensor("matching.m.means", 3, 1 + 6 + 16), tensor("matching.m.moments", 7, 7)
+LATENT, OTHER = (tensor(name, 6, scope=TENSOR_SCOPE_PRIVATE) for name in ("latent", "other"))
+
+
+def declared(*specs, protects=("latent",), derived=()):
+    return TaskManifest(
+        plan=plan(protects=protects), tensors=specs, derived_states=derived, required_features=[matchings.FEATURE]
+    )
+
+
+def test_a_matching_has_its_two_tensors():
+    matchings.check_tensors(declared(LATENT, MEANS, MOMENTS))
+    matchings.check_tensors(declared(MEANS, MOMENTS, derived=["latent"]))
+    matchings.check_tensors(TaskManifest())
+
+
+@pytest.mark.parametrize(
+    ("specs", "match"),
+    [
+        ([MEANS], "lacks the tensor matching.m.moments"),
+        ([MOMENTS], "lacks the tensor matching.m.means"),
+        ([MEANS, MOMENTS, tensor("mean", 3)], "'mean'. belong to no matching"),
+        ([tensor("matching.m.means", 5), MOMENTS], "shape"),
+        ([tensor("matching.m.means", 3, 6 + 16), MOMENTS], "shape"),
+        ([tensor("matching.m.means", 2, 1 + 6 + 16), MOMENTS], "shape"),
+        ([MEANS, tensor("matching.m.moments", 7)], "shape"),
+        ([MEANS, tensor("matching.m.moments", 7, 6)], "shape"),
+        ([tensor("matching.m.means", 3, 17), tensor("matching.m.moments", 1, 1)], "1 to 1,024"),
+        ([tensor("matching.m.means", 3, 1042), tensor("matching.m.moments", 1026, 1026)], "1 to 1,024"),
+        ([tensor("matching.m.means", 3, 22), tensor("matching.m.moments", 6, 6)], "5 numbers instead of 6"),
+        ([tensor("matching.m.means", 3, 23, scope=TENSOR_SCOPE_SHARED), MOMENTS], "dense statistic"),
+        ([tensor("matching.m.means", 3, 23, kind=TENSOR_KIND_TABLE), MOMENTS], "dense statistic"),
+        ([MEANS, tensor("matching.m.moments", 7, 7, item_axis=1)], "dense statistic"),
+    ],
+)
+def test_other_tensors_are_refused(specs, match):
+    with pytest.raises(ManifestError, match=match):
+        matchings.check_tensors(declared(LATENT, *specs))
+
+
+def test_private_and_derived_states_are_not_matched_together():
+    wide = tensor("matching.m.means", 3, 1 + 12 + 16), tensor("matching.m.moments", 13, 13)
+    matchings.check_tensors(declared(LATENT, OTHER, *wide, protects=["latent", "other"]))
+    with pytest.raises(ManifestError, match="only one of the two kinds"):
+        matchings.check_tensors(declared(LATENT, *wide, protects=["latent", "sum"], derived=["sum"]))
+    two = declared(LATENT, MEANS, MOMENTS, tensor("matching.n.means", 3, 23), tensor("matching.n.moments", 7, 7))
+    two.plan.matchings.append(Matching(**{**GOOD, "name": "n", "protects": ["sum"]}))
+    with pytest.raises(ManifestError, match="only one of the two kinds"):
+        matchings.check_tensors(two)

@@ -1,15 +1,45 @@
 """The keys of an issuer of tokens. What becomes of tokens is tested where devices enrol and operators call."""
 
 import json
+import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from fedau2.tokens import read_keys
-from fedau2.wire.errors import KeySetError
-from tests.identity_provider import KEYS, jwk, write
+from fedau2.tokens import Issuer, read_keys
+from fedau2.wire.errors import KeySetError, TokenError
+from tests.identity_provider import ISSUER, KEYS, jwk, token, write
+
+BAD = {
+    "emptied": lambda path: path.write_text('{"keys": []}'),
+    "damaged": lambda path: path.write_text("damaged"),
+    "removed": lambda path: path.unlink(),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+def accepted(issuer):
+    try:
+        return issuer.claims(token(time.time(), "here"), time.time())["sub"] == "user-1"
+    except TokenError:
+        return False
+
+
+@pytest.mark.parametrize("change", BAD)
+def test_keys_that_are_taken_away_let_nobody_in_and_the_log_says_so_once(tmp_path, change, caplog):
+    path = write(tmp_path / "jwks.json")
+    issuer = Issuer(path, ISSUER, "here")
+    assert accepted(issuer)
+    BAD[change](path)
+    assert [accepted(issuer) for _ in range(3)] == [False] * 3
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert caplog.text.count("no token is accepted: ") == 1
+    if path.is_dir():
+        path.rmdir()
+    assert accepted(Issuer(write(path), ISSUER, "here"))
+    assert accepted(issuer), "the keys are back"
 
 
 def test_files_without_a_key_that_can_be_used_are_refused(tmp_path):

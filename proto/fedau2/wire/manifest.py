@@ -86,6 +86,7 @@ def check(manifest: TaskManifest) -> None:
     matchings.check_required(manifest)
     _check_ancestors(manifest)
     plans.check_plan(manifest.plan, {*derived, *(spec.name for spec in private(manifest))})
+    matchings.check_tensors(manifest)
     policy.check(manifest)
 
 

@@ -1,9 +1,10 @@
 """Checks the matchings of a plan, for devices and for the coordinator alike, and names their tensors."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from fedau2.v1.task_pb2 import Adversary, Matching, Plan, TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_STATISTIC, TensorSpec
 from fedau2.wire.checks import positive, require
 
 FEATURE = "matching"
@@ -50,6 +51,33 @@ def check(plan: Plan, states: Collection[str]) -> None:
         _check(matching, states)
 
 
+def check_tensors(manifest: TaskManifest) -> None:
+    """Checks that a manifest's statistics are those of its matchings, of the shapes that `means` and `moments` say.
+
+    Call it after `check`. States are moved in one way if they are private tensors and in another if they are derived,
+    and no device does both.
+
+    Raises:
+        ManifestError: one is missing, has another shape or belongs to no matching.
+    """
+    specs = {spec.name: spec for spec in manifest.tensors}
+    names = {name for matching in manifest.plan.matchings for name in (means(matching.name), moments(matching.name))}
+    other = sorted(name for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_STATISTIC and name not in names)
+    require(not other, f"the statistics {other} belong to no matching of the plan")
+    for name in sorted(names):
+        require(name in specs, f"the manifest lacks the tensor {name} of a matching")
+        _check_statistic(specs[name])
+    private = {name: spec for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_PRIVATE}
+    states = {state for matching in manifest.plan.matchings for state in matching.protects}
+    require(
+        states <= private.keys() or not states & private.keys(),
+        "the matchings protect private tensors and derived states: let them protect only one of the two kinds",
+    )
+    for matching in manifest.plan.matchings:
+        _check_shapes(matching, specs)
+        _check_width(matching, specs[moments(matching.name)], private)
+
+
 def check_required(manifest: TaskManifest) -> None:
     """Checks that a task with matchings keeps devices away that do not know them.
 
@@ -82,6 +110,7 @@ def _check(matching: Matching, states: Collection[str]) -> None:
     require(len(matching.classes) >= 2, f"{where}: fewer than two classes")
     require(len(set(matching.classes)) == len(matching.classes), f"{where}: a class is listed twice")
     known, unknown = ", ".join(sorted(states)), sorted(set(matching.protects) - set(states))
+    require(len(set(matching.protects)) == len(matching.protects), f"{where}: protects names a state twice")
     require(bool(matching.protects), f"{where}: protects is empty; the recommender has {known}")
     require(not unknown, f"{where}: protects unknown states {unknown}; the recommender has {known}")
     require(
@@ -92,3 +121,26 @@ def _check(matching: Matching, states: Collection[str]) -> None:
     require(math.isfinite(matching.weight) and matching.weight >= 0, f"{where}: weight must not be negative")
     require(positive(matching.rate) and matching.rate <= 1, f"{where}: rate must lie above 0 and at most at 1")
     require(matching.minimum >= 1, f"{where}: minimum must be at least 1")
+
+
+def _check_statistic(spec: TensorSpec) -> None:
+    require(
+        spec.scope == TENSOR_SCOPE_STATISTIC and spec.kind == TENSOR_KIND_DENSE and not spec.item_axis,
+        f"{spec.name}: the tensor of a matching is a dense statistic without an item axis",
+    )
+
+
+def _check_shapes(matching: Matching, specs: Mapping[str, TensorSpec]) -> None:
+    name = moments(matching.name)
+    width = specs[name].shape[0] - 1
+    require(1 <= width <= MAX_WIDTH, f"{name}: states have 1 to {MAX_WIDTH:,} numbers, not {width:,}")
+    features = [len(matching.classes) + 1, 1 + width + 2 * matching.frequencies]
+    for tensor, shape in ((name, [1 + width, 1 + width]), (means(matching.name), features)):
+        require(list(specs[tensor].shape) == shape, f"{tensor}: shape {list(specs[tensor].shape)} instead of {shape}")
+
+
+def _check_width(matching: Matching, spec: TensorSpec, private: Mapping[str, TensorSpec]) -> None:
+    """Checks the width of private states. That of derived states is known to the recommender alone."""
+    width, states = spec.shape[0] - 1, [state for state in matching.protects if state in private]
+    expected = sum(math.prod(private[state].shape) for state in states)
+    require(not states or width == expected, f"{spec.name}: states of {width:,} numbers instead of {expected:,}")

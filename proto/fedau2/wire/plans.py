@@ -20,6 +20,9 @@ MAX_CONTRIBUTIONS = 1_000_000
 MAX_OVER_SELECTION = 100
 """The largest share of places beyond the goal."""
 
+_SHARES = 1e-6
+"""Rounding of float32 shares, relative."""
+
 
 def check_plan(plan: Plan, states: set[str]) -> None:
     """Checks a plan against the names of the private tensors and derived states that it may protect.
@@ -66,8 +69,27 @@ def check_closing(rule: ClosingRule) -> None:
         0 < rule.trim < 0.5 if trimmed else not rule.trim,
         f"closing rule: a trimmed mean has a trim above 0 and below 0.5, and others have none, not {rule.trim:g}",
     )
+    require(
+        not trimmed or trimmed_values(rule.trim, rule.minimum) > 0,
+        f"closing rule: a trim of {rule.trim:g} leaves out no value of {rule.minimum} contributions, the minimum of a "
+        f"round: raise the minimum to {_least_minimum(rule.trim)}, or the trim",
+    )
     require(rule.deadline.ToTimedelta().total_seconds() > 0, "closing rule: the deadline is not positive")
     require(rule.lease.ToTimedelta().total_seconds() > 0, "closing rule: the lease is not positive")
+
+
+def trimmed_values(trim: float, count: int) -> int:
+    """Returns the number of values that a trimmed mean leaves out at either end; at least one value is kept.
+
+    Args:
+        trim: share of the values, at most 0.5. A float32 may lie just below the share that was meant.
+        count: number of the values, at least 1.
+    """
+    return min(int(trim * count * (1 + _SHARES)), (count - 1) // 2)
+
+
+def _least_minimum(trim: float) -> int:
+    return max(3, math.ceil(1 / (trim * (1 + _SHARES)))) if trim else 0
 
 
 def _check_local(local: LocalUpdate) -> None:

@@ -15,7 +15,7 @@ MEANS, MOMENTS = "matching.m.means", "matching.m.moments"
 
 def manifest(minimum=10, rate=0.25, secure=0):
     task = TaskManifest(
-        plan=Plan(matchings=[Matching(name="m", classes=["a", "b"], rate=rate, minimum=minimum)]),
+        plan=Plan(matchings=[Matching(name="m", classes=["a", "b"], protects=["user"], rate=rate, minimum=minimum)]),
         tensors=[
             TensorSpec(name=MEANS, shape=[3, 4], scope=TENSOR_SCOPE_STATISTIC),
             TensorSpec(name=MOMENTS, shape=[2, 2], scope=TENSOR_SCOPE_STATISTIC),
@@ -46,7 +46,10 @@ def test_statistics_are_moving_averages_and_need_no_state():
         assert value.dtype == np.float32
 
 
-@given(st.lists(st.integers(0, 40), min_size=3, max_size=3).filter(any), st.integers(1, 20))
+COUNTS = st.lists(st.integers(0, 40), min_size=3, max_size=3).filter(any)
+
+
+@given(COUNTS, st.integers(1, 20))
 def test_a_class_of_too_few_users_changes_nothing_but_its_share(counts, minimum):
     members = sum(counts)
     before = checkpoint()
@@ -74,9 +77,73 @@ def test_a_class_that_dies_out_loses_its_share_and_keeps_its_mean():
     np.testing.assert_allclose(now[MEANS][0, 1:] / now[MEANS][0, 0], first[1:] / first[0], rtol=1e-3)
 
 
-@pytest.mark.parametrize("missing", [MEANS, MOMENTS])
-def test_what_no_contribution_carried_stays(missing):
+@pytest.mark.parametrize(("missing", "stay"), [(MEANS, [MEANS, MOMENTS]), (MOMENTS, [MOMENTS])])
+def test_what_no_contribution_carried_stays_and_moments_whose_classes_nobody_tells(missing, stay):
     before, mean = checkpoint(), mean_of([50, 30, 20], 100)
     del mean[missing]
     after, _ = server_step(manifest(), before, {}, mean, members=100)
-    np.testing.assert_array_equal(after[missing], before[missing])
+    assert [name for name in after if np.array_equal(after[name], before[name])] == stay
+
+
+def two_matchings(states):
+    """A manifest of two matchings, `m` and `n`, of two classes each, of the states that are named."""
+    task = manifest(rate=1.0)
+    second = task.plan.matchings.add()
+    second.CopyFrom(task.plan.matchings[0])
+    second.name, second.protects[:] = "n", [states]
+    return task
+
+
+def round_of(groups):
+    """A round in which each matching's users are divided as `groups` says; a user's only feature is its state."""
+    users = len(next(iter(groups.values())))
+    states = np.random.default_rng(users).normal(size=users)
+    features = np.stack([np.ones(users), states], 1)
+    mean = {}
+    for name, rows in groups.items():
+        mean[f"matching.{name}.means"] = np.eye(3)[rows].T @ features / users
+        mean[f"matching.{name}.moments"] = features.T @ features / users
+    return states, mean
+
+
+def readings(published):
+    """What a reader makes of each class of matching `m`: its row, and every sum over all users less the other rows."""
+    rows, others = published[MEANS], published["matching.n.means"]
+    sums = [rows.sum(0), others.sum(0), published[MOMENTS][0], published["matching.n.moments"][0]]
+    return [rows, *(total - (rows.sum(0) - rows) for total in sums)]
+
+
+@given(COUNTS, st.integers(0, 40), st.integers(0, 99))
+def test_nothing_that_is_published_has_a_rare_class_when_the_others_are_subtracted(counts, split, seed):
+    members = sum(counts)
+    split = min(split, members)
+    groups = {"m": np.repeat([0, 1, 2], counts), "n": np.repeat([0, 1], [split, members - split])}
+    groups["n"] = np.random.default_rng(seed).permutation(groups["n"])
+    states, mean = round_of(groups)
+    nothing = {name: np.zeros(value.shape, np.float32) for name, value in mean.items()}
+    after, _ = server_step(two_matchings("user"), nothing, {}, mean, members=members)
+    for row, count in enumerate(counts):
+        if 0 < count < 10:
+            secret = states[groups["m"] == row].sum() / members
+            assert not any(np.isclose(reading[row, 1], secret, rtol=1e-4, atol=0) for reading in readings(after))
+    if not any(0 < (groups[name] == row).sum() < 10 for name in "mn" for row in range(3)):
+        for name, value in mean.items():
+            np.testing.assert_allclose(after[name], value, rtol=1e-5, atol=1e-7)
+
+
+def test_matchings_of_other_states_go_on():
+    groups = {"m": np.repeat([0, 1, 2], [30, 20, 1]), "n": np.repeat([0, 1, 2], [20, 20, 11])}
+    _, mean = round_of(groups)
+    nothing = {name: np.zeros(value.shape, np.float32) for name, value in mean.items()}
+    after, _ = server_step(two_matchings("other"), nothing, {}, mean, members=51)
+    assert not after[MOMENTS].any()
+    for name in ("matching.n.means", "matching.n.moments"):
+        np.testing.assert_allclose(after[name], mean[name], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("deviation", "moved"), [(2.0, True), (0.01, False)])
+def test_a_count_that_noise_alone_makes_holds_no_moments_back(deviation, moved):
+    before, mean = checkpoint(), mean_of([70, 35, -5], 100)
+    variances = {MEANS: (deviation / 100) ** 2}
+    after, _ = server_step(manifest(), before, {}, mean, variances, members=100)
+    assert np.array_equal(after[MOMENTS], before[MOMENTS]) != moved

@@ -135,7 +135,7 @@ def test_what_certificates_cannot_be_made_of(tmp_path, capsys, arguments, messag
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["anna", "anna=queen", "=admin", "an na=admin", "anna=", '"=admin'])
+@pytest.mark.parametrize("text", ["local=admin", "anna", "anna=queen", "=admin", "an na=admin", "anna=", '"=admin'])
 def test_a_name_and_a_role_are_needed(tmp_path, capsys, text):
     with pytest.raises(SystemExit):
         main(["certificates", "--out", str(tmp_path), "--operator", text])

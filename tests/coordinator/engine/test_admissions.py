@@ -161,6 +161,16 @@ def test_a_full_round_says_so_before_it_asks_for_an_admission(tmp_path, evidence
     asyncio.run(run())
 
 
+def test_devices_that_get_no_admission_are_asked_back_at_different_times(tmp_path, evidence):
+    async def run():
+        async with lab(tmp_path, evidence) as opened:
+            await opened.create()
+            windows = [(await opened.check_in()).rejection.retry for _ in range(5)]
+            assert len({window.delay_min.ToMicroseconds() for window in windows}) == 5
+
+    asyncio.run(run())
+
+
 def test_without_admissions_none_is_asked_for(tmp_path):
     async def run():
         async with lab(tmp_path, None) as opened:

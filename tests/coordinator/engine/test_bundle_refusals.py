@@ -5,6 +5,7 @@ import numpy as np
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import REJECTION_REASON_NO_TASK
 from fedau2.v1.secure_pb2 import Grid, SecureSums
+from fedau2.v1.tensors_pb2 import DISTRIBUTION_ZEROS, TENSOR_SCOPE_STATISTIC, Initializer
 from fedau2.wire import blobs
 from fedau2.wire.manifest import shared
 from fedau2.wire.status import Status, StatusError
@@ -47,6 +48,29 @@ def hidden_contributions(bundle):
     manifest.secure_sums.CopyFrom(
         SecureSums(version=1, modulus_bits=24, value_bits=14, minimum=64, row_threshold=10, grids=grids)
     )
+
+
+def with_statistics(bundle, **shapes):
+    """Adds statistics of a matching `m`, by the last part of their names."""
+    named = {f"matching.m.{name}": shape for name, shape in shapes.items()}
+    zeros = Initializer(distribution=DISTRIBUTION_ZEROS)
+    for name, shape in named.items():
+        bundle.manifest.tensors.add(
+            name=name, shape=shape, dtype=1, kind=1, scope=TENSOR_SCOPE_STATISTIC, initializer=zeros
+        )
+    with_checkpoint(lambda tensors: tensors.update({n: np.zeros(s, np.float32) for n, s in named.items()}))(bundle)
+
+
+def statistic_of_no_matching(bundle):
+    with_statistics(bundle, means=[3, 13])
+
+
+def statistic_of_another_shape(bundle):
+    """No step of the server could use it."""
+    with_statistics(bundle, means=[5], moments=[5, 5])
+    bundle.manifest.required_features.append("matching")
+    numbers = {"frequencies": 4, "bandwidth": 1, "weight": 1, "rate": 0.1, "minimum": 1, "ridge": 0.1}
+    bundle.manifest.plan.matchings.add(name="m", attribute="age", classes=["a", "b"], protects=["user"], **numbers)
 
 
 def damaged_blob(bundle):
@@ -98,6 +122,8 @@ BUNDLES = {
     "another version": (another_version, "bundle format 1 is older than format 2"),
     "features twice": (features_twice, "requires a feature twice"),
     "hidden contributions": (hidden_contributions, "secure sums and was refused: this coordinator has no unmasker"),
+    "statistic of no matching": (statistic_of_no_matching, "belong to no matching"),
+    "statistic of another shape": (statistic_of_another_shape, r"matching.m.means: shape \[5\]"),
     "damaged blob": (damaged_blob, "damaged"),
     "missing blob": (missing_blob, "is missing"),
     "foreign blob": (foreign_blob, "names no blob"),

@@ -2,24 +2,29 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import grpc
 import pytest
 
 from coordinator.commands import credentials
 from coordinator.engine.coordinator import Coordinator
-from coordinator.errors import SettingError
+from coordinator.errors import SettingError, UnprovenError
 from coordinator.grpc.bearers import TokenRules
-from coordinator.grpc.operators import NEEDED, Role
+from coordinator.grpc.gate import Gate
+from coordinator.grpc.operators import NEEDED, Operators, Role
 from coordinator.grpc.server import ADMIN, Servers
 from coordinator.grpc.tls import Tls
+from coordinator.model.limits import AddressLimits
 from coordinator.store import operations_log
 from coordinator.store.state_folder import StateFolder
-from fedau2.v1.admin_pb2 import ListTasksRequest
+from fedau2.v1.admin_pb2 import ListTasksRequest, PauseTaskRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from tests import certificates, identity_provider
+from tests.coordinator.grpc.test_callers import relay
 from tests.identity_provider import ISSUER
 
 AUTHORITY = certificates.make(names=())
@@ -37,13 +42,13 @@ def files(tmp_path):
 
 
 @asynccontextmanager
-async def serving(files, certified=False):
+async def serving(files, certified=False, **options):
     authorities = files / "authority.pem" if certified else None
     tls = Tls(files / "certificate.pem", files / "key.pem", authorities, "admin_tls")
     bearers = TokenRules(files / "jwks.json", ISSUER, AUDIENCE, "fedau2_role").bearers()
     servers = await Servers.start("127.0.0.1:0", "127.0.0.1:0", None, tls, None, bearers)
     try:
-        async with await Coordinator.open(files / "state") as coordinator:
+        async with await Coordinator.open(files / "state", **options) as coordinator:
             await servers.serve(coordinator)
             yield f"localhost:{servers.admin.rpartition(':')[2]}"
     finally:
@@ -113,6 +118,50 @@ def test_tokens_that_are_not_accepted_have_no_role_and_no_certificate_makes_up_f
     answers, others = asyncio.run(run())
     assert set(answers.values()) == {"PERMISSION_DENIED"}, answers
     assert others == ["OK", "UNAVAILABLE"], "a certificate without a token has its role; a token needs a certificate"
+
+
+def test_callers_who_have_proved_nothing_are_counted_and_not_recorded(files, caplog):
+    caplog.set_level("INFO")
+    nothing = [[], ["Bearer x"], [bearer("admin", exp=time.time() - 120)], [bearer("admin"), bearer("admin")]]
+
+    async def run():
+        async with serving(files) as address:
+            answers = {await status(address, "PauseTask", *shown) for shown in nothing * 3}
+            return answers, await status(address, "PauseTask", bearer("viewer"))
+
+    assert asyncio.run(run()) == ({"PERMISSION_DENIED"}, "PERMISSION_DENIED")
+    entries = [entry for entry, _ in operations_log.read(StateFolder(files / "state").operations)]
+    assert [(entry["operator"], entry["event"]) for entry in entries] == [("token:user-1", "refused")]
+    assert caplog.text.count("without an accepted token or certificate: 1 more were refused") == 1
+    assert caplog.text.count("refused: ") == 1
+
+
+def test_the_log_counts_them_once_a_minute_at_most(caplog):
+    now = [0.0]
+
+    stranger = SimpleNamespace(invocation_metadata=lambda: [], peer=lambda: "", auth_context=lambda: {})
+    operators = Operators(certified=False, roles=None, by_token=lambda context: None)
+    gate = Gate(operators, lambda: None, clock=lambda: now[0])
+
+    async def run():
+        for second in range(0, 121, 10):
+            now[0] = float(second)
+            with pytest.raises(UnprovenError):
+                async with gate.passing("PauseTask", PauseTaskRequest(), stranger):
+                    pytest.fail("it was let through")
+
+    asyncio.run(run())
+    assert re.findall(r"certificate: (\d+) more", caplog.text) == ["1", "6", "6"]
+
+
+def test_the_operators_address_has_the_limits_of_network_addresses(files):
+    async def run():
+        limited = serving(files, limits=AddressLimits(rate=0.5), clock=lambda: 0.0)
+        async with limited as address, relay(address, "127.0.0.2") as there:
+            there = there.replace("127.0.0.1", "localhost")
+            return [await status(there, "ListTasks", bearer("admin")) for _ in range(7)]
+
+    assert asyncio.run(run()) == ["OK"] * 5 + ["UNAVAILABLE"] * 2
 
 
 def test_the_highest_role_of_a_list_counts_and_the_log_names_the_account(files):

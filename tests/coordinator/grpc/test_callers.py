@@ -4,6 +4,9 @@ import asyncio
 
 import grpc
 import pytest
+from grpc.aio import insecure_channel as insecure
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from coordinator.bench.relay import relay
 from coordinator.grpc.callers import _address
@@ -44,6 +47,42 @@ def test_one_address_is_turned_away_and_the_log_names_it_once(tmp_path, caplog):
 
     asyncio.run(run())
     assert caplog.text.count("calls of 127.0.0.2 are turned away: limit rate") == 1
+
+
+def test_calls_that_stay_open_count_and_those_that_are_answered_at_once_do_not(tmp_path):
+    async def run():
+        options = {"limits": AddressLimits(calls=3), "clock": tools.Clock()}
+        async with (
+            tools.open_lab(tmp_path / "state", "grpc", **options) as lab,
+            relay(lab.link.devices_address, "127.0.0.2") as address,
+            insecure(address) as channel,
+        ):
+            health = health_pb2_grpc.HealthStub(channel)
+            watches = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(3)]
+            assert [(await watch.read()).status for watch in watches] == [health_pb2.HealthCheckResponse.SERVING] * 3
+            assert await ended(health.Watch(health_pb2.HealthCheckRequest())) == "UNAVAILABLE"
+            reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
+            listing = reflection_pb2.ServerReflectionRequest(list_services="")
+            assert await ended(reflection.ServerReflectionInfo(iter([listing]))) == "UNAVAILABLE"
+            assert len(await check_ins(channel, 1)) == 1
+            for _ in range(10):
+                await health.Check(health_pb2.HealthCheckRequest(), timeout=20)
+            for watch in watches:
+                watch.cancel()
+            while await ended(reflection.ServerReflectionInfo(iter([listing]))) != "OK":
+                await asyncio.sleep(0)
+
+    asyncio.run(run())
+
+
+async def ended(call):
+    """The name of the status with which a call ends."""
+    try:
+        async for _ in call:
+            pass
+    except grpc.aio.AioRpcError:
+        pass
+    return (await call.code()).name
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,19 @@ def test_a_name_that_is_not_printable_has_no_role(files, name):
     assert asyncio.run(run()) == "PERMISSION_DENIED"
 
 
+@pytest.mark.parametrize("name", ["local", "token:anna"])
+def test_a_certificate_is_not_taken_for_a_caller_who_shows_none(files, name):
+    async def run():
+        async with serving(files, roles=None) as address:
+            person = certificates.make(authority=AUTHORITY, names=(), common=name)
+            return await status(address, "ListTasks", person)
+
+    assert asyncio.run(run()) == "PERMISSION_DENIED"
+    assert [entry["operator"] for entry in recorded(files)] == [
+        "a certificate whose common name is kept for callers without one"
+    ]
+
+
 def test_a_long_request_is_recorded_by_its_size(files):
     async def run():
         async with serving(files) as address, channel(address, "eve") as opened:

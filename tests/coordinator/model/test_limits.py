@@ -48,6 +48,14 @@ def test_uploads_have_a_share_and_a_single_one_always_fits():
     assert book.take(OTHER, 40)
 
 
+@given(st.floats(1e-3, 0.1))
+def test_a_low_rate_lets_a_call_through_now_and_then(rate):
+    book = AddressLimits(rate=rate)
+    assert [book.begin(ONE, 0.0) for _ in range(3)] == ["", "rate", "rate"]
+    assert book.begin(ONE, 0.9 / rate) == "rate"
+    assert not book.begin(ONE, 1.1 / rate)
+
+
 def test_this_machine_and_callers_without_an_address_are_not_limited():
     book = AddressLimits(rate=0.1, calls=1, bytes=1)
     for address in ("", "127.0.0.1", "::1", "::ffff:127.0.0.1"):

@@ -106,6 +106,15 @@ def test_even_a_flood_of_callers_delays_others_by_a_day_at_most():
     assert pace.window(machine, Answer.FULL, 0.0).most <= HORIZON
 
 
+@given(st.integers(0, 3000))
+def test_devices_without_an_admission_come_evenly_and_delay_no_others(calls):
+    pace, calm, machine = Pace(RULE), Pace(RULE), filled()
+    slots = [pace.window(machine, Answer.UNADMITTED, 0.0).least for _ in range(calls)]
+    for early, late in pairwise(slots):
+        assert late - early >= 1 / max(pace.rate, IDLE_RATE) - 1e-6
+    assert pace.window(machine, Answer.FULL, 0.0) == calm.window(machine, Answer.FULL, 0.0)
+
+
 @given(st.integers(1, 100))
 def test_a_contribution_that_is_sent_again_takes_no_further_slot(times):
     pace, machine = Pace(RULE), filled()

@@ -71,6 +71,8 @@ WRONG = {
     "no end": {"exp": None},
     "an end that is text": {"exp": "never"},
     "an end that is no number": {"exp": float("nan")},
+    "an end beyond every float": {"exp": 10**400},
+    "a beginning beyond every float": {"nbf": 10**400},
     "no account": {"sub": None},
     "an empty account": {"sub": ""},
     "an account that is a number": {"sub": 5},
@@ -81,7 +83,7 @@ WRONG = {
 def test_claims_that_are_not_right_enrol_nobody(opened, why):
     now = opened.books.clock.now
     fields = {
-        name: now + value if isinstance(value, int) and name in ("exp", "nbf") else value
+        name: now + value if isinstance(value, int) and name in ("exp", "nbf") and value < 10**9 else value
         for name, value in WRONG[why].items()
     }
     payload = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "exp": now + 300} | fields
@@ -180,7 +182,7 @@ def test_no_account_is_in_the_files(opened):
         assert b"canary" not in path.read_bytes()
 
 
-def test_a_changed_file_is_read_again_and_a_damaged_one_changes_nothing(opened, jwks):
+def test_a_changed_file_is_read_again_and_a_damaged_one_lets_nobody_in(opened, jwks):
     rotated = generate_private_key(SECP256R1())
     with pytest.raises(EvidenceError):
         enrol(opened, token(opened, key=rotated, kid="new"))
@@ -190,9 +192,10 @@ def test_a_changed_file_is_read_again_and_a_damaged_one_changes_nothing(opened, 
     with pytest.raises(EvidenceError):
         enrol(opened, token(opened))
     jwks.write_text("damaged")
+    with pytest.raises(EvidenceError):
+        enrol(opened, token(opened, key=rotated, kid="new", sub="user-3"))
+    write(jwks, jwk("ES256", rotated, kid="new"))
     assert enrol(opened, token(opened, key=rotated, kid="new", sub="user-3"))
-    jwks.unlink()
-    assert enrol(opened, token(opened, key=rotated, kid="new", sub="user-4"))
 
 
 def test_a_file_that_cannot_be_used_is_refused(tmp_path):
