@@ -106,7 +106,7 @@ def _expect_whole_lines(folder: Path) -> None:
 def _expect_all(edition: Edition, ratings: int) -> None:
     if ratings != edition.ratings:
         raise DatasetDamagedError(
-            f"{FILE} has {ratings:,} ratings, and {edition.name} has {edition.ratings:,}: the download or the unpacking "
-            f"has not finished, or it is another data set. Get {edition.name}.zip from {edition.home} again; `fedau2-sim "
-            "datasets import` reads a part of it, or another data set"
+            f"{FILE} has {ratings:,} ratings, and {edition.name} has {edition.ratings:,}: the download or the "
+            f"unpacking has not finished, or it is another data set. Get {edition.name}.zip from {edition.home} again; "
+            "`fedau2-sim datasets import` reads a part of it, or another data set"
         )

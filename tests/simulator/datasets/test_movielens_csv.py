@@ -21,7 +21,8 @@ RATINGS = st.lists(
 def write(folder, lines, packed=False, end="\n"):
     content = ("\n".join(lines) + end).encode()
     folder.mkdir(exist_ok=True)
-    (folder / ("ratings.csv.gz" if packed else "ratings.csv")).write_bytes(gzip.compress(content) if packed else content)
+    name, data = ("ratings.csv.gz", gzip.compress(content)) if packed else ("ratings.csv", content)
+    (folder / name).write_bytes(data)
     return folder
 
 
