@@ -21,7 +21,7 @@ def updated(page: str, figures: Figures) -> str:
         ValueError: a mark is missing.
     """
     for name, table in (("costs", tables.costs), ("growth", tables.growth), ("uploads", tables.uploads)):
-        begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+        begin, end = f"<!-- {name} -->\n\n", f"\n\n<!-- end of {name} -->"
         start = page.index(begin) + len(begin)
         page = page[:start] + table(figures) + page[page.index(end) :]
     return page

@@ -5,6 +5,7 @@ from statistics import median
 
 from benchmarks.comparison import Figures
 from benchmarks.measure import Window
+from benchmarks.work import COHORT
 
 NAMES = {
     "loop": "naive loop",
@@ -22,7 +23,7 @@ _COSTS = (
     "CPU-ms a client and round",
     "peak MiB",
     "s to the first round (CPU-s)",
-    "min for 1,000 rounds",
+    "min for 1,000 rounds (CPU-min)",
     "CPU, times the naive loop's",
 )
 _YARDSTICK = "loop"
@@ -84,8 +85,9 @@ def _costs(windows: Sequence[Window]) -> list[str]:
 
     first, cpu = middle(lambda window: window.first_s), middle(lambda window: window.first_cpu_s)
     thousand = middle(lambda window: window.first_s + 999 * window.wall_s) / 60
+    thousand_cpu = middle(lambda window: window.first_cpu_s + 999 * window.cpu_ms * COHORT / 1e3) / 60
     cost, peak = middle(lambda window: window.cpu_ms), middle(lambda window: window.peak_mib)
-    return [f"{cost:.2f}", f"{peak:,.0f}", f"{first:.0f} ({cpu:.1f})", f"{thousand:,.0f}"]
+    return [f"{cost:.2f}", f"{peak:,.0f}", f"{first:.0f} ({cpu:.1f})", f"{thousand:,.0f} ({thousand_cpu:,.1f})"]
 
 
 def _grown(window: Window | None, figures: Figures, system: str, users: int) -> str:

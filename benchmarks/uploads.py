@@ -21,7 +21,7 @@ from benchmarks.processes import Tree
 from benchmarks.work import ITEMS, Work
 from simulator.bench.workloads import fleet
 
-NODES, ROUNDS = 4, 6
+NODES, ROUNDS = 2, 4
 """Clients at once, and rounds that are measured after a first one."""
 
 _APP = ROOT / "benchmarks" / "superlink"

@@ -5,7 +5,7 @@ from importlib import import_module
 
 from benchmarks.work import Work
 
-_MODULES = {
+_MODULES: dict[str, tuple[str, dict[str, str | bool]]] = {
     "loop": ("loops", {}),
     "copies": ("loops", {"copies": True}),
     "fedau2": ("ours", {"kernel": "torch"}),
