@@ -40,13 +40,13 @@ def train(message: Message, context: Context) -> Message:
     module, items, rng = _actor()
     module.load_state_dict(message.content["arrays"].to_torch_state_dict())
     shared = torch.optim.SGD(module.parameters(), lr=RATE)
-    private, own = _private(module, context.state)
+    private, adam = _private(module, context.state)
     drawn = sample(rng, items[int(context.node_config["partition-id"])], NEGATIVES, ITEMS)
     shared.zero_grad()
     module.loss(private, *drawn)[0].backward()
     shared.step()
-    own.step()
-    _keep(private, own, context.state)
+    adam.step()
+    _keep(private, adam, context.state)
     content = {"arrays": ArrayRecord(module.state_dict()), "metrics": MetricRecord({"num-examples": 1})}
     return Message(content=RecordDict(content), reply_to=message)
 
