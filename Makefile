@@ -4,11 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROTO_BIN := $(VENV)-proto/bin
 # Files and folders whose prose is held to `python -m scripts.prose`.
-PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md deploy docs examples scripts \
+PROSE := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md deploy docs examples scripts benchmarks \
   proto client_sdk coordinator export simulator unmasker
 PROTOS := $(wildcard proto/fedau2/v1/*.proto)
 
-.PHONY: install demo test test-slow kill-test fuzz test-typescript demo-browser conformance lint bench bench-graphs footprint compatibility \
+.PHONY: install demo test test-slow kill-test fuzz test-typescript demo-browser conformance lint bench bench-graphs benchmarks footprint compatibility \
   site house proto proto-typescript native clean
 install: $(VENV)/.installed
 
@@ -59,10 +59,14 @@ lint: install
 	$(BIN)/codespell
 	PYTHONPATH=.:proto $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m scripts.prose $(PROSE)
-	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator unmasker examples/edge_app scripts native/fedau2_native
+	$(BIN)/mypy proto/fedau2/wire client_sdk export coordinator simulator unmasker examples/edge_app scripts benchmarks native/fedau2_native
 
 bench: install
 	$(BIN)/fedau2-sim bench
+
+# Beside other frameworks, which it installs into build/benchmarks-work (docs/benchmarks.md).
+benchmarks: native
+	$(BIN)/python -m benchmarks --work build/benchmarks-work --out build/benchmarks
 
 bench-graphs: install
 	$(BIN)/fedau2-export bench

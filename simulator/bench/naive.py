@@ -1,7 +1,8 @@
 """The naive loop for comparison: a round in PyTorch with autograd, one client after another.
 
-Only `fedau2-sim bench` uses it. It is as fast as such a loop can be: one forward pass, no copies of the model. With
-`copies` it works like typical research code: each client trains a copy of every module with its own Adam optimizer.
+Only `fedau2-sim bench` and the comparison with other frameworks (`benchmarks/`) use it. It is as fast as such a loop
+can be: one forward pass, no copies of the model. With `copies` it works like typical research code: each client trains
+a copy of every module with its own Adam optimizer.
 """
 
 import copy
@@ -17,6 +18,24 @@ from torch import Tensor, nn
 
 Sample = tuple[Tensor, Tensor]
 """Items and labels of a local step."""
+
+
+def sample(rng: np.random.Generator, positives: NDArray[np.int64], negatives: int, items: int) -> Sample:
+    """Draws negatives for each positive of a client; items among the positives are rejected.
+
+    Args:
+        rng: draws them.
+        positives: the client's items, (n,).
+        negatives: number for each positive.
+        items: length of the catalogue.
+    """
+    mask = np.zeros(items, bool)
+    mask[positives] = True
+    drawn = rng.integers(0, items, negatives * len(positives))
+    while (clash := mask[drawn]).any():
+        drawn[clash] = rng.integers(0, items, clash.sum())
+    rows = torch.from_numpy(np.concatenate([positives, drawn]))
+    return rows, torch.cat([torch.ones(len(positives)), torch.zeros(len(drawn))])
 
 
 class _Reverse(torch.autograd.Function):
@@ -159,14 +178,8 @@ class NaiveRound:
         self._copies, self._rng = copies, np.random.default_rng(0)
 
     def sample(self, positives: NDArray[np.int64], negatives: int) -> Sample:
-        """Draws negatives for each positive; items among the positives are rejected."""
-        mask = np.zeros(self._items, bool)
-        mask[positives] = True
-        drawn = self._rng.integers(0, self._items, negatives * len(positives))
-        while (clash := mask[drawn]).any():
-            drawn[clash] = self._rng.integers(0, self._items, clash.sum())
-        items = torch.from_numpy(np.concatenate([positives, drawn]))
-        return items, torch.cat([torch.ones(len(positives)), torch.zeros(len(drawn))])
+        """Draws negatives for each positive, see `sample`."""
+        return sample(self._rng, positives, negatives, self._items)
 
     def run(self, members: NDArray[np.int64], interactions: Sequence[NDArray[np.int64]]) -> None:
         """Runs a round: `collect`, and the server's step on the mean."""

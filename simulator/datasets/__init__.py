@@ -2,7 +2,7 @@
 
 * `dataset`, `attributes`: `Dataset` and `Attribute`, the form that every data set is read into
 * `load`, `places`: finds a data set by name and applies the cuts that a configuration asks for
-* `movielens`, `movielens1m`, `lastfm`: readers of the original files
+* `movielens`, `movielens1m`, `movielens_csv`, `lastfm`: readers of the original files
 * `recbole`, `columns`: reads the user's data from RecBole's atomic files
 * `importing`, `folders`: makes such files of tables with separators, whole or not at all
 * `saving`, `class_lists`: what can be saved; the classes of attributes in order

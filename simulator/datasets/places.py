@@ -11,7 +11,7 @@ from pathlib import Path
 from fedau2.plugins import Registry
 from fedau2.similar import did_you_mean
 from simulator.config.own_files import OwnFiles
-from simulator.datasets import files, lastfm, movielens, movielens1m, synthetic
+from simulator.datasets import files, lastfm, movielens, movielens1m, movielens_csv, synthetic
 from simulator.datasets.dataset import Dataset
 from simulator.datasets.download import cache, fetch
 from simulator.errors import ConfigError, DatasetMissingError
@@ -39,6 +39,10 @@ class Source:
     takes: tuple[str, ...] = ()
 
 
+def _rated_movies(edition: movielens_csv.Edition) -> Source:
+    return Source(lambda folder, _: movielens_csv.load(folder, edition), (movielens_csv.FILE,), edition.home)
+
+
 _OURS = {
     movielens.NAME: Source(
         lambda folder, _: movielens.load(folder), tuple(movielens.CHECKSUMS), movielens.URL, movielens.CHECKSUMS
@@ -50,6 +54,7 @@ _OURS = {
         movielens1m.CHECKSUMS,
         takes=("encoding",),
     ),
+    **{edition.name: _rated_movies(edition) for edition in movielens_csv.EDITIONS},
     lastfm.NAME: Source(
         lambda folder, settings: lastfm.load(folder, settings.encoding),
         (lastfm.PROFILES, lastfm.PLAYS),
@@ -146,6 +151,8 @@ def _seen(folders: Sequence[Path]) -> str:
     atomic = [path.name.removesuffix(".gz").removesuffix(".inter") for path in paths if ".inter" in path.suffixes[-2:]]
     if atomic:
         return f"; there is the data set {atomic[0]!r}"
+    if archive := next((path.name for path in paths if path.suffix == ".zip"), None):
+        return f"; {archive} must be unpacked"
     tables = [path.name for path in paths if {".csv", ".tsv"} & {*path.suffixes[-2:]}]
     return f"; fedau2-sim datasets import reads {tables[0]}" if tables else ""
 

@@ -59,6 +59,7 @@ def test_a_folder_that_is_there_is_not_denied(tmp_path, name):
         ("movies.inter.gz", "there is the data set 'movies'"),
         ("ratings.csv", "fedau2-sim datasets import reads ratings.csv"),
         ("ratings.tsv.gz", "fedau2-sim datasets import reads ratings.tsv.gz"),
+        ("shop.zip", r"shop\.zip must be unpacked"),
         ("notes.txt", r"give the folder that holds your shop\.inter with --data-dir$"),
     ],
 )
