@@ -1,6 +1,7 @@
 """The server's step on the statistics of matchings: moving averages, from which rare classes are held back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +28,26 @@ def stepped(
         members: users of the round, or a bound below their number; 0: the policy of secure sums has one.
     """
     for matching in manifest.plan.matchings:
-        for name in (matchings.means(matching.name), matchings.moments(matching.name)):
-            if name not in mean:
-                continue
-            values = mean[name]
-            if name == matchings.means(matching.name):
-                users = values[:, :1] * (members or manifest.secure_sums.minimum)
-                # Half a user of room, since shares have been rounded.
-                values = np.where(users >= matching.minimum - 0.5, values, 0.0)
-            moved = checkpoint[name] + matching.rate * (values - checkpoint[name])
-            yield name, moved.astype(np.float32)
+        readers: dict[str, Callable[[_Array], _Array]] = {
+            matchings.means(matching.name): partial(
+                _held_back, matching.minimum, members or manifest.secure_sums.minimum
+            ),
+            matchings.moments(matching.name): partial(_absolute, checkpoint[matchings.scale(matching.name)]),
+            matchings.scale(matching.name): np.asarray,
+        }
+        for name, read in readers.items():
+            if name in mean:
+                moved = checkpoint[name] + matching.rate * (read(mean[name]) - checkpoint[name])
+                yield name, moved.astype(np.float32)
+
+
+def _held_back(minimum: int, members: int, means: _Array) -> _Array:
+    """Removes the classes of too few users."""
+    # Half a user of room, since shares have been rounded.
+    return np.where(means[:, :1] * members >= minimum - 0.5, means, 0.0)
+
+
+def _absolute(scale: NDArray[np.float32], moments: _Array) -> _Array:
+    """Takes moments out of the unit in which the devices of the round have summed them."""
+    units = np.append(1.0, np.full(len(moments) - 1, matchings.unit(scale)))
+    return np.asarray(moments * units * units[:, None])

@@ -199,6 +199,12 @@ class AfterTraining(Section):
         default="none",
     )
 
+    floor: Scale = setting(
+        "Fixed Gaussian noise of each user on all user state, after an erasure; 0 is none.",
+        "standard deviations of the state over users",
+        default=0.0,
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.erasure not in ("none", "auto", "transport") and not 0 < _strength(self.erasure) <= 1:
@@ -207,6 +213,8 @@ class AfterTraining(Section):
             )
         if self.noise and self.erasure != "none":
             raise ValueError("noise and erasure both change the state after training: choose one")
+        if self.noise and self.floor:
+            raise ValueError("noise and floor both add noise to the state after training: choose one")
         return self
 
 

@@ -3,6 +3,9 @@
 import math
 from collections.abc import Collection
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fedau2.v1.task_pb2 import Adversary, Matching, Plan, TaskManifest
 from fedau2.wire.checks import positive, require
 
@@ -18,6 +21,9 @@ MAX_FREQUENCIES = 4_096
 MAX_WIDTH = 1_024
 """Most numbers of the states of a matching, since their second moments are summed."""
 
+_MOST_LOGARITHM = 30.0
+"""Largest logarithm of a unit. Only noise on sums leads further."""
+
 
 def means(name: str) -> str:
     """Returns the name of a matching's tensor of features by class, (classes + 1, 1 + width + 2 * frequencies)."""
@@ -27,6 +33,24 @@ def means(name: str) -> str:
 def moments(name: str) -> str:
     """Returns the name of a matching's tensor of moments of everybody's states, (1 + width, 1 + width)."""
     return f"matching.{name}.moments"
+
+
+def scale(name: str) -> str:
+    """Returns the name of a matching's tensor (2,): users, and the sum of the logarithms of their states' sizes.
+
+    A size is the root of the mean square of a state's numbers.
+    """
+    return f"matching.{name}.scale"
+
+
+def unit(values: NDArray[np.float32]) -> float:
+    """Returns the unit in which a round sums moments, by a checkpoint's `scale`: the usual size of a state.
+
+    In this unit, moments are about as large as the number of users beside them, so that a sum of integers keeps them.
+    It is 0 where nothing is known of states yet; then nothing is summed of moments.
+    """
+    users, logarithms = values.astype(np.float64)
+    return math.exp(np.clip(logarithms / users, -_MOST_LOGARITHM, _MOST_LOGARITHM)) if users > 0 else 0.0
 
 
 def labelled(plan: Plan) -> list[Adversary | Matching]:

@@ -10,7 +10,7 @@ from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.v1.task_pb2 import Matching, Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_STATISTIC, TensorSpec
 
-MEANS, MOMENTS = "matching.m.means", "matching.m.moments"
+MEANS, MOMENTS, SCALE = "matching.m.means", "matching.m.moments", "matching.m.scale"
 
 
 def manifest(minimum=10, rate=0.25, secure=0):
@@ -19,6 +19,7 @@ def manifest(minimum=10, rate=0.25, secure=0):
         tensors=[
             TensorSpec(name=MEANS, shape=[3, 4], scope=TENSOR_SCOPE_STATISTIC),
             TensorSpec(name=MOMENTS, shape=[2, 2], scope=TENSOR_SCOPE_STATISTIC),
+            TensorSpec(name=SCALE, shape=[2], scope=TENSOR_SCOPE_STATISTIC),
         ],
     )
     if secure:
@@ -28,13 +29,18 @@ def manifest(minimum=10, rate=0.25, secure=0):
 
 def checkpoint(seed=0):
     rng = np.random.default_rng(seed)
-    return {MEANS: rng.random((3, 4), np.float32), MOMENTS: rng.random((2, 2), np.float32)}
+    one = {SCALE: np.array([1, 0], np.float32)}  # the unit is 1
+    return {MEANS: rng.random((3, 4), np.float32), MOMENTS: rng.random((2, 2), np.float32)} | one
 
 
 def mean_of(counts, members):
     """The mean of a round with so many users of each class, who all have the features 1, 2, 3."""
     shares = np.array(counts)[:, None] / members
-    return {MEANS: np.concatenate([shares, shares * [[1.0, 2.0, 3.0]]], 1), MOMENTS: np.ones((2, 2))}
+    return {
+        MEANS: np.concatenate([shares, shares * [[1.0, 2.0, 3.0]]], 1),
+        MOMENTS: np.ones((2, 2)),
+        SCALE: np.array([1.0, 0.0]),
+    }
 
 
 def test_statistics_are_moving_averages_and_need_no_state():
@@ -74,9 +80,18 @@ def test_a_class_that_dies_out_loses_its_share_and_keeps_its_mean():
     np.testing.assert_allclose(now[MEANS][0, 1:] / now[MEANS][0, 0], first[1:] / first[0], rtol=1e-3)
 
 
-@pytest.mark.parametrize("missing", [MEANS, MOMENTS])
+@pytest.mark.parametrize("missing", [MEANS, MOMENTS, SCALE])
 def test_what_no_contribution_carried_stays(missing):
     before, mean = checkpoint(), mean_of([50, 30, 20], 100)
     del mean[missing]
     after, _ = server_step(manifest(), before, {}, mean, members=100)
     np.testing.assert_array_equal(after[missing], before[missing])
+
+
+@given(st.floats(-50, 50), st.sampled_from([0, 0.5, 2]))
+def test_moments_are_taken_out_of_the_unit_of_the_round(logarithm, users):
+    before, mean = checkpoint(), mean_of([50, 30, 20], 100)
+    before[SCALE][:] = [users, users * logarithm]
+    after, _ = server_step(manifest(rate=1.0), before, {}, mean, members=100)
+    unit = np.exp(np.clip(logarithm, -30, 30)) if users > 0 else 0
+    np.testing.assert_allclose(after[MOMENTS], [[1, unit], [unit, unit**2]], rtol=1e-4, atol=1e-7)
