@@ -101,8 +101,9 @@ def match_one(matcher: Matcher, states: Tensors, rows: Tensor, groups: int) -> M
     member = (rows[:, None] == torch.arange(plan.classes + 1)).float()
     one = member.sum(1, keepdim=True)
     features = torch.cat([one, linear, cosine, sine], 1) * matcher.live
-    moments = torch.cat([one * (matcher.inverse > 0), x * one * matcher.inverse], 1)
-    sizes = torch.cat([one, one * (x.square().mean(1, keepdim=True) + _LEAST).log() / 2], 1)
+    moments = torch.cat([one * matcher.inverse.sign(), x * one * matcher.inverse], 1)
+    mean_square = (x * x).sum(1, keepdim=True) / x.shape[1]
+    sizes = torch.cat([one, one * (mean_square + _LEAST).log() / 2], 1)
     statistics = {
         matchings.means(plan.name): grouped.weight_gradient(member, features, groups),
         matchings.moments(plan.name): grouped.weight_gradient(moments, moments, groups),

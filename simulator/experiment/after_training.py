@@ -54,12 +54,11 @@ def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluati
         evaluation: of the run.
         best: the chosen state.
     """
-    state = _moved(config, known, evaluation, best)
-    return _floored(state, evaluation, config.after_training.floor, config.engine.seed)
+    return floored(moved(config, known, evaluation, best), evaluation, config)
 
 
-def _moved(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:
-    """Erases attributes from the state, or adds the noise of a baseline to it."""
+def moved(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:
+    """Erases attributes from the state, or adds the noise of a baseline to it; the arguments are those of `changed`."""
     after, plan, seed = config.after_training, config.plan, config.engine.seed
     if after.erasure != "none":
         return _erased(known, evaluation, best, after.erasure, seed)
@@ -84,11 +83,12 @@ def _erased(known: Mapping[str, Attribute], evaluation: Evaluation, best: Best, 
     return Measured(checkpoint, best.private, {"erasure_strength": strength})
 
 
-def _floored(state: Measured, evaluation: Evaluation, strength: float, seed: int) -> Measured:
-    """Adds a floor of noise: to private tensors, or to the embedding where nothing is private."""
+def floored(state: Measured, evaluation: Evaluation, config: Config) -> Measured:
+    """Adds the floor of noise: to private tensors, or to the embedding where nothing is private."""
+    strength = config.after_training.floor
     if not strength:
         return state
-    keys = ClientKeys(seed, len(evaluation.split.train))
+    keys = ClientKeys(config.engine.seed, len(evaluation.split.train))
     if not state.private:
         return replace(state, floor=floor.noise(state.scorer(evaluation).embedding(), strength, keys))
     drawn = floor.noise(state.private, strength, keys)
