@@ -170,7 +170,7 @@ def _statistics(name: str, values: Mapping[str, Array], rng: Generator) -> dict[
     states[:, 0] = 1
     return {
         matchings.scale(name): np.array([1, math.log(0.1)], np.float32),
-        matchings.moments(name): states.T @ states / len(states),
+        matchings.moments(name): (states.T @ states / len(states)).astype(np.float32),
         matchings.means(name): means + np.float32(0.2),
     }
 

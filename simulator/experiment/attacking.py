@@ -181,8 +181,5 @@ def _attack(
         getattr(states(), state),
         attribute.labels,
         attacker,
-        seed=asked.seed,
-        classes=len(attribute.classes),
-        splits=asked.splits,
-        workers=asked.workers,
+        **asked.keywords(len(attribute.classes)),
     )

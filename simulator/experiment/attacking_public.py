@@ -38,8 +38,7 @@ def on_outputs(trained: Trained, attribute: Attribute, name: str, asked: Asked) 
     scorer, items = trained.measured.scorer(trained.evaluation), trained.bundle.manifest.items
     users = attacked_users.sample(attribute.labels, classes, asked.seed)
     features = Outputs(scorer, users, split.seen, split.train, items).features(name)
-    how = {"seed": asked.seed, "classes": classes, "splits": asked.splits, "workers": asked.workers}
-    largest = attack(features, attribute.labels[users], LIGHT, **how).largest
+    largest = attack(features, attribute.labels[users], LIGHT, **asked.keywords(classes)).largest
     assert largest is not None  # the attacker has several families
     found = _figures(name, {"bacc": largest.bacc, "auc": largest.auc})
     if name != "top10_seen":
@@ -60,8 +59,8 @@ def on_map(trained: Trained, attribute: Attribute, name: str, asked: Asked) -> d
         return _figures(name, ready_guesses.measure(_by_gaps(trained, attribute), attribute.labels, asked.seed))
     before, found = _inverted(trained)
     if name == INVERSE:
-        how = {"seed": asked.seed, "classes": len(attribute.classes)}
-        largest = attack(before, attribute.labels, "strong", splits=asked.splits, workers=asked.workers, **how).largest
+        how = asked.keywords(len(attribute.classes))
+        largest = attack(before, attribute.labels, "strong", **how).largest
         assert largest is not None
         return _figures(name, {"bacc": largest.bacc, "auc": largest.auc})
     likelihoods = _by_statistics(before, found, attribute, trained)

@@ -114,7 +114,7 @@ def _read(
     asked: Asked,
 ) -> Mapping[str, float]:
     """Returns the most that a family of the attacker reads, with its null; NaN of a group that is too small."""
-    how = {"seed": asked.seed, "classes": len(attribute.classes), "splits": asked.splits, "workers": asked.workers}
+    how = asked.keywords(len(attribute.classes))
     attacker = "strong" if target == STATE else LIGHT
     try:
         largest = attack(features, attribute.labels, attacker, **how, tested=members).largest
