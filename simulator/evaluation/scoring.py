@@ -23,7 +23,7 @@ class Scorer:
         checkpoint: the shared tensors.
         private: the private tensors of all clients.
         histories: for each client, the interactions that the model may use.
-        floor: what is added to states that are computed of each client anew, by name, (clients, ...).
+        floor: noise on states that are computed of each client anew, by name, (clients, ...).
     """
 
     def __init__(

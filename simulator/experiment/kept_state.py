@@ -51,7 +51,7 @@ class State:
         shared: shared tensors by name.
         private: private tensors of all users by name, (users, ...), in the order of the data set's users. They are read
             from the disk where they are used.
-        floor: what is added to states that are computed of each user anew, by name, (users, ...).
+        floor: noise on states that are computed of each user anew, by name, (users, ...).
     """
 
     shared: Tensors

@@ -1,4 +1,4 @@
-"""What lasts: the state of a finished run is attacked, trained on by everybody, and attacked again."""
+"""Attacks the state of a finished run, lets everybody train on, and attacks it again, to see what lasts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -25,10 +25,10 @@ from simulator.experiment.trainer import Progress
 from simulator.population.population import Population
 
 STATE, LISTS, SCORES = "state", "top50", "scores"
-"""What is attacked: all private state, or the embedding where nothing is private; and what is shown of it."""
+"""The targets of attacks: all private state, or the embedding where nothing is private; and outputs."""
 
 EVERYBODY, LATE, UNKNOWN = "everybody", "late", "unknown"
-"""Users who are attacked: all, those who joined after half of the rounds, and those who never told their attribute."""
+"""Users who are attacked: all, those who joined after half of the rounds, and those who keep their attribute to themselves."""
 
 Row = dict[str, Any]
 

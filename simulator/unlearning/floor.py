@@ -27,7 +27,7 @@ def noise(states: Mapping[str, Column], strength: float, keys: Sequence[bytes]) 
         keys: secret key of each user.
 
     Returns:
-        What is added to the states, by name, (users, ...).
+        Addends of the states, by name, (users, ...).
     """
     drawn = {name: np.empty(column.shape, np.float32) for name, column in sorted(states.items())}
     for user, key in enumerate(keys):
