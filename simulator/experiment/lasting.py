@@ -28,7 +28,8 @@ STATE, LISTS, SCORES = "state", "top50", "scores"
 """The targets of attacks: all private state, or the embedding where nothing is private; and outputs."""
 
 EVERYBODY, LATE, UNKNOWN = "everybody", "late", "unknown"
-"""Users who are attacked: all, those who joined after half of the rounds, and those who keep their attribute to themselves."""
+"""Users who are attacked: all, those who joined after half of the rounds, and those whose attribute is not known to
+training."""
 
 Row = dict[str, Any]
 
