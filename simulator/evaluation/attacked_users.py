@@ -85,10 +85,12 @@ def divided(
     from sklearn.model_selection import train_test_split  # here, because it takes a while to load
 
     rng = np.random.default_rng(seed)
-    users = balanced(labels if tested is None else np.where(tested, labels, -1), rng)
-    train, test = train_test_split(users, train_size=share, stratify=labels[users], random_state=seed)
     if tested is None:
+        users = balanced(labels, rng)
+        train, test = train_test_split(users, train_size=share, stratify=labels[users], random_state=seed)
         return train, test
+    of_class = balanced(np.where(tested, labels, -1), rng).reshape(labels.max() + 1, -1)
+    test = of_class[:, : max(1, round((1 - share) * of_class.shape[1]))].ravel()
     left = labels.copy()
     left[test] = -1
     return balanced(left, rng), test
