@@ -45,6 +45,7 @@ class Published:
             of squared products with it, (classes + 1, width + 2 * frequencies). A class without users has 0.
         offset: products of the witnesses with everybody's mean features, (classes + 1,).
         live: 1 if there are moments, so that features can be computed, else 0.
+        inverse: 1 over the unit in which moments are summed; 0 if it is not known yet, and then none are.
     """
 
     centre: Array
@@ -52,17 +53,19 @@ class Published:
     witness: Array
     offset: Array
     live: np.float32
+    inverse: np.float32
 
     @classmethod
     def of(cls, plan: MatchingPlan, tensors: Mapping[str, Array]) -> "Published":
         """Reads the tensors of a checkpoint."""
         moments = tensors[matchings.moments(plan.name)].astype(np.float64)
         means = tensors[matchings.means(plan.name)].astype(np.float64)
-        width = len(moments) - 1
+        width, unit = len(moments) - 1, matchings.unit(tensors[matchings.scale(plan.name)])
+        inverse = np.float32(1 / unit if unit else 0)
         features = np.zeros((width, width + plan.frequencies), np.float32)
         if not moments[0, 0] > 0:
             empty = np.zeros(width, np.float32), features, np.zeros_like(means[:, 1:], np.float32)
-            return cls(*empty, np.zeros(len(means), np.float32), np.float32(0))
+            return cls(*empty, np.zeros(len(means), np.float32), np.float32(0), inverse)
         mean = moments[0, 1:] / moments[0, 0]
         covariance = moments[1:, 1:] / moments[0, 0] - np.outer(mean, mean)
         features[:, :width] = whitening(covariance, plan.ridge) / math.sqrt(width)
@@ -70,7 +73,7 @@ class Published:
         features[:, width:] = (frequencies(plan, width) / spread).T
         root = math.sqrt(_mean_variance(covariance))
         witness, offset = ((root * part).astype(np.float32) for part in _witness(means))
-        return cls(mean.astype(np.float32), features, witness, offset, np.float32(1))
+        return cls(mean.astype(np.float32), features, witness, offset, np.float32(1), inverse)
 
 
 def whitening(covariance: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:

@@ -168,7 +168,11 @@ def _statistics(name: str, values: Mapping[str, Array], rng: Generator) -> dict[
     means, width = values[matchings.means(name)], len(values[matchings.moments(name)]) - 1
     states = 0.1 * rng.standard_normal((2 * width, 1 + width), np.float32)
     states[:, 0] = 1
-    return {matchings.moments(name): states.T @ states / len(states), matchings.means(name): means + np.float32(0.2)}
+    return {
+        matchings.scale(name): np.array([1, math.log(0.1)], np.float32),
+        matchings.moments(name): (states.T @ states / len(states)).astype(np.float32),
+        matchings.means(name): means + np.float32(0.2),
+    }
 
 
 def _state(task: TaskManifest, rng: Generator) -> PrivateState:

@@ -171,7 +171,7 @@ class _LocalStep:
         return {**outputs, step_graph.LOSS: result.loss}
 
     def _matcher(self, plan: MatchingPlan, inputs: Tensors) -> Matcher:
-        fields = ("centre", "map", "witness", "offset", "live", "weight")
+        fields = ("centre", "map", "witness", "offset", "live", "inverse", "weight")
         return Matcher(plan, *(inputs[step_graph.part_of(plan.name, field)] for field in fields))
 
     def _grouped(self, name: str, inputs: Tensors) -> Tensor:

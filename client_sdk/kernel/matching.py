@@ -19,6 +19,9 @@ from client_sdk.plan import MatchingPlan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_STATISTIC, TensorSpec
 from fedau2.wire import matchings
 
+_LEAST = 1e-18
+"""Mean square below which a state counts as 0."""
+
 
 def tensors(matching: MatchingPlan, states: Mapping[str, int]) -> list[TensorSpec]:
     """The statistics of a matching, all 0 before the first round; `states` are the widths, see `contract.states`."""
@@ -26,6 +29,7 @@ def tensors(matching: MatchingPlan, states: Mapping[str, int]) -> list[TensorSpe
     shapes = {
         matchings.means(matching.name): [matching.classes + 1, 1 + width + 2 * matching.frequencies],
         matchings.moments(matching.name): [1 + width, 1 + width],
+        matchings.scale(matching.name): [2],
     }
     return [specs.dense(name, shape, specs.ZEROS, TENSOR_SCOPE_STATISTIC) for name, shape in shapes.items()]
 
@@ -45,6 +49,7 @@ class Matcher:
     witness: Tensor
     offset: Tensor
     live: Tensor
+    inverse: Tensor
     weight: float | Tensor
 
     @classmethod
@@ -57,6 +62,7 @@ class Matcher:
             torch.as_tensor(published.witness),
             torch.as_tensor(published.offset),
             torch.as_tensor(published.live),
+            torch.as_tensor(published.inverse),
             plan.weight,
         )
 
@@ -95,18 +101,21 @@ def match_one(matcher: Matcher, states: Tensors, rows: Tensor, groups: int) -> M
     member = (rows[:, None] == torch.arange(plan.classes + 1)).float()
     one = member.sum(1, keepdim=True)
     features = torch.cat([one, linear, cosine, sine], 1) * matcher.live
-    moments = torch.cat([one, x * one], 1)
+    moments = torch.cat([one * matcher.inverse.sign(), x * one * matcher.inverse], 1)
+    mean_square = (x * x).sum(1, keepdim=True) / x.shape[1]
+    sizes = torch.cat([one, one * (mean_square + _LEAST).log() / 2], 1)
     statistics = {
         matchings.means(plan.name): grouped.weight_gradient(member, features, groups),
         matchings.moments(plan.name): grouped.weight_gradient(moments, moments, groups),
+        matchings.scale(plan.name): grouped.bias_gradient(sizes, groups),
     }
     told = (torch.cat([linear, cosine, sine], 1) @ matcher.witness.T - matcher.offset) * one
-    sizes = [linear.shape[1], plan.frequencies, plan.frequencies]
-    by_linear, by_cosine, by_sine = torch.split(told @ matcher.witness, sizes, 1)
+    parts = [linear.shape[1], plan.frequencies, plan.frequencies]
+    by_linear, by_cosine, by_sine = torch.split(told @ matcher.witness, parts, 1)
     by_map = torch.cat([by_linear, cosine * by_sine - sine * by_cosine], 1)
     push = by_map @ matcher.map.T * matcher.weight
-    parts = torch.split(push, [states[name].flatten(1).shape[1] for name in plan.protects], 1)
-    pairs = zip(plan.protects, parts, strict=True)
+    pushes = torch.split(push, [states[name].flatten(1).shape[1] for name in plan.protects], 1)
+    pairs = zip(plan.protects, pushes, strict=True)
     return Matched(statistics, {name: part.reshape(states[name].shape) for name, part in pairs})
 
 

@@ -15,7 +15,7 @@
 * for each matching `row.<name>` int64 (1,): the class number, or the number of classes where it is not known, or -1
   where the client takes no part in this run
 * for each matching `matching.<name>.weight` float32 (), and the parts of `client_sdk.matching.Published`:
-  `matching.<name>.centre`, `.map`, `.witness`, `.offset` and `.live`
+  `matching.<name>.centre`, `.map`, `.witness`, `.offset`, `.live` and `.inverse`
 
 The outputs are:
 

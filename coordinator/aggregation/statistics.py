@@ -47,11 +47,14 @@ def stepped(
     for matching in manifest.plan.matchings:
         near = [other.name for other in rare if set(other.protects) & set(matching.protects)]
         means, moments = matchings.means(matching.name), matchings.moments(matching.name)
+        scale = matchings.scale(matching.name)
         if means in mean and near in ([], [matching.name]):
             values = np.where(_users(mean[means], members) >= matching.minimum - _ROOM, mean[means], 0.0)
             yield means, _moved(checkpoint[means], values, matching.rate)
         if moments in mean and not near:
-            yield moments, _moved(checkpoint[moments], mean[moments], matching.rate)
+            yield moments, _moved(checkpoint[moments], _absolute(checkpoint[scale], mean[moments]), matching.rate)
+        if scale in mean:  # no class has such a sum of its own, so nothing can be subtracted from this one
+            yield scale, _moved(checkpoint[scale], mean[scale], matching.rate)
 
 
 def _has_rare_class(
@@ -73,3 +76,9 @@ def _users(means: _Array, members: int) -> _Array:
 
 def _moved(old: NDArray[np.float32], values: _Array, rate: float) -> NDArray[np.float32]:
     return (old + rate * (values - old)).astype(np.float32)
+
+
+def _absolute(scale: NDArray[np.float32], moments: _Array) -> _Array:
+    """Takes moments out of the unit in which the devices of the round have summed them."""
+    units = np.append(1.0, np.full(len(moments) - 1, matchings.unit(scale)))
+    return np.asarray(moments * units * units[:, None])

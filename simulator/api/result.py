@@ -1,5 +1,6 @@
 """A finished run: what it found, and what can be done with what it kept."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -16,12 +17,15 @@ from simulator.datasets import Dataset
 from simulator.errors import ConfigError, DamagedRunError, UnknownUserError
 from simulator.evaluation import sampling
 from simulator.evaluation.held_out import Evaluation
-from simulator.experiment import lock, outcome
+from simulator.experiment import lasting, lock, outcome
 from simulator.experiment.asked import Asked, Kind
 from simulator.experiment.finished import Finished, restore
 from simulator.experiment.kept_state import State
 from simulator.experiment.parts import Parts
 from simulator.reporting import frames
+
+MOST_ROUNDS = 100_000
+"""Most further rounds of `Result.lasting`."""
 
 
 class Result:
@@ -139,7 +143,7 @@ class Result:
                 "kept: repeat it with personal_steps 0"
             )
         row, parts, state = self._row(str(user)), self._parts, self.state
-        scorer = Evaluation(parts.bundle.manifest, parts.split).scorer(state.shared, state.private)
+        scorer = Evaluation(parts.bundle.manifest, parts.split).scorer(state.shared, state.private, state.floor)
         return tables.recommended(self.dataset, parts.split, row, scorer(np.array([row]))[0], top)
 
     def _row(self, user: str) -> int:
@@ -176,13 +180,52 @@ class Result:
             RunFolderError: it is damaged, or of another version.
             KeyboardInterrupt: interrupted; the folder keeps the attacks that it had, if they were more.
         """
-        numbers = {"evaluation.attack_splits": splits, "engine.seed": seed, "engine.workers": workers}
-        config = self.config.changed({name: number for name, number in numbers.items() if number is not None})
-        asked = Asked.of(config, attacks)
+        asked = self._asked(attacks, splits, seed, workers)
         with lock.hold(self.folder), shown(progress, self.folder.name) as display:
             trained = restore(self._finished, self.dataset, display)
             metrics = outcome.attack(trained, self.folder, self._data, self.metrics, asked, display)
         return type(self)(Finished(self.folder, self.config, metrics), self._data)
+
+    def lasting(
+        self,
+        rounds: Sequence[int] = (10, 100),
+        *,
+        splits: int | None = None,
+        seed: int | None = None,
+        workers: int | None = None,
+        progress: Shown = None,
+    ) -> pd.DataFrame:
+        """Attacks the state that the run kept, lets everybody train on, and attacks it again; the folder stays.
+
+        Args:
+            rounds: further rounds of everybody after which the state is attacked, besides at once.
+            splits: see `attack`, as the other arguments.
+            seed: of splits and attackers.
+            workers: processes.
+            progress: see `run`.
+
+        Returns:
+            A row for each time, attribute, group of users and target. `users` are everybody, those who joined `late`
+            (`engine.late`) and those whose attribute is `unknown` to training (`data.unknown`). `on` is the state, the
+            list `top50` or the `scores`. `bacc` and `auc` are the most that a family reads, beside the 95th percentile
+            of the same on shuffled labels. They are NaN of a group that is too small.
+
+        Raises:
+            ConfigError, NoStateError, RunFolderError: see `attack`.
+        """
+        if not all(0 < number <= MOST_ROUNDS for number in rounds):
+            raise ConfigError(
+                f"further rounds are numbers from 1 to {MOST_ROUNDS:,}, not {', '.join(map(str, rounds))}"
+            )
+        asked = self._asked("full", splits, seed, workers)
+        with lock.hold(self.folder), shown(progress, self.folder.name) as display:
+            trained = restore(self._finished, self.dataset, display)
+            return pd.DataFrame(lasting.rows(trained, rounds, asked, display))
+
+    def _asked(self, kind: Kind, splits: int | None, seed: int | None, workers: int | None) -> Asked:
+        numbers = {"evaluation.attack_splits": splits, "engine.seed": seed, "engine.workers": workers}
+        config = self.config.changed({name: number for name, number in numbers.items() if number is not None})
+        return Asked.of(config, kind)
 
     def __repr__(self) -> str:
         return f"<Result of {self.config.plan.model.name} on {self.config.data.dataset} in {self.folder}>"

@@ -233,8 +233,8 @@ def _on_private(request: Request, trained: Trained) -> list[Finding]:
     """Sets attribute attackers on the measured private state, as a thief of it would."""
     if not request.private:
         return []
-    evaluation, measured, findings = trained.evaluation, trained.measured, []
-    attacked = AttackedStates.of(evaluation.scorer(measured.checkpoint, measured.private), measured.private)
+    measured, findings = trained.measured, []
+    attacked = AttackedStates.of(measured.scorer(trained.evaluation), measured.private)
     states = {"embedding": attacked.embedding, "all": attacked.private}
     if attacked.private is attacked.embedding:
         del states["all"]

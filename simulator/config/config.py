@@ -44,7 +44,8 @@ class Config(Section):
     def _consistent(self) -> Self:
         if self.engine.local_noise and not self.plan.server.clip_norm:
             raise ValueError("engine.local_noise is in units of plan.server.clip_norm, which must be above 0 with it")
-        if self.evaluation.personal_steps and (self.after_training.noise or self.after_training.erasure != "none"):
+        after = self.after_training
+        if self.evaluation.personal_steps and (after.noise or after.floor or after.erasure != "none"):
             raise ValueError(
                 "evaluation.personal_steps are taken from the state that was trained, and after_training changes it: "
                 "choose one"

@@ -99,6 +99,9 @@ class EngineSettings(Section):
         "Share of the clients in each round's cohort.", default=0.1
     )
     cohort: _Seed = setting("Clients in each round's cohort; 0 is the share that fraction says.", "clients", default=0)
+    late: Annotated[Number, Field(ge=0, lt=1)] = setting(
+        "Share of the clients that join after half of the rounds.", default=0.0
+    )
     seed: _Seed = setting("Seed of everything that is drawn.", default=0)
     checkpoints: Literal["float32", "float16", "int8"] = setting(
         "Encoding in which clients get checkpoints; the server's step is on exact ones.", default="float32"
@@ -143,6 +146,8 @@ class EngineSettings(Section):
                 raise ValueError(f"{baseline} is simulated by the batched engine only: set engine.name to batched")
             if getattr(self, baseline) and self.sums != "plain":
                 raise ValueError(f"{baseline} is noise on float contributions: set engine.sums to plain")
+        if self.late and (self.max_participations or self.noise_multiplier):
+            raise ValueError("late clients take no turns, which noise on sums and max_participations need: choose one")
         if self.sums == "grid" and self.name != "batched":
             raise ValueError("sums of grid are simulated by the batched engine only: set engine.name to batched")
         if self.sums == "secure" and self.name != "fleet":
@@ -199,6 +204,12 @@ class AfterTraining(Section):
         default="none",
     )
 
+    floor: Scale = setting(
+        "Fixed Gaussian noise of each user on all user state, after an erasure; 0 is none.",
+        "standard deviations of the state over users",
+        default=0.0,
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.erasure not in ("none", "auto", "transport") and not 0 < _strength(self.erasure) <= 1:
@@ -207,6 +218,8 @@ class AfterTraining(Section):
             )
         if self.noise and self.erasure != "none":
             raise ValueError("noise and erasure both change the state after training: choose one")
+        if self.noise and self.floor:
+            raise ValueError("noise and floor both add noise to the state after training: choose one")
         return self
 
 

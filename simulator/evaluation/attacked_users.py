@@ -67,22 +67,45 @@ def sample(labels: NDArray[np.int64], classes: int, seed: int) -> NDArray[np.int
     return np.sort(np.concatenate(drawn))
 
 
-def divided(labels: NDArray[np.int64], seed: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def divided(
+    labels: NDArray[np.int64], seed: int, share: float, tested: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draws balanced users, and divides them at random with equal shares of the classes.
 
     Args:
         labels: class numbers, (users,).
         seed: of the draw.
         share: of those to learn from.
+        tested: True for the users who may be tested on, (users,). A balanced draw of them is divided, and the attacker
+            learns from all other users. None: everybody is.
 
     Returns:
         The numbers of the users to learn from, and of those to be tested on.
     """
     from sklearn.model_selection import train_test_split  # here, because it takes a while to load
 
-    users = balanced(labels, np.random.default_rng(seed))
-    train, test = train_test_split(users, train_size=share, stratify=labels[users], random_state=seed)
-    return train, test
+    rng = np.random.default_rng(seed)
+    if tested is None:
+        users = balanced(labels, rng)
+        train, test = train_test_split(users, train_size=share, stratify=labels[users], random_state=seed)
+        return train, test
+    of_class = balanced(np.where(tested, labels, -1), rng).reshape(labels.max() + 1, -1)
+    test = of_class[:, : max(1, round((1 - share) * of_class.shape[1]))].ravel()
+    left = labels.copy()
+    left[test] = -1
+    return balanced(left, rng), test
+
+
+def permuted(
+    labels: NDArray[np.int64], rng: np.random.Generator, tested: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Permutes labels: those of users who may be tested on and those of the others apart, so that none is moved."""
+    if tested is None:
+        return rng.permutation(labels)
+    drawn = labels.copy()
+    for part in (tested, ~tested):
+        drawn[part] = rng.permutation(labels[part])
+    return drawn
 
 
 def balanced(labels: NDArray[np.int64], rng: np.random.Generator, most: int | None = None) -> NDArray[np.int64]:

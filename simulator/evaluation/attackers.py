@@ -72,6 +72,7 @@ def attack(
     classes: int = 2,
     splits: int = 40,
     workers: int = 1,
+    tested: NDArray[np.bool_] | None = None,
 ) -> AttackResult:
     """Runs an attacker and its null on class-balanced users.
 
@@ -83,24 +84,27 @@ def attack(
         classes: number of classes.
         splits: number of random splits of the attack; each permutation of the null has at most `NULL_SPLITS` of them.
         workers: number of processes; the result does not depend on it.
+        tested: True for the users whose class is guessed, (users,), from all others and some of them; None: everybody.
 
     Raises:
-        TooFewUsersError: a class has fewer than `attacked_users.MINIMUM` users.
+        TooFewUsersError: a class has fewer than `attacked_users.MINIMUM` users who are tested.
         NotFiniteError: a feature is NaN or infinite.
     """
-    attacked_users.expect_enough(labels, [str(number) for number in range(classes)])
+    names = [str(number) for number in range(classes)]
+    attacked_users.expect_enough(labels if tested is None else np.where(tested, labels, -1), names)
     users = attacked_users.sample(labels, classes, seed)
     inputs, labels = features[users].astype(np.float64), labels[users]
     attacked_users.expect_finite(inputs, users)
+    tested = None if tested is None else tested[users]
     # All random numbers are drawn before the work is distributed, those of the null last.
     rng = np.random.default_rng(seed)
     labellings, seeds = [labels], [_seeds(rng, splits)]
     for _ in range(SHUFFLES):
-        labellings.append(rng.permutation(labels))
+        labellings.append(attacked_users.permuted(labels, rng, tested))
         seeds.append(_seeds(rng, min(splits, NULL_SPLITS)))
     divisions = [(labels, seed) for labels, drawn in zip(labellings, seeds, strict=True) for seed in drawn]
     method = _LIGHT if attacker == LIGHT else ATTACKERS[attacker]
-    scores = _scored(inputs, divisions, method, classes, workers)
+    scores = _scored(inputs, divisions, method, classes, workers, tested)
     return scores.result(method.families, len(users), splits, SHUFFLES, classes)
 
 
@@ -114,7 +118,12 @@ _Division = tuple[NDArray[np.int64], int]
 
 
 def _scored(
-    features: NDArray[np.float64], splits: Sequence[_Division], attacker: Attacker, classes: int, workers: int
+    features: NDArray[np.float64],
+    splits: Sequence[_Division],
+    attacker: Attacker,
+    classes: int,
+    workers: int,
+    tested: NDArray[np.bool_] | None,
 ) -> Scores:
     """Computes the scores of all splits, in batches whose size does not depend on the number of workers."""
     users = classes * int(np.bincount(splits[0][0]).min())
@@ -124,7 +133,7 @@ def _scored(
         whitened = whitening.whitened(features)
     with programs.deaf_children():
         started = Parallel(n_jobs=workers, return_as="generator")(
-            delayed(_scores)((features, whitened), batch, attacker, classes) for batch in batches
+            delayed(_scores)((features, whitened), batch, attacker, classes, tested) for batch in batches
         )
     done = list(started)
     joined = {name: np.concatenate([getattr(part, name) for part in done]) for name in Scores.__dataclass_fields__}
@@ -136,9 +145,11 @@ def _scores(
     splits: Sequence[_Division],
     attacker: Attacker,
     classes: int,
+    tested: NDArray[np.bool_] | None,
 ) -> Scores:
     """Trains and tests the attacker in several splits at once, on features and on the same whitened."""
-    parts = zip(*(attacked_users.divided(labels, seed, attacker.train) for labels, seed in splits), strict=True)
+    share = attacker.train
+    parts = zip(*(attacked_users.divided(labels, seed, share, tested) for labels, seed in splits), strict=True)
     train, test = (np.stack(part) for part in parts)
     learned, truth = (
         np.stack([labels[rows] for (labels, _), rows in zip(splits, part, strict=True)]) for part in (train, test)

@@ -23,6 +23,7 @@ class Scorer:
         checkpoint: the shared tensors.
         private: the private tensors of all clients.
         histories: for each client, the interactions that the model may use.
+        floor: noise on states that are computed of each client anew, by name, (clients, ...).
     """
 
     def __init__(
@@ -31,12 +32,13 @@ class Scorer:
         checkpoint: Arrays,
         private: Mapping[str, Column],
         histories: Sequence[NDArray[np.int64]],
+        floor: Mapping[str, Column] | None = None,
     ) -> None:
         self._recommender = RECOMMENDERS[task.model].model
         shared = [spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED]
         with torch.no_grad():
             self._serving = self._recommender.prepare({name: torch.tensor(checkpoint[name]) for name in shared})
-        self._private, self._histories = private, histories
+        self._private, self._histories, self._floor = private, histories, floor or {}
         self._items, self._tensors = task.items, task.tensors
 
     def __call__(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -44,7 +46,7 @@ class Scorer:
         scores = np.empty((len(users), self._items), np.float32)
         with torch.no_grad():
             for row, user in enumerate(users):
-                scores[row] = contract.logits(self._recommender, self._serving, *self._inputs(int(user))).numpy()
+                scores[row] = self._recommender.score(self._serving, self._user(int(user))).numpy()
         return scores
 
     def states(self, name: str, users: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
@@ -53,8 +55,7 @@ class Scorer:
         clients = range(len(self._histories)) if users is None else users
         with torch.no_grad():
             for client in clients:
-                user = self._recommender.user(self._serving, *self._inputs(int(client)))
-                states.append(user[name].flatten().numpy())
+                states.append(self._user(int(client))[name].flatten().numpy())
         return np.stack(states)
 
     def embedding(self, users: NDArray[np.int64] | None = None) -> dict[str, NDArray[np.float32]]:
@@ -62,6 +63,10 @@ class Scorer:
         name = contract.embedding(self._recommender, self._tensors)
         return {name: self.states(name, users)}
 
-    def _inputs(self, user: int) -> tuple[Tensors, torch.Tensor]:
+    def _user(self, user: int) -> Tensors:
         private = {name: torch.from_numpy(column[user]) for name, column in self._private.items()}
-        return private, torch.from_numpy(self._histories[user])
+        states = self._recommender.user(self._serving, private, torch.from_numpy(self._histories[user]))
+        return {
+            **states,
+            **{name: states[name] + torch.from_numpy(column[user]) for name, column in self._floor.items()},
+        }

@@ -1,7 +1,7 @@
-"""Changes the chosen state as a configuration says: erases attributes from it, or adds noise to it."""
+"""Changes the chosen state as a configuration says: erases attributes from it, and adds noise to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
@@ -10,9 +10,11 @@ from fedau2.wire.blobs import Tensors
 from simulator.config.config import Config
 from simulator.datasets import Attribute
 from simulator.evaluation.held_out import Evaluation
+from simulator.evaluation.scoring import Scorer
 from simulator.experiment.resume import Best
 from simulator.population.columns import Column
-from simulator.unlearning import baselines, erasure, moments
+from simulator.population.population import ClientKeys
+from simulator.unlearning import baselines, erasure, floor, moments
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,16 +25,24 @@ class Measured:
         checkpoint: shared tensors.
         private: private tensors of all clients.
         metrics: of the change that made it.
+        floor: noise on states that are computed of each client anew, by name, (clients, ...); that on private tensors
+            is in these.
     """
 
     checkpoint: Tensors
     private: Mapping[str, Column]
     metrics: Mapping[str, float] = field(default_factory=dict)
+    floor: Mapping[str, Column] = field(default_factory=dict)
+
+    def scorer(self, evaluation: Evaluation) -> Scorer:
+        """Makes the scorer of the state."""
+        return evaluation.scorer(self.checkpoint, self.private, self.floor)
 
 
 def is_changed(config: Config) -> bool:
     """Returns whether a configuration changes the chosen state."""
-    return config.after_training.erasure != "none" or config.after_training.noise > 0
+    after = config.after_training
+    return after.erasure != "none" or after.noise > 0 or after.floor > 0
 
 
 def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:
@@ -44,6 +54,11 @@ def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluati
         evaluation: of the run.
         best: the chosen state.
     """
+    return floored(moved(config, known, evaluation, best), evaluation, config)
+
+
+def moved(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:
+    """Erases attributes from the state, or adds the noise of a baseline to it; the arguments are those of `changed`."""
     after, plan, seed = config.after_training, config.plan, config.engine.seed
     if after.erasure != "none":
         return _erased(known, evaluation, best, after.erasure, seed)
@@ -66,3 +81,15 @@ def _erased(known: Mapping[str, Attribute], evaluation: Evaluation, best: Best, 
     (latent,) = evaluation.scorer(best.checkpoint, best.private).embedding().values()
     checkpoint, strength = erasure.erase_latent(encoder, best.checkpoint, latent, *how)
     return Measured(checkpoint, best.private, {"erasure_strength": strength})
+
+
+def floored(state: Measured, evaluation: Evaluation, config: Config) -> Measured:
+    """Adds the floor of noise: to private tensors, or to the embedding where nothing is private."""
+    strength = config.after_training.floor
+    if not strength:
+        return state
+    keys = ClientKeys(config.engine.seed, len(evaluation.split.train))
+    if not state.private:
+        return replace(state, floor=floor.noise(state.scorer(evaluation).embedding(), strength, keys))
+    drawn = floor.noise(state.private, strength, keys)
+    return replace(state, private={name: column[:] + drawn[name] for name, column in state.private.items()})

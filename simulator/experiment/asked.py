@@ -1,7 +1,7 @@
 """The attacks that are asked for."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from simulator.config.config import Config
 
@@ -32,3 +32,7 @@ class Asked:
         """Takes splits, seed and workers of a configuration."""
         splits = config.evaluation.attack_splits
         return cls(kind, min(splits, QUICK) if kind == "quick" else splits, config.engine.seed, config.engine.workers)
+
+    def keywords(self, classes: int) -> dict[str, Any]:
+        """Returns them as keywords of `attackers.attack`, for an attribute of so many classes."""
+        return {"seed": self.seed, "classes": classes, "splits": self.splits, "workers": self.workers}

@@ -171,7 +171,13 @@ def cohort_size(settings: EngineSettings, clients: int) -> int:
             f"engine.cohort is {settings.cohort:,}, and there are {clients:,} users: a round has each of them at most "
             "once"
         )
-    return settings.cohort or max(1, int(settings.fraction * clients))
+    size, early = settings.cohort or max(1, int(settings.fraction * clients)), clients - len(late(settings, clients))
+    if size > early:
+        raise ConfigError(
+            f"a cohort has {size:,} clients, and with engine.late {settings.late} there are only {early:,} in the "
+            "first half of the rounds: change one"
+        )
+    return size
 
 
 def cohort(settings: EngineSettings, round_number: int, clients: int) -> Members:
@@ -179,7 +185,16 @@ def cohort(settings: EngineSettings, round_number: int, clients: int) -> Members
     size = cohort_size(settings, clients)
     if turns.taken(settings):
         return turns.cohort(settings.seed, round_number, clients, size)
-    return public_randomness.generator("cohorts", settings.seed, round_number).choice(clients, size, replace=False)
+    rng = public_randomness.generator("cohorts", settings.seed, round_number)
+    if settings.late and round_number < settings.rounds // 2:
+        return rng.choice(np.setdiff1d(np.arange(clients), late(settings, clients)), size, replace=False)
+    return rng.choice(clients, size, replace=False)
+
+
+def late(settings: EngineSettings, clients: int) -> Members:
+    """Returns the clients that join after half of the rounds, in order; they are drawn from the run seed."""
+    drawn = public_randomness.generator("late", settings.seed).permutation(clients)
+    return np.sort(drawn[: round(settings.late * clients)])
 
 
 @contextmanager

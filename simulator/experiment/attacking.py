@@ -109,8 +109,7 @@ def _made(asked: Asked, earlier: Mapping[str, Any]) -> list[str]:
 
 def _states(trained: Trained, users: NDArray[np.int64] | None) -> AttackedStates:
     measured = trained.measured
-    scorer = trained.evaluation.scorer(measured.checkpoint, measured.private)
-    return AttackedStates.of(scorer, measured.private, users)
+    return AttackedStates.of(measured.scorer(trained.evaluation), measured.private, users)
 
 
 def _has_uploads(trained: Trained, attribute: str) -> bool:
@@ -182,8 +181,5 @@ def _attack(
         getattr(states(), state),
         attribute.labels,
         attacker,
-        seed=asked.seed,
-        classes=len(attribute.classes),
-        splits=asked.splits,
-        workers=asked.workers,
+        **asked.keywords(len(attribute.classes)),
     )

@@ -13,6 +13,7 @@ from simulator.evaluation.attack_results import Figure
 from simulator.evaluation.attacked_outputs import Outputs
 from simulator.evaluation.attackers import LIGHT, attack
 from simulator.evaluation.ranking import ndcg, rank_all
+from simulator.experiment.after_training import Measured
 from simulator.experiment.asked import Asked
 from simulator.experiment.train import Trained
 from simulator.population.columns import block
@@ -33,12 +34,11 @@ def maps(trained: Trained) -> tuple[str, ...]:
 
 def on_outputs(trained: Trained, attribute: Attribute, name: str, asked: Asked) -> dict[str, Any]:
     """Attacks an output of the measured state: the most that a linear family reads."""
-    measured, split, classes = trained.measured, trained.evaluation.split, len(attribute.classes)
-    scorer, items = trained.evaluation.scorer(measured.checkpoint, measured.private), trained.bundle.manifest.items
+    split, classes = trained.evaluation.split, len(attribute.classes)
+    scorer, items = trained.measured.scorer(trained.evaluation), trained.bundle.manifest.items
     users = attacked_users.sample(attribute.labels, classes, asked.seed)
     features = Outputs(scorer, users, split.seen, split.train, items).features(name)
-    how = {"seed": asked.seed, "classes": classes, "splits": asked.splits, "workers": asked.workers}
-    largest = attack(features, attribute.labels[users], LIGHT, **how).largest
+    largest = attack(features, attribute.labels[users], LIGHT, **asked.keywords(classes)).largest
     assert largest is not None  # the attacker has several families
     found = _figures(name, {"bacc": largest.bacc, "auc": largest.auc})
     if name != "top10_seen":
@@ -59,8 +59,8 @@ def on_map(trained: Trained, attribute: Attribute, name: str, asked: Asked) -> d
         return _figures(name, ready_guesses.measure(_by_gaps(trained, attribute), attribute.labels, asked.seed))
     before, found = _inverted(trained)
     if name == INVERSE:
-        how = {"seed": asked.seed, "classes": len(attribute.classes)}
-        largest = attack(before, attribute.labels, "strong", splits=asked.splits, workers=asked.workers, **how).largest
+        how = asked.keywords(len(attribute.classes))
+        largest = attack(before, attribute.labels, "strong", **how).largest
         assert largest is not None
         return _figures(name, {"bacc": largest.bacc, "auc": largest.auc})
     likelihoods = _by_statistics(before, found, attribute, trained)
@@ -93,7 +93,8 @@ def _by_gaps(trained: Trained, attribute: Attribute) -> NDArray[np.float64]:
 def _inverted(trained: Trained) -> tuple[NDArray[np.float32], moments.Moments]:
     """Undoes the map that was published, and returns the sums that it was made of."""
     targets, seed = moments.joint(trained.known.values()), trained.config.engine.seed
-    before, after = (_flat(trained, state.checkpoint, state.private) for state in (trained.best, trained.measured))
+    trained_before = Measured(trained.best.checkpoint, trained.best.private)
+    before, after = (_flat(trained, state) for state in (trained_before, trained.measured))
     parts = moments.folds(before, targets, seed)
     kind = trained.config.after_training.erasure
     eraser = erasure.fit(parts, None if kind == "auto" else float(kind))
@@ -102,10 +103,11 @@ def _inverted(trained: Trained) -> tuple[NDArray[np.float32], moments.Moments]:
     return (eraser.mean + (after - eraser.mean) @ undo).astype(np.float32), whole
 
 
-def _flat(trained: Trained, checkpoint: Any, private: Mapping[str, Any]) -> NDArray[np.float32]:  # noqa: ANN401
+def _flat(trained: Trained, state: Measured) -> NDArray[np.float32]:
     """Returns what a linear map is fitted on: all private state side by side, or else the embedding."""
+    private = state.private
     if not private:
-        (latent,) = trained.evaluation.scorer(checkpoint, private).embedding().values()
+        (latent,) = state.scorer(trained.evaluation).embedding().values()
         return latent
     widths = {name: math.prod(private[name].shape[1:]) for name in sorted(private)}
     return np.concatenate([block(private[name], 0, width) for name, width in widths.items()], axis=1)

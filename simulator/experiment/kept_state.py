@@ -9,7 +9,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ VERSION = 1
 
 _ABOUT, _SHARED = "state.json", "shared.safetensors"
 _MEASURED, _TRAINED = "measured", "trained"
+_FLOOR = "floor."
 _CLIENTS = 256
 """Clients whose rows are written at a time."""
 
@@ -50,10 +51,12 @@ class State:
         shared: shared tensors by name.
         private: private tensors of all users by name, (users, ...), in the order of the data set's users. They are read
             from the disk where they are used.
+        floor: noise on states that are computed of each user anew, by name, (users, ...).
     """
 
     shared: Tensors
     private: Mapping[str, NDArray[np.float32]]
+    floor: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def size(specs: Iterable[TensorSpec], clients: int) -> int:
@@ -105,6 +108,8 @@ def _write_state(folder: Path, state: Measured | Best) -> None:
     files.write(folder / _SHARED, blobs.pack(state.checkpoint))
     for tensor, column in state.private.items():
         _write(folder / _file(tensor), column)
+    for name, column in state.floor.items() if isinstance(state, Measured) else ():
+        _write(folder / f"{_FLOOR}{name}.npy", column)
 
 
 def _write(path: Path, column: Column) -> None:
@@ -163,7 +168,7 @@ def read(folder: Path, specs: Iterable[TensorSpec], clients: int, *, trained: bo
     """
     place = folder / FOLDER
     place /= _TRAINED if trained and (place / _TRAINED).is_dir() else _MEASURED
-    private = {}
+    private, floor = {}, {}
     try:
         shared = blobs.unpack((place / _SHARED).read_bytes())
         for spec in specs:
@@ -172,9 +177,13 @@ def read(folder: Path, specs: Iterable[TensorSpec], clients: int, *, trained: bo
             if column.shape != (clients, *spec.shape) or column.dtype != np.float32:
                 raise ValueError(f"{spec.name} has another shape")
             private[spec.name] = column
+        for path in place.glob(f"{_FLOOR}*.npy"):
+            floor[path.name.removeprefix(_FLOOR).removesuffix(".npy")] = np.load(
+                path, mmap_mode="c", allow_pickle=False
+            )
     except (OSError, ValueError, BlobError) as error:
         raise _damaged(place) from error
-    return State(shared, private)
+    return State(shared, private, floor)
 
 
 def _file(name: str) -> str:

@@ -49,9 +49,8 @@ def measure(trained: Trained, ranks: Ranks) -> Iterator[tuple[str, float]]:
     """
     if not METRICS:
         return
-    measured, evaluation = trained.measured, trained.evaluation
-    scores = evaluation.scorer(measured.checkpoint, measured.private)
-    measurement = Measurement(evaluation.split, ranks, scores, trained.attributes)
+    scores = trained.measured.scorer(trained.evaluation)
+    measurement = Measurement(trained.evaluation.split, ranks, scores, trained.attributes)
     for name, metric in METRICS.items():
         try:
             yield name, float(metric.compute(measurement))

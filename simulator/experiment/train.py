@@ -64,7 +64,8 @@ class Trained:
 
     def ranks(self) -> Ranks:
         """Returns the ranks of the test items by the measured state."""
-        return self.best.ranks or self.evaluation.test_ranks(self.measured.checkpoint, self.measured.private)
+        state = self.measured
+        return self.best.ranks or self.evaluation.test_ranks(state.checkpoint, state.private, floor=state.floor)
 
     def chosen(self) -> tuple[Task, Population]:
         """Returns the chosen checkpoint, and the clients with the private state that was chosen with it, to be read."""

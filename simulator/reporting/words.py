@@ -86,8 +86,8 @@ def model_name(config: Config) -> str:
 def is_original(config: Config) -> bool:
     """Returns whether nothing in a configuration unlearns."""
     after, engine = config.after_training, config.engine
-    noise = after.noise or engine.local_noise or engine.apm
-    return not config.plan.heads() and after.erasure == "none" and not noise
+    noise = after.noise or after.floor or engine.local_noise or engine.apm
+    return not config.plan.heads() and config.plan.matchings == () and after.erasure == "none" and not noise
 
 
 def _trained(config: Config, metrics: Mapping[str, Any]) -> str:
@@ -104,10 +104,14 @@ def _unlearned(config: Config) -> str:
     how = []
     if config.plan.heads():
         how.append(f"with adversaries ({config.adversary}) that unlearn {names}")
+    if config.plan.matchings != ():
+        how.append(f"with distribution matching of {names}")
     if after.erasure != "none":
         how.append(f"with {names} erased from the state after it ({after.erasure})")
     if after.noise or engine.local_noise or engine.apm:
         how.append("with noise that is to hide the user")
+    if after.floor:
+        how.append(f"with a floor of noise on the state ({after.floor:g} standard deviations)")
     if engine.sums != "plain":
         how.append(f"with {engine.sums} sums of contributions")
     if is_original(config):

@@ -75,6 +75,7 @@ def tensor(name, *shape, scope=TENSOR_SCOPE_STATISTIC, kind=TENSOR_KIND_DENSE, *
 
 
 MEANS, MOMENTS = tensor("matching.m.means", 3, 1 + 6 + 16), tensor("matching.m.moments", 7, 7)
+SCALE = tensor("matching.m.scale", 2)
 LATENT, OTHER = (tensor(name, 6, scope=TENSOR_SCOPE_PRIVATE) for name in ("latent", "other"))
 
 
@@ -84,9 +85,9 @@ def declared(*specs, protects=("latent",), derived=()):
     )
 
 
-def test_a_matching_has_its_two_tensors():
-    matchings.check_tensors(declared(LATENT, MEANS, MOMENTS))
-    matchings.check_tensors(declared(MEANS, MOMENTS, derived=["latent"]))
+def test_a_matching_has_its_three_tensors():
+    matchings.check_tensors(declared(LATENT, MEANS, MOMENTS, SCALE))
+    matchings.check_tensors(declared(MEANS, MOMENTS, SCALE, derived=["latent"]))
     matchings.check_tensors(TaskManifest())
 
 
@@ -95,6 +96,7 @@ def test_a_matching_has_its_two_tensors():
     [
         ([MEANS], "lacks the tensor matching.m.moments"),
         ([MOMENTS], "lacks the tensor matching.m.means"),
+        ([MEANS, MOMENTS, tensor("matching.m.scale", 3)], "shape"),
         ([MEANS, MOMENTS, tensor("mean", 3)], "'mean'. belong to no matching"),
         ([tensor("matching.m.means", 5), MOMENTS], "shape"),
         ([tensor("matching.m.means", 3, 6 + 16), MOMENTS], "shape"),
@@ -110,16 +112,23 @@ def test_a_matching_has_its_two_tensors():
     ],
 )
 def test_other_tensors_are_refused(specs, match):
+    scale = [] if any(spec.name == SCALE.name for spec in specs) else [SCALE]
     with pytest.raises(ManifestError, match=match):
-        matchings.check_tensors(declared(LATENT, *specs))
+        matchings.check_tensors(declared(LATENT, *specs, *scale))
+
+
+def test_the_scale_is_needed_too():
+    with pytest.raises(ManifestError, match=r"lacks the tensor matching\.m\.scale"):
+        matchings.check_tensors(declared(LATENT, MEANS, MOMENTS))
 
 
 def test_private_and_derived_states_are_not_matched_together():
-    wide = tensor("matching.m.means", 3, 1 + 12 + 16), tensor("matching.m.moments", 13, 13)
+    wide = tensor("matching.m.means", 3, 1 + 12 + 16), tensor("matching.m.moments", 13, 13), SCALE
     matchings.check_tensors(declared(LATENT, OTHER, *wide, protects=["latent", "other"]))
     with pytest.raises(ManifestError, match="only one of the two kinds"):
         matchings.check_tensors(declared(LATENT, *wide, protects=["latent", "sum"], derived=["sum"]))
-    two = declared(LATENT, MEANS, MOMENTS, tensor("matching.n.means", 3, 23), tensor("matching.n.moments", 7, 7))
+    second = (tensor("matching.n.means", 3, 23), tensor("matching.n.moments", 7, 7), tensor("matching.n.scale", 2))
+    two = declared(LATENT, MEANS, MOMENTS, SCALE, *second)
     two.plan.matchings.append(Matching(**{**GOOD, "name": "n", "protects": ["sum"]}))
     with pytest.raises(ManifestError, match="only one of the two kinds"):
         matchings.check_tensors(two)

@@ -3,6 +3,9 @@
 import math
 from collections.abc import Collection, Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fedau2.v1.task_pb2 import Adversary, Matching, Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_STATISTIC, TensorSpec
 from fedau2.wire.checks import positive, require
@@ -19,6 +22,9 @@ MAX_FREQUENCIES = 4_096
 MAX_WIDTH = 1_024
 """Most numbers of the states of a matching, since their second moments are summed."""
 
+_MOST_LOGARITHM = 30.0
+"""Largest logarithm of a unit. Only noise on sums leads further."""
+
 
 def means(name: str) -> str:
     """Returns the name of a matching's tensor of features by class, (classes + 1, 1 + width + 2 * frequencies)."""
@@ -28,6 +34,24 @@ def means(name: str) -> str:
 def moments(name: str) -> str:
     """Returns the name of a matching's tensor of moments of everybody's states, (1 + width, 1 + width)."""
     return f"matching.{name}.moments"
+
+
+def scale(name: str) -> str:
+    """Returns the name of a matching's tensor (2,): users, and the sum of the logarithms of their states' sizes.
+
+    A size is the root of the mean square of a state's numbers.
+    """
+    return f"matching.{name}.scale"
+
+
+def unit(values: NDArray[np.float32]) -> float:
+    """Returns the unit in which a round sums moments, by a checkpoint's `scale`: the usual size of a state.
+
+    In this unit, moments are about as large as the number of users beside them, so that a sum of integers keeps them.
+    It is 0 where nothing is known of states yet; then nothing is summed of moments.
+    """
+    users, logarithms = values.astype(np.float64)
+    return math.exp(np.clip(logarithms / users, -_MOST_LOGARITHM, _MOST_LOGARITHM)) if users > 0 else 0.0
 
 
 def labelled(plan: Plan) -> list[Adversary | Matching]:
@@ -52,7 +76,7 @@ def check(plan: Plan, states: Collection[str]) -> None:
 
 
 def check_tensors(manifest: TaskManifest) -> None:
-    """Checks that a manifest's statistics are those of its matchings, of the shapes that `means` and `moments` say.
+    """Checks that a manifest's statistics are those of its matchings, of the shapes that their names' functions say.
 
     Call it after `check`. States are moved in one way if they are private tensors and in another if they are derived,
     and no device does both.
@@ -61,7 +85,7 @@ def check_tensors(manifest: TaskManifest) -> None:
         ManifestError: one is missing, has another shape or belongs to no matching.
     """
     specs = {spec.name: spec for spec in manifest.tensors}
-    names = {name for matching in manifest.plan.matchings for name in (means(matching.name), moments(matching.name))}
+    names = {kind(matching.name) for matching in manifest.plan.matchings for kind in (means, moments, scale)}
     other = sorted(name for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_STATISTIC and name not in names)
     require(not other, f"the statistics {other} belong to no matching of the plan")
     for name in sorted(names):
@@ -135,7 +159,8 @@ def _check_shapes(matching: Matching, specs: Mapping[str, TensorSpec]) -> None:
     width = specs[name].shape[0] - 1
     require(1 <= width <= MAX_WIDTH, f"{name}: states have 1 to {MAX_WIDTH:,} numbers, not {width:,}")
     features = [len(matching.classes) + 1, 1 + width + 2 * matching.frequencies]
-    for tensor, shape in ((name, [1 + width, 1 + width]), (means(matching.name), features)):
+    shapes = {name: [1 + width, 1 + width], means(matching.name): features, scale(matching.name): [2]}
+    for tensor, shape in shapes.items():
         require(list(specs[tensor].shape) == shape, f"{tensor}: shape {list(specs[tensor].shape)} instead of {shape}")
 
 

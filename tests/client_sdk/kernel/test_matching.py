@@ -12,6 +12,8 @@ from client_sdk.kernel.contract import Step
 from client_sdk.kernel.fedvae_parameters import LATENT, Widths
 from client_sdk.matching import NOBODY, Published, frequencies, whitening
 from client_sdk.plan import MatchingPlan
+from coordinator.aggregation import statistics
+from fedau2.v1.task_pb2 import Matching, Plan, TaskManifest
 from fedau2.wire import matchings
 
 PLAN = MatchingPlan("m", 3, ("a", "b"), frequencies=8, bandwidth=1.0, weight=2.5, ridge=0.05, seed=3)
@@ -34,13 +36,18 @@ def zeros():
     return {spec.name: np.zeros(tuple(spec.shape), np.float32) for spec in matching.tensors(PLAN, WIDTHS)}
 
 
+def manifest_of():
+    return TaskManifest(plan=Plan(matchings=[Matching(name="m", rate=1.0, minimum=1)]))
+
+
 def published(values, members):
-    """What a checkpoint publishes after everybody has contributed twice: moments first, then features too."""
-    tensors = zeros()
-    for _ in range(2):
+    """What a checkpoint publishes after three rounds of everybody: the scale, then moments, and then features too."""
+    task, tensors = manifest_of(), zeros()
+    for _ in range(3):
         matcher = matching.Matcher.of(PLAN, Published.of(PLAN, tensors))
         found = matching.match_one(matcher, values, members, 1).statistics
-        tensors = {name: value[0].numpy() / USERS for name, value in found.items()}
+        mean = {name: value[0].double().numpy() / USERS for name, value in found.items()}
+        tensors = dict(statistics.stepped(task, tensors, mean, USERS))
     return tensors
 
 
@@ -139,7 +146,20 @@ def test_nothing_is_pushed_before_there_are_statistics():
     found = matching.match_one(matcher, states(), rows(), 1)
     assert not any(value.any() for value in found.push.values())
     assert not found.statistics[matchings.means("m")].any()
-    assert found.statistics[matchings.moments("m")][0, 0, 0] == USERS
+    assert not found.statistics[matchings.moments("m")].any()
+    assert found.statistics[matchings.scale("m")][0, 0] == USERS
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(-6, 4))
+def test_moments_are_summed_in_the_unit_of_the_states_and_published_as_they_are(exponent):
+    values = {name: value * 10**exponent for name, value in states().items()}
+    tensors = published(values, rows())
+    matcher = matching.Matcher.of(PLAN, Published.of(PLAN, tensors))
+    summed = matching.match_one(matcher, values, rows(), 1).statistics[matchings.moments("m")][0] / USERS
+    assert 0.3 < summed[1:, 1:].diagonal().mean() < 30
+    x = torch.cat([torch.ones(USERS, 1), values["a"], values["b"]], 1).double().numpy()
+    np.testing.assert_allclose(tensors[matchings.moments("m")], x.T @ x / USERS, rtol=1e-4, atol=1e-4 * 100**exponent)
 
 
 def test_a_class_that_nobody_has_pushes_nobody_and_moves_nobody_else():

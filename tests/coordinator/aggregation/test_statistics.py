@@ -10,7 +10,7 @@ from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.v1.task_pb2 import Matching, Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_STATISTIC, TensorSpec
 
-MEANS, MOMENTS = "matching.m.means", "matching.m.moments"
+MEANS, MOMENTS, SCALE = "matching.m.means", "matching.m.moments", "matching.m.scale"
 
 
 def manifest(minimum=10, rate=0.25, secure=0):
@@ -19,6 +19,7 @@ def manifest(minimum=10, rate=0.25, secure=0):
         tensors=[
             TensorSpec(name=MEANS, shape=[3, 4], scope=TENSOR_SCOPE_STATISTIC),
             TensorSpec(name=MOMENTS, shape=[2, 2], scope=TENSOR_SCOPE_STATISTIC),
+            TensorSpec(name=SCALE, shape=[2], scope=TENSOR_SCOPE_STATISTIC),
         ],
     )
     if secure:
@@ -28,13 +29,18 @@ def manifest(minimum=10, rate=0.25, secure=0):
 
 def checkpoint(seed=0):
     rng = np.random.default_rng(seed)
-    return {MEANS: rng.random((3, 4), np.float32), MOMENTS: rng.random((2, 2), np.float32)}
+    one = {SCALE: np.array([1, 0], np.float32)}  # the unit is 1
+    return {MEANS: rng.random((3, 4), np.float32), MOMENTS: rng.random((2, 2), np.float32)} | one
 
 
 def mean_of(counts, members):
     """The mean of a round with so many users of each class, who all have the features 1, 2, 3."""
     shares = np.array(counts)[:, None] / members
-    return {MEANS: np.concatenate([shares, shares * [[1.0, 2.0, 3.0]]], 1), MOMENTS: np.ones((2, 2))}
+    return {
+        MEANS: np.concatenate([shares, shares * [[1.0, 2.0, 3.0]]], 1),
+        MOMENTS: np.ones((2, 2)),
+        SCALE: np.array([1.0, 0.0]),
+    }
 
 
 def test_statistics_are_moving_averages_and_need_no_state():
@@ -77,12 +83,13 @@ def test_a_class_that_dies_out_loses_its_share_and_keeps_its_mean():
     np.testing.assert_allclose(now[MEANS][0, 1:] / now[MEANS][0, 0], first[1:] / first[0], rtol=1e-3)
 
 
-@pytest.mark.parametrize(("missing", "stay"), [(MEANS, [MEANS, MOMENTS]), (MOMENTS, [MOMENTS])])
+@pytest.mark.parametrize(("missing", "stay"), [(MEANS, [MEANS, MOMENTS]), (MOMENTS, [MOMENTS]), (SCALE, [SCALE])])
 def test_what_no_contribution_carried_stays_and_moments_whose_classes_nobody_tells(missing, stay):
     before, mean = checkpoint(), mean_of([50, 30, 20], 100)
     del mean[missing]
     after, _ = server_step(manifest(), before, {}, mean, members=100)
-    assert [name for name in after if np.array_equal(after[name], before[name])] == stay
+    unchanged = [name for name in after if np.array_equal(after[name], before[name])]
+    assert [name for name in unchanged if name != SCALE or missing == SCALE] == stay
 
 
 def two_matchings(states):
@@ -103,7 +110,16 @@ def round_of(groups):
     for name, rows in groups.items():
         mean[f"matching.{name}.means"] = np.eye(3)[rows].T @ features / users
         mean[f"matching.{name}.moments"] = features.T @ features / users
+        mean[f"matching.{name}.scale"] = np.array([1.0, 0.0])
     return states, mean
+
+
+def nothing_of(mean):
+    """A checkpoint before any round, whose unit is 1."""
+    return {
+        name: np.array([1, 0], np.float32) if name.endswith(".scale") else np.zeros(value.shape, np.float32)
+        for name, value in mean.items()
+    }
 
 
 def readings(published):
@@ -120,7 +136,7 @@ def test_nothing_that_is_published_has_a_rare_class_when_the_others_are_subtract
     groups = {"m": np.repeat([0, 1, 2], counts), "n": np.repeat([0, 1], [split, members - split])}
     groups["n"] = np.random.default_rng(seed).permutation(groups["n"])
     states, mean = round_of(groups)
-    nothing = {name: np.zeros(value.shape, np.float32) for name, value in mean.items()}
+    nothing = nothing_of(mean)
     after, _ = server_step(two_matchings("user"), nothing, {}, mean, members=members)
     for row, count in enumerate(counts):
         if 0 < count < 10:
@@ -134,7 +150,7 @@ def test_nothing_that_is_published_has_a_rare_class_when_the_others_are_subtract
 def test_matchings_of_other_states_go_on():
     groups = {"m": np.repeat([0, 1, 2], [30, 20, 1]), "n": np.repeat([0, 1, 2], [20, 20, 11])}
     _, mean = round_of(groups)
-    nothing = {name: np.zeros(value.shape, np.float32) for name, value in mean.items()}
+    nothing = nothing_of(mean)
     after, _ = server_step(two_matchings("other"), nothing, {}, mean, members=51)
     assert not after[MOMENTS].any()
     for name in ("matching.n.means", "matching.n.moments"):
@@ -147,3 +163,12 @@ def test_a_count_that_noise_alone_makes_holds_no_moments_back(deviation, moved):
     variances = {MEANS: (deviation / 100) ** 2}
     after, _ = server_step(manifest(), before, {}, mean, variances, members=100)
     assert np.array_equal(after[MOMENTS], before[MOMENTS]) != moved
+
+
+@given(st.floats(-50, 50), st.sampled_from([0, 0.5, 2]))
+def test_moments_are_taken_out_of_the_unit_of_the_round(logarithm, users):
+    before, mean = checkpoint(), mean_of([50, 30, 20], 100)
+    before[SCALE][:] = [users, users * logarithm]
+    after, _ = server_step(manifest(rate=1.0), before, {}, mean, members=100)
+    unit = np.exp(np.clip(logarithm, -30, 30)) if users > 0 else 0
+    np.testing.assert_allclose(after[MOMENTS], [[1, unit], [unit, unit**2]], rtol=1e-4, atol=1e-7)

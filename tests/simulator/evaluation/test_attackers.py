@@ -218,3 +218,32 @@ def test_shrinking_the_direction_of_an_attribute_does_not_hide_it_from_the_stron
     result = attack(shrunk.astype(np.float32), labels, "strong")
     assert result.bacc.value > 0.95
     assert all(name.startswith("whitened_") for name in result.families)
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(25, 90))
+def test_of_a_group_some_are_tested_and_nobody_is_learned_from_and_tested(seed, count):
+    labels = np.repeat([0, 1], [120, 60])
+    tested = np.zeros(len(labels), np.bool_)
+    tested[np.random.default_rng(seed).permutation(60)[: count // 2]] = tested[150 : 150 + count // 3] = True
+    train, test = attacked_users.divided(labels, seed, 0.8, tested)
+    assert tested[test].all()
+    assert not set(train.tolist()) & set(test.tolist())
+    for part in (train, test):
+        assert (np.bincount(labels[part]) == len(part) / 2).all()
+    drawn = attacked_users.permuted(labels, np.random.default_rng(seed), tested)
+    assert np.bincount(drawn[tested]).tolist() == np.bincount(labels[tested]).tolist()
+    assert np.bincount(drawn).tolist() == [120, 60]
+
+
+def test_a_group_is_read_by_what_its_own_state_tells():
+    told = np.arange(200) % 2 == 0
+    x = features(0.0)
+    x[told] += 3 * (LABELS[told] == 1)[:, None]
+    inside, outside = (attack(x, LABELS, "linear", splits=6, tested=group).largest for group in (told, ~told))
+    assert inside.bacc.value > 0.8
+    assert outside.bacc.value < 0.7
+
+
+def test_too_few_users_of_a_group_are_not_attacked():
+    with pytest.raises(TooFewUsersError):
+        attack(features(0.0), LABELS, "linear", tested=np.arange(200) < 125)

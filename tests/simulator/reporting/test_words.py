@@ -73,3 +73,18 @@ def test_without_attacks_or_an_original_nothing_is_claimed():
 )
 def test_every_way_to_unlearn_is_named(settings, says):
     assert says in words.summary(make(**settings), RUN)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"floor": 0.3}, "with a floor of noise on the state (0.3 standard deviations)"),
+        ({"plan.matchings": "all", "plain_statistics": True}, "with distribution matching of gender"),
+    ],
+)
+def test_matching_and_a_floor_unlearn(settings, says):
+    config = make(head="none", rounds=40, **settings)
+    assert not words.is_original(config)
+    text = words.summary(config, RUN | SAFE)
+    assert says in text
+    assert "an Original" not in text
