@@ -1,5 +1,6 @@
 """Metrics that plug-ins add: each computes a number from the measured state, which stands in the metrics of the run."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ def measure(trained: Trained, ranks: Ranks) -> Iterator[tuple[str, float]]:
     """Yields name and value of every metric that a plug-in adds.
 
     Raises:
-        PluginError: one of them failed.
+        PluginError: one of them failed, or is no number.
     """
     if not METRICS:
         return
@@ -54,9 +55,16 @@ def measure(trained: Trained, ranks: Ranks) -> Iterator[tuple[str, float]]:
     measurement = Measurement(evaluation.split, ranks, scores, trained.attributes)
     for name, metric in METRICS.items():
         try:
-            yield name, float(metric.compute(measurement))
+            value = float(metric.compute(measurement))
         except Exception as error:
-            raise PluginError(
-                f"the metric {name!r} of a plug-in failed: {type(error).__name__}: {error}: repair it, or do "
-                "without the plug-in, and repeat the command, which goes on after training"
-            ) from error
+            raise _failed(name, f"failed: {type(error).__name__}: {error}") from error
+        if not math.isfinite(value):
+            raise _failed(name, f"is {value}, which is no number that a run can keep")
+        yield name, value
+
+
+def _failed(name: str, how: str) -> PluginError:
+    return PluginError(
+        f"the metric {name!r} of a plug-in {how}: repair it, or do without the plug-in, and repeat the command, which "
+        "goes on after training"
+    )
