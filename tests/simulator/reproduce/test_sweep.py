@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from export.plan.fragments import flat
 from simulator.commands import cli
 from simulator.errors import ConfigError
+from simulator.reporting import words
 from simulator.reproduce import grid, sweep
 from simulator.reproduce.shard import Shard
 
@@ -69,6 +70,25 @@ def test_base_holds_for_all_runs_and_presets_models_and_data_can_be_tried(read):
     assert methods == [(m, f"preset-{p}") for m in ("fedncf", "fedrap") for p in ("paper", "recommended")]
     erased = {cell.method: cell.config.after_training.erasure for cell in built if cell.original}
     assert erased["preset-paper"] == "none"
+
+
+@pytest.mark.parametrize(
+    "unlearning",
+    [
+        "after_training: {noise: 0.1}",
+        "after_training.erasure: transport",
+        "engine.local_noise: 0.1, plan.server.clip_norm: 1.0",
+        "engine.apm: 2.0",
+        "plan.adversaries: all",
+        "plan.matchings: all, plan.matching.weight: 2.0, engine.plain_statistics: true",
+    ],
+)
+def test_an_original_does_not_unlearn_whatever_all_runs_do(read, unlearning):
+    built = cells(read(SMALL.replace("}", f", {unlearning}}}") + "grid: {plan.local.steps: [1]}\nseeds: [0]"))
+    original, method = (cell.config for cell in built)
+    assert words.is_original(original)
+    assert not words.is_original(method)
+    assert original.plan.server == method.plan.server
 
 
 def test_names_are_as_short_as_they_tell_settings_apart(read):
