@@ -151,9 +151,9 @@ def _attacks(
             null = metrics[key.replace("bacc", "bacc_null_p95")]
             spread = metrics.get(key.replace("bacc", "bacc_std"), 0.0)
             axes.barh(middle, null - chance, height * 0.8, left=chance, color=GREY, alpha=0.3, linewidth=0)
-        drawn = shown | {"markerfacecolor": look["color"] if value > null else "white"}
+        drawn: dict[str, Any] = {**shown, "markerfacecolor": look["color"] if value > null else "white"}
         if not key.startswith("bacc"):
-            drawn = shown | _WITHOUT_NULL
+            drawn = {**shown, **_WITHOUT_NULL}
         axes.errorbar([value], [middle], xerr=[spread], **drawn, elinewidth=1.2)
         above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "fontsize": 7.5}
         axes.annotate(f"{value:.3f}", (value, middle), **above)
