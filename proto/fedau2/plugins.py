@@ -240,7 +240,7 @@ def _imported(reference: str, place: str) -> object:
         return thing
     except PluginError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"{place} cannot be loaded: {reference}: {type(error).__name__}: {' '.join(str(error).split())}; repair "
             "it, or do without it"

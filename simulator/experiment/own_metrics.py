@@ -56,7 +56,7 @@ def measure(trained: Trained, ranks: Ranks) -> Iterator[tuple[str, float]]:
     for name, metric in METRICS.items():
         try:
             value = float(metric.compute(measurement))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _failed(name, f"failed: {type(error).__name__}: {error}") from error
         if not math.isfinite(value):
             raise _failed(name, f"is {value}, which is no number that a run can keep")
