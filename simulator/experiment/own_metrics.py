@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fedau2.plugins import PluginError, Registry
 from simulator.datasets import Attribute
@@ -13,15 +16,20 @@ from simulator.experiment.train import Trained
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """The measured state, from which metrics are computed.
+    """The measured state of the users who are ranked, from which metrics are computed.
+
+    These are all users, or with `evaluation.evaluate_users` a sample of them. Everything else is of these users alone,
+    in their order, so that a row is a place in `users`.
 
     Attributes:
-        split: the items that users trained on, and those that were held out.
-        ranks: of each user's test item.
-        scores: maps rows of users to the scores of all items, (users, items).
+        users: their rows in the data set, int64 (users,).
+        split: the items that they trained on, and those that were held out.
+        ranks: of each one's test item.
+        scores: maps places in `users` to the scores of all items, (places, items).
         attributes: those of the run, by name.
     """
 
+    users: NDArray[np.int64]
     split: Split
     ranks: Ranks
     scores: Scores
@@ -51,8 +59,10 @@ def measure(trained: Trained, ranks: Ranks) -> Iterator[tuple[str, float]]:
     if not METRICS:
         return
     measured, evaluation = trained.measured, trained.evaluation
-    scores = evaluation.scorer(measured.checkpoint, measured.private)
-    measurement = Measurement(evaluation.split, ranks, scores, trained.attributes)
+    scorer, users = evaluation.scorer(measured.checkpoint, measured.private), evaluation.users
+    labelled = {name: replace(known, labels=known.labels[users]) for name, known in trained.attributes.items()}
+    split = evaluation.split.of(users)
+    measurement = Measurement(users, split, ranks, lambda places: scorer(users[places]), labelled)
     for name, metric in METRICS.items():
         try:
             value = float(metric.compute(measurement))
