@@ -95,7 +95,7 @@ def write(trained: Trained, folder: Path, source: Path | Dataset | None, metrics
     """
     config, attributes = trained.config, trained.attributes
     chances = {prefix: 1 / len(attribute.classes) for prefix, _, attribute in assembly.prefixed(attributes)}
-    metrics = {**metrics, "p_holm": significance.corrected(metrics, chances)}
+    metrics = {**metrics, "p_holm": significance.corrected(metrics)}
     plots.plot_learning(trained.rounds, metrics["round"], config.evaluation.split, folder / "learning.png", metrics)
     for name, file in plots.group_files(list(attributes)).items():
         if name in metrics.get(GROUPS, {}):  # a run of an earlier version has none

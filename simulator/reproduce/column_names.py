@@ -15,7 +15,7 @@ OTHERS = frozenset(
 )
 """Metrics that are numbers, beside those of recommendation and of attacks."""
 
-_OF_AN_ATTACK = re.compile(r"(?:(?:bacc|auc)_(?:std|null_mean|null_p95)|macro_f1)_")
+_OF_AN_ATTACK = re.compile(r"(?:(?:bacc|auc)_(?:std|null_mean|null_p95|p)|macro_f1)_")
 
 
 def why_unknown(name: str) -> str:
