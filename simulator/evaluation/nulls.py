@@ -63,11 +63,11 @@ def p_values(means: Scores, permuted: Scores, classes: int) -> Scores:
     else:
         return np.ones(len(means))
     t = np.divide(distance, spread, out=np.where(distance > 0, np.inf, 0.0), where=spread > 0)
-    return np.minimum(1.0, sides * stdtr(freedom, -t))
+    return np.asarray(np.minimum(1.0, sides * stdtr(freedom, -t)))
 
 
 def counted(value: float, permuted: Scores) -> float:
-    """Computes the p-value of an attack by counting the permutations that reach it, of which there must be many."""
+    """Computes the p-value of an attack by counting those of many permutations that reach it."""
     return float((1 + (permuted >= value).sum()) / (1 + len(permuted)))
 
 

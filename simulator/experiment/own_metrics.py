@@ -54,7 +54,7 @@ def measure(trained: Trained, ranks: Ranks) -> Iterator[tuple[str, float]]:
     """Yields name and value of every metric that a plug-in adds.
 
     Raises:
-        PluginError: one of them failed, or is no number.
+        PluginError: one of them failed, or is infinite or not a number.
     """
     if not METRICS:
         return
@@ -69,7 +69,7 @@ def measure(trained: Trained, ranks: Ranks) -> Iterator[tuple[str, float]]:
         except (Exception, SystemExit) as error:
             raise _failed(name, f"failed: {type(error).__name__}: {error}") from error
         if not math.isfinite(value):
-            raise _failed(name, f"is {value}, which is no number that a run can keep")
+            raise _failed(name, f"is {value}, and a run keeps finite numbers only")
         yield name, value
 
 

@@ -1,4 +1,4 @@
-"""How much of an attribute each attack on a run reads beside its null, and which of them reads most."""
+"""The attacks on an attribute beside their nulls: the one that reads most, and the difference of two runs."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,7 +7,7 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 Source = Literal["state", "map", "lists"]
-"""What an attack reads from: private state, what unlearning has published, or recommendations."""
+"""The source of an attack: private state, what unlearning has published, or recommendations."""
 
 _NULL = "bacc_null_p95_"
 _ATTACKERS = {"paper": "the paper's attacker", "strong": "the strong attacker", "largest": "the best of all families"}
@@ -33,7 +33,7 @@ class Leak:
 
     Attributes:
         attack: its name in words.
-        source: what it reads from.
+        source: its source.
         success: balanced accuracy.
         null: 95th percentile of the same on shuffled labels.
         null_mean: mean of the same; NaN if it is not known.
@@ -49,7 +49,7 @@ class Leak:
 
     @property
     def excess(self) -> float:
-        """What it reads beyond its null; below 0 if it reads less."""
+        """The distance from its null to its success; below 0 if it reads less."""
         return self.success - self.null
 
     @property
@@ -96,7 +96,7 @@ def _named(name: str) -> tuple[str, Source]:
 
 
 def strongest(leaks: Iterable[Leak]) -> Leak | None:
-    """Returns the attack that exceeds its null by most; None if there is none."""
+    """Returns the attack that exceeds its null by most; None without any."""
     return max(leaks, key=lambda leak: leak.excess, default=None)
 
 
@@ -113,8 +113,8 @@ def change(ours: Leak, theirs: Leak, comparisons: int) -> Literal["more", "less"
         comparisons: number of comparisons that are made together.
 
     Returns:
-        `more` or `less` if the run leaks more or less than the Original; empty if they cannot be told apart, or the
-        spread of a null is not known.
+        `more` or `less` if the run leaks more or less than the Original; empty if that is not certain, or the spread
+        of a null is not known.
     """
     difference = max(0.0, ours.excess) - max(0.0, theirs.excess)
     quantile = NormalDist().inv_cdf(1 - 0.05 / max(1, comparisons))

@@ -13,7 +13,7 @@ _WHO: Mapping[leaks.Source, str] = {
     "map": "Whoever holds what the unlearning has published",
     "lists": "Whoever sees what is recommended",
 }
-"""Who reads from which source."""
+"""The people who read from a source."""
 
 
 def of_random_order(k: int = 10) -> tuple[float, float]:

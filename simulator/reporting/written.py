@@ -34,7 +34,7 @@ def changes(
 def more_readable(
     metrics: Mapping[str, Any], original: Mapping[str, Any], attribute: str, comparisons: int, prefix: str = ""
 ) -> list[str]:
-    """Returns a sentence for each state of which the largest family reads more than from the Original's.
+    """Returns a sentence for each state that the largest family reads more from than from the Original's.
 
     Args:
         metrics: see `changes`.

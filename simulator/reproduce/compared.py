@@ -11,7 +11,7 @@ from simulator.reproduce.results import GROUP
 
 @dataclass(frozen=True)
 class Compared:
-    """What the largest family reads from the runs of a method, and from their Originals.
+    """The figures of the largest family, of the runs of a method and of their Originals.
 
     Attributes:
         model: the recommender.
@@ -39,7 +39,7 @@ class Compared:
 
 
 def methods(frame: pd.DataFrame) -> list[Compared]:
-    """Compares each method that has Originals; one of which a run has failed is left out.
+    """Compares each method that has Originals, unless a run of it has failed.
 
     Args:
         frame: from `results.collect`.

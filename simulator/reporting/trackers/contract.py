@@ -58,7 +58,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def begin(self, name: str, config: Config, facts: Mapping[str, str]) -> None:
-        """Begins a run, before it trains. What is raised here ends it.
+        """Begins a run, before it trains. An error that is raised here ends it.
 
         Args:
             name: the run's name.
